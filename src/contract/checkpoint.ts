@@ -1,0 +1,25 @@
+import * as z from "zod";
+
+/** Limits of one checkpoint's parts; over-long input is refused with the field's name, never cut silently. */
+const line = z.string().max(2_000);
+const lines = z.array(line).max(200);
+
+export const Todo = z.strictObject({
+  text: line,
+  status: z.enum(["pending", "in_progress", "completed"]),
+});
+export type Todo = z.infer<typeof Todo>;
+
+/** What a chat can say of its own work. All optional: what is left out keeps its last value. */
+export const WorkNotes = z.strictObject({
+  goal: z.string().max(4_000).optional().describe("What the user wants, in one or two sentences"),
+  done: lines.optional().describe("Steps finished"),
+  inProgress: lines.optional().describe("Steps under way"),
+  nextStep: z.string().max(4_000).optional().describe("What to do next, concretely"),
+  decisions: lines.optional().describe("Decisions and why"),
+  openQuestions: lines.optional(),
+  files: z.array(z.string().min(1).max(4_096)).max(500).optional().describe("Paths that matter"),
+  todos: z.array(Todo).max(200).optional(),
+  state: z.json().optional().describe("Anything else, as JSON"),
+});
+export type WorkNotes = z.infer<typeof WorkNotes>;

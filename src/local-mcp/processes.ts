@@ -1,0 +1,95 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+/**
+ * A process that cannot be confused with a later one of the same number: the machine's boot, the pid and when it started.
+ * `start` is opaque and only compared (clock ticks since boot on Linux, a date elsewhere).
+ */
+export interface ProcessIdentity {
+  readonly boot: string;
+  readonly pid: number;
+  readonly start: string;
+}
+
+export interface ProcessFacts {
+  readonly parent: number;
+  readonly start: string;
+  readonly command: string;
+  /** Resident memory in bytes; null where it cannot be read. */
+  readonly residentBytes: number | null;
+}
+
+export interface Processes {
+  /** Null when there is no such process. */
+  facts(pid: number): ProcessFacts | null;
+  boot(): string;
+}
+
+export function identify(processes: Processes, pid: number): ProcessIdentity | null {
+  const facts = processes.facts(pid);
+  return facts ? { boot: processes.boot(), pid, start: facts.start } : null;
+}
+
+/** [ID1] A reused pid is not alive: boot, pid and start must all match. */
+export function isAlive(processes: Processes, identity: ProcessIdentity): boolean {
+  return identity.boot === processes.boot() && processes.facts(identity.pid)?.start === identity.start;
+}
+
+export const systemProcesses: Processes = process.platform === "linux" ? linux() : portable();
+
+/** proc(5): field 22 of /proc/PID/stat is the start time in ticks since boot; the command (field 2) may hold blanks and brackets. */
+function linux(): Processes {
+  let boot: string | undefined;
+  return {
+    boot: () => (boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
+    facts(pid) {
+      let stat: string;
+      try {
+        stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      } catch {
+        return null;
+      }
+      const open = stat.indexOf("(");
+      const close = stat.lastIndexOf(")");
+      const fields = stat.slice(close + 2).split(" ");
+      if (fields[0] === "Z" || fields[0] === "X") return null;
+      return {
+        command: stat.slice(open + 1, close),
+        parent: Number(fields[1]),
+        start: fields[19] ?? "",
+        residentBytes: Number(fields[21]) * 4096,
+      };
+    },
+  };
+}
+
+/** macOS and other Unixes by ps(1); Windows can only tell that a pid exists, so a reused pid is not seen there. */
+function portable(): Processes {
+  return {
+    boot: () => "unknown",
+    facts(pid) {
+      if (process.platform === "win32") return windowsFacts(pid);
+      try {
+        const line = execFileSync("ps", ["-o", "ppid=,rss=,lstart=,comm=", "-p", String(pid)], {
+          encoding: "utf8",
+          timeout: 2_000,
+        });
+        const [, parent, rss, start, command] =
+          /^\s*(\d+)\s+(\d+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/m.exec(line) ?? [];
+        if (!parent || !start) return null;
+        return { parent: Number(parent), residentBytes: Number(rss) * 1024, start, command: command ?? "" };
+      } catch {
+        return null;
+      }
+    },
+  };
+}
+
+function windowsFacts(pid: number): ProcessFacts | null {
+  try {
+    process.kill(pid, 0);
+    return { parent: 0, start: "unknown", command: "", residentBytes: null };
+  } catch {
+    return null;
+  }
+}

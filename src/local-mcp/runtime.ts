@@ -1,0 +1,20 @@
+import type { Config } from "../contract/config.ts";
+import type { Paths } from "./paths.ts";
+import type { Processes } from "./processes.ts";
+import type { Store } from "./store/store.ts";
+
+/** What a part of the local process may use of the outside. Tests give their own; nothing below reads a clock or the environment. */
+export interface Runtime {
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  readonly random: (bytes: number) => Uint8Array;
+  readonly env: NodeJS.ProcessEnv;
+  readonly paths: Paths;
+  readonly config: Config;
+  readonly processes: Processes;
+  readonly store: Store;
+  readonly log: Log;
+}
+
+/** One line for the log file (never stdout); `fields` hold no user text. */
+export type Log = (level: "info" | "warn" | "error", message: string, fields?: Record<string, unknown>) => void;

@@ -1,0 +1,125 @@
+import type { Migration } from "../../shared/migrate.ts";
+
+/** Stored. Append only: a change is a new step that only adds; an old process may still be writing. */
+export const migrations: readonly Migration[] = [
+  {
+    id: 1,
+    name: "sessions, journal, checkpoints, signals, recovery",
+    statements: [
+      "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+      `CREATE TABLE sessions (
+         id TEXT PRIMARY KEY,
+         client TEXT NOT NULL,
+         project TEXT,
+         cwd TEXT,
+         title TEXT,
+         model TEXT,
+         transcript_path TEXT,
+         transcript_offset INTEGER NOT NULL DEFAULT 0,
+         origin TEXT NOT NULL,
+         parent_id TEXT,
+         owner_boot TEXT,
+         owner_pid INTEGER,
+         owner_start TEXT,
+         started_at INTEGER NOT NULL,
+         last_seen_at INTEGER NOT NULL,
+         ended_at INTEGER,
+         end_reason TEXT,
+         detached_at INTEGER,
+         detach_reason TEXT,
+         recovery TEXT,
+         recovery_at INTEGER,
+         recovery_by TEXT,
+         tool_calls INTEGER NOT NULL DEFAULT 0,
+         tool_errors INTEGER NOT NULL DEFAULT 0,
+         readings TEXT NOT NULL DEFAULT '{}'
+       ) STRICT, WITHOUT ROWID`,
+      "CREATE INDEX sessions_open ON sessions (last_seen_at) WHERE ended_at IS NULL AND recovery IS NULL",
+      `CREATE TABLE clients (
+         boot TEXT NOT NULL,
+         pid INTEGER NOT NULL,
+         start TEXT NOT NULL,
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         PRIMARY KEY (boot, pid, start)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE journal (
+         seq INTEGER PRIMARY KEY,
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         kind TEXT NOT NULL,
+         key TEXT NOT NULL,
+         body TEXT NOT NULL,
+         UNIQUE (session_id, key)
+       ) STRICT`,
+      "CREATE INDEX journal_by_session ON journal (session_id, seq)",
+      `CREATE TABLE checkpoints (
+         seq INTEGER PRIMARY KEY,
+         id TEXT NOT NULL UNIQUE,
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         trigger TEXT NOT NULL,
+         hash TEXT NOT NULL,
+         journal_seq INTEGER NOT NULL,
+         raw_bytes INTEGER NOT NULL,
+         redactions INTEGER NOT NULL,
+         summary TEXT NOT NULL,
+         body BLOB NOT NULL
+       ) STRICT`,
+      "CREATE INDEX checkpoints_by_session ON checkpoints (session_id, seq)",
+      "CREATE VIRTUAL TABLE checkpoints_text USING fts5 (summary, content='checkpoints', content_rowid='seq')",
+      `CREATE TRIGGER checkpoints_text_add AFTER INSERT ON checkpoints BEGIN
+         INSERT INTO checkpoints_text (rowid, summary) VALUES (new.seq, new.summary);
+       END`,
+      `CREATE TRIGGER checkpoints_text_drop AFTER DELETE ON checkpoints BEGIN
+         INSERT INTO checkpoints_text (checkpoints_text, rowid, summary) VALUES ('delete', old.seq, old.summary);
+       END`,
+      `CREATE TABLE snapshots (
+         checkpoint_id TEXT PRIMARY KEY,
+         at INTEGER NOT NULL,
+         state TEXT NOT NULL,
+         reason TEXT,
+         project TEXT NOT NULL,
+         repository TEXT,
+         head TEXT,
+         branch TEXT,
+         commit_id TEXT,
+         detail TEXT NOT NULL DEFAULT '{}'
+       ) STRICT, WITHOUT ROWID`,
+      "CREATE INDEX snapshots_pending ON snapshots (at) WHERE state = 'pending'",
+      `CREATE TABLE signals (
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         risk REAL NOT NULL,
+         level TEXT NOT NULL,
+         readings TEXT NOT NULL,
+         PRIMARY KEY (session_id, at)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE crashes (
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         cause TEXT NOT NULL,
+         detail TEXT NOT NULL,
+         readings TEXT NOT NULL,
+         PRIMARY KEY (session_id, at)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE recoveries (
+         seq INTEGER PRIMARY KEY,
+         at INTEGER NOT NULL,
+         session_id TEXT NOT NULL,
+         action TEXT NOT NULL,
+         by_session TEXT,
+         score REAL,
+         detail TEXT NOT NULL DEFAULT '{}'
+       ) STRICT`,
+      "CREATE INDEX recoveries_by_session ON recoveries (session_id, seq)",
+      `CREATE TABLE notices (
+         id INTEGER PRIMARY KEY,
+         at INTEGER NOT NULL,
+         kind TEXT NOT NULL,
+         text TEXT NOT NULL,
+         acknowledged_at INTEGER
+       ) STRICT`,
+    ],
+  },
+];

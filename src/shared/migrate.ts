@@ -1,0 +1,62 @@
+import type { Sql } from "./sql.ts";
+
+/** One step of a schema. Append only: a step that was released never changes. */
+export interface Migration {
+  /** 1, 2, 3 ... without gaps. */
+  readonly id: number;
+  readonly name: string;
+  readonly statements: readonly string[];
+  /** The oldest program, as its own newest migration id, that can still work on the result. Absent: any. */
+  readonly minReader?: number;
+}
+
+export interface SchemaState {
+  /** Newest migration applied; 0 in an empty file. */
+  readonly version: number;
+  /** Newest migration id that a program must know to touch the file. */
+  readonly minReader: number;
+}
+
+/** What stands in the file. [ST3] A program that knows less than `minReader` must not touch it. */
+export function schemaState(sql: Sql): SchemaState {
+  const [table] = sql.all<{ n: number }>("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'migrations'");
+  if (!table?.n) return { version: 0, minReader: 0 };
+  const [row] = sql.all<SchemaState>(
+    "SELECT coalesce(max(id), 0) AS version, coalesce(max(min_reader), 0) AS minReader FROM migrations",
+  );
+  return row ?? { version: 0, minReader: 0 };
+}
+
+/**
+ * Applies what is missing. Call it inside one write transaction, so that a crash leaves the old schema.
+ *
+ * @returns how many steps were applied
+ */
+export function migrate(sql: Sql, now: number, migrations: readonly Migration[]): number {
+  checkAppendOnly(migrations);
+  const { version } = schemaState(sql);
+  if (version === 0) {
+    sql.run(
+      "CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, min_reader INTEGER NOT NULL, applied_at INTEGER NOT NULL) STRICT",
+    );
+  }
+  const missing = migrations.filter((step) => step.id > version);
+  for (const step of missing) {
+    for (const statement of step.statements) sql.run(statement);
+    sql.run(
+      "INSERT INTO migrations (id, name, min_reader, applied_at) VALUES (?, ?, ?, ?)",
+      step.id,
+      step.name,
+      step.minReader ?? 0,
+      now,
+    );
+  }
+  return missing.length;
+}
+
+function checkAppendOnly(migrations: readonly Migration[]): void {
+  migrations.forEach((step, index) => {
+    if (step.id !== index + 1)
+      throw new Error(`migration ${step.name} has id ${step.id}, expected ${index + 1}: the list is append-only`);
+  });
+}
