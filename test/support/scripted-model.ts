@@ -1,0 +1,288 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
+
+export interface ToolCall {
+  readonly name: string;
+  readonly input?: Readonly<Record<string, unknown>>;
+}
+
+export interface Usage {
+  readonly input_tokens?: number;
+  readonly output_tokens?: number;
+  readonly cache_creation_input_tokens?: number;
+  readonly cache_read_input_tokens?: number;
+}
+
+/** What the stand-in does with one request of a conversation's main loop. */
+export interface Step {
+  readonly text?: string;
+  readonly tools?: readonly ToolCall[];
+  readonly usage?: Usage;
+  readonly error?: { readonly status: number; readonly type: string; readonly message: string };
+  /** Cuts the connection instead of answering. */
+  readonly hangUp?: true;
+  readonly delayMs?: number;
+  /** The request waits until the test calls `release` with this name. */
+  readonly hold?: string;
+  /** How many requests in a row get this step; 1 when absent. A client repeats a request that was answered with an error. */
+  readonly times?: number;
+}
+
+export interface Thread {
+  /**
+   * The thread serves conversations in which this text stands in a message of the user; absent: every one. The first match
+   * counts. What the assistant wrote does not count: a subagent's prompt stands in the call of the chat that started it.
+   */
+  readonly match?: string;
+  readonly steps: readonly Step[];
+}
+
+export interface Script {
+  readonly threads: readonly Thread[];
+  /** Answer to side requests: those that offer no tools, such as a title for the chat. */
+  readonly aside?: string;
+  /** Answer to the client's request for a summary when it compacts. It takes no step. */
+  readonly summary?: string;
+}
+
+export type RequestKind = "loop" | "aside" | "summary" | "count" | "unknown";
+
+export interface Message {
+  readonly role: string;
+  readonly text: string;
+}
+
+export interface ModelRequest {
+  readonly kind: RequestKind;
+  readonly path: string;
+  /** Null where the request carried no JSON object. */
+  readonly body: Readonly<Record<string, unknown>> | null;
+  readonly messages: readonly Message[];
+}
+
+export interface ScriptedModel {
+  readonly url: string;
+  /** All requests so far, in the order in which they came. */
+  readonly requests: readonly ModelRequest[];
+  /** Resolves when a request has reached the step with this `hold`. */
+  held(name: string): Promise<void>;
+  release(name: string): void;
+  close(): Promise<void>;
+}
+
+/** The text that ends a thread whose script has run out, so that a client never works on for ever. */
+export const SCRIPT_ENDED = "The script has ended.";
+
+const SUMMARY_PROMPT = "create a detailed summary of the conversation";
+
+/** A stand-in of the Messages API on loopback that plays a script. It speaks JSON and server-sent events, as the request asks. */
+export async function startScriptedModel(script: Script): Promise<ScriptedModel> {
+  const requests: ModelRequest[] = [];
+  const gates = new Map<string, Gate>();
+  const nextStep = playThreads(script.threads);
+  let serial = 0;
+
+  const gate = (name: string): Gate => {
+    const known = gates.get(name) ?? openGate();
+    gates.set(name, known);
+    return known;
+  };
+
+  const stepFor = (request: ModelRequest): Step => {
+    if (request.kind === "aside") return { text: script.aside ?? "ok" };
+    if (request.kind === "summary") return { text: script.summary ?? "<summary>A summary.</summary>" };
+    return nextStep(request);
+  };
+
+  const answer = async (request: ModelRequest, response: ServerResponse): Promise<void> => {
+    if (request.kind === "unknown") return sendError(response, 404, "not_found_error", request.path);
+    if (request.kind === "count") return sendJson(response, 200, { input_tokens: countTokens(request) });
+    const step = stepFor(request);
+    if (step.hold !== undefined) {
+      gate(step.hold).reached();
+      await gate(step.hold).released;
+    }
+    if (step.delayMs !== undefined) await pause(step.delayMs);
+    if (step.hangUp) response.destroy();
+    else if (step.error) sendError(response, step.error.status, step.error.type, step.error.message);
+    else if (request.body?.["stream"] === true) sendStream(response, replyTo(request, step, ++serial));
+    else sendJson(response, 200, replyTo(request, step, ++serial));
+  };
+
+  const server = createServer((incoming, response) => {
+    readRequest(incoming)
+      .then((request) => {
+        requests.push(request);
+        return answer(request, response);
+      })
+      .catch((error: unknown) => response.destroy(error instanceof Error ? error : new Error(String(error))));
+  });
+  const url = await listen(server);
+
+  return {
+    url,
+    requests,
+    held: (name) => gate(name).arrival,
+    release: (name) => gate(name).open(),
+    close: () =>
+      new Promise((resolve) => {
+        for (const waiting of gates.values()) waiting.open();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+interface Gate {
+  readonly arrival: Promise<void>;
+  readonly released: Promise<void>;
+  reached(): void;
+  open(): void;
+}
+
+function openGate(): Gate {
+  const arrival = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  return { arrival: arrival.promise, released: released.promise, reached: arrival.resolve, open: released.resolve };
+}
+
+/** Each thread keeps its own place; a request that no thread matches is told so, for the test to see. */
+function playThreads(threads: readonly Thread[]): (request: ModelRequest) => Step {
+  const places = threads.map(({ steps }) =>
+    steps.flatMap((step) => Array.from({ length: step.times ?? 1 }, () => step)),
+  );
+  return (request) => {
+    const asked = request.messages.filter(({ role }) => role === "user");
+    const index = threads.findIndex(
+      ({ match }) => match === undefined || asked.some(({ text }) => text.includes(match)),
+    );
+    if (index === -1) return { text: "No thread of the script matches this conversation." };
+    return places[index]?.shift() ?? { text: SCRIPT_ENDED };
+  };
+}
+
+async function readRequest(incoming: IncomingMessage): Promise<ModelRequest> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
+  const path = new URL(incoming.url ?? "/", "http://stand-in").pathname;
+  const body = asObject(Buffer.concat(chunks).toString("utf8"));
+  const messages = body ? readMessages(body) : [];
+  return { kind: kindOf(path, body, messages), path, body, messages };
+}
+
+function kindOf(path: string, body: ModelRequest["body"], messages: readonly Message[]): RequestKind {
+  if (path === "/v1/messages/count_tokens") return "count";
+  if (path !== "/v1/messages" || !body) return "unknown";
+  if (messages.findLast(({ role }) => role === "user")?.text.includes(SUMMARY_PROMPT)) return "summary";
+  const { tools } = body;
+  return Array.isArray(tools) && tools.length > 0 ? "loop" : "aside";
+}
+
+function asObject(text: string): Record<string, unknown> | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  return isObject(value) ? value : null;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function readMessages(body: Readonly<Record<string, unknown>>): Message[] {
+  const { messages } = body;
+  if (!Array.isArray(messages)) return [];
+  return messages
+    .filter(isObject)
+    .map((message) => ({ role: String(message["role"]), text: contentText(message["content"]) }));
+}
+
+/** Text, tool calls and tool results of a message as one string; blocks stand in lines of their own. */
+function contentText(content: unknown): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return "";
+  return content
+    .filter(isObject)
+    .map((block) => {
+      if (block["type"] === "text") return String(block["text"]);
+      if (block["type"] === "tool_result") return contentText(block["content"]);
+      return JSON.stringify(block);
+    })
+    .join("\n");
+}
+
+/** A rough figure: the stand-in's counts only have to be there and to grow. */
+function countTokens(request: ModelRequest): number {
+  return Math.ceil(JSON.stringify(request.body).length / 4);
+}
+
+type Reply = ReturnType<typeof replyTo>;
+
+function replyTo(request: ModelRequest, step: Step, serial: number) {
+  const calls = (step.tools ?? []).map((call, index) => ({
+    type: "tool_use" as const,
+    id: `toolu_${serial}_${index}`,
+    name: call.name,
+    input: call.input ?? {},
+  }));
+  const texts = step.text === undefined ? [] : [{ type: "text" as const, text: step.text }];
+  return {
+    id: `msg_${serial}`,
+    type: "message",
+    role: "assistant",
+    model: String(request.body?.["model"]),
+    content: [...texts, ...calls],
+    stop_reason: calls.length > 0 ? "tool_use" : "end_turn",
+    stop_sequence: null,
+    usage: {
+      input_tokens: 1_000,
+      output_tokens: 20,
+      cache_creation_input_tokens: 0,
+      cache_read_input_tokens: 0,
+      ...step.usage,
+    },
+  };
+}
+
+function sendStream(response: ServerResponse, reply: Reply): void {
+  const send = (type: string, data: object) =>
+    response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  send("message_start", { message: { ...reply, content: [], stop_reason: null } });
+  for (const [index, block] of reply.content.entries()) {
+    const isText = block.type === "text";
+    send("content_block_start", { index, content_block: isText ? { ...block, text: "" } : { ...block, input: {} } });
+    const delta = isText
+      ? { type: "text_delta", text: block.text }
+      : { type: "input_json_delta", partial_json: JSON.stringify(block.input) };
+    send("content_block_delta", { index, delta });
+    send("content_block_stop", { index });
+  }
+  const { stop_reason, stop_sequence, usage } = reply;
+  send("message_delta", { delta: { stop_reason, stop_sequence }, usage: { output_tokens: usage.output_tokens } });
+  send("message_stop", {});
+  response.end();
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify(value));
+}
+
+function sendError(response: ServerResponse, status: number, type: string, message: string): void {
+  sendJson(response, status, { type: "error", error: { type, message } });
+}
+
+function listen(server: Server): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      if (typeof address === "object" && address) resolve(`http://127.0.0.1:${address.port}`);
+      else reject(new Error("The stand-in has no address."));
+    });
+  });
+}
