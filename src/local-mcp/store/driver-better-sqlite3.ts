@@ -2,6 +2,11 @@ import Database from "better-sqlite3";
 import type { SqlValue } from "../../shared/sql.ts";
 import { claimDriver, type Connection, type OpenOptions } from "./driver.ts";
 
+/** Loads the binary. Throws where it does not fit this Node or may not be loaded. */
+export function probeBetterSqlite3(): void {
+  new Database(":memory:").close();
+}
+
 export function openBetterSqlite3(options: OpenOptions): Connection {
   claimDriver("better-sqlite3");
   const db = new Database(options.path, { readonly: options.readOnly, timeout: options.busyMs, fileMustExist: true });

@@ -1,10 +1,14 @@
 import { backup, DatabaseSync, type StatementSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 import type { SqlValue } from "../../shared/sql.ts";
 import { claimDriver, type Connection, type OpenOptions } from "./driver.ts";
 
 export function openNodeSqlite(options: OpenOptions): Connection {
   claimDriver("node:sqlite");
-  const db = new DatabaseSync(options.path, { readOnly: options.readOnly, timeout: options.busyMs });
+  const url = pathToFileURL(options.path);
+  // By its path alone it would make a missing file.
+  url.searchParams.set("mode", options.readOnly ? "ro" : "rw");
+  const db = new DatabaseSync(url, { readOnly: options.readOnly, timeout: options.busyMs });
   const prepared = new Map<string, StatementSync>();
   const prepare = (query: string): StatementSync => {
     let statement = prepared.get(query);

@@ -23,6 +23,7 @@ export const migrations: readonly Migration[] = [
          owner_start TEXT,
          started_at INTEGER NOT NULL,
          last_seen_at INTEGER NOT NULL,
+         saved_at INTEGER,
          ended_at INTEGER,
          end_reason TEXT,
          detached_at INTEGER,
@@ -34,17 +35,29 @@ export const migrations: readonly Migration[] = [
          tool_errors INTEGER NOT NULL DEFAULT 0,
          readings TEXT NOT NULL DEFAULT '{}'
        ) STRICT, WITHOUT ROWID`,
-      "CREATE INDEX sessions_open ON sessions (last_seen_at) WHERE ended_at IS NULL AND recovery IS NULL",
+      "CREATE INDEX sessions_open ON sessions (started_at) WHERE ended_at IS NULL AND recovery IS NULL",
+      "CREATE INDEX sessions_offered ON sessions (recovery_by) WHERE recovery = 'offered'",
       `CREATE TABLE clients (
          boot TEXT NOT NULL,
          pid INTEGER NOT NULL,
          start TEXT NOT NULL,
+         given_id TEXT NOT NULL,
          session_id TEXT NOT NULL,
          at INTEGER NOT NULL,
          PRIMARY KEY (boot, pid, start)
        ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE servers (
+         boot TEXT NOT NULL,
+         pid INTEGER NOT NULL,
+         start TEXT NOT NULL,
+         client_pid INTEGER NOT NULL,
+         client_start TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         PRIMARY KEY (boot, pid, start)
+       ) STRICT, WITHOUT ROWID`,
+      // AUTOINCREMENT: checkpoints point at places of the journal, so a number must not come again after its row was pruned.
       `CREATE TABLE journal (
-         seq INTEGER PRIMARY KEY,
+         seq INTEGER PRIMARY KEY AUTOINCREMENT,
          session_id TEXT NOT NULL,
          at INTEGER NOT NULL,
          kind TEXT NOT NULL,
@@ -76,6 +89,7 @@ export const migrations: readonly Migration[] = [
        END`,
       `CREATE TABLE snapshots (
          checkpoint_id TEXT PRIMARY KEY,
+         session_id TEXT NOT NULL,
          at INTEGER NOT NULL,
          state TEXT NOT NULL,
          reason TEXT,

@@ -1,3 +1,5 @@
+import { dirname } from "node:path";
+
 export type StoreErrorCode =
   | "store_corrupt"
   | "store_full"
@@ -20,23 +22,28 @@ export class StoreError extends Error {
   }
 }
 
+const advices: Record<Exclude<StoreErrorCode, "store_newer">, string> = {
+  store_locked: "another process is writing; try again in a moment. Nothing was changed",
+  store_readonly:
+    "the folder or the file is read-only; give your user write permission, or set SHIM_HOME to a folder that is writable. Nothing was changed",
+  store_full: "the disk is full; free some space, then repeat. Nothing was half-written",
+  store_corrupt: "the file is damaged; run `shim doctor`",
+  store_unavailable:
+    "the file cannot be opened or read; check that the folder exists, belongs to you and is on a working disk, then repeat. Nothing was half-written",
+};
+
+type Known = keyof typeof advices;
+
 /** SQLite's primary result codes (sqlite.org/rescode.html) that say something about the file, not about the statement. */
-const byResultCode: Record<number, { code: StoreErrorCode; advice: string }> = {
-  5: { code: "store_locked", advice: "another process is writing; try again in a moment" },
-  6: { code: "store_locked", advice: "another process is writing; try again in a moment" },
-  8: {
-    code: "store_readonly",
-    advice:
-      "the folder or the file is read-only; give your user write permission, or set SHIM_HOME to a folder that is writable",
-  },
-  10: { code: "store_unavailable", advice: "the disk answered with an error; run `shim doctor`" },
-  11: { code: "store_corrupt", advice: "the file is damaged; run `shim doctor`" },
-  13: { code: "store_full", advice: "the disk is full; free some space, then repeat. Nothing was half-written" },
-  14: {
-    code: "store_unavailable",
-    advice: "the file cannot be opened; check that the folder exists and belongs to you",
-  },
-  26: { code: "store_corrupt", advice: "the file is not a SQLite database; run `shim doctor`" },
+const byResultCode: Record<number, Known> = {
+  5: "store_locked",
+  6: "store_locked",
+  8: "store_readonly",
+  10: "store_unavailable",
+  11: "store_corrupt",
+  13: "store_full",
+  14: "store_unavailable",
+  26: "store_corrupt",
 };
 
 const resultCodeByName: Record<string, number> = {
@@ -50,20 +57,63 @@ const resultCodeByName: Record<string, number> = {
   SQLITE_NOTADB: 26,
 };
 
-/** Turns a driver's error about the file into a {@link StoreError}; anything else is a bug and comes back as it was. */
+/** What the system says of a file outside of SQLite. */
+const byErrno: Record<string, Known> = {
+  EACCES: "store_readonly",
+  EPERM: "store_readonly",
+  EROFS: "store_readonly",
+  ENOSPC: "store_full",
+  EDQUOT: "store_full",
+  EIO: "store_unavailable",
+  EMFILE: "store_unavailable",
+  ENFILE: "store_unavailable",
+  ENOTDIR: "store_unavailable",
+  ENOENT: "store_unavailable",
+  EEXIST: "store_unavailable",
+  EBUSY: "store_unavailable",
+};
+
+/** Turns an error about the file into a {@link StoreError}; anything else is a bug and comes back as it was. */
 export function toStoreError(error: unknown, path: string): unknown {
-  const known = byResultCode[resultCode(error)];
-  if (!known || !(error instanceof Error)) return error;
-  return new StoreError(known.code, `${path}: ${known.advice} (${error.message})`, { cause: error });
+  if (!(error instanceof Error) || error instanceof StoreError) return error;
+  const code = byResultCode[resultCode(error)] ?? (isAbout(error, dirname(path)) ? byErrno[nameOf(error)] : undefined);
+  if (!code) return error;
+  return new StoreError(code, `${path}: ${advices[code]} (${error.message})`, { cause: error });
+}
+
+/** A system error may also come from a caller's own files inside a transaction; that one is not ours to explain. */
+function isAbout(error: Error, folder: string): boolean {
+  return !("path" in error) || (typeof error.path === "string" && error.path.startsWith(folder));
+}
+
+/** True when a row with the same key stands already. */
+export function isKeyConflict(error: unknown): boolean {
+  return hasExtendedCode(error, { SQLITE_CONSTRAINT_PRIMARYKEY: 1555, SQLITE_CONSTRAINT_UNIQUE: 2067 });
+}
+
+/** True when the table refuses a row for any reason. */
+export function isConstraint(error: unknown): boolean {
+  return error instanceof Error && (resultCode(error) === 19 || nameOf(error).startsWith("SQLITE_CONSTRAINT"));
+}
+
+/** True when only the search index is damaged: SQLITE_CORRUPT_VTAB. It can be made anew from the rows. */
+export function isIndexDamage(error: unknown): boolean {
+  return hasExtendedCode(error instanceof StoreError ? error.cause : error, { SQLITE_CORRUPT_VTAB: 267 });
+}
+
+function hasExtendedCode(error: unknown, codes: Record<string, number>): boolean {
+  if (!(error instanceof Error)) return false;
+  if ("errcode" in error) return Object.values(codes).some((code) => error.errcode === code);
+  return nameOf(error) in codes;
 }
 
 /** better-sqlite3 names the code (`SQLITE_BUSY_SNAPSHOT`), `node:sqlite` gives the extended number in `errcode`. */
-function resultCode(error: unknown): number {
-  if (typeof error !== "object" || error === null) return 0;
+function resultCode(error: Error): number {
   if ("errcode" in error && typeof error.errcode === "number") return error.errcode & 0xff;
-  if ("code" in error && typeof error.code === "string") {
-    const primary = /^SQLITE_[A-Z]+/.exec(error.code)?.[0] ?? "";
-    return resultCodeByName[primary] ?? 0;
-  }
-  return 0;
+  const primary = /^SQLITE_[A-Z]+/.exec(nameOf(error))?.[0] ?? "";
+  return resultCodeByName[primary] ?? 0;
+}
+
+function nameOf(error: Error): string {
+  return "code" in error && typeof error.code === "string" ? error.code : "";
 }

@@ -1,12 +1,17 @@
-import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
-import { dirname } from "node:path";
-import { migrate, schemaState, type Migration } from "../../shared/migrate.ts";
+import { existsSync, statSync } from "node:fs";
+import { migrate, type Migration } from "../../shared/migrate.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { backUpBeforeMigration } from "./backup.ts";
+import { connect } from "./connect.ts";
 import { setAside } from "./corruption.ts";
+import { isReady, type Site } from "./database.ts";
 import type { Connection, Driver, DriverName } from "./driver.ts";
+import { withMaintenanceLock } from "./maintenance-lock.ts";
+import { openDatabase } from "./open-database.ts";
+import { createPrivateFile, inodeOf, placeOf } from "./place.ts";
 import { migrations as shimMigrations } from "./schema.ts";
-import { StoreError, toStoreError } from "./store-error.ts";
+import { isIndexDamage, isKeyConflict, StoreError, toStoreError } from "./store-error.ts";
+import { transaction } from "./transaction.ts";
 
 export interface StoreOptions {
   readonly path: string;
@@ -24,15 +29,20 @@ export interface StoreOptions {
  */
 export class Store {
   readonly path: string;
-  readonly #options: StoreOptions;
-  readonly #migrations: readonly Migration[];
+  /** What maintenance (backup, purge) needs to know of the store. */
+  readonly site: Site;
   #connection: Connection | null = null;
   #inode: bigint | null = null;
 
   constructor(options: StoreOptions) {
-    this.#options = options;
     this.path = options.path;
-    this.#migrations = options.migrations ?? shimMigrations;
+    this.site = {
+      place: placeOf(options.path),
+      driver: options.driver,
+      now: options.now,
+      busyMs: options.busyMs ?? 5_000,
+      migrations: options.migrations ?? shimMigrations,
+    };
   }
 
   get driver(): DriverName | null {
@@ -46,7 +56,8 @@ export class Store {
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
     return this.#guarded(() => {
-      if (inodeOf(this.path) === null) return empty;
+      // In the middle of a swap there is no database under the name, but there is one.
+      if (inodeOf(this.path) === null && !existsSync(this.site.place.swap)) return empty;
       const connection = this.#current();
       return transaction(connection, "BEGIN", () => (this.#isReady(connection) ? body(connection) : empty));
     });
@@ -59,25 +70,44 @@ export class Store {
    * @throws {StoreError} when nothing could be written
    */
   write<T>(body: (sql: Sql) => T): T {
+    let committed: { value: T } | null = null;
     return this.#guarded(() => {
       for (;;) {
-        createPrivateFile(this.path);
         const connection = this.#current();
-        const done = transaction(connection, "BEGIN IMMEDIATE", () =>
-          this.#isReady(connection) ? { value: body(connection) } : null,
-        );
-        if (!done) this.#migrate(connection);
-        // [ST7] The file may have been set aside between our look and our commit: then the row is in the old file, write it again.
-        else if (inodeOf(this.path) === this.#inode) return done.value;
+        try {
+          const done = transaction(connection, "BEGIN IMMEDIATE", () =>
+            this.#isReady(connection) ? { value: body(connection) } : null,
+          );
+          if (!done) this.#migrate(connection);
+          // [ST7] A file that is still under its name after the commit is moved, if ever, only then; what it holds is taken over
+          // after the move. Otherwise the row may be in a file that nobody reads any more: write it again.
+          else if (inodeOf(this.path) === this.#inode) return done.value;
+          else committed = done;
+        } catch (error) {
+          // The rows committed to the old file were taken over before we came back with the same keys.
+          if (committed && isKeyConflict(error)) return committed.value;
+          throw error;
+        }
       }
     });
   }
 
   /** Copies the whole database into a new private file while others work. */
   async backup(to: string): Promise<void> {
+    this.connection();
+    const { place, driver, busyMs } = this.site;
     try {
       createPrivateFile(to);
-      await this.#current().backup(to);
+      // Its own connection: a copy fails when it meets the connection in a write. An open read transaction holds one state
+      // still; without it the copy would begin again with every write of another process.
+      const source = withMaintenanceLock(place, driver, busyMs, "shared", () => connect(driver, this.path, busyMs));
+      try {
+        source.run("BEGIN");
+        source.all("SELECT count(*) AS n FROM sqlite_schema");
+        await source.backup(to);
+      } finally {
+        source.close();
+      }
     } catch (error) {
       throw toStoreError(error, to);
     }
@@ -94,87 +124,50 @@ export class Store {
     this.#inode = null;
   }
 
-  /** True when the schema is the one this program writes. [ST3] Refuses a file that asks for a newer program. */
-  #isReady(sql: Sql): boolean {
-    const known = this.#migrations.length;
-    const { version, minReader } = schemaState(sql);
-    if (minReader > known) {
-      throw new StoreError(
-        "store_newer",
-        `${this.path} was written by a newer shim (schema ${version}, this program knows ${known}). Update this shim; nothing was changed.`,
-      );
-    }
-    return version >= known;
+  #isReady(connection: Connection): boolean {
+    return isReady(connection, this.path, this.site.migrations);
   }
 
   #migrate(connection: Connection): void {
-    backUpBeforeMigration(this.path, connection);
-    transaction(connection, "BEGIN IMMEDIATE", () => {
-      if (!this.#isReady(connection)) migrate(connection, this.#options.now(), this.#migrations);
+    const { place, driver, busyMs, migrations, now } = this.site;
+    withMaintenanceLock(place, driver, busyMs, "exclusive", () => {
+      // Replaced meanwhile: the new file is looked at next.
+      if (inodeOf(this.path) !== this.#inode || this.#isReady(connection)) return;
+      backUpBeforeMigration(this.site, connection);
+      transaction(connection, "BEGIN IMMEDIATE", () => migrate(connection, now(), migrations));
     });
   }
 
   #current(): Connection {
-    const inode = inodeOf(this.path);
-    if (this.#connection && inode === this.#inode) return this.#connection;
+    const found = statSync(this.path, { bigint: true, throwIfNoEntry: false });
+    if (this.#connection && found && found.ino === this.#inode && found.size > 0n) return this.#connection;
     this.close();
-    const connection = this.#options.driver({
-      path: this.path,
-      readOnly: false,
-      busyMs: this.#options.busyMs ?? 5_000,
-    });
-    connection.script("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
+    const { connection, inode } = openDatabase(this.site);
     this.#connection = connection;
     this.#inode = inode;
     return connection;
   }
 
-  /** Maps errors; a damaged file is set aside once, then the work is done on the new one. */
+  /** Maps errors; a damaged file is repaired or set aside, then the work is done again. */
   #guarded<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      const mapped = toStoreError(error, this.path);
-      if (!(mapped instanceof StoreError) || mapped.code !== "store_corrupt") throw mapped;
-      this.close();
-      setAside({ ...this.#options, migrations: this.#migrations });
-    }
-    try {
-      return work();
-    } catch (error) {
-      throw toStoreError(error, this.path);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return work();
+      } catch (error) {
+        const mapped = toStoreError(error, this.path);
+        if (!(mapped instanceof StoreError) || mapped.code !== "store_corrupt" || attempt === 3) throw mapped;
+        this.#repair(mapped, attempt > 1);
+      }
     }
   }
-}
 
-function transaction<T>(connection: Connection, begin: string, body: () => T): T {
-  connection.run(begin);
-  let result: T;
-  try {
-    result = body();
-    connection.run("COMMIT");
-  } catch (error) {
-    rollBack(connection);
-    throw error;
+  #repair(error: StoreError, isCertain: boolean): void {
+    const inode = this.#inode ?? inodeOf(this.path);
+    this.close();
+    try {
+      setAside(this.site, { inode, isCertain, isIndexOnly: isIndexDamage(error), message: error.message });
+    } catch (failure) {
+      throw toStoreError(failure, this.path);
+    }
   }
-  return result;
-}
-
-function rollBack(connection: Connection): void {
-  try {
-    connection.run("ROLLBACK");
-  } catch {
-    // SQLite has already rolled back by itself (disk full, I/O error); the first error is the one that counts.
-  }
-}
-
-function inodeOf(path: string): bigint | null {
-  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? null;
-}
-
-/** [ST2] The folder is 0700 and the file 0600 before SQLite opens it; its -wal and -shm take over the file's mode. */
-export function createPrivateFile(path: string): void {
-  if (inodeOf(path) !== null) return;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, "a", 0o600));
 }

@@ -1,0 +1,63 @@
+import { existsSync, readdirSync, renameSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { connect } from "./connect.ts";
+import { buildNext, type Site } from "./database.ts";
+import type { Connection } from "./driver.ts";
+import { withMaintenanceLock } from "./maintenance-lock.ts";
+import * as notices from "./notices.ts";
+import { inodeOf, renameWhole } from "./place.ts";
+import { StoreError } from "./store-error.ts";
+import { finishSwap, newSetAsideFolder } from "./swap.ts";
+
+export interface Opened {
+  readonly connection: Connection;
+  readonly inode: bigint;
+}
+
+/** Opens the database; makes it when there is none, and finishes a swap whose process died. */
+export function openDatabase(site: Site): Opened {
+  const { place, driver, busyMs } = site;
+  for (;;) {
+    const opened = withMaintenanceLock(place, driver, busyMs, "shared", () => {
+      const inode = inodeOf(place.database);
+      if (inode === null || existsSync(place.swap)) return null;
+      refuseEmpty(place.database);
+      return { connection: connect(driver, place.database, busyMs), inode };
+    });
+    if (opened) return opened;
+    withMaintenanceLock(place, driver, busyMs, "exclusive", () => {
+      finishSwap(site);
+      if (inodeOf(place.database) === null) create(site);
+    });
+  }
+}
+
+/**
+ * [ST4] A file of no bytes was cut off: a new database gets its name only when it is whole. SQLite would take it for a new one,
+ * delete its log and begin anew without a word.
+ */
+function refuseEmpty(path: string): void {
+  if (statSync(path).size === 0) throw new StoreError("store_corrupt", `${path} is empty: it was cut off`);
+}
+
+function create(site: Site): void {
+  const { place } = site;
+  // A log without its database would be replayed into the new one.
+  const orphans = place.companions.filter((path) => existsSync(path));
+  if (orphans.length > 0) {
+    const folder = newSetAsideFolder(place, site.now());
+    for (const path of orphans) renameSync(path, join(folder, basename(path)));
+  }
+  const backups = existsSync(place.backups) ? readdirSync(place.backups).length : 0;
+  buildNext(site, null, (connection) => {
+    if (orphans.length + backups === 0) return;
+    notices.add(
+      connection,
+      site.now(),
+      "store_missing",
+      `The store ${place.database} was gone, although it had been there before, so a new, empty one was begun. ` +
+        `Its backups stand in ${place.backups}: to go back to one, close all chats and copy it over shim.db.`,
+    );
+  });
+  renameWhole(place.next, place.database);
+}

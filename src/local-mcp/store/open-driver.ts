@@ -1,0 +1,49 @@
+import type { Driver, DriverName } from "./driver.ts";
+import { StoreError } from "./store-error.ts";
+
+export interface LoadedDriver {
+  readonly driver: DriverName;
+  readonly open: Driver;
+  /** Why the preferred driver could not be loaded; null when it was. */
+  readonly fallbackReason: string | null;
+}
+
+type Load = () => Promise<Driver>;
+
+const loads: Record<DriverName, Load> = {
+  "better-sqlite3": async () => {
+    const { openBetterSqlite3, probeBetterSqlite3 } = await import("./driver-better-sqlite3.ts");
+    probeBetterSqlite3();
+    return openBetterSqlite3;
+  },
+  "node:sqlite": async () => (await import("./driver-node-sqlite.ts")).openNodeSqlite,
+};
+
+/**
+ * [ST8] Loads the preferred SQLite driver, else the other one and says why.
+ *
+ * @throws {StoreError} `store_unavailable` when neither loads
+ */
+export async function loadDriver(preferred: DriverName = "better-sqlite3"): Promise<LoadedDriver> {
+  const other: DriverName = preferred === "better-sqlite3" ? "node:sqlite" : "better-sqlite3";
+  let fallbackReason: string;
+  try {
+    return { driver: preferred, open: await loads[preferred](), fallbackReason: null };
+  } catch (error) {
+    fallbackReason = `${preferred} could not be loaded: ${messageOf(error)}`;
+  }
+  try {
+    return { driver: other, open: await loads[other](), fallbackReason };
+  } catch (error) {
+    throw new StoreError(
+      "store_unavailable",
+      `no SQLite can be loaded, so nothing can be saved (${fallbackReason}; ${other} could not be loaded: ${messageOf(error)}). ` +
+        `Run shim with Node 22.16 or newer (this is ${process.version}), or repeat \`npm install\` of shim with this Node.`,
+      { cause: error },
+    );
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,76 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
+import type { Site } from "./database.ts";
+import { createPrivateFolder, renameWhole, syncFolder, writeWhole, type Place } from "./place.ts";
+import { salvage } from "./salvage.ts";
+
+/** How many damaged files are kept for a look; the disk that damages one may damage more. */
+const KEPT_FOLDERS = 3;
+/** A salvage that kills its process must not kill the next one for ever. */
+const SALVAGE_ATTEMPTS = 2;
+
+/** Stored next to the database while a damaged one is replaced. */
+interface Swap {
+  /** Name of the folder in `set-aside` that takes the damaged files. */
+  readonly folder: string;
+  /** The row of `notices` in the new database that tells the user. */
+  readonly noticeId: number;
+  readonly attempts: number;
+}
+
+/** [ST6] From here on the swap is finished by whoever opens the store next: `place.next` is whole. */
+export function beginSwap(place: Place, folder: string, noticeId: number): void {
+  writeWhole(place.swap, JSON.stringify({ folder: basename(folder), noticeId, attempts: 0 } satisfies Swap));
+}
+
+/**
+ * Moves the damaged files away, puts the new one in their place, then takes over the rows that can be read. Each step can be
+ * repeated, so a process killed here leaves work for the next opener and never half a store. Needs the exclusive maintenance
+ * lock; does nothing when no swap is under way.
+ */
+export function finishSwap(site: Site): void {
+  const { place } = site;
+  if (!existsSync(place.swap)) return;
+  const swap = JSON.parse(readFileSync(place.swap, "utf8")) as Swap;
+  const folder = join(place.setAside, swap.folder);
+  createPrivateFolder(folder);
+  if (existsSync(place.next)) {
+    // Other processes still have the old files open and go on in them; the log must be away before the new database has its name.
+    for (const path of [place.database, ...place.companions]) {
+      const moved = join(folder, basename(path));
+      if (existsSync(path) && !existsSync(moved)) renameSync(path, moved);
+    }
+    syncFolder(folder);
+    renameWhole(place.next, place.database);
+  }
+  if (swap.attempts < SALVAGE_ATTEMPTS) {
+    writeWhole(place.swap, JSON.stringify({ ...swap, attempts: swap.attempts + 1 } satisfies Swap));
+    salvage(site, join(folder, basename(place.database)), swap.noticeId);
+  }
+  rmSync(place.swap);
+  syncFolder(join(place.swap, ".."));
+  keepNewest(place);
+}
+
+/** `<number>-<time>`: the number says which is the newest even when the clock was set back. */
+export function newSetAsideFolder(place: Place, now: number): string {
+  createPrivateFolder(place.setAside);
+  const newest = folders(place).at(-1);
+  const number = (newest ? Number.parseInt(newest, 10) : 0) + 1;
+  const time = new Date(now).toISOString().replaceAll(":", "-");
+  const folder = join(place.setAside, `${String(number).padStart(6, "0")}-${time}`);
+  mkdirSync(folder, { mode: 0o700 });
+  return folder;
+}
+
+function folders(place: Place): string[] {
+  return readdirSync(place.setAside)
+    .filter((name) => /^\d{6,}-/.test(name))
+    .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
+}
+
+function keepNewest(place: Place): void {
+  for (const name of folders(place).slice(0, -KEPT_FOLDERS)) {
+    rmSync(join(place.setAside, name), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,230 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { expect, it } from "vitest";
+import type { Migration } from "../../src/shared/migrate.ts";
+import type { Sql } from "../../src/shared/sql.ts";
+import type { Driver } from "../../src/local-mcp/store/driver.ts";
+import { migrations } from "../../src/local-mcp/store/schema.ts";
+import { StoreError } from "../../src/local-mcp/store/store-error.ts";
+import { openStore, T0, tempStore } from "../support/temp-store.ts";
+
+/** What every driver must do alike. */
+export function storeRules(driver: Driver): void {
+  it("[ST1] reading makes nothing on the disk and answers the empty value", () => {
+    const { store, paths } = tempStore(driver);
+    expect(store.read(count, -1)).toBe(-1);
+    expect(existsSync(paths.home)).toBe(false);
+    expect(store.driver).toBe(null);
+  });
+
+  it("[ST1] reading an older schema answers the empty value and does not migrate", () => {
+    const { store, paths } = tempStore(driver);
+    store.write(addSetting("a"));
+    const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
+    expect(newer.read(count, -1)).toBe(-1);
+    expect(store.read(schemaVersion, -1)).toBe(migrations.length);
+  });
+
+  it("[ST2] folder and files are for their user alone, whatever the umask", () => {
+    const umask = process.umask(0);
+    try {
+      const { store, paths } = tempStore(driver);
+      store.write(addSetting("a"));
+      expect(modeOf(paths.home)).toBe(0o700);
+      const files = readdirSync(paths.home);
+      expect(files).toEqual(expect.arrayContaining(["shim.db", "shim.db-wal", "shim.db-shm", "maintenance.db"]));
+      for (const file of files) expect([file, modeOf(`${paths.home}/${file}`)]).toEqual([file, 0o600]);
+    } finally {
+      process.umask(umask);
+    }
+  });
+
+  it("[ST3] a file that asks for a newer program is refused and not changed", () => {
+    const { store, paths } = tempStore(driver);
+    const newer = openStore(driver, paths, { migrations: [...migrations, step({ minReader: migrations.length + 1 })] });
+    newer.write(addSetting("a"));
+    const error = failure(() => store.write(addSetting("b")));
+    expect(error.code).toBe("store_newer");
+    expect(error.message).toContain("Update this shim");
+    expect(failure(() => store.read(count, -1)).code).toBe("store_newer");
+    expect(newer.read(count, -1)).toBe(1);
+  });
+
+  it("[ST3] an old process goes on after an upgrade that only adds", () => {
+    const { store, paths } = tempStore(driver);
+    store.write(addSetting("a"));
+    const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
+    newer.write(addSetting("b"));
+    store.write(addSetting("c"));
+    expect(store.read(count, -1)).toBe(3);
+  });
+
+  it("[ST14] a write is one transaction: what throws leaves nothing", () => {
+    const { store } = tempStore(driver);
+    store.write(addSetting("a"));
+    const broken = (): void =>
+      store.write((sql) => {
+        addSetting("b")(sql);
+        throw new Error("half-way");
+      });
+    expect(broken).toThrow("half-way");
+    expect(store.read(count, -1)).toBe(1);
+    store.write(addSetting("b"));
+    expect(store.read(count, -1)).toBe(2);
+  });
+
+  it("[ST14] commits are synchronous on the disk, in WAL", () => {
+    const { store } = tempStore(driver);
+    store.write(addSetting("a"));
+    const connection = store.connection();
+    expect(connection.all("PRAGMA journal_mode")).toMatchObject([{ journal_mode: "wal" }]);
+    expect(connection.all("PRAGMA synchronous")).toMatchObject([{ synchronous: 2 }]);
+    expect(store.driver).toBe(connection.driver);
+  });
+
+  it("[ST14] a system error of the caller's own work is handed on as it is", () => {
+    const { store } = tempStore(driver);
+    store.write(addSetting("a"));
+    const foreign = Object.assign(new Error("no such file"), { code: "ENOENT", path: "/elsewhere/file" });
+    expect(() =>
+      store.write(() => {
+        throw foreign;
+      }),
+    ).toThrow(foreign);
+  });
+
+  it("[ST15] a writer that waits longer than it may gets a clear, retryable error", () => {
+    const { store, paths } = tempStore(driver);
+    store.write(addSetting("a"));
+    const other = openStore(driver, paths, { busyMs: 20 });
+    const error = store.write(() => failure(() => other.write(addSetting("b"))));
+    expect(error).toMatchObject({ code: "store_locked", retryable: true });
+    expect(error.message).toContain("try again");
+    other.write(addSetting("b"));
+    expect(store.read(count, -1)).toBe(2);
+  });
+
+  it("[ST15] readers do not wait for a writer", () => {
+    const { store, paths } = tempStore(driver);
+    store.write(addSetting("a"));
+    const other = openStore(driver, paths, { busyMs: 0 });
+    store.write((sql) => {
+      addSetting("b")(sql);
+      expect(other.read(count, -1)).toBe(1);
+    });
+  });
+
+  it("[ST16] a file that cannot be reached is a clear error", () => {
+    const { store, paths } = tempStore(driver);
+    mkdirSync(dirname(paths.home), { recursive: true });
+    writeFileSync(paths.home, "a file where the folder should be");
+    const error = failure(() => store.write(addSetting("a")));
+    expect(error.code).toBe("store_unavailable");
+    expect(error.message).toMatch(/Nothing was half-written/);
+  });
+
+  it("[ST17] values come back as they were stored", () => {
+    const { store } = tempStore(driver);
+    const bytes = Uint8Array.from([0, 1, 255]);
+    const row = store.write((sql) => {
+      sql.run("CREATE TABLE t (n INTEGER, r REAL, s TEXT, b BLOB, z TEXT)");
+      expect(sql.run("INSERT INTO t VALUES (?, ?, ?, ?, ?)", 2 ** 53 - 1, 0.5, "ä\u0000€", bytes, null)).toBe(1);
+      return sql.all<{ n: number; r: number; s: string; b: Uint8Array; z: null }>("SELECT * FROM t")[0];
+    });
+    expect(row).toMatchObject({ n: 2 ** 53 - 1, r: 0.5, s: "ä\u0000€", z: null });
+    expect(Uint8Array.from(row?.b ?? [])).toEqual(bytes);
+  });
+
+  it("[ST17] a search index comes with the driver", () => {
+    const { store } = tempStore(driver);
+    const found = store.write((sql) => {
+      sql.run(
+        `INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
+         VALUES ('cp', 'ses', ?, 'manual', '', 0, 0, 0, 'the quick brown fox', x'00')`,
+        T0,
+      );
+      return sql.all("SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH 'quick'");
+    });
+    expect(found).toHaveLength(1);
+  });
+
+  it("[ST18] a copy is whole and private while a writer works", async () => {
+    const { store, paths } = tempStore(driver);
+    for (let n = 0; n < 300; n++) store.write(addSetting(`key ${n} ${"x".repeat(2_000)}`));
+    const copy = `${paths.home}/copy.db`;
+    const done = store.backup(copy);
+    store.write(addSetting("meanwhile"));
+    const copying = { isDone: false };
+    void done.then(() => (copying.isDone = true));
+    for (let n = 0; !copying.isDone; n++) {
+      store.write(addSetting(`meanwhile ${n}`));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await done;
+    expect(modeOf(copy)).toBe(0o600);
+    const connection = driver({ path: copy, readOnly: true, busyMs: 0 });
+    expect(count(connection)).toBeGreaterThanOrEqual(300);
+    connection.close();
+  });
+
+  it("[ST18] a copy that cannot be written is a clear error", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write(addSetting("a"));
+    writeFileSync(`${paths.home}/file`, "");
+    await expect(store.backup(`${paths.home}/file/copy.db`)).rejects.toMatchObject({ code: "store_unavailable" });
+  });
+
+  it("[ST9] the driver refuses to make a file of its own accord", () => {
+    const { paths } = tempStore(driver);
+    mkdirSync(paths.home, { recursive: true });
+    expect(() => driver({ path: `${paths.home}/none?.db`, readOnly: false, busyMs: 0 })).toThrow();
+    expect(readdirSync(paths.home)).toEqual([]);
+  });
+
+  it("[ST9] a connection for reading cannot write", () => {
+    const { store, paths } = tempStore(driver);
+    store.write(addSetting("a"));
+    const connection = driver({ path: paths.database, readOnly: true, busyMs: 0 });
+    expect(() => addSetting("b")(connection)).toThrow(/readonly/);
+    connection.close();
+  });
+
+  it("[ST10] a maintenance lock file full of rubbish does no harm", () => {
+    const { store, paths } = tempStore(driver);
+    mkdirSync(paths.home, { recursive: true });
+    writeFileSync(`${paths.home}/maintenance.db`, "rubbish ".repeat(1_000));
+    store.write(addSetting("a"));
+    expect(store.read(count, -1)).toBe(1);
+    chmodSync(paths.home, 0o700);
+  });
+}
+
+function addSetting(key: string): (sql: Sql) => void {
+  return (sql) => void sql.run("INSERT INTO meta (key, value) VALUES (?, 'x')", key);
+}
+
+function count(sql: Sql): number {
+  return sql.all<{ n: number }>("SELECT count(*) AS n FROM meta")[0]?.n ?? -1;
+}
+
+function schemaVersion(sql: Sql): number {
+  return sql.all<{ n: number }>("SELECT max(id) AS n FROM migrations")[0]?.n ?? -1;
+}
+
+function step(overrides: Partial<Migration> = {}): Migration {
+  return { id: migrations.length + 1, name: "test", statements: ["CREATE TABLE extra (a TEXT)"], ...overrides };
+}
+
+function modeOf(path: string): number {
+  return statSync(path).mode & 0o777;
+}
+
+function failure(work: () => unknown): StoreError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof StoreError) return error;
+    throw error;
+  }
+  throw new Error("expected a StoreError");
+}
