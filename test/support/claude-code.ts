@@ -15,7 +15,7 @@ export interface ClaudeOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Given as `--settings`, beside what stands in the home's own settings.json. */
   readonly settings?: object;
-  /** `{ name: { command, args, env } }`; the only servers that Claude Code then starts. */
+  /** `{ name: { command, args, env } }`; the only servers that Claude Code then starts, but for those of a plugin. */
   readonly mcpServers?: Readonly<Record<string, object>>;
   readonly pluginDir?: string;
 }
@@ -44,8 +44,10 @@ export function startClaude(options: ClaudeOptions & { readonly prompt: string }
 export interface Terminal extends Claude {
   /** Claude Code itself; `pid` and `kill` are those of the terminal around it. */
   claudePid(): Promise<number>;
-  /** Sends keys as they come; a line is sent with "\r". */
+  /** Sends keys as they come, such as "\u0003" for Ctrl-C. */
   type(keys: string): void;
+  /** Types a line and, when the screen shows it, sends it off: an early return key is taken for part of a paste. */
+  send(line: string): Promise<void>;
   /** Everything shown so far, without control sequences and blanks: the screen is painted in pieces. */
   screen(): string;
 }
@@ -63,12 +65,29 @@ export function startTerminal(options: ClaudeOptions): Terminal {
     stdio: ["pipe", "pipe", "pipe"],
   });
   const claude = watch(child);
+  const screen = () => compact(claude.output.stdout);
   return Object.assign(claude, {
+    send: (line: string) => sendLine(child, screen, line),
     claudePid: () => untilFound(() => childrenOf(claude.pid)[0]?.pid, "Claude Code below script(1)"),
     type: (keys: string) => void child.stdin.write(keys),
-    screen: () => compact(claude.output.stdout),
+    screen,
   });
 }
+
+/** Waits for the prompt, types, waits for the line on the screen and for the rest of its painting, then presses return. */
+async function sendLine(child: ChildProcess, screen: () => string, line: string): Promise<void> {
+  await untilFound(() => screen().includes(PROMPT_SIGN) || null, "the prompt of Claude Code");
+  const before = screen().length;
+  child.stdin?.write(line);
+  const typed = line.replaceAll(/\s/g, "");
+  await untilFound(() => screen().slice(before).includes(typed) || null, `"${line}" on the screen`);
+  await pause(PASTE_PAUSE_MS);
+  child.stdin?.write("\r");
+}
+
+const PROMPT_SIGN = "\u276F";
+/** Keys that come closer together are a paste, in which the return key is a new line. Below 100 ms it was seen to fail. */
+const PASTE_PAUSE_MS = 300;
 
 export interface Child {
   readonly pid: number;
@@ -89,7 +108,7 @@ export function childrenOf(pid: number): Child[] {
 /** The child whose command line holds the text, as soon as there is one. */
 export function findChild(pid: number, text: string): Promise<Child> {
   return untilFound(
-    () => childrenOf(pid).find(({ command }) => command.some((part) => part.includes(text))),
+    () => childrenOf(pid).find(({ command }) => command.join(" ").includes(text)),
     `a child of ${pid} with "${text}" in its command line`,
   );
 }
@@ -127,9 +146,11 @@ function readOrNull(path: string): string | null {
 }
 
 function commonArgs(options: ClaudeOptions): string[] {
-  const args = ["--strict-mcp-config", "--mcp-config", JSON.stringify({ mcpServers: options.mcpServers ?? {} })];
+  const args = ["--mcp-config", JSON.stringify({ mcpServers: options.mcpServers ?? {} })];
   if (options.settings) args.push("--settings", JSON.stringify(options.settings));
-  if (options.pluginDir !== undefined) args.push("--plugin-dir", options.pluginDir);
+  // The strict mode would switch a plugin's own servers off.
+  if (options.pluginDir === undefined) args.push("--strict-mcp-config");
+  else args.push("--plugin-dir", options.pluginDir);
   return [...args, ...(options.args ?? [])];
 }
 
