@@ -156,8 +156,11 @@ function commonArgs(options: ClaudeOptions): string[] {
 
 /** Nothing of the caller's environment but PATH: it may itself run below a Claude Code or hold a real key. */
 function cleanEnv(options: ClaudeOptions): Record<string, string> {
+  const scratch = join(options.home, "tmp");
+  mkdirSync(scratch, { recursive: true });
   return {
     HOME: options.home,
+    CLAUDE_CODE_TMPDIR: scratch,
     PATH: process.env["PATH"] ?? "",
     ANTHROPIC_BASE_URL: options.modelUrl,
     ANTHROPIC_API_KEY: DUMMY_KEY,
