@@ -13,22 +13,13 @@ type Row = Record<string, SqlValue>;
 interface Table {
   readonly name: string;
   readonly key: readonly string[];
-  /** Rows that change: the damaged file's state is the newer one. Others are only added. */
-  readonly isMutable?: true;
-  /** Columns that hold JSON. */
-  readonly json?: readonly string[];
+  readonly columns: readonly string[];
 }
 
-const tables: readonly Table[] = [
-  { name: "sessions", key: ["id"], isMutable: true, json: ["readings"] },
-  { name: "clients", key: ["boot", "pid", "start"], isMutable: true },
-  { name: "journal", key: ["seq"], json: ["body"] },
-  { name: "checkpoints", key: ["seq"] },
-  { name: "snapshots", key: ["checkpoint_id"], isMutable: true, json: ["detail"] },
-  { name: "signals", key: ["session_id", "at"], json: ["readings"] },
-  { name: "crashes", key: ["session_id", "at"], json: ["readings"] },
-  { name: "recoveries", key: ["seq"], json: ["detail"] },
-];
+/** Rows that never change: those in the backup are as good, and are kept. Rows of other tables are newer in the damaged file. */
+const unchanging: ReadonlySet<string> = new Set(["journal", "checkpoints", "signals", "crashes", "recoveries"]);
+/** The new file's own. */
+const own: ReadonlySet<string> = new Set(["meta", "migrations", "notices"]);
 
 /** Rows read at once; where a page is damaged, one by one. */
 const PAGE = 200;
@@ -61,7 +52,7 @@ function takeOver(site: Site, damaged: string, target: Connection): Map<string, 
   try {
     source = site.driver({ path: damaged, readOnly: true, busyMs: site.busyMs });
     source.all("SELECT count(*) AS n FROM sqlite_schema");
-    for (const table of tables) found.set(table.name, copy(source, target, table));
+    for (const table of commonTables(source, target)) found.set(table.name, copy(source, target, table));
     takeOverMeta(source, target);
     return found;
   } catch {
@@ -73,45 +64,53 @@ function takeOver(site: Site, damaged: string, target: Connection): Map<string, 
 }
 
 function copy(source: Connection, target: Connection, table: Table): number {
-  const columns = commonColumns(source, target, table.name);
-  const isComplete = table.key.every((name) => columns.includes(name));
-  if (!isComplete) return 0;
-  const update = table.isMutable ? updateClause(table, columns) : "NOTHING";
-  const insert = `INSERT INTO ${table.name} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})
-    ON CONFLICT ${table.isMutable ? `(${table.key.join(", ")})` : ""} DO ${update}`;
+  const { name, key, columns } = table;
+  const conflict = unchanging.has(name) ? "DO NOTHING" : `(${key.join(", ")}) DO UPDATE SET ${updates(table)}`;
+  const insert = `INSERT INTO ${name} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")}) ON CONFLICT ${conflict}`;
   let copied = 0;
-  for (const row of readableRows(source, table, columns)) {
+  for (const row of readableRows(source, table)) {
     if (isSoundRow(table, row)) copied += tryInsert(target, insert, columns, row);
   }
   return copied;
 }
 
-function updateClause(table: Table, columns: readonly string[]): string {
-  const others = columns.filter((name) => !table.key.includes(name));
-  const isNewer = table.name === "sessions" ? " WHERE excluded.last_seen_at >= sessions.last_seen_at" : "";
-  return `UPDATE SET ${others.map((name) => `${name} = excluded.${name}`).join(", ")}${isNewer}`;
+function updates({ name, key, columns }: Table): string {
+  const changed = columns.filter((column) => !key.includes(column)).map((column) => `${column} = excluded.${column}`);
+  const isNewer = name === "sessions" ? " WHERE excluded.last_seen_at >= sessions.last_seen_at" : "";
+  return `${changed.join(", ")}${isNewer}`;
 }
 
-function commonColumns(source: Connection, target: Connection, table: string): string[] {
-  const read = (connection: Connection): string[] =>
-    connection.all<{ name: string }>("SELECT name FROM pragma_table_info(?)", table).map((column) => column.name);
-  const known = new Set(read(source));
-  return read(target).filter((name) => known.has(name));
+/** Ordinary tables, by what both files say of them: a table of a later migration is taken over, too. */
+function commonTables(source: Connection, target: Connection): Table[] {
+  const names = target.all<{ name: string }>(
+    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
+  );
+  return names
+    .filter(({ name }) => !own.has(name))
+    .map(({ name }) => commonColumns(source, target, name))
+    .filter((table) => table.key.length > 0);
+}
+
+function commonColumns(source: Connection, target: Connection, name: string): Table {
+  const query = "SELECT '\"' || name || '\"' AS name, pk FROM pragma_table_info(?) ORDER BY pk";
+  const known = new Set(source.all<{ name: string }>(query, name).map((column) => column.name));
+  const all = target.all<{ name: string; pk: number }>(query, name);
+  const key = all.filter((column) => column.pk > 0).map((column) => column.name);
+  return {
+    name,
+    key: key.every((column) => known.has(column)) ? key : [],
+    columns: all.map((column) => column.name).filter((column) => known.has(column)),
+  };
 }
 
 /** Upwards until a damaged page, then downwards from the other end to the same hole. */
-function* readableRows(source: Connection, table: Table, columns: readonly string[]): Generator<Row> {
-  const isWhole = yield* walk(source, table, columns, "ASC");
-  if (!isWhole) yield* walk(source, table, columns, "DESC");
+function* readableRows(source: Connection, table: Table): Generator<Row> {
+  const isWhole = yield* walk(source, table, "ASC");
+  if (!isWhole) yield* walk(source, table, "DESC");
 }
 
 /** Answers whether it came to the end. */
-function* walk(
-  source: Connection,
-  table: Table,
-  columns: readonly string[],
-  direction: "ASC" | "DESC",
-): Generator<Row, boolean> {
+function* walk(source: Connection, table: Table, direction: "ASC" | "DESC"): Generator<Row, boolean> {
   const order = table.key.map((name) => `${name} ${direction}`).join(", ");
   const key = `(${table.key.join(", ")})`;
   const marks = `(${table.key.map(() => "?").join(", ")})`;
@@ -119,7 +118,7 @@ function* walk(
   let limit = PAGE;
   for (;;) {
     const where: string = last ? `WHERE ${key} ${direction === "ASC" ? ">" : "<"} ${marks}` : "";
-    const query = `SELECT ${columns.join(", ")} FROM ${table.name} ${where} ORDER BY ${order} LIMIT ${limit}`;
+    const query = `SELECT ${table.columns.join(", ")} FROM ${table.name} ${where} ORDER BY ${order} LIMIT ${limit}`;
     const rows = tryRead(source, query, last ?? []);
     if (rows === null) {
       if (limit === 1) return false;
@@ -129,7 +128,7 @@ function* walk(
     yield* rows;
     const newest = rows.at(-1);
     if (!newest) return true;
-    last = table.key.map((name) => newest[name] ?? null);
+    last = table.key.map((column) => newest[unquoted(column)] ?? null);
   }
 }
 
@@ -144,7 +143,7 @@ function tryRead(source: Connection, query: string, values: readonly SqlValue[])
 /** A row that breaks a rule of its table is damage, too. */
 function tryInsert(target: Connection, insert: string, columns: readonly string[], row: Row): number {
   try {
-    return target.run(insert, ...columns.map((name) => row[name] ?? null));
+    return target.run(insert, ...columns.map((column) => row[unquoted(column)] ?? null));
   } catch (error) {
     if (isConstraint(error)) return 0;
     throw error;
@@ -153,12 +152,17 @@ function tryInsert(target: Connection, insert: string, columns: readonly string[
 
 function isSoundRow(table: Table, row: Row): boolean {
   try {
-    for (const name of table.json ?? []) JSON.parse(String(row[name]));
-    if (table.name === "checkpoints") decode(row["body"] as Uint8Array, String(row["hash"]));
+    const { body, hash } = row;
+    if (body instanceof Uint8Array) decode(body, String(hash));
+    else if (table.name === "journal") JSON.parse(String(body));
     return true;
   } catch {
     return false;
   }
+}
+
+function unquoted(column: string): string {
+  return column.slice(1, -1);
 }
 
 /** Settings such as a pause; the epoch is the new file's own. */

@@ -100,7 +100,7 @@ export const migrations: readonly Migration[] = [
          commit_id TEXT,
          detail TEXT NOT NULL DEFAULT '{}'
        ) STRICT, WITHOUT ROWID`,
-      "CREATE INDEX snapshots_pending ON snapshots (at) WHERE state = 'pending'",
+      "CREATE INDEX snapshots_pending ON snapshots (at) WHERE state IN ('pending', 'running')",
       `CREATE TABLE signals (
          session_id TEXT NOT NULL,
          at INTEGER NOT NULL,

@@ -1,0 +1,201 @@
+import type { Config } from "../../contract/config.ts";
+import type { Sql, SqlValue } from "../../shared/sql.ts";
+import * as snapshotDrops from "./snapshot-drops.ts";
+
+export interface Pruned {
+  /** Deleted checkpoints; their git snapshots wait in snapshot-drops. */
+  readonly checkpoints: readonly string[];
+  /** Rows deleted, of all kinds but signals. */
+  readonly rows: number;
+  /** The limit was reached: call again. */
+  readonly isMore: boolean;
+}
+
+const DAY_MS = 86_400_000;
+/** Folded journal rows are kept this long for `shim explain`. */
+const FOLDED_JOURNAL_MS = 7 * DAY_MS;
+/** Crashes hold no text of the user's, and later tuning learns from them: kept this many times longer than sessions. */
+const CRASH_AGE_FACTOR = 12;
+
+/** An incomplete session may still be recovered. Needs the table under its own name. */
+const INCOMPLETE =
+  "(sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed')))";
+const NEWEST = "(SELECT max(seq) FROM checkpoints newest WHERE newest.session_id = checkpoints.session_id)";
+
+/**
+ * Deletes what is older or more than `retention` allows. [ST40] Never the newest checkpoint of a session that is incomplete or
+ * still kept, nor journal rows that no checkpoint has folded; [ST41] at most about `limit` rows in one call.
+ */
+export function prune(sql: Sql, now: number, retention: Config["retention"], limit: number): Pruned {
+  const budget = new Budget(limit);
+  pruneOldSessions(sql, now - retention.maxAgeMs, budget);
+  pruneOldCheckpoints(sql, now - retention.maxAgeMs, budget);
+  pruneSurplus(sql, retention.checkpointsPerSession, budget);
+  pruneJournal(sql, now - Math.min(FOLDED_JOURNAL_MS, retention.maxAgeMs), budget);
+  pruneOldCrashes(sql, now - retention.maxAgeMs * CRASH_AGE_FACTOR, budget);
+  pruneToSize(sql, retention.maxBytes, budget);
+  return { checkpoints: budget.checkpoints, rows: limit - budget.left, isMore: budget.left <= 0 };
+}
+
+class Budget {
+  left: number;
+  readonly checkpoints: string[] = [];
+
+  constructor(limit: number) {
+    this.left = limit;
+  }
+
+  /** Never negative: SQLite takes a negative LIMIT for none. */
+  get limit(): number {
+    return Math.max(0, this.left);
+  }
+}
+
+/** [ST42] Sessions that ended, or were recovered or dismissed, go whole. */
+function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
+  const ids = column(
+    sql,
+    `SELECT id FROM sessions WHERE last_seen_at < ? AND NOT ${INCOMPLETE} ORDER BY last_seen_at LIMIT ?`,
+    before,
+    budget.limit,
+  );
+  for (const id of ids) {
+    if (budget.left <= 0) return;
+    removeSession(sql, id, budget);
+  }
+}
+
+/** In portions: a session with more rows than the budget goes in several calls, its own row last. */
+function removeSession(sql: Sql, id: string, budget: Budget): void {
+  removeCheckpoints(sql, "session_id = ?", [id], budget);
+  budget.left -= sql.run(
+    "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE session_id = ? LIMIT ?)",
+    id,
+    budget.limit,
+  );
+  if (budget.left <= 0) return;
+  for (const table of ["signals", "recoveries", "clients"]) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  budget.left -= sql.run("DELETE FROM sessions WHERE id = ?", id);
+}
+
+function pruneOldCheckpoints(sql: Sql, before: number, budget: Budget): void {
+  const newest = perSession(sql, "seq");
+  for (const { seq, session } of oldest(sql, "checkpoints", before)) {
+    if (budget.left <= 0) return;
+    if (seq < newest(session)) removeCheckpoints(sql, "seq = ?", [seq], budget);
+  }
+}
+
+/** [ST43] Of each session the newest ones stay. */
+function pruneSurplus(sql: Sql, keep: number, budget: Budget): void {
+  const crowded = column(
+    sql,
+    "SELECT session_id FROM checkpoints GROUP BY session_id HAVING count(*) > ? LIMIT ?",
+    keep,
+    budget.limit,
+  );
+  for (const id of crowded) {
+    const oldestKept =
+      "(SELECT seq FROM checkpoints kept WHERE kept.session_id = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)";
+    removeCheckpoints(sql, `session_id = ? AND seq < ${oldestKept}`, [id, id, keep - 1], budget);
+  }
+}
+
+/** [ST44] What the newest checkpoint of its session holds already. */
+function pruneJournal(sql: Sql, before: number, budget: Budget): void {
+  const folded = perSession(sql, "journal_seq");
+  for (const { seq, session } of oldest(sql, "journal", before)) {
+    if (budget.left <= 0) return;
+    if (seq <= folded(session)) budget.left -= sql.run("DELETE FROM journal WHERE seq = ?", seq);
+  }
+}
+
+/** Numbers follow the time, so the walk ends at the first younger row instead of reading the whole table. */
+function* oldest(
+  sql: Sql,
+  table: "checkpoints" | "journal",
+  before: number,
+): Generator<{ seq: number; session: string }> {
+  const query = `SELECT seq, session_id AS session, at FROM ${table} WHERE seq > ? ORDER BY seq LIMIT 200`;
+  let last = 0;
+  for (;;) {
+    const rows = sql.all<{ seq: number; session: string; at: number }>(query, last);
+    for (const row of rows) {
+      if (row.at >= before) return;
+      yield row;
+      last = row.seq;
+    }
+    if (rows.length === 0) return;
+  }
+}
+
+/** A column of each session's newest checkpoint; 0 without one. */
+function perSession(sql: Sql, name: "seq" | "journal_seq"): (session: string) => number {
+  const known = new Map<string, number>();
+  return (session) => {
+    const found =
+      known.get(session) ??
+      sql.all<{ n: number }>(
+        `SELECT ${name} AS n FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1`,
+        session,
+      )[0]?.n ??
+      0;
+    known.set(session, found);
+    return found;
+  };
+}
+
+function pruneOldCrashes(sql: Sql, before: number, budget: Budget): void {
+  const rows = sql.all<{ session_id: string; at: number }>(
+    "SELECT session_id, at FROM crashes WHERE at < ? LIMIT ?",
+    before,
+    budget.limit,
+  );
+  for (const row of rows) {
+    budget.left -= sql.run("DELETE FROM crashes WHERE session_id = ? AND at = ?", row.session_id, row.at);
+  }
+}
+
+/** [ST45] Oldest checkpoints first, then whole sessions that are over. Freed pages are used again; the file does not shrink. */
+function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
+  const portion = 50;
+  while (budget.left > 0 && usedBytes(sql) > maxBytes) {
+    const step = new Budget(Math.min(portion, budget.left));
+    const allowed = step.left;
+    removeCheckpoints(sql, `seq < ${NEWEST}`, [], step);
+    if (step.left === allowed) removeOldestSession(sql, step);
+    budget.checkpoints.push(...step.checkpoints);
+    budget.left -= allowed - step.left;
+    // All that is left is the newest checkpoints of incomplete sessions.
+    if (step.left === allowed) return;
+  }
+}
+
+function removeOldestSession(sql: Sql, budget: Budget): void {
+  const [id] = column(sql, `SELECT id FROM sessions WHERE NOT ${INCOMPLETE} ORDER BY last_seen_at LIMIT 1`);
+  if (id !== undefined) removeSession(sql, id, budget);
+}
+
+function usedBytes(sql: Sql): number {
+  const read = (pragma: string): number =>
+    Object.values(sql.all<Record<string, number>>(`PRAGMA ${pragma}`)[0] ?? {})[0] ?? 0;
+  return (read("page_count") - read("freelist_count")) * read("page_size");
+}
+
+/** Oldest first. `where` speaks of the table checkpoints. */
+function removeCheckpoints(sql: Sql, where: string, values: SqlValue[], budget: Budget): void {
+  const rows = sql.all<{ seq: number; id: string }>(
+    `SELECT seq, id FROM checkpoints WHERE ${where} ORDER BY seq LIMIT ?`,
+    ...values,
+    budget.limit,
+  );
+  for (const { seq, id } of rows) {
+    snapshotDrops.mark(sql, "checkpoint_id = ?", id);
+    budget.left -= sql.run("DELETE FROM checkpoints WHERE seq = ?", seq);
+    budget.checkpoints.push(id);
+  }
+}
+
+function column(sql: Sql, query: string, ...values: SqlValue[]): string[] {
+  return sql.all<Record<string, string>>(query, ...values).flatMap((row) => Object.values(row));
+}

@@ -1,0 +1,173 @@
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { identify, systemProcesses, type Processes } from "../processes.ts";
+import { createPrivateFolder, inodeOf, syncFolder, writeWhole } from "./place.ts";
+import { StoreError, toStoreError } from "./store-error.ts";
+
+/** One line of a spool file: what could not be stored at once. */
+export interface SpoolEntry {
+  /** When it happened, in epoch ms. */
+  readonly at: number;
+  readonly [name: string]: unknown;
+}
+
+export interface SpoolOptions {
+  /** All waiting files together may not grow beyond this, in bytes. */
+  readonly maxBytes?: number;
+  readonly processes?: Processes;
+}
+
+const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
+const WAITING = /\.jsonl(\.\d+)*(\.taken-\d+-[0-9a-f]{8})?$/;
+const TAKEN = /\.taken-(\d+)-[0-9a-f]{8}$/;
+
+/**
+ * [ST30] Keeps an entry on the disk while the store cannot be opened or locked; whoever opens it next takes it over. Each process
+ * has a file of its own.
+ *
+ * @throws {StoreError} when the entry could not be written, or the spool is full
+ */
+export function append(folder: string, entry: SpoolEntry, options: SpoolOptions = {}): void {
+  // A line that was torn by a full disk ends here, and only it is lost.
+  const line = Buffer.from(`\n${JSON.stringify(entry)}\n`);
+  try {
+    createPrivateFolder(folder);
+    refuseFull(folder, line.length, options.maxBytes ?? DEFAULT_MAX_BYTES);
+    // timeOrigin tells a process from an earlier one with the same pid.
+    const path = join(folder, `${process.pid}-${Math.floor(performance.timeOrigin)}.jsonl`);
+    while (!appendOnce(path, line));
+  } catch (error) {
+    throw toStoreError(error, join(folder, "spool"));
+  }
+}
+
+/** False when a drainer took the file before the line was in it for sure: then the line may be lost, and is written again. */
+function appendOnce(path: string, line: Uint8Array): boolean {
+  const isNew = !existsSync(path);
+  const file = openSync(path, "a", 0o600);
+  try {
+    if (writeSync(file, line) < line.length) {
+      throw new StoreError("store_full", `${path}: the disk is full; free some space. The last event was not kept`);
+    }
+    fsyncSync(file);
+    if (isNew) syncFolder(join(path, ".."));
+    return inodeOf(path) === fstatSync(file, { bigint: true }).ino;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function refuseFull(folder: string, more: number, maxBytes: number): void {
+  const sizes = readdirSync(folder).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0);
+  const bytes = sizes.reduce((sum, size) => sum + size, more);
+  if (bytes <= maxBytes) return;
+  throw new StoreError(
+    "store_full",
+    `${folder} holds ${bytes - more} bytes of events that no process could store; run \`shim doctor\`. The last event was not kept`,
+  );
+}
+
+/**
+ * [ST31] Takes over the files of all processes and applies their entries in the order of time. A file is deleted when all its
+ * entries were applied; when `apply` throws, all taken files stay for a later drain, so an entry may come twice, never not at all.
+ *
+ * @returns how many entries were applied
+ */
+export function drain(folder: string, apply: (entry: SpoolEntry) => void, options: SpoolOptions = {}): number {
+  if (!existsSync(folder)) return 0;
+  const processes = options.processes ?? systemProcesses;
+  const taken = takeOver(folder, processes, isFreeFor(processes));
+  if (taken.length === 0) return 0;
+  const entries = taken.flatMap((path) => entriesOf(path)).sort((a, b) => a.at - b.at);
+  for (const entry of entries) apply(entry);
+  for (const path of taken) rmSync(path, { force: true });
+  return entries.length;
+}
+
+/**
+ * [ST32] Removes the entries that match from every waiting file, also from one that another process is draining just now (that
+ * process has already read it).
+ */
+export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, options: SpoolOptions = {}): void {
+  if (!existsSync(folder)) return;
+  for (const path of takeOver(folder, options.processes ?? systemProcesses, () => true)) {
+    const kept = entriesOf(path).filter((entry) => !matches(entry));
+    if (kept.length === 0) rmSync(path, { force: true });
+    else writeWhole(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+  }
+}
+
+/** The rename gives each file to one process. */
+function takeOver(folder: string, processes: Processes, isFree: (name: string) => boolean): string[] {
+  const mine = suffixOf(processes, process.pid);
+  const taken: string[] = [];
+  for (const name of readdirSync(folder).filter((file) => WAITING.test(file) && isFree(file))) {
+    const from = join(folder, name);
+    const to = name.endsWith(mine) ? from : freeName(join(folder, name.replace(TAKEN, "")), mine);
+    if (renamed(from, to)) taken.push(to);
+  }
+  return taken;
+}
+
+/** What an earlier drain of this process left must not be written over. */
+function freeName(path: string, suffix: string): string {
+  let name = path + suffix;
+  for (let n = 1; existsSync(name); n++) name = `${path}.${n}${suffix}`;
+  return name;
+}
+
+/** False when another process was first. */
+function renamed(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** True for a file that no other living process drains; that of a drainer that died is free again. */
+function isFreeFor(processes: Processes): (name: string) => boolean {
+  return (name) => {
+    const [suffix, pid] = TAKEN.exec(name) ?? [];
+    return !suffix || Number(pid) === process.pid || suffixOf(processes, Number(pid)) !== suffix;
+  };
+}
+
+/** Names a process so that a later one of the same pid has another name. */
+function suffixOf(processes: Processes, pid: number): string {
+  const identity = identify(processes, pid);
+  const hash = createHash("sha256").update(`${identity?.boot} ${identity?.start}`).digest("hex").slice(0, 8);
+  return `.taken-${pid}-${hash}`;
+}
+
+/** A line that was torn when its writer died was never acknowledged; it is passed over. */
+function entriesOf(path: string): SpoolEntry[] {
+  const lines = readFileSync(path, "utf8").split("\n");
+  return lines.map((line) => parse(line)).filter((entry) => entry !== null);
+}
+
+function parse(line: string): SpoolEntry | null {
+  if (line === "") return null;
+  try {
+    const value: unknown = JSON.parse(line);
+    const isEntry = typeof value === "object" && value !== null && "at" in value && typeof value.at === "number";
+    return isEntry ? (value as SpoolEntry) : null;
+  } catch {
+    return null;
+  }
+}
