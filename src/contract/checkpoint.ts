@@ -12,14 +12,14 @@ export type Todo = z.infer<typeof Todo>;
 
 /** What a chat can say of its own work. All optional: what is left out keeps its last value. */
 export const WorkNotes = z.strictObject({
-  goal: z.string().max(4_000).optional().describe("What the user wants, in one or two sentences"),
-  done: lines.optional().describe("Steps finished"),
-  inProgress: lines.optional().describe("Steps under way"),
-  nextStep: z.string().max(4_000).optional().describe("What to do next, concretely"),
-  decisions: lines.optional().describe("Decisions and why"),
+  goal: z.string().max(4_000).optional().describe("What the user wants"),
+  done: lines.optional(),
+  inProgress: lines.optional(),
+  nextStep: z.string().max(4_000).optional(),
+  decisions: lines.optional().describe("With reasons"),
   openQuestions: lines.optional(),
-  files: z.array(z.string().min(1).max(4_096)).max(500).optional().describe("Paths that matter"),
+  files: z.array(z.string().min(1).max(4_096)).max(500).optional(),
   todos: z.array(Todo).max(200).optional(),
-  state: z.json().optional().describe("Anything else, as JSON"),
+  state: z.unknown().optional().describe("Anything else, as JSON"),
 });
 export type WorkNotes = z.infer<typeof WorkNotes>;

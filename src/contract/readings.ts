@@ -24,6 +24,8 @@ export type ReadingName =
   /** Recent tool latency against the session's usual one, 1 = as usual. */
   | "latencyTrend"
   | "transcriptBytes"
+  /** Processes that the kernel has killed for want of memory, since boot. */
+  | "oomKills"
   | "sessionAgeMs"
   | "sinceCheckpointMs";
 

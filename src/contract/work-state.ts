@@ -1,6 +1,8 @@
 /** Types of what a checkpoint holds. No schema here: the hook loads this file, and only SHIM writes these rows. */
 
 export interface TodoItem {
+  /** The client's own number of the task, where it has one. */
+  readonly id?: string;
   readonly text: string;
   readonly status: "pending" | "in_progress" | "completed";
 }
@@ -37,7 +39,11 @@ export interface ErrorNote {
 
 /** Everything known of a session at one moment. Stored. Add fields as optional. */
 export interface WorkState {
+  /** As the chat itself has put it; null until it has. */
   readonly goal: string | null;
+  /** The first and the newest request of the user; never a slash command. */
+  readonly firstPrompt: string | null;
+  readonly lastPrompt: string | null;
   readonly done: readonly string[];
   readonly inProgress: readonly string[];
   readonly nextStep: string | null;
@@ -52,6 +58,8 @@ export interface WorkState {
   readonly lastError: ErrorNote | null;
   /** The client's own summary of what a compaction dropped. */
   readonly compactSummary: string | null;
+  /** Where git stood; absent outside of git. */
+  readonly git?: { readonly branch: string | null; readonly commit: string | null };
   /** Free-form JSON given by the chat. */
   readonly state: unknown;
 }

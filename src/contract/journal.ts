@@ -1,0 +1,46 @@
+import type { FileNote, TodoItem } from "./work-state.ts";
+
+/**
+ * One thing that happened in a session, as a hook or the transcript told it; texts are redacted and bounded.
+ * Stored as JSON. Add kinds and optional fields only.
+ */
+export type JournalEntry =
+  | { readonly kind: "start"; readonly source: string }
+  | { readonly kind: "prompt"; readonly text: string }
+  | { readonly kind: "assistant"; readonly text: string }
+  | {
+      readonly kind: "tool_start";
+      readonly id: string;
+      readonly name: string;
+      readonly input: string;
+    }
+  | {
+      readonly kind: "tool_end";
+      readonly id: string;
+      readonly name: string;
+      readonly input: string;
+      readonly durationMs?: number;
+      /** The file it touched, absolute. */
+      readonly path?: string;
+      readonly action?: FileNote["action"];
+    }
+  | {
+      readonly kind: "tool_error";
+      readonly id: string;
+      readonly name: string;
+      readonly input: string;
+      readonly text: string;
+      readonly durationMs?: number;
+    }
+  | { readonly kind: "todos"; readonly todos: readonly TodoItem[] }
+  | { readonly kind: "todo"; readonly todo: Partial<TodoItem> & { readonly id: string } }
+  | { readonly kind: "todo_removed"; readonly id: string }
+  | { readonly kind: "compacting"; readonly trigger: string }
+  | { readonly kind: "compacted"; readonly summary: string }
+  | { readonly kind: "turn_end" }
+  | { readonly kind: "subagent_end"; readonly text: string }
+  | { readonly kind: "failure"; readonly text: string }
+  | { readonly kind: "detached"; readonly reason: string }
+  | { readonly kind: "end"; readonly reason: string };
+
+export type JournalKind = JournalEntry["kind"];

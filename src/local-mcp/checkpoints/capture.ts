@@ -1,0 +1,175 @@
+import type { WorkNotes } from "../../contract/checkpoint.ts";
+import type { WorkState } from "../../contract/work-state.ts";
+import { uuidv7 } from "../../shared/ids.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../runtime.ts";
+import { readHead } from "../sessions/git-head.ts";
+import * as journal from "../sessions/journal.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { emptyState, fold, withNotes } from "../sessions/work-state.ts";
+import { noteFile } from "../snapshots/file-state.ts";
+import * as checkpoints from "./checkpoints.ts";
+import { summarize } from "./summary.ts";
+
+export interface CaptureInput {
+  readonly sessionId: string;
+  readonly trigger: checkpoints.Trigger;
+  /** Already redacted. */
+  readonly notes?: WorkNotes;
+  /** How many secrets were taken out of the notes. */
+  readonly redactions?: number;
+}
+
+export interface Captured {
+  readonly checkpoint: checkpoints.Checkpoint;
+  /** False: the state was already in this checkpoint, nothing was stored. */
+  readonly isNew: boolean;
+}
+
+export type CaptureError =
+  | { readonly code: "unknown_session" }
+  | { readonly code: "nothing_to_save" }
+  | { readonly code: "too_large"; readonly bytes: number; readonly maxBytes: number; readonly largest: string };
+
+interface Basis {
+  readonly session: sessions.Session;
+  readonly last: checkpoints.Checkpoint | null;
+  readonly state: WorkState;
+  readonly journalSeq: number;
+}
+
+/** The newest state per session that this process has stored, so that a save need not unpack the one before. Trusted only while its `seq` is still the newest. */
+export type Recent = Map<string, { readonly seq: number; readonly state: WorkState }>;
+
+/**
+ * The seeds' CheckpointManager: puts together what is known of a session and stores it as one durable transaction.
+ * [CP6] State that is unchanged since the last checkpoint is not stored twice.
+ *
+ * @throws {StoreError} when the store cannot write; nothing is half-written then
+ */
+export function capture(runtime: Runtime, input: CaptureInput, recent: Recent = new Map()): Result<Captured, CaptureError> {
+  for (;;) {
+    const basis = runtime.store.read((sql) => readBasis(sql, input.sessionId, recent), null);
+    if (!basis) return err({ code: "unknown_session" });
+    const state = present(runtime, basis, input.notes);
+    if (isEmpty(state)) return err({ code: "nothing_to_save" });
+    const fitted = fit(state, runtime.config.checkpoint.maxBytes);
+    if (!fitted.ok) return fitted;
+    const stored = runtime.store.write((sql) => store(sql, runtime, input, basis, fitted.value));
+    // Null: another process has stored a newer checkpoint meanwhile; ours must build on it.
+    if (!stored) continue;
+    recent.set(input.sessionId, { seq: stored.checkpoint.seq, state: fitted.value.state });
+    return ok(stored);
+  }
+}
+
+function readBasis(sql: Sql, sessionId: string, recent: Recent): Basis | null {
+  const session = sessions.get(sql, sessionId);
+  if (!session) return null;
+  const last = checkpoints.latest(sql, sessionId);
+  const base = lastState(sql, sessionId, last, recent);
+  const rows = journal.list(sql, sessionId, last?.journalSeq ?? 0);
+  return { session, last, state: fold(base, rows), journalSeq: rows.at(-1)?.seq ?? last?.journalSeq ?? 0 };
+}
+
+function lastState(sql: Sql, sessionId: string, last: checkpoints.Checkpoint | null, recent: Recent): WorkState {
+  if (!last) return emptyState;
+  const known = recent.get(sessionId);
+  return known?.seq === last.seq ? known.state : checkpoints.stateOf(sql, last.seq);
+}
+
+/** What is known of the session now, with all that came after its last checkpoint. Null for an unknown session. */
+export function currentState(sql: Sql, sessionId: string): WorkState | null {
+  return readBasis(sql, sessionId, new Map())?.state ?? null;
+}
+
+function present(runtime: Runtime, basis: Basis, notes: WorkNotes | undefined): WorkState {
+  const state = notes ? withNotes(basis.state, notes) : basis.state;
+  const limits = { maxFileBytes: runtime.config.snapshots.maxFileBytes };
+  const files = state.files.map((file) => (file.action === "read" ? file : noteFile(file.path, file.action, limits)));
+  const head = basis.session.project ? readHead(basis.session.project) : null;
+  return { ...state, files, ...(head ? { git: head } : {}) };
+}
+
+function isEmpty(state: WorkState): boolean {
+  const { git: _git, ...rest } = state;
+  return JSON.stringify(rest) === JSON.stringify(emptyState);
+}
+
+interface Fitted {
+  readonly state: WorkState;
+  readonly packed: checkpoints.Packed;
+}
+
+/** [CP7] Over the limit, the tail of the conversation is shortened first; what the chat itself gave is never cut, but refused with its size. */
+function fit(state: WorkState, maxBytes: number): Result<Fitted, CaptureError> {
+  let fitting = state;
+  for (;;) {
+    const packed = checkpoints.pack(fitting);
+    if (packed.rawBytes <= maxBytes) return ok({ state: fitting, packed });
+    if (fitting.conversation.length === 0) {
+      return err({ code: "too_large", bytes: packed.rawBytes, maxBytes, largest: largestField(fitting) });
+    }
+    fitting = { ...fitting, conversation: fitting.conversation.slice(Math.ceil(fitting.conversation.length / 2)) };
+  }
+}
+
+function largestField(state: WorkState): string {
+  const sizes = Object.entries(state).map(([name, value]) => ({ name, bytes: JSON.stringify(value ?? null).length }));
+  return sizes.reduce((largest, field) => (field.bytes > largest.bytes ? field : largest)).name;
+}
+
+function store(sql: Sql, runtime: Runtime, input: CaptureInput, basis: Basis, fitted: Fitted): Captured | null {
+  const last = checkpoints.latest(sql, input.sessionId);
+  if (last?.seq !== basis.last?.seq) return null;
+  const now = runtime.now();
+  const subject = fitted.state.goal ?? fitted.state.firstPrompt;
+  sessions.markSaved(sql, now, input.sessionId, subject?.split("\n")[0]?.slice(0, 100) ?? null);
+  takeOver(sql, now, input.sessionId);
+  if (last?.hash === fitted.packed.hash) return { checkpoint: last, isNew: false };
+  const checkpoint = {
+    id: `cp_${uuidv7(now, runtime.random(16))}`,
+    sessionId: input.sessionId,
+    at: now,
+    trigger: input.trigger,
+    journalSeq: basis.journalSeq,
+    redactions: input.redactions ?? 0,
+    summary: summarize(basis.session.title, fitted.state),
+    ...fitted.packed,
+  };
+  const seq = checkpoints.insert(sql, checkpoint);
+  const { body: _body, ...kept } = checkpoint;
+  if (fitted.state.git && runtime.config.snapshots.isEnabled) wantSnapshot(sql, kept, basis.session.project);
+  return { checkpoint: { ...kept, seq }, isNew: true };
+}
+
+/** [RE9] The successor's first checkpoint after an offer makes the offered session recovered. */
+function takeOver(sql: Sql, now: number, sessionId: string): void {
+  for (const offered of sessions.offeredTo(sql, sessionId)) {
+    sessions.setRecovery(sql, now, offered.id, "recovered", sessionId);
+    sql.run(
+      "INSERT INTO recoveries (at, session_id, action, by_session) VALUES (?, ?, 'recovered', ?)",
+      now,
+      offered.id,
+      sessionId,
+    );
+  }
+}
+
+/** The files follow after the answer; of several that wait for one session only the newest is worth taking. */
+function wantSnapshot(sql: Sql, checkpoint: { id: string; sessionId: string; at: number }, project: string | null): void {
+  if (!project) return;
+  sql.run(
+    `UPDATE snapshots SET state = 'skipped', reason = 'a newer checkpoint came first'
+     WHERE state = 'pending' AND session_id = ?`,
+    checkpoint.sessionId,
+  );
+  sql.run(
+    "INSERT INTO snapshots (checkpoint_id, session_id, at, state, project) VALUES (?, ?, ?, 'pending', ?)",
+    checkpoint.id,
+    checkpoint.sessionId,
+    checkpoint.at,
+    project,
+  );
+}

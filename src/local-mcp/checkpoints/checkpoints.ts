@@ -1,0 +1,148 @@
+import { createHash } from "node:crypto";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import type { WorkState } from "../../contract/work-state.ts";
+import type { Sql } from "../../shared/sql.ts";
+
+export type Trigger =
+  | "risk"
+  | "tools"
+  | "time"
+  | "compact"
+  | "before_tool"
+  | "turn_end"
+  | "session_end"
+  | "detached"
+  | "on_demand";
+
+export interface Checkpoint {
+  readonly seq: number;
+  readonly id: string;
+  readonly sessionId: string;
+  readonly at: number;
+  readonly trigger: Trigger;
+  /** SHA-256 (hex) of the state as JSON. */
+  readonly hash: string;
+  /** Journal rows up to this one are folded into the state. */
+  readonly journalSeq: number;
+  /** Size of the state as JSON. */
+  readonly rawBytes: number;
+  readonly redactions: number;
+  readonly summary: string;
+}
+
+/** A state made ready to be stored: the CPU's part of a save, outside of any transaction. */
+export interface Packed {
+  readonly hash: string;
+  readonly rawBytes: number;
+  readonly body: Uint8Array;
+}
+
+const columns = `c.seq, c.id, c.session_id AS sessionId, c.at, c.trigger, c.hash, c.journal_seq AS journalSeq,
+  c.raw_bytes AS rawBytes, c.redactions, c.summary`;
+
+/** zstd level 1: on states of 2 to 100 KB the higher levels cost more time than they save bytes. */
+export function pack(state: WorkState): Packed {
+  const json = Buffer.from(JSON.stringify(state));
+  return { hash: createHash("sha256").update(json).digest("hex"), rawBytes: json.length, body: zstdCompressSync(json) };
+}
+
+export interface NewCheckpoint extends Packed {
+  readonly id: string;
+  readonly sessionId: string;
+  readonly at: number;
+  readonly trigger: Trigger;
+  readonly journalSeq: number;
+  readonly redactions: number;
+  readonly summary: string;
+}
+
+/** Stores it and its text index. @returns its place in the order of all checkpoints */
+export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
+  const [row] = sql.all<{ seq: number }>(
+    `INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
+    checkpoint.id,
+    checkpoint.sessionId,
+    checkpoint.at,
+    checkpoint.trigger,
+    checkpoint.hash,
+    checkpoint.journalSeq,
+    checkpoint.rawBytes,
+    checkpoint.redactions,
+    checkpoint.summary,
+    checkpoint.body,
+  );
+  if (!row) throw new Error(`checkpoint ${checkpoint.id} was not stored`);
+  return row.seq;
+}
+
+export function latest(sql: Sql, sessionId: string): Checkpoint | null {
+  const [row] = sql.all<Checkpoint>(
+    `SELECT ${columns} FROM checkpoints c WHERE session_id = ? ORDER BY seq DESC LIMIT 1`,
+    sessionId,
+  );
+  return row ?? null;
+}
+
+/** By id, or by the beginning of an id: at most two, so that the caller sees an ambiguous one. */
+export function byPrefix(sql: Sql, prefix: string): Checkpoint[] {
+  return sql.all<Checkpoint>(
+    `SELECT ${columns} FROM checkpoints c WHERE id >= ? AND id < ? ORDER BY id LIMIT 2`,
+    prefix,
+    `${prefix}\u{10FFFF}`,
+  );
+}
+
+/** The state of a checkpoint. [CP3] Its hash is checked, so a damaged one is found out, not handed on. */
+export function stateOf(sql: Sql, seq: number): WorkState {
+  const [row] = sql.all<{ id: string; hash: string; body: Uint8Array }>(
+    "SELECT id, hash, body FROM checkpoints WHERE seq = ?",
+    seq,
+  );
+  if (!row) throw new Error(`there is no checkpoint number ${seq}`);
+  const json = zstdDecompressSync(row.body);
+  if (createHash("sha256").update(json).digest("hex") !== row.hash) {
+    throw new Error(`checkpoint ${row.id} is damaged: its content does not match its hash`);
+  }
+  // The hash proves that these are the bytes that pack() made.
+  return JSON.parse(json.toString()) as WorkState;
+}
+
+export interface CheckpointFilter {
+  /** Words to look for in the summaries; all must occur, the last one may be a beginning. */
+  readonly text?: string;
+  readonly session?: string;
+  readonly project?: string;
+  readonly since?: number;
+  readonly until?: number;
+  /** Answers those stored before this place in the order, for the next page. */
+  readonly beforeSeq?: number;
+  readonly limit?: number;
+}
+
+/** [CP4] Search by text, session, project and time, newest first. */
+export function search(sql: Sql, filter: CheckpointFilter): Checkpoint[] {
+  const where = ["c.seq < ?", "c.at >= ?", "c.at <= ?"];
+  const never = Number.MAX_SAFE_INTEGER;
+  const values: (string | number)[] = [filter.beforeSeq ?? never, filter.since ?? 0, filter.until ?? never];
+  const add = (condition: string, value: string | undefined): void => {
+    if (value === undefined) return;
+    where.push(condition);
+    values.push(value);
+  };
+  add("c.seq IN (SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?)", matchAll(filter.text));
+  add("c.session_id = ?", filter.session);
+  add("c.session_id IN (SELECT id FROM sessions WHERE project = ?)", filter.project);
+  return sql.all<Checkpoint>(
+    `SELECT ${columns} FROM checkpoints c WHERE ${where.join(" AND ")} ORDER BY c.seq DESC LIMIT ?`,
+    ...values,
+    filter.limit ?? 20,
+  );
+}
+
+/** FTS5 syntax (sqlite.org/fts5.html 3): each word as a quoted string, so that no character of the user's is an operator. */
+function matchAll(text: string | undefined): string | undefined {
+  const words = text?.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word)) ?? [];
+  if (words.length === 0) return text === undefined ? undefined : '""';
+  return `${words.map((word) => `"${word.replaceAll('"', '""')}"`).join(" ")}*`;
+}

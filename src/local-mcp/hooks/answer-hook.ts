@@ -1,0 +1,63 @@
+import * as z from "zod/mini";
+import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
+import type { Runtime } from "../runtime.ts";
+import { StoreError } from "../store/store-error.ts";
+import { runHook, type HookAnswer } from "./run-hook.ts";
+import { spool } from "./spool-hook.ts";
+
+/** Larger input is not looked at: it could only be a tool's output. */
+const maxInputChars = 32_000_000;
+
+/** Events after which the user looks at the screen: trouble is told there, once a turn and not at every tool. */
+const telling: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "Stop"]);
+
+/**
+ * What a hook process prints: JSON for the client, or nothing. [HO1] Never throws: bad input and broken storage end in the log, the
+ * event in the spool, and the user is told.
+ *
+ * @param clientPid the process that started the hook
+ */
+export function answerHook(runtime: Runtime, event: string, readInput: () => string, clientPid: number): string {
+  if (!isHookEvent(event)) return refused(runtime, `unknown hook event "${event}"`);
+  try {
+    const input = parse(readInput());
+    if (typeof input === "string") return refused(runtime, `${event}: ${input}`);
+    return print(guarded(runtime, event, input, clientPid));
+  } catch (error) {
+    return refused(runtime, `${event}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  }
+}
+
+function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): HookAnswer {
+  try {
+    return runHook(runtime, event, input, clientPid);
+  } catch (error) {
+    spool(runtime, event, input, clientPid);
+    runtime.log("error", `${event} was not stored, it waits in the spool`, { error: String(error) });
+    const isPassing = error instanceof StoreError && error.retryable;
+    if (isPassing || !telling.has(event)) return {};
+    return { systemMessage: `SHIM cannot save: ${error instanceof Error ? error.message : String(error)} Run \`shim doctor\`.` };
+  }
+}
+
+/** The parsed input, or what is wrong with it. */
+function parse(text: string): HookInput | string {
+  if (text.length > maxInputChars) return `input of ${text.length} characters is not looked at`;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return "input is not JSON";
+  }
+  const parsed = HookInput.safeParse(value);
+  return parsed.success ? parsed.data : `input is not what Claude Code sends: ${z.prettifyError(parsed.error)}`;
+}
+
+function refused(runtime: Runtime, reason: string): string {
+  runtime.log("error", "hook did nothing", { reason });
+  return "";
+}
+
+function print(answer: HookAnswer): string {
+  return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
+}

@@ -1,0 +1,173 @@
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
+import type { FileNote, TodoItem } from "../../contract/work-state.ts";
+import { bound, digest, limits, type KeyedEntry } from "../sessions/entries.ts";
+
+/**
+ * What a hook event says, as journal entries: redacted, bounded, keyed by the client's own ids so that the same event told
+ * twice counts once. Pure.
+ */
+export function entriesOf(event: HookEvent, input: HookInput): KeyedEntry[] {
+  switch (event) {
+    case "SessionStart":
+      return [];
+    case "UserPromptSubmit":
+      return prompt(input);
+    case "PreToolUse":
+      return toolStart(input);
+    case "PostToolUse":
+      return [...toolEnd(input), ...todos(input)];
+    case "PostToolUseFailure":
+      return toolError(input);
+    case "PreCompact":
+      return [keyed(`compacting:${stamp(input)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
+    case "PostCompact":
+      return compacted(input);
+    case "Stop":
+      return turnEnd(input);
+    case "StopFailure":
+      return failure(input);
+    case "SubagentStop":
+      return subagentEnd(input);
+    case "SessionEnd":
+      return [];
+  }
+}
+
+/** The client writes prompts of its own (a finished background task); they are not the user's words. */
+function prompt(input: HookInput): KeyedEntry[] {
+  const text = input.prompt?.trim();
+  if (!text || text.startsWith("<task-notification>")) return [];
+  return [keyed(`prompt:${stamp(input)}`, { kind: "prompt", text: bound(text, limits.prompt) })];
+}
+
+function toolStart(input: HookInput): KeyedEntry[] {
+  const tool = toolOf(input);
+  return tool ? [keyed(`start:${tool.id}`, { kind: "tool_start", ...tool })] : [];
+}
+
+function toolEnd(input: HookInput): KeyedEntry[] {
+  const tool = toolOf(input);
+  if (!tool) return [];
+  const duration = input.duration_ms === undefined ? {} : { durationMs: input.duration_ms };
+  return [keyed(`end:${tool.id}`, { kind: "tool_end", ...tool, ...duration, ...fileOf(input) })];
+}
+
+function toolError(input: HookInput): KeyedEntry[] {
+  const tool = toolOf(input);
+  if (!tool) return [];
+  const duration = input.duration_ms === undefined ? {} : { durationMs: input.duration_ms };
+  const text = bound(input.error ?? "failed", limits.error);
+  return [keyed(`end:${tool.id}`, { kind: "tool_error", ...tool, ...duration, text })];
+}
+
+function turnEnd(input: HookInput): KeyedEntry[] {
+  return [keyed(`turn:${stamp(input)}`, { kind: "turn_end" })];
+}
+
+function failure(input: HookInput): KeyedEntry[] {
+  const text = [input.error ?? "unknown error", input.last_assistant_message].filter(Boolean).join(": ");
+  return [keyed(`failure:${stamp(input)}`, { kind: "failure", text: bound(text, limits.error) })];
+}
+
+/** The summariser of a compaction ends as a subagent without a type. */
+function subagentEnd(input: HookInput): KeyedEntry[] {
+  if (!input.agent_type) return [];
+  const text = bound(input.last_assistant_message ?? "", limits.error);
+  return [keyed(`subagent:${input.agent_id ?? stamp(input)}:${digest(text)}`, { kind: "subagent_end", text })];
+}
+
+function compacted(input: HookInput): KeyedEntry[] {
+  if (!input.compact_summary) return [];
+  const text = input.compact_summary.replace(/<analysis>[\s\S]*?<\/analysis>/, "").replaceAll(/<\/?summary>/g, "");
+  const summary = bound(text.trim(), limits.summary);
+  return [keyed(`compacted:${digest(summary)}`, { kind: "compacted", summary })];
+}
+
+function toolOf(input: HookInput): { id: string; name: string; input: string } | null {
+  if (!input.tool_name || !input.tool_use_id) return null;
+  const who = input.agent_id ? `${input.tool_name} (subagent)` : input.tool_name;
+  return { id: input.tool_use_id, name: who.slice(0, 200), input: bound(describe(input.tool_input), limits.input) };
+}
+
+/** The one argument that tells a person what the call is about. */
+const telling = ["command", "file_path", "notebook_path", "path", "pattern", "query", "url", "subject", "description", "prompt"];
+
+function describe(toolInput: unknown): string {
+  const values = record(toolInput);
+  const name = telling.find((key) => typeof values[key] === "string");
+  const text = name ? String(values[name]) : JSON.stringify(toolInput ?? {});
+  return text.replaceAll(/\s+/g, " ");
+}
+
+const fileActions: Record<string, FileNote["action"]> = {
+  Read: "read",
+  Edit: "edited",
+  MultiEdit: "edited",
+  NotebookEdit: "edited",
+  Write: "edited",
+};
+
+function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] } {
+  const action = fileActions[input.tool_name ?? ""];
+  const values = record(input.tool_input);
+  const path = values["file_path"] ?? values["notebook_path"];
+  if (!action || typeof path !== "string") return {};
+  const isNew = action === "edited" && record(input.tool_response)["type"] === "create";
+  return { path: path.slice(0, 4_096), action: isNew ? "created" : action };
+}
+
+function todos(input: HookInput): KeyedEntry[] {
+  const values = record(input.tool_input);
+  const id = input.tool_use_id;
+  if (input.tool_name === "TodoWrite" && Array.isArray(values["todos"])) {
+    return [keyed(`todos:${id}`, { kind: "todos", todos: values["todos"].slice(0, 200).map(todoItem) })];
+  }
+  if (input.tool_name === "TaskCreate") return taskCreated(input, values);
+  if (input.tool_name === "TaskUpdate") return taskUpdated(input, values);
+  return [];
+}
+
+function taskCreated(input: HookInput, values: Record<string, unknown>): KeyedEntry[] {
+  const task = record(record(input.tool_response)["task"]);
+  const id = task["id"];
+  if (typeof id !== "string") return [];
+  const text = bound(String(values["subject"] ?? values["description"] ?? `task ${id}`), limits.input);
+  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, text, status: "pending" } })];
+}
+
+function taskUpdated(input: HookInput, values: Record<string, unknown>): KeyedEntry[] {
+  const id = values["taskId"];
+  if (typeof id !== "string") return [];
+  const status = values["status"];
+  if (status === "deleted") return [keyed(`todo:${input.tool_use_id}`, { kind: "todo_removed", id })];
+  const text = typeof values["subject"] === "string" ? { text: bound(values["subject"], limits.input) } : {};
+  const known = typeof status === "string" ? { status: statusOf(status) } : {};
+  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, ...text, ...known } })];
+}
+
+function todoItem(value: unknown): TodoItem {
+  const values = record(value);
+  return {
+    text: bound(String(values["content"] ?? values["subject"] ?? ""), limits.input),
+    status: statusOf(String(values["status"])),
+  };
+}
+
+function statusOf(status: string): TodoItem["status"] {
+  return status === "completed" || status === "in_progress" ? status : "pending";
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+function keyed(key: string, entry: JournalEntry): KeyedEntry {
+  return { key, entry };
+}
+
+/** Tells two events of one kind apart where the client gives no id of the event: its prompt and its content. */
+function stamp(input: HookInput): string {
+  const content = `${input.prompt ?? ""}${input.last_assistant_message ?? ""}${input.error ?? ""}${input.trigger ?? ""}`;
+  return `${input.prompt_id ?? "none"}:${digest(content)}`;
+}

@@ -1,0 +1,162 @@
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { capture } from "../checkpoints/capture.ts";
+import { due } from "../checkpoints/triggers.ts";
+import { identify, isAlive, type ProcessIdentity } from "../processes.ts";
+import type { Runtime } from "../runtime.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import * as journal from "../sessions/journal.ts";
+import { forgetContext, keepAssistant, observe } from "../sessions/observe.ts";
+import * as servers from "../sessions/servers.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { readOn, type TranscriptPart } from "../signals/transcript.ts";
+import { isPaused } from "../store/pause.ts";
+import { entriesOf } from "./hook-entries.ts";
+import { knownSessionId, sessionOf } from "./session-of.ts";
+import { startSession, type Started } from "./session-start.ts";
+
+/** What the client reads on the hook's stdout. Stop gets no `additionalContext`: Claude Code would go on working because of it. */
+export interface HookAnswer {
+  readonly systemMessage?: string;
+  readonly hookSpecificOutput?: { readonly hookEventName: HookEvent; readonly additionalContext: string };
+}
+
+/** Events that can only come from a session that lives; the others may arrive after its end. */
+const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
+
+/**
+ * One hook event: journal, readings, checkpoint if one is due, and what the user or the model should be told.
+ *
+ * @param clientPid the process that started the hook
+ * @throws {StoreError} when nothing could be stored; the caller spools the event
+ */
+export function runHook(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): HookAnswer {
+  const project = input.cwd ? projectRoot(input.cwd) : null;
+  if (runtime.store.read((sql) => isPaused(sql, runtime.now(), project), false)) return {};
+  const client = identify(runtime.processes, clientPid);
+  const part = transcriptPart(runtime, input, client);
+  const done = runtime.store.write((sql) => record(sql, runtime, event, input, { client, project, part }));
+  if (!done) return {};
+  if (done.trigger) {
+    const saved = capture(runtime, { sessionId: done.sessionId, trigger: done.trigger });
+    if (!saved.ok && saved.error.code === "too_large") runtime.log("warn", "checkpoint too large", saved.error);
+  }
+  const told = done.started ? startSession(runtime, done.started) : null;
+  return answer(event, told, done.warning);
+}
+
+interface Circumstances {
+  readonly client: ProcessIdentity | null;
+  readonly project: string | null;
+  readonly part: TranscriptPart | null;
+}
+
+interface Recorded {
+  readonly sessionId: string;
+  readonly trigger: ReturnType<typeof due>;
+  readonly started: Started | null;
+  readonly warning: string | null;
+}
+
+function transcriptPart(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): TranscriptPart | null {
+  const path = input.transcript_path;
+  if (!path) return null;
+  const offset = runtime.store.read((sql) => sessions.get(sql, knownSessionId(sql, input, client))?.transcriptOffset ?? 0, 0);
+  return readOn(path, offset);
+}
+
+function record(sql: Sql, runtime: Runtime, event: HookEvent, input: HookInput, around: Circumstances): Recorded | null {
+  if (event === "SessionEnd" && isForeign(sql, runtime, input, around.client)) return null;
+  const now = runtime.now();
+  const { id, parentId } = sessionOf(sql, runtime, input, around.client);
+  const before = sessions.get(sql, id);
+  const session = sessions.seen(sql, now, {
+    id,
+    client: "claude-code",
+    origin: parentId ? "fork" : (input.source ?? "startup"),
+    project: around.project,
+    cwd: input.cwd ?? null,
+    model: input.model ?? null,
+    transcriptPath: input.transcript_path ?? null,
+    parentId,
+    owner: around.client,
+    isAlive: signsOfLife.has(event),
+  });
+  keep(sql, now, event, input, id);
+  const observed = observe(sql, runtime, event === "PostCompact" ? forgetContext(sql, now, session) : session, around.part);
+  if (event === "SessionEnd") finish(sql, now, session, input.reason ?? "other");
+  return {
+    sessionId: id,
+    trigger: due(event, { ...observed.facts, toolName: input.tool_name ?? null }, runtime.config.checkpoint),
+    started: isFirstStart(sql, now, event, input, id, around.client)
+      ? { session, before, source: input.source ?? "startup" }
+      : null,
+    warning: deadServer(sql, runtime, event, around.client),
+  };
+}
+
+function keep(sql: Sql, now: number, event: HookEvent, input: HookInput, id: string): void {
+  if (event === "Stop") keepAssistant(sql, id, now, input.last_assistant_message ?? "");
+  for (const { key, entry } of entriesOf(event, input)) {
+    if (!journal.append(sql, id, now, key, entry)) continue;
+    if (entry.kind === "tool_end") sessions.update(sql, id, { toolCalls: 1 });
+    if (entry.kind === "tool_error") sessions.update(sql, id, { toolCalls: 1, toolErrors: 1 });
+    if (entry.kind === "prompt") sessions.update(sql, id, { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null });
+  }
+}
+
+/** [HO5] With hooks registered twice (settings and plugin) each start runs two hooks; only the first speaks. */
+function isFirstStart(
+  sql: Sql,
+  now: number,
+  event: HookEvent,
+  input: HookInput,
+  id: string,
+  client: ProcessIdentity | null,
+): boolean {
+  if (event !== "SessionStart") return false;
+  const source = input.source ?? "startup";
+  const [before] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
+  const key = `start:${source}:${client?.pid ?? 0}:${client?.start ?? ""}:${before?.seq ?? 0}`;
+  return journal.append(sql, id, now, key, { kind: "start", source });
+}
+
+/** A client that was told to resume a session it cannot find ends with that session's id, without ever having had it. */
+function isForeign(sql: Sql, runtime: Runtime, input: HookInput, client: ProcessIdentity | null): boolean {
+  const session = sessions.get(sql, knownSessionId(sql, input, client));
+  const owner = session?.owner;
+  if (!owner || !client) return false;
+  return owner.pid !== client.pid || owner.start !== client.start || owner.boot !== runtime.processes.boot();
+}
+
+/**
+ * [RE2] SessionEnd is the end mark, but for one case: a client that is asked to stop in the middle of a turn (terminal closed, SIGTERM) ends
+ * with the reason "other" and no Stop before. That work was cut off, not finished.
+ */
+function finish(sql: Sql, now: number, session: sessions.Session, reason: string): void {
+  const [last] = journal.newest(sql, session.id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
+  const isInTurn = last !== undefined && last.entry.kind !== "turn_end" && last.entry.kind !== "failure";
+  if (reason === "other" && isInTurn) {
+    journal.append(sql, session.id, now, `detached:${now}`, { kind: "detached", reason: "interrupted" });
+    sessions.detach(sql, now, session.id, "interrupted");
+    return;
+  }
+  journal.append(sql, session.id, now, `end:${now}`, { kind: "end", reason });
+  sessions.end(sql, now, session.id, reason);
+}
+
+/** [HO4] Said once, with the user's next prompt: the row of the dead process goes with it. */
+function deadServer(sql: Sql, runtime: Runtime, event: HookEvent, client: ProcessIdentity | null): string | null {
+  if (event !== "UserPromptSubmit" || !client || !isAlive(runtime.processes, client)) return null;
+  const dead = servers.died(sql, runtime.processes, client);
+  for (const server of dead) servers.unregister(sql, server);
+  if (dead.length === 0) return null;
+  return "SHIM: its MCP process has died, so its tools are gone; hooks go on saving this session. Reconnect with /mcp.";
+}
+
+function answer(event: HookEvent, context: string | null, warning: string | null): HookAnswer {
+  return {
+    ...(warning ? { systemMessage: warning } : {}),
+    ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
+  };
+}

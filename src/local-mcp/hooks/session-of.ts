@@ -1,0 +1,49 @@
+import type { HookInput } from "../../contract/hook-input.ts";
+import { uuidv7 } from "../../shared/ids.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { isAlive, type ProcessIdentity } from "../processes.ts";
+import type { Runtime } from "../runtime.ts";
+import * as clients from "../sessions/clients.ts";
+import * as sessions from "../sessions/sessions.ts";
+
+export interface HookSession {
+  readonly id: string;
+  /** Set when the client's id is in use by another live client: this one is a fork of it. */
+  readonly parentId: string | null;
+}
+
+/**
+ * SHIM's session for what the client calls `session_id`. [ID2] The same client moves on: the session it leaves is finished.
+ * [ID4] A second live client with the same id is another session, a fork.
+ */
+export function sessionOf(sql: Sql, runtime: Runtime, input: HookInput, client: ProcessIdentity | null): HookSession {
+  const givenId = input.session_id;
+  if (!client) return { id: givenId, parentId: null };
+  const current = clients.current(sql, client);
+  if (current?.givenId === givenId) return { id: current.sessionId, parentId: null };
+  const now = runtime.now();
+  const known = sessions.get(sql, givenId);
+  const isTaken = known !== null && isHeldByAnother(runtime, known, client);
+  const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : givenId;
+  clients.moveTo(sql, now, client, { givenId, sessionId: id });
+  if (current) leave(sql, now, current.sessionId);
+  return { id, parentId: isTaken ? givenId : null };
+}
+
+/** The same look without writing: the id to read with before the write. */
+export function knownSessionId(sql: Sql, input: HookInput, client: ProcessIdentity | null): string {
+  const current = client ? clients.current(sql, client) : null;
+  return current?.givenId === input.session_id ? current.sessionId : input.session_id;
+}
+
+function isHeldByAnother(runtime: Runtime, session: sessions.Session, client: ProcessIdentity): boolean {
+  const { owner } = session;
+  if (!owner || session.endedAt !== null) return false;
+  const isSame = owner.pid === client.pid && owner.start === client.start && owner.boot === client.boot;
+  return !isSame && isAlive(runtime.processes, owner);
+}
+
+function leave(sql: Sql, now: number, sessionId: string): void {
+  const left = sessions.get(sql, sessionId);
+  if (left && left.endedAt === null) sessions.end(sql, now, sessionId, "moved_on");
+}

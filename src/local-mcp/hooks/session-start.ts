@@ -1,0 +1,62 @@
+import { brief } from "../recovery/brief.ts";
+import { isDead } from "../recovery/detect.ts";
+import { offer } from "../recovery/recover.ts";
+import { restoration } from "../recovery/restoration.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Session } from "../sessions/sessions.ts";
+import * as notices from "../store/notices.ts";
+
+export interface Started {
+  readonly session: Session;
+  /** Its row before this start; null for a new session. */
+  readonly before: Session | null;
+  readonly source: string;
+}
+
+/**
+ * What a session is told at its start. [HO2] Only where there is something to recover: a new chat gets the brief of a session that died in
+ * its project; a resumed one learns how it died itself and what has changed since; a compacted one gets its own state back.
+ */
+export function startSession(runtime: Runtime, started: Started): string | null {
+  const text = byWhat(runtime, started);
+  const warnings = runtime.store.read((sql) => notices.list(sql), []).map((notice) => `SHIM notice: ${notice.text}`);
+  const all = text ? [...warnings, text] : warnings;
+  return all.length > 0 ? all.join("\n\n") : null;
+}
+
+function byWhat(runtime: Runtime, started: Started): string | null {
+  switch (started.source) {
+    case "startup":
+      return offered(runtime, started);
+    case "resume":
+      return resumed(runtime, started);
+    case "compact":
+      return compacted(runtime, started);
+    default:
+      return null;
+  }
+}
+
+function offered(runtime: Runtime, { session }: Started): string | null {
+  const found = offer(runtime, session.id, { project: session.project });
+  if (!found) return null;
+  const more = found.more > 0 ? `\n${found.more} more incomplete: \`shim sessions --incomplete\`.` : "";
+  return brief(found.from, runtime.now(), runtime.config.recovery) + more;
+}
+
+/** [RE10] The transcript brings back the talk; SHIM adds what it cannot know: why it died, and what is not as it was. */
+function resumed(runtime: Runtime, { session, before }: Started): string | null {
+  if (!before) return null;
+  if (before.recovery === "recovered") {
+    return `SHIM: this session was continued by session ${before.recoveryBy} meanwhile; its work may be done already. Check before you repeat it.`;
+  }
+  if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return null;
+  const from = runtime.store.read((sql) => restoration(sql, runtime.processes, before, runtime.now()), null);
+  return from && from.checkpoint !== null ? brief(from, runtime.now(), "resumed") : null;
+}
+
+/** [HO3] What a compaction may drop: goal, decisions, open work. */
+function compacted(runtime: Runtime, { session }: Started): string | null {
+  const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, runtime.now()), null);
+  return from ? brief(from, runtime.now(), "compacted") : null;
+}

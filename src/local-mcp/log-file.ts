@@ -1,0 +1,23 @@
+import { appendFileSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Log } from "./runtime.ts";
+
+/** Above this the log is moved to `shim.log.1`, which replaces the one before. */
+const maxBytes = 5_000_000;
+
+/**
+ * JSON lines in `shim.log` (0600), for processes too short-lived to load a logger. Logging never fails its caller: a log that
+ * cannot be written goes to stderr.
+ */
+export function fileLog(path: string, now: () => number): Log {
+  return (level, message, fields = {}) => {
+    const line = `${JSON.stringify({ level, time: now(), pid: process.pid, msg: message, ...fields })}\n`;
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > maxBytes) renameSync(path, `${path}.1`);
+      appendFileSync(path, line, { mode: 0o600 });
+    } catch {
+      process.stderr.write(line);
+    }
+  };
+}

@@ -1,0 +1,24 @@
+/** `shim mcp`: the stdio process of one chat. stdout belongs to the protocol. */
+import { loadDriver } from "../store/open-driver.ts";
+import { systemRuntime } from "../system-runtime.ts";
+import { version } from "../version.ts";
+import { serve } from "./serve.ts";
+
+async function main(): Promise<void> {
+  const { open, fallbackReason } = await loadDriver();
+  const runtime = systemRuntime({ driver: open, busyMs: 5_000 });
+  if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
+  serve({
+    runtime,
+    version,
+    // The launcher stands between client and server where the client's own node is too old.
+    clientPid: Number(process.env["SHIM_CLIENT_PID"]) || process.ppid,
+    stdin: process.stdin,
+    exit: (code) => process.exit(code),
+  });
+}
+
+void main().catch((error: unknown) => {
+  process.stderr.write(`shim mcp: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,51 @@
+import { currentState } from "../checkpoints/capture.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { brief } from "../recovery/brief.ts";
+import { findIncomplete } from "../recovery/detect.ts";
+import { restoration } from "../recovery/restoration.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { Chat } from "./chat.ts";
+
+/** Most entries in a list of resources: clients show them whole. */
+const listed = 50;
+
+/** The session's row and all that is known of its work now, as JSON; null for an unknown one. */
+export function session(chat: Chat, id: string): string | null {
+  return chat.runtime.store.read((sql) => {
+    const found = sessions.get(sql, id);
+    return found ? JSON.stringify({ ...found, work: currentState(sql, id) }, null, 1) : null;
+  }, null);
+}
+
+export function checkpoint(chat: Chat, id: string): string | null {
+  return chat.runtime.store.read((sql) => {
+    const [found] = checkpoints.byPrefix(sql, id);
+    return found?.id === id ? JSON.stringify({ ...found, work: checkpoints.stateOf(sql, found.seq) }, null, 1) : null;
+  }, null);
+}
+
+export function listSessions(chat: Chat): { name: string; uri: string }[] {
+  return chat.runtime.store
+    .read((sql) => sessions.list(sql, { limit: listed }), [])
+    .map(({ id, title }) => ({ name: title ?? id, uri: `shim://sessions/${id}` }));
+}
+
+export function listCheckpoints(chat: Chat): { name: string; uri: string }[] {
+  return chat.runtime.store
+    .read((sql) => checkpoints.search(sql, { limit: listed }), [])
+    .map(({ id, summary }) => ({ name: summary.split("\n")[0] || id, uri: `shim://checkpoints/${id}` }));
+}
+
+/** The text of the prompt shim_recover: the brief of the named session, else of the newest incomplete one. */
+export function recoverPrompt(chat: Chat, sessionId: string | undefined): string {
+  const { runtime } = chat;
+  const now = runtime.now();
+  const from = runtime.store.read((sql) => {
+    const found = sessionId
+      ? sessions.get(sql, sessionId)
+      : findIncomplete(sql, runtime.processes, now, { limit: 1, except: chat.current() ?? "" })[0]?.session;
+    return found ? restoration(sql, runtime.processes, found, now) : null;
+  }, null);
+  if (!from) return sessionId ? `SHIM knows no session "${sessionId}".` : "SHIM knows of no session that died unfinished.";
+  return `Continue this work.\n\n${brief(from, now, "resume")}`;
+}

@@ -1,0 +1,113 @@
+import type { Readable } from "node:stream";
+import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
+import { capture } from "../checkpoints/capture.ts";
+import { identify, isAlive, type ProcessIdentity } from "../processes.ts";
+import type { Runtime } from "../runtime.ts";
+import * as servers from "../sessions/servers.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { takePending } from "../snapshots/pending.ts";
+import { Chat } from "./chat.ts";
+import { createServer } from "./server.ts";
+import { look, upkeep } from "./upkeep.ts";
+
+/** How often the process looks after its session: parent alive, checkpoint due, files of new checkpoints. */
+const tickMs = 2_000;
+/** A client that only looks at the server, and leaves, finds nothing written. */
+const settleMs = 3_000;
+/** How long a process whose client was killed may take to save the files. */
+const lastSnapshotMs = 5_000;
+
+export interface ServeOptions {
+  readonly runtime: Runtime;
+  readonly version: string;
+  /** The client's pid: the parent, or what the launcher says. */
+  readonly clientPid: number;
+  readonly stdin: Readable;
+  readonly exit: (code: number) => void;
+}
+
+/** Serves MCP on stdio until the client is gone. [MC8] However it ends, it ends once, detaches its sessions and leaves no process behind. */
+export function serve(options: ServeOptions): void {
+  const { runtime, clientPid } = options;
+  const server = identify(runtime.processes, process.pid);
+  const client = identify(runtime.processes, clientPid);
+  if (!server) throw new Error("this process is not in the process table");
+  let clientName: string | null = null;
+  const chat = new Chat({ runtime, server, client, clientName: () => clientName });
+  const snapshots = new AbortController();
+  let pending = Promise.resolve();
+  const afterAnswer = (): void => {
+    pending = pending.then(() => takePending(runtime, chat.served(), snapshots.signal)).catch(logged(runtime, "snapshot"));
+  };
+  const handle = serveStdio(
+    () => {
+      const made = createServer({ chat, version: options.version, afterAnswer });
+      made.server.oninitialized = () => (clientName = made.server.getClientVersion()?.name ?? null);
+      return made;
+    },
+    { transport: new StdioServerTransport(), onerror: (error) => runtime.log("warn", "transport", { error: error.message }) },
+  );
+  let isOver = false;
+  const shutDown = async (reason: string): Promise<void> => {
+    if (isOver) return;
+    isOver = true;
+    clearInterval(timer);
+    snapshots.abort();
+    const isClientGone = client !== null && !isAlive(runtime.processes, client);
+    // A killed client that led its terminal's session sends us SIGHUP by its death: that is no closed terminal.
+    saveAndDetach(runtime, chat, server, isClientGone ? "stdin_end" : reason);
+    if (isClientGone) await lastSnapshot(runtime, chat, pending);
+    runtime.store.close();
+    await handle.close().catch(logged(runtime, "close"));
+    options.exit(0);
+  };
+  const startedAt = runtime.now();
+  const timer = setInterval(() => {
+    if (client && !isAlive(runtime.processes, client)) void shutDown("parent_death");
+    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, { server, client }, afterAnswer);
+  }, tickMs);
+  options.stdin.once("end", () => void shutDown("stdin_end"));
+  options.stdin.once("close", () => void shutDown("stdin_end"));
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, () => void shutDown(signal.toLowerCase()));
+}
+
+function tick(
+  runtime: Runtime,
+  chat: Chat,
+  who: { server: ProcessIdentity; client: ProcessIdentity | null },
+  afterAnswer: () => void,
+): void {
+  try {
+    if (who.client) servers.register(runtime, who.server, who.client);
+    const session = chat.current();
+    if (session) look(runtime, session, chat.recent);
+    upkeep(runtime);
+    afterAnswer();
+  } catch (error) {
+    logged(runtime, "tick")(error);
+  }
+}
+
+/** [RE3] Neither the end of stdin nor a signal says that the work is finished. */
+function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, reason: string): void {
+  try {
+    runtime.store.write((sql) => servers.unregister(sql, server));
+    for (const sessionId of chat.served()) {
+      capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
+      runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason));
+    }
+  } catch (error) {
+    logged(runtime, "last checkpoint")(error);
+  }
+}
+
+/** [MC9] A client that was killed leaves this process behind for a moment: time to save the files as they are. */
+async function lastSnapshot(runtime: Runtime, chat: Chat, before: Promise<void>): Promise<void> {
+  const limit = AbortSignal.timeout(lastSnapshotMs);
+  await before;
+  await takePending(runtime, chat.served(), limit).catch(logged(runtime, "last snapshot"));
+}
+
+function logged(runtime: Runtime, what: string): (error: unknown) => void {
+  return (error) => runtime.log("error", what, { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+}

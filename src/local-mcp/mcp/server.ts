@@ -1,0 +1,116 @@
+import { McpServer, ResourceNotFoundError, ResourceTemplate } from "@modelcontextprotocol/server";
+import * as z from "zod";
+import { StoreError } from "../store/store-error.ts";
+import type { Chat } from "./chat.ts";
+import { instructions } from "./instructions.ts";
+import * as resources from "./resources.ts";
+import type { Tool, ToolError } from "./tool.ts";
+import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
+import { checkRecovery } from "./tools/check-recovery.ts";
+import { clearState } from "./tools/clear-state.ts";
+import { forceCheckpoint } from "./tools/force-checkpoint.ts";
+import { monitorSignals } from "./tools/monitor-signals.ts";
+import { sessionStatus } from "./tools/session-status.ts";
+
+export const tools: readonly Tool[] = [
+  autoCheckpoint,
+  checkRecovery,
+  monitorSignals,
+  sessionStatus,
+  forceCheckpoint,
+  clearState,
+];
+
+export interface ServerOptions {
+  readonly chat: Chat;
+  readonly version: string;
+  /** Called after a tool's answer is on its way: work that nobody waits for. */
+  readonly afterAnswer: () => void;
+}
+
+/** One MCP server for one connection; the SDK serves both protocol eras with it. */
+export function createServer(options: ServerOptions): McpServer {
+  const { chat } = options;
+  const server = new McpServer(
+    { name: "shim", title: "SHIM", version: options.version },
+    { instructions: instructions(chat.runtime) },
+  );
+  for (const tool of tools) register(server, tool, options);
+  registerResource(server, chat, "sessions", "A session: what is known of it now", resources.session, resources.listSessions);
+  registerResource(server, chat, "checkpoints", "A checkpoint's whole state", resources.checkpoint, resources.listCheckpoints);
+  server.registerPrompt(
+    "shim_recover",
+    { title: "Continue a session that died", argsSchema: z.object({ session: z.string().max(200).optional() }) },
+    ({ session }) => ({ messages: [{ role: "user", content: { type: "text", text: resources.recoverPrompt(chat, session) } }] }),
+  );
+  return server;
+}
+
+function register(server: McpServer, tool: Tool, options: ServerOptions): void {
+  const { name, title, description, annotations } = tool;
+  const config = { title, description, annotations: { title, ...annotations }, inputSchema: tool.input, outputSchema: tool.output };
+  server.registerTool(name, config, async (input: unknown) => {
+    try {
+      return await call(tool, options.chat, input);
+    } catch (error) {
+      return refused(failure(options.chat, tool.name, error));
+    } finally {
+      setImmediate(options.afterAnswer);
+    }
+  });
+}
+
+interface CallResult {
+  [key: string]: unknown;
+  content: { type: "text"; text: string }[];
+  structuredContent?: Record<string, unknown>;
+  isError?: boolean;
+}
+
+async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult> {
+  const result = await tool.run(chat, input);
+  const notices = chat.notices();
+  if (!result.ok) return refused(result.error, notices);
+  const { text, output } = result.value;
+  const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };
+  const offered = tool.name === "shim_check_recovery" ? null : offerFor(chat, structured["session"]);
+  const parts = [...notices.map((notice) => `NOTICE: ${notice}`), text, ...(offered ? [offered] : [])];
+  return { content: parts.map((part) => ({ type: "text", text: part })), structuredContent: structured };
+}
+
+/** [MC5] A session that died is told with the first answer, whatever was asked. */
+function offerFor(chat: Chat, session: unknown): string | null {
+  return typeof session === "string" ? chat.offerOnce(session) : null;
+}
+
+function refused(error: ToolError, notices: readonly string[] = []): CallResult {
+  const text = [...notices.map((notice) => `NOTICE: ${notice}`), `${error.code}: ${error.message}`].join("\n");
+  return { isError: true, content: [{ type: "text", text }] };
+}
+
+/** [MC6] Broken storage is said aloud, never answered as if it had saved. A bug is logged and named as one. */
+function failure(chat: Chat, tool: string, error: unknown): ToolError {
+  chat.runtime.log("error", `${tool} failed`, { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  if (error instanceof StoreError) {
+    return { code: error.code, message: `Nothing was saved. ${error.message} Tell the user.` };
+  }
+  return { code: "internal", message: "SHIM failed inside; nothing was saved by this call. The log has the details: `shim doctor` shows where." };
+}
+
+type Read = (chat: Chat, id: string) => string | null;
+
+function registerResource(
+  server: McpServer,
+  chat: Chat,
+  kind: string,
+  description: string,
+  read: Read,
+  list: (chat: Chat) => { name: string; uri: string }[],
+): void {
+  const template = new ResourceTemplate(`shim://${kind}/{id}`, { list: () => ({ resources: list(chat) }) });
+  server.registerResource(kind, template, { description, mimeType: "application/json" }, (uri, values) => {
+    const text = read(chat, String(values["id"]));
+    if (text === null) throw new ResourceNotFoundError(uri.href);
+    return { contents: [{ uri: uri.href, mimeType: "application/json", text }] };
+  });
+}

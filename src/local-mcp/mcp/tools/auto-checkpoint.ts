@@ -1,0 +1,42 @@
+import { WorkNotes } from "../../../contract/checkpoint.ts";
+import { AutoCheckpoint } from "../../../contract/tools.ts";
+import { ok } from "../../../shared/result.ts";
+import { capture } from "../../checkpoints/capture.ts";
+import { redactJson } from "../../redaction/redact.ts";
+import { dueByTimer, observe } from "../../sessions/observe.ts";
+import { captureRefusal } from "../refusals.ts";
+import { defineTool } from "../tool.ts";
+
+export const autoCheckpoint = defineTool({
+  name: "shim_auto_checkpoint",
+  title: "Checkpoint if due",
+  description:
+    "Call after each finished step. Says what you do; saves a checkpoint when that changed, or when risk, time or tool calls make one due.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  ...AutoCheckpoint,
+  run(chat, input) {
+    const entered = chat.enter(input);
+    if (!entered.ok) return entered;
+    const session = entered.value;
+    const { runtime } = chat;
+    const seen = runtime.store.write((sql) => observe(sql, runtime, session));
+    const isSaid = input.doing !== undefined || input.next !== undefined;
+    const trigger = isSaid ? "on_demand" : dueByTimer(seen, runtime);
+    const answer = { session: session.id, risk: seen.risk.score, level: seen.risk.level };
+    if (!trigger) return ok({ text: `Nothing due, risk ${seen.risk.level}.`, output: { ...answer, saved: false, reason: "not due" } });
+    const { value, count } = redactJson({
+      ...(input.doing === undefined ? {} : { inProgress: [input.doing] }),
+      ...(input.next === undefined ? {} : { nextStep: input.next }),
+    });
+    const saved = capture(runtime, { sessionId: session.id, trigger, notes: WorkNotes.parse(value), redactions: count }, chat.recent);
+    if (!saved.ok && saved.error.code === "nothing_to_save") {
+      return ok({ text: "Nothing to save yet.", output: { ...answer, saved: false, reason: "nothing to save yet" } });
+    }
+    if (!saved.ok) return captureRefusal(saved.error);
+    const { checkpoint, isNew } = saved.value;
+    return ok({
+      text: isNew ? `Saved ${checkpoint.id}.` : `Unchanged since ${checkpoint.id}.`,
+      output: { ...answer, saved: isNew, reason: isNew ? trigger : "unchanged", checkpoint: checkpoint.id },
+    });
+  },
+});

@@ -1,0 +1,27 @@
+import { ClearState } from "../../../contract/tools.ts";
+import { defineTool } from "../tool.ts";
+import { clear } from "../clear.ts";
+
+export const clearState = defineTool({
+  name: "shim_clear_state",
+  title: "Delete saved state",
+  description:
+    "Deletes exactly what scope and id name, after a backup (none with forget). Irreversible; only when the user asked for it.",
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  ...ClearState,
+  async run(chat, input) {
+    const entered = chat.enter({ session: input.session });
+    if (!entered.ok) return entered;
+    const done = await clear(chat.runtime, input);
+    if (!done.ok) return done;
+    chat.recent.clear();
+    const backup = done.value.backup ? ` Backup: ${done.value.backup}` : "";
+    return {
+      ok: true,
+      value: {
+        text: `Deleted ${done.value.deleted} (${input.scope}).${backup}`,
+        output: { session: entered.value.id, ...done.value },
+      },
+    };
+  },
+});

@@ -1,0 +1,35 @@
+import { WorkNotes } from "../../../contract/checkpoint.ts";
+import { ForceCheckpoint } from "../../../contract/tools.ts";
+import { ok } from "../../../shared/result.ts";
+import { capture } from "../../checkpoints/capture.ts";
+import { redactJson } from "../../redaction/redact.ts";
+import * as sessions from "../../sessions/sessions.ts";
+import { captureRefusal } from "../refusals.ts";
+import { defineTool } from "../tool.ts";
+
+export const forceCheckpoint = defineTool({
+  name: "shim_force_checkpoint",
+  title: "Checkpoint now",
+  description:
+    "Saves a durable checkpoint now. Give goal, done, nextStep and decisions in your own words; what you leave out keeps its last value. Secrets are removed.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  ...ForceCheckpoint,
+  run(chat, input) {
+    const entered = chat.enter(input);
+    if (!entered.ok) return entered;
+    const sessionId = entered.value.id;
+    const { session: _session, project: _project, finish, ...given } = input;
+    const { value, count } = redactJson(given);
+    // Redacting only shortens or replaces strings; parsing again would refuse nothing but a bug.
+    const notes = WorkNotes.parse(value);
+    const saved = capture(chat.runtime, { sessionId, trigger: "on_demand", notes, redactions: count }, chat.recent);
+    if (!saved.ok) return captureRefusal(saved.error);
+    if (finish) chat.runtime.store.write((sql) => sessions.end(sql, chat.runtime.now(), sessionId, "finished"));
+    const { checkpoint, isNew } = saved.value;
+    const end = finish ? " The session is marked finished." : "";
+    return ok({
+      text: `${isNew ? "Saved" : "Unchanged since"} ${checkpoint.id} (${checkpoint.rawBytes} bytes).${end}`,
+      output: { session: sessionId, checkpoint: checkpoint.id, isNew, bytes: checkpoint.rawBytes, redactions: count },
+    });
+  },
+});

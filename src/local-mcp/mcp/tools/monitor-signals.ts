@@ -1,0 +1,51 @@
+import type { Readings, Risk } from "../../../contract/readings.ts";
+import { MonitorSignals } from "../../../contract/tools.ts";
+import { ok } from "../../../shared/result.ts";
+import { observe } from "../../sessions/observe.ts";
+import * as sessions from "../../sessions/sessions.ts";
+import { readOn } from "../../signals/transcript.ts";
+import { defineTool } from "../tool.ts";
+
+export const monitorSignals = defineTool({
+  name: "shim_monitor_signals",
+  title: "Crash risk now",
+  description:
+    "Crash risk (0 to 1) with its reasons: context fill, time since checkpoint, memory, rate limit, tool errors. At danger or above, call shim_force_checkpoint.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  ...MonitorSignals,
+  run(chat, input) {
+    const entered = chat.enter(input);
+    if (!entered.ok) return entered;
+    const { runtime } = chat;
+    const session = entered.value;
+    const fresh = reported(input.contextTokens, runtime.now());
+    const part = session.transcriptPath ? readOn(session.transcriptPath, session.transcriptOffset) : null;
+    const readings = runtime.store.write((sql) => {
+      const { risk } = observe(sql, runtime, session, part, fresh);
+      return { risk, all: sessions.get(sql, session.id)?.readings ?? {} };
+    });
+    const reasons = readings.risk.reasons.map(reason);
+    return ok({
+      text: `Risk ${readings.risk.score} (${readings.risk.level}). ${reasons.join("; ") || "No reason above its threshold."}`,
+      output: {
+        session: session.id,
+        risk: readings.risk.score,
+        level: readings.risk.level,
+        reasons,
+        ...(input.detail === "detailed" ? { readings: readings.all } : {}),
+      },
+    });
+  },
+});
+
+function reported(tokens: number | undefined, now: number): Readings {
+  return tokens === undefined ? {} : { contextTokens: { value: tokens, source: "reported", at: now } };
+}
+
+function reason({ name, value, threshold, weight, source }: Risk["reasons"][number]): string {
+  return `${name} ${round(value)} over ${round(threshold)} (+${weight}, ${source})`;
+}
+
+function round(value: number): number {
+  return Math.abs(value) < 10 ? Math.round(value * 100) / 100 : Math.round(value);
+}

@@ -1,0 +1,50 @@
+import { SessionStatus } from "../../../contract/tools.ts";
+import { ok } from "../../../shared/result.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import * as checkpoints from "../../checkpoints/checkpoints.ts";
+import { findIncomplete } from "../../recovery/detect.ts";
+import { age } from "../../recovery/brief.ts";
+import { defineTool } from "../tool.ts";
+
+export const sessionStatus = defineTool({
+  name: "shim_session_status",
+  title: "What is saved of this session",
+  description: "Handle of this session, when it was last saved, its checkpoints, incomplete sessions of others, state of the store.",
+  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  ...SessionStatus,
+  run(chat, input) {
+    const entered = chat.enter(input);
+    if (!entered.ok) return entered;
+    const session = entered.value;
+    const { runtime } = chat;
+    const now = runtime.now();
+    const found = runtime.store.read(
+      (sql) => ({
+        count: count(sql, session.id),
+        latest: checkpoints.latest(sql, session.id),
+        incomplete: findIncomplete(sql, runtime.processes, now, { except: session.id, limit: 100 }).length,
+      }),
+      { count: 0, latest: null, incomplete: 0 },
+    );
+    const savedMsAgo = session.savedAt === null ? undefined : now - session.savedAt;
+    const saved = savedMsAgo === undefined ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;
+    return ok({
+      text: `Session ${session.id}: ${saved}, ${found.count} checkpoints; ${found.incomplete} other sessions died unfinished.`,
+      output: {
+        session: session.id,
+        client: session.client,
+        ...(session.project ? { project: session.project } : {}),
+        ...(savedMsAgo === undefined ? {} : { savedMsAgo }),
+        checkpoints: found.count,
+        incomplete: found.incomplete,
+        store: `${runtime.store.driver ?? "closed"}, ok`,
+        ...(input.detail === "detailed" && found.latest ? { latest: { ...found.latest } } : {}),
+      },
+    });
+  },
+});
+
+function count(sql: Sql, sessionId: string): number {
+  const [row] = sql.all<{ n: number }>("SELECT count(*) AS n FROM checkpoints WHERE session_id = ?", sessionId);
+  return row?.n ?? 0;
+}

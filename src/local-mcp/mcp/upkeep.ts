@@ -1,0 +1,48 @@
+import { capture, type Recent } from "../checkpoints/capture.ts";
+import type { Runtime } from "../runtime.ts";
+import { dueByTimer, observe } from "../sessions/observe.ts";
+import * as sessions from "../sessions/sessions.ts";
+import * as history from "../signals/history.ts";
+import { readOn } from "../signals/transcript.ts";
+import { dropMarked } from "../snapshots/stored-snapshots.ts";
+import { backUp, isBackupDue } from "../store/backup.ts";
+import { prune } from "../store/retention.ts";
+import { drainInto } from "../hooks/spool-hook.ts";
+
+/** Readings are taken anew this often, in ms. */
+const lookEveryMs = 15_000;
+const upkeepEveryMs = 600_000;
+/** Rewriting a pack is worth it only when this share of it is garbage. */
+const routineGarbage = 0.3;
+
+/** The timer's look at the session: what nobody tells (memory, age, texts in the transcript), and a checkpoint if one is due. */
+export function look(runtime: Runtime, sessionId: string, recent: Recent): void {
+  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+  if (!session || session.endedAt !== null) return;
+  const last = session.readings.sessionAgeMs?.at ?? 0;
+  if (runtime.now() - last < lookEveryMs) return;
+  const part = session.transcriptPath ? readOn(session.transcriptPath, session.transcriptOffset) : null;
+  const seen = runtime.store.write((sql) => observe(sql, runtime, session, part));
+  const trigger = dueByTimer(seen, runtime);
+  if (trigger) capture(runtime, { sessionId, trigger }, recent);
+}
+
+let nextUpkeepAt = 0;
+
+/** Spool, backup, retention: by whoever is there, in small portions. */
+export function upkeep(runtime: Runtime): void {
+  drainInto(runtime);
+  const now = runtime.now();
+  if (now < nextUpkeepAt) return;
+  nextUpkeepAt = now + upkeepEveryMs;
+  if (isBackupDue(runtime.paths.backups, now)) {
+    backUp(runtime.store, now, runtime.config.retention.backups).catch((error: unknown) =>
+      runtime.log("error", "backup", { error: String(error) }),
+    );
+  }
+  runtime.store.write((sql) => {
+    prune(sql, now, runtime.config.retention, 200);
+    history.thin(sql, now, { maxAgeMs: runtime.config.retention.maxAgeMs, rows: 500 });
+  });
+  void dropMarked(runtime, routineGarbage).catch((error: unknown) => runtime.log("error", "snapshots", { error: String(error) }));
+}

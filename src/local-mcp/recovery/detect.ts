@@ -1,0 +1,82 @@
+import type { CrashCause } from "../../contract/readings.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { isAlive, type Processes } from "../processes.ts";
+import * as journal from "../sessions/journal.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { inferCause } from "../signals/crash-cause.ts";
+import { oomKills, systemMemory } from "../signals/memory.ts";
+
+/** A session without an end mark whose owner is gone. */
+export interface Incomplete {
+  readonly session: sessions.Session;
+  readonly cause: CrashCause;
+  /** What the cause rests on. */
+  readonly causeDetail: string;
+}
+
+export interface Search {
+  /** Only this project; null: only sessions that have none; absent: all. */
+  readonly project?: string | null;
+  /** Never this one: the session that asks. */
+  readonly except?: string;
+  readonly limit?: number;
+}
+
+/** A session that never had an owner process counts as dead after this silence: no client is quiet longer in the middle of work. */
+const silentMs = 600_000;
+
+/**
+ * The seeds' ResumeDetector. [RE1] Incomplete: no end mark, no live owner, something to recover. Newest first.
+ * [RE4] A finished session never comes back. [RE5] A session whose client lives is not offered to the chat beside it.
+ */
+export function findIncomplete(sql: Sql, processes: Processes, now: number, search: Search = {}): Incomplete[] {
+  const found: Incomplete[] = [];
+  for (const session of sessions.open(sql)) {
+    if (found.length >= (search.limit ?? 20)) break;
+    if (isWanted(session, search) && isDead(session, processes, now) && hasContent(sql, session.id)) {
+      found.push({ session, ...causeOf(sql, session, processes) });
+    }
+  }
+  return found;
+}
+
+function isWanted(session: sessions.Session, search: Search): boolean {
+  if (session.id === search.except) return false;
+  return search.project === undefined || session.project === search.project;
+}
+
+export function isDead(session: sessions.Session, processes: Processes, now: number): boolean {
+  if (session.owner) return !isAlive(processes, session.owner);
+  return session.detachedAt !== null || now - session.lastSeenAt > silentMs;
+}
+
+export function hasContent(sql: Sql, sessionId: string): boolean {
+  const [row] = sql.all<{ n: number }>(
+    `SELECT EXISTS (SELECT 1 FROM checkpoints WHERE session_id = ?) OR
+       EXISTS (SELECT 1 FROM journal WHERE session_id = ? AND kind IN ('prompt', 'assistant', 'tool_start', 'tool_end', 'tool_error')) AS n`,
+    sessionId,
+    sessionId,
+  );
+  return row?.n === 1;
+}
+
+/** Why it died, from its last signals and what its processes left behind. */
+export function causeOf(
+  sql: Sql,
+  session: sessions.Session,
+  processes: Processes,
+): { cause: CrashCause; causeDetail: string } {
+  const [lastTurn] = journal.newest(sql, session.id, ["failure", "turn_end", "prompt"], 1);
+  const [lastTool] = journal.newest(sql, session.id, ["tool_start", "tool_end", "tool_error", "turn_end"], 1);
+  const { cause, detail } = inferCause({
+    readings: session.readings,
+    lastStopFailure: lastTurn?.entry.kind === "failure" ? lastTurn.entry.text : null,
+    detachReason: session.detachReason,
+    isSameBoot: session.owner === null ? null : session.owner.boot === processes.boot(),
+    oomKillsBefore: session.readings.oomKills?.value ?? null,
+    oomKillsNow: oomKills(systemMemory),
+    hadRunningTool: lastTool?.entry.kind === "tool_start",
+    lastError: null,
+  });
+  return { cause, causeDetail: detail };
+}

@@ -1,0 +1,65 @@
+import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
+import type { Sql } from "../../shared/sql.ts";
+
+export interface JournalRow {
+  readonly seq: number;
+  readonly at: number;
+  readonly entry: JournalEntry;
+}
+
+interface StoredRow {
+  seq: number;
+  at: number;
+  kind: JournalKind;
+  body: string;
+}
+
+/**
+ * Adds what happened. [JO1] The same event told twice (two hooks, a spool, the transcript) is kept once, by its key.
+ *
+ * @param key unique within the session
+ * @returns whether it was new
+ */
+export function append(sql: Sql, sessionId: string, at: number, key: string, entry: JournalEntry): boolean {
+  const { kind, ...body } = entry;
+  return (
+    sql.run(
+      "INSERT INTO journal (session_id, at, kind, key, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (session_id, key) DO NOTHING",
+      sessionId,
+      at,
+      kind,
+      key,
+      JSON.stringify(body),
+    ) > 0
+  );
+}
+
+/** What happened after `afterSeq`, oldest first. */
+export function list(sql: Sql, sessionId: string, afterSeq: number, limit = 5_000): JournalRow[] {
+  return sql
+    .all<StoredRow>(
+      "SELECT seq, at, kind, body FROM journal WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+      sessionId,
+      afterSeq,
+      limit,
+    )
+    .map(fromStored);
+}
+
+/** The newest entries of some kinds, newest first. */
+export function newest(sql: Sql, sessionId: string, kinds: readonly JournalKind[], limit: number): JournalRow[] {
+  const marks = kinds.map(() => "?").join(", ");
+  return sql
+    .all<StoredRow>(
+      `SELECT seq, at, kind, body FROM journal WHERE session_id = ? AND kind IN (${marks}) ORDER BY seq DESC LIMIT ?`,
+      sessionId,
+      ...kinds,
+      limit,
+    )
+    .map(fromStored);
+}
+
+function fromStored(row: StoredRow): JournalRow {
+  // The row was written by append() of this or an older program: kinds only grow, fields are only added.
+  return { seq: row.seq, at: row.at, entry: { kind: row.kind, ...JSON.parse(row.body) } as JournalEntry };
+}

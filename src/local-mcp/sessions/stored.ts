@@ -1,0 +1,99 @@
+import type { Readings } from "../../contract/readings.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as journal from "./journal.ts";
+
+export interface StoredCheckpoint {
+  readonly id: string;
+  readonly at: number;
+  readonly trigger: string;
+  readonly rawBytes: number;
+  readonly storedBytes: number;
+  readonly redactions: number;
+  readonly summary: string;
+}
+
+export interface StoredSnapshotRow {
+  readonly checkpointId: string;
+  readonly at: number;
+  readonly state: string;
+  readonly reason: string | null;
+  readonly project: string;
+  readonly repository: string | null;
+  readonly head: string | null;
+  readonly branch: string | null;
+  readonly commit: string | null;
+  readonly detail: unknown;
+}
+
+export interface StoredSignal {
+  readonly at: number;
+  readonly risk: number;
+  readonly level: string;
+  readonly readings: Readings;
+}
+
+export interface StoredCrash {
+  readonly at: number;
+  readonly cause: string;
+  readonly detail: string;
+  readonly readings: Readings;
+}
+
+export interface StoredRecovery {
+  readonly at: number;
+  readonly action: string;
+  readonly bySession: string | null;
+  readonly score: number | null;
+}
+
+/** Every row of one session but its own, oldest first; bodies of checkpoints only as their sizes. */
+export interface Stored {
+  readonly journal: readonly journal.JournalRow[];
+  readonly checkpoints: readonly StoredCheckpoint[];
+  readonly snapshots: readonly StoredSnapshotRow[];
+  readonly signals: readonly StoredSignal[];
+  readonly crashes: readonly StoredCrash[];
+  readonly recoveries: readonly StoredRecovery[];
+  readonly clients: readonly { readonly pid: number; readonly givenId: string; readonly at: number }[];
+}
+
+export function storedOf(sql: Sql, sessionId: string): Stored {
+  return {
+    journal: journal.list(sql, sessionId, 0, Number.MAX_SAFE_INTEGER),
+    checkpoints: sql.all(
+      `SELECT id, at, trigger, raw_bytes AS rawBytes, length(body) AS storedBytes, redactions, summary
+       FROM checkpoints WHERE session_id = ? ORDER BY seq`,
+      sessionId,
+    ),
+    snapshots: snapshotsOf(sql, sessionId),
+    signals: withReadings(sql.all("SELECT at, risk, level, readings FROM signals WHERE session_id = ? ORDER BY at", sessionId)),
+    crashes: withReadings(sql.all("SELECT at, cause, detail, readings FROM crashes WHERE session_id = ? ORDER BY at", sessionId)),
+    recoveries: sql.all(
+      "SELECT at, action, by_session AS bySession, score FROM recoveries WHERE session_id = ? ORDER BY seq",
+      sessionId,
+    ),
+    clients: sql.all("SELECT pid, given_id AS givenId, at FROM clients WHERE session_id = ? ORDER BY at", sessionId),
+  };
+}
+
+function snapshotsOf(sql: Sql, sessionId: string): StoredSnapshotRow[] {
+  return sql
+    .all<Omit<StoredSnapshotRow, "detail"> & { detail: string }>(
+      `SELECT checkpoint_id AS checkpointId, at, state, reason, project, repository, head, branch, commit_id AS "commit", detail
+       FROM snapshots WHERE session_id = ? ORDER BY at, checkpoint_id`,
+      sessionId,
+    )
+    .map((row) => Object.assign(row, { detail: JSON.parse(row.detail) as unknown }));
+}
+
+/** Only SHIM writes this column. */
+function withReadings<Row extends { readonly readings: string }>(rows: Row[]): (Omit<Row, "readings"> & { readings: Readings })[] {
+  return rows.map((row) => ({ ...row, readings: JSON.parse(row.readings) as Readings }));
+}
+
+/** What is known of the files of one checkpoint; null when none were to be saved. */
+export function snapshotOf(sql: Sql, checkpointId: string): StoredSnapshotRow | null {
+  const [row] = sql.all<{ session: string }>("SELECT session_id AS session FROM snapshots WHERE checkpoint_id = ?", checkpointId);
+  if (!row) return null;
+  return snapshotsOf(sql, row.session).find((one) => one.checkpointId === checkpointId) ?? null;
+}
