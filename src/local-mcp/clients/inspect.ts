@@ -1,0 +1,223 @@
+import type { ReadText } from "./client-files.ts";
+import { commandIn, hookEvents, scriptIn, type Launch } from "./entries.ts";
+import * as json from "./json-text.ts";
+import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
+import * as settings from "./settings-edits.ts";
+import { pathOf, type ClientTarget } from "./targets.ts";
+
+export interface Finding {
+  readonly severity: "ok" | "warning" | "error";
+  readonly client: ClientTarget["client"];
+  /** Stable name of the finding, for programs. */
+  readonly code: FindingCode;
+  readonly text: string;
+  /** What to do; null where nothing is to be done. */
+  readonly fix: string | null;
+}
+
+export type FindingCode =
+  | "installed"
+  | "not_installed"
+  | "file_unsound"
+  | "file_ignored"
+  | "incomplete"
+  | "doubled"
+  | "name_taken"
+  | "script_missing"
+  | "other_copy"
+  | "node_missing"
+  | "node_too_old"
+  | "hooks_disabled"
+  | "no_status_line"
+  | "plugin_not_built";
+
+/** What the doctor lets `inspect` see of the machine. */
+export interface InspectContext {
+  readonly read: ReadText;
+  readonly exists: (path: string) => boolean;
+  /** `v24.1.0`, or null when it does not run. */
+  readonly nodeVersion: (node: string) => string | null;
+  /** The oldest Node that SHIM runs on. */
+  readonly oldestNode: readonly [major: number, minor: number];
+  /** What `shim init` would write now. */
+  readonly launch: Launch;
+}
+
+type Add = (severity: Finding["severity"], code: FindingCode, text: string, fix?: string) => void;
+
+interface Texts {
+  readonly servers: string;
+  readonly settings: string;
+}
+
+/** [IN12] [IN13] Whether and how SHIM stands in a client, and what is wrong with it. Reads only. */
+export function inspect(target: ClientTarget, context: InspectContext): Finding[] {
+  const findings: Finding[] = [];
+  const add: Add = (severity, code, text, fix) =>
+    findings.push({ severity, client: target.client, code, text: `${target.label}: ${text}`, fix: fix ?? null });
+  const texts = load(target, context, add);
+  if (!texts) return findings;
+  const plugins = pluginsOf(target, context, texts);
+  checkPresence(target, texts, plugins, add);
+  checkDoubled(texts, plugins, add);
+  checkCommands(texts, context, add);
+  checkClaudeCode(target, texts, add);
+  for (const plugin of plugins) checkPlugin(target, plugin, context, add);
+  return findings;
+}
+
+const again = "Run `shim init` again.";
+
+function load(target: ClientTarget, context: InspectContext, add: Add): Texts | null {
+  const servers = readSound(target, target.serversFile, context, add);
+  const current = target.settingsFile === null ? "" : readSound(target, target.settingsFile, context, add);
+  return servers === null || current === null ? null : { servers, settings: current };
+}
+
+function readSound(target: ClientTarget, path: string, { read }: InspectContext, add: Add): string | null {
+  const file = read(path);
+  const text = file.ok ? (file.value ?? "") : "";
+  const problem = file.ok ? settings.shapeProblem(text) : "cannot be read as UTF-8 text";
+  if (problem) {
+    add("error", "file_unsound", `${path} ${problem}`, "Correct the file, then run `shim init` again.");
+    return null;
+  }
+  if (!json.isStrict(text))
+    add(
+      "error",
+      "file_ignored",
+      `${path} has comments or trailing commas, which ${target.label} does not read`,
+      "Remove them.",
+    );
+  return text;
+}
+
+/** Those that are switched on for all projects, with their folder where it is known. */
+function pluginsOf(target: ClientTarget, context: InspectContext, texts: Texts): InstalledPlugin[] {
+  const { pluginsFolder, platform } = target;
+  if (pluginsFolder === null) return [];
+  const path = pathOf(platform);
+  const textOf = (name: string): string => {
+    const text = context.read(path.join(pluginsFolder, name));
+    return text.ok && text.value !== null && json.problemIn(text.value) === null ? text.value : "";
+  };
+  const installed = installedPlugins(textOf("installed_plugins.json"), textOf("known_marketplaces.json"), platform);
+  const enabled = enabledPlugins(texts.settings);
+  const unlisted = enabled.filter((key) => !installed.some((plugin) => plugin.key === key));
+  return [
+    ...installed.filter(({ key, scope }) => scope !== "user" || enabled.includes(key)),
+    ...unlisted.map((key) => ({ key, scope: "user", project: null, folder: null })),
+  ];
+}
+
+function hookedEvents(texts: Texts): string[] {
+  return hookEvents.filter((event) => settings.ourHooks(texts.settings, event).length > 0);
+}
+
+function checkPresence(target: ClientTarget, texts: Texts, plugins: readonly InstalledPlugin[], add: Add): void {
+  const isServer = settings.ourServers(texts.servers).length > 0;
+  const events = hookedEvents(texts);
+  const plugin = plugins.find(({ scope }) => scope === "user");
+  if (plugin) add("ok", "installed", `SHIM is installed as the plugin ${plugin.key}`);
+  if (!isServer && settings.isNameTaken(texts.servers))
+    add("error", "name_taken", 'another MCP server is named "shim"', "Rename or remove it, then run `shim init`.");
+  if (isServer || events.length > 0) checkComplete(target, isServer, events, add);
+  else if (!plugin) add("warning", "not_installed", "SHIM is not installed", "Run `shim init`.");
+}
+
+function checkComplete(target: ClientTarget, isServer: boolean, events: readonly string[], add: Add): void {
+  const wanted = target.settingsFile === null ? [] : hookEvents;
+  const missing = wanted.filter((event) => !events.includes(event));
+  if (!isServer) add("error", "incomplete", "the hooks are there, but not the MCP server", again);
+  if (missing.length > 0) add("error", "incomplete", `hooks are missing for ${missing.join(", ")}`, again);
+  if (isServer && missing.length === 0) add("ok", "installed", "SHIM is installed by `shim init`");
+}
+
+function checkDoubled(texts: Texts, plugins: readonly InstalledPlugin[], add: Add): void {
+  const servers = settings.ourServers(texts.servers);
+  const twice = hookEvents.filter((event) => settings.ourHooks(texts.settings, event).length > 1);
+  if (servers.length > 1)
+    add("warning", "doubled", `SHIM is there as several MCP servers: ${servers.join(", ")}`, again);
+  if (twice.length > 0) add("warning", "doubled", `SHIM has several hooks for ${twice.join(", ")}`, again);
+  if (servers.length === 0 && hookedEvents(texts).length === 0) return;
+  for (const plugin of plugins) add("warning", "doubled", doubledText(plugin), doubledFix(plugin));
+}
+
+function doubledText({ key, project }: InstalledPlugin): string {
+  const where = project === null ? "" : ` for ${project}`;
+  return `SHIM is there by \`shim init\` and as the plugin ${key}${where}: its tools are listed twice and each hook starts twice`;
+}
+
+function doubledFix({ key, project }: InstalledPlugin): string {
+  const withoutPlugin = `\`claude plugin uninstall ${key}\``;
+  if (project !== null) return `Run ${withoutPlugin} in that project.`;
+  return `Keep one. The plugin: run \`shim init\` again, which then leaves the rest to it. Or without it: ${withoutPlugin}.`;
+}
+
+/** Scripts and Nodes that SHIM's entries name, each looked at once. */
+function checkCommands(texts: Texts, context: InspectContext, add: Add): void {
+  const servers = settings.ourServers(texts.servers).map((name) => json.valueAt(texts.servers, ["mcpServers", name]));
+  const hooks = hookEvents.flatMap((event) =>
+    settings
+      .ourHooks(texts.settings, event)
+      .map(({ group, handler }) => json.valueAt(texts.settings, ["hooks", event, group, "hooks", handler])),
+  );
+  const { launch } = context;
+  const expected = new Set([launch.script, launch.hookScript]);
+  for (const script of distinct([...servers, ...hooks].map(scriptIn))) {
+    if (!context.exists(script))
+      add("error", "script_missing", `${script} is gone; was the clone moved?`, "Run `shim init` in its new place.");
+    else if (!expected.has(script))
+      add("warning", "other_copy", `it starts another copy of SHIM: ${script}`, `To use this one: ${again}`);
+  }
+  for (const node of distinct([...servers, ...hooks].map((entry) => commandIn(entry)?.command ?? null)))
+    checkNode(node, context, add);
+}
+
+function distinct(values: readonly (string | null)[]): string[] {
+  return [...new Set(values.filter((value) => value !== null))];
+}
+
+function checkNode(command: string, context: InspectContext, add: Add): void {
+  if (!/(^|[\\/])node[^\\/]*$/.test(command)) return;
+  const version = context.nodeVersion(command);
+  const [major, minor] = context.oldestNode;
+  if (version === null) {
+    add("error", "node_missing", `${command} does not run`, again);
+    return;
+  }
+  const [foundMajor = 0, foundMinor = 0] = version.replace(/^v/, "").split(".").map(Number);
+  if (foundMajor > major || (foundMajor === major && foundMinor >= minor)) return;
+  add(
+    "error",
+    "node_too_old",
+    `${command} is ${version}; SHIM needs ${major}.${minor} or newer`,
+    `With a newer Node: ${again}`,
+  );
+}
+
+function checkClaudeCode(target: ClientTarget, texts: Texts, add: Add): void {
+  if (target.settingsFile === null) return;
+  if (json.valueAt(texts.settings, ["disableAllHooks"]) === true)
+    add(
+      "error",
+      "hooks_disabled",
+      '"disableAllHooks" is set, so nothing is saved as it happens',
+      `Remove it from ${target.settingsFile}.`,
+    );
+  if (settings.statusLineIn(texts.settings).kind !== "ours" && hookedEvents(texts).length > 0)
+    add("warning", "no_status_line", "the status line is not SHIM's, so the fill of the context is estimated", again);
+}
+
+function checkPlugin(target: ClientTarget, plugin: InstalledPlugin, context: InspectContext, add: Add): void {
+  if (plugin.folder === null) return;
+  const path = pathOf(target.platform);
+  const built = ["dist", "../dist"].map((folder) => path.join(plugin.folder ?? "", folder, "hook.mjs"));
+  if (built.some(context.exists)) return;
+  add(
+    "error",
+    "plugin_not_built",
+    `the plugin in ${plugin.folder} is not built`,
+    "Run `npm ci && npm run build` in the clone.",
+  );
+}

@@ -1,0 +1,151 @@
+import type { Edit, Node } from "jsonc-parser";
+
+/** Where an added item goes and what a removed one takes along, so that layout and comments around it stay as they are. */
+
+/** How the document is written. */
+interface Style {
+  readonly unit: string;
+  readonly eol: string;
+  readonly isMultiLine: boolean;
+}
+
+export function eolOf(body: string): string {
+  return body.includes("\r\n") ? "\r\n" : "\n";
+}
+
+function styleOf(body: string): Style {
+  const trimmed = body.trim();
+  return {
+    unit: /\n([ \t]+)"/.exec(body)?.[1] ?? "  ",
+    eol: eolOf(body),
+    isMultiLine: trimmed.includes("\n") || /^\{[ \t]*\}$/.test(trimmed),
+  };
+}
+
+export function replacement(body: string, node: Node, value: unknown): Edit {
+  const content = print(value, styleOf(body), indentAt(body, node.offset));
+  return { offset: node.offset, length: node.length, content };
+}
+
+/** Adds at the end of an object (`key`) or array (`key` null). */
+export function addition(body: string, container: Node, key: string | null, value: unknown): Edit[] {
+  const style = styleOf(body);
+  const name = key === null ? "" : `${JSON.stringify(key)}:${style.isMultiLine ? " " : ""}`;
+  const last = childrenOf(container).at(-1);
+  if (!last) return firstItem(body, container, style, (indent) => name + print(value, style, indent));
+  const layout = layoutOf(body, container, style);
+  const text = name + print(value, { ...style, isMultiLine: layout.hasOwnLines }, layout.indent);
+  const tail = tailOf(body, endOf(last));
+  const inline = style.isMultiLine ? " " : "";
+  const separator = layout.hasOwnLines || tail.endsInLineComment ? style.eol + layout.indent : inline;
+  // A comma at the end, where the user writes one, stays the habit.
+  if (tail.comma !== null) return [{ offset: tail.end, length: 0, content: `${separator}${text},` }];
+  return [
+    { offset: endOf(last), length: 0, content: "," },
+    { offset: tail.end, length: 0, content: separator + text },
+  ];
+}
+
+/** Whether the items of a container that has some stand on lines of their own, and how far in. */
+function layoutOf(body: string, container: Node, style: Style): { hasOwnLines: boolean; indent: string } {
+  const first = childrenOf(container)[0] ?? container;
+  const hasOwnLines = body.slice(container.offset, first.offset).includes("\n");
+  return {
+    hasOwnLines,
+    indent: hasOwnLines ? indentAt(body, first.offset) : indentAt(body, container.offset) + style.unit,
+  };
+}
+
+function firstItem(body: string, container: Node, style: Style, text: (indent: string) => string): Edit[] {
+  const close = endOf(container) - 1;
+  const kept = body.slice(container.offset + 1, close).replace(/[ \t\r\n]+$/, "");
+  const offset = container.offset + 1 + kept.length;
+  const outer = indentAt(body, container.offset);
+  const before = style.isMultiLine ? style.eol + outer + style.unit : "";
+  const after = style.isMultiLine ? style.eol + outer : "";
+  return [{ offset, length: close - offset, content: before + text(outer + style.unit) + after }];
+}
+
+/** Takes out a property or an element: with its comma, and with its line where it stands alone on it. */
+export function removal(body: string, value: Node): Edit[] {
+  const item = value.parent?.type === "property" ? value.parent : value;
+  const container = item.parent;
+  if (!container) throw new Error("the whole document cannot be removed");
+  if (isAlone(body, item, container)) return [cut(container.offset + 1, endOf(container) - 1)];
+  const { comma } = tailOf(body, endOf(item));
+  if (comma === null) {
+    const range = rangeOf(body, item.offset, endOf(item), false);
+    const before = commaBefore(body, item, container);
+    return before === null ? [range] : [range, cut(before, before + 1)];
+  }
+  const isAdjacent = /^[ \t]*$/.test(body.slice(endOf(item), comma));
+  if (isAdjacent) return [rangeOf(body, item.offset, comma + 1, true)];
+  return [rangeOf(body, item.offset, endOf(item), true), cut(comma, comma + 1)];
+}
+
+function cut(start: number, end: number): Edit {
+  return { offset: start, length: end - start, content: "" };
+}
+
+/** The only item, and no comment beside it. */
+function isAlone(body: string, item: Node, container: Node): boolean {
+  if (childrenOf(container).length > 1) return false;
+  const around = body.slice(container.offset + 1, item.offset) + body.slice(endOf(item), endOf(container) - 1);
+  return /^[\s,]*$/.test(around);
+}
+
+function commaBefore(body: string, item: Node, container: Node): number | null {
+  const siblings = childrenOf(container);
+  const previous = siblings[siblings.indexOf(item) - 1];
+  return previous ? tailOf(body, endOf(previous)).comma : null;
+}
+
+/** The item with the blanks that belong to it: its line from the end of the line before, or those up to its neighbour. */
+function rangeOf(body: string, start: number, end: number, hasComma: boolean): Edit {
+  const lineStart = start - (/[ \t]*$/.exec(body.slice(0, start)) ?? [""])[0].length;
+  const blanksEnd = end + (/^[ \t]*/.exec(body.slice(end)) ?? [""])[0].length;
+  const startsLine = body[lineStart - 1] === "\n";
+  if (startsLine && /^(\r?\n|$)/.test(body.slice(blanksEnd)))
+    return cut(lineStart - (body[lineStart - 2] === "\r" ? 2 : 1), blanksEnd);
+  return startsLine || hasComma ? cut(start, blanksEnd) : cut(lineStart, end);
+}
+
+interface Tail {
+  /** Where the comma after the item stands. */
+  readonly comma: number | null;
+  /** Behind the item, its comma and the comments on the same line. */
+  readonly end: number;
+  readonly endsInLineComment: boolean;
+}
+
+const blanksAndComments = /(?:[ \t\r\n]|\/\/[^\r\n]*|\/\*[\s\S]*?\*\/)*/y;
+const lineTail = /(?:[ \t]*(?:\/\*(?:[^*]|\*(?!\/))*\*\/|(\/\/[^\r\n]*)))*/y;
+
+function tailOf(body: string, itemEnd: number): Tail {
+  blanksAndComments.lastIndex = itemEnd;
+  const commaAt = itemEnd + (blanksAndComments.exec(body)?.[0].length ?? 0);
+  const comma = body[commaAt] === "," ? commaAt : null;
+  const start = comma === null ? itemEnd : comma + 1;
+  lineTail.lastIndex = start;
+  const [comments = "", lineComment] = lineTail.exec(body) ?? [];
+  return { comma, end: start + comments.length, endsInLineComment: lineComment !== undefined };
+}
+
+function childrenOf(container: Node): readonly Node[] {
+  return container.children ?? [];
+}
+
+function endOf(node: Node): number {
+  return node.offset + node.length;
+}
+
+/** The blanks at the start of the line. */
+function indentAt(body: string, offset: number): string {
+  const lineStart = body.lastIndexOf("\n", offset - 1) + 1;
+  return (/^[ \t]*/.exec(body.slice(lineStart)) ?? [""])[0];
+}
+
+function print(value: unknown, style: Style, indent: string): string {
+  if (!style.isMultiLine) return JSON.stringify(value);
+  return JSON.stringify(value, null, style.unit).replaceAll("\n", style.eol + indent);
+}

@@ -1,0 +1,125 @@
+import { applyEdits, findNodeAtLocation, getNodeValue, parseTree, printParseErrorCode } from "jsonc-parser";
+import type { Edit, Node, ParseError } from "jsonc-parser";
+import { addition, eolOf, removal, replacement } from "./json-layout.ts";
+
+/**
+ * Edits of JSON and JSONC texts that leave every other byte alone: comments, order, indentation, line ends, a byte order
+ * mark. `modify` of jsonc-parser is not used: it drops comments beside what it removes and re-indents the lines it touches.
+ * `problemIn` must have answered null for a text before it is edited; a blank text counts as an empty object.
+ */
+
+export type JsonPath = readonly (string | number)[];
+
+const bom = "\uFEFF";
+const blank = /^[ \t\r\n]*$/;
+
+/** What keeps the text from being edited, for a person, with line and column; null when it is a sound JSON(C) object. */
+export function problemIn(text: string): string | null {
+  const body = withoutBom(text);
+  if (blank.test(body)) return null;
+  const errors: ParseError[] = [];
+  const root = parseTree(body, errors, { allowTrailingComma: true });
+  const [first] = errors;
+  if (first) return `is not valid JSON: ${printParseErrorCode(first.error)} at ${place(body, first.offset)}`;
+  if (root?.type !== "object") return "is valid JSON, but not an object";
+  const repeated = repeatedKey(root);
+  return repeated && `has the key ${JSON.stringify(repeated.value)} a second time at ${place(body, repeated.offset)}`;
+}
+
+/** False where comments or trailing commas stand that a strict reader refuses. */
+export function isStrict(text: string): boolean {
+  const body = withoutBom(text);
+  try {
+    JSON.parse(body);
+    return true;
+  } catch {
+    return blank.test(body);
+  }
+}
+
+/** The value at the path; undefined when there is none. */
+export function valueAt(text: string, path: JsonPath): unknown {
+  const node = nodeAt(withoutBom(text), path);
+  return node && (getNodeValue(node) as unknown);
+}
+
+/** True for `{}` or `[]` without a comment in it or before it. */
+export function isBareAt(text: string, path: JsonPath): boolean {
+  const body = withoutBom(text);
+  const value = nodeAt(body, path);
+  if (!value) return false;
+  const { offset } = value.parent?.type === "property" ? value.parent : value;
+  const source = body.slice(offset, value.offset + value.length);
+  return /^("([^"\\]|\\.)*"\s*:\s*)?(\{\s*\}|\[\s*\])$/.test(source);
+}
+
+/** Replaces the value at the path, or adds it at the end of its object; objects missing on the way are made. */
+export function set(text: string, path: JsonPath, value: unknown): string {
+  return edit(text, (body) => {
+    const node = nodeAt(body, path);
+    return node ? [replacement(body, node, value)] : addAt(body, path, value);
+  });
+}
+
+/** Adds the value at the end of the array at the path; what is missing on the way is made. */
+export function append(text: string, path: JsonPath, value: unknown): string {
+  return edit(text, (body) => {
+    const array = nodeAt(body, path);
+    return array ? addition(body, array, null, value) : addAt(body, path, [value]);
+  });
+}
+
+/** Takes out the property or element at the path with its comma and its line; comments around it stay. */
+export function remove(text: string, path: JsonPath): string {
+  return edit(text, (body) => {
+    const value = nodeAt(body, path);
+    return value ? removal(body, value) : [];
+  });
+}
+
+function edit(text: string, edits: (body: string) => Edit[]): string {
+  const mark = text.startsWith(bom) ? bom : "";
+  const rest = withoutBom(text);
+  const body = blank.test(rest) ? `{}${eolOf(rest)}` : rest;
+  const made = edits(body);
+  return made.length === 0 ? text : mark + applyEdits(body, made);
+}
+
+function withoutBom(text: string): string {
+  return text.startsWith(bom) ? text.slice(1) : text;
+}
+
+function nodeAt(body: string, path: JsonPath): Node | undefined {
+  const root = parseTree(body, [], { allowTrailingComma: true });
+  return root && findNodeAtLocation(root, [...path]);
+}
+
+/** The nearest object that is there takes the rest of the path as a nested value. */
+function addAt(body: string, path: JsonPath, value: unknown): Edit[] {
+  let depth = path.length - 1;
+  while (depth > 0 && !nodeAt(body, path.slice(0, depth))) depth--;
+  const container = nodeAt(body, path.slice(0, depth));
+  if (container?.type !== "object") throw new Error(`no object to hold ${path.join(".")}`);
+  const nested = path.slice(depth + 1).reduceRight<unknown>((inner, key) => ({ [key]: inner }), value);
+  return addition(body, container, String(path[depth]), nested);
+}
+
+function repeatedKey(node: Node): Node | null {
+  const children = node.children ?? [];
+  if (node.type === "object") {
+    const keys = children.flatMap((property) => property.children?.slice(0, 1) ?? []);
+    const seen = new Set<unknown>();
+    const repeated = keys.find((key) => seen.size === seen.add(key.value).size);
+    if (repeated) return repeated;
+  }
+  for (const child of children) {
+    const found = repeatedKey(child);
+    if (found) return found;
+  }
+  return null;
+}
+
+function place(body: string, offset: number): string {
+  const lines = body.slice(0, offset).split("\n");
+  return `line ${lines.length}, column ${(lines.at(-1) ?? "").length + 1}`;
+}

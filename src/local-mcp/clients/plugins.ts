@@ -1,0 +1,57 @@
+import { isRecord } from "./entries.ts";
+import * as json from "./json-text.ts";
+import { pathOf } from "./targets.ts";
+
+/** SHIM as a plugin of Claude Code, as its settings and its own lists tell. Keys are `shim@<marketplace>`. */
+
+const isOurs = (key: string): boolean => key.startsWith("shim@");
+
+/** SHIM's plugins that the settings switch on. */
+export function enabledPlugins(settings: string): string[] {
+  const switches = json.valueAt(settings, ["enabledPlugins"]);
+  if (!isRecord(switches)) return [];
+  return Object.keys(switches).filter((key) => isOurs(key) && switches[key] === true);
+}
+
+export interface InstalledPlugin {
+  readonly key: string;
+  readonly scope: string;
+  /** For scopes other than the user's. */
+  readonly project: string | null;
+  /** Where the plugin's files are read from; null where the lists do not tell. */
+  readonly folder: string | null;
+}
+
+/**
+ * SHIM's plugins in Claude Code's `installed_plugins.json`. A marketplace that is a folder, such as a clone, is read in its
+ * place, and the copy that the list names is not used then (seen with 2.1.328).
+ */
+export function installedPlugins(
+  installed: string,
+  marketplaces: string,
+  platform: NodeJS.Platform,
+): InstalledPlugin[] {
+  const plugins = json.valueAt(installed, ["plugins"]);
+  if (!isRecord(plugins)) return [];
+  return Object.keys(plugins)
+    .filter(isOurs)
+    .flatMap((key) => {
+      const place = folderMarketplace(marketplaces, key.slice(key.indexOf("@") + 1));
+      const entries: unknown[] = Array.isArray(plugins[key]) ? plugins[key] : [];
+      return entries.filter(isRecord).map((entry) => ({
+        key,
+        scope: text(entry["scope"]) ?? "user",
+        project: text(entry["projectPath"]),
+        folder: place === null ? text(entry["installPath"]) : pathOf(platform).join(place, "plugin"),
+      }));
+    });
+}
+
+function folderMarketplace(marketplaces: string, name: string): string | null {
+  const source = json.valueAt(marketplaces, [name, "source", "source"]);
+  return source === "directory" ? text(json.valueAt(marketplaces, [name, "installLocation"])) : null;
+}
+
+function text(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}

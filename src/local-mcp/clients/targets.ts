@@ -1,0 +1,113 @@
+import { posix, win32 } from "node:path";
+
+export type Client = "claude-desktop" | "claude-code";
+
+/** One installed client and the files in which it keeps its settings; the files themselves may not be there yet. */
+export interface ClientTarget {
+  readonly client: Client;
+  readonly platform: NodeJS.Platform;
+  /** For people. */
+  readonly label: string;
+  /** Holds `mcpServers`. */
+  readonly serversFile: string;
+  /** Holds hooks and the status line; null where the client has neither. */
+  readonly settingsFile: string | null;
+  /** Where the client keeps its plugins; null where it has none. */
+  readonly pluginsFolder: string | null;
+}
+
+/** The machine as `detect` sees it. Paths are of the given platform, whatever system runs this. */
+export interface Machine {
+  readonly platform: NodeJS.Platform;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly homedir: string;
+  readonly exists: (path: string) => boolean;
+  /** Names in the folder; empty where it cannot be read. */
+  readonly list: (folder: string) => readonly string[];
+}
+
+/** [IN1] [IN2] Every client that is installed, Claude Desktop first; a machine can have several Claude Desktops. */
+export function detect(machine: Machine): ClientTarget[] {
+  const code = claudeCode(machine);
+  return [...desktops(machine), ...(code ? [code] : [])];
+}
+
+function desktops(machine: Machine): ClientTarget[] {
+  return desktopFolders(machine)
+    .filter(({ folder }) => machine.exists(folder))
+    .map(({ label, folder }) => ({
+      client: "claude-desktop",
+      platform: machine.platform,
+      label,
+      serversFile: pathOf(machine.platform).join(folder, "claude_desktop_config.json"),
+      settingsFile: null,
+      pluginsFolder: null,
+    }));
+}
+
+interface Place {
+  readonly label: string;
+  readonly folder: string;
+}
+
+function desktopFolders(machine: Machine): Place[] {
+  const path = pathOf(machine.platform);
+  const { env, homedir, platform } = machine;
+  const label = "Claude Desktop";
+  if (platform === "darwin") return [{ label, folder: path.join(homedir, "Library", "Application Support", "Claude") }];
+  if (platform === "win32") return windowsFolders(machine);
+  return [{ label, folder: path.join(env["XDG_CONFIG_HOME"] || path.join(homedir, ".config"), "Claude") }];
+}
+
+/** The Store's package keeps its data apart from the classic installer's, and its newer versions in yet another folder. */
+function windowsFolders(machine: Machine): Place[] {
+  const { env, homedir } = machine;
+  const roaming = env["APPDATA"] || win32.join(homedir, "AppData", "Roaming");
+  const local = env["LOCALAPPDATA"] || win32.join(homedir, "AppData", "Local");
+  const named = (folder: string, prefix: string): string[] =>
+    machine
+      .list(folder)
+      .filter((name) => name.toLowerCase().startsWith(prefix))
+      .map((name) => win32.join(folder, name));
+  const packages = named(win32.join(local, "Packages"), "claude_").map((folder) =>
+    win32.join(folder, "LocalCache", "Roaming", "Claude"),
+  );
+  const store = [...packages, ...named(win32.join(local, "Claude-Data"), "claude_")];
+  return [
+    { label: "Claude Desktop", folder: win32.join(roaming, "Claude") },
+    ...store.map((folder) => ({ label: "Claude Desktop (Microsoft Store)", folder })),
+  ];
+}
+
+/** `CLAUDE_CONFIG_DIR` moves everything, the file of the servers too, which else stands beside the folder and not in it. */
+function claudeCode(machine: Machine): ClientTarget | null {
+  const path = pathOf(machine.platform);
+  const moved = machine.env["CLAUDE_CONFIG_DIR"];
+  const folder = moved || path.join(machine.homedir, ".claude");
+  const current = path.join(moved || machine.homedir, ".claude.json");
+  // Claude Code goes on with this file of its first versions wherever it is still there.
+  const first = path.join(folder, ".config.json");
+  const isHere = [folder, current].some(machine.exists) || isOnPath(machine, "claude");
+  if (!isHere) return null;
+  return {
+    client: "claude-code",
+    platform: machine.platform,
+    label: "Claude Code",
+    serversFile: machine.exists(first) ? first : current,
+    settingsFile: path.join(folder, "settings.json"),
+    pluginsFolder: path.join(folder, "plugins"),
+  };
+}
+
+function isOnPath(machine: Machine, name: string): boolean {
+  const path = pathOf(machine.platform);
+  const names = machine.platform === "win32" ? [`${name}.exe`, `${name}.cmd`] : [name];
+  const search = machine.env["PATH"] ?? machine.env["Path"] ?? "";
+  const folders = search.split(path.delimiter).filter((folder) => folder !== "");
+  return folders.some((folder) => names.some((file) => machine.exists(path.join(folder, file))));
+}
+
+/** The rules for paths of a platform, whichever system runs this. */
+export function pathOf(platform: NodeJS.Platform): typeof posix {
+  return platform === "win32" ? win32 : posix;
+}

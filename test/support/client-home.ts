@@ -1,0 +1,107 @@
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { apply, type Applied } from "../../src/local-mcp/clients/apply.ts";
+import * as backups from "../../src/local-mcp/clients/backups.ts";
+import { readText, type ClientRefusal } from "../../src/local-mcp/clients/client-files.ts";
+import type { Launch } from "../../src/local-mcp/clients/entries.ts";
+import { planInstall, type Plan } from "../../src/local-mcp/clients/plan.ts";
+import type { ClientTarget } from "../../src/local-mcp/clients/targets.ts";
+import { planUninstall } from "../../src/local-mcp/clients/uninstall.ts";
+import type { Result } from "../../src/shared/result.ts";
+
+export const T0 = 1_700_000_000_000;
+
+export const launch: Launch = {
+  node: "/opt/node/bin/node",
+  script: "/src/shim/bin/shim.mjs",
+  hookScript: "/src/shim/dist/hook.mjs",
+};
+
+/** A user's home with Claude Code and Claude Desktop in a fresh folder. */
+export interface ClientHome {
+  readonly folder: string;
+  readonly code: ClientTarget;
+  readonly desktop: ClientTarget;
+  readonly servers: string;
+  readonly settings: string;
+  readonly config: string;
+  readonly backups: string;
+  /** Bytes as they are, or null. */
+  read(path: string): string | null;
+  write(path: string, text: string): void;
+  planInstall(target: ClientTarget, from?: Launch): Result<Plan, ClientRefusal>;
+  planUninstall(target: ClientTarget): Result<Plan, ClientRefusal>;
+  apply(plan: Result<Plan, ClientRefusal>): Applied;
+  install(target?: ClientTarget, from?: Launch): Plan;
+  uninstall(target?: ClientTarget): Plan;
+}
+
+export function aClientHome(): ClientHome {
+  const folder = mkdtempSync(join(tmpdir(), "shim-client-"));
+  const servers = join(folder, ".claude.json");
+  const settings = join(folder, ".claude", "settings.json");
+  const config = join(folder, "shim", "config.json");
+  const kept = join(folder, "shim", "client-backups");
+  const code: ClientTarget = {
+    client: "claude-code",
+    platform: "linux",
+    label: "Claude Code",
+    serversFile: servers,
+    settingsFile: settings,
+    pluginsFolder: join(folder, ".claude", "plugins"),
+  };
+  const desktop: ClientTarget = {
+    client: "claude-desktop",
+    platform: "linux",
+    label: "Claude Desktop",
+    serversFile: join(folder, "Claude", "claude_desktop_config.json"),
+    settingsFile: null,
+    pluginsFolder: null,
+  };
+  let now = T0;
+  const context = { shimConfig: config, read: readText };
+  const home: ClientHome = {
+    folder,
+    code,
+    desktop,
+    servers,
+    settings,
+    config,
+    backups: kept,
+    read(path) {
+      try {
+        return readFileSync(path, "latin1");
+      } catch {
+        return null;
+      }
+    },
+    write(path, text) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+    },
+    planInstall: (target, from = launch) => planInstall(target, from, context),
+    planUninstall: (target) => planUninstall(target, { ...context, backups: backups.list(kept) }),
+    apply: (plan) => valueOf(apply(valueOf(plan), { now: now++, backups: kept })),
+    install(target = code, from = launch) {
+      const plan = home.planInstall(target, from);
+      home.apply(plan);
+      return valueOf(plan);
+    },
+    uninstall(target = code) {
+      const plan = home.planUninstall(target);
+      home.apply(plan);
+      return valueOf(plan);
+    },
+  };
+  return home;
+}
+
+export function valueOf<T>(result: Result<T, ClientRefusal>): T {
+  if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`);
+  return result.value;
+}
+
+export function contents(home: ClientHome): (string | null)[] {
+  return [home.servers, home.settings, home.config].map((path) => home.read(path));
+}
