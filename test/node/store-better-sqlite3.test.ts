@@ -1,4 +1,15 @@
+import Database from "better-sqlite3";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { storeRules } from "../rules/store.ts";
+import { storeContentRules } from "../rules/store-contents.ts";
+import { storeDamageRules } from "../rules/store-damage.ts";
+import { storeUpkeepRules } from "../rules/store-upkeep.ts";
 
 storeRules(openBetterSqlite3);
+storeDamageRules(openBetterSqlite3, (path, statement) => {
+  const db = new Database(path);
+  db.unsafeMode(true).exec(statement);
+  db.close();
+});
+storeContentRules(openBetterSqlite3);
+storeUpkeepRules(openBetterSqlite3);

@@ -1,4 +1,16 @@
+import { DatabaseSync } from "node:sqlite";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { storeRules } from "../rules/store.ts";
+import { storeContentRules } from "../rules/store-contents.ts";
+import { storeDamageRules } from "../rules/store-damage.ts";
+import { storeUpkeepRules } from "../rules/store-upkeep.ts";
 
 storeRules(openNodeSqlite);
+storeDamageRules(openNodeSqlite, (path, statement) => {
+  const db = new DatabaseSync(path);
+  db.enableDefensive(false);
+  db.exec(statement);
+  db.close();
+});
+storeContentRules(openNodeSqlite);
+storeUpkeepRules(openNodeSqlite);

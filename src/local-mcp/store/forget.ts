@@ -1,0 +1,194 @@
+import { rmSync } from "node:fs";
+import type { Sql, SqlValue } from "../../shared/sql.ts";
+import type { Paths } from "../paths.ts";
+import { backUp, listBackups } from "./backup.ts";
+import { removeDatabase } from "./database.ts";
+import type { Connection } from "./driver.ts";
+import { countForget } from "./forget-mark.ts";
+import { withMaintenanceLock } from "./maintenance-lock.ts";
+import * as snapshotDrops from "./snapshot-drops.ts";
+import * as spool from "./spool.ts";
+import type { Store } from "./store.ts";
+import { StoreError, toStoreError } from "./store-error.ts";
+
+export type Forget = { readonly session: string } | { readonly project: string } | { readonly checkpoint: string };
+
+export interface Forgotten {
+  readonly sessions: readonly string[];
+  readonly checkpoints: readonly string[];
+  /** Deleted rows of all kinds. */
+  readonly rows: number;
+  /** Git snapshots that the caller must drop, then report to snapshot-drops. */
+  readonly snapshots: readonly snapshotDrops.SnapshotDrop[];
+}
+
+/** What a purge still has to look for; it goes with the purge. */
+interface Targets {
+  readonly sessions: readonly string[];
+  readonly projects: readonly string[];
+}
+
+const TARGETS = "purge_targets";
+const PENDING = "purge_pending";
+/** Tables whose rows belong to one session. */
+const OWNED = ["clients", "journal", "checkpoints", "signals", "crashes", "recoveries"];
+/** Each waits as long as any write does for other processes. */
+const ATTEMPTS = 3;
+
+/**
+ * [ST60] Deletes every row of a session, of all sessions of a project, or one checkpoint. Traces are left in the file, its log and
+ * its copies until {@link purge}. A pause of the project stays, as it is a wish and no content.
+ */
+export function forget(sql: Sql, what: Forget): Forgotten {
+  // A PRAGMA answers a row, which better-sqlite3 does not let run() throw away.
+  sql.all("PRAGMA secure_delete = ON");
+  const sessions = sessionsOf(sql, what);
+  const isCheckpoint = "checkpoint" in what;
+  const [where, values] = isCheckpoint ? ["id = ?", [what.checkpoint]] : inList("session_id", sessions);
+  const checkpoints = column(sql, `SELECT id FROM checkpoints WHERE ${where}`, values);
+  const [theirs, ids] = inList("checkpoint_id", checkpoints);
+  const snapshots = sql.all<snapshotDrops.SnapshotDrop>(
+    `SELECT checkpoint_id AS checkpointId, repository FROM snapshots WHERE ${theirs}`,
+    ...ids,
+  );
+  snapshotDrops.mark(sql, theirs, ...ids);
+  const rows = isCheckpoint
+    ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
+    : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
+  remember(sql, { sessions, projects: "project" in what ? [what.project] : [] });
+  countForget(sql);
+  return { sessions, checkpoints, rows, snapshots };
+}
+
+function sessionsOf(sql: Sql, what: Forget): string[] {
+  if ("checkpoint" in what) return [];
+  if ("session" in what) return [what.session];
+  return column(sql, "SELECT id FROM sessions WHERE project = ? OR (project IS NULL AND cwd = ?)", [
+    what.project,
+    what.project,
+  ]);
+}
+
+function deleteSession(sql: Sql, id: string): number {
+  let rows = 0;
+  for (const table of OWNED) rows += sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  rows += sql.run("DELETE FROM clients WHERE given_id = ?", id);
+  sql.run("UPDATE sessions SET parent_id = NULL WHERE parent_id = ?", id);
+  sql.run("UPDATE sessions SET recovery_by = NULL WHERE recovery_by = ?", id);
+  sql.run("UPDATE recoveries SET by_session = NULL WHERE by_session = ?", id);
+  return rows + sql.run("DELETE FROM sessions WHERE id = ?", id);
+}
+
+function remember(sql: Sql, { sessions, projects }: Targets): void {
+  const before = targetsOf(sql);
+  const all: Targets = {
+    sessions: [...new Set([...before.sessions, ...sessions])],
+    projects: [...new Set([...before.projects, ...projects])],
+  };
+  setMeta(sql, TARGETS, JSON.stringify(all));
+  setMeta(sql, PENDING, "1");
+}
+
+/** True from a forget until its traces are gone everywhere. */
+export function isPurgePending(sql: Sql): boolean {
+  return sql.all("SELECT 1 FROM meta WHERE key = ?", PENDING).length > 0;
+}
+
+/**
+ * [ST61] Removes the traces of what was forgotten: search index, spool, backups, set-aside files, free pages, write-ahead log. All
+ * earlier backups and set-aside files go; a new backup is made. Can be repeated, and must be after an error.
+ *
+ * @throws {StoreError} when another process holds the file for too long; says which step is left
+ */
+export async function purge(store: Store, paths: Pick<Paths, "spool">): Promise<void> {
+  const targets = store.read(targetsOf, { sessions: [], projects: [] });
+  const hadBackups = listBackups(store.site.place.backups).length > 0;
+  store.connection().all("PRAGMA secure_delete = ON");
+  await step("the search index", store, () =>
+    store.write((sql) => sql.run("INSERT INTO checkpoints_text (checkpoints_text) VALUES ('rebuild')")),
+  );
+  await step("the spool", store, () => spool.remove(paths.spool, (entry) => isAbout(entry, targets)));
+  await step("backups and set-aside files", store, () => removeCopies(store));
+  await step("free pages", store, () => store.connection().run("VACUUM"));
+  await step("the write-ahead log", store, () => {
+    store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", TARGETS));
+    truncateLog(store.connection());
+  });
+  if (hadBackups) await backUp(store, store.site.now(), 1);
+  store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", PENDING));
+}
+
+async function step(left: string, store: Store, work: () => unknown): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      work();
+      return;
+    } catch (error) {
+      const mapped = toStoreError(error, store.path);
+      if (!(mapped instanceof StoreError)) throw mapped;
+      if (!mapped.retryable || attempt === ATTEMPTS) {
+        throw new StoreError(
+          mapped.code,
+          `what was to be forgotten is deleted, but ${left} may still hold traces of it; repeat the command ` +
+            `(if that does not help, close the other chats first). ${mapped.message}`,
+          { cause: error },
+        );
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+/** Any copy may hold the rows: rather none than one too many. */
+function removeCopies(store: Store): void {
+  const { place, driver, busyMs } = store.site;
+  withMaintenanceLock(place, driver, busyMs, "exclusive", () => {
+    rmSync(place.backups, { recursive: true, force: true });
+    rmSync(place.setAside, { recursive: true, force: true });
+    removeDatabase(place.next);
+  });
+}
+
+function truncateLog(connection: Connection): void {
+  const [row] = connection.all<{ busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (row?.busy) throw new StoreError("store_locked", "another process still reads an older state of the store");
+}
+
+function isAbout(entry: spool.SpoolEntry, { sessions, projects }: Targets): boolean {
+  const texts = textsOf(entry, 0);
+  return texts.some((text) => sessions.includes(text) || projects.some((project) => isIn(text, project)));
+}
+
+function isIn(text: string, project: string): boolean {
+  return text === project || text.startsWith(`${project}/`);
+}
+
+/** Values two levels down: a spooled hook holds its session and folder as `input.session_id` and `input.cwd`. */
+function textsOf(value: unknown, depth: number): string[] {
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null || depth > 2) return [];
+  return Object.values(value).flatMap((inner) => textsOf(inner, depth + 1));
+}
+
+function targetsOf(sql: Sql): Targets {
+  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", TARGETS);
+  // Only remember() writes this row.
+  return row ? (JSON.parse(row.value) as Targets) : { sessions: [], projects: [] };
+}
+
+function setMeta(sql: Sql, key: string, value: string): void {
+  sql.run(
+    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    key,
+    value,
+  );
+}
+
+/** One bound value, however many there are. */
+function inList(name: string, values: readonly string[]): [string, SqlValue[]] {
+  return [`${name} IN (SELECT value FROM json_each(?))`, [JSON.stringify(values)]];
+}
+
+function column(sql: Sql, query: string, values: readonly SqlValue[]): string[] {
+  return sql.all<Record<string, string>>(query, ...values).flatMap((row) => Object.values(row));
+}

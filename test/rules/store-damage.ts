@@ -1,0 +1,311 @@
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { Sql } from "../../src/shared/sql.ts";
+import type { Paths } from "../../src/local-mcp/paths.ts";
+import { backUp, listBackups } from "../../src/local-mcp/store/backup.ts";
+import { setAside } from "../../src/local-mcp/store/corruption.ts";
+import { buildNext } from "../../src/local-mcp/store/database.ts";
+import type { Driver } from "../../src/local-mcp/store/driver.ts";
+import { epochOf } from "../../src/local-mcp/store/epoch.ts";
+import * as notices from "../../src/local-mcp/store/notices.ts";
+import { inodeOf } from "../../src/local-mcp/store/place.ts";
+import { salvage } from "../../src/local-mcp/store/salvage.ts";
+import type { Store } from "../../src/local-mcp/store/store.ts";
+import { beginSwap, newSetAsideFolder } from "../../src/local-mcp/store/swap.ts";
+import { addCheckpoint, addJournal, addSession, column } from "../support/store-rows.ts";
+import { openStore, T0, tempStore } from "../support/temp-store.ts";
+
+const PAGE = 4096;
+
+/**
+ * What every driver must do alike with a damaged file.
+ *
+ * @param runUnsafe runs a statement that SQLite's defensive mode forbids
+ */
+export function storeDamageRules(driver: Driver, runUnsafe: (path: string, statement: string) => void): void {
+  it("[ST5] a file of rubbish is set aside, the newest good backup restored, and that is said", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 3));
+    await backUp(store, T0, 5);
+    store.close();
+    writeFileSync(paths.database, "rubbish ".repeat(2_000));
+    expect(store.read((sql) => column(sql, "SELECT id FROM checkpoints ORDER BY seq"), [])).toEqual([
+      "cp0",
+      "cp1",
+      "cp2",
+    ]);
+    const [notice] = store.read(notices.list, []);
+    expect(notice).toMatchObject({ kind: "store_damaged", at: T0 });
+    expect(notice?.text).toMatch(
+      /was damaged .* was set aside in .*newest good backup \(000001-.*\) was restored.*Nothing could be read/,
+    );
+    expect(store.read(epochOf, 0)).toBe(2);
+    const [folder] = readdirSync(paths.setAside);
+    expect(readFileSync(join(paths.setAside, folder ?? "", "shim.db"), "utf8")).toContain("rubbish");
+    expect(statSync(join(paths.setAside, folder ?? "")).mode & 0o777).toBe(0o700);
+    expect(readdirSync(paths.home).filter((name) => /next|swap/.test(name))).toEqual([]);
+  });
+
+  it("[ST5] without a backup a new store is begun, and the write that found the damage is stored", () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 1));
+    store.close();
+    writeFileSync(paths.database, "rubbish ".repeat(2_000));
+    store.write((sql) => addSession(sql, { id: "new" }));
+    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["new"]);
+    expect(store.read(notices.list, [])[0]?.text).toContain("no good backup");
+  });
+
+  it("[ST5] a damaged backup, an unfinished one and one of a newer program are passed over", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 1));
+    const good = await backUp(store, T0, 9);
+    const newer = join(paths.backups, "000002-2023-11-15T00-00-00.000Z.db");
+    copyFileSync(good, newer);
+    const connection = driver({ path: newer, readOnly: false, busyMs: 0 });
+    connection.run("INSERT INTO migrations (id, name, min_reader, applied_at) VALUES (99, 'future', 99, 0)");
+    connection.close();
+    writeFileSync(join(paths.backups, "000003-2023-11-16T00-00-00.000Z.db"), "rubbish ".repeat(2_000));
+    writeFileSync(join(paths.backups, "000004-2023-11-17T00-00-00.000Z.db"), "");
+    store.close();
+    writeFileSync(paths.database, "rubbish ".repeat(2_000));
+    expect(store.read((sql) => column(sql, "SELECT id FROM checkpoints"), [])).toEqual(["cp0"]);
+    expect(store.read(notices.list, [])[0]?.text).toContain("000001-");
+  });
+
+  it("[ST4] a file that was cut off to nothing is damage, not a new store, and its log is not lost", () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 2));
+    const other = openStore(driver, paths);
+    other.read(epochOf, 0);
+    truncateSync(paths.database, 0);
+    store.write((sql) => addSession(sql, { id: "after" }));
+    expect(store.read(notices.list, [])).toHaveLength(1);
+    expect(other.read((sql) => column(sql, "SELECT id FROM sessions WHERE id = 'after'"), [])).toEqual(["after"]);
+    // Everything but the schema of the first migration was still in the log; its pages are at their old places.
+    expect(store.read(notices.list, [])[0]?.text).toMatch(/Nothing could be read|Rows taken over/);
+  });
+
+  it("[ST5] what stands on whole pages of the damaged file is taken over, newer than the backup", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 10));
+    await backUp(store, T0, 5);
+    store.write((sql) => {
+      fill(sql, 200);
+      addSession(sql, { id: "ses", lastSeenAt: T0 + 5, endedAt: T0 + 5 });
+      sql.run("INSERT INTO meta (key, value) VALUES ('setting', 'kept')");
+    });
+    const wrongHash = "UPDATE checkpoints SET hash = 'wrong' WHERE id = 'cp150'";
+    store.write((sql) => sql.run(wrongHash));
+    store.write((sql) => sql.run("UPDATE journal SET body = 'no json' WHERE key = 'k151'"));
+    store.close();
+    breakPage(driver, paths, "checkpoints", 0.8);
+    expect(store.read((sql) => sql.all("SELECT * FROM checkpoints"), []).length).toBeGreaterThan(180);
+    const kept = new Set(store.read((sql) => column(sql, "SELECT id FROM checkpoints"), []));
+    expect(kept.has("cp0") && kept.has("cp199")).toBe(true);
+    expect(kept.has("cp150")).toBe(false);
+    expect(kept.size).toBeLessThan(200);
+    expect(store.read((sql) => column(sql, "SELECT count(*) FROM journal"), [])).toEqual([199]);
+    expect(store.read((sql) => column(sql, "SELECT ended_at FROM sessions"), [])).toEqual([T0 + 5]);
+    expect(store.read((sql) => column(sql, "SELECT value FROM meta WHERE key = 'setting'"), [])).toEqual(["kept"]);
+    const [notice] = store.read(notices.list, []);
+    expect(notice?.text).toMatch(
+      /Rows taken over from the damaged file: \d+ of journal, \d+ of checkpoints, 1 of sessions/,
+    );
+    expect(
+      store.read((sql) => column(sql, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH 'word199'"), []),
+    ).toHaveLength(1);
+  });
+
+  it("[ST11] after a loss of journal rows, new ones still come after every folded place", () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => {
+      addSession(sql);
+      addCheckpoint(sql, { journalSeq: 500 });
+    });
+    replaceHealthy(store, paths);
+    expect(store.write((sql) => addJournal(sql))).toBeGreaterThan(500);
+  });
+
+  it("[ST5] a damaged search index is made anew from the rows; the file stays", () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 50));
+    const inode = inodeOf(paths.database);
+    store.close();
+    runUnsafe(paths.database, "UPDATE checkpoints_text_data SET block = x'0102' WHERE id > 100");
+    const found = store.read(
+      (sql) => column(sql, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH 'word7'"),
+      [],
+    );
+    expect(found).toHaveLength(1);
+    expect(store.read(notices.list, [])).toMatchObject([{ kind: "index_rebuilt" }]);
+    expect(inodeOf(paths.database)).toBe(inode);
+  });
+
+  it("[ST5] a file that is sound after all, or that another process replaced, is left alone", () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 1));
+    const inode = inodeOf(paths.database);
+    setAside(store.site, { inode, isCertain: false, isIndexOnly: false, message: "a passing fault" });
+    setAside(store.site, { inode: 1n, isCertain: true, isIndexOnly: false, message: "the other's file" });
+    setAside(store.site, { inode: null, isCertain: true, isIndexOnly: false, message: "gone" });
+    expect(inodeOf(paths.database)).toBe(inode);
+    expect(existsSync(paths.setAside)).toBe(false);
+  });
+
+  it("[ST7] a writer whose file was replaced goes on in the new one, where nothing is missing", () => {
+    const { store, paths } = tempStore(driver);
+    const other = openStore(driver, paths);
+    other.write((sql) => fill(sql, 5));
+    replaceHealthy(store, paths);
+    other.write((sql) => addSession(sql, { id: "later" }));
+    expect(store.read((sql) => column(sql, "SELECT count(*) FROM checkpoints"), [])).toEqual([5]);
+    expect(store.read((sql) => column(sql, "SELECT id FROM sessions ORDER BY id"), [])).toEqual(["later", "ses"]);
+  });
+
+  it("[ST7] a row that was committed while its file was replaced stands once, and its write answers", () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => addSession(sql));
+    const other = openStore(driver, paths);
+    const runs: number[] = [];
+    const answer = store.write((sql) => {
+      runs.push(sql.run("INSERT INTO meta (key, value) VALUES ('once', ?)", String(runs.length)));
+      if (runs.length === 1) replaceHealthy(other, paths);
+      return runs.length;
+    });
+    expect([answer, runs.length]).toEqual([2, 2]);
+    expect(store.read((sql) => column(sql, "SELECT value FROM meta WHERE key = 'once'"), [])).toEqual(["1"]);
+  });
+
+  it("[ST6] a swap is finished by the next opener, whatever step its process died at", async () => {
+    for (const step of ["recorded", "database moved", "log moved", "renamed", "salvaged"]) {
+      const { store, paths } = tempStore(driver);
+      store.write((sql) => fill(sql, 5));
+      await backUp(store, T0, 5);
+      store.write((sql) => addSession(sql, { id: "newest" }));
+      dieAt(step, store, paths);
+      const other = openStore(driver, paths);
+      expect([step, other.read((sql) => column(sql, "SELECT id FROM sessions ORDER BY id"), [])]).toEqual([
+        step,
+        ["newest", "ses"],
+      ]);
+      expect(other.read(notices.list, [])).toHaveLength(1);
+      expect(existsSync(`${paths.database}.swap`)).toBe(false);
+    }
+  });
+
+  it("[ST6] a salvage that killed its process twice is left out, and the store opens", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 1));
+    await backUp(store, T0, 5);
+    store.write((sql) => addSession(sql, { id: "newest" }));
+    dieAt("renamed", store, paths);
+    const swap = JSON.parse(readFileSync(`${paths.database}.swap`, "utf8")) as object;
+    writeFileSync(`${paths.database}.swap`, JSON.stringify({ ...swap, attempts: 2 }));
+    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["ses"]);
+  });
+
+  it("[ST5] only the newest damaged files are kept", () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => addSession(sql));
+    for (let n = 0; n < 5; n++) replaceHealthy(store, paths);
+    expect(readdirSync(paths.setAside).map((name) => name.slice(0, 6))).toEqual(["000003", "000004", "000005"]);
+    expect(store.read(epochOf, 0)).toBe(6);
+    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["ses"]);
+  });
+
+  it("[ST19] a store that is gone is begun anew, without its old log, and that is said", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 1));
+    await backUp(store, T0, 5);
+    rmSync(paths.database);
+    store.write((sql) => addSession(sql, { id: "new" }));
+    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["new"]);
+    const [notice] = store.read(notices.list, []);
+    expect(notice).toMatchObject({ kind: "store_missing" });
+    expect(notice?.text).toContain(paths.backups);
+    expect(listBackups(paths.backups)).toHaveLength(1);
+    expect(readdirSync(paths.setAside)).toHaveLength(1);
+  });
+
+  it("[ST20] a notice stays until it is acknowledged", () => {
+    const { store } = tempStore(driver);
+    const first = store.write((sql) => notices.add(sql, T0, "a", "one"));
+    store.write((sql) => notices.add(sql, T0, "b", "two"));
+    expect(store.write((sql) => notices.acknowledge(sql, T0, first))).toBe(1);
+    expect(store.read(notices.list, [])).toMatchObject([{ kind: "b", text: "two" }]);
+    expect(store.write((sql) => notices.acknowledge(sql, T0, null))).toBe(1);
+    expect(store.read(notices.list, [])).toEqual([]);
+  });
+}
+
+function fill(sql: Sql, rows: number): void {
+  addSession(sql);
+  for (let n = 0; n < rows; n++) {
+    const journalSeq = addJournal(sql, { key: `k${n}`, text: "j".repeat(1_000) });
+    addCheckpoint(sql, {
+      id: `cp${n}`,
+      summary: `word${n} ${"s".repeat(1_000)}`,
+      state: { goal: `g${n}` },
+      journalSeq,
+    });
+  }
+}
+
+/** As if SQLite had twice reported damage that is none. */
+function replaceHealthy(store: Store, paths: Paths): void {
+  setAside(store.site, {
+    inode: inodeOf(paths.database),
+    isCertain: true,
+    isIndexOnly: false,
+    message: "said by a test",
+  });
+}
+
+/** Writes rubbish over one leaf page of a table; the store must be closed. */
+function breakPage(driver: Driver, paths: Paths, table: string, share: number): void {
+  const connection = driver({ path: paths.database, readOnly: true, busyMs: 0 });
+  const leaves = column(
+    connection,
+    "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path",
+    table,
+  );
+  connection.close();
+  const page = Number(leaves[Math.floor(leaves.length * share)]);
+  const file = openSync(paths.database, "r+");
+  writeSync(file, Buffer.alloc(PAGE, 0xff), 0, PAGE, (page - 1) * PAGE);
+  closeSync(file);
+}
+
+/** Does by hand what a process does until it is killed. */
+function dieAt(step: string, store: Store, paths: Paths): void {
+  store.close();
+  const { site } = store;
+  const backup = listBackups(paths.backups)[0]?.path ?? null;
+  const noticeId = buildNext(site, backup, (sql) => notices.add(sql, T0, "store_damaged", "damaged."));
+  const folder = newSetAsideFolder(site.place, T0);
+  beginSwap(site.place, folder, noticeId);
+  if (step === "recorded") return;
+  const moved = join(folder, "shim.db");
+  renameSync(paths.database, moved);
+  if (step === "database moved") return;
+  if (existsSync(`${paths.database}-wal`)) renameSync(`${paths.database}-wal`, `${moved}-wal`);
+  if (step === "log moved") return;
+  renameSync(site.place.next, paths.database);
+  if (step === "renamed") return;
+  salvage(site, moved, noticeId);
+}

@@ -1,0 +1,253 @@
+import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { Config } from "../../src/contract/config.ts";
+import type { Sql } from "../../src/shared/sql.ts";
+import { backUp, isBackupDue, listBackups } from "../../src/local-mcp/store/backup.ts";
+import type { Driver } from "../../src/local-mcp/store/driver.ts";
+import { forget } from "../../src/local-mcp/store/forget.ts";
+import { migrations } from "../../src/local-mcp/store/schema.ts";
+import { prune } from "../../src/local-mcp/store/retention.ts";
+import * as snapshotDrops from "../../src/local-mcp/store/snapshot-drops.ts";
+import { addCheckpoint, addJournal, addSession, addSnapshot, column, plantRest } from "../support/store-rows.ts";
+import { openStore, T0, tempStore } from "../support/temp-store.ts";
+
+const DAY = 86_400_000;
+const LIMITS: Config["retention"] = { maxAgeMs: 30 * DAY, checkpointsPerSession: 50, maxBytes: 2 ** 40, backups: 5 };
+
+/** Backup and retention, alike on every driver. */
+export function storeUpkeepRules(driver: Driver): void {
+  it("[ST12] the newest backups are kept, private and whole; one a day is due", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => addSession(sql));
+    expect(isBackupDue(paths.backups, T0)).toBe(true);
+    for (let day = 0; day < 4; day++) await backUp(store, T0 + day * DAY, 3);
+    const kept = listBackups(paths.backups);
+    expect(kept.map(({ at }) => at)).toEqual([T0 + 3 * DAY, T0 + 2 * DAY, T0 + DAY]);
+    expect(readdirSync(paths.backups)).toHaveLength(3);
+    expect(statSync(kept[0]?.path ?? "").mode & 0o777).toBe(0o600);
+    const connection = driver({ path: kept[0]?.path ?? "", readOnly: true, busyMs: 0 });
+    expect(column(connection, "SELECT id FROM sessions")).toEqual(["ses"]);
+    connection.close();
+    expect(isBackupDue(paths.backups, T0 + 3 * DAY + 1)).toBe(false);
+    expect(isBackupDue(paths.backups, T0 + 4 * DAY)).toBe(true);
+  });
+
+  it("[ST12] a clock that was set back neither stops backups nor lets old ones push out new ones", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => addSession(sql));
+    for (let n = 0; n < 3; n++) await backUp(store, T0 + 1_000 * DAY + n, 2);
+    expect(isBackupDue(paths.backups, T0)).toBe(true);
+    const path = await backUp(store, T0, 2);
+    expect(listBackups(paths.backups)[0]?.path).toBe(path);
+    expect(isBackupDue(paths.backups, T0)).toBe(false);
+  });
+
+  it("[ST12] what a backup left behind when its process died is cleared away", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => addSession(sql));
+    mkdirSync(paths.backups, { recursive: true });
+    writeFileSync(join(paths.backups, "partial-4194304-1.db"), "half");
+    writeFileSync(join(paths.backups, "partial-1-1.db"), "of a living process");
+    await backUp(store, T0, 2);
+    expect(readdirSync(paths.backups).filter((name) => name.startsWith("partial"))).toEqual(["partial-1-1.db"]);
+  });
+
+  it("[ST12] two backups at once get a name each", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => addSession(sql));
+    const made = await Promise.all([backUp(store, T0, 5), backUp(openStore(driver, paths), T0, 5)]);
+    expect(new Set(made).size).toBe(2);
+  });
+
+  it("[ST12] a copy begun before rows were forgotten is not kept", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => addSession(sql));
+    const other = openStore(driver, paths);
+    const backup = backUp(other, T0, 5);
+    store.write((sql) => forget(sql, { session: "ses" }));
+    await expect(backup).rejects.toMatchObject({
+      code: "store_locked",
+      message: expect.stringContaining("repeat") as string,
+    });
+    expect(readdirSync(paths.backups)).toEqual([]);
+  });
+
+  it("[ST13] the old content is backed up before a migration", () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => addSession(sql));
+    const newer = openStore(driver, paths, {
+      migrations: [...migrations, { id: migrations.length + 1, name: "drop", statements: ["DELETE FROM sessions"] }],
+    });
+    newer.write((sql) => addSession(sql, { id: "new" }));
+    expect(newer.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["new"]);
+    const [backup] = listBackups(paths.backups);
+    const connection = driver({ path: backup?.path ?? "", readOnly: true, busyMs: 0 });
+    expect(column(connection, "SELECT id FROM sessions")).toEqual(["ses"]);
+    expect(column(connection, "SELECT max(id) FROM migrations")).toEqual([migrations.length]);
+    connection.close();
+  });
+
+  it("[ST40] never the newest checkpoint of an incomplete session, however old, many or large", () => {
+    const { store } = tempStore(driver);
+    store.write((sql) => {
+      for (const recovery of [null, "offered"]) {
+        const session = `open ${recovery}`;
+        addSession(sql, { id: session, recovery });
+        for (let n = 0; n < 3; n++) {
+          const journalSeq = addJournal(sql, { session, key: `k${n}` });
+          addCheckpoint(sql, { id: `${session} ${n}`, session, journalSeq: n < 2 ? journalSeq : journalSeq - 1 });
+        }
+      }
+    });
+    const strict = { ...LIMITS, maxAgeMs: 1, checkpointsPerSession: 1, maxBytes: 1 };
+    store.write((sql) => prune(sql, T0 + 1_000 * DAY, strict, 1_000));
+    expect(store.read((sql) => column(sql, "SELECT id FROM checkpoints ORDER BY id"), [])).toEqual([
+      "open null 2",
+      "open offered 2",
+    ]);
+    expect(store.read((sql) => column(sql, "SELECT count(*) FROM sessions"), [])).toEqual([2]);
+    expect(store.read((sql) => column(sql, "SELECT key FROM journal"), [])).toEqual(["k2", "k2"]);
+  });
+
+  it("[ST42] an old session that is over goes whole; crashes stay longer", () => {
+    const { store } = tempStore(driver);
+    store.write((sql) => {
+      addSession(sql, { id: "ended", endedAt: T0 });
+      addSession(sql, { id: "recovered", recovery: "recovered" });
+      addSession(sql, { id: "dismissed", recovery: "dismissed" });
+      addSession(sql, { id: "young", endedAt: T0, lastSeenAt: T0 + 2 });
+      for (const session of ["ended", "recovered", "dismissed", "young"]) {
+        addJournal(sql, { session });
+        addCheckpoint(sql, { id: session, session });
+        plantRest(sql, session, "x");
+      }
+    });
+    const pruned = store.write((sql) => prune(sql, T0 + 1 + 30 * DAY, LIMITS, 1_000));
+    expect([...pruned.checkpoints].sort()).toEqual(["dismissed", "ended", "recovered"]);
+    expect(pruned.isMore).toBe(false);
+    for (const table of ["sessions", "journal", "checkpoints", "signals", "recoveries", "clients"]) {
+      const ids = store.read(
+        (sql) => column(sql, `SELECT ${table === "sessions" ? "id" : "session_id"} FROM ${table}`),
+        [],
+      );
+      expect([table, ids]).toEqual([table, ["young"]]);
+    }
+    expect(store.read((sql) => column(sql, "SELECT count(*) FROM crashes"), [])).toEqual([4]);
+    store.write((sql) => prune(sql, T0 + 361 * DAY, LIMITS, 1_000));
+    expect(store.read((sql) => column(sql, "SELECT count(*) FROM crashes"), [])).toEqual([0]);
+  });
+
+  it("[ST43] of each session the newest checkpoints stay, and old ones go by age", () => {
+    const { store } = tempStore(driver);
+    store.write((sql) => {
+      addSession(sql, { lastSeenAt: T0 + 40 * DAY });
+      for (let n = 0; n < 10; n++) addCheckpoint(sql, { id: `cp${n}`, at: T0 + n * DAY });
+    });
+    store.write((sql) => prune(sql, T0 + 10 * DAY, { ...LIMITS, checkpointsPerSession: 6 }, 1_000));
+    expect(store.read((sql) => column(sql, "SELECT id FROM checkpoints ORDER BY seq"), [])).toEqual([
+      "cp4",
+      "cp5",
+      "cp6",
+      "cp7",
+      "cp8",
+      "cp9",
+    ]);
+    store.write((sql) => prune(sql, T0 + 37 * DAY, LIMITS, 1_000));
+    expect(store.read((sql) => column(sql, "SELECT id FROM checkpoints ORDER BY seq"), [])).toEqual([
+      "cp7",
+      "cp8",
+      "cp9",
+    ]);
+  });
+
+  it("[ST44] folded journal rows go after a week, others stay", () => {
+    const { store } = tempStore(driver);
+    store.write((sql) => {
+      addSession(sql);
+      const folded = addJournal(sql, { key: "old" });
+      addJournal(sql, { key: "not folded" });
+      addCheckpoint(sql, { journalSeq: folded });
+    });
+    store.write((sql) => prune(sql, T0 + 7 * DAY, LIMITS, 1_000));
+    expect(store.read((sql) => column(sql, "SELECT count(*) FROM journal"), [])).toEqual([2]);
+    store.write((sql) => prune(sql, T0 + 7 * DAY + 1, LIMITS, 1_000));
+    expect(store.read((sql) => column(sql, "SELECT key FROM journal"), [])).toEqual(["not folded"]);
+  });
+
+  it("[ST11] a journal number never comes again, even when the newest rows were deleted", () => {
+    const { store } = tempStore(driver);
+    const first = store.write((sql) => addJournal(sql));
+    store.write((sql) => sql.run("DELETE FROM journal"));
+    expect(store.write((sql) => addJournal(sql))).toBeGreaterThan(first);
+  });
+
+  it("[ST45] over the total size, oldest checkpoints go first, then sessions that are over", () => {
+    const { store } = tempStore(driver);
+    store.write((sql) => {
+      for (const session of ["a", "b"]) {
+        addSession(sql, { id: session, endedAt: T0, lastSeenAt: session === "a" ? T0 : T0 + 1 });
+        for (let n = 0; n < 20; n++)
+          addCheckpoint(sql, { id: `${session}${n}`, session, state: { text: incompressible(n) } });
+      }
+    });
+    const used = (): number => store.read((sql) => usedBytes(sql), 0);
+    const half = used() / 2;
+    store.write((sql) => prune(sql, T0, { ...LIMITS, maxBytes: half }, 1_000));
+    expect(used()).toBeLessThanOrEqual(half);
+    const left = store.read((sql) => column(sql, "SELECT id FROM checkpoints ORDER BY seq"), []);
+    expect(left).toContain("a19");
+    expect(left).toContain("b19");
+    expect(left).not.toContain("a0");
+    store.write((sql) => prune(sql, T0, { ...LIMITS, maxBytes: 1 }, 1_000));
+    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual([]);
+  });
+
+  it("[ST41] one call deletes no more than its limit, and says when there is more", () => {
+    const { store } = tempStore(driver);
+    store.write((sql) => {
+      addSession(sql, { endedAt: T0 });
+      for (let n = 0; n < 25; n++) {
+        addJournal(sql, { key: `k${n}` });
+        addCheckpoint(sql, { id: `cp${n}` });
+      }
+    });
+    const counts: number[] = [];
+    for (let calls = 0; calls < 20; calls++) {
+      const { rows, isMore } = store.write((sql) => prune(sql, T0 + 31 * DAY, LIMITS, 10));
+      counts.push(rows);
+      if (!isMore) break;
+    }
+    expect(Math.max(...counts)).toBeLessThanOrEqual(10);
+    expect(counts.reduce((sum, n) => sum + n, 0)).toBe(51);
+    expect(store.read((sql) => column(sql, "SELECT count(*) FROM sessions"), [])).toEqual([0]);
+  });
+
+  it("[ST46] the git snapshots of deleted checkpoints wait to be dropped, and keep no content", () => {
+    const { store } = tempStore(driver);
+    store.write((sql) => {
+      addSession(sql, { endedAt: T0 });
+      addCheckpoint(sql);
+      addSnapshot(sql, { checkpoint: "cp", repository: "/home/snapshots/r" });
+      addCheckpoint(sql, { id: "never taken" });
+      addSnapshot(sql, { checkpoint: "never taken", repository: null });
+    });
+    store.write((sql) => prune(sql, T0 + 31 * DAY, LIMITS, 1_000));
+    const drops = store.read((sql) => snapshotDrops.list(sql, 10), []);
+    expect(drops).toEqual([{ checkpointId: "cp", repository: "/home/snapshots/r" }]);
+    expect(store.read((sql) => column(sql, "SELECT project || detail FROM snapshots"), [])).toEqual(["{}"]);
+    store.write((sql) => snapshotDrops.done(sql, ["cp"]));
+    expect(store.read((sql) => snapshotDrops.list(sql, 10), [])).toEqual([]);
+  });
+}
+
+function incompressible(seed: number): string {
+  return Array.from({ length: 4_000 }, (_, i) => (i * 7_919 + seed * 104_729).toString(36)).join("");
+}
+
+function usedBytes(sql: Sql): number {
+  const [count, free, size] = ["page_count", "freelist_count", "page_size"].map((name) =>
+    Number(column(sql, `PRAGMA ${name}`)[0]),
+  );
+  return ((count ?? 0) - (free ?? 0)) * (size ?? 0);
+}
