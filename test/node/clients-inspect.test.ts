@@ -154,9 +154,9 @@ it("[IN13] finds the plugin, and warns when init is there too", () => {
 it("[IN13] warns of a plugin in one project beside init", () => {
   const home = aClientHome();
   home.install();
-  withPlugin(home, { scope: "project", projectPath: "/work/app", installPath: "/cache/shim" });
+  withPlugin(home, { scope: "project", projectPath: "/projects/app", installPath: "/cache/shim" });
   const doubled = lookAt(home).find(({ code }) => code === "doubled");
-  expect(doubled?.text).toContain("for /work/app");
+  expect(doubled?.text).toContain("for /projects/app");
   expect(doubled?.fix).toBe("Run `claude plugin uninstall shim@shim` in that project.");
 });
 

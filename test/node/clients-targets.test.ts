@@ -82,9 +82,9 @@ it("[IN2] finds Claude Code by its folder or its file, with the files of servers
 });
 
 it("[IN2] CLAUDE_CONFIG_DIR moves all of Claude Code's files", () => {
-  const [found] = detect(aMachine("darwin", ["/work/cc"], { CLAUDE_CONFIG_DIR: "/work/cc" }));
-  expect(found?.serversFile).toBe("/work/cc/.claude.json");
-  expect(found?.settingsFile).toBe("/work/cc/settings.json");
+  const [found] = detect(aMachine("darwin", ["/elsewhere/cc"], { CLAUDE_CONFIG_DIR: "/elsewhere/cc" }));
+  expect(found?.serversFile).toBe("/elsewhere/cc/.claude.json");
+  expect(found?.settingsFile).toBe("/elsewhere/cc/settings.json");
 });
 
 it("[IN2] Claude Code's first file of servers counts where it is still there", () => {

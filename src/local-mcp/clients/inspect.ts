@@ -15,7 +15,7 @@ export interface Finding {
   readonly fix: string | null;
 }
 
-export type FindingCode =
+type FindingCode =
   | "installed"
   | "not_installed"
   | "file_unsound"

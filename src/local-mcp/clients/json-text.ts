@@ -90,8 +90,16 @@ function withoutBom(text: string): string {
 }
 
 function nodeAt(body: string, path: JsonPath): Node | undefined {
-  const root = parseTree(body, [], { allowTrailingComma: true });
+  const root = treeOf(body);
   return root && findNodeAtLocation(root, [...path]);
+}
+
+/** The newest tree: Claude Code's file of servers may hold megabytes, and is asked for many paths. */
+let newest: { readonly body: string; readonly root: Node | undefined } = { body: "", root: undefined };
+
+function treeOf(body: string): Node | undefined {
+  if (newest.body !== body) newest = { body, root: parseTree(body, [], { allowTrailingComma: true }) };
+  return newest.root;
 }
 
 /** The nearest object that is there takes the rest of the path as a nested value. */
