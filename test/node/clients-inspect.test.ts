@@ -66,7 +66,7 @@ it("[IN12] finds a clone that has moved, another copy, and a Node that is gone o
     "error script_missing",
     "error script_missing",
   ]);
-  const here: Launch = { ...launch, script: "/new/bin/shim.mjs", hookScript: "/new/dist/hook.mjs" };
+  const here: Launch = { ...launch, script: "/new/bin/shim.mjs", hookScript: "/new/dist/hook.cjs" };
   expect(codes(lookAt(home, { launch: here }))).toEqual(["ok installed", "warning other_copy", "warning other_copy"]);
   expect(codes(lookAt(home, { nodeVersion: () => null }))).toEqual(["ok installed", "error node_missing"]);
   const versions = ["v20.20.2", "v22.15.9", "v22.16.0", "v26.0.0"];
@@ -164,7 +164,7 @@ it("[IN13] finds a plugin that was not built, in the folder that is read", () =>
   const home = aClientHome();
   withPlugin(home, { scope: "user", installPath: "/cache/shim" }, "github");
   expect(codes(lookAt(home))).toEqual(["ok installed", "error plugin_not_built"]);
-  expect(codes(lookAt(home, { exists: (path) => path === "/cache/shim/dist/hook.mjs" }))).toEqual(["ok installed"]);
+  expect(codes(lookAt(home, { exists: (path) => path === "/cache/shim/dist/hook.cjs" }))).toEqual(["ok installed"]);
   withPlugin(home, { scope: "user" }, "github");
   expect(codes(lookAt(home))).toEqual(["ok installed"]);
 });

@@ -1,14 +1,9 @@
+import { hookEvents } from "../../src/contract/hook-input.ts";
 import * as fc from "fast-check";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import {
-  hookEvents,
-  isOurHook,
-  isOurServer,
-  isOurStatusLine,
-  statusLineCommand,
-} from "../../src/local-mcp/clients/entries.ts";
+import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "../../src/local-mcp/clients/entries.ts";
 import { valueAt } from "../../src/local-mcp/clients/json-text.ts";
 import { readText } from "../../src/local-mcp/clients/client-files.ts";
 import { aClientHome, contents, launch, valueOf } from "../support/client-home.ts";
@@ -56,11 +51,11 @@ it("[IN5] installing twice is installing once", () => {
 
 it("[IN5] corrects the entries of a clone that moved in their place and leaves the user's hooks", () => {
   const home = aClientHome();
-  home.install(home.code, { node: "/old/node", script: "/old/bin/shim.mjs", hookScript: "/old/dist/hook.mjs" });
+  home.install(home.code, { node: "/old/node", script: "/old/bin/shim.mjs", hookScript: "/old/dist/hook.cjs" });
   const moved = JSON.parse(home.read(home.settings) ?? "") as { hooks: Record<string, { hooks: object[] }[]> };
   moved.hooks["Stop"] = [
     { hooks: [{ type: "command", command: "say done" }, ...(moved.hooks["Stop"]?.[0]?.hooks ?? [])] },
-    { hooks: [{ type: "command", command: "/old/node", args: ["/old/dist/hook.mjs", "Stop"] }] },
+    { hooks: [{ type: "command", command: "/old/node", args: ["/old/dist/hook.cjs", "Stop"] }] },
   ];
   home.write(home.settings, JSON.stringify(moved));
   const servers = JSON.parse(home.read(home.servers) ?? "") as { mcpServers: { shim: object } };
@@ -201,7 +196,7 @@ it("[IN5] knows its own entries, of any clone, and no others", () => {
     isOurServer({ command: node, args: ["D:\\x\\bin\\shim.mjs", "mcp"] }),
     isOurServer({ command: "npx", args: ["-y", "shim-mcp@1.2.0", "mcp"] }),
     isOurServer({ command: "shim", args: ["mcp"] }),
-    isOurHook({ type: "command", command: node, args: ["D:\\x\\dist\\hook.mjs", "Stop"] }, "Stop"),
+    isOurHook({ type: "command", command: node, args: ["D:\\x\\dist\\hook.cjs", "Stop"] }, "Stop"),
     isOurHook({ type: "command", command: "shim", args: ["hook", "Stop"] }, "Stop"),
     isOurHook({ type: "command", command: '"/usr/bin/node" "/a b/bin/shim.mjs" hook Stop' }, "Stop"),
     isOurHook({ type: "command", command: "shim hook Stop" }, "Stop"),
@@ -212,9 +207,9 @@ it("[IN5] knows its own entries, of any clone, and no others", () => {
     isOurServer({ command: node, args: ["/x/bin/shim.mjs", "up"] }),
     isOurServer({ command: node, args: [1] }),
     isOurServer("shim mcp"),
-    isOurHook({ type: "command", command: node, args: ["/x/dist/hook.mjs", "Stop"] }, "PreCompact"),
-    isOurHook({ type: "command", command: "python", args: ["/x/dist/hook.mjs", "Stop"] }, "Stop"),
-    isOurHook({ type: "command", command: node, args: ["/home/me/.claude/hook.mjs", "Stop"] }, "Stop"),
+    isOurHook({ type: "command", command: node, args: ["/x/dist/hook.cjs", "Stop"] }, "PreCompact"),
+    isOurHook({ type: "command", command: "python", args: ["/x/dist/hook.cjs", "Stop"] }, "Stop"),
+    isOurHook({ type: "command", command: node, args: ["/home/me/.claude/hook.cjs", "Stop"] }, "Stop"),
     isOurHook({ type: "command", command: "my-shim hook Stop" }, "Stop"),
     isOurHook({ type: "http", url: "x" }, "Stop"),
     isOurStatusLine({ command: "shimmer statusline" }),

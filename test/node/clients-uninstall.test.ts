@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { hookEvents } from "../../src/local-mcp/clients/entries.ts";
+import { hookEvents } from "../../src/contract/hook-input.ts";
 import { remove, set, valueAt } from "../../src/local-mcp/clients/json-text.ts";
 import { aClientHome, contents, launch, type ClientHome } from "../support/client-home.ts";
 import { commentsIn, layOut, layouts } from "../support/jsonc-texts.ts";
@@ -84,7 +84,7 @@ it("[IN11] what the user changed after the install stays, and all of SHIM goes",
       home.uninstall();
       const [servers = "", settings = ""] = contents(home).map((text) => Buffer.from(text ?? "", "latin1").toString());
       expect(servers + settings).not.toContain("shim.mjs");
-      expect(settings).not.toContain("hook.mjs");
+      expect(settings).not.toContain("hook.cjs");
       const wanted = { ...given.settings?.[0], theUsers: [1] };
       const found = valueAt(settings, []) as { hooks?: object };
       if (hasBackups) expect(found).toEqual(wanted);
@@ -146,7 +146,7 @@ it("[IN11] an older install that the user edited, below a newer one, goes too", 
   const home = aClientHome();
   home.install();
   home.write(home.settings, set(home.read(home.settings) ?? "", ["model"], "opus"));
-  home.install(home.code, { ...launch, hookScript: "/moved/dist/hook.mjs" });
+  home.install(home.code, { ...launch, hookScript: "/moved/dist/hook.cjs" });
   home.uninstall();
   expect(home.read(home.settings)).toBe('{\n  "model": "opus"\n}\n');
 });

@@ -15,7 +15,7 @@ export const T0 = 1_700_000_000_000;
 export const launch: Launch = {
   node: "/opt/node/bin/node",
   script: "/src/shim/bin/shim.mjs",
-  hookScript: "/src/shim/dist/hook.mjs",
+  hookScript: "/src/shim/dist/hook.cjs",
 };
 
 /** A user's home with Claude Code and Claude Desktop in a fresh folder. */

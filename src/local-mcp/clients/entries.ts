@@ -1,3 +1,5 @@
+import type { HookEvent } from "../../contract/hook-input.ts";
+
 /** What SHIM writes into a client's settings, and how it knows its own again after the clone moved. Pure. */
 
 /** Absolute paths; written as they are, since clients start with a PATH of their own. */
@@ -8,22 +10,6 @@ export interface Launch {
   /** The built entry of the hooks. */
   readonly hookScript: string;
 }
-
-/** Events of Claude Code that SHIM listens to. No matcher: every tool, source and trigger counts. */
-export const hookEvents = [
-  "SessionStart",
-  "UserPromptSubmit",
-  "PreToolUse",
-  "PostToolUse",
-  "PostToolUseFailure",
-  "PreCompact",
-  "PostCompact",
-  "Stop",
-  "StopFailure",
-  "SessionEnd",
-  "SubagentStop",
-] as const;
-export type HookEvent = (typeof hookEvents)[number];
 
 export const serverName = "shim";
 
@@ -88,7 +74,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** shim.mjs in any folder, the installed `shim` and its Windows wrappers, the package's name for npx. */
 const program = /(^|[\\/])(shim(\.mjs|\.cmd|\.exe)?|shim-mcp(@[^\\/]*)?)$/;
-const hookProgram = /(^|[\\/])(dist[\\/]hook|shim-hook)\.m?js$/;
+const hookProgram = /(^|[\\/])(dist[\\/]hook|shim-hook)\.[cm]?js$/;
 const node = /(^|[\\/])node[^\\/]*$/;
 
 export function isOurServer(value: unknown): boolean {

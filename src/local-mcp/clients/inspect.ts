@@ -1,5 +1,6 @@
+import { hookEvents } from "../../contract/hook-input.ts";
 import type { ReadText } from "./client-files.ts";
-import { commandIn, hookEvents, scriptIn, type Launch } from "./entries.ts";
+import { commandIn, scriptIn, type Launch } from "./entries.ts";
 import * as json from "./json-text.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
 import * as settings from "./settings-edits.ts";
@@ -212,7 +213,7 @@ function checkClaudeCode(target: ClientTarget, texts: Texts, add: Add): void {
 function checkPlugin(target: ClientTarget, plugin: InstalledPlugin, context: InspectContext, add: Add): void {
   if (plugin.folder === null) return;
   const path = pathOf(target.platform);
-  const built = ["dist", "../dist"].map((folder) => path.join(plugin.folder ?? "", folder, "hook.mjs"));
+  const built = ["dist", "../dist"].map((folder) => path.join(plugin.folder ?? "", folder, "hook.cjs"));
   if (built.some(context.exists)) return;
   add(
     "error",

@@ -1,6 +1,7 @@
+import { hookEvents } from "../../contract/hook-input.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { refusal, type ClientRefusal, type ReadText } from "./client-files.ts";
-import { hookEvents, serverName, statusLineCommand, type Launch } from "./entries.ts";
+import { serverName, statusLineCommand, type Launch } from "./entries.ts";
 import * as json from "./json-text.ts";
 import { enabledPlugins } from "./plugins.ts";
 import * as settings from "./settings-edits.ts";

@@ -1,8 +1,8 @@
+import { hookEvents } from "../../contract/hook-input.ts";
 import type { Client } from "./targets.ts";
 import {
   commandIn,
   hookCommand,
-  hookEvents,
   hookTimeout,
   isOurHook,
   isOurServer,

@@ -10,10 +10,10 @@ import { inspect } from "../../src/local-mcp/clients/inspect.ts";
 import { planInstall } from "../../src/local-mcp/clients/plan.ts";
 import { detect } from "../../src/local-mcp/clients/targets.ts";
 import { planUninstall } from "../../src/local-mcp/clients/uninstall.ts";
+import { claudeBinary } from "../../scripts/install-claude.ts";
 
 /** The real Claude Code: the path of its binary. It needs no network and no account for any of this. */
-const claude = process.env["SHIM_CLAUDE"] ?? "";
-const why = claude === "" ? " (skipped: SHIM_CLAUDE does not name a claude binary)" : "";
+const claude = claudeBinary();
 const root = join(import.meta.dirname, "..", "..");
 
 interface Ran {
@@ -32,7 +32,7 @@ function aHome(): string {
   return home;
 }
 
-it.skipIf(claude === "")(`[IN14] claude plugin validate accepts the plugin and the marketplace${why}`, () => {
+it("[IN14] claude plugin validate accepts the plugin and the marketplace", () => {
   const home = aHome();
   const plugin = run(home, "plugin", "validate", "--strict", "--json", join(root, "plugin"));
   const report = JSON.parse(plugin.stdout) as {
@@ -44,54 +44,51 @@ it.skipIf(claude === "")(`[IN14] claude plugin validate accepts the plugin and t
   expect(run(home, "plugin", "validate", "--strict", root).status).toBe(0);
 });
 
-it.skipIf(claude === "")(`[IN13] inspect knows the plugin as claude plugin install leaves it${why}`, () => {
+it("[IN13] inspect knows the plugin as claude plugin install leaves it", () => {
   const home = aHome();
   expect(run(home, "plugin", "marketplace", "add", root).status).toBe(0);
   expect(run(home, "plugin", "install", "shim@shim").status).toBe(0);
   const [target] = detect({ platform: "linux", env: {}, homedir: home, exists: () => true, list: () => [] }).slice(-1);
   if (!target) throw new Error("Claude Code was not found");
-  const launch = { node: process.execPath, script: "/x/bin/shim.mjs", hookScript: "/x/dist/hook.mjs" };
+  const launch = { node: process.execPath, script: "/x/bin/shim.mjs", hookScript: "/x/dist/hook.cjs" };
   const seen: string[] = [];
   const exists = (path: string): boolean => seen.push(path) > 0;
   const context = { read: readText, exists, nodeVersion: () => process.version, oldestNode: [22, 16], launch } as const;
   expect(inspect({ ...target, serversFile: join(home, ".claude.json") }, context).map(({ text }) => text)).toEqual([
     "Claude Code: SHIM is installed as the plugin shim@shim",
   ]);
-  expect(seen).toEqual([join(root, "plugin", "dist", "hook.mjs")]);
+  expect(seen).toEqual([join(root, "plugin", "dist", "hook.cjs")]);
 });
 
-it.skipIf(claude === "")(
-  `[IN5] claude mcp get finds the server that init wrote, and uninstall takes it out${why}`,
-  () => {
-    const home = aHome();
-    mkdirSync(join(home, ".claude"));
-    run(home, "mcp", "list");
-    const before = readFileSync(join(home, ".claude.json"), "utf8");
-    const target = {
-      client: "claude-code",
-      platform: "linux",
-      label: "Claude Code",
-      serversFile: join(home, ".claude.json"),
-      settingsFile: join(home, ".claude", "settings.json"),
-      pluginsFolder: join(home, ".claude", "plugins"),
-    } as const;
-    const context = { shimConfig: join(home, "shim", "config.json"), read: readText };
-    const launch = { node: process.execPath, script: "/x/bin/shim.mjs", hookScript: "/x/dist/hook.mjs" };
-    const folder = join(home, "shim", "backups");
-    const installed = planInstall(target, launch, context);
-    if (!installed.ok) throw new Error(installed.error.message);
-    expect(apply(installed.value, { now: 1_700_000_000_000, backups: folder }).ok).toBe(true);
-    const found = run(home, "mcp", "get", "shim").stdout;
-    expect(found).toContain("Scope: User config");
-    expect(found).toContain(`Command: ${process.execPath}`);
-    expect(found).toContain("Args: /x/bin/shim.mjs mcp");
-    const removed = planUninstall(target, { ...context, backups: backups.list(folder) });
-    if (!removed.ok) throw new Error(removed.error.message);
-    expect(apply(removed.value, { now: 1_700_000_000_001, backups: folder }).ok).toBe(true);
-    expect(readText(target.settingsFile)).toEqual({ ok: true, value: null });
-    expect(Object.keys(JSON.parse(readFileSync(target.serversFile, "utf8")) as object).includes("mcpServers")).toBe(
-      before.includes("mcpServers"),
-    );
-    expect(run(home, "mcp", "get", "shim").status).not.toBe(0);
-  },
-);
+it(`[IN5] claude mcp get finds the server that init wrote, and uninstall takes it out`, () => {
+  const home = aHome();
+  mkdirSync(join(home, ".claude"));
+  run(home, "mcp", "list");
+  const before = readFileSync(join(home, ".claude.json"), "utf8");
+  const target = {
+    client: "claude-code",
+    platform: "linux",
+    label: "Claude Code",
+    serversFile: join(home, ".claude.json"),
+    settingsFile: join(home, ".claude", "settings.json"),
+    pluginsFolder: join(home, ".claude", "plugins"),
+  } as const;
+  const context = { shimConfig: join(home, "shim", "config.json"), read: readText };
+  const launch = { node: process.execPath, script: "/x/bin/shim.mjs", hookScript: "/x/dist/hook.cjs" };
+  const folder = join(home, "shim", "backups");
+  const installed = planInstall(target, launch, context);
+  if (!installed.ok) throw new Error(installed.error.message);
+  expect(apply(installed.value, { now: 1_700_000_000_000, backups: folder }).ok).toBe(true);
+  const found = run(home, "mcp", "get", "shim").stdout;
+  expect(found).toContain("Scope: User config");
+  expect(found).toContain(`Command: ${process.execPath}`);
+  expect(found).toContain("Args: /x/bin/shim.mjs mcp");
+  const removed = planUninstall(target, { ...context, backups: backups.list(folder) });
+  if (!removed.ok) throw new Error(removed.error.message);
+  expect(apply(removed.value, { now: 1_700_000_000_001, backups: folder }).ok).toBe(true);
+  expect(readText(target.settingsFile)).toEqual({ ok: true, value: null });
+  expect(Object.keys(JSON.parse(readFileSync(target.serversFile, "utf8")) as object).includes("mcpServers")).toBe(
+    before.includes("mcpServers"),
+  );
+  expect(run(home, "mcp", "get", "shim").status).not.toBe(0);
+});
