@@ -1,0 +1,157 @@
+import type { Reading, ReadingName, Readings, Source } from "../../contract/readings.ts";
+import { effectiveWindow } from "./context-window.ts";
+import type { Usage } from "./transcript-lines.ts";
+import type { TranscriptPart } from "./transcript.ts";
+
+/** Pure: makes readings of what is known of a session, and puts new ones to the old. */
+
+export interface ToolOutcome {
+  readonly name: string;
+  readonly isError: boolean;
+  /** Null where the client does not tell. */
+  readonly durationMs: number | null;
+}
+
+export interface SessionFacts {
+  /** Epoch ms. */
+  readonly startedAt: number;
+  /** Over the whole session. */
+  readonly toolCalls: number;
+  readonly toolErrors: number;
+  /** The newest last; about the last fifty are enough. */
+  readonly recentTools: readonly ToolOutcome[];
+  /** When all that is known was last in a checkpoint: the last one, or `now` while nothing has changed since. */
+  readonly lastCheckpointAt: number | null;
+  readonly transcriptBytes: number | null;
+  readonly clientMemoryBytes: number | null;
+  /** Share in use, 0 to 1. */
+  readonly hostMemory: number | null;
+  /** `memory.oomKills`. */
+  readonly oomKills?: number | null;
+}
+
+const rank: Readonly<Record<Source, number>> = { estimated: 0, reported: 1, measured: 2 };
+/** The transcript and the status line speak at every turn, and few turns are longer: who is silent for so long speaks of another state. */
+const trustMs = 600_000;
+
+/** Errors are counted over so many of the newest calls, and only from so many on: one of one is not 100 %. */
+const errorWindow = 20;
+const minErrorCalls = 5;
+/** Latency: the newest calls against what the same tool took before. */
+const latencyWindow = 5;
+const minRatios = 3;
+const minUsual = 3;
+/** Below this, differences are noise of the machine. */
+const minDurationMs = 100;
+
+/**
+ * [SI16] Per reading the better source stays (measured, reported, estimated), unless it is over ten minutes older than the
+ * other; of the same source the newer.
+ */
+export function merge(old: Readings, fresh: Readings): Readings {
+  const merged: Partial<Record<ReadingName, Reading>> = { ...old };
+  for (const [name, reading] of entries(fresh)) {
+    const before = merged[name];
+    if (!before || replaces(before, reading)) merged[name] = reading;
+  }
+  return merged;
+}
+
+/** [SI17] After a compaction nothing that was read of the context until `at` holds any more. */
+export function afterCompaction(readings: Readings, at: number): Readings {
+  const isGone = (name: ReadingName, reading: Reading): boolean =>
+    (name === "contextTokens" || name === "contextFill") && reading.at <= at;
+  return Object.fromEntries(entries(readings).filter(([name, reading]) => !isGone(name, reading)));
+}
+
+/**
+ * [SI18] Counts from the session's own rows. What is not known gives no reading: errors need five calls, the latency
+ * trend (median of the newest five, each against the usual of its own tool) three comparable ones.
+ */
+export function derive(facts: SessionFacts, now: number): Readings {
+  return readingsOf(
+    {
+      toolCalls: facts.toolCalls,
+      toolErrors: errorShare(facts),
+      latencyTrend: latencyTrend(facts.recentTools),
+      transcriptBytes: facts.transcriptBytes,
+      clientMemoryBytes: facts.clientMemoryBytes,
+      hostMemory: facts.hostMemory,
+      oomKills: facts.oomKills ?? null,
+      sessionAgeMs: Math.max(0, now - facts.startedAt),
+      sinceCheckpointMs: Math.max(0, now - (facts.lastCheckpointAt ?? facts.startedAt)),
+    },
+    "measured",
+    now,
+  );
+}
+
+/**
+ * [SI19] The context as the transcript's newest response counted it: input, cache and output. The window is the one that
+ * the client told if it is in `old`, else the table's, which makes the fill an estimate.
+ *
+ * @param now stands in for a response without a time
+ */
+export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
+  const size = readingsOf({ transcriptBytes: part.unreadable === null ? part.size : null }, "measured", now);
+  const usage = part.contextUsage;
+  return usage ? { ...size, ...contextOf(usage, old, env, now) } : size;
+}
+
+function contextOf(usage: Usage, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
+  const tokens = usage.inputTokens + usage.cacheReadTokens + usage.cacheCreationTokens + usage.outputTokens;
+  if (tokens === 0) return {};
+  const at = Math.min(now, usage.at ?? now);
+  const told = old.contextWindow?.source === "measured" ? old.contextWindow.value : null;
+  const window = told ?? effectiveWindow(usage.model, env);
+  const fill = window === null ? null : Math.min(1, tokens / window);
+  return {
+    ...readingsOf({ contextTokens: tokens }, "measured", at),
+    ...readingsOf({ contextWindow: window, contextFill: fill }, told === null ? "estimated" : "measured", at),
+  };
+}
+
+function replaces(old: Reading, fresh: Reading): boolean {
+  const better = rank[fresh.source] - rank[old.source];
+  if (better === 0) return fresh.at >= old.at;
+  return better > 0 ? old.at - fresh.at <= trustMs : fresh.at - old.at > trustMs;
+}
+
+function errorShare({ recentTools, toolCalls, toolErrors }: SessionFacts): number | null {
+  const recent = recentTools.slice(-errorWindow);
+  if (recent.length >= minErrorCalls) return recent.filter((tool) => tool.isError).length / recent.length;
+  const isUncounted = recentTools.length === 0 && toolCalls >= minErrorCalls;
+  return isUncounted ? Math.min(1, toolErrors / toolCalls) : null;
+}
+
+function latencyTrend(tools: readonly ToolOutcome[]): number | null {
+  const timed = tools.flatMap(({ name, durationMs }) =>
+    durationMs !== null && Number.isFinite(durationMs) ? [{ name, ms: Math.max(minDurationMs, durationMs) }] : [],
+  );
+  const earlier = timed.slice(0, -latencyWindow);
+  const ratios = timed.slice(-latencyWindow).flatMap(({ name, ms }) => {
+    const usual = earlier.filter((tool) => tool.name === name).map((tool) => tool.ms);
+    return usual.length < minUsual ? [] : [ms / median(usual)];
+  });
+  return ratios.length < minRatios ? null : median(ratios);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2;
+}
+
+/** Readings of one source and time; null and what is no number is left out. */
+export function readingsOf(values: Partial<Record<ReadingName, number | null>>, source: Source, at: number): Readings {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]): [string, Reading][] =>
+      value !== null && Number.isFinite(value) ? [[name, { value, source, at }]] : [],
+    ),
+  );
+}
+
+/** Object.entries with the names that the type promises. */
+function entries(readings: Readings): [ReadingName, Reading][] {
+  return Object.entries(readings) as [ReadingName, Reading][];
+}

@@ -1,0 +1,106 @@
+/** Pure: how many tokens a model's context holds before the client compacts it or the model refuses. */
+
+/** When `windows` was last compared with what Claude Code 2.1.328 itself assumes. */
+export const windowsAsOf = "2026-11-20";
+
+const small = 200_000;
+const large = 1_000_000;
+
+/** [SI10] By exact model id. A model that is not here is unknown: a wrong window is worse than none. */
+const windows: ReadonlyMap<string, number> = new Map([
+  ["claude-3-5-haiku", small],
+  ["claude-3-5-sonnet", small],
+  ["claude-3-7-sonnet", small],
+  ["claude-haiku-4-5", small],
+  ["claude-haiku-5-5", large],
+  ["claude-sonnet-4", small],
+  ["claude-sonnet-4-0", small],
+  ["claude-sonnet-4-5", small],
+  // Sonnet 4.6 and Opus 4.6 have either window, by plan, and the transcript does not say which.
+  ["claude-sonnet-5", large],
+  ["claude-sonnet-5-5", large],
+  ["claude-opus-4", small],
+  ["claude-opus-4-0", small],
+  ["claude-opus-4-1", small],
+  ["claude-opus-4-5", small],
+  ["claude-opus-4-7", large],
+  ["claude-opus-4-8", large],
+  ["claude-opus-5", large],
+  ["claude-opus-5-5", large],
+  ["claude-fable-5", large],
+  ["claude-fable-5-1", large],
+  ["claude-fable-5-2", large],
+  ["claude-mythos-5", large],
+  ["claude-mythos-5-1", large],
+  ["claude-mythos-5-2", large],
+]);
+
+/** The smallest auto-compact window that Claude Code takes; it raises smaller values to this. */
+const minCompactWindow = 100_000;
+
+/** The providers' own clouds run some of the large models with the small window under the same id. */
+const otherClouds = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
+
+const units: ReadonlyMap<string, number> = new Map([
+  ["k", 1_000],
+  ["m", 1_000_000],
+]);
+
+/** A model id without case, `[1m]` and release date, as the tables know it. */
+export function canonicalModel(model: string): string {
+  return model
+    .trim()
+    .toLowerCase()
+    .replace(/\[1m\]$/, "")
+    .replace(/-\d{8}$/, "");
+}
+
+/**
+ * Tokens until the context is full: the smaller of the model's window and the client's auto-compact window.
+ *
+ * @param env the client's environment, as its hooks inherit it
+ * @param measured the window that the client told (status line); it stands above the table
+ * @returns null where it is not known
+ */
+export function effectiveWindow(
+  model: string | null,
+  env: NodeJS.ProcessEnv,
+  measured: number | null = null,
+): number | null {
+  const window = measured ?? (model === null ? null : modelWindow(model, env));
+  const compact = autoCompactWindow(env);
+  if (compact === null) return window;
+  if (window !== null) return Math.min(window, compact);
+  // The client caps it at a window that we do not know, but no model here has less than the small one.
+  return compact <= small ? compact : null;
+}
+
+function modelWindow(model: string, env: NodeJS.ProcessEnv): number | null {
+  const hasSuffix = /\[1m\]$/i.test(model.trim());
+  const known = hasSuffix ? large : (windows.get(canonicalModel(model)) ?? declaredWindow(model, env));
+  if (known === null || known <= small) return known;
+  if (isOn(env["CLAUDE_CODE_DISABLE_1M_CONTEXT"])) return small;
+  return !hasSuffix && otherClouds.some((name) => isOn(env[name])) ? null : known;
+}
+
+/** `CLAUDE_CODE_MAX_CONTEXT_TOKENS` counts only for ids that Claude Code cannot take for a Claude model. */
+function declaredWindow(model: string, env: NodeJS.ProcessEnv): number | null {
+  return /claude/i.test(model) ? null : parseTokens(env["CLAUDE_CODE_MAX_CONTEXT_TOKENS"]);
+}
+
+function autoCompactWindow(env: NodeJS.ProcessEnv): number | null {
+  const tokens = parseTokens(env["CLAUDE_CODE_AUTO_COMPACT_WINDOW"]);
+  return tokens === null ? null : Math.max(minCompactWindow, tokens);
+}
+
+/** `500000`, `500k` or `1M`; older clients read `500k` as 500 and took the minimum, which only makes the warning late by as much. */
+function parseTokens(text: string | undefined): number | null {
+  const match = /^(\d{1,9}(?:\.\d{1,9})?)([km]?)$/i.exec(text?.trim() ?? "");
+  if (!match) return null;
+  const tokens = Math.round(Number(match[1]) * (units.get(match[2]?.toLowerCase() ?? "") ?? 1));
+  return tokens >= 1 && tokens <= 1_000_000_000 ? tokens : null;
+}
+
+function isOn(value: string | undefined): boolean {
+  return value !== undefined && /^(1|true|yes|on)$/i.test(value.trim());
+}

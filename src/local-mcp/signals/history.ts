@@ -1,0 +1,202 @@
+import type { CrashCause, Readings, Risk, RiskLevel } from "../../contract/readings.ts";
+import type { Sql } from "../../shared/sql.ts";
+
+/** The tables `signals` and `crashes`. Each function is part of the caller's transaction. */
+
+export interface Sample {
+  readonly at: number;
+  readonly score: number;
+  readonly level: RiskLevel;
+  readonly readings: Readings;
+}
+
+export interface Crash {
+  readonly sessionId: string;
+  /** When the session was last seen alive, epoch ms. */
+  readonly at: number;
+  readonly cause: CrashCause;
+  readonly detail: string;
+  /** The last ones before the end. */
+  readonly readings: Readings;
+}
+
+export interface ListOptions {
+  /** Epoch ms, inclusive. */
+  readonly since?: number;
+  /** 1 to 1000; default 100. */
+  readonly limit?: number;
+}
+
+export interface ThinLimits {
+  /** Older samples are deleted. */
+  readonly maxAgeMs: number;
+  /** Sessions looked at by one call. */
+  readonly sessions?: number;
+  /** Samples deleted by one call. */
+  readonly rows?: number;
+}
+
+const sampleEveryMs = 60_000;
+const hourMs = 3_600_000;
+const dayMs = 86_400_000;
+const minuteMs = 60_000;
+const quarterMs = 900_000;
+const cursorKey = "signals_thinned_to";
+
+/**
+ * [SI20] Keeps a sample when there is none yet, when score or level changed, or after 60 s.
+ *
+ * @returns whether one was written
+ */
+export function record(sql: Sql, now: number, sessionId: string, readings: Readings, risk: Risk): boolean {
+  // Samples ahead of `now` come from before a clock jumped back; they must not silence the new ones.
+  const [last] = sql.all<{ at: number; risk: number; level: string }>(
+    "SELECT at, risk, level FROM signals WHERE session_id = ? AND at <= ? ORDER BY at DESC LIMIT 1",
+    sessionId,
+    now,
+  );
+  const isNews = !last || last.level !== risk.level || last.risk !== risk.score || now - last.at >= sampleEveryMs;
+  if (!isNews) return false;
+  const written = sql.run(
+    `INSERT INTO signals (session_id, at, risk, level, readings) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (session_id, at) DO UPDATE SET risk = excluded.risk, level = excluded.level, readings = excluded.readings
+     WHERE excluded.risk >= signals.risk`,
+    sessionId,
+    now,
+    risk.score,
+    risk.level,
+    JSON.stringify(readings),
+  );
+  return written > 0;
+}
+
+/** Newest first. */
+export function list(sql: Sql, sessionId: string, options: ListOptions = {}): Sample[] {
+  return sql
+    .all<{ at: number; score: number; level: RiskLevel; readings: string }>(
+      "SELECT at, risk AS score, level, readings FROM signals WHERE session_id = ? AND at >= ? ORDER BY at DESC LIMIT ?",
+      sessionId,
+      options.since ?? 0,
+      limitOf(options),
+    )
+    .map(({ at, score, level, readings }) => ({ at, score, level, readings: readingsFrom(readings) }));
+}
+
+/**
+ * [SI21] Down-samples: everything for an hour, one sample a minute up to a day, one per quarter of an hour up to `maxAgeMs`, then
+ * nothing. Of each minute or quarter the worst stays, the newest among equals. [SI22] One call does a bounded part and
+ * the next goes on from there.
+ *
+ * @returns how many samples were deleted
+ */
+export function thin(sql: Sql, now: number, limits: ThinLimits): number {
+  const { maxAgeMs, sessions = 20, rows = 5_000 } = limits;
+  let cursor = cursorOf(sql);
+  let deleted = 0;
+  for (let done = 0; done < sessions; done++) {
+    const next = sessionAfter(sql, cursor);
+    if (next !== null) deleted += thinSession(sql, now, next, maxAgeMs, rows - deleted);
+    // A session that used up the rest is looked at again, for it may not be done.
+    if (deleted >= rows) break;
+    // After the last one the next call starts over.
+    cursor = next ?? "";
+    if (next === null) break;
+  }
+  saveCursor(sql, cursor);
+  return deleted;
+}
+
+/**
+ * [SI23] Keeps a death once: whoever finds it again, with less evidence, changes nothing.
+ *
+ * @returns whether it was new
+ */
+export function recordCrash(sql: Sql, crash: Crash): boolean {
+  const added = sql.run(
+    "INSERT INTO crashes (session_id, at, cause, detail, readings) VALUES (?, ?, ?, ?, ?) ON CONFLICT (session_id, at) DO NOTHING",
+    crash.sessionId,
+    crash.at,
+    crash.cause,
+    crash.detail,
+    JSON.stringify(crash.readings),
+  );
+  return added > 0;
+}
+
+/** Newest first, of one session or of all. */
+export function listCrashes(sql: Sql, options: ListOptions & { readonly sessionId?: string } = {}): Crash[] {
+  const { sessionId = null, since = 0 } = options;
+  return sql
+    .all<{ sessionId: string; at: number; cause: CrashCause; detail: string; readings: string }>(
+      `SELECT session_id AS sessionId, at, cause, detail, readings FROM crashes
+       WHERE at >= ? AND (? IS NULL OR session_id = ?) ORDER BY at DESC, session_id LIMIT ?`,
+      since,
+      sessionId,
+      sessionId,
+      limitOf(options),
+    )
+    .map(({ readings, ...row }) => Object.assign(row, { readings: readingsFrom(readings) }));
+}
+
+function thinSession(sql: Sql, now: number, sessionId: string, maxAgeMs: number, rows: number): number {
+  const expired = sql.run(
+    "DELETE FROM signals WHERE session_id = ? AND at IN (SELECT at FROM signals WHERE session_id = ? AND at < ? ORDER BY at LIMIT ?)",
+    sessionId,
+    sessionId,
+    now - maxAgeMs,
+    rows,
+  );
+  const left = rows - expired;
+  const old = keepWorst(sql, sessionId, 0, now - dayMs, quarterMs, left);
+  return expired + old + keepWorst(sql, sessionId, now - dayMs, now - hourMs, minuteMs, left - old);
+}
+
+/**
+ * Buckets lie at whole multiples of `bucketMs`, so that thinning again changes nothing. The cast: better-sqlite3 binds every
+ * number as a float, and a division by a float does not round.
+ */
+function keepWorst(sql: Sql, sessionId: string, from: number, to: number, bucketMs: number, rows: number): number {
+  return sql.run(
+    `DELETE FROM signals WHERE session_id = ? AND at IN (
+       SELECT at FROM (
+         SELECT at, row_number() OVER (PARTITION BY at / CAST(? AS INTEGER) ORDER BY risk DESC, at DESC) AS place
+         FROM signals WHERE session_id = ? AND at >= ? AND at < ?
+       ) WHERE place > 1 LIMIT ?)`,
+    sessionId,
+    bucketMs,
+    sessionId,
+    from,
+    to,
+    rows,
+  );
+}
+
+function sessionAfter(sql: Sql, cursor: string): string | null {
+  const [row] = sql.all<{ id: string }>(
+    "SELECT session_id AS id FROM signals WHERE session_id > ? ORDER BY session_id LIMIT 1",
+    cursor,
+  );
+  return row?.id ?? null;
+}
+
+function cursorOf(sql: Sql): string {
+  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", cursorKey);
+  return row?.value ?? "";
+}
+
+function saveCursor(sql: Sql, cursor: string): void {
+  sql.run(
+    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+    cursorKey,
+    cursor,
+  );
+}
+
+/** Only `record` and `recordCrash` write this column. */
+function readingsFrom(json: string): Readings {
+  return JSON.parse(json) as Readings;
+}
+
+function limitOf({ limit = 100 }: ListOptions): number {
+  return Math.min(1_000, Math.max(1, Math.trunc(limit)));
+}

@@ -1,0 +1,36 @@
+/** Reads single fields out of JSON that others wrote. Pure. A field of the wrong kind is as good as missing; nothing throws. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export function asObject(value: unknown): JsonObject | null {
+  // The check makes it an object; its fields stay unknown.
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : null;
+}
+
+export function parseObject(text: string): JsonObject | null {
+  try {
+    return asObject(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
+
+export function objectAt(from: JsonObject | null, key: string): JsonObject | null {
+  return asObject(from?.[key]);
+}
+
+export function listAt(from: JsonObject | null, key: string): readonly unknown[] {
+  const value = from?.[key];
+  return Array.isArray(value) ? value : [];
+}
+
+/** A text of 1 to `maxLength` characters; an over-long one is refused, never cut: it may be an id or a path. */
+export function textAt(from: JsonObject | null, key: string, maxLength = Infinity): string | null {
+  const value = from?.[key];
+  return typeof value === "string" && value.length > 0 && value.length <= maxLength ? value : null;
+}
+
+/** A finite number from 0 to `max`. */
+export function numberAt(from: JsonObject | null, key: string, max = Number.MAX_SAFE_INTEGER): number | null {
+  const value = from?.[key];
+  return typeof value === "number" && value >= 0 && value <= max ? value : null;
+}

@@ -1,0 +1,197 @@
+import { asObject, listAt, numberAt, objectAt, parseObject, textAt, type JsonObject } from "./json-fields.ts";
+
+/** Pure: what the lines of a Claude Code transcript say. The format is the client's own and changes; what is unknown is passed over. */
+
+export interface TranscriptText {
+  readonly role: "user" | "assistant";
+  readonly text: string;
+  /** Epoch ms; null where the line bears no time. */
+  readonly at: number | null;
+  /** The line's own id, else `@` and its place in the file: the same line always has the same one. */
+  readonly uuid: string;
+}
+
+export interface TranscriptToolCall {
+  readonly id: string;
+  readonly name: string;
+  readonly input: unknown;
+  readonly at: number | null;
+  readonly uuid: string;
+}
+
+export interface TranscriptToolError {
+  readonly toolUseId: string | null;
+  readonly text: string;
+  readonly at: number | null;
+  readonly uuid: string;
+}
+
+/** An answer of the client itself in place of the model: a limit reached, a prompt too long. */
+export interface TranscriptApiError {
+  readonly text: string;
+  readonly at: number | null;
+  readonly uuid: string;
+}
+
+/** Tokens of one response, as the API counted them. */
+export interface Usage {
+  readonly messageId: string;
+  readonly model: string | null;
+  readonly inputTokens: number;
+  readonly cacheReadTokens: number;
+  readonly cacheCreationTokens: number;
+  readonly outputTokens: number;
+  readonly at: number | null;
+}
+
+export interface CompactBoundary {
+  readonly at: number | null;
+  readonly trigger: string | null;
+  readonly preTokens: number | null;
+  /** The client's summary of what was dropped, where the line after the boundary gives it. */
+  readonly summary: string | null;
+}
+
+export interface TranscriptContent {
+  readonly texts: readonly TranscriptText[];
+  readonly toolCalls: readonly TranscriptToolCall[];
+  readonly toolErrors: readonly TranscriptToolError[];
+  readonly apiErrors: readonly TranscriptApiError[];
+  /** One per message id: the client repeats a response over several lines, and the last one is complete. */
+  readonly usage: readonly Usage[];
+  /** The newest usage that still describes the context: null after a compaction until the next response. */
+  readonly contextUsage: Usage | null;
+  /** The newest one. */
+  readonly compactBoundary: CompactBoundary | null;
+  /** Complete lines that are no JSON object. */
+  readonly invalidLines: number;
+}
+
+export interface Line {
+  readonly text: string;
+  /** Byte offset in the file. */
+  readonly position: number;
+}
+
+interface Origin {
+  readonly at: number | null;
+  readonly uuid: string;
+}
+
+interface Draft {
+  texts: TranscriptText[];
+  toolCalls: TranscriptToolCall[];
+  toolErrors: TranscriptToolError[];
+  apiErrors: TranscriptApiError[];
+  usage: Map<string, Usage>;
+  contextUsage: Usage | null;
+  compactBoundary: CompactBoundary | null;
+  invalidLines: number;
+}
+
+/**
+ * Reads complete lines in their order. [SI5] Sub-agents' lines (`isSidechain`), answers made up by the client
+ * (`model: "<synthetic>"`) and unknown types count for nothing.
+ */
+export function readLines(lines: Iterable<Line>): TranscriptContent {
+  const draft: Draft = {
+    texts: [],
+    toolCalls: [],
+    toolErrors: [],
+    apiErrors: [],
+    usage: new Map(),
+    contextUsage: null,
+    compactBoundary: null,
+    invalidLines: 0,
+  };
+  for (const line of lines) {
+    if (line.text.trim() === "") continue;
+    const object = parseObject(line.text);
+    if (!object) draft.invalidLines += 1;
+    else if (object["isSidechain"] !== true) readLine(draft, object, originOf(object, line.position));
+  }
+  return { ...draft, usage: [...draft.usage.values()] };
+}
+
+function originOf(line: JsonObject, position: number): Origin {
+  const at = Date.parse(textAt(line, "timestamp", 40) ?? "");
+  return { at: Number.isNaN(at) ? null : at, uuid: textAt(line, "uuid", 100) ?? `@${position}` };
+}
+
+function readLine(draft: Draft, line: JsonObject, origin: Origin): void {
+  const message = objectAt(line, "message");
+  if (line["type"] === "user") readUser(draft, line, message, origin);
+  else if (line["type"] === "assistant") readAssistant(draft, line, message, origin);
+  else if (line["type"] === "system" && line["subtype"] === "compact_boundary") {
+    const meta = objectAt(line, "compactMetadata");
+    draft.contextUsage = null;
+    draft.compactBoundary = {
+      at: origin.at,
+      trigger: textAt(meta, "trigger", 40),
+      preTokens: numberAt(meta, "preTokens"),
+      summary: null,
+    };
+  }
+}
+
+function readUser(draft: Draft, line: JsonObject, message: JsonObject | null, origin: Origin): void {
+  for (const block of listAt(message, "content")) {
+    const result = asObject(block);
+    if (result?.["type"] !== "tool_result" || result["is_error"] !== true) continue;
+    draft.toolErrors.push({ toolUseId: textAt(result, "tool_use_id", 200), text: textOf(result), ...origin });
+  }
+  const text = textOf(message);
+  if (text === "") return;
+  if (line["isCompactSummary"] === true) {
+    if (draft.compactBoundary) draft.compactBoundary = { ...draft.compactBoundary, summary: text };
+  } else if (line["isMeta"] !== true) draft.texts.push({ role: "user", text, ...origin });
+}
+
+function readAssistant(draft: Draft, line: JsonObject, message: JsonObject | null, origin: Origin): void {
+  const text = textOf(message);
+  if (line["isApiErrorMessage"] === true) {
+    draft.apiErrors.push({ text, ...origin });
+    return;
+  }
+  if (message?.["model"] === "<synthetic>") return;
+  if (text !== "") draft.texts.push({ role: "assistant", text, ...origin });
+  for (const block of listAt(message, "content")) readToolUse(draft, asObject(block), origin);
+  readUsage(draft, message, origin);
+}
+
+function readToolUse(draft: Draft, block: JsonObject | null, origin: Origin): void {
+  const id = textAt(block, "id", 200);
+  const name = textAt(block, "name", 200);
+  if (block?.["type"] !== "tool_use" || id === null || name === null) return;
+  draft.toolCalls.push({ id, name, input: block["input"] ?? null, ...origin });
+}
+
+function readUsage(draft: Draft, message: JsonObject | null, origin: Origin): void {
+  const counts = objectAt(message, "usage");
+  const messageId = textAt(message, "id", 200);
+  if (!counts || messageId === null) return;
+  const usage: Usage = {
+    messageId,
+    model: textAt(message, "model", 200),
+    inputTokens: numberAt(counts, "input_tokens") ?? 0,
+    cacheReadTokens: numberAt(counts, "cache_read_input_tokens") ?? 0,
+    cacheCreationTokens: numberAt(counts, "cache_creation_input_tokens") ?? 0,
+    outputTokens: numberAt(counts, "output_tokens") ?? 0,
+    at: origin.at,
+  };
+  // Deleted first, so that the map's order is the order of the last lines.
+  draft.usage.delete(messageId);
+  draft.usage.set(messageId, usage);
+  draft.contextUsage = usage;
+}
+
+/** The text of a message or a tool result: its string, or its text blocks. */
+function textOf(holder: JsonObject | null): string {
+  const plain = textAt(holder, "content");
+  if (plain !== null) return plain;
+  return listAt(holder, "content")
+    .map(asObject)
+    .filter((block) => block?.["type"] === "text")
+    .map((block) => textAt(block, "text") ?? "")
+    .join("\n");
+}

@@ -1,0 +1,115 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { readLines, type Line, type TranscriptContent } from "./transcript-lines.ts";
+
+export interface TranscriptPart extends TranscriptContent {
+  /** Where to read on next time, in bytes. */
+  readonly offset: number;
+  /** Of the file, in bytes. */
+  readonly size: number;
+  /** Bytes since the offset given that were passed over unread, or that belong to a line whose start was. */
+  readonly skippedBytes: number;
+  /** The file was smaller than the offset given: it was cut or replaced, and was read from its last part again. */
+  readonly isRestarted: boolean;
+  /** Why nothing could be read (`ENOENT`, `EACCES`, `not_a_file` ...); null when it could. */
+  readonly unreadable: string | null;
+}
+
+/** An open transcript; the tests count what is read through it. */
+export interface TranscriptFile {
+  size(): number;
+  /** Fills `into` from `position` on; answers how many bytes there were. */
+  read(into: Uint8Array, position: number): number;
+  close(): void;
+}
+
+export interface ReadLimits {
+  /** Most bytes read by one call (one more, to see where a line starts). */
+  readonly maxBytes?: number;
+  /** @throws a system error, or one with `code` "not_a_file" */
+  readonly open?: (path: string) => TranscriptFile;
+}
+
+const newline = 0x0a;
+/** About 5 ms of reading and parsing; a turn between two hooks is seldom over a tenth of it. */
+const defaultMaxBytes = 1_048_576;
+
+/**
+ * Reads on in a Claude Code transcript. [SI1] Costs at most `maxBytes` whatever the file's size: where more was appended, only
+ * the last part is read and the rest is counted in `skippedBytes`. [SI2] Stops after the last complete line, and never
+ * starts in the middle of one. [SI3] A file that became smaller is read from its last part again. [SI4] Bad lines and a
+ * missing file are counted or named, never thrown.
+ *
+ * @param offset the last call's `offset`; 0 for a new file
+ */
+export function readOn(path: string, offset: number, limits: ReadLimits = {}): TranscriptPart {
+  const { maxBytes = defaultMaxBytes, open = openTranscript } = limits;
+  let file: TranscriptFile | null = null;
+  try {
+    file = open(path);
+    return readPart(file, offset, maxBytes);
+  } catch (error) {
+    const unreadable = codeOf(error);
+    if (unreadable === null) throw error;
+    return { ...readLines([]), offset, size: 0, skippedBytes: 0, isRestarted: false, unreadable };
+  } finally {
+    file?.close();
+  }
+}
+
+function readPart(file: TranscriptFile, offset: number, maxBytes: number): TranscriptPart {
+  const size = file.size();
+  const isRestarted = size < offset;
+  const from = isRestarted ? 0 : offset;
+  const start = Math.max(from, size - maxBytes);
+  // One byte before the start: only a newline there shows that a line begins at the start.
+  const base = Math.max(0, start - 1);
+  const bytes = Buffer.alloc(size - base);
+  const part = bytes.subarray(0, file.read(bytes, base));
+  const begin = start === 0 ? 0 : part.indexOf(newline) + 1;
+  // Without a newline all of it lies inside one long line: its rest is dropped next time.
+  const isInsideLine = start > 0 && begin === 0;
+  const end = isInsideLine ? part.length : Math.max(begin, part.lastIndexOf(newline) + 1);
+  return {
+    ...readLines(isInsideLine ? [] : linesOf(part, begin, end, base)),
+    offset: Math.max(from, base + end),
+    size,
+    skippedBytes: Math.max(0, base + (isInsideLine ? end : begin) - from),
+    isRestarted,
+    unreadable: null,
+  };
+}
+
+/** Cut at bytes, before decoding: a newline byte is never a part of another UTF-8 character. */
+function* linesOf(bytes: Buffer, begin: number, end: number, base: number): Generator<Line> {
+  for (let at = begin; at < end;) {
+    const next = bytes.indexOf(newline, at);
+    yield { text: bytes.toString("utf8", at, next), position: base + at };
+    at = next + 1;
+  }
+}
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
+}
+
+/** The file itself; anything that is no regular file is refused. */
+export function openTranscript(path: string): TranscriptFile {
+  // The path comes from the client: without O_NONBLOCK a pipe of that name would hold the hook for ever. Windows has no such flag.
+  const fd = openSync(path, constants.O_RDONLY | (process.platform === "win32" ? 0 : constants.O_NONBLOCK));
+  const file: TranscriptFile = {
+    size: () => fstatSync(fd).size,
+    read(into, position) {
+      let done = 0;
+      while (done < into.length) {
+        const count = readSync(fd, into, done, into.length - done, position + done);
+        if (count === 0) break;
+        done += count;
+      }
+      return done;
+    },
+    close: () => closeSync(fd),
+  };
+  if (fstatSync(fd).isFile()) return file;
+  file.close();
+  throw Object.assign(new Error(`${path} is not a file`), { code: "not_a_file" });
+}

@@ -1,0 +1,97 @@
+/** Lines as Claude Code 2.1.328 writes them into a transcript, with the fields that matter and some that do not. */
+
+export const T0 = 1_700_000_000_000;
+
+type Fields = Record<string, unknown>;
+
+let count = 0;
+
+function line(type: string, fields: Fields, overrides: Fields): string {
+  count += 1;
+  return JSON.stringify({
+    parentUuid: null,
+    isSidechain: false,
+    type,
+    uuid: `00000000-0000-4000-8000-${String(count).padStart(12, "0")}`,
+    timestamp: new Date(T0).toISOString(),
+    cwd: "/home/ann/app",
+    sessionId: "5f0e0e5e-0000-4000-8000-000000000001",
+    version: "2.1.328",
+    ...fields,
+    ...overrides,
+  });
+}
+
+export function aUserLine(text: string, overrides: Fields = {}): string {
+  return line("user", { message: { role: "user", content: text }, userType: "external" }, overrides);
+}
+
+export interface AssistantMessage {
+  readonly id?: string;
+  readonly model?: string;
+  readonly content?: readonly Fields[];
+  readonly usage?: Fields;
+}
+
+export function anAssistantLine(message: AssistantMessage = {}, overrides: Fields = {}): string {
+  return line(
+    "assistant",
+    {
+      message: {
+        id: "msg_1",
+        type: "message",
+        role: "assistant",
+        model: "claude-opus-5-5",
+        content: [{ type: "text", text: "Done." }],
+        stop_reason: "end_turn",
+        usage: { input_tokens: 10, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 5 },
+        ...message,
+      },
+      requestId: "req_1",
+    },
+    overrides,
+  );
+}
+
+export function aToolUse(id: string, name: string, input: unknown): Fields {
+  return { type: "tool_use", id, name, input };
+}
+
+export function aToolResultLine(id: string, content: unknown, isError: boolean, overrides: Fields = {}): string {
+  const result = { type: "tool_result", tool_use_id: id, content, ...(isError ? { is_error: true } : {}) };
+  return line("user", { message: { role: "user", content: [result] }, toolUseResult: content }, overrides);
+}
+
+export function aCompactBoundary(preTokens: number, overrides: Fields = {}): string {
+  return line(
+    "system",
+    {
+      subtype: "compact_boundary",
+      content: "Conversation compacted",
+      isMeta: false,
+      level: "info",
+      compactMetadata: { trigger: "auto", preTokens },
+    },
+    overrides,
+  );
+}
+
+export function anApiErrorLine(text: string): string {
+  return anAssistantLine(
+    {
+      id: "msg_error",
+      model: "<synthetic>",
+      content: [{ type: "text", text }],
+      usage: { input_tokens: 0, output_tokens: 0 },
+    },
+    { isApiErrorMessage: true },
+  );
+}
+
+export function anAttachmentLine(text: string): string {
+  return line("attachment", { attachment: { type: "environment" }, rendered: [{ content: text }] }, {});
+}
+
+export function aTranscript(...lines: readonly string[]): string {
+  return lines.map((text) => `${text}\n`).join("");
+}
