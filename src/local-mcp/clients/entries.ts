@@ -109,5 +109,5 @@ function programIndex({ command, args }: Command): number {
 /** The script that an entry of ours starts; null where a bare name is looked up on the PATH. */
 export function scriptIn(value: unknown): string | null {
   const found = commandIn(value);
-  return found?.args.find((arg) => /[\\/][^\\/]*\.m?js$/.test(arg)) ?? null;
+  return found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg)) ?? null;
 }
