@@ -112,7 +112,7 @@ export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, 
 
 /** The rename gives each file to one process. */
 function takeOver(folder: string, processes: Processes, isFree: (name: string) => boolean): string[] {
-  const mine = suffixOf(processes, process.pid);
+  const mine = takenBy(processes, process.pid);
   const taken: string[] = [];
   for (const name of readdirSync(folder).filter((file) => WAITING.test(file) && isFree(file))) {
     const from = join(folder, name);
@@ -144,12 +144,12 @@ function renamed(from: string, to: string): boolean {
 function isFreeFor(processes: Processes): (name: string) => boolean {
   return (name) => {
     const [suffix, pid] = TAKEN.exec(name) ?? [];
-    return !suffix || Number(pid) === process.pid || suffixOf(processes, Number(pid)) !== suffix;
+    return !suffix || Number(pid) === process.pid || takenBy(processes, Number(pid)) !== suffix;
   };
 }
 
-/** Names a process so that a later one of the same pid has another name. */
-function suffixOf(processes: Processes, pid: number): string {
+/** How the files end that a process drains just now: a later process of the same pid has another ending. */
+export function takenBy(processes: Processes, pid: number): string {
   const identity = identify(processes, pid);
   const hash = createHash("sha256").update(`${identity?.boot} ${identity?.start}`).digest("hex").slice(0, 8);
   return `.taken-${pid}-${hash}`;

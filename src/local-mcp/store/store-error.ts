@@ -1,3 +1,4 @@
+import { accessSync, constants } from "node:fs";
 import { dirname } from "node:path";
 
 export type StoreErrorCode =
@@ -76,14 +77,28 @@ const byErrno: Record<string, Known> = {
 /** Turns an error about the file into a {@link StoreError}; anything else is a bug and comes back as it was. */
 export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
-  const code = byResultCode[resultCode(error)] ?? (isAbout(error, dirname(path)) ? byErrno[nameOf(error)] : undefined);
-  if (!code) return error;
+  const said = byResultCode[resultCode(error)] ?? (isAbout(error, dirname(path)) ? byErrno[nameOf(error)] : undefined);
+  if (!said) return error;
+  // SQLite cannot open its companions in a read-only folder, and only says that.
+  const code = said === "store_unavailable" && isReadOnly(dirname(path)) ? "store_readonly" : said;
   return new StoreError(code, `${path}: ${advices[code]} (${error.message})`, { cause: error });
 }
 
 /** A system error may also come from a caller's own files inside a transaction; that one is not ours to explain. */
 function isAbout(error: Error, folder: string): boolean {
   return !("path" in error) || (typeof error.path === "string" && error.path.startsWith(folder));
+}
+
+/** Looks at the nearest folder that exists. */
+function isReadOnly(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return false;
+  } catch (error) {
+    const name = error instanceof Error ? nameOf(error) : "";
+    if (name === "ENOENT" && dirname(folder) !== folder) return isReadOnly(dirname(folder));
+    return byErrno[name] === "store_readonly";
+  }
 }
 
 /** True when a row with the same key stands already. */

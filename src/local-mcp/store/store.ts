@@ -165,9 +165,14 @@ export class Store {
     const inode = this.#inode ?? inodeOf(this.path);
     this.close();
     try {
-      setAside(this.site, { inode, isCertain, isIndexOnly: isIndexDamage(error), message: error.message });
+      setAside(this.site, { inode, isCertain, isIndexOnly: isIndexDamage(error), message: said(error) });
     } catch (failure) {
       throw toStoreError(failure, this.path);
     }
   }
+}
+
+/** What SQLite itself said. */
+function said(error: StoreError): string {
+  return error.cause instanceof Error ? error.cause.message : error.message;
 }

@@ -1,0 +1,329 @@
+import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { backUp, listBackups } from "../../src/local-mcp/store/backup.ts";
+import { setAside } from "../../src/local-mcp/store/corruption.ts";
+import { isSound } from "../../src/local-mcp/store/database.ts";
+import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import { epochOf } from "../../src/local-mcp/store/epoch.ts";
+import * as notices from "../../src/local-mcp/store/notices.ts";
+import { inodeOf } from "../../src/local-mcp/store/place.ts";
+import { migrations } from "../../src/local-mcp/store/schema.ts";
+import * as spool from "../../src/local-mcp/store/spool.ts";
+import type { Store } from "../../src/local-mcp/store/store.ts";
+import { StoreError } from "../../src/local-mcp/store/store-error.ts";
+import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
+import { remount, smallDisk } from "../support/small-disk.ts";
+import { StoreChild } from "../support/store-children.ts";
+import { column } from "../support/store-rows.ts";
+import { withUpgrade, type ChildTask } from "../support/store-task.ts";
+import { openStore, T0, tempHome } from "../support/temp-store.ts";
+
+const driver = openBetterSqlite3;
+const SOAK_MS = Number(process.env["SHIM_SOAK_MS"] ?? 3_000);
+const CRASH_ROUNDS = Number(process.env["SHIM_CRASH_ROUNDS"] ?? 10);
+const DRIVERS = ["better-sqlite3", "node:sqlite"] as const;
+
+it("[ST80] eight processes write to one file: no error, every acknowledged row is there", async () => {
+  const paths = tempHome();
+  const children = Array.from({ length: 8 }, (_, n) =>
+    child(paths, { name: `w${n}`, driver: DRIVERS[n % 2] ?? "node:sqlite", forMs: SOAK_MS }),
+  );
+  await Promise.all(children.map(({ ended }) => ended));
+  for (const one of children) {
+    expect([one.refused, one.errors, one.isDone]).toEqual([[], expect.not.stringContaining("Error:"), true]);
+    expect(one.acknowledged.length).toBeGreaterThan(0);
+  }
+  expectAll(openStore(driver, paths), children);
+});
+
+it("[ST81] kill -9 at any moment: the file is sound and no acknowledged row is lost", async () => {
+  const paths = tempHome();
+  const children: StoreChild[] = [];
+  for (let round = 0; round < CRASH_ROUNDS; round++) {
+    const pair = DRIVERS.map((name) =>
+      child(paths, { name: `r${round}-${name}`, driver: name, forMs: 60_000, bytes: 5_000 }),
+    );
+    // The next kill comes in another phase of the work each time: by rows, then by a fraction of a write.
+    await Promise.all(pair.map((one) => one.acknowledges(1 + ((round * 7) % 23))));
+    await new Promise((resolve) => setTimeout(resolve, (round * 1.7) % 5));
+    await Promise.all(pair.map((one) => one.kill()));
+    children.push(...pair);
+  }
+  expect(children.flatMap(({ refused }) => refused)).toEqual([]);
+  expect(children.every(({ acknowledged }) => acknowledged.length > 0)).toBe(true);
+  expectAll(openStore(driver, paths), children);
+});
+
+it("[ST81] kill -9 at the very first write: the next process finds no store or a whole one", async () => {
+  for (let round = 0; round < CRASH_ROUNDS; round++) {
+    const paths = tempHome();
+    const first = child(paths, { name: "first", forMs: 60_000 });
+    await new Promise((resolve) => setTimeout(resolve, 60 + round * 8));
+    await first.kill();
+    const store = openStore(driver, paths);
+    expectAll(store, [first]);
+    store.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES ('later', '')"));
+    expect(store.read(notices.list, [])).toEqual([]);
+  }
+});
+
+it("[ST7] the file is replaced again and again under writers: no acknowledged row is lost", async () => {
+  const paths = tempHome();
+  const children = DRIVERS.flatMap((name) =>
+    [1, 2].map((n) => child(paths, { name: `${name}${n}`, driver: name, forMs: 60_000 })),
+  );
+  await Promise.all(children.map((one) => one.acknowledges(5)));
+  const store = openStore(driver, paths);
+  for (let round = 1; round <= 8; round++) {
+    const inode = inodeOf(paths.database);
+    setAside(store.site, { inode, isCertain: true, isIndexOnly: false, message: "said by a test" });
+    expect(inodeOf(paths.database)).not.toBe(inode);
+    const target = children.map(({ acknowledged }) => acknowledged.length + 3);
+    await Promise.all(children.map((one, n) => one.acknowledges(target[n] ?? 0)));
+  }
+  await Promise.all(children.map((one) => one.kill()));
+  expect(children.flatMap(({ refused }) => refused)).toEqual([]);
+  expectAll(store, children);
+  expect(store.read(epochOf, 0)).toBe(9);
+});
+
+it("[ST5] cut off, or with flipped bits, while others have it open and write: they go on in a sound file, and it is said", async () => {
+  for (const damage of [cutToNothing, cutInHalf, flipHead, flipEverywhere]) {
+    const paths = tempHome();
+    const store = openStore(driver, paths);
+    store.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES ('before', '')"));
+    await backUp(store, T0, 5);
+    const before = DRIVERS.map((name) =>
+      child(paths, { name: `before ${name}`, driver: name, forMs: 60_000, bytes: 3_000 }),
+    );
+    await Promise.all(before.map((one) => one.acknowledges(150)));
+    damage(paths);
+    await found(before, store, paths);
+    const after = DRIVERS.map((name) => child(paths, { name: `after ${name}`, driver: name, forMs: 60_000, rows: 20 }));
+    await Promise.all(after.map(({ ended }) => ended));
+    const target = before.map(({ acknowledged }) => acknowledged.length);
+    await Promise.all(before.map((one, n) => one.acknowledges((target[n] ?? 0) + 5)));
+    await Promise.all(before.map((one) => one.kill()));
+    expect([damage.name, [...before, ...after].flatMap(({ refused }) => refused)]).toEqual([damage.name, []]);
+    expectAll(store, after);
+    for (const [n, one] of before.entries()) expectRows(store, one.acknowledged.slice(target[n]));
+    expect(store.read((sql) => column(sql, "SELECT key FROM meta WHERE key = 'before'"), [])).toEqual(["before"]);
+    // A head that still stands in the log is written anew by SQLite itself: nothing was lost then, and nothing is said.
+    const isHealed = damage === flipHead && !readdirSync(paths.home).includes("set-aside");
+    expect([damage.name, store.read(notices.list, []).some(({ kind }) => kind === "store_damaged")]).toEqual([
+      damage.name,
+      !isHealed,
+    ]);
+  }
+});
+
+it("[ST6] kill -9 of the process that replaces a damaged file: the next one finishes it", async () => {
+  for (let round = 0; round < CRASH_ROUNDS; round++) {
+    const paths = tempHome();
+    const store = openStore(driver, paths);
+    for (let n = 0; n < 30; n++)
+      store.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES (?, ?)", `k${n}`, "x".repeat(2_000)));
+    await backUp(store, T0, 5);
+    store.close();
+    flipHead(paths);
+    const victim = child(paths, { name: "victim", driver: "node:sqlite", forMs: 60_000 });
+    await new Promise((resolve) => setTimeout(resolve, 60 + round * 6));
+    await victim.kill();
+    expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta WHERE key LIKE 'k%'"), [])).toEqual([30]);
+    expectAll(store, [victim]);
+    expect(store.read(notices.list, [])).toHaveLength(1);
+  }
+});
+
+it("[ST13] kill -9 in the middle of a migration: the old schema and content stay, and the next try succeeds", async () => {
+  const paths = tempHome();
+  const old = openStore(driver, paths);
+  old.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES ('mine', '')"));
+  for (let round = 0; round < 5; round++) {
+    const victim = child(paths, { name: "v", upgrade: "large", forMs: 60_000 });
+    await fileGrows(`${paths.database}-wal`, 1_000_000 + round * 5_000_000);
+    await victim.kill();
+    expect(victim.acknowledged).toEqual([]);
+    expect(old.read((sql) => column(sql, "SELECT max(id) FROM migrations"), [])).toEqual([migrations.length]);
+    old.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES (?, '')", `round ${round}`));
+    expect(isSound(old.connection())).toBe(true);
+  }
+  const upgraded = child(paths, { name: "u", upgrade: "large", forMs: 60_000, rows: 1 });
+  await upgraded.ended;
+  expect(upgraded.acknowledged).toEqual(["u.0"]);
+  old.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES ('old goes on', '')"));
+  expect(old.read((sql) => column(sql, "SELECT count(*) FROM large"), [])).toEqual([200_000]);
+  expect(listBackups(paths.backups).length).toBeGreaterThan(0);
+});
+
+it("[ST3] a process that is too old after an upgrade stops with a clear error and changes nothing more", async () => {
+  const paths = tempHome();
+  const old = child(paths, { name: "old", forMs: 60_000, everyMs: 5, isStoppedByError: true });
+  await old.acknowledges(3);
+  const store = openStore(driver, paths, { migrations: withUpgrade("breaking") });
+  store.write((sql) => sql.run("INSERT INTO extra VALUES ('new')"));
+  await old.ended;
+  expect(old.refused).toEqual([expect.stringMatching(/^store_newer .*written by a newer shim.*Update this shim/)]);
+  expectRows(store, old.acknowledged);
+  expect(store.read((sql) => column(sql, "SELECT count(*) FROM journal"), [])).toEqual([old.acknowledged.length]);
+});
+
+it("[ST16] a full disk refuses the write, keeps what was acknowledged, and works again when there is room", async (test) => {
+  const paths = pathsIn(join(smallDisk(test, 2), "home"));
+  const store = openStore(driver, paths);
+  store.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES ('first', '')"));
+  const ballast = join(paths.home, "ballast");
+  writeFileSync(ballast, Buffer.alloc(600_000));
+  let written = 0;
+  const error = refusal(() => {
+    for (; written < 10_000; written++) store.write((sql) => fillRow(sql, written));
+  });
+  expect(error).toMatchObject({ code: "store_full", retryable: false });
+  expect(error.message).toMatch(/disk is full; free some space.*Nothing was half-written/);
+  expect(written).toBeGreaterThan(10);
+  expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta"), [])).toEqual([written + 1]);
+  await expect(backUp(store, T0, 5)).rejects.toMatchObject({ code: "store_full" });
+  expect(readdirSync(paths.backups)).toEqual([]);
+  expect(() => spool.append(paths.spool, { at: T0, text: "x".repeat(2_000_000) })).toThrow(/disk is full/);
+  rmSync(ballast);
+  rmSync(paths.spool, { recursive: true });
+  store.write((sql) => fillRow(sql, written));
+  expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta"), [])).toEqual([written + 2]);
+  expect(isSound(store.connection())).toBe(true);
+});
+
+it("[ST16] a disk that is full from the start leaves no half store", (test) => {
+  const disk = smallDisk(test, 1);
+  const paths = pathsIn(join(disk, "home"));
+  writeFileSync(join(disk, "ballast"), Buffer.alloc(1_000_000));
+  const store = openStore(driver, paths);
+  expect(refusal(() => store.write((sql) => fillRow(sql, 0))).code).toBe("store_full");
+  expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta"), ["none"])).toEqual(["none"]);
+  rmSync(join(disk, "ballast"));
+  store.write((sql) => fillRow(sql, 0));
+  expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta"), [])).toEqual([1]);
+});
+
+it("[ST5] a damaged file on a full disk is left as it is until there is room", (test) => {
+  const disk = smallDisk(test, 2);
+  const paths = pathsIn(join(disk, "home"));
+  const store = openStore(driver, paths);
+  for (let n = 0; n < 50; n++) store.write((sql) => fillRow(sql, n));
+  store.close();
+  flipHead(paths);
+  const bytes = 2_000_000 - usedBytes(paths.home);
+  writeFileSync(join(disk, "ballast"), Buffer.alloc(Math.max(0, bytes)));
+  expect(refusal(() => store.write((sql) => fillRow(sql, 50))).code).toBe("store_full");
+  rmSync(join(disk, "ballast"));
+  store.write((sql) => fillRow(sql, 51));
+  expect(store.read(notices.list, [])).toHaveLength(1);
+  expect(isSound(store.connection())).toBe(true);
+});
+
+it("[ST16] a folder that became read-only refuses with a clear error, and nothing is lost", (test) => {
+  const disk = smallDisk(test, 4);
+  const paths = pathsIn(join(disk, "home"));
+  const store = openStore(driver, paths);
+  store.write((sql) => fillRow(sql, 0));
+  store.close();
+  remount(disk, "ro");
+  for (const work of [() => store.write((sql) => fillRow(sql, 1)), () => spool.append(paths.spool, { at: T0 })]) {
+    const error = refusal(work);
+    expect(error.code).toBe("store_readonly");
+    expect(error.message).toMatch(/read-only; give your user write permission, or set SHIM_HOME.*Nothing was changed/);
+  }
+  const fresh = openStore(driver, pathsIn(join(disk, "other")));
+  expect(refusal(() => fresh.write((sql) => fillRow(sql, 1))).code).toBe("store_readonly");
+  remount(disk, "rw");
+  store.write((sql) => fillRow(sql, 1));
+  expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta"), [])).toEqual([2]);
+});
+
+it("[ST10] a process that is killed while it holds the maintenance lock blocks nobody", async () => {
+  const paths = tempHome();
+  const holder = child(paths, { name: "h", upgrade: "large", forMs: 60_000 });
+  await fileGrows(`${paths.database}.next-wal`, 1_000_000);
+  const waiting = child(paths, { name: "w", forMs: 60_000, rows: 1 });
+  await holder.kill();
+  await waiting.ended;
+  expect(waiting.acknowledged).toEqual(["w.0"]);
+  expect(holder.acknowledged).toEqual([]);
+});
+
+function child(paths: Paths, task: Partial<ChildTask>): StoreChild {
+  return new StoreChild({ path: paths.database, name: "c", driver: "better-sqlite3", forMs: 1_000, ...task });
+}
+
+function expectAll(store: Store, children: readonly StoreChild[]): void {
+  expectRows(
+    store,
+    children.flatMap(({ acknowledged }) => acknowledged),
+  );
+}
+
+function expectRows(store: Store, keys: readonly string[]): void {
+  const stored = new Set(store.read((sql) => column(sql, "SELECT key FROM journal"), []));
+  expect(keys.filter((key) => !stored.has(key))).toEqual([]);
+  if (inodeOf(store.path) !== null) expect(isSound(store.connection())).toBe(true);
+}
+
+/** Settles when some process has met the damage. A writer that never reads a damaged page does not; then this one looks. */
+async function found(children: readonly StoreChild[], store: Store, paths: Paths): Promise<void> {
+  const target = children.map(({ acknowledged }) => acknowledged.length + 20);
+  await Promise.all(children.map((one, n) => one.acknowledges(target[n] ?? 0)));
+  const isFound = (): boolean => readdirSync(paths.home).includes("set-aside");
+  if (isFound()) return;
+  for (const table of ["journal", "meta", "sessions"]) store.read((sql) => sql.all(`SELECT * FROM ${table}`), []);
+  if (isFound()) return;
+  const inode = inodeOf(paths.database);
+  // Which does nothing when SQLite's own check finds the file sound.
+  setAside(store.site, { inode, isCertain: false, isIndexOnly: false, message: "found by a check" });
+}
+
+function cutToNothing(paths: Paths): void {
+  truncateSync(paths.database, 0);
+}
+
+function cutInHalf(paths: Paths): void {
+  truncateSync(paths.database, Math.floor(statSync(paths.database).size / 2));
+}
+
+function flipHead(paths: Paths): void {
+  overwrite(paths, 0, 200);
+}
+
+function flipEverywhere(paths: Paths): void {
+  const { size } = statSync(paths.database);
+  for (let at = 4_100; at < size; at += 3 * 4_096) overwrite(paths, at, 16);
+}
+
+/** Never while this process has the file open: closing it here would drop this process's locks. */
+function overwrite(paths: Paths, at: number, bytes: number): void {
+  const file = openSync(paths.database, "r+");
+  writeSync(file, Buffer.alloc(bytes, 0xa5), 0, bytes, at);
+  closeSync(file);
+}
+
+async function fileGrows(path: string, bytes: number): Promise<void> {
+  while ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < bytes)
+    await new Promise((resolve) => setImmediate(resolve));
+}
+
+function fillRow(sql: { run(query: string, ...values: (string | number)[]): number }, n: number): void {
+  sql.run("INSERT INTO meta (key, value) VALUES (?, ?)", `row ${n}`, String(n).padEnd(4_000, "x"));
+}
+
+function usedBytes(folder: string): number {
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+}
+
+function refusal(work: () => unknown): StoreError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof StoreError) return error;
+    throw error;
+  }
+  throw new Error("expected a StoreError");
+}

@@ -1,0 +1,33 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished, type TestContext } from "vitest";
+
+/**
+ * A file system of its own with little room. Needs root on Linux: elsewhere the test is skipped with the reason, but never where
+ * CI is set.
+ */
+export function smallDisk(test: TestContext, megabytes: number): string {
+  const folder = mkdtempSync(join(tmpdir(), "shim-disk-"));
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", folder], {
+    encoding: "utf8",
+  });
+  if (mounted.status !== 0) {
+    rmSync(folder, { recursive: true });
+    const reason = `no tmpfs can be mounted here: ${mounted.error?.message ?? mounted.stderr}`;
+    if (process.env["CI"] || process.getuid?.() === 0) throw new Error(reason);
+    test.skip(reason);
+  }
+  onTestFinished(() => {
+    // Lazily: a child that is just being killed may still hold a file.
+    spawnSync("umount", ["-l", folder]);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return folder;
+}
+
+export function remount(folder: string, mode: "ro" | "rw"): void {
+  const { status, stderr } = spawnSync("mount", ["-o", `remount,${mode}`, folder], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`remount failed: ${stderr}`);
+}
