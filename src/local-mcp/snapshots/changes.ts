@@ -1,0 +1,123 @@
+import { joinRaw, rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
+
+/** Mode and object of a path in a commit or in the index. */
+export interface Entry {
+  readonly mode: string;
+  readonly id: string;
+}
+
+export interface IndexEntry extends Entry {
+  readonly path: RawPath;
+  /** `ls-files -v`: S is skip-worktree, a small letter is assume-unchanged. */
+  readonly tag: string;
+}
+
+export interface Change {
+  readonly path: RawPath;
+  /** What HEAD has; null for a path that is new since. */
+  readonly before: Entry | null;
+  readonly isTracked: boolean;
+}
+
+export interface Changes {
+  readonly changes: readonly Change[];
+  readonly tracked: readonly IndexEntry[];
+  /** Folders that git could not open. */
+  readonly closedFolders: readonly string[];
+}
+
+export const SUBMODULE_MODE = "160000";
+const NO_MODE = "000000";
+
+export async function indexEntries(git: Git): Promise<IndexEntry[]> {
+  const records = await rawList(git, ["ls-files", "-v", "--stage", "-z"]);
+  return records.map((record) => {
+    const tab = record.indexOf("\t");
+    const [tag = "", mode = "", id = ""] = record.slice(0, tab).split(" ");
+    return { tag, mode, id, path: record.slice(tab + 1) };
+  });
+}
+
+/**
+ * What the work tree has that HEAD has not, from a copy of the index. Nothing but the copy is written: submodules are not
+ * entered, no filter runs.
+ *
+ * @param head null before the first commit
+ */
+export async function changesSince(git: Git, head: string | null): Promise<Changes> {
+  // Only makes the next questions exact for files that were touched and not changed; exit 1 says that some did change.
+  await run(git, ["update-index", "-q", "--really-refresh", "--unmerged", "--ignore-submodules"], "", [0, 1]);
+  const base = head ?? (await emptyTree(git));
+  const flags = ["--raw", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules=all"];
+  const [tracked, staged, edited, untracked] = await Promise.all([
+    indexEntries(git),
+    run(git, ["diff-index", "--cached", ...flags, base]),
+    run(git, ["diff-files", ...flags]),
+    run(git, ["ls-files", "--others", "--exclude-standard", "-z"]),
+  ]);
+  const changes = new Map<RawPath, Change>();
+  const inIndex = new Set(tracked.map(({ path }) => path));
+  const before = new Map<RawPath, Entry>();
+  for (const { path, entry } of rawDiff(staged.stdout)) {
+    if (entry) before.set(path, entry);
+    if (inIndex.has(path)) changes.set(path, { path, before: entry, isTracked: true });
+  }
+  for (const { path, entry } of rawDiff(edited.stdout)) {
+    if (!changes.has(path)) changes.set(path, { path, before: entry, isTracked: true });
+  }
+  for (const path of splitRaw(untracked.stdout)) {
+    // Also a path that was unmerged or removed from the index only: then HEAD has it.
+    changes.set(path, { path, before: before.get(path) ?? null, isTracked: false });
+  }
+  return { changes: [...changes.values()], tracked, closedFolders: closedFolders(untracked.stderr) };
+}
+
+function emptyTree(git: Git): Promise<string> {
+  return run(git, ["hash-object", "-t", "tree", "--stdin"]).then(({ stdout }) => stdout.toString("utf8").trim());
+}
+
+/** `:oldmode newmode oldid newid status NUL path NUL`; the old side, null where the path was not there. */
+function rawDiff(stdout: Buffer): { path: RawPath; entry: Entry | null }[] {
+  const fields = splitRaw(stdout);
+  const found = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const [mode = NO_MODE, , id = ""] = (fields[i] ?? "").slice(1).split(" ");
+    found.push({ path: fields[i + 1] ?? "", entry: mode === NO_MODE ? null : { mode, id } });
+  }
+  return found;
+}
+
+function closedFolders(stderr: string): string[] {
+  return [...stderr.matchAll(/could not open directory '(.*)':/g)].map(([, folder = ""]) => folder);
+}
+
+/** The attributes that decide how content is stored, for paths that have any. */
+export interface Attributes {
+  /** Name of the filter driver. */
+  readonly filter: Map<RawPath, string>;
+  /** Paths whose line endings git may convert by what the index holds. */
+  readonly autoText: Set<RawPath>;
+}
+
+export async function attributesOf(git: Git, paths: readonly RawPath[]): Promise<Attributes> {
+  const filter = new Map<RawPath, string>();
+  const autoText = new Set<RawPath>();
+  const isConverting = git.before.some((setting) => /^core\.autocrlf=(?!false|no|off|0$)/i.test(setting));
+  const automatic = new Set(isConverting ? ["auto", "unspecified"] : ["auto"]);
+  for (const { path, name, value } of await checkAttributes(git, paths)) {
+    if (name === "text" && automatic.has(value)) autoText.add(path);
+    if (name === "filter" && value !== "unspecified" && value !== "unset") filter.set(path, value);
+  }
+  return { filter, autoText };
+}
+
+async function checkAttributes(
+  git: Git,
+  paths: readonly RawPath[],
+): Promise<{ path: RawPath; name: string; value: string }[]> {
+  const fields = await rawList(git, ["check-attr", "--stdin", "-z", "filter", "text"], joinRaw(paths));
+  return Array.from({ length: Math.floor(fields.length / 3) }, (_, at) => {
+    const [path = "", name = "", value = ""] = fields.slice(at * 3, at * 3 + 3);
+    return { path, name, value };
+  });
+}

@@ -1,0 +1,116 @@
+import { createHash } from "node:crypto";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { isAbsolute } from "node:path";
+import type { FileNote } from "../../contract/work-state.ts";
+import { looksSecret } from "./secret-names.ts";
+
+export interface NoteLimits {
+  readonly maxFileBytes: number;
+}
+
+export type FileComparison = "same" | "changed" | "missing" | "unknown";
+
+/** What a look at a file finds. `isThere` is null when even that cannot be told. */
+export interface FileLook {
+  readonly isThere: boolean | null;
+  readonly hash: string | null;
+  readonly skipped?: string;
+  readonly bytes: number;
+}
+
+/** A checkpoint names no more; what is beyond is answered `unknown`, unread. */
+const MAX_FILES = 500;
+/** Above every sensible `snapshots.maxFileBytes`; a file that was hashed then and is larger now is `unknown`. */
+const MAX_COMPARED_FILE_BYTES = 16_777_216;
+/** Read in all for one comparison: well below a second of hashing. */
+const MAX_COMPARED_BYTES = 134_217_728;
+const BLOCK_BYTES = 65_536;
+
+/**
+ * Notes a file's content by its SHA-256. [GS50] Only a regular file of at most `maxFileBytes` whose name does not look secret
+ * is read; otherwise the note says why not.
+ *
+ * @param path absolute; a chat may name another, which is noted unread
+ */
+export function noteFile(path: string, action: FileNote["action"], limits: NoteLimits): FileNote {
+  if (!isAbsolute(path)) return { path, hash: null, skipped: "not an absolute path", action };
+  const { hash, skipped } = lookAt(path, limits.maxFileBytes);
+  return skipped === undefined ? { path, hash, action } : { path, hash, skipped, action };
+}
+
+/**
+ * Compares files with what a checkpoint noted of them. [GS51] `unknown` is what was not hashed then or cannot be now. At most
+ * 500 files of 16 MiB, 128 MiB together, are read.
+ *
+ * @param look tests give their own
+ */
+export function compareFiles(
+  files: readonly FileNote[],
+  look: (path: string, maxFileBytes: number) => FileLook = lookAt,
+): (FileNote & { readonly now: FileComparison })[] {
+  let left = MAX_COMPARED_BYTES;
+  return files.map((note, index) => {
+    if (index >= MAX_FILES || !isAbsolute(note.path)) return { ...note, now: "unknown" };
+    const found = look(note.path, Math.min(MAX_COMPARED_FILE_BYTES, left));
+    left -= found.bytes;
+    return { ...note, now: compare(note, found) };
+  });
+}
+
+function compare(note: FileNote, now: FileLook): FileComparison {
+  if (note.hash === null) return compareUnhashed(note, now);
+  if (now.isThere === false) return "missing";
+  if (now.hash === null) return "unknown";
+  return now.hash === note.hash ? "same" : "changed";
+}
+
+/** Without a hash only one thing can be known: whether the file was there. A note that nobody looked for says not even that. */
+function compareUnhashed({ skipped }: FileNote, { isThere }: FileLook): FileComparison {
+  if (isThere === null || skipped === undefined) return "unknown";
+  if (skipped === NOT_THERE) return isThere ? "changed" : "same";
+  return isThere ? "unknown" : "missing";
+}
+
+const NOT_THERE = "not there";
+
+function lookAt(path: string, maxFileBytes: number): FileLook {
+  const isSecret = looksSecret(path);
+  let file: number;
+  try {
+    // Without O_NONBLOCK the opening of a pipe waits for its other end.
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  } catch (error) {
+    return unopened(error);
+  }
+  try {
+    if (!fstatSync(file).isFile()) return { isThere: true, hash: null, skipped: "not a regular file", bytes: 0 };
+    if (isSecret) return { isThere: true, hash: null, skipped: "looks secret", bytes: 0 };
+    return hashOf(file, maxFileBytes);
+  } catch {
+    return { isThere: true, hash: null, skipped: "unreadable", bytes: 0 };
+  } finally {
+    closeSync(file);
+  }
+}
+
+function unopened(error: unknown): FileLook {
+  const code = error instanceof Error && "code" in error ? error.code : null;
+  if (code === "ENOENT" || code === "ENOTDIR") return { isThere: false, hash: null, skipped: NOT_THERE, bytes: 0 };
+  if (code === "ENXIO") return { isThere: true, hash: null, skipped: "not a regular file", bytes: 0 };
+  return { isThere: null, hash: null, skipped: "unreadable", bytes: 0 };
+}
+
+/** Counts while it reads: the size that the file system tells may be old by then. */
+function hashOf(file: number, maxFileBytes: number): FileLook {
+  if (fstatSync(file).size > maxFileBytes) return { isThere: true, hash: null, skipped: "too large", bytes: 0 };
+  const hash = createHash("sha256");
+  const block = Buffer.allocUnsafe(BLOCK_BYTES);
+  let bytes = 0;
+  for (;;) {
+    const got = readSync(file, block);
+    if (got === 0) return { isThere: true, hash: hash.digest("hex"), bytes };
+    bytes += got;
+    if (bytes > maxFileBytes) return { isThere: true, hash: null, skipped: "too large", bytes };
+    hash.update(block.subarray(0, got));
+  }
+}

@@ -1,0 +1,91 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { gitIn, lines, type Git } from "./git.ts";
+import { inRepository, type Opened } from "./repository.ts";
+
+/** So much goes into one pack, so that a run that is stopped keeps what it has finished. */
+const PACK_BYTES = 33_554_432;
+
+export interface StoredObject {
+  readonly id: string;
+  readonly type: string;
+  readonly bytes: number;
+  /** Made by this run: it stands only in the scratch. */
+  readonly isNew: boolean;
+}
+
+/** Ids of all that a commit or tree needs; `absent` of those that are nowhere (a partial clone, or pruned). */
+export async function needed(git: Git, root: string): Promise<{ ids: string[]; absent: string[] }> {
+  const answer = await lines(git, ["rev-list", "--objects", "--no-object-names", "--missing=print", root]);
+  return {
+    ids: answer.filter((id) => !id.startsWith("?")),
+    absent: answer.filter((id) => id.startsWith("?")).map((id) => id.slice(1)),
+  };
+}
+
+/** Those that stand in SHIM's own repository. */
+export async function ownedOf(opened: Opened, ids: readonly string[]): Promise<Set<string>> {
+  const answer = await lines(inRepository(opened), ["cat-file", "--batch-check=%(objectname)"], idLines(ids));
+  return new Set(answer.filter((line) => !line.endsWith(" missing")));
+}
+
+/** What these objects are and how much room they take. All must be there for `git` to see. */
+export async function describe(git: Git, opened: Opened, ids: readonly string[]): Promise<StoredObject[]> {
+  if (ids.length === 0) return [];
+  const format = "--batch-check=%(objectname) %(objecttype) %(objectsize:disk)";
+  const answer = await lines(git, ["cat-file", format], idLines(ids));
+  return answer.map((line) => {
+    const [id = "", type = "", bytes = "0"] = line.split(" ");
+    const isNew = existsSync(join(opened.scratch, "objects", id.slice(0, 2), id.slice(2)));
+    return { id, type, bytes: Number(bytes), isNew };
+  });
+}
+
+/**
+ * Copies objects into one pack of SHIM's own.
+ *
+ * @returns the pack's name; null when there was nothing to do
+ */
+export async function pack(git: Git, folder: string, ids: readonly string[]): Promise<string | null> {
+  if (ids.length === 0) return null;
+  // No search for deltas: those that the project's packs have are taken over, the rest is small or will be packed again.
+  const [name] = await lines(git, ["pack-objects", "-q", "--window=0", join(folder, "pack/pack")], idLines(ids));
+  return name ?? null;
+}
+
+/**
+ * Splits into what one pack should hold, smallest first, up to a total.
+ *
+ * @param maxBytes of all together
+ */
+export function portions(objects: readonly StoredObject[], maxBytes: number): string[][] {
+  const result: string[][] = [];
+  let total = 0;
+  let inPack = Infinity;
+  for (const { id, bytes } of [...objects].sort((a, b) => a.bytes - b.bytes)) {
+    total += bytes;
+    if (total > maxBytes) break;
+    if (inPack + bytes > PACK_BYTES) {
+      result.push([]);
+      inPack = 0;
+    }
+    inPack += bytes;
+    result.at(-1)?.push(id);
+  }
+  return result;
+}
+
+export function idLines(ids: readonly string[]): string {
+  return ids.map((id) => `${id}\n`).join("");
+}
+
+/** Git in the scratch that only reads: it sees SHIM's objects and those of `others`. */
+export function reading(
+  opened: Opened,
+  others: readonly string[],
+  workTree?: string,
+  config: readonly string[] = [],
+): Git {
+  const place = { gitDir: opened.scratch, alternates: [opened.owned, ...others], config };
+  return gitIn(opened.host.env, workTree === undefined ? place : { ...place, workTree }, opened.signal);
+}

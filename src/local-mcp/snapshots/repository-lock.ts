@@ -1,0 +1,88 @@
+import { linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
+import { identify, isAlive, type ProcessIdentity, type Processes } from "../processes.ts";
+import { GitError } from "./git.ts";
+
+const LOOK_AGAIN_MS = 25;
+/** A broken lock is itself guarded by a lock; deeper than this means that processes die one after another while they break it. */
+const MAX_DEPTH = 4;
+
+let claims = 0;
+
+/**
+ * Runs `body` while no other process and no other call of this one does so on `path`. [GS15] The lock of a process that died
+ * is broken; a live one is waited for until the signal stops it.
+ *
+ * @param path of the lock file; its folder must exist
+ * @throws {GitError} `stopped` when the signal comes first
+ */
+export async function withLock<T>(
+  path: string,
+  processes: Processes,
+  signal: AbortSignal,
+  body: () => Promise<T>,
+): Promise<T> {
+  const me = JSON.stringify(
+    identify(processes, process.pid) ?? { boot: processes.boot(), pid: process.pid, start: "" },
+  );
+  while (!tryLock(path, me, processes, 0)) {
+    if (signal.aborted) throw new GitError("stopped", `another shim process holds ${path}`);
+    // Stopped while waiting: the look above tells.
+    await wait(LOOK_AGAIN_MS, undefined, { signal }).catch(() => {});
+  }
+  try {
+    return await body();
+  } finally {
+    rmSync(path, { force: true });
+  }
+}
+
+function tryLock(path: string, me: string, processes: Processes, depth: number): boolean {
+  if (create(path, me)) return true;
+  const owner = read(path);
+  if (owner === null || depth > MAX_DEPTH || isHeld(owner, processes)) return false;
+  const breaking = `${path}.break`;
+  if (!tryLock(breaking, me, processes, depth + 1)) return false;
+  // Whoever holds `breaking` is the only one to remove a dead owner's lock; it may be a living one's by now.
+  if (read(path) === owner) unlinkSync(path);
+  rmSync(breaking, { force: true });
+  return false;
+}
+
+/** A hard link appears with its content, or not at all: nobody reads a lock without its owner. */
+function create(path: string, me: string): boolean {
+  const draft = `${path}.${process.pid}-${claims++}`;
+  writeFileSync(draft, me, { mode: 0o600 });
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+function isHeld(owner: string, processes: Processes): boolean {
+  const identity = parse(owner);
+  return identity !== null && isAlive(processes, identity);
+}
+
+function parse(owner: string): ProcessIdentity | null {
+  try {
+    const { boot, pid, start } = JSON.parse(owner) as Record<string, unknown>;
+    if (typeof boot !== "string" || typeof pid !== "number" || typeof start !== "string") return null;
+    return { boot, pid, start };
+  } catch {
+    return null;
+  }
+}

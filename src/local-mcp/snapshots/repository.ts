@@ -1,0 +1,130 @@
+import { createHash } from "node:crypto";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { Processes } from "../processes.ts";
+import { gitIn, quoteFolder, run, text, type Git } from "./git.ts";
+import { withLock } from "./repository-lock.ts";
+import type { WorkTree } from "./work-tree.ts";
+
+/** What the snapshot functions use of the outside; a `Runtime` has both. */
+export interface Host {
+  readonly env: NodeJS.ProcessEnv;
+  readonly processes: Processes;
+}
+
+/**
+ * SHIM's repository of a project, held under its lock, with a scratch git folder beside it. Work is done in the scratch; only
+ * finished packs and refs enter the repository, so whatever stops the work leaves nothing behind.
+ */
+export interface Opened {
+  readonly host: Host;
+  readonly signal: AbortSignal;
+  readonly repository: string;
+  /** Objects that SHIM owns. */
+  readonly owned: string;
+  /** A bare git folder for this one run. */
+  readonly scratch: string;
+}
+
+const REFS = "refs/shim/";
+
+export function refOf(checkpointId: string): string {
+  return `${REFS}${checkpointId}`;
+}
+
+/** One repository per project: linked work trees share the objects of their main repository, so they share this too. */
+export function repositoryFor(snapshots: string, tree: WorkTree): string {
+  const name = createHash("sha256").update(`${tree.format}\0${tree.commonDir}`).digest("hex").slice(0, 32);
+  return join(snapshots, `${name}.git`);
+}
+
+/**
+ * Opens SHIM's repository under its lock.
+ *
+ * @param tree the project to make the repository for when there is none yet; null: it must be there
+ * @throws {GitError} when it is stopped while it waits, or git fails
+ */
+export async function withRepository<T>(
+  host: Host,
+  repository: string,
+  tree: WorkTree | null,
+  signal: AbortSignal,
+  body: (opened: Opened) => Promise<T>,
+): Promise<T> {
+  mkdirSync(dirname(repository), { recursive: true, mode: 0o700 });
+  return withLock(`${repository}.lock`, host.processes, signal, async () => {
+    clearLeftovers(repository);
+    if (tree && !existsSync(join(repository, "HEAD"))) await create(host, repository, tree, signal);
+    const scratch = mkdtempSync(`${repository}.work-`);
+    try {
+      prepare(repository, scratch);
+      return await body({ host, signal, repository, owned: join(repository, "objects"), scratch });
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  });
+}
+
+/** Under the lock nobody else works here, so what a killed process left can go: its scratch, git's locks, half-written packs. */
+function clearLeftovers(repository: string): void {
+  const around = dirname(repository);
+  const stale = readdirSync(around)
+    .filter(
+      (name) => name.startsWith(`${basename(repository)}.work-`) || name.startsWith(`${basename(repository)}.new-`),
+    )
+    .map((name) => join(around, name));
+  const inside = ["refs/shim", "objects/pack", "."].flatMap((folder) => {
+    const path = join(repository, folder);
+    const names = existsSync(path) ? readdirSync(path) : [];
+    return names.filter((name) => /\.lock$|^\.?tmp[-_]/.test(name)).map((name) => join(path, name));
+  });
+  for (const path of [...stale, ...inside]) rmSync(path, { recursive: true, force: true });
+}
+
+/** Appears whole or not at all. Where only parts of an older one are left, they are kept: git adds what it misses. */
+async function create(host: Host, repository: string, tree: WorkTree, signal: AbortSignal): Promise<void> {
+  const isDamaged = existsSync(repository);
+  // mkdtemp makes it 0700.
+  const gitDir = isDamaged ? repository : mkdtempSync(`${repository}.new-`);
+  const git = gitIn(host.env, { gitDir }, signal);
+  const format = `--object-format=${tree.format}`;
+  await run(git, ["init", "--bare", "--quiet", "--template=", "--initial-branch=none", format]);
+  await run(git, ["config", "shim.objects", tree.objects]);
+  if (!isDamaged) renameSync(gitDir, repository);
+}
+
+function prepare(repository: string, scratch: string): void {
+  for (const folder of ["objects/pack", "objects/info", "refs", "info"]) {
+    mkdirSync(join(scratch, folder), { recursive: true });
+  }
+  if (!existsSync(join(repository, "HEAD"))) return;
+  for (const file of ["HEAD", "config"]) copyFileSync(join(repository, file), join(scratch, file));
+}
+
+/** Git in SHIM's repository itself, seeing only what SHIM owns. */
+export function inRepository(opened: Opened): Git {
+  return gitIn(opened.host.env, { gitDir: opened.repository }, opened.signal);
+}
+
+/** Where the project kept its objects when the repository was made; null when that is unknown or gone. */
+export async function projectObjects(opened: Opened): Promise<string | null> {
+  const objects = await text(inRepository(opened), ["config", "--get", "shim.objects"]);
+  return existsSync(objects) ? objects : null;
+}
+
+/** Makes other programs that open the scratch (git fetch) see these objects too. */
+export function lendObjects(opened: Opened, folders: readonly string[]): void {
+  writeFileSync(
+    join(opened.scratch, "objects/info/alternates"),
+    folders.map((folder) => `${quoteFolder(folder)}\n`).join(""),
+  );
+}

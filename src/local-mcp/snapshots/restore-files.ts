@@ -1,0 +1,202 @@
+import { copyFileSync, existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { indexEntries, SUBMODULE_MODE, type IndexEntry } from "./changes.ts";
+import { firstLine, GitError, gitIn, joinRaw, run, shown, signed, text, type Git } from "./git.ts";
+import { needed, reading } from "./own-objects.ts";
+import { inRepository, lendObjects, projectObjects, withRepository, type Host, type Opened } from "./repository.ts";
+import { look, type LeftOut } from "./selection.ts";
+import { drop } from "./stage.ts";
+import { whyFailed } from "./take-snapshot.ts";
+import { discover, type WorkTree } from "./work-tree.ts";
+
+export interface RestoreFiles extends Host {
+  /** Both as `takeSnapshot` answered them. */
+  readonly repository: string;
+  readonly commit: string;
+  /** A folder that is not there or is empty, or a branch that the project (any folder inside it) does not have. */
+  readonly into: string | { readonly project: string; readonly branch: string };
+  /** Epoch milliseconds. */
+  readonly now: number;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Restored {
+  readonly written: readonly string[];
+  readonly notRestored: readonly LeftOut[];
+  /** Of a new branch; `parent` is null when the commit that the work was based on is gone from the project. */
+  readonly branch: { readonly name: string; readonly commit: string; readonly parent: string | null } | null;
+}
+
+export interface RestoreRefusal {
+  readonly code:
+    | "snapshot_missing"
+    | "folder_not_empty"
+    | "branch_exists"
+    | "bad_branch_name"
+    | "not_a_work_tree"
+    | "restore_failed";
+  readonly message: string;
+}
+
+type Outcome = Result<Restored, RestoreRefusal>;
+
+/**
+ * Puts a snapshot back, [GS30] never over anything that is there: into a new folder, or as a new branch, which leaves work
+ * tree, index and HEAD alone. [GS31] What cannot come back is named, the rest comes.
+ */
+export async function restoreFiles(input: RestoreFiles): Promise<Outcome> {
+  const timeout = AbortSignal.timeout(input.timeoutMs);
+  const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
+  if (!/^[0-9a-f]{40,64}$/.test(input.commit)) return refuse("snapshot_missing", `${input.commit} is no commit's id`);
+  if (!existsSync(join(input.repository, "HEAD")))
+    return refuse("snapshot_missing", `${input.repository} is not there`);
+  try {
+    return await withRepository(input, input.repository, null, signal, async (opened) => {
+      const git = inRepository(opened);
+      const { code } = await run(git, ["cat-file", "-e", `${input.commit}^{commit}`], "", [0, 1, 128]);
+      if (code !== 0) return refuse("snapshot_missing", `the snapshot ${input.commit} is not in ${input.repository}`);
+      const { into } = input;
+      return typeof into === "string" ? intoFolder(opened, input.commit, into) : intoBranch(opened, input, into);
+    });
+  } catch (error) {
+    return refuse("restore_failed", whyFailed(error, timeout.aborted ? input.timeoutMs : null));
+  }
+}
+
+function refuse(code: RestoreRefusal["code"], message: string): Outcome {
+  return err({ code, message });
+}
+
+async function intoFolder(opened: Opened, commit: string, folder: string): Promise<Outcome> {
+  const existing = lstatSync(folder, { throwIfNoEntry: false });
+  if (existing && (!existing.isDirectory() || readdirSync(folder).length > 0))
+    return refuse("folder_not_empty", `${folder} is there and not an empty folder: name one that is not there`);
+  const objects = await projectObjects(opened);
+  const { settings } = await about(inRepository(opened), commit);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const top = realpathSync(folder);
+  const git = reading(opened, objects === null ? [] : [objects], top, settings);
+  const { entries, notRestored } = await readWhole(git, commit);
+  const files = entries.filter(({ mode }) => mode !== SUBMODULE_MODE);
+  const submodules = entries.filter(({ mode }) => mode === SUBMODULE_MODE);
+  // Exit 1: some could not be written; which ones is looked up below.
+  const args = ["checkout-index", "-q", "-z", "--stdin"];
+  const { stderr } = await run(git, args, joinRaw(files.map(({ path }) => path)), [0, 1, 128]);
+  const isThere = ({ path }: IndexEntry) => look(top, path) !== undefined;
+  const failed = files.filter((entry) => !isThere(entry));
+  return ok({
+    written: files.filter(isThere).map(({ path }) => shown(path)),
+    notRestored: [
+      ...notRestored,
+      ...submodules.map(({ path, id }) => ({ path: shown(path), reason: `a submodule, at commit ${id}` })),
+      ...failed.map(({ path }) => ({ path: shown(path), reason: firstLine(stderr) || "git could not write it" })),
+    ],
+    branch: null,
+  });
+}
+
+/** Reads the snapshot into the scratch's index, without what has no content any more. */
+async function readWhole(git: Git, commit: string): Promise<{ entries: IndexEntry[]; notRestored: LeftOut[] }> {
+  await run(git, ["read-tree", commit]);
+  const all = await indexEntries(git);
+  const gone = new Set((await needed(git, commit)).absent);
+  const absent = all.filter(({ id }) => gone.has(id));
+  await drop(git, absent);
+  return {
+    entries: all.filter(({ id }) => !gone.has(id)),
+    notRestored: absent.map(({ path }) => ({
+      path: shown(path),
+      reason: "it was unchanged and stood only in the project's own objects, where it is no more",
+    })),
+  };
+}
+
+/** What `takeSnapshot` wrote into the last line of the commit's message; a restore must not fail for the want of it. */
+async function about(git: Git, commit: string): Promise<{ head: string | null; settings: string[] }> {
+  const message = await text(git, ["cat-file", "commit", commit]);
+  const { head, settings } = parsed(message.trimEnd().split("\n").at(-1) ?? "");
+  return {
+    head: typeof head === "string" ? head : null,
+    settings: Array.isArray(settings) ? settings.filter((value) => typeof value === "string") : [],
+  };
+}
+
+function parsed(line: string): Record<string, unknown> {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
+
+async function intoBranch(
+  opened: Opened,
+  { commit, now }: RestoreFiles,
+  { project, branch }: { readonly project: string; readonly branch: string },
+): Promise<Outcome> {
+  const tree = await discover(opened.host.env, project, opened.signal);
+  if ("skipped" in tree) return refuse("not_a_work_tree", tree.skipped);
+  const git = gitIn(opened.host.env, { gitDir: tree.found.gitDir }, opened.signal);
+  const ref = `refs/heads/${branch}`;
+  const isNamed = await run(git, ["check-ref-format", ref], "", [0, 1]);
+  if (isNamed.code !== 0 || branch.startsWith("-"))
+    return refuse("bad_branch_name", `git takes no branch named ${branch}`);
+  const known = await run(git, ["show-ref", "--verify", "--quiet", ref], "", [0, 1]);
+  if (known.code === 0) return refuse("branch_exists", `the branch ${branch} is there already: name a new one`);
+  const { head } = await about(inRepository(opened), commit);
+  const way: Way = { opened, project: signed(git, now), tree: tree.found, now, commit };
+  const brought = (head === null ? null : await bring(way, head)) ?? (await bring(way, null));
+  const nothing = "0".repeat(brought.commit.length);
+  // The old value makes git refuse a branch that came up meanwhile.
+  await run(way.project, ["update-ref", "-m", "shim: restored", ref, brought.commit, nothing]);
+  const { entries, notRestored, parent } = brought;
+  const branchMade = { name: branch, commit: brought.commit, parent };
+  return ok({ written: entries.map(({ path }) => shown(path)), notRestored, branch: branchMade });
+}
+
+interface Brought {
+  readonly commit: string;
+  readonly parent: string | null;
+  readonly entries: readonly IndexEntry[];
+  readonly notRestored: readonly LeftOut[];
+}
+
+interface Way {
+  readonly opened: Opened;
+  readonly project: Git;
+  readonly tree: WorkTree;
+  readonly now: number;
+  readonly commit: string;
+}
+
+/**
+ * Makes the branch's commit in the scratch and lets the project fetch it; fetch checks that all it needs is there.
+ *
+ * @returns null when the project no longer has `parent` with its whole history: the work then comes without it
+ */
+async function bring(way: Way, parent: string): Promise<Brought | null>;
+async function bring(way: Way, parent: null): Promise<Brought>;
+async function bring({ opened, project, tree, now, commit }: Way, parent: string | null): Promise<Brought | null> {
+  lendObjects(opened, [opened.owned, tree.objects]);
+  // Where the project's history is cut off, it is so here too.
+  const shallow = join(tree.commonDir, "shallow");
+  if (existsSync(shallow)) copyFileSync(shallow, join(opened.scratch, "shallow"));
+  // The index can only be changed in a work tree; this one is not looked into.
+  const git = reading(opened, [tree.objects], opened.scratch);
+  const { entries, notRestored } = await readWhole(git, commit);
+  try {
+    const root = await text(git, ["write-tree", "--missing-ok"]);
+    const parents = parent === null ? [] : ["-p", parent];
+    const message = `Work restored from snapshot ${commit}`;
+    const made = await text(signed(git, now), ["commit-tree", root, ...parents, "-m", message]);
+    await run(git, ["update-ref", "refs/heads/restored", made]);
+    const flags = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance"];
+    await run(project, ["fetch", ...flags, opened.scratch, "refs/heads/restored"]);
+    return { commit: made, parent, entries, notRestored };
+  } catch (error) {
+    if (parent !== null && error instanceof GitError && error.fault === "failed") return null;
+    throw error;
+  }
+}

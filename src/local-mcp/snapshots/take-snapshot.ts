@@ -1,0 +1,227 @@
+import { realpathSync } from "node:fs";
+import { join, relative, sep } from "node:path";
+import { attributesOf, changesSince, indexEntries, SUBMODULE_MODE, type IndexEntry } from "./changes.ts";
+import { GitError, lines, shown, signed, text, type Git, type RawPath } from "./git.ts";
+import { describe, needed, ownedOf, pack, portions, reading, type StoredObject } from "./own-objects.ts";
+import { inRepository, refOf, repositoryFor, withRepository, type Host, type Opened } from "./repository.ts";
+import { select, type LeftOut, type Limits, type Selection } from "./selection.ts";
+import { copyProjectFiles, drop, specialFiles, stage, unhide } from "./stage.ts";
+import { discover, type WorkTree } from "./work-tree.ts";
+
+export interface TakeSnapshot extends Host {
+  /** Any folder inside the work tree. */
+  readonly project: string;
+  /** SHIM's folder for its bare repositories. */
+  readonly snapshots: string;
+  readonly checkpointId: string;
+  /** Epoch milliseconds. */
+  readonly now: number;
+  readonly limits: Limits & { readonly timeoutMs: number };
+  readonly signal?: AbortSignal;
+}
+
+export type Snapshot =
+  | {
+      readonly state: "done";
+      readonly head: string | null;
+      readonly branch: string | null;
+      /** In SHIM's repository; it has no parent, `head` tells what it is based on. */
+      readonly commit: string;
+      readonly repository: string;
+      readonly leftOut: readonly LeftOut[];
+      readonly files: number;
+      /** Content of the changed and new files. */
+      readonly bytes: number;
+      /** Unchanged files whose content stands only in the project's own objects yet. */
+      readonly borrowed: number;
+    }
+  | { readonly state: "skipped"; readonly reason: string }
+  | { readonly state: "failed"; readonly reason: string };
+
+/** Named one by one; the last entry tells how many more there are. */
+const MAX_NAMED = 1_000;
+
+/**
+ * Keeps the tracked and the untracked, not ignored files of a work tree as they are, as a commit in a repository of SHIM's own.
+ * [GS2] Nothing is written into the project. [GS3] SHIM's repository owns the content, so that no `git gc` in the project can
+ * take it away. Taking it again under the same id replaces it.
+ */
+export async function takeSnapshot(input: TakeSnapshot): Promise<Snapshot> {
+  const { limits, checkpointId } = input;
+  if (!isRefName(checkpointId)) throw new Error(`a checkpoint id has letters, digits, _ and - only: ${checkpointId}`);
+  const timeout = AbortSignal.timeout(limits.timeoutMs);
+  const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
+  try {
+    const tree = await discover(input.env, input.project, signal);
+    if ("skipped" in tree) return { state: "skipped", reason: tree.skipped };
+    const repository = repositoryFor(input.snapshots, tree.found);
+    return await withRepository(input, repository, tree.found, signal, (opened) => capture(opened, tree.found, input));
+  } catch (error) {
+    return { state: "failed", reason: whyFailed(error, timeout.aborted ? limits.timeoutMs : null) };
+  }
+}
+
+export function isRefName(id: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9_-]{0,199}$/.test(id);
+}
+
+/**
+ * For people.
+ *
+ * @param timeoutMs when the time was up
+ * @throws what is neither git's nor the file system's: a bug
+ */
+export function whyFailed(error: unknown, timeoutMs: number | null): string {
+  if (error instanceof GitError && error.fault === "stopped")
+    return timeoutMs === null ? "stopped before it was done" : `took longer than ${timeoutMs} ms (${error.message})`;
+  if (error instanceof GitError) return error.message;
+  if (error instanceof Error && "code" in error && "syscall" in error) return error.message;
+  throw error;
+}
+
+async function capture(opened: Opened, tree: WorkTree, input: TakeSnapshot): Promise<Snapshot> {
+  copyProjectFiles(tree, opened.scratch);
+  const reader = reading(opened, [tree.objects], tree.top, tree.config);
+  const writer = reading(opened, [], tree.top, tree.config);
+  await unhide(writer, tree.top, await indexEntries(writer));
+  const { selection, special } = await selectChanges(opened, tree, input, reader);
+  await stage(writer, selection, tree.format);
+  const { root, entries, absent } = await writeTree(reader, writer);
+  const commit = await writeCommit(writer, root, tree, input);
+  const borrowed = await own(opened, reader, commit, input.checkpointId, input.limits);
+  const files = entries.filter(({ mode }) => mode !== SUBMODULE_MODE);
+  return {
+    state: "done",
+    head: tree.head,
+    branch: tree.branch,
+    commit,
+    repository: opened.repository,
+    leftOut: named([...selection.leftOut, ...absent, ...special]),
+    files: files.length,
+    bytes: selection.bytes,
+    borrowed: files.filter(({ id }) => borrowed.has(id)).length,
+  };
+}
+
+async function selectChanges(
+  opened: Opened,
+  tree: WorkTree,
+  input: TakeSnapshot,
+  reader: Git,
+): Promise<{ selection: Selection; special: LeftOut[] }> {
+  const changes = await changesSince(reader, tree.head);
+  const paths = [...new Set([...changes.tracked, ...changes.changes].map(({ path }) => path))];
+  const { filter, autoText } = await attributesOf(reader, paths);
+  const isOwn = ownFolder(tree.top, input.snapshots);
+  const selection = await select(tree.top, changes, filter, input.limits, isOwn);
+  // For automatic line endings git looks at what the index has; the writing step does not see the project's objects.
+  const wanted = new Set(selection.taken.map(({ path }) => path).filter((path) => autoText.has(path)));
+  const ids = changes.tracked
+    .filter(({ path, mode }) => wanted.has(path) && mode !== SUBMODULE_MODE)
+    .map(({ id }) => id);
+  const there = await describe(reader, opened, [...new Set(ids)]);
+  await pack(
+    reader,
+    join(opened.scratch, "objects"),
+    there.filter(({ type }) => type === "blob").map(({ id }) => id),
+  );
+  return { selection, special: await specialFiles(reader, tree.top, paths) };
+}
+
+/** [GS11] Where SHIM's own folder stands inside the project, it is no part of the work. */
+function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
+  const inside = relative(realpathSync(top), realpathSync(snapshots)).split(sep);
+  if (inside[0] === ".." || inside[0] === "") return () => false;
+  const home = inside.length > 1 ? inside.slice(0, -1) : inside;
+  const prefix = `${Buffer.from(home.join("/")).toString("latin1")}/`;
+  return (path) => path.startsWith(prefix);
+}
+
+/** The tree of the index, less what has no content on this machine (a partial clone that never fetched it). */
+async function writeTree(
+  reader: Git,
+  writer: Git,
+): Promise<{ root: string; entries: IndexEntry[]; absent: LeftOut[] }> {
+  const root = await text(writer, ["write-tree", "--missing-ok"]);
+  const entries = await indexEntries(writer);
+  const gone = new Set((await needed(reader, root)).absent);
+  if (gone.size === 0) return { root, entries, absent: [] };
+  const absent = entries.filter(({ id }) => gone.has(id));
+  await drop(writer, absent);
+  return {
+    root: await text(writer, ["write-tree", "--missing-ok"]),
+    entries: entries.filter(({ id }) => !gone.has(id)),
+    absent: absent.map(({ path }) => ({
+      path: shown(path),
+      reason: "its content is not in the project's objects on this machine",
+    })),
+  };
+}
+
+async function writeCommit(
+  writer: Git,
+  root: string,
+  tree: WorkTree,
+  { checkpointId, now }: TakeSnapshot,
+): Promise<string> {
+  const settings = tree.config.filter((setting) => !/^core\.(excludesfile|attributesfile)=/.test(setting));
+  const about = JSON.stringify({ head: tree.head, branch: tree.branch, settings });
+  return text(signed(writer, now), ["commit-tree", root], `Work at checkpoint ${checkpointId}\n\n${about}\n`);
+}
+
+function isRequired({ type, isNew }: StoredObject): boolean {
+  return isNew || type !== "blob";
+}
+
+/**
+ * Moves what the commit needs into SHIM's repository and points the ref at it: first what only this run has and all
+ * folders, then, within the size and the time left, what the project's objects hold too.
+ *
+ * @returns the contents that are still borrowed
+ */
+async function own(
+  opened: Opened,
+  reader: Git,
+  commit: string,
+  checkpointId: string,
+  limits: Limits,
+): Promise<Set<string>> {
+  const { ids } = await needed(reader, commit);
+  const have = await ownedOf(opened, ids);
+  const missing = await describe(
+    reader,
+    opened,
+    ids.filter((id) => !have.has(id)),
+  );
+  await pack(
+    reader,
+    opened.owned,
+    missing.filter(isRequired).map(({ id }) => id),
+  );
+  await lines(inRepository(opened), ["update-ref", refOf(checkpointId), commit]);
+  const others = missing.filter((object) => !isRequired(object));
+  const borrowed = new Set(others.map(({ id }) => id));
+  for (const portion of portions(others, limits.maxTotalBytes)) {
+    if (!(await isDone(pack(reader, opened.owned, portion)))) break;
+    for (const id of portion) borrowed.delete(id);
+  }
+  return borrowed;
+}
+
+/** [GS12] The snapshot is whole while the project keeps its objects; the next one goes on from here. */
+async function isDone(work: Promise<unknown>): Promise<boolean> {
+  try {
+    await work;
+    return true;
+  } catch (error) {
+    if (error instanceof GitError && error.fault === "stopped") return false;
+    throw error;
+  }
+}
+
+function named(leftOut: readonly LeftOut[]): LeftOut[] {
+  const once = [...new Map(leftOut.toReversed().map((each) => [each.path, each])).values()].toReversed();
+  if (once.length <= MAX_NAMED) return once;
+  const more = once.length - MAX_NAMED;
+  return [...once.slice(0, MAX_NAMED), { path: "...", reason: `and ${more} more` }];
+}

@@ -1,0 +1,102 @@
+import { existsSync } from "node:fs";
+import { firstLine, GitError, gitOutside, run, text, type Git } from "./git.ts";
+
+/** Where a project's git repository keeps its things, and where it stands. */
+export interface WorkTree {
+  /** Top folder of the work tree. */
+  readonly top: string;
+  /** The work tree's own git folder (a linked one has its own, below the main repository's). */
+  readonly gitDir: string;
+  /** The repository that all linked work trees share. */
+  readonly commonDir: string;
+  readonly objects: string;
+  readonly format: string;
+  /** Commit of HEAD; null before the first commit. */
+  readonly head: string | null;
+  /** Null when HEAD is detached. */
+  readonly branch: string | null;
+  /** `key=value`: settings that change how files and their content are read and written. */
+  readonly config: readonly string[];
+}
+
+export type Discovery = { readonly found: WorkTree } | { readonly skipped: string };
+
+/** GIT_CONFIG_GLOBAL, which keeps the user's commands out, came with this release (June 2021). */
+const OLDEST_GIT = [2, 32] as const;
+
+const CONTENT_SETTINGS =
+  "^core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|trustctime|checkstat|protecthfs|protectntfs|excludesfile|attributesfile|checkroundtripencoding)$";
+
+/**
+ * Finds the work tree around `folder`. [GS1] Says why there is none: outside git, a bare repository, git not installed or too
+ * old, or git refusing a folder of another user.
+ *
+ * @throws {GitError} when git fails in another way or is stopped
+ */
+export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: AbortSignal): Promise<Discovery> {
+  if (!existsSync(folder)) return { skipped: `the folder ${folder} is not there` };
+  const git = gitOutside(env, folder, signal);
+  try {
+    const old = await tooOld(git);
+    if (old !== null) return { skipped: old };
+    const isInside = await text(git, ["rev-parse", "--is-inside-work-tree"]);
+    if (isInside !== "true")
+      return { skipped: `${folder} is in a bare repository or a git folder: there is no work tree` };
+  } catch (error) {
+    const reason = whySkipped(error, folder);
+    if (reason === null) throw error;
+    return { skipped: reason };
+  }
+  return { found: await describe(git) };
+}
+
+async function tooOld(git: Git): Promise<string | null> {
+  const version = await text(git, ["version"]);
+  const [, major, minor] = /(\d+)\.(\d+)/.exec(version) ?? [];
+  const number = Number(major) * 1_000 + Number(minor);
+  if (number >= OLDEST_GIT[0] * 1_000 + OLDEST_GIT[1]) return null;
+  return `${version} is too old: snapshots need git ${OLDEST_GIT.join(".")} or newer`;
+}
+
+function whySkipped(error: unknown, folder: string): string | null {
+  if (!(error instanceof GitError)) return null;
+  if (error.fault === "missing") return "git is not installed, or not on the PATH of this process";
+  if (error.stderr.includes("not a git repository")) return `${folder} is not in a git repository`;
+  if (error.stderr.includes("dubious ownership"))
+    return `git refuses this repository because another user owns it; to allow it: git config --global --add safe.directory <folder> (${firstLine(error.stderr)})`;
+  return null;
+}
+
+async function describe(git: Git): Promise<WorkTree> {
+  const [top, gitDir, commonDir, objects, format, head, branch, config] = await Promise.all([
+    text(git, ["rev-parse", "--show-toplevel"]),
+    text(git, ["rev-parse", "--absolute-git-dir"]),
+    text(git, ["rev-parse", "--path-format=absolute", "--git-common-dir"]),
+    text(git, ["rev-parse", "--path-format=absolute", "--git-path", "objects"]),
+    text(git, ["rev-parse", "--show-object-format"]),
+    run(git, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], "", [0, 1]),
+    run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]),
+    run(git, ["config", "-z", "--get-regexp", CONTENT_SETTINGS], "", [0, 1]),
+  ]);
+  return {
+    top,
+    gitDir,
+    commonDir,
+    objects,
+    format,
+    head: head.stdout.toString("utf8").trim() || null,
+    branch: branch.stdout.toString("utf8").trim() || null,
+    config: settings(config.stdout.toString("utf8")),
+  };
+}
+
+/** `key LF value NUL`, or `key NUL` for a switch that is only named. The last of a key counts. */
+function settings(answer: string): string[] {
+  const found = new Map<string, string>();
+  for (const entry of answer.split("\0").slice(0, -1)) {
+    const at = entry.indexOf("\n");
+    if (at === -1) found.set(entry, "true");
+    else found.set(entry.slice(0, at), entry.slice(at + 1));
+  }
+  return [...found].map(([key, value]) => `${key}=${value}`);
+}
