@@ -35,12 +35,14 @@ export type CaptureError =
 interface Basis {
   readonly session: sessions.Session;
   readonly last: checkpoints.Checkpoint | null;
+  /** The last checkpoint cannot be read; the state rests on an earlier one. */
+  readonly isLastDamaged: boolean;
   readonly state: WorkState;
   readonly journalSeq: number;
 }
 
-/** The newest state per session that this process has stored, so that a save need not unpack the one before. Trusted only while its `seq` is still the newest. */
-export type Recent = Map<string, { readonly seq: number; readonly state: WorkState }>;
+/** The newest state per session that this process has stored, so that a save need not unpack the one before. Trusted only while its checkpoint is still the newest. */
+export type Recent = Map<string, { readonly checkpointId: string; readonly state: WorkState }>;
 
 /**
  * The seeds' CheckpointManager: puts together what is known of a session and stores it as one durable transaction.
@@ -57,9 +59,9 @@ export function capture(runtime: Runtime, input: CaptureInput, recent: Recent = 
     const fitted = fit(state, runtime.config.checkpoint.maxBytes);
     if (!fitted.ok) return fitted;
     const stored = runtime.store.write((sql) => store(sql, runtime, input, basis, fitted.value));
-    // Null: another process has stored a newer checkpoint meanwhile; ours must build on it.
+    // Null: another process has stored a newer checkpoint meanwhile, ours must build on it; or the session was deleted.
     if (!stored) continue;
-    recent.set(input.sessionId, { seq: stored.checkpoint.seq, state: fitted.value.state });
+    recent.set(input.sessionId, { checkpointId: stored.checkpoint.id, state: fitted.value.state });
     return ok(stored);
   }
 }
@@ -68,15 +70,30 @@ function readBasis(sql: Sql, sessionId: string, recent: Recent): Basis | null {
   const session = sessions.get(sql, sessionId);
   if (!session) return null;
   const last = checkpoints.latest(sql, sessionId);
-  const base = lastState(sql, sessionId, last, recent);
-  const rows = journal.list(sql, sessionId, last?.journalSeq ?? 0);
-  return { session, last, state: fold(base, rows), journalSeq: rows.at(-1)?.seq ?? last?.journalSeq ?? 0 };
+  const base = baseOf(sql, sessionId, last, recent);
+  let { state, journalSeq } = base;
+  for (;;) {
+    const rows = journal.list(sql, sessionId, journalSeq);
+    const newest = rows.at(-1);
+    if (!newest) return { session, last, isLastDamaged: base.isLastDamaged, state, journalSeq };
+    state = fold(state, rows);
+    journalSeq = newest.seq;
+  }
 }
 
-function lastState(sql: Sql, sessionId: string, last: checkpoints.Checkpoint | null, recent: Recent): WorkState {
-  if (!last) return emptyState;
+type Base = Pick<Basis, "state" | "journalSeq" | "isLastDamaged">;
+
+/** [CP3] The state of the newest checkpoint that is not damaged; what came after it, the journal tells. */
+function baseOf(sql: Sql, sessionId: string, last: checkpoints.Checkpoint | null, recent: Recent): Base {
   const known = recent.get(sessionId);
-  return known?.seq === last.seq ? known.state : checkpoints.stateOf(sql, last.seq);
+  if (last && known?.checkpointId === last.id) {
+    return { state: known.state, journalSeq: last.journalSeq, isLastDamaged: false };
+  }
+  for (let next = last; next; next = checkpoints.latest(sql, sessionId, next.seq)) {
+    const state = checkpoints.soundStateOf(sql, next.seq);
+    if (state) return { state, journalSeq: next.journalSeq, isLastDamaged: next !== last };
+  }
+  return { state: emptyState, journalSeq: 0, isLastDamaged: last !== null };
 }
 
 /** What is known of the session now, with all that came after its last checkpoint. Null for an unknown session. */
@@ -122,12 +139,12 @@ function largestField(state: WorkState): string {
 
 function store(sql: Sql, runtime: Runtime, input: CaptureInput, basis: Basis, fitted: Fitted): Captured | null {
   const last = checkpoints.latest(sql, input.sessionId);
-  if (last?.seq !== basis.last?.seq) return null;
+  if (last?.id !== basis.last?.id || !sessions.get(sql, input.sessionId)) return null;
   const now = runtime.now();
   const subject = fitted.state.goal ?? fitted.state.firstPrompt;
   sessions.markSaved(sql, now, input.sessionId, subject?.split("\n")[0]?.slice(0, 100) ?? null);
   takeOver(sql, now, input.sessionId);
-  if (last?.hash === fitted.packed.hash) return { checkpoint: last, isNew: false };
+  if (last?.hash === fitted.packed.hash && !basis.isLastDamaged) return { checkpoint: last, isNew: false };
   const checkpoint = {
     id: `cp_${uuidv7(now, runtime.random(16))}`,
     sessionId: input.sessionId,

@@ -76,10 +76,12 @@ export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
   return row.seq;
 }
 
-export function latest(sql: Sql, sessionId: string): Checkpoint | null {
+/** The session's newest one, or the newest before a place in the order. */
+export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_INTEGER): Checkpoint | null {
   const [row] = sql.all<Checkpoint>(
-    `SELECT ${columns} FROM checkpoints c WHERE session_id = ? ORDER BY seq DESC LIMIT 1`,
+    `SELECT ${columns} FROM checkpoints c WHERE session_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1`,
     sessionId,
+    beforeSeq,
   );
   return row ?? null;
 }
@@ -93,19 +95,44 @@ export function byPrefix(sql: Sql, prefix: string): Checkpoint[] {
   );
 }
 
-/** The state of a checkpoint. [CP3] Its hash is checked, so a damaged one is found out, not handed on. */
+/**
+ * The state of a checkpoint. [CP3] Its hash is checked, so a damaged one is found out, not handed on.
+ *
+ * @throws {Error} when there is none of this number, or it is damaged
+ */
 export function stateOf(sql: Sql, seq: number): WorkState {
-  const [row] = sql.all<{ id: string; hash: string; body: Uint8Array }>(
-    "SELECT id, hash, body FROM checkpoints WHERE seq = ?",
-    seq,
-  );
+  const row = bodyOf(sql, seq);
   if (!row) throw new Error(`there is no checkpoint number ${seq}`);
-  const json = zstdDecompressSync(row.body);
-  if (createHash("sha256").update(json).digest("hex") !== row.hash) {
-    throw new Error(`checkpoint ${row.id} is damaged: its content does not match its hash`);
+  const state = unpack(row);
+  if (!state) throw new Error(`checkpoint ${row.id} is damaged: its content does not match its hash`);
+  return state;
+}
+
+/** The same for one that may be damaged: null then, and when it is not there. */
+export function soundStateOf(sql: Sql, seq: number): WorkState | null {
+  const row = bodyOf(sql, seq);
+  return row ? unpack(row) : null;
+}
+
+interface Body {
+  readonly id: string;
+  readonly hash: string;
+  readonly body: Uint8Array;
+}
+
+function bodyOf(sql: Sql, seq: number): Body | undefined {
+  return sql.all<Body>("SELECT id, hash, body FROM checkpoints WHERE seq = ?", seq)[0];
+}
+
+function unpack({ body, hash }: Body): WorkState | null {
+  let json: Buffer;
+  try {
+    json = zstdDecompressSync(body);
+  } catch {
+    return null;
   }
   // The hash proves that these are the bytes that pack() made.
-  return JSON.parse(json.toString()) as WorkState;
+  return createHash("sha256").update(json).digest("hex") === hash ? (JSON.parse(json.toString()) as WorkState) : null;
 }
 
 export interface CheckpointFilter {

@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
 import type { Runtime } from "../runtime.ts";
 import { StoreError } from "../store/store-error.ts";
+import { cleanInput } from "./clean-input.ts";
 import { runHook, type HookAnswer } from "./run-hook.ts";
 import { spool } from "./spool-hook.ts";
 
@@ -24,7 +25,7 @@ export function answerHook(runtime: Runtime, event: string, readInput: () => str
     if (typeof input === "string") return refused(runtime, `${event}: ${input}`);
     return print(guarded(runtime, event, input, clientPid));
   } catch (error) {
-    return refused(runtime, `${event}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    return refused(runtime, `${event}: ${said(error)}`);
   }
 }
 
@@ -32,12 +33,26 @@ function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid
   try {
     return runHook(runtime, event, input, clientPid);
   } catch (error) {
-    spool(runtime, event, input, clientPid);
-    runtime.log("error", `${event} was not stored, it waits in the spool`, { error: String(error) });
+    runtime.log("error", `${event} was not stored`, { error: said(error) });
     const isPassing = error instanceof StoreError && error.retryable;
-    if (isPassing || !telling.has(event)) return {};
+    if ((isKept(runtime, event, input, clientPid) && isPassing) || !telling.has(event)) return {};
     return { systemMessage: `SHIM cannot save: ${error instanceof Error ? error.message : String(error)} Run \`shim doctor\`.` };
   }
+}
+
+/** False when not even the spool takes the event: then it is lost. */
+function isKept(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): boolean {
+  try {
+    spool(runtime, event, input, clientPid);
+    return true;
+  } catch (error) {
+    runtime.log("error", `${event} is lost, the spool does not take it`, { error: said(error) });
+    return false;
+  }
+}
+
+function said(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** The parsed input, or what is wrong with it. */
@@ -50,7 +65,7 @@ function parse(text: string): HookInput | string {
     return "input is not JSON";
   }
   const parsed = HookInput.safeParse(value);
-  return parsed.success ? parsed.data : `input is not what Claude Code sends: ${z.prettifyError(parsed.error)}`;
+  return parsed.success ? cleanInput(parsed.data) : `input is not what Claude Code sends: ${z.prettifyError(parsed.error)}`;
 }
 
 function refused(runtime: Runtime, reason: string): string {

@@ -1,18 +1,22 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, TodoItem } from "../../contract/work-state.ts";
-import { bound, digest, limits, type KeyedEntry } from "../sessions/entries.ts";
+import { redactJson } from "../redaction/redact.ts";
+import { bound, digest, idOf, limits, pathOf, type KeyedEntry } from "../sessions/entries.ts";
+import { cutTexts } from "./clean-input.ts";
 
 /**
  * What a hook event says, as journal entries: redacted, bounded, keyed by the client's own ids so that the same event told
  * twice counts once. Pure.
+ *
+ * @param turn tells one turn of the session from another: part of the keys of events that have no id of their own
  */
-export function entriesOf(event: HookEvent, input: HookInput): KeyedEntry[] {
+export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
   switch (event) {
     case "SessionStart":
       return [];
     case "UserPromptSubmit":
-      return prompt(input);
+      return prompt(input, turn);
     case "PreToolUse":
       return toolStart(input);
     case "PostToolUse":
@@ -20,25 +24,25 @@ export function entriesOf(event: HookEvent, input: HookInput): KeyedEntry[] {
     case "PostToolUseFailure":
       return toolError(input);
     case "PreCompact":
-      return [keyed(`compacting:${stamp(input)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
+      return [keyed(`compacting:${stamp(input, turn)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
     case "PostCompact":
       return compacted(input);
     case "Stop":
-      return turnEnd(input);
+      return turnEnd(input, turn);
     case "StopFailure":
-      return failure(input);
+      return failure(input, turn);
     case "SubagentStop":
-      return subagentEnd(input);
+      return subagentEnd(input, turn);
     case "SessionEnd":
       return [];
   }
 }
 
 /** The client writes prompts of its own (a finished background task); they are not the user's words. */
-function prompt(input: HookInput): KeyedEntry[] {
+function prompt(input: HookInput, turn: string): KeyedEntry[] {
   const text = input.prompt?.trim();
   if (!text || text.startsWith("<task-notification>")) return [];
-  return [keyed(`prompt:${stamp(input)}`, { kind: "prompt", text: bound(text, limits.prompt) })];
+  return [keyed(`prompt:${stamp(input, turn)}`, { kind: "prompt", text: bound(text, limits.prompt) })];
 }
 
 function toolStart(input: HookInput): KeyedEntry[] {
@@ -61,20 +65,20 @@ function toolError(input: HookInput): KeyedEntry[] {
   return [keyed(`end:${tool.id}`, { kind: "tool_error", ...tool, ...duration, text })];
 }
 
-function turnEnd(input: HookInput): KeyedEntry[] {
-  return [keyed(`turn:${stamp(input)}`, { kind: "turn_end" })];
+function turnEnd(input: HookInput, turn: string): KeyedEntry[] {
+  return [keyed(`turn:${stamp(input, turn)}`, { kind: "turn_end" })];
 }
 
-function failure(input: HookInput): KeyedEntry[] {
+function failure(input: HookInput, turn: string): KeyedEntry[] {
   const text = [input.error ?? "unknown error", input.last_assistant_message].filter(Boolean).join(": ");
-  return [keyed(`failure:${stamp(input)}`, { kind: "failure", text: bound(text, limits.error) })];
+  return [keyed(`failure:${stamp(input, turn)}`, { kind: "failure", text: bound(text, limits.error) })];
 }
 
 /** The summariser of a compaction ends as a subagent without a type. */
-function subagentEnd(input: HookInput): KeyedEntry[] {
+function subagentEnd(input: HookInput, turn: string): KeyedEntry[] {
   if (!input.agent_type) return [];
   const text = bound(input.last_assistant_message ?? "", limits.error);
-  return [keyed(`subagent:${input.agent_id ?? stamp(input)}:${digest(text)}`, { kind: "subagent_end", text })];
+  return [keyed(`subagent:${input.agent_id ?? stamp(input, turn)}:${digest(text)}`, { kind: "subagent_end", text })];
 }
 
 function compacted(input: HookInput): KeyedEntry[] {
@@ -87,7 +91,7 @@ function compacted(input: HookInput): KeyedEntry[] {
 function toolOf(input: HookInput): { id: string; name: string; input: string } | null {
   if (!input.tool_name || !input.tool_use_id) return null;
   const who = input.agent_id ? `${input.tool_name} (subagent)` : input.tool_name;
-  return { id: input.tool_use_id, name: who.slice(0, 200), input: bound(describe(input.tool_input), limits.input) };
+  return { id: input.tool_use_id, name: who, input: describe(input.tool_input) };
 }
 
 /** The one argument that tells a person what the call is about. */
@@ -95,9 +99,9 @@ const telling = ["command", "file_path", "notebook_path", "path", "pattern", "qu
 
 function describe(toolInput: unknown): string {
   const values = record(toolInput);
-  const name = telling.find((key) => typeof values[key] === "string");
-  const text = name ? String(values[name]) : JSON.stringify(toolInput ?? {});
-  return text.replaceAll(/\s+/g, " ");
+  const told = telling.map((key) => values[key]).find((value) => typeof value === "string");
+  const text = told ?? JSON.stringify(redactJson(cutTexts(toolInput ?? {}, limits.input * 4)).value);
+  return bound(text, limits.input).replaceAll(/\s+/g, " ");
 }
 
 const fileActions: Record<string, FileNote["action"]> = {
@@ -114,7 +118,7 @@ function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] 
   const path = values["file_path"] ?? values["notebook_path"];
   if (!action || typeof path !== "string") return {};
   const isNew = action === "edited" && record(input.tool_response)["type"] === "create";
-  return { path: path.slice(0, 4_096), action: isNew ? "created" : action };
+  return { path: pathOf(path), action: isNew ? "created" : action };
 }
 
 function todos(input: HookInput): KeyedEntry[] {
@@ -132,30 +136,35 @@ function taskCreated(input: HookInput, values: Record<string, unknown>): KeyedEn
   const task = record(record(input.tool_response)["task"]);
   const id = task["id"];
   if (typeof id !== "string") return [];
-  const text = bound(String(values["subject"] ?? values["description"] ?? `task ${id}`), limits.input);
-  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, text, status: "pending" } })];
+  const text = bound(textOf(values["subject"]) ?? textOf(values["description"]) ?? `task ${id}`, limits.input);
+  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id: idOf(id), text, status: "pending" } })];
 }
 
 function taskUpdated(input: HookInput, values: Record<string, unknown>): KeyedEntry[] {
-  const id = values["taskId"];
-  if (typeof id !== "string") return [];
+  const given = values["taskId"];
+  if (typeof given !== "string") return [];
+  const id = idOf(given);
   const status = values["status"];
   if (status === "deleted") return [keyed(`todo:${input.tool_use_id}`, { kind: "todo_removed", id })];
   const text = typeof values["subject"] === "string" ? { text: bound(values["subject"], limits.input) } : {};
-  const known = typeof status === "string" ? { status: statusOf(status) } : {};
+  const known = status === undefined ? {} : { status: statusOf(status) };
   return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, ...text, ...known } })];
 }
 
 function todoItem(value: unknown): TodoItem {
   const values = record(value);
   return {
-    text: bound(String(values["content"] ?? values["subject"] ?? ""), limits.input),
-    status: statusOf(String(values["status"])),
+    text: bound(textOf(values["content"]) ?? textOf(values["subject"]) ?? "", limits.input),
+    status: statusOf(values["status"]),
   };
 }
 
-function statusOf(status: string): TodoItem["status"] {
+function statusOf(status: unknown): TodoItem["status"] {
   return status === "completed" || status === "in_progress" ? status : "pending";
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
 }
 
 function record(value: unknown): Record<string, unknown> {
@@ -166,8 +175,8 @@ function keyed(key: string, entry: JournalEntry): KeyedEntry {
   return { key, entry };
 }
 
-/** Tells two events of one kind apart where the client gives no id of the event: its prompt and its content. */
-function stamp(input: HookInput): string {
+/** Tells two events of one kind apart where the client gives no id of the event: its turn and its content. */
+function stamp(input: HookInput, turn: string): string {
   const content = `${input.prompt ?? ""}${input.last_assistant_message ?? ""}${input.error ?? ""}${input.trigger ?? ""}`;
-  return `${input.prompt_id ?? "none"}:${digest(content)}`;
+  return `${turn}:${digest(content)}`;
 }

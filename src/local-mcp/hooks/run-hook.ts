@@ -1,4 +1,5 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { JournalKind } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { due } from "../checkpoints/triggers.ts";
@@ -6,9 +7,12 @@ import { identify, isAlive, type ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
-import { forgetContext, keepAssistant, observe } from "../sessions/observe.ts";
+import { pathOf } from "../sessions/entries.ts";
+import { forgetContext, keepAssistant, keepTexts, observe } from "../sessions/observe.ts";
+import { interrupted } from "../recovery/detect.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { isSlashCommand } from "../sessions/work-state.ts";
 import { readOn, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../store/pause.ts";
 import { entriesOf } from "./hook-entries.ts";
@@ -23,19 +27,28 @@ export interface HookAnswer {
 
 /** Events that can only come from a session that lives; the others may arrive after its end. */
 const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
+/** Events that tell which session a client works in; a subagent of the session before may still end after them. */
+const moving: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
 
 /**
  * One hook event: journal, readings, checkpoint if one is due, and what the user or the model should be told.
  *
  * @param clientPid the process that started the hook
+ * @param isLate told after the event (a spool): no sign of life now, and nobody reads the answer
  * @throws {StoreError} when nothing could be stored; the caller spools the event
  */
-export function runHook(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): HookAnswer {
+export function runHook(
+  runtime: Runtime,
+  event: HookEvent,
+  input: HookInput,
+  clientPid: number,
+  isLate = false,
+): HookAnswer {
   const project = input.cwd ? projectRoot(input.cwd) : null;
   if (runtime.store.read((sql) => isPaused(sql, runtime.now(), project), false)) return {};
   const client = identify(runtime.processes, clientPid);
-  const part = transcriptPart(runtime, input, client);
-  const done = runtime.store.write((sql) => record(sql, runtime, event, input, { client, project, part }));
+  const read = readTranscript(runtime, input, client);
+  const done = runtime.store.write((sql) => record(sql, runtime, event, input, { client, project, read, isLate }));
   if (!done) return {};
   if (done.trigger) {
     const saved = capture(runtime, { sessionId: done.sessionId, trigger: done.trigger });
@@ -48,7 +61,14 @@ export function runHook(runtime: Runtime, event: HookEvent, input: HookInput, cl
 interface Circumstances {
   readonly client: ProcessIdentity | null;
   readonly project: string | null;
-  readonly part: TranscriptPart | null;
+  readonly read: TranscriptRead | null;
+  readonly isLate: boolean;
+}
+
+interface TranscriptRead {
+  /** Where the reading began. */
+  readonly from: number;
+  readonly part: TranscriptPart;
 }
 
 interface Recorded {
@@ -58,51 +78,68 @@ interface Recorded {
   readonly warning: string | null;
 }
 
-function transcriptPart(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): TranscriptPart | null {
+function readTranscript(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): TranscriptRead | null {
   const path = input.transcript_path;
   if (!path) return null;
-  const offset = runtime.store.read((sql) => sessions.get(sql, knownSessionId(sql, input, client))?.transcriptOffset ?? 0, 0);
-  return readOn(path, offset);
+  const from = runtime.store.read((sql) => sessions.get(sql, knownSessionId(sql, input, client))?.transcriptOffset ?? 0, 0);
+  return { from, part: readOn(path, from) };
 }
 
 function record(sql: Sql, runtime: Runtime, event: HookEvent, input: HookInput, around: Circumstances): Recorded | null {
   if (event === "SessionEnd" && isForeign(sql, runtime, input, around.client)) return null;
   const now = runtime.now();
-  const { id, parentId } = sessionOf(sql, runtime, input, around.client);
+  const { id, parentId } = sessionOf(sql, runtime, input, around.client, moving.has(event));
   const before = sessions.get(sql, id);
   const session = sessions.seen(sql, now, {
     id,
     client: "claude-code",
     origin: parentId ? "fork" : (input.source ?? "startup"),
-    project: around.project,
-    cwd: input.cwd ?? null,
+    project: around.project === null ? null : pathOf(around.project),
+    cwd: input.cwd === undefined ? null : pathOf(input.cwd),
     model: input.model ?? null,
-    transcriptPath: input.transcript_path ?? null,
+    transcriptPath: input.transcript_path === undefined ? null : pathOf(input.transcript_path),
     parentId,
     owner: around.client,
-    isAlive: signsOfLife.has(event),
+    isAlive: !around.isLate && signsOfLife.has(event),
   });
+  // Another hook that ran beside this one may have read the same part before.
+  const part = around.read?.from === session.transcriptOffset ? around.read.part : null;
+  if (part) keepTexts(sql, id, now, part);
   keep(sql, now, event, input, id);
-  const observed = observe(sql, runtime, event === "PostCompact" ? forgetContext(sql, now, session) : session, around.part);
+  const observed = observe(sql, runtime, event === "PostCompact" ? forgetContext(sql, now, session) : session, part);
   if (event === "SessionEnd") finish(sql, now, session, input.reason ?? "other");
   return {
     sessionId: id,
     trigger: due(event, { ...observed.facts, toolName: input.tool_name ?? null }, runtime.config.checkpoint),
-    started: isFirstStart(sql, now, event, input, id, around.client)
-      ? { session, before, source: input.source ?? "startup" }
-      : null,
+    started:
+      isFirstStart(sql, now, event, input, id, around.client) && !around.isLate
+        ? { session, before, source: input.source ?? "startup" }
+        : null,
     warning: deadServer(sql, runtime, event, around.client),
   };
 }
 
 function keep(sql: Sql, now: number, event: HookEvent, input: HookInput, id: string): void {
   if (event === "Stop") keepAssistant(sql, id, now, input.last_assistant_message ?? "");
-  for (const { key, entry } of entriesOf(event, input)) {
+  for (const { key, entry } of entriesOf(event, input, turnOf(sql, event, input, id))) {
+    // Told late, after its end: it runs no more.
+    if (entry.kind === "tool_start" && journal.has(sql, id, `end:${entry.id}`)) continue;
     if (!journal.append(sql, id, now, key, entry)) continue;
     if (entry.kind === "tool_end") sessions.update(sql, id, { toolCalls: 1 });
     if (entry.kind === "tool_error") sessions.update(sql, id, { toolCalls: 1, toolErrors: 1 });
-    if (entry.kind === "prompt") sessions.update(sql, id, { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null });
+    if (entry.kind === "prompt" && !isSlashCommand(entry.text)) sessions.update(sql, id, { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null });
   }
+}
+
+/**
+ * The client's id of the prompt; where an older one gives none, the place in the journal. One prompt may see several compactions, so
+ * theirs is told by the one before.
+ */
+function turnOf(sql: Sql, event: HookEvent, input: HookInput, id: string): string {
+  const place = (kinds: readonly JournalKind[]): number => journal.newest(sql, id, kinds, 1)[0]?.seq ?? 0;
+  if (event === "PreCompact") return `${input.prompt_id ?? "none"}:${place(["compacted"])}`;
+  if (input.prompt_id !== undefined) return input.prompt_id;
+  return `after:${place(event === "UserPromptSubmit" ? ["turn_end", "failure"] : ["prompt"])}`;
 }
 
 /** [HO5] With hooks registered twice (settings and plugin) each start runs two hooks; only the first speaks. */
@@ -121,24 +158,25 @@ function isFirstStart(
   return journal.append(sql, id, now, key, { kind: "start", source });
 }
 
-/** A client that was told to resume a session it cannot find ends with that session's id, without ever having had it. */
+/** [HO7] A client that was told to resume a session it cannot find ends with that session's id, without ever having had it. */
 function isForeign(sql: Sql, runtime: Runtime, input: HookInput, client: ProcessIdentity | null): boolean {
   const session = sessions.get(sql, knownSessionId(sql, input, client));
   const owner = session?.owner;
-  if (!owner || !client) return false;
+  if (!owner) return false;
+  if (!client) return isAlive(runtime.processes, owner);
   return owner.pid !== client.pid || owner.start !== client.start || owner.boot !== runtime.processes.boot();
 }
 
 /**
- * [RE2] SessionEnd is the end mark, but for one case: a client that is asked to stop in the middle of a turn (terminal closed, SIGTERM) ends
- * with the reason "other" and no Stop before. That work was cut off, not finished.
+ * [RE2] SessionEnd is the end mark, but for one case: a client that is asked to stop in the middle of a turn (terminal closed, SIGTERM), or
+ * whose turn failed (a usage limit), ends with the reason "other" and no Stop before. That work was cut off, not finished.
  */
 function finish(sql: Sql, now: number, session: sessions.Session, reason: string): void {
   const [last] = journal.newest(sql, session.id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
-  const isInTurn = last !== undefined && last.entry.kind !== "turn_end" && last.entry.kind !== "failure";
+  const isInTurn = last !== undefined && last.entry.kind !== "turn_end";
   if (reason === "other" && isInTurn) {
-    journal.append(sql, session.id, now, `detached:${now}`, { kind: "detached", reason: "interrupted" });
-    sessions.detach(sql, now, session.id, "interrupted");
+    journal.append(sql, session.id, now, `detached:${now}`, { kind: "detached", reason: interrupted });
+    sessions.detach(sql, now, session.id, interrupted);
     return;
   }
   journal.append(sql, session.id, now, `end:${now}`, { kind: "end", reason });
@@ -148,9 +186,9 @@ function finish(sql: Sql, now: number, session: sessions.Session, reason: string
 /** [HO4] Said once, with the user's next prompt: the row of the dead process goes with it. */
 function deadServer(sql: Sql, runtime: Runtime, event: HookEvent, client: ProcessIdentity | null): string | null {
   if (event !== "UserPromptSubmit" || !client || !isAlive(runtime.processes, client)) return null;
-  const dead = servers.died(sql, runtime.processes, client);
+  const { dead, isServed } = servers.look(sql, runtime.processes, client);
   for (const server of dead) servers.unregister(sql, server);
-  if (dead.length === 0) return null;
+  if (dead.length === 0 || isServed) return null;
   return "SHIM: its MCP process has died, so its tools are gone; hooks go on saving this session. Reconnect with /mcp.";
 }
 

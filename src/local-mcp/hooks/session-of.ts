@@ -15,12 +15,21 @@ export interface HookSession {
 /**
  * SHIM's session for what the client calls `session_id`. [ID2] The same client moves on: the session it leaves is finished.
  * [ID4] A second live client with the same id is another session, a fork.
+ *
+ * @param mayMove false for events that may come late from a session that the client has left
  */
-export function sessionOf(sql: Sql, runtime: Runtime, input: HookInput, client: ProcessIdentity | null): HookSession {
+export function sessionOf(
+  sql: Sql,
+  runtime: Runtime,
+  input: HookInput,
+  client: ProcessIdentity | null,
+  mayMove: boolean,
+): HookSession {
   const givenId = input.session_id;
   if (!client) return { id: givenId, parentId: null };
   const current = clients.current(sql, client);
   if (current?.givenId === givenId) return { id: current.sessionId, parentId: null };
+  if (current && !mayMove) return { id: givenId, parentId: null };
   const now = runtime.now();
   const known = sessions.get(sql, givenId);
   const isTaken = known !== null && isHeldByAnother(runtime, known, client);

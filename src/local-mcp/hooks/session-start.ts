@@ -1,10 +1,13 @@
-import { brief } from "../recovery/brief.ts";
+import { brief, clip } from "../recovery/brief.ts";
 import { isDead } from "../recovery/detect.ts";
 import { offer } from "../recovery/recover.ts";
 import { restoration } from "../recovery/restoration.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Session } from "../sessions/sessions.ts";
 import * as notices from "../store/notices.ts";
+
+/** Characters: with a whole brief the client still shows all of it. */
+const maxNotices = 400;
 
 export interface Started {
   readonly session: Session;
@@ -20,7 +23,7 @@ export interface Started {
 export function startSession(runtime: Runtime, started: Started): string | null {
   const text = byWhat(runtime, started);
   const warnings = runtime.store.read((sql) => notices.list(sql), []).map((notice) => `SHIM notice: ${notice.text}`);
-  const all = text ? [...warnings, text] : warnings;
+  const all = [clip(warnings.join("\n"), maxNotices), text ?? ""].filter((part) => part !== "");
   return all.length > 0 ? all.join("\n\n") : null;
 }
 

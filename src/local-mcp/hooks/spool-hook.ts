@@ -1,7 +1,10 @@
 import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
 import { redactJson } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime.ts";
+import { identify } from "../processes.ts";
 import { append, drain } from "../store/spool.ts";
+import { StoreError } from "../store/store-error.ts";
+import { cutTexts } from "./clean-input.ts";
 import { runHook } from "./run-hook.ts";
 
 /** Texts of a spooled event are cut to this many characters: more of them is never kept anyway. */
@@ -16,11 +19,17 @@ export function spool(runtime: Runtime, event: HookEvent, input: HookInput, clie
   const { tool_response: response, ...rest } = input;
   // Of a tool's answer only what the journal reads: its kind, and the number of a new task.
   const kept = typeof response === "object" && response !== null ? pick(response, ["type", "task"]) : undefined;
-  const { value } = redactJson(cut({ ...rest, ...(kept ? { tool_response: kept } : {}) }));
-  append(runtime.paths.spool, { at: runtime.now(), event, clientPid, input: value });
+  const { value } = redactJson(cutTexts({ ...rest, ...(kept ? { tool_response: kept } : {}) }, maxText));
+  const clientStart = identify(runtime.processes, clientPid)?.start ?? null;
+  append(runtime.paths.spool, { at: runtime.now(), event, clientPid, clientStart, input: value });
 }
 
-/** Applies what waits in the spool, at the time it happened. An entry that is no hook event is dropped, and logged. */
+/**
+ * Applies what waits in the spool, at the time it happened. [HO8] An entry that is no hook event, or that fails for another reason than
+ * the store, is dropped and logged: it would stop all that wait behind it.
+ *
+ * @throws {StoreError} when the store still takes nothing; all entries stay
+ */
 export function drainInto(runtime: Runtime): number {
   return drain(runtime.paths.spool, (entry) => {
     const { event, clientPid } = entry;
@@ -29,17 +38,21 @@ export function drainInto(runtime: Runtime): number {
       runtime.log("warn", "spooled entry is no hook event", { event: String(event) });
       return;
     }
-    runHook({ ...runtime, now: () => Number(entry.at) }, event, input.data, Number(clientPid));
+    const past = { ...runtime, now: () => Number(entry.at) };
+    // Another process may have got the number since: then the client is gone.
+    const isSame = identify(runtime.processes, Number(clientPid))?.start === entry["clientStart"];
+    try {
+      runHook(past, event, input.data, isSame ? Number(clientPid) : noProcess, true);
+    } catch (error) {
+      if (error instanceof StoreError) throw error;
+      runtime.log("error", `spooled ${event} was dropped`, { error: String(error) });
+    }
   });
 }
 
+/** No process has this number. */
+const noProcess = -1;
+
 function pick(from: object, names: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
-}
-
-function cut(value: unknown): unknown {
-  if (typeof value === "string") return value.slice(0, maxText);
-  if (Array.isArray(value)) return value.slice(0, 1_000).map(cut);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, cut(inner)]));
 }

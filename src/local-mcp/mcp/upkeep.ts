@@ -1,6 +1,6 @@
 import { capture, type Recent } from "../checkpoints/capture.ts";
 import type { Runtime } from "../runtime.ts";
-import { dueByTimer, observe } from "../sessions/observe.ts";
+import { dueByTimer, keepTexts, observe } from "../sessions/observe.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as history from "../signals/history.ts";
 import { readOn } from "../signals/transcript.ts";
@@ -22,7 +22,12 @@ export function look(runtime: Runtime, sessionId: string, recent: Recent): void 
   const last = session.readings.sessionAgeMs?.at ?? 0;
   if (runtime.now() - last < lookEveryMs) return;
   const part = session.transcriptPath ? readOn(session.transcriptPath, session.transcriptOffset) : null;
-  const seen = runtime.store.write((sql) => observe(sql, runtime, session, part));
+  const seen = runtime.store.write((sql) => {
+    // A hook may have read the same part meanwhile.
+    const isNew = sessions.get(sql, sessionId)?.transcriptOffset === session.transcriptOffset;
+    if (part && isNew) keepTexts(sql, sessionId, runtime.now(), part);
+    return observe(sql, runtime, session, isNew ? part : null);
+  });
   const trigger = dueByTimer(seen, runtime);
   if (trigger) capture(runtime, { sessionId, trigger }, recent);
 }

@@ -22,8 +22,16 @@ export interface Search {
   readonly limit?: number;
 }
 
+/** Reason of a session that its client ended in the middle of a turn. */
+export const interrupted = "interrupted";
+
 /** A session that never had an owner process counts as dead after this silence: no client is quiet longer in the middle of work. */
 const silentMs = 600_000;
+
+/** A chat that is started for an offer is there within this time. */
+const beginMs = 60_000;
+/** Looked at of the sessions without an end mark, the newest. */
+const mostOpen = 500;
 
 /**
  * The seeds' ResumeDetector. [RE1] Incomplete: no end mark, no live owner, something to recover. Newest first.
@@ -31,13 +39,23 @@ const silentMs = 600_000;
  */
 export function findIncomplete(sql: Sql, processes: Processes, now: number, search: Search = {}): Incomplete[] {
   const found: Incomplete[] = [];
-  for (const session of sessions.open(sql)) {
+  for (const session of candidates(sql, processes, now)) {
     if (found.length >= (search.limit ?? 20)) break;
     if (isWanted(session, search) && isDead(session, processes, now) && hasContent(sql, session.id)) {
       found.push({ session, ...causeOf(sql, session, processes) });
     }
   }
   return found;
+}
+
+/** [RE11] An offer to a chat that ended, died or never began without having saved anything is open again. */
+function candidates(sql: Sql, processes: Processes, now: number): sessions.Session[] {
+  const lapsed = sessions.offered(sql).filter(({ recoveryBy, recoveryAt }) => {
+    const successor = recoveryBy === null ? null : sessions.get(sql, recoveryBy);
+    if (!successor) return now - (recoveryAt ?? 0) > beginMs;
+    return successor.endedAt !== null || isDead(successor, processes, now);
+  });
+  return [...sessions.open(sql, mostOpen), ...lapsed].sort((a, b) => b.startedAt - a.startedAt);
 }
 
 function isWanted(session: sessions.Session, search: Search): boolean {
@@ -77,6 +95,11 @@ export function causeOf(
     oomKillsNow: oomKills(systemMemory),
     hadRunningTool: lastTool?.entry.kind === "tool_start",
     lastError: null,
+    hasEndHook: session.client === "claude-code",
   });
+  // Written by SessionEnd itself: the client ended in good order, only its work did not.
+  if (cause === "unknown" && session.detachReason === interrupted) {
+    return { cause: "closed", causeDetail: "The client was closed, or told to stop, before its turn was over." };
+  }
   return { cause, causeDetail: detail };
 }

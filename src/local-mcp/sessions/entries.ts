@@ -9,21 +9,42 @@ export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
 }
 
 /** Longest texts kept, in characters. */
-export const limits = { prompt: 8_000, assistant: 6_000, input: 300, error: 1_500, summary: 16_000 };
+export const limits = { prompt: 8_000, assistant: 6_000, input: 300, error: 1_500, summary: 16_000, label: 100 };
 
-/** A text of the assistant, from a hook or the transcript. The caller drops one that the turn already has. */
+/** A text of the assistant, from a hook or the transcript. */
 export function assistant(text: string): KeyedEntry<Extract<JournalEntry, { kind: "assistant" }>> | null {
   if (!text.trim()) return null;
   const kept = bound(text, limits.assistant);
   return { key: `assistant:${digest(kept)}`, entry: { kind: "assistant", text: kept } };
 }
 
-/** Redacts first, so that a secret is not cut in two and missed; says how much was cut. */
+/** A longer text is looked at up to four times its limit and this much more, in characters; so much of it is thrown away again. */
+const edge = 4_000;
+
+/** [JO3] Redacts first, so that no secret is cut in two and missed; says how much was cut. */
 export function bound(text: string, max: number): string {
-  // Only a bounded part is looked at: what is beyond four times the limit cannot be kept anyway.
-  const clean = redact(text.slice(0, max * 4)).text;
-  const total = clean.length + Math.max(0, text.length - max * 4);
-  return total <= max ? clean : `${clean.slice(0, max)} [cut, ${total - max} more characters]`;
+  const window = text.slice(0, max * 4 + edge);
+  const clean = redact(window).text;
+  const isWhole = window.length === text.length;
+  // At the edge of the window may stand the first half of a secret.
+  const kept = (isWhole ? clean : clean.slice(0, Math.max(0, clean.length - edge))).slice(0, max);
+  const left = clean.length + text.length - window.length - kept.length;
+  return left === 0 ? kept : `${kept} [cut, ${left} more characters]`;
+}
+
+/** A word of the client's (a tool, a model, a reason), redacted, on one line. */
+export function label(text: string): string {
+  return bound(text, limits.label).replaceAll(/\s+/g, " ");
+}
+
+/** An id as the client gave it; what cannot be one, or looks like a secret, is named by its digest: the same id always alike. */
+export function idOf(given: string): string {
+  return /^[\w.:@-]{1,200}$/.test(given) && redact(given).count === 0 ? given : `id_${digest(given)}`;
+}
+
+/** A path as it is stored: what it names is read elsewhere, so a redacted one only cannot be opened later. */
+export function pathOf(given: string): string {
+  return redact(given.slice(0, 4_096)).text;
 }
 
 export function digest(text: string): string {

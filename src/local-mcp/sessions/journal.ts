@@ -34,6 +34,11 @@ export function append(sql: Sql, sessionId: string, at: number, key: string, ent
   );
 }
 
+/** Whether an entry of this key is there. */
+export function has(sql: Sql, sessionId: string, key: string): boolean {
+  return sql.all("SELECT 1 FROM journal WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
+}
+
 /** What happened after `afterSeq`, oldest first. */
 export function list(sql: Sql, sessionId: string, afterSeq: number, limit = 5_000): JournalRow[] {
   return sql

@@ -30,13 +30,21 @@ export function unregister(sql: Sql, server: ProcessIdentity): void {
   sql.run("DELETE FROM servers WHERE boot = ? AND pid = ? AND start = ?", server.boot, server.pid, server.start);
 }
 
-/** The servers of a client that vanished without a word. */
-export function died(sql: Sql, processes: Processes, client: ProcessIdentity): ProcessIdentity[] {
+export interface Served {
+  /** Vanished without a word. */
+  readonly dead: readonly ProcessIdentity[];
+  readonly isServed: boolean;
+}
+
+/** Which of a client's servers are gone, and whether another serves it. */
+export function look(sql: Sql, processes: Processes, client: ProcessIdentity): Served {
   const rows = sql.all<{ pid: number; start: string }>(
     "SELECT pid, start FROM servers WHERE boot = ? AND client_pid = ? AND client_start = ?",
     client.boot,
     client.pid,
     client.start,
   );
-  return rows.map((row) => ({ boot: client.boot, ...row })).filter((server) => !isAlive(processes, server));
+  const all = rows.map((row) => ({ boot: client.boot, ...row }));
+  const dead = all.filter((server) => !isAlive(processes, server));
+  return { dead, isServed: dead.length < all.length };
 }

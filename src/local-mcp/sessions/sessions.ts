@@ -205,11 +205,22 @@ export interface SessionChange {
 
 /** @param title used where the session has none yet */
 export function markSaved(sql: Sql, now: number, id: string, title: string | null): void {
-  sql.run("UPDATE sessions SET saved_at = ?, title = coalesce(title, ?) WHERE id = ?", now, title, id);
+  sql.run(
+    "UPDATE sessions SET saved_at = ?, last_seen_at = max(last_seen_at, ?), title = coalesce(title, ?) WHERE id = ?",
+    now,
+    now,
+    title,
+    id,
+  );
 }
 
 export function setRecovery(sql: Sql, now: number, id: string, recovery: Recovery | null, by: string | null): void {
   sql.run("UPDATE sessions SET recovery = ?, recovery_at = ?, recovery_by = ? WHERE id = ?", recovery, now, by, id);
+}
+
+/** All that are on offer: to a chat that has not saved anything since. */
+export function offered(sql: Sql): Session[] {
+  return sql.all<Row>("SELECT * FROM sessions WHERE recovery = 'offered'").map(fromRow);
 }
 
 /** The session that this one was offered last and has not taken over yet. */

@@ -74,8 +74,12 @@ function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
 /** [CP8] A slash command is no request: it stands in the conversation, never as what the user wants. */
 function prompted(state: WorkState, at: number, text: string): WorkState {
   const turn = said({ ...state, runningTools: [] }, { role: "user", text, at });
-  if (/^\/[\w:-]+(\s|$)/.test(text)) return turn;
+  if (isSlashCommand(text)) return turn;
   return { ...turn, firstPrompt: state.firstPrompt ?? text, lastPrompt: text };
+}
+
+export function isSlashCommand(prompt: string): boolean {
+  return /^\/[\w:-]+(\s|$)/.test(prompt);
 }
 
 type ToolEntry = Extract<JournalEntry, { kind: "tool_start" | "tool_end" | "tool_error" }>;
@@ -99,12 +103,15 @@ function said(state: WorkState, turn: ConversationTurn): WorkState {
   return { ...state, conversation: [...state.conversation, turn].slice(-maxTurns) };
 }
 
-/** Newest last. A file that was edited stays edited when it is read again. Hashes are taken anew at each checkpoint. */
+/** Until the next checkpoint hashes it, nobody can tell the chat's own edit from another's. */
+const editedSince = "edited after the last checkpoint";
+
+/** [CP10] Newest last. A file that was edited stays edited when it is read again. Hashes are taken anew at each checkpoint. */
 function touch(files: readonly FileNote[], path: string, action: FileNote["action"]): readonly FileNote[] {
   const known = files.find((file) => file.path === path);
   const isWeaker = action === "read" || action === "noted";
-  const kept = known && isWeaker ? known.action : action;
-  return [...files.filter((file) => file !== known), { path, hash: known?.hash ?? null, action: kept }].slice(-maxFiles);
+  const note: FileNote = known && isWeaker ? known : { path, hash: null, action, ...(isWeaker ? {} : { skipped: editedSince }) };
+  return [...files.filter((file) => file !== known), note].slice(-maxFiles);
 }
 
 function changeTodo(todos: readonly TodoItem[], change: Partial<TodoItem> & { readonly id: string }): TodoItem[] {

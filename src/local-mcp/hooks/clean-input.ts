@@ -1,0 +1,42 @@
+import type { HookInput } from "../../contract/hook-input.ts";
+import { idOf, label } from "../sessions/entries.ts";
+
+/** Pure. */
+
+const ids = ["prompt_id", "tool_use_id", "agent_id"] as const;
+const labels = ["agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
+
+/** [HO6] The input with ids and labels as they may be stored. Texts and paths stay: they are bounded and redacted where they are kept. */
+export function cleanInput(input: HookInput): HookInput {
+  return {
+    ...input,
+    session_id: idOf(input.session_id),
+    ...mapped(input, ids, idOf),
+    ...mapped(input, labels, label),
+  };
+}
+
+function mapped(
+  input: HookInput,
+  names: readonly ((typeof ids)[number] | (typeof labels)[number])[],
+  clean: (text: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = input[name];
+      return value === undefined ? [] : [[name, clean(value)]];
+    }),
+  );
+}
+
+/** Deeper than any tool writes. */
+const deepest = 64;
+
+/** A copy of a JSON value with its texts cut to `maxText` characters and its lists to 1,000 items; what is nested too deep is left out. */
+export function cutTexts(value: unknown, maxText: number, depth = 0): unknown {
+  if (typeof value === "string") return value.slice(0, maxText);
+  if (typeof value !== "object" || value === null) return value;
+  if (depth > deepest) return null;
+  if (Array.isArray(value)) return value.slice(0, 1_000).map((item) => cutTexts(item, maxText, depth + 1));
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, cutTexts(inner, maxText, depth + 1)]));
+}

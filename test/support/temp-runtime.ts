@@ -1,0 +1,116 @@
+import { readFileSync } from "node:fs";
+import { onTestFinished } from "vitest";
+import { Config } from "../../src/contract/config.ts";
+import type { Paths } from "../../src/local-mcp/paths.ts";
+import type { ProcessFacts, Processes, ProcessIdentity } from "../../src/local-mcp/processes.ts";
+import type { Runtime } from "../../src/local-mcp/runtime.ts";
+import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import type { Driver } from "../../src/local-mcp/store/driver.ts";
+import { Store } from "../../src/local-mcp/store/store.ts";
+import { T0, tempHome } from "./temp-store.ts";
+
+export { T0 };
+
+/** A process table that a test changes. */
+export class FakeProcesses implements Processes {
+  #boot = "boot-1";
+  #starts = 0;
+  readonly #table = new Map<number, ProcessFacts>();
+
+  boot(): string {
+    return this.#boot;
+  }
+
+  facts(pid: number): ProcessFacts | null {
+    return this.#table.get(pid) ?? null;
+  }
+
+  /** A new process of this number; an older one of the same number is gone. */
+  start(pid: number, parent = 1): ProcessIdentity {
+    const start = String((this.#starts += 100));
+    this.#table.set(pid, { parent, start, command: "claude", residentBytes: 200_000_000 });
+    return { boot: this.#boot, pid, start };
+  }
+
+  kill(pid: number): void {
+    this.#table.delete(pid);
+  }
+
+  reboot(): void {
+    this.#table.clear();
+    this.#boot = `${this.#boot}+`;
+    this.#starts = 0;
+  }
+}
+
+export interface Clock {
+  now: number;
+}
+
+export interface TempRuntime extends Runtime {
+  readonly clock: Clock;
+  readonly processes: FakeProcesses;
+  /** What was logged, one JSON text each. */
+  readonly logged: string[];
+  /** Lets time pass. */
+  readonly wait: (ms: number) => void;
+}
+
+export interface TempRuntimeOptions {
+  readonly now?: number;
+  readonly driver?: Driver;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Parts of config.json. */
+  readonly config?: Record<string, unknown>;
+  readonly busyMs?: number;
+  /** Another process of the same machine: same home, clock and process table, a connection of its own. */
+  readonly beside?: TempRuntime;
+  readonly paths?: Paths;
+}
+
+/** A runtime on a new home: the real store, a clock that only the test moves, seeded randomness, no real process and no environment. */
+export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
+  const { beside } = options;
+  const paths = options.paths ?? beside?.paths ?? tempHome();
+  const clock = beside?.clock ?? { now: options.now ?? T0 };
+  const now = (): number => clock.now;
+  const store = new Store({ path: paths.database, driver: options.driver ?? openBetterSqlite3, now, busyMs: options.busyMs ?? 2_000 });
+  onTestFinished(() => store.close());
+  const logged: string[] = [];
+  return {
+    now,
+    random: beside?.random ?? seededBytes(),
+    env: options.env ?? {},
+    paths,
+    config: Config.parse(options.config ?? {}),
+    processes: beside?.processes ?? new FakeProcesses(),
+    store,
+    log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
+    clock,
+    logged,
+    wait: (ms) => void (clock.now += ms),
+  };
+}
+
+/** Bytes that differ from call to call and are the same in every run. */
+function seededBytes(): (bytes: number) => Uint8Array {
+  let state = 1;
+  return (bytes) =>
+    Uint8Array.from({ length: bytes }, () => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+      return state >>> 16;
+    });
+}
+
+/** All bytes of the database as they stand on the disk, with the write-ahead log. */
+export function storedBytes(paths: Paths): string {
+  return [paths.database, `${paths.database}-wal`].map((path) => readIfThere(path)).join("");
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
+}
