@@ -17,7 +17,8 @@ const lazyBuiltins = {
         .filter(([name, value]) => typeof value === "function" && /^[a-z]\w*$/.test(name))
         .map(([name]) => name);
       const lines = names.map(
-        (name) => `export const ${name} = (...args) => process.getBuiltinModule(${JSON.stringify(path)}).${name}(...args);`,
+        (name) =>
+          `export const ${name} = (...args) => process.getBuiltinModule(${JSON.stringify(path)}).${name}(...args);`,
       );
       return { contents: lines.join("\n") };
     });

@@ -1,4 +1,5 @@
 import { isAbsolute } from "node:path";
+import type { Readings } from "../../contract/readings.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -10,6 +11,7 @@ import type { Runtime } from "../runtime.ts";
 import * as clients from "../sessions/clients.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { estimateLong } from "../signals/calibrate.ts";
 import * as notices from "../store/notices.ts";
 import { isPaused } from "../store/pause.ts";
 import type { ToolError } from "./tool.ts";
@@ -39,6 +41,8 @@ export class Chat {
   readonly #options: ChatOptions;
   /** Sessions minted by this process, by project ("" for none). */
   readonly #minted = new Map<string, string>();
+  /** Tokens by session. */
+  readonly #heard = new Map<string, number>();
   #last: string | null = null;
   #isOfferDue = true;
 
@@ -53,10 +57,16 @@ export class Chat {
     if (project !== undefined && !isAbsolute(project)) {
       return err({ code: "bad_project", message: `project must be an absolute path, not "${project}".` });
     }
-    if (this.runtime.store.read((sql) => isPaused(sql, this.runtime.now(), project ?? null), false)) {
+    const now = this.runtime.now();
+    if (this.runtime.store.read((sql) => isPaused(sql, now, project ?? null), false)) {
       return err({ code: "paused", message: "SHIM is paused: nothing is stored. `shim pause --off` ends it." });
     }
-    return this.runtime.store.write((sql) => this.#enter(sql, wanted));
+    const known = this.runtime.store.read((sql) => this.#find(sql, wanted), ok(null));
+    if (!known.ok) return known;
+    const sighting = this.#sighting(wanted, known.value);
+    // Most calls find a session that was seen a moment ago: one more sign of life is not worth a write to the disk.
+    if (known.value && isFresh(known.value, sighting, now)) return ok(known.value);
+    return ok(this.runtime.store.write((sql) => sessions.seen(sql, now, sighting)));
   }
 
   /** The sessions that this process answers for, to be saved and detached when it ends. */
@@ -79,36 +89,57 @@ export class Chat {
     return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
   }
 
+  /** [SI27] Counts what has passed between this chat and SHIM; a client that measures its context is not asked for more. */
+  hear(sessionId: string, text: string): void {
+    const before = this.#heard.get(sessionId) ?? 0;
+    const tokens = this.runtime.store.read(
+      (sql) => estimateLong(sql, text, sessions.get(sql, sessionId)?.model ?? null),
+      0,
+    );
+    this.#heard.set(sessionId, before + tokens);
+  }
+
+  /** The least that the context of the session holds, as far as this process has seen it. */
+  heard(session: sessions.Session): Readings {
+    const tokens = this.#heard.get(session.id);
+    if (tokens === undefined || session.origin !== "handle") return {};
+    return { contextTokens: { value: tokens, source: "estimated", at: this.runtime.now() } };
+  }
+
   notices(): string[] {
     return this.runtime.store.read((sql) => notices.list(sql), []).map((notice) => notice.text);
   }
 
-  #enter(sql: Sql, wanted: Wanted): Result<sessions.Session, ToolError> {
-    const named = wanted.session === undefined ? null : this.#named(sql, wanted.session);
-    if (named && !named.ok) return named;
-    const known = named?.value ?? null;
-    const id = known?.id ?? this.#hooked(sql) ?? this.#mint(wanted.project);
-    const isMinted = this.#isMinted(id) || known?.origin === "handle";
-    const cwd = this.runtime.env["CLAUDE_PROJECT_DIR"] ?? null;
-    const project = wanted.project ?? (isMinted ? null : cwd);
-    return ok(
-      sessions.seen(sql, this.runtime.now(), {
-        id,
-        client: known?.client ?? this.#options.clientName() ?? "unknown",
-        origin: isMinted ? "handle" : "startup",
-        project: project === null ? null : projectRoot(project),
-        cwd: project,
-        owner: isMinted ? this.#options.server : this.#options.client,
-        isAlive: true,
-      }),
-    );
+  #find(sql: Sql, wanted: Wanted): Result<sessions.Session | null, ToolError> {
+    if (wanted.session !== undefined) return this.#named(sql, wanted.session);
+    const id = this.#hooked(sql) ?? this.#minted.get(wanted.project ?? "");
+    return ok(sessions.get(sql, id ?? this.#mint(wanted.project)));
   }
 
-  #named(sql: Sql, handle: string): Result<sessions.Session, ToolError> {
+  #sighting(wanted: Wanted, known: sessions.Session | null): sessions.Sighting {
+    const id = known?.id ?? this.current() ?? this.#mint(wanted.project);
+    const isMinted = known ? known.origin === "handle" : this.#isMinted(id);
+    const cwd = this.runtime.env["CLAUDE_PROJECT_DIR"] ?? null;
+    const folder = wanted.project ?? (isMinted ? null : cwd);
+    return {
+      id,
+      client: known?.client ?? this.#options.clientName() ?? "unknown",
+      origin: isMinted ? "handle" : "startup",
+      project: folder === null ? null : projectRoot(folder),
+      cwd: folder,
+      owner: isMinted ? this.#options.server : this.#options.client,
+      isAlive: true,
+    };
+  }
+
+  #named(sql: Sql, handle: string): Result<sessions.Session | null, ToolError> {
     const [session, other] = handle.length < 8 ? [sessions.get(sql, handle)] : sessions.byPrefix(sql, handle);
     if (session && (!other || session.id === handle)) return ok(session);
     const why = other ? "is the beginning of several sessions" : "is not a session that SHIM knows";
-    return err({ code: "unknown_session", message: `"${handle}" ${why}. Leave "session" out, or take it from an earlier answer.` });
+    return err({
+      code: "unknown_session",
+      message: `"${handle}" ${why}. Leave "session" out, or take it from an earlier answer.`,
+    });
   }
 
   #hooked(sql: Sql): string | null {
@@ -138,4 +169,14 @@ export class Chat {
   #isMinted(id: string): boolean {
     return [...this.#minted.values()].includes(id);
   }
+}
+
+/** Signs of life nearer to each other than this tell nothing new, in ms. */
+const freshMs = 30_000;
+
+function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: number): boolean {
+  const isOpen = known.endedAt === null && known.detachedAt === null && known.recovery === null;
+  const isSameOwner = known.owner?.pid === sighting.owner?.pid && known.owner?.start === sighting.owner?.start;
+  const isSamePlace = sighting.project === null || sighting.project === known.project;
+  return isOpen && isSameOwner && isSamePlace && Math.abs(now - known.lastSeenAt) < freshMs;
 }

@@ -23,15 +23,28 @@ export interface Cleared {
 /** [MC7] Deletes only what is named, after a backup unless it is to be forgotten; an unknown id changes nothing. */
 export async function clear(runtime: Runtime, what: Clearing): Promise<Result<Cleared, ToolError>> {
   const { scope, id } = what;
-  if (scope === "notices") return ok({ deleted: runtime.store.write((sql) => notices.acknowledge(sql, runtime.now(), null)) });
-  if (id === undefined) return err({ code: "id_missing", message: `scope "${scope}" needs the id of the ${scope === "checkpoint" ? "checkpoint" : "session"}.` });
-  if (!isKnown(runtime, scope, id)) return err({ code: "unknown_id", message: `SHIM knows no ${scope === "checkpoint" ? "checkpoint" : "session"} "${id}". Nothing was deleted.` });
+  if (scope === "notices")
+    return ok({ deleted: runtime.store.write((sql) => notices.acknowledge(sql, runtime.now(), null)) });
+  if (id === undefined)
+    return err({
+      code: "id_missing",
+      message: `scope "${scope}" needs the id of the ${scope === "checkpoint" ? "checkpoint" : "session"}.`,
+    });
+  if (!isKnown(runtime, scope, id))
+    return err({
+      code: "unknown_id",
+      message: `SHIM knows no ${scope === "checkpoint" ? "checkpoint" : "session"} "${id}". Nothing was deleted.`,
+    });
   if (scope === "offer") return ok({ deleted: dismiss(runtime, id) ? 1 : 0 });
   const backup = what.forget ? null : await backUp(runtime.store, runtime.now(), runtime.config.retention.backups);
   const gone = runtime.store.write((sql) => forget(sql, scope === "checkpoint" ? { checkpoint: id } : { session: id }));
   const failures = await dropMarked(runtime, 0);
   if (what.forget) await purge(runtime.store, runtime.paths);
-  if (failures.length > 0) return err({ code: "files_left", message: `The rows are deleted; saved files could not be removed: ${failures.join("; ")}` });
+  if (failures.length > 0)
+    return err({
+      code: "files_left",
+      message: `The rows are deleted; saved files could not be removed: ${failures.join("; ")}`,
+    });
   return ok({ deleted: gone.checkpoints.length + gone.sessions.length, ...(backup ? { backup } : {}) });
 }
 

@@ -26,6 +26,9 @@ export function instructions(runtime: Runtime): string {
     return `SHIM: an earlier chat ("${title}") died ${age(now - dead.session.lastSeenAt)} ago. Call shim_check_recovery before anything else.\n\n${rules}`;
   } catch (error) {
     runtime.log("error", "recovery could not be checked at start", { error: String(error) });
-    return `SHIM: saving may be broken (${error instanceof Error ? error.message : String(error)}). Tell the user to run \`shim doctor\`.\n\n${rules}`.slice(0, 2_000);
+    return `SHIM: saving may be broken (${error instanceof Error ? error.message : String(error)}). Tell the user to run \`shim doctor\`.\n\n${rules}`.slice(
+      0,
+      2_000,
+    );
   }
 }

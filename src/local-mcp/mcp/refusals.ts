@@ -6,9 +6,12 @@ import type { ToolError } from "./tool.ts";
 export function captureRefusal(error: CaptureError): { readonly ok: false; readonly error: ToolError } {
   switch (error.code) {
     case "unknown_session":
-      return err({ code: error.code, message: "This session was deleted meanwhile. Call again without \"session\"." });
+      return err({ code: error.code, message: 'This session was deleted meanwhile. Call again without "session".' });
     case "nothing_to_save":
-      return err({ code: error.code, message: "Nothing is known of this session yet. Give at least goal, nextStep or state." });
+      return err({
+        code: error.code,
+        message: "Nothing is known of this session yet. Give at least goal, nextStep or state.",
+      });
     case "too_large":
       return err({
         code: error.code,

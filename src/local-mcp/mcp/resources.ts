@@ -46,6 +46,7 @@ export function recoverPrompt(chat: Chat, sessionId: string | undefined): string
       : findIncomplete(sql, runtime.processes, now, { limit: 1, except: chat.current() ?? "" })[0]?.session;
     return found ? restoration(sql, runtime.processes, found, now) : null;
   }, null);
-  if (!from) return sessionId ? `SHIM knows no session "${sessionId}".` : "SHIM knows of no session that died unfinished.";
+  if (!from)
+    return sessionId ? `SHIM knows no session "${sessionId}".` : "SHIM knows of no session that died unfinished.";
   return `Continue this work.\n\n${brief(from, now, "resume")}`;
 }

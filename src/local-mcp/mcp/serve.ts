@@ -8,7 +8,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { takePending } from "../snapshots/pending.ts";
 import { Chat } from "./chat.ts";
 import { createServer } from "./server.ts";
-import { look, upkeep } from "./upkeep.ts";
+import { lookAfter, upkeep } from "./upkeep.ts";
 
 /** How often the process looks after its session: parent alive, checkpoint due, files of new checkpoints. */
 const tickMs = 2_000;
@@ -37,7 +37,9 @@ export function serve(options: ServeOptions): void {
   const snapshots = new AbortController();
   let pending = Promise.resolve();
   const afterAnswer = (): void => {
-    pending = pending.then(() => takePending(runtime, chat.served(), snapshots.signal)).catch(logged(runtime, "snapshot"));
+    pending = pending
+      .then(() => takePending(runtime, chat.served(), snapshots.signal))
+      .catch(logged(runtime, "snapshot"));
   };
   const handle = serveStdio(
     () => {
@@ -45,7 +47,10 @@ export function serve(options: ServeOptions): void {
       made.server.oninitialized = () => (clientName = made.server.getClientVersion()?.name ?? null);
       return made;
     },
-    { transport: new StdioServerTransport(), onerror: (error) => runtime.log("warn", "transport", { error: error.message }) },
+    {
+      transport: new StdioServerTransport(),
+      onerror: (error) => runtime.log("warn", "transport", { error: error.message }),
+    },
   );
   let isOver = false;
   const shutDown = async (reason: string): Promise<void> => {
@@ -68,7 +73,8 @@ export function serve(options: ServeOptions): void {
   }, tickMs);
   options.stdin.once("end", () => void shutDown("stdin_end"));
   options.stdin.once("close", () => void shutDown("stdin_end"));
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, () => void shutDown(signal.toLowerCase()));
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
+    process.once(signal, () => void shutDown(signal.toLowerCase()));
 }
 
 function tick(
@@ -80,7 +86,7 @@ function tick(
   try {
     if (who.client) servers.register(runtime, who.server, who.client);
     const session = chat.current();
-    if (session) look(runtime, session, chat.recent);
+    if (session) lookAfter(chat, session);
     upkeep(runtime);
     afterAnswer();
   } catch (error) {
@@ -109,5 +115,6 @@ async function lastSnapshot(runtime: Runtime, chat: Chat, before: Promise<void>)
 }
 
 function logged(runtime: Runtime, what: string): (error: unknown) => void {
-  return (error) => runtime.log("error", what, { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  return (error) =>
+    runtime.log("error", what, { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
 }

@@ -36,22 +36,46 @@ export function createServer(options: ServerOptions): McpServer {
     { instructions: instructions(chat.runtime) },
   );
   for (const tool of tools) register(server, tool, options);
-  registerResource(server, chat, "sessions", "A session: what is known of it now", resources.session, resources.listSessions);
-  registerResource(server, chat, "checkpoints", "A checkpoint's whole state", resources.checkpoint, resources.listCheckpoints);
+  registerResource(
+    server,
+    chat,
+    "sessions",
+    "A session: what is known of it now",
+    resources.session,
+    resources.listSessions,
+  );
+  registerResource(
+    server,
+    chat,
+    "checkpoints",
+    "A checkpoint's whole state",
+    resources.checkpoint,
+    resources.listCheckpoints,
+  );
   server.registerPrompt(
     "shim_recover",
     { title: "Continue a session that died", argsSchema: z.object({ session: z.string().max(200).optional() }) },
-    ({ session }) => ({ messages: [{ role: "user", content: { type: "text", text: resources.recoverPrompt(chat, session) } }] }),
+    ({ session }) => ({
+      messages: [{ role: "user", content: { type: "text", text: resources.recoverPrompt(chat, session) } }],
+    }),
   );
   return server;
 }
 
 function register(server: McpServer, tool: Tool, options: ServerOptions): void {
   const { name, title, description, annotations } = tool;
-  const config = { title, description, annotations: { title, ...annotations }, inputSchema: tool.input, outputSchema: tool.output };
+  const config = {
+    title,
+    description,
+    annotations: { title, ...annotations },
+    inputSchema: tool.input,
+    outputSchema: tool.output,
+  };
   server.registerTool(name, config, async (input: unknown) => {
     try {
-      return await call(tool, options.chat, input);
+      const result = await call(tool, options.chat, input);
+      setImmediate(() => hear(options.chat, input, result));
+      return result;
     } catch (error) {
       return refused(failure(options.chat, tool.name, error));
     } finally {
@@ -78,6 +102,11 @@ async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult>
   return { content: parts.map((part) => ({ type: "text", text: part })), structuredContent: structured };
 }
 
+function hear(chat: Chat, input: unknown, result: CallResult): void {
+  const session = result.structuredContent?.["session"];
+  if (typeof session === "string") chat.hear(session, JSON.stringify([input, result.content]));
+}
+
 /** [MC5] A session that died is told with the first answer, whatever was asked. */
 function offerFor(chat: Chat, session: unknown): string | null {
   return typeof session === "string" ? chat.offerOnce(session) : null;
@@ -90,11 +119,16 @@ function refused(error: ToolError, notices: readonly string[] = []): CallResult 
 
 /** [MC6] Broken storage is said aloud, never answered as if it had saved. A bug is logged and named as one. */
 function failure(chat: Chat, tool: string, error: unknown): ToolError {
-  chat.runtime.log("error", `${tool} failed`, { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  chat.runtime.log("error", `${tool} failed`, {
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
   if (error instanceof StoreError) {
     return { code: error.code, message: `Nothing was saved. ${error.message} Tell the user.` };
   }
-  return { code: "internal", message: "SHIM failed inside; nothing was saved by this call. The log has the details: `shim doctor` shows where." };
+  return {
+    code: "internal",
+    message: "SHIM failed inside; nothing was saved by this call. The log has the details: `shim doctor` shows where.",
+  };
 }
 
 type Read = (chat: Chat, id: string) => string | null;

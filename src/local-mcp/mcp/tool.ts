@@ -28,7 +28,10 @@ export interface Tool<Input extends z.ZodType = z.ZodType, Output extends z.ZodT
   readonly input: Input;
   readonly output: Output;
   /** @throws {StoreError} when nothing could be read or stored */
-  run(chat: Chat, input: z.infer<Input>): Result<ToolAnswer<z.infer<Output>>, ToolError> | Promise<Result<ToolAnswer<z.infer<Output>>, ToolError>>;
+  run(
+    chat: Chat,
+    input: z.infer<Input>,
+  ): Result<ToolAnswer<z.infer<Output>>, ToolError> | Promise<Result<ToolAnswer<z.infer<Output>>, ToolError>>;
 }
 
 /** Keeps the types of one tool's schemas for its function, and forgets them for the list of all. */

@@ -1,13 +1,14 @@
-import { capture, type Recent } from "../checkpoints/capture.ts";
+import { capture } from "../checkpoints/capture.ts";
 import type { Runtime } from "../runtime.ts";
-import { dueByTimer, keepTexts, observe } from "../sessions/observe.ts";
+import { look } from "../sessions/look.ts";
+import { dueByTimer } from "../sessions/observe.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as history from "../signals/history.ts";
-import { readOn } from "../signals/transcript.ts";
 import { dropMarked } from "../snapshots/stored-snapshots.ts";
 import { backUp, isBackupDue } from "../store/backup.ts";
 import { prune } from "../store/retention.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
+import type { Chat } from "./chat.ts";
 
 /** Readings are taken anew this often, in ms. */
 const lookEveryMs = 15_000;
@@ -16,20 +17,14 @@ const upkeepEveryMs = 600_000;
 const routineGarbage = 0.3;
 
 /** The timer's look at the session: what nobody tells (memory, age, texts in the transcript), and a checkpoint if one is due. */
-export function look(runtime: Runtime, sessionId: string, recent: Recent): void {
+export function lookAfter(chat: Chat, sessionId: string): void {
+  const { runtime } = chat;
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   if (!session || session.endedAt !== null) return;
   const last = session.readings.sessionAgeMs?.at ?? 0;
   if (runtime.now() - last < lookEveryMs) return;
-  const part = session.transcriptPath ? readOn(session.transcriptPath, session.transcriptOffset) : null;
-  const seen = runtime.store.write((sql) => {
-    // A hook may have read the same part meanwhile.
-    const isNew = sessions.get(sql, sessionId)?.transcriptOffset === session.transcriptOffset;
-    if (part && isNew) keepTexts(sql, sessionId, runtime.now(), part);
-    return observe(sql, runtime, session, isNew ? part : null);
-  });
-  const trigger = dueByTimer(seen, runtime);
-  if (trigger) capture(runtime, { sessionId, trigger }, recent);
+  const trigger = dueByTimer(look(runtime, session, chat.heard(session)), runtime);
+  if (trigger) capture(runtime, { sessionId, trigger }, chat.recent);
 }
 
 let nextUpkeepAt = 0;
@@ -49,5 +44,7 @@ export function upkeep(runtime: Runtime): void {
     prune(sql, now, runtime.config.retention, 200);
     history.thin(sql, now, { maxAgeMs: runtime.config.retention.maxAgeMs, rows: 500 });
   });
-  void dropMarked(runtime, routineGarbage).catch((error: unknown) => runtime.log("error", "snapshots", { error: String(error) }));
+  void dropMarked(runtime, routineGarbage).catch((error: unknown) =>
+    runtime.log("error", "snapshots", { error: String(error) }),
+  );
 }

@@ -19,16 +19,24 @@ export const autoCheckpoint = defineTool({
     if (!entered.ok) return entered;
     const session = entered.value;
     const { runtime } = chat;
-    const seen = runtime.store.write((sql) => observe(sql, runtime, session));
+    const seen = runtime.store.write((sql) => observe(sql, runtime, session, null, chat.heard(session)));
     const isSaid = input.doing !== undefined || input.next !== undefined;
     const trigger = isSaid ? "on_demand" : dueByTimer(seen, runtime);
     const answer = { session: session.id, risk: seen.risk.score, level: seen.risk.level };
-    if (!trigger) return ok({ text: `Nothing due, risk ${seen.risk.level}.`, output: { ...answer, saved: false, reason: "not due" } });
+    if (!trigger)
+      return ok({
+        text: `Nothing due, risk ${seen.risk.level}.`,
+        output: { ...answer, saved: false, reason: "not due" },
+      });
     const { value, count } = redactJson({
       ...(input.doing === undefined ? {} : { inProgress: [input.doing] }),
       ...(input.next === undefined ? {} : { nextStep: input.next }),
     });
-    const saved = capture(runtime, { sessionId: session.id, trigger, notes: WorkNotes.parse(value), redactions: count }, chat.recent);
+    const saved = capture(
+      runtime,
+      { sessionId: session.id, trigger, notes: WorkNotes.parse(value), redactions: count },
+      chat.recent,
+    );
     if (!saved.ok && saved.error.code === "nothing_to_save") {
       return ok({ text: "Nothing to save yet.", output: { ...answer, saved: false, reason: "nothing to save yet" } });
     }

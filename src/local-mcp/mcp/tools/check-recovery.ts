@@ -23,7 +23,10 @@ export const checkRecovery = defineTool({
     const session = entered.value;
     const from = input.of === undefined ? offered(chat, session) : named(chat, input.of);
     if (from === "unknown") {
-      return err({ code: "unknown_session", message: `SHIM knows no session "${input.of}". Call without "of" to see the incomplete ones.` });
+      return err({
+        code: "unknown_session",
+        message: `SHIM knows no session "${input.of}". Call without "of" to see the incomplete ones.`,
+      });
     }
     const now = chat.runtime.now();
     const incomplete = others(chat, session, listed[input.detail]).map((one) => ({

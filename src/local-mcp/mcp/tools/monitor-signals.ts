@@ -1,9 +1,8 @@
 import type { Readings, Risk } from "../../../contract/readings.ts";
 import { MonitorSignals } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { observe } from "../../sessions/observe.ts";
+import { look } from "../../sessions/look.ts";
 import * as sessions from "../../sessions/sessions.ts";
-import { readOn } from "../../signals/transcript.ts";
 import { defineTool } from "../tool.ts";
 
 export const monitorSignals = defineTool({
@@ -18,21 +17,18 @@ export const monitorSignals = defineTool({
     if (!entered.ok) return entered;
     const { runtime } = chat;
     const session = entered.value;
-    const fresh = reported(input.contextTokens, runtime.now());
-    const part = session.transcriptPath ? readOn(session.transcriptPath, session.transcriptOffset) : null;
-    const readings = runtime.store.write((sql) => {
-      const { risk } = observe(sql, runtime, session, part, fresh);
-      return { risk, all: sessions.get(sql, session.id)?.readings ?? {} };
-    });
-    const reasons = readings.risk.reasons.map(reason);
+    const fresh = { ...chat.heard(session), ...reported(input.contextTokens, runtime.now()) };
+    const { risk } = look(runtime, session, fresh);
+    const all = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings ?? {}, {});
+    const reasons = risk.reasons.map(reason);
     return ok({
-      text: `Risk ${readings.risk.score} (${readings.risk.level}). ${reasons.join("; ") || "No reason above its threshold."}`,
+      text: `Risk ${risk.score} (${risk.level}). ${reasons.join("; ") || "No reason above its threshold."}`,
       output: {
         session: session.id,
-        risk: readings.risk.score,
-        level: readings.risk.level,
+        risk: risk.score,
+        level: risk.level,
         reasons,
-        ...(input.detail === "detailed" ? { readings: readings.all } : {}),
+        ...(input.detail === "detailed" ? { readings: all } : {}),
       },
     });
   },

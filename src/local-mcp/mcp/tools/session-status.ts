@@ -9,7 +9,8 @@ import { defineTool } from "../tool.ts";
 export const sessionStatus = defineTool({
   name: "shim_session_status",
   title: "What is saved of this session",
-  description: "Handle of this session, when it was last saved, its checkpoints, incomplete sessions of others, state of the store.",
+  description:
+    "Handle of this session, when it was last saved, its checkpoints, incomplete sessions of others, state of the store.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...SessionStatus,
   run(chat, input) {

@@ -1,0 +1,33 @@
+import type { Sql } from "../../shared/sql.ts";
+import { estimateTokens, learn, loadFactors, saveFactors } from "./tokens.ts";
+import type { TranscriptPart } from "./transcript.ts";
+
+/** Longer answers are left out: their estimate would take longer than a hook may. */
+const maxChars = 20_000;
+
+/**
+ * [SI26] Learns the model's factor where the truth is known: the tokens that the API counted for a response against the estimate of its
+ * texts and tool calls. Thinking that is not in the transcript makes the factor too large, never too small: estimates err to caution.
+ */
+export function calibrate(sql: Sql, part: TranscriptPart): void {
+  const model = part.usage.at(-1)?.model;
+  const measured = part.usage.reduce((sum, one) => sum + one.outputTokens, 0);
+  if (!model || measured === 0 || part.skippedBytes > 0) return;
+  const said = part.texts.filter((text) => text.role === "assistant").map((text) => text.text);
+  const called = part.toolCalls.map((call) => JSON.stringify({ name: call.name, input: call.input }));
+  const text = [...said, ...called].join("\n");
+  if (text.length > maxChars) return;
+  const factors = loadFactors(sql);
+  const learned = learn(factors, model, estimateTokens(text, model, factors), measured);
+  if (learned !== factors) saveFactors(sql, learned);
+}
+
+/** What is looked at of a text to estimate its tokens: its density is alike throughout. */
+const sampleChars = 2_000;
+
+/** [SI27] Tokens of a text of any length by the density of its first 2,000 characters, so that it costs a fraction of a millisecond. */
+export function estimateLong(sql: Sql, text: string, model: string | null): number {
+  const sample = text.slice(0, sampleChars);
+  const tokens = estimateTokens(sample, model, loadFactors(sql));
+  return Math.round((tokens * text.length) / Math.max(1, sample.length));
+}
