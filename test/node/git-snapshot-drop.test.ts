@@ -19,6 +19,10 @@ function readable(repository: string): string {
   return objects + files;
 }
 
+function noise(seed: number): Buffer {
+  return createHash("sha512").update(String(seed)).digest();
+}
+
 function packs(repository: string): string[] {
   return readdirSync(join(repository, "objects/pack")).filter((name) => name.endsWith(".pack"));
 }
@@ -88,8 +92,7 @@ it("[GS41] snapshots that borrow from the project stay whole when others are dro
 });
 
 it("[GS42] leaves a pack with little garbage alone where that is allowed", async () => {
-  const content = (i: number) => createHash("sha512").update(String(i)).digest();
-  const from = makeProject(Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f${i}.bin`, content(i)])));
+  const from = makeProject(Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f${i}.bin`, noise(i)])));
   const { repository } = await taken(from, { checkpointId: "old" });
   const bytes = (name: string) => statSync(join(repository, "objects/pack", name)).size;
   // That of the files; the other one holds the commit and the folders.
@@ -109,7 +112,7 @@ it("[GS42] puts many packs together into one", { timeout: 60_000 }, async () => 
   // Packs as snapshots leave them, without the time of fifty snapshots.
   for (let i = 0; i < 52; i++) {
     const file = join(from.root, "blob");
-    writeFileSync(file, createHash("sha256").update(String(i)).digest());
+    writeFileSync(file, noise(i));
     const id = git(repository, "hash-object", "-w", file).trim();
     const tree = execFileSync("git", ["-C", repository, "mktree"], {
       input: `100644 blob ${id}\tf\n`,

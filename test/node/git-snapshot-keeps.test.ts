@@ -15,6 +15,10 @@ import {
   write,
 } from "../support/git-project.ts";
 
+function realGit(): string {
+  return execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
+}
+
 function standIn(folder: string, script: string): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "git"), `#!/bin/sh\n${script}\n`);
@@ -63,6 +67,32 @@ it("[GS12] beyond the size limit it borrows unchanged content from the project, 
   expect(await taken(from, { checkpointId: "cp2" })).toMatchObject({ borrowed: 0, files: 3 });
 });
 
+it("[GS12] borrows what it has no time to take over, and the next snapshot goes on", async () => {
+  const from = makeProject({ "a.txt": "one\n", "b.txt": "two\n" });
+  write(from.project, { "c.txt": "new\n" });
+  const PATH = join(from.root, "bin");
+  const seen = join(from.root, "seen");
+  // The first pack has what is new; in the second one, of unchanged content, the time runs out.
+  const slow = `case "$*" in *pack-objects*) if [ -e ${seen} ]; then exec sleep 600; fi; touch ${seen};; esac`;
+  standIn(PATH, `${slow}; exec ${realGit()} "$@"`);
+  const env = { ...GIT_ENV, PATH: `${PATH}:${GIT_ENV["PATH"]}` };
+  const snapshot = await taken(from, { env, limits: { ...LIMITS, timeoutMs: 2_500 } });
+  expect(snapshot).toMatchObject({ borrowed: 2, files: 3 });
+  expect(show(snapshot, "c.txt")).toBe("new\n");
+  expect(await taken(from, { checkpointId: "cp2" })).toMatchObject({ borrowed: 0 });
+  expect(git(snapshot.repository, "fsck", "--full")).toBe("");
+});
+
+it("[GS12] a failure of git while it takes over is a failure, not a lack of time", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const PATH = join(from.root, "bin");
+  const seen = join(from.root, "seen");
+  const broken = `case "$*" in *pack-objects*) if [ -e ${seen} ]; then echo "fatal: disk full" >&2; exit 128; fi; touch ${seen};; esac`;
+  standIn(PATH, `${broken}; exec ${realGit()} "$@"`);
+  const snapshot = await take(from, { env: { ...GIT_ENV, PATH: `${PATH}:${GIT_ENV["PATH"]}` } });
+  expect(snapshot).toEqual({ state: "failed", reason: "git pack-objects failed: fatal: disk full" });
+});
+
 it("[GS14] stores line endings as git would, by the project's settings and attributes", async () => {
   const from = makeProject({ "crlf-committed.txt": "a\r\nb\r\n" });
   git(from.project, "config", "core.autocrlf", "true");
@@ -81,12 +111,11 @@ it("[GS14] stores line endings as git would, by the project's settings and attri
 
 it("[GS16] stops in time, says so, and leaves nothing behind", async () => {
   const from = makeProject({ "a.txt": "x\n" });
-  const real = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
   const PATH = join(from.root, "bin");
   const pids = join(from.root, "pids");
   standIn(
     PATH,
-    `case "$*" in *write-tree*) echo $$ >> ${pids}; sleep 600 & echo $! >> ${pids}; wait;; esac; exec ${real} "$@"`,
+    `case "$*" in *write-tree*) echo $$ >> ${pids}; sleep 600 & echo $! >> ${pids}; wait;; esac; exec ${realGit()} "$@"`,
   );
   const env = { ...GIT_ENV, PATH: `${PATH}:${GIT_ENV["PATH"]}` };
   const before = fingerprint(join(from.project, ".git"));

@@ -23,18 +23,21 @@ const content = fc.oneof(
   fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
   fc.constant(Buffer.alloc(3_000, "x")),
 );
+type Edit =
+  | { kind: "write"; name: string; content: Buffer; isExecutable: boolean }
+  | { kind: "remove" | "link"; name: string }
+  | { kind: "add" }
+  | { kind: "commit" }
+  | { kind: "gc" };
+
 const edit: fc.Arbitrary<Edit> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({ kind: fc.constant("write" as const), name, content, isExecutable: fc.boolean() }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("remove" as const, "link" as const), name }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("add" as const, "commit" as const, "gc" as const) }) },
+  { weight: 1, arbitrary: fc.constantFrom<Edit>({ kind: "add" }, { kind: "commit" }, { kind: "gc" }) },
 );
-type Edit =
-  | { kind: "write"; name: string; content: Buffer; isExecutable: boolean }
-  | { kind: "remove" | "link"; name: string }
-  | { kind: "add" | "commit" | "gc" };
 
 function apply({ project }: GitProject, step: Edit): void {
   if (step.kind === "add") git(project, "add", "-A");

@@ -36,7 +36,6 @@ const HARDENED = [
   "core.fsmonitor=false",
   "core.untrackedCache=false",
   "core.splitIndex=false",
-  "core.safecrlf=false",
   "core.looseCompression=0",
   "pack.compression=1",
   "pack.threads=2",

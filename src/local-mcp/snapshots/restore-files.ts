@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { indexEntries, SUBMODULE_MODE, type IndexEntry } from "./changes.ts";
@@ -180,9 +180,6 @@ async function bring(way: Way, parent: string): Promise<Brought | null>;
 async function bring(way: Way, parent: null): Promise<Brought>;
 async function bring({ opened, project, tree, now, commit }: Way, parent: string | null): Promise<Brought | null> {
   lendObjects(opened, [opened.owned, tree.objects]);
-  // Where the project's history is cut off, it is so here too.
-  const shallow = join(tree.commonDir, "shallow");
-  if (existsSync(shallow)) copyFileSync(shallow, join(opened.scratch, "shallow"));
   // The index can only be changed in a work tree; this one is not looked into.
   const git = reading(opened, [tree.objects], opened.scratch);
   const { entries, notRestored } = await readWhole(git, commit);
