@@ -1,7 +1,11 @@
 import { defineConfig } from "vitest/config";
 
+const results = process.env["SHIM_TEST_RESULTS"];
+
 export default defineConfig({
   test: {
+    // CI sums up the reports of several runs.
+    reporters: results ? ["default", ["json", { outputFile: results }]] : ["default"],
     pool: "forks",
     // Children of the tests never meet the developer's own SHIM.
     env: { SHIM_HOME: "/nonexistent/shim-tests-set-their-own-home", NO_COLOR: "1" },
