@@ -4,8 +4,10 @@ import * as z from "zod/mini";
  * What Claude Code gives a hook on stdin, as far as SHIM reads it; fields that it does not know are left alone. zod/mini: the hook
  * entry loads this. Sizes are bounded by the reader of stdin.
  */
+// oxlint-disable promise/valid-params -- zod's catch: a wrong type counts as missing
 const text = z.optional(z.catch(z.optional(z.string()), undefined));
 const number = z.optional(z.catch(z.optional(z.number()), undefined));
+// oxlint-enable promise/valid-params
 
 export const HookInput = z.looseObject({
   session_id: z.string().check(z.minLength(1), z.maxLength(200)),

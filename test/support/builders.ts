@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { HookEvent } from "../../src/contract/hook-input.ts";
 import { answerHook } from "../../src/local-mcp/hooks/answer-hook.ts";
+import * as journal from "../../src/local-mcp/sessions/journal.ts";
+import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import type { TempRuntime } from "./temp-runtime.ts";
 
 type Fields = Record<string, unknown>;
@@ -97,8 +99,19 @@ export class Claude {
     return id;
   }
 
-  done(id: string, tool: string, input: Fields = {}, response: unknown = { stdout: "ok", stderr: "", interrupted: false }): Printed {
-    return this.tell("PostToolUse", { tool_name: tool, tool_input: input, tool_response: response, tool_use_id: id, duration_ms: 12 });
+  done(
+    id: string,
+    tool: string,
+    input: Fields = {},
+    response: unknown = { stdout: "ok", stderr: "", interrupted: false },
+  ): Printed {
+    return this.tell("PostToolUse", {
+      tool_name: tool,
+      tool_input: input,
+      tool_response: response,
+      tool_use_id: id,
+      duration_ms: 12,
+    });
   }
 
   /** A whole tool call. */
@@ -108,7 +121,14 @@ export class Claude {
 
   fail(tool: string, input: Fields, error: string): Printed {
     const id = this.begin(tool, input);
-    return this.tell("PostToolUseFailure", { tool_name: tool, tool_input: input, tool_use_id: id, error, is_interrupt: false, duration_ms: 9 });
+    return this.tell("PostToolUseFailure", {
+      tool_name: tool,
+      tool_input: input,
+      tool_use_id: id,
+      error,
+      is_interrupt: false,
+      duration_ms: 9,
+    });
   }
 
   write(path: string, content: string): Printed {
@@ -118,7 +138,12 @@ export class Claude {
   }
 
   stop(text = "All done with it."): Printed {
-    return this.tell("Stop", { stop_hook_active: false, last_assistant_message: text, background_tasks: [], session_crons: [] });
+    return this.tell("Stop", {
+      stop_hook_active: false,
+      last_assistant_message: text,
+      background_tasks: [],
+      session_crons: [],
+    });
   }
 
   /** A whole turn with one tool call. */
@@ -148,9 +173,16 @@ export class Claude {
   /** A compaction in the order that Claude Code tells it. @returns the context that the chat is given */
   compact(summary: string, trigger = "auto"): string {
     this.tell("PreCompact", { trigger, custom_instructions: null });
-    this.tell("SubagentStop", { agent_id: "a3b3", agent_type: "", last_assistant_message: `<summary>${summary}</summary>` });
+    this.tell("SubagentStop", {
+      agent_id: "a3b3",
+      agent_type: "",
+      last_assistant_message: `<summary>${summary}</summary>`,
+    });
     const context = this.start("compact", { model: "claude-opus-5-5" });
-    this.tell("PostCompact", { trigger, compact_summary: `<analysis>thoughts</analysis><summary>${summary}</summary>` });
+    this.tell("PostCompact", {
+      trigger,
+      compact_summary: `<analysis>thoughts</analysis><summary>${summary}</summary>`,
+    });
     return context;
   }
 }
@@ -159,4 +191,19 @@ export class Claude {
 export function anotherClaude(runtime: TempRuntime, like: Claude, overrides: ClaudeOptions = {}): Claude {
   const session = overrides.session ?? `b${like.session.slice(1)}`;
   return new Claude(runtime, { pid: like.pid + 1, cwd: like.cwd, session, ...overrides });
+}
+
+/** A session's row, which must be there. */
+export function storedSession(runtime: TempRuntime, id: string): sessions.Session {
+  const found = runtime.store.read((sql) => sessions.get(sql, id), null);
+  if (!found) throw new Error(`no session ${id}`);
+  return found;
+}
+
+export function journalKinds(runtime: TempRuntime, id: string): string[] {
+  return runtime.store.read((sql) => journal.list(sql, id, 0), []).map((row) => row.entry.kind);
+}
+
+export function rowCount(runtime: TempRuntime, table: string): number {
+  return runtime.store.read((sql) => sql.all<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]?.n ?? 0, 0);
 }

@@ -70,26 +70,32 @@ export interface TempRuntimeOptions {
 
 /** A runtime on a new home: the real store, a clock that only the test moves, seeded randomness, no real process and no environment. */
 export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
-  const { beside } = options;
-  const paths = options.paths ?? beside?.paths ?? tempHome();
-  const clock = beside?.clock ?? { now: options.now ?? T0 };
+  const { paths, clock, random, processes } = options.beside ?? aMachine(options);
+  const { driver = openBetterSqlite3, env = {}, config = {}, busyMs = 2_000 } = options;
   const now = (): number => clock.now;
-  const store = new Store({ path: paths.database, driver: options.driver ?? openBetterSqlite3, now, busyMs: options.busyMs ?? 2_000 });
+  const store = new Store({ path: paths.database, driver, now, busyMs });
   onTestFinished(() => store.close());
   const logged: string[] = [];
   return {
     now,
-    random: beside?.random ?? seededBytes(),
-    env: options.env ?? {},
+    random,
+    env,
     paths,
-    config: Config.parse(options.config ?? {}),
-    processes: beside?.processes ?? new FakeProcesses(),
+    config: Config.parse(config),
+    processes,
     store,
     log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
     clock,
     logged,
     wait: (ms) => void (clock.now += ms),
   };
+}
+
+function aMachine({
+  now = T0,
+  paths = tempHome(),
+}: TempRuntimeOptions): Pick<TempRuntime, "paths" | "clock" | "random" | "processes"> {
+  return { paths, clock: { now }, random: seededBytes(), processes: new FakeProcesses() };
 }
 
 /** Bytes that differ from call to call and are the same in every run. */

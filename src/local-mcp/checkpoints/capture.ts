@@ -50,7 +50,11 @@ export type Recent = Map<string, { readonly checkpointId: string; readonly state
  *
  * @throws {StoreError} when the store cannot write; nothing is half-written then
  */
-export function capture(runtime: Runtime, input: CaptureInput, recent: Recent = new Map()): Result<Captured, CaptureError> {
+export function capture(
+  runtime: Runtime,
+  input: CaptureInput,
+  recent: Recent = new Map(),
+): Result<Captured, CaptureError> {
   for (;;) {
     const basis = runtime.store.read((sql) => readBasis(sql, input.sessionId, recent), null);
     if (!basis) return err({ code: "unknown_session" });
@@ -121,14 +125,15 @@ interface Fitted {
 
 /** [CP7] Over the limit, the tail of the conversation is shortened first; what the chat itself gave is never cut, but refused with its size. */
 function fit(state: WorkState, maxBytes: number): Result<Fitted, CaptureError> {
-  let fitting = state;
+  let { conversation } = state;
   for (;;) {
+    const fitting = { ...state, conversation };
     const packed = checkpoints.pack(fitting);
     if (packed.rawBytes <= maxBytes) return ok({ state: fitting, packed });
-    if (fitting.conversation.length === 0) {
+    if (conversation.length === 0) {
       return err({ code: "too_large", bytes: packed.rawBytes, maxBytes, largest: largestField(fitting) });
     }
-    fitting = { ...fitting, conversation: fitting.conversation.slice(Math.ceil(fitting.conversation.length / 2)) };
+    conversation = conversation.slice(Math.ceil(conversation.length / 2));
   }
 }
 
@@ -139,10 +144,9 @@ function largestField(state: WorkState): string {
 
 function store(sql: Sql, runtime: Runtime, input: CaptureInput, basis: Basis, fitted: Fitted): Captured | null {
   const last = checkpoints.latest(sql, input.sessionId);
-  if (last?.id !== basis.last?.id || !sessions.get(sql, input.sessionId)) return null;
+  if (isOutdated(sql, basis, last)) return null;
   const now = runtime.now();
-  const subject = fitted.state.goal ?? fitted.state.firstPrompt;
-  sessions.markSaved(sql, now, input.sessionId, subject?.split("\n")[0]?.slice(0, 100) ?? null);
+  sessions.markSaved(sql, now, input.sessionId, titleOf(fitted.state));
   takeOver(sql, now, input.sessionId);
   if (last?.hash === fitted.packed.hash && !basis.isLastDamaged) return { checkpoint: last, isNew: false };
   const checkpoint = {
@@ -161,6 +165,14 @@ function store(sql: Sql, runtime: Runtime, input: CaptureInput, basis: Basis, fi
   return { checkpoint: { ...kept, seq }, isNew: true };
 }
 
+function isOutdated(sql: Sql, basis: Basis, last: checkpoints.Checkpoint | null): boolean {
+  return last?.id !== basis.last?.id || sessions.get(sql, basis.session.id) === null;
+}
+
+function titleOf(state: WorkState): string | null {
+  return (state.goal ?? state.firstPrompt)?.split("\n")[0]?.slice(0, 100) ?? null;
+}
+
 /** [RE9] The successor's first checkpoint after an offer makes the offered session recovered. */
 function takeOver(sql: Sql, now: number, sessionId: string): void {
   for (const offered of sessions.offeredTo(sql, sessionId)) {
@@ -175,7 +187,11 @@ function takeOver(sql: Sql, now: number, sessionId: string): void {
 }
 
 /** The files follow after the answer; of several that wait for one session only the newest is worth taking. */
-function wantSnapshot(sql: Sql, checkpoint: { id: string; sessionId: string; at: number }, project: string | null): void {
+function wantSnapshot(
+  sql: Sql,
+  checkpoint: { id: string; sessionId: string; at: number },
+  project: string | null,
+): void {
   if (!project) return;
   sql.run(
     `UPDATE snapshots SET state = 'skipped', reason = 'a newer checkpoint came first'

@@ -25,5 +25,8 @@ export function clip(text: string, bytes: number): string {
   if (text.length * 3 <= bytes) return text;
   const encoded = Buffer.from(text);
   if (encoded.length <= bytes) return text;
-  return encoded.subarray(0, bytes).toString().replace(/\uFFFD+$/u, "");
+  return encoded
+    .subarray(0, bytes)
+    .toString()
+    .replace(/\uFFFD+$/u, "");
 }

@@ -36,7 +36,9 @@ function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid
     runtime.log("error", `${event} was not stored`, { error: said(error) });
     const isPassing = error instanceof StoreError && error.retryable;
     if ((isKept(runtime, event, input, clientPid) && isPassing) || !telling.has(event)) return {};
-    return { systemMessage: `SHIM cannot save: ${error instanceof Error ? error.message : String(error)} Run \`shim doctor\`.` };
+    return {
+      systemMessage: `SHIM cannot save: ${error instanceof Error ? error.message : String(error)} Run \`shim doctor\`.`,
+    };
   }
 }
 
@@ -65,7 +67,9 @@ function parse(text: string): HookInput | string {
     return "input is not JSON";
   }
   const parsed = HookInput.safeParse(value);
-  return parsed.success ? cleanInput(parsed.data) : `input is not what Claude Code sends: ${z.prettifyError(parsed.error)}`;
+  return parsed.success
+    ? cleanInput(parsed.data)
+    : `input is not what Claude Code sends: ${z.prettifyError(parsed.error)}`;
 }
 
 function refused(runtime: Runtime, reason: string): string {

@@ -12,31 +12,23 @@ import { cutTexts } from "./clean-input.ts";
  * @param turn tells one turn of the session from another: part of the keys of events that have no id of their own
  */
 export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
-  switch (event) {
-    case "SessionStart":
-      return [];
-    case "UserPromptSubmit":
-      return prompt(input, turn);
-    case "PreToolUse":
-      return toolStart(input);
-    case "PostToolUse":
-      return [...toolEnd(input), ...todos(input)];
-    case "PostToolUseFailure":
-      return toolError(input);
-    case "PreCompact":
-      return [keyed(`compacting:${stamp(input, turn)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
-    case "PostCompact":
-      return compacted(input);
-    case "Stop":
-      return turnEnd(input, turn);
-    case "StopFailure":
-      return failure(input, turn);
-    case "SubagentStop":
-      return subagentEnd(input, turn);
-    case "SessionEnd":
-      return [];
-  }
+  return readers[event](input, turn);
 }
+
+const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[]> = {
+  // The start and the end depend on the session, so they are written where it is known.
+  SessionStart: () => [],
+  SessionEnd: () => [],
+  UserPromptSubmit: prompt,
+  PreToolUse: toolStart,
+  PostToolUse: (input) => [...toolEnd(input), ...todos(input)],
+  PostToolUseFailure: toolError,
+  PreCompact: compacting,
+  PostCompact: compacted,
+  Stop: turnEnd,
+  StopFailure: failure,
+  SubagentStop: subagentEnd,
+};
 
 /** The client writes prompts of its own (a finished background task); they are not the user's words. */
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
@@ -81,6 +73,10 @@ function subagentEnd(input: HookInput, turn: string): KeyedEntry[] {
   return [keyed(`subagent:${input.agent_id ?? stamp(input, turn)}:${digest(text)}`, { kind: "subagent_end", text })];
 }
 
+function compacting(input: HookInput, turn: string): KeyedEntry[] {
+  return [keyed(`compacting:${stamp(input, turn)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
+}
+
 function compacted(input: HookInput): KeyedEntry[] {
   if (!input.compact_summary) return [];
   const text = input.compact_summary.replace(/<analysis>[\s\S]*?<\/analysis>/, "").replaceAll(/<\/?summary>/g, "");
@@ -95,7 +91,18 @@ function toolOf(input: HookInput): { id: string; name: string; input: string } |
 }
 
 /** The one argument that tells a person what the call is about. */
-const telling = ["command", "file_path", "notebook_path", "path", "pattern", "query", "url", "subject", "description", "prompt"];
+const telling = [
+  "command",
+  "file_path",
+  "notebook_path",
+  "path",
+  "pattern",
+  "query",
+  "url",
+  "subject",
+  "description",
+  "prompt",
+];
 
 function describe(toolInput: unknown): string {
   const values = record(toolInput);

@@ -1,5 +1,5 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
-import type { JournalKind } from "../../contract/journal.ts";
+import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { due } from "../checkpoints/triggers.ts";
@@ -81,41 +81,78 @@ interface Recorded {
 function readTranscript(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): TranscriptRead | null {
   const path = input.transcript_path;
   if (!path) return null;
-  const from = runtime.store.read((sql) => sessions.get(sql, knownSessionId(sql, input, client))?.transcriptOffset ?? 0, 0);
+  const from = runtime.store.read(
+    (sql) => sessions.get(sql, knownSessionId(sql, input, client))?.transcriptOffset ?? 0,
+    0,
+  );
   return { from, part: readOn(path, from) };
 }
 
-function record(sql: Sql, runtime: Runtime, event: HookEvent, input: HookInput, around: Circumstances): Recorded | null {
+function record(
+  sql: Sql,
+  runtime: Runtime,
+  event: HookEvent,
+  input: HookInput,
+  around: Circumstances,
+): Recorded | null {
   if (event === "SessionEnd" && isForeign(sql, runtime, input, around.client)) return null;
   const now = runtime.now();
+  const { session, before } = see(sql, runtime, event, input, around);
+  const part = newPart(around, session);
+  if (part) keepTexts(sql, session.id, now, part);
+  keep(sql, now, event, input, session.id);
+  if (event === "PostCompact") forgetContext(sql, now, session);
+  const observed = observe(sql, runtime, session, part);
+  if (event === "SessionEnd") finish(sql, now, session, input.reason ?? "other");
+  const isFirst = isFirstStart(sql, now, event, input, session.id, around);
+  return {
+    sessionId: session.id,
+    trigger: due(event, { ...observed.facts, toolName: input.tool_name ?? null }, runtime.config.checkpoint),
+    started: isFirst ? { session, before, source: sourceOf(input) } : null,
+    warning: deadServer(sql, runtime, event, around.client),
+  };
+}
+
+/** Null when another hook that ran beside this one has read the same part before. */
+function newPart({ read }: Circumstances, session: sessions.Session): TranscriptPart | null {
+  return read?.from === session.transcriptOffset ? read.part : null;
+}
+
+/** The session as it was before, and as this event shows it. */
+function see(
+  sql: Sql,
+  runtime: Runtime,
+  event: HookEvent,
+  input: HookInput,
+  around: Circumstances,
+): Pick<Started, "session" | "before"> {
   const { id, parentId } = sessionOf(sql, runtime, input, around.client, moving.has(event));
   const before = sessions.get(sql, id);
-  const session = sessions.seen(sql, now, {
+  const session = sessions.seen(sql, runtime.now(), {
     id,
+    ...placeOf(input, around),
     client: "claude-code",
-    origin: parentId ? "fork" : (input.source ?? "startup"),
-    project: around.project === null ? null : pathOf(around.project),
-    cwd: input.cwd === undefined ? null : pathOf(input.cwd),
-    model: input.model ?? null,
-    transcriptPath: input.transcript_path === undefined ? null : pathOf(input.transcript_path),
+    origin: parentId ? "fork" : sourceOf(input),
     parentId,
     owner: around.client,
     isAlive: !around.isLate && signsOfLife.has(event),
   });
-  // Another hook that ran beside this one may have read the same part before.
-  const part = around.read?.from === session.transcriptOffset ? around.read.part : null;
-  if (part) keepTexts(sql, id, now, part);
-  keep(sql, now, event, input, id);
-  const observed = observe(sql, runtime, event === "PostCompact" ? forgetContext(sql, now, session) : session, part);
-  if (event === "SessionEnd") finish(sql, now, session, input.reason ?? "other");
+  return { session, before };
+}
+
+function sourceOf(input: HookInput): string {
+  return input.source ?? "startup";
+}
+
+function placeOf(
+  input: HookInput,
+  around: Circumstances,
+): Pick<sessions.Sighting, "project" | "cwd" | "model" | "transcriptPath"> {
   return {
-    sessionId: id,
-    trigger: due(event, { ...observed.facts, toolName: input.tool_name ?? null }, runtime.config.checkpoint),
-    started:
-      isFirstStart(sql, now, event, input, id, around.client) && !around.isLate
-        ? { session, before, source: input.source ?? "startup" }
-        : null,
-    warning: deadServer(sql, runtime, event, around.client),
+    project: around.project === null ? null : pathOf(around.project),
+    cwd: input.cwd === undefined ? null : pathOf(input.cwd),
+    model: input.model ?? null,
+    transcriptPath: input.transcript_path === undefined ? null : pathOf(input.transcript_path),
   };
 }
 
@@ -125,10 +162,17 @@ function keep(sql: Sql, now: number, event: HookEvent, input: HookInput, id: str
     // Told late, after its end: it runs no more.
     if (entry.kind === "tool_start" && journal.has(sql, id, `end:${entry.id}`)) continue;
     if (!journal.append(sql, id, now, key, entry)) continue;
-    if (entry.kind === "tool_end") sessions.update(sql, id, { toolCalls: 1 });
-    if (entry.kind === "tool_error") sessions.update(sql, id, { toolCalls: 1, toolErrors: 1 });
-    if (entry.kind === "prompt" && !isSlashCommand(entry.text)) sessions.update(sql, id, { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null });
+    const change = changeBy(entry);
+    if (change) sessions.update(sql, id, change);
   }
+}
+
+/** What an entry that is new changes in its session's row. */
+function changeBy(entry: JournalEntry): sessions.SessionChange | null {
+  if (entry.kind === "tool_end") return { toolCalls: 1 };
+  if (entry.kind === "tool_error") return { toolCalls: 1, toolErrors: 1 };
+  if (entry.kind !== "prompt" || isSlashCommand(entry.text)) return null;
+  return { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null };
 }
 
 /**
@@ -149,13 +193,13 @@ function isFirstStart(
   event: HookEvent,
   input: HookInput,
   id: string,
-  client: ProcessIdentity | null,
+  { client, isLate }: Circumstances,
 ): boolean {
   if (event !== "SessionStart") return false;
-  const source = input.source ?? "startup";
+  const source = sourceOf(input);
   const [before] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
   const key = `start:${source}:${client?.pid ?? 0}:${client?.start ?? ""}:${before?.seq ?? 0}`;
-  return journal.append(sql, id, now, key, { kind: "start", source });
+  return journal.append(sql, id, now, key, { kind: "start", source }) && !isLate;
 }
 
 /** [HO7] A client that was told to resume a session it cannot find ends with that session's id, without ever having had it. */
@@ -172,7 +216,12 @@ function isForeign(sql: Sql, runtime: Runtime, input: HookInput, client: Process
  * whose turn failed (a usage limit), ends with the reason "other" and no Stop before. That work was cut off, not finished.
  */
 function finish(sql: Sql, now: number, session: sessions.Session, reason: string): void {
-  const [last] = journal.newest(sql, session.id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
+  const [last] = journal.newest(
+    sql,
+    session.id,
+    ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"],
+    1,
+  );
   const isInTurn = last !== undefined && last.entry.kind !== "turn_end";
   if (reason === "other" && isInTurn) {
     journal.append(sql, session.id, now, `detached:${now}`, { kind: "detached", reason: interrupted });

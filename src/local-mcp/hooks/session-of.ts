@@ -31,8 +31,7 @@ export function sessionOf(
   if (current?.givenId === givenId) return { id: current.sessionId, parentId: null };
   if (current && !mayMove) return { id: givenId, parentId: null };
   const now = runtime.now();
-  const known = sessions.get(sql, givenId);
-  const isTaken = known !== null && isHeldByAnother(runtime, known, client);
+  const isTaken = isHeldByAnother(runtime, sessions.get(sql, givenId), client);
   const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : givenId;
   clients.moveTo(sql, now, client, { givenId, sessionId: id });
   if (current) leave(sql, now, current.sessionId);
@@ -45,8 +44,8 @@ export function knownSessionId(sql: Sql, input: HookInput, client: ProcessIdenti
   return current?.givenId === input.session_id ? current.sessionId : input.session_id;
 }
 
-function isHeldByAnother(runtime: Runtime, session: sessions.Session, client: ProcessIdentity): boolean {
-  const { owner } = session;
+function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, client: ProcessIdentity): boolean {
+  const owner = session?.owner;
   if (!owner || session.endedAt !== null) return false;
   const isSame = owner.pid === client.pid && owner.start === client.start && owner.boot === client.boot;
   return !isSame && isAlive(runtime.processes, owner);

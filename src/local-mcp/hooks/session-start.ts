@@ -48,7 +48,7 @@ function offered(runtime: Runtime, { session }: Started): string | null {
 }
 
 /** [RE10] The transcript brings back the talk; SHIM adds what it cannot know: why it died, and what is not as it was. */
-function resumed(runtime: Runtime, { session, before }: Started): string | null {
+function resumed(runtime: Runtime, { before }: Started): string | null {
   if (!before) return null;
   if (before.recovery === "recovered") {
     return `SHIM: this session was continued by session ${before.recoveryBy} meanwhile; its work may be done already. Check before you repeat it.`;

@@ -38,7 +38,7 @@ export function drainInto(runtime: Runtime): number {
       runtime.log("warn", "spooled entry is no hook event", { event: String(event) });
       return;
     }
-    const past = { ...runtime, now: () => Number(entry.at) };
+    const past = { ...runtime, now: () => entry.at };
     // Another process may have got the number since: then the client is gone.
     const isSame = identify(runtime.processes, Number(clientPid))?.start === entry["clientStart"];
     try {

@@ -1,4 +1,5 @@
 import type { FileComparison } from "../snapshots/file-state.ts";
+import type { GitHead } from "../sessions/git-head.ts";
 import type { Restoration } from "./restoration.ts";
 
 /** Claude Code cuts a hook's context at 10,000 characters; the brief stays under it, about 2,000 tokens by aim. */
@@ -88,7 +89,8 @@ function about(from: Restoration, now: number): string[] {
 }
 
 function work({ state }: Restoration): string[] {
-  const todos = (status: string): string[] => state.todos.filter((todo) => todo.status === status).map((todo) => todo.text);
+  const todos = (status: string): string[] =>
+    state.todos.filter((todo) => todo.status === status).map((todo) => todo.text);
   const running = state.runningTools.map((tool) => `was running when it died: ${tool.name} ${tool.input}`);
   const next = state.nextStep ?? todos("pending")[0] ?? "not stated";
   return [
@@ -103,9 +105,15 @@ function work({ state }: Restoration): string[] {
 }
 
 function tail({ state }: Restoration, now: number): string[] {
-  const summary = state.compactSummary ? [`summary of the compacted part: ${clip(state.compactSummary, budgets.summary)}`] : [];
-  const turns = state.conversation.slice(-budgets.turns).map((turn) => `- ${turn.role}: ${oneLine(turn.text, budgets.turn)}`);
-  const error = state.lastError ? [`last error (${age(now - state.lastError.at)} ago): ${oneLine(state.lastError.text, budgets.text)}`] : [];
+  const summary = state.compactSummary
+    ? [`summary of the compacted part: ${clip(state.compactSummary, budgets.summary)}`]
+    : [];
+  const turns = state.conversation
+    .slice(-budgets.turns)
+    .map((turn) => `- ${turn.role}: ${oneLine(turn.text, budgets.turn)}`);
+  const error = state.lastError
+    ? [`last error (${age(now - state.lastError.at)} ago): ${oneLine(state.lastError.text, budgets.text)}`]
+    : [];
   return [...summary, ...(turns.length > 0 ? ["end of the conversation:", ...turns] : []), ...error];
 }
 
@@ -146,14 +154,19 @@ function fileLines({ files }: Restoration): string[] {
 
 function branchLine({ state, head }: Restoration): string {
   if (!state.git) return "git: not known at the checkpoint";
-  const then = `${state.git.branch ?? "detached"} at ${state.git.commit?.slice(0, 12) ?? "no commit"}`;
+  const then = headWords(state.git);
   if (!head) return `git: was ${then}; cannot be read now`;
-  const now = `${head.branch ?? "detached"} at ${head.commit?.slice(0, 12) ?? "no commit"}`;
+  const now = headWords(head);
   return then === now ? `git: ${then}, unchanged` : `git: was ${then}, is now ${now} (CHANGED)`;
 }
 
+function headWords({ branch, commit }: GitHead): string {
+  return `${branch ?? "detached"} at ${commit?.slice(0, 12) ?? "no commit"}`;
+}
+
 function snapshotLine({ snapshot }: Restoration): string {
-  if (snapshot?.state === "done") return `files as they were: \`shim restore ${snapshot.checkpointId} --files\` puts them into a new folder`;
+  if (snapshot?.state === "done")
+    return `files as they were: \`shim restore ${snapshot.checkpointId} --files\` puts them into a new folder`;
   const why = snapshot?.reason ?? (snapshot ? snapshot.state : "none was taken");
   return `files as they were: no snapshot (${why})`;
 }

@@ -14,7 +14,8 @@ import { restoration, type Restoration } from "./restoration.ts";
  */
 export function offer(runtime: Runtime, to: string, search: Search): { from: Restoration; more: number } | null {
   const now = runtime.now();
-  const look = (sql: Sql): Incomplete[] => recent(findIncomplete(sql, runtime.processes, now, { ...search, except: to }), runtime, now);
+  const look = (sql: Sql): Incomplete[] =>
+    recent(findIncomplete(sql, runtime.processes, now, { ...search, except: to }), runtime, now);
   if (runtime.store.read(look, []).length === 0) return null;
   return runtime.store.write((sql) => {
     const found = look(sql);

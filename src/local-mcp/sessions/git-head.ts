@@ -41,7 +41,9 @@ function gitFolder(project: string): string {
 }
 
 function readRef(git: string, ref: string): string | null {
-  const common = existsSync(join(git, "commondir")) ? resolve(git, readFileSync(join(git, "commondir"), "utf8").trim()) : git;
+  const common = existsSync(join(git, "commondir"))
+    ? resolve(git, readFileSync(join(git, "commondir"), "utf8").trim())
+    : git;
   for (const folder of [git, common]) {
     const loose = join(folder, ref);
     if (existsSync(loose)) return readFileSync(loose, "utf8").trim();

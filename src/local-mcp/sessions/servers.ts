@@ -44,7 +44,7 @@ export function look(sql: Sql, processes: Processes, client: ProcessIdentity): S
     client.pid,
     client.start,
   );
-  const all = rows.map((row) => ({ boot: client.boot, ...row }));
+  const all = rows.map(({ pid, start }) => ({ boot: client.boot, pid, start }));
   const dead = all.filter((server) => !isAlive(processes, server));
   return { dead, isServed: dead.length < all.length };
 }

@@ -1,5 +1,5 @@
 import type { Readings } from "../../contract/readings.ts";
-import type { Sql } from "../../shared/sql.ts";
+import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { ProcessIdentity } from "../processes.ts";
 
 export type Recovery = "offered" | "recovered" | "dismissed";
@@ -68,6 +68,7 @@ export interface Sighting {
   readonly id: string;
   readonly client: string;
   readonly origin: string;
+  /** The first that is told stays: a chat may go to other folders. */
   readonly project?: string | null;
   readonly cwd?: string | null;
   readonly model?: string | null;
@@ -83,7 +84,6 @@ export interface Sighting {
  * detached or on offer any more.
  */
 export function seen(sql: Sql, now: number, sighting: Sighting): Session {
-  const { owner } = sighting;
   if (sighting.isAlive) {
     sql.run(
       `UPDATE sessions SET ended_at = NULL, end_reason = NULL, detached_at = NULL, detach_reason = NULL,
@@ -97,27 +97,29 @@ export function seen(sql: Sql, now: number, sighting: Sighting): Session {
        started_at, last_seen_at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (id) DO UPDATE SET
-       project = coalesce(excluded.project, project), cwd = coalesce(excluded.cwd, cwd),
+       project = coalesce(project, excluded.project), cwd = coalesce(excluded.cwd, cwd),
        model = coalesce(excluded.model, model), transcript_path = coalesce(excluded.transcript_path, transcript_path),
        owner_boot = coalesce(excluded.owner_boot, owner_boot), owner_pid = coalesce(excluded.owner_pid, owner_pid),
        owner_start = coalesce(excluded.owner_start, owner_start), last_seen_at = max(last_seen_at, excluded.last_seen_at)
      RETURNING *`,
-    sighting.id,
-    sighting.client,
-    sighting.project ?? null,
-    sighting.cwd ?? null,
-    sighting.model ?? null,
-    sighting.transcriptPath ?? null,
-    sighting.origin,
-    sighting.parentId ?? null,
-    owner?.boot ?? null,
-    owner?.pid ?? null,
-    owner?.start ?? null,
+    ...valuesOf(sighting),
     now,
     now,
   );
   if (!row) throw new Error(`session ${sighting.id} was not stored`);
   return fromRow(row);
+}
+
+function valuesOf({ owner, ...sighting }: Sighting): SqlValue[] {
+  const place = [sighting.project, sighting.cwd, sighting.model, sighting.transcriptPath];
+  return [
+    sighting.id,
+    sighting.client,
+    ...place.map((value) => value ?? null),
+    sighting.origin,
+    sighting.parentId ?? null,
+    ...(owner ? [owner.boot, owner.pid, owner.start] : [null, null, null]),
+  ];
 }
 
 export function get(sql: Sql, id: string): Session | null {

@@ -1,6 +1,6 @@
 import type { WorkNotes } from "../../contract/checkpoint.ts";
-import type { JournalEntry } from "../../contract/journal.ts";
-import type { ConversationTurn, FileNote, TodoItem, WorkState } from "../../contract/work-state.ts";
+import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
+import type { ConversationTurn, FileNote, TodoItem, ToolRun, WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "./journal.ts";
 
 /** Pure: no storage, no clock. What is known of a session is its last checkpoint and what the journal tells since. */
@@ -8,6 +8,9 @@ import type { JournalRow } from "./journal.ts";
 /** Turns kept as the tail of the conversation, and files kept, newest last. */
 const maxTurns = 30;
 const maxFiles = 200;
+/** More tools than that do not run at once: the end of some was never told. */
+const maxRunning = 50;
+const maxTodos = 200;
 
 export const emptyState: WorkState = {
   goal: null,
@@ -40,35 +43,51 @@ export function withNotes(state: WorkState, notes: WorkNotes): WorkState {
   return { ...state, ...given, files: named };
 }
 
+type Entry<Kind extends JournalKind> = Extract<JournalEntry, { kind: Kind }>;
+type Appliers = { readonly [Kind in JournalKind]: (state: WorkState, at: number, entry: Entry<Kind>) => WorkState };
+
+const unchanged = (state: WorkState): WorkState => state;
+const nothingRuns = (state: WorkState): WorkState => ({ ...state, runningTools: [] });
+
+const appliers: Appliers = {
+  prompt: (state, at, { text }) => prompted(state, at, text),
+  assistant: (state, at, { text }) => said(state, { role: "assistant", text, at }),
+  tool_start: (state, at, tool) => {
+    const run = { id: tool.id, name: tool.name, input: tool.input, startedAt: at };
+    return { ...state, runningTools: [...without(state, tool.id), run].slice(-maxRunning) };
+  },
+  tool_end: (state, _at, tool) => {
+    const files = tool.path ? touch(state.files, tool.path, tool.action ?? "noted") : state.files;
+    return { ...state, runningTools: without(state, tool.id), files };
+  },
+  tool_error: (state, at, tool) => {
+    const lastError = { at, text: `${tool.name} ${tool.input}: ${tool.text}` };
+    return { ...state, runningTools: without(state, tool.id), lastError };
+  },
+  todos: (state, _at, { todos }) => ({ ...state, todos }),
+  todo: (state, _at, { todo }) => ({ ...state, todos: changeTodo(state.todos, todo) }),
+  todo_removed: (state, _at, { id }) => ({ ...state, todos: state.todos.filter((todo) => todo.id !== id) }),
+  compacted: (state, _at, { summary }) => ({ ...state, compactSummary: summary }),
+  failure: (state, at, { text }) => ({ ...state, lastError: { at, text } }),
+  turn_end: nothingRuns,
+  end: nothingRuns,
+  start: unchanged,
+  compacting: unchanged,
+  subagent_end: unchanged,
+  detached: unchanged,
+};
+
 function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
-  switch (entry.kind) {
-    case "prompt":
-      return prompted(state, at, entry.text);
-    case "assistant":
-      return said(state, { role: "assistant", text: entry.text, at });
-    case "tool_start":
-    case "tool_end":
-    case "tool_error":
-      return applyTool(state, at, entry);
-    case "todos":
-      return { ...state, todos: entry.todos };
-    case "todo":
-      return { ...state, todos: changeTodo(state.todos, entry.todo) };
-    case "todo_removed":
-      return { ...state, todos: state.todos.filter((todo) => todo.id !== entry.id) };
-    case "compacted":
-      return { ...state, compactSummary: entry.summary };
-    case "failure":
-      return { ...state, lastError: { at, text: entry.text } };
-    case "turn_end":
-    case "end":
-      return { ...state, runningTools: [] };
-    case "start":
-    case "compacting":
-    case "subagent_end":
-    case "detached":
-      return state;
-  }
+  // The table gives each kind the function for its own entries; TypeScript cannot follow that through an index. A kind that a newer
+  // program has written says nothing to this one.
+  const applier = appliers[entry.kind] as
+    | ((state: WorkState, at: number, entry: JournalEntry) => WorkState)
+    | undefined;
+  return applier ? applier(state, at, entry) : state;
+}
+
+function without(state: WorkState, toolId: string): ToolRun[] {
+  return state.runningTools.filter((tool) => tool.id !== toolId);
 }
 
 /** [CP8] A slash command is no request: it stands in the conversation, never as what the user wants. */
@@ -82,23 +101,6 @@ export function isSlashCommand(prompt: string): boolean {
   return /^\/[\w:-]+(\s|$)/.test(prompt);
 }
 
-type ToolEntry = Extract<JournalEntry, { kind: "tool_start" | "tool_end" | "tool_error" }>;
-
-function applyTool(state: WorkState, at: number, entry: ToolEntry): WorkState {
-  const running = state.runningTools.filter((tool) => tool.id !== entry.id);
-  switch (entry.kind) {
-    case "tool_start":
-      running.push({ id: entry.id, name: entry.name, input: entry.input, startedAt: at });
-      return { ...state, runningTools: running };
-    case "tool_end": {
-      const files = entry.path ? touch(state.files, entry.path, entry.action ?? "noted") : state.files;
-      return { ...state, runningTools: running, files };
-    }
-    case "tool_error":
-      return { ...state, runningTools: running, lastError: { at, text: `${entry.name} ${entry.input}: ${entry.text}` } };
-  }
-}
-
 function said(state: WorkState, turn: ConversationTurn): WorkState {
   return { ...state, conversation: [...state.conversation, turn].slice(-maxTurns) };
 }
@@ -110,12 +112,13 @@ const editedSince = "edited after the last checkpoint";
 function touch(files: readonly FileNote[], path: string, action: FileNote["action"]): readonly FileNote[] {
   const known = files.find((file) => file.path === path);
   const isWeaker = action === "read" || action === "noted";
-  const note: FileNote = known && isWeaker ? known : { path, hash: null, action, ...(isWeaker ? {} : { skipped: editedSince }) };
+  const note: FileNote =
+    known && isWeaker ? known : { path, hash: null, action, ...(isWeaker ? {} : { skipped: editedSince }) };
   return [...files.filter((file) => file !== known), note].slice(-maxFiles);
 }
 
 function changeTodo(todos: readonly TodoItem[], change: Partial<TodoItem> & { readonly id: string }): TodoItem[] {
   const known = todos.find((todo) => todo.id === change.id);
   const changed: TodoItem = { text: `task ${change.id}`, status: "pending", ...known, ...change };
-  return known ? todos.map((todo) => (todo === known ? changed : todo)) : [...todos, changed];
+  return known ? todos.map((todo) => (todo === known ? changed : todo)) : [...todos, changed].slice(-maxTodos);
 }
