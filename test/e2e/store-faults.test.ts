@@ -11,8 +11,8 @@ import { inodeOf } from "../../src/local-mcp/store/place.ts";
 import { migrations } from "../../src/local-mcp/store/schema.ts";
 import * as spool from "../../src/local-mcp/store/spool.ts";
 import type { Store } from "../../src/local-mcp/store/store.ts";
-import { StoreError } from "../../src/local-mcp/store/store-error.ts";
 import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
+import { refusal } from "../support/refusal.ts";
 import { remount, smallDisk } from "../support/small-disk.ts";
 import { StoreChild } from "../support/store-children.ts";
 import { column } from "../support/store-rows.ts";
@@ -22,41 +22,51 @@ import { openStore, T0, tempHome } from "../support/temp-store.ts";
 const driver = openBetterSqlite3;
 const SOAK_MS = Number(process.env["SHIM_SOAK_MS"] ?? 3_000);
 const CRASH_ROUNDS = Number(process.env["SHIM_CRASH_ROUNDS"] ?? 10);
+/** Of the slower kinds of crash, each with a new home. */
+const NEW_HOMES = Math.min(CRASH_ROUNDS, 60);
 const DRIVERS = ["better-sqlite3", "node:sqlite"] as const;
 
-it("[ST80] eight processes write to one file: no error, every acknowledged row is there", async () => {
-  const paths = tempHome();
-  const children = Array.from({ length: 8 }, (_, n) =>
-    child(paths, { name: `w${n}`, driver: DRIVERS[n % 2] ?? "node:sqlite", forMs: SOAK_MS }),
-  );
-  await Promise.all(children.map(({ ended }) => ended));
-  for (const one of children) {
-    expect([one.refused, one.errors, one.isDone]).toEqual([[], expect.not.stringContaining("Error:"), true]);
-    expect(one.acknowledged.length).toBeGreaterThan(0);
-  }
-  expectAll(openStore(driver, paths), children);
-});
-
-it("[ST81] kill -9 at any moment: the file is sound and no acknowledged row is lost", async () => {
-  const paths = tempHome();
-  const children: StoreChild[] = [];
-  for (let round = 0; round < CRASH_ROUNDS; round++) {
-    const pair = DRIVERS.map((name) =>
-      child(paths, { name: `r${round}-${name}`, driver: name, forMs: 60_000, bytes: 5_000 }),
+it(
+  "[ST80] eight processes write to one file: no error, every acknowledged row is there",
+  { timeout: 60_000 + 2 * SOAK_MS },
+  async () => {
+    const paths = tempHome();
+    const children = Array.from({ length: 8 }, (_, n) =>
+      child(paths, { name: `w${n}`, driver: DRIVERS[n % 2] ?? "node:sqlite", forMs: SOAK_MS }),
     );
-    // The next kill comes in another phase of the work each time: by rows, then by a fraction of a write.
-    await Promise.all(pair.map((one) => one.acknowledges(1 + ((round * 7) % 23))));
-    await new Promise((resolve) => setTimeout(resolve, (round * 1.7) % 5));
-    await Promise.all(pair.map((one) => one.kill()));
-    children.push(...pair);
-  }
-  expect(children.flatMap(({ refused }) => refused)).toEqual([]);
-  expect(children.every(({ acknowledged }) => acknowledged.length > 0)).toBe(true);
-  expectAll(openStore(driver, paths), children);
-});
+    await Promise.all(children.map(({ ended }) => ended));
+    for (const one of children) {
+      expect([one.refused, one.errors, one.isDone]).toEqual([[], expect.not.stringContaining("Error:"), true]);
+      expect(one.acknowledged.length).toBeGreaterThan(0);
+    }
+    expectAll(openStore(driver, paths), children);
+  },
+);
+
+it(
+  "[ST81] kill -9 at any moment: the file is sound and no acknowledged row is lost",
+  { timeout: 60_000 + CRASH_ROUNDS * 2_000 },
+  async () => {
+    const paths = tempHome();
+    const children: StoreChild[] = [];
+    for (let round = 0; round < CRASH_ROUNDS; round++) {
+      const pair = DRIVERS.map((name) =>
+        child(paths, { name: `r${round}-${name}`, driver: name, forMs: 60_000, bytes: 5_000 }),
+      );
+      // The next kill comes in another phase of the work each time: by rows, then by a fraction of a write.
+      await Promise.all(pair.map((one) => one.acknowledges(1 + ((round * 7) % 23))));
+      await new Promise((resolve) => setTimeout(resolve, (round * 1.7) % 5));
+      await Promise.all(pair.map((one) => one.kill()));
+      children.push(...pair);
+    }
+    expect(children.flatMap(({ refused }) => refused)).toEqual([]);
+    expect(children.every(({ acknowledged }) => acknowledged.length > 0)).toBe(true);
+    expectAll(openStore(driver, paths), children);
+  },
+);
 
 it("[ST81] kill -9 at the very first write: the next process finds no store or a whole one", async () => {
-  for (let round = 0; round < CRASH_ROUNDS; round++) {
+  for (let round = 0; round < NEW_HOMES; round++) {
     const paths = tempHome();
     const first = child(paths, { name: "first", forMs: 60_000 });
     await new Promise((resolve) => setTimeout(resolve, 60 + round * 8));
@@ -119,7 +129,7 @@ it("[ST5] cut off, or with flipped bits, while others have it open and write: th
 });
 
 it("[ST6] kill -9 of the process that replaces a damaged file: the next one finishes it", async () => {
-  for (let round = 0; round < CRASH_ROUNDS; round++) {
+  for (let round = 0; round < NEW_HOMES; round++) {
     const paths = tempHome();
     const store = openStore(driver, paths);
     for (let n = 0; n < 30; n++)
@@ -316,14 +326,4 @@ function fillRow(sql: { run(query: string, ...values: (string | number)[]): numb
 
 function usedBytes(folder: string): number {
   return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
-}
-
-function refusal(work: () => unknown): StoreError {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof StoreError) return error;
-    throw error;
-  }
-  throw new Error("expected a StoreError");
 }

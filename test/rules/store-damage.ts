@@ -1,16 +1,12 @@
 import {
-  closeSync,
   copyFileSync,
   existsSync,
-  openSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
-  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -18,18 +14,14 @@ import type { Sql } from "../../src/shared/sql.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
 import { backUp, listBackups } from "../../src/local-mcp/store/backup.ts";
 import { setAside } from "../../src/local-mcp/store/corruption.ts";
-import { buildNext } from "../../src/local-mcp/store/database.ts";
 import type { Driver } from "../../src/local-mcp/store/driver.ts";
 import { epochOf } from "../../src/local-mcp/store/epoch.ts";
 import * as notices from "../../src/local-mcp/store/notices.ts";
 import { inodeOf } from "../../src/local-mcp/store/place.ts";
-import { salvage } from "../../src/local-mcp/store/salvage.ts";
 import type { Store } from "../../src/local-mcp/store/store.ts";
-import { beginSwap, newSetAsideFolder } from "../../src/local-mcp/store/swap.ts";
+import { breakPage, dieAt } from "../support/damaged-store.ts";
 import { addCheckpoint, addJournal, addSession, column } from "../support/store-rows.ts";
 import { openStore, T0, tempStore } from "../support/temp-store.ts";
-
-const PAGE = 4096;
 
 /**
  * What every driver must do alike with a damaged file.
@@ -219,6 +211,31 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["ses"]);
   });
 
+  it("[ST6] a damaged note about a swap, or a database deleted in the middle of one, does not keep the store shut", async () => {
+    const { store, paths } = tempStore(driver);
+    store.write((sql) => fill(sql, 1));
+    await backUp(store, T0, 5);
+    dieAt("recorded", store, paths);
+    writeFileSync(`${paths.database}.swap`, "rubbish");
+    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["ses"]);
+    dieAt("renamed", store, paths);
+    rmSync(paths.database);
+    store.write((sql) => addSession(sql, { id: "new" }));
+    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["new"]);
+  });
+
+  it("[ST6] a salvage that ends with an error is tried again as often as needed", () => {
+    const { store, paths } = tempStore(driver, { busyMs: 0 });
+    store.write((sql) => fill(sql, 1));
+    dieAt("renamed", store, paths);
+    const other = driver({ path: paths.database, readOnly: false, busyMs: 0 });
+    other.run("BEGIN IMMEDIATE");
+    for (let n = 0; n < 3; n++) expect(() => store.read(epochOf, 0)).toThrow(/another process is writing/);
+    other.run("COMMIT");
+    other.close();
+    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["ses"]);
+  });
+
   it("[ST5] only the newest damaged files are kept", () => {
     const { store, paths } = tempStore(driver);
     store.write((sql) => addSession(sql));
@@ -274,38 +291,4 @@ function replaceHealthy(store: Store, paths: Paths): void {
     isIndexOnly: false,
     message: "said by a test",
   });
-}
-
-/** Writes rubbish over one leaf page of a table; the store must be closed. */
-function breakPage(driver: Driver, paths: Paths, table: string, share: number): void {
-  const connection = driver({ path: paths.database, readOnly: true, busyMs: 0 });
-  const leaves = column(
-    connection,
-    "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path",
-    table,
-  );
-  connection.close();
-  const page = Number(leaves[Math.floor(leaves.length * share)]);
-  const file = openSync(paths.database, "r+");
-  writeSync(file, Buffer.alloc(PAGE, 0xff), 0, PAGE, (page - 1) * PAGE);
-  closeSync(file);
-}
-
-/** Does by hand what a process does until it is killed. */
-function dieAt(step: string, store: Store, paths: Paths): void {
-  store.close();
-  const { site } = store;
-  const backup = listBackups(paths.backups)[0]?.path ?? null;
-  const noticeId = buildNext(site, backup, (sql) => notices.add(sql, T0, "store_damaged", "damaged."));
-  const folder = newSetAsideFolder(site.place, T0);
-  beginSwap(site.place, folder, noticeId);
-  if (step === "recorded") return;
-  const moved = join(folder, "shim.db");
-  renameSync(paths.database, moved);
-  if (step === "database moved") return;
-  if (existsSync(`${paths.database}-wal`)) renameSync(`${paths.database}-wal`, `${moved}-wal`);
-  if (step === "log moved") return;
-  renameSync(site.place.next, paths.database);
-  if (step === "renamed") return;
-  salvage(site, moved, noticeId);
 }

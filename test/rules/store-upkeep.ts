@@ -7,6 +7,7 @@ import { backUp, isBackupDue, listBackups } from "../../src/local-mcp/store/back
 import type { Driver } from "../../src/local-mcp/store/driver.ts";
 import { forget } from "../../src/local-mcp/store/forget.ts";
 import { migrations } from "../../src/local-mcp/store/schema.ts";
+import * as notices from "../../src/local-mcp/store/notices.ts";
 import { prune } from "../../src/local-mcp/store/retention.ts";
 import * as snapshotDrops from "../../src/local-mcp/store/snapshot-drops.ts";
 import { addCheckpoint, addJournal, addSession, addSnapshot, column, plantRest } from "../support/store-rows.ts";
@@ -159,6 +160,25 @@ export function storeUpkeepRules(driver: Driver): void {
       "cp8",
       "cp9",
     ]);
+  });
+
+  it("[ST47] a clock that was set back makes nothing old", () => {
+    const { store } = tempStore(driver);
+    store.write((sql) => {
+      addSession(sql, { endedAt: T0 + 100 * DAY, lastSeenAt: T0 + 100 * DAY });
+      addCheckpoint(sql, { at: T0 + 100 * DAY });
+      addCheckpoint(sql, { id: "later, by its number", at: T0 });
+      notices.acknowledge(sql, T0 + 100 * DAY, notices.add(sql, T0, "test", ""));
+    });
+    expect(store.write((sql) => prune(sql, T0 - 10 * DAY, LIMITS, 100))).toEqual({
+      checkpoints: [],
+      rows: 0,
+      isMore: false,
+    });
+    store.write((sql) => prune(sql, T0 + 131 * DAY, LIMITS, 100));
+    for (const table of ["sessions", "checkpoints", "notices"]) {
+      expect(store.read((sql) => column(sql, `SELECT count(*) FROM ${table}`), [])).toEqual([0]);
+    }
   });
 
   it("[ST44] folded journal rows go after a week, others stay", () => {

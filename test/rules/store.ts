@@ -5,7 +5,7 @@ import type { Migration } from "../../src/shared/migrate.ts";
 import type { Sql } from "../../src/shared/sql.ts";
 import type { Driver } from "../../src/local-mcp/store/driver.ts";
 import { migrations } from "../../src/local-mcp/store/schema.ts";
-import { StoreError } from "../../src/local-mcp/store/store-error.ts";
+import { refusal } from "../support/refusal.ts";
 import { openStore, T0, tempStore } from "../support/temp-store.ts";
 
 /** What every driver must do alike. */
@@ -39,14 +39,23 @@ export function storeRules(driver: Driver): void {
     }
   });
 
+  it("[ST2] a database that was copied back for all to read is made private again", () => {
+    const { store, paths } = tempStore(driver);
+    store.write(addSetting("a"));
+    store.close();
+    chmodSync(paths.database, 0o644);
+    store.write(addSetting("b"));
+    expect([modeOf(paths.database), modeOf(`${paths.database}-wal`)]).toEqual([0o600, 0o600]);
+  });
+
   it("[ST3] a file that asks for a newer program is refused and not changed", () => {
     const { store, paths } = tempStore(driver);
     const newer = openStore(driver, paths, { migrations: [...migrations, step({ minReader: migrations.length + 1 })] });
     newer.write(addSetting("a"));
-    const error = failure(() => store.write(addSetting("b")));
+    const error = refusal(() => store.write(addSetting("b")));
     expect(error.code).toBe("store_newer");
     expect(error.message).toContain("Update this shim");
-    expect(failure(() => store.read(count, -1)).code).toBe("store_newer");
+    expect(refusal(() => store.read(count, -1)).code).toBe("store_newer");
     expect(newer.read(count, -1)).toBe(1);
   });
 
@@ -97,7 +106,7 @@ export function storeRules(driver: Driver): void {
     const { store, paths } = tempStore(driver);
     store.write(addSetting("a"));
     const other = openStore(driver, paths, { busyMs: 20 });
-    const error = store.write(() => failure(() => other.write(addSetting("b"))));
+    const error = store.write(() => refusal(() => other.write(addSetting("b"))));
     expect(error).toMatchObject({ code: "store_locked", retryable: true });
     expect(error.message).toContain("try again");
     other.write(addSetting("b"));
@@ -118,7 +127,7 @@ export function storeRules(driver: Driver): void {
     const { store, paths } = tempStore(driver);
     mkdirSync(dirname(paths.home), { recursive: true });
     writeFileSync(paths.home, "a file where the folder should be");
-    const error = failure(() => store.write(addSetting("a")));
+    const error = refusal(() => store.write(addSetting("a")));
     expect(error.code).toBe("store_unavailable");
     expect(error.message).toMatch(/Nothing was half-written/);
   });
@@ -195,7 +204,6 @@ export function storeRules(driver: Driver): void {
     writeFileSync(`${paths.home}/maintenance.db`, "rubbish ".repeat(1_000));
     store.write(addSetting("a"));
     expect(store.read(count, -1)).toBe(1);
-    chmodSync(paths.home, 0o700);
   });
 }
 
@@ -217,14 +225,4 @@ function step(overrides: Partial<Migration> = {}): Migration {
 
 function modeOf(path: string): number {
   return statSync(path).mode & 0o777;
-}
-
-function failure(work: () => unknown): StoreError {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof StoreError) return error;
-    throw error;
-  }
-  throw new Error("expected a StoreError");
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, renameSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, renameSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { connect } from "./connect.ts";
 import { buildNext, type Site } from "./database.ts";
@@ -21,7 +21,7 @@ export function openDatabase(site: Site): Opened {
     const opened = withMaintenanceLock(place, driver, busyMs, "shared", () => {
       const inode = inodeOf(place.database);
       if (inode === null || existsSync(place.swap)) return null;
-      refuseEmpty(place.database);
+      checkFile(place.database);
       return { connection: connect(driver, place.database, busyMs), inode };
     });
     if (opened) return opened;
@@ -36,8 +36,11 @@ export function openDatabase(site: Site): Opened {
  * [ST4] A file of no bytes was cut off: a new database gets its name only when it is whole. SQLite would take it for a new one,
  * delete its log and begin anew without a word.
  */
-function refuseEmpty(path: string): void {
-  if (statSync(path).size === 0) throw new StoreError("store_corrupt", `${path} is empty: it was cut off`);
+function checkFile(path: string): void {
+  const { size, mode } = statSync(path);
+  if (size === 0) throw new StoreError("store_corrupt", `${path} is empty: it was cut off`);
+  // [ST2] A backup that was copied back by hand; SQLite gives its log the same mode.
+  if (process.platform !== "win32" && (mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
 function create(site: Site): void {
@@ -56,7 +59,7 @@ function create(site: Site): void {
       site.now(),
       "store_missing",
       `The store ${place.database} was gone, although it had been there before, so a new, empty one was begun. ` +
-        `Its backups stand in ${place.backups}: to go back to one, close all chats and copy it over shim.db.`,
+        `Its backups stand in ${place.backups}: to go back to one, close all chats, delete shim.db, shim.db-wal and shim.db-shm, and copy the backup to shim.db.`,
     );
   });
   renameWhole(place.next, place.database);

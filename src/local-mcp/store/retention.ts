@@ -33,6 +33,7 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
   pruneSurplus(sql, retention.checkpointsPerSession, budget);
   pruneJournal(sql, now - Math.min(FOLDED_JOURNAL_MS, retention.maxAgeMs), budget);
   pruneOldCrashes(sql, now - retention.maxAgeMs * CRASH_AGE_FACTOR, budget);
+  sql.run("DELETE FROM notices WHERE acknowledged_at < ?", now - retention.maxAgeMs);
   pruneToSize(sql, retention.maxBytes, budget);
   return { checkpoints: budget.checkpoints, rows: limit - budget.left, isMore: budget.left <= 0 };
 }

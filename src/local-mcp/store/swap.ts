@@ -20,7 +20,7 @@ interface Swap {
 
 /** [ST6] From here on the swap is finished by whoever opens the store next: `place.next` is whole. */
 export function beginSwap(place: Place, folder: string, noticeId: number): void {
-  writeWhole(place.swap, JSON.stringify({ folder: basename(folder), noticeId, attempts: 0 } satisfies Swap));
+  writeSwap(place, { folder: basename(folder), noticeId, attempts: 0 });
 }
 
 /**
@@ -31,7 +31,7 @@ export function beginSwap(place: Place, folder: string, noticeId: number): void 
 export function finishSwap(site: Site): void {
   const { place } = site;
   if (!existsSync(place.swap)) return;
-  const swap = JSON.parse(readFileSync(place.swap, "utf8")) as Swap;
+  const swap = readSwap(place, site.now());
   const folder = join(place.setAside, swap.folder);
   createPrivateFolder(folder);
   if (existsSync(place.next)) {
@@ -43,13 +43,38 @@ export function finishSwap(site: Site): void {
     syncFolder(folder);
     renameWhole(place.next, place.database);
   }
-  if (swap.attempts < SALVAGE_ATTEMPTS) {
-    writeWhole(place.swap, JSON.stringify({ ...swap, attempts: swap.attempts + 1 } satisfies Swap));
-    salvage(site, join(folder, basename(place.database)), swap.noticeId);
+  // Deleted by hand meanwhile: a new one will be made.
+  if (existsSync(place.database) && swap.attempts < SALVAGE_ATTEMPTS) {
+    salvageOnce(site, swap, join(folder, basename(place.database)));
   }
   rmSync(place.swap);
   syncFolder(join(place.swap, ".."));
   keepNewest(place);
+}
+
+/** The attempt is counted before it begins, and not at all when it ends with an error that can be told. */
+function salvageOnce(site: Site, swap: Swap, damaged: string): void {
+  writeSwap(site.place, { ...swap, attempts: swap.attempts + 1 });
+  try {
+    salvage(site, damaged, swap.noticeId);
+  } catch (error) {
+    writeSwap(site.place, swap);
+    throw error;
+  }
+}
+
+function writeSwap(place: Place, swap: Swap): void {
+  writeWhole(place.swap, JSON.stringify(swap));
+}
+
+/** It is written whole; a disk that damages it as well must not keep the store shut. */
+function readSwap(place: Place, now: number): Swap {
+  try {
+    return JSON.parse(readFileSync(place.swap, "utf8")) as Swap;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return { folder: basename(newSetAsideFolder(place, now)), noticeId: 0, attempts: 0 };
+  }
 }
 
 /** `<number>-<time>`: the number says which is the newest even when the clock was set back. */
