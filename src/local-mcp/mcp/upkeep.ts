@@ -32,6 +32,7 @@ let nextUpkeepAt = 0;
 /** Spool, backup, retention: by whoever is there, in small portions. */
 export function upkeep(runtime: Runtime): void {
   drainInto(runtime);
+  runtime.store.tidy();
   const now = runtime.now();
   if (now < nextUpkeepAt) return;
   nextUpkeepAt = now + upkeepEveryMs;
