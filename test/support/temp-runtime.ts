@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import { Config } from "../../src/contract/config.ts";
+import { stateOf } from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
 import type { ProcessFacts, Processes, ProcessIdentity } from "../../src/local-mcp/processes.ts";
 import type { Runtime } from "../../src/local-mcp/runtime.ts";
@@ -111,6 +112,16 @@ function seededBytes(): (bytes: number) => Uint8Array {
 /** All bytes of the database as they stand on the disk, with the write-ahead log. */
 export function storedBytes(paths: Paths): string {
   return [paths.database, `${paths.database}-wal`].map((path) => readIfThere(path)).join("");
+}
+
+/** Which of these texts can be read from what is stored, packed states and escaped JSON included. */
+export function leaked(runtime: TempRuntime, texts: readonly string[]): string[] {
+  const states = runtime.store.read(
+    (sql) => sql.all<{ seq: number }>("SELECT seq FROM checkpoints").map(({ seq }) => stateOf(sql, seq)),
+    [],
+  );
+  const stored = [storedBytes(runtime.paths), JSON.stringify(states)].join("\n");
+  return texts.filter((text) => stored.includes(text) || stored.includes(JSON.stringify(text).slice(1, -1)));
 }
 
 function readIfThere(path: string): string {

@@ -157,8 +157,9 @@ function placeOf(
 }
 
 function keep(sql: Sql, now: number, event: HookEvent, input: HookInput, id: string): void {
-  if (event === "Stop") keepAssistant(sql, id, now, input.last_assistant_message ?? "");
   for (const { key, entry } of entriesOf(event, input, turnOf(sql, event, input, id))) {
+    // Before the end of its turn, and not again when that is told again: a later turn may have begun.
+    if (event === "Stop" && !journal.has(sql, id, key)) keepAssistant(sql, id, now, input.last_assistant_message ?? "");
     // Told late, after its end: it runs no more.
     if (entry.kind === "tool_start" && journal.has(sql, id, `end:${entry.id}`)) continue;
     if (!journal.append(sql, id, now, key, entry)) continue;
@@ -223,12 +224,15 @@ function finish(sql: Sql, now: number, session: sessions.Session, reason: string
     1,
   );
   const isInTurn = last !== undefined && last.entry.kind !== "turn_end";
+  // [HO5] Two hooks tell one end: it is known by the start before it.
+  const [start] = journal.newest(sql, session.id, ["start"], 1);
+  const key = `over:${start?.seq ?? 0}:${reason}:${last?.seq ?? 0}`;
   if (reason === "other" && isInTurn) {
-    journal.append(sql, session.id, now, `detached:${now}`, { kind: "detached", reason: interrupted });
+    journal.append(sql, session.id, now, key, { kind: "detached", reason: interrupted });
     sessions.detach(sql, now, session.id, interrupted);
     return;
   }
-  journal.append(sql, session.id, now, `end:${now}`, { kind: "end", reason });
+  journal.append(sql, session.id, now, key, { kind: "end", reason });
   sessions.end(sql, now, session.id, reason);
 }
 
