@@ -90,7 +90,7 @@ it("[ST31] several processes write and drain at once: every acknowledged entry i
   const written = words.filter((word) => word.startsWith("+")).map((word) => word.slice(1));
   const applied = new Set(words.filter((word) => word.startsWith("-")).map((word) => word.slice(1)));
   for (const entry of drained(folder)) applied.add(String(entry["id"]));
-  expect(written).toHaveLength(4 * 50);
+  expect(written).toHaveLength(4 * 100);
   expect(written.filter((id) => !applied.has(id))).toEqual([]);
 });
 
