@@ -1,18 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { FileNote } from "../../src/contract/work-state.ts";
 import { compareFiles, noteFile, type FileLook } from "../../src/local-mcp/snapshots/file-state.ts";
 import { hasNpmToken, looksSecret } from "../../src/local-mcp/snapshots/secret-names.ts";
-import { LIMITS, write } from "../support/git-project.ts";
-
-function folder(): string {
-  return mkdtempSync(join(tmpdir(), "shim-files-"));
-}
+import { LIMITS, temporaryFolder, write } from "../support/git-project.ts";
 
 function sha256(content: string | Uint8Array): string {
   return createHash("sha256").update(content).digest("hex");
@@ -31,7 +26,7 @@ const states = (notes: readonly FileNote[]) => compareFiles(notes).map(({ now })
 it("[GS50] notes the SHA-256 of a file's content", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200_000 }), (content) => {
-      const path = join(folder(), "f");
+      const path = join(temporaryFolder(), "f");
       writeFileSync(path, content);
       expect(noteFile(path, "edited", LIMITS)).toEqual({ path, hash: sha256(content), action: "edited" });
     }),
@@ -40,7 +35,7 @@ it("[GS50] notes the SHA-256 of a file's content", () => {
 });
 
 it("[GS50] reads up to the limit and not a byte over it", () => {
-  const path = join(folder(), "f");
+  const path = join(temporaryFolder(), "f");
   writeFileSync(path, "x".repeat(1_000));
   expect(noteFile(path, "read", { maxFileBytes: 1_000 }).hash).toBe(sha256("x".repeat(1_000)));
   expect(noteFile(path, "read", { maxFileBytes: 999 })).toEqual({
@@ -52,7 +47,7 @@ it("[GS50] reads up to the limit and not a byte over it", () => {
 });
 
 it("[GS50] does not read secrets, pipes, folders, devices that never end, and relative paths, and says why", () => {
-  const at = folder();
+  const at = temporaryFolder();
   write(at, { ".env": "A=1", "sub/key.pem": "x", "f.txt": "x" });
   execFileSync("mkfifo", [join(at, "pipe")]);
   expect(why(join(at, ".env"))).toBe("looks secret");
@@ -73,7 +68,7 @@ it("[GS50] does not read secrets, pipes, folders, devices that never end, and re
 });
 
 it("[GS51] tells same, changed and missing files apart, and what it cannot know", () => {
-  const at = folder();
+  const at = temporaryFolder();
   write(at, { same: "s", changed: "c", gone: "g", back: "b", ".env": "A=1", ".env.gone": "A=1" });
   rmSync(join(at, "back"));
   const notes = ["same", "changed", "gone", "back", "never", ".env", ".env.gone"].map((name) =>
@@ -87,7 +82,7 @@ it("[GS51] tells same, changed and missing files apart, and what it cannot know"
 });
 
 it("[GS51] a note that nobody looked for, a relative path, and a file that became a folder are told honestly", () => {
-  const at = folder();
+  const at = temporaryFolder();
   write(at, { f: "x", g: "y" });
   const note = noteFile(join(at, "g"), "edited", LIMITS);
   rmSync(join(at, "g"));
@@ -137,7 +132,7 @@ it("[GS51] cannot tell of a file whose folder is closed", () => {
 });
 
 it.skipIf(process.getuid?.() === 0)("[GS50] notes a file that may not be opened as unreadable", () => {
-  const path = join(folder(), "closed");
+  const path = join(temporaryFolder(), "closed");
   writeFileSync(path, "x");
   chmodSync(path, 0o000);
   expect(noteFile(path, "read", LIMITS)).toEqual({ path, hash: null, skipped: "unreadable", action: "read" });

@@ -1,12 +1,22 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, it } from "vitest";
 import { identify, systemProcesses, type Processes } from "../../src/local-mcp/processes.ts";
 import { withLock } from "../../src/local-mcp/snapshots/repository-lock.ts";
-import { git, HOST, LIMITS, makeProject, paths, T0, take, taken, write } from "../support/git-project.ts";
+import {
+  git,
+  HOST,
+  LIMITS,
+  makeProject,
+  paths,
+  T0,
+  take,
+  taken,
+  temporaryFolder,
+  write,
+} from "../support/git-project.ts";
 
 function fail(): Promise<never> {
   return Promise.reject(new Error("body"));
@@ -15,7 +25,7 @@ function fail(): Promise<never> {
 const never = new AbortController().signal;
 
 function lockPath(): string {
-  return join(mkdtempSync(join(tmpdir(), "shim-lock-")), "lock");
+  return join(temporaryFolder(), "lock");
 }
 
 /** Of a process that has ended. */

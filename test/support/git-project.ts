@@ -8,10 +8,12 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { onTestFinished } from "vitest";
 import { systemProcesses } from "../../src/local-mcp/processes.ts";
 import { takeSnapshot, type Snapshot, type TakeSnapshot } from "../../src/local-mcp/snapshots/take-snapshot.ts";
 
@@ -52,9 +54,16 @@ export interface GitProject {
   readonly snapshots: string;
 }
 
+/** Fresh, and gone after the test. */
+export function temporaryFolder(): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-git-")));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 /** A fresh folder with a repository, committed once when files are given. */
 export function makeProject(files: Record<string, string | Buffer> = {}, ...init: string[]): GitProject {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), "shim-git-")));
+  const root = temporaryFolder();
   const project = join(root, "project");
   mkdirSync(project);
   git(project, "init", "--quiet", "-b", "main", ...init);
