@@ -121,9 +121,12 @@ function hookRows(samples: Record<string, Sample>): Row[] {
   });
 }
 
+function kb(path: string): string {
+  return `${(statSync(path).size / 1e3).toFixed(0)} kB`;
+}
+
 function sizeRows(residents: Record<string, number>, emptyServer: string): Row[] {
   const mb = (name: string): string => `${((residents[name] ?? 0) / 1e6).toFixed(0)} MB`;
-  const kb = (path: string): string => `${(statSync(path).size / 1e3).toFixed(0)} kB`;
   return [
     {
       group: "memory",

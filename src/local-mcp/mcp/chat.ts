@@ -119,17 +119,24 @@ export class Chat {
   #sighting(wanted: Wanted, known: sessions.Session | null): sessions.Sighting {
     const id = known?.id ?? this.current() ?? this.#mint(wanted.project);
     const isMinted = known ? known.origin === "handle" : this.#isMinted(id);
-    const cwd = this.runtime.env["CLAUDE_PROJECT_DIR"] ?? null;
-    const folder = wanted.project ?? (isMinted ? null : cwd);
+    const folder = this.#folder(wanted, isMinted);
     return {
       id,
       client: known?.client ?? this.#options.clientName() ?? "unknown",
-      origin: isMinted ? "handle" : "startup",
-      project: folder === null ? null : projectRoot(folder),
+      project: folder && projectRoot(folder),
       cwd: folder,
-      owner: isMinted ? this.#options.server : this.#options.client,
       isAlive: true,
+      ...this.#originOf(isMinted),
     };
+  }
+
+  #folder(wanted: Wanted, isMinted: boolean): string | null {
+    return wanted.project ?? (isMinted ? null : (this.runtime.env["CLAUDE_PROJECT_DIR"] ?? null));
+  }
+
+  #originOf(isMinted: boolean): Pick<sessions.Sighting, "origin" | "owner"> {
+    const { server, client } = this.#options;
+    return isMinted ? { origin: "handle", owner: server } : { origin: "startup", owner: client };
   }
 
   #named(sql: Sql, handle: string): Result<sessions.Session | null, ToolError> {
@@ -175,8 +182,14 @@ export class Chat {
 const freshMs = 30_000;
 
 function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: number): boolean {
-  const isOpen = known.endedAt === null && known.detachedAt === null && known.recovery === null;
-  const isSameOwner = known.owner?.pid === sighting.owner?.pid && known.owner?.start === sighting.owner?.start;
-  const isSamePlace = sighting.project === null || sighting.project === known.project;
-  return isOpen && isSameOwner && isSamePlace && Math.abs(now - known.lastSeenAt) < freshMs;
+  const isSamePlace = !sighting.project || sighting.project === known.project;
+  return isOpen(known) && isSameOwner(known, sighting) && isSamePlace && Math.abs(now - known.lastSeenAt) < freshMs;
+}
+
+function isOpen({ endedAt, detachedAt, recovery }: sessions.Session): boolean {
+  return endedAt === null && detachedAt === null && recovery === null;
+}
+
+function isSameOwner(known: sessions.Session, sighting: sessions.Sighting): boolean {
+  return known.owner?.pid === sighting.owner?.pid && known.owner?.start === sighting.owner?.start;
 }

@@ -5,7 +5,7 @@ import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { dropMarked } from "../snapshots/stored-snapshots.ts";
 import { backUp } from "../store/backup.ts";
-import { forget, purge } from "../store/forget.ts";
+import { forget, purge, type Forget } from "../store/forget.ts";
 import * as notices from "../store/notices.ts";
 import type { ToolError } from "./tool.ts";
 
@@ -25,32 +25,31 @@ export async function clear(runtime: Runtime, what: Clearing): Promise<Result<Cl
   const { scope, id } = what;
   if (scope === "notices")
     return ok({ deleted: runtime.store.write((sql) => notices.acknowledge(sql, runtime.now(), null)) });
-  if (id === undefined)
-    return err({
-      code: "id_missing",
-      message: `scope "${scope}" needs the id of the ${scope === "checkpoint" ? "checkpoint" : "session"}.`,
-    });
-  if (!isKnown(runtime, scope, id))
-    return err({
-      code: "unknown_id",
-      message: `SHIM knows no ${scope === "checkpoint" ? "checkpoint" : "session"} "${id}". Nothing was deleted.`,
-    });
+  const kind = scope === "checkpoint" ? "checkpoint" : "session";
+  if (id === undefined) return err({ code: "id_missing", message: `scope "${scope}" needs the id of the ${kind}.` });
+  if (!isKnown(runtime, kind, id)) {
+    return err({ code: "unknown_id", message: `SHIM knows no ${kind} "${id}". Nothing was deleted.` });
+  }
   if (scope === "offer") return ok({ deleted: dismiss(runtime, id) ? 1 : 0 });
-  const backup = what.forget ? null : await backUp(runtime.store, runtime.now(), runtime.config.retention.backups);
-  const gone = runtime.store.write((sql) => forget(sql, scope === "checkpoint" ? { checkpoint: id } : { session: id }));
-  const failures = await dropMarked(runtime, 0);
-  if (what.forget) await purge(runtime.store, runtime.paths);
-  if (failures.length > 0)
-    return err({
-      code: "files_left",
-      message: `The rows are deleted; saved files could not be removed: ${failures.join("; ")}`,
-    });
-  return ok({ deleted: gone.checkpoints.length + gone.sessions.length, ...(backup ? { backup } : {}) });
+  return remove(runtime, kind === "checkpoint" ? { checkpoint: id } : { session: id }, what.forget === true);
 }
 
-function isKnown(runtime: Runtime, scope: Clearing["scope"], id: string): boolean {
+async function remove(runtime: Runtime, what: Forget, isForgotten: boolean): Promise<Result<Cleared, ToolError>> {
+  const backup = isForgotten ? null : await backUp(runtime.store, runtime.now(), runtime.config.retention.backups);
+  const gone = runtime.store.write((sql) => forget(sql, what));
+  const failures = await dropMarked(runtime, 0);
+  if (isForgotten) await purge(runtime.store, runtime.paths);
+  if (failures.length > 0) {
+    const message = `The rows are deleted; saved files could not be removed: ${failures.join("; ")}`;
+    return err({ code: "files_left", message });
+  }
+  const deleted = "checkpoint" in what ? gone.checkpoints.length : gone.sessions.length;
+  return ok({ deleted, ...(backup ? { backup } : {}) });
+}
+
+function isKnown(runtime: Runtime, kind: "checkpoint" | "session", id: string): boolean {
   return runtime.store.read(
-    (sql) => (scope === "checkpoint" ? checkpoints.byPrefix(sql, id)[0]?.id === id : sessions.get(sql, id) !== null),
+    (sql) => (kind === "checkpoint" ? checkpoints.byPrefix(sql, id)[0]?.id === id : sessions.get(sql, id) !== null),
     false,
   );
 }

@@ -35,12 +35,10 @@ export function observe(
   const session = withoutOldContext(sessions.get(sql, seen.id) ?? seen, part, now);
   const news = newsOf(sql, session.id);
   const before = assess(session.readings, runtime.config.risk, now);
-  const told = part ? merge(fromTranscript(part, session.readings, runtime.env, now), fresh) : fresh;
-  const readings = merge(merge(session.readings, derived(sql, runtime, session, news.all > 0, now)), told);
+  const own = merge(session.readings, derived(sql, runtime, session, news.all > 0, now));
+  const readings = merge(part ? merge(own, fromTranscript(part, session.readings, runtime.env, now)) : own, fresh);
   const risk = assess(readings, runtime.config.risk, now);
-  const model = part?.contextUsage?.model ?? null;
-  if (part) calibrate(sql, part);
-  sessions.update(sql, session.id, { readings, model, ...(part ? { transcriptOffset: part.offset } : {}) });
+  sessions.update(sql, session.id, { readings, ...(part ? readOnTo(sql, part) : {}) });
   history.record(sql, now, session.id, readings, risk);
   const facts = {
     toolCalls: news.toolCalls,
@@ -49,6 +47,11 @@ export function observe(
     levelNow: risk.level,
   };
   return { risk, facts };
+}
+
+function readOnTo(sql: Sql, part: TranscriptPart): sessions.SessionChange {
+  calibrate(sql, part);
+  return { transcriptOffset: part.offset, model: part.contextUsage?.model ?? null };
 }
 
 /** Whether a look by the timer finds a checkpoint due. */

@@ -1,11 +1,14 @@
+import type * as z from "zod";
+import type { RiskLevel } from "../../../contract/readings.ts";
 import { WorkNotes } from "../../../contract/checkpoint.ts";
 import { AutoCheckpoint } from "../../../contract/tools.ts";
-import { ok } from "../../../shared/result.ts";
-import { capture } from "../../checkpoints/capture.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import { capture, type Captured, type CaptureError } from "../../checkpoints/capture.ts";
+import type { Trigger } from "../../checkpoints/checkpoints.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { dueByTimer, observe } from "../../sessions/observe.ts";
 import { captureRefusal } from "../refusals.ts";
-import { defineTool } from "../tool.ts";
+import { defineTool, type ToolAnswer, type ToolError } from "../tool.ts";
 
 export const autoCheckpoint = defineTool({
   name: "shim_auto_checkpoint",
@@ -28,23 +31,43 @@ export const autoCheckpoint = defineTool({
         text: `Nothing due, risk ${seen.risk.level}.`,
         output: { ...answer, saved: false, reason: "not due" },
       });
-    const { value, count } = redactJson({
-      ...(input.doing === undefined ? {} : { inProgress: [input.doing] }),
-      ...(input.next === undefined ? {} : { nextStep: input.next }),
-    });
+    const { value, count } = redactJson(notesOf(input));
     const saved = capture(
       runtime,
       { sessionId: session.id, trigger, notes: WorkNotes.parse(value), redactions: count },
       chat.recent,
     );
-    if (!saved.ok && saved.error.code === "nothing_to_save") {
-      return ok({ text: "Nothing to save yet.", output: { ...answer, saved: false, reason: "nothing to save yet" } });
-    }
-    if (!saved.ok) return captureRefusal(saved.error);
-    const { checkpoint, isNew } = saved.value;
-    return ok({
-      text: isNew ? `Saved ${checkpoint.id}.` : `Unchanged since ${checkpoint.id}.`,
-      output: { ...answer, saved: isNew, reason: isNew ? trigger : "unchanged", checkpoint: checkpoint.id },
-    });
+    return saved.ok ? told(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
   },
 });
+
+interface Answer {
+  readonly session: string;
+  readonly risk: number;
+  readonly level: RiskLevel;
+}
+
+function notesOf(input: { doing?: string | undefined; next?: string | undefined }): WorkNotes {
+  return {
+    ...(input.doing === undefined ? {} : { inProgress: [input.doing] }),
+    ...(input.next === undefined ? {} : { nextStep: input.next }),
+  };
+}
+
+function told(
+  answer: Answer,
+  { checkpoint, isNew }: Captured,
+  trigger: Trigger,
+): ReturnType<typeof ok<ToolAnswer<Output>>> {
+  return ok({
+    text: isNew ? `Saved ${checkpoint.id}.` : `Unchanged since ${checkpoint.id}.`,
+    output: { ...answer, saved: isNew, reason: isNew ? trigger : "unchanged", checkpoint: checkpoint.id },
+  });
+}
+
+function nothingSaved(answer: Answer, error: CaptureError): Result<ToolAnswer<Output>, ToolError> {
+  if (error.code !== "nothing_to_save") return captureRefusal(error);
+  return ok({ text: "Nothing to save yet.", output: { ...answer, saved: false, reason: "nothing to save yet" } });
+}
+
+type Output = z.infer<typeof AutoCheckpoint.output>;
