@@ -1,0 +1,223 @@
+import { isMarkerAt, type Finding } from "./findings.ts";
+import { keyNameAt, tellingWord, type KeyName, type Strength } from "./key-names.ts";
+import { isHexOrUuid, isRandom } from "./randomness.ts";
+import { isSecretValue, ValueReader, type Value } from "./values.ts";
+
+interface Name extends KeyName {
+  /** The text before the telling word, as far as it matters. */
+  readonly before: string;
+  readonly word: string;
+}
+
+interface Notation {
+  /** What stands between a name and its value. */
+  readonly pattern: RegExp;
+  /** What must hold besides. */
+  readonly isHere?: (name: Name) => boolean;
+  /** Whether an unquoted value cannot be a name in code. */
+  readonly isLiteral?: (name: Name, text: string) => boolean;
+}
+
+/** How values follow their names, in the order in which they are tried. */
+const notations: readonly Notation[] = [
+  // name: Type = "value"
+  { pattern: /["'`]?[?!]?:[ \t]{0,4}[A-Za-z_][A-Za-z_.<>|[\] ]{0,40}?=(?![=>])[ \t]{0,4}(?=["'`])/y },
+  // {"name": "DB_PASSWORD", "value": "..."}, in JSON, YAML and XML
+  {
+    pattern: /\\{0,8}["'`]?,?(?:\s|\\{1,8}[nrt]){0,40}(?:- )?\\{0,8}["'`]?value\\{0,8}["'`]?[ \t]{0,4}[:=][ \t]{0,4}/iy,
+  },
+  // name = value, "name": "value", name["x"] := value, **name**: value, name string = "value", also a list's first item
+  {
+    pattern:
+      /\\{0,8}["'`]?[\])}*]{0,2}[?!]?(?:[ \t]string)?[ \t]{0,20}(?::=|\?=|=>|={1,3}|:)(?!:)\*{0,2}[ \t]{0,20}(?:[[(]\s{0,8})?/y,
+    isLiteral: isLiteralPlace,
+  },
+  // set("name", "value")
+  {
+    pattern: /\\{0,8}["'`][ \t]{0,4},\s{0,8}(?=\\{0,8}["'`])/y,
+    isHere: ({ before }) =>
+      /(?:set|put|add|append|header|env|property|attribute|store|define|update|insert)\w{0,20}\(\s*\\{0,8}["'`][\w.-]*$/i.test(
+        before,
+      ),
+  },
+  // withPassword("value"), but not a test's pass("...")
+  { pattern: /\((?=\\{0,8}["'`])/y, isHere: ({ word }) => word.toLowerCase() !== "pass" },
+  // A property list's <key>name</key><string>value</string>
+  { pattern: /<\/key>\s{0,20}<string>/y, isLiteral: () => true },
+  // <name>value</name>
+  {
+    pattern: />(?=[^\s<(][^<\r\n]{0,400}<\/)/y,
+    isHere: ({ before }) => /<[\w:.-]*$/.test(before),
+    isLiteral: () => true,
+  },
+  // WITH PASSWORD 'value', #define API_KEY "value"
+  {
+    pattern: /[ \t]{1,4}(?=\\{0,8}["'])/y,
+    isHere: ({ before, word }) =>
+      word.includes(" ") ? /\b(?:user|grant|role)\b/i.test(before) : word === word.toUpperCase(),
+  },
+  // --name value, Bearer value
+  {
+    pattern: /[ \t](?=[^\s-])/y,
+    isHere: ({ before, word }) => /(?:^|[\s"'`])--?[\w-]*$/.test(before) || word.toLowerCase() === "bearer",
+  },
+  // .netrc: machine host login user password value
+  { pattern: /\s{1,4}/y, isHere: ({ before }) => /\blogin\s+\S+\s+$/i.test(before), isLiteral: () => true },
+];
+
+const scheme = /\\{0,8}["'`]?(?:Bearer|Basic|Token|Digest|Api-?Key|Key|OAuth|JWT|SSWS|Splunk)(?:[ \t]|%20){1,4}/iy;
+const nextItem = /\\{0,8}["'`]\s{0,4},\s{0,40}(?=\\{0,8}["'`])/y;
+
+const lineStart =
+  /(?:^|[\r\n]|\\[nr])[ \t>+-]{0,12}(?:\d{1,5}[:\t→])?[ \t]{0,8}(?:(?:export|env|arg|set|setx|declare|local|readonly)[ \t]{1,4}|\$env:)?["']?$/i;
+const connection =
+  /\b(?:server|host|data source|user id|uid|username|endpoint\w*|accountname|database|initial catalog)=/i;
+
+/** Values at telling names, in whatever notation. [RD5] [RD6] */
+export function assignments(text: string): Finding[] {
+  const findings: Finding[] = [];
+  const reader = new ValueReader(text);
+  tellingWord.lastIndex = 0;
+  for (let match = tellingWord.exec(text); match; match = tellingWord.exec(text)) {
+    const values = valuesFrom(text, match.index, match[0], reader);
+    if (values.length === 0) continue;
+    findings.push(...values);
+    tellingWord.lastIndex = Math.max(tellingWord.lastIndex, values.at(-1)?.end ?? 0);
+  }
+  return findings;
+}
+
+function valuesFrom(text: string, index: number, found: string, reader: ValueReader): Finding[] {
+  if (found.startsWith(" -")) return userOption(text, index, reader);
+  if (text.startsWith("sshpass", index - 3)) return sshPassword(text, index + found.length, reader);
+  const key = keyNameAt(text, index, found);
+  if (!key) return [];
+  const before = text.slice(Math.max(0, index - 160), index);
+  return valuesAt(text, { ...key, before, word: text.slice(index, key.end) }, reader);
+}
+
+interface Place {
+  readonly at: number;
+  readonly unquoted: "literal" | "bare";
+}
+
+/** Where the value of a name begins, by the notation that follows the name; null when none does. */
+function valueStart(text: string, name: Name): Place | null {
+  for (const { pattern, isHere, isLiteral } of notations) {
+    const at = after(pattern, text, name.end);
+    if (at === null || isHere?.(name) === false) continue;
+    return { at, unquoted: isLiteral?.(name, text) ? "literal" : "bare" };
+  }
+  return null;
+}
+
+/** Env files, shell and ini lines, connection strings: what follows `=` is the value itself. */
+function isLiteralPlace({ before, word, end }: Name, text: string): boolean {
+  if (text.charAt(end) !== "=" || /[=\s]/.test(text.charAt(end + 1))) return false;
+  // An escaped line end before the name is no part of it.
+  const [, own = ""] = /(?:\\[nrt])?([\w.-]*)$/.exec(before) ?? [];
+  if (/^[A-Z0-9_]+$/.test(own + word)) return true;
+  const outside = before.slice(0, before.length - own.length);
+  return lineStart.test(outside) || (/;\s?$/.test(outside) && connection.test(outside));
+}
+
+function valuesAt(text: string, name: Name, reader: ValueReader): Finding[] {
+  const place = valueStart(text, name);
+  if (!place) return inProse(text, name);
+  if (name.strength === "cookie") return cookieAt(text, place.at, reader);
+  const credentials = name.strength === "password" ? null : after(scheme, text, place.at);
+  if (credentials !== null) return checked(text, reader.bare(credentials, "bare"), "authorization");
+  return listed(text, place, reader).flatMap((value) => checked(text, value, name.strength));
+}
+
+/** The value, or each of a list, which is read no further than anyone would write by hand. */
+function listed(text: string, place: Place, reader: ValueReader): Value[] {
+  const isList = /[[(]\s*$/.test(text.slice(place.at - 9, place.at));
+  const values: Value[] = [];
+  let at: number | null = place.at;
+  while (at !== null && values.length < 50) {
+    const value = reader.read(at, place.unquoted);
+    if (value) values.push(value);
+    at = isList && value?.shape === "quoted" ? after(nextItem, text, value.end) : null;
+  }
+  return values;
+}
+
+function checked(text: string, value: Value | null, strength: Strength): Finding[] {
+  if (!value || isMarkerAt(text, value.start)) return [];
+  const { start, end, shape } = asInCode(text, value);
+  // A call or an index: the value is code.
+  if (shape === "bare" && /[([]/.test(text.charAt(end))) return [];
+  if (!isSecretValue(text.slice(start, Math.min(end, start + 600)), strength, shape)) return [];
+  return [{ start, end, kind: strength }];
+}
+
+/** `password=other,` is an argument in code, though it begins its line as in an env file. */
+function asInCode(text: string, { start, end, shape }: Value): Value {
+  return shape === "literal" && /[,;)]/.test(text.charAt(end - 1))
+    ? { start, end: end - 1, shape: "bare" }
+    : { start, end, shape };
+}
+
+function cookieAt(text: string, at: number, reader: ValueReader): Finding[] {
+  const line = reader.line(/["'`]/.test(text.charAt(at)) ? at + 1 : at);
+  if (!line || !isSecretValue(text.slice(line.start, line.end), "cookie", line.shape)) return [];
+  return [{ start: line.start, end: line.end, kind: "cookie" }];
+}
+
+const pair = /["']?[^\s:"'@]{1,64}:(?=[^\s"':/]{3})/y;
+
+const webCommand = /(?:^|[\s"'`(])(?:curl|wget|https?)[ \t](?:[^\n;|]|\\\n)*$/;
+
+/** `curl -u user:password` */
+function userOption(text: string, index: number, reader: ValueReader): Finding[] {
+  const flag = / -u | --user[ =]/y;
+  const start = after(flag, text, index);
+  if (start === null || !webCommand.test(text.slice(Math.max(0, index - 300), index))) return [];
+  const at = after(pair, text, start);
+  return at === null ? [] : checked(text, reader.bare(at, "literal"), "password");
+}
+
+const passwordOption = / -p ?/y;
+
+function sshPassword(text: string, at: number, reader: ValueReader): Finding[] {
+  const start = after(passwordOption, text, at);
+  return start === null ? [] : checked(text, reader.read(start, "literal"), "password");
+}
+
+const saidPassword = /s?(?: for [\w.@-]{1,40})? (?:is|was|to|=)(?: now)?:? ["'`]?(?=[^\s"'`]{5})/iy;
+const nearToken = /[^\n\r\\{}<>;"'`]{0,60}?[ \t:=(]["'`]?(?=[A-Za-z0-9_+/-]{20})/y;
+const tokenRun = /[\w+/.~-]+={0,2}/y;
+
+/** "the password is ...", "here is my key for the staging server: ..." [RD8] */
+function inProse(text: string, name: KeyName): Finding[] {
+  return name.strength === "password" ? saidAt(text, name.end) : tokenNear(text, name.end);
+}
+
+function saidAt(text: string, from: number): Finding[] {
+  const start = after(saidPassword, text, from);
+  if (start === null) return [];
+  const [value = ""] = /^[^\s"'`\\,;[\]]{5,200}/.exec(text.slice(start, start + 200)) ?? [];
+  if (
+    !/\d/.test(value) ||
+    !/[A-Za-z]/.test(value) ||
+    !isSecretValue(value.replace(/[.):]+$/, ""), "password", "quoted")
+  ) {
+    return [];
+  }
+  return [{ start, end: start + value.length, kind: "password" }];
+}
+
+function tokenNear(text: string, from: number): Finding[] {
+  const start = after(nearToken, text, from);
+  const end = start === null ? null : after(tokenRun, text, start);
+  if (start === null || end === null) return [];
+  const value = text.slice(start, Math.min(end, start + 512));
+  const isSaid = /(?:\bis|[:=])\s?["'`]?$/.test(text.slice(start - 6, start));
+  return isRandom(value) && (isSaid || !isHexOrUuid(value)) ? [{ start, end, kind: "token" }] : [];
+}
+
+function after(pattern: RegExp, text: string, at: number): number | null {
+  pattern.lastIndex = at;
+  return pattern.test(text) ? pattern.lastIndex : null;
+}

@@ -1,0 +1,43 @@
+/** A stretch of text that must not be stored: from `start` up to, not including, `end`. */
+export interface Finding {
+  readonly start: number;
+  readonly end: number;
+  readonly kind: string;
+}
+
+export interface Replaced {
+  readonly text: string;
+  readonly count: number;
+}
+
+const markerStart = "[redacted:";
+
+/** A place that an earlier run has already covered; it is never a value of its own. */
+export function isMarkerAt(text: string, index: number): boolean {
+  return text.startsWith(markerStart, index) || text.startsWith("[private]", index);
+}
+
+/**
+ * Puts `[redacted:<kind>]` in the place of each finding and keeps the rest exactly. Findings that overlap become one, with
+ * the kind of the one that begins first (of the same stretch: the one that stands first in the list).
+ *
+ * @param kinds takes up the kinds that were used
+ */
+export function replace(text: string, findings: readonly Finding[], kinds: Set<string>): Replaced {
+  const sorted = [...findings].sort((a, b) => a.start - b.start || b.end - a.end);
+  const parts: string[] = [];
+  let done = 0;
+  let count = 0;
+  for (let i = 0; i < sorted.length;) {
+    const first = sorted[i];
+    if (!first) break;
+    let { end } = first;
+    for (i += 1; (sorted[i]?.start ?? Infinity) < end; i++) end = Math.max(end, sorted[i]?.end ?? 0);
+    parts.push(text.slice(done, first.start), markerStart, first.kind, "]");
+    kinds.add(first.kind);
+    done = end;
+    count += 1;
+  }
+  parts.push(text.slice(done));
+  return { text: parts.join(""), count };
+}

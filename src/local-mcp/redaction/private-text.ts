@@ -1,0 +1,29 @@
+/** Literal or as JSON encoders write it; a self-closing tag holds nothing. The bound keeps a lone `<private ` cheap. */
+const tag = /(?:<|\\u003c)(?:(\\?\/)private\s{0,20}|private(?:\s[^>]{0,300}?)?)(?<!\/)(?:>|\\u003e)/gi;
+
+/**
+ * Puts `[private]` in the place of each `<private>...</private>`, tags included. [RD1] Tags nest, may have attributes and
+ * any case; without a closing tag everything to the end is private.
+ */
+export function stripPrivate(text: string): { readonly text: string; readonly count: number } {
+  const parts: string[] = [];
+  let kept = 0;
+  let depth = 0;
+  let count = 0;
+  for (const match of text.matchAll(tag)) {
+    if (match[1] !== undefined) {
+      if (depth === 0) continue;
+      depth -= 1;
+      if (depth === 0) kept = match.index + match[0].length;
+    } else {
+      if (depth === 0) {
+        parts.push(text.slice(kept, match.index), "[private]");
+        count += 1;
+      }
+      depth += 1;
+    }
+  }
+  if (count === 0) return { text, count };
+  if (depth === 0) parts.push(text.slice(kept));
+  return { text: parts.join(""), count };
+}

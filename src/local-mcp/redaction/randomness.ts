@@ -1,0 +1,70 @@
+/** What tells a random token from words, names, paths and versions. Pure functions over short strings. */
+
+const humps = /(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/;
+const word = /^(?:[A-Za-z][a-z]{0,19}|[A-Z]{1,14}|\d{1,8}|[A-Za-z]{2,}\d{1,5}|[vV]\d{1,4})$/;
+
+/** Words with separators or humps between them: `my-app-2`, `getTokenFromHeader`, `src/auth/token.ts`. */
+export function isWordy(value: string): boolean {
+  return value.split(/[^A-Za-z0-9]+/).every((part) => part === "" || isName(part));
+}
+
+/** The humps of a name are words; those of a random string are two or three characters long. */
+function isName(part: string): boolean {
+  const words = part.split(humps);
+  const leastAverage = words.length <= 3 ? 3 : /\d/.test(part) ? 4.2 : 3.2;
+  return words.every((one) => word.test(one)) && (words.length === 1 || part.length >= words.length * leastAverage);
+}
+
+/** The Shannon entropy of the characters, in bits for each (Shannon 1948, H = -sum p log2 p). */
+export function entropy(value: string): number {
+  const counts = new Map<string, number>();
+  for (const char of value) counts.set(char, (counts.get(char) ?? 0) + 1);
+  let bits = 0;
+  for (const count of counts.values()) bits -= (count / value.length) * Math.log2(count / value.length);
+  return bits;
+}
+
+interface Make {
+  readonly lower: number;
+  readonly upper: number;
+  readonly digits: number;
+  /** How often the next letter or digit is of another class: near 0.6 a character in random base 62, near 0.2 in camel case. */
+  readonly changes: number;
+}
+
+function makeOf(value: string): Make {
+  const make = { lower: 0, upper: 0, digits: 0, changes: 0 };
+  let last: keyof typeof make | null = null;
+  for (const char of value) {
+    const now = classOf(char);
+    if (now === null) continue;
+    make[now] += 1;
+    if (last !== null && last !== now) make.changes += 1;
+    last = now;
+  }
+  return make;
+}
+
+function classOf(char: string): "lower" | "upper" | "digits" | null {
+  if (char >= "a" && char <= "z") return "lower";
+  if (char >= "A" && char <= "Z") return "upper";
+  return char >= "0" && char <= "9" ? "digits" : null;
+}
+
+/**
+ * Whether a string of at least 16 characters is most likely random. [RD8] Names in camel case, paths, versions and words
+ * with a number are not, however long.
+ */
+export function isRandom(value: string): boolean {
+  if (value.length < 16 || entropy(value) < 3 || isWordy(value)) return false;
+  const { lower, upper, digits, changes } = makeOf(value);
+  const length = lower + upper + digits;
+  if (length < 14) return false;
+  if (lower > 0 && upper > 0) return changes >= length * (digits > 0 ? 0.27 : 0.42);
+  return digits >= length * 0.12 && changes >= length * 0.12;
+}
+
+/** Only hexadecimal digits and hyphens: as likely a commit, a digest or an id as a secret. */
+export function isHexOrUuid(value: string): boolean {
+  return /^(?:0x)?[0-9a-fA-F-]+$/.test(value);
+}

@@ -1,0 +1,121 @@
+import { assignments } from "./assignments.ts";
+import { replace, type Finding } from "./findings.ts";
+import { keyNameAt, tellingWord, type Strength } from "./key-names.ts";
+import { privateKeys } from "./private-keys.ts";
+import { stripPrivate } from "./private-text.ts";
+import { knownTokens } from "./token-formats.ts";
+import { urlCredentials } from "./url-credentials.ts";
+import { isSecretValue } from "./values.ts";
+
+export interface Redacted {
+  readonly text: string;
+  /** How many places were replaced. */
+  readonly count: number;
+  /** What was found, each kind once: `private`, or what stands in the markers. */
+  readonly kinds: readonly string[];
+}
+
+/** Two passes are usual where something was found (the second finds nothing); more only in text made to be hard. */
+const mostPasses = 6;
+
+/**
+ * Takes out what must never be stored: private text first, then secrets, each replaced by `[redacted:<kind>]`. All else
+ * stays character for character. [RD1] to [RD10]; linear in the length of the text. Doing it again changes nothing.
+ */
+export function redact(text: string): Redacted {
+  const open = stripPrivate(text);
+  const kinds = new Set<string>(open.count > 0 ? ["private"] : []);
+  let current = open.text;
+  let { count } = open;
+  for (let pass = 0; pass < mostPasses; pass++) {
+    const findings = find(current);
+    if (findings.length === 0) break;
+    const replaced = replace(current, findings, kinds);
+    current = replaced.text;
+    count += replaced.count;
+  }
+  return { text: current, count, kinds: [...kinds] };
+}
+
+function find(text: string): Finding[] {
+  return [...privateKeys(text), ...knownTokens(text), ...urlCredentials(text), ...assignments(text)];
+}
+
+export interface RedactedJson {
+  readonly value: unknown;
+  readonly count: number;
+  readonly kinds: readonly string[];
+}
+
+/** Deeper than any tool writes; what lies below is left out, for it cannot be looked at. */
+export const deepest = 64;
+const tooDeep = "[omitted: nested too deep]";
+
+interface Found {
+  count: number;
+  readonly kinds: Set<string>;
+}
+
+/**
+ * Redacts every string of a JSON value, keys too, and returns a copy. [RD9] A string at a telling key (`password`, `apiKey`,
+ * `authorization` ...) is masked whole unless it is a placeholder; so is the `value` beside a telling `name` or `key`.
+ * What lies deeper than 64 levels is left out.
+ *
+ * @param value what `JSON.parse` answers
+ */
+export function redactJson(value: unknown): RedactedJson {
+  const found: Found = { count: 0, kinds: new Set() };
+  const copy = walk(value, { strength: null, depth: 0 }, found);
+  return { value: copy, count: found.count, kinds: [...found.kinds] };
+}
+
+interface Place {
+  readonly strength: Strength | null;
+  readonly depth: number;
+}
+
+function walk(value: unknown, place: Place, found: Found): unknown {
+  if (typeof value === "string") return text(value, place.strength, found);
+  if (typeof value !== "object" || value === null) return value;
+  if (place.depth >= deepest) return tooDeep;
+  const depth = place.depth + 1;
+  if (Array.isArray(value)) return value.map((item) => walk(item, { strength: place.strength, depth }, found));
+  const entries = Object.entries(value);
+  const own = strengthOfName(entries);
+  return Object.fromEntries(
+    entries.map(([key, item]) => {
+      const strength = own !== null && /^(?:default)?value$/i.test(key) ? own : strengthOf(key);
+      return [text(key, null, found), walk(item, { strength, depth }, found)];
+    }),
+  );
+}
+
+function text(value: string, strength: Strength | null, found: Found): string {
+  const redacted = redact(value);
+  // What is one known secret keeps its own mark; else a telling key hides the whole.
+  const isWhole = /^\[(?:private|redacted:[\w-]+)\]$/.test(redacted.text);
+  if (strength !== null && !isWhole && isSecretValue(value, strength, "quoted")) {
+    found.count += 1;
+    found.kinds.add(strength);
+    return `[redacted:${strength}]`;
+  }
+  found.count += redacted.count;
+  for (const kind of redacted.kinds) found.kinds.add(kind);
+  return redacted.text;
+}
+
+function strengthOfName(entries: readonly (readonly [string, unknown])[]): Strength | null {
+  const name = entries.find(([key, item]) => /^(?:name|key)$/i.test(key) && typeof item === "string")?.[1];
+  return typeof name === "string" ? strengthOf(name) : null;
+}
+
+/** How much the whole of a key promises; the last telling word decides. */
+function strengthOf(key: string): Strength | null {
+  if (key.length > 128) return null;
+  let strength: Strength | null = null;
+  for (const { index, 0: found } of key.matchAll(tellingWord)) {
+    const name = keyNameAt(key, index, found);
+    if (name && name.end === key.length) ({ strength } = name);
+  }
+  return strength;
+}

@@ -1,0 +1,159 @@
+import type { Strength } from "./key-names.ts";
+import { isPlaceholder } from "./placeholders.ts";
+import { entropy, isHexOrUuid, isRandom, isWordy } from "./randomness.ts";
+
+/** `literal`: the place takes no variables, as a line of an env file; `bare`: it may as well be a name in code. */
+export type Shape = "quoted" | "literal" | "bare";
+
+export interface Value {
+  readonly start: number;
+  readonly end: number;
+  readonly shape: Shape;
+}
+
+const longestQuoted = 8_192;
+const opening = /(\\{0,8})(["'`])/y;
+const bareRun = /[^\s"'`\\,;&|<>(){}[\]]+/y;
+const literalRun = /[^\s"'`\\[\]]+/y;
+const restOfLine = /[^\r\n"'`\\[\]]{8,}/y;
+
+/** Reads values of one text. A run that many names point into is measured once, which keeps hostile text linear. */
+export class ValueReader {
+  readonly #text: string;
+  readonly #ends = { bare: { from: 0, to: 0 }, literal: { from: 0, to: 0 } };
+  #lineEnd = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** The value that begins at `at`, without its quotes; null when there is none. */
+  read(at: number, unquoted: "literal" | "bare"): Value | null {
+    opening.lastIndex = at;
+    const [quote, backslashes, mark] = opening.exec(this.#text) ?? [];
+    if (quote === undefined || backslashes === undefined || mark === undefined) return this.bare(at, unquoted);
+    const start = at + quote.length;
+    const end = quotedEnd(this.#text, start, mark, backslashes.length);
+    return end === null ? this.bare(start, unquoted) : { start, end, shape: "quoted" };
+  }
+
+  /** The rest of the line or string, once for each line: what was read before is not read again. */
+  line(start: number): Value | null {
+    if (start < this.#lineEnd) return null;
+    restOfLine.lastIndex = start;
+    if (!restOfLine.test(this.#text)) return null;
+    this.#lineEnd = restOfLine.lastIndex;
+    return { start, end: this.#lineEnd, shape: "literal" };
+  }
+
+  bare(start: number, shape: "literal" | "bare"): Value | null {
+    const known = this.#ends[shape];
+    if (start < known.from || start >= known.to) {
+      const run = shape === "bare" ? bareRun : literalRun;
+      run.lastIndex = start;
+      known.from = start;
+      known.to = run.test(this.#text) ? run.lastIndex : start;
+    }
+    return known.to > start ? { start, end: known.to, shape } : null;
+  }
+}
+
+/**
+ * Where the quote closes that opened with `depth` backslashes before it. In a string inside a JSON string the closing mark
+ * has as many backslashes; one with more belongs to the value, one with fewer ends an outer string. Null: not closed.
+ */
+function quotedEnd(text: string, start: number, mark: string, depth: number): number | null {
+  const limit = Math.min(text.length, start + longestQuoted);
+  let backslashes = 0;
+  for (let i = start; i < limit; i++) {
+    const char = text[i];
+    if (char === "\n" && mark !== "`") return null;
+    if (char === mark && closes(backslashes, depth)) return i - Math.min(backslashes, depth);
+    backslashes = char === "\\" ? backslashes + 1 : 0;
+  }
+  return null;
+}
+
+function closes(backslashes: number, depth: number): boolean {
+  return depth === 0 ? backslashes % 2 === 0 : backslashes <= depth;
+}
+
+/** What a secret looks like shows at its beginning; the bound keeps many names before one long run cheap. */
+const enoughToJudge = 160;
+
+const tells = /pass|secret|token|key|credential|auth/i;
+const sentence = /\b(?:must|your|the|is|are|please|enter|at least|characters?|and|or|for|with|not|to|of|a)\b/i;
+const algorithm =
+  /^(?:sha|base|md|argon|utf|pbkdf|scrypt|bcrypt|hs|rs|es|ps|aes|oauth|ed|p)-?\d[\w.]{0,6}(?:-[a-z]+){0,3}$|^v?\d+\.\d+\.\d+[\w.+-]*$/i;
+
+/** [RD5] [RD7] Whether what stands at a telling name is a secret, and not a label, a variable, a count or a placeholder. */
+export function isSecretValue(value: string, strength: Strength, shape: Shape): boolean {
+  if (strength === "cookie") return hasRandomPart(value);
+  const short = value.slice(0, enoughToJudge);
+  return !isPlaceholder(short) && !algorithm.test(short) && judges[strength](short, shape);
+}
+
+const judges: Readonly<Record<Exclude<Strength, "cookie">, (value: string, shape: Shape) => boolean>> = {
+  password: isPassword,
+  secret: isKeyMaterial,
+  token: (value) => isTokenLike(value) || isBasicCredential(value),
+  authorization: (value) => value.length >= 8 && (/\d/.test(value) || isBasicCredential(value) || isRandom(value)),
+};
+
+function isPassword(value: string, shape: Shape): boolean {
+  if (value.length < 4 || isNameOfSecret(value)) return false;
+  if (/\s/.test(value)) return shape === "quoted" && /\d/.test(value) && !sentence.test(value);
+  return shape !== "bare" || isBarePassword(value);
+}
+
+/** Without quotes, words are as likely a name in code or prose, except where they are longer than any word. */
+function isBarePassword(value: string): boolean {
+  if (/^(?:0x[0-9a-fA-F]{1,8}|[\d.,%]+)$/.test(value)) return /^\d{6,}$/.test(value);
+  const core = value.replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, "");
+  const isMember = /^[A-Za-z_$][\w$]*(?:[?!]?[.:][A-Za-z_$][\w$]*)+$/.test(core) && isWordy(core);
+  const isWords = /^[A-Za-z_$.:-]*$/.test(core) && isWordy(core);
+  return !isMember && !isWords && (/[^A-Za-z]/.test(core) || /^[a-z]{16,}$/.test(core));
+}
+
+function isKeyMaterial(value: string, shape: Shape): boolean {
+  if (!/^\S{8,}$/.test(value) || isNameOfSecret(value) || isDateOrNumber(value)) return false;
+  if (shape !== "quoted") return shape === "literal" || isTokenLike(value);
+  return !isWordy(value) ? /\d/.test(value) || entropy(value) > 3 : /^[A-Za-z]+\d[A-Za-z0-9]*$/.test(value);
+}
+
+/** [RD5] Letters with digits that are no words, or long and random. */
+function isTokenLike(value: string): boolean {
+  if (!/^[\w+/=.~:%-]{8,}$/.test(value) || isDateOrNumber(value) || isContract(value)) return false;
+  const isMixed = /\d/.test(value) && /[A-Za-z]/.test(value);
+  return value.length < 16 ? isMixed && !isWordy(value) : isRandom(value) || (isMixed && isHexOrUuid(value));
+}
+
+/** A contract's address, often called token, is public. */
+function isContract(value: string): boolean {
+  return /^0x[0-9a-fA-F]{40}$/.test(value);
+}
+
+function isDateOrNumber(value: string): boolean {
+  return /^[\d.,:_-]+$/.test(value) || /^\d{4}-\d\d-\d\d/.test(value);
+}
+
+/** `userPassword`, `my-app-token`, `errors.secret_missing`: names of the thing, not the thing. */
+function isNameOfSecret(value: string): boolean {
+  return /^[A-Za-z_$][A-Za-z_$./: -]*$/.test(value) && tells.test(value);
+}
+
+/** Base64 of `user:password`, as Basic authorization and Docker's config.json have it. */
+function isBasicCredential(value: string): boolean {
+  if (!/^[A-Za-z0-9+/]{8,}={0,2}$/.test(value)) return false;
+  const whole = value.slice(0, value.length - (value.replace(/=+$/, "").length % 4 === 1 ? 1 : 0));
+  try {
+    return /^[\x20-\x7e]+:[\x20-\x7e]+$/.test(atob(whole));
+  } catch {
+    // Not base64 after all.
+    return false;
+  }
+}
+
+function hasRandomPart(value: string): boolean {
+  return (value.match(/[A-Za-z0-9_%.+/=-]{16,}/g) ?? []).some((part) => isRandom(part.slice(part.indexOf("=") + 1)));
+}

@@ -1,0 +1,67 @@
+/** Random characters from a seed, and what secrets and their look-alikes are made of. */
+
+export interface Draw {
+  /** A whole number from 0 to `below - 1`. */
+  readonly int: (below: number) => number;
+  /** `length` characters of an alphabet; holds a digit and a letter wherever the alphabet has both. */
+  readonly chars: (alphabet: string, length: number) => string;
+}
+
+/** mulberry32 by Tommy Ettinger: 32 bits of state, the same numbers on every machine. */
+export function draw(seed: number): Draw {
+  let state = seed >>> 0;
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return (t ^ (t >>> 14)) >>> 0;
+  };
+  const int = (below: number): number => next() % below;
+  const chars = (alphabet: string, length: number): string => {
+    for (;;) {
+      const value = Array.from({ length }, () => alphabet[int(alphabet.length)]).join("");
+      if (length < 6 || hasBoth(value) || !hasBoth(alphabet)) return value;
+    }
+  };
+  return { int, chars };
+}
+
+function hasBoth(value: string): boolean {
+  return /\d/.test(value) && /[A-Za-z]/.test(value);
+}
+
+export const digits = "0123456789";
+export const lower = "abcdefghijklmnopqrstuvwxyz";
+export const upper = lower.toUpperCase();
+export const hex = "0123456789abcdef";
+export const base62 = upper + lower + digits;
+export const base64 = `${base62}+/`;
+export const urlSafe = `${base62}-_`;
+const symbols = "!#%*-_+=?.";
+
+export const encode = (text: string): string => Buffer.from(text).toString("base64");
+const encodeUrl = (text: string): string => Buffer.from(text).toString("base64url");
+
+export function uuid({ chars }: Draw): string {
+  return [8, 4, 4, 4, 12].map((length) => chars(hex, length)).join("-");
+}
+
+export function jwt({ chars }: Draw): string {
+  const payload = JSON.stringify({ sub: chars(digits, 8), name: chars(lower, 6), iat: 1_700_000_000 });
+  return `${encodeUrl('{"alg":"HS256","typ":"JWT"}')}.${encodeUrl(payload)}.${chars(urlSafe, 43)}`;
+}
+
+/** A key in PEM armour with the given line end. */
+export function pem({ chars }: Draw, label: string, eol = "\n", lines = 12): string {
+  const start = label.startsWith("OPENSSH") ? "b3BlbnNzaC1rZXktdjE" : "MIIEvQIBADANBgkq";
+  const body = [start + chars(base64, 64 - start.length)];
+  while (body.length < lines) body.push(chars(base64, 64));
+  body.push(`${chars(base64, 42)}==`);
+  return [`-----BEGIN ${label}-----`, ...body, `-----END ${label}-----`].join(eol);
+}
+
+/** A password as a manager makes it: letters, a digit, a symbol, nothing that needs quotes. */
+export function password({ chars }: Draw): string {
+  return `${chars(base62, 7)}${chars(symbols, 1)}${chars(base62, 6)}`;
+}
