@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parse, printParseErrorCode, type ParseError } from "jsonc-parser";
-import * as z from "zod/mini";
+import type * as z from "zod/mini";
 import { Config } from "../contract/config.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
@@ -9,10 +9,11 @@ export function readConfig(path: string): Result<Config, string> {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
-  } catch {
-    return ok(defaults());
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : null;
+    return code === "ENOENT" ? ok(defaults()) : err(`${path}: cannot be read (${String(code)})`);
   }
-  return parseConfig(text, path);
+  return parseConfig(text.replace(/^\uFEFF/, ""), path);
 }
 
 export function parseConfig(text: string, path: string): Result<Config, string> {
@@ -21,7 +22,26 @@ export function parseConfig(text: string, path: string): Result<Config, string> 
   const [first] = errors;
   if (first) return err(`${path}: not valid JSON at character ${first.offset}: ${printParseErrorCode(first.error)}`);
   const parsed = Config.safeParse(value ?? {});
-  return parsed.success ? ok(parsed.data) : err(`${path}: ${z.prettifyError(parsed.error)}`);
+  return parsed.success ? ok(parsed.data) : err(`${path}: ${parsed.error.issues.map(problemOf).join("; ")}`);
+}
+
+/** zod/mini has no words of its own. */
+function problemOf(issue: z.core.$ZodIssue): string {
+  const name = issue.path.join(".") || "the file";
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return `there is no setting ${issue.keys.map((key) => [...issue.path, key].join(".")).join(", ")}`;
+    case "invalid_value":
+      return `${name} must be one of ${issue.values.map(String).join(", ")}`;
+    case "invalid_type":
+      return `${name} must be of type ${issue.expected}`;
+    case "too_big":
+      return `${name} must be at most ${issue.maximum}`;
+    case "too_small":
+      return `${name} must be ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
+    default:
+      return `${name} is not valid`;
+  }
 }
 
 export function defaults(): Config {

@@ -35,10 +35,11 @@ export function isAlive(processes: Processes, identity: ProcessIdentity): boolea
   return identity.boot === processes.boot() && processes.facts(identity.pid)?.start === identity.start;
 }
 
-export const systemProcesses: Processes = process.platform === "linux" ? linux() : portable();
+export const systemProcesses: Processes =
+  process.platform === "linux" ? linuxProcesses() : portableProcesses(process.platform);
 
 /** proc(5): field 22 of /proc/PID/stat is the start time in ticks since boot; the command (field 2) may hold blanks and brackets. */
-function linux(): Processes {
+export function linuxProcesses(): Processes {
   let boot: string | undefined;
   return {
     boot: () => (boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
@@ -64,15 +65,18 @@ function linux(): Processes {
 }
 
 /** macOS and other Unixes by ps(1); Windows can only tell that a pid exists, so a reused pid is not seen there. */
-function portable(): Processes {
+export function portableProcesses(platform: NodeJS.Platform): Processes {
   return {
     boot: () => "unknown",
     facts(pid) {
-      if (process.platform === "win32") return windowsFacts(pid);
+      if (platform === "win32") return windowsFacts(pid);
       try {
         const line = execFileSync("ps", ["-o", "ppid=,rss=,lstart=,comm=", "-p", String(pid)], {
           encoding: "utf8",
           timeout: 2_000,
+          stdio: ["ignore", "pipe", "ignore"],
+          // The date must be the same text in whatever language and zone the asking process runs.
+          env: { ...process.env, LC_ALL: "C", TZ: "UTC" },
         });
         const [, parent, rss, start, command] =
           /^\s*(\d+)\s+(\d+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/m.exec(line) ?? [];
@@ -86,10 +90,12 @@ function portable(): Processes {
 }
 
 function windowsFacts(pid: number): ProcessFacts | null {
+  const found = { parent: 0, start: "unknown", command: "", residentBytes: null };
   try {
     process.kill(pid, 0);
-    return { parent: 0, start: "unknown", command: "", residentBytes: null };
-  } catch {
-    return null;
+    return found;
+  } catch (error) {
+    // There, but another user's.
+    return error instanceof Error && "code" in error && error.code === "EPERM" ? found : null;
   }
 }

@@ -144,7 +144,11 @@ function aStory(): fc.Arbitrary<Told[]> {
 function aTurn(names: readonly string[], turn: number): Told[] {
   const events = names.flatMap((name, index) => steps[name]?.(`${turn}-${index}`) ?? []);
   const all: [HookEvent, object][] = [["UserPromptSubmit", { prompt: `do ${turn}` }], ...events];
-  return all.map(([event, input]) => ({ event, input: Object.assign({ prompt_id: `p${turn}` }, input) }));
+  return all.map(([event, input]) => ofTurn(turn, event, input));
+}
+
+function ofTurn(turn: number, event: HookEvent, input: object): Told {
+  return { event, input: Object.assign({ prompt_id: `p${turn}` }, input) };
 }
 
 it("[JO1] a session whose events are each told once to three times, at once or late, ends up the same", () => {

@@ -24,6 +24,8 @@ export function readHead(project: string): GitHead | null {
     const git = gitFolder(project);
     const head = readFileSync(join(git, "HEAD"), "utf8").trim();
     const ref = /^ref: (refs\/.+)$/.exec(head)?.[1];
+    // What the file says where the references are in a reftable (gitformat-reftable(5)).
+    if (ref === "refs/heads/.invalid") return null;
     if (!ref) return { branch: null, commit: head };
     return { branch: ref.replace(/^refs\/heads\//, ""), commit: readRef(git, ref) };
   } catch {
