@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { emptyState } from "../src/local-mcp/sessions/work-state.ts";
 import * as checkpoints from "../src/local-mcp/checkpoints/checkpoints.ts";
 import * as sessions from "../src/local-mcp/sessions/sessions.ts";
+import { encode } from "../src/local-mcp/store/checkpoint-body.ts";
 import { openBetterSqlite3 } from "../src/local-mcp/store/driver-better-sqlite3.ts";
 import { Store } from "../src/local-mcp/store/store.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
@@ -72,7 +73,7 @@ function addSession(
   sessions.seen(sql, at, { id, client: "bench", origin: "handle", project: "/bench", owner, isAlive: true });
   for (let n = 0; n < each; n++) {
     const text = `step ${n} of session ${i}`;
-    const packed = checkpoints.pack({ ...emptyState, goal: text, nextStep: `${text}, then the next one` });
+    const packed = encode({ ...emptyState, goal: text, nextStep: `${text}, then the next one` });
     checkpoints.insert(sql, {
       id: `cp_${String(i).padStart(8, "0")}_${n}`,
       sessionId: id,

@@ -1,5 +1,5 @@
 import type { WorkNotes } from "../../contract/checkpoint.ts";
-import type { WorkState } from "../../contract/work-state.ts";
+import type { Predecessor, WorkState } from "../../contract/work-state.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -9,6 +9,7 @@ import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { emptyState, fold, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../snapshots/file-state.ts";
+import { encode, type EncodedBody } from "../store/checkpoint-body.ts";
 import * as checkpoints from "./checkpoints.ts";
 import { summarize } from "./summary.ts";
 
@@ -74,15 +75,38 @@ function readBasis(sql: Sql, sessionId: string, recent: Recent): Basis | null {
   const session = sessions.get(sql, sessionId);
   if (!session) return null;
   const last = checkpoints.latest(sql, sessionId);
-  const base = baseOf(sql, sessionId, last, recent);
+  const { state, ...known } = foldOn(sql, sessionId, baseOf(sql, sessionId, last, recent));
+  return { session, last, ...known, state: { ...state, ...handedTo(sql, sessionId) } };
+}
+
+function foldOn(sql: Sql, sessionId: string, base: Base): Base {
   let { state, journalSeq } = base;
   for (;;) {
     const rows = journal.list(sql, sessionId, journalSeq);
     const newest = rows.at(-1);
-    if (!newest) return { session, last, isLastDamaged: base.isLastDamaged, state, journalSeq };
+    if (!newest) return { ...base, state, journalSeq };
     state = fold(state, rows);
     journalSeq = newest.seq;
   }
+}
+
+/**
+ * [CP12] A session that is handed a dead one keeps what that was about: should it die too, its own first request ("go on") says little. Of a
+ * chain of deaths the goal of the first is kept.
+ */
+function handedTo(sql: Sql, sessionId: string): { continues?: Predecessor } {
+  const [dead] = sessions.offeredTo(sql, sessionId);
+  if (!dead) return {};
+  const { state } = foldOn(sql, dead.id, baseOf(sql, dead.id, checkpoints.latest(sql, dead.id), new Map()));
+  const goal = state.goal ?? state.continues?.goal ?? state.firstPrompt;
+  return { continues: { session: dead.id, goal: short(goal), nextStep: short(state.nextStep) } };
+}
+
+/** Characters kept of each text of a predecessor. */
+const maxHanded = 600;
+
+function short(text: string | null): string | null {
+  return text === null ? null : text.slice(0, maxHanded);
 }
 
 type Base = Pick<Basis, "state" | "journalSeq" | "isLastDamaged">;
@@ -114,13 +138,13 @@ function present(runtime: Runtime, basis: Basis, notes: WorkNotes | undefined): 
 }
 
 function isEmpty(state: WorkState): boolean {
-  const { git: _git, ...rest } = state;
+  const { git: _git, continues: _continues, ...rest } = state;
   return JSON.stringify(rest) === JSON.stringify(emptyState);
 }
 
 interface Fitted {
   readonly state: WorkState;
-  readonly packed: checkpoints.Packed;
+  readonly packed: EncodedBody;
 }
 
 /** [CP7] Over the limit, the tail of the conversation is shortened first; what the chat itself gave is never cut, but refused with its size. */
@@ -128,7 +152,7 @@ function fit(state: WorkState, maxBytes: number): Result<Fitted, CaptureError> {
   let { conversation } = state;
   for (;;) {
     const fitting = { ...state, conversation };
-    const packed = checkpoints.pack(fitting);
+    const packed = encode(fitting);
     if (packed.rawBytes <= maxBytes) return ok({ state: fitting, packed });
     if (conversation.length === 0) {
       return err({ code: "too_large", bytes: packed.rawBytes, maxBytes, largest: largestField(fitting) });

@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { decode, type EncodedBody } from "../store/checkpoint-body.ts";
 
 export type Trigger =
   | "risk"
@@ -30,23 +29,10 @@ export interface Checkpoint {
   readonly summary: string;
 }
 
-/** A state made ready to be stored: the CPU's part of a save, outside of any transaction. */
-export interface Packed {
-  readonly hash: string;
-  readonly rawBytes: number;
-  readonly body: Uint8Array;
-}
-
 const columns = `c.seq, c.id, c.session_id AS sessionId, c.at, c.trigger, c.hash, c.journal_seq AS journalSeq,
   c.raw_bytes AS rawBytes, c.redactions, c.summary`;
 
-/** zstd level 1: on states of 2 to 100 KB the higher levels cost more time than they save bytes. */
-export function pack(state: WorkState): Packed {
-  const json = Buffer.from(JSON.stringify(state));
-  return { hash: createHash("sha256").update(json).digest("hex"), rawBytes: json.length, body: zstdCompressSync(json) };
-}
-
-export interface NewCheckpoint extends Packed {
+export interface NewCheckpoint extends EncodedBody {
   readonly id: string;
   readonly sessionId: string;
   readonly at: number;
@@ -125,14 +111,12 @@ function bodyOf(sql: Sql, seq: number): Body | undefined {
 }
 
 function unpack({ body, hash }: Body): WorkState | null {
-  let json: Buffer;
   try {
-    json = zstdDecompressSync(body);
+    // The hash proves that these are the bytes that encode() made of a WorkState.
+    return decode(body, hash) as WorkState;
   } catch {
     return null;
   }
-  // The hash proves that these are the bytes that pack() made.
-  return createHash("sha256").update(json).digest("hex") === hash ? (JSON.parse(json.toString()) as WorkState) : null;
 }
 
 export interface CheckpointFilter {

@@ -12,8 +12,26 @@ interface Pending {
  * (it is gone). [GS20] One process takes each, in turn; a snapshot that fails is kept with its reason.
  */
 export async function takePending(runtime: Runtime, sessionIds: readonly string[], signal: AbortSignal): Promise<void> {
+  await takeEach(runtime, (sql, now) => find(sql, now, sessionIds), signal);
+}
+
+/**
+ * [GS21] The files from before a risky tool: its hook waits for them, since a moment later they may not be the same. Nobody else takes these for
+ * as long as the hook may be at it.
+ */
+export async function takeBeforeTool(runtime: Runtime): Promise<void> {
+  await takeEach(runtime, findBeforeTool, AbortSignal.timeout(beforeToolMs));
+}
+
+const orphanedMs = 60_000;
+/** Well below the ten seconds that the client gives a hook. */
+const beforeToolMs = 6_000;
+
+type Find = (sql: Sql, now: number) => Pending | null;
+
+async function takeEach(runtime: Runtime, look: Find, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const next = claim(runtime, sessionIds);
+    const next = claim(runtime, look);
     if (!next) return;
     const snapshot = await takeSnapshot({
       env: runtime.env,
@@ -25,50 +43,77 @@ export async function takePending(runtime: Runtime, sessionIds: readonly string[
       limits: runtime.config.snapshots,
       signal,
     });
-    runtime.store.write((sql) => keep(sql, next.checkpointId, snapshot, signal.aborted));
+    runtime.store.write((sql) => keep(sql, runtime.now(), next, snapshot, signal.aborted));
   }
 }
 
-const orphanedMs = 60_000;
-
-function claim(runtime: Runtime, sessionIds: readonly string[]): Pending | null {
+function claim(runtime: Runtime, look: Find): Pending | null {
   const now = runtime.now();
-  const look = (sql: Sql): Pending | null => find(sql, sessionIds, now - orphanedMs);
-  if (!runtime.store.read(look, null)) return null;
+  if (!runtime.store.read((sql) => look(sql, now), null)) return null;
   return runtime.store.write((sql) => {
-    const found = look(sql);
-    if (found) sql.run("UPDATE snapshots SET state = 'running', at = ? WHERE checkpoint_id = ?", now, found.checkpointId);
+    const found = look(sql, now);
+    if (found)
+      sql.run("UPDATE snapshots SET state = 'running', at = ? WHERE checkpoint_id = ?", now, found.checkpointId);
     return found;
   });
 }
 
-function find(sql: Sql, sessionIds: readonly string[], orphanedBefore: number): Pending | null {
-  const marks = sessionIds.map(() => "?").join(", ") || "NULL";
+const isBeforeTool = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpoint_id) = 'before_tool'";
+
+function find(sql: Sql, now: number, sessionIds: readonly string[]): Pending | null {
   const [row] = sql.all<Pending>(
-    `SELECT checkpoint_id AS checkpointId, project FROM snapshots
-     WHERE state IN ('pending', 'running') AND (at < ? OR (state = 'pending' AND session_id IN (${marks}))) ORDER BY at LIMIT 1`,
-    orphanedBefore,
-    ...sessionIds,
+    `SELECT s.checkpoint_id AS checkpointId, s.project FROM snapshots s
+     WHERE s.state IN ('pending', 'running') AND (s.at < ? OR (
+       s.state = 'pending' AND s.session_id IN (SELECT value FROM json_each(?)) AND NOT (${isBeforeTool} AND s.at > ?)
+     )) ORDER BY s.at LIMIT 1`,
+    now - orphanedMs,
+    JSON.stringify(sessionIds),
+    now - 2 * beforeToolMs,
+  );
+  return row ?? null;
+}
+
+function findBeforeTool(sql: Sql, now: number): Pending | null {
+  const [row] = sql.all<Pending>(
+    `SELECT s.checkpoint_id AS checkpointId, s.project FROM snapshots s
+     WHERE s.state = 'pending' AND s.at > ? AND ${isBeforeTool} ORDER BY s.at LIMIT 1`,
+    now - beforeToolMs,
   );
   return row ?? null;
 }
 
 /** An aborted one waits again: another process may take it. */
-function keep(sql: Sql, checkpointId: string, snapshot: Snapshot, isAborted: boolean): void {
+function keep(sql: Sql, now: number, taken: Pending, snapshot: Snapshot, isAborted: boolean): void {
   if (snapshot.state !== "done") {
-    const state = isAborted ? "pending" : snapshot.state;
-    sql.run("UPDATE snapshots SET state = ?, reason = ? WHERE checkpoint_id = ?", state, snapshot.reason, checkpointId);
+    sql.run(
+      "UPDATE snapshots SET state = ?, reason = ? WHERE checkpoint_id = ? AND state = 'running'",
+      isAborted ? "pending" : snapshot.state,
+      snapshot.reason,
+      taken.checkpointId,
+    );
     return;
   }
   const { repository, head, branch, commit, ...detail } = snapshot;
-  sql.run(
+  const kept = sql.run(
     `UPDATE snapshots SET state = 'done', reason = NULL, repository = ?, head = ?, branch = ?, commit_id = ?, detail = ?
-     WHERE checkpoint_id = ?`,
+     WHERE checkpoint_id = ? AND state = 'running'`,
     repository,
     head,
     branch,
     commit,
     JSON.stringify(detail),
+    taken.checkpointId,
+  );
+  // [GS22] Its checkpoint was deleted while the files were read: they must go too.
+  if (kept === 0) dropLater(sql, now, taken.checkpointId, repository);
+}
+
+function dropLater(sql: Sql, now: number, checkpointId: string, repository: string): void {
+  sql.run(
+    `INSERT INTO snapshots (checkpoint_id, session_id, at, state, project, repository) VALUES (?, '', ?, 'drop', '', ?)
+     ON CONFLICT (checkpoint_id) DO UPDATE SET state = 'drop', repository = excluded.repository`,
     checkpointId,
+    now,
+    repository,
   );
 }
