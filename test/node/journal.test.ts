@@ -133,12 +133,9 @@ const steps: Record<string, Step> = {
 function aStory(): fc.Arbitrary<Told[]> {
   const middle = fc.array(fc.constantFrom("ok", "fail", "open", "todo", "agent", "compact"), { maxLength: 5 });
   const end = fc.subarray(["stop", "failure"], { maxLength: 1 });
-  return fc
-    .array(fc.tuple(middle, end), { maxLength: 4 })
-    .map((turns) => [
-      { event: "SessionStart", input: { source: "startup" } },
-      ...turns.flatMap(([done, ended], turn) => aTurn([...done, ...ended], turn)),
-    ]);
+  const turns = fc.array(fc.tuple(middle, end), { maxLength: 4 });
+  const begin: Told = { event: "SessionStart", input: { source: "startup" } };
+  return turns.map((all) => [begin].concat(all.flatMap(([done, ended], turn) => aTurn([...done, ...ended], turn))));
 }
 
 function aTurn(names: readonly string[], turn: number): Told[] {
