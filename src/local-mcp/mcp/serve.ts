@@ -3,6 +3,7 @@ import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/s
 import { capture } from "../checkpoints/capture.ts";
 import { identify, isAlive, type ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
+import { catchUp } from "../sessions/catch-up.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { takePending } from "../snapshots/pending.ts";
@@ -56,6 +57,8 @@ export function serve(options: ServeOptions): void {
   const shutDown = async (reason: string): Promise<void> => {
     if (isOver) return;
     isOver = true;
+    // Whatever hangs (a disk, git), this process does not outlive its client for long.
+    setTimeout(() => options.exit(1), 2 * lastSnapshotMs).unref();
     clearInterval(timer);
     snapshots.abort();
     const isClientGone = client !== null && !isAlive(runtime.processes, client);
@@ -67,8 +70,11 @@ export function serve(options: ServeOptions): void {
     options.exit(0);
   };
   const startedAt = runtime.now();
+  // Behind a launcher the parent is not the client: the death of either is the end.
+  const parent = identify(runtime.processes, process.ppid);
   const timer = setInterval(() => {
-    if (client && !isAlive(runtime.processes, client)) void shutDown("parent_death");
+    const isOrphan = [client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
+    if (isOrphan) void shutDown("parent_death");
     else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, { server, client }, afterAnswer);
   }, tickMs);
   options.stdin.once("end", () => void shutDown("stdin_end"));
@@ -97,14 +103,19 @@ function tick(
 /** [RE3] Neither the end of stdin nor a signal says that the work is finished. */
 function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, reason: string): void {
   try {
-    runtime.store.write((sql) => servers.unregister(sql, server));
-    for (const sessionId of chat.served()) {
+    servers.leave(runtime, server);
+    for (const sessionId of chat.served().filter((id) => isStored(runtime, id))) {
+      runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
       capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
       runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason));
     }
   } catch (error) {
     logged(runtime, "last checkpoint")(error);
   }
+}
+
+function isStored(runtime: Runtime, sessionId: string): boolean {
+  return runtime.store.read((sql) => sessions.get(sql, sessionId) !== null, false);
 }
 
 /** [MC9] A client that was killed leaves this process behind for a moment: time to save the files as they are. */

@@ -4,14 +4,15 @@ import type { Runtime } from "../runtime.ts";
 
 /** Which MCP processes serve which client, so that a hook can tell the user when one has died. */
 
+function isKnown(runtime: Runtime, { boot, pid, start }: ProcessIdentity): boolean {
+  const query = "SELECT 1 FROM servers WHERE boot = ? AND pid = ? AND start = ?";
+  return runtime.store.read((sql) => sql.all(query, boot, pid, start).length > 0, false);
+}
+
 /** Makes the server known, once; later calls only look. */
 export function register(runtime: Runtime, server: ProcessIdentity, client: ProcessIdentity): void {
+  if (isKnown(runtime, server)) return;
   const { boot, pid, start } = server;
-  const isKnown = runtime.store.read(
-    (sql) => sql.all("SELECT 1 FROM servers WHERE boot = ? AND pid = ? AND start = ?", boot, pid, start).length > 0,
-    false,
-  );
-  if (isKnown) return;
   runtime.store.write((sql) =>
     sql.run(
       "INSERT INTO servers (boot, pid, start, client_pid, client_start, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -25,7 +26,12 @@ export function register(runtime: Runtime, server: ProcessIdentity, client: Proc
   );
 }
 
-/** An orderly stop: nothing to warn of. */
+/** An orderly stop. A server that was never made known writes nothing: a client may have started it only to look. */
+export function leave(runtime: Runtime, server: ProcessIdentity): void {
+  if (isKnown(runtime, server)) runtime.store.write((sql) => unregister(sql, server));
+}
+
+/** Nothing to warn of any more. */
 export function unregister(sql: Sql, server: ProcessIdentity): void {
   sql.run("DELETE FROM servers WHERE boot = ? AND pid = ? AND start = ?", server.boot, server.pid, server.start);
 }
