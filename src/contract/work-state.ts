@@ -60,6 +60,15 @@ export interface WorkState {
   readonly compactSummary: string | null;
   /** Where git stood; absent outside of git. */
   readonly git?: { readonly branch: string | null; readonly commit: string | null };
+  /** The session that had died before and was handed to this one; absent where there was none. */
+  readonly continues?: Predecessor;
   /** Free-form JSON given by the chat. */
   readonly state: unknown;
+}
+
+/** What is left of an earlier session in the one that got its brief: enough to find the rest. */
+export interface Predecessor {
+  readonly session: string;
+  readonly goal: string | null;
+  readonly nextStep: string | null;
 }

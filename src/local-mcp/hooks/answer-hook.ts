@@ -4,7 +4,7 @@ import type { Runtime } from "../runtime.ts";
 import { StoreError } from "../store/store-error.ts";
 import { cleanInput } from "./clean-input.ts";
 import { runHook, type HookAnswer } from "./run-hook.ts";
-import { spool } from "./spool-hook.ts";
+import { drainInto, spool } from "./spool-hook.ts";
 
 /** Larger input is not looked at: it could only be a tool's output. */
 const maxInputChars = 32_000_000;
@@ -31,13 +31,17 @@ export function answerHook(runtime: Runtime, event: string, readInput: () => str
 
 function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): HookAnswer {
   try {
+    // What waits there may be the end of the session that this one is to be told of.
+    if (event === "SessionStart") drainInto(runtime);
     return runHook(runtime, event, input, clientPid);
   } catch (error) {
     runtime.log("error", `${event} was not stored`, { error: said(error) });
     const isPassing = error instanceof StoreError && error.retryable;
-    if ((isKept(runtime, event, input, clientPid) && isPassing) || !telling.has(event)) return {};
+    const isLater = isKept(runtime, event, input, clientPid);
+    if ((isLater && isPassing) || !telling.has(event)) return {};
+    const fate = isLater ? "Events are kept aside until it can." : "Events are lost until it can.";
     return {
-      systemMessage: `SHIM cannot save: ${error instanceof Error ? error.message : String(error)} Run \`shim doctor\`.`,
+      systemMessage: `SHIM cannot save: ${error instanceof Error ? error.message : String(error)} ${fate} Run \`shim doctor\`.`,
     };
   }
 }

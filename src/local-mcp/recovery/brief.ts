@@ -1,3 +1,4 @@
+import type { Predecessor } from "../../contract/work-state.ts";
 import type { FileComparison } from "../snapshots/file-state.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import type { Restoration } from "./restoration.ts";
@@ -85,7 +86,13 @@ function about(from: Restoration, now: number): string[] {
     ...(state.lastPrompt && state.lastPrompt !== (state.goal ?? state.firstPrompt)
       ? [`last request: ${oneLine(state.lastPrompt, budgets.text)}`]
       : []),
+    ...(state.continues ? [before(state.continues)] : []),
   ];
+}
+
+function before({ session, goal, nextStep }: Predecessor): string {
+  const next = nextStep === null ? "" : `; next step: ${oneLine(nextStep, budgets.line)}`;
+  return `before it: session ${session} had died and was handed to it; goal: ${oneLine(goal ?? "not known", budgets.line)}${next}`;
 }
 
 function work({ state }: Restoration): string[] {

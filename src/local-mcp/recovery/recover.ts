@@ -1,5 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
+import { catchUp } from "../sessions/catch-up.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { recordCrash } from "../signals/history.ts";
 import { findIncomplete, type Incomplete, type Search } from "./detect.ts";
@@ -21,6 +22,7 @@ export function offer(runtime: Runtime, to: string, search: Search): { from: Res
     const found = look(sql);
     const [first] = found;
     if (!first) return null;
+    catchUp(sql, now, first.session.id);
     const from = restoration(sql, runtime.processes, first.session, now);
     if (!from) return null;
     sessions.setRecovery(sql, now, first.session.id, "offered", to);
@@ -28,8 +30,8 @@ export function offer(runtime: Runtime, to: string, search: Search): { from: Res
     recordCrash(sql, {
       sessionId: first.session.id,
       at: first.session.lastSeenAt,
-      cause: first.cause,
-      detail: first.causeDetail,
+      cause: from.cause ?? first.cause,
+      detail: from.cause === null ? first.causeDetail : from.causeDetail,
       readings: first.session.readings,
     });
     return { from, more: found.length - 1 };

@@ -31,6 +31,7 @@ export const StoredState: z.ZodType<WorkState> = z.looseObject({
   lastError: z.nullable(z.looseObject({ at: number, text })),
   compactSummary: maybeText,
   git: z.exactOptional(z.looseObject({ branch: maybeText, commit: maybeText })),
+  continues: z.exactOptional(z.looseObject({ session: text, goal: maybeText, nextStep: maybeText })),
   state: z.unknown(),
 });
 

@@ -1,0 +1,17 @@
+import type { Sql } from "../../shared/sql.ts";
+import { readOn } from "../signals/transcript.ts";
+import { keepTexts } from "./observe.ts";
+import * as sessions from "./sessions.ts";
+
+/**
+ * [RE13] Takes over what a client wrote into its transcript after the last hook: a chat's last words may stand only there. The readings
+ * stay as they were at its end. A transcript that is gone changes nothing.
+ */
+export function catchUp(sql: Sql, now: number, sessionId: string): void {
+  const session = sessions.get(sql, sessionId);
+  if (!session?.transcriptPath) return;
+  const part = readOn(session.transcriptPath, session.transcriptOffset);
+  if (part.offset === session.transcriptOffset) return;
+  keepTexts(sql, sessionId, now, part);
+  sessions.update(sql, sessionId, { transcriptOffset: part.offset });
+}

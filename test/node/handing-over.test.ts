@@ -1,0 +1,92 @@
+import { appendFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import { aProject, anotherClaude, Claude, journalKinds, storedSession } from "../support/builders.ts";
+import { tempRuntime } from "../support/temp-runtime.ts";
+import { anAssistantLine } from "../support/transcripts.ts";
+
+it("[RE13] the last words that stand only in the transcript are in the brief, and the readings stay", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  first.prompt("fix the parser");
+  first.begin("Bash", { command: "sleep 5" });
+  const { readings } = storedSession(runtime, first.session);
+  appendFileSync(
+    first.transcript,
+    `${anAssistantLine({ content: [{ type: "text", text: "The fault is in one.ts." }] })}\n`,
+  );
+  first.kill();
+  const second = anotherClaude(runtime, first);
+  expect(second.start()).toContain("- assistant: The fault is in one.ts.");
+  expect(storedSession(runtime, first.session).readings).toEqual(readings);
+});
+
+it("[CP12] the goal of the first lives through a chain of deaths", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  first.turn("fix the parser");
+  first.kill();
+  const second = anotherClaude(runtime, first, { session: "second-session" });
+  second.start();
+  second.turn("go on");
+  expect(storedSession(runtime, first.session).recovery).toBe("recovered");
+  second.kill();
+  const third = anotherClaude(runtime, second, { session: "third-session" });
+  const line = `before it: session ${first.session} had died and was handed to it; goal: fix the parser`;
+  expect(third.start()).toContain(`goal: go on\n${line}`);
+  third.turn("go on again");
+  third.kill();
+  const brief = anotherClaude(runtime, third, { session: "fourth-session" }).start();
+  expect(brief).toContain("before it: session second-session had died and was handed to it; goal: fix the parser");
+});
+
+it("[CP12] a successor that dies before its first checkpoint still tells what it was handed", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  first.turn("fix the parser");
+  first.kill();
+  const second = anotherClaude(runtime, first, { session: "second-session" });
+  second.start();
+  second.prompt("go on");
+  second.kill();
+  const brief = anotherClaude(runtime, second, { session: "third-session" }).start();
+  expect(brief).toContain("goal: fix the parser");
+  expect(brief).toContain("1 more incomplete");
+});
+
+it("[CP12] a chat that ends without a word has taken nothing over", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  first.turn("fix the parser");
+  first.kill();
+  const second = anotherClaude(runtime, first, { session: "second-session" });
+  second.start();
+  second.end();
+  expect(storedSession(runtime, first.session).recovery).toBe("offered");
+  expect(anotherClaude(runtime, second, { session: "third-session" }).start()).toContain("goal: fix the parser");
+});
+
+it("[HO11] the next start's brief holds what the store could not take at the end", () => {
+  const runtime = tempRuntime({ busyMs: 10 });
+  const first = new Claude(runtime, { cwd: aProject() });
+  first.turn("fix the parser");
+  const other = openBetterSqlite3({ path: runtime.paths.database, readOnly: false, busyMs: 0 });
+  other.script("BEGIN IMMEDIATE");
+  first.prompt("and its tests");
+  other.close();
+  expect(journalKinds(runtime, first.session).at(-1)).toBe("turn_end");
+  first.kill();
+  expect(anotherClaude(runtime, first).start()).toContain("last request: and its tests");
+});
+
+it("[HO5] an end that two hooks tell one after the other stands once", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject(), hooks: 2 });
+  for (const kind of ["end", "detached"]) {
+    claude.start();
+    claude.prompt(`one with ${kind}`);
+    if (kind === "end") claude.stop();
+    claude.tell("SessionEnd", { reason: "other" });
+    expect(journalKinds(runtime, claude.session).filter((each) => each === kind)).toHaveLength(1);
+  }
+});
