@@ -1,0 +1,141 @@
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { createInterface } from "node:readline";
+
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export type Message = Record<string, unknown>;
+
+export interface ToolAnswer {
+  readonly isError: boolean;
+  readonly text: string;
+  readonly data: Message;
+}
+
+interface Waiting {
+  readonly resolve: (answer: Message) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Characters of stderr that are kept, to be told when the process ends. */
+const maxErrors = 10_000;
+
+/**
+ * A small MCP client by hand: JSON-RPC 2.0, one message per line, over the stdio of a server process (MCP specification 2025-11-25,
+ * "Transports", stdio). The SDK's client would be a dependency that only this needs.
+ */
+export class McpConnection {
+  readonly process: ChildProcessWithoutNullStreams;
+  /** Settles when the process is gone and all that it wrote was read. */
+  readonly ended: Promise<Ended>;
+  /** Lines on stdout that are no JSON-RPC message. There must be none. */
+  readonly stray: string[] = [];
+  /** What the process wrote to stderr, the newest. */
+  errors = "";
+  #nextId = 1;
+  readonly #waiting = new Map<unknown, Waiting>();
+  #over: Error | null = null;
+
+  constructor({ command, args, env, cwd }: Program) {
+    this.process = spawn(command, args, { env, cwd, stdio: "pipe" });
+    const { stdin, stdout, stderr } = this.process;
+    // A server that is gone is told by its end, to everybody who waits.
+    stdin.on("error", () => undefined);
+    stderr.setEncoding("utf8").on("data", (text: string) => (this.errors = (this.errors + text).slice(-maxErrors)));
+    createInterface({ input: stdout, crlfDelay: Infinity }).on("line", (line) => this.#take(line));
+    this.process.on("error", (error) => (this.errors += error.message));
+    const { promise, resolve } = Promise.withResolvers<Ended>();
+    this.ended = promise;
+    this.process.on("close", (code, signal) => {
+      this.#fail({ code, signal });
+      resolve({ code, signal });
+    });
+  }
+
+  get pid(): number {
+    return this.process.pid ?? -1;
+  }
+
+  /** The handshake of the 2025 protocol. @returns what the server says of itself */
+  async initialize(clientName: string): Promise<Message> {
+    const answer = await this.request("initialize", {
+      protocolVersion: "2025-11-25",
+      capabilities: {},
+      clientInfo: { name: clientName, version: "1" },
+    });
+    this.send({ jsonrpc: "2.0", method: "notifications/initialized" });
+    return answer;
+  }
+
+  /** @throws {Error} when the server answers with an error, or ends before it has answered */
+  async request(method: string, params: Message = {}): Promise<Message> {
+    if (this.#over) throw this.#over;
+    const id = this.#nextId++;
+    const { promise, resolve, reject } = Promise.withResolvers<Message>();
+    this.#waiting.set(id, { resolve, reject });
+    this.send({ jsonrpc: "2.0", id, method, params });
+    const answer = await promise;
+    if (answer["error"] !== undefined) throw new Error(`${method}: ${JSON.stringify(answer["error"])}`);
+    return record(answer["result"]);
+  }
+
+  async callTool(name: string, given: Message): Promise<ToolAnswer> {
+    const result = await this.request("tools/call", { name, arguments: given });
+    const content = Array.isArray(result["content"]) ? result["content"].map(record) : [];
+    return {
+      isError: result["isError"] === true,
+      text: content.map((part) => String(part["text"])).join("\n"),
+      data: record(result["structuredContent"]),
+    };
+  }
+
+  send(message: Message): void {
+    this.write(`${JSON.stringify(message)}\n`);
+  }
+
+  /** Bytes as they are, for those who want to know what the server does with them. */
+  write(bytes: string | Uint8Array): void {
+    this.process.stdin.write(bytes);
+  }
+
+  #take(line: string): void {
+    const message = parse(line);
+    if (message === null) {
+      this.stray.push(line);
+      return;
+    }
+    const waiting = this.#waiting.get(message["id"]);
+    if (!waiting || message["method"] !== undefined) return;
+    this.#waiting.delete(message["id"]);
+    waiting.resolve(message);
+  }
+
+  #fail({ code, signal }: Ended): void {
+    this.#over = new Error(`the MCP process has ended (${signal ?? `exit code ${code}`}). ${this.errors}`.trim());
+    for (const { reject } of this.#waiting.values()) reject(this.#over);
+    this.#waiting.clear();
+  }
+}
+
+/** Null for what is no JSON-RPC message. */
+function parse(line: string): Message | null {
+  try {
+    const message = record(JSON.parse(line));
+    return message["jsonrpc"] === "2.0" ? message : null;
+  } catch {
+    return null;
+  }
+}
+
+export function record(value: unknown): Message {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+}

@@ -1,0 +1,80 @@
+/** What the chat of the demo works on. Pure: texts, and what must come back of them. */
+
+/** The project as it is committed. `npm test` of it would fail: cents do not add up in binary fractions. */
+export const project: Readonly<Record<string, string>> = {
+  "price.mjs": `export function total(prices) {
+  return prices.reduce((sum, price) => sum + price, 0);
+}
+`,
+  "migrate.mjs": `// Takes a minute, as migrations do.
+setTimeout(() => {}, 60_000);
+`,
+  "README.md": "# Till\n\nAdds up prices.\n",
+};
+
+export const test = `import assert from "node:assert/strict";
+import { test } from "node:test";
+import { total } from "./price.mjs";
+
+test("ten cents and twenty cents are thirty cents", () => {
+  assert.equal(total([0.1, 0.2]), 0.3);
+});
+`;
+
+export const edits = {
+  price: `export function total(prices) {
+  return prices.reduce((sum, price) => sum + Math.round(price * 100), 0);
+}
+`,
+  readme: "# Till\n\nAdds up prices, in cents.\n",
+  currency: "EUR\n",
+  /** By somebody else, after the chat has died. */
+  later: "// Edited after the chat died.\n",
+};
+
+export const firstPrompt = "Make total() count in cents, with a test.";
+export const lastPrompt = "Also say in the README that prices are in cents, then run the migration.";
+
+export const notes = {
+  goal: "total() counts in whole cents, and a test proves it",
+  done: ["Rounded every price to cents in price.mjs"],
+  decisions: ["Whole cents instead of a decimal library: no dependency"],
+};
+export const doing = "Migrating the stored prices to cents";
+export const nextStep = "Divide by 100 where the till prints, then run the test again";
+export const assistant = "The README is done. I start the migration now.";
+
+export const todos = [
+  { content: "Round prices to cents", status: "completed" },
+  { content: "Migrate stored prices", status: "in_progress" },
+  { content: "Print the sum with two decimals", status: "pending" },
+];
+
+export const slowCommand = "node migrate.mjs";
+
+export interface Expected {
+  readonly what: string;
+  /** Texts that the brief must hold, each in its line. */
+  readonly texts: readonly string[];
+}
+
+/** What the second chat must be told, by the words of the brief. */
+export function expectedBrief(inProject: (name: string) => string): Expected[] {
+  return [
+    { what: "goal", texts: [`goal: ${notes.goal}`] },
+    { what: "last request", texts: [`last request: ${lastPrompt}`] },
+    { what: "done", texts: notes.done.map((text) => `- ${text}`) },
+    { what: "in progress", texts: [`- ${doing}`] },
+    { what: "next step", texts: [`next step: ${nextStep}`] },
+    { what: "to do", texts: [`- ${todos[1]?.content}`, `- ${todos[2]?.content}`] },
+    { what: "decisions", texts: notes.decisions.map((text) => `- ${text}`) },
+    { what: "running tool", texts: [`- was running when it died: Bash ${slowCommand}`] },
+    { what: "last error", texts: ["last error (", "ten cents and twenty cents"] },
+    { what: "conversation", texts: [`- user: ${lastPrompt}`] },
+    { what: "why it died", texts: ["why it died: killed ("] },
+    { what: "changed file", texts: [`- ${inProject("price.mjs")} (edited): CHANGED since the checkpoint`] },
+    { what: "missing file", texts: [`- ${inProject("currency.txt")} (created): MISSING`] },
+    { what: "same file", texts: [`- ${inProject("README.md")} (edited): unchanged since the checkpoint`] },
+    { what: "git branch", texts: ["git: main at ", ", unchanged"] },
+  ];
+}

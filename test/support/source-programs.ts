@@ -1,0 +1,26 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Launch } from "../../src/local-mcp/clients/entries.ts";
+
+const source = (path: string): string => join(import.meta.dirname, "..", "..", "src", path);
+
+export const sources = {
+  mcp: source("local-mcp/mcp/mcp-entry.ts"),
+  hook: source("local-mcp/hooks/hook-entry.ts"),
+  cli: source("cli/cli-entry.ts"),
+};
+
+/** The programs without a build: node runs the sources. What it has compiled stays in the folder. */
+export function launchSources(folder: string): Launch {
+  const script = join(folder, "launch.mjs");
+  writeFileSync(
+    script,
+    `const isServer = process.argv[2] === "mcp";
+await import(isServer ? ${JSON.stringify(sources.mcp)} : ${JSON.stringify(sources.cli)});\n`,
+  );
+  return { node: process.execPath, script, hookScript: sources.hook };
+}
+
+export function sourceEnv(folder: string): NodeJS.ProcessEnv {
+  return { ...process.env, NODE_COMPILE_CACHE: join(folder, "compiled") };
+}
