@@ -1,0 +1,76 @@
+import { expect, it } from "vitest";
+import { untilFound } from "../support/claude-code.ts";
+import { bash, briefs, Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";
+
+const summary = "<analysis>Thoughts.</analysis><summary>The parser is half done.</summary>";
+const full = { input_tokens: 980_000, output_tokens: 20 };
+
+it("saves before a compaction, gives the state back after it, and keeps the client's summary", async () => {
+  const desk = new Desk();
+  const notes = {
+    goal: "Parse empty input",
+    decisions: ["No new dependency, they asked for none"],
+    nextStep: "Write the test",
+  };
+  const chat = await desk.print("fix the parser", {
+    steps: [
+      shimTool("shim_force_checkpoint", notes),
+      { tools: [{ name: "Bash", input: { command: "echo big" } }], usage: full },
+      endless,
+    ],
+    summary,
+  });
+  await endlessTool(chat.claude);
+  const [session, ...others] = desk.sessions();
+  expect(others).toEqual([]);
+  const { journal, checkpoints } = desk.stored(session!.id);
+  const entries = journal.map(({ entry }) => entry);
+  expect(entries).toContainEqual({ kind: "compacting", trigger: "auto" });
+  expect(entries).toContainEqual({ kind: "compacted", summary: "The parser is half done." });
+  expect(checkpoints.map(({ trigger }) => trigger)).toContain("compact");
+  const [brief, ...more] = briefs(told(chat.model, -1));
+  expect(more).toEqual([]);
+  for (const line of [
+    "SHIM: this conversation was compacted",
+    "goal: Parse empty input",
+    "- No new dependency, they asked for none",
+    "next step: Write the test",
+  ])
+    expect(brief).toContain(line);
+  // Before the compaction nothing was to be told.
+  expect(briefs(told(chat.model))).toEqual([]);
+
+  chat.claude.kill("SIGKILL");
+  await chat.claude.waitForExit();
+  const next = await desk.printed("hello", { steps: [{ text: "Hello." }] });
+  const [after] = briefs(told(next.model));
+  expect(after).toContain("summary of the compacted part: The parser is half done.");
+  expect(after).toContain("goal: Parse empty input");
+});
+
+it("does the same for a compaction that the user asked for", async () => {
+  const desk = new Desk();
+  const { claude, model } = await desk.terminal({
+    steps: [bash("echo one"), { text: "One." }, { text: "Two." }],
+    summary,
+  });
+  await claude.send("do the first thing");
+  const { id } = await untilFound(() => desk.sessions()[0], "a session");
+  const turns = (count: number) =>
+    desk.until(
+      id,
+      (_, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === count,
+      `turn ${count}`,
+    );
+  await turns(1);
+  await claude.send("/compact");
+  await desk.until(id, (_, { journal }) => journal.some(({ entry }) => entry.kind === "compacted"), "the summary");
+  await claude.send("do the second thing");
+  await turns(2);
+  expect(briefs(told(model, -1))).toHaveLength(1);
+  expect(told(model, -1)).toContain("goal: do the first thing");
+  expect(desk.stored(id).journal.map(({ entry }) => entry)).toContainEqual({ kind: "compacting", trigger: "manual" });
+  await claude.send("/exit");
+  await claude.waitForExit();
+  expect(desk.session(id)).toMatchObject({ endReason: "prompt_input_exit" });
+});

@@ -1,0 +1,210 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { transcriptPath, untilFound } from "../support/claude-code.ts";
+import type { Step } from "../support/scripted-model.ts";
+import { bash, briefs, call, Desk, endless, endlessTool, mcpOf, told, type Chat } from "../support/shim-desk.ts";
+
+const request = "Make the parser accept empty input";
+
+/** A list of tasks, work on some files, a failure, then a tool that never ends. */
+const work = (desk: Desk): Step[] => [
+  {
+    tools: ["write a test", "fix the parser", "tell the team"].map((subject) => ({
+      name: "TaskCreate",
+      input: { subject, description: "of the parser" },
+    })),
+  },
+  {
+    tools: ["completed", "in_progress"].map((status, index) => ({
+      name: "TaskUpdate",
+      input: { taskId: String(index + 1), status },
+    })),
+  },
+  call("Read", { file_path: desk.path("one.ts") }),
+  call("Edit", { file_path: desk.path("one.ts"), old_string: "{}", new_string: "{ parse }" }),
+  call("Write", { file_path: desk.path("new.ts"), content: "export {};\n" }),
+  call("Write", { file_path: desk.path("kept.ts"), content: "export {};\n" }),
+  { text: "The fault is in one.ts.", tools: [{ name: "Bash", input: { command: "echo no such test >&2; exit 3" } }] },
+  endless,
+];
+
+async function killed({ claude }: Chat): Promise<void> {
+  claude.kill("SIGKILL");
+  await claude.waitForExit();
+}
+
+const answer = { steps: [{ text: "I know." }] };
+
+it("gives the next chat a checked brief when the client was killed in the middle of a tool", async () => {
+  const desk = new Desk();
+  const first = await desk.print(request, { steps: work(desk) });
+  const mcp = await mcpOf(first.claude.pid);
+  await endlessTool(first.claude);
+  await killed(first);
+  await desk.gone(mcp.pid);
+  const [dead] = desk.sessions();
+  expect(dead).toMatchObject({
+    endedAt: null,
+    detachReason: "stdin_end",
+    recovery: null,
+    toolCalls: 10,
+    toolErrors: 1,
+  });
+  // The MCP process saw its client die, and saved the state and the files before it went.
+  expect(desk.stored(dead!.id).checkpoints.at(-1)).toMatchObject({ trigger: "detached" });
+  expect(desk.stored(dead!.id).snapshots.at(-1)).toMatchObject({ state: "done", branch: "main" });
+  writeFileSync(desk.path("one.ts"), "changed by hand\n");
+  rmSync(desk.path("new.ts"));
+
+  const second = await desk.printed("what was going on?", answer);
+  const [brief, ...others] = briefs(told(second.model));
+  expect(others).toEqual([]);
+  for (const line of [
+    `(${dead!.id}) died`,
+    `project: ${desk.project}`,
+    "why it died: killed (The client went away in the middle of a tool call without reporting an end.)",
+    "10 tool calls, 1 failed",
+    `goal: ${request}`,
+    "done:\n- write a test\n",
+    "in progress:\n- fix the parser\n- was running when it died: Bash exec sleep 600\n",
+    "next step: tell the team",
+    `- user: ${request}\n- assistant: The fault is in one.ts.\n`,
+    "Bash echo no such test >&2; exit 3: Exit code 3 no such test",
+    `- ${desk.path("one.ts")} (edited): CHANGED since the checkpoint`,
+    `- ${desk.path("new.ts")} (created): MISSING`,
+    `- ${desk.path("kept.ts")} (created): unchanged since the checkpoint`,
+    "files as they were: `shim restore cp_",
+  ])
+    expect(brief).toContain(line);
+  const [, successor] = desk.sessions();
+  expect(desk.session(dead!.id)).toMatchObject({ recovery: "recovered", recoveryBy: successor!.id });
+  expect(desk.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered", "recovered"]);
+  expect(desk.stored(dead!.id).crashes).toMatchObject([{ cause: "killed" }]);
+
+  const third = await desk.printed("and now?", answer);
+  expect(briefs(told(third.model))).toEqual([]);
+});
+
+it("saves on when the MCP process was killed, and tells the user once", async () => {
+  const desk = new Desk();
+  const first = await desk.terminal({
+    steps: [{ text: "One." }, bash("echo two"), { text: "Two." }, { text: "Three." }, endless],
+  });
+  const claudePid = await first.claude.claudePid();
+  const mcp = await mcpOf(claudePid);
+  await first.claude.send("do the first thing");
+  const { id } = await untilFound(() => desk.sessions()[0], "a session");
+  const ended = (count: number) =>
+    desk.until(
+      id,
+      (_, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === count,
+      `turn ${count}`,
+    );
+  await ended(1);
+  await untilFound(() => desk.servers().includes(mcp.pid) || null, "the MCP process in the store");
+  process.kill(mcp.pid, "SIGKILL");
+  await desk.gone(mcp.pid);
+  await first.claude.send("do the second thing");
+  await ended(2);
+  await first.claude.send("do the third thing");
+  await ended(3);
+  expect(desk.shown(id).filter((text) => text.includes("MCP process has died"))).toHaveLength(1);
+  await first.claude.send("do the fourth thing");
+  await desk.until(
+    id,
+    (_, { journal }) => journal.filter(({ entry }) => entry.kind === "tool_start").length === 2,
+    "the endless tool",
+  );
+  process.kill(claudePid, "SIGKILL");
+  await first.claude.waitForExit();
+
+  const second = await desk.printed("what was going on?", answer);
+  const [brief] = briefs(told(second.model));
+  for (const line of [
+    "why it died: killed (Its process vanished in the middle of a tool call; nothing orderly was seen.)",
+    "goal: do the first thing",
+    "last request: do the fourth thing",
+    "was running when it died: Bash exec sleep 600",
+    "- user: do the second thing\n- assistant: Two.\n- user: do the third thing\n- assistant: Three.\n- user: do the fourth thing",
+  ])
+    expect(brief).toContain(line);
+});
+
+it("needs neither process nor transcript: both killed at once, the transcript lost", async () => {
+  const desk = new Desk();
+  const begin = { text: "I look around.", tools: [{ name: "Bash", input: { command: "echo begun" } }] };
+  const first = await desk.print(request, { steps: [begin, endless] });
+  const mcp = await mcpOf(first.claude.pid);
+  await endlessTool(first.claude);
+  process.kill(mcp.pid, "SIGKILL");
+  await killed(first);
+  const [dead] = desk.sessions();
+  rmSync(transcriptPath(desk.home, desk.project, dead!.id));
+  expect(desk.session(dead!.id)).toMatchObject({ endedAt: null, detachedAt: null });
+
+  const second = await desk.printed("what was going on?", answer);
+  const [brief] = briefs(told(second.model));
+  for (const line of [
+    "why it died: killed (Its process vanished in the middle of a tool call; nothing orderly was seen.)",
+    `goal: ${request}`,
+    "was running when it died: Bash exec sleep 600",
+    `- user: ${request}\n- assistant: I look around.\n`,
+    "later events come from the journal",
+  ])
+    expect(brief).toContain(line);
+});
+
+it("finds the last words in the transcript where both were killed before a hook could read them", async () => {
+  const desk = new Desk();
+  const first = await desk.print(request, { steps: [{ ...endless, text: "I begin." }] });
+  const mcp = await mcpOf(first.claude.pid);
+  await endlessTool(first.claude);
+  const transcript = transcriptPath(desk.home, desk.project, desk.sessions()[0]!.id);
+  await untilFound(
+    () => readFileSync(transcript, "utf8").includes('"name":"Bash"') || null,
+    "the tool call in the transcript",
+  );
+  process.kill(mcp.pid, "SIGKILL");
+  await killed(first);
+  const second = await desk.printed("what was going on?", answer);
+  const [brief] = briefs(told(second.model));
+  expect(brief).toContain(`- user: ${request}\n- assistant: I begin.\n`);
+  expect(brief).toContain("last checkpoint: none; all of this comes from the journal");
+});
+
+it("keeps what the first chat was about through a chain of deaths", async () => {
+  const desk = new Desk();
+  const chat = async (prompt: string, ...steps: Step[]): Promise<string> => {
+    const next = await desk.print(prompt, { steps: [...steps, endless] });
+    await endlessTool(next.claude);
+    await killed(next);
+    return briefs(told(next.model)).join("\n");
+  };
+  expect(await chat(request)).toBe("");
+  // Dies before its first checkpoint, and the one after it just after that.
+  expect(await chat("go on")).toContain(`goal: ${request}`);
+  expect(await chat("go on, please", bash("echo begun"))).toContain(`goal: ${request}`);
+  const last = await desk.printed("what was going on?", answer);
+  const [brief] = briefs(told(last.model));
+  expect(brief).toContain("goal: go on, please");
+  expect(brief).toMatch(new RegExp(`before it: session .*; goal: ${request}`));
+});
+
+it("says that a usage limit ended the chat", async () => {
+  const desk = new Desk();
+  const limit = {
+    status: 429,
+    type: "rate_limit_error",
+    message: "This request would exceed your account's usage limit.",
+  };
+  const first = await desk.terminal({ steps: [bash("echo begun"), { error: limit, times: 5 }] });
+  await first.claude.send(request);
+  const { id } = await untilFound(() => desk.sessions()[0], "a session");
+  await desk.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === "failure", "the failure");
+  process.kill(await first.claude.claudePid(), "SIGKILL");
+  await first.claude.waitForExit();
+  const second = await desk.printed("what was going on?", answer);
+  expect(briefs(told(second.model))[0]).toContain(
+    "why it died: usage_limit (The client said that a usage limit was reached.)",
+  );
+});

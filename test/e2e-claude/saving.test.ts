@@ -1,0 +1,142 @@
+import { randomUUID } from "node:crypto";
+import { rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { expect, it } from "vitest";
+import { hookEvents } from "../../src/contract/hook-input.ts";
+import { bash, briefs, Desk, endless, endlessTool, mcpOf, shimTool, told } from "../support/shim-desk.ts";
+import { smallDisk } from "../support/small-disk.ts";
+
+const answer = { steps: [{ text: "Hello." }] };
+const hookScript = join(import.meta.dirname, "..", "..", "dist", "hook.cjs");
+/** The hooks as `shim init` registers them; the plugin's are on besides. */
+const settings = {
+  hooks: Object.fromEntries(
+    hookEvents.map((event) => [
+      event,
+      [{ hooks: [{ type: "command", command: process.execPath, args: [hookScript, event] }] }],
+    ]),
+  ),
+};
+
+function fill(disk: string): void {
+  const { bavail, bsize } = statfsSync(disk);
+  writeFileSync(join(disk, "filler"), Buffer.alloc(bavail * bsize));
+}
+
+it("counts an event once and gives one brief where hooks are registered twice", async () => {
+  const desk = new Desk();
+  const first = await desk.print("fix the parser", { settings, steps: [bash("echo begun"), bash("exit 3"), endless] });
+  await endlessTool(first.claude);
+  first.claude.kill("SIGKILL");
+  await first.claude.waitForExit();
+  const [dead] = desk.sessions();
+  expect(desk.kinds(dead!.id)).toEqual([
+    "start",
+    "prompt",
+    "tool_start",
+    "tool_end",
+    "tool_start",
+    "tool_error",
+    "tool_start",
+  ]);
+  expect(dead).toMatchObject({ toolCalls: 2, toolErrors: 1 });
+  const second = await desk.printed("hello", { settings, ...answer });
+  expect(briefs(told(second.model))).toHaveLength(1);
+  const [, successor] = desk.sessions();
+  expect(desk.kinds(successor!.id)).toEqual(["start", "prompt", "assistant", "turn_end", "end"]);
+  expect(desk.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered", "recovered"]);
+});
+
+it("puts what the model's tool calls say into the session of the hooks", async () => {
+  const desk = new Desk();
+  const notes = {
+    goal: "Parse empty input",
+    done: ["Read the grammar"],
+    nextStep: "Write the failing test",
+    decisions: ["Keep the old syntax: others use it"],
+    openQuestions: ["What of blanks?"],
+  };
+  const first = await desk.print("fix the parser", {
+    steps: [
+      shimTool("shim_force_checkpoint", notes),
+      shimTool("shim_session_status"),
+      shimTool("shim_check_recovery"),
+      endless,
+    ],
+  });
+  await endlessTool(first.claude);
+  const [session, ...others] = desk.sessions();
+  expect(others).toEqual([]);
+  expect(told(first.model, -1)).toContain(`"session":"${session!.id}"`);
+  expect(told(first.model, -1)).toContain('"incomplete":[]');
+  expect(desk.stored(session!.id).checkpoints.some(({ trigger }) => trigger === "on_demand")).toBe(true);
+  first.claude.kill("SIGKILL");
+  await first.claude.waitForExit();
+
+  const second = await desk.print("hello", { steps: [shimTool("shim_check_recovery"), { text: "I have it." }] });
+  expect(await second.claude.waitForExit()).toEqual({ code: 0, signal: null });
+  const [injected] = briefs(told(second.model));
+  for (const line of [
+    "goal: Parse empty input",
+    "- Read the grammar",
+    "next step: Write the failing test",
+    "- Keep the old syntax: others use it",
+    "- What of blanks?",
+  ])
+    expect(injected).toContain(line);
+  // The tool gives the brief that the hook has given, to the same chat.
+  expect(told(second.model, -1).split(`(${session!.id}) died`)).toHaveLength(3);
+});
+
+it("lets Claude Code work on where nothing can be saved, and says that all is lost", async () => {
+  // No folder can be made there, whoever runs the tests.
+  const desk = new Desk("/dev/null/shim");
+  const id = randomUUID();
+  const steps = [bash("echo begun"), shimTool("shim_force_checkpoint", { goal: "g" }), { text: "Fixed." }];
+  const chat = await desk.printed("fix the parser", { args: ["--session-id", id], steps });
+  expect(chat.claude.output).toEqual({ stdout: "Fixed.\n", stderr: "" });
+  expect(told(chat.model, -1)).toContain(
+    "store_unavailable: Nothing was saved. /dev/null/shim/shim.db: the file cannot be opened",
+  );
+  expect(desk.shown(id).length).toBeGreaterThan(0);
+  for (const text of desk.shown(id))
+    expect(text).toMatch(/^SHIM cannot save: .*Events are lost until it can\. Run `shim doctor`\.$/);
+});
+
+it("works on with a full disk, and saves again when there is room", async (test) => {
+  const disk = smallDisk(test, 1);
+  const desk = new Desk(join(disk, "shim"));
+  await desk.printed("the first thing", answer);
+  fill(disk);
+  const id = randomUUID();
+  const chat = await desk.printed("the second thing", {
+    args: ["--session-id", id],
+    steps: [bash("echo begun"), { text: "Done." }],
+  });
+  expect(chat.claude.output.stdout).toBe("Done.\n");
+  expect(desk.shown(id)[0]).toMatch(/^SHIM cannot save: .*Events are lost until it can\./);
+  rmSync(join(disk, "filler"));
+  await desk.printed("the third thing", answer);
+  expect(desk.sessions().map(({ title, endReason }) => [title, endReason])).toEqual([
+    ["the first thing", "other"],
+    ["the third thing", "other"],
+  ]);
+});
+
+it("brings what happened while another process held the store into the next chat's brief", async () => {
+  const desk = new Desk();
+  const first = await desk.print("fix the parser", { steps: [{ hold: "tool", ...endless }] });
+  await first.model.held("tool");
+  const other = new DatabaseSync(desk.paths.database);
+  other.exec("BEGIN IMMEDIATE");
+  first.model.release("tool");
+  await endlessTool(first.claude);
+  expect(desk.kinds(desk.sessions()[0]!.id)).toEqual(["start", "prompt"]);
+  process.kill((await mcpOf(first.claude.pid)).pid, "SIGKILL");
+  first.claude.kill("SIGKILL");
+  other.close();
+  await first.claude.waitForExit();
+  const second = await desk.printed("hello", answer);
+  expect(briefs(told(second.model))[0]).toContain("was running when it died: Bash exec sleep 600");
+});
