@@ -153,7 +153,7 @@ export function search(sql: Sql, filter: CheckpointFilter): Checkpoint[] {
 
 /** FTS5 syntax (sqlite.org/fts5.html 3): each word as a quoted string, so that no character of the user's is an operator. */
 function matchAll(text: string | undefined): string | undefined {
-  const words = text?.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word)) ?? [];
+  const words = text?.split(/[\s\0]+/).filter((word) => /[\p{L}\p{N}]/u.test(word)) ?? [];
   if (words.length === 0) return text === undefined ? undefined : '""';
   return `${words.map((word) => `"${word.replaceAll('"', '""')}"`).join(" ")}*`;
 }
