@@ -43,7 +43,7 @@ export function addJournal(sql: Sql, overrides: Partial<JournalRow> = {}): numbe
     row.session,
     row.at,
     row.key,
-    JSON.stringify({ kind: "prompt", text: row.text }),
+    JSON.stringify({ text: row.text }),
   );
   return (
     sql.all<{ seq: number }>("SELECT seq FROM journal WHERE session_id = ? AND key = ?", row.session, row.key)[0]

@@ -48,7 +48,8 @@ function* ownedBy(sql: Sql, session: string): Generator<string> {
       session,
     );
   for (const row of owned("session_id, seq, at, kind, key, body", "journal", "seq")) {
-    yield line("journal", { ...row, body: parsed(row["body"]) });
+    const { kind, body, ...kept } = row;
+    yield line("journal", { ...kept, body: { kind, ...parsed(body) } });
   }
   const columns = "session_id, seq, id, at, trigger, hash, journal_seq, redactions, summary, body";
   for (const row of owned(columns, "checkpoints", "seq")) yield checkpointLine(row);
@@ -86,6 +87,7 @@ function line(type: string, row: Row): string {
   return JSON.stringify({ type, ...row });
 }
 
-function parsed(json: unknown): unknown {
-  return JSON.parse(String(json));
+/** Columns that SHIM writes as JSON objects. */
+function parsed(json: unknown): object {
+  return JSON.parse(String(json)) as object;
 }

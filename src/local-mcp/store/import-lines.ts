@@ -126,8 +126,10 @@ class ImportRun {
 
   #journal(entry: JournalEntry, current: Current): string | null {
     if (entry.seq <= (current.journal.at(-1)?.[0] ?? -1)) return "the journal is not in its order";
-    const { session_id, at, kind, key } = entry;
-    const added = insert(this.#sql, "journal", { session_id, at, kind, key, body: JSON.stringify(entry.body) });
+    const { session_id, at, key } = entry;
+    // The kind has a column of its own.
+    const { kind, ...body } = entry.body;
+    const added = insert(this.#sql, "journal", { session_id, at, kind, key, body: JSON.stringify(body) });
     const [row] = this.#sql.all<{ seq: number }>(
       "SELECT seq FROM journal WHERE session_id = ? AND key = ?",
       session_id,

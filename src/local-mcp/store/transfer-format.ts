@@ -60,7 +60,6 @@ const journal = z.strictObject({
   session_id: id,
   seq: count,
   at,
-  kind: text,
   key: text,
   body: StoredEntry,
 });
