@@ -28,20 +28,15 @@ export function parseConfig(text: string, path: string): Result<Config, string> 
 /** zod/mini has no words of its own. */
 function problemOf(issue: z.core.$ZodIssue): string {
   const name = issue.path.join(".") || "the file";
-  switch (issue.code) {
-    case "unrecognized_keys":
-      return `there is no setting ${issue.keys.map((key) => [...issue.path, key].join(".")).join(", ")}`;
-    case "invalid_value":
-      return `${name} must be one of ${issue.values.map(String).join(", ")}`;
-    case "invalid_type":
-      return `${name} must be of type ${issue.expected}`;
-    case "too_big":
-      return `${name} must be at most ${issue.maximum}`;
-    case "too_small":
-      return `${name} must be ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
-    default:
-      return `${name} is not valid`;
+  if (issue.code === "unrecognized_keys") {
+    return `there is no setting ${issue.keys.map((key) => [...issue.path, key].join(".")).join(", ")}`;
   }
+  if (issue.code === "invalid_value") return `${name} must be one of ${issue.values.map(String).join(", ")}`;
+  if (issue.code === "invalid_type") return `${name} must be of type ${issue.expected}`;
+  if (issue.code === "too_big") return `${name} must be at most ${issue.maximum}`;
+  if (issue.code === "too_small")
+    return `${name} must be ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
+  return `${name} is not valid`;
 }
 
 export function defaults(): Config {

@@ -2,7 +2,7 @@ import type { Readings } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as journal from "./journal.ts";
 
-export interface StoredCheckpoint {
+interface StoredCheckpoint {
   readonly id: string;
   readonly at: number;
   readonly trigger: string;
@@ -25,21 +25,21 @@ export interface StoredSnapshotRow {
   readonly detail: unknown;
 }
 
-export interface StoredSignal {
+interface StoredSignal {
   readonly at: number;
   readonly risk: number;
   readonly level: string;
   readonly readings: Readings;
 }
 
-export interface StoredCrash {
+interface StoredCrash {
   readonly at: number;
   readonly cause: string;
   readonly detail: string;
   readonly readings: Readings;
 }
 
-export interface StoredRecovery {
+interface StoredRecovery {
   readonly at: number;
   readonly action: string;
   readonly bySession: string | null;
@@ -57,7 +57,7 @@ export interface Stored {
   readonly clients: readonly { readonly pid: number; readonly givenId: string; readonly at: number }[];
 }
 
-export function storedOf(sql: Sql, sessionId: string): Stored {
+export function everythingOf(sql: Sql, sessionId: string): Stored {
   return {
     journal: journal.list(sql, sessionId, 0, Number.MAX_SAFE_INTEGER),
     checkpoints: sql.all(
@@ -66,8 +66,18 @@ export function storedOf(sql: Sql, sessionId: string): Stored {
       sessionId,
     ),
     snapshots: snapshotsOf(sql, sessionId),
-    signals: withReadings(sql.all("SELECT at, risk, level, readings FROM signals WHERE session_id = ? ORDER BY at", sessionId)),
-    crashes: withReadings(sql.all("SELECT at, cause, detail, readings FROM crashes WHERE session_id = ? ORDER BY at", sessionId)),
+    signals: withReadings(
+      sql.all<Raw<StoredSignal>>(
+        "SELECT at, risk, level, readings FROM signals WHERE session_id = ? ORDER BY at",
+        sessionId,
+      ),
+    ),
+    crashes: withReadings(
+      sql.all<Raw<StoredCrash>>(
+        "SELECT at, cause, detail, readings FROM crashes WHERE session_id = ? ORDER BY at",
+        sessionId,
+      ),
+    ),
     recoveries: sql.all(
       "SELECT at, action, by_session AS bySession, score FROM recoveries WHERE session_id = ? ORDER BY seq",
       sessionId,
@@ -86,14 +96,21 @@ function snapshotsOf(sql: Sql, sessionId: string): StoredSnapshotRow[] {
     .map((row) => Object.assign(row, { detail: JSON.parse(row.detail) as unknown }));
 }
 
+type Raw<Row extends { readonly readings: Readings }> = Omit<Row, "readings"> & { readonly readings: string };
+
 /** Only SHIM writes this column. */
-function withReadings<Row extends { readonly readings: string }>(rows: Row[]): (Omit<Row, "readings"> & { readings: Readings })[] {
-  return rows.map((row) => ({ ...row, readings: JSON.parse(row.readings) as Readings }));
+function withReadings<Row extends { readonly readings: string }>(
+  rows: Row[],
+): (Omit<Row, "readings"> & { readings: Readings })[] {
+  return rows.map(({ readings, ...row }) => Object.assign(row, { readings: JSON.parse(readings) as Readings }));
 }
 
 /** What is known of the files of one checkpoint; null when none were to be saved. */
 export function snapshotOf(sql: Sql, checkpointId: string): StoredSnapshotRow | null {
-  const [row] = sql.all<{ session: string }>("SELECT session_id AS session FROM snapshots WHERE checkpoint_id = ?", checkpointId);
+  const [row] = sql.all<{ session: string }>(
+    "SELECT session_id AS session FROM snapshots WHERE checkpoint_id = ?",
+    checkpointId,
+  );
   if (!row) return null;
   return snapshotsOf(sql, row.session).find((one) => one.checkpointId === checkpointId) ?? null;
 }

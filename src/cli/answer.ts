@@ -1,0 +1,42 @@
+import { err } from "../shared/result.ts";
+
+/** [CL1] What the exit code says; documented in docs/cli.md. */
+export const exitCodes = { ok: 0, failed: 1, wrongUsage: 2, notFound: 3, unusableNode: 78 } as const;
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+/** What a command answers: for programs and for people. */
+export interface Answer {
+  /** Printed as JSON; a stable shape, fields are only added. */
+  readonly data: unknown;
+  /** Lines for people, each ending in a line break; "" prints nothing. */
+  readonly text: string;
+  /** True: the command did its work, and found that something is wrong. */
+  readonly isFailed?: boolean;
+}
+
+/** Why a command did nothing; `message` says what to do. */
+export interface Refusal {
+  readonly exit: ExitCode;
+  readonly code: string;
+  readonly message: string;
+  /** What an ambiguous name may have meant. */
+  readonly candidates?: readonly string[];
+}
+
+export type Refused = { readonly ok: false; readonly error: Refusal };
+
+export function failed(code: string, message: string): Refused {
+  return err({ exit: exitCodes.failed, code, message });
+}
+
+export function wrongUsage(message: string): Refused {
+  return err({ exit: exitCodes.wrongUsage, code: "wrong_usage", message });
+}
+
+export function ambiguous(message: string, candidates: readonly string[]): Refused {
+  return err({ exit: exitCodes.wrongUsage, code: "ambiguous", message, candidates });
+}
+
+export function notFound(message: string): Refused {
+  return err({ exit: exitCodes.notFound, code: "not_found", message });
+}

@@ -1,0 +1,35 @@
+import { detect } from "../local-mcp/clients/targets.ts";
+import { readText } from "../local-mcp/clients/client-files.ts";
+import { inspect, type Finding } from "../local-mcp/clients/inspect.ts";
+import type { Cli } from "./cli.ts";
+import type { ClientState } from "./overview.ts";
+
+const oldestNode = [22, 16] as const;
+
+/** What is right and wrong with SHIM in each client of this machine. Starts each Node that their settings name. */
+export function clientFindings(cli: Cli): Finding[] {
+  const { machine, launch, versionOf } = cli.io;
+  return detect(machine).flatMap((target) =>
+    inspect(target, { read: readText, exists: machine.exists, nodeVersion: versionOf, oldestNode, launch }),
+  );
+}
+
+/** Which clients are here, and whether SHIM is in them. Reads their files only. */
+export function clientStates(cli: Cli): ClientState[] {
+  const { machine, launch } = cli.io;
+  const newest = `v${oldestNode.join(".")}.0`;
+  return detect(machine).map((target) => {
+    const findings = inspect(target, {
+      read: readText,
+      exists: machine.exists,
+      nodeVersion: () => newest,
+      oldestNode,
+      launch,
+    });
+    return {
+      client: target.client,
+      label: target.label,
+      isInstalled: findings.some(({ code }) => code === "installed"),
+    };
+  });
+}

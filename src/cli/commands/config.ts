@@ -1,0 +1,107 @@
+import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Command } from "commander";
+import { Config } from "../../contract/config.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { writeDurably } from "../../local-mcp/clients/atomic-write.ts";
+import * as json from "../../local-mcp/clients/json-text.ts";
+import { defaults, parseConfig, readConfig } from "../../local-mcp/config-file.ts";
+import { failed, wrongUsage, type Refusal } from "../answer.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
+
+export function addConfig(program: Command, cli: Cli): void {
+  const command = program.command("config").description("show the settings; get, set, unset, path");
+  cli.define(command, async () => show(cli));
+  const get = command.command("get <key>").description("one setting, such as risk.levels.danger");
+  cli.define(get, async (_options: Common, key: string) => getOne(cli, key));
+  const set = command.command("set <key> <value>").description("change a setting; comments in the file stay");
+  cli.define(set, async (_options: Common, key: string, value: string) => change(cli, key, parseValue(value)));
+  const unset = command.command("unset <key>").description("go back to the default");
+  cli.define(unset, async (_options: Common, key: string) => change(cli, key, undefined));
+  const path = command.command("path").description("where the file is");
+  cli.define(path, async () => ok({ data: { path: cli.paths.config }, text: `${cli.paths.config}\n` }));
+}
+
+function current(cli: Cli): Result<Config, Refusal> {
+  const read = readConfig(cli.paths.config);
+  return read.ok
+    ? read
+    : failed("config_invalid", `${read.error}\nCorrect the file; until then the defaults hold and nothing is changed.`);
+}
+
+function show(cli: Cli): Outcome {
+  const config = current(cli);
+  if (!config.ok) return config;
+  return ok({
+    data: { path: cli.paths.config, config: config.value },
+    text: `${JSON.stringify(config.value, null, 2)}\n`,
+  });
+}
+
+function getOne(cli: Cli, key: string): Outcome {
+  const config = current(cli);
+  if (!config.ok) return config;
+  const value = valueAt(config.value, key);
+  if (value === undefined) return unknownKey(key);
+  return ok({ data: { key, value }, text: `${typeof value === "string" ? value : JSON.stringify(value, null, 2)}\n` });
+}
+
+function unknownKey(key: string): Outcome {
+  return wrongUsage(
+    `there is no setting "${key}". There are:\n${keysOf(defaults())
+      .map((one) => `  ${one}`)
+      .join("\n")}`,
+  );
+}
+
+function valueAt(config: Config, key: string): unknown {
+  let at: unknown = config;
+  for (const part of key.split(".")) {
+    if (typeof at !== "object" || at === null || !Object.hasOwn(at, part)) return undefined;
+    at = (at as Record<string, unknown>)[part];
+  }
+  return at;
+}
+
+function keysOf(value: unknown, before = ""): string[] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return [before];
+  return Object.entries(value).flatMap(([name, inner]) => keysOf(inner, before === "" ? name : `${before}.${name}`));
+}
+
+/** `0.5`, `true`, `["Bash"]` and `null` as JSON; anything else is a text. */
+function parseValue(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** [CL18] Only a file that is valid afterwards is written; its comments stay. */
+function change(cli: Cli, key: string, value: unknown): Outcome {
+  const path = cli.paths.config;
+  const text = textOf(path);
+  const before = current(cli);
+  if (!before.ok) return before;
+  if (valueAt(defaults(), key) === undefined) return unknownKey(key);
+  const place = key.split(".");
+  const after = value === undefined ? json.remove(text, place) : json.set(text, place, value);
+  const parsed = parseConfig(after.replace(/^\uFEFF/, ""), path);
+  if (!parsed.ok) return wrongUsage(`${parsed.error.replace(`${path}: `, "")}\nNothing was changed.`);
+  if (after !== text) {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // Who keeps settings elsewhere has a link here.
+    writeDurably(existsSync(path) ? realpathSync(path) : path, after.endsWith("\n") ? after : `${after}\n`, 0o600);
+  }
+  const now = valueAt(parsed.value, key);
+  return ok({ data: { key, value: now }, text: `${key} is ${JSON.stringify(now)}\n` });
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    throw error;
+  }
+}

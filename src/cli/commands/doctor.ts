@@ -1,0 +1,42 @@
+import type { Command } from "commander";
+import { ok } from "../../shared/result.ts";
+import { StoreError } from "../../local-mcp/store/store-error.ts";
+import type { Cli, Outcome } from "../cli.ts";
+import { fail, type Check } from "../doctor/check.ts";
+import { machineChecks } from "../doctor/machine-checks.ts";
+import { storeChecks } from "../doctor/store-checks.ts";
+
+export function addDoctor(program: Command, cli: Cli): void {
+  const command = program.command("doctor").description("check everything, and say how to put it right");
+  cli.define(command, () => doctor(cli));
+}
+
+async function doctor(cli: Cli): Promise<Outcome> {
+  cli.progress("Checking ...");
+  const checks = [...machineChecks(cli), ...(await store(cli))];
+  const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
+  const sum = `${count("ok")} ok, ${count("warn")} warnings, ${count("fail")} failures\n`;
+  const isFailed = count("fail") > 0;
+  return ok({
+    data: { isHealthy: !isFailed, checks },
+    text: checks.map((one) => render(cli, one)).join("") + sum,
+    isFailed,
+  });
+}
+
+async function store(cli: Cli): Promise<Check[]> {
+  try {
+    return storeChecks(await cli.loaded());
+  } catch (error) {
+    if (error instanceof StoreError)
+      return [fail("store", error.message, "Do what the message says, then run `shim doctor` again.")];
+    throw error;
+  }
+}
+
+const colours = { ok: "green", warn: "yellow", fail: "red" } as const;
+
+function render(cli: Cli, { state, name, text, fix }: Check): string {
+  const line = `${cli.paint(colours[state], state.padEnd(4))}  ${name}: ${text}\n`;
+  return fix === null ? line : `${line}      fix: ${fix}\n`;
+}

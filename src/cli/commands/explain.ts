@@ -1,0 +1,49 @@
+import type { Command } from "commander";
+import { ok } from "../../shared/result.ts";
+import { everythingOf } from "../../local-mcp/sessions/stored.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
+import { findSession } from "../named.ts";
+import { view } from "../session-view.ts";
+import { localTime } from "../times.ts";
+import { timeline, type TimelineEntry } from "../timeline.ts";
+
+export function addExplain(program: Command, cli: Cli): void {
+  const command = program.command("explain <session>").description("what happened in a session, as one timeline");
+  cli.define(command, (_options: Common, id: string) => explain(cli, id));
+}
+
+async function explain(cli: Cli, id: string): Promise<Outcome> {
+  const runtime = await cli.runtime();
+  const found = findSession(runtime, id);
+  if (!found.ok) return found;
+  const session = found.value;
+  const now = runtime.store.read(
+    (sql) => ({ stored: everythingOf(sql, session.id), view: view(sql, runtime, session) }),
+    null,
+  );
+  if (!now) throw new Error(`session ${session.id} was deleted meanwhile`);
+  const entries = timeline(now.stored);
+  const { state, cause, causeDetail, title } = now.view;
+  const verdict = cause === null ? state : `${state}: ${cause}. ${causeDetail}`;
+  const text = [
+    `${session.id} (${title ?? "untitled"})`,
+    verdict,
+    "",
+    ...entries.map((entry) => line(cli, entry)),
+    "",
+  ].join("\n");
+  return ok({ data: { session: now.view, timeline: entries }, text });
+}
+
+const colours: Partial<Record<TimelineEntry["source"], "green" | "red" | "cyan" | "yellow">> = {
+  checkpoint: "green",
+  crash: "red",
+  recovery: "cyan",
+  signal: "yellow",
+};
+
+function line(cli: Cli, entry: TimelineEntry): string {
+  const source = entry.source.padEnd(10);
+  const colour = colours[entry.source];
+  return `${localTime(entry.at)}  ${colour ? cli.paint(colour, source) : source}  ${entry.text.replaceAll(/\s+/g, " ")}`;
+}

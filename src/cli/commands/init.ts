@@ -1,0 +1,135 @@
+import { join } from "node:path";
+import { Option, type Command } from "commander";
+import { ok, type Result } from "../../shared/result.ts";
+import { apply } from "../../local-mcp/clients/apply.ts";
+import * as backups from "../../local-mcp/clients/backups.ts";
+import { readText, type ClientRefusal } from "../../local-mcp/clients/client-files.ts";
+import { serverCommand } from "../../local-mcp/clients/entries.ts";
+import { planInstall, type Plan } from "../../local-mcp/clients/plan.ts";
+import { renderPlan } from "../../local-mcp/clients/render-plan.ts";
+import { detect, type ClientTarget } from "../../local-mcp/clients/targets.ts";
+import { planUninstall } from "../../local-mcp/clients/uninstall.ts";
+import { failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
+import { safe } from "../screen-text.ts";
+
+interface InitOptions extends Common {
+  readonly client?: string;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+}
+
+type Action = Plan["action"];
+
+export function addInit(program: Command, cli: Cli): void {
+  const init = program.command("init").description("connect SHIM to the clients of this machine");
+  cli.define(withOptions(init), (options: InitOptions) => run(cli, options, "install"));
+}
+
+export function addUninstall(program: Command, cli: Cli): void {
+  const uninstall = program.command("uninstall").description("take SHIM out of the clients; what is stored stays");
+  cli.define(withOptions(uninstall), (options: InitOptions) => run(cli, options, "uninstall"));
+}
+
+function withOptions(command: Command): Command {
+  return command
+    .addOption(new Option("--client <name>", "only this client").choices(["claude-code", "claude-desktop"]))
+    .option("--dry-run", "show what would change, and change nothing")
+    .option("-y, --yes", "do not ask");
+}
+
+/** [CL24] */
+async function run(cli: Cli, options: InitOptions, action: Action): Promise<Outcome> {
+  const planned = prepare(cli, options, action);
+  if (!planned.ok) return planned;
+  const plans = planned.value;
+  const hasChanges = plans.some((plan) => plan.edits.length > 0);
+  const preview = plans.map(renderPlan).join("\n");
+  const untouched = { isApplied: false, clients: plans.map((plan) => dataOf(plan, null)) };
+  if (!hasChanges) return ok({ data: untouched, text: preview });
+  if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
+  if (options.json !== true) cli.io.stdout(safe(`${preview}\n`));
+  const reply = await cli.confirm("Change these files?", options.yes === true);
+  if (reply === "unasked") {
+    return wrongUsage("this changes the files of your clients. Look at --dry-run, then add --yes.");
+  }
+  if (reply === "no") return ok({ data: untouched, text: "Nothing was changed.\n" });
+  return applyAll(cli, plans, action);
+}
+
+function prepare(cli: Cli, options: InitOptions, action: Action): Result<Plan[], Refusal> {
+  const { machine, launch } = cli.io;
+  const missing = [launch.script, launch.hookScript].find((path) => !machine.exists(path));
+  if (action === "install" && missing !== undefined) {
+    return failed("not_built", `${missing} is missing. In a clone run: npm ci && npm run build`);
+  }
+  const targets = detect(machine).filter((target) => options.client === undefined || target.client === options.client);
+  return targets.length === 0 ? notFound(noClient(cli, options.client)) : planAll(cli, targets, action);
+}
+
+function planAll(cli: Cli, targets: readonly ClientTarget[], action: Action): Result<Plan[], Refusal> {
+  const context = { shimConfig: cli.paths.config, read: readText };
+  const plans: Plan[] = [];
+  for (const target of targets) {
+    const plan =
+      action === "install"
+        ? planInstall(target, cli.io.launch, context)
+        : planUninstall(target, { ...context, backups: backups.list(backupsFolder(cli)) });
+    if (!plan.ok) return refused(plan.error);
+    plans.push(plan.value);
+  }
+  return ok(plans);
+}
+
+function refused(error: ClientRefusal): { readonly ok: false; readonly error: Refusal } {
+  return failed(error.code, error.message);
+}
+
+/** Of the clients' files as they were; uninstall reads them. */
+function backupsFolder(cli: Cli): string {
+  return join(cli.paths.home, "client-backups");
+}
+
+function applyAll(cli: Cli, plans: readonly Plan[], action: Action): Outcome {
+  const done: { plan: Plan; backup: string | null }[] = [];
+  for (const plan of plans) {
+    const applied = apply(plan, { now: cli.io.now(), backups: backupsFolder(cli) });
+    if (!applied.ok)
+      return failed(applied.error.code, `${applied.error.message}${already(done.map((one) => one.plan))}`);
+    done.push({ plan, backup: applied.value.backup });
+  }
+  const saved = done.flatMap(({ backup }) => (backup === null ? [] : [`The files as they were: ${backup}`]));
+  const clients = done.map(({ plan, backup }) => dataOf(plan, backup));
+  return ok({ data: { isApplied: true, clients }, text: [...saved, ...nextSteps(plans, action), ""].join("\n") });
+}
+
+function already(plans: readonly Plan[]): string {
+  const changed = plans.filter((plan) => plan.edits.length > 0).map((plan) => plan.target.label);
+  return changed.length === 0 ? "" : ` Done before: ${changed.join(", ")}.`;
+}
+
+function nextSteps(plans: readonly Plan[], action: Action): string[] {
+  const changed = plans.filter((plan) => plan.edits.length > 0);
+  const restart = changed.map(({ target }) =>
+    target.client === "claude-code"
+      ? "Claude Code: chats that are open go on as before; start a new one."
+      : `${target.label}: quit it whole (tray or menu bar), then start it again.`,
+  );
+  const then =
+    action === "install"
+      ? ["Then `shim up` shows the chat, and `shim doctor` checks all."]
+      : ["What is stored stays; `shim forget` deletes it."];
+  return [action === "install" ? "SHIM is connected." : "SHIM is taken out.", ...restart, ...then];
+}
+
+function dataOf(plan: Plan, backup: string | null): unknown {
+  const { target, edits, notes } = plan;
+  const changes = edits.map(({ path, summary }) => ({ path, summary }));
+  return { client: target.client, label: target.label, edits: changes, notes, backup };
+}
+
+function noClient(cli: Cli, wanted: string | undefined): string {
+  const what = wanted === undefined ? "neither Claude Code nor Claude Desktop was found" : `${wanted} was not found`;
+  const { command, args } = serverCommand(cli.io.launch);
+  return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
+}

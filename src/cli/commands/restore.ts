@@ -1,0 +1,120 @@
+import { basename, dirname, join, resolve } from "node:path";
+import type { Command } from "commander";
+import { ok } from "../../shared/result.ts";
+import { snapshotOf, type StoredSnapshotRow } from "../../local-mcp/sessions/stored.ts";
+import type { Runtime } from "../../local-mcp/runtime.ts";
+import { restoreFiles, type Restored } from "../../local-mcp/snapshots/restore-files.ts";
+import { failed, wrongUsage } from "../answer.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
+import { findCheckpoint } from "../named.ts";
+import { shortId } from "../screen-text.ts";
+
+interface RestoreOptions extends Common {
+  readonly files?: boolean;
+  readonly into?: string;
+  readonly branch?: string;
+}
+
+/** A large project on a slow disk takes its time; a restore that hangs must end. */
+const timeoutMs = 600_000;
+
+export function addRestore(program: Command, cli: Cli): void {
+  const command = program
+    .command("restore <checkpoint>")
+    .description("files as they were, into a new folder or branch")
+    .option("--files", "the files (must be given)")
+    .option("--into <folder>", "into this new or empty folder (default: beside the project)")
+    .option("--branch <name>", "as a new branch of the project");
+  cli.define(command, (options: RestoreOptions, id: string) => restore(cli, options, id));
+}
+
+/** [CL13] */
+async function restore(cli: Cli, options: RestoreOptions, id: string): Promise<Outcome> {
+  if (!options.files)
+    return wrongUsage(
+      "add --files: a checkpoint's files are what can be restored. `shim resume` goes on with its session.",
+    );
+  if (options.into !== undefined && options.branch !== undefined) return wrongUsage("give either --into or --branch.");
+  const runtime = await cli.runtime();
+  const found = findCheckpoint(runtime, id);
+  if (!found.ok) return found;
+  const snapshot = runtime.store.read((sql) => snapshotOf(sql, found.value.id), null);
+  if (snapshot?.state === "done") return bringBack(cli, runtime, targetOf(cli, options, snapshot), snapshot);
+  return failed("no_snapshot", `${missing(snapshot)}${otherOf(runtime, found.value.sessionId)}`);
+}
+
+type Target = string | { readonly project: string; readonly branch: string };
+
+async function bringBack(cli: Cli, runtime: Runtime, into: Target, snapshot: StoredSnapshotRow): Promise<Outcome> {
+  cli.progress("Restoring the files ...");
+  const { env, processes } = runtime;
+  // A snapshot that is done has both.
+  const { repository, commit } = snapshot as StoredSnapshotRow & { repository: string; commit: string };
+  const done = await restoreFiles({ env, processes, repository, commit, into, now: runtime.now(), timeoutMs });
+  if (!done.ok) return failed(done.error.code, done.error.message);
+  const leftOut = leftOutOf(snapshot.detail);
+  const data = {
+    checkpoint: snapshot.checkpointId,
+    into: typeof into === "string" ? into : null,
+    ...done.value,
+    leftOut,
+  };
+  return ok({ data, text: render(into, done.value, leftOut) });
+}
+
+function targetOf(cli: Cli, options: RestoreOptions, { project, checkpointId }: StoredSnapshotRow): Target {
+  if (options.branch !== undefined) return { project, branch: options.branch };
+  if (options.into !== undefined) return resolve(cli.io.cwd, options.into);
+  return join(dirname(project), `${basename(project)}-${shortId(checkpointId)}`);
+}
+
+function missing(snapshot: StoredSnapshotRow | null): string {
+  if (!snapshot)
+    return "no files were saved with this checkpoint: its project is not in git, or snapshots are switched off.";
+  if (snapshot.state === "pending" || snapshot.state === "running") {
+    return "the files of this checkpoint are not saved yet; a running chat does that within a minute. Try again then.";
+  }
+  return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}.`;
+}
+
+function otherOf(runtime: Runtime, sessionId: string): string {
+  const [other] = runtime.store.read(
+    (sql) =>
+      sql.all<{ id: string }>(
+        "SELECT checkpoint_id AS id FROM snapshots WHERE session_id = ? AND state = 'done' ORDER BY at DESC LIMIT 1",
+        sessionId,
+      ),
+    [],
+  );
+  return other ? ` The newest files of the session: \`shim restore ${shortId(other.id)} --files\`.` : "";
+}
+
+interface LeftOut {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** As takeSnapshot wrote it into the row. */
+function leftOutOf(detail: unknown): LeftOut[] {
+  const list = typeof detail === "object" && detail !== null && "leftOut" in detail ? detail.leftOut : [];
+  return Array.isArray(list) ? (list as LeftOut[]) : [];
+}
+
+function render(into: Target, done: Restored, leftOut: readonly LeftOut[]): string {
+  const where = typeof into === "string" ? into : `the branch ${into.branch} of ${into.project}`;
+  const base =
+    done.branch && done.branch.parent === null
+      ? ["The commit it was based on is gone, so the branch has no history."]
+      : [];
+  return [
+    `Restored ${done.written.length} files into ${where}.`,
+    ...base,
+    ...named("Not restored", done.notRestored),
+    ...named("Never saved", leftOut),
+    "",
+  ].join("\n");
+}
+
+function named(title: string, files: readonly LeftOut[]): string[] {
+  return files.length === 0 ? [] : [`${title}:`, ...files.map(({ path, reason }) => `  ${path}: ${reason}`)];
+}

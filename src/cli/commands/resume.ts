@@ -1,0 +1,166 @@
+import { existsSync } from "node:fs";
+import type { Command } from "commander";
+import { uuidv7 } from "../../shared/ids.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { brief } from "../../local-mcp/recovery/brief.ts";
+import { findIncomplete, type Incomplete } from "../../local-mcp/recovery/detect.ts";
+import { dismiss, undo } from "../../local-mcp/recovery/recover.ts";
+import { restoration, type Restoration } from "../../local-mcp/recovery/restoration.ts";
+import { checkTranscript, planStart, release, reserve, type StartPlan } from "../../local-mcp/recovery/start.ts";
+import type { Runtime } from "../../local-mcp/runtime.ts";
+import { projectRoot } from "../../local-mcp/sessions/git-head.ts";
+import * as sessions from "../../local-mcp/sessions/sessions.ts";
+import { ambiguous, failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
+import { findSession } from "../named.ts";
+import { oneLine, shortId } from "../screen-text.ts";
+
+interface ResumeOptions extends Common {
+  readonly print?: boolean;
+  readonly undo?: string;
+  readonly dismiss?: string;
+}
+
+export function addResume(program: Command, cli: Cli): void {
+  const command = program
+    .command("resume [session]")
+    .description("go on with a session that died, or print its brief")
+    .option("--print", "only print the brief")
+    .option("--undo <session>", "take back an offer, a recovery or a dismissal: it counts as incomplete again")
+    .option("--dismiss <session>", "never offer this session again");
+  cli.define(command, (options: ResumeOptions, id?: string) => run(cli, options, id));
+}
+
+async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Promise<Outcome> {
+  const asked = [id, options.undo, options.dismiss].filter((value) => value !== undefined);
+  if (asked.length > 1) return wrongUsage("give one session: to resume, with --undo, or with --dismiss.");
+  const runtime = await cli.runtime();
+  if (options.undo !== undefined) return mark(runtime, options.undo, "undo");
+  if (options.dismiss !== undefined) return mark(runtime, options.dismiss, "dismiss");
+  const found = id === undefined ? await choose(cli, runtime, options) : findSession(runtime, id);
+  return found.ok ? resume(cli, runtime, found.value, options) : found;
+}
+
+function mark(runtime: Runtime, id: string, action: "undo" | "dismiss"): Outcome {
+  const found = findSession(runtime, id);
+  if (!found.ok) return found;
+  const session = found.value.id;
+  if (action === "dismiss") {
+    dismiss(runtime, session);
+    return ok({
+      data: { session, recovery: "dismissed" },
+      text: `${session} is not offered any more. \`shim resume --undo ${session}\` takes that back.\n`,
+    });
+  }
+  if (undo(runtime, session))
+    return ok({ data: { session, recovery: null }, text: `${session} counts as incomplete again.\n` });
+  return failed(
+    "nothing_to_undo",
+    `${session} was neither offered, recovered nor dismissed, so there is nothing to take back.`,
+  );
+}
+
+/** [CL9] Without an id: the one that died in this project; several are asked for, or listed. */
+async function choose(cli: Cli, runtime: Runtime, options: ResumeOptions): Promise<Result<sessions.Session, Refusal>> {
+  const project = projectRoot(cli.io.cwd);
+  const all = runtime.store.read((sql) => findIncomplete(sql, runtime.processes, runtime.now(), { limit: 100 }), []);
+  const here = all.filter((one) => one.session.project === project);
+  const [first] = here;
+  if (!first) return notFound(nothingHere(project, all.length));
+  if (here.length === 1) return ok(first.session);
+  const lines = here.map(
+    (one, at) =>
+      `${at + 1}  ${shortId(one.session.id)}  ${cli.ago(one.session.lastSeenAt)}  ${oneLine(one.session.title ?? "untitled", 70)}`,
+  );
+  const isAsking = cli.io.isInteractive && options.json !== true && options.print !== true;
+  const several = ambiguous(
+    `several sessions of this project died unfinished; name one:\n${lines.join("\n")}`,
+    here.map((one) => one.session.id),
+  );
+  return isAsking ? ask(cli, here, lines) : several;
+}
+
+function nothingHere(project: string | null, elsewhere: number): string {
+  const where = project === null ? "here" : `in ${project}`;
+  const more = elsewhere === 0 ? "" : ` ${elsewhere} elsewhere: \`shim sessions --incomplete\`.`;
+  return `no session died unfinished ${where}.${more}`;
+}
+
+async function ask(
+  cli: Cli,
+  here: readonly Incomplete[],
+  lines: readonly string[],
+): Promise<Result<sessions.Session, Refusal>> {
+  cli.io.stderr(`Several sessions of this project died unfinished:\n${lines.map((line) => `  ${line}\n`).join("")}`);
+  const reply = (await cli.io.ask(`Which one? [1-${here.length}] `)).trim();
+  const chosen = /^\d+$/.test(reply) ? here[Number(reply) - 1] : undefined;
+  return chosen ? ok(chosen.session) : wrongUsage(`"${reply}" is none of them. Nothing was started.`);
+}
+
+async function resume(cli: Cli, runtime: Runtime, session: sessions.Session, options: ResumeOptions): Promise<Outcome> {
+  const now = runtime.now();
+  const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, now), null);
+  if (!from) throw new Error(`session ${session.id} was deleted meanwhile`);
+  const plan = planFor(runtime, from, now);
+  if (isPrinting(cli, options)) return printed(from, now, runtime, plan);
+  if (!plan) {
+    cli.progress(`${session.client} cannot be started from here: give this to a new chat.`);
+    return printed(from, now, runtime, plan);
+  }
+  const isRunning = from.cause === null && session.endedAt === null;
+  return isRunning ? failed("still_running", stillRunning(session)) : start(cli, runtime, from, plan);
+}
+
+function isPrinting(cli: Cli, { print, json }: ResumeOptions): boolean {
+  return print === true || json === true || !cli.io.isTty || !cli.io.isInteractive;
+}
+
+function stillRunning({ id, owner }: sessions.Session): string {
+  const who = owner ? ` (pid ${owner.pid})` : "";
+  return `session ${id} is still running${who}. \`shim resume ${shortId(id)} --print\` prints its brief.`;
+}
+
+function planFor(runtime: Runtime, from: Restoration, now: number): StartPlan | null {
+  const { session } = from;
+  const id = uuidv7(now, runtime.random(16));
+  return planStart(session, checkTranscript(session.transcriptPath, session.id), {
+    id,
+    brief: brief(from, now, "resume"),
+  });
+}
+
+function printed(from: Restoration, now: number, runtime: Runtime, plan: StartPlan | null): Outcome {
+  const text = brief(from, now, runtime.config.recovery);
+  const { session, cause, causeDetail, score } = from;
+  const start = plan && { kind: plan.kind, command: plan.command, reason: plan.reason, cwd: session.cwd };
+  return ok({ data: { session: session.id, cause, causeDetail, score, brief: text, start }, text: `${text}\n` });
+}
+
+/** [CL12] In the folder of the session, in this terminal, without a shell. */
+async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartPlan): Promise<Outcome> {
+  const { session } = from;
+  const cwd = [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;
+  const printing = `\`shim resume ${shortId(session.id)} --print\` prints the brief.`;
+  if (cwd === null)
+    return failed("folder_gone", `the folder of the session (${session.cwd ?? "unknown"}) is gone. ${printing}`);
+  cli.progress(`In ${cwd}: ${plan.reason}.`);
+  const { newId } = plan;
+  if (newId !== null) reserve(runtime, from, newId);
+  try {
+    const code = await cli.io.startProcess({ command: plan.command, args: plan.args, cwd });
+    if (code === 0) return ok({ data: { session: session.id, exit: code }, text: "" });
+    return failed("client_failed", `claude ended with exit code ${code}. ${printing}`);
+  } catch (error) {
+    return failed(
+      "client_not_started",
+      `${notStarted(error)}. Install Claude Code, or start it yourself: claude --resume ${session.id}. ${printing}`,
+    );
+  } finally {
+    if (newId !== null) release(runtime, session.id, newId);
+  }
+}
+
+function notStarted(error: unknown): string {
+  const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+  return isMissing ? "`claude` was not found on the PATH" : `\`claude\` could not be started (${String(error)})`;
+}

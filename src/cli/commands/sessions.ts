@@ -1,0 +1,158 @@
+import type { Command } from "commander";
+import { ok } from "../../shared/result.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
+import type { Runtime } from "../../local-mcp/runtime.ts";
+import { findIncomplete } from "../../local-mcp/recovery/detect.ts";
+import type { Session } from "../../local-mcp/sessions/sessions.ts";
+import * as sessions from "../../local-mcp/sessions/sessions.ts";
+import { everythingOf, type Stored } from "../../local-mcp/sessions/stored.ts";
+import { listBackups } from "../../local-mcp/store/backup.ts";
+import { count, type Cli, type Common, type Outcome } from "../cli.ts";
+import { describeEntry } from "../describe-entry.ts";
+import { findSession, projectOf } from "../named.ts";
+import { oneLine, shortId, shortPath, table } from "../screen-text.ts";
+import { view, type SessionView } from "../session-view.ts";
+import { localTime } from "../times.ts";
+
+interface ListOptions extends Common {
+  readonly incomplete?: boolean;
+  readonly project?: string;
+  readonly limit?: number;
+}
+
+const defaultLimit = 20;
+
+export function addSessions(program: Command, cli: Cli): void {
+  const command = program
+    .command("sessions")
+    .description("list sessions; `show <id>` tells all that is stored")
+    .option("--incomplete", "only those that died unfinished")
+    .option("--project <folder>", "only those of this project")
+    .option("--limit <n>", `at most so many (default: ${defaultLimit})`, count);
+  cli.define(command, (options: ListOptions) => list(cli, options));
+  const show = command.command("show <session>").description("everything that is stored of one session");
+  cli.define(show, (_options: Common, id: string) => showOne(cli, id));
+}
+
+async function list(cli: Cli, options: ListOptions): Promise<Outcome> {
+  const runtime = await cli.runtime();
+  const found = find(cli, runtime, options);
+  const title = options.incomplete ? "No session died unfinished" : "No sessions";
+  const where = options.project === undefined ? "" : ` in ${projectOf(runtime, cli.io.cwd, options.project)}`;
+  const text = found.length === 0 ? `${title}${where}.\n` : sessionTable(cli, found);
+  return ok({ data: { sessions: found }, text });
+}
+
+function find(cli: Cli, runtime: Runtime, options: ListOptions): SessionView[] {
+  const limit = options.limit ?? defaultLimit;
+  const filter = options.project === undefined ? {} : { project: projectOf(runtime, cli.io.cwd, options.project) };
+  return runtime.store.read((sql) => {
+    const rows = options.incomplete
+      ? findIncomplete(sql, runtime.processes, runtime.now(), { ...filter, limit }).map((one) => one.session)
+      : sessions.list(sql, { ...filter, limit });
+    return rows.map((row) => view(sql, runtime, row));
+  }, []);
+}
+
+function sessionTable(cli: Cli, views: readonly SessionView[]): string {
+  const home = cli.io.env["HOME"] ?? "";
+  const rows = views.map((one) => [
+    shortId(one.id),
+    one.state,
+    cli.ago(one.lastSeenAt),
+    one.savedAt === null ? "never" : cli.ago(one.savedAt),
+    String(one.checkpoints),
+    shortPath(one.project ?? "-", home),
+    oneLine(one.title ?? "-", 60),
+  ]);
+  return table([["ID", "STATE", "SEEN", "SAVED", "CHECKPOINTS", "PROJECT", "TITLE"], ...rows], cli.io.size().columns);
+}
+
+async function showOne(cli: Cli, id: string): Promise<Outcome> {
+  const runtime = await cli.runtime();
+  const found = findSession(runtime, id);
+  if (!found.ok) return found;
+  const session = found.value;
+  const stored = runtime.store.read((sql) => everythingOf(sql, session.id), null);
+  const state = runtime.store.read((sql) => view(sql, runtime, session).state, "empty");
+  if (!stored) throw new Error(`session ${session.id} was deleted meanwhile`);
+  const backups = listBackups(runtime.paths.backups).length;
+  const data = { session: { ...session, state }, counts: countsOf(stored), ...stored, copies: { backups } };
+  return ok({ data, text: render(session, state, stored, backups) });
+}
+
+function countsOf(stored: Stored): Record<string, number> {
+  return Object.fromEntries(Object.entries(stored).map(([name, rows]) => [name, rows.length]));
+}
+
+function render(session: Session, state: string, stored: Stored, backups: number): string {
+  const { readings, owner, ...fields } = session;
+  const row = Object.entries<string | number | null>({
+    ...fields,
+    owner: owner ? `pid ${owner.pid}, started ${owner.start}, boot ${owner.boot}` : null,
+  });
+  return [
+    ...section("session", [`state: ${state}`, ...row.map(([name, value]) => `${name}: ${fieldText(name, value)}`)]),
+    ...section("readings", readingLines(readings)),
+    ...section(
+      "counts",
+      Object.entries(countsOf(stored)).map(([name, n]) => `${name}: ${n}`),
+    ),
+    ...section(
+      "journal",
+      stored.journal.map((row) => `${localTime(row.at)} ${entryText(row.entry)}`),
+    ),
+    ...section("checkpoints", stored.checkpoints.map(checkpointText)),
+    ...section(
+      "snapshots",
+      stored.snapshots.map(({ at, ...row }) => `${localTime(at)} ${JSON.stringify(row)}`),
+    ),
+    ...section(
+      "signals",
+      stored.signals.map(
+        (one) => `${localTime(one.at)} risk ${one.risk} ${one.level}: ${JSON.stringify(one.readings)}`,
+      ),
+    ),
+    ...section(
+      "crashes",
+      stored.crashes.map((one) => `${localTime(one.at)} ${one.cause}: ${one.detail}`),
+    ),
+    ...section(
+      "recoveries",
+      stored.recoveries.map(({ at, ...row }) => `${localTime(at)} ${JSON.stringify(row)}`),
+    ),
+    ...section(
+      "clients",
+      stored.clients.map((one) => `${localTime(one.at)} pid ${one.pid} calls it ${one.givenId}`),
+    ),
+    `content of a checkpoint: shim checkpoints show <id>`,
+    `copies: ${backups} backups may hold the same; \`shim forget ${session.id}\` deletes all of it`,
+  ]
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+function section(name: string, lines: readonly string[]): string[] {
+  return [
+    `${name}${lines.length === 0 ? ": none" : ":"}`,
+    ...lines.map((line) => `  ${line.replaceAll("\n", "\n    ")}`),
+  ];
+}
+
+function readingLines(readings: Session["readings"]): string[] {
+  return Object.entries(readings).map(([name, one]) => `${name}: ${one.value} (${one.source}, ${localTime(one.at)})`);
+}
+
+function entryText(entry: JournalEntry): string {
+  return describeEntry(entry, Number.MAX_SAFE_INTEGER);
+}
+
+function checkpointText(one: Stored["checkpoints"][number]): string {
+  const sizes = `${one.rawBytes} bytes, ${one.storedBytes} stored, ${one.redactions} secrets removed`;
+  return `${localTime(one.at)} ${one.id} (${one.trigger}; ${sizes})\n${one.summary}`;
+}
+
+function fieldText(name: string, value: string | number | null): string {
+  if (value === null) return "-";
+  return name.endsWith("At") && typeof value === "number" ? localTime(value) : String(value);
+}

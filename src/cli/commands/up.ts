@@ -1,0 +1,123 @@
+import type { Command } from "commander";
+import { ok } from "../../shared/result.ts";
+import type { Runtime } from "../../local-mcp/runtime.ts";
+import { StoreError } from "../../local-mcp/store/store-error.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
+import { clientStates } from "../client-states.ts";
+import { overview, type ClientState, type Overview } from "../overview.ts";
+import { facts, lines, type Look } from "../render-overview.ts";
+import { safe } from "../screen-text.ts";
+import { localTime } from "../times.ts";
+
+interface UpOptions extends Common {
+  readonly once?: boolean;
+}
+
+const redrawMs = 2_000;
+/** Who is connected changes rarely, and looking costs the reading of the clients' files. */
+const clientsMs = 30_000;
+
+export function addUp(program: Command, cli: Cli): void {
+  const command = program
+    .command("up")
+    .description("live view of sessions, risk and what died unfinished")
+    .option("--once", "print once and end (--json does too)");
+  cli.define(command, (options: UpOptions) => up(cli, options));
+}
+
+async function up(cli: Cli, options: UpOptions): Promise<Outcome> {
+  const runtime = await cli.runtime();
+  const look = (): Look => ({ paint: cli.paint, columns: cli.io.size().columns, home: cli.io.env["HOME"] ?? "" });
+  const first = overview(runtime, clientStates(cli));
+  const isFresh = !first.store.isThere && !cli.io.isTty;
+  if (options.once || options.json || isFresh) return ok({ data: first, text: `${lines(first, look()).join("\n")}\n` });
+  const stop = cli.io.interrupted();
+  if (cli.io.isTty) await redraw(cli, runtime, look, stop);
+  else await tell(cli, runtime, stop);
+  return ok({ data: null, text: "" });
+}
+
+/** Looks again and again until Ctrl-C. A store that is busy for a moment is no reason to end. */
+async function watch(
+  cli: Cli,
+  runtime: Runtime,
+  stop: AbortSignal,
+  show: (shown: Overview | string) => void,
+): Promise<void> {
+  let clients: readonly ClientState[] = [];
+  let clientsAt = -Infinity;
+  while (!stop.aborted) {
+    if (runtime.now() - clientsAt >= clientsMs) {
+      clients = clientStates(cli);
+      clientsAt = runtime.now();
+    }
+    show(lookOnce(runtime, clients));
+    await cli.io.wait(redrawMs, stop);
+  }
+}
+
+function lookOnce(runtime: Runtime, clients: readonly ClientState[]): Overview | string {
+  try {
+    return overview(runtime, clients);
+  } catch (error) {
+    if (error instanceof StoreError) return error.message;
+    throw error;
+  }
+}
+
+const sequences = {
+  hideCursor: "\u001b[?25l",
+  showCursor: "\u001b[?25h",
+  home: "\u001b[H",
+  clearLine: "\u001b[K",
+  clearBelow: "\u001b[J",
+};
+
+/** [CL20] Over the old picture, line by line, so that nothing flickers; cut to the window. */
+async function redraw(cli: Cli, runtime: Runtime, look: () => Look, stop: AbortSignal): Promise<void> {
+  cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);
+  try {
+    await watch(cli, runtime, stop, (shown) => {
+      const { columns, rows } = cli.io.size();
+      const all = typeof shown === "string" ? [shown] : lines(shown, look());
+      const hint = cli.paint("dim", "Ctrl-C ends this view; nothing else.");
+      const fitting = [...all.slice(0, Math.max(1, rows - 2)), hint].map((line) => cut(safe(line), columns));
+      cli.io.stdout(
+        `${sequences.home}${fitting.map((line) => `${line}${sequences.clearLine}\n`).join("")}${sequences.clearBelow}`,
+      );
+    });
+  } finally {
+    cli.io.stdout(sequences.showCursor);
+  }
+}
+
+/** Cuts to a number of characters that are seen; colours take no room and are ended. */
+function cut(line: string, columns: number): string {
+  // eslint-disable-next-line no-control-regex -- ESC begins a colour
+  const pieces = line.split(/(\u001b\[[\d;]*m)/);
+  let room = columns;
+  const kept = pieces.map((piece) => {
+    if (piece.startsWith("\u001b")) return piece;
+    const part = piece.slice(0, Math.max(0, room));
+    room -= piece.length;
+    return part;
+  });
+  return kept.join("");
+}
+
+/** Each change as a line of its own. */
+async function tell(cli: Cli, runtime: Runtime, stop: AbortSignal): Promise<void> {
+  let before = new Map<string, string>();
+  let isFirst = true;
+  await watch(cli, runtime, stop, (shown) => {
+    const after = typeof shown === "string" ? new Map([["store", shown]]) : facts(shown);
+    const at = localTime(runtime.now());
+    const changed = [...after].filter(([key, text]) => before.get(key) !== text).map(([, text]) => text);
+    const gone = [...before.keys()].filter((key) => !after.has(key)).map((key) => `${key} is gone`);
+    const plain: Look = { paint: (_format, text) => text, columns: 200, home: "" };
+    const opening = isFirst && typeof shown !== "string" && after.size === 0 ? lines(shown, plain) : [];
+    for (const text of [...opening, ...changed, ...gone]) cli.io.stdout(safe(`${at} ${text}\n`));
+    before = after;
+    isFirst = false;
+  });
+}

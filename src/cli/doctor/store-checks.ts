@@ -1,0 +1,120 @@
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { schemaState } from "../../shared/migrate.ts";
+import { age } from "../../local-mcp/recovery/brief.ts";
+import { findIncomplete } from "../../local-mcp/recovery/detect.ts";
+import type { Runtime } from "../../local-mcp/runtime.ts";
+import { listBackups } from "../../local-mcp/store/backup.ts";
+import { isPurgePending } from "../../local-mcp/store/forget.ts";
+import * as notices from "../../local-mcp/store/notices.ts";
+import * as pauses from "../../local-mcp/store/pause.ts";
+import { StoreError } from "../../local-mcp/store/store-error.ts";
+import type { LoadedRuntime } from "../io.ts";
+import { fail, fine, warn, type Check } from "./check.ts";
+
+const backupAgeMs = 2 * 86_400_000;
+const failuresSinceMs = 7 * 86_400_000;
+
+/** [CL15] SQLite, the store's file, and what stands in it. Makes no store where there is none. */
+export function storeChecks({ runtime, driver, fallbackReason }: LoadedRuntime): Check[] {
+  const sqlite = fallbackReason
+    ? warn(
+        "sqlite",
+        `${driver}, the second choice: ${fallbackReason}`,
+        "Works as well; repeat `npm install` of shim with this Node for the first choice.",
+      )
+    : fine("sqlite", driver);
+  if (!existsSync(runtime.store.path)) return [sqlite, fine("store", `nothing is stored yet (${runtime.store.path})`)];
+  const opened = integrity(runtime);
+  if (opened.state === "fail") return [sqlite, opened, permissions(runtime)];
+  return [sqlite, opened, schema(runtime), permissions(runtime), backups(runtime), ...content(runtime)];
+}
+
+function integrity(runtime: Runtime): Check {
+  const { path } = runtime.store;
+  try {
+    const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");
+    const problems = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
+    if (problems.length === 0) return fine("store", `${path} is sound`);
+    return fail(
+      "store",
+      `${path} is damaged: ${problems.join("; ")}`,
+      `Close all chats and copy the newest file of ${runtime.paths.backups} over it.`,
+    );
+  } catch (error) {
+    if (error instanceof StoreError)
+      return fail("store", error.message, "Do what the message says, then run `shim doctor` again.");
+    throw error;
+  }
+}
+
+function schema(runtime: Runtime): Check {
+  const { version } = schemaState(runtime.store.connection());
+  const known = runtime.store.site.migrations.length;
+  if (version < known) return fine("schema", `version ${version}; the next save brings it to ${known}`);
+  if (version > known)
+    return warn(
+      "schema",
+      `version ${version}, made by a newer shim (this one knows ${known})`,
+      "It works; update this copy when you can.",
+    );
+  return fine("schema", `version ${version}`);
+}
+
+/** [ST2] says what they should be; Windows has its own. */
+function permissions(runtime: Runtime): Check {
+  if (process.platform === "win32") return fine("permissions", "those of your user folder");
+  const { home } = runtime.paths;
+  const files = readdirSync(home).map((name) => join(home, name));
+  const open = [home, ...files].filter(
+    (path) => ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0,
+  );
+  if (open.length === 0) return fine("permissions", `only you can read ${home}`);
+  return fail("permissions", `others can read ${open.join(", ")}`, `chmod -R go= ${home}`);
+}
+
+function backups(runtime: Runtime): Check {
+  const [newest] = listBackups(runtime.paths.backups);
+  if (!newest) return warn("backups", "there is no backup yet", "A running chat makes one each day.");
+  const ago = runtime.now() - newest.at;
+  const text = `newest ${basename(newest.path)}, ${age(ago)} ago`;
+  return ago > backupAgeMs
+    ? warn("backups", text, "A running chat makes one each day; if one runs, look into shim.log.")
+    : fine("backups", text);
+}
+
+function content(runtime: Runtime): Check[] {
+  return runtime.store.read((sql) => {
+    const now = runtime.now();
+    const open = notices.list(sql);
+    const dead = findIncomplete(sql, runtime.processes, now, { limit: 100 });
+    const paused = pauses.list(sql, now);
+    const [failures] = sql.all<{ n: number; reason: string | null }>(
+      "SELECT count(*) AS n, max(reason) AS reason FROM snapshots WHERE state = 'failed' AND at >= ?",
+      now - failuresSinceMs,
+    );
+    return [
+      ...open.map((one) => warn("notice", one.text, "Acknowledge it: tool shim_clear_state, scope notices.")),
+      ...paused.map((one) =>
+        warn("paused", `nothing is stored for ${one.project ?? "every project"}`, "`shim pause --off` ends it."),
+      ),
+      ...(isPurgePending(sql)
+        ? [fail("forget", "traces of what was forgotten are left", "Repeat `shim forget` with the same argument.")]
+        : []),
+      dead.length > 0
+        ? warn(
+            "incomplete",
+            `${dead.length} sessions died unfinished`,
+            "`shim sessions --incomplete`, then `shim resume`.",
+          )
+        : fine("incomplete", "no session died unfinished"),
+      failures && failures.n > 0
+        ? warn(
+            "snapshots",
+            `files of ${failures.n} checkpoints were not saved this week: ${failures.reason ?? "no reason known"}`,
+            "`shim sessions show <id>` names each.",
+          )
+        : fine("snapshots", "no failure this week"),
+    ];
+  }, []);
+}

@@ -1,0 +1,50 @@
+import type { Launch } from "../local-mcp/clients/entries.ts";
+import type { Machine } from "../local-mcp/clients/targets.ts";
+import type { Runtime } from "../local-mcp/runtime.ts";
+import type { DriverName } from "../local-mcp/store/driver.ts";
+
+export interface ProcessStart {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+}
+
+export interface LoadedRuntime {
+  readonly runtime: Runtime;
+  readonly driver: DriverName;
+  /** Why the first choice of SQLite was not taken; null when it was. */
+  readonly fallbackReason: string | null;
+}
+
+/** All that the command uses of the outside. Tests give their own; nothing below reads the process. */
+export interface Io {
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  /** Whether stdout is a terminal. */
+  readonly isTty: boolean;
+  /** Whether somebody is there to answer questions. */
+  readonly isInteractive: boolean;
+  readonly size: () => { readonly columns: number; readonly rows: number };
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  readonly ask: (question: string) => Promise<string>;
+  /** All of stdin. */
+  readonly readInput: () => Promise<string>;
+  /** Aborted by Ctrl-C or SIGTERM, which from the first call on no longer end the process by themselves. */
+  readonly interrupted: () => AbortSignal;
+  /** Resolves after `ms`, or at once when the signal is aborted. */
+  readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Runs a program in this terminal, without a shell; answers its exit code. Rejects with the system's error when it cannot be started. */
+  readonly startProcess: (start: ProcessStart) => Promise<number>;
+  readonly machine: Machine;
+  /** This Node and this copy of SHIM, as clients are to start them. */
+  readonly launch: Launch;
+  /** `process.versions.node`. */
+  readonly nodeVersion: string;
+  /** Version of a program (`--version`), or null when it does not run. */
+  readonly versionOf: (program: string) => string | null;
+  /** Loads SQLite, so only for commands that need the store. */
+  readonly makeRuntime: () => Promise<LoadedRuntime>;
+}

@@ -1,0 +1,48 @@
+import type { Runtime } from "../local-mcp/runtime.ts";
+import { findIncomplete } from "../local-mcp/recovery/detect.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import * as notices from "../local-mcp/store/notices.ts";
+import * as pauses from "../local-mcp/store/pause.ts";
+import { existsSync } from "node:fs";
+import { view, type SessionView } from "./session-view.ts";
+
+export interface ClientState {
+  readonly client: string;
+  readonly label: string;
+  readonly isInstalled: boolean;
+}
+
+/** What `shim up` shows. Printed as JSON: fields are only added. */
+export interface Overview {
+  readonly at: number;
+  readonly store: { readonly path: string; readonly isThere: boolean };
+  readonly alive: readonly SessionView[];
+  readonly incomplete: readonly SessionView[];
+  /** Ended within the last day, newest first. */
+  readonly finished: readonly SessionView[];
+  readonly notices: readonly notices.Notice[];
+  readonly pauses: readonly pauses.Pause[];
+  readonly clients: readonly ClientState[];
+}
+
+const recentMs = 86_400_000;
+const most = { finished: 5, incomplete: 20 };
+
+export function overview(runtime: Runtime, clients: readonly ClientState[]): Overview {
+  const now = runtime.now();
+  const { path } = runtime.store;
+  const empty = { alive: [], incomplete: [], finished: [], notices: [], pauses: [] };
+  const found = runtime.store.read((sql) => {
+    const open = sessions.open(sql).map((one) => view(sql, runtime, one));
+    const dead = findIncomplete(sql, runtime.processes, now, { limit: most.incomplete });
+    const recent = sessions.list(sql, { since: now - recentMs, limit: 200 }).filter((one) => one.endedAt !== null);
+    return {
+      alive: open.filter((one) => one.state === "alive"),
+      incomplete: dead.map((one) => view(sql, runtime, one.session)),
+      finished: recent.slice(0, most.finished).map((one) => view(sql, runtime, one)),
+      notices: notices.list(sql),
+      pauses: pauses.list(sql, now),
+    };
+  }, empty);
+  return { at: now, store: { path, isThere: existsSync(path) }, clients, ...found };
+}

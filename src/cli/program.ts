@@ -1,0 +1,97 @@
+import { Command, CommanderError } from "commander";
+import { version } from "../local-mcp/version.ts";
+import { exitCodes, wrongUsage } from "./answer.ts";
+import { Cli } from "./cli.ts";
+import { addCheckpoints, addSearch } from "./commands/checkpoints.ts";
+import { addConfig } from "./commands/config.ts";
+import { addDemo } from "./commands/demo.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addExplain } from "./commands/explain.ts";
+import { addForget } from "./commands/forget.ts";
+import { addInit, addUninstall } from "./commands/init.ts";
+import { addPause } from "./commands/pause.ts";
+import { addRestore } from "./commands/restore.ts";
+import { addResume } from "./commands/resume.ts";
+import { addSessions } from "./commands/sessions.ts";
+import { addStarted } from "./commands/started.ts";
+import { addStatusline } from "./commands/statusline.ts";
+import { addExport, addImport } from "./commands/transfer.ts";
+import { addUp } from "./commands/up.ts";
+import type { Io } from "./io.ts";
+import { safe } from "./screen-text.ts";
+
+const ending = `
+Ids may be shortened to any beginning that fits one only. Every command has --json.
+Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusable Node.
+SHIM_HOME moves the place of everything stored; NO_COLOR switches colours off; SHIM_DEBUG=1 shows where an error came from.
+`;
+
+/**
+ * `shim`: runs one command to its end.
+ *
+ * @param argv without node and script
+ * @returns the exit code, see `exitCodes`
+ */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const cli = new Cli(io);
+  let complaint = "";
+  try {
+    const program = build(cli, (text) => (complaint += text));
+    if (argv.length === 0) program.outputHelp();
+    else await program.parseAsync([...argv], { from: "user" });
+  } catch (error) {
+    const isJson = argv.includes("--json");
+    if (error instanceof CommanderError) finish(cli, error, complaint, isJson);
+    else cli.reportError(error, isJson);
+  } finally {
+    await cli.close();
+  }
+  return cli.exitCode;
+}
+
+/** Help and version come as errors too. */
+function finish(cli: Cli, error: CommanderError, complaint: string, isJson: boolean): void {
+  if (error.exitCode === 0) return;
+  const [first = error.message, ...more] = complaint
+    .trim()
+    .replace(/^error: /, "")
+    .split("\n");
+  cli.report(wrongUsage([first, ...more].join("\n")), isJson);
+  cli.exitCode = exitCodes.wrongUsage;
+}
+
+function build(cli: Cli, complain: (text: string) => void): Command {
+  const { io } = cli;
+  const program = new Command("shim")
+    .description("Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.")
+    .version(version, "-V, --version")
+    .exitOverride()
+    .showHelpAfterError("`shim --help` lists the commands, `shim help <command>` its options.")
+    .configureOutput({
+      writeOut: (text) => io.stdout(safe(text)),
+      writeErr: complain,
+      getOutHelpWidth: () => Math.min(100, io.size().columns),
+      getOutHasColors: () => false,
+    })
+    .configureHelp({ subcommandTerm: termOf })
+    .helpCommand("help [command]", "options of a command")
+    .addHelpText("after", ending);
+  program.commandsGroup("Set up:");
+  for (const add of [addInit, addUp, addDemo, addUninstall]) add(program, cli);
+  program.commandsGroup("Look and recover:");
+  for (const add of [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain]) add(program, cli);
+  program.commandsGroup("Keep in order:");
+  for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);
+  program.commandsGroup("Started by clients:");
+  for (const add of [addStatusline, addStarted]) add(program, cli);
+  return program;
+}
+
+/** Name and arguments; that there are options goes without saying. */
+function termOf(command: Command): string {
+  const args = command.registeredArguments.map((one) => {
+    const name = `${one.name()}${one.variadic ? "..." : ""}`;
+    return one.required ? `<${name}>` : `[${name}]`;
+  });
+  return [command.name(), ...args].join(" ");
+}

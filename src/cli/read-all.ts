@@ -1,0 +1,14 @@
+import type { Readable } from "node:stream";
+
+/** No client sends more; what is beyond is not read. */
+const maxChars = 4_000_000;
+
+export async function readAll(stream: Readable): Promise<string> {
+  stream.setEncoding("utf8");
+  let text = "";
+  for await (const part of stream) {
+    text += String(part);
+    if (text.length > maxChars) break;
+  }
+  return text.slice(0, maxChars);
+}

@@ -1,0 +1,149 @@
+import type { Risk } from "../../contract/readings.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { identify } from "../../local-mcp/processes.ts";
+import { age } from "../../local-mcp/recovery/brief.ts";
+import { findIncomplete } from "../../local-mcp/recovery/detect.ts";
+import type { Runtime } from "../../local-mcp/runtime.ts";
+import * as clients from "../../local-mcp/sessions/clients.ts";
+import { observe } from "../../local-mcp/sessions/observe.ts";
+import * as sessions from "../../local-mcp/sessions/sessions.ts";
+import { assess } from "../../local-mcp/signals/risk.ts";
+import { parse, type StatusLineInput } from "../../local-mcp/signals/statusline-input.ts";
+import * as notices from "../../local-mcp/store/notices.ts";
+import { isPaused } from "../../local-mcp/store/pause.ts";
+import { StoreError } from "../../local-mcp/store/store-error.ts";
+import { oneLine } from "../screen-text.ts";
+
+/** Printed as JSON by `shim statusline --json`: fields are only added. */
+export interface Status {
+  readonly session: string | null;
+  readonly savedMsAgo: number | null;
+  readonly risk: Pick<Risk, "score" | "level"> | null;
+  /** Sessions of this project that died unfinished. */
+  readonly incomplete: number;
+  readonly notices: readonly string[];
+  /** Why nothing is saved; null while all is well. */
+  readonly trouble: string | null;
+}
+
+const unknownStatus: Status = {
+  session: null,
+  savedMsAgo: null,
+  risk: null,
+  incomplete: 0,
+  notices: [],
+  trouble: null,
+};
+
+/**
+ * [CL19] Takes what the client tells into the session's row and history, and answers what to show. Never throws: what cannot be
+ * known is left out, what cannot be saved is said.
+ */
+export function statusOf(runtime: Runtime, text: string): Status {
+  try {
+    const input = parse(text, runtime.now(), runtime.env);
+    const known = look(runtime, input);
+    const trouble = known.isPaused ? "paused, nothing is saved" : keep(runtime, known.session, input);
+    return { ...known.status, risk: riskNow(runtime, known.session, input), trouble };
+  } catch (error) {
+    return { ...unknownStatus, trouble: troubleOf(error) };
+  }
+}
+
+interface Known {
+  readonly session: sessions.Session | null;
+  readonly isPaused: boolean;
+  readonly status: Status;
+}
+
+function look(runtime: Runtime, input: StatusLineInput): Known {
+  // The shell that the client starts is our parent, so the client says its pid itself.
+  const client = identify(runtime.processes, Number(runtime.env["CLAUDE_PID"]) || 0);
+  return runtime.store.read<Known>(
+    (sql) => {
+      const id = sessionId(input, client ? clients.current(sql, client) : null);
+      const session = id === null ? null : sessions.get(sql, id);
+      return { session, ...around(sql, runtime, session) };
+    },
+    { session: null, status: unknownStatus, isPaused: false },
+  );
+}
+
+function around(sql: Sql, runtime: Runtime, session: sessions.Session | null): Omit<Known, "session"> {
+  const now = runtime.now();
+  const where = session ? { project: session.project, except: session.id } : {};
+  const status: Status = {
+    ...unknownStatus,
+    session: session?.id ?? null,
+    savedMsAgo: agoOf(session?.savedAt ?? null, now),
+    incomplete: findIncomplete(sql, runtime.processes, now, { ...where, limit: 99 }).length,
+    notices: notices.list(sql).map((one) => one.text),
+  };
+  return { status, isPaused: isPaused(sql, now, session?.project ?? null) };
+}
+
+function agoOf(at: number | null, now: number): number | null {
+  return at === null ? null : Math.max(0, now - at);
+}
+
+/** SHIM's own id differs where two clients opened the same session. */
+function sessionId(input: StatusLineInput, current: clients.ClientSession | null): string | null {
+  return current?.givenId === input.sessionId ? current.sessionId : input.sessionId;
+}
+
+/** Hooks make the session; before its first one there is no row to write to. */
+function keep(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): string | null {
+  if (!session) return input.readings.contextTokens ? "this chat is not saved, run `shim doctor`" : null;
+  try {
+    runtime.store.write((sql) => {
+      observe(sql, runtime, session, null, input.readings);
+      if (input.model) sessions.update(sql, session.id, { model: input.model });
+    });
+    return null;
+  } catch (error) {
+    // Another process is writing: the next line, a moment later, tells it all again.
+    if (error instanceof StoreError && error.retryable) return null;
+    return troubleOf(error);
+  }
+}
+
+function riskNow(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): Status["risk"] {
+  if (!session) return null;
+  const kept = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings, undefined) ?? session.readings;
+  const { score, level } = assess(
+    { ...kept, ...input.readings, ...ages(session, runtime.now()) },
+    runtime.config.risk,
+    runtime.now(),
+  );
+  return { score, level };
+}
+
+/** What the client does not know: how long ago all was saved. */
+function ages(session: sessions.Session, now: number): sessions.Session["readings"] {
+  return {
+    sinceCheckpointMs: {
+      value: Math.max(0, now - (session.savedAt ?? session.startedAt)),
+      source: "measured",
+      at: now,
+    },
+  };
+}
+
+function troubleOf(error: unknown): string {
+  const code = error instanceof StoreError ? error.code : "internal error";
+  return `cannot save (${code}), run \`shim doctor\``;
+}
+
+/** One line, and one for each notice. */
+export function renderStatus(status: Status): string {
+  const { savedMsAgo, session, risk, incomplete, trouble } = status;
+  const saved = savedMsAgo === null ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;
+  const parts = [
+    ...(trouble === null ? [] : [trouble]),
+    ...(trouble !== null && session === null ? [] : [saved]),
+    ...(risk ? [`risk ${risk.score} ${risk.level}`] : []),
+    ...(incomplete > 0 ? [`${incomplete} died unfinished`] : []),
+  ];
+  const said = status.notices.map((text) => `\nSHIM: ${oneLine(text, 150)}`).join("");
+  return `${parts.join(" | ")}${said}\n`;
+}

@@ -1,0 +1,102 @@
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { createInterface } from "node:readline/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { Log } from "../local-mcp/runtime.ts";
+import { loadDriver } from "../local-mcp/store/open-driver.ts";
+import { systemRuntime } from "../local-mcp/system-runtime.ts";
+import type { Io, LoadedRuntime, ProcessStart } from "./io.ts";
+import { readAll } from "./read-all.ts";
+
+/**
+ * The real terminal, clock and processes.
+ *
+ * @param bundle URL of dist/cli.cjs: beside it stands dist/hook.cjs, above it bin/shim.mjs
+ */
+export function systemIo(bundle: string): Io {
+  const { stdin, stdout, stderr } = process;
+  const here = (path: string): string => fileURLToPath(new URL(path, bundle));
+  return {
+    stdout: (text) => void stdout.write(text),
+    stderr: (text) => void stderr.write(text),
+    isTty: stdout.isTTY,
+    isInteractive: stdin.isTTY && stderr.isTTY,
+    size: () => ({ columns: stdout.columns || 120, rows: stdout.rows || 40 }),
+    env: process.env,
+    cwd: process.cwd(),
+    now: Date.now,
+    ask,
+    readInput: async () => (stdin.isTTY ? "" : readAll(stdin)),
+    interrupted,
+    wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
+    startProcess,
+    machine: { platform: process.platform, env: process.env, homedir: homedir(), exists: existsSync, list: namesIn },
+    launch: { node: process.execPath, script: here("../bin/shim.mjs"), hookScript: here("./hook.cjs") },
+    nodeVersion: process.versions.node,
+    versionOf,
+    makeRuntime,
+  };
+}
+
+/** On stderr, so that what stdout is sent to holds answers only. */
+async function ask(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await lines.question(question);
+  } finally {
+    lines.close();
+  }
+}
+
+/** The second Ctrl-C ends the process the hard way, should the first not do. */
+export function interrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => controller.abort());
+  return controller.signal;
+}
+
+function leave(): void {}
+
+export function startProcess({ command, args, cwd }: ProcessStart): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  // Ctrl-C in this terminal is for the program that runs in it.
+  process.on("SIGINT", leave);
+  const child = spawn(command, args, { cwd, stdio: "inherit" });
+  child.on("error", reject);
+  child.on("close", (code, signal) => resolve(code ?? (signal ? 1 : 0)));
+  return promise.finally(() => process.off("SIGINT", leave));
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+export function versionOf(program: string): string | null {
+  try {
+    return execFileSync(program, ["--version"], {
+      encoding: "utf8",
+      timeout: 5_000,
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    return null;
+  }
+}
+
+/** What a long-running process writes into its log is for the person here. */
+const log: Log = (level, message, fields = {}) => {
+  if (level === "info") return;
+  const detail = Object.values(fields).map(String).join(" ");
+  process.stderr.write(`shim: ${message}${detail ? `: ${detail}` : ""}\n`);
+};
+
+async function makeRuntime(): Promise<LoadedRuntime> {
+  const { open, driver, fallbackReason } = await loadDriver();
+  return { runtime: systemRuntime({ driver: open, busyMs: 5_000, log }), driver, fallbackReason };
+}

@@ -1,0 +1,53 @@
+/** Pure. */
+
+const units: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+
+/** `90s`, `15m`, `3h`, `2d`, `1w`, `1h30m`: milliseconds; null for anything else, and for nothing at all. */
+export function parseDuration(text: string): number | null {
+  const trimmed = text.trim().toLowerCase();
+  if (!/^(?:\d{1,6}(?:\.\d{1,3})?(?:s|min|m|h|d|w)\s*)+$/.test(trimmed)) return null;
+  const parts = [...trimmed.matchAll(/([\d.]+)(s|min|m|h|d|w)/g)];
+  const total = parts.reduce((sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ""] ?? 0), 0);
+  return total > 0 ? Math.round(total) : null;
+}
+
+/**
+ * A moment: a duration means so long ago, a date without a time its first or last moment here, else ISO 8601.
+ *
+ * @param now epoch ms
+ * @returns epoch ms; null when it is none of these
+ */
+export function parseTime(text: string, now: number, edge: "first" | "last"): number | null {
+  const ago = parseDuration(text);
+  if (ago !== null) return now - ago;
+  const [, year, month, day] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text.trim()) ?? [];
+  if (year !== undefined) return dayOf(Number(year), Number(month), Number(day), edge);
+  if (!/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}/.test(text.trim())) return null;
+  const at = Date.parse(text.trim());
+  return Number.isNaN(at) ? null : at;
+}
+
+function dayOf(year: number, month: number, day: number, edge: "first" | "last"): number | null {
+  const first = new Date(year, month - 1, day);
+  // 2026-02-31 would become a day in March.
+  if (first.getMonth() !== month - 1 || first.getDate() !== day) return null;
+  return edge === "first" ? first.getTime() : new Date(year, month - 1, day + 1).getTime() - 1;
+}
+
+/** `2026-11-20 08:46:12` in the machine's own time zone. */
+export function localTime(at: number): string {
+  const date = new Date(at);
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, "0");
+}

@@ -1,0 +1,187 @@
+import { existsSync } from "node:fs";
+import { expect, it } from "vitest";
+import type { Io } from "../../src/cli/io.ts";
+import { StoreError } from "../../src/local-mcp/store/store-error.ts";
+import { version } from "../../src/local-mcp/version.ts";
+import { aCliHome, checkpointOf, ids, seed } from "../support/cli-home.ts";
+
+it("prints help that names every command and the exit codes, and the version", async () => {
+  const home = aCliHome();
+  const help = await home.shim("--help");
+  expect(help.code).toBe(0);
+  const names = [
+    "init",
+    "up",
+    "uninstall",
+    "sessions",
+    "checkpoints",
+    "search",
+    "resume",
+    "restore",
+    "explain",
+    "doctor",
+  ];
+  for (const name of [...names, "config", "pause", "forget", "export", "import", "statusline", "mcp", "hook"])
+    expect(help.out).toMatch(new RegExp(`^  ${name}\\b`, "m"));
+  expect(help.out).toContain("Exit codes:");
+  expect((await home.shim()).out).toBe(help.out);
+  expect((await home.shim("--version")).out).toBe(`${version}\n`);
+  expect((await home.shim("help", "resume")).out).toContain("--dismiss <session>");
+  expect(existsSync(home.paths.home)).toBe(false);
+});
+
+it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and do nothing", async () => {
+  const home = aCliHome();
+  for (const argv of [
+    ["nonsense"],
+    ["sessions", "--what"],
+    ["sessions", "show"],
+    ["sessions", "--limit", "0"],
+    ["search", "x", "--since", "soon"],
+    ["pause", "soonish"],
+  ]) {
+    const ran = await home.shim(...argv);
+    expect([argv, ran.code]).toEqual([argv, 2]);
+    expect(ran.out).toBe("");
+    expect(ran.err).toMatch(/^shim: /);
+  }
+  expect((await home.shim("sesions")).err).toContain("Did you mean sessions?");
+  const json = await home.shim("sessions", "--limit", "many", "--json");
+  expect(json.json()).toMatchObject({ error: { code: "wrong_usage" } });
+  expect(existsSync(home.paths.home)).toBe(false);
+});
+
+it("[CL2] an unknown id answers 3 and says how to list, an ambiguous one 2 and names both", async () => {
+  const home = aCliHome();
+  seed(home);
+  const unknown = await home.shim("explain", "zzzz");
+  expect(unknown.code).toBe(3);
+  expect(unknown.err).toContain("`shim sessions` lists them");
+  const both = await home.shim("explain", "bbbb", "--json");
+  expect(both.code).toBe(2);
+  expect(both.json()).toMatchObject({ error: { code: "ambiguous", candidates: [ids.dead, ids.elsewhere] } });
+  expect(both.err).toContain(ids.dead);
+  expect(both.err).toContain(ids.elsewhere);
+  expect((await home.shim("explain", "bbbb2")).code).toBe(0);
+  expect((await home.shim("explain", "")).code).toBe(3);
+  const checkpoint = checkpointOf(home, ids.dead);
+  const short = checkpoint.slice("cp_".length);
+  expect((await home.shim("checkpoints", "show", short, "--json")).json()).toMatchObject({
+    checkpoint: { id: checkpoint },
+  });
+  expect((await home.shim("checkpoints", "show", "cp_zz")).err).toContain("`shim checkpoints` lists them");
+});
+
+it("[CL3] colours stand in a terminal only, and NO_COLOR switches them off", async () => {
+  const home = aCliHome();
+  seed(home);
+  const screen = { isTty: true };
+  expect((await home.shimWith(screen, "up", "--once")).out).toContain("\u001b[");
+  expect((await home.shim("up", "--once")).out).not.toContain("\u001b");
+  for (const env of [{ NO_COLOR: "1" }, { TERM: "dumb" }]) {
+    const plain = await home.shimWith({ ...screen, env: { ...home.runtime.env, ...env } }, "up", "--once");
+    expect(plain.out).not.toContain("\u001b");
+  }
+});
+
+it("[CL4] stored texts cannot move the cursor, set the title or turn the text around", async () => {
+  const home = aCliHome();
+  seed(home);
+  const hostile = "\u001b]0;owned\u0007\u001b[2Jboo\u202e\u009b31m";
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
+  for (const argv of [
+    ["sessions"],
+    ["sessions", "show", ids.dead],
+    ["explain", ids.dead],
+    ["up", "--once"],
+    ["sessions", "--json"],
+  ]) {
+    const { out } = await home.shim(...argv);
+    expect(out).toContain("boo");
+    // eslint-disable-next-line no-control-regex -- control characters are what this looks for
+    expect(out).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
+  }
+});
+
+function failing(error: Error): Partial<Io> {
+  return {
+    makeRuntime: async () => {
+      throw error;
+    },
+  };
+}
+
+it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for SHIM_DEBUG=1", async () => {
+  const home = aCliHome();
+  const full = await home.shimWith(
+    failing(new StoreError("store_full", "the disk is full; free some space")),
+    "sessions",
+    "--json",
+  );
+  expect(full.code).toBe(1);
+  expect(full.json()).toEqual({ error: { code: "store_full", message: "the disk is full; free some space" } });
+  expect(full.err).toBe("shim: the disk is full; free some space\n");
+  const bug = failing(new Error("oops"));
+  const quiet = await home.shimWith(bug, "sessions");
+  expect(quiet.err).toBe("shim: oops (a bug of SHIM; SHIM_DEBUG=1 shows where)\n");
+  const loud = await home.shimWith({ ...bug, env: { ...home.runtime.env, SHIM_DEBUG: "1" } }, "sessions");
+  expect(loud.err).toContain("cli-program.test.ts");
+});
+
+it("[CL7] every command answers with one JSON document under --json", async () => {
+  const home = aCliHome();
+  seed(home);
+  const checkpoint = checkpointOf(home, ids.dead);
+  const commands: [string[], number][] = [
+    [["up"], 0],
+    [["sessions"], 0],
+    [["sessions", "--incomplete"], 0],
+    [["sessions", "show", ids.dead], 0],
+    [["checkpoints"], 0],
+    [["checkpoints", "list", "--session", ids.dead], 0],
+    [["checkpoints", "show", checkpoint], 0],
+    [["search", "parser"], 0],
+    [["resume"], 0],
+    [["resume", "--dismiss", ids.elsewhere], 0],
+    [["resume", "--undo", ids.elsewhere], 0],
+    [["explain", ids.dead], 0],
+    [["doctor"], 0],
+    [["config"], 0],
+    [["config", "get", "recovery"], 0],
+    [["config", "set", "recovery", "ask"], 0],
+    [["config", "unset", "recovery"], 0],
+    [["config", "path"], 0],
+    [["pause", "1h"], 0],
+    [["pause", "--off"], 0],
+    [["statusline"], 0],
+    [["restore", checkpoint, "--files"], 1],
+    [["init", "--dry-run"], 3],
+    [["uninstall"], 3],
+    [["export", "all.jsonl"], 0],
+    [["export"], 2],
+    [["import", "all.jsonl"], 0],
+    [["mcp"], 1],
+    [["hook", "Stop"], 1],
+    [["forget", ids.dead], 2],
+    [["forget", ids.dead, "--yes"], 0],
+  ];
+  for (const [argv, code] of commands) {
+    const ran = await home.shim(...argv, "--json");
+    expect([argv, ran.code]).toEqual([argv, code]);
+    expect([argv, typeof ran.json()]).toEqual([argv, "object"]);
+  }
+});
+
+it("[CL8] on a fresh machine reading commands answer that there is nothing, and create nothing", async () => {
+  const home = aCliHome();
+  const up = await home.shim("up", "--once");
+  expect(up.code).toBe(0);
+  expect(up.out).toContain("Nothing is stored on this machine yet.");
+  expect(up.out).toContain("shim init");
+  expect(up.out).toContain("npm run demo");
+  for (const argv of [["sessions"], ["checkpoints"], ["search", "x"], ["doctor"], ["statusline"], ["config"]]) {
+    expect([argv, (await home.shim(...argv)).code]).toEqual([argv, 0]);
+  }
+  expect((await home.shim("resume")).code).toBe(3);
+  expect(existsSync(home.paths.home)).toBe(false);
+});
