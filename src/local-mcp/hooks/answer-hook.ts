@@ -31,8 +31,7 @@ export function answerHook(runtime: Runtime, event: string, readInput: () => str
 
 function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): HookAnswer {
   try {
-    // What waits there may be the end of the session that this one is to be told of.
-    if (event === "SessionStart") drainInto(runtime);
+    if (event === "SessionStart") drainFirst(runtime);
     return runHook(runtime, event, input, clientPid);
   } catch (error) {
     runtime.log("error", `${event} was not stored`, { error: said(error) });
@@ -43,6 +42,15 @@ function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid
     return {
       systemMessage: `SHIM cannot save: ${error instanceof Error ? error.message : String(error)} ${fate} Run \`shim doctor\`.`,
     };
+  }
+}
+
+/** What waits in the spool may be the end of the session that this one is to be told of. */
+function drainFirst(runtime: Runtime): void {
+  try {
+    drainInto(runtime);
+  } catch (error) {
+    runtime.log("error", "the spool was not taken over", { error: said(error) });
   }
 }
 
