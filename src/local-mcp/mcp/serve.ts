@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
 import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
 import { capture } from "../checkpoints/capture.ts";
 import { identify, isAlive, type ProcessIdentity } from "../processes.ts";
@@ -61,7 +62,7 @@ export function serve(options: ServeOptions): void {
     setTimeout(() => options.exit(1), 2 * lastSnapshotMs).unref();
     clearInterval(timer);
     snapshots.abort();
-    const isClientGone = client !== null && !isAlive(runtime.processes, client);
+    const isClientGone = client !== null && (await isGone(runtime, client, reason));
     // A killed client that led its terminal's session sends us SIGHUP by its death: that is no closed terminal.
     saveAndDetach(runtime, chat, server, isClientGone ? "stdin_end" : reason);
     if (isClientGone) await lastSnapshot(runtime, chat, pending);
@@ -79,8 +80,9 @@ export function serve(options: ServeOptions): void {
   }, tickMs);
   options.stdin.once("end", () => void shutDown("stdin_end"));
   options.stdin.once("close", () => void shutDown("stdin_end"));
+  // Not once(): after the first one the same signal again would kill this process in the middle of its last save.
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
-    process.once(signal, () => void shutDown(signal.toLowerCase()));
+    process.on(signal, () => void shutDown(signal.toLowerCase()));
 }
 
 function tick(
@@ -112,6 +114,23 @@ function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, re
   } catch (error) {
     logged(runtime, "last checkpoint")(error);
   }
+}
+
+/** Looks at a client that may be dying, and the pause between two of them, in ms. */
+const dyingLooks = 20;
+const dyingPauseMs = 10;
+
+/**
+ * A killed process closes its files, and its terminal hangs up, a moment before it is gone from the process table: at these two signs the
+ * look is repeated. Another signal comes from a client that lives.
+ */
+async function isGone(runtime: Runtime, client: ProcessIdentity, reason: string): Promise<boolean> {
+  const isDying = reason === "stdin_end" || reason === "sighup";
+  for (let looks = isDying ? dyingLooks : 1; looks > 0; looks--) {
+    if (!isAlive(runtime.processes, client)) return true;
+    if (looks > 1) await pause(dyingPauseMs);
+  }
+  return false;
 }
 
 function isStored(runtime: Runtime, sessionId: string): boolean {
