@@ -5,7 +5,7 @@ import { bash, briefs, Desk, endless, endlessTool, shimTool, told } from "../sup
 const summary = "<analysis>Thoughts.</analysis><summary>The parser is half done.</summary>";
 const full = { input_tokens: 980_000, output_tokens: 20 };
 
-it("saves before a compaction, gives the state back after it, and keeps the client's summary", async () => {
+it("[HO3] saves before a compaction, gives the state back after it, and keeps the client's summary", async () => {
   const desk = new Desk();
   const notes = {
     goal: "Parse empty input",
@@ -48,7 +48,7 @@ it("saves before a compaction, gives the state back after it, and keeps the clie
   expect(after).toContain("goal: Parse empty input");
 });
 
-it("does the same for a compaction that the user asked for", async () => {
+it("[HO3] does the same for a compaction that the user asked for", async () => {
   const desk = new Desk();
   const { claude, model } = await desk.terminal({
     steps: [bash("echo one"), { text: "One." }, { text: "Two." }],

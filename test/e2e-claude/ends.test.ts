@@ -4,7 +4,7 @@ import { bash, briefs, Desk, endless, endlessTool, told, type Chat } from "../su
 
 const answer = { steps: [{ text: "Hello." }] };
 
-it("takes the end of a finished run for what it is: the next chat gets no brief", async () => {
+it("[RE4] takes the end of a finished run for what it is: the next chat gets no brief", async () => {
   const desk = new Desk();
   await desk.printed("fix the parser", { steps: [bash("echo fixed"), { text: "Fixed." }] });
   const [first] = desk.sessions();
@@ -22,7 +22,7 @@ it("takes the end of a finished run for what it is: the next chat gets no brief"
   expect(desk.sessions().map(({ endReason }) => endReason)).toEqual(["other", "other"]);
 });
 
-it("takes a run that was asked to stop in the middle of its turn for unfinished", async () => {
+it("[RE2] takes a run that was asked to stop in the middle of its turn for unfinished", async () => {
   const desk = new Desk();
   const first = await desk.print("fix the parser", { steps: [bash("echo begun"), endless] });
   await endlessTool(first.claude);
@@ -37,13 +37,28 @@ it("takes a run that was asked to stop in the middle of its turn for unfinished"
   expect(brief).toContain("was running when it died: Bash exec sleep 600");
 });
 
-it("takes a run that the model's service refused for unfinished", async () => {
+it("[RE2] takes a run that the model's service refused for unfinished", async () => {
   const desk = new Desk();
   const error = { status: 400, type: "invalid_request_error", message: "Your credit balance is too low." };
   const first = await desk.print("fix the parser", { steps: [bash("echo begun"), { error, times: 5 }] });
   expect(await first.claude.waitForExit()).toEqual({ code: 1, signal: null });
   const next = await desk.printed("hello", answer);
   expect(briefs(told(next.model))[0]).toContain("why it died: usage_limit (");
+});
+
+it("[RE2] takes a run whose prompt became too long for unfinished", async () => {
+  const desk = new Desk();
+  const error = {
+    status: 400,
+    type: "invalid_request_error",
+    message: "prompt is too long: 1200000 tokens > 1000000 maximum",
+  };
+  const first = await desk.print("fix the parser", { steps: [bash("echo begun"), { error, times: 50 }] });
+  expect(await first.claude.waitForExit()).toEqual({ code: 1, signal: null });
+  const next = await desk.printed("hello", answer);
+  expect(briefs(told(next.model))[0]).toContain(
+    "why it died: context_full (The client said that the context is full.)",
+  );
 });
 
 async function inTerminal(
@@ -56,7 +71,7 @@ async function inTerminal(
   return { ...chat, id };
 }
 
-it("tells a terminal closed after the answer from one closed in the middle of work", async () => {
+it("[RE2] tells a terminal closed after the answer from one closed in the middle of work", async () => {
   const desk = new Desk();
   const idle = await inTerminal(desk, [{ text: "Fixed." }]);
   await desk.until(idle.id, (_, { journal }) => journal.at(-1)?.entry.kind === "turn_end", "the end of the turn");

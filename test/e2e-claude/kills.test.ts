@@ -2,7 +2,18 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { transcriptPath, untilFound } from "../support/claude-code.ts";
 import type { Step } from "../support/scripted-model.ts";
-import { bash, briefs, call, Desk, endless, endlessTool, mcpOf, told, type Chat } from "../support/shim-desk.ts";
+import {
+  bash,
+  briefs,
+  call,
+  Desk,
+  endless,
+  endlessTool,
+  mcpOf,
+  shimTool,
+  told,
+  type Chat,
+} from "../support/shim-desk.ts";
 
 const request = "Make the parser accept empty input";
 
@@ -35,7 +46,7 @@ async function killed({ claude }: Chat): Promise<void> {
 
 const answer = { steps: [{ text: "I know." }] };
 
-it("gives the next chat a checked brief when the client was killed in the middle of a tool", async () => {
+it("[RE1] gives the next chat a checked brief when the client was killed in the middle of a tool", async () => {
   const desk = new Desk();
   const first = await desk.print(request, { steps: work(desk) });
   const mcp = await mcpOf(first.claude.pid);
@@ -85,7 +96,7 @@ it("gives the next chat a checked brief when the client was killed in the middle
   expect(briefs(told(third.model))).toEqual([]);
 });
 
-it("saves on when the MCP process was killed, and tells the user once", async () => {
+it("[HO4] saves on when the MCP process was killed, and tells the user once", async () => {
   const desk = new Desk();
   const first = await desk.terminal({
     steps: [{ text: "One." }, bash("echo two"), { text: "Two." }, { text: "Three." }, endless],
@@ -130,6 +141,28 @@ it("saves on when the MCP process was killed, and tells the user once", async ()
     expect(brief).toContain(line);
 });
 
+it("goes on in the same session with the MCP process that the client starts in place of a killed one", async () => {
+  const desk = new Desk();
+  const first = await desk.print(request, {
+    steps: [
+      shimTool("shim_force_checkpoint", { goal: "One" }),
+      { ...shimTool("shim_force_checkpoint", { nextStep: "Two" }), hold: "second" },
+      endless,
+    ],
+  });
+  await first.model.held("second");
+  const mcp = await mcpOf(first.claude.pid);
+  process.kill(mcp.pid, "SIGKILL");
+  await desk.gone(mcp.pid);
+  first.model.release("second");
+  await endlessTool(first.claude);
+  expect((await mcpOf(first.claude.pid)).pid).not.toBe(mcp.pid);
+  await killed(first);
+  expect(desk.sessions()).toHaveLength(1);
+  const second = await desk.printed("what was going on?", answer);
+  expect(briefs(told(second.model))[0]).toMatch(/goal: One\n[^]*next step: Two\n/);
+});
+
 it("needs neither process nor transcript: both killed at once, the transcript lost", async () => {
   const desk = new Desk();
   const begin = { text: "I look around.", tools: [{ name: "Bash", input: { command: "echo begun" } }] };
@@ -154,7 +187,7 @@ it("needs neither process nor transcript: both killed at once, the transcript lo
     expect(brief).toContain(line);
 });
 
-it("finds the last words in the transcript where both were killed before a hook could read them", async () => {
+it("[RE13] finds the last words in the transcript where both were killed before a hook could read them", async () => {
   const desk = new Desk();
   const first = await desk.print(request, { steps: [{ ...endless, text: "I begin." }] });
   const mcp = await mcpOf(first.claude.pid);
@@ -172,7 +205,7 @@ it("finds the last words in the transcript where both were killed before a hook 
   expect(brief).toContain("last checkpoint: none; all of this comes from the journal");
 });
 
-it("keeps what the first chat was about through a chain of deaths", async () => {
+it("[CP12] keeps what the first chat was about through a chain of deaths", async () => {
   const desk = new Desk();
   const chat = async (prompt: string, ...steps: Step[]): Promise<string> => {
     const next = await desk.print(prompt, { steps: [...steps, endless] });

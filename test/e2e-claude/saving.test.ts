@@ -24,7 +24,7 @@ function fill(disk: string): void {
   writeFileSync(join(disk, "filler"), Buffer.alloc(bavail * bsize));
 }
 
-it("counts an event once and gives one brief where hooks are registered twice", async () => {
+it("[HO5] counts an event once and gives one brief where hooks are registered twice", async () => {
   const desk = new Desk();
   const first = await desk.print("fix the parser", { settings, steps: [bash("echo begun"), bash("exit 3"), endless] });
   await endlessTool(first.claude);
@@ -89,7 +89,7 @@ it("puts what the model's tool calls say into the session of the hooks", async (
   expect(told(second.model, -1).split(`(${session!.id}) died`)).toHaveLength(3);
 });
 
-it("lets Claude Code work on where nothing can be saved, and says that all is lost", async () => {
+it("[HO1] lets Claude Code work on where nothing can be saved, and says that all is lost", async () => {
   // No folder can be made there, whoever runs the tests.
   const desk = new Desk("/dev/null/shim");
   const id = randomUUID();
@@ -124,7 +124,7 @@ it("works on with a full disk, and saves again when there is room", async (test)
   ]);
 });
 
-it("brings what happened while another process held the store into the next chat's brief", async () => {
+it("[HO11] brings what happened while another process held the store into the next chat's brief", async () => {
   const desk = new Desk();
   const first = await desk.print("fix the parser", { steps: [{ hold: "tool", ...endless }] });
   await first.model.held("tool");

@@ -4,7 +4,7 @@ import { bash, briefs, call, Desk, endless, endlessTool, shimTool, told } from "
 
 const answer = { steps: [{ text: "Hello." }] };
 
-it("finishes a session at /clear; what comes after belongs to the new one", async () => {
+it("[ID2] finishes a session at /clear; what comes after belongs to the new one", async () => {
   const desk = new Desk();
   const { claude, model } = await desk.terminal({
     steps: [{ text: "Fixed." }, shimTool("shim_force_checkpoint", { goal: "Another goal" }), { text: "Noted." }],
@@ -29,7 +29,7 @@ it("finishes a session at /clear; what comes after belongs to the new one", asyn
   expect(desk.sessions()).toHaveLength(2);
 });
 
-it("lets a killed session be resumed: it learns once what happened, and nobody else is offered it", async () => {
+it("[RE10] lets a killed session be resumed: it learns once what happened, and nobody else is offered it", async () => {
   const desk = new Desk();
   const first = await desk.print("fix the parser", { steps: [{ text: "I begin." }, endless].slice(1) });
   await endlessTool(first.claude);
@@ -56,7 +56,7 @@ it("lets a killed session be resumed: it learns once what happened, and nobody e
   expect(briefs(told(third.model))).toEqual([brief]);
 });
 
-it("tells a resumed session that another one has taken over its work", async () => {
+it("[RE10] tells a resumed session that another one has taken over its work", async () => {
   const desk = new Desk();
   const first = await desk.print("fix the parser", { steps: [endless] });
   await endlessTool(first.claude);
@@ -87,7 +87,7 @@ it("takes a fork for a session of its own; the one it came from stays on offer",
   expect(briefs(told(next.model))[0]).toContain(dead!.id);
 });
 
-it("keeps two chats in one project apart", async () => {
+it("[RE5] keeps two chats in one project apart", async () => {
   const desk = new Desk();
   const write = (name: string) => call("Write", { file_path: desk.path(name), content: "export {};\n" });
   const left = await desk.print("work on the left", {
