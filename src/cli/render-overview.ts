@@ -1,7 +1,7 @@
 import { age } from "../local-mcp/recovery/brief.ts";
 import type { RiskLevel } from "../contract/readings.ts";
 import type { Overview } from "./overview.ts";
-import { oneLine, shortId, shortPath, type Paint } from "./screen-text.ts";
+import { many, oneLine, shortId, shortPath, type Paint } from "./screen-text.ts";
 import type { SessionView } from "./session-view.ts";
 import { localTime } from "./times.ts";
 
@@ -75,7 +75,7 @@ function deadLine(one: SessionView, now: number, look: Look): string {
 function finishedLine(one: SessionView, now: number, look: Look): string {
   return look.paint(
     "dim",
-    `${head(one, look)}  ${age(now - (one.endedAt ?? now))} ago, ${one.checkpoints} checkpoints`,
+    `${head(one, look)}  ${age(now - (one.endedAt ?? now))} ago, ${many(one.checkpoints, "checkpoint")}`,
   );
 }
 
@@ -121,5 +121,5 @@ export function facts(shown: Overview): Map<string, string> {
 function fact(one: SessionView): string {
   const risk = one.risk ? `, risk ${one.risk.score} ${one.risk.level}` : "";
   const cause = one.cause ? ` (${one.cause}; shim resume ${shortId(one.id)})` : "";
-  return `${one.id} ${one.state}${cause}${risk}, ${one.checkpoints} checkpoints, ${oneLine(one.title ?? "untitled", 60)}`;
+  return `${one.id} ${one.state}${cause}${risk}, ${many(one.checkpoints, "checkpoint")}, ${oneLine(one.title ?? "untitled", 60)}`;
 }

@@ -59,7 +59,12 @@ function oneLineCut(line: string, width: number): string {
 
 /** Enough of an id to be unique in practice: the first 8 characters of a client's, all of the time of a UUIDv7 of SHIM's own. */
 export function shortId(id: string): string {
-  return /^[a-z]+_/.test(id) ? id.slice(0, 17) : id.slice(0, 8);
+  return /^[a-z]+_.{1,13}/.exec(id)?.[0] ?? id.slice(0, 8);
+}
+
+/** "1 session", "2 sessions" */
+export function many(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** The user's home as `~`. */

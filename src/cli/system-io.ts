@@ -40,11 +40,17 @@ export function systemIo(bundle: string): Io {
   };
 }
 
-/** On stderr, so that what stdout is sent to holds answers only. */
+/** On stderr, so that what stdout is sent to holds answers only. Ctrl-C and the end of stdin are an empty answer. */
 async function ask(question: string): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const { promise: closed, resolve } = Promise.withResolvers<string>();
+  lines.once("close", () => resolve(""));
+  lines.once("SIGINT", () => {
+    process.stderr.write("\n");
+    lines.close();
+  });
   try {
-    return await lines.question(question);
+    return await Promise.race([lines.question(question).catch(() => ""), closed]);
   } finally {
     lines.close();
   }

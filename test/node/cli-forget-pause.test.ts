@@ -50,7 +50,7 @@ it("[CL16] forgetting a project takes all its sessions and the snapshots of its 
   const ran = await home.shim("forget", ".", "--yes");
   expect(ran.code).toBe(0);
   expect(ran.err).toContain("still running");
-  expect(ran.out).toMatch(/Forgotten: 3 sessions, 3 checkpoints, 1 snapshots/);
+  expect(ran.out).toMatch(/Forgotten: 3 sessions, 3 checkpoints, 1 snapshot/);
   expect(readdirSync(home.paths.snapshots).filter((name) => name.endsWith(".git"))).toEqual([]);
   expect(await sessionsOf(home)).toEqual([ids.elsewhere]);
   expect((await home.shim("forget", home.folder, "--yes")).code).toBe(3);
@@ -61,7 +61,7 @@ it("[CL16] what is to be deleted is asked for first, and is named", async () => 
   seed(home);
   const unasked = await home.shim("forget", "../other");
   expect(unasked.code).toBe(2);
-  expect(unasked.err).toContain(`1 sessions of ${home.other}`);
+  expect(unasked.err).toContain(`1 session of ${home.other}`);
   const questions: string[] = [];
   const ask = async (question: string): Promise<string> => {
     questions.push(question);

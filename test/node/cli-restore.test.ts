@@ -31,8 +31,8 @@ it("[CL13] the files of a checkpoint come into a new folder beside the project, 
   const id = await withSnapshot(home);
   const ran = await home.shim("restore", id, "--files");
   expect(ran.code).toBe(0);
-  const folder = join(home.folder, `project-${id.slice(0, 17)}`);
-  expect(ran.out).toContain(`Restored 1 files into ${folder}`);
+  const folder = join(home.folder, `project-${id.slice(0, 16)}`);
+  expect(ran.out).toContain(`Restored 1 file into ${folder}`);
   expect(ran.out).toMatch(/Never saved:\n {2}\.env: /);
   expect(ran.err).toContain("Restoring the files");
   expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("two\n");
@@ -97,7 +97,7 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
   const { err, code } = await home.shim("restore", later, "--files");
   expect(code).toBe(1);
   expect(err).toContain("no files were saved");
-  expect(err).toContain(`shim restore ${id.slice(0, 17)} --files`);
+  expect(err).toContain(`shim restore ${id.slice(0, 16)} --files`);
   const shown = await home.shim("checkpoints", "show", id);
-  expect(shown.out).toContain(`files: done, \`shim restore ${id.slice(0, 17)} --files\``);
+  expect(shown.out).toContain(`files: done, \`shim restore ${id.slice(0, 16)} --files\``);
 });

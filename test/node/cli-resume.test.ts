@@ -3,7 +3,10 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "../../src/cli/io.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
+import { append } from "../../src/local-mcp/store/spool.ts";
+import { StoreError } from "../../src/local-mcp/store/store-error.ts";
 import { addSession, aCliHome, ids, seed, type CliHome } from "../support/cli-home.ts";
+import { anAssistantLine, aTranscript } from "../support/transcripts.ts";
 
 const terminal: Partial<Io> = { isTty: true, isInteractive: true };
 
@@ -113,8 +116,11 @@ it("[CL12] when the client cannot be started, or the new chat never begins, noth
   const ran = await home.shimWith(unstarted(missing), "resume", ids.dead);
   expect(ran.code).toBe(1);
   expect(ran.err).toContain("`claude` was not found on the PATH");
-  expect(ran.err).toContain(`claude --resume ${ids.dead}`);
+  expect(ran.err).not.toContain("start it yourself");
   expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
+  withTranscript(home, ids.dead);
+  const whole = await home.shimWith(unstarted(missing), "resume", ids.dead);
+  expect(whole.err).toContain(`start it yourself: claude --resume ${ids.dead}.`);
   const forbidden = await home.shimWith(unstarted(new Error("EACCES")), "resume", ids.dead);
   expect(forbidden.err).toContain("could not be started");
   const failing = await home.shimWith({ ...terminal, startProcess: async () => 7 }, "resume", ids.dead);
@@ -139,6 +145,42 @@ it("[CL12] a session that runs, one of another client and one whose folder is go
   expect(gone.code).toBe(1);
   expect(gone.err).toContain(`the folder of the session (${home.other}) is gone`);
   expect(home.started).toEqual([]);
+});
+
+it("[CL9] what waits in the spool or stands in the transcript only is in the brief; a store that takes nothing gives one without", async () => {
+  const home = aCliHome();
+  seed(home);
+  append(home.paths.spool, {
+    at: home.now,
+    event: "UserPromptSubmit",
+    clientPid: 200,
+    input: { session_id: ids.dead, cwd: home.project, prompt: "waiting words", prompt_id: "p9" },
+  });
+  const path = join(home.folder, "t.jsonl");
+  writeFileSync(
+    path,
+    aTranscript(anAssistantLine({ content: [{ type: "text", text: "last words" }] }, { sessionId: ids.dead })),
+  );
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, ids.dead));
+  const { out } = await home.shim("resume");
+  expect(out).toContain("waiting words");
+  expect(out).toContain("last words");
+  const store = Object.create(home.runtime.store, {
+    write: {
+      value: () => {
+        throw new StoreError("store_readonly", "the folder is read-only");
+      },
+    },
+    read: { value: home.runtime.store.read.bind(home.runtime.store) },
+    close: { value: () => undefined },
+  }) as typeof home.runtime.store;
+  const readOnly = await home.shimWith(
+    { makeRuntime: async () => ({ runtime: { ...home.runtime, store }, driver: "node:sqlite", fallbackReason: null }) },
+    "resume",
+  );
+  expect(readOnly.code).toBe(0);
+  expect(readOnly.err).toContain("Some of the last events are missing: the folder is read-only");
+  expect(readOnly.out).toContain("fix the parser");
 });
 
 it("[CL9] --dismiss and --undo move a session out of the offers and back", async () => {

@@ -73,6 +73,9 @@ it("a question goes to stderr and takes one line from stdin", async () => {
   stdin.write("yes\n");
   expect(await reply).toBe("yes");
   expect(asked.join("")).toContain("Go on? ");
+  const ended = systemIo(import.meta.url).ask("And now? ");
+  stdin.end();
+  expect(await ended).toBe("");
 });
 
 it("stdin is read to its end, up to a bound", async () => {

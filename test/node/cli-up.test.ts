@@ -98,7 +98,7 @@ it("[CL20] outside a terminal it prints a line for each change, and nothing whil
     .split("\n")
     .map((line) => line.slice("2023-11-14 22:13:20 ".length));
   expect(lines).toEqual([
-    expect.stringMatching(/^aaaa1111.* alive, risk 0 safe, 1 checkpoints/),
+    expect.stringMatching(/^aaaa1111.* alive, risk 0 safe, 1 checkpoint/),
     expect.stringMatching(/^bbbb.* incomplete \(killed; shim resume bbbb/),
     expect.stringMatching(/^bbbb.* incomplete/),
     expect.stringMatching(/^cccc4444.* finished/),

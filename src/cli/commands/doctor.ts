@@ -3,6 +3,7 @@ import { ok } from "../../shared/result.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
 import type { Cli, Outcome } from "../cli.ts";
 import { fail, type Check } from "../doctor/check.ts";
+import { many } from "../screen-text.ts";
 import { machineChecks } from "../doctor/machine-checks.ts";
 import { storeChecks } from "../doctor/store-checks.ts";
 
@@ -15,7 +16,7 @@ async function doctor(cli: Cli): Promise<Outcome> {
   cli.progress("Checking ...");
   const checks = [...machineChecks(cli), ...(await store(cli))];
   const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
-  const sum = `${count("ok")} ok, ${count("warn")} warnings, ${count("fail")} failures\n`;
+  const sum = `${count("ok")} ok, ${many(count("warn"), "warning")}, ${many(count("fail"), "failure")}\n`;
   const isFailed = count("fail") > 0;
   return ok({
     data: { isHealthy: !isFailed, checks },

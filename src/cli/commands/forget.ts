@@ -9,7 +9,7 @@ import * as snapshotDrops from "../../local-mcp/store/snapshot-drops.ts";
 import { failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { findSession, projectOf } from "../named.ts";
-import { oneLine } from "../screen-text.ts";
+import { many, oneLine } from "../screen-text.ts";
 import { stateOf } from "../session-view.ts";
 
 interface ForgetOptions extends Common {
@@ -82,7 +82,7 @@ function findProject(cli: Cli, runtime: Runtime, given: string): Result<Target, 
     { count: 0, isAlive: false },
   );
   if (count === 0) return notFound(`no session of the project ${project} is stored. \`shim sessions\` lists what is.`);
-  return ok({ what: { project }, label: `${count} sessions of ${project}`, isAlive });
+  return ok({ what: { project }, label: `${many(count, "session")} of ${project}`, isAlive });
 }
 
 interface Counts {
@@ -99,7 +99,8 @@ async function finish(cli: Cli, runtime: Runtime, { sessions, checkpoints, rows 
   cli.progress("Removing traces from the index, the log and the backups ...");
   await purge(runtime.store, runtime.paths);
   const counts = { sessions: sessions.length, checkpoints: checkpoints.length, snapshots: dropped, rows };
-  const text = `Forgotten: ${counts.sessions} sessions, ${counts.checkpoints} checkpoints, ${counts.snapshots} snapshots, ${rows} rows in all. Older backups are deleted too.\n`;
+  const parts = [many(counts.sessions, "session"), many(counts.checkpoints, "checkpoint"), many(dropped, "snapshot")];
+  const text = `Forgotten: ${parts.join(", ")}, ${many(rows, "row")} in all. Older backups are deleted too.\n`;
   return ok({ data: { isForgotten: true, ...counts }, text });
 }
 

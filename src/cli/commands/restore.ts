@@ -7,7 +7,7 @@ import { restoreFiles, type Restored } from "../../local-mcp/snapshots/restore-f
 import { failed, wrongUsage } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { findCheckpoint } from "../named.ts";
-import { shortId } from "../screen-text.ts";
+import { many, shortId } from "../screen-text.ts";
 
 interface RestoreOptions extends Common {
   readonly files?: boolean;
@@ -107,7 +107,7 @@ function render(into: Target, done: Restored, leftOut: readonly LeftOut[]): stri
       ? ["The commit it was based on is gone, so the branch has no history."]
       : [];
   return [
-    `Restored ${done.written.length} files into ${where}.`,
+    `Restored ${many(done.written.length, "file")} into ${where}.`,
     ...base,
     ...named("Not restored", done.notRestored),
     ...named("Never saved", leftOut),

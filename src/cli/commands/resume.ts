@@ -2,14 +2,17 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { uuidv7 } from "../../shared/ids.ts";
 import { ok, type Result } from "../../shared/result.ts";
+import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
 import { brief } from "../../local-mcp/recovery/brief.ts";
 import { findIncomplete, type Incomplete } from "../../local-mcp/recovery/detect.ts";
 import { dismiss, undo } from "../../local-mcp/recovery/recover.ts";
 import { restoration, type Restoration } from "../../local-mcp/recovery/restoration.ts";
 import { checkTranscript, planStart, release, reserve, type StartPlan } from "../../local-mcp/recovery/start.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
+import { catchUp } from "../../local-mcp/sessions/catch-up.ts";
 import { projectRoot } from "../../local-mcp/sessions/git-head.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
+import { StoreError } from "../../local-mcp/store/store-error.ts";
 import { ambiguous, failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { findSession } from "../named.ts";
@@ -37,6 +40,7 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   const runtime = await cli.runtime();
   if (options.undo !== undefined) return mark(runtime, options.undo, "undo");
   if (options.dismiss !== undefined) return mark(runtime, options.dismiss, "dismiss");
+  takeIn(cli, () => void drainInto(runtime));
   const found = id === undefined ? await choose(cli, runtime, options) : findSession(runtime, id);
   return found.ok ? resume(cli, runtime, found.value, options) : found;
 }
@@ -99,6 +103,7 @@ async function ask(
 
 async function resume(cli: Cli, runtime: Runtime, session: sessions.Session, options: ResumeOptions): Promise<Outcome> {
   const now = runtime.now();
+  takeIn(cli, () => runtime.store.write((sql) => catchUp(sql, now, session.id)));
   const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, now), null);
   if (!from) throw new Error(`session ${session.id} was deleted meanwhile`);
   const plan = planFor(runtime, from, now);
@@ -109,6 +114,16 @@ async function resume(cli: Cli, runtime: Runtime, session: sessions.Session, opt
   }
   const isRunning = from.cause === null && session.endedAt === null;
   return isRunning ? failed("still_running", stillRunning(session)) : start(cli, runtime, from, plan);
+}
+
+/** What waits to be stored belongs into the brief; where it cannot be stored now, the brief comes without it. */
+function takeIn(cli: Cli, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    cli.progress(`Some of the last events are missing: ${error.message}`);
+  }
 }
 
 function isPrinting(cli: Cli, { print, json }: ResumeOptions): boolean {
@@ -151,10 +166,7 @@ async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartP
     if (code === 0) return ok({ data: { session: session.id, exit: code }, text: "" });
     return failed("client_failed", `claude ended with exit code ${code}. ${printing}`);
   } catch (error) {
-    return failed(
-      "client_not_started",
-      `${notStarted(error)}. Install Claude Code, or start it yourself: claude --resume ${session.id}. ${printing}`,
-    );
+    return failed("client_not_started", `${notStarted(error)}. Install Claude Code${byHand(plan)}. ${printing}`);
   } finally {
     if (newId !== null) release(runtime, session.id, newId);
   }
@@ -163,4 +175,8 @@ async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartP
 function notStarted(error: unknown): string {
   const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
   return isMissing ? "`claude` was not found on the PATH" : `\`claude\` could not be started (${String(error)})`;
+}
+
+function byHand({ kind, command, args }: StartPlan): string {
+  return kind === "resume" ? `, or start it yourself: ${[command, ...args].join(" ")}` : "";
 }

@@ -10,6 +10,7 @@ import * as notices from "../../local-mcp/store/notices.ts";
 import * as pauses from "../../local-mcp/store/pause.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
 import type { LoadedRuntime } from "../io.ts";
+import { many } from "../screen-text.ts";
 import { fail, fine, warn, type Check } from "./check.ts";
 
 const backupAgeMs = 2 * 86_400_000;
@@ -104,14 +105,14 @@ function content(runtime: Runtime): Check[] {
       dead.length > 0
         ? warn(
             "incomplete",
-            `${dead.length} sessions died unfinished`,
+            `${many(dead.length, "session")} died unfinished`,
             "`shim sessions --incomplete`, then `shim resume`.",
           )
         : fine("incomplete", "no session died unfinished"),
       failures && failures.n > 0
         ? warn(
             "snapshots",
-            `files of ${failures.n} checkpoints were not saved this week: ${failures.reason ?? "no reason known"}`,
+            `files of ${many(failures.n, "checkpoint")} were not saved this week: ${failures.reason ?? "no reason known"}`,
             "`shim sessions show <id>` names each.",
           )
         : fine("snapshots", "no failure this week"),
