@@ -96,6 +96,16 @@ it("[CL15] it warns of what needs a look: SQLite's second choice, no git, waitin
   expect(out).toMatch(/warn {2}incomplete: 2 sessions died unfinished\n {6}fix: /);
 });
 
+it("[CL15] --acknowledge prints the notices once more and ends them", async () => {
+  const home = aCliHome();
+  expect((await home.shim("doctor", "--acknowledge")).out).toBe("0 notices acknowledged.\n");
+  home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));
+  const ran = await home.shim("doctor", "--acknowledge");
+  expect(ran.out).toBe("the store was damaged\n1 notice acknowledged.\n");
+  expect((await home.shim("doctor", "--acknowledge", "--json")).json()).toEqual({ acknowledged: [] });
+  expect((await home.shim("up", "--once")).out).not.toContain("damaged");
+});
+
 it("[CL15] an old backup is a warning", async () => {
   const home = aCliHome();
   seed(home);

@@ -1,28 +1,42 @@
 import type { Command } from "commander";
 import { ok } from "../../shared/result.ts";
+import * as notices from "../../local-mcp/store/notices.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
-import type { Cli, Outcome } from "../cli.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
 import { fail, type Check } from "../doctor/check.ts";
 import { many } from "../screen-text.ts";
 import { machineChecks } from "../doctor/machine-checks.ts";
 import { storeChecks } from "../doctor/store-checks.ts";
 
-export function addDoctor(program: Command, cli: Cli): void {
-  const command = program.command("doctor").description("check everything, and say how to put it right");
-  cli.define(command, () => doctor(cli));
+interface DoctorOptions extends Common {
+  readonly acknowledge?: boolean;
 }
 
-async function doctor(cli: Cli): Promise<Outcome> {
+export function addDoctor(program: Command, cli: Cli): void {
+  const command = program
+    .command("doctor")
+    .description("check everything, and say how to put it right")
+    .option("--acknowledge", "the notices are read: do not show them again");
+  cli.define(command, (options: DoctorOptions) => doctor(cli, options));
+}
+
+async function doctor(cli: Cli, options: DoctorOptions): Promise<Outcome> {
+  if (options.acknowledge) return acknowledge(cli);
   cli.progress("Checking ...");
   const checks = [...machineChecks(cli), ...(await store(cli))];
   const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
   const sum = `${count("ok")} ok, ${many(count("warn"), "warning")}, ${many(count("fail"), "failure")}\n`;
   const isFailed = count("fail") > 0;
-  return ok({
-    data: { isHealthy: !isFailed, checks },
-    text: checks.map((one) => render(cli, one)).join("") + sum,
-    isFailed,
-  });
+  const text = checks.map((one) => render(cli, one)).join("") + sum;
+  return ok({ data: { isHealthy: !isFailed, checks }, text, isFailed });
+}
+
+async function acknowledge(cli: Cli): Promise<Outcome> {
+  const runtime = await cli.runtime();
+  const open = runtime.store.read(notices.list, []);
+  if (open.length > 0) runtime.store.write((sql) => notices.acknowledge(sql, runtime.now(), null));
+  const lines = open.map((one) => `${one.text}\n`).join("");
+  return ok({ data: { acknowledged: open }, text: `${lines}${many(open.length, "notice")} acknowledged.\n` });
 }
 
 async function store(cli: Cli): Promise<Check[]> {

@@ -95,7 +95,7 @@ function content(runtime: Runtime): Check[] {
       now - failuresSinceMs,
     );
     return [
-      ...open.map((one) => warn("notice", one.text, "Acknowledge it: tool shim_clear_state, scope notices.")),
+      ...open.map((one) => warn("notice", one.text, "When you have read it: `shim doctor --acknowledge`.")),
       ...paused.map((one) =>
         warn("paused", `nothing is stored for ${one.project ?? "every project"}`, "`shim pause --off` ends it."),
       ),
