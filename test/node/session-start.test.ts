@@ -269,3 +269,18 @@ it("[RE12] an incomplete session that is older than a week is listed, not offere
   expect(anotherClaude(runtime, first).start()).toBe("");
   expect(runtime.store.read((sql) => findIncomplete(sql, runtime.processes, runtime.now()), [])).toHaveLength(1);
 });
+
+it("[HO9] a chat that was started for one dead session is not offered another one as well", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  first.start();
+  first.prompt("fix the parser");
+  first.kill();
+  const next = anotherClaude(runtime, first);
+  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), first.session, "offered", next.session));
+  const second = anotherClaude(runtime, first);
+  second.start();
+  second.prompt("write the docs");
+  second.kill();
+  expect(next.start()).toBe("");
+});

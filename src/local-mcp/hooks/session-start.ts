@@ -1,18 +1,18 @@
 import { brief, clip } from "../recovery/brief.ts";
-import { isDead } from "../recovery/detect.ts";
+import { hasContent, isDead } from "../recovery/detect.ts";
 import { offer } from "../recovery/recover.ts";
 import { restoration } from "../recovery/restoration.ts";
 import type { Runtime } from "../runtime.ts";
-import type { Session } from "../sessions/sessions.ts";
+import * as sessions from "../sessions/sessions.ts";
 import * as notices from "../store/notices.ts";
 
 /** Characters: with a whole brief the client still shows all of it. */
 const maxNotices = 400;
 
 export interface Started {
-  readonly session: Session;
+  readonly session: sessions.Session;
   /** Its row before this start; null for a new session. */
-  readonly before: Session | null;
+  readonly before: sessions.Session | null;
   readonly source: string;
 }
 
@@ -40,7 +40,9 @@ function byWhat(runtime: Runtime, started: Started): string | null {
   }
 }
 
+/** [HO9] A chat that `shim resume` has started with the brief of one session is not offered another. */
 function offered(runtime: Runtime, { session }: Started): string | null {
+  if (runtime.store.read((sql) => sessions.offeredTo(sql, session.id).length > 0, false)) return null;
   const found = offer(runtime, session.id, { project: session.project });
   if (!found) return null;
   const more = found.more > 0 ? `\n${found.more} more incomplete: \`shim sessions --incomplete\`.` : "";
@@ -54,8 +56,11 @@ function resumed(runtime: Runtime, { before }: Started): string | null {
     return `SHIM: this session was continued by session ${before.recoveryBy} meanwhile; its work may be done already. Check before you repeat it.`;
   }
   if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return null;
-  const from = runtime.store.read((sql) => restoration(sql, runtime.processes, before, runtime.now()), null);
-  return from && from.checkpoint !== null ? brief(from, runtime.now(), "resumed") : null;
+  const from = runtime.store.read(
+    (sql) => (hasContent(sql, before.id) ? restoration(sql, runtime.processes, before, runtime.now()) : null),
+    null,
+  );
+  return from ? brief(from, runtime.now(), "resumed") : null;
 }
 
 /** [HO3] What a compaction may drop: goal, decisions, open work. */
