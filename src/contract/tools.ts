@@ -5,9 +5,9 @@ import { WorkNotes } from "./checkpoint.ts";
  * Input and output of the six tools, independent of any MCP library. Every word here costs each chat tokens: descriptions say
  * only what a model cannot guess.
  */
-const id = z.string().min(1).max(200);
-const session = id.optional().describe("Session handle; only needed where the client has none of its own");
-const project = z.string().min(1).max(4_096).optional().describe("Absolute project folder");
+const id = z.string().max(200);
+const session = id.optional().describe("Handle, only where the client has no session of its own");
+const project = z.string().max(4_096).optional().describe("Absolute folder");
 const detail = z.enum(["concise", "detailed"]).default("concise");
 const common = { session, project };
 

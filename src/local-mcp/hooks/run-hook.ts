@@ -44,7 +44,8 @@ export function runHook(
   clientPid: number,
   isLate = false,
 ): HookAnswer {
-  const project = input.cwd ? projectRoot(input.cwd) : null;
+  // First redacted: what makes a secret known may go when a path is made whole.
+  const project = input.cwd ? projectRoot(pathOf(input.cwd)) : null;
   if (runtime.store.read((sql) => isPaused(sql, runtime.now(), project), false)) return {};
   const client = identify(runtime.processes, clientPid);
   const read = readTranscript(runtime, input, client);
@@ -149,7 +150,7 @@ function placeOf(
   around: Circumstances,
 ): Pick<sessions.Sighting, "project" | "cwd" | "model" | "transcriptPath"> {
   return {
-    project: around.project === null ? null : pathOf(around.project),
+    project: around.project,
     cwd: input.cwd === undefined ? null : pathOf(input.cwd),
     model: input.model ?? null,
     transcriptPath: input.transcript_path === undefined ? null : pathOf(input.transcript_path),

@@ -4,12 +4,14 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Recent } from "../checkpoints/capture.ts";
-import type { ProcessIdentity } from "../processes.ts";
+import { isAlive, type ProcessIdentity } from "../processes.ts";
 import { brief } from "../recovery/brief.ts";
 import { offer } from "../recovery/recover.ts";
 import type { Runtime } from "../runtime.ts";
 import * as clients from "../sessions/clients.ts";
+import { idOf, label, pathOf } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
+import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { estimateLong } from "../signals/calibrate.ts";
 import * as notices from "../store/notices.ts";
@@ -26,6 +28,12 @@ export interface ChatOptions {
   readonly clientName: () => string | null;
 }
 
+/**
+ * What a call is for. Work is a sign of life and continues the session that it names; a look changes nothing about whether a
+ * session is over, and leaves one that it names as it is; deleting is possible also while SHIM is paused.
+ */
+export type Purpose = "work" | "look" | "delete";
+
 export interface Wanted {
   readonly session?: string | undefined;
   readonly project?: string | undefined;
@@ -41,9 +49,12 @@ export class Chat {
   readonly #options: ChatOptions;
   /** Sessions minted by this process, by project ("" for none). */
   readonly #minted = new Map<string, string>();
+  /** Sessions of others that calls have gone on with. */
+  readonly #continued = new Set<string>();
   /** Tokens by session. */
   readonly #heard = new Map<string, number>();
   #last: string | null = null;
+  #clientName: string | null = null;
   #isOfferDue = true;
 
   constructor(options: ChatOptions) {
@@ -51,40 +62,73 @@ export class Chat {
     this.runtime = options.runtime;
   }
 
-  /** Finds or makes the session and gives its sign of life. */
-  enter(wanted: Wanted): Result<sessions.Session, ToolError> {
+  /** The client has said its name. */
+  meet(clientName: string): void {
+    this.#clientName = label(clientName);
+  }
+
+  /** [MC3] Finds or makes the session, and gives its sign of life. */
+  enter(wanted: Wanted, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
+    const refusal = this.#refusal(wanted, purpose);
+    if (refusal) return err(refusal);
+    const found = this.runtime.store.read((sql) => this.#find(sql, wanted), ok(null));
+    if (!found.ok) return found;
+    const isOfAnother = wanted.session !== undefined;
+    if (found.value && isOfAnother && purpose !== "work") return ok(found.value);
+    if (found.value && isOfAnother) this.#continued.add(found.value.id);
+    return ok(this.#see(found.value, { ...this.#sighting(wanted, found.value), isAlive: purpose === "work" }));
+  }
+
+  #see(known: sessions.Session | null, sighting: sessions.Sighting): sessions.Session {
+    const now = this.runtime.now();
+    // Most calls find a session that was seen a moment ago: one more sign of life is not worth a write to the disk.
+    if (known && isFresh(known, sighting, now)) return known;
+    return this.runtime.store.write((sql) => sessions.seen(sql, now, sighting));
+  }
+
+  #refusal(wanted: Wanted, purpose: Purpose): ToolError | null {
     const { project } = wanted;
     if (project !== undefined && !isAbsolute(project)) {
-      return err({ code: "bad_project", message: `project must be an absolute path, not "${project}".` });
+      return { code: "bad_project", message: `project must be an absolute path, not "${project}".` };
     }
-    const now = this.runtime.now();
-    if (this.runtime.store.read((sql) => isPaused(sql, now, project ?? null), false)) {
-      return err({ code: "paused", message: "SHIM is paused: nothing is stored. `shim pause --off` ends it." });
-    }
-    const known = this.runtime.store.read((sql) => this.#find(sql, wanted), ok(null));
-    if (!known.ok) return known;
-    const sighting = this.#sighting(wanted, known.value);
-    // Most calls find a session that was seen a moment ago: one more sign of life is not worth a write to the disk.
-    if (known.value && isFresh(known.value, sighting, now)) return ok(known.value);
-    return ok(this.runtime.store.write((sql) => sessions.seen(sql, now, sighting)));
+    if (purpose === "delete" || !this.#isPaused(wanted)) return null;
+    return { code: "paused", message: "SHIM is paused: nothing is stored. `shim pause --off` ends it." };
+  }
+
+  #isPaused(wanted: Wanted): boolean {
+    const folder = this.#folder(wanted, false);
+    const project = folder && projectRoot(folder);
+    return this.runtime.store.read((sql) => isPaused(sql, this.runtime.now(), project), false);
   }
 
   /** The sessions that this process answers for, to be saved and detached when it ends. */
   served(): string[] {
-    const hooked = this.runtime.store.read((sql) => this.#hooked(sql), null);
-    return [...new Set([...(hooked ? [hooked] : []), ...this.#minted.values()])];
+    const hooked = this.#served();
+    const continued = [...this.#continued].filter((id) => this.#isOurs(id));
+    return [...new Set([...(hooked ? [hooked] : []), ...this.#minted.values(), ...continued])];
+  }
+
+  #isOurs(sessionId: string): boolean {
+    const owner = this.runtime.store.read((sql) => sessions.get(sql, sessionId)?.owner, null);
+    const { server, client } = this.#options;
+    return [server, client].some((one) => one !== null && one.pid === owner?.pid && one.start === owner.start);
   }
 
   /** The session of this client as far as it is known without making one. */
   current(): string | null {
-    return this.runtime.store.read((sql) => this.#hooked(sql), null) ?? this.#last;
+    return this.#served() ?? this.#last;
+  }
+
+  /** The chat has asked for itself. */
+  hasAsked(): void {
+    this.#isOfferDue = false;
   }
 
   /** [MC5] Once per process: where no hook has told the chat of a session that died, its first tool answer does. */
   offerOnce(sessionId: string): string | null {
     if (!this.#isOfferDue) return null;
     this.#isOfferDue = false;
-    const session = this.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+    const session = this.runtime.store.read((sql) => untold(sql, sessionId), null);
     const found = session ? offer(this.runtime, session.id, { project: session.project }) : null;
     return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
   }
@@ -119,15 +163,33 @@ export class Chat {
   #sighting(wanted: Wanted, known: sessions.Session | null): sessions.Sighting {
     const id = known?.id ?? this.current() ?? this.#mint(wanted.project);
     const isMinted = known ? known.origin === "handle" : this.#isMinted(id);
-    const folder = this.#folder(wanted, isMinted);
     return {
       id,
-      client: known?.client ?? this.#options.clientName() ?? "unknown",
-      project: folder && projectRoot(folder),
-      cwd: folder,
+      client: known?.client ?? this.#clientOf(),
       isAlive: true,
+      ...this.#placeOf(wanted, isMinted),
       ...this.#originOf(isMinted),
+      ...(known && this.#isHeldByAnother(known) ? { owner: null } : {}),
     };
+  }
+
+  #clientOf(): string {
+    return this.#clientName ?? label(this.#options.clientName() ?? "unknown");
+  }
+
+  /** What names a session need not be called from its folder. */
+  #placeOf(wanted: Wanted, isMinted: boolean): Pick<sessions.Sighting, "project" | "cwd"> {
+    const folder = this.#folder(wanted, isMinted || wanted.session !== undefined);
+    // First redacted: what makes a secret known may go when a path is made whole.
+    const cwd = folder && pathOf(folder);
+    return { project: cwd && projectRoot(cwd), cwd };
+  }
+
+  /** Another living client's: a call from here must not take it away, or its life would end with ours. */
+  #isHeldByAnother({ owner }: sessions.Session): boolean {
+    const { server, client } = this.#options;
+    if (!owner || [server, client].some((one) => one?.pid === owner.pid && one.start === owner.start)) return false;
+    return isAlive(this.runtime.processes, owner);
   }
 
   #folder(wanted: Wanted, isMinted: boolean): string | null {
@@ -152,7 +214,17 @@ export class Chat {
   #hooked(sql: Sql): string | null {
     const { client } = this.#options;
     const current = client ? clients.current(sql, client) : null;
-    return current?.sessionId ?? this.runtime.env["CLAUDE_CODE_SESSION_ID"] ?? null;
+    return current?.sessionId ?? this.#given();
+  }
+
+  /** The session that the client itself works in; before there is a store, only the environment tells it. */
+  #served(): string | null {
+    return this.runtime.store.read((sql) => this.#hooked(sql), this.#given());
+  }
+
+  #given(): string | null {
+    const given = this.runtime.env["CLAUDE_CODE_SESSION_ID"];
+    return given === undefined ? null : idOf(given);
   }
 
   /** The session of this project that the process has made; without a project the one used last. */
@@ -178,6 +250,12 @@ export class Chat {
   }
 }
 
+/** The session, unless a hook has seen its start: then that has told it what there is to tell. */
+function untold(sql: Sql, sessionId: string): sessions.Session | null {
+  const hasHooks = journal.newest(sql, sessionId, ["start"], 1).length > 0;
+  return hasHooks ? null : sessions.get(sql, sessionId);
+}
+
 /** Signs of life nearer to each other than this tell nothing new, in ms. */
 const freshMs = 30_000;
 
@@ -191,5 +269,6 @@ function isOpen({ endedAt, detachedAt, recovery }: sessions.Session): boolean {
 }
 
 function isSameOwner(known: sessions.Session, sighting: sessions.Sighting): boolean {
-  return known.owner?.pid === sighting.owner?.pid && known.owner?.start === sighting.owner?.start;
+  if (sighting.owner === null) return true;
+  return known.owner?.pid === sighting.owner.pid && known.owner.start === sighting.owner.start;
 }

@@ -21,8 +21,9 @@ export function instructions(runtime: Runtime): string {
   const now = runtime.now();
   try {
     const [dead] = runtime.store.read((sql) => findIncomplete(sql, runtime.processes, now, { limit: 1 }), []);
-    if (!dead) return rules;
-    const title = (dead.session.title ?? "untitled").slice(0, 80);
+    if (!dead || now - dead.session.lastSeenAt > runtime.config.offerMaxAgeMs) return rules;
+    // Words of an earlier chat, in a place where a model takes them for ours: one line, and nothing that ends the quotation.
+    const title = (dead.session.title ?? "untitled").replaceAll(/[\s"<>`]+/g, " ").slice(0, 80);
     return `SHIM: an earlier chat ("${title}") died ${age(now - dead.session.lastSeenAt)} ago. Call shim_check_recovery before anything else.\n\n${rules}`;
   } catch (error) {
     runtime.log("error", "recovery could not be checked at start", { error: String(error) });

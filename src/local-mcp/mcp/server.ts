@@ -1,8 +1,15 @@
-import { McpServer, ResourceNotFoundError, ResourceTemplate } from "@modelcontextprotocol/server";
+import {
+  CLIENT_INFO_META_KEY,
+  McpServer,
+  ResourceNotFoundError,
+  ResourceTemplate,
+  type ServerContext,
+} from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { StoreError } from "../store/store-error.ts";
 import type { Chat } from "./chat.ts";
 import { instructions } from "./instructions.ts";
+import { listed } from "./listed-schema.ts";
 import * as resources from "./resources.ts";
 import type { Tool, ToolError } from "./tool.ts";
 import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
@@ -67,12 +74,13 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
   const config = {
     title,
     description,
-    annotations: { title, ...annotations },
-    inputSchema: tool.input,
-    outputSchema: tool.output,
+    annotations,
+    inputSchema: listed(tool.input),
+    outputSchema: listed(tool.output),
   };
-  server.registerTool(name, config, async (input: unknown) => {
+  server.registerTool(name, config, async (input: unknown, { mcpReq }: ServerContext) => {
     try {
+      meet(options.chat, mcpReq.envelope);
       const result = await call(tool, options.chat, input);
       setImmediate(() => hear(options.chat, input, result));
       return result;
@@ -82,6 +90,14 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
       setImmediate(options.afterAnswer);
     }
   });
+}
+
+const Envelope = z.object({ [CLIENT_INFO_META_KEY]: z.object({ name: z.string() }) });
+
+/** From the revision of 2026-07-28 on there is no handshake: each request names its client. */
+function meet(chat: Chat, envelope: unknown): void {
+  const parsed = Envelope.safeParse(envelope);
+  if (parsed.success) chat.meet(parsed.data[CLIENT_INFO_META_KEY].name);
 }
 
 interface CallResult {
@@ -97,14 +113,21 @@ async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult>
   if (!result.ok) return refused(result.error, notices);
   const { text, output } = result.value;
   const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };
-  const offered = tool.name === "shim_check_recovery" ? null : offerFor(chat, structured["session"]);
+  if (tool.name === "shim_check_recovery") chat.hasAsked();
+  const offered = offerFor(chat, structured["session"]);
   const parts = [...notices.map((notice) => `NOTICE: ${notice}`), text, ...(offered ? [offered] : [])];
   return { content: parts.map((part) => ({ type: "text", text: part })), structuredContent: structured };
 }
 
+/** After the answer: nobody is there any more to be told of a failure. */
 function hear(chat: Chat, input: unknown, result: CallResult): void {
   const session = result.structuredContent?.["session"];
-  if (typeof session === "string") chat.hear(session, JSON.stringify([input, result.content]));
+  if (typeof session !== "string") return;
+  try {
+    chat.hear(session, JSON.stringify([input, result.content]));
+  } catch (error) {
+    chat.runtime.log("warn", "the length of an answer was not counted", { error: String(error) });
+  }
 }
 
 /** [MC5] A session that died is told with the first answer, whatever was asked. */

@@ -1,12 +1,12 @@
 import type * as z from "zod";
 import type { RiskLevel } from "../../../contract/readings.ts";
-import { WorkNotes } from "../../../contract/checkpoint.ts";
+import type { WorkNotes } from "../../../contract/checkpoint.ts";
 import { AutoCheckpoint } from "../../../contract/tools.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { capture, type Captured, type CaptureError } from "../../checkpoints/capture.ts";
 import type { Trigger } from "../../checkpoints/checkpoints.ts";
-import { redactJson } from "../../redaction/redact.ts";
 import { dueByTimer, observe } from "../../sessions/observe.ts";
+import { cleanNotes } from "../notes.ts";
 import { captureRefusal } from "../refusals.ts";
 import { defineTool, type ToolAnswer, type ToolError } from "../tool.ts";
 
@@ -31,12 +31,8 @@ export const autoCheckpoint = defineTool({
         text: `Nothing due, risk ${seen.risk.level}.`,
         output: { ...answer, saved: false, reason: "not due" },
       });
-    const { value, count } = redactJson(notesOf(input));
-    const saved = capture(
-      runtime,
-      { sessionId: session.id, trigger, notes: WorkNotes.parse(value), redactions: count },
-      chat.recent,
-    );
+    const clean = cleanNotes(notesOf(input));
+    const saved = capture(runtime, { sessionId: session.id, trigger, ...clean }, chat.recent);
     return saved.ok ? told(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
   },
 });

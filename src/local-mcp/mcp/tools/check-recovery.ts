@@ -18,7 +18,7 @@ export const checkRecovery = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...CheckRecovery,
   run(chat, input) {
-    const entered = chat.enter(input);
+    const entered = chat.enter(input, "look");
     if (!entered.ok) return entered;
     const session = entered.value;
     const from = input.of === undefined ? offered(chat, session) : named(chat, input.of);

@@ -1,9 +1,8 @@
-import { WorkNotes } from "../../../contract/checkpoint.ts";
 import { ForceCheckpoint } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
 import { capture } from "../../checkpoints/capture.ts";
-import { redactJson } from "../../redaction/redact.ts";
 import * as sessions from "../../sessions/sessions.ts";
+import { cleanNotes } from "../notes.ts";
 import { captureRefusal } from "../refusals.ts";
 import { defineTool } from "../tool.ts";
 
@@ -19,17 +18,21 @@ export const forceCheckpoint = defineTool({
     if (!entered.ok) return entered;
     const sessionId = entered.value.id;
     const { session: _session, project: _project, finish, ...given } = input;
-    const { value, count } = redactJson(given);
-    // Redacting only shortens or replaces strings; parsing again would refuse nothing but a bug.
-    const notes = WorkNotes.parse(value);
-    const saved = capture(chat.runtime, { sessionId, trigger: "on_demand", notes, redactions: count }, chat.recent);
+    const clean = cleanNotes(given);
+    const saved = capture(chat.runtime, { sessionId, trigger: "on_demand", ...clean }, chat.recent);
     if (!saved.ok) return captureRefusal(saved.error);
     if (finish) chat.runtime.store.write((sql) => sessions.end(sql, chat.runtime.now(), sessionId, "finished"));
     const { checkpoint, isNew } = saved.value;
     const end = finish ? " The session is marked finished." : "";
     return ok({
       text: `${isNew ? "Saved" : "Unchanged since"} ${checkpoint.id} (${checkpoint.rawBytes} bytes).${end}`,
-      output: { session: sessionId, checkpoint: checkpoint.id, isNew, bytes: checkpoint.rawBytes, redactions: count },
+      output: {
+        session: sessionId,
+        checkpoint: checkpoint.id,
+        isNew,
+        bytes: checkpoint.rawBytes,
+        redactions: clean.redactions,
+      },
     });
   },
 });

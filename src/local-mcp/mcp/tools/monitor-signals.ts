@@ -13,7 +13,7 @@ export const monitorSignals = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...MonitorSignals,
   run(chat, input) {
-    const entered = chat.enter(input);
+    const entered = chat.enter(input, "look");
     if (!entered.ok) return entered;
     const { runtime } = chat;
     const session = entered.value;

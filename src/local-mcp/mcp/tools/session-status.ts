@@ -14,7 +14,7 @@ export const sessionStatus = defineTool({
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...SessionStatus,
   run(chat, input) {
-    const entered = chat.enter(input);
+    const entered = chat.enter(input, "look");
     if (!entered.ok) return entered;
     const session = entered.value;
     const { runtime } = chat;
