@@ -31,7 +31,7 @@ export function answerHook(runtime: Runtime, event: string, readInput: () => str
 
 function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): HookAnswer {
   try {
-    if (event === "SessionStart") drainFirst(runtime);
+    if (event === "SessionStart" || event === "UserPromptSubmit") drainFirst(runtime);
     return runHook(runtime, event, input, clientPid);
   } catch (error) {
     runtime.log("error", `${event} was not stored`, { error: said(error) });
@@ -45,7 +45,7 @@ function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid
   }
 }
 
-/** What waits in the spool may be the end of the session that this one is to be told of. */
+/** [HO8] In the spool may wait the end of the session that this one is to be told of, or an earlier prompt. */
 function drainFirst(runtime: Runtime): void {
   try {
     drainInto(runtime);
