@@ -40,10 +40,11 @@ export function listCheckpoints(chat: Chat): { name: string; uri: string }[] {
 export function recoverPrompt(chat: Chat, sessionId: string | undefined): string {
   const { runtime } = chat;
   const now = runtime.now();
+  const except = chat.current() ?? "";
   const from = runtime.store.read((sql) => {
     const found = sessionId
       ? sessions.get(sql, sessionId)
-      : findIncomplete(sql, runtime.processes, now, { limit: 1, except: chat.current() ?? "" })[0]?.session;
+      : findIncomplete(sql, runtime.processes, now, { limit: 1, except })[0]?.session;
     return found ? restoration(sql, runtime.processes, found, now) : null;
   }, null);
   if (!from)
