@@ -157,7 +157,7 @@ it("[HO4] the death of the MCP process is told once, with the next prompt, and o
   expect(claude.prompt("four").systemMessage).toBeUndefined();
 });
 
-it("[HO9] a Stop, a compaction and an end print nothing that could make the client go on or stop", () => {
+it("[HO12] a Stop, a compaction and an end print nothing that could make the client go on or stop", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("one");

@@ -1,4 +1,4 @@
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
 import { capture } from "../checkpoints/capture.ts";
@@ -25,6 +25,8 @@ export interface ServeOptions {
   /** The client's pid: the parent, or what the launcher says. */
   readonly clientPid: number;
   readonly stdin: Readable;
+  /** Takes the protocol and nothing else. */
+  readonly stdout: Writable;
   readonly exit: (code: number) => void;
 }
 
@@ -50,7 +52,7 @@ export function serve(options: ServeOptions): void {
       return made;
     },
     {
-      transport: new StdioServerTransport(),
+      transport: new StdioServerTransport(options.stdin, options.stdout),
       onerror: (error) => runtime.log("warn", "transport", { error: error.message }),
     },
   );
