@@ -5,6 +5,8 @@ import { capture, currentState, type Recent } from "../../src/local-mcp/checkpoi
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
+import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import type { Connection, OpenOptions } from "../../src/local-mcp/store/driver.ts";
 import { aProject, Claude, rowCount, storedSession } from "../support/builders.ts";
 import { tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 
@@ -208,3 +210,48 @@ it("[CP12] a session that was handed a dead one keeps what that was about, for w
     `before it: session ${first.session} had died and was handed to it; goal: write the importer`,
   );
 });
+
+it("[CP17] the cost of a save does not grow with the history: every query goes through an index", () => {
+  const asked: [string, unknown[]][] = [];
+  const driver = (options: OpenOptions): Connection => watched(openBetterSqlite3(options), asked);
+  const runtime = tempRuntime({ driver });
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.turn("fix it");
+  asked.length = 0;
+  claude.prompt("more");
+  claude.use("Bash", { command: "ls" });
+  claude.stop("Done again.");
+  const queries = asked.filter(
+    ([query]) => /^\s*(SELECT|INSERT|UPDATE|DELETE)/.test(query) && !query.includes("sqlite_schema"),
+  );
+  const plans = queries.map(([query, values]) => ({
+    query,
+    plan: runtime.store
+      .read((sql) => sql.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`, ...(values as string[])), [])
+      .map(({ detail }) => detail),
+  }));
+  expect(plans.length).toBeGreaterThan(20);
+  expect(plans.filter(({ plan }) => plan.some(isWhole))).toEqual([]);
+});
+
+/** Reads a table from end to end; the two small indexes hold only open sessions. */
+function isWhole(step: string): boolean {
+  return /^SCAN (?:sessions|journal|checkpoints|signals|c)\b/.test(step) && !/USING INDEX sessions_o/.test(step);
+}
+
+function watched(connection: Connection, asked: [string, unknown[]][]): Connection {
+  const { driver } = connection;
+  return {
+    ...connection,
+    driver,
+    all: (query, ...values) => {
+      asked.push([query, values]);
+      return connection.all(query, ...values);
+    },
+    run: (query, ...values) => {
+      asked.push([query, values]);
+      return connection.run(query, ...values);
+    },
+  };
+}

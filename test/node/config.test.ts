@@ -6,6 +6,8 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { defaults, parseConfig, readConfig } from "../../src/local-mcp/config-file.ts";
 import { fileLog } from "../../src/local-mcp/log-file.ts";
 import { homeFrom, pathsIn } from "../../src/local-mcp/paths.ts";
+import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
+import { systemRuntime } from "../../src/local-mcp/system-runtime.ts";
 
 function aFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "shim-config-"));
@@ -76,4 +78,22 @@ it("[ID7] the log is JSON lines, private, moved aside when it is large; one that
   mkdirSync(join(folder, "shim.log"));
   fileLog(join(folder, "shim.log"), () => 8)("error", "third");
   expect(stderr).toHaveBeenCalledWith(expect.stringContaining('"msg":"third"'));
+});
+
+it("[ID6] a process takes its folder from the environment; settings that cannot be used are logged, and the defaults hold", () => {
+  const home = aFolder();
+  vi.stubEnv("SHIM_HOME", home);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const logged: unknown[] = [];
+  const options = { driver: openNodeSqlite, busyMs: 100, log: (...line: unknown[]) => void logged.push(line) };
+  const runtime = systemRuntime(options);
+  expect(runtime).toMatchObject({ paths: pathsIn(home), config: defaults() });
+  expect(runtime.store.path).toBe(join(home, "shim.db"));
+  expect(runtime.random(5)).toHaveLength(5);
+  expect(logged).toEqual([]);
+  writeFileSync(join(home, "config.json"), '{"recovery": "never"}');
+  expect(systemRuntime(options).config).toEqual(defaults());
+  expect(logged).toMatchObject([
+    ["error", "settings ignored", { reason: expect.stringContaining("recovery") as string }],
+  ]);
 });
