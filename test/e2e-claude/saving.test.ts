@@ -115,7 +115,7 @@ it("works on with a full disk, and saves again when there is room", async (test)
     steps: [bash("echo begun"), { text: "Done." }],
   });
   expect(chat.claude.output.stdout).toBe("Done.\n");
-  expect(desk.shown(id)[0]).toMatch(/^SHIM cannot save: .*Events are lost until it can\./);
+  expect(desk.shown(id)[0]).toMatch(/^SHIM cannot save: .*disk is full.*Events are lost until it can\./);
   rmSync(join(disk, "filler"));
   await desk.printed("the third thing", answer);
   expect(desk.sessions().map(({ title, endReason }) => [title, endReason])).toEqual([

@@ -9,8 +9,8 @@ import { drainInto, spool } from "./spool-hook.ts";
 /** Larger input is not looked at: it could only be a tool's output. */
 const maxInputChars = 32_000_000;
 
-/** Events after which the user looks at the screen: trouble is told there, once a turn and not at every tool. */
-const telling: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "Stop"]);
+/** Events at which the user looks at the screen: trouble is told there, once a turn and not at every tool. */
+const telling: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
 
 /**
  * What a hook process prints: JSON for the client, or nothing. [HO1] Never throws: bad input and broken storage end in the log, the

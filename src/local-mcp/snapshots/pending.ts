@@ -8,10 +8,11 @@ interface Pending {
 }
 
 /**
- * Saves the files of checkpoints that wait for it: of these sessions, and of sessions whose own process took longer than a minute
- * (it is gone). [GS20] One process takes each, in turn; a snapshot that fails is kept with its reason.
+ * Saves the files of these sessions' checkpoints that wait for it. [GS20] One process takes each, in turn; a snapshot that fails is kept with
+ * its reason. Nobody takes one late: the files would not be those of the checkpoint any more.
  */
 export async function takePending(runtime: Runtime, sessionIds: readonly string[], signal: AbortSignal): Promise<void> {
+  giveUpLate(runtime);
   await takeEach(runtime, (sql, now) => find(sql, now, sessionIds), signal);
 }
 
@@ -23,7 +24,8 @@ export async function takeBeforeTool(runtime: Runtime): Promise<void> {
   await takeEach(runtime, findBeforeTool, AbortSignal.timeout(beforeToolMs));
 }
 
-const orphanedMs = 60_000;
+/** Whoever should have taken it is gone. */
+const lateMs = 60_000;
 /** Well below the ten seconds that the client gives a hook. */
 const beforeToolMs = 6_000;
 
@@ -60,13 +62,25 @@ function claim(runtime: Runtime, look: Find): Pending | null {
 
 const isBeforeTool = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpoint_id) = 'before_tool'";
 
+function giveUpLate(runtime: Runtime): void {
+  const late = "state IN ('pending', 'running') AND at < ?";
+  const before = runtime.now() - lateMs;
+  const isAny = runtime.store.read(
+    (sql) => sql.all(`SELECT 1 FROM snapshots WHERE ${late} LIMIT 1`, before).length > 0,
+    false,
+  );
+  if (!isAny) return;
+  const reason = "the process that should have taken the files was gone";
+  runtime.store.write((sql) =>
+    sql.run(`UPDATE snapshots SET state = 'skipped', reason = ? WHERE ${late}`, reason, before),
+  );
+}
+
 function find(sql: Sql, now: number, sessionIds: readonly string[]): Pending | null {
   const [row] = sql.all<Pending>(
     `SELECT s.checkpoint_id AS checkpointId, s.project FROM snapshots s
-     WHERE s.state IN ('pending', 'running') AND (s.at < ? OR (
-       s.state = 'pending' AND s.session_id IN (SELECT value FROM json_each(?)) AND NOT (${isBeforeTool} AND s.at > ?)
-     )) ORDER BY s.at LIMIT 1`,
-    now - orphanedMs,
+     WHERE s.state = 'pending' AND s.session_id IN (SELECT value FROM json_each(?)) AND NOT (${isBeforeTool} AND s.at > ?)
+     ORDER BY s.at LIMIT 1`,
     JSON.stringify(sessionIds),
     now - 2 * beforeToolMs,
   );

@@ -1,4 +1,4 @@
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 
 export type StoreErrorCode =
@@ -79,9 +79,26 @@ export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
   const said = byResultCode[resultCode(error)] ?? (isAbout(error, dirname(path)) ? byErrno[nameOf(error)] : undefined);
   if (!said) return error;
-  // SQLite cannot open its companions in a read-only folder, and only says that.
-  const code = said === "store_unavailable" && isReadOnly(dirname(path)) ? "store_readonly" : said;
+  const code = said === "store_unavailable" ? whyUnavailable(dirname(path)) : said;
   return new StoreError(code, `${path}: ${advices[code]} (${error.message})`, { cause: error });
+}
+
+/** SQLite only says that it cannot open or write its companions (-wal, -shm): the folder is read-only, or its disk is full. */
+function whyUnavailable(folder: string): Known {
+  if (isReadOnly(folder)) return "store_readonly";
+  return isFull(folder) ? "store_full" : "store_unavailable";
+}
+
+/** A new -shm takes 32 KB; less than this is as good as nothing. */
+const leastFreeBytes = 65_536;
+
+function isFull(folder: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize < leastFreeBytes;
+  } catch {
+    return false;
+  }
 }
 
 /** A system error may also come from a caller's own files inside a transaction; that one is not ours to explain. */
