@@ -80,9 +80,9 @@ export class McpConnection {
   async request(method: string, params: Message = {}): Promise<Message> {
     if (this.#over) throw this.#over;
     const id = this.#nextId++;
+    this.send({ jsonrpc: "2.0", id, method, params });
     const { promise, resolve, reject } = Promise.withResolvers<Message>();
     this.#waiting.set(id, { resolve, reject });
-    this.send({ jsonrpc: "2.0", id, method, params });
     const answer = await promise;
     if (answer["error"] !== undefined) throw new Error(`${method}: ${JSON.stringify(answer["error"])}`);
     return record(answer["result"]);

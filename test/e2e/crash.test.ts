@@ -1,0 +1,140 @@
+import { writeFileSync, mkdirSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, it } from "vitest";
+import type { McpConnection } from "../../src/cli/demo/mcp-connection.ts";
+import type { Paths } from "../../src/local-mcp/paths.ts";
+import {
+  answered,
+  integrityOf,
+  nextStepOf,
+  seeded,
+  setting,
+  startServer,
+  storeOf,
+  spawnServer,
+} from "../support/mcp-process.ts";
+import { tempHome } from "../support/temp-store.ts";
+
+const rounds = setting("SHIM_CRASH_ROUNDS", 50);
+const seed = setting("SHIM_CRASH_SEED", 1);
+
+interface Saved {
+  readonly checkpoint: string;
+  readonly nextStep: string;
+}
+
+/** One that saves as fast as it is answered, until it is killed. */
+class Saver {
+  readonly server: McpConnection;
+  readonly acknowledged: Saved[] = [];
+  /** Sent and not answered: it may be stored or not. */
+  underWay: string | null = null;
+  readonly #name: string;
+  readonly #random: () => number;
+  /** Between two saves. */
+  readonly #restMs: number;
+
+  constructor(server: McpConnection, name: string, random: () => number, restMs = 0) {
+    this.server = server;
+    this.#name = name;
+    this.#random = random;
+    this.#restMs = restMs;
+  }
+
+  /** Ends when `isEnough`, or by the death of the server. */
+  async save(isEnough: () => boolean): Promise<void> {
+    for (let n = 1; !isEnough(); n++) {
+      this.underWay = `${this.#name}.${n} `;
+      const filler = Array.from({ length: 1 + 300 * this.#random() }, () => this.#random().toString(36));
+      const given = { goal: "survive", nextStep: this.underWay, state: { filler } };
+      const { checkpoint } = await answered(this.server, "shim_force_checkpoint", given);
+      this.acknowledged.push({ checkpoint: String(checkpoint), nextStep: this.underWay });
+      if (this.#restMs > 0) await pause(this.#restMs);
+    }
+    this.underWay = null;
+  }
+}
+
+it(
+  `[PR1] kill -9 at ${rounds} random moments: the store is sound, nothing acknowledged is lost, the next brief has the last step`,
+  { timeout: 30_000 + rounds * 2_000 },
+  async () => {
+    const paths = aHome();
+    const random = seeded(seed);
+    const bystander = new Saver(await startServer(paths), "bystander", seeded(seed + 1), 20);
+    let isOver = false;
+    const standing = bystander.save(() => isOver);
+    let expected: string[] = [];
+    let [acknowledged, told] = [0, 0];
+    for (let round = 1; round <= rounds; round++) {
+      const where = `seed ${seed}, round ${round}`;
+      const victim = new Saver(spawnServer(paths), `round${round}`, random);
+      const brief = await liveAndDie(victim, random);
+      if (brief !== null && expected.length > 0) {
+        told += 1;
+        expect(
+          expected.filter((step) => brief.includes(`next step: ${step.trim()}\n`)),
+          `${where}: ${brief}`,
+        ).toHaveLength(1);
+      }
+      acknowledged += victim.acknowledged.length;
+      expectWhole(paths, victim, where);
+      const last = victim.acknowledged.at(-1);
+      expected = [...(last ? [last.nextStep] : expected), ...(victim.underWay === null ? [] : [victim.underWay])];
+    }
+    isOver = true;
+    await standing;
+    expectWhole(paths, bystander, "bystander");
+    expect(bystander.acknowledged.length).toBeGreaterThan(rounds);
+    const others = bystander.acknowledged.length;
+    process.stdout.write(
+      `crash: ${rounds} kills, ${acknowledged} saves before them, ${others} beside them, none lost\n`,
+    );
+    expect(acknowledged).toBeGreaterThan(rounds);
+    expect(told).toBeGreaterThan(rounds / 2);
+  },
+);
+
+/** @returns the brief that it was told at its start; null when it was killed before */
+async function liveAndDie(victim: Saver, random: () => number): Promise<string | null> {
+  const { server } = victim;
+  let brief: string | null = null;
+  const life = (async () => {
+    await server.initialize("crash");
+    const told = await answered(server, "shim_check_recovery", {});
+    brief = typeof told["brief"] === "string" ? told["brief"] : "";
+    await victim.save(() => false);
+  })();
+  // By rounds: in the start, or after some saves and a fraction of one.
+  const isEarly = random() < 0.2;
+  const saves = isEarly ? 0 : 1 + Math.floor(6 * random());
+  const ms = isEarly ? 120 * random() : 8 * random();
+  const isAsFar = (async () => {
+    while (victim.acknowledged.length < saves && server.process.exitCode === null) await pause(1);
+    await pause(ms);
+  })();
+  // A life that ends before it is killed ends with an error of its own.
+  await Promise.race([isAsFar, life]);
+  server.process.kill("SIGKILL");
+  await expect(life).rejects.toThrow("the MCP process has ended (SIGKILL)");
+  return brief;
+}
+
+function expectWhole(paths: Paths, { acknowledged }: Saver, where: string): void {
+  const store = storeOf(paths);
+  expect(
+    integrityOf(store).filter((word) => word !== "ok"),
+    where,
+  ).toEqual([]);
+  const lost = acknowledged.filter(({ checkpoint, nextStep }) => nextStepOf(store, checkpoint) !== nextStep);
+  expect(lost, where).toEqual([]);
+  store.close();
+}
+
+/** Retention takes nothing away here: every checkpoint counts. */
+function aHome(): Paths {
+  const paths = tempHome();
+  mkdirSync(paths.home, { recursive: true });
+  writeFileSync(paths.config, JSON.stringify({ retention: { checkpointsPerSession: 1_000_000 } }));
+  return paths;
+}

@@ -1,0 +1,165 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readdirSync, existsSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import type { HookEvent } from "../../src/contract/hook-input.ts";
+import { Config } from "../../src/contract/config.ts";
+import type { Message } from "../../src/cli/demo/mcp-connection.ts";
+import { drainInto } from "../../src/local-mcp/hooks/spool-hook.ts";
+import type { Paths } from "../../src/local-mcp/paths.ts";
+import { systemProcesses } from "../../src/local-mcp/processes.ts";
+import * as journal from "../../src/local-mcp/sessions/journal.ts";
+import type { Store } from "../../src/local-mcp/store/store.ts";
+import {
+  answered,
+  built,
+  envOf,
+  integrityOf,
+  nextStepOf,
+  seeded,
+  setting,
+  startServer,
+  storeOf,
+} from "../support/mcp-process.ts";
+import { tempHome } from "../support/temp-store.ts";
+
+const ms = setting("SHIM_SOAK_MS", 10_000);
+
+it(
+  `[PR7] four servers and four clients' hooks on one home for ${ms} ms: no error, nothing lost`,
+  { timeout: ms + 60_000 },
+  async () => {
+    const paths = aHome();
+    const end = performance.now() + ms;
+    const isOver = (): boolean => performance.now() >= end;
+    const [servers, hooks] = await Promise.all([
+      Promise.all([1, 2, 3, 4].map((n) => serve(paths, n, isOver))),
+      Promise.all([1, 2, 3, 4].map((n) => hookLoop(paths, n, isOver))),
+    ]);
+    const store = storeOf(paths);
+    const spooled = existsSync(paths.spool) ? readdirSync(paths.spool).length : 0;
+    drainAll(paths, store);
+    expect(integrityOf(store)).toEqual(["ok"]);
+    const saved = servers.flat();
+    expect(saved.filter(({ checkpoint, nextStep }) => nextStepOf(store, checkpoint) !== nextStep)).toEqual([]);
+    for (const { session, prompts, tools } of hooks) {
+      const stored = store
+        .read((sql) => journal.list(sql, session, 0, Number.MAX_SAFE_INTEGER), [])
+        .map(({ entry }) => entry);
+      expect(stored.flatMap((entry) => (entry.kind === "prompt" ? [entry.text] : [])).sort()).toEqual(
+        prompts.toSorted(),
+      );
+      // A start that had to wait and comes after the tool's end is no news any more.
+      expect(stored.flatMap((entry) => (entry.kind === "tool_end" ? [entry.id] : [])).sort()).toEqual(tools.toSorted());
+      expect(stored.filter(({ kind }) => kind === "turn_end")).toHaveLength(prompts.length);
+      expect(stored.at(-1)?.kind).toBe("end");
+    }
+    const events = hooks.reduce((sum, { prompts, tools }) => sum + 2 + 2 * prompts.length + 2 * tools.length, 0);
+    expect(Math.min(...servers.map((one) => one.length), ...hooks.map(({ tools }) => tools.length))).toBeGreaterThan(3);
+    process.stdout.write(
+      `soak: ${saved.length} saves, ${events} hook events in ${ms} ms; ${spooled} spool files at the end\n`,
+    );
+  },
+);
+
+interface Saved {
+  readonly checkpoint: string;
+  readonly nextStep: string;
+}
+
+/** A client that uses all of the tools but the deleting one, as fast as they answer. */
+async function serve(paths: Paths, n: number, isOver: () => boolean): Promise<Saved[]> {
+  const server = await startServer(paths);
+  const random = seeded(n);
+  const saved: Saved[] = [];
+  for (let turn = 1; !isOver(); turn++) {
+    const nextStep = `server ${n}, turn ${turn}`;
+    const filler = "x".repeat(20_000 * random());
+    const { checkpoint } = await answered(server, "shim_force_checkpoint", { nextStep, state: { turn, filler } });
+    saved.push({ checkpoint: String(checkpoint), nextStep });
+    const others: [string, Message][] = [
+      ["shim_monitor_signals", { contextTokens: turn }],
+      ["shim_session_status", { detail: "detailed" }],
+      ["shim_auto_checkpoint", {}],
+      ["shim_check_recovery", { detail: "detailed" }],
+    ];
+    const [tool, given] = others[turn % others.length] ?? ["shim_session_status", {}];
+    await answered(server, tool, given);
+  }
+  server.process.stdin.end();
+  expect(await server.ended).toEqual({ code: 0, signal: null });
+  expect([server.stray, server.errors]).toEqual([[], ""]);
+  return saved;
+}
+
+interface Hooked {
+  readonly session: string;
+  /** Of the events whose hook said nothing of trouble. */
+  readonly prompts: readonly string[];
+  readonly tools: readonly string[];
+}
+
+/** A client that works: one hook process after another. */
+async function hookLoop(paths: Paths, n: number, isOver: () => boolean): Promise<Hooked> {
+  const session = `session-${n}`;
+  const [prompts, tools]: [string[], string[]] = [[], []];
+  // What hooks belong to: a process that lives.
+  const client = spawn("sleep", ["3600"], { stdio: "ignore" });
+  onTestFinished(() => void client.kill("SIGKILL"));
+  const tell = async (event: HookEvent, fields: Message): Promise<void> => {
+    const input = { session_id: session, cwd: dirname(paths.home), hook_event_name: event, ...fields };
+    await hook(paths, event, input, String(client.pid));
+  };
+  await tell("SessionStart", { source: "startup" });
+  for (let turn = 1; !isOver(); turn++) {
+    await tell("UserPromptSubmit", { prompt: `turn ${turn}`, prompt_id: `p${turn}` });
+    prompts.push(`turn ${turn}`);
+    for (let call = 1; call <= 2; call++) {
+      const id = `t${turn}.${call}`;
+      const tool = { tool_name: "Bash", tool_input: { command: `echo ${"y".repeat(500)}` }, tool_use_id: id };
+      await tell("PreToolUse", tool);
+      await tell("PostToolUse", { ...tool, tool_response: { stdout: "z".repeat(5_000) }, duration_ms: 1 });
+      tools.push(id);
+    }
+    await tell("Stop", { last_assistant_message: `Did turn ${turn}.`, prompt_id: `p${turn}` });
+  }
+  await tell("SessionEnd", { reason: "prompt_input_exit" });
+  return { session, prompts, tools };
+}
+
+async function hook(paths: Paths, event: HookEvent, input: Message, client: string): Promise<void> {
+  const env = envOf(paths, { CLAUDE_PID: client });
+  const child = spawn(process.execPath, [built.hook, event], { env, cwd: dirname(paths.home) });
+  let told = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (told += text));
+  child.stdin.end(JSON.stringify(input));
+  const [code] = (await once(child, "close")) as [number | null];
+  // A brief of somebody who died may be told; trouble must not.
+  expect([code, /systemMessage|cannot save/.test(told) ? told : ""], event).toEqual([0, ""]);
+}
+
+/** What the next process would do at once with what waits. */
+function drainAll(paths: Paths, store: Store): void {
+  const troubles: string[] = [];
+  drainInto({
+    now: Date.now,
+    random: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
+    env: {},
+    paths,
+    config: Config.parse({}),
+    processes: systemProcesses,
+    store,
+    log: (level, message) => void (level === "info" || troubles.push(message)),
+  });
+  expect(troubles).toEqual([]);
+}
+
+/** Retention takes nothing away here: every checkpoint counts. */
+function aHome(): Paths {
+  const paths = tempHome();
+  mkdirSync(paths.home, { recursive: true });
+  writeFileSync(paths.config, JSON.stringify({ retention: { checkpointsPerSession: 1_000_000 } }));
+  return paths;
+}
