@@ -38,11 +38,14 @@ function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid
     const isPassing = error instanceof StoreError && error.retryable;
     const isLater = isKept(runtime, event, input, clientPid);
     if ((isLater && isPassing) || !telling.has(event)) return {};
-    const fate = isLater ? "Events are kept aside until it can." : "Events are lost until it can.";
-    return {
-      systemMessage: `SHIM cannot save: ${error instanceof Error ? error.message : String(error)} ${fate} Run \`shim doctor\`.`,
-    };
+    return { systemMessage: trouble(error, isLater) };
   }
+}
+
+function trouble(error: unknown, isLater: boolean): string {
+  const what = error instanceof Error ? error.message : String(error);
+  const fate = isLater ? "Events are kept aside until it can." : "Events are lost until it can.";
+  return `SHIM cannot save: ${what} ${fate} Run \`shim doctor\`.`;
 }
 
 /** [HO8] In the spool may wait the end of the session that this one is to be told of, or an earlier prompt. */
