@@ -27,7 +27,7 @@ export interface DemoOptions {
   readonly signal: AbortSignal;
 }
 
-export interface Check {
+interface Check {
   readonly what: string;
   readonly isBack: boolean;
   /** What came back; where it did not, what was expected. */
@@ -156,7 +156,7 @@ class Demo {
     });
     if (!test.failed) throw new Error(`the project's test must fail at this point: ${test.output}`);
     await this.#save(chat, "shim_force_checkpoint", story.notes);
-    await chat.hook("Stop", { last_assistant_message: "The test fails: total() answers 30, not 0.3." });
+    await chat.hook("Stop", { last_assistant_message: story.firstAnswer });
     await chat.prompt(story.lastPrompt);
     await chat.use("TodoWrite", { todos: story.todos }, () => ({ oldTodos: [], newTodos: story.todos }));
     await this.#edit(chat, "README.md", story.edits.readme);

@@ -42,7 +42,7 @@ export const notes = {
 };
 export const doing = "Migrating the stored prices to cents";
 export const nextStep = "Divide by 100 where the till prints, then run the test again";
-export const assistant = "The README is done. I start the migration now.";
+export const firstAnswer = "The test fails: total() answers 30 and not 0.3.";
 
 export const todos = [
   { content: "Round prices to cents", status: "completed" },
@@ -70,7 +70,7 @@ export function expectedBrief(inProject: (name: string) => string): Expected[] {
     { what: "decisions", texts: notes.decisions.map((text) => `- ${text}`) },
     { what: "running tool", texts: [`- was running when it died: Bash ${slowCommand}`] },
     { what: "last error", texts: ["last error (", "ten cents and twenty cents"] },
-    { what: "conversation", texts: [`- user: ${lastPrompt}`] },
+    { what: "conversation", texts: [`- assistant: ${firstAnswer}`, `- user: ${lastPrompt}`] },
     { what: "why it died", texts: ["why it died: killed ("] },
     { what: "changed file", texts: [`- ${inProject("price.mjs")} (edited): CHANGED since the checkpoint`] },
     { what: "missing file", texts: [`- ${inProject("currency.txt")} (created): MISSING`] },
