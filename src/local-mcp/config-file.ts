@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parse, printParseErrorCode, type ParseError } from "jsonc-parser";
 import type * as z from "zod/mini";
-import { Config } from "../contract/config.ts";
+import { configSchema, defaults, type Config } from "../contract/config.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
 /** Settings as they stand, or why they cannot be used. A missing file means: all defaults. */
@@ -11,7 +11,7 @@ export function readConfig(path: string): Result<Config, string> {
     text = readFileSync(path, "utf8");
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : null;
-    return code === "ENOENT" ? ok(defaults()) : err(`${path}: cannot be read (${String(code)})`);
+    return code === "ENOENT" ? ok(defaults) : err(`${path}: cannot be read (${String(code)})`);
   }
   return parseConfig(text.replace(/^\uFEFF/, ""), path);
 }
@@ -21,7 +21,7 @@ export function parseConfig(text: string, path: string): Result<Config, string> 
   const value: unknown = parse(text, errors, { allowTrailingComma: true });
   const [first] = errors;
   if (first) return err(`${path}: not valid JSON at character ${first.offset}: ${printParseErrorCode(first.error)}`);
-  const parsed = Config.safeParse(value ?? {});
+  const parsed = configSchema().safeParse(value ?? {});
   return parsed.success ? ok(parsed.data) : err(`${path}: ${parsed.error.issues.map(problemOf).join("; ")}`);
 }
 
@@ -37,8 +37,4 @@ function problemOf(issue: z.core.$ZodIssue): string {
   if (issue.code === "too_small")
     return `${name} must be ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
   return `${name} is not valid`;
-}
-
-export function defaults(): Config {
-  return Config.parse({});
 }

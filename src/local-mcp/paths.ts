@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { sep } from "node:path";
 import envPaths from "env-paths";
 
 /** Everything SHIM keeps on this machine stands below one folder; `SHIM_HOME` moves it. */
@@ -14,15 +14,17 @@ export interface Paths {
 }
 
 export function pathsIn(home: string): Paths {
+  // Not path.join: its first calls cost a hook 2 ms.
+  const at = (name: string): string => `${home}${sep}${name}`;
   return {
     home,
-    database: join(home, "shim.db"),
-    backups: join(home, "backups"),
-    setAside: join(home, "set-aside"),
-    spool: join(home, "spool"),
-    snapshots: join(home, "snapshots"),
-    config: join(home, "config.json"),
-    log: join(home, "shim.log"),
+    database: at("shim.db"),
+    backups: at("backups"),
+    setAside: at("set-aside"),
+    spool: at("spool"),
+    snapshots: at("snapshots"),
+    config: at("config.json"),
+    log: at("shim.log"),
   };
 }
 

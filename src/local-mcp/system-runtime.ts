@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { defaults, readConfig } from "./config-file.ts";
+import { defaults } from "../contract/config.ts";
+import { readConfig } from "./config-file.ts";
 import { fileLog } from "./log-file.ts";
 import { homeFrom, pathsIn } from "./paths.ts";
 import { systemProcesses } from "./processes.ts";
@@ -26,7 +27,7 @@ export function systemRuntime(options: SystemOptions): Runtime {
     random: (bytes) => randomBytes(bytes),
     env: process.env,
     paths,
-    config: config.ok ? config.value : defaults(),
+    config: config.ok ? config.value : defaults,
     processes: systemProcesses,
     store: new Store({ path: paths.database, driver: options.driver, now, busyMs: options.busyMs }),
     log,

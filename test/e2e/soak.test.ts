@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, existsSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { HookEvent } from "../../src/contract/hook-input.ts";
-import { Config } from "../../src/contract/config.ts";
+import { defaults } from "../../src/contract/config.ts";
 import type { Message } from "../../src/cli/demo/mcp-connection.ts";
 import { drainInto } from "../../src/local-mcp/hooks/spool-hook.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
@@ -148,7 +148,7 @@ function drainAll(paths: Paths, store: Store): void {
     random: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
     env: {},
     paths,
-    config: Config.parse({}),
+    config: defaults,
     processes: systemProcesses,
     store,
     log: (level, message) => void (level === "info" || troubles.push(message)),

@@ -64,6 +64,22 @@ it("[CP6] a state that has not changed is not stored again; the session counts a
   expect(rowCount(runtime, "checkpoints")).toBe(2);
 });
 
+it("[CP6] tool calls that change nothing of the state do not make a checkpoint due again and again", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.turn("look around");
+  const saves = (): (number | null)[] => [
+    storedSession(runtime, claude.session).savedAt,
+    rowCount(runtime, "checkpoints"),
+  ];
+  for (let i = 0; i < 10; i++) claude.use("Bash", { command: "git status" });
+  const after = saves();
+  runtime.wait(1_000);
+  for (let i = 0; i < 5; i++) claude.use("Bash", { command: "git status" });
+  expect(saves()).toEqual(after);
+});
+
 it("[CP6] a file that has changed is a new state, also when the chat said nothing", () => {
   const runtime = tempRuntime();
   const path = join(aProject(), "a.ts");

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { defaults, parseConfig, readConfig } from "../../src/local-mcp/config-file.ts";
+import { configSchema, defaults } from "../../src/contract/config.ts";
+import { parseConfig, readConfig } from "../../src/local-mcp/config-file.ts";
 import { fileLog } from "../../src/local-mcp/log-file.ts";
 import { homeFrom, pathsIn } from "../../src/local-mcp/paths.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
@@ -15,9 +16,13 @@ function aFolder(): string {
   return folder;
 }
 
+it("[ID6] the defaults are those of the schema", () => {
+  expect(configSchema().parse({})).toEqual(defaults);
+});
+
 it("[ID6] without a file all settings have their defaults; a file may give some, with comments", () => {
   const path = join(aFolder(), "config.json");
-  expect(readConfig(path)).toEqual({ ok: true, value: defaults() });
+  expect(readConfig(path)).toEqual({ ok: true, value: defaults });
   writeFileSync(path, '\uFEFF{\n  // mine\n  "recovery": "ask",\n  "checkpoint": { "everyToolCalls": 3, },\n}\n');
   const read = readConfig(path);
   expect(read).toMatchObject({
@@ -87,12 +92,12 @@ it("[ID6] a process takes its folder from the environment; settings that cannot 
   const logged: unknown[] = [];
   const options = { driver: openNodeSqlite, busyMs: 100, log: (...line: unknown[]) => void logged.push(line) };
   const runtime = systemRuntime(options);
-  expect(runtime).toMatchObject({ paths: pathsIn(home), config: defaults() });
+  expect(runtime).toMatchObject({ paths: pathsIn(home), config: defaults });
   expect(runtime.store.path).toBe(join(home, "shim.db"));
   expect(runtime.random(5)).toHaveLength(5);
   expect(logged).toEqual([]);
   writeFileSync(join(home, "config.json"), '{"recovery": "never"}');
-  expect(systemRuntime(options).config).toEqual(defaults());
+  expect(systemRuntime(options).config).toEqual(defaults);
   expect(logged).toMatchObject([
     ["error", "settings ignored", { reason: expect.stringContaining("recovery") as string }],
   ]);

@@ -17,7 +17,10 @@ function partOf(text: string, outputTokens: number, input: unknown = {}): Return
     { type: "text", text },
     { type: "tool_use", id: "t1", name: "Bash", input },
   ];
-  writeFileSync(path, `${anAssistantLine({ id: "m1", model, content, usage: { input_tokens: 10, output_tokens: outputTokens } })}\n`);
+  writeFileSync(
+    path,
+    `${anAssistantLine({ id: "m1", model, content, usage: { input_tokens: 10, output_tokens: outputTokens } })}\n`,
+  );
   return readOn(path, 0);
 }
 

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { Config } from "../../src/contract/config.ts";
+import { configSchema, defaults as settings } from "../../src/contract/config.ts";
 import type { ReadingName, Readings } from "../../src/contract/readings.ts";
 import { assess, unknowns } from "../../src/local-mcp/signals/risk.ts";
 import { someReadings } from "../support/readings.ts";
 
 const T0 = 1_700_000_000_000;
-const defaults = Config.parse({}).risk;
+const defaults = settings.risk;
 const names: readonly ReadingName[] = [
   "contextTokens",
   "contextWindow",
@@ -68,7 +68,7 @@ it("[SI13] tokens count only while the fill is not known", () => {
 });
 
 it("[SI13] weights, thresholds and levels are the configuration's", () => {
-  const { risk } = Config.parse({
+  const { risk } = configSchema().parse({
     risk: { weights: { memory: 0.7, contextFill: 0 }, thresholds: { memory: 0.5 }, levels: { critical: 0.7 } },
   });
   const found = assess(someReadings({ hostMemory: 0.6, contextFill: 1 }, T0), risk, T0);
@@ -172,5 +172,5 @@ it("[SI13] the documentation for users shows the defaults, and its example is va
     expect(cells).toContainEqual(["", level, String(from), ""]);
   }
   const [, example = ""] = /```json\n([^`]*)```/.exec(text) ?? [];
-  expect(Config.parse(JSON.parse(example)).risk.weights).toMatchObject({ transcriptSize: 0, memory: 0.5 });
+  expect(configSchema().parse(JSON.parse(example)).risk.weights).toMatchObject({ transcriptSize: 0, memory: 0.5 });
 });

@@ -11,7 +11,9 @@ function texts(folder: string, ending: string): string[] {
 }
 
 const rules = new Set(
-  texts("docs/spec", ".md").flatMap((text) => [...text.matchAll(/^- \*\*\[([A-Z]{2}\d+)\]\*\*/gm)].map((match) => match[1])),
+  texts("docs/spec", ".md").flatMap((text) =>
+    [...text.matchAll(/^- \*\*\[([A-Z]{2}\d+)\]\*\*/gm)].map((match) => match[1]),
+  ),
 );
 /** Ids at the start of the titles of tests, also where one title quotes several. */
 const quoted = new Set(

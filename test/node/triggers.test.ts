@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "../../src/contract/hook-input.ts";
 import { due, dueByCount, type TriggerFacts } from "../../src/local-mcp/checkpoints/triggers.ts";
-import { defaults } from "../../src/local-mcp/config-file.ts";
+import { defaults } from "../../src/contract/config.ts";
 
-const config = { ...defaults().checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
+const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
 const calm: TriggerFacts = {
   toolName: "Read",
   toolCalls: 1,

@@ -7,7 +7,7 @@ import type { Io, ProcessStart } from "../../src/cli/io.ts";
 import { run } from "../../src/cli/program.ts";
 import type { Launch } from "../../src/local-mcp/clients/entries.ts";
 import { capture } from "../../src/local-mcp/checkpoints/capture.ts";
-import { defaults } from "../../src/local-mcp/config-file.ts";
+import { defaults } from "../../src/contract/config.ts";
 import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
 import type { Processes } from "../../src/local-mcp/processes.ts";
 import type { Runtime } from "../../src/local-mcp/runtime.ts";
@@ -69,7 +69,7 @@ export function aCliHome(): CliHome {
       random: (bytes) => Uint8Array.from({ length: bytes }, (_, at) => (at + serial++) % 256),
       env,
       paths,
-      config: defaults(),
+      config: defaults,
       processes,
       store: new Store({ path: paths.database, driver: openNodeSqlite, now: () => home.now }),
       log: () => undefined,

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
-import { Config } from "../../src/contract/config.ts";
+import { configSchema } from "../../src/contract/config.ts";
 import { stateOf } from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
 import type { ProcessFacts, Processes, ProcessIdentity } from "../../src/local-mcp/processes.ts";
@@ -82,7 +82,7 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
     random,
     env,
     paths,
-    config: Config.parse(config),
+    config: configSchema().parse(config),
     processes,
     store,
     log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),

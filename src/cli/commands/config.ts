@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
-import { Config } from "../../contract/config.ts";
+import { defaults, type Config } from "../../contract/config.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { writeDurably } from "../../local-mcp/clients/atomic-write.ts";
 import * as json from "../../local-mcp/clients/json-text.ts";
-import { defaults, parseConfig, readConfig } from "../../local-mcp/config-file.ts";
+import { parseConfig, readConfig } from "../../local-mcp/config-file.ts";
 import { failed, wrongUsage, type Refusal } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 
@@ -48,7 +48,7 @@ function getOne(cli: Cli, key: string): Outcome {
 
 function unknownKey(key: string): Outcome {
   return wrongUsage(
-    `there is no setting "${key}". There are:\n${keysOf(defaults())
+    `there is no setting "${key}". There are:\n${keysOf(defaults)
       .map((one) => `  ${one}`)
       .join("\n")}`,
   );
@@ -83,7 +83,7 @@ function change(cli: Cli, key: string, value: unknown): Outcome {
   const text = textOf(path);
   const before = current(cli);
   if (!before.ok) return before;
-  if (valueAt(defaults(), key) === undefined) return unknownKey(key);
+  if (valueAt(defaults, key) === undefined) return unknownKey(key);
   const place = key.split(".");
   const after = value === undefined ? json.remove(text, place) : json.set(text, place, value);
   const parsed = parseConfig(after.replace(/^\uFEFF/, ""), path);

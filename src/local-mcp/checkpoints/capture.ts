@@ -172,7 +172,11 @@ function store(sql: Sql, runtime: Runtime, input: CaptureInput, basis: Basis, fi
   const now = runtime.now();
   sessions.markSaved(sql, now, input.sessionId, titleOf(fitted.state));
   takeOver(sql, now, input.sessionId);
-  if (last?.hash === fitted.packed.hash && !basis.isLastDamaged) return { checkpoint: last, isNew: false };
+  if (last?.hash === fitted.packed.hash && !basis.isLastDamaged) {
+    // What happened since changes nothing of the state: it need not be folded, or counted as news, again.
+    checkpoints.foldTo(sql, last.seq, basis.journalSeq);
+    return { checkpoint: last, isNew: false };
+  }
   const checkpoint = {
     id: `cp_${uuidv7(now, runtime.random(16))}`,
     sessionId: input.sessionId,

@@ -63,6 +63,11 @@ export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
 }
 
 /** The session's newest one, or the newest before a place in the order. */
+/** The journal up to here is in the state of this checkpoint, too. */
+export function foldTo(sql: Sql, seq: number, journalSeq: number): void {
+  sql.run("UPDATE checkpoints SET journal_seq = ? WHERE seq = ? AND journal_seq < ?", journalSeq, seq, journalSeq);
+}
+
 export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_INTEGER): Checkpoint | null {
   const [row] = sql.all<Checkpoint>(
     `SELECT ${columns} FROM checkpoints c WHERE session_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1`,

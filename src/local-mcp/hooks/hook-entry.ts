@@ -1,8 +1,12 @@
 /** `node hook.cjs <Event>`: the short-lived process of one hook. Whatever happens it exits 0: a hook must never break the client. */
 import { readFileSync, writeSync } from "node:fs";
+import * as z from "zod/mini";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../system-runtime.ts";
 import { answerHook } from "./answer-hook.ts";
+
+// For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
+z.config({ jitless: true });
 
 async function main(event: string): Promise<void> {
   // node:sqlite and not better-sqlite3: it is part of node, so there is no binary to load (7 ms on the machine this was measured on).

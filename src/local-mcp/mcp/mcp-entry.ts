@@ -14,7 +14,7 @@ async function main(): Promise<void> {
     // The launcher stands between client and server where the client's own node is too old.
     clientPid: Number(process.env["SHIM_CLIENT_PID"]) || process.ppid,
     stdin: process.stdin,
-  stdout: process.stdout,
+    stdout: process.stdout,
     exit: (code) => process.exit(code),
   });
 }
