@@ -18,7 +18,7 @@ export const WorkNotes = z.strictObject({
   nextStep: z.string().max(4_000).optional(),
   decisions: lines.optional().describe("With reasons"),
   openQuestions: lines.optional(),
-  files: z.array(z.string().min(1).max(4_096)).max(500).optional(),
+  files: z.array(z.string().min(1).max(4_096)).max(200).optional(),
   todos: z.array(Todo).max(200).optional(),
   state: z.unknown().optional().describe("Anything else, as JSON"),
 });

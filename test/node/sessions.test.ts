@@ -146,3 +146,23 @@ it("[HO4] an MCP process is known once, until it says goodbye", () => {
   runtime.store.write((sql) => servers.unregister(sql, server));
   expect(look()).toEqual({ dead: [], isServed: false });
 });
+
+it("[ID11] rows of processes of an earlier boot go when they are old; those of this boot stay", () => {
+  const runtime = tempRuntime();
+  const [client, server] = [runtime.processes.start(7), runtime.processes.start(8)];
+  runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "a", sessionId: "a" }));
+  servers.register(runtime, server, client);
+  const rows = (): number[] => [rowCount(runtime, "clients"), rowCount(runtime, "servers")];
+  const prune = (before: number): void =>
+    runtime.store.write((sql) => {
+      clients.prune(sql, runtime.processes.boot(), before);
+      servers.prune(sql, runtime.processes.boot(), before);
+    });
+  prune(T0 + 1);
+  expect(rows()).toEqual([1, 1]);
+  runtime.processes.reboot();
+  prune(T0);
+  expect(rows()).toEqual([1, 1]);
+  prune(T0 + 1);
+  expect(rows()).toEqual([0, 0]);
+});

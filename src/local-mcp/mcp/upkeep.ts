@@ -2,6 +2,8 @@ import { capture } from "../checkpoints/capture.ts";
 import type { Runtime } from "../runtime.ts";
 import { look } from "../sessions/look.ts";
 import { dueByTimer } from "../sessions/observe.ts";
+import * as clients from "../sessions/clients.ts";
+import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as history from "../signals/history.ts";
 import { dropMarked } from "../snapshots/stored-snapshots.ts";
@@ -13,6 +15,8 @@ import type { Chat } from "./chat.ts";
 /** Readings are taken anew this often, in ms. */
 const lookEveryMs = 15_000;
 const upkeepEveryMs = 600_000;
+/** Rows of processes of an earlier boot are kept for so long. */
+const processRowsMs = 7 * 86_400_000;
 /** Rewriting a pack is worth it only when this share of it is garbage. */
 const routineGarbage = 0.3;
 
@@ -44,6 +48,7 @@ export function upkeep(runtime: Runtime): void {
   runtime.store.write((sql) => {
     prune(sql, now, runtime.config.retention, 200);
     history.thin(sql, now, { maxAgeMs: runtime.config.retention.maxAgeMs, rows: 500 });
+    for (const table of [clients, servers]) table.prune(sql, runtime.processes.boot(), now - processRowsMs);
   });
   void dropMarked(runtime, routineGarbage).catch((error: unknown) =>
     runtime.log("error", "snapshots", { error: String(error) }),

@@ -95,7 +95,7 @@ export function causeOf(
     oomKillsNow: oomKills(systemMemory),
     hadRunningTool: lastTool?.entry.kind === "tool_start",
     lastError: null,
-    hasEndHook: session.client === "claude-code",
+    hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
   });
   // Written by SessionEnd itself: the client ended in good order, only its work did not.
   if (cause === "unknown" && session.detachReason === interrupted) {

@@ -32,3 +32,8 @@ export function moveTo(sql: Sql, now: number, client: ProcessIdentity, to: Clien
     now,
   );
 }
+
+/** [ID11] Rows of an earlier boot, once they are old: a home that two machines share has two boots at a time. */
+export function prune(sql: Sql, boot: string, before: number): void {
+  sql.run("DELETE FROM clients WHERE boot <> ? AND at < ?", boot, before);
+}

@@ -36,6 +36,11 @@ export function unregister(sql: Sql, server: ProcessIdentity): void {
   sql.run("DELETE FROM servers WHERE boot = ? AND pid = ? AND start = ?", server.boot, server.pid, server.start);
 }
 
+/** [ID11] Rows of an earlier boot that nobody was warned of, since their clients are gone too. */
+export function prune(sql: Sql, boot: string, before: number): void {
+  sql.run("DELETE FROM servers WHERE boot <> ? AND at < ?", boot, before);
+}
+
 export interface Served {
   /** Vanished without a word. */
   readonly dead: readonly ProcessIdentity[];
