@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { execFileSync } from "node:child_process";
-import { expect, onTestFinished } from "vitest";
+import { afterAll, expect, onTestFinished } from "vitest";
 import { McpConnection, record, type Message } from "../../src/cli/demo/mcp-connection.ts";
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
@@ -22,7 +22,7 @@ export const built = {
 
 /** V8's compiled code of the programs, so that only the first start pays; not in the developer's own folder. */
 const cache = mkdtempSync(join(tmpdir(), "shim-e2e-cache-"));
-process.once("exit", () => rmSync(cache, { recursive: true, force: true }));
+afterAll(() => rmSync(cache, { recursive: true, force: true }));
 
 export interface StartOptions {
   readonly node?: string;
