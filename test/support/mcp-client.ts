@@ -47,9 +47,13 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
   });
   let made: ReturnType<typeof createServer> | null = null;
   let answers = 0;
+  const afterAnswer = (work: () => void): void => {
+    answers += 1;
+    setImmediate(work);
+  };
   const [near, far] = InMemoryTransport.createLinkedPair();
   const factory = (): ReturnType<typeof createServer> =>
-    (made = createServer({ chat, version: "1.2.3", afterAnswer: () => void (answers += 1) }));
+    (made = createServer({ chat, version: "1.2.3", afterAnswer }));
   const handle = serveStdio(factory, { transport: far });
   const client = await open(era, name, near);
   onTestFinished(async () => {

@@ -139,7 +139,7 @@ function present(runtime: Runtime, basis: Basis, notes: WorkNotes | undefined): 
 
 function isEmpty(state: WorkState): boolean {
   const { git: _git, continues: _continues, ...rest } = state;
-  return JSON.stringify(rest) === JSON.stringify(emptyState);
+  return Object.values(rest).every((value) => value === null || (Array.isArray(value) && value.length === 0));
 }
 
 interface Fitted {
@@ -167,16 +167,27 @@ function largestField(state: WorkState): string {
 }
 
 function store(sql: Sql, runtime: Runtime, input: CaptureInput, basis: Basis, fitted: Fitted): Captured | null {
-  const last = checkpoints.latest(sql, input.sessionId);
-  if (isOutdated(sql, basis, last)) return null;
+  const { last } = basis;
+  if (checkpoints.latestId(sql, input.sessionId) !== (last?.id ?? null)) return null;
   const now = runtime.now();
-  sessions.markSaved(sql, now, input.sessionId, titleOf(fitted.state));
+  if (!sessions.markSaved(sql, now, input.sessionId, titleOf(fitted.state))) return null;
   takeOver(sql, now, input.sessionId);
   if (last?.hash === fitted.packed.hash && !basis.isLastDamaged) {
     // What happened since changes nothing of the state: it need not be folded, or counted as news, again.
     checkpoints.foldTo(sql, last.seq, basis.journalSeq);
     return { checkpoint: last, isNew: false };
   }
+  return { checkpoint: add(sql, now, runtime, input, basis, fitted), isNew: true };
+}
+
+function add(
+  sql: Sql,
+  now: number,
+  runtime: Runtime,
+  input: CaptureInput,
+  basis: Basis,
+  { state, packed }: Fitted,
+): checkpoints.Checkpoint {
   const checkpoint = {
     id: `cp_${uuidv7(now, runtime.random(16))}`,
     sessionId: input.sessionId,
@@ -184,17 +195,13 @@ function store(sql: Sql, runtime: Runtime, input: CaptureInput, basis: Basis, fi
     trigger: input.trigger,
     journalSeq: basis.journalSeq,
     redactions: input.redactions ?? 0,
-    summary: summarize(basis.session.title, fitted.state),
-    ...fitted.packed,
+    summary: summarize(basis.session.title, state),
+    ...packed,
   };
   const seq = checkpoints.insert(sql, checkpoint);
   const { body: _body, ...kept } = checkpoint;
-  if (fitted.state.git && runtime.config.snapshots.isEnabled) wantSnapshot(sql, kept, basis.session.project);
-  return { checkpoint: { ...kept, seq }, isNew: true };
-}
-
-function isOutdated(sql: Sql, basis: Basis, last: checkpoints.Checkpoint | null): boolean {
-  return last?.id !== basis.last?.id || sessions.get(sql, basis.session.id) === null;
+  if (state.git && runtime.config.snapshots.isEnabled) wantSnapshot(sql, kept, basis.session.project);
+  return { ...kept, seq };
 }
 
 function titleOf(state: WorkState): string | null {

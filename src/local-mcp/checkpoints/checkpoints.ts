@@ -63,6 +63,15 @@ export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
 }
 
 /** The session's newest one, or the newest before a place in the order. */
+/** Which checkpoint of the session is its newest; null before the first. */
+export function latestId(sql: Sql, sessionId: string): string | null {
+  const [row] = sql.all<{ id: string }>(
+    "SELECT id FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1",
+    sessionId,
+  );
+  return row?.id ?? null;
+}
+
 /** The journal up to here is in the state of this checkpoint, too. */
 export function foldTo(sql: Sql, seq: number, journalSeq: number): void {
   sql.run("UPDATE checkpoints SET journal_seq = ? WHERE seq = ? AND journal_seq < ?", journalSeq, seq, journalSeq);

@@ -69,9 +69,7 @@ export class Chat {
 
   /** [MC3] Finds or makes the session, and gives its sign of life. */
   enter(wanted: Wanted, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
-    const refusal = this.#refusal(wanted, purpose);
-    if (refusal) return err(refusal);
-    const found = this.runtime.store.read((sql) => this.#find(sql, wanted), ok(null));
+    const found = this.#look(wanted, purpose);
     if (!found.ok) return found;
     const isOfAnother = wanted.session !== undefined;
     if (found.value && isOfAnother && purpose !== "work") return ok(found.value);
@@ -79,26 +77,26 @@ export class Chat {
     return ok(this.#see(found.value, { ...this.#sighting(wanted, found.value), isAlive: purpose === "work" }));
   }
 
+  /** The session as it is stored; null before its first call. One read, since every call begins with it. */
+  #look(wanted: Wanted, purpose: Purpose): Result<sessions.Session | null, ToolError> {
+    const { project } = wanted;
+    if (project !== undefined && !isAbsolute(project)) {
+      return err({ code: "bad_project", message: `project must be an absolute path, not "${project}".` });
+    }
+    const folder = this.#folder(wanted, false);
+    const root = folder && projectRoot(folder);
+    const now = this.runtime.now();
+    return this.runtime.store.read<Result<sessions.Session | null, ToolError>>(
+      (sql) => (purpose !== "delete" && isPaused(sql, now, root) ? err(paused) : this.#find(sql, wanted)),
+      ok(null),
+    );
+  }
+
   #see(known: sessions.Session | null, sighting: sessions.Sighting): sessions.Session {
     const now = this.runtime.now();
     // Most calls find a session that was seen a moment ago: one more sign of life is not worth a write to the disk.
     if (known && isFresh(known, sighting, now)) return known;
     return this.runtime.store.write((sql) => sessions.seen(sql, now, sighting));
-  }
-
-  #refusal(wanted: Wanted, purpose: Purpose): ToolError | null {
-    const { project } = wanted;
-    if (project !== undefined && !isAbsolute(project)) {
-      return { code: "bad_project", message: `project must be an absolute path, not "${project}".` };
-    }
-    if (purpose === "delete" || !this.#isPaused(wanted)) return null;
-    return { code: "paused", message: "SHIM is paused: nothing is stored. `shim pause --off` ends it." };
-  }
-
-  #isPaused(wanted: Wanted): boolean {
-    const folder = this.#folder(wanted, false);
-    const project = folder && projectRoot(folder);
-    return this.runtime.store.read((sql) => isPaused(sql, this.runtime.now(), project), false);
   }
 
   /** The sessions that this process answers for, to be saved and detached when it ends. */
@@ -255,6 +253,8 @@ function untold(sql: Sql, sessionId: string): sessions.Session | null {
   const hasHooks = journal.newest(sql, sessionId, ["start"], 1).length > 0;
   return hasHooks ? null : sessions.get(sql, sessionId);
 }
+
+const paused: ToolError = { code: "paused", message: "SHIM is paused: nothing is stored. `shim pause --off` ends it." };
 
 /** Signs of life nearer to each other than this tell nothing new, in ms. */
 const freshMs = 30_000;

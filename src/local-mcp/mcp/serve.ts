@@ -40,11 +40,15 @@ export function serve(options: ServeOptions): void {
   const chat = new Chat({ runtime, server, client, clientName: () => clientName });
   const snapshots = new AbortController();
   let pending = Promise.resolve();
-  const afterAnswer = (): void => {
+  const takeFiles = (): void => {
     pending = pending
       .then(() => takePending(runtime, chat.served(), snapshots.signal))
       .catch(logged(runtime, "snapshot"));
   };
+  const afterAnswer = inPauses((works) => {
+    for (const work of works) work();
+    takeFiles();
+  });
   const handle = serveStdio(
     () => {
       const made = createServer({ chat, version: options.version, afterAnswer });
@@ -78,7 +82,7 @@ export function serve(options: ServeOptions): void {
   const timer = setInterval(() => {
     const isOrphan = [client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) void shutDown("parent_death");
-    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, { server, client }, afterAnswer);
+    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, { server, client }, takeFiles);
   }, tickMs);
   options.stdin.once("end", () => void shutDown("stdin_end"));
   options.stdin.once("close", () => void shutDown("stdin_end"));
@@ -87,18 +91,35 @@ export function serve(options: ServeOptions): void {
     process.on(signal, () => void shutDown(signal.toLowerCase()));
 }
 
+/** Long enough that calls which follow each other at once do not wait for it. */
+const pauseMs = 30;
+
+/** Collects work and does it a moment later, all together. */
+function inPauses(run: (works: readonly (() => void)[]) => void): (work: () => void) => void {
+  let waiting: (() => void)[] = [];
+  return (work) => {
+    waiting.push(work);
+    if (waiting.length > 1) return;
+    setTimeout(() => {
+      const works = waiting;
+      waiting = [];
+      run(works);
+    }, pauseMs).unref();
+  };
+}
+
 function tick(
   runtime: Runtime,
   chat: Chat,
   who: { server: ProcessIdentity; client: ProcessIdentity | null },
-  afterAnswer: () => void,
+  takeFiles: () => void,
 ): void {
   try {
     if (who.client) servers.register(runtime, who.server, who.client);
     const session = chat.current();
     if (session) lookAfter(chat, session);
     upkeep(runtime);
-    afterAnswer();
+    takeFiles();
   } catch (error) {
     logged(runtime, "tick")(error);
   }

@@ -31,8 +31,8 @@ export const tools: readonly Tool[] = [
 export interface ServerOptions {
   readonly chat: Chat;
   readonly version: string;
-  /** Called after a tool's answer is on its way: work that nobody waits for. */
-  readonly afterAnswer: () => void;
+  /** Called with what is left to do once a tool has answered: work that nobody waits for. */
+  readonly afterAnswer: (work: () => void) => void;
 }
 
 /** One MCP server for one connection; the SDK serves both protocol eras with it. */
@@ -82,12 +82,10 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
     try {
       meet(options.chat, mcpReq.envelope);
       const result = await call(tool, options.chat, input);
-      setImmediate(() => hear(options.chat, input, result));
+      options.afterAnswer(() => hear(options.chat, input, result));
       return result;
     } catch (error) {
       return refused(failure(options.chat, tool.name, error));
-    } finally {
-      setImmediate(options.afterAnswer);
     }
   });
 }

@@ -205,15 +205,19 @@ export interface SessionChange {
   readonly transcriptOffset?: number;
 }
 
-/** @param title used where the session has none yet */
-export function markSaved(sql: Sql, now: number, id: string, title: string | null): void {
-  sql.run(
+/**
+ * @param title used where the session has none yet
+ * @returns false when there is no such session any more
+ */
+export function markSaved(sql: Sql, now: number, id: string, title: string | null): boolean {
+  const changed = sql.run(
     "UPDATE sessions SET saved_at = ?, last_seen_at = max(last_seen_at, ?), title = coalesce(title, ?) WHERE id = ?",
     now,
     now,
     title,
     id,
   );
+  return changed > 0;
 }
 
 export function setRecovery(sql: Sql, now: number, id: string, recovery: Recovery | null, by: string | null): void {

@@ -17,9 +17,14 @@ export interface Site {
 }
 
 /** [ST3] Refuses a file that asks for a newer program; answers whether it has the schema that this program writes. */
-export function isReady(connection: Connection, path: string, migrations: readonly Migration[]): boolean {
+export function isReady(
+  connection: Connection,
+  path: string,
+  migrations: readonly Migration[],
+  stateOf = schemaState,
+): boolean {
   const known = migrations.length;
-  const { version, minReader } = schemaState(connection);
+  const { version, minReader } = stateOf(connection);
   if (minReader > known) {
     throw new StoreError(
       "store_newer",

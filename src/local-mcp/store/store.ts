@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { migrate, type Migration } from "../../shared/migrate.ts";
+import { migrate, migratedState, type Migration } from "../../shared/migrate.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { backUpBeforeMigration } from "./backup.ts";
 import { connect } from "./connect.ts";
@@ -33,6 +33,8 @@ export class Store {
   readonly site: Site;
   #connection: Connection | null = null;
   #inode: bigint | null = null;
+  /** Of the file that is open: once true, its table of migrations need not be looked for again. */
+  #isMigrated = false;
 
   constructor(options: StoreOptions) {
     this.path = options.path;
@@ -130,7 +132,13 @@ export class Store {
   }
 
   #isReady(connection: Connection): boolean {
-    return isReady(connection, this.path, this.site.migrations);
+    this.#isMigrated = isReady(
+      connection,
+      this.path,
+      this.site.migrations,
+      this.#isMigrated ? migratedState : undefined,
+    );
+    return this.#isMigrated;
   }
 
   #migrate(connection: Connection): void {
@@ -150,6 +158,7 @@ export class Store {
     const { connection, inode } = openDatabase(this.site);
     this.#connection = connection;
     this.#inode = inode;
+    this.#isMigrated = false;
     return connection;
   }
 
