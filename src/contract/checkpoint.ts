@@ -4,12 +4,10 @@ import * as z from "zod";
 const line = z.string().max(2_000);
 const lines = z.array(line).max(200);
 
-export const Todo = z.strictObject({
+const Todo = z.strictObject({
   text: line,
   status: z.enum(["pending", "in_progress", "completed"]),
 });
-export type Todo = z.infer<typeof Todo>;
-
 /** What a chat can say of its own work. All optional: what is left out keeps its last value. */
 export const WorkNotes = z.strictObject({
   goal: z.string().max(4_000).optional().describe("What the user wants"),

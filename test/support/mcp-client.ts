@@ -52,8 +52,7 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
     setImmediate(work);
   };
   const [near, far] = InMemoryTransport.createLinkedPair();
-  const factory = (): ReturnType<typeof createServer> =>
-    (made = createServer({ chat, version: "1.2.3", afterAnswer }));
+  const factory = (): ReturnType<typeof createServer> => (made = createServer({ chat, version: "1.2.3", afterAnswer }));
   const handle = serveStdio(factory, { transport: far });
   const client = await open(era, name, near);
   onTestFinished(async () => {

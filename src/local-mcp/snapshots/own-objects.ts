@@ -75,7 +75,7 @@ export function portions(objects: readonly StoredObject[], maxBytes: number): st
   return result;
 }
 
-export function idLines(ids: readonly string[]): string {
+function idLines(ids: readonly string[]): string {
   return ids.map((id) => `${id}\n`).join("");
 }
 
