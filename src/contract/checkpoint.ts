@@ -4,6 +4,18 @@ import * as z from "zod";
 const line = z.string().max(2_000);
 const lines = z.array(line).max(200);
 
+/** What lies deeper would be left out when secrets are looked for, so it is refused. */
+const maxDepth = 60;
+
+function isShallow(value: unknown): boolean {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > maxDepth) return false;
+    level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
+  }
+  return true;
+}
+
 const Todo = z.strictObject({
   text: line,
   status: z.enum(["pending", "in_progress", "completed"]),
@@ -18,6 +30,10 @@ export const WorkNotes = z.strictObject({
   openQuestions: lines.optional(),
   files: z.array(z.string().min(1).max(4_096)).max(200).optional(),
   todos: z.array(Todo).max(200).optional(),
-  state: z.unknown().optional().describe("Anything else, as JSON"),
+  state: z
+    .unknown()
+    .refine(isShallow, `nested deeper than ${maxDepth} levels`)
+    .optional()
+    .describe("Anything else, as JSON"),
 });
 export type WorkNotes = z.infer<typeof WorkNotes>;

@@ -244,3 +244,13 @@ it("[MC6] whatever a tool is given, it answers with what it promises or with a c
   expect(runtime.logged).toEqual([]);
   expect(runtime.store.read((sql) => sql.all("PRAGMA integrity_check"), [])).toEqual([{ integrity_check: "ok" }]);
 });
+
+it("[CP7] a state that is nested too deep to be searched for secrets is refused, not cut", async () => {
+  const runtime = tempRuntime();
+  const { call } = await connect(runtime);
+  const nested = (depth: number): unknown => (depth === 0 ? "end" : [nested(depth - 1)]);
+  expect(await call("shim_force_checkpoint", { goal: "g", state: nested(50) })).toMatchObject({ isError: false });
+  const refused = await call("shim_force_checkpoint", { goal: "other", state: nested(500) });
+  expect(refused.isError).toBe(true);
+  expect(refused.text).toContain("nested deeper than");
+});
