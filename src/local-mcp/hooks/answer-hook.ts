@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
 import type { Runtime } from "../runtime.ts";
+import { isEmpty } from "../store/spool.ts";
 import { StoreError } from "../store/store-error.ts";
 import { cleanInput } from "./clean-input.ts";
 import { runHook, type HookAnswer } from "./run-hook.ts";
@@ -31,7 +32,9 @@ export function answerHook(runtime: Runtime, event: string, readInput: () => str
 
 function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): HookAnswer {
   try {
-    if (event === "SessionStart" || event === "UserPromptSubmit") drainFirst(runtime);
+    const isTurn = drainFirst(runtime, event);
+    // What waits before it is being stored by another process just now: it waits behind it.
+    if (!isTurn && isKept(runtime, event, input, clientPid)) return {};
     return runHook(runtime, event, input, clientPid);
   } catch (error) {
     runtime.log("error", `${event} was not stored`, { error: said(error) });
@@ -48,12 +51,23 @@ function trouble(error: unknown, isLater: boolean): string {
   return `SHIM cannot save: ${what} ${fate} Run \`shim doctor\`.`;
 }
 
-/** [HO8] In the spool may wait the end of the session that this one is to be told of, or an earlier prompt. */
-function drainFirst(runtime: Runtime): void {
+/**
+ * [HO8] Events keep their order: what waits in the spool comes first. It may be an earlier prompt, or the end of the session that a start is
+ * to be told of; a start cannot wait itself, since the client reads its answer.
+ *
+ * @returns whether nothing waits any more
+ * @throws {StoreError} when the store takes nothing
+ */
+function drainFirst(runtime: Runtime, event: HookEvent): boolean {
+  const { spool: folder } = runtime.paths;
+  if (isEmpty(folder)) return true;
   try {
     drainInto(runtime);
+    return event === "SessionStart" || isEmpty(folder);
   } catch (error) {
+    if (event !== "SessionStart") throw error;
     runtime.log("error", "the spool was not taken over", { error: said(error) });
+    return true;
   }
 }
 

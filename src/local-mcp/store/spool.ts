@@ -97,6 +97,11 @@ export function drain(folder: string, apply: (entry: SpoolEntry) => void, option
   return entries.length;
 }
 
+/** Whether nothing waits, also nothing that another process is applying just now. */
+export function isEmpty(folder: string): boolean {
+  return !existsSync(folder) || !readdirSync(folder).some((file) => WAITING.test(file));
+}
+
 /**
  * [ST32] Removes the entries that match from every waiting file, also from one that another process is draining just now (that
  * process has already read it).
