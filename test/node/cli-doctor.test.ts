@@ -164,6 +164,10 @@ it("[CL15] what SQLite's own check finds is a failure", async () => {
   expect(code).toBe(1);
   expect(lines.get("store")).toMatchObject({ state: "fail" });
   expect(lines.get("store")?.text).toContain("is damaged: ");
+  const { database } = home.paths;
+  // A log that is left beside a copied database would damage it.
+  for (const part of ["Close all chats", `delete ${database}, ${database}-wal and ${database}-shm`, home.paths.backups])
+    expect(lines.get("store")?.fix).toContain(part);
 });
 
 it("[CL15] schemas of other versions are told", async () => {

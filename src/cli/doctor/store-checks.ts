@@ -40,7 +40,7 @@ function integrity(runtime: Runtime): Check {
     return fail(
       "store",
       `${path} is damaged: ${problems.join("; ")}`,
-      `Close all chats and copy the newest file of ${runtime.paths.backups} over it.`,
+      `Close all chats, delete ${path}, ${path}-wal and ${path}-shm, then copy the newest file of ${runtime.paths.backups} to ${path}.`,
     );
   } catch (error) {
     if (error instanceof StoreError)
