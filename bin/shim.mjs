@@ -9,12 +9,13 @@ const [major, minor] = process.versions.node.split(".").map(Number);
 const isEnough = major > 22 || (major === 22 && minor >= 16);
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const entries = { mcp: "../dist/mcp.cjs", hook: "../dist/hook.cjs", statusline: "../dist/statusline.cjs" };
-const entry = here(entries[process.argv[2]] ?? "../dist/cli.cjs");
+const part = process.argv.includes("--help") ? undefined : process.argv[2];
+const entry = here(entries[part] ?? "../dist/cli.cjs");
 
 if (!existsSync(entry)) {
   fail(`shim is not built (${entry} is missing). In a clone run: npm ci && npm run build`);
 } else if (isEnough) {
-  if (process.argv[2] in entries) process.argv.splice(2, 1);
+  if (part in entries) process.argv.splice(2, 1);
   await import(new URL(`file://${entry}`));
 } else {
   handOver();
@@ -28,13 +29,17 @@ function handOver() {
     );
     return;
   }
-  const env = { ...process.env, SHIM_CLIENT_PID: process.env.SHIM_CLIENT_PID ?? String(process.ppid) };
+  const env = { ...process.env, SHIM_CLIENT_PID: String(process.ppid) };
   const child = spawn(pinned, [here("./shim.mjs"), ...process.argv.slice(2)], { stdio: "inherit", env });
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // A terminal sends Ctrl-C to both; a second one would cut off what the child does to end well.
+  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
+  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("error", (error) => fail(`cannot start ${pinned}: ${error.message}`));
   child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
 }
 
 function fail(message) {
   process.stderr.write(`${message}\n`);
-  process.exitCode = 78;
+  // A hook must never break the chat.
+  if (part !== "hook") process.exitCode = 78;
 }

@@ -30,7 +30,7 @@ if (!entry) {
 
 function handOver() {
   // The client is no longer the parent of what runs then.
-  const env = { SHIM_CLIENT_PID: String(process.ppid), ...process.env };
+  const env = { ...process.env, SHIM_CLIENT_PID: String(process.ppid) };
   const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit", env });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => fail(`cannot start ${pinned}: ${error.message}`));

@@ -1,5 +1,6 @@
 // Bundles the programs into dist/ and plugin/dist/. Only better-sqlite3 (a native module) stays outside.
-import { cpSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { build } from "esbuild";
 
 /**
@@ -43,11 +44,11 @@ const programs = {
   cli: "src/cli/cli-entry.ts",
 };
 
-rmSync("dist", { recursive: true, force: true });
-await build({
+const built = await build({
   entryPoints: Object.fromEntries(Object.entries(programs).map(([name, path]) => [`${name}-main`, path])),
   outdir: "dist",
   outExtension: { ".js": ".cjs" },
+  write: false,
   bundle: true,
   platform: "node",
   // jsonc-parser's "main" is UMD, which no bundler can follow.
@@ -62,5 +63,30 @@ await build({
   minifySyntax: true,
   legalComments: "none",
 });
-for (const name of Object.keys(programs)) writeFileSync(`dist/${name}.cjs`, loader(name));
-cpSync("dist", "plugin/dist", { recursive: true });
+const files = [
+  ...built.outputFiles.map(({ path, contents }) => [basename(path), contents]),
+  // Loaders last: they need their programs.
+  ...Object.keys(programs).map((name) => [`${name}.cjs`, Buffer.from(loader(name))]),
+];
+fill("dist", files);
+fill(
+  "plugin/dist",
+  files.filter(([name]) => /^(mcp|hook)\b/.test(name)),
+);
+
+function fill(folder, wanted) {
+  mkdirSync(folder, { recursive: true });
+  for (const [name, contents] of wanted) replace(join(folder, name), contents);
+  const kept = new Set(wanted.map(([name]) => name));
+  for (const name of readdirSync(folder)) {
+    if (!kept.has(name) && !name.endsWith(".next")) rmSync(join(folder, name), { recursive: true });
+  }
+}
+
+/** Hooks of running chats start these files at any moment: each is there whole, the old one or the new one. */
+function replace(path, contents) {
+  if (existsSync(path) && readFileSync(path).equals(contents)) return;
+  const next = `${path}.${process.pid}.next`;
+  writeFileSync(next, contents);
+  renameSync(next, path);
+}

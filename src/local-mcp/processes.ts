@@ -30,6 +30,15 @@ export function identify(processes: Processes, pid: number): ProcessIdentity | n
   return facts ? { boot: processes.boot(), pid, start: facts.start } : null;
 }
 
+/**
+ * [ID12] The client that started this process: its parent, or behind a launcher the launcher's parent, as the launcher says. What a process
+ * further up has left in the environment is not believed.
+ */
+export function clientPidOf(processes: Processes, env: NodeJS.ProcessEnv, parent: number): number {
+  const told = Number(env["SHIM_CLIENT_PID"]);
+  return told > 0 && processes.facts(parent)?.parent === told ? told : parent;
+}
+
 /** [ID1] A reused pid is not alive: boot, pid and start must all match. */
 export function isAlive(processes: Processes, identity: ProcessIdentity): boolean {
   return identity.boot === processes.boot() && processes.facts(identity.pid)?.start === identity.start;

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, it } from "vitest";
 import {
+  clientPidOf,
   identify,
   isAlive,
   linuxProcesses,
@@ -76,4 +77,17 @@ it("[ID1] a reused pid and another boot are not the same process", () => {
 it("[ID1] the process table of this machine is the system's own", () => {
   expect(systemProcesses.facts(process.pid)?.parent).toBe(process.ppid);
   expect(systemProcesses.boot()).toBe(systemProcesses.boot());
+});
+
+it("[ID12] behind a launcher the client is the launcher's parent; a number from further up is not believed", () => {
+  const parents: Record<number, number> = { 30: 20, 20: 10, 10: 1 };
+  const processes = {
+    boot: () => "b",
+    facts: (pid: number) => ({ parent: parents[pid] ?? 0, start: "1", command: "", residentBytes: null }),
+  };
+  expect(clientPidOf(processes, {}, 30)).toBe(30);
+  expect(clientPidOf(processes, { SHIM_CLIENT_PID: "20" }, 30)).toBe(20);
+  for (const stale of ["10", "1", "0", "-1", "x", ""]) {
+    expect(clientPidOf(processes, { SHIM_CLIENT_PID: stale }, 30), stale).toBe(30);
+  }
 });

@@ -1,6 +1,7 @@
 /** `node hook.cjs <Event>`: the short-lived process of one hook. Whatever happens it exits 0: a hook must never break the client. */
 import { readFileSync, writeSync } from "node:fs";
 import * as z from "zod/mini";
+import { clientPidOf } from "../processes.ts";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../system-runtime.ts";
 import { answerHook } from "./answer-hook.ts";
@@ -11,7 +12,7 @@ z.config({ jitless: true });
 async function main(event: string): Promise<void> {
   // node:sqlite and not better-sqlite3: it is part of node, so there is no binary to load (7 ms on the machine this was measured on).
   const runtime = systemRuntime({ driver: openNodeSqlite, busyMs: 200 });
-  const clientPid = Number(process.env["CLAUDE_PID"]) || process.ppid;
+  const clientPid = Number(process.env["CLAUDE_PID"]) || clientPidOf(runtime.processes, process.env, process.ppid);
   const answer = answerHook(runtime, event, () => readFileSync(0, "utf8"), clientPid);
   // Not process.stdout: making that stream loads node:net.
   if (answer) writeSync(1, answer);

@@ -1,4 +1,5 @@
 /** `shim mcp`: the stdio process of one chat. stdout belongs to the protocol. */
+import { clientPidOf } from "../processes.ts";
 import { loadDriver } from "../store/open-driver.ts";
 import { systemRuntime } from "../system-runtime.ts";
 import { version } from "../version.ts";
@@ -11,8 +12,7 @@ async function main(): Promise<void> {
   serve({
     runtime,
     version,
-    // The launcher stands between client and server where the client's own node is too old.
-    clientPid: Number(process.env["SHIM_CLIENT_PID"]) || process.ppid,
+    clientPid: clientPidOf(runtime.processes, process.env, process.ppid),
     stdin: process.stdin,
     stdout: process.stdout,
     exit: (code) => process.exit(code),
