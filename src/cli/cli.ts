@@ -4,6 +4,7 @@ import type { Result } from "../shared/result.ts";
 import { age } from "../local-mcp/recovery/brief.ts";
 import { homeFrom, pathsIn, type Paths } from "../local-mcp/paths.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
+import * as notices from "../local-mcp/store/notices.ts";
 import { StoreError } from "../local-mcp/store/store-error.ts";
 import { exitCodes, failed, type Answer, type ExitCode, type Refusal } from "./answer.ts";
 import type { Io, LoadedRuntime } from "./io.ts";
@@ -16,6 +17,9 @@ export type Outcome = Result<Answer, Refusal>;
 export interface Common {
   readonly json?: boolean;
 }
+
+/** They show the notices in their answer. */
+const showNoticesThemselves: ReadonlySet<string> = new Set(["up", "doctor", "statusline"]);
 
 /** `never`: each command names the options that it has declared; commander does not know their types. */
 type Body = (options: never, ...args: string[]) => Promise<Outcome>;
@@ -51,6 +55,7 @@ export class Cli {
       const args = all.slice(0, -2) as string[];
       const given = (all.at(-1) as Command).optsWithGlobals<Common>();
       await this.#run(given.json === true, () => body(given as never, ...args));
+      if (!showNoticesThemselves.has(command.name())) await this.#showNotices();
     });
   }
 
@@ -100,12 +105,31 @@ export class Cli {
     loaded?.runtime.store.close();
   }
 
+  /** [CL27] After the command, as it may be the one that met the damage. Where no SQLite was loaded there is none to read. */
+  async #showNotices(): Promise<void> {
+    const loaded = await this.#loaded?.catch(() => null);
+    if (!loaded) return;
+    const open = noticesOf(loaded.runtime);
+    for (const { text } of open) this.io.stderr(`${this.paint("yellow", "NOTICE:")} ${safe(text)}\n`);
+    if (open.length > 0) this.progress("When you have read it: `shim doctor --acknowledge`.");
+  }
+
   async #run(isJson: boolean, body: () => Promise<Outcome>): Promise<void> {
     try {
       this.report(await body(), isJson);
     } catch (error) {
       this.reportError(error, isJson);
     }
+  }
+}
+
+function noticesOf(runtime: Runtime): notices.Notice[] {
+  try {
+    return runtime.store.read(notices.list, []);
+  } catch (error) {
+    // The command has met it as well, and has said so.
+    if (error instanceof StoreError) return [];
+    throw error;
   }
 }
 

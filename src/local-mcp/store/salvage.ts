@@ -178,7 +178,7 @@ function takeOverMeta(source: Connection, target: Connection): void {
 }
 
 function report(found: Map<string, number> | null): string {
-  const loss = "What was written after the backup and stood on damaged pages is lost.";
+  const loss = "What stood on damaged pages and in no good backup is lost.";
   if (found === null) return `Nothing could be read from the damaged file. ${loss}`;
   const parts = [...found].filter(([, rows]) => rows > 0).map(([table, rows]) => `${rows} of ${table}`);
   return `Rows taken over from the damaged file: ${parts.join(", ") || "none"}. ${loss}`;
