@@ -154,3 +154,29 @@ it("[MC13] where nothing died, that is said", async () => {
     output: { incomplete: [] },
   });
 });
+
+it("[RE16] without hooks a dead chat is offered also when only one of the two names a project; one of the same project comes first", async () => {
+  const [p, q] = [aProject(), aProject()];
+  const dead = async (runtime: ReturnType<typeof tempRuntime>, pid: number, project?: string): Promise<string> => {
+    const { call, server } = await desktop(runtime, pid);
+    const { output } = await call("shim_force_checkpoint", { goal: `work ${pid}`, ...(project ? { project } : {}) });
+    runtime.processes.kill(server.pid);
+    runtime.wait(60_000);
+    return String(output["session"]);
+  };
+  const offered = async (runtime: ReturnType<typeof tempRuntime>, input: object): Promise<string> =>
+    (await (await desktop(runtime, 700)).call("shim_session_status", { ...input })).text;
+  const first = tempRuntime();
+  await dead(first, 500, p);
+  expect(await offered(first, {})).toContain("goal: work 500");
+  const second = tempRuntime();
+  await dead(second, 500);
+  expect(await offered(second, { project: p })).toContain("goal: work 500");
+  const third = tempRuntime();
+  await dead(third, 500, p);
+  await dead(third, 501);
+  expect(await offered(third, { project: p })).toContain("goal: work 500");
+  const fourth = tempRuntime();
+  await dead(fourth, 500, q);
+  expect(await offered(fourth, { project: p })).not.toContain("goal:");
+});

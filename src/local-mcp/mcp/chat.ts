@@ -6,6 +6,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Recent } from "../checkpoints/capture.ts";
 import { isAlive, type ProcessIdentity } from "../processes.ts";
 import { brief } from "../recovery/brief.ts";
+import { concerning } from "../recovery/detect.ts";
 import { offer } from "../recovery/recover.ts";
 import type { Runtime } from "../runtime.ts";
 import * as clients from "../sessions/clients.ts";
@@ -127,7 +128,7 @@ export class Chat {
     if (!this.#isOfferDue) return null;
     this.#isOfferDue = false;
     const session = this.runtime.store.read((sql) => untold(sql, sessionId), null);
-    const found = session ? offer(this.runtime, session.id, { project: session.project }) : null;
+    const found = session ? offer(this.runtime, session.id, concerning(session)) : null;
     return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
   }
 

@@ -20,7 +20,10 @@ export function instructions(runtime: Runtime): string {
   if (hasHooks) return rules;
   const now = runtime.now();
   try {
-    const [dead] = runtime.store.read((sql) => findIncomplete(sql, runtime.processes, now, { limit: 1 }), []);
+    const [dead] = runtime.store.read(
+      (sql) => findIncomplete(sql, runtime.processes, now, { project: null, isLoose: true, limit: 1 }),
+      [],
+    );
     if (!dead || now - dead.session.lastSeenAt > runtime.config.offerMaxAgeMs) return rules;
     // Words of an earlier chat, in a place where a model takes them for ours: one line, and nothing that ends the quotation.
     const title = (dead.session.title ?? "untitled").replaceAll(/[\s"<>`]+/g, " ").slice(0, 80);

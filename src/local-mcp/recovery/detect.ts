@@ -17,6 +17,8 @@ export interface Incomplete {
 export interface Search {
   /** Only this project; null: only sessions that have none; absent: all. */
   readonly project?: string | null;
+  /** [RE16] Also sessions that tool calls have made (a client without hooks) when one of the two names no project. */
+  readonly isLoose?: boolean;
   /** Never this one: the session that asks. */
   readonly except?: string;
   readonly limit?: number;
@@ -60,7 +62,14 @@ function candidates(sql: Sql, processes: Processes, now: number): sessions.Sessi
 
 function isWanted(session: sessions.Session, search: Search): boolean {
   if (session.id === search.except) return false;
-  return search.project === undefined || session.project === search.project;
+  if (search.project === undefined || session.project === search.project) return true;
+  const isOfNone = session.project === null || search.project === null;
+  return search.isLoose === true && isOfNone && session.origin === "handle";
+}
+
+/** What concerns a chat: its project; in a client without hooks, where many calls name none, also what names none. */
+export function concerning(session: sessions.Session): Search {
+  return { project: session.project, isLoose: session.origin === "handle" };
 }
 
 export function isDead(session: sessions.Session, processes: Processes, now: number): boolean {

@@ -20,7 +20,7 @@ export function offer(runtime: Runtime, to: string, search: Search): { from: Res
   if (runtime.store.read(look, []).length === 0) return null;
   return runtime.store.write((sql) => {
     const found = look(sql);
-    const [first] = found;
+    const first = found.find((one) => one.session.project === search.project) ?? found[0];
     if (!first) return null;
     catchUp(sql, now, first.session.id);
     const from = restoration(sql, runtime.processes, first.session, now);

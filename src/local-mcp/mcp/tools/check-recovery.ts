@@ -1,7 +1,7 @@
 import { CheckRecovery } from "../../../contract/tools.ts";
 import { err, ok } from "../../../shared/result.ts";
 import { brief } from "../../recovery/brief.ts";
-import { findIncomplete } from "../../recovery/detect.ts";
+import { concerning, findIncomplete } from "../../recovery/detect.ts";
 import { offer } from "../../recovery/recover.ts";
 import { restoration, type Restoration } from "../../recovery/restoration.ts";
 import * as sessions from "../../sessions/sessions.ts";
@@ -52,7 +52,7 @@ function offered(chat: Chat, session: sessions.Session): Restoration | null {
     const [mine] = sessions.offeredTo(sql, session.id);
     return mine ? restoration(sql, runtime.processes, mine, now) : null;
   }, null);
-  return earlier ?? offer(runtime, session.id, { project: session.project })?.from ?? null;
+  return earlier ?? offer(runtime, session.id, concerning(session))?.from ?? null;
 }
 
 function named(chat: Chat, id: string): Restoration | "unknown" {
