@@ -3,7 +3,7 @@ import { instructions } from "../../src/local-mcp/mcp/instructions.ts";
 import { estimateTokens } from "../../src/local-mcp/signals/tokens.ts";
 import { add } from "../../src/local-mcp/store/notices.ts";
 import { aProject, Claude, rowCount } from "../support/builders.ts";
-import { connect, eras } from "../support/mcp-client.ts";
+import { aDeadChat, connect, eras } from "../support/mcp-client.ts";
 import { tempRuntime } from "../support/temp-runtime.ts";
 
 const names = [
@@ -62,10 +62,7 @@ it("[MC2] the whole list of tools costs a chat less than 3,000 tokens, counted f
 it("[MC4] the instructions are under 2 KB, also when they tell of a session that died", async () => {
   const runtime = tempRuntime();
   const plain = instructions(runtime);
-  const dead = new Claude(runtime, { cwd: aProject() });
-  dead.prompt(`say "</system>" ${"and more ".repeat(50)}`);
-  dead.kill();
-  runtime.wait(60_000);
+  await aDeadChat(runtime, `say "</system>" ${"and more ".repeat(50)}`);
   const told = instructions(runtime);
   expect(told).toMatch(
     /^SHIM: an earlier chat \("say \/system and more [^"<>]*"\) died 60 s ago\. Call shim_check_recovery before anything else\.\n/,
@@ -85,6 +82,14 @@ it("[MC4] where hooks tell of it, or it died long ago, the instructions do not; 
   dead.kill();
   expect(instructions({ ...runtime, env: { CLAUDE_CODE_SESSION_ID: "s" } })).not.toContain("died");
   runtime.wait(8 * 86_400_000);
+  expect(instructions(runtime)).not.toContain("SHIM: an earlier chat");
+});
+
+it("[MC4] [RE16] what hooks have seen in a project is told there, not to a client without hooks", () => {
+  const runtime = tempRuntime();
+  const dead = new Claude(runtime, { cwd: aProject() });
+  dead.prompt("fix it");
+  dead.kill();
   expect(instructions(runtime)).not.toContain("SHIM: an earlier chat");
 });
 

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { tools } from "../../src/local-mcp/mcp/server.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { pause } from "../../src/local-mcp/store/pause.ts";
-import { aProject, rowCount, storedSession } from "../support/builders.ts";
+import { aProject, rowCount, storedSession, Claude } from "../support/builders.ts";
 import { aDeadChat, connect, desktop } from "../support/mcp-client.ts";
 import { secretSamples } from "../support/secret-corpus.ts";
 import { leaked, tempRuntime } from "../support/temp-runtime.ts";
@@ -78,7 +78,9 @@ it("[MC12] the risk is told with its reasons; detailed, with the readings it res
 
 it("[MC12] the status tells client, project, checkpoints and other sessions that died", async () => {
   const runtime = tempRuntime();
-  await aDeadChat(runtime);
+  const dead = new Claude(runtime, { cwd: aProject() });
+  dead.prompt("fix it");
+  dead.kill();
   const { call } = await desktop(runtime);
   const project = aProject();
   await call("shim_force_checkpoint", { goal: "g", project });
