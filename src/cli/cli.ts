@@ -6,7 +6,8 @@ import { homeFrom, pathsIn, type Paths } from "../local-mcp/paths.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
 import * as notices from "../local-mcp/store/notices.ts";
 import { StoreError } from "../local-mcp/store/store-error.ts";
-import { exitCodes, failed, type Answer, type ExitCode, type Refusal } from "./answer.ts";
+import { exitCodes, failed, type Answer, type ExitCode, type Refusal, type Refused } from "./answer.ts";
+import { fileErrorText } from "./file-error.ts";
 import type { Io, LoadedRuntime } from "./io.ts";
 import { painter, safe, safeJson, type Paint } from "./screen-text.ts";
 import { parseTime } from "./times.ts";
@@ -91,12 +92,9 @@ export class Cli {
     this.exitCode = exit;
   }
 
-  /** [CL5] Broken storage and bugs: one line, and the stack only for who asks for it. */
+  /** [CL5] Broken storage, files that cannot be used, and bugs: one line, and the stack only for who asks for it. */
   reportError(error: unknown, isJson: boolean): void {
-    const isKnown = error instanceof StoreError;
-    const message = error instanceof Error ? error.message : String(error);
-    const more = isKnown ? "" : " (a bug of SHIM; SHIM_DEBUG=1 shows where)";
-    this.report(failed(isKnown ? error.code : "internal", `${message}${more}`), isJson);
+    this.report(refusalOf(error, this.paths.home), isJson);
     if (this.io.env["SHIM_DEBUG"] === "1" && error instanceof Error) this.io.stderr(`${error.stack}\n`);
   }
 
@@ -121,6 +119,14 @@ export class Cli {
       this.reportError(error, isJson);
     }
   }
+}
+
+function refusalOf(error: unknown, home: string): Refused {
+  if (error instanceof StoreError) return failed(error.code, error.message);
+  const ofFile = fileErrorText(error, home);
+  if (ofFile !== null) return failed("file_unusable", ofFile);
+  const message = error instanceof Error ? error.message : String(error);
+  return failed("internal", `${message} (a bug of SHIM; SHIM_DEBUG=1 shows where)`);
 }
 
 function noticesOf(runtime: Runtime): notices.Notice[] {

@@ -1,5 +1,7 @@
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
+import { fileErrorText } from "../../src/cli/file-error.ts";
 import type { Io } from "../../src/cli/io.ts";
 import { StoreError } from "../../src/local-mcp/store/store-error.ts";
 import { version } from "../../src/local-mcp/version.ts";
@@ -126,6 +128,54 @@ it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for 
   expect(quiet.err).toBe("shim: oops (a bug of SHIM; SHIM_DEBUG=1 shows where)\n");
   const loud = await home.shimWith({ ...bug, env: { ...home.runtime.env, SHIM_DEBUG: "1" } }, "sessions");
   expect(loud.err).toContain("cli-program.test.ts");
+});
+
+it("[CL5] a file that cannot be used is no bug: its path and what to do, exit code 1", async () => {
+  const home = aCliHome();
+  seed(home);
+  const file = join(home.folder, "file");
+  writeFileSync(file, "");
+  const inFile = { env: { ...home.runtime.env, SHIM_HOME: join(file, "shim") } };
+  mkdirSync(join(home.folder, ".claude"));
+  const missing = join(home.folder, "nope", "e");
+  const cases: [Partial<Io>, string[], string, string][] = [
+    [{}, ["import", home.folder], home.folder, "is a folder"],
+    [{}, ["export", missing], missing, "make the folder"],
+    [inFile, ["config", "set", "recovery", "ask"], join(file, "shim"), "SHIM_HOME"],
+    [inFile, ["init", "--yes"], join(file, "shim"), "Nothing was changed"],
+  ];
+  for (const [io, argv, path, advice] of cases) {
+    const ran = await home.shimWith(io, ...argv, "--json");
+    expect([argv, ran.code]).toEqual([argv, 1]);
+    expect(ran.err).toContain(path);
+    expect(ran.err).toContain(advice);
+    expect(ran.err).not.toContain("bug");
+  }
+});
+
+function systemError(code: string, more: object): Error {
+  return Object.assign(new Error(`${code}: said`), { code, ...more });
+}
+
+it("[CL5] what the system says of a file is told with the path and an advice; other errors stay bugs", () => {
+  const told = (code: string): string | null =>
+    fileErrorText(systemError(code, { syscall: "open", path: "/a/b" }), "/home/shim");
+  expect(told("EROFS")).toBe("/a/b: this place is read-only; name another one (EROFS: said)");
+  expect(told("EACCES")).toContain("no right");
+  expect(told("ELOOP")).toContain("/a/b: the system does not allow it");
+  expect(fileErrorText(systemError("EROFS", { syscall: "mkdir", path: "/home/shim" }), "/home/shim")).toContain(
+    "SHIM_HOME moves",
+  );
+  expect(fileErrorText(systemError("EISDIR", { syscall: "read" }), "/home/shim")).toBe(
+    "this is a folder; name a file (EISDIR: said)",
+  );
+  for (const other of [
+    new Error("oops"),
+    "oops",
+    systemError("ENOENT", { syscall: "spawn git" }),
+    systemError("ERR_X", {}),
+  ])
+    expect(fileErrorText(other, "/home/shim")).toBeNull();
 });
 
 it("[CL7] every command answers with one JSON document under --json", async () => {

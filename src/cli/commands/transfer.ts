@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, openSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import type { Command } from "commander";
@@ -102,7 +102,9 @@ function writeLines(path: string, lines: Iterable<string>): number {
 
 async function importFrom(cli: Cli, file: string): Promise<Outcome> {
   const path = resolve(cli.io.cwd, file);
-  if (!existsSync(path)) return notFound(`there is no file ${path}.`);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found) return notFound(`there is no file ${path}.`);
+  if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file that \`shim export\` wrote.`);
   const runtime = await cli.runtime();
   cli.progress(`Importing ${path} ...`);
   // A write may be done again, so the file is read anew inside of it.

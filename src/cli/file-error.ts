@@ -1,0 +1,41 @@
+import { sep } from "node:path";
+
+const advices: Record<string, string> = {
+  EACCES: "your user has no right to do this here; give it, or name another place",
+  EPERM: "your user has no right to do this here; give it, or name another place",
+  EROFS: "this place is read-only; name another one",
+  ENOENT: "it, or the folder that it should be in, is not there; make the folder, or name another place",
+  ENOTDIR: "a file stands where a folder should be; name another place",
+  EEXIST: "a file stands where a folder should be; name another place",
+  EISDIR: "this is a folder; name a file",
+  ENOTEMPTY: "the folder is not empty; name another place",
+  ENOSPC: "the disk is full; free some space, then repeat",
+  EDQUOT: "your share of the disk is full; free some space, then repeat",
+};
+const elsewise = "the system does not allow it; look at the place, then repeat";
+
+/**
+ * [CL5] What the system says of a file is no bug: the path, what to do, and the system's own words. Null: it is another error.
+ *
+ * @param home where SHIM keeps its files; who cannot write there may move them
+ */
+export function fileErrorText(error: unknown, home: string): string | null {
+  if (!isOfFile(error)) return null;
+  const { code, path, message } = error;
+  const place = path === undefined ? "" : `${path}: `;
+  const isOurs = path === home || path?.startsWith(`${home}${sep}`);
+  const moved = isOurs ? `. SHIM keeps its files in ${home}; SHIM_HOME moves them` : "";
+  return `${place}${advices[code] ?? elsewise}${moved} (${message})`;
+}
+
+interface FileError extends Error {
+  readonly code: string;
+  readonly path?: string;
+}
+
+/** Programs that cannot be started, and connections, have calls of their own. */
+function isOfFile(error: unknown): error is FileError {
+  if (!(error instanceof Error) || !("code" in error) || !("syscall" in error)) return false;
+  const { code, syscall } = error;
+  return typeof code === "string" && typeof syscall === "string" && !/^(spawn|connect|kill)\b/.test(syscall);
+}
