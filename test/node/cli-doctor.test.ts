@@ -42,6 +42,7 @@ it("[CL15] a healthy machine has only ok lines, and answers 0", async () => {
     "node",
     "pinned_node",
     "git",
+    "folder",
     "disk_space",
     "config",
     "spool",
@@ -151,6 +152,35 @@ it("[CL15] a store that cannot be opened or is damaged fails, with what to do", 
   expect(newer.lines.get("store")).toMatchObject({ state: "fail" });
   expect(newer.lines.get("store")?.text).toContain("newer shim");
 });
+
+it("[CL15] a folder that is none fails before anything is stored, as nothing can be saved there", async () => {
+  const home = aCliHome();
+  const file = join(home.folder, "file");
+  writeFileSync(file, "");
+  for (const place of [file, join(file, "deeper", "shim")]) {
+    const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME: place } });
+    expect(code).toBe(1);
+    expect(lines.get("folder")).toMatchObject({ state: "fail" });
+    expect(lines.get("folder")?.text).toContain(`${file} is no folder`);
+    expect(lines.get("folder")?.fix).toContain("SHIM_HOME");
+  }
+  expect((await doctor(home)).lines.get("folder")).toMatchObject({ state: "ok" });
+});
+
+it.skipIf(process.getuid?.() === 0)(
+  "[CL15] a folder that is read-only fails, also while it is to be made",
+  async () => {
+    const home = aCliHome();
+    const folder = join(home.folder, "read-only");
+    mkdirSync(folder, { mode: 0o500 });
+    for (const place of [folder, join(folder, "shim")]) {
+      const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME: place } });
+      expect(code).toBe(1);
+      expect(lines.get("folder")).toMatchObject({ state: "fail" });
+      expect(lines.get("folder")?.text).toContain(`${folder} cannot be written to`);
+    }
+  },
+);
 
 it("[CL15] what SQLite's own check finds is a failure", async () => {
   const home = aCliHome();

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statfsSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readConfig } from "../../local-mcp/config-file.ts";
 import type { Cli } from "../cli.ts";
@@ -11,7 +11,7 @@ const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
 
 /** [CL15] What the machine gives: Node, git, disk, settings, clients. */
 export function machineChecks(cli: Cli): Check[] {
-  return [node(cli), pinnedNode(cli), git(cli), disk(cli), config(cli), spool(cli), ...clients(cli)];
+  return [node(cli), pinnedNode(cli), git(cli), folder(cli), disk(cli), config(cli), spool(cli), ...clients(cli)];
 }
 
 function node(cli: Cli): Check {
@@ -38,6 +38,22 @@ function git(cli: Cli): Check {
   if (version === null)
     return warn("git", "git was not found, so files are not saved with checkpoints", "Install git.");
   return fine("git", version);
+}
+
+/** Also before anything is stored: the first save makes the folder. */
+function folder(cli: Cli): Check {
+  const { home } = cli.paths;
+  const nearest = existing(home);
+  const fix = "Make it a folder that your user can write to, or set SHIM_HOME to one; until then nothing can be saved.";
+  if (!statSync(nearest).isDirectory())
+    return fail("folder", `${nearest} is no folder, so ${home} cannot be used`, fix);
+  try {
+    accessSync(nearest, constants.W_OK | constants.X_OK);
+    return fine("folder", nearest === home ? `${home} can be written to` : `${home} can be made`);
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    return fail("folder", `${nearest} cannot be written to (${said})`, fix);
+  }
 }
 
 function disk(cli: Cli): Check {
