@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { systemProcesses } from "../../src/local-mcp/processes.ts";
@@ -114,3 +114,18 @@ function drained(folder: string): SpoolEntry[] {
   expect(drain(folder, (entry) => void entries.push(entry))).toBe(entries.length);
   return entries;
 }
+
+it("[ST31] a long queue is applied in portions, the oldest first; what is left is free for others", () => {
+  const folder = tempHome().spool;
+  mkdirSync(folder, { recursive: true });
+  for (let n = 0; n < 20; n++) writeFileSync(join(folder, `9-${100 + n}.jsonl`), `{"at":${T0 + n}}\n`);
+  const seen: number[] = [];
+  let left = 3;
+  const some = (options: object): number => drain(folder, ({ at }) => void seen.push(at - T0), options);
+  expect(some({ maxFiles: 5 })).toBe(5);
+  expect(some({ isTimeUp: () => (left -= 1) < 0 })).toBe(4);
+  expect(some({ isTimeUp: () => true })).toBe(1);
+  expect(readdirSync(folder).every((name) => /^9-\d+\.jsonl$/.test(name))).toBe(true);
+  expect(some({})).toBe(10);
+  expect(seen).toEqual(Array.from({ length: 20 }, (_, n) => n));
+});

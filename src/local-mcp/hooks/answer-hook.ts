@@ -51,6 +51,9 @@ function trouble(error: unknown, isLater: boolean): string {
   return `SHIM cannot save: ${what} ${fate} Run \`shim doctor\`.`;
 }
 
+/** A client waits for its hook: of a long queue each hook takes a part, and waits behind the rest. */
+const patienceMs = 300;
+
 /**
  * [HO8] Events keep their order: what waits in the spool comes first. It may be an earlier prompt, or the end of the session that a start is
  * to be told of; a start cannot wait itself, since the client reads its answer.
@@ -62,7 +65,7 @@ function drainFirst(runtime: Runtime, event: HookEvent): boolean {
   const { spool: folder } = runtime.paths;
   if (isEmpty(folder)) return true;
   try {
-    drainInto(runtime);
+    drainInto(runtime, patienceMs);
     return event === "SessionStart" || isEmpty(folder);
   } catch (error) {
     if (event !== "SessionStart") throw error;

@@ -2,7 +2,7 @@ import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-inpu
 import { redactJson } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime.ts";
 import { identify } from "../processes.ts";
-import { append, drain } from "../store/spool.ts";
+import { append, drain, type SpoolEntry } from "../store/spool.ts";
 import { StoreError } from "../store/store-error.ts";
 import { cutTexts } from "./clean-input.ts";
 import { runHook } from "./run-hook.ts";
@@ -28,10 +28,13 @@ export function spool(runtime: Runtime, event: HookEvent, input: HookInput, clie
  * Applies what waits in the spool, at the time it happened. [HO8] An entry that is no hook event, or that fails for another reason than
  * the store, is dropped and logged: it would stop all that wait behind it.
  *
+ * @param maxMs what is left after this time stays for the next one
  * @throws {StoreError} when the store still takes nothing; all entries stay
  */
-export function drainInto(runtime: Runtime): number {
-  return drain(runtime.paths.spool, (entry) => {
+export function drainInto(runtime: Runtime, maxMs = upkeepMs): number {
+  const end = runtime.now() + maxMs;
+  const limits = { maxFiles: mostFiles, isTimeUp: () => runtime.now() >= end };
+  const apply = (entry: SpoolEntry): void => {
     const { event, clientPid } = entry;
     const input = HookInput.safeParse(entry["input"]);
     if (typeof event !== "string" || !isHookEvent(event) || !input.success) {
@@ -47,8 +50,13 @@ export function drainInto(runtime: Runtime): number {
       if (error instanceof StoreError) throw error;
       runtime.log("error", `spooled ${event} was dropped`, { error: String(error) });
     }
-  });
+  };
+  return drain(runtime.paths.spool, apply, limits);
 }
+
+/** The MCP process may take so long at a time, in ms, and looks again two seconds later. */
+const upkeepMs = 1_000;
+const mostFiles = 500;
 
 /** No process has this number. */
 const noProcess = -1;

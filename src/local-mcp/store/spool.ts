@@ -80,21 +80,45 @@ function refuseFull(folder: string, more: number, maxBytes: number): void {
   );
 }
 
+export interface DrainOptions extends SpoolOptions {
+  /** Files taken over by one drain, the oldest first. */
+  readonly maxFiles?: number;
+  /** Asked between two entries: what is left then stays for a later drain. At least one entry is applied. */
+  readonly isTimeUp?: () => boolean;
+}
+
 /**
- * [ST31] Takes over the files of all processes and applies their entries in the order of time. A file is deleted when all its
- * entries were applied; when `apply` throws, all taken files stay for a later drain, so an entry may come twice, never not at all.
+ * [ST31] Takes over the files of all processes and applies their entries in the order of time. A file is deleted when its last
+ * entry was applied; what is left, because the time is up or `apply` throws, is free for any process again. So an entry may come
+ * twice, never not at all.
  *
  * @returns how many entries were applied
  */
-export function drain(folder: string, apply: (entry: SpoolEntry) => void, options: SpoolOptions = {}): number {
+export function drain(folder: string, apply: (entry: SpoolEntry) => void, options: DrainOptions = {}): number {
   if (!existsSync(folder)) return 0;
-  const processes = options.processes ?? systemProcesses;
-  const taken = takeOver(folder, processes, isFreeFor(processes));
-  if (taken.length === 0) return 0;
-  const entries = taken.flatMap((path) => entriesOf(path)).sort((a, b) => a.at - b.at);
-  for (const entry of entries) apply(entry);
-  for (const path of taken) rmSync(path, { force: true });
-  return entries.length;
+  const taken = takeOver(folder, options.processes ?? systemProcesses, options.maxFiles ?? Infinity);
+  const files = taken.map((path) => ({ path, entries: entriesOf(path), applied: 0 }));
+  const queue = files.flatMap((file) => file.entries.map((entry) => ({ file, entry })));
+  let applied = 0;
+  try {
+    for (const { file, entry } of queue.sort((a, b) => a.entry.at - b.entry.at)) {
+      if (applied > 0 && options.isTimeUp?.()) break;
+      apply(entry);
+      file.applied += 1;
+      applied += 1;
+    }
+  } finally {
+    for (const file of files) {
+      if (file.applied === file.entries.length) rmSync(file.path, { force: true });
+      else giveBack(file.path);
+    }
+  }
+  return applied;
+}
+
+/** Its writer may have begun a new file of the first name meanwhile. */
+function giveBack(path: string): void {
+  renamed(path, freeName(path.replace(TAKEN, ""), ""));
 }
 
 /** Whether nothing waits, also nothing that another process is applying just now. */
@@ -108,7 +132,7 @@ export function isEmpty(folder: string): boolean {
  */
 export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, options: SpoolOptions = {}): void {
   if (!existsSync(folder)) return;
-  for (const path of takeOver(folder, options.processes ?? systemProcesses, () => true)) {
+  for (const path of takeOver(folder, options.processes ?? systemProcesses, Infinity, () => true)) {
     const kept = entriesOf(path).filter((entry) => !matches(entry));
     if (kept.length === 0) rmSync(path, { force: true });
     else writeWhole(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
@@ -116,15 +140,26 @@ export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, 
 }
 
 /** The rename gives each file to one process. */
-function takeOver(folder: string, processes: Processes, isFree: (name: string) => boolean): string[] {
+function takeOver(
+  folder: string,
+  processes: Processes,
+  maxFiles: number,
+  isFree: (name: string) => boolean = isFreeFor(processes),
+): string[] {
   const mine = takenBy(processes, process.pid);
   const taken: string[] = [];
-  for (const name of readdirSync(folder).filter((file) => WAITING.test(file) && isFree(file))) {
+  const names = readdirSync(folder).filter((file) => WAITING.test(file) && isFree(file));
+  for (const name of names.sort((a, b) => beginOf(a) - beginOf(b)).slice(0, maxFiles)) {
     const from = join(folder, name);
     const to = name.endsWith(mine) ? from : freeName(join(folder, name.replace(TAKEN, "")), mine);
     if (renamed(from, to)) taken.push(to);
   }
   return taken;
+}
+
+/** When the process began that wrote the file: the second number of its name. */
+function beginOf(name: string): number {
+  return Number(/^\d+-(\d+)\./.exec(name)?.[1] ?? 0);
 }
 
 /** What an earlier drain of this process left must not be written over. */
