@@ -77,10 +77,20 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
     void home.runtime.store.write((sql) =>
       sql.run("UPDATE snapshots SET state = ?, reason = ? WHERE checkpoint_id = ?", state, reason, id),
     );
-  set("pending", null);
-  expect((await home.shim("restore", id, "--files")).err).toContain("not saved yet");
-  set("failed", "no space left");
-  expect((await home.shim("restore", id, "--files")).err).toContain("were not saved: no space left");
+  for (const state of ["pending", "running"]) {
+    set(state, null);
+    const { err } = await home.shim("restore", id, "--files");
+    expect(err).toContain("(0 s ago) are not saved. The chat's own process takes them within a minute, never late");
+    expect(err).toContain("When that process is gone, they cannot be taken any more.");
+  }
+  for (const [state, reason] of [
+    ["failed", "no space left"],
+    ["skipped", "a newer checkpoint came first"],
+  ] as const) {
+    set(state, reason);
+    const { err } = await home.shim("restore", id, "--files");
+    expect(err).toContain(`were not saved: ${reason}. Files are never taken late`);
+  }
   set("done", null);
   home.now += 1_000;
   addSession(home, {

@@ -40,7 +40,7 @@ async function restore(cli: Cli, options: RestoreOptions, id: string): Promise<O
   if (!found.ok) return found;
   const snapshot = runtime.store.read((sql) => snapshotOf(sql, found.value.id), null);
   if (snapshot?.state === "done") return bringBack(cli, runtime, targetOf(cli, options, snapshot), snapshot);
-  return failed("no_snapshot", `${missing(snapshot)}${otherOf(runtime, found.value.sessionId)}`);
+  return failed("no_snapshot", `${missing(cli, snapshot)}${otherOf(runtime, found.value.sessionId)}`);
 }
 
 type Target = string | { readonly project: string; readonly branch: string };
@@ -68,13 +68,14 @@ function targetOf(cli: Cli, options: RestoreOptions, { project, checkpointId }: 
   return join(dirname(project), `${basename(project)}-${shortId(checkpointId)}`);
 }
 
-function missing(snapshot: StoredSnapshotRow | null): string {
+/** [GS20] says who takes them, and that nobody does it late. */
+function missing(cli: Cli, snapshot: StoredSnapshotRow | null): string {
   if (!snapshot)
     return "no files were saved with this checkpoint: its project is not in git, or snapshots are switched off.";
   if (snapshot.state === "pending" || snapshot.state === "running") {
-    return "the files of this checkpoint are not saved yet; a running chat does that within a minute. Try again then.";
+    return `the files of this checkpoint (${cli.ago(snapshot.at)}) are not saved. The chat's own process takes them within a minute, never late: try again when that minute is over. When that process is gone, they cannot be taken any more.`;
   }
-  return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}.`;
+  return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}. Files are never taken late, so they cannot be had any more.`;
 }
 
 function otherOf(runtime: Runtime, sessionId: string): string {
