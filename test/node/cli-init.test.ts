@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { homeFrom } from "../../src/local-mcp/paths.ts";
 import { aCliHome, launchIn, type CliHome } from "../support/cli-home.ts";
 
 /** A machine with Claude Code and Claude Desktop, whose user has settings of his own. */
@@ -101,6 +102,22 @@ it("[CL24] without a client it answers 3 with what any MCP client needs, and uns
   expect(broken.json()).toMatchObject({ error: { code: "config_unsound" } });
   rmSync(join(home.folder, ".config"), { recursive: true });
   expect((await home.shim("init", "--client", "claude-desktop")).err).toContain("claude-desktop was not found");
+});
+
+it("[CL24] while SHIM_HOME is set it notes that clients save in the default folder, in the plan and in --json", async () => {
+  const home = aCliHome();
+  withClients(home);
+  const note = `SHIM_HOME is set here (${home.paths.home}), but the clients do not get it from this command: they save in ${homeFrom({})},`;
+  expect((await home.shim("init", "--dry-run")).out).toContain(`Note: ${note}`);
+  const notesOf = async (env: NodeJS.ProcessEnv, command: string): Promise<unknown[]> => {
+    const ran = await home.shimWith({ env }, command, "--dry-run", "--json");
+    return (ran.json()["clients"] as { notes: unknown[] }[]).map(({ notes }) => notes);
+  };
+  const told = [expect.stringContaining(note)];
+  expect(await notesOf(home.runtime.env, "init")).toEqual([told, told]);
+  for (const SHIM_HOME of [undefined, "", homeFrom({})])
+    expect(await notesOf({ ...home.runtime.env, SHIM_HOME }, "init")).toEqual([[], []]);
+  expect(await notesOf(home.runtime.env, "uninstall")).toEqual([[], []]);
 });
 
 it("[CL24] a copy that is not built connects nothing, but can be taken out", async () => {

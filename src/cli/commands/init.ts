@@ -9,6 +9,7 @@ import { planInstall, type Plan } from "../../local-mcp/clients/plan.ts";
 import { renderPlan } from "../../local-mcp/clients/render-plan.ts";
 import { detect, type ClientTarget } from "../../local-mcp/clients/targets.ts";
 import { planUninstall } from "../../local-mcp/clients/uninstall.ts";
+import { homeFrom } from "../../local-mcp/paths.ts";
 import { failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { safe } from "../screen-text.ts";
@@ -76,9 +77,18 @@ function planAll(cli: Cli, targets: readonly ClientTarget[], action: Action): Re
         ? planInstall(target, cli.io.launch, context)
         : planUninstall(target, { ...context, backups: backups.list(backupsFolder(cli)) });
     if (!plan.ok) return refused(plan.error);
-    plans.push(plan.value);
+    plans.push(action === "install" ? { ...plan.value, notes: [...plan.value.notes, ...placeNotes(cli)] } : plan.value);
   }
   return ok(plans);
+}
+
+/** The variable of this terminal is not written into the clients' files. */
+function placeNotes({ io, paths }: Cli): string[] {
+  const usual = homeFrom({});
+  if (!io.env["SHIM_HOME"] || paths.home === usual) return [];
+  return [
+    `SHIM_HOME is set here (${paths.home}), but the clients do not get it from this command: they save in ${usual}, and read their settings there, unless their own environment sets SHIM_HOME.`,
+  ];
 }
 
 function refused(error: ClientRefusal): { readonly ok: false; readonly error: Refusal } {
