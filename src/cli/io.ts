@@ -34,6 +34,8 @@ export interface Io {
   readonly readInput: () => Promise<string>;
   /** Aborted by Ctrl-C or SIGTERM, which from the first call on no longer end the process by themselves. */
   readonly interrupted: () => AbortSignal;
+  /** Of the process that started this one; another number once that one is gone. */
+  readonly parentPid: () => number;
   /** Resolves after `ms`, or at once when the signal is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Runs a program in this terminal, without a shell; answers its exit code. Rejects with the system's error when it cannot be started. */

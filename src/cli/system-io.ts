@@ -30,6 +30,7 @@ export function systemIo(bundle: string): Io {
     ask,
     readInput: async () => (stdin.isTTY ? "" : readAll(stdin)),
     interrupted,
+    parentPid: () => process.ppid,
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
     startProcess,
     machine: { platform: process.platform, env: process.env, homedir: homedir(), exists: existsSync, list: namesIn },

@@ -21,6 +21,7 @@ it("names this copy of SHIM by absolute paths beside and above the bundle", () =
     hookScript: "/opt/shim/dist/hook.cjs",
   });
   expect(io.nodeVersion).toBe(process.versions.node);
+  expect(io.parentPid()).toBe(process.ppid);
   expect(io.size().columns).toBeGreaterThan(0);
   expect(io.machine.list(join(tmpdir(), "shim-not-there"))).toEqual([]);
   expect(io.machine.exists(tmpdir())).toBe(true);

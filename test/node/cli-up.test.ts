@@ -93,11 +93,11 @@ it("[CL20] outside a terminal it prints a line for each change, and nothing whil
   ];
   const ran = await home.shimWith(live(steps), "up");
   expect(ran.code).toBe(0);
-  const lines = ran.out
-    .trim()
-    .split("\n")
-    .map((line) => line.slice("2023-11-14 22:13:20 ".length));
-  expect(lines).toEqual([
+  const lines = ran.out.trim().split("\n");
+  const time = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d /;
+  // What is there at the beginning has no time; changes have.
+  expect(lines.map((line) => time.test(line))).toEqual([false, false, false, false, true, true, true]);
+  expect(lines.map((line) => line.replace(time, ""))).toEqual([
     expect.stringMatching(/^aaaa1111.* alive, risk 0 safe, 1 checkpoint/),
     expect.stringMatching(/^bbbb.* incomplete \(killed; shim resume bbbb/),
     expect.stringMatching(/^bbbb.* incomplete/),
@@ -114,6 +114,26 @@ it("[CL20] outside a terminal, with a store but nothing in it, it says so once a
   home.now += 10;
   const ran = await home.shimWith(live([() => undefined]), "up");
   expect(ran.out.match(/No session is running/g)).toHaveLength(1);
+  expect(ran.out).toMatch(/^SHIM at /);
+  expect(ran.out).toMatch(/^No session is running/m);
+});
+
+it("[CL20] when the launcher is gone the view ends with 0, as nobody could end it any more", async () => {
+  const home = aCliHome();
+  seed(home);
+  for (const isTty of [true, false]) {
+    let parent = 4_000;
+    let looks = 0;
+    const wait = async (): Promise<void> => {
+      looks++;
+      if (looks === 2) parent = 1;
+      if (looks > 2) throw new Error("it did not end");
+    };
+    const io = { isTty, wait, parentPid: () => parent, interrupted: () => new AbortController().signal };
+    const ran = await home.shimWith(io, "up");
+    expect([isTty, ran.code, looks]).toEqual([isTty, 0, 2]);
+    expect(ran.out.endsWith("\u001b[?25h")).toBe(isTty);
+  }
 });
 
 it("[CL20] a store that is busy for a moment is shown, and does not end the view; a bug does", async () => {

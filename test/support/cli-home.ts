@@ -107,6 +107,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     ask: async () => "",
     readInput: async () => "",
     interrupted: () => AbortSignal.abort(),
+    parentPid: () => 1_000,
     wait: async () => undefined,
     startProcess: async (start: ProcessStart) => {
       home.started.push(start);

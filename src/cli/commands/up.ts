@@ -37,7 +37,7 @@ async function up(cli: Cli, options: UpOptions): Promise<Outcome> {
   return ok({ data: null, text: "" });
 }
 
-/** Looks again and again until Ctrl-C. A store that is busy for a moment is no reason to end. */
+/** Looks again and again until Ctrl-C, or until the launcher is gone: killed the hard way it passes no signal on. A store that is busy for a moment is no reason to end. */
 async function watch(
   cli: Cli,
   runtime: Runtime,
@@ -46,7 +46,8 @@ async function watch(
 ): Promise<void> {
   let clients: readonly ClientState[] = [];
   let clientsAt = -Infinity;
-  while (!stop.aborted) {
+  const parent = cli.io.parentPid();
+  while (!stop.aborted && cli.io.parentPid() === parent) {
     if (runtime.now() - clientsAt >= clientsMs) {
       clients = clientStates(cli);
       clientsAt = runtime.now();
@@ -105,18 +106,18 @@ function cut(line: string, columns: number): string {
   return kept.join("");
 }
 
-/** Each change as a line of its own. */
+/** What there is, then each change as a line of its own, with its time. */
 async function tell(cli: Cli, runtime: Runtime, stop: AbortSignal): Promise<void> {
   let before = new Map<string, string>();
   let isFirst = true;
   await watch(cli, runtime, stop, (shown) => {
     const after = typeof shown === "string" ? new Map([["store", shown]]) : facts(shown);
-    const at = localTime(runtime.now());
+    const at = isFirst ? "" : `${localTime(runtime.now())} `;
     const changed = [...after].filter(([key, text]) => before.get(key) !== text).map(([, text]) => text);
     const gone = [...before.keys()].filter((key) => !after.has(key)).map((key) => `${key} is gone`);
     const plain: Look = { paint: (_format, text) => text, columns: 200, home: "" };
     const opening = isFirst && typeof shown !== "string" && after.size === 0 ? lines(shown, plain) : [];
-    for (const text of [...opening, ...changed, ...gone]) cli.io.stdout(safe(`${at} ${text}\n`));
+    for (const text of [...opening, ...changed, ...gone]) cli.io.stdout(safe(`${at}${text}\n`));
     before = after;
     isFirst = false;
   });
