@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { version } from "../local-mcp/version.ts";
 import { exitCodes, wrongUsage } from "./answer.ts";
 import { Cli } from "./cli.ts";
+import { isClose } from "./close-words.ts";
 import { addCheckpoints, addSearch } from "./commands/checkpoints.ts";
 import { addConfig } from "./commands/config.ts";
 import { addDemo } from "./commands/demo.ts";
@@ -52,12 +53,19 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 /** Help and version come as errors too. */
 function finish(cli: Cli, error: CommanderError, complaint: string, isJson: boolean): void {
   if (error.exitCode === 0) return;
-  const [first = error.message, ...more] = complaint
-    .trim()
-    .replace(/^error: /, "")
-    .split("\n");
-  cli.report(wrongUsage([first, ...more].join("\n")), isJson);
+  const said = complaint.trim().replace(/^error: /, "") || error.message;
+  cli.report(wrongUsage(onlyClose(said)), isJson);
   cli.exitCode = exitCodes.wrongUsage;
+}
+
+/** commander also suggests commands that share a few letters, such as "uninstall" for "install". */
+function onlyClose(said: string): string {
+  const typed = /^unknown command '(.*)'/.exec(said)?.[1];
+  if (typed === undefined) return said;
+  return said.replace(/\n\(Did you mean (?:one of )?(.*)\?\)/, (_line, names: string) => {
+    const close = names.split(", ").filter((name) => isClose(typed, name));
+    return close.length === 0 ? "" : `\n(Did you mean ${close.join(" or ")}?)`;
+  });
 }
 
 function build(cli: Cli, complain: (text: string) => void): Command {

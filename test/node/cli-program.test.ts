@@ -47,7 +47,13 @@ it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and 
     expect(ran.out).toBe("");
     expect(ran.err).toMatch(/^shim: /);
   }
-  expect((await home.shim("sesions")).err).toContain("Did you mean sessions?");
+  for (const [typed, meant] of Object.entries({ sesions: "sessions", inti: "init", chekpoits: "checkpoints", u: "up" }))
+    expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n(Did you mean ${meant}?)\n`);
+  for (const typed of ["install", "foo", "get", "remove", "report"]) {
+    const { err } = await home.shim(typed);
+    expect(err).toContain(`unknown command '${typed}'\n\`shim --help\``);
+  }
+  expect((await home.shim("sessions", "--limt", "3")).err).toContain("Did you mean --limit?");
   const json = await home.shim("sessions", "--limit", "many", "--json");
   expect(json.json()).toMatchObject({ error: { code: "wrong_usage" } });
   expect(existsSync(home.paths.home)).toBe(false);
