@@ -94,6 +94,7 @@ it("[CL15] it warns of what needs a look: SQLite's second choice, no git, waitin
     "sqlite",
   ]);
   const { out } = await home.shimWith({ makeRuntime }, "doctor");
+  expect(out).toContain(`waiting in ${home.paths.spool}: 1 file of events\n`);
   expect(out).toMatch(/warn {2}incomplete: 2 sessions died unfinished\n {6}fix: /);
 });
 

@@ -9,6 +9,7 @@ import { importLines } from "../../local-mcp/store/import-lines.ts";
 import { failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
 import { moment, type Cli, type Common, type Outcome } from "../cli.ts";
 import { findSession, projectOf } from "../named.ts";
+import { many } from "../screen-text.ts";
 
 interface ExportOptions extends Common {
   readonly session?: string;
@@ -63,7 +64,7 @@ function writeTo(cli: Cli, runtime: Runtime, filter: ExportFilter, path: string)
   cli.progress(`Exporting to ${path} ...`);
   const lines = reading(runtime, filter, (lines) => writeLines(path, lines));
   if (lines === null) return nothing;
-  const text = `Exported ${lines} lines to ${path}. Snapshots of files are not in it.\n`;
+  const text = `Exported ${many(lines, "line")} to ${path}. Snapshots of files are not in it.\n`;
   return ok({ data: { file: path, lines }, text });
 }
 
@@ -114,7 +115,10 @@ async function importFrom(cli: Cli, file: string): Promise<Outcome> {
     return failed("import_refused", `nothing was imported:${reasons}`);
   }
   const { added, skipped } = done;
-  return ok({ data: { file: path, added, skipped }, text: `Imported ${added} rows; ${skipped} were here already.\n` });
+  return ok({
+    data: { file: path, added, skipped },
+    text: `Imported ${many(added, "row")}; here already: ${skipped}.\n`,
+  });
 }
 
 /** Of a file that may be larger than the memory; the last line need not end. */

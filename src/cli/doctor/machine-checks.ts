@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { readConfig } from "../../local-mcp/config-file.ts";
 import type { Cli } from "../cli.ts";
 import { clientFindings } from "../client-states.ts";
+import { many } from "../screen-text.ts";
 import { fail, fine, warn, type Check } from "./check.ts";
 
 const oldest = { major: 22, minor: 16 };
@@ -86,7 +87,7 @@ function spool(cli: Cli): Check {
   if (waiting === 0) return fine("spool", "no events wait to be stored");
   return warn(
     "spool",
-    `${waiting} files of events wait in ${folder}`,
+    `waiting in ${folder}: ${many(waiting, "file")} of events`,
     "The next running chat stores them. If they stay, look at the lines on the store.",
   );
 }
