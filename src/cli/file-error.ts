@@ -22,10 +22,15 @@ const elsewise = "the system does not allow it; look at the place, then repeat";
 export function fileErrorText(error: unknown, home: string): string | null {
   if (!isOfFile(error)) return null;
   const { code, path, message } = error;
-  const place = path === undefined ? "" : `${path}: `;
+  const place = path === undefined ? "" : `${meant(path)}: `;
   const isOurs = path === home || path?.startsWith(`${home}${sep}`);
   const moved = isOurs ? `. SHIM keeps its files in ${home}; SHIM_HOME moves them` : "";
   return `${place}${advices[code] ?? elsewise}${moved} (${message})`;
+}
+
+/** A file is written anew beside the one that it replaces (writeDurably). */
+function meant(path: string): string {
+  return path.replace(/\.([^/\\]+)\.shim-\d+\.tmp$/, "$1");
 }
 
 interface FileError extends Error {

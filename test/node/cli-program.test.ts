@@ -148,7 +148,12 @@ it("[CL5] a file that cannot be used is no bug: its path and what to do, exit co
     [{}, ["import", home.folder], home.folder, "is a folder"],
     [{}, ["export", missing], missing, "make the folder"],
     [inFile, ["config", "set", "recovery", "ask"], join(file, "shim"), "SHIM_HOME"],
-    [inFile, ["init", "--yes"], join(file, "shim"), "Nothing was changed"],
+    [
+      inFile,
+      ["init", "--yes"],
+      join(file, "shim"),
+      "Nothing was changed. Make that folder one that your user can write to",
+    ],
   ];
   for (const [io, argv, path, advice] of cases) {
     const ran = await home.shimWith(io, ...argv, "--json");
@@ -167,6 +172,8 @@ it("[CL5] what the system says of a file is told with the path and an advice; ot
   const told = (code: string): string | null =>
     fileErrorText(systemError(code, { syscall: "open", path: "/a/b" }), "/home/shim");
   expect(told("EROFS")).toBe("/a/b: this place is read-only; name another one (EROFS: said)");
+  const beside = systemError("EACCES", { syscall: "open", path: "/a/.config.json.shim-12.tmp" });
+  expect(fileErrorText(beside, "/home/shim")).toMatch(/^\/a\/config\.json: /);
   expect(told("EACCES")).toContain("no right");
   expect(told("ELOOP")).toContain("/a/b: the system does not allow it");
   expect(fileErrorText(systemError("EROFS", { syscall: "mkdir", path: "/home/shim" }), "/home/shim")).toContain(

@@ -100,12 +100,17 @@ function backupsFolder(cli: Cli): string {
   return join(cli.paths.home, "client-backups");
 }
 
+const makeWritable = "Make that folder one that your user can write to, or set SHIM_HOME to one.";
+
 function applyAll(cli: Cli, plans: readonly Plan[], action: Action): Outcome {
   const done: { plan: Plan; backup: string | null }[] = [];
   for (const plan of plans) {
     const applied = apply(plan, { now: cli.io.now(), backups: backupsFolder(cli) });
-    if (!applied.ok)
-      return failed(applied.error.code, `${applied.error.message}${already(done.map((one) => one.plan))}`);
+    if (!applied.ok) {
+      const { code, path, message } = applied.error;
+      const advice = path === backupsFolder(cli) ? ` ${makeWritable}` : "";
+      return failed(code, `${message}${advice}${already(done.map((one) => one.plan))}`);
+    }
     done.push({ plan, backup: applied.value.backup });
   }
   const saved = done.flatMap(({ backup }) => (backup === null ? [] : [`The files as they were: ${backup}`]));
