@@ -3,7 +3,7 @@
 // version is checked before anything is loaded; where the pinned Node is installed it takes over.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const [major, minor] = process.versions.node.split(".").map(Number);
 const isEnough = major > 22 || (major === 22 && minor >= 16);
@@ -16,7 +16,7 @@ if (!existsSync(entry)) {
   fail(`shim is not built (${entry} is missing). In a clone run: npm ci && npm run build`);
 } else if (isEnough) {
   if (part in entries) process.argv.splice(2, 1);
-  await import(new URL(`file://${entry}`));
+  await import(pathToFileURL(entry).href);
 } else {
   handOver();
 }

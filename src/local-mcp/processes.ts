@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 
 /**
  * A process that cannot be confused with a later one of the same number: the machine's boot, the pid and when it started.
@@ -41,7 +41,21 @@ export function clientPidOf(processes: Processes, env: NodeJS.ProcessEnv, parent
 
 /** [ID1] A reused pid is not alive: boot, pid and start must all match. */
 export function isAlive(processes: Processes, identity: ProcessIdentity): boolean {
-  return identity.boot === processes.boot() && processes.facts(identity.pid)?.start === identity.start;
+  if (identity.boot !== processes.boot()) return false;
+  const start = processes.facts(identity.pid)?.start;
+  return start === identity.start || start === unread;
+}
+
+/** Where a process is there but its start could not be read: better a dead one taken for alive than the other way round. */
+const unread = "?";
+
+/**
+ * [ID13] A process of this boot that cannot be seen from here: it runs in another pid namespace (a container that shares the home), where its number
+ * means another process or none.
+ */
+export function isOutOfSight(processes: Processes, { boot }: ProcessIdentity): boolean {
+  const here = processes.boot();
+  return boot !== here && boot.split(" ")[0] === here.split(" ")[0];
 }
 
 export const systemProcesses: Processes =
@@ -51,7 +65,7 @@ export const systemProcesses: Processes =
 export function linuxProcesses(): Processes {
   let boot: string | undefined;
   return {
-    boot: () => (boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
+    boot: () => (boot ??= `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()} ${pidNamespace()}`),
     facts(pid) {
       let stat: string;
       try {
@@ -73,32 +87,48 @@ export function linuxProcesses(): Processes {
   };
 }
 
+/** pid_namespaces(7); containers have their own. */
+function pidNamespace(): string {
+  try {
+    return readlinkSync("/proc/self/ns/pid");
+  } catch {
+    return "";
+  }
+}
+
 /** macOS and other Unixes by ps(1); Windows can only tell that a pid exists, so a reused pid is not seen there. */
 export function portableProcesses(platform: NodeJS.Platform): Processes {
   return {
     boot: () => "unknown",
     facts(pid) {
-      if (platform === "win32") return windowsFacts(pid);
-      try {
-        const line = execFileSync("ps", ["-o", "ppid=,rss=,lstart=,comm=", "-p", String(pid)], {
-          encoding: "utf8",
-          timeout: 2_000,
-          stdio: ["ignore", "pipe", "ignore"],
-          // The date must be the same text in whatever language and zone the asking process runs.
-          env: { ...process.env, LC_ALL: "C", TZ: "UTC" },
-        });
-        const [, parent, rss, start, command] =
-          /^\s*(\d+)\s+(\d+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/m.exec(line) ?? [];
-        if (!parent || !start) return null;
-        return { parent: Number(parent), residentBytes: Number(rss) * 1024, start, command: command ?? "" };
-      } catch {
-        return null;
-      }
+      const found = signalled(pid);
+      return platform === "win32" || !found ? found : listed(pid, found);
     },
   };
 }
 
-function windowsFacts(pid: number): ProcessFacts | null {
+function listed(pid: number, found: ProcessFacts): ProcessFacts | null {
+  try {
+    const line = execFileSync("ps", ["-o", "ppid=,rss=,lstart=,comm=", "-p", String(pid)], {
+      encoding: "utf8",
+      timeout: 2_000,
+      stdio: ["ignore", "pipe", "ignore"],
+      // The date must be the same text in whatever language and zone the asking process runs.
+      env: { ...process.env, LC_ALL: "C", TZ: "UTC" },
+    });
+    const [, parent, rss, start, command] =
+      /^\s*(\d+)\s+(\d+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/m.exec(line) ?? [];
+    if (!parent || !start) return null;
+    return { parent: Number(parent), residentBytes: Number(rss) * 1024, start, command: command ?? "" };
+  } catch (error) {
+    // Only ps itself may say that there is none; a slow or missing ps says nothing.
+    const isGone = error instanceof Error && "status" in error && error.status === 1;
+    return isGone ? null : { ...found, start: unread };
+  }
+}
+
+/** What the system tells everywhere: that there is a process of this number. */
+function signalled(pid: number): ProcessFacts | null {
   const found = { parent: 0, start: "unknown", command: "", residentBytes: null };
   try {
     process.kill(pid, 0);

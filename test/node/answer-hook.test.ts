@@ -1,11 +1,10 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { hookEvents } from "../../src/contract/hook-input.ts";
 import { answerHook } from "../../src/local-mcp/hooks/answer-hook.ts";
 import { currentState } from "../../src/local-mcp/checkpoints/capture.ts";
-import { systemProcesses } from "../../src/local-mcp/processes.ts";
 import { drainInto } from "../../src/local-mcp/hooks/spool-hook.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import type { Connection, OpenOptions } from "../../src/local-mcp/store/driver.ts";
@@ -137,23 +136,6 @@ it("[HO8] what waited in the spool opens no ended session, makes no offer, and d
   const kinds = journalKinds(runtime, second.session);
   expect(kinds.indexOf("tool_start")).toBeLessThan(kinds.indexOf("tool_end"));
   expect(runtime.store.read((sql) => currentState(sql, second.session)?.runningTools, null)).toEqual([]);
-});
-
-it("[HO8] while another process applies what waits, an event waits behind it, but for a start, which is answered", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime);
-  claude.start();
-  claude.prompt("fix the parser");
-  mkdirSync(runtime.paths.spool, { recursive: true });
-  const taken = join(runtime.paths.spool, `waiting.jsonl${spool.takenBy(systemProcesses, process.ppid)}`);
-  writeFileSync(taken, "");
-  claude.begin("Bash", { command: "ls" });
-  expect(journalKinds(runtime, claude.session)).not.toContain("tool_start");
-  anotherClaude(runtime, claude).start();
-  expect(rowCount(runtime, "sessions")).toBe(2);
-  rmSync(taken);
-  claude.done(`toolu_${claude.session.slice(0, 8)}_1`, "Bash");
-  expect(journalKinds(runtime, claude.session).slice(-2)).toEqual(["tool_start", "tool_end"]);
 });
 
 it("[HO8] a process that got the client's number since is not taken for it", () => {

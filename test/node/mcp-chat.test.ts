@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { aProject, Claude, storedSession } from "../support/builders.ts";
 import { aDeadChat, connect, desktop } from "../support/mcp-client.ts";
-import { tempRuntime } from "../support/temp-runtime.ts";
+import { tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 
 it("[MC3] a client without session ids gets a handle with its first call and keeps it; the life of the process is its life", async () => {
   const runtime = tempRuntime();
@@ -155,17 +155,19 @@ it("[MC13] where nothing died, that is said", async () => {
   });
 });
 
+async function dead(runtime: TempRuntime, pid: number, project?: string): Promise<void> {
+  const { call, server } = await desktop(runtime, pid);
+  await call("shim_force_checkpoint", { goal: `work ${pid}`, ...(project ? { project } : {}) });
+  runtime.processes.kill(server.pid);
+  runtime.wait(60_000);
+}
+
+async function offered(runtime: TempRuntime, input: Record<string, unknown>): Promise<string> {
+  return (await (await desktop(runtime, 700)).call("shim_session_status", input)).text;
+}
+
 it("[RE16] without hooks a dead chat is offered also when only one of the two names a project; one of the same project comes first", async () => {
   const [p, q] = [aProject(), aProject()];
-  const dead = async (runtime: ReturnType<typeof tempRuntime>, pid: number, project?: string): Promise<string> => {
-    const { call, server } = await desktop(runtime, pid);
-    const { output } = await call("shim_force_checkpoint", { goal: `work ${pid}`, ...(project ? { project } : {}) });
-    runtime.processes.kill(server.pid);
-    runtime.wait(60_000);
-    return String(output["session"]);
-  };
-  const offered = async (runtime: ReturnType<typeof tempRuntime>, input: object): Promise<string> =>
-    (await (await desktop(runtime, 700)).call("shim_session_status", { ...input })).text;
   const first = tempRuntime();
   await dead(first, 500, p);
   expect(await offered(first, {})).toContain("goal: work 500");

@@ -5,6 +5,7 @@ import {
   clientPidOf,
   identify,
   isAlive,
+  isOutOfSight,
   linuxProcesses,
   portableProcesses,
   systemProcesses,
@@ -89,5 +90,24 @@ it("[ID12] behind a launcher the client is the launcher's parent; a number from 
   expect(clientPidOf(processes, { SHIM_CLIENT_PID: "20" }, 30)).toBe(20);
   for (const stale of ["10", "1", "0", "-1", "x", ""]) {
     expect(clientPidOf(processes, { SHIM_CLIENT_PID: stale }, 30), stale).toBe(30);
+  }
+});
+
+it("[ID13] a process of another pid namespace is out of sight, one of an earlier boot is gone", () => {
+  const processes = { boot: () => "boot-1 pid:[1]", facts: () => null };
+  const of = (boot: string): boolean => isOutOfSight(processes, { boot, pid: 1, start: "1" });
+  expect([of("boot-1 pid:[1]"), of("boot-1 pid:[2]"), of("boot-0 pid:[1]")]).toEqual([false, true, false]);
+  expect(linuxProcesses().boot()).toMatch(/^[0-9a-f-]{36} pid:\[\d+\]$/);
+});
+
+it("[ID13] a process that is there but whose start cannot be read counts as alive", () => {
+  const path = process.env["PATH"];
+  const identity = { boot: "unknown", pid: process.pid, start: "Fri Nov 20 10:00:00 2026" };
+  try {
+    process.env["PATH"] = "/nonexistent";
+    expect(isAlive(portableProcesses("darwin"), identity)).toBe(true);
+    expect(isAlive(portableProcesses("darwin"), { ...identity, pid: 2 ** 22 + 1 })).toBe(false);
+  } finally {
+    process.env["PATH"] = path;
   }
 });

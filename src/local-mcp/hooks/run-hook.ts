@@ -10,8 +10,10 @@ import * as journal from "../sessions/journal.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { forgetContext, keepAssistant, keepTexts, observe } from "../sessions/observe.ts";
 import { interrupted } from "../recovery/detect.ts";
+import { catchUp } from "../sessions/catch-up.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { markTranscript, transcriptMark } from "../sessions/transcript-mark.ts";
 import { isSlashCommand } from "../sessions/work-state.ts";
 import { readOn, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../store/pause.ts";
@@ -46,8 +48,11 @@ export function runHook(
 ): HookAnswer {
   // First redacted: what makes a secret known may go when a path is made whole.
   const project = input.cwd ? projectRoot(pathOf(input.cwd)) : null;
-  if (runtime.store.read((sql) => isPaused(sql, runtime.now(), project), false)) return {};
   const client = identify(runtime.processes, clientPid);
+  if (runtime.store.read((sql) => isPaused(sql, runtime.now(), project), false)) {
+    passOver(runtime, input, client);
+    return {};
+  }
   const read = readTranscript(runtime, input, client);
   const done = runtime.store.write((sql) => record(sql, runtime, event, input, { client, project, read, isLate }));
   if (!done) return {};
@@ -57,6 +62,17 @@ export function runHook(
   }
   const told = done.started ? startSession(runtime, done.started) : null;
   return answer(event, told, done.warning);
+}
+
+/** [HO10] What is said during a pause stays unread when the pause is over. */
+function passOver(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): void {
+  const path = input.transcript_path;
+  if (!path) return;
+  const id = runtime.store.read((sql) => knownSessionId(sql, input, client), input.session_id);
+  runtime.store.write((sql) => {
+    if (sessions.get(sql, id)) catchUp(sql, runtime.now(), id);
+    else markTranscript(sql, id, readOn(path, 0).offset);
+  });
 }
 
 interface Circumstances {
@@ -82,10 +98,10 @@ interface Recorded {
 function readTranscript(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): TranscriptRead | null {
   const path = input.transcript_path;
   if (!path) return null;
-  const from = runtime.store.read(
-    (sql) => sessions.get(sql, knownSessionId(sql, input, client))?.transcriptOffset ?? 0,
-    0,
-  );
+  const from = runtime.store.read((sql) => {
+    const id = knownSessionId(sql, input, client);
+    return sessions.get(sql, id)?.transcriptOffset ?? transcriptMark(sql, id);
+  }, 0);
   return { from, part: readOn(path, from) };
 }
 
@@ -138,7 +154,14 @@ function see(
     owner: around.client,
     isAlive: !around.isLate && signsOfLife.has(event),
   });
-  return { session, before };
+  return { session: before ? session : fromMark(sql, session), before };
+}
+
+/** A new session begins to read where there is a mark. */
+function fromMark(sql: Sql, session: sessions.Session): sessions.Session {
+  const transcriptOffset = transcriptMark(sql, session.id);
+  if (transcriptOffset > 0) sessions.update(sql, session.id, { transcriptOffset });
+  return { ...session, transcriptOffset };
 }
 
 function sourceOf(input: HookInput): string {

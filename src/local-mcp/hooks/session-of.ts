@@ -34,7 +34,7 @@ export function sessionOf(
   const isTaken = isHeldByAnother(runtime, sessions.get(sql, givenId), client);
   const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : givenId;
   clients.moveTo(sql, now, client, { givenId, sessionId: id });
-  if (current) leave(sql, now, current.sessionId);
+  if (current) leave(sql, now, current.sessionId, client);
   return { id, parentId: isTaken ? givenId : null };
 }
 
@@ -51,7 +51,9 @@ function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, cli
   return !isSame && isAlive(runtime.processes, owner);
 }
 
-function leave(sql: Sql, now: number, sessionId: string): void {
+function leave(sql: Sql, now: number, sessionId: string, client: ProcessIdentity): void {
+  // Windows tells no start of a process: this one may only have got the number of the one that was in that session.
+  if (client.start === "unknown") return;
   const left = sessions.get(sql, sessionId);
   if (left && left.endedAt === null) sessions.end(sql, now, sessionId, "moved_on");
 }

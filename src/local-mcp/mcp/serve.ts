@@ -7,6 +7,7 @@ import type { Runtime } from "../runtime.ts";
 import { catchUp } from "../sessions/catch-up.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { isPaused } from "../store/pause.ts";
 import { takePending } from "../snapshots/pending.ts";
 import { Chat } from "./chat.ts";
 import { createServer } from "./server.ts";
@@ -131,7 +132,7 @@ function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, re
     servers.leave(runtime, server);
     for (const sessionId of chat.served().filter((id) => isStored(runtime, id))) {
       runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
-      capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
+      if (!isPausedFor(runtime, sessionId)) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
       runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason));
     }
   } catch (error) {
@@ -154,6 +155,13 @@ async function isGone(runtime: Runtime, client: ProcessIdentity, reason: string)
     if (looks > 1) await pause(dyingPauseMs);
   }
   return false;
+}
+
+function isPausedFor(runtime: Runtime, sessionId: string): boolean {
+  return runtime.store.read(
+    (sql) => isPaused(sql, runtime.now(), sessions.get(sql, sessionId)?.project ?? null),
+    false,
+  );
 }
 
 function isStored(runtime: Runtime, sessionId: string): boolean {

@@ -1,5 +1,6 @@
 import { capture } from "../checkpoints/capture.ts";
 import type { Runtime } from "../runtime.ts";
+import { catchUp } from "../sessions/catch-up.ts";
 import { look } from "../sessions/look.ts";
 import { dueByTimer } from "../sessions/observe.ts";
 import * as clients from "../sessions/clients.ts";
@@ -8,6 +9,7 @@ import * as sessions from "../sessions/sessions.ts";
 import * as history from "../signals/history.ts";
 import { dropMarked } from "../snapshots/stored-snapshots.ts";
 import { backUp, isBackupDue } from "../store/backup.ts";
+import { isPaused } from "../store/pause.ts";
 import { prune } from "../store/retention.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import type { Chat } from "./chat.ts";
@@ -26,20 +28,29 @@ export function lookAfter(chat: Chat, sessionId: string): void {
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   if (!session || session.endedAt !== null) return;
   const last = session.readings.sessionAgeMs?.at ?? 0;
-  if (runtime.now() - last < lookEveryMs) return;
+  if (isWithin(runtime.now() - last, lookEveryMs)) return;
+  if (runtime.store.read((sql) => isPaused(sql, runtime.now(), session.project), false)) {
+    runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
+    return;
+  }
   const trigger = dueByTimer(look(runtime, session, chat.heard(session)), runtime);
   if (trigger) capture(runtime, { sessionId, trigger }, chat.recent);
 }
 
-let nextUpkeepAt = 0;
+let lastUpkeepAt = 0;
+
+/** A clock that was set back makes the time since negative: then it is due, too. */
+function isWithin(sinceMs: number, everyMs: number): boolean {
+  return sinceMs >= 0 && sinceMs < everyMs;
+}
 
 /** Spool, backup, retention: by whoever is there, in small portions. */
 export function upkeep(runtime: Runtime): void {
   drainInto(runtime);
   runtime.store.tidy();
   const now = runtime.now();
-  if (now < nextUpkeepAt) return;
-  nextUpkeepAt = now + upkeepEveryMs;
+  if (isWithin(now - lastUpkeepAt, upkeepEveryMs)) return;
+  lastUpkeepAt = now;
   if (isBackupDue(runtime.paths.backups, now)) {
     backUp(runtime.store, now, runtime.config.retention.backups).catch((error: unknown) =>
       runtime.log("error", "backup", { error: String(error) }),

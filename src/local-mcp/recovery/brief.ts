@@ -95,10 +95,11 @@ function before({ session, goal, nextStep }: Predecessor): string {
   return `before it: session ${session} had died and was handed to it; goal: ${oneLine(goal ?? "not known", budgets.line)}${next}`;
 }
 
-function work({ state }: Restoration): string[] {
+function work({ state, cause }: Restoration): string[] {
   const todos = (status: string): string[] =>
     state.todos.filter((todo) => todo.status === status).map((todo) => todo.text);
-  const running = state.runningTools.map((tool) => `was running when it died: ${tool.name} ${tool.input}`);
+  const when = cause === null ? "begun, end not seen" : "was running when it died";
+  const running = state.runningTools.map((tool) => `${when}: ${tool.name} ${tool.input}`);
   const next = state.nextStep ?? todos("pending")[0] ?? "not stated";
   return [
     ...listed("done", [...state.done, ...todos("completed")]),

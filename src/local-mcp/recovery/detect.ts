@@ -1,6 +1,6 @@
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, type Processes } from "../processes.ts";
+import { isAlive, isOutOfSight, type Processes } from "../processes.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { inferCause } from "../signals/crash-cause.ts";
@@ -27,7 +27,7 @@ export interface Search {
 /** Reason of a session that its client ended in the middle of a turn. */
 export const interrupted = "interrupted";
 
-/** A session that never had an owner process counts as dead after this silence: no client is quiet longer in the middle of work. */
+/** A session whose owner is not known, or not to be seen from here, counts as dead after this silence: no client is quiet longer in the middle of work. */
 const silentMs = 600_000;
 
 /** A chat that is started for an offer is there within this time. */
@@ -57,7 +57,7 @@ function candidates(sql: Sql, processes: Processes, now: number): sessions.Sessi
     if (!successor) return now - (recoveryAt ?? 0) > beginMs;
     return successor.endedAt !== null || isDead(successor, processes, now);
   });
-  return [...sessions.open(sql, mostOpen), ...lapsed].sort((a, b) => b.startedAt - a.startedAt);
+  return [...sessions.open(sql, mostOpen), ...lapsed].sort((a, b) => b.lastSeenAt - a.lastSeenAt);
 }
 
 function isWanted(session: sessions.Session, search: Search): boolean {
@@ -73,7 +73,7 @@ export function concerning(session: sessions.Session): Search {
 }
 
 export function isDead(session: sessions.Session, processes: Processes, now: number): boolean {
-  if (session.owner) return !isAlive(processes, session.owner);
+  if (session.owner && !isOutOfSight(processes, session.owner)) return !isAlive(processes, session.owner);
   return session.detachedAt !== null || now - session.lastSeenAt > silentMs;
 }
 

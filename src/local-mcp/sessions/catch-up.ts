@@ -1,5 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import { readOn } from "../signals/transcript.ts";
+import { isPaused } from "../store/pause.ts";
 import { keepTexts } from "./observe.ts";
 import * as sessions from "./sessions.ts";
 
@@ -12,6 +13,7 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
   if (!session?.transcriptPath) return;
   const part = readOn(session.transcriptPath, session.transcriptOffset);
   if (part.offset === session.transcriptOffset) return;
-  keepTexts(sql, sessionId, now, part);
+  // [HO10] What was said during a pause is passed over, also when it is over.
+  if (!isPaused(sql, now, session.project)) keepTexts(sql, sessionId, now, part);
   sessions.update(sql, sessionId, { transcriptOffset: part.offset });
 }

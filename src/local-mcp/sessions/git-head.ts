@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, statSync } from "node:fs";
+import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
 /** Where a project stands: read from the files of `.git`, since starting git costs more than a hook may take. */
@@ -9,11 +10,14 @@ export interface GitHead {
   readonly commit: string | null;
 }
 
-/** The nearest folder upwards that holds a `.git`; else the folder itself. The root of the file system is no project. */
-export function projectRoot(folder: string): string | null {
+/**
+ * The nearest folder upwards that holds a `.git`; else the folder itself. The root of the file system is no project, and a repository of the
+ * whole home (dotfiles) is not the project of a folder in it.
+ */
+export function projectRoot(folder: string, home = homedir()): string | null {
   const start = resolve(folder);
   for (let at = start; ; at = dirname(at)) {
-    if (existsSync(join(at, ".git"))) return at;
+    if (existsSync(join(at, ".git")) && (at !== home || at === start)) return at;
     if (dirname(at) === at) return start === at ? null : start;
   }
 }
@@ -22,11 +26,11 @@ export function projectRoot(folder: string): string | null {
 export function readHead(project: string): GitHead | null {
   try {
     const git = gitFolder(project);
-    const head = readFileSync(join(git, "HEAD"), "utf8").trim();
+    const head = small(join(git, "HEAD"));
     const ref = /^ref: (refs\/.+)$/.exec(head)?.[1];
     // What the file says where the references are in a reftable (gitformat-reftable(5)).
     if (ref === "refs/heads/.invalid") return null;
-    if (!ref) return { branch: null, commit: head };
+    if (!ref) return { branch: null, commit: idIn(head) };
     return { branch: ref.replace(/^refs\/heads\//, ""), commit: readRef(git, ref) };
   } catch {
     return null;
@@ -37,23 +41,42 @@ export function readHead(project: string): GitHead | null {
 function gitFolder(project: string): string {
   const path = join(project, ".git");
   if (statSync(path).isDirectory()) return path;
-  const named = /^gitdir: (.+)$/m.exec(readFileSync(path, "utf8"))?.[1];
+  const named = /^gitdir: (.+)$/m.exec(small(path))?.[1];
   if (!named) throw new Error(`${path} names no folder`);
   return resolve(project, named);
 }
 
 function readRef(git: string, ref: string): string | null {
-  const common = existsSync(join(git, "commondir"))
-    ? resolve(git, readFileSync(join(git, "commondir"), "utf8").trim())
-    : git;
+  const common = existsSync(join(git, "commondir")) ? resolve(git, small(join(git, "commondir"))) : git;
   for (const folder of [git, common]) {
     const loose = join(folder, ref);
-    if (existsSync(loose)) return readFileSync(loose, "utf8").trim();
+    if (existsSync(loose)) return idIn(small(loose));
   }
   const packed = join(common, "packed-refs");
   if (!existsSync(packed)) return null;
-  const line = readFileSync(packed, "utf8")
+  const line = small(packed, maxPacked)
     .split("\n")
     .find((entry) => entry.endsWith(` ${ref}`));
-  return line?.split(" ")[0] ?? null;
+  return idIn(line?.split(" ")[0] ?? "");
+}
+
+/** A file of `.git` that is larger is none of git's making; the list of packed references alone may be long. */
+const maxSmall = 4_096;
+const maxPacked = 16_777_216;
+
+/** The text of a regular file. Not through a link, and never waiting: what an unpacked archive has put there may be anything. */
+function small(path: string, maxBytes = maxSmall): string {
+  const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0));
+  try {
+    const found = fstatSync(file);
+    if (!found.isFile() || found.size > maxBytes) throw new Error(`${path} is no file of git`);
+    return readFileSync(file, "utf8").trim();
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** A commit's id, or null: any other text is not repeated. */
+function idIn(text: string): string | null {
+  return /^[0-9a-f]{40,64}$/.test(text) ? text : null;
 }

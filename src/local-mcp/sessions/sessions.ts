@@ -157,7 +157,7 @@ export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
 export function open(sql: Sql, limit = 500): Session[] {
   return sql
     .all<Row>(
-      "SELECT * FROM sessions WHERE ended_at IS NULL AND recovery IS NULL ORDER BY started_at DESC LIMIT ?",
+      "SELECT * FROM sessions WHERE ended_at IS NULL AND recovery IS NULL ORDER BY last_seen_at DESC LIMIT ?",
       limit,
     )
     .map(fromRow);

@@ -43,6 +43,8 @@ const HARDENED = [
   "maintenance.auto=false",
   "commit.gpgSign=false",
   "fetch.writeCommitGraph=false",
+  // Nothing of a project's own settings may send git elsewhere, or run what fetches from there.
+  "protocol.allow=never",
   "protocol.file.allow=always",
   "submodule.recurse=false",
 ].flatMap((setting) => ["-c", setting]);

@@ -1,5 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
+import { isPaused } from "../store/pause.ts";
 import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
 
 interface Pending {
@@ -54,6 +55,7 @@ function claim(runtime: Runtime, look: Find): Pending | null {
   if (!runtime.store.read((sql) => look(sql, now), null)) return null;
   return runtime.store.write((sql) => {
     const found = look(sql, now);
+    if (found && isPaused(sql, now, found.project)) return null;
     if (found)
       sql.run("UPDATE snapshots SET state = 'running', at = ? WHERE checkpoint_id = ?", now, found.checkpointId);
     return found;

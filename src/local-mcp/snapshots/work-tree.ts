@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { resolve } from "node:path";
 import { firstLine, GitError, gitOutside, run, text, type Git } from "./git.ts";
 
 /** Where a project's git repository keeps its things, and where it stands. */
@@ -47,7 +49,14 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
     if (reason === null) throw error;
     return { skipped: reason };
   }
-  return { found: await describe(git) };
+  const tree = await describe(git);
+  return isHome(tree.top, env) ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
+}
+
+/** A repository of dotfiles: everything of the user's would be copied. A setting may also name a work tree above it. */
+function isHome(top: string, env: NodeJS.ProcessEnv): boolean {
+  const home = resolve(env["HOME"] ?? homedir());
+  return home === top || home.startsWith(top.endsWith("/") ? top : `${top}/`);
 }
 
 async function tooOld(git: Git): Promise<string | null> {

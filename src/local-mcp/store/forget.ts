@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { Paths } from "../paths.ts";
 import { backUp, listBackups } from "./backup.ts";
@@ -7,6 +7,7 @@ import type { Connection } from "./driver.ts";
 import { countForget } from "./forget-mark.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as snapshotDrops from "./snapshot-drops.ts";
+import { markTranscript } from "../sessions/transcript-mark.ts";
 import * as spool from "./spool.ts";
 import type { Store } from "./store.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
@@ -71,12 +72,24 @@ function sessionsOf(sql: Sql, what: Forget): string[] {
 
 function deleteSession(sql: Sql, id: string): number {
   let rows = 0;
+  markEnd(sql, id);
   for (const table of OWNED) rows += sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
   rows += sql.run("DELETE FROM clients WHERE given_id = ?", id);
   sql.run("UPDATE sessions SET parent_id = NULL WHERE parent_id = ?", id);
   sql.run("UPDATE sessions SET recovery_by = NULL WHERE recovery_by = ?", id);
   sql.run("UPDATE recoveries SET by_session = NULL WHERE by_session = ?", id);
   return rows + sql.run("DELETE FROM sessions WHERE id = ?", id);
+}
+
+/** [ST62] A chat that lives on begins anew: what stands in its transcript by now is forgotten, too. */
+function markEnd(sql: Sql, id: string): void {
+  const [row] = sql.all<{ path: string | null; offset: number }>(
+    "SELECT transcript_path AS path, transcript_offset AS offset FROM sessions WHERE id = ?",
+    id,
+  );
+  if (!row?.path) return;
+  const size = statSync(row.path, { throwIfNoEntry: false })?.size ?? 0;
+  markTranscript(sql, id, Math.max(row.offset, size));
 }
 
 function remember(sql: Sql, { sessions, projects }: Targets): void {

@@ -98,20 +98,30 @@ export function drain(folder: string, apply: (entry: SpoolEntry) => void, option
   if (!existsSync(folder)) return 0;
   const taken = takeOver(folder, options.processes ?? systemProcesses, options.maxFiles ?? Infinity);
   const files = taken.map((path) => ({ path, entries: entriesOf(path), applied: 0 }));
-  const queue = files.flatMap((file) => file.entries.map((entry) => ({ file, entry })));
-  let applied = 0;
   try {
-    for (const { file, entry } of queue.sort((a, b) => a.entry.at - b.entry.at)) {
-      if (applied > 0 && options.isTimeUp?.()) break;
-      apply(entry);
-      file.applied += 1;
-      applied += 1;
-    }
+    return applyAll(files, apply, options.isTimeUp ?? (() => false));
   } finally {
     for (const file of files) {
       if (file.applied === file.entries.length) rmSync(file.path, { force: true });
       else giveBack(file.path);
     }
+  }
+}
+
+interface TakenFile {
+  readonly path: string;
+  readonly entries: readonly SpoolEntry[];
+  applied: number;
+}
+
+function applyAll(files: readonly TakenFile[], apply: (entry: SpoolEntry) => void, isTimeUp: () => boolean): number {
+  const queue = files.flatMap((file) => file.entries.map((entry) => ({ file, entry })));
+  let applied = 0;
+  for (const { file, entry } of queue.sort((a, b) => a.entry.at - b.entry.at)) {
+    if (applied > 0 && isTimeUp()) break;
+    apply(entry);
+    file.applied += 1;
+    applied += 1;
   }
   return applied;
 }

@@ -14,7 +14,7 @@ const id = z
   .string()
   .min(1)
   .max(200)
-  .regex(/^[^\p{Cc}]+$/u, "an id has no control characters");
+  .regex(/^[\w.:@][\w.:@-]*$/, "an id has letters, digits and .:@_- only, and no - at its beginning");
 const at = z.int().min(0);
 const count = z.int().min(0);
 const text = z.string().max(1_000_000);

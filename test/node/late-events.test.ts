@@ -1,0 +1,38 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { currentState } from "../../src/local-mcp/checkpoints/capture.ts";
+import { systemProcesses } from "../../src/local-mcp/processes.ts";
+import * as spool from "../../src/local-mcp/store/spool.ts";
+import { anotherClaude, Claude, journalKinds, rowCount } from "../support/builders.ts";
+import { tempRuntime } from "../support/temp-runtime.ts";
+
+it("[HO8] a prompt that had to wait in the spool stays before the next one: the newest request is the last", () => {
+  const runtime = tempRuntime({ busyMs: 10 });
+  const claude = new Claude(runtime);
+  claude.start();
+  const writer = tempRuntime({ beside: runtime }).store.connection();
+  writer.run("BEGIN IMMEDIATE");
+  expect(claude.prompt("fix the parser")).toEqual({});
+  writer.run("COMMIT");
+  claude.prompt("write the changelog");
+  const state = runtime.store.read((sql) => currentState(sql, claude.session), null);
+  expect(state).toMatchObject({ firstPrompt: "fix the parser", lastPrompt: "write the changelog" });
+});
+
+it("[HO8] while another process applies what waits, an event waits behind it, but for a start, which is answered", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime);
+  claude.start();
+  claude.prompt("fix the parser");
+  mkdirSync(runtime.paths.spool, { recursive: true });
+  const taken = join(runtime.paths.spool, `waiting.jsonl${spool.takenBy(systemProcesses, process.ppid)}`);
+  writeFileSync(taken, "");
+  claude.begin("Bash", { command: "ls" });
+  expect(journalKinds(runtime, claude.session)).not.toContain("tool_start");
+  anotherClaude(runtime, claude).start();
+  expect(rowCount(runtime, "sessions")).toBe(2);
+  rmSync(taken);
+  claude.done(`toolu_${claude.session.slice(0, 8)}_1`, "Bash");
+  expect(journalKinds(runtime, claude.session).slice(-2)).toEqual(["tool_start", "tool_end"]);
+});
