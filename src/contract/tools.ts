@@ -105,7 +105,7 @@ export const ClearState = {
     id: id.optional().describe("Of the checkpoint or session"),
     confirm: z.literal("yes, delete").describe("Only after the user agreed"),
     forget: z.boolean().optional().describe("Keep no backup, purge every copy"),
-    session,
+    ...common,
   }),
   output: z.object({ ...answer, deleted: z.number(), backup: z.string().optional() }),
 };

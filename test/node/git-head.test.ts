@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, parse } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -66,4 +67,32 @@ it("[CP11] what cannot be read is unknown: no git, a broken .git, references tha
   mkdirSync(join(folder, ".git"));
   writeFileSync(join(folder, ".git", "HEAD"), "ref: refs/heads/.invalid\n");
   expect(readHead(folder)).toBeNull();
+});
+
+it("[CP11] what is no file of git's own is not read: a link, a pipe, a long text, a text that is no commit", () => {
+  const folder = aFolder();
+  const secret = join(folder, "key.pem");
+  writeFileSync(secret, "PRIVATE");
+  const head = join(folder, ".git", "HEAD");
+  mkdirSync(join(folder, ".git"));
+  symlinkSync(secret, head);
+  expect(readHead(folder)).toBeNull();
+  rmSync(head);
+  execFileSync("mkfifo", [head]);
+  expect(readHead(folder)).toBeNull();
+  rmSync(head);
+  writeFileSync(head, "x".repeat(5_000));
+  expect(readHead(folder)).toBeNull();
+  writeFileSync(head, "PRIVATE");
+  expect(readHead(folder)).toEqual({ branch: null, commit: null });
+});
+
+it("[ID8] a repository of the whole home is not the project of a folder in it", () => {
+  const home = aFolder();
+  mkdirSync(join(home, ".git"));
+  const notes = join(home, "notes");
+  mkdirSync(notes);
+  expect(projectRoot(notes, home)).toBe(notes);
+  expect(projectRoot(home, home)).toBe(home);
+  expect(projectRoot(notes, "/elsewhere")).toBe(home);
 });

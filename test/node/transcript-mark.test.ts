@@ -1,9 +1,10 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
+import { capture, currentState } from "../../src/local-mcp/checkpoints/capture.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import { forget } from "../../src/local-mcp/store/forget.ts";
 import { pause, resume } from "../../src/local-mcp/store/pause.ts";
-import { aProject, Claude } from "../support/builders.ts";
+import { anotherClaude, aProject, Claude } from "../support/builders.ts";
 import { tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 import { anAssistantLine } from "../support/transcripts.ts";
 
@@ -43,4 +44,23 @@ it("[ST62] a chat that goes on after it was forgotten begins anew: its transcrip
   claude.use("Bash");
   expect(journalText(runtime, claude)).toContain("the new talk");
   expect(journalText(runtime, claude)).not.toContain("old talk");
+});
+
+it("[ST63] what a chat was handed of a forgotten session is gone from its own checkpoints, and does not come back", () => {
+  const runtime = tempRuntime();
+  const recent = new Map();
+  const first = new Claude(runtime, { cwd: aProject() });
+  first.prompt("the forgotten goal");
+  first.kill();
+  const second = anotherClaude(runtime, first);
+  second.start();
+  second.prompt("go on");
+  capture(runtime, { sessionId: second.session, trigger: "on_demand" }, recent);
+  const states = (): string => JSON.stringify(runtime.store.read((sql) => currentState(sql, second.session), null));
+  expect(states()).toContain("the forgotten goal");
+  runtime.store.write((sql) => forget(sql, { session: first.session }));
+  expect(states()).not.toContain("the forgotten goal");
+  second.prompt("and on");
+  capture(runtime, { sessionId: second.session, trigger: "on_demand" }, recent);
+  expect(states()).not.toContain("the forgotten goal");
 });

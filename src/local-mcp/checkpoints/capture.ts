@@ -43,7 +43,7 @@ interface Basis {
 }
 
 /** The newest state per session that this process has stored, so that a save need not unpack the one before. Trusted only while its checkpoint is still the newest. */
-export type Recent = Map<string, { readonly checkpointId: string; readonly state: WorkState }>;
+export type Recent = Map<string, { readonly checkpointId: string; readonly hash: string; readonly state: WorkState }>;
 
 /**
  * The seeds' CheckpointManager: puts together what is known of a session and stores it as one durable transaction.
@@ -66,7 +66,8 @@ export function capture(
     const stored = runtime.store.write((sql) => store(sql, runtime, input, basis, fitted.value));
     // Null: another process has stored a newer checkpoint meanwhile, ours must build on it; or the session was deleted.
     if (!stored) continue;
-    recent.set(input.sessionId, { checkpointId: stored.checkpoint.id, state: fitted.value.state });
+    const { id: checkpointId, hash } = stored.checkpoint;
+    recent.set(input.sessionId, { checkpointId, hash, state: fitted.value.state });
     return ok(stored);
   }
 }
@@ -114,7 +115,7 @@ type Base = Pick<Basis, "state" | "journalSeq" | "isLastDamaged">;
 /** [CP3] The state of the newest checkpoint that is not damaged; what came after it, the journal tells. */
 function baseOf(sql: Sql, sessionId: string, last: checkpoints.Checkpoint | null, recent: Recent): Base {
   const known = recent.get(sessionId);
-  if (last && known?.checkpointId === last.id) {
+  if (last && known?.checkpointId === last.id && known.hash === last.hash) {
     return { state: known.state, journalSeq: last.journalSeq, isLastDamaged: false };
   }
   for (let next = last; next; next = checkpoints.latest(sql, sessionId, next.seq)) {

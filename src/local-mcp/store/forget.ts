@@ -2,6 +2,7 @@ import { rmSync, statSync } from "node:fs";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { Paths } from "../paths.ts";
 import { backUp, listBackups } from "./backup.ts";
+import { decode, encode } from "./checkpoint-body.ts";
 import { removeDatabase } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { countForget } from "./forget-mark.ts";
@@ -53,6 +54,7 @@ export function forget(sql: Sql, what: Forget): Forgotten {
     ...ids,
   );
   snapshotDrops.mark(sql, theirs, ...ids);
+  dropHandedOn(sql, sessions);
   const rows = isCheckpoint
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
@@ -79,6 +81,37 @@ function deleteSession(sql: Sql, id: string): number {
   sql.run("UPDATE sessions SET recovery_by = NULL WHERE recovery_by = ?", id);
   sql.run("UPDATE recoveries SET by_session = NULL WHERE by_session = ?", id);
   return rows + sql.run("DELETE FROM sessions WHERE id = ?", id);
+}
+
+/** [ST63] What a successor was handed of a forgotten session (`WorkState.continues`) goes with it. */
+function dropHandedOn(sql: Sql, sessions: readonly string[]): void {
+  const [where, values] = inList("session_id", sessions);
+  const successors = column(
+    sql,
+    `SELECT DISTINCT by_session FROM recoveries WHERE by_session IS NOT NULL AND ${where}`,
+    values,
+  );
+  const [theirs, ids] = inList("session_id", successors);
+  for (const row of sql.all<{ seq: number; hash: string; body: Uint8Array }>(
+    `SELECT seq, hash, body FROM checkpoints WHERE ${theirs}`,
+    ...ids,
+  )) {
+    const state = handedOn(row.body, row.hash);
+    if (!state || !sessions.includes(state.continues.session)) continue;
+    const { continues: _continues, ...rest } = state;
+    const { body, hash, rawBytes } = encode(rest);
+    sql.run("UPDATE checkpoints SET body = ?, hash = ?, raw_bytes = ? WHERE seq = ?", body, hash, rawBytes, row.seq);
+  }
+}
+
+/** Null for a state that was handed nothing, and for a damaged one: what cannot be read holds nothing to hand on. */
+function handedOn(body: Uint8Array, hash: string): { continues: { session: string } } | null {
+  try {
+    const state = decode(body, hash) as { continues?: { session: string } };
+    return state.continues ? { ...state, continues: state.continues } : null;
+  } catch {
+    return null;
+  }
 }
 
 /** [ST62] A chat that lives on begins anew: what stands in its transcript by now is forgotten, too. */

@@ -10,7 +10,7 @@ export const clearState = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   ...ClearState,
   async run(chat, input) {
-    const entered = chat.enter({ session: input.session }, "delete");
+    const entered = chat.enter({ session: input.session, project: input.project }, "delete");
     if (!entered.ok) return entered;
     const done = await clear(chat.runtime, input);
     if (!done.ok) return done;

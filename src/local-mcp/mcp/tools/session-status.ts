@@ -30,7 +30,7 @@ export const sessionStatus = defineTool({
     const savedMsAgo = session.savedAt === null ? undefined : now - session.savedAt;
     const saved = savedMsAgo === undefined ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;
     return ok({
-      text: `Session ${session.id}: ${saved}, ${found.count} checkpoints; ${found.incomplete} other sessions died unfinished.`,
+      text: `Session ${session.id}: ${saved}; checkpoints: ${found.count}; other sessions that died unfinished: ${found.incomplete}.`,
       output: {
         session: session.id,
         client: session.client,
@@ -38,7 +38,7 @@ export const sessionStatus = defineTool({
         ...(savedMsAgo === undefined ? {} : { savedMsAgo }),
         checkpoints: found.count,
         incomplete: found.incomplete,
-        store: `${runtime.store.driver ?? "closed"}, ok`,
+        store: runtime.store.driver ?? "closed",
         ...(input.detail === "detailed" && found.latest ? { latest: { ...found.latest } } : {}),
       },
     });
