@@ -85,7 +85,7 @@ it("[PR4] MCP Inspector's command line: tools, resources and the prompt, in both
     const listed = await inspect("tools/list", "--strict");
     expect((listed["tools"] as { name: string }[]).map((tool) => tool.name).sort()).toEqual(names);
     const status = await inspect("tools/call", "--tool-name", "shim_session_status", "--tool-arg", "detail=detailed");
-    const answer = { session: expect.stringMatching(/^ses_/), store: "better-sqlite3, ok" };
+    const answer = { session: expect.stringMatching(/^ses_/), store: "better-sqlite3" };
     expect(status["structuredContent"]).toMatchObject(answer);
   }
   const inspect = inspector(paths, "legacy");
