@@ -150,7 +150,7 @@ const issued: readonly Made[] = [
     (d) => `${d.chars(base62, 43)}%3D`,
     (s) => `https://shop.blob.core.windows.net/c/f.zip?sv=2024-11-04&se=2026-01-01&sig=${s}`,
   ],
-  ["npm token, .npmrc", (d) => `npm_${d.chars(base62, 36)}`, (s) => `//registry.npmjs.org/:_authToken=${s}\n`],
+  ["npm token, .npmrc", (d) => `npm_${d.chars(base62, 36)}`, (s) => `//npm.example.com/:_authToken=${s}\n`],
   [
     "pypi token, .pypirc",
     (d) => `pypi-AgEIcHlwaS5vcmc${d.chars(urlSafe, 150)}`,

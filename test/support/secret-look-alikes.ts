@@ -124,7 +124,7 @@ const code: readonly string[] = [
   "PWD=/home/ann/projects/shim\nOLDPWD=/home/ann\nSSH_AUTH_SOCK=/tmp/ssh-AbC123def456/agent.4711\n",
   "/Users/ann/Library/Application Support/tokens/9f86d081884c7d659a2f/cache.json: 12 files",
   "C:\\Users\\ann\\AppData\\Local\\Temp\\secret-tests\\n1\\token.txt",
-  "git@github.com:acme/shop.git https://registry.npmjs.org:443/@scope/pkg http://localhost:8080/@vite/client",
+  "git@github.com:acme/shop.git https://npm.example.com:443/@scope/pkg http://localhost:8080/@vite/client",
   "https://acme.dev/reset-password?step=2&token_type=bearer&grant_type=client_credentials",
   "Author: Bob Secretary <bob@acme.dev> is the author of authentication, passes the passenger keynote",
   "token_type: bearer, auth: oauth2, authorization: basic, secret: false, password: required",
