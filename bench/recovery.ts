@@ -8,7 +8,8 @@ import { Store } from "../src/local-mcp/store/store.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
 import { connect } from "./stdio-client.ts";
 
-const rounds = Number(process.env["SHIM_BENCH_ROUNDS"] ?? 300);
+/** More than for a save: these calls are short, and a percentile of few says little. */
+const rounds = Number(process.env["SHIM_BENCH_ROUNDS"] ?? 1_000);
 
 /** shim_check_recovery over stdio with a small and a large history, in turn. */
 export async function benchRecovery(folder: string): Promise<Row[]> {

@@ -49,9 +49,10 @@ it("[SI26] the arguments of a tool call count as said", () => {
 it("[SI27] a long text is estimated by its density, in proportion to its length", () => {
   const { store } = tempRuntime();
   store.write(() => undefined);
-  const once = store.read((sql) => estimateLong(sql, words, model), 0);
-  const often = store.read((sql) => estimateLong(sql, words.repeat(50), model), 0);
+  const tokens = (sample: string, chars: number): number =>
+    store.read((sql) => estimateLong(sql, sample, chars, model), -1);
+  const once = tokens(words, words.length);
   expect(once).toBeGreaterThan(words.length / 10);
-  expect(often / once).toBeCloseTo(50, 0);
-  expect(store.read((sql) => estimateLong(sql, "", model), -1)).toBe(0);
+  expect(tokens(words, words.length * 50) / once).toBeCloseTo(50, 0);
+  expect(tokens("", 0)).toBe(0);
 });

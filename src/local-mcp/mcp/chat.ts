@@ -14,7 +14,7 @@ import { idOf, label, pathOf } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { estimateLong } from "../signals/calibrate.ts";
+import { estimateLong, sampleChars } from "../signals/calibrate.ts";
 import * as notices from "../store/notices.ts";
 import { isPaused } from "../store/pause.ts";
 import type { ToolError } from "./tool.ts";
@@ -52,8 +52,8 @@ export class Chat {
   readonly #minted = new Map<string, string>();
   /** Sessions of others that calls have gone on with. */
   readonly #continued = new Set<string>();
-  /** Tokens by session. */
-  readonly #heard = new Map<string, number>();
+  /** What has passed, by session: how much, and a sample of it. */
+  readonly #heard = new Map<string, { readonly chars: number; readonly sample: string }>();
   #last: string | null = null;
   #clientName: string | null = null;
   #isOfferDue = true;
@@ -61,6 +61,10 @@ export class Chat {
   constructor(options: ChatOptions) {
     this.#options = options;
     this.runtime = options.runtime;
+  }
+
+  get hasMet(): boolean {
+    return this.#clientName !== null;
   }
 
   /** The client has said its name. */
@@ -134,18 +138,17 @@ export class Chat {
 
   /** [SI27] Counts what has passed between this chat and SHIM; a client that measures its context is not asked for more. */
   hear(sessionId: string, text: string): void {
-    const before = this.#heard.get(sessionId) ?? 0;
-    const tokens = this.runtime.store.read(
-      (sql) => estimateLong(sql, text, sessions.get(sql, sessionId)?.model ?? null),
-      0,
-    );
-    this.#heard.set(sessionId, before + tokens);
+    const { chars, sample } = this.#heard.get(sessionId) ?? { chars: 0, sample: "" };
+    // Counted in characters; tokens are estimated when somebody asks.
+    const head = text.slice(0, sampleChars);
+    this.#heard.set(sessionId, { chars: chars + text.length, sample: head.length > sample.length ? head : sample });
   }
 
   /** The least that the context of the session holds, as far as this process has seen it. */
   heard(session: sessions.Session): Readings {
-    const tokens = this.#heard.get(session.id);
-    if (tokens === undefined || session.origin !== "handle") return {};
+    const found = this.#heard.get(session.id);
+    if (found === undefined || session.origin !== "handle") return {};
+    const tokens = this.runtime.store.read((sql) => estimateLong(sql, found.sample, found.chars, session.model), 0);
     return { contextTokens: { value: tokens, source: "estimated", at: this.runtime.now() } };
   }
 

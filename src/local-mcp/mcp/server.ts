@@ -94,6 +94,7 @@ const Envelope = z.object({ [CLIENT_INFO_META_KEY]: z.object({ name: z.string() 
 
 /** From the revision of 2026-07-28 on there is no handshake: each request names its client. */
 function meet(chat: Chat, envelope: unknown): void {
+  if (chat.hasMet) return;
   const parsed = Envelope.safeParse(envelope);
   if (parsed.success) chat.meet(parsed.data[CLIENT_INFO_META_KEY].name);
 }

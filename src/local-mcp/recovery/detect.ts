@@ -41,13 +41,20 @@ const mostOpen = 500;
  */
 export function findIncomplete(sql: Sql, processes: Processes, now: number, search: Search = {}): Incomplete[] {
   const found: Incomplete[] = [];
+  // Read once, not for each session: they are files of the system.
+  const kills = once(() => oomKills(systemMemory));
   for (const session of candidates(sql, processes, now)) {
     if (found.length >= (search.limit ?? 20)) break;
     if (isWanted(session, search) && isDead(session, processes, now) && hasContent(sql, session.id)) {
-      found.push({ session, ...causeOf(sql, session, processes) });
+      found.push({ session, ...causeOf(sql, session, processes, kills) });
     }
   }
   return found;
+}
+
+function once<T>(read: () => T): () => T {
+  let found: { value: T } | null = null;
+  return () => (found ??= { value: read() }).value;
 }
 
 /** [RE11] An offer to a chat that ended, died or never began without having saved anything is open again. */
@@ -92,16 +99,16 @@ export function causeOf(
   sql: Sql,
   session: sessions.Session,
   processes: Processes,
+  kills = (): number | null => oomKills(systemMemory),
 ): { cause: CrashCause; causeDetail: string } {
-  const [lastTurn] = journal.newest(sql, session.id, ["failure", "turn_end", "prompt"], 1);
   const [lastTool] = journal.newest(sql, session.id, ["tool_start", "tool_end", "tool_error", "turn_end"], 1);
   const { cause, detail } = inferCause({
     readings: session.readings,
-    lastStopFailure: lastTurn?.entry.kind === "failure" ? lastTurn.entry.text : null,
+    lastStopFailure: lastFailure(sql, session.id),
     detachReason: session.detachReason,
-    isSameBoot: session.owner === null ? null : session.owner.boot === processes.boot(),
+    isSameBoot: session.owner && session.owner.boot === processes.boot(),
     oomKillsBefore: session.readings.oomKills?.value ?? null,
-    oomKillsNow: oomKills(systemMemory),
+    oomKillsNow: kills(),
     hadRunningTool: lastTool?.entry.kind === "tool_start",
     lastError: null,
     hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
@@ -111,4 +118,10 @@ export function causeOf(
     return { cause: "closed", causeDetail: "The client was closed, or told to stop, before its turn was over." };
   }
   return { cause, causeDetail: detail };
+}
+
+/** Null when something was begun, or ended well, after it. */
+function lastFailure(sql: Sql, sessionId: string): string | null {
+  const [last] = journal.newest(sql, sessionId, ["failure", "turn_end", "prompt"], 1);
+  return last?.entry.kind === "failure" ? last.entry.text : null;
 }

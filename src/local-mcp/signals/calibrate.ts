@@ -23,11 +23,10 @@ export function calibrate(sql: Sql, part: TranscriptPart): void {
 }
 
 /** What is looked at of a text to estimate its tokens: its density is alike throughout. */
-const sampleChars = 2_000;
+export const sampleChars = 2_000;
 
-/** [SI27] Tokens of a text of any length by the density of its first 2,000 characters, so that it costs a fraction of a millisecond. */
-export function estimateLong(sql: Sql, text: string, model: string | null): number {
-  const sample = text.slice(0, sampleChars);
+/** [SI27] Tokens of a text of `chars` characters by the density of a sample of it, so that it costs a fraction of a millisecond. */
+export function estimateLong(sql: Sql, sample: string, chars: number, model: string | null): number {
   const tokens = estimateTokens(sample, model, loadFactors(sql));
-  return Math.round((tokens * text.length) / Math.max(1, sample.length));
+  return Math.round((tokens * chars) / Math.max(1, sample.length));
 }
