@@ -20,6 +20,7 @@ export const AutoCheckpoint = {
     doing: z.string().max(2_000).optional().describe("What you are doing now"),
     next: z.string().max(4_000).optional().describe("The next step"),
     ...common,
+    detail,
   }),
   output: z.object({
     ...answer,
@@ -28,6 +29,7 @@ export const AutoCheckpoint = {
     checkpoint: z.string().optional(),
     risk: z.number(),
     level,
+    reasons: z.array(z.string()).optional(),
   }),
 };
 
@@ -87,6 +89,7 @@ export const ForceCheckpoint = {
     ...WorkNotes.shape,
     ...common,
     finish: z.boolean().optional().describe("The work is finished: never offer this session for recovery"),
+    detail,
   }),
   output: z.object({
     ...answer,
@@ -94,6 +97,7 @@ export const ForceCheckpoint = {
     isNew: z.boolean(),
     bytes: z.number(),
     redactions: z.number(),
+    summary: z.string().optional(),
   }),
 };
 
@@ -106,6 +110,7 @@ export const ClearState = {
     confirm: z.literal("yes, delete").describe("Only after the user agreed"),
     forget: z.boolean().optional().describe("Keep no backup, purge every copy"),
     ...common,
+    detail,
   }),
-  output: z.object({ ...answer, deleted: z.number(), backup: z.string().optional() }),
+  output: z.object({ ...answer, deleted: z.number(), rows: z.number().optional(), backup: z.string().optional() }),
 };

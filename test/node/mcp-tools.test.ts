@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { isPurgePending } from "../../src/local-mcp/store/forget.ts";
 import { tools } from "../../src/local-mcp/mcp/server.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { pause } from "../../src/local-mcp/store/pause.ts";
@@ -255,4 +256,40 @@ it("[CP7] a state that is nested too deep to be searched for secrets is refused,
   const refused = await call("shim_force_checkpoint", { goal: "other", state: nested(500) });
   expect(refused.isError).toBe(true);
   expect(refused.text).toContain("nested deeper than");
+});
+
+it("[MC12] every tool has a detailed answer: reasons, the summary that the search finds, how many rows went", async () => {
+  const runtime = tempRuntime();
+  const { call } = await connect(runtime);
+  const auto = await call("shim_auto_checkpoint", { doing: "reading", detail: "detailed" });
+  expect(auto.output["reasons"]).toEqual(expect.any(Array));
+  const forced = await call("shim_force_checkpoint", { goal: "write the importer", detail: "detailed" });
+  expect(forced.output["summary"]).toContain("write the importer");
+  const input = { scope: "checkpoint", id: forced.output["checkpoint"], confirm: "yes, delete", detail: "detailed" };
+  expect((await call("shim_clear_state", input)).output).toMatchObject({ deleted: 1, rows: 1 });
+  const concise = await call("shim_force_checkpoint", { goal: "write the exporter" });
+  expect(concise.output).not.toHaveProperty("summary");
+});
+
+it("[MC7] deleting with a backup leaves no purge to be done", async () => {
+  const runtime = tempRuntime();
+  const { call } = await connect(runtime);
+  const { output } = await call("shim_force_checkpoint", { goal: "g" });
+  const input = { scope: "checkpoint", id: output["checkpoint"], confirm: "yes, delete" };
+  expect((await call("shim_clear_state", input)).output).toMatchObject({
+    deleted: 1,
+    backup: expect.any(String) as string,
+  });
+  expect(runtime.store.read(isPurgePending, true)).toBe(false);
+});
+
+it("[SI27] the tokens of what has passed are estimated for a chat that measures none, and grow with it", async () => {
+  const runtime = tempRuntime();
+  const { call, chat } = await desktop(runtime);
+  const first = await call("shim_force_checkpoint", { goal: "word ".repeat(500) });
+  chat.hear(String(first.output["session"]), "more ".repeat(2_000));
+  await call("shim_auto_checkpoint", { doing: "reading" });
+  const { readings } = storedSession(runtime, String(first.output["session"]));
+  expect(readings.contextTokens).toMatchObject({ source: "estimated" });
+  expect(readings.contextTokens?.value).toBeGreaterThan(2_000);
 });

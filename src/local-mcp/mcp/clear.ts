@@ -18,6 +18,8 @@ export interface Clearing {
 export interface Cleared {
   readonly deleted: number;
   readonly backup?: string;
+  /** Rows of all kinds. */
+  readonly rows?: number;
 }
 
 /** [MC7] Deletes only what is named, after a backup unless it is to be forgotten; an unknown id changes nothing. */
@@ -36,7 +38,7 @@ export async function clear(runtime: Runtime, what: Clearing): Promise<Result<Cl
 
 async function remove(runtime: Runtime, what: Forget, isForgotten: boolean): Promise<Result<Cleared, ToolError>> {
   const backup = isForgotten ? null : await backUp(runtime.store, runtime.now(), runtime.config.retention.backups);
-  const gone = runtime.store.write((sql) => forget(sql, what));
+  const gone = runtime.store.write((sql) => forget(sql, what, !isForgotten));
   const failures = await dropMarked(runtime, 0);
   if (isForgotten) await purge(runtime.store, runtime.paths);
   if (failures.length > 0) {
@@ -44,7 +46,7 @@ async function remove(runtime: Runtime, what: Forget, isForgotten: boolean): Pro
     return err({ code: "files_left", message });
   }
   const deleted = "checkpoint" in what ? gone.checkpoints.length : gone.sessions.length;
-  return ok({ deleted, ...(backup ? { backup } : {}) });
+  return ok({ deleted, rows: gone.rows, ...(backup ? { backup } : {}) });
 }
 
 function isKnown(runtime: Runtime, kind: "checkpoint" | "session", id: string): boolean {

@@ -40,8 +40,10 @@ const ATTEMPTS = 3;
 /**
  * [ST60] Deletes every row of a session, of all sessions of a project, or one checkpoint. Traces are left in the file, its log and
  * its copies until {@link purge}. A pause of the project stays, as it is a wish and no content.
+ *
+ * @param keepsCopies backups are wanted: no purge is to follow
  */
-export function forget(sql: Sql, what: Forget): Forgotten {
+export function forget(sql: Sql, what: Forget, keepsCopies = false): Forgotten {
   // A PRAGMA answers a row, which better-sqlite3 does not let run() throw away.
   sql.all("PRAGMA secure_delete = ON");
   const sessions = sessionsOf(sql, what);
@@ -58,7 +60,7 @@ export function forget(sql: Sql, what: Forget): Forgotten {
   const rows = isCheckpoint
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
-  remember(sql, { sessions, projects: "project" in what ? [what.project] : [] });
+  if (!keepsCopies) remember(sql, { sessions, projects: "project" in what ? [what.project] : [] });
   countForget(sql);
   return { sessions, checkpoints, rows, snapshots };
 }

@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import type { RiskLevel } from "../../../contract/readings.ts";
+import type { Risk, RiskLevel } from "../../../contract/readings.ts";
 import type { WorkNotes } from "../../../contract/checkpoint.ts";
 import { AutoCheckpoint } from "../../../contract/tools.ts";
 import { ok, type Result } from "../../../shared/result.ts";
@@ -8,6 +8,7 @@ import type { Trigger } from "../../checkpoints/checkpoints.ts";
 import { dueByTimer, observe } from "../../sessions/observe.ts";
 import { cleanNotes } from "../notes.ts";
 import { captureRefusal } from "../refusals.ts";
+import { reasonText } from "./monitor-signals.ts";
 import { defineTool, type ToolAnswer, type ToolError } from "../tool.ts";
 
 export const autoCheckpoint = defineTool({
@@ -22,10 +23,11 @@ export const autoCheckpoint = defineTool({
     if (!entered.ok) return entered;
     const session = entered.value;
     const { runtime } = chat;
-    const seen = runtime.store.write((sql) => observe(sql, runtime, session, null, chat.heard(session)));
+    const heard = chat.heard(session);
+    const seen = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
     const isSaid = input.doing !== undefined || input.next !== undefined;
     const trigger = isSaid ? "on_demand" : dueByTimer(seen, runtime);
-    const answer = { session: session.id, risk: seen.risk.score, level: seen.risk.level };
+    const answer = answerOf(session.id, seen.risk, input.detail);
     if (!trigger)
       return ok({
         text: `Nothing due, risk ${seen.risk.level}.`,
@@ -41,6 +43,12 @@ interface Answer {
   readonly session: string;
   readonly risk: number;
   readonly level: RiskLevel;
+  readonly reasons?: string[];
+}
+
+function answerOf(session: string, risk: Risk, detail: "concise" | "detailed"): Answer {
+  const reasons = detail === "detailed" ? { reasons: risk.reasons.map(reasonText) } : {};
+  return { session, risk: risk.score, level: risk.level, ...reasons };
 }
 
 function notesOf(input: { doing?: string | undefined; next?: string | undefined }): WorkNotes {

@@ -15,12 +15,17 @@ export const clearState = defineTool({
     const done = await clear(chat.runtime, input);
     if (!done.ok) return done;
     chat.recent.clear();
+    const { rows, ...cleared } = done.value;
     const backup = done.value.backup ? ` Backup: ${done.value.backup}` : "";
     return {
       ok: true,
       value: {
         text: `Deleted ${done.value.deleted} (${input.scope}).${backup}`,
-        output: { session: entered.value.id, ...done.value },
+        output: {
+          session: entered.value.id,
+          ...cleared,
+          ...(input.detail === "detailed" && rows !== undefined ? { rows } : {}),
+        },
       },
     };
   },

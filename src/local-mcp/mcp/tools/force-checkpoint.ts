@@ -17,7 +17,7 @@ export const forceCheckpoint = defineTool({
     const entered = chat.enter(input);
     if (!entered.ok) return entered;
     const sessionId = entered.value.id;
-    const { session: _session, project: _project, finish, ...given } = input;
+    const { session: _session, project: _project, finish, detail, ...given } = input;
     const clean = cleanNotes(given);
     const saved = capture(chat.runtime, { sessionId, trigger: "on_demand", ...clean }, chat.recent);
     if (!saved.ok) return captureRefusal(saved.error);
@@ -32,6 +32,7 @@ export const forceCheckpoint = defineTool({
         isNew,
         bytes: checkpoint.rawBytes,
         redactions: clean.redactions,
+        ...(detail === "detailed" ? { summary: checkpoint.summary } : {}),
       },
     });
   },

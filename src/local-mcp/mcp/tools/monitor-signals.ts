@@ -20,7 +20,7 @@ export const monitorSignals = defineTool({
     const fresh = { ...chat.heard(session), ...reported(input.contextTokens, runtime.now()) };
     const { risk } = look(runtime, session, fresh);
     const all = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings ?? {}, {});
-    const reasons = risk.reasons.map(reason);
+    const reasons = risk.reasons.map(reasonText);
     return ok({
       text: `Risk ${risk.score} (${risk.level}). ${reasons.join("; ") || "No reason above its threshold."}`,
       output: {
@@ -38,7 +38,7 @@ function reported(tokens: number | undefined, now: number): Readings {
   return tokens === undefined ? {} : { contextTokens: { value: tokens, source: "reported", at: now } };
 }
 
-function reason({ name, value, threshold, weight, source }: Risk["reasons"][number]): string {
+export function reasonText({ name, value, threshold, weight, source }: Risk["reasons"][number]): string {
   return `${name} ${round(value)} over ${round(threshold)} (+${weight}, ${source})`;
 }
 
