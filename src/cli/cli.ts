@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
+import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
 import { age } from "../local-mcp/recovery/brief.ts";
 import { homeFrom, pathsIn, type Paths } from "../local-mcp/paths.ts";
@@ -125,7 +126,7 @@ function refusalOf(error: unknown, home: string): Refused {
   if (error instanceof StoreError) return failed(error.code, error.message);
   const ofFile = fileErrorText(error, home);
   if (ofFile !== null) return failed("file_unusable", ofFile);
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return failed("internal", `${message} (a bug of SHIM; SHIM_DEBUG=1 shows where)`);
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { parse, printParseErrorCode, type ParseError } from "jsonc-parser";
 import type * as z from "zod/mini";
 import { configSchema, defaults, type Config } from "../contract/config.ts";
+import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
 /** Settings as they stand, or why they cannot be used. A missing file means: all defaults. */
@@ -10,7 +11,7 @@ export function readConfig(path: string): Result<Config, string> {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : null;
+    const code = codeOf(error);
     return code === "ENOENT" ? ok(defaults) : err(`${path}: cannot be read (${String(code)})`);
   }
   return parseConfig(text.replace(/^\uFEFF/, ""), path);

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
+import { codeOf } from "../shared/error.ts";
 
 /**
  * A process that cannot be confused with a later one of the same number: the machine's boot, the pid and when it started.
@@ -135,6 +136,6 @@ function signalled(pid: number): ProcessFacts | null {
     return found;
   } catch (error) {
     // There, but another user's.
-    return error instanceof Error && "code" in error && error.code === "EPERM" ? found : null;
+    return codeOf(error) === "EPERM" ? found : null;
   }
 }

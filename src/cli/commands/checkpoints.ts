@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { WorkState } from "../../contract/work-state.ts";
+import { messageOf } from "../../shared/error.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import * as checkpoints from "../../local-mcp/checkpoints/checkpoints.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
@@ -137,10 +138,7 @@ function stateOf(runtime: Runtime, checkpoint: checkpoints.Checkpoint): Result<W
     try {
       return ok(checkpoints.stateOf(sql, checkpoint.seq));
     } catch (error) {
-      return failed(
-        "checkpoint_damaged",
-        `${error instanceof Error ? error.message : String(error)}. \`shim doctor\` checks the store.`,
-      );
+      return failed("checkpoint_damaged", `${messageOf(error)}. \`shim doctor\` checks the store.`);
     }
   }, ok(null));
 }

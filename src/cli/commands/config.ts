@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
 import { defaults, type Config } from "../../contract/config.ts";
+import { codeOf } from "../../shared/error.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { writeDurably } from "../../local-mcp/clients/atomic-write.ts";
 import * as json from "../../local-mcp/clients/json-text.ts";
@@ -101,7 +102,7 @@ function textOf(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    if (codeOf(error) === "ENOENT") return "";
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import { codeOf } from "../../shared/error.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
@@ -173,7 +174,7 @@ async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartP
 }
 
 function notStarted(error: unknown): string {
-  const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+  const isMissing = codeOf(error) === "ENOENT";
   return isMissing ? "`claude` was not found on the PATH" : `\`claude\` could not be started (${String(error)})`;
 }
 

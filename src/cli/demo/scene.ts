@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pathsIn, type Paths } from "../../local-mcp/paths.ts";
 import { identify, isAlive, type Processes, type ProcessIdentity } from "../../local-mcp/processes.ts";
 import * as story from "./story.ts";
+import { codeOf } from "../../shared/error.ts";
 
 export class GitMissing extends Error {}
 
@@ -87,7 +88,7 @@ export class Scene {
         timeout: 30_000,
       });
     } catch (error) {
-      const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+      const isMissing = codeOf(error) === "ENOENT";
       throw isMissing ? new GitMissing("the demo works in a git project, and git was not found. Install git.") : error;
     }
   }

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { McpConnection, type Message } from "./mcp-connection.ts";
+import { messageOf } from "../../shared/error.ts";
 
 /** What the stand-in client is told to do, one JSON object per line on its stdin; each is answered on stdout with the same `id`. */
 export type Order =
@@ -45,7 +46,7 @@ export async function standIn({ input, output }: Streams, place: Place): Promise
     const { id, ...order } = JSON.parse(line) as Order & { readonly id: number };
     const answer = client.follow(order).then(
       (result) => ({ id, result }),
-      (error: unknown) => ({ id, error: error instanceof Error ? error.message : String(error) }),
+      (error: unknown) => ({ id, error: messageOf(error) }),
     );
     underWay.push(answer.then((told) => void output.write(`${JSON.stringify(told)}\n`)));
   }

@@ -5,6 +5,7 @@ import type { Cli } from "../cli.ts";
 import { clientFindings } from "../client-states.ts";
 import { many } from "../screen-text.ts";
 import { fail, fine, warn, type Check } from "./check.ts";
+import { messageOf } from "../../shared/error.ts";
 
 const oldest = { major: 22, minor: 16 };
 /** Below the first a save may fail any moment; below the second the store's upkeep (backups, snapshots) soon does. */
@@ -52,7 +53,7 @@ function folder(cli: Cli): Check {
     accessSync(nearest, constants.W_OK | constants.X_OK);
     return fine("folder", nearest === home ? `${home} can be written to` : `${home} can be made`);
   } catch (error) {
-    const said = error instanceof Error ? error.message : String(error);
+    const said = messageOf(error);
     return fail("folder", `${nearest} cannot be written to (${said})`, fix);
   }
 }

@@ -1,9 +1,10 @@
 import { lstatSync, mkdirSync, readlinkSync, realpathSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import { messageOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { flushFolder, writeDurably } from "./atomic-write.ts";
 import { keep } from "./backups.ts";
-import { isMissing, messageOf, readText, refusal, type ClientRefusal } from "./client-files.ts";
+import { isMissing, readText, refusal, type ClientRefusal } from "./client-files.ts";
 import type { FileEdit, Plan } from "./plan.ts";
 
 export interface Applied {

@@ -5,6 +5,7 @@ import { writeDurably } from "./atomic-write.ts";
 import { isMissing, readText } from "./client-files.ts";
 import { isRecord } from "./entries.ts";
 import type { Plan } from "./plan.ts";
+import { codeOf } from "../../shared/error.ts";
 
 /** Stored as manifest.json beside the copies. Add fields as optional. */
 interface Manifest {
@@ -68,7 +69,7 @@ function newFolder(backups: string, now: number): string {
       mkdirSync(folder, { mode: 0o700 });
       return folder;
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+      if (codeOf(error) !== "EEXIST") throw error;
     }
   }
 }

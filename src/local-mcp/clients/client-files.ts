@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { codeOf, messageOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 
 /** Why a client's settings were left alone. `message` is for people and says what to do. */
@@ -34,9 +35,6 @@ export function refusal(code: ClientRefusal["code"], path: string, message: stri
 
 /** ENOENT; ENOTDIR: a file stands where a folder of the path should be, so there is no such file either. */
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const code = codeOf(error);
+  return code === "ENOENT" || code === "ENOTDIR";
 }

@@ -6,6 +6,7 @@ import { StoreError } from "../store/store-error.ts";
 import { cleanInput } from "./clean-input.ts";
 import { runHook, type HookAnswer } from "./run-hook.ts";
 import { drainInto, spool } from "./spool-hook.ts";
+import { messageOf, stackOf } from "../../shared/error.ts";
 
 /** Larger input is not looked at: it could only be a tool's output. */
 const maxInputChars = 32_000_000;
@@ -26,7 +27,7 @@ export function answerHook(runtime: Runtime, event: string, readInput: () => str
     if (typeof input === "string") return refused(runtime, `${event}: ${input}`);
     return print(guarded(runtime, event, input, clientPid));
   } catch (error) {
-    return refused(runtime, `${event}: ${said(error)}`);
+    return refused(runtime, `${event}: ${stackOf(error)}`);
   }
 }
 
@@ -37,7 +38,7 @@ function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid
     if (!isTurn && isKept(runtime, event, input, clientPid)) return {};
     return runHook(runtime, event, input, clientPid);
   } catch (error) {
-    runtime.log("error", `${event} was not stored`, { error: said(error) });
+    runtime.log("error", `${event} was not stored`, { error: stackOf(error) });
     const isPassing = error instanceof StoreError && error.retryable;
     const isLater = isKept(runtime, event, input, clientPid);
     if ((isLater && isPassing) || !telling.has(event)) return {};
@@ -46,7 +47,7 @@ function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid
 }
 
 function trouble(error: unknown, isLater: boolean): string {
-  const what = error instanceof Error ? error.message : String(error);
+  const what = messageOf(error);
   const fate = isLater ? "Events are kept aside until it can." : "Events are lost until it can.";
   return `SHIM cannot save: ${what} ${fate} Run \`shim doctor\`.`;
 }
@@ -69,7 +70,7 @@ function drainFirst(runtime: Runtime, event: HookEvent): boolean {
     return event === "SessionStart" || isEmpty(folder);
   } catch (error) {
     if (event !== "SessionStart") throw error;
-    runtime.log("error", "the spool was not taken over", { error: said(error) });
+    runtime.log("error", "the spool was not taken over", { error: stackOf(error) });
     return true;
   }
 }
@@ -80,13 +81,9 @@ function isKept(runtime: Runtime, event: HookEvent, input: HookInput, clientPid:
     spool(runtime, event, input, clientPid);
     return true;
   } catch (error) {
-    runtime.log("error", `${event} is lost, the spool does not take it`, { error: said(error) });
+    runtime.log("error", `${event} is lost, the spool does not take it`, { error: stackOf(error) });
     return false;
   }
-}
-
-function said(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** The parsed input, or what is wrong with it. */

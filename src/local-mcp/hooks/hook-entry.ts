@@ -5,6 +5,7 @@ import { clientPidOf } from "../processes.ts";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../system-runtime.ts";
 import { answerHook } from "./answer-hook.ts";
+import { stackOf } from "../../shared/error.ts";
 
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
 z.config({ jitless: true });
@@ -24,5 +25,5 @@ async function main(event: string): Promise<void> {
 }
 
 main(process.argv[2] ?? "").catch((error: unknown) => {
-  writeSync(2, `shim hook: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  writeSync(2, `shim hook: ${stackOf(error)}\n`);
 });

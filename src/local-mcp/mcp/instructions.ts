@@ -1,6 +1,7 @@
 import { age } from "../recovery/brief.ts";
 import { findIncomplete } from "../recovery/detect.ts";
 import type { Runtime } from "../runtime.ts";
+import { messageOf } from "../../shared/error.ts";
 
 const rules = `SHIM keeps this chat's work safe: if the chat dies, the next one continues from the last checkpoint.
 - At the start of a chat, or when the user speaks of earlier work, call shim_check_recovery once.
@@ -30,7 +31,7 @@ export function instructions(runtime: Runtime): string {
     return `SHIM: an earlier chat ("${title}") died ${age(now - dead.session.lastSeenAt)} ago. Call shim_check_recovery before anything else.\n\n${rules}`;
   } catch (error) {
     runtime.log("error", "recovery could not be checked at start", { error: String(error) });
-    return `SHIM: saving may be broken (${error instanceof Error ? error.message : String(error)}). Tell the user to run \`shim doctor\`.\n\n${rules}`.slice(
+    return `SHIM: saving may be broken (${messageOf(error)}). Tell the user to run \`shim doctor\`.\n\n${rules}`.slice(
       0,
       2_000,
     );

@@ -4,6 +4,7 @@ import { loadDriver } from "../store/open-driver.ts";
 import { systemRuntime } from "../system-runtime.ts";
 import { version } from "../version.ts";
 import { serve } from "./serve.ts";
+import { messageOf } from "../../shared/error.ts";
 
 async function main(): Promise<void> {
   const { open, fallbackReason } = await loadDriver();
@@ -20,6 +21,6 @@ async function main(): Promise<void> {
 }
 
 void main().catch((error: unknown) => {
-  process.stderr.write(`shim mcp: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`shim mcp: ${messageOf(error)}\n`);
   process.exitCode = 1;
 });

@@ -12,6 +12,7 @@ import { takePending } from "../snapshots/pending.ts";
 import { Chat } from "./chat.ts";
 import { createServer } from "./server.ts";
 import { lookAfter, upkeep } from "./upkeep.ts";
+import { stackOf } from "../../shared/error.ts";
 
 /** How often the process looks after its session: parent alive, checkpoint due, files of new checkpoints. */
 const tickMs = 2_000;
@@ -176,6 +177,5 @@ async function lastSnapshot(runtime: Runtime, chat: Chat, before: Promise<void>)
 }
 
 function logged(runtime: Runtime, what: string): (error: unknown) => void {
-  return (error) =>
-    runtime.log("error", what, { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  return (error) => runtime.log("error", what, { error: stackOf(error) });
 }

@@ -18,6 +18,7 @@ import { clearState } from "./tools/clear-state.ts";
 import { forceCheckpoint } from "./tools/force-checkpoint.ts";
 import { monitorSignals } from "./tools/monitor-signals.ts";
 import { sessionStatus } from "./tools/session-status.ts";
+import { stackOf } from "../../shared/error.ts";
 
 export const tools: readonly Tool[] = [
   autoCheckpoint,
@@ -142,7 +143,7 @@ function refused(error: ToolError, notices: readonly string[] = []): CallResult 
 /** [MC6] Broken storage is said aloud, never answered as if it had saved. A bug is logged and named as one. */
 function failure(chat: Chat, tool: string, error: unknown): ToolError {
   chat.runtime.log("error", `${tool} failed`, {
-    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    error: stackOf(error),
   });
   if (error instanceof StoreError) {
     return { code: error.code, message: `Nothing was saved. ${error.message} Tell the user.` };

@@ -4,6 +4,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { recordCrash } from "../signals/history.ts";
 import { undo } from "./recover.ts";
 import type { Restoration } from "./restoration.ts";
+import { codeOf } from "../../shared/error.ts";
 
 /** The seeds' SessionStarter: how the client is started again for a session that died. */
 
@@ -91,7 +92,7 @@ export function checkTranscript(path: string | null, sessionId: string): Transcr
   try {
     tail = readTail(path);
   } catch (error) {
-    const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    const isMissing = codeOf(error) === "ENOENT";
     return broken(isMissing ? "its transcript is gone" : `its transcript cannot be read (${String(error)})`);
   }
   const problem = problemIn(tail, sessionId);

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { readLines, type Line, type TranscriptContent } from "./transcript-lines.ts";
+import { codeOf } from "../../shared/error.ts";
 
 export interface TranscriptPart extends TranscriptContent {
   /** Where to read on next time, in bytes. */
@@ -86,10 +87,6 @@ function* linesOf(bytes: Buffer, begin: number, end: number, base: number): Gene
     yield { text: bytes.toString("utf8", at, next), position: base + at };
     at = next + 1;
   }
-}
-
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
 }
 
 /** The file itself; anything that is no regular file is refused. */

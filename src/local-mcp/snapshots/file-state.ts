@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import type { FileNote } from "../../contract/work-state.ts";
 import { looksSecret } from "./secret-names.ts";
+import { codeOf } from "../../shared/error.ts";
 
 export interface NoteLimits {
   readonly maxFileBytes: number;
@@ -94,7 +95,7 @@ function lookAt(path: string, maxFileBytes: number): FileLook {
 }
 
 function unopened(error: unknown): FileLook {
-  const code = error instanceof Error && "code" in error ? error.code : null;
+  const code = codeOf(error);
   if (code === "ENOENT" || code === "ENOTDIR") return { isThere: false, hash: null, skipped: NOT_THERE, bytes: 0 };
   if (code === "ENXIO") return { isThere: true, hash: null, skipped: "not a regular file", bytes: 0 };
   return { isThere: null, hash: null, skipped: "unreadable", bytes: 0 };

@@ -2,6 +2,7 @@ import { linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:
 import { setTimeout as wait } from "node:timers/promises";
 import { identify, isAlive, type ProcessIdentity, type Processes } from "../processes.ts";
 import { GitError } from "./git.ts";
+import { codeOf } from "../../shared/error.ts";
 
 const LOOK_AGAIN_MS = 25;
 /** A broken lock is itself guarded by a lock; deeper than this means that processes die one after another while they break it. */
@@ -57,7 +58,7 @@ function create(path: string, me: string): boolean {
     linkSync(draft, path);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    if (codeOf(error) === "EEXIST") return false;
     throw error;
   } finally {
     rmSync(draft, { force: true });

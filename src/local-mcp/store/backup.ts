@@ -7,6 +7,7 @@ import { withMaintenanceLock } from "./maintenance-lock.ts";
 import { createPrivateFile, createPrivateFolder, renameWhole, syncFile } from "./place.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import type { Store } from "./store.ts";
+import { codeOf } from "../../shared/error.ts";
 
 export interface Backup {
   readonly path: string;
@@ -103,7 +104,7 @@ function isRunning(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
+    return codeOf(error) === "EPERM";
   }
 }
 
@@ -142,7 +143,7 @@ function reserve(folder: string, now: number): string {
       closeSync(openSync(path, "wx", 0o600));
       return path;
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+      if (codeOf(error) !== "EEXIST") throw error;
     }
   }
 }

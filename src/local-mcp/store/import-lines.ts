@@ -1,3 +1,4 @@
+import { messageOf } from "../../shared/error.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import { encode } from "./checkpoint-body.ts";
 import { raiseJournalSequence } from "./journal-sequence.ts";
@@ -197,7 +198,7 @@ function parse(text: string): { ok: true; value: unknown } | { ok: false; reason
     JSON.stringify(value);
     return { ok: true, value };
   } catch (error) {
-    return { ok: false, reason: `not one JSON value: ${error instanceof Error ? error.message : String(error)}` };
+    return { ok: false, reason: `not one JSON value: ${messageOf(error)}` };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Driver, DriverName } from "./driver.ts";
 import { StoreError } from "./store-error.ts";
+import { messageOf } from "../../shared/error.ts";
 
 export interface LoadedDriver {
   readonly driver: DriverName;
@@ -42,8 +43,4 @@ export async function loadDriver(preferred: DriverName = "better-sqlite3"): Prom
       { cause: error },
     );
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { identify, systemProcesses, type Processes } from "../processes.ts";
 import { createPrivateFolder, inodeOf, syncFolder, writeWhole } from "./place.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
+import { codeOf } from "../../shared/error.ts";
 
 /** One line of a spool file: what could not be stored at once. */
 export interface SpoolEntry {
@@ -185,7 +186,7 @@ function renamed(from: string, to: string): boolean {
     renameSync(from, to);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    if (codeOf(error) === "ENOENT") return false;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { accessSync, constants, statfsSync } from "node:fs";
 import { dirname } from "node:path";
+import { codeOf } from "../../shared/error.ts";
 
 export type StoreErrorCode =
   | "store_corrupt"
@@ -112,7 +113,7 @@ function isReadOnly(folder: string): boolean {
     accessSync(folder, constants.W_OK);
     return false;
   } catch (error) {
-    const name = error instanceof Error ? nameOf(error) : "";
+    const name = codeOf(error) ?? "";
     if (name === "ENOENT" && dirname(folder) !== folder) return isReadOnly(dirname(folder));
     return byErrno[name] === "store_readonly";
   }
@@ -147,5 +148,5 @@ function resultCode(error: Error): number {
 }
 
 function nameOf(error: Error): string {
-  return "code" in error && typeof error.code === "string" ? error.code : "";
+  return codeOf(error) ?? "";
 }
