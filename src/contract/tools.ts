@@ -37,6 +37,7 @@ export const CheckRecovery = {
   input: z.strictObject({
     ...common,
     of: id.optional().describe("Brief of this dead session instead of the newest"),
+    take: z.boolean().optional().describe("You go on with it"),
     detail,
   }),
   output: z.object({

@@ -67,7 +67,9 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
   writeFileSync(desk.path("one.ts"), "changed by hand\n");
   rmSync(desk.path("new.ts"));
 
-  const second = await desk.printed("what was going on?", answer);
+  const second = await desk.printed("go on", {
+    steps: [shimTool("shim_check_recovery", { take: true }), { text: "I go on." }],
+  });
   const [brief, ...others] = briefs(told(second.model));
   expect(others).toEqual([]);
   for (const line of [
@@ -89,7 +91,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
     expect(brief).toContain(line);
   const [, successor] = desk.sessions();
   expect(desk.session(dead!.id)).toMatchObject({ recovery: "recovered", recoveryBy: successor!.id });
-  expect(desk.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered", "recovered"]);
+  expect(desk.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered", "taken", "recovered"]);
   expect(desk.stored(dead!.id).crashes).toMatchObject([{ cause: "killed" }]);
 
   const third = await desk.printed("and now?", answer);

@@ -21,7 +21,18 @@ it("[RE8] of two chats that start at the same time one is given the dead session
   const id = await aDeath(desk);
   const chats = await Promise.all(["left", "right"].map((prompt) => desk.printed(prompt, answer)));
   expect(chats.flatMap(({ model }) => briefs(told(model)))).toHaveLength(1);
-  expect(desk.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered", "recovered"]);
+  expect(desk.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
+});
+
+it("[HO13] tells a script in one line and keeps the offer for a chat with a user", async () => {
+  const desk = new Desk();
+  const id = await aDeath(desk);
+  const script = await desk.printed("write a commit message", { ...answer, env: { CLAUDE_CODE_ENTRYPOINT: "cli" } });
+  expect(briefs(told(script.model))).toEqual([]);
+  expect(told(script.model)).toContain(`SHIM: session ${id} of this project died`);
+  expect(desk.session(id).recovery).toBeNull();
+  const next = await desk.printed("hello", answer);
+  expect(briefs(told(next.model))).toHaveLength(1);
 });
 
 it("[RE1] gives a dead session to a chat of its own project only, in whatever folder of it", async () => {

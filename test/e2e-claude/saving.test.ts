@@ -45,7 +45,7 @@ it("[HO5] counts an event once and gives one brief where hooks are registered tw
   expect(briefs(told(second.model))).toHaveLength(1);
   const [, successor] = desk.sessions();
   expect(desk.kinds(successor!.id)).toEqual(["start", "prompt", "assistant", "turn_end", "end"]);
-  expect(desk.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered", "recovered"]);
+  expect(desk.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
 });
 
 it("puts what the model's tool calls say into the session of the hooks", async () => {

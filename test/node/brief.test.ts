@@ -120,7 +120,8 @@ it("[RE7] each reader is told what to do with it", () => {
   expect(openings[2]).toContain("Continue this work now from its next step");
   expect(openings[3]).toMatch(/^SHIM: this session died 5 min ago and was resumed/);
   expect(openings[4]).toMatch(/^SHIM: this conversation was compacted/);
-  expect(openings.map((text) => text.includes("--undo"))).toEqual([true, true, true, false, false]);
+  expect(openings.map((text) => text.includes("--undo"))).toEqual([false, false, true, false, false]);
+  expect(openings.map((text) => text.includes("take true"))).toEqual([true, true, false, false, false]);
 });
 
 it("[RE7] a session that ended well or that lives is not said to have died", () => {

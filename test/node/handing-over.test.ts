@@ -1,7 +1,8 @@
 import { appendFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import { aProject, anotherClaude, Claude, journalKinds, storedSession } from "../support/builders.ts";
+import { aDeadClaude, aProject, anotherClaude, Claude, journalKinds, storedSession } from "../support/builders.ts";
 import { tempRuntime } from "../support/temp-runtime.ts";
 import { anAssistantLine } from "../support/transcripts.ts";
 
@@ -24,11 +25,16 @@ it("[RE13] the last words that stand only in the transcript are in the brief, an
 it("[CP12] the goal of the first lives through a chain of deaths", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("fix the parser");
+  const parser = join(first.cwd, "parser.ts");
+  first.prompt("fix the parser");
+  first.write(parser, "one");
+  first.stop();
   first.kill();
   const second = anotherClaude(runtime, first, { session: "second-session" });
   second.start();
-  second.turn("go on");
+  second.prompt("go on");
+  second.write(parser, "two");
+  second.stop();
   expect(storedSession(runtime, first.session).recovery).toBe("recovered");
   second.kill();
   const third = anotherClaude(runtime, second, { session: "third-session" });
@@ -42,9 +48,7 @@ it("[CP12] the goal of the first lives through a chain of deaths", () => {
 
 it("[CP12] a successor that dies before its first checkpoint still tells what it was handed", () => {
   const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("fix the parser");
-  first.kill();
+  const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first, { session: "second-session" });
   second.start();
   second.prompt("go on");
@@ -56,9 +60,7 @@ it("[CP12] a successor that dies before its first checkpoint still tells what it
 
 it("[CP12] a chat that ends without a word has taken nothing over", () => {
   const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("fix the parser");
-  first.kill();
+  const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first, { session: "second-session" });
   second.start();
   second.end();

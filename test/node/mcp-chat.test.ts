@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { aProject, Claude, storedSession } from "../support/builders.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "../support/builders.ts";
 import { aDeadChat, connect, desktop } from "../support/mcp-client.ts";
 import { tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 
@@ -119,6 +119,54 @@ it("[MC5] where hooks have seen the start of the session, the tools offer nothin
   expect((await call("shim_check_recovery")).text).toContain("goal: fix the parser");
 });
 
+it("[MC17] a chat takes up a dead session by its name, also one that another was told of", async () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime);
+  const told = anotherClaude(runtime, dead);
+  expect(told.start()).toContain(dead.session);
+  const claude = new Claude(runtime, { cwd: dead.cwd, pid: 400, session: "next-session" });
+  claude.start();
+  const { call } = await connect(runtime, { clientPid: 400 });
+  expect(await call("shim_check_recovery", { of: dead.session, take: true })).toMatchObject({
+    isError: false,
+    text: expect.stringContaining("goal: fix the parser") as string,
+  });
+  told.turn("something else");
+  expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "offered", recoveryBy: "next-session" });
+  claude.turn("go on");
+  expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "recovered", recoveryBy: "next-session" });
+  expect((await call("shim_check_recovery", { of: dead.session, take: true })).isError).toBe(false);
+});
+
+it("[MC17] what cannot be taken up is refused with what to do, and stays as it was", async () => {
+  const runtime = tempRuntime({ config: { recovery: "resume" } });
+  const continued = aDeadClaude(runtime);
+  const running = anotherClaude(runtime, continued, { session: "running-session" });
+  running.start();
+  running.turn("go on");
+  const finished = new Claude(runtime, { cwd: continued.cwd, pid: 300, session: "finished-session" });
+  finished.turn("write the docs");
+  finished.end();
+  const claude = new Claude(runtime, { cwd: continued.cwd, pid: 400, session: "next-session" });
+  claude.start();
+  const { call } = await connect(runtime, { clientPid: 400 });
+  const refusals = {
+    [continued.session]: `is continued by running-session. If the user wants it here: \`shim resume --undo ${continued.session}\`, then again.`,
+    "running-session": "is still running.",
+    "finished-session": "was finished: there is nothing to go on with.",
+    "next-session": "is this chat itself.",
+  };
+  for (const [of, why] of Object.entries(refusals)) {
+    const answer = await call("shim_check_recovery", { of, take: true });
+    expect(answer).toMatchObject({ isError: true, text: expect.stringContaining(`${of} ${why}`) as string });
+  }
+  expect(await call("shim_check_recovery", { take: true })).toMatchObject({
+    isError: true,
+    text: expect.stringContaining('No session of this project died unfinished; "of" names another.') as string,
+  });
+  expect(storedSession(runtime, continued.session).recoveryBy).toBe("running-session");
+});
+
 it("[MC13] asked for recovery, a chat gets the newest session of its project, stays with it, and sees the others", async () => {
   const runtime = tempRuntime();
   const dead = await aDeadChat(runtime);
@@ -133,6 +181,9 @@ it("[MC13] asked for recovery, a chat gets the newest session of its project, st
   expect(told.output["brief"]).toBe(told.text);
   expect(told.text).toContain("goal: write the importer");
   expect((await call("shim_check_recovery")).text).toContain("goal: write the importer");
+  await call("shim_auto_checkpoint", { doing: "something else" });
+  expect(storedSession(runtime, dead).recovery).toBe("offered");
+  expect((await call("shim_check_recovery", { take: true })).text).toContain("goal: write the importer");
   await call("shim_auto_checkpoint", { doing: "going on" });
   expect(storedSession(runtime, dead).recovery).toBe("recovered");
   expect((await call("shim_check_recovery")).text).toBe(

@@ -5,7 +5,15 @@ import { findIncomplete } from "../../src/local-mcp/recovery/detect.ts";
 import { dismiss, undo } from "../../src/local-mcp/recovery/recover.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { add } from "../../src/local-mcp/store/notices.ts";
-import { aProject, anotherClaude, Claude, journalKinds, rowCount, storedSession } from "../support/builders.ts";
+import {
+  aDeadClaude,
+  aProject,
+  anotherClaude,
+  Claude,
+  journalKinds,
+  rowCount,
+  storedSession,
+} from "../support/builders.ts";
 import { tempRuntime } from "../support/temp-runtime.ts";
 import { anAssistantLine } from "../support/transcripts.ts";
 
@@ -117,10 +125,8 @@ it("[RE10] a session that ended well, or that SHIM does not know, is told nothin
 });
 
 it("[RE10] a session that another has continued meanwhile is told so when it is resumed", () => {
-  const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("fix the parser");
-  first.kill();
+  const runtime = tempRuntime({ config: { recovery: "resume" } });
+  const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first);
   expect(second.start()).toContain("fix the parser");
   second.turn("go on with it");
@@ -191,27 +197,82 @@ it("[HO5] with every hook registered twice there is one brief and one row of eac
   expect(two).toMatchObject({ toolCalls: one?.toolCalls, toolErrors: 1 });
 });
 
-it("[RE9] the successor's first checkpoint makes the session recovered, and nobody is offered it again", () => {
+it("[RE9] a successor that works on a file of the dead session makes it recovered with its next checkpoint, and nobody is offered it again", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("fix the parser");
+  const [read, changed] = ["read.ts", "changed.ts"].map((name) => join(first.cwd, name)) as [string, string];
+  first.prompt("fix the parser");
+  first.use("Read", { file_path: read });
+  first.write(changed, "one");
   first.kill();
   const second = anotherClaude(runtime, first);
   second.start();
+  second.prompt("what is in there?");
+  second.use("Read", { file_path: changed });
+  second.write(read, "two");
+  second.stop();
   expect(storedSession(runtime, first.session)).toMatchObject({ recovery: "offered", recoveryBy: second.session });
-  second.turn("go on");
+  second.prompt("go on");
+  second.write(changed, "three");
+  second.stop();
   expect(storedSession(runtime, first.session)).toMatchObject({ recovery: "recovered", recoveryBy: second.session });
   second.end();
   expect(new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" }).start()).toBe("");
 });
 
-it("[RE11] a successor that ends or dies before it has saved anything has not taken over: the next chat is offered it", () => {
+it("[RE9] of a dead session that changed no file, the work on one that it had read goes on with it", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("fix the parser");
+  const read = join(first.cwd, "read.ts");
+  first.prompt("what is wrong with the parser?");
+  first.use("Read", { file_path: read });
   first.kill();
+  const second = anotherClaude(runtime, first);
+  second.start();
+  second.prompt("mend it");
+  second.write(read, "two");
+  second.stop();
+  expect(storedSession(runtime, first.session).recovery).toBe("recovered");
+});
+
+it("[RE9] under the setting resume the successor was told to go on: its first checkpoint makes the session recovered", () => {
+  const runtime = tempRuntime({ config: { recovery: "resume" } });
+  const first = aDeadClaude(runtime);
+  const second = anotherClaude(runtime, first);
+  expect(second.start()).toContain("Continue this work now");
+  second.turn("go on");
+  expect(storedSession(runtime, first.session)).toMatchObject({ recovery: "recovered", recoveryBy: second.session });
+});
+
+it("[HO13] a run that nobody attends is told in one line, and the offer waits for a chat with a user", () => {
+  const runtime = tempRuntime();
+  const first = aDeadClaude(runtime);
+  const script = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
+  const second = anotherClaude(script, first);
+  const told = second.start();
+  expect(told).toMatch(
+    new RegExp(`^SHIM: session ${first.session} of this project died \\d+ s ago\\. .*Else ignore this\\.$`),
+  );
+  second.turn("write a commit message");
+  expect(storedSession(runtime, first.session).recovery).toBeNull();
+  const third = new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" });
+  expect(third.start()).toContain("goal: fix the parser");
+});
+
+it("[HO13] under the setting resume also such a run goes on; where nothing died it is told nothing", () => {
+  const env = { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" };
+  const runtime = tempRuntime({ env, config: { recovery: "resume" } });
+  const first = aDeadClaude(runtime);
+  expect(anotherClaude(runtime, first).start()).toContain("Continue this work now");
+  expect(new Claude(tempRuntime({ env }), { cwd: first.cwd, pid: 3_000, session: "third-session" }).start()).toBe("");
+});
+
+it("[RE11] a successor that ends or dies without having gone on with it has not taken over: the next chat is offered it", () => {
+  const runtime = tempRuntime();
+  const first = aDeadClaude(runtime);
   const quit = anotherClaude(runtime, first);
   expect(quit.start()).toContain("fix the parser");
+  quit.turn("something else first");
   quit.end();
   const killed = new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" });
   expect(killed.start()).toContain("fix the parser");
@@ -223,9 +284,7 @@ it("[RE11] a successor that ends or dies before it has saved anything has not ta
 
 it("[RE8] two successors that start at the same time: one gets the offer", () => {
   const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("fix the parser");
-  first.kill();
+  const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first);
   const third = new Claude(tempRuntime({ beside: runtime }), { cwd: first.cwd, pid: 3_000, session: "third-session" });
   expect([second.start(), third.start()].filter((text) => text.includes("fix the parser"))).toHaveLength(1);
@@ -233,9 +292,7 @@ it("[RE8] two successors that start at the same time: one gets the offer", () =>
 
 it("[RE8] an offer that is undone is made again; a dismissed session is not", () => {
   const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("fix the parser");
-  first.kill();
+  const first = aDeadClaude(runtime);
   anotherClaude(runtime, first).start();
   expect(undo(runtime, first.session)).toBe(true);
   const third = new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" });
@@ -262,9 +319,7 @@ it("[HO2] notices of the store are told at the start, and leave the brief its ro
 
 it("[RE12] an incomplete session that is older than a week is listed, not offered", () => {
   const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("fix the parser");
-  first.kill();
+  const first = aDeadClaude(runtime);
   runtime.wait(8 * 86_400_000);
   expect(anotherClaude(runtime, first).start()).toBe("");
   expect(runtime.store.read((sql) => findIncomplete(sql, runtime.processes, runtime.now()), [])).toHaveLength(1);

@@ -193,6 +193,14 @@ export function anotherClaude(runtime: TempRuntime, like: Claude, overrides: Cla
   return new Claude(runtime, { pid: like.pid + 1, cwd: like.cwd, session, ...overrides });
 }
 
+/** A chat of one turn that was killed. */
+export function aDeadClaude(runtime: TempRuntime, prompt = "fix the parser"): Claude {
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn(prompt);
+  claude.kill();
+  return claude;
+}
+
 /** A session's row, which must be there. */
 export function storedSession(runtime: TempRuntime, id: string): sessions.Session {
   const found = runtime.store.read((sql) => sessions.get(sql, id), null);

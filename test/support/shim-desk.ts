@@ -59,10 +59,11 @@ export class Desk {
     onTestFinished(() => this.#leave());
   }
 
-  /** `claude -p` with the prompt. */
+  /** `claude -p` with the prompt, as an application starts it that shows the chat to a user. */
   async print(prompt: string, options: ChatOptions): Promise<Chat> {
     const model = await aModel(options);
-    return { model, claude: startClaude({ ...this.#options(model, options), prompt }) };
+    const { env, ...rest } = this.#options(model, options);
+    return { model, claude: startClaude({ ...rest, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts", ...env }, prompt }) };
   }
 
   /** `claude -p` from its start to its end, which must be a good one. */

@@ -6,9 +6,9 @@ import { ok, type Result } from "../../shared/result.ts";
 import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
 import { brief } from "../../local-mcp/recovery/brief.ts";
 import { findIncomplete, type Incomplete } from "../../local-mcp/recovery/detect.ts";
-import { dismiss, undo } from "../../local-mcp/recovery/recover.ts";
+import { dismiss, take, undo } from "../../local-mcp/recovery/recover.ts";
 import { restoration, type Restoration } from "../../local-mcp/recovery/restoration.ts";
-import { checkTranscript, planStart, release, reserve, type StartPlan } from "../../local-mcp/recovery/start.ts";
+import { checkTranscript, planStart, release, type StartPlan } from "../../local-mcp/recovery/start.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { catchUp } from "../../local-mcp/sessions/catch-up.ts";
 import { projectRoot } from "../../local-mcp/sessions/git-head.ts";
@@ -161,7 +161,7 @@ async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartP
     return failed("folder_gone", `the folder of the session (${session.cwd ?? "unknown"}) is gone. ${printing}`);
   cli.progress(`In ${cwd}: ${plan.reason}.`);
   const { newId } = plan;
-  if (newId !== null) reserve(runtime, from, newId);
+  if (newId !== null) take(runtime, from, newId);
   try {
     const code = await cli.io.startProcess({ command: plan.command, args: plan.args, cwd });
     if (code === 0) return ok({ data: { session: session.id, exit: code }, text: "" });

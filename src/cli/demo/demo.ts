@@ -225,13 +225,14 @@ class Demo {
     }
   }
 
-  /** The second chat takes over with its first checkpoint; nobody is offered the work again. */
+  /** The second chat says that it goes on, and takes over with its first checkpoint; nobody is offered the work again. */
   async #goOn(chat: Chat, firstId: string, secondId: string): Promise<void> {
     await chat.serve();
     const answer = await chat.call("shim_check_recovery", {});
     const text = String(answer["brief"]);
     const isSame = text.includes(`goal: ${story.notes.goal}`) && text.includes(firstId);
     this.#check("brief by tool", isSame, isSame ? "shim_check_recovery answers it too" : JSON.stringify(answer));
+    await chat.call("shim_check_recovery", { take: true });
     await this.#save(chat, "shim_auto_checkpoint", { doing: story.doing });
     const session = this.#store.read((sql) => sessions.get(sql, firstId), null);
     const isTaken = session?.recovery === "recovered" && session.recoveryBy === secondId;

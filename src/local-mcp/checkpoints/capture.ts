@@ -1,5 +1,5 @@
 import type { WorkNotes } from "../../contract/checkpoint.ts";
-import type { Predecessor, WorkState } from "../../contract/work-state.ts";
+import type { WorkState } from "../../contract/work-state.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -11,6 +11,7 @@ import { emptyState, fold, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../snapshots/file-state.ts";
 import { encode, type EncodedBody } from "../store/checkpoint-body.ts";
 import * as checkpoints from "./checkpoints.ts";
+import { predecessor, takeOver, type Handed } from "./handing-over.ts";
 import { summarize } from "./summary.ts";
 
 export interface CaptureInput {
@@ -40,6 +41,8 @@ interface Basis {
   readonly isLastDamaged: boolean;
   readonly state: WorkState;
   readonly journalSeq: number;
+  /** On offer to this session. */
+  readonly handed: readonly Handed[];
 }
 
 /** The newest state per session that this process has stored, so that a save need not unpack the one before. Trusted only while its checkpoint is still the newest. */
@@ -77,7 +80,9 @@ function readBasis(sql: Sql, sessionId: string, recent: Recent): Basis | null {
   if (!session) return null;
   const last = checkpoints.latest(sql, sessionId);
   const { state, ...known } = foldOn(sql, sessionId, baseOf(sql, sessionId, last, recent));
-  return { session, last, ...known, state: { ...state, ...handedTo(sql, sessionId) } };
+  const handed = handedTo(sql, sessionId);
+  const [dead] = handed;
+  return { session, last, ...known, handed, state: dead ? { ...state, continues: predecessor(dead) } : state };
 }
 
 function foldOn(sql: Sql, sessionId: string, base: Base): Base {
@@ -91,23 +96,11 @@ function foldOn(sql: Sql, sessionId: string, base: Base): Base {
   }
 }
 
-/**
- * [CP12] A session that is handed a dead one keeps what that was about: should it die too, its own first request ("go on") says little. Of a
- * chain of deaths the goal of the first is kept.
- */
-function handedTo(sql: Sql, sessionId: string): { continues?: Predecessor } {
-  const [dead] = sessions.offeredTo(sql, sessionId);
-  if (!dead) return {};
-  const { state } = foldOn(sql, dead.id, baseOf(sql, dead.id, checkpoints.latest(sql, dead.id), new Map()));
-  const goal = state.goal ?? state.continues?.goal ?? state.firstPrompt;
-  return { continues: { session: dead.id, goal: short(goal), nextStep: short(state.nextStep) } };
-}
-
-/** Characters kept of each text of a predecessor. */
-const maxHanded = 600;
-
-function short(text: string | null): string | null {
-  return text === null ? null : text.slice(0, maxHanded);
+function handedTo(sql: Sql, sessionId: string): Handed[] {
+  return sessions.offeredTo(sql, sessionId).map(({ id }) => {
+    const { state } = foldOn(sql, id, baseOf(sql, id, checkpoints.latest(sql, id), new Map()));
+    return { session: id, state };
+  });
 }
 
 type Base = Pick<Basis, "state" | "journalSeq" | "isLastDamaged">;
@@ -172,7 +165,7 @@ function store(sql: Sql, runtime: Runtime, input: CaptureInput, basis: Basis, fi
   if (checkpoints.latestId(sql, input.sessionId) !== (last?.id ?? null)) return null;
   const now = runtime.now();
   if (!sessions.markSaved(sql, now, input.sessionId, titleOf(fitted.state))) return null;
-  takeOver(sql, now, input.sessionId);
+  takeOver(sql, now, input.sessionId, fitted.state, basis.handed);
   if (last?.hash === fitted.packed.hash && !basis.isLastDamaged) {
     // What happened since changes nothing of the state: it need not be folded, or counted as news, again.
     checkpoints.foldTo(sql, last.seq, basis.journalSeq);
@@ -207,19 +200,6 @@ function add(
 
 function titleOf(state: WorkState): string | null {
   return (state.goal ?? state.firstPrompt)?.split("\n")[0]?.slice(0, 100) ?? null;
-}
-
-/** [RE9] The successor's first checkpoint after an offer makes the offered session recovered. */
-function takeOver(sql: Sql, now: number, sessionId: string): void {
-  for (const offered of sessions.offeredTo(sql, sessionId)) {
-    sessions.setRecovery(sql, now, offered.id, "recovered", sessionId);
-    sql.run(
-      "INSERT INTO recoveries (at, session_id, action, by_session) VALUES (?, ?, 'recovered', ?)",
-      now,
-      offered.id,
-      sessionId,
-    );
-  }
 }
 
 /** The files follow after the answer; of several that wait for one session only the newest is worth taking. */

@@ -1,6 +1,6 @@
-import { brief, clip } from "../recovery/brief.ts";
+import { age, brief, clip } from "../recovery/brief.ts";
 import { hasContent, isDead } from "../recovery/detect.ts";
-import { offer } from "../recovery/recover.ts";
+import { offer, offerable } from "../recovery/recover.ts";
 import { restoration } from "../recovery/restoration.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -43,10 +43,24 @@ function byWhat(runtime: Runtime, started: Started): string | null {
 /** [HO9] A chat that `shim resume` has started with the brief of one session is not offered another. */
 function offered(runtime: Runtime, { session }: Started): string | null {
   if (runtime.store.read((sql) => sessions.offeredTo(sql, session.id).length > 0, false)) return null;
+  if (isUnattended(runtime)) return pointer(runtime, session);
   const found = offer(runtime, session.id, { project: session.project });
   if (!found) return null;
   const more = found.more > 0 ? `\n${found.more} more incomplete: \`shim sessions --incomplete\`.` : "";
   return brief(found.from, runtime.now(), runtime.config.recovery) + more;
+}
+
+/** `claude -p`: a script or a program reads the answer, and nobody can be asked. */
+function isUnattended({ env, config }: Runtime): boolean {
+  return env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli" && config.recovery !== "resume";
+}
+
+/** [HO13] A run that may be about anything is told in one line, and the offer stays for a chat with a user. */
+function pointer(runtime: Runtime, { id, project }: sessions.Session): string | null {
+  const dead = offerable(runtime, { project, except: id })[0]?.session;
+  if (!dead) return null;
+  const when = age(runtime.now() - dead.lastSeenAt);
+  return `SHIM: session ${dead.id} of this project died ${when} ago. Only if your task is to go on with its work: shim_check_recovery (of "${dead.id}", take true). Else ignore this.`;
 }
 
 /** [RE10] The transcript brings back the talk; SHIM adds what it cannot know: why it died, and what is not as it was. */

@@ -72,8 +72,17 @@ function closing(from: Restoration, occasion: Occasion): string {
     compacted: "Go on with the work.",
   }[occasion];
   const more = `More: tool shim_check_recovery (of "${id}", detail "detailed"), or \`shim explain ${id}\`.`;
-  const isOffer = occasion !== "resumed" && occasion !== "compacted";
-  return `${act} ${more}${isOffer ? ` Not for this chat: \`shim resume --undo ${id}\`.` : ""}`;
+  return [act, more, ...onOffer(occasion, id)].join(" ");
+}
+
+/** [RE9] What decides whether it is offered again. */
+function onOffer(occasion: Occasion, id: string): string[] {
+  const undo = `Not for this chat: \`shim resume --undo ${id}\`.`;
+  if (occasion === "resume") return [undo];
+  if (occasion !== "ask" && occasion !== "brief") return [];
+  return [
+    `When you go on with it, call shim_check_recovery (of "${id}", take true); else the next chat is offered it.`,
+  ];
 }
 
 function about(from: Restoration, now: number): string[] {

@@ -1,6 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
 import { catchUp } from "../sessions/catch-up.ts";
+import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { recordCrash } from "../signals/history.ts";
 import { findIncomplete, type Incomplete, type Search } from "./detect.ts";
@@ -15,30 +16,55 @@ import { restoration, type Restoration } from "./restoration.ts";
  */
 export function offer(runtime: Runtime, to: string, search: Search): { from: Restoration; more: number } | null {
   const now = runtime.now();
-  const look = (sql: Sql): Incomplete[] =>
-    recent(findIncomplete(sql, runtime.processes, now, { ...search, except: to }), runtime, now);
-  if (runtime.store.read(look, []).length === 0) return null;
+  const wanted = { ...search, except: to };
+  if (offerable(runtime, wanted).length === 0) return null;
   return runtime.store.write((sql) => {
-    const found = look(sql);
+    const found = look(sql, runtime, wanted);
     const first = found.find((one) => one.session.project === search.project) ?? found[0];
     if (!first) return null;
     catchUp(sql, now, first.session.id);
     const from = restoration(sql, runtime.processes, first.session, now);
     if (!from) return null;
-    sessions.setRecovery(sql, now, first.session.id, "offered", to);
-    note(sql, now, first.session.id, "offered", to, from.score.total);
-    recordCrash(sql, {
-      sessionId: first.session.id,
-      at: first.session.lastSeenAt,
-      cause: from.cause ?? first.cause,
-      detail: from.cause === null ? first.causeDetail : from.causeDetail,
-      readings: first.session.readings,
-    });
+    handOver(sql, now, from, to);
+    // Under this setting its brief tells the chat to go on with it.
+    if (runtime.config.recovery === "resume") {
+      recoveries.note(sql, { at: now, sessionId: first.session.id, action: "taken", by: to });
+    }
     return { from, more: found.length - 1 };
   });
 }
 
-function recent(found: Incomplete[], runtime: Runtime, now: number): Incomplete[] {
+/** Puts a session on offer to one chat and keeps how it died. */
+function handOver(sql: Sql, at: number, from: Restoration, to: string): void {
+  const { session, cause, causeDetail: detail } = from;
+  sessions.setRecovery(sql, at, session.id, "offered", to);
+  recoveries.note(sql, { at, sessionId: session.id, action: "offered", by: to, score: from.score.total });
+  if (cause === null) return;
+  recordCrash(sql, { sessionId: session.id, at: session.lastSeenAt, cause, detail, readings: session.readings });
+}
+
+/**
+ * The chat goes on with a dead session, whomever it was offered to: nobody else is offered it while that chat lives, and its next checkpoint
+ * makes the session recovered.
+ */
+export function take(runtime: Runtime, from: Restoration, by: string): void {
+  const at = runtime.now();
+  const { id: sessionId } = from.session;
+  runtime.store.write((sql) => {
+    const known = sessions.get(sql, sessionId);
+    if (known?.recovery !== "offered" || known.recoveryBy !== by) handOver(sql, at, from, by);
+    recoveries.note(sql, { at, sessionId, action: "taken", by });
+  });
+}
+
+/** [RE12] The incomplete sessions that are not too old, newest first. */
+export function offerable(runtime: Runtime, search: Search): Incomplete[] {
+  return runtime.store.read((sql) => look(sql, runtime, search), []);
+}
+
+function look(sql: Sql, runtime: Runtime, search: Search): Incomplete[] {
+  const now = runtime.now();
+  const found = findIncomplete(sql, runtime.processes, now, search);
   return found.filter((one) => now - one.session.lastSeenAt <= runtime.config.offerMaxAgeMs);
 }
 
@@ -49,7 +75,7 @@ export function undo(runtime: Runtime, sessionId: string): boolean {
     const session = sessions.get(sql, sessionId);
     if (!session?.recovery) return false;
     sessions.setRecovery(sql, now, sessionId, null, null);
-    note(sql, now, sessionId, "undone", null, null);
+    recoveries.note(sql, { at: now, sessionId, action: "undone" });
     return true;
   });
 }
@@ -60,18 +86,7 @@ export function dismiss(runtime: Runtime, sessionId: string): boolean {
   return runtime.store.write((sql) => {
     if (!sessions.get(sql, sessionId)) return false;
     sessions.setRecovery(sql, now, sessionId, "dismissed", null);
-    note(sql, now, sessionId, "dismissed", null, null);
+    recoveries.note(sql, { at: now, sessionId, action: "dismissed" });
     return true;
   });
-}
-
-function note(sql: Sql, at: number, sessionId: string, action: string, by: string | null, score: number | null): void {
-  sql.run(
-    "INSERT INTO recoveries (at, session_id, action, by_session, score) VALUES (?, ?, ?, ?, ?)",
-    at,
-    sessionId,
-    action,
-    by,
-    score,
-  );
 }

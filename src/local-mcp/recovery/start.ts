@@ -1,9 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { recordCrash } from "../signals/history.ts";
 import { undo } from "./recover.ts";
-import type { Restoration } from "./restoration.ts";
 import { codeOf } from "../../shared/error.ts";
 
 /** The seeds' SessionStarter: how the client is started again for a session that died. */
@@ -50,30 +48,6 @@ export function planStart(
   }
   const reason = `a new chat is started with the brief, because ${transcript.reason}`;
   return { kind: "new", command: "claude", args: ["--session-id", fresh.id, fresh.brief], reason, newId: fresh.id };
-}
-
-/** The new chat is the taker of the offer: its first checkpoint makes the session recovered, and nobody else is offered it. */
-export function reserve(runtime: Runtime, from: Restoration, newId: string): void {
-  const { session, cause, causeDetail, score } = from;
-  const now = runtime.now();
-  runtime.store.write((sql) => {
-    sessions.setRecovery(sql, now, session.id, "offered", newId);
-    sql.run(
-      "INSERT INTO recoveries (at, session_id, action, by_session, score) VALUES (?, ?, 'offered', ?, ?)",
-      now,
-      session.id,
-      newId,
-      score.total,
-    );
-    if (cause === null) return;
-    recordCrash(sql, {
-      sessionId: session.id,
-      at: session.lastSeenAt,
-      cause,
-      detail: causeDetail,
-      readings: session.readings,
-    });
-  });
 }
 
 /** Takes the offer back when the new chat never came to be. */

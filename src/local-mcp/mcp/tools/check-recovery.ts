@@ -2,11 +2,11 @@ import { CheckRecovery } from "../../../contract/tools.ts";
 import { err, ok } from "../../../shared/result.ts";
 import { brief } from "../../recovery/brief.ts";
 import { concerning, findIncomplete } from "../../recovery/detect.ts";
-import { offer } from "../../recovery/recover.ts";
+import { offer, take } from "../../recovery/recover.ts";
 import { restoration, type Restoration } from "../../recovery/restoration.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { Chat } from "../chat.ts";
-import { defineTool } from "../tool.ts";
+import { defineTool, type ToolError } from "../tool.ts";
 
 const listed = { concise: 3, detailed: 20 };
 
@@ -14,7 +14,7 @@ export const checkRecovery = defineTool({
   name: "shim_check_recovery",
   title: "Find work of sessions that died",
   description:
-    "Call at the start of a chat. Lists sessions that died unfinished and gives a brief of the newest one of this project: goal, done, next step, files checked, why it died.",
+    "Call at the start of a chat. Lists sessions that died unfinished and briefs you on the newest of this project: goal, done, next step, files, cause.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...CheckRecovery,
   run(chat, input) {
@@ -27,6 +27,10 @@ export const checkRecovery = defineTool({
         code: "unknown_session",
         message: `SHIM knows no session "${input.of}". Call without "of" to see the incomplete ones.`,
       });
+    }
+    if (input.take === true) {
+      const refused = takeUp(chat, session, from);
+      if (refused) return err(refused);
     }
     const now = chat.runtime.now();
     const incomplete = others(chat, session, listed[input.detail]).map((one) => ({
@@ -62,6 +66,24 @@ function named(chat: Chat, id: string): Restoration | "unknown" {
     return session ? restoration(sql, runtime.processes, session, runtime.now()) : null;
   }, null);
   return found ?? "unknown";
+}
+
+/** [MC17] Why it cannot be taken up; null when it is. */
+function takeUp(chat: Chat, session: sessions.Session, from: Restoration | null): ToolError | null {
+  if (!from)
+    return { code: "nothing_to_take", message: 'No session of this project died unfinished; "of" names another.' };
+  const { id, endedAt, recovery, recoveryBy } = from.session;
+  const refused = (why: string): ToolError => ({ code: "not_to_take", message: `${id} ${why}` });
+  if (id === session.id) return refused("is this chat itself.");
+  if (endedAt !== null) return refused("was finished: there is nothing to go on with.");
+  if (from.cause === null) return refused("is still running.");
+  if (recovery === "recovered" && recoveryBy !== session.id) {
+    return refused(
+      `is continued by ${recoveryBy}. If the user wants it here: \`shim resume --undo ${id}\`, then again.`,
+    );
+  }
+  if (recovery !== "recovered") take(chat.runtime, from, session.id);
+  return null;
 }
 
 function others(chat: Chat, session: sessions.Session, limit: number): ReturnType<typeof findIncomplete> {
