@@ -40,6 +40,20 @@ export function clientPidOf(processes: Processes, env: NodeJS.ProcessEnv, parent
   return told > 0 && processes.facts(parent)?.parent === told ? told : parent;
 }
 
+/** Wrappers between a client and what it starts: `npx` alone makes three processes. */
+const mostWrappers = 10;
+
+/** Whether the process stands below the other one, directly or behind wrappers (`sh -c`, `npx`). */
+export function isBelow(processes: Processes, pid: number, ancestor: ProcessIdentity): boolean {
+  if (!isAlive(processes, ancestor)) return false;
+  let next = processes.facts(pid)?.parent ?? 0;
+  for (let steps = 0; next > 1 && steps < mostWrappers; steps++) {
+    if (next === ancestor.pid) return true;
+    next = processes.facts(next)?.parent ?? 0;
+  }
+  return false;
+}
+
 /** [ID1] A reused pid is not alive: boot, pid and start must all match. */
 export function isAlive(processes: Processes, identity: ProcessIdentity): boolean {
   if (identity.boot !== processes.boot()) return false;

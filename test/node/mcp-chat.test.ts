@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "../support/builders.ts";
-import { aDeadChat, connect, desktop } from "../support/mcp-client.ts";
+import { aDeadChat, connect, desktop, type Connected } from "../support/mcp-client.ts";
 import { tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 
 it("[MC3] a client without session ids gets a handle with its first call and keeps it; the life of the process is its life", async () => {
@@ -50,6 +50,37 @@ it("[MC3] where hooks or the environment know the session, the tools work on it,
   expect(await second.call("shim_session_status")).toMatchObject({
     output: { session: "from-the-environment", project },
   });
+});
+
+it("[ID14] behind wrappers the tools follow the client's /clear; a process that does not stand above is not taken for it", async () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject(), pid: 400 });
+  const given = claude.session;
+  const server = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_SESSION_ID: given } });
+  runtime.processes.start(410, 400);
+  runtime.processes.start(420, 410);
+  const behind = await connect(server, { clientPid: 420, serverPid: 500 });
+  const apart = await connect(server, { clientPid: 600, serverPid: 700 });
+  claude.start();
+  const sessionOf = async ({ call }: Connected): Promise<unknown> =>
+    (await call("shim_session_status")).output["session"];
+  expect([await sessionOf(behind), await sessionOf(apart)]).toEqual([given, given]);
+  claude.clear("5c1e0000-0000-4000-8000-000000000001");
+  expect([await sessionOf(behind), await sessionOf(apart)]).toEqual([claude.session, given]);
+  expect(behind.chat.client?.pid).toBe(400);
+  expect(storedSession(runtime, claude.session).owner?.pid).toBe(400);
+});
+
+it("[ID14] also when the first call comes after the /clear", async () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject(), pid: 400 });
+  const server = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_SESSION_ID: claude.session } });
+  runtime.processes.start(410, 400);
+  const { call } = await connect(server, { clientPid: 410, serverPid: 500 });
+  claude.start();
+  claude.turn("fix the parser");
+  claude.clear("5c1e0000-0000-4000-8000-000000000001");
+  expect((await call("shim_auto_checkpoint", { doing: "x" })).output["session"]).toBe(claude.session);
 });
 
 it("[MC3] a call that works on a session by its handle continues it: it is open again, and this process answers for it", async () => {

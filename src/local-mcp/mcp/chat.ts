@@ -4,7 +4,7 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Recent } from "../checkpoints/capture.ts";
-import { isAlive, type ProcessIdentity } from "../processes.ts";
+import { isAlive, isBelow, type ProcessIdentity } from "../processes.ts";
 import { brief } from "../recovery/brief.ts";
 import { concerning } from "../recovery/detect.ts";
 import { offer } from "../recovery/recover.ts";
@@ -23,7 +23,7 @@ export interface ChatOptions {
   readonly runtime: Runtime;
   /** This process. */
   readonly server: ProcessIdentity;
-  /** The process that started it. */
+  /** The process that started it: the client, or a wrapper that the client has started. */
   readonly client: ProcessIdentity | null;
   /** As the client names itself in the handshake. */
   readonly clientName: () => string | null;
@@ -57,10 +57,19 @@ export class Chat {
   #last: string | null = null;
   #clientName: string | null = null;
   #isOfferDue = true;
+  #client: ProcessIdentity | null;
+  /** Behind a wrapper, whether the client has been found further up. */
+  #hasFoundClient = false;
 
   constructor(options: ChatOptions) {
     this.#options = options;
     this.runtime = options.runtime;
+    this.#client = options.client;
+  }
+
+  /** The client, as far as it is known by now. */
+  get client(): ProcessIdentity | null {
+    return this.#client;
   }
 
   get hasMet(): boolean {
@@ -113,8 +122,7 @@ export class Chat {
 
   #isOurs(sessionId: string): boolean {
     const owner = this.runtime.store.read((sql) => sessions.get(sql, sessionId)?.owner, null);
-    const { server, client } = this.#options;
-    return [server, client].some((one) => one !== null && one.pid === owner?.pid && one.start === owner.start);
+    return [this.#options.server, this.#client].some((one) => isSame(one, owner));
   }
 
   /** The session of this client as far as it is known without making one. */
@@ -189,8 +197,7 @@ export class Chat {
 
   /** Another living client's: a call from here must not take it away, or its life would end with ours. */
   #isHeldByAnother({ owner }: sessions.Session): boolean {
-    const { server, client } = this.#options;
-    if (!owner || [server, client].some((one) => one?.pid === owner.pid && one.start === owner.start)) return false;
+    if (!owner || [this.#options.server, this.#client].some((one) => isSame(one, owner))) return false;
     return isAlive(this.runtime.processes, owner);
   }
 
@@ -199,8 +206,7 @@ export class Chat {
   }
 
   #originOf(isMinted: boolean): Pick<sessions.Sighting, "origin" | "owner"> {
-    const { server, client } = this.#options;
-    return isMinted ? { origin: "handle", owner: server } : { origin: "startup", owner: client };
+    return isMinted ? { origin: "handle", owner: this.#options.server } : { origin: "startup", owner: this.#client };
   }
 
   #named(sql: Sql, handle: string): Result<sessions.Session | null, ToolError> {
@@ -214,9 +220,19 @@ export class Chat {
   }
 
   #hooked(sql: Sql): string | null {
-    const { client } = this.#options;
-    const current = client ? clients.current(sql, client) : null;
-    return current?.sessionId ?? this.#given();
+    const known = this.#client ? clients.current(sql, this.#client) : null;
+    if (known) return known.sessionId;
+    const given = this.#given();
+    const found = given === null || this.#hasFoundClient ? null : this.#furtherUp(sql, given);
+    return (found ? clients.current(sql, found)?.sessionId : null) ?? given;
+  }
+
+  /** [ID14] What started this process may be a wrapper; the client is then who hooks have seen in the session that the environment names. */
+  #furtherUp(sql: Sql, given: string): ProcessIdentity | null {
+    const owner = sessions.get(sql, given)?.owner ?? null;
+    if (!owner || !isBelow(this.runtime.processes, this.#options.server.pid, owner)) return null;
+    this.#hasFoundClient = true;
+    return (this.#client = owner);
   }
 
   /** The session that the client itself works in; before there is a store, only the environment tells it. */
@@ -273,6 +289,9 @@ function isOpen({ endedAt, detachedAt, recovery }: sessions.Session): boolean {
 }
 
 function isSameOwner(known: sessions.Session, sighting: sessions.Sighting): boolean {
-  if (sighting.owner === null) return true;
-  return known.owner?.pid === sighting.owner.pid && known.owner.start === sighting.owner.start;
+  return sighting.owner === null || isSame(known.owner, sighting.owner);
+}
+
+function isSame(one: ProcessIdentity | null, other: ProcessIdentity | null | undefined): boolean {
+  return one !== null && one.pid === other?.pid && one.start === other.start;
 }

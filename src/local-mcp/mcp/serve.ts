@@ -24,7 +24,7 @@ const lastSnapshotMs = 5_000;
 export interface ServeOptions {
   readonly runtime: Runtime;
   readonly version: string;
-  /** The client's pid: the parent, or what the launcher says. */
+  /** The parent, or what the launcher says: the client, or a wrapper that the client has started. */
   readonly clientPid: number;
   readonly stdin: Readable;
   /** Takes the protocol and nothing else. */
@@ -70,7 +70,7 @@ export function serve(options: ServeOptions): void {
     setTimeout(() => options.exit(1), 2 * lastSnapshotMs).unref();
     clearInterval(timer);
     snapshots.abort();
-    const isClientGone = client !== null && (await isGone(runtime, client, reason));
+    const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
     // A killed client that led its terminal's session sends us SIGHUP by its death: that is no closed terminal.
     saveAndDetach(runtime, chat, server, isClientGone ? "stdin_end" : reason);
     if (isClientGone) await lastSnapshot(runtime, chat, pending);
@@ -79,12 +79,12 @@ export function serve(options: ServeOptions): void {
     options.exit(0);
   };
   const startedAt = runtime.now();
-  // Behind a launcher the parent is not the client: the death of either is the end.
+  // Behind a launcher or a wrapper the parent is not the client: the death of either is the end.
   const parent = identify(runtime.processes, process.ppid);
   const timer = setInterval(() => {
-    const isOrphan = [client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
+    const isOrphan = [chat.client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) void shutDown("parent_death");
-    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, { server, client }, takeFiles);
+    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, server, takeFiles);
   }, tickMs);
   options.stdin.once("end", () => void shutDown("stdin_end"));
   options.stdin.once("close", () => void shutDown("stdin_end"));
@@ -110,15 +110,10 @@ function inPauses(run: (works: readonly (() => void)[]) => void): (work: () => v
   };
 }
 
-function tick(
-  runtime: Runtime,
-  chat: Chat,
-  who: { server: ProcessIdentity; client: ProcessIdentity | null },
-  takeFiles: () => void,
-): void {
+function tick(runtime: Runtime, chat: Chat, server: ProcessIdentity, takeFiles: () => void): void {
   try {
-    if (who.client) servers.register(runtime, who.server, who.client);
     const session = chat.current();
+    if (chat.client) servers.register(runtime, server, chat.client);
     if (session) lookAfter(chat, session);
     upkeep(runtime);
     takeFiles();

@@ -4,18 +4,19 @@ import type { Runtime } from "../runtime.ts";
 
 /** Which MCP processes serve which client, so that a hook can tell the user when one has died. */
 
-function isKnown(runtime: Runtime, { boot, pid, start }: ProcessIdentity): boolean {
-  const query = "SELECT 1 FROM servers WHERE boot = ? AND pid = ? AND start = ?";
-  return runtime.store.read((sql) => sql.all(query, boot, pid, start).length > 0, false);
+function isKnown(runtime: Runtime, { boot, pid, start }: ProcessIdentity, clientPid: number | null = null): boolean {
+  const query =
+    "SELECT 1 FROM servers WHERE boot = ? AND pid = ? AND start = ? AND client_pid = coalesce(?, client_pid)";
+  return runtime.store.read((sql) => sql.all(query, boot, pid, start, clientPid).length > 0, false);
 }
 
-/** Makes the server known, once; later calls only look. */
+/** Makes the server known, once for each client that it takes for its own; later calls only look. */
 export function register(runtime: Runtime, server: ProcessIdentity, client: ProcessIdentity): void {
-  if (isKnown(runtime, server)) return;
+  if (isKnown(runtime, server, client.pid)) return;
   const { boot, pid, start } = server;
   runtime.store.write((sql) =>
     sql.run(
-      "INSERT INTO servers (boot, pid, start, client_pid, client_start, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+      "INSERT INTO servers (boot, pid, start, client_pid, client_start, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET client_pid = excluded.client_pid, client_start = excluded.client_start",
       boot,
       pid,
       start,
