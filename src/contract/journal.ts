@@ -5,7 +5,8 @@ import type { FileNote, TodoItem } from "./work-state.ts";
  * Stored as JSON. Add kinds and optional fields only.
  */
 export type JournalEntry =
-  | { readonly kind: "start"; readonly source: string }
+  /** `isUntold`: stored after the client had stopped waiting for an answer. */
+  | { readonly kind: "start"; readonly source: string; readonly isUntold?: true }
   | { readonly kind: "prompt"; readonly text: string }
   | { readonly kind: "assistant"; readonly text: string }
   | {

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { currentState } from "../../src/local-mcp/checkpoints/capture.ts";
 import { systemProcesses } from "../../src/local-mcp/processes.ts";
 import * as spool from "../../src/local-mcp/store/spool.ts";
-import { anotherClaude, Claude, journalKinds, rowCount } from "../support/builders.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude, journalKinds, rowCount } from "../support/builders.ts";
 import { tempRuntime } from "../support/temp-runtime.ts";
 
 it("[HO8] a prompt that had to wait in the spool stays before the next one: the newest request is the last", () => {
@@ -35,4 +35,33 @@ it("[HO8] while another process applies what waits, an event waits behind it, bu
   rmSync(taken);
   claude.done(`toolu_${claude.session.slice(0, 8)}_1`, "Bash");
   expect(journalKinds(runtime, claude.session).slice(-2)).toEqual(["tool_start", "tool_end"]);
+});
+
+it("[HO14] a start that found the store locked is answered with the next prompt, once", () => {
+  const runtime = tempRuntime({ busyMs: 10 });
+  const dead = aDeadClaude(runtime);
+  const next = anotherClaude(runtime, dead);
+  const writer = tempRuntime({ beside: runtime }).store.connection();
+  writer.run("BEGIN IMMEDIATE");
+  expect(next.start()).toBe("");
+  writer.run("COMMIT");
+  const told = next.prompt("go on");
+  expect(told.hookSpecificOutput).toMatchObject({
+    hookEventName: "UserPromptSubmit",
+    additionalContext: expect.stringContaining("goal: fix the parser") as string,
+  });
+  expect(next.prompt("and now?")).toEqual({});
+});
+
+it("[HO14] a compaction that found the store locked is answered with the next prompt, too", () => {
+  const runtime = tempRuntime({ busyMs: 10 });
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.turn("fix the parser");
+  const writer = tempRuntime({ beside: runtime }).store.connection();
+  writer.run("BEGIN IMMEDIATE");
+  expect(claude.start("compact")).toBe("");
+  writer.run("COMMIT");
+  const told = claude.prompt("go on").hookSpecificOutput?.additionalContext;
+  expect(told).toContain("this conversation was compacted");
 });

@@ -10,9 +10,13 @@ import { stackOf } from "../../shared/error.ts";
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
 z.config({ jitless: true });
 
+/** How long a hook waits for a locked store before its event goes to the spool, in ms; a start, whose answer the client reads, longer. */
+const busyMs = 200;
+const startBusyMs = 5_000;
+
 async function main(event: string): Promise<void> {
   // node:sqlite and not better-sqlite3: it is part of node, so there is no binary to load (7 ms on the machine this was measured on).
-  const runtime = systemRuntime({ driver: openNodeSqlite, busyMs: 200 });
+  const runtime = systemRuntime({ driver: openNodeSqlite, busyMs: event === "SessionStart" ? startBusyMs : busyMs });
   const clientPid = Number(process.env["CLAUDE_PID"]) || clientPidOf(runtime.processes, process.env, process.ppid);
   const answer = answerHook(runtime, event, () => readFileSync(0, "utf8"), clientPid);
   // Not process.stdout: making that stream loads node:net.

@@ -117,6 +117,7 @@ function record(
   const { session, before } = see(sql, runtime, event, input, around);
   const part = newPart(around, session);
   if (part) keepTexts(sql, session.id, now, part);
+  const missed = missedStart(sql, event, session, around.isLate);
   keep(sql, now, event, input, session.id);
   if (event === "PostCompact") forgetContext(sql, now, session);
   const observed = observe(sql, runtime, session, part);
@@ -125,7 +126,7 @@ function record(
   return {
     sessionId: session.id,
     trigger: due(event, { ...observed.facts, toolName: input.tool_name ?? null }, runtime.config.checkpoint),
-    started: isFirst ? { session, before, source: sourceOf(input) } : null,
+    started: isFirst ? { session, before, source: sourceOf(input) } : missed,
     warning: deadServer(sql, runtime, event, around.client),
   };
 }
@@ -224,7 +225,15 @@ function isFirstStart(
   const source = sourceOf(input);
   const [before] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
   const key = `start:${source}:${client?.pid ?? 0}:${client?.start ?? ""}:${before?.seq ?? 0}`;
-  return journal.append(sql, id, now, key, { kind: "start", source }) && !isLate;
+  return journal.append(sql, id, now, key, { kind: "start", source, ...(isLate ? { isUntold: true } : {}) }) && !isLate;
+}
+
+/** [HO14] A start that had to wait in the spool found nobody who read its answer: the user's next prompt brings it. */
+function missedStart(sql: Sql, event: HookEvent, session: sessions.Session, isLate: boolean): Started | null {
+  if (event !== "UserPromptSubmit" || isLate) return null;
+  const [last] = journal.newest(sql, session.id, ["start", "prompt"], 1);
+  const isMissed = last?.entry.kind === "start" && last.entry.isUntold === true;
+  return isMissed ? { session, before: null, source: last.entry.source } : null;
 }
 
 /** [HO7] A client that was told to resume a session it cannot find ends with that session's id, without ever having had it. */

@@ -40,7 +40,7 @@ const durationMs = z.exactOptional(number);
 const kind = <K extends JournalEntry["kind"]>(name: K) => ({ kind: z.literal(name) });
 
 export const StoredEntry: z.ZodType<JournalEntry> = z.discriminatedUnion("kind", [
-  z.looseObject({ ...kind("start"), source: text }),
+  z.looseObject({ ...kind("start"), source: text, isUntold: z.exactOptional(z.literal(true)) }),
   z.looseObject({ ...kind("prompt"), text }),
   z.looseObject({ ...kind("assistant"), text }),
   z.looseObject({ ...kind("tool_start"), ...tool }),
