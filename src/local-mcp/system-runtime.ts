@@ -13,6 +13,8 @@ export interface SystemOptions {
   /** How long a write waits for other processes, in ms. */
   readonly busyMs: number;
   readonly log?: Log;
+  /** See {@link StoreOptions.maxUpkeepBytes}. */
+  readonly maxUpkeepBytes?: number;
 }
 
 /** The real clock, randomness, environment, processes and files. Settings that cannot be read are logged, and the defaults hold. */
@@ -29,7 +31,7 @@ export function systemRuntime(options: SystemOptions): Runtime {
     paths,
     config: config.ok ? config.value : defaults,
     processes: systemProcesses,
-    store: new Store({ path: paths.database, driver: options.driver, now, busyMs: options.busyMs }),
+    store: new Store({ ...options, path: paths.database, now }),
     log,
   };
 }

@@ -1,8 +1,9 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "../../src/cli/io.ts";
 import { backUp } from "../../src/local-mcp/store/backup.ts";
+import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import * as notices from "../../src/local-mcp/store/notices.ts";
 import { pause } from "../../src/local-mcp/store/pause.ts";
 import { StoreError } from "../../src/local-mcp/store/store-error.ts";
@@ -208,7 +209,13 @@ it("[CL15] schemas of other versions are told", async () => {
     sql.run("INSERT INTO migrations (id, name, min_reader, applied_at) VALUES (99, 'later', 0, 0)"),
   );
   expect((await doctor(home)).lines.get("schema")).toMatchObject({ state: "warn" });
-  home.runtime.store.write((sql) => sql.run("DELETE FROM migrations"));
-  const { lines } = await doctor(home);
-  expect(lines.get("schema")?.text).toContain("the next save brings it to");
+  const older = aCliHome();
+  mkdirSync(dirname(older.paths.database), { recursive: true });
+  const connection = openNodeSqlite({ path: older.paths.database, readOnly: false, busyMs: 0 });
+  connection.script("PRAGMA user_version = 1");
+  connection.close();
+  expect((await doctor(older)).lines.get("schema")).toMatchObject({
+    state: "ok",
+    text: "version 1, brought there from 0 just now",
+  });
 });

@@ -11,12 +11,15 @@ import { stackOf } from "../../shared/error.ts";
 z.config({ jitless: true });
 
 /** How long a hook waits for a locked store before its event goes to the spool, in ms; a start, whose answer the client reads, longer. */
-const busyMs = 200;
+const eventBusyMs = 200;
 const startBusyMs = 5_000;
+/** A repair takes up to 20 ms for each megabyte, and the client kills a hook after ten seconds. */
+const maxUpkeepBytes = 200_000_000;
 
 async function main(event: string): Promise<void> {
   // node:sqlite and not better-sqlite3: it is part of node, so there is no binary to load (7 ms on the machine this was measured on).
-  const runtime = systemRuntime({ driver: openNodeSqlite, busyMs: event === "SessionStart" ? startBusyMs : busyMs });
+  const busyMs = event === "SessionStart" ? startBusyMs : eventBusyMs;
+  const runtime = systemRuntime({ driver: openNodeSqlite, busyMs, maxUpkeepBytes });
   const clientPid = Number(process.env["CLAUDE_PID"]) || clientPidOf(runtime.processes, process.env, process.ppid);
   const answer = answerHook(runtime, event, () => readFileSync(0, "utf8"), clientPid);
   // Not process.stdout: making that stream loads node:net.

@@ -8,6 +8,7 @@ export type StoreErrorCode =
   | "store_readonly"
   | "store_locked"
   | "store_newer"
+  | "store_upkeep"
   | "store_unavailable";
 
 /** The store could not do its work. Nothing was half-written; the message says what to do. */
@@ -24,7 +25,7 @@ export class StoreError extends Error {
   }
 }
 
-const advices: Record<Exclude<StoreErrorCode, "store_newer">, string> = {
+const advices: Record<Exclude<StoreErrorCode, "store_newer" | "store_upkeep">, string> = {
   store_locked: "another process is writing; try again in a moment. Nothing was changed",
   store_readonly:
     "the folder or the file is read-only; give your user write permission, or set SHIM_HOME to a folder that is writable. Nothing was changed",

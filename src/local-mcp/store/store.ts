@@ -20,6 +20,8 @@ export interface StoreOptions {
   /** How long a write waits for another process, in ms. */
   readonly busyMs?: number;
   readonly migrations?: readonly Migration[];
+  /** A process that is soon killed (a hook) leaves the repair and the migration of a larger file to others, in bytes. */
+  readonly maxUpkeepBytes?: number;
 }
 
 /**
@@ -31,6 +33,7 @@ export class Store {
   readonly path: string;
   /** What maintenance (backup, purge) needs to know of the store. */
   readonly site: Site;
+  readonly #maxUpkeepBytes: number;
   #connection: Connection | null = null;
   #inode: bigint | null = null;
   /** Of the file that is open: once true, its table of migrations need not be looked for again. */
@@ -38,6 +41,7 @@ export class Store {
 
   constructor(options: StoreOptions) {
     this.path = options.path;
+    this.#maxUpkeepBytes = options.maxUpkeepBytes ?? Number.POSITIVE_INFINITY;
     this.site = {
       place: placeOf(options.path),
       driver: options.driver,
@@ -142,6 +146,7 @@ export class Store {
   }
 
   #migrate(connection: Connection): void {
+    this.#checkUpkeep("brought to the newest schema");
     const { place, driver, busyMs, migrations, now } = this.site;
     withMaintenanceLock(place, driver, busyMs, "exclusive", () => {
       // Replaced meanwhile: the new file is looked at next.
@@ -175,7 +180,19 @@ export class Store {
     }
   }
 
+  /** [ST22] Begun and killed again and again, the work would never be done. */
+  #checkUpkeep(what: string): void {
+    const bytes = statSync(this.path, { throwIfNoEntry: false })?.size ?? 0;
+    if (bytes <= this.#maxUpkeepBytes) return;
+    const size = `${Math.ceil(bytes / 1_000_000)} MB`;
+    throw new StoreError(
+      "store_upkeep",
+      `${this.path} (${size}) must be ${what} first, for which a hook has no time; the MCP process of any chat does it.`,
+    );
+  }
+
   #repair(error: StoreError, isCertain: boolean): void {
+    this.#checkUpkeep("repaired");
     const inode = this.#inode ?? inodeOf(this.path);
     this.close();
     try {
