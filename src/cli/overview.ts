@@ -33,7 +33,7 @@ export function overview(runtime: Runtime, clients: readonly ClientState[]): Ove
   const { path } = runtime.store;
   const empty = { alive: [], incomplete: [], finished: [], notices: [], pauses: [] };
   const found = runtime.store.read((sql) => {
-    const open = sessions.open(sql).map((one) => view(sql, runtime, one));
+    const open = [...sessions.open(sql)].map((one) => view(sql, runtime, one));
     const dead = findIncomplete(sql, runtime.processes, now, { limit: most.incomplete });
     const recent = sessions.list(sql, { since: now - recentMs, limit: 200 }).filter((one) => one.endedAt !== null);
     return {

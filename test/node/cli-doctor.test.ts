@@ -211,8 +211,9 @@ it("[CL15] schemas of other versions are told", async () => {
   expect((await doctor(home)).lines.get("schema")).toMatchObject({ state: "warn" });
   const older = aCliHome();
   mkdirSync(dirname(older.paths.database), { recursive: true });
+  writeFileSync(older.paths.database, "");
   const connection = openNodeSqlite({ path: older.paths.database, readOnly: false, busyMs: 0 });
-  connection.script("PRAGMA user_version = 1");
+  connection.script("PRAGMA journal_mode = WAL; PRAGMA user_version = 1");
   connection.close();
   expect((await doctor(older)).lines.get("schema")).toMatchObject({
     state: "ok",

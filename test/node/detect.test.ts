@@ -39,6 +39,17 @@ it("[RE1] incomplete is what has no end mark, no living owner and something to r
   expect(found(runtime, { limit: 1 })).toEqual(["newest"]);
 });
 
+it("[RE1] a dead session is found behind any number of newer ones that live or hold nothing", () => {
+  const runtime = tempRuntime();
+  aSession(runtime, { id: "dead", pid: 10 });
+  runtime.processes.kill(10);
+  for (let n = 0; n < 1_100; n++) aSession(runtime, { id: `newer-${n}`, pid: 1_000 + n, project: n % 2 ? "/p" : null });
+  expect(found(runtime)).toEqual(["dead"]);
+  expect(found(runtime, { project: "/p" })).toEqual(["dead"]);
+  expect(found(runtime, { project: "/q" })).toEqual([]);
+  expect(found(runtime, { project: null })).toEqual([]);
+});
+
 it("[RE1] a session that never had an owner process is dead when it was detached, or silent for ten minutes", () => {
   const runtime = tempRuntime();
   aSession(runtime);

@@ -111,6 +111,24 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(store.read((sql) => column(sql, "SELECT key FROM journal"), [])).toEqual(["k2", "k2"]);
   });
 
+  it("[ST42] a session without an end in which nothing ever happened goes when it is old", () => {
+    const { store } = tempStore(driver);
+    store.write((sql) => {
+      for (const id of ["empty", "asked", "saved"]) addSession(sql, { id });
+      addJournal(sql, { session: "empty" });
+      sql.run("UPDATE journal SET kind = 'start'");
+      addJournal(sql, { session: "asked" });
+      addCheckpoint(sql, { id: "cp", session: "saved" });
+      addSession(sql, { id: "young", lastSeenAt: T0 + 2 });
+    });
+    store.write((sql) => prune(sql, T0 + 1 + 30 * DAY, LIMITS, 1_000));
+    expect(store.read((sql) => column(sql, "SELECT id FROM sessions ORDER BY id"), [])).toEqual([
+      "asked",
+      "saved",
+      "young",
+    ]);
+  });
+
   it("[ST42] an old session that is over goes whole; crashes stay longer", () => {
     const { store } = tempStore(driver);
     store.write((sql) => {

@@ -3,6 +3,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { isAlive, isOutOfSight, type Processes } from "../processes.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { happenedIn } from "../store/happened.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import { oomKills, systemMemory } from "../signals/memory.ts";
 
@@ -32,24 +33,41 @@ const silentMs = 600_000;
 
 /** A chat that is started for an offer is there within this time. */
 const beginMs = 60_000;
-/** Looked at of the sessions without an end mark, the newest. */
-const mostOpen = 500;
 
 /**
  * The seeds' ResumeDetector. [RE1] Incomplete: no end mark, no live owner, something to recover. Newest first.
  * [RE4] A finished session never comes back. [RE5] A session whose client lives is not offered to the chat beside it.
  */
 export function findIncomplete(sql: Sql, processes: Processes, now: number, search: Search = {}): Incomplete[] {
-  const found: Incomplete[] = [];
   // Read once, not for each session: they are files of the system.
   const kills = once(() => oomKills(systemMemory));
-  for (const session of candidates(sql, processes, now)) {
-    if (found.length >= (search.limit ?? 20)) break;
-    if (isWanted(session, search) && isDead(session, processes, now) && hasContent(sql, session.id)) {
-      found.push({ session, ...causeOf(sql, session, processes, kills) });
-    }
+  const isOne = (session: sessions.Session): boolean =>
+    isWanted(session, search) && isDead(session, processes, now) && hasContent(sql, session.id);
+  const limit = search.limit ?? 20;
+  const found = [
+    ...first(sessions.open(sql, projectsOf(search)), isOne, limit),
+    ...lapsed(sql, processes, now).filter(isOne),
+  ];
+  return found
+    .sort((a, b) => b.lastSeenAt - a.lastSeenAt)
+    .slice(0, limit)
+    .map((session) => ({ session, ...causeOf(sql, session, processes, kills) }));
+}
+
+function* first<T>(all: Iterable<T>, isWanted: (one: T) => boolean, limit: number): Generator<T, void> {
+  let left = limit;
+  for (const one of all) {
+    if (left <= 0) return;
+    if (!isWanted(one)) continue;
+    left -= 1;
+    yield one;
   }
-  return found;
+}
+
+/** Where the search can be left to the store. */
+function projectsOf({ project, isLoose }: Search): (string | null)[] | undefined {
+  if (project === undefined || (project === null && isLoose)) return undefined;
+  return isLoose ? [project, null] : [project];
 }
 
 function once<T>(read: () => T): () => T {
@@ -57,14 +75,13 @@ function once<T>(read: () => T): () => T {
   return () => (found ??= { value: read() }).value;
 }
 
-/** [RE11] An offer to a chat that ended, died or never began without having saved anything is open again. */
-function candidates(sql: Sql, processes: Processes, now: number): sessions.Session[] {
-  const lapsed = sessions.offered(sql).filter(({ recoveryBy, recoveryAt }) => {
+/** [RE11] An offer to a chat that is over, or that never began, is open again. */
+function lapsed(sql: Sql, processes: Processes, now: number): sessions.Session[] {
+  return sessions.offered(sql).filter(({ recoveryBy, recoveryAt }) => {
     const successor = recoveryBy === null ? null : sessions.get(sql, recoveryBy);
     if (!successor) return now - (recoveryAt ?? 0) > beginMs;
     return successor.endedAt !== null || isDead(successor, processes, now);
   });
-  return [...sessions.open(sql, mostOpen), ...lapsed].sort((a, b) => b.lastSeenAt - a.lastSeenAt);
 }
 
 function isWanted(session: sessions.Session, search: Search): boolean {
@@ -85,13 +102,7 @@ export function isDead(session: sessions.Session, processes: Processes, now: num
 }
 
 export function hasContent(sql: Sql, sessionId: string): boolean {
-  const [row] = sql.all<{ n: number }>(
-    `SELECT EXISTS (SELECT 1 FROM checkpoints WHERE session_id = ?) OR
-       EXISTS (SELECT 1 FROM journal WHERE session_id = ? AND kind IN ('prompt', 'assistant', 'tool_start', 'tool_end', 'tool_error')) AS n`,
-    sessionId,
-    sessionId,
-  );
-  return row?.n === 1;
+  return sql.all(`SELECT 1 FROM sessions WHERE id = ? AND ${happenedIn("sessions.id")}`, sessionId).length > 0;
 }
 
 /** Why it died, from its last signals and what its processes left behind. */

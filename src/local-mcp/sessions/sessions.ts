@@ -153,15 +153,26 @@ export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
     .map(fromRow);
 }
 
-/** [RE1] Sessions without an end mark that nobody recovers: alive, or incomplete. Newest first; an index keeps it flat in history. */
-export function open(sql: Sql, limit = 500): Session[] {
-  return sql
-    .all<Row>(
-      "SELECT * FROM sessions WHERE ended_at IS NULL AND recovery IS NULL ORDER BY last_seen_at DESC LIMIT ?",
-      limit,
-    )
-    .map(fromRow);
+/**
+ * [RE1] Sessions without an end mark that nobody recovers: alive, or incomplete. Newest first, read page by page; an index keeps it flat in
+ * history.
+ *
+ * @param projects null stands for sessions without a project; absent: all
+ */
+export function* open(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
+  const ofProjects =
+    projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
+  const query = `SELECT * FROM sessions WHERE ended_at IS NULL AND recovery IS NULL ${ofProjects}
+     ORDER BY last_seen_at DESC, id LIMIT ${openPage} OFFSET ?`;
+  const values = projects?.map((project) => project ?? "") ?? [];
+  for (let offset = 0; ; offset += openPage) {
+    const page = sql.all<Row>(query, ...values, offset);
+    yield* page.map(fromRow);
+    if (page.length < openPage) return;
+  }
 }
+
+const openPage = 500;
 
 /** The end mark. [RE2] Only SessionEnd, or an explicit finish, sets it. */
 export function end(sql: Sql, now: number, id: string, reason: string): void {

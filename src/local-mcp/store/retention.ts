@@ -1,5 +1,6 @@
 import type { Config } from "../../contract/config.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
+import { happenedIn } from "./happened.ts";
 import * as snapshotDrops from "./snapshot-drops.ts";
 
 export interface Pruned {
@@ -52,11 +53,11 @@ class Budget {
   }
 }
 
-/** [ST42] Sessions that ended, or were recovered or dismissed, go whole. */
+/** [ST42] Sessions that ended, were recovered or dismissed, or in which nothing ever happened, go whole. */
 function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   const ids = column(
     sql,
-    `SELECT id FROM sessions WHERE last_seen_at < ? AND NOT ${INCOMPLETE} ORDER BY last_seen_at LIMIT ?`,
+    `SELECT id FROM sessions WHERE last_seen_at < ? AND (NOT ${INCOMPLETE} OR NOT ${happenedIn("sessions.id")}) ORDER BY last_seen_at LIMIT ?`,
     before,
     budget.limit,
   );
