@@ -9,7 +9,6 @@ import { drainInto } from "../../src/local-mcp/hooks/spool-hook.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import type { Connection, OpenOptions } from "../../src/local-mcp/store/driver.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import * as notices from "../../src/local-mcp/store/notices.ts";
 import * as spool from "../../src/local-mcp/store/spool.ts";
 import { aProject, anotherClaude, Claude, journalKinds, rowCount, storedSession } from "../support/builders.ts";
 import { secretSamples } from "../support/secret-corpus.ts";
@@ -195,22 +194,6 @@ it("[HO1] the user is told when nothing can be saved, once a turn and not at eve
   expect(claude.stop()).toEqual({});
   disk.error = sqliteError("SQLITE_BUSY");
   expect(claude.prompt("two")).toEqual({});
-});
-
-it("[ST22] a hook leaves the repair of a large store to others: the user is told, and nothing is lost", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.turn("fix the parser");
-  runtime.store.close();
-  writeFileSync(runtime.paths.database, Buffer.alloc(8_192, 0xff));
-  const small = new Claude(tempRuntime({ beside: runtime, maxUpkeepBytes: 4_096 }), { cwd: claude.cwd });
-  const told = small.prompt("and its tests").systemMessage;
-  expect(told).toMatch(
-    /^SHIM cannot save: .*shim\.db \(1 MB\) must be repaired first.* Events are kept aside until it can\./,
-  );
-  expect(runtime.store.read((sql) => notices.list(sql), [])).toMatchObject([{ kind: "store_damaged" }]);
-  small.stop();
-  expect(journalKinds(runtime, claude.session)).toEqual(expect.arrayContaining(["prompt", "assistant", "turn_end"]));
 });
 
 it("[HO1] an event that not even the spool takes is lost, and that is said", () => {

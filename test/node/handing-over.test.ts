@@ -92,3 +92,73 @@ it("[HO5] an end that two hooks tell one after the other stands once", () => {
     expect(journalKinds(runtime, claude.session).filter((each) => each === kind)).toHaveLength(1);
   }
 });
+
+it("[RE9] a successor that works on a file of the dead session makes it recovered with its next checkpoint, and nobody is offered it again", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  const [read, changed] = ["read.ts", "changed.ts"].map((name) => join(first.cwd, name)) as [string, string];
+  first.prompt("fix the parser");
+  first.use("Read", { file_path: read });
+  first.write(changed, "one");
+  first.kill();
+  const second = anotherClaude(runtime, first);
+  second.start();
+  second.prompt("what is in there?");
+  second.use("Read", { file_path: changed });
+  second.write(read, "two");
+  second.stop();
+  expect(storedSession(runtime, first.session)).toMatchObject({ recovery: "offered", recoveryBy: second.session });
+  second.prompt("go on");
+  second.write(changed, "three");
+  second.stop();
+  expect(storedSession(runtime, first.session)).toMatchObject({ recovery: "recovered", recoveryBy: second.session });
+  second.end();
+  expect(new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" }).start()).toBe("");
+});
+
+it("[RE9] of a dead session that changed no file, the work on one that it had read goes on with it", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  const read = join(first.cwd, "read.ts");
+  first.prompt("what is wrong with the parser?");
+  first.use("Read", { file_path: read });
+  first.kill();
+  const second = anotherClaude(runtime, first);
+  second.start();
+  second.prompt("mend it");
+  second.write(read, "two");
+  second.stop();
+  expect(storedSession(runtime, first.session).recovery).toBe("recovered");
+});
+
+it("[RE9] under the setting resume the successor was told to go on: its first checkpoint makes the session recovered", () => {
+  const runtime = tempRuntime({ config: { recovery: "resume" } });
+  const first = aDeadClaude(runtime);
+  const second = anotherClaude(runtime, first);
+  expect(second.start()).toContain("Continue this work now");
+  second.turn("go on");
+  expect(storedSession(runtime, first.session)).toMatchObject({ recovery: "recovered", recoveryBy: second.session });
+});
+
+it("[HO13] a run that nobody attends is told in one line, and the offer waits for a chat with a user", () => {
+  const runtime = tempRuntime();
+  const first = aDeadClaude(runtime);
+  const script = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
+  const second = anotherClaude(script, first);
+  const told = second.start();
+  expect(told).toMatch(
+    new RegExp(`^SHIM: session ${first.session} of this project died \\d+ s ago\\. .*Else ignore this\\.$`),
+  );
+  second.turn("write a commit message");
+  expect(storedSession(runtime, first.session).recovery).toBeNull();
+  const third = new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" });
+  expect(third.start()).toContain("goal: fix the parser");
+});
+
+it("[HO13] under the setting resume also such a run goes on; where nothing died it is told nothing", () => {
+  const env = { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" };
+  const runtime = tempRuntime({ env, config: { recovery: "resume" } });
+  const first = aDeadClaude(runtime);
+  expect(anotherClaude(runtime, first).start()).toContain("Continue this work now");
+  expect(new Claude(tempRuntime({ env }), { cwd: first.cwd, pid: 3_000, session: "third-session" }).start()).toBe("");
+});

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { currentState } from "../../src/local-mcp/checkpoints/capture.ts";
 import { systemProcesses } from "../../src/local-mcp/processes.ts";
+import * as notices from "../../src/local-mcp/store/notices.ts";
 import * as spool from "../../src/local-mcp/store/spool.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude, journalKinds, rowCount } from "../support/builders.ts";
 import { tempRuntime } from "../support/temp-runtime.ts";
@@ -64,4 +65,20 @@ it("[HO14] a compaction that found the store locked is answered with the next pr
   writer.run("COMMIT");
   const told = claude.prompt("go on").hookSpecificOutput?.additionalContext;
   expect(told).toContain("this conversation was compacted");
+});
+
+it("[ST22] a hook leaves the repair of a large store to others: the user is told, and nothing is lost", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn("fix the parser");
+  runtime.store.close();
+  writeFileSync(runtime.paths.database, Buffer.alloc(8_192, 0xff));
+  const small = new Claude(tempRuntime({ beside: runtime, maxUpkeepBytes: 4_096 }), { cwd: claude.cwd });
+  const told = small.prompt("and its tests").systemMessage;
+  expect(told).toMatch(
+    /^SHIM cannot save: .*shim\.db \(1 MB\) must be repaired first.* Events are kept aside until it can\./,
+  );
+  expect(runtime.store.read((sql) => notices.list(sql), [])).toMatchObject([{ kind: "store_damaged" }]);
+  small.stop();
+  expect(journalKinds(runtime, claude.session)).toEqual(expect.arrayContaining(["prompt", "assistant", "turn_end"]));
 });

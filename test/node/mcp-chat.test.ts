@@ -52,6 +52,10 @@ it("[MC3] where hooks or the environment know the session, the tools work on it,
   });
 });
 
+async function sessionOf({ call }: Connected): Promise<unknown> {
+  return (await call("shim_session_status")).output["session"];
+}
+
 it("[ID14] behind wrappers the tools follow the client's /clear; a process that does not stand above is not taken for it", async () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject(), pid: 400 });
@@ -62,8 +66,6 @@ it("[ID14] behind wrappers the tools follow the client's /clear; a process that 
   const behind = await connect(server, { clientPid: 420, serverPid: 500 });
   const apart = await connect(server, { clientPid: 600, serverPid: 700 });
   claude.start();
-  const sessionOf = async ({ call }: Connected): Promise<unknown> =>
-    (await call("shim_session_status")).output["session"];
   expect([await sessionOf(behind), await sessionOf(apart)]).toEqual([given, given]);
   claude.clear("5c1e0000-0000-4000-8000-000000000001");
   expect([await sessionOf(behind), await sessionOf(apart)]).toEqual([claude.session, given]);

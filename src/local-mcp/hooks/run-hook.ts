@@ -225,7 +225,10 @@ function isFirstStart(
   const source = sourceOf(input);
   const [before] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
   const key = `start:${source}:${client?.pid ?? 0}:${client?.start ?? ""}:${before?.seq ?? 0}`;
-  return journal.append(sql, id, now, key, { kind: "start", source, ...(isLate ? { isUntold: true } : {}) }) && !isLate;
+  const start = { kind: "start", source } as const;
+  if (!isLate) return journal.append(sql, id, now, key, start);
+  journal.append(sql, id, now, key, { ...start, isUntold: true });
+  return false;
 }
 
 /** [HO14] A start that had to wait in the spool found nobody who read its answer: the user's next prompt brings it. */

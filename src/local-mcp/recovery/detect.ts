@@ -51,7 +51,10 @@ export function findIncomplete(sql: Sql, processes: Processes, now: number, sear
   return found
     .sort((a, b) => b.lastSeenAt - a.lastSeenAt)
     .slice(0, limit)
-    .map((session) => ({ session, ...causeOf(sql, session, processes, kills) }));
+    .map((session) => {
+      const { cause, causeDetail } = causeOf(sql, session, processes, kills);
+      return { session, cause, causeDetail };
+    });
 }
 
 function* first<T>(all: Iterable<T>, isWanted: (one: T) => boolean, limit: number): Generator<T, void> {
