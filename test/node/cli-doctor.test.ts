@@ -6,6 +6,7 @@ import { backUp } from "../../src/local-mcp/store/backup.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import * as notices from "../../src/local-mcp/store/notices.ts";
 import { pause } from "../../src/local-mcp/store/pause.ts";
+import { migrations } from "../../src/local-mcp/store/schema.ts";
 import { StoreError } from "../../src/local-mcp/store/store-error.ts";
 import { aCliHome, checkpointOf, ids, seed, type CliHome } from "../support/cli-home.ts";
 
@@ -217,6 +218,6 @@ it("[CL15] schemas of other versions are told", async () => {
   connection.close();
   expect((await doctor(older)).lines.get("schema")).toMatchObject({
     state: "ok",
-    text: "version 1, brought there from 0 just now",
+    text: `version ${migrations.length}, brought there from 0 just now`,
   });
 });

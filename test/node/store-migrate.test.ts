@@ -19,7 +19,11 @@ it("[ST21] what was applied is not applied again, and is recorded with its time"
     schemaState(sql),
     sql.all("SELECT * FROM migrations"),
   ]);
-  expect(answer).toMatchObject([0, { version: migrations.length, minReader: 0 }, [{ id: 1, applied_at: T0 }]]);
+  expect(answer).toMatchObject([
+    0,
+    { version: migrations.length, minReader: 0 },
+    migrations.map(({ id }) => ({ id, applied_at: T0 })),
+  ]);
 });
 
 it("[ST21] every migration can be undone as a whole: none has statements that end a transaction", () => {

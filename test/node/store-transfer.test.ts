@@ -5,7 +5,7 @@ import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlit
 import { exportLines, type ExportFilter } from "../../src/local-mcp/store/export-lines.ts";
 import { importLines, type Imported } from "../../src/local-mcp/store/import-lines.ts";
 import type { Store } from "../../src/local-mcp/store/store.ts";
-import { addCheckpoint, addJournal, addSession, column, plantRest } from "../support/store-rows.ts";
+import { addCheckpoint, addJournal, addSession, column, plantRest, searched } from "../support/store-rows.ts";
 import { T0, tempStore } from "../support/temp-store.ts";
 import { aState } from "../support/work-states.ts";
 
@@ -58,9 +58,7 @@ it("[ST71] what is exported comes back whole in another store, and a second time
   expect(imported(other, exported(store))).toEqual({ added: 11, skipped: 0, refused: [] });
   expect(contents(other)).toEqual(contents(store));
   expect(exported(other)).toEqual(exported(store));
-  expect(
-    other.read((sql) => column(sql, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH 'newest'"), []),
-  ).toHaveLength(1);
+  expect(other.write((sql) => searched(sql, "newest"))).toHaveLength(1);
   expect(imported(other, exported(store))).toEqual({ added: 0, skipped: 11, refused: [] });
   expect(imported(store, exported(store))).toEqual({ added: 0, skipped: 11, refused: [] });
 });

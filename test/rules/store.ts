@@ -5,6 +5,7 @@ import type { Migration } from "../../src/shared/migrate.ts";
 import type { Sql } from "../../src/shared/sql.ts";
 import type { Driver } from "../../src/local-mcp/store/driver.ts";
 import { migrations } from "../../src/local-mcp/store/schema.ts";
+import { searched } from "../support/store-rows.ts";
 import { refusal } from "../support/refusal.ts";
 import { openStore, T0, tempStore } from "../support/temp-store.ts";
 
@@ -152,7 +153,7 @@ export function storeRules(driver: Driver): void {
          VALUES ('cp', 'ses', ?, 'manual', '', 0, 0, 0, 'the quick brown fox', x'00')`,
         T0,
       );
-      return sql.all("SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH 'quick'");
+      return searched(sql, "quick");
     });
     expect(found).toHaveLength(1);
   });

@@ -1,5 +1,6 @@
 import type { Sql } from "../../src/shared/sql.ts";
 import { encode } from "../../src/local-mcp/store/checkpoint-body.ts";
+import { takeIn } from "../../src/local-mcp/store/text-index.ts";
 import { T0 } from "./temp-store.ts";
 
 interface SessionRow {
@@ -34,6 +35,12 @@ interface JournalRow {
   readonly key: string;
   readonly at: number;
   readonly text: string;
+}
+
+/** Checkpoints that the search index finds, once it has taken in what waits. */
+export function searched(sql: Sql, word: string): unknown[] {
+  takeIn(sql);
+  return column(sql, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?", word);
 }
 
 export function addJournal(sql: Sql, overrides: Partial<JournalRow> = {}): number {

@@ -4,6 +4,8 @@ import { messageOf } from "../../shared/error.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import * as checkpoints from "../../local-mcp/checkpoints/checkpoints.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
+import { StoreError } from "../../local-mcp/store/store-error.ts";
+import * as textIndex from "../../local-mcp/store/text-index.ts";
 import { snapshotOf, type StoredSnapshotRow } from "../../local-mcp/sessions/stored.ts";
 import { failed, type Refusal } from "../answer.ts";
 import { count, moment, type Cli, type Common, type Outcome } from "../cli.ts";
@@ -100,8 +102,19 @@ async function find(
   const session = options.session === undefined ? null : findSession(runtime, options.session);
   if (session && !session.ok) return session;
   const project = options.project === undefined ? undefined : projectOf(runtime, cli.io.cwd, options.project);
+  if (text !== undefined) takeInTexts(cli, runtime);
   const filter = given({ text, session: session?.value.id, project, since, until });
   return ok(runtime.store.read((sql) => checkpoints.search(sql, { ...filter, limit }), []));
+}
+
+/** What waits for the search index; where it cannot be written, the search says what it may miss. */
+function takeInTexts(cli: Cli, runtime: Runtime): void {
+  try {
+    if (runtime.store.read(textIndex.isBehind, false)) runtime.store.write(textIndex.takeIn);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    cli.progress(`The newest checkpoints are not searched: ${error.message}`);
+  }
 }
 
 type Filter = checkpoints.CheckpointFilter;

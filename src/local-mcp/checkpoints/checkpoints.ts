@@ -42,7 +42,7 @@ export interface NewCheckpoint extends EncodedBody {
   readonly summary: string;
 }
 
-/** Stores it and its text index. @returns its place in the order of all checkpoints */
+/** Stores it; the search index follows. @returns its place in the order of all checkpoints */
 export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
   const [row] = sql.all<{ seq: number }>(
     `INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
@@ -145,7 +145,7 @@ export interface CheckpointFilter {
   readonly limit?: number;
 }
 
-/** [CP4] Search by text, session, project and time, newest first. */
+/** [CP4] Search by text, session, project and time, newest first. By text only what the index has taken in. */
 export function search(sql: Sql, filter: CheckpointFilter): Checkpoint[] {
   const where = ["c.seq < ?", "c.at >= ?", "c.at <= ?"];
   const never = Number.MAX_SAFE_INTEGER;

@@ -11,6 +11,7 @@ import { dropMarked } from "../snapshots/stored-snapshots.ts";
 import { backUp, isBackupDue } from "../store/backup.ts";
 import { isPaused } from "../store/pause.ts";
 import { prune } from "../store/retention.ts";
+import * as textIndex from "../store/text-index.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import type { Chat } from "./chat.ts";
 
@@ -47,6 +48,7 @@ function isWithin(sinceMs: number, everyMs: number): boolean {
 /** Spool, backup, retention: by whoever is there, in small portions. */
 export function upkeep(runtime: Runtime): void {
   drainInto(runtime);
+  if (runtime.store.read(textIndex.isBehind, false)) runtime.store.write(textIndex.takeIn);
   runtime.store.tidy();
   const now = runtime.now();
   if (isWithin(now - lastUpkeepAt, upkeepEveryMs)) return;

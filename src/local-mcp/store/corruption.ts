@@ -9,6 +9,7 @@ import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
 import { inodeOf } from "./place.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
+import { rebuild } from "./text-index.ts";
 import { beginSwap, finishSwap, newSetAsideFolder } from "./swap.ts";
 
 export interface Damage {
@@ -59,7 +60,7 @@ function isUsable(site: Site, damage: Damage): boolean {
 }
 
 function rebuildIndex(connection: Connection, now: number): void {
-  connection.run("INSERT INTO checkpoints_text (checkpoints_text) VALUES ('rebuild')");
+  rebuild(connection);
   notices.add(
     connection,
     now,

@@ -11,6 +11,7 @@ import * as snapshotDrops from "./snapshot-drops.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
 import * as spool from "./spool.ts";
 import type { Store } from "./store.ts";
+import { rebuild } from "./text-index.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 
 export type Forget = { readonly session: string } | { readonly project: string } | { readonly checkpoint: string };
@@ -152,9 +153,7 @@ export async function purge(store: Store, paths: Pick<Paths, "spool">): Promise<
   const targets = store.read(targetsOf, { sessions: [], projects: [] });
   const hadBackups = listBackups(store.site.place.backups).length > 0;
   store.connection().all("PRAGMA secure_delete = ON");
-  await step("the search index", store, () =>
-    store.write((sql) => sql.run("INSERT INTO checkpoints_text (checkpoints_text) VALUES ('rebuild')")),
-  );
+  await step("the search index", store, () => store.write(rebuild));
   await step("the spool", store, () => spool.remove(paths.spool, (entry) => isAbout(entry, targets)));
   await step("backups and set-aside files", store, () => removeCopies(store));
   await step("free pages", store, () => store.connection().run("VACUUM"));

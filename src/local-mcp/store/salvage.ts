@@ -19,7 +19,7 @@ interface Table {
 /** Rows that never change: those in the backup are as good, and are kept. Rows of other tables are newer in the damaged file. */
 const unchanging: ReadonlySet<string> = new Set(["journal", "checkpoints", "signals", "crashes", "recoveries"]);
 /** The new file's own. */
-const own: ReadonlySet<string> = new Set(["meta", "migrations", "notices"]);
+const own: ReadonlySet<string> = new Set(["meta", "migrations", "notices", "checkpoints_unindexed"]);
 
 /** Rows read at once; where a page is damaged, one by one. */
 const PAGE = 200;

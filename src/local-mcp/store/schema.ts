@@ -136,4 +136,22 @@ export const migrations: readonly Migration[] = [
        ) STRICT`,
     ],
   },
+  {
+    id: 2,
+    name: "text_index_later",
+    statements: [
+      "CREATE TABLE checkpoints_unindexed (seq INTEGER PRIMARY KEY) STRICT",
+      "DROP TRIGGER checkpoints_text_add",
+      "DROP TRIGGER checkpoints_text_drop",
+      `CREATE TRIGGER checkpoints_text_add AFTER INSERT ON checkpoints BEGIN
+         INSERT INTO checkpoints_unindexed (seq) VALUES (new.seq);
+       END`,
+      // A row that is not in the index must not be taken out of it: FTS5 would count it, and the index would be damaged.
+      `CREATE TRIGGER checkpoints_text_drop AFTER DELETE ON checkpoints BEGIN
+         INSERT INTO checkpoints_text (checkpoints_text, rowid, summary)
+           SELECT 'delete', old.seq, old.summary WHERE old.seq NOT IN (SELECT seq FROM checkpoints_unindexed);
+         DELETE FROM checkpoints_unindexed WHERE seq = old.seq;
+       END`,
+    ],
+  },
 ];
