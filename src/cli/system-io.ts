@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { programPath } from "../local-mcp/program-path.ts";
 import type { Log } from "../local-mcp/runtime.ts";
 import { loadDriver } from "../local-mcp/store/open-driver.ts";
 import { systemRuntime } from "../local-mcp/system-runtime.ts";
@@ -70,7 +71,7 @@ export function startProcess({ command, args, cwd }: ProcessStart): Promise<numb
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   // Ctrl-C in this terminal is for the program that runs in it.
   process.on("SIGINT", leave);
-  const child = spawn(command, args, { cwd, stdio: "inherit" });
+  const child = spawn(programPath(command, process.env), args, { cwd, stdio: "inherit" });
   child.on("error", reject);
   child.on("close", (code, signal) => resolve(code ?? (signal ? 1 : 0)));
   return promise.finally(() => process.off("SIGINT", leave));
@@ -86,7 +87,7 @@ function namesIn(folder: string): string[] {
 
 export function versionOf(program: string): string | null {
   try {
-    return execFileSync(program, ["--version"], {
+    return execFileSync(programPath(program, process.env), ["--version"], {
       encoding: "utf8",
       timeout: 5_000,
       stdio: ["ignore", "pipe", "ignore"],

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { delimiter, parse } from "node:path";
+import { programPath } from "../program-path.ts";
 
 /** Where git works and what it may see. Made by `gitOutside` or `gitIn`. */
 export interface Git {
@@ -160,7 +161,7 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
   // A process group of its own, so that a kill also reaches what git started.
   const detached = process.platform !== "win32";
   const options = { cwd: git.cwd, env: git.env, detached, windowsHide: true };
-  const child = spawn("git", [...HARDENED, ...git.before, ...args], options);
+  const child = spawn(programPath("git", git.env), [...HARDENED, ...git.before, ...args], options);
   const kill = () => {
     try {
       if (detached && child.pid !== undefined) process.kill(-child.pid, "SIGKILL");

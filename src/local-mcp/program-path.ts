@@ -1,0 +1,21 @@
+import { existsSync } from "node:fs";
+import { win32 } from "node:path";
+
+/**
+ * What to start for a program's name (a path stays). Windows looks into the working folder first, so a project could bring its own `git.exe` along: there
+ * it is looked up in the absolute folders of PATH only. Elsewhere the name is enough.
+ *
+ * @returns on Windows an absolute path, of a file that does not exist where PATH has none: starting it fails as it does elsewhere (ENOENT)
+ */
+export function programPath(
+  name: string,
+  env: NodeJS.ProcessEnv,
+  platform: NodeJS.Platform = process.platform,
+  isThere: (path: string) => boolean = existsSync,
+): string {
+  if (platform !== "win32" || /[\\/]/.test(name)) return name;
+  const path = Object.entries(env).find(([key]) => key.toUpperCase() === "PATH")?.[1] ?? "";
+  const folders = path.split(";").filter((folder) => win32.isAbsolute(folder));
+  const found = folders.map((folder) => win32.join(folder, `${name}.exe`)).find(isThere);
+  return found ?? win32.join("C:\\", "not-on-the-path", `${name}.exe`);
+}
