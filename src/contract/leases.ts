@@ -1,0 +1,100 @@
+import * as z from "zod";
+import { counter, durationMs, Id, limit, RequestId, Self } from "./values.ts";
+
+/**
+ * What a lease is on. Any name; names that begin with `file:` are paths (`file:<project>/<path>`), where a last part of `*` means all files
+ * of a folder and `**` all below it, and where two that overlap exclude each other.
+ */
+export const Resource = z
+  .string()
+  .regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters")
+  .refine((name) => !name.startsWith("leader:"), "leader: is for elections")
+  .refine(
+    (name) => !name.startsWith("file:") || !/[*]/.test(name.slice(5).replace(/\/\*\*?$/, "")),
+    "* stands only as the last part of a path",
+  )
+  .refine(
+    (name) => !name.startsWith("file:") || !/(^|\/)(\.{0,2})(\/|$)/.test(name.slice(5)),
+    "a path has no empty part, no . and no ..",
+  );
+
+/** Of a lease that does not live with its chat. */
+export const LeaseTtl = z.int().min(1_000).max(3_600_000);
+export const defaultLeaseTtlMs = 60_000;
+
+export const Lease = z.object({
+  resource: z.string(),
+  holder: Id,
+  incarnation: z.int(),
+  /** The fencing token: grows with each new grant; a guarded write carries it. */
+  token: counter,
+  ttlMs: durationMs,
+  /** What is left of it by the coordinator's clock; a holder trusts it from its own request on. */
+  remainingMs: durationMs,
+  /** Lives as long as its holder does: the holder's pings renew it. */
+  isBound: z.boolean(),
+  heldForMs: durationMs,
+});
+export type Lease = z.infer<typeof Lease>;
+
+export const AcquireLease = {
+  input: z.strictObject({
+    self: Self,
+    resource: Resource,
+    /** The same request again returns the grant that it has got. */
+    requestId: RequestId,
+    ttlMs: LeaseTtl.default(defaultLeaseTtlMs),
+    isBound: z.boolean().default(false),
+    /** How long to stand in line when it is held; 0: not at all. */
+    waitMs: z.int().min(0).max(3_600_000).default(0),
+    /** After an expiry nobody else gets it for so long. */
+    lockDelayMs: z.int().min(0).max(60_000).default(0),
+  }),
+  output: z.discriminatedUnion("state", [
+    z.object({ state: z.literal("granted"), lease: Lease }),
+    z.object({ state: z.literal("waiting"), position: z.int().min(1), waitMs: durationMs }),
+  ]),
+};
+export type AcquireLease = z.infer<typeof AcquireLease.input>;
+
+export const RenewLease = {
+  input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter, ttlMs: LeaseTtl.optional() }),
+  output: Lease,
+};
+export type RenewLease = z.infer<typeof RenewLease.input>;
+
+export const ReleaseLease = {
+  input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter }),
+  output: z.object({ isReleased: z.boolean() }),
+};
+export type ReleaseLease = z.infer<typeof ReleaseLease.input>;
+
+export const CancelWait = {
+  input: z.strictObject({ self: Self, resource: z.string().max(512), requestId: RequestId }),
+  output: z.object({ isCancelled: z.boolean() }),
+};
+export type CancelWait = z.infer<typeof CancelWait.input>;
+
+/** Whether a token is the present one of what covers the resource: the question that a guarded write asks. */
+export const CheckLease = {
+  input: z.strictObject({ resource: z.string().max(512), token: counter }),
+  output: z.object({ isValid: z.boolean(), remainingMs: durationMs, holder: Id.nullable() }),
+};
+export type CheckLease = z.infer<typeof CheckLease.input>;
+
+export const ListLeases = {
+  input: z.strictObject({
+    holder: Id.optional(),
+    prefix: z.string().max(512).default(""),
+    limit: limit(200, 50),
+    cursor: z.string().max(600).optional(),
+  }),
+  output: z.object({ leases: z.array(Lease), cursor: z.string().nullable() }),
+};
+export type ListLeases = z.infer<typeof ListLeases.input>;
+
+export const ForceRelease = {
+  input: z.strictObject({ resource: z.string().max(512), reason: z.string().min(1).max(500) }),
+  output: z.object({ isReleased: z.boolean() }),
+};
+export type ForceRelease = z.infer<typeof ForceRelease.input>;

@@ -1,0 +1,53 @@
+import * as messages from "./messages.ts";
+import { ofChat, type Operation } from "./operation.ts";
+
+export const messageOperations = {
+  "messages.send": {
+    method: "POST",
+    path: "/messages",
+    scope: "work",
+    ...messages.SendMessage,
+    errors: [...ofChat, "throttled", "quota_exceeded", "schema_mismatch", "key_reused"],
+    summary: "Sends to a chat, a topic or all. It is kept until each receiver has acknowledged it or its time is over.",
+  },
+  "messages.subscribe": {
+    method: "POST",
+    path: "/messages/subscribe",
+    scope: "work",
+    ...messages.Subscribe,
+    errors: [...ofChat, "quota_exceeded"],
+    summary: "From now on what is sent to topics of a pattern is for this chat, too.",
+  },
+  "messages.unsubscribe": {
+    method: "POST",
+    path: "/messages/unsubscribe",
+    scope: "work",
+    ...messages.Unsubscribe,
+    errors: ofChat,
+    summary: "Ends a subscription.",
+  },
+  "messages.pull": {
+    method: "POST",
+    path: "/messages/pull",
+    scope: "work",
+    ...messages.PullMessages,
+    errors: ofChat,
+    summary: "What is unread, higher priorities first.",
+  },
+  "messages.ack": {
+    method: "POST",
+    path: "/messages/ack",
+    scope: "work",
+    ...messages.AckMessages,
+    errors: ofChat,
+    summary: "Acknowledges messages: they do not come again.",
+  },
+  "messages.set-topic-schema": {
+    method: "PUT",
+    path: "/messages/topic-schema",
+    scope: "admin",
+    ...messages.SetTopicSchema,
+    errors: [],
+    summary: "What bodies of a topic must look like.",
+  },
+} as const satisfies Record<string, Operation>;

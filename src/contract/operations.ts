@@ -1,0 +1,26 @@
+import type * as z from "zod";
+import { chatOperations } from "./chat-operations.ts";
+import { leaseOperations } from "./lease-operations.ts";
+import { messageOperations } from "./message-operations.ts";
+import { stateOperations } from "./state-operations.ts";
+import { workspaceOperations } from "./workspace-operations.ts";
+
+/** All that a coordinator can be asked: routes, sockets, clients and documents are made of this table. */
+export const operations = {
+  ...chatOperations,
+  ...leaseOperations,
+  ...stateOperations,
+  ...messageOperations,
+  ...workspaceOperations,
+} as const;
+
+export type OperationName = keyof typeof operations;
+/** What a caller gives: defaults may be left out. */
+export type InputOf<Name extends OperationName> = z.input<(typeof operations)[Name]["input"]>;
+/** What the engine gets: checked, with defaults. */
+export type CheckedInputOf<Name extends OperationName> = z.output<(typeof operations)[Name]["input"]>;
+export type OutputOf<Name extends OperationName> = z.output<(typeof operations)[Name]["output"]>;
+
+export function isOperation(name: string): name is OperationName {
+  return Object.hasOwn(operations, name);
+}

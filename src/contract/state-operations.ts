@@ -1,0 +1,71 @@
+import * as state from "./state.ts";
+import { type Operation } from "./operation.ts";
+
+export const stateOperations = {
+  "state.get": {
+    method: "GET",
+    path: "/state",
+    scope: "observe",
+    ...state.GetState,
+    errors: [],
+    summary: "One key.",
+  },
+  "state.set": {
+    method: "PUT",
+    path: "/state",
+    scope: "submit",
+    ...state.SetState,
+    errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
+    summary: "Sets a key; with `ifVersion` only where nobody was first.",
+  },
+  "state.delete": {
+    method: "DELETE",
+    path: "/state",
+    scope: "submit",
+    ...state.DeleteState,
+    errors: ["version_mismatch", "stale_token", "key_reused"],
+    summary: "Deletes a key.",
+  },
+  "state.list": {
+    method: "GET",
+    path: "/state/list",
+    scope: "observe",
+    ...state.ListState,
+    errors: [],
+    summary: "Lists keys by prefix, page by page; a watch from its `revision` on misses nothing.",
+  },
+  "state.update": {
+    method: "POST",
+    path: "/state/update",
+    scope: "submit",
+    ...state.UpdateState,
+    errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
+    summary: "Several keys at once under conditions, all or nothing.",
+  },
+  "state.changes": {
+    method: "GET",
+    path: "/state/changes",
+    scope: "observe",
+    ...state.PullChanges,
+    errors: ["compacted"],
+    summary: "What happened below a prefix after a revision.",
+  },
+  "state.watch": {
+    method: "POST",
+    path: "/state/watch",
+    scope: "observe",
+    ...state.WatchState,
+    errors: ["compacted", "quota_exceeded"],
+    summary: "Tells this socket what happens below a prefix.",
+    isSocketOnly: true,
+  },
+  "state.unwatch": {
+    method: "POST",
+    path: "/state/unwatch",
+    scope: "observe",
+    ...state.UnwatchState,
+    errors: [],
+    summary: "Ends a watch.",
+    isSocketOnly: true,
+  },
+} as const satisfies Record<string, Operation>;

@@ -1,0 +1,103 @@
+import * as z from "zod";
+import { counter, durationMs, Id, Json, Label, limit } from "./values.ts";
+
+export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
+
+/** Each contains those before it. */
+export const scopes = ["observe", "submit", "work", "admin"] as const;
+export const Scope = z.enum(scopes);
+export type Scope = z.infer<typeof Scope>;
+
+export const Settings = z.strictObject({
+  maxConcurrentChats: z.int().min(1).max(10_000),
+  /** A chat of which nothing is heard for so long is offline. */
+  chatTtlMs: z.int().min(5_000).max(600_000),
+  /** After a closed socket, before a chat counts as gone. */
+  workerGraceMs: z.int().min(0).max(600_000),
+  interactiveGraceMs: z.int().min(0).max(600_000),
+  /** After all sockets were lost without a close: a deploy, a crash of the host. */
+  lostSocketGraceMs: z.int().min(0).max(600_000),
+  maxKeys: z.int().min(1).max(1_000_000),
+  maxStateChars: z.int().min(1_000).max(1_000_000_000),
+  maxMessages: z.int().min(10).max(1_000_000),
+  /** Changes are kept so long for watches that resume. */
+  keepChangesMs: z.int().min(60_000).max(604_800_000),
+});
+export type Settings = z.infer<typeof Settings>;
+
+export const defaultSettings: Settings = {
+  maxConcurrentChats: 100,
+  chatTtlMs: 30_000,
+  workerGraceMs: 5_000,
+  interactiveGraceMs: 20_000,
+  lostSocketGraceMs: 90_000,
+  maxKeys: 200_000,
+  maxStateChars: 500_000_000,
+  maxMessages: 100_000,
+  keepChangesMs: 3_600_000,
+};
+
+export const GetSettings = { input: z.strictObject({}), output: z.object({ settings: Settings }) };
+export const SetSettings = {
+  input: z.strictObject({ settings: Settings.partial() }),
+  output: z.object({ settings: Settings }),
+};
+export type SetSettings = z.infer<typeof SetSettings.input>;
+
+export const AuditEntry = z.object({
+  seq: counter,
+  ageMs: durationMs,
+  /** Such as lease.granted, lease.expired, leader.changed, chat.offline, token.created. */
+  kind: z.string(),
+  subject: z.string(),
+  actor: z.string().nullable(),
+  detail: Json,
+});
+export type AuditEntry = z.infer<typeof AuditEntry>;
+
+export const ListAudit = {
+  input: z.strictObject({ before: counter.optional(), kind: z.string().max(60).optional(), limit: limit(500, 100) }),
+  output: z.object({ entries: z.array(AuditEntry) }),
+};
+export type ListAudit = z.infer<typeof ListAudit.input>;
+
+export const CreateToken = {
+  input: z.strictObject({ machine: Label, scope: Scope, ttlMs: z.int().min(60_000).max(31_536_000_000).optional() }),
+  output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),
+};
+export type CreateToken = z.infer<typeof CreateToken.input>;
+
+export const TokenInfo = z.object({
+  id: Id,
+  machine: z.string(),
+  scope: Scope,
+  ageMs: durationMs,
+  expiresInMs: durationMs.nullable(),
+  isRevoked: z.boolean(),
+});
+
+export const ListTokens = { input: z.strictObject({}), output: z.object({ tokens: z.array(TokenInfo) }) };
+export const RevokeToken = { input: z.strictObject({ id: Id }), output: z.object({ isRevoked: z.boolean() }) };
+export type RevokeToken = z.infer<typeof RevokeToken.input>;
+
+/** After a restore from an older state: no token and no revision comes again. */
+export const RaiseEpoch = {
+  input: z.strictObject({ reason: z.string().min(1).max(500) }),
+  output: z.object({ epoch: counter }),
+};
+export type RaiseEpoch = z.infer<typeof RaiseEpoch.input>;
+
+export const GetHealth = {
+  input: z.strictObject({}),
+  output: z.object({
+    /** Until the alarm rings; null: none is set. Below 0: it is late. */
+    alarmInMs: z.number().nullable(),
+    overdueRows: counter,
+    sockets: counter,
+    chats: counter,
+    schemaVersion: z.int(),
+    epoch: counter,
+    revision: counter,
+    protocol: z.int(),
+  }),
+};

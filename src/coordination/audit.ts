@@ -1,0 +1,74 @@
+import type { AuditEntry, ListAudit } from "../contract/workspaces.ts";
+import type { Sql } from "../shared/sql.ts";
+import type { Tx } from "./tx.ts";
+
+/** The log of what changed hands. Its numbers are the source of fencing tokens, so a grant costs one row for both. */
+
+export interface Entry {
+  readonly kind: string;
+  readonly subject: string;
+  readonly actor?: string | null;
+  readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** @returns its number: above all before it */
+export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, actor, detail }: Entry): number {
+  const [row] = sql.all<{ seq: number }>(
+    "INSERT INTO audit (at, kind, subject, actor, detail) VALUES (?, ?, ?, ?, ?) RETURNING seq",
+    now,
+    kind,
+    subject,
+    actor ?? null,
+    JSON.stringify(detail ?? {}),
+  );
+  if (!row) throw new Error("the audit log took no row");
+  return row.seq;
+}
+
+export function list({ sql, now }: Tx, { before, kind, limit }: ListAudit): { entries: AuditEntry[] } {
+  const rows = sql.all<{
+    seq: number;
+    at: number;
+    kind: string;
+    subject: string;
+    actor: string | null;
+    detail: string;
+  }>(
+    "SELECT * FROM audit WHERE seq < ? AND (? IS NULL OR kind = ?) ORDER BY seq DESC LIMIT ?",
+    before ?? Number.MAX_SAFE_INTEGER,
+    kind ?? null,
+    kind ?? null,
+    limit,
+  );
+  return {
+    entries: rows.map(({ seq, at, kind, subject, actor, detail }) => ({
+      seq,
+      kind,
+      subject,
+      actor,
+      ageMs: Math.max(0, now - at),
+      detail: JSON.parse(detail) as AuditEntry["detail"],
+    })),
+  };
+}
+
+const keepMs = 30 * 86_400_000;
+const keepRows = 20_000;
+
+/** When the oldest row has to go, by age or by number; null when nothing has to. */
+export function nextDue(sql: Sql): number | null {
+  const [oldest] = sql.all<{ seq: number; at: number }>("SELECT seq, at FROM audit ORDER BY seq LIMIT 1");
+  const [newest] = sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1");
+  if (!oldest || !newest || oldest.seq === newest.seq) return null;
+  return newest.seq - oldest.seq > keepRows ? oldest.at : oldest.at + keepMs;
+}
+
+/** From the oldest on, never the newest row: its number must not come again. At most `limit` rows. */
+export function prune(sql: Sql, now: number, limit: number): void {
+  const rows = sql.all<{ seq: number; at: number }>("SELECT seq, at FROM audit ORDER BY seq LIMIT ?", limit);
+  const [newest] = sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1");
+  const isKept = ({ seq, at }: { seq: number; at: number }): boolean =>
+    seq === newest?.seq || (newest !== undefined && at >= now - keepMs && seq >= newest.seq - keepRows);
+  const firstKept = rows.find(isKept) ?? rows.at(-1);
+  if (firstKept) sql.run("DELETE FROM audit WHERE seq < ?", firstKept.seq);
+}

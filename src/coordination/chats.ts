@@ -1,0 +1,252 @@
+import type { AttestDeath, Chat, DrainChat, Health, Heartbeat, ListChats, RegisterChat } from "../contract/chats.ts";
+import type { Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import { PING_INTERVAL_MS } from "../contract/protocol.ts";
+import type { Self } from "../contract/values.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import * as audit from "./audit.ts";
+import * as changes from "./changes.ts";
+import * as chatRows from "./chat-rows.ts";
+import { announceStatus, type ChatRow } from "./chat-rows.ts";
+import * as leases from "./leases.ts";
+import * as liveness from "./liveness.ts";
+import * as messages from "./messages.ts";
+import * as meta from "./meta.ts";
+import type { Actor, Tx } from "./tx.ts";
+
+/** The registry: who is there, how it is, and who is gone. */
+
+type Registered = OutputOf<"chats.register">;
+
+/**
+ * [CH1] A reconnect of the same process continues the same chat; another process does when the old one is gone, in a new incarnation. [CH2] One
+ * session is worked on by one living process.
+ */
+export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Registered, Refusal> {
+  const old = chatRows.get(tx, input.chat);
+  const refused = foreign(actor, input.machine) ?? other(tx, input, old) ?? crowded(tx, old);
+  if (refused) return err(refused);
+  const living = old && chatRows.goneBy(tx, old) === null ? old : null;
+  const incarnation = old ? succeed(tx, old, input.process) : 1;
+  store(tx, input, incarnation, living);
+  if (!living) begin(tx, actor, input.chat, incarnation);
+  return ok({
+    chat: input.chat,
+    incarnation,
+    ttlMs: tx.settings.chatTtlMs,
+    pingIntervalMs: Math.min(PING_INTERVAL_MS, Math.floor(tx.settings.chatTtlMs / 3)),
+    revision: changes.totals(tx.sql).revision,
+    isNew: old === null,
+  });
+}
+
+/** @returns the incarnation that goes on: the same one for the same process */
+function succeed(tx: Tx, old: ChatRow, process: string): number {
+  if (chatRows.goneBy(tx, old) !== null && old.status !== "offline") liveness.goOffline(tx, old, "closed");
+  if (old.process === process) return old.incarnation;
+  // What an earlier process holds it may still trust, up to its last time.
+  leases.freezeAllOf(tx, old.chat);
+  return old.incarnation + 1;
+}
+
+function begin(tx: Tx, actor: Actor, chat: string, incarnation: number): void {
+  messages.open(tx, chat);
+  audit.append(tx, { kind: "chat.registered", subject: chat, actor: actor.machine, detail: { incarnation } });
+  announceStatus(tx, chat, "idle", "registered", incarnation);
+}
+
+function foreign({ isAdmin, machine }: Actor, wanted: string): Refusal | null {
+  if (isAdmin || machine === wanted) return null;
+  return { code: "forbidden", message: `this token is for machine ${machine}, not ${wanted}` };
+}
+
+/** Another living process works as this chat, or on this session. */
+function other(tx: Tx, input: RegisterChat, old: ChatRow | null): Refusal | null {
+  const rivals = tx.sql
+    .all<ChatRow>("SELECT * FROM chats WHERE session = ?", input.session)
+    .filter((row) => row.chat !== input.chat);
+  const rival = [...(old ? [old] : []), ...rivals].find(
+    (row) => row.process !== input.process && chatRows.goneBy(tx, row) === null,
+  );
+  if (!rival) return null;
+  const freeAt = rival.grace_until ?? chatRows.lastSeen(tx, rival) + tx.settings.chatTtlMs;
+  return {
+    code: "session_in_use",
+    message: `session ${input.session} is worked on by another process, on ${rival.machine} (chat ${rival.chat}); end that one, or use another session`,
+    retryAfterMs: Math.max(1_000, freeAt - tx.now),
+    details: { chat: rival.chat, machine: rival.machine },
+  };
+}
+
+function crowded(tx: Tx, old: ChatRow | null): Refusal | null {
+  if (old && old.status !== "offline") return null;
+  const most = tx.settings.maxConcurrentChats;
+  if (meta.liveChats(tx.sql) < most) return null;
+  return {
+    code: "too_many_chats",
+    message: `${most} chats are registered, which is the limit of this workspace (setting maxConcurrentChats)`,
+    retryAfterMs: tx.settings.chatTtlMs,
+  };
+}
+
+/** @param living the row of the same chat, while it lives: its status goes on */
+function store(tx: Tx, input: RegisterChat, incarnation: number, living: ChatRow | null): void {
+  const { status, status_at: statusAt } = living ?? { status: "idle", status_at: tx.now };
+  tx.sql.run(
+    `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, status_at, last_seen_at,
+       is_connected, capabilities, capacity, metadata, due_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, NULL)
+     ON CONFLICT (chat) DO UPDATE SET session = excluded.session, process = excluded.process, incarnation = excluded.incarnation,
+       machine = excluded.machine, client = excluded.client, role = excluded.role, is_interactive = excluded.is_interactive,
+       status = excluded.status, status_at = excluded.status_at, reason = NULL, last_seen_at = excluded.last_seen_at, is_connected = 0,
+       grace_until = NULL, capabilities = excluded.capabilities, capacity = excluded.capacity, metadata = excluded.metadata`,
+    input.chat,
+    input.session,
+    input.process,
+    incarnation,
+    input.machine,
+    input.client,
+    input.role,
+    input.isInteractive ? 1 : 0,
+    status,
+    statusAt,
+    tx.now,
+    JSON.stringify(input.capabilities),
+    input.capacity,
+    JSON.stringify(input.metadata),
+  );
+}
+
+/** [CH3] Unchanged, it writes no row while a connection tells that the chat lives. */
+export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.heartbeat">, Refusal> {
+  const actor = chatRows.acting(tx, input.self);
+  if (!actor.ok) return actor;
+  const row = actor.value;
+  const status = row.status === "draining" ? row.status : (input.status ?? row.status);
+  if (status !== row.status) setStatus(tx, row, status, "said so");
+  keepNews(tx, row, input);
+  const { revision } = changes.totals(tx.sql);
+  return ok({ status, ttlMs: tx.settings.chatTtlMs, revision, unread: messages.unread(tx, row.chat) });
+}
+
+function keepNews(tx: Tx, row: ChatRow, { taskCount, progress, health }: Heartbeat): void {
+  const next = {
+    taskCount: taskCount ?? row.task_count,
+    progress: progress ?? row.progress,
+    health: health ? JSON.stringify(health) : row.health,
+  };
+  const isNews =
+    next.taskCount !== row.task_count || next.progress !== row.progress || hasMoved(row.health, next.health);
+  if (!isNews) return;
+  tx.sql.run(
+    "UPDATE chats SET task_count = ?, progress = ?, health = ?, last_seen_at = ? WHERE chat = ?",
+    next.taskCount,
+    next.progress,
+    next.health,
+    tx.now,
+    row.chat,
+  );
+}
+
+/** Shares of cpu and memory always move a little, and uptime always grows: only a step of a tenth is news. */
+function hasMoved(old: string, next: string): boolean {
+  if (old === next) return false;
+  return coarse(old) !== coarse(next);
+}
+
+function coarse(health: string): string {
+  const { cpu, memory, contextFill } = JSON.parse(health) as Health;
+  return JSON.stringify(
+    [cpu, memory, contextFill].map((share) => (share === undefined ? null : Math.round(share * 10))),
+  );
+}
+
+function setStatus(tx: Tx, row: ChatRow, status: Chat["status"], reason: string): void {
+  tx.sql.run("UPDATE chats SET status = ?, status_at = ?, reason = ? WHERE chat = ?", status, tx.now, reason, row.chat);
+  announceStatus(tx, row.chat, status, reason, row.incarnation);
+}
+
+export function get(tx: Tx, chat: string): Result<Chat, Refusal> {
+  const row = chatRows.get(tx, chat);
+  return row ? ok(told(tx, row)) : err({ code: "unknown_chat", message: `there is no chat ${chat}` });
+}
+
+const listPage = 200;
+
+export function list(tx: Tx, { limit, cursor, ...filter }: ListChats): OutputOf<"chats.list"> {
+  const chats: Chat[] = [];
+  let last = cursor ?? "";
+  for (;;) {
+    const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE chat > ? ORDER BY chat LIMIT ?", last, listPage);
+    for (const row of rows) {
+      const chat = told(tx, row);
+      const isWanted = fits(chat, filter);
+      if (isWanted && chats.length === limit) return { chats, cursor: last };
+      if (isWanted) chats.push(chat);
+      last = row.chat;
+    }
+    if (rows.length < listPage) return { chats, cursor: null };
+  }
+}
+
+function fits(chat: Chat, { capability, ...same }: Omit<ListChats, "limit" | "cursor">): boolean {
+  const isSame = (["status", "role", "machine"] as const).every(
+    (name) => same[name] === undefined || same[name] === chat[name],
+  );
+  return isSame && (capability === undefined || chat.capabilities.includes(capability));
+}
+
+function told(tx: Tx, row: ChatRow): Chat {
+  const gone = row.status === "offline" ? null : chatRows.goneBy(tx, row);
+  return {
+    chat: row.chat,
+    session: row.session,
+    incarnation: row.incarnation,
+    machine: row.machine,
+    client: row.client,
+    role: row.role,
+    isInteractive: row.is_interactive === 1,
+    status: gone ? "offline" : row.status,
+    reason: gone ?? row.reason,
+    statusAgeMs: Math.max(0, tx.now - row.status_at),
+    lastSeenAgeMs: Math.max(0, tx.now - chatRows.lastSeen(tx, row)),
+    isConnected: tx.presence.lastSeen(row.chat) !== null,
+    capabilities: JSON.parse(row.capabilities) as string[],
+    capacity: row.capacity,
+    taskCount: row.task_count,
+    progress: row.progress,
+    health: chatRows.healthOf(row),
+    metadata: JSON.parse(row.metadata) as Chat["metadata"],
+  };
+}
+
+/** [CH9] The chat says itself that it is over, so nothing that it holds is trusted any more. */
+export function unregister(tx: Tx, { self }: { self: Self }): Result<{ released: number }, Refusal> {
+  const actor = chatRows.acting(tx, self);
+  return actor.ok ? ok({ released: liveness.goOffline(tx, actor.value, "left") }) : actor;
+}
+
+export function drain(tx: Tx, { chat, reason }: DrainChat): Result<{ status: Chat["status"] }, Refusal> {
+  const row = chatRows.get(tx, chat);
+  if (!row) return err({ code: "unknown_chat", message: `there is no chat ${chat}` });
+  if (chatRows.goneBy(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is gone` });
+  if (row.status !== "draining") setStatus(tx, row, "draining", reason);
+  return ok({ status: "draining" });
+}
+
+/** [CH10] Who runs on the chat's machine can see whether its process is there; what it held is free at once. */
+export function attestDeath(tx: Tx, actor: Actor, input: AttestDeath): Result<OutputOf<"chats.attest-death">, Refusal> {
+  const row = chatRows.get(tx, input.chat);
+  if (!row) return err({ code: "unknown_chat", message: `there is no chat ${input.chat}` });
+  if (row.machine !== input.machine || (!actor.isAdmin && actor.machine !== row.machine)) {
+    return err({
+      code: "forbidden",
+      message: `only a process on ${row.machine} can attest the death of chat ${row.chat}`,
+    });
+  }
+  if (row.process !== input.process) {
+    return err({ code: "owner_alive", message: `chat ${row.chat} is run by another process now` });
+  }
+  if (row.status === "offline") return ok({ released: leases.freeAllOf(tx, row.chat), wasAlive: false });
+  return ok({ released: liveness.goOffline(tx, row, "attested"), wasAlive: true });
+}

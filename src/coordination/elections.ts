@@ -1,0 +1,66 @@
+import type { Campaign, Leader, RenewTerm, Resign } from "../contract/elections.ts";
+import type { Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import { ok, type Result } from "../shared/result.ts";
+import * as chatRows from "./chat-rows.ts";
+import { expiresAt, isLive, rowOf, type LeaseRow } from "./lease-rows.ts";
+import * as leases from "./leases.ts";
+import type { Tx } from "./tx.ts";
+import * as waiters from "./waiters.ts";
+
+/** An election is a lease on `leader:<name>`; its token is the term. [EL1] One leader in a term, terms only grow. */
+
+/** After a leader that vanished nobody leads for so long: it may still believe in itself. */
+const lockDelayMs = 15_000;
+
+function resourceOf(name: string): string {
+  return `leader:${name}`;
+}
+
+export function campaign(tx: Tx, input: Campaign): Result<OutputOf<"elections.campaign">, Refusal> {
+  const { self, name, requestId, ttlMs, waitMs } = input;
+  const actor = chatRows.acting(tx, self);
+  if (!actor.ok) return actor;
+  const resource = resourceOf(name);
+  const taken = leases.take(tx, actor.value, { resource, requestId, ttlMs, waitMs, lockDelayMs, isBound: false });
+  const leader = leading(tx, name);
+  if (taken.ok && taken.value.state === "granted" && leader) return ok({ state: "leading", leader });
+  const position = taken.ok && taken.value.state === "waiting" ? taken.value.position : null;
+  return ok({ state: "following", leader, position });
+}
+
+export function renew(tx: Tx, { self, name, term }: RenewTerm): Result<Leader, Refusal> {
+  const renewed = leases.renew(tx, { self, resource: resourceOf(name), token: term });
+  if (!renewed.ok) return renewed;
+  const { holder: leader, incarnation, token, ttlMs, remainingMs } = renewed.value;
+  return ok({ name, leader, incarnation, term: token, ttlMs, remainingMs });
+}
+
+/** [EL2] A leader that goes leaves no delay: the next in line leads at once. */
+export function resign(tx: Tx, { self, name, term }: Resign): Result<{ hasResigned: boolean }, Refusal> {
+  const released = leases.release(tx, { self, resource: resourceOf(name), token: term });
+  if (!released.ok) return released;
+  if (!released.value.isReleased) removePlaces(tx, name, self.chat);
+  return ok({ hasResigned: released.value.isReleased });
+}
+
+/** Who only stood in line leaves it. */
+function removePlaces(tx: Tx, name: string, chat: string): void {
+  const resource = resourceOf(name);
+  for (const place of waiters.near(tx, resource)) if (place.chat === chat) waiters.remove(tx.sql, place.seq);
+  leases.grantWaiting(tx, resource);
+}
+
+export function observe(tx: Tx, name: string): { leader: Leader | null } {
+  return { leader: leading(tx, name) };
+}
+
+function leading(tx: Tx, name: string): Leader | null {
+  const row = rowOf(tx.sql, resourceOf(name));
+  return row && isLive(tx, row) ? told(tx, name, row) : null;
+}
+
+function told(tx: Tx, name: string, row: LeaseRow): Leader {
+  const { holder: leader, incarnation, token: term, ttl_ms: ttlMs } = row;
+  return { name, leader, incarnation, term, ttlMs, remainingMs: Math.max(0, expiresAt(tx, row) - tx.now) };
+}

@@ -1,0 +1,81 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
+import { ok, type Result } from "../shared/result.ts";
+import * as audit from "./audit.ts";
+import * as changes from "./changes.ts";
+import * as chats from "./chats.ts";
+import * as elections from "./elections.ts";
+import * as leases from "./leases.ts";
+import * as messages from "./messages.ts";
+import * as settings from "./settings.ts";
+import * as state from "./state.ts";
+import type { Actor, Tx } from "./tx.ts";
+
+/** Operations that only a host can answer: they concern its connections, its tokens, its alarm. */
+export type HostOperation =
+  | "state.watch"
+  | "state.unwatch"
+  | "tokens.create"
+  | "tokens.list"
+  | "tokens.revoke"
+  | "health";
+export type EngineOperation = Exclude<OperationName, HostOperation>;
+
+type Handlers = {
+  readonly [Name in EngineOperation]: (
+    tx: Tx,
+    input: CheckedInputOf<Name>,
+    actor: Actor,
+  ) => Result<OutputOf<Name>, Refusal>;
+};
+
+const handlers: Handlers = {
+  "chats.register": (tx, input, actor) => chats.register(tx, actor, input),
+  "chats.heartbeat": chats.heartbeat,
+  "chats.list": (tx, input) => ok(chats.list(tx, input)),
+  "chats.get": (tx, { chat }) => chats.get(tx, chat),
+  "chats.unregister": chats.unregister,
+  "chats.drain": chats.drain,
+  "chats.attest-death": (tx, input, actor) => chats.attestDeath(tx, actor, input),
+  "leases.acquire": leases.acquire,
+  "leases.renew": leases.renew,
+  "leases.release": leases.release,
+  "leases.cancel-wait": leases.cancelWait,
+  "leases.check": (tx, input) => ok(leases.check(tx, input)),
+  "leases.list": (tx, input) => ok(leases.list(tx, input)),
+  "leases.force-release": (tx, input, actor) => ok(leases.forceRelease(tx, actor, input)),
+  "elections.campaign": elections.campaign,
+  "elections.renew": elections.renew,
+  "elections.resign": elections.resign,
+  "elections.observe": (tx, { name }) => ok(elections.observe(tx, name)),
+  "state.get": (tx, { key }) => ok(state.get(tx, key)),
+  "state.set": state.set,
+  "state.delete": state.remove,
+  "state.list": (tx, input) => ok(state.list(tx, input)),
+  "state.update": (tx, input) => state.update(tx, input),
+  "state.changes": ({ sql }, input) => changes.pull(sql, input),
+  "messages.send": messages.send,
+  "messages.subscribe": messages.subscribe,
+  "messages.unsubscribe": messages.unsubscribe,
+  "messages.pull": messages.pull,
+  "messages.ack": messages.ack,
+  "messages.set-topic-schema": ({ sql }, input) => messages.setTopicSchema(sql, input),
+  "settings.get": (tx) => ok({ settings: tx.settings }),
+  "settings.set": (tx, input, actor) => ok(settings.set(tx, actor, input)),
+  "audit.list": (tx, input) => ok(audit.list(tx, input)),
+  "epoch.raise": (tx, input, actor) => ok(settings.raiseEpoch(tx, actor, input)),
+};
+
+export function isEngineOperation(name: OperationName): name is EngineOperation {
+  return Object.hasOwn(handlers, name);
+}
+
+/** One operation in the host's transaction: the host rolls back when it is refused or throws. */
+export function run<Name extends EngineOperation>(
+  tx: Tx,
+  actor: Actor,
+  name: Name,
+  input: CheckedInputOf<Name>,
+): Result<OutputOf<Name>, Refusal> {
+  return handlers[name](tx, input, actor);
+}

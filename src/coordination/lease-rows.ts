@@ -1,0 +1,70 @@
+import type { Sql } from "../shared/sql.ts";
+import * as chatRows from "./chat-rows.ts";
+import { namesAbove, overlap, rangeBelow } from "./paths.ts";
+import type { Tx } from "./tx.ts";
+
+/** The rows of leases: only what is held, or was until somebody looks, has one. */
+
+export interface LeaseRow {
+  readonly resource: string;
+  readonly holder: string;
+  readonly incarnation: number;
+  readonly token: number;
+  readonly ttl_ms: number;
+  readonly is_bound: number;
+  /** Of a bound one the time of its grant + ttl; its holder's life moves it. */
+  readonly expires_at: number;
+  readonly lock_delay_ms: number;
+  readonly request_id: string;
+  readonly granted_at: number;
+}
+
+export function rowOf(sql: Sql, resource: string): LeaseRow | null {
+  return sql.all<LeaseRow>("SELECT * FROM leases WHERE resource = ?", resource)[0] ?? null;
+}
+
+export function heldBy(sql: Sql, chat: string): LeaseRow[] {
+  return sql.all<LeaseRow>("SELECT * FROM leases WHERE holder = ?", chat);
+}
+
+/** A bound lease lives with its holder: from each sign of life another ttl. */
+export function expiresAt(tx: Tx, row: LeaseRow): number {
+  if (row.is_bound === 0) return row.expires_at;
+  const holder = chatRows.get(tx, row.holder);
+  if (!holder || holder.incarnation !== row.incarnation) return row.expires_at;
+  return Math.max(row.expires_at, chatRows.lastSeen(tx, holder) + row.ttl_ms);
+}
+
+/** [LE10] At its last instant a lease is over. */
+export function isLive(tx: Tx, row: LeaseRow): boolean {
+  return expiresAt(tx, row) > tx.now;
+}
+
+/** Rows of a table with a column `resource` under names that may overlap one. */
+export function near<Row extends { readonly resource: string }>(
+  sql: Sql,
+  table: "leases" | "lock_delays" | "waiters",
+  resource: string,
+): Row[] {
+  const names = namesAbove(resource);
+  const found: Row[] = [];
+  for (let from = 0; from < names.length; from += 90) {
+    const part = names.slice(from, from + 90);
+    const marks = part.map(() => "?").join(", ");
+    found.push(...sql.all<Row>(`SELECT * FROM ${table} WHERE resource IN (${marks})`, ...part));
+  }
+  const range = rangeBelow(resource);
+  if (!range) return found;
+  const below = sql.all<Row>(`SELECT * FROM ${table} WHERE resource >= ? AND resource < ?`, range.from, range.to);
+  const known = new Set(found.map((row) => row.resource));
+  return [...found, ...below.filter((row) => !known.has(row.resource) && overlap(row.resource, resource))];
+}
+
+/** Leases on the resource itself or on a pattern that it falls under. */
+export function coveringOf(sql: Sql, resource: string): LeaseRow[] {
+  const names = namesAbove(resource);
+  return names.slice(0, 90).flatMap((name) => {
+    const row = rowOf(sql, name);
+    return row ? [row] : [];
+  });
+}

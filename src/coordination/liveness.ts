@@ -1,0 +1,107 @@
+import type { OfflineReason } from "../contract/chats.ts";
+import * as audit from "./audit.ts";
+import * as chatRows from "./chat-rows.ts";
+import { announceStatus, type ChatRow } from "./chat-rows.ts";
+import * as leases from "./leases.ts";
+import * as messages from "./messages.ts";
+import type { Tx } from "./tx.ts";
+import * as waiters from "./waiters.ts";
+
+/** Whether a chat is there: what hosts tell of connections, and the look at a chat whose time has come. */
+
+/** Offline rows are kept for a day, with their inbox. */
+const keepOfflineMs = 86_400_000;
+
+/** @returns how many leases were freed at once */
+export function goOffline(tx: Tx, row: ChatRow, reason: OfflineReason): number {
+  let released = 0;
+  if (reason === "left" || reason === "attested") released = leases.freeAllOf(tx, row.chat);
+  else leases.freezeAllOf(tx, row.chat);
+  const seenAt = chatRows.lastSeen(tx, row);
+  tx.sql.run(
+    `UPDATE chats SET status = 'offline', reason = ?, status_at = ?, is_connected = 0, grace_until = NULL, last_seen_at = ?,
+       task_count = 0, due_at = ? WHERE chat = ?`,
+    reason,
+    tx.now,
+    seenAt,
+    leases.expireOf(tx, row.chat) ?? tx.now + keepOfflineMs,
+    row.chat,
+  );
+  audit.append(tx, { kind: "chat.offline", subject: row.chat, detail: { reason, incarnation: row.incarnation } });
+  announceStatus(tx, row.chat, "offline", reason, row.incarnation);
+  tx.tell({ kind: "offline", chat: row.chat });
+  return released;
+}
+
+/** The host has a connection of this chat. */
+export function connected(tx: Tx, chat: string): void {
+  tx.sql.run("UPDATE chats SET is_connected = 1, grace_until = NULL, last_seen_at = ? WHERE chat = ?", tx.now, chat);
+}
+
+/**
+ * [CH4] A closed connection is forgiven for a while: a worker shortly, a chat with a user longer. Nothing happens while the chat has another.
+ *
+ * @param seenAt when the chat was last heard over the connection that was closed
+ */
+export function disconnected(tx: Tx, chat: string, seenAt: number): void {
+  const row = chatRows.get(tx, chat);
+  if (!row || row.status === "offline" || tx.presence.lastSeen(chat) !== null) return;
+  const { interactiveGraceMs, workerGraceMs } = tx.settings;
+  begin(tx, row, seenAt, tx.now + (row.is_interactive === 1 ? interactiveGraceMs : workerGraceMs));
+}
+
+/** [CH5] Connections that are gone without a close, after a deploy or a crash of the host: all chats get the same long grace, once. */
+export function missing(tx: Tx, limit: number): void {
+  const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE is_connected = 1 AND status <> 'offline'");
+  const lost = rows.filter((row) => tx.presence.lastSeen(row.chat) === null);
+  for (const row of lost.slice(0, limit)) begin(tx, row, row.last_seen_at, tx.now + tx.settings.lostSocketGraceMs);
+}
+
+function begin(tx: Tx, row: ChatRow, seenAt: number, until: number): void {
+  tx.sql.run(
+    "UPDATE chats SET is_connected = 0, grace_until = ?, last_seen_at = ? WHERE chat = ?",
+    until,
+    Math.max(row.last_seen_at, seenAt),
+    row.chat,
+  );
+  chatRows.lookAt(tx, row, until);
+}
+
+export function nextDue({ sql }: Pick<Tx, "sql">): number | null {
+  return sql.all<{ at: number | null }>("SELECT min(due_at) AS at FROM chats WHERE due_at IS NOT NULL")[0]?.at ?? null;
+}
+
+export function dueNow({ sql, now }: Tx, limit: number): string[] {
+  return sql
+    .all<{ chat: string }>("SELECT chat FROM chats WHERE due_at <= ? ORDER BY due_at LIMIT ?", now, limit)
+    .map(({ chat }) => chat);
+}
+
+/** [CH6] The look at one chat whose time has come: is it gone, has something of it run out, and when is the next look. */
+export function settle(tx: Tx, chat: string): void {
+  let row = chatRows.get(tx, chat);
+  if (!row) return;
+  const gone = chatRows.goneBy(tx, row);
+  if (gone === "closed" || gone === "timeout") goOffline(tx, row, gone);
+  if (row.status === "offline" && row.status_at + keepOfflineMs <= tx.now) return remove(tx, row);
+  const waited = waiters.expireOf(tx, chat);
+  for (const resource of waited.over) leases.grantWaiting(tx, resource);
+  const next = leases.expireOf(tx, chat);
+  row = chatRows.get(tx, chat) ?? row;
+  tx.sql.run("UPDATE chats SET due_at = ? WHERE chat = ?", nextLook(tx, row, next, waited.next), chat);
+}
+
+/** A chat that holds nothing, waits for nothing and has no grace running needs no look. */
+function nextLook(tx: Tx, row: ChatRow, lease: number | null, wait: number | null): number | null {
+  if (row.status === "offline") return lease ?? row.status_at + keepOfflineMs;
+  const isWatched = lease !== null || wait !== null;
+  const silent = isWatched && row.grace_until === null ? chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs : null;
+  const times = [row.grace_until, silent, lease, wait].filter((at) => at !== null);
+  return times.length === 0 ? null : Math.min(...times);
+}
+
+function remove(tx: Tx, row: ChatRow): void {
+  leases.freeAllOf(tx, row.chat);
+  messages.close(tx, row.chat);
+  tx.sql.run("DELETE FROM chats WHERE chat = ?", row.chat);
+}

@@ -1,0 +1,233 @@
+import { Validator, type Schema } from "@cfworker/json-schema";
+import type { Refusal } from "../contract/errors.ts";
+import {
+  MAX_BODY_CHARS,
+  MAX_MESSAGE_TTL_MS,
+  type AckMessages,
+  type Message,
+  type Priority,
+  type PullMessages,
+  type SendMessage,
+  type SetTopicSchema,
+  type Subscribe,
+  type Target,
+} from "../contract/messages.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { Json } from "../contract/values.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import type { Sql } from "../shared/sql.ts";
+import * as chatRows from "./chat-rows.ts";
+import { once } from "./idempotency.ts";
+import * as inbox from "./inboxes.ts";
+import type { Tx } from "./tx.ts";
+
+/** One row for each message and a cursor for each receiver: at least once, in the order of the ids, until acknowledged or over. */
+
+const priorities: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
+const priorityNames = ["low", "normal", "high"] as const;
+
+/** [MS1] What was accepted is kept for every receiver until it has acknowledged it or its time is over. [MS2] A repeat sends nothing more. */
+export function send(tx: Tx, input: SendMessage): Result<OutputOf<"messages.send">, Refusal> {
+  const actor = chatRows.acting(tx, input.self);
+  if (!actor.ok) return actor;
+  const { requestId, self } = input;
+  const request = { operation: "messages.send", by: self.chat, requestId, input };
+  const { result, isRepeat } = once(tx, request, () => sendOnce(tx, input));
+  return result.ok ? ok({ id: result.value.id, isRepeat }) : result;
+}
+
+function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage): Result<{ id: number }, Refusal> {
+  const text = JSON.stringify(body);
+  const refused =
+    tooLarge(text) ?? unknown(tx, target) ?? unfit(tx.sql, target, body) ?? looping(tx, self.chat, target);
+  if (refused) return err(refused);
+  const id = inbox.newestId(tx.sql) + 1;
+  tx.sql.run(
+    "INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    id,
+    inbox.targetText(target),
+    self.chat,
+    text,
+    priorities[priority],
+    tx.now,
+    tx.now + ttlMs,
+  );
+  tx.tell({ kind: "message", to: target.to, chat: target.to === "chat" ? target.chat : null });
+  return ok({ id });
+}
+
+function tooLarge(text: string): Refusal | null {
+  if (text.length <= MAX_BODY_CHARS) return null;
+  return { code: "bad_input", message: `the body has ${text.length} characters as JSON; at most ${MAX_BODY_CHARS}` };
+}
+
+function unknown(tx: Tx, target: Target): Refusal | null {
+  if (target.to !== "chat" || chatRows.get(tx, target.chat)) return null;
+  return { code: "unknown_chat", message: `there is no chat ${target.chat} to send to` };
+}
+
+/** [MS5] A topic may say what its messages look like. */
+function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
+  if (target.to !== "topic") return null;
+  const [row] = sql.all<{ json_schema: string }>("SELECT json_schema FROM topics WHERE topic = ?", target.topic);
+  if (!row) return null;
+  const { valid, errors } = new Validator(JSON.parse(row.json_schema) as Schema).validate(body);
+  if (valid) return null;
+  const [first] = errors.toReversed();
+  return {
+    code: "schema_mismatch",
+    message: `the body is not what topic ${target.topic} takes: ${first?.instanceLocation ?? "#"}: ${first?.error ?? "it does not fit"}`,
+  };
+}
+
+/** Two chats that answer each other without an end: so many in each direction within a minute. */
+const loopLimit = 20;
+const loopMs = 60_000;
+
+/** [MS6] Two chats that only answer each other are slowed down. */
+function looping(tx: Tx, from: string, target: Target): Refusal | null {
+  if (target.to !== "chat") return null;
+  const there = recent(tx, from, target.chat);
+  if (there.length < loopLimit || recent(tx, target.chat, from).length < loopLimit) return null;
+  return {
+    code: "throttled",
+    message: `chats ${from} and ${target.chat} have sent each other ${loopLimit} messages and more within a minute; ask a person whether this is wanted`,
+    retryAfterMs: Math.max(1_000, (there.at(-1) ?? tx.now) + loopMs - tx.now),
+  };
+}
+
+function recent(tx: Tx, from: string, to: string): number[] {
+  return tx.sql
+    .all<{ at: number; from_chat: string }>(
+      "SELECT at, from_chat FROM messages WHERE target = ? ORDER BY id DESC LIMIT ?",
+      `chat:${to}`,
+      2 * loopLimit,
+    )
+    .filter((row) => row.from_chat === from && row.at > tx.now - loopMs)
+    .map(({ at }) => at)
+    .slice(0, loopLimit);
+}
+
+const maxPatterns = 50;
+
+export function subscribe(tx: Tx, { self, pattern }: Subscribe): Result<OutputOf<"messages.subscribe">, Refusal> {
+  const actor = chatRows.acting(tx, self);
+  if (!actor.ok) return actor;
+  const known = inbox.patterns(tx.sql, self.chat);
+  if (!known.includes(pattern) && known.length >= maxPatterns) {
+    return err({ code: "quota_exceeded", message: `a chat has at most ${maxPatterns} subscriptions` });
+  }
+  tx.sql.run(
+    "INSERT INTO subscriptions (chat, pattern, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    self.chat,
+    pattern,
+    inbox.newestId(tx.sql),
+  );
+  return ok({ patterns: inbox.patterns(tx.sql, self.chat) });
+}
+
+export function unsubscribe(tx: Tx, { self, pattern }: Subscribe): Result<OutputOf<"messages.subscribe">, Refusal> {
+  const actor = chatRows.acting(tx, self);
+  if (!actor.ok) return actor;
+  tx.sql.run("DELETE FROM subscriptions WHERE chat = ? AND pattern = ?", self.chat, pattern);
+  return ok({ patterns: inbox.patterns(tx.sql, self.chat) });
+}
+
+/** [MS3] Pull is the truth: all that is unread, higher priorities first, else in the order of the ids. */
+export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result<OutputOf<"messages.pull">, Refusal> {
+  const actor = chatRows.acting(tx, self);
+  if (!actor.ok) return actor;
+  const unread = inbox.unread(tx, self.chat, inbox.mostCounted);
+  const least = priorities[minPriority ?? "low"];
+  const wanted = unread.filter((row) => row.priority >= least);
+  const page = wanted.toSorted((a, b) => b.priority - a.priority || a.id - b.id).slice(0, limit);
+  return ok({
+    messages: page.map((row) => told(tx, row)),
+    unread: unread.length,
+    isMore: wanted.length > page.length,
+    cursor: inbox.cursorOf(tx.sql, self.chat).cursor,
+  });
+}
+
+function told(tx: Tx, row: inbox.MessageRow): Message {
+  return {
+    id: row.id,
+    from: row.from_chat,
+    target: inbox.targetOf(row.target),
+    priority: priorityNames[row.priority] ?? "normal",
+    body: JSON.parse(row.body) as Json,
+    isData: true,
+    ageMs: Math.max(0, tx.now - row.at),
+  };
+}
+
+/** [MS7] What is acknowledged does not come again, in whatever order that was. */
+export function ack(tx: Tx, { self, cursor, ids }: AckMessages): Result<OutputOf<"messages.ack">, Refusal> {
+  const actor = chatRows.acting(tx, self);
+  if (!actor.ok) return actor;
+  return ok(inbox.acknowledge(tx, self.chat, cursor ?? 0, ids));
+}
+
+export function unread(tx: Tx, chat: string): number {
+  return inbox.unread(tx, chat, 100).length;
+}
+
+export function setTopicSchema(
+  sql: Sql,
+  { topic, schema }: SetTopicSchema,
+): Result<OutputOf<"messages.set-topic-schema">, Refusal> {
+  if (schema === null) sql.run("DELETE FROM topics WHERE topic = ?", topic);
+  else {
+    const problem = wrongSchema(schema);
+    if (problem) return err({ code: "bad_input", message: `the schema cannot be used: ${problem}` });
+    sql.run(
+      "INSERT INTO topics (topic, json_schema) VALUES (?, ?) ON CONFLICT (topic) DO UPDATE SET json_schema = excluded.json_schema",
+      topic,
+      JSON.stringify(schema),
+    );
+  }
+  return ok({ topic, hasSchema: schema !== null });
+}
+
+function wrongSchema(schema: object): string | null {
+  if (JSON.stringify(schema).length > MAX_BODY_CHARS) return "it is too large";
+  try {
+    new Validator(schema).validate(null);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** A new chat's inbox begins here; one that comes back finds its own. */
+export function open(tx: Tx, chat: string): void {
+  inbox.open(tx.sql, chat);
+}
+
+/** The chat is forgotten, with its inbox. */
+export function close(tx: Tx, chat: string): void {
+  for (const table of ["inboxes", "subscriptions"]) tx.sql.run(`DELETE FROM ${table} WHERE chat = ?`, chat);
+}
+
+/** When the oldest message has to go: its own time, at the latest a week; at once when there are too many. */
+export function nextDue(sql: Sql, maxMessages: number): number | null {
+  const [oldest] = sql.all<{ id: number; at: number; expires_at: number }>(
+    "SELECT id, at, expires_at FROM messages ORDER BY id LIMIT 1",
+  );
+  const newest = inbox.newestId(sql);
+  // The newest is kept, also when it is over: its number must not come again.
+  if (!oldest || oldest.id === newest) return null;
+  return newest - oldest.id >= maxMessages ? oldest.at : Math.min(oldest.expires_at, oldest.at + MAX_MESSAGE_TTL_MS);
+}
+
+/** [MS8] Messages go when their time is over, or when there are more than `maxMessages`, the oldest first. */
+export function prune({ sql, now, settings }: Tx, limit: number): void {
+  const newest = inbox.newestId(sql);
+  sql.run(
+    `DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND id < ? AND (expires_at <= ? OR id <= ?)`,
+    limit,
+    newest,
+    now,
+    newest - settings.maxMessages,
+  );
+}

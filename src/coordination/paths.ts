@@ -1,0 +1,61 @@
+/** Resources that are paths, `file:<project>/<path>`, and which of them overlap. Pure. */
+
+const scheme = "file:";
+
+export type Shape =
+  | { readonly kind: "exact"; readonly path: string }
+  /** All files of a folder. */
+  | { readonly kind: "children"; readonly folder: string }
+  /** All below a folder. */
+  | { readonly kind: "tree"; readonly folder: string };
+
+export function shapeOf(resource: string): Shape {
+  if (resource.startsWith(scheme) && resource.endsWith("/**")) return { kind: "tree", folder: resource.slice(0, -3) };
+  if (resource.startsWith(scheme) && resource.endsWith("/*"))
+    return { kind: "children", folder: resource.slice(0, -2) };
+  return { kind: "exact", path: resource };
+}
+
+/** [LE9] Whether there may be a file that both stand for. */
+export function overlap(one: string, other: string): boolean {
+  if (one === other) return true;
+  if (!one.startsWith(scheme) || !other.startsWith(scheme)) return false;
+  const [a, b] = [shapeOf(one), shapeOf(other)];
+  return meets(a, b) || meets(b, a);
+}
+
+function meets(a: Shape, b: Shape): boolean {
+  if (a.kind === "tree") return b.kind === "exact" ? isBelow(b.path, a.folder) : isBelow(`${b.folder}/x`, a.folder);
+  if (a.kind === "children") return b.kind === "exact" && parentOf(b.path) === a.folder;
+  return false;
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return path.startsWith(`${folder}/`);
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
+}
+
+/**
+ * The names, beside ranges, under which something that overlaps can stand: the resource itself, patterns of its folder and trees of all
+ * folders above. At most as many as the path has parts.
+ */
+export function namesAbove(resource: string): string[] {
+  if (!resource.startsWith(scheme)) return [resource];
+  const shape = shapeOf(resource);
+  const names = new Set([resource]);
+  let folder = shape.kind === "exact" ? parentOf(shape.path) : shape.folder;
+  if (shape.kind !== "tree") names.add(`${folder}/*`);
+  for (; folder.length >= scheme.length; folder = parentOf(folder)) names.add(`${folder}/**`);
+  return [...names];
+}
+
+/** What stands below a pattern: all names from `from` (inclusive) to `to` (exclusive). Null for an exact one. */
+export function rangeBelow(resource: string): { readonly from: string; readonly to: string } | null {
+  const shape = shapeOf(resource);
+  if (shape.kind === "exact") return null;
+  // The sign after "/" is "0".
+  return { from: `${shape.folder}/`, to: `${shape.folder}0` };
+}

@@ -1,0 +1,130 @@
+import type { Migration } from "../shared/migrate.ts";
+
+/**
+ * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
+ * rowid. Numbers of `audit`, `changes` and `messages` never come again: their newest row is never deleted.
+ */
+export const migrations: readonly Migration[] = [
+  {
+    id: 1,
+    name: "chats_leases_state_messages",
+    statements: [
+      "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+      `CREATE TABLE chats (
+         chat TEXT PRIMARY KEY,
+         session TEXT NOT NULL,
+         process TEXT NOT NULL,
+         incarnation INTEGER NOT NULL,
+         machine TEXT NOT NULL,
+         client TEXT NOT NULL,
+         role TEXT NOT NULL,
+         is_interactive INTEGER NOT NULL,
+         status TEXT NOT NULL,
+         reason TEXT,
+         status_at INTEGER NOT NULL,
+         last_seen_at INTEGER NOT NULL,
+         is_connected INTEGER NOT NULL,
+         grace_until INTEGER,
+         capabilities TEXT NOT NULL,
+         capacity INTEGER NOT NULL,
+         task_count INTEGER NOT NULL DEFAULT 0,
+         progress TEXT,
+         health TEXT NOT NULL DEFAULT '{}',
+         metadata TEXT NOT NULL,
+         due_at INTEGER
+       ) STRICT, WITHOUT ROWID`,
+      "CREATE INDEX chats_due ON chats (due_at) WHERE due_at IS NOT NULL",
+      "CREATE INDEX chats_session ON chats (session)",
+      "INSERT INTO meta (key, value) VALUES ('live_chats', '0'), ('epoch', '0')",
+      `CREATE TRIGGER chats_counted_in AFTER INSERT ON chats WHEN new.status <> 'offline' BEGIN
+         UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'live_chats';
+       END`,
+      `CREATE TRIGGER chats_counted_back AFTER UPDATE OF status ON chats WHEN old.status = 'offline' AND new.status <> 'offline' BEGIN
+         UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'live_chats';
+       END`,
+      `CREATE TRIGGER chats_counted_out AFTER UPDATE OF status ON chats WHEN old.status <> 'offline' AND new.status = 'offline' BEGIN
+         UPDATE meta SET value = CAST(value AS INTEGER) - 1 WHERE key = 'live_chats';
+       END`,
+      `CREATE TABLE leases (
+         resource TEXT PRIMARY KEY,
+         holder TEXT NOT NULL,
+         incarnation INTEGER NOT NULL,
+         token INTEGER NOT NULL,
+         ttl_ms INTEGER NOT NULL,
+         is_bound INTEGER NOT NULL,
+         expires_at INTEGER NOT NULL,
+         lock_delay_ms INTEGER NOT NULL,
+         request_id TEXT NOT NULL,
+         granted_at INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      "CREATE INDEX leases_holder ON leases (holder)",
+      "CREATE TABLE lock_delays (resource TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+      `CREATE TABLE waiters (
+         seq INTEGER PRIMARY KEY,
+         resource TEXT NOT NULL,
+         chat TEXT NOT NULL,
+         incarnation INTEGER NOT NULL,
+         request_id TEXT NOT NULL,
+         ttl_ms INTEGER NOT NULL,
+         is_bound INTEGER NOT NULL,
+         lock_delay_ms INTEGER NOT NULL,
+         until INTEGER NOT NULL,
+         UNIQUE (resource, chat, request_id)
+       ) STRICT`,
+      "CREATE INDEX waiters_chat ON waiters (chat)",
+      `CREATE TABLE state (
+         key TEXT PRIMARY KEY,
+         value TEXT NOT NULL,
+         chars INTEGER NOT NULL,
+         version INTEGER NOT NULL,
+         at INTEGER NOT NULL,
+         expires_at INTEGER
+       ) STRICT, WITHOUT ROWID`,
+      "CREATE INDEX state_expiry ON state (expires_at) WHERE expires_at IS NOT NULL",
+      `CREATE TABLE changes (
+         revision INTEGER PRIMARY KEY,
+         grp INTEGER NOT NULL,
+         key TEXT NOT NULL,
+         op TEXT NOT NULL,
+         value TEXT,
+         by_chat TEXT,
+         at INTEGER NOT NULL,
+         total_keys INTEGER NOT NULL,
+         total_chars INTEGER NOT NULL
+       ) STRICT`,
+      `CREATE TABLE messages (
+         id INTEGER PRIMARY KEY,
+         target TEXT NOT NULL,
+         from_chat TEXT NOT NULL,
+         body TEXT NOT NULL,
+         priority INTEGER NOT NULL,
+         at INTEGER NOT NULL,
+         expires_at INTEGER NOT NULL
+       ) STRICT`,
+      "CREATE INDEX messages_target ON messages (target, id)",
+      `CREATE TABLE subscriptions (
+         chat TEXT NOT NULL,
+         pattern TEXT NOT NULL,
+         since INTEGER NOT NULL,
+         PRIMARY KEY (chat, pattern)
+       ) STRICT, WITHOUT ROWID`,
+      "CREATE TABLE inboxes (chat TEXT PRIMARY KEY, cursor INTEGER NOT NULL, ahead TEXT NOT NULL) STRICT, WITHOUT ROWID",
+      "CREATE TABLE topics (topic TEXT PRIMARY KEY, json_schema TEXT NOT NULL) STRICT, WITHOUT ROWID",
+      `CREATE TABLE idempotency (
+         key TEXT PRIMARY KEY,
+         request TEXT NOT NULL,
+         result TEXT NOT NULL,
+         expires_at INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      "CREATE INDEX idempotency_expiry ON idempotency (expires_at)",
+      `CREATE TABLE audit (
+         seq INTEGER PRIMARY KEY,
+         at INTEGER NOT NULL,
+         kind TEXT NOT NULL,
+         subject TEXT NOT NULL,
+         actor TEXT,
+         detail TEXT NOT NULL
+       ) STRICT`,
+    ],
+  },
+];

@@ -1,0 +1,20 @@
+import type { RaiseEpoch, SetSettings, Settings } from "../contract/workspaces.ts";
+import * as audit from "./audit.ts";
+import * as meta from "./meta.ts";
+import type { Actor, Tx } from "./tx.ts";
+
+export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings: Settings } {
+  const changed = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+  const next: Settings = { ...tx.settings, ...changed };
+  meta.write(tx.sql, "settings", JSON.stringify(next));
+  audit.append(tx, { kind: "settings.changed", subject: Object.keys(changed).join(" "), actor: actor.machine });
+  return { settings: next };
+}
+
+/** [LE12] After a restore the counters stand where they stood before: a higher epoch puts every new token above every old one. */
+export function raiseEpoch(tx: Tx, actor: Actor, { reason }: RaiseEpoch): { epoch: number } {
+  const epoch = tx.epoch + 1;
+  meta.write(tx.sql, "epoch", String(epoch));
+  audit.append(tx, { kind: "epoch.raised", subject: String(epoch), actor: actor.machine, detail: { reason } });
+  return { epoch };
+}

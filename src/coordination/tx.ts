@@ -1,0 +1,37 @@
+import type { Settings } from "../contract/workspaces.ts";
+import type { Sql } from "../shared/sql.ts";
+
+/** Law: nothing here reads a clock, a random number or a socket; a host passes all of it in. */
+
+/** What a host knows of connections. */
+export interface Presence {
+  /** When the chat was last heard over its connection, epoch ms; null: it has none. */
+  lastSeen(chat: string): number | null;
+}
+
+/** Something was committed that somebody waits for. Only a hint: who misses it finds it by asking. */
+export type Hint =
+  | { readonly kind: "lease"; readonly chat: string; readonly resource: string }
+  | { readonly kind: "message"; readonly to: "chat" | "topic" | "all"; readonly chat: string | null }
+  | { readonly kind: "changes" }
+  /** The host closes the connections of this chat. */
+  | { readonly kind: "offline"; readonly chat: string };
+
+/** One transaction of the engine. */
+export interface Tx {
+  readonly sql: Sql;
+  /** Epoch ms by the host's clock. */
+  readonly now: number;
+  readonly presence: Presence;
+  readonly settings: Settings;
+  /** Part of every fencing token; raised after a restore. */
+  readonly epoch: number;
+  /** Tells after the commit. */
+  readonly tell: (hint: Hint) => void;
+}
+
+/** Who asks: by its token on the edge, by its process in the embedded host. */
+export interface Actor {
+  readonly machine: string;
+  readonly isAdmin: boolean;
+}

@@ -1,0 +1,119 @@
+import type { AcquireLease } from "../contract/leases.ts";
+import type { Sql } from "../shared/sql.ts";
+import * as chatRows from "./chat-rows.ts";
+import { near as nearIn } from "./lease-rows.ts";
+import type { Tx } from "./tx.ts";
+
+/** Who stands in line for a resource, and resources that nobody gets for a while. */
+
+export interface Place {
+  readonly seq: number;
+  readonly resource: string;
+  readonly chat: string;
+  readonly incarnation: number;
+  readonly request_id: string;
+  readonly ttl_ms: number;
+  readonly is_bound: number;
+  readonly lock_delay_ms: number;
+  readonly until: number;
+}
+
+export function find(sql: Sql, resource: string, chat: string, requestId: string): Place | null {
+  const query = "SELECT * FROM waiters WHERE resource = ? AND chat = ? AND request_id = ?";
+  return sql.all<Place>(query, resource, chat, requestId)[0] ?? null;
+}
+
+export function isOf(place: Place, resource: string, chat: string, requestId: string): boolean {
+  return place.resource === resource && place.chat === chat && place.request_id === requestId;
+}
+
+/** Those whose wish overlaps the resource, the first one first. */
+export function near({ sql }: Tx, resource: string): Place[] {
+  const places = nearIn<Place>(sql, "waiters", resource);
+  return places.toSorted((a, b) => a.seq - b.seq);
+}
+
+/** The chat that waits there, while it does; null: its time is over, or it is gone. */
+export function waiting(tx: Tx, place: Place): chatRows.ChatRow | null {
+  const chat = place.until > tx.now ? chatRows.get(tx, place.chat) : null;
+  return chat?.incarnation === place.incarnation && chatRows.goneBy(tx, chat) === null ? chat : null;
+}
+
+export function add(tx: Tx, chat: chatRows.ChatRow, wanted: Omit<AcquireLease, "self">): void {
+  const until = tx.now + wanted.waitMs;
+  tx.sql.run(
+    `INSERT INTO waiters (resource, chat, incarnation, request_id, ttl_ms, is_bound, lock_delay_ms, until)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    wanted.resource,
+    chat.chat,
+    chat.incarnation,
+    wanted.requestId,
+    wanted.ttlMs,
+    wanted.isBound ? 1 : 0,
+    wanted.lockDelayMs,
+    until,
+  );
+  chatRows.lookAt(tx, chat, Math.min(until, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
+}
+
+export function wantedBy(place: Place): Omit<AcquireLease, "self"> {
+  return {
+    resource: place.resource,
+    requestId: place.request_id,
+    ttlMs: place.ttl_ms,
+    isBound: place.is_bound === 1,
+    lockDelayMs: place.lock_delay_ms,
+    waitMs: 0,
+  };
+}
+
+export function remove(sql: Sql, seq: number): void {
+  sql.run("DELETE FROM waiters WHERE seq = ?", seq);
+}
+
+/** @returns what they waited for: somebody behind them may have his turn now */
+export function removeAllOf({ sql }: Tx, chat: string): string[] {
+  const resources = sql.all<{ resource: string }>("SELECT resource FROM waiters WHERE chat = ?", chat);
+  if (resources.length > 0) sql.run("DELETE FROM waiters WHERE chat = ?", chat);
+  return resources.map(({ resource }) => resource);
+}
+
+/** Those of a chat whose time is over go. @returns when the next one's is; null: it waits for nothing */
+export function expireOf({ sql, now }: Tx, chat: string): { over: string[]; next: number | null } {
+  const places = sql.all<Place>("SELECT * FROM waiters WHERE chat = ?", chat);
+  const over = places.filter(({ until }) => until <= now);
+  for (const { seq } of over) remove(sql, seq);
+  const left = places.filter(({ until }) => until > now).map(({ until }) => until);
+  return { over: over.map(({ resource }) => resource), next: left.length === 0 ? null : Math.min(...left) };
+}
+
+/** After an expiry: until then nobody gets the resource. */
+export interface Delay {
+  readonly resource: string;
+  readonly until: number;
+}
+
+/** [LE11] After an expiry with a lock delay nobody else gets the resource before its end. */
+export function delay({ sql, now }: Tx, resource: string, until: number): void {
+  if (until <= now) return;
+  sql.run(
+    "INSERT INTO lock_delays (resource, until) VALUES (?, ?) ON CONFLICT (resource) DO UPDATE SET until = excluded.until",
+    resource,
+    until,
+  );
+}
+
+export function endDelay(sql: Sql, resource: string): void {
+  sql.run("DELETE FROM lock_delays WHERE resource = ?", resource);
+}
+
+/** All delays that are over, for the sweep. */
+export function allDelaysOver(sql: Sql, now: number, limit: number): string[] {
+  return sql
+    .all<{ resource: string }>("SELECT resource FROM lock_delays WHERE until <= ? ORDER BY until LIMIT ?", now, limit)
+    .map(({ resource }) => resource);
+}
+
+export function nextDelay(sql: Sql): number | null {
+  return sql.all<{ at: number | null }>("SELECT min(until) AS at FROM lock_delays")[0]?.at ?? null;
+}
