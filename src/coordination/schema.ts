@@ -117,6 +117,15 @@ export const migrations: readonly Migration[] = [
          expires_at INTEGER NOT NULL
        ) STRICT, WITHOUT ROWID`,
       "CREATE INDEX idempotency_expiry ON idempotency (expires_at)",
+      `CREATE TABLE tokens (
+         id TEXT PRIMARY KEY,
+         machine TEXT NOT NULL,
+         scope TEXT NOT NULL,
+         hash TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         expires_at INTEGER,
+         revoked_at INTEGER
+       ) STRICT, WITHOUT ROWID`,
       `CREATE TABLE audit (
          seq INTEGER PRIMARY KEY,
          at INTEGER NOT NULL,

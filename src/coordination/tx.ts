@@ -12,7 +12,8 @@ export interface Presence {
 /** Something was committed that somebody waits for. Only a hint: who misses it finds it by asking. */
 export type Hint =
   | { readonly kind: "lease"; readonly chat: string; readonly resource: string }
-  | { readonly kind: "message"; readonly to: "chat" | "topic" | "all"; readonly chat: string | null }
+  /** For a chat, for those who have subscribed to a topic, or, where both are null, for all. */
+  | { readonly kind: "message"; readonly chat: string | null; readonly topic: string | null }
   | { readonly kind: "changes" }
   /** The host closes the connections of this chat. */
   | { readonly kind: "offline"; readonly chat: string };

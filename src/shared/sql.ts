@@ -8,6 +8,6 @@ export type SqlValue = string | number | null | Uint8Array;
 export interface Sql {
   /** Rows of a query, as plain objects keyed by column name. */
   all<Row>(query: string, ...values: SqlValue[]): Row[];
-  /** Runs a statement; answers how many rows it inserted, updated or deleted. */
+  /** Runs a statement; answers how many rows it inserted, updated or deleted (the Durable Object counts index entries, too). */
   run(query: string, ...values: SqlValue[]): number;
 }

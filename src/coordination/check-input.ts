@@ -1,0 +1,37 @@
+import * as z from "zod";
+import type { Refusal } from "../contract/errors.ts";
+import { isOperation, operations, type CheckedInputOf, type OperationName } from "../contract/operations.ts";
+import { scopes, type Scope } from "../contract/workspaces.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+
+/** What every host does with a request before the engine sees it. Pure. */
+
+export interface Request<Name extends OperationName = OperationName> {
+  readonly name: Name;
+  readonly input: CheckedInputOf<Name>;
+}
+
+/** [WI1] Unknown operations, unknown fields and values out of bounds are refused, with what is wrong; nothing has happened then. */
+export function checkInput(name: string, input: unknown): Result<Request, Refusal> {
+  if (!isOperation(name)) return err({ code: "unknown_operation", message: `there is no operation ${shown(name)}` });
+  const parsed = operations[name].input.safeParse(input);
+  if (!parsed.success)
+    return err({ code: "bad_input", message: `${name}: ${z.prettifyError(parsed.error).slice(0, 1_000)}` });
+  return ok({ name, input: parsed.data });
+}
+
+function shown(name: string): string {
+  return JSON.stringify(name.slice(0, 60));
+}
+
+/** [WI2] Each scope contains those before it. */
+export function checkScope(name: OperationName, scope: Scope): Refusal | null {
+  const needed = operations[name].scope;
+  if (scopes.indexOf(scope) >= scopes.indexOf(needed)) return null;
+  return { code: "forbidden", message: `${name} needs a token of scope ${needed}; this one has ${scope}` };
+}
+
+/** Operations that change nothing: no alarm has to be looked at after them. */
+export function isRead(name: OperationName): boolean {
+  return operations[name].method === "GET";
+}

@@ -1,0 +1,89 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { Scope } from "../contract/workspaces.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import * as audit from "./audit.ts";
+import type { Actor, Tx } from "./tx.ts";
+
+/** Tokens of machines: only their hashes are stored. Making, signing and hashing them is the host's work. */
+
+interface Row {
+  readonly id: string;
+  readonly machine: string;
+  readonly scope: Scope;
+  readonly hash: string;
+  readonly at: number;
+  readonly expires_at: number | null;
+  readonly revoked_at: number | null;
+}
+
+export interface NewToken {
+  readonly id: string;
+  readonly machine: string;
+  readonly scope: Scope;
+  readonly hash: string;
+  readonly expiresAt: number | null;
+}
+
+const maxTokens = 1_000;
+
+export function add(tx: Tx, actor: string, token: NewToken): Result<{ id: string }, Refusal> {
+  const [row] = tx.sql.all<{ n: number }>("SELECT count(*) AS n FROM tokens WHERE revoked_at IS NULL");
+  if ((row?.n ?? 0) >= maxTokens) {
+    return err({ code: "quota_exceeded", message: `a workspace has at most ${maxTokens} tokens; revoke some` });
+  }
+  tx.sql.run(
+    "INSERT INTO tokens (id, machine, scope, hash, at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+    token.id,
+    token.machine,
+    token.scope,
+    token.hash,
+    tx.now,
+    token.expiresAt,
+  );
+  audit.append(tx, {
+    kind: "token.created",
+    subject: token.id,
+    actor,
+    detail: { machine: token.machine, scope: token.scope },
+  });
+  return ok({ id: token.id });
+}
+
+export interface Bearer {
+  readonly id: string;
+  readonly machine: string;
+  readonly scope: Scope;
+}
+
+/** [WI5] Whose token it is; null: unknown, revoked or over. */
+export function bearer({ sql, now }: Pick<Tx, "sql" | "now">, id: string, hash: string): Bearer | null {
+  const [row] = sql.all<Row>("SELECT * FROM tokens WHERE id = ?", id);
+  if (!row || row.hash !== hash || row.revoked_at !== null) return null;
+  if (row.expires_at !== null && row.expires_at <= now) return null;
+  return { id, machine: row.machine, scope: row.scope };
+}
+
+export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {
+  const rows = sql.all<Row>("SELECT * FROM tokens ORDER BY id");
+  return {
+    tokens: rows.map((row) => ({
+      id: row.id,
+      machine: row.machine,
+      scope: row.scope,
+      ageMs: Math.max(0, now - row.at),
+      expiresInMs: row.expires_at === null ? null : Math.max(0, row.expires_at - now),
+      isRevoked: row.revoked_at !== null,
+    })),
+  };
+}
+
+export function revoke(tx: Tx, actor: Actor, id: string): Result<OutputOf<"tokens.revoke">, Refusal> {
+  const [row] = tx.sql.all<Row>("SELECT * FROM tokens WHERE id = ?", id);
+  if (!row) return err({ code: "unknown_token", message: `there is no token ${id}` });
+  if (row.revoked_at === null) {
+    tx.sql.run("UPDATE tokens SET revoked_at = ? WHERE id = ?", tx.now, id);
+    audit.append(tx, { kind: "token.revoked", subject: id, actor: actor.machine });
+  }
+  return ok({ isRevoked: true });
+}

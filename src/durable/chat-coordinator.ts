@@ -1,0 +1,348 @@
+import { DurableObject } from "cloudflare:workers";
+import type { Refusal } from "../contract/errors.ts";
+import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
+import { PING, PONG, PROTOCOL_VERSION } from "../contract/protocol.ts";
+import { checkInput, checkScope, isRead, type Request as Checked } from "../coordination/check-input.ts";
+import * as changes from "../coordination/changes.ts";
+import * as due from "../coordination/due.ts";
+import { isEngineOperation, run, type HostOperation } from "../coordination/engine.ts";
+import * as liveness from "../coordination/liveness.ts";
+import * as meta from "../coordination/meta.ts";
+import { migrations } from "../coordination/schema.ts";
+import * as tokens from "../coordination/tokens.ts";
+import type { Actor, Hint, Tx } from "../coordination/tx.ts";
+import { migrate, schemaState } from "../shared/migrate.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { attach, attachmentOf } from "./attachments.ts";
+import type { Env } from "./env.ts";
+import { answer, readFrame, type RpcRequest } from "./frames.ts";
+import { close, closeCodes, send, Sockets } from "./sockets.ts";
+import { storageSql } from "./storage-sql.ts";
+
+/** A signed token as the worker has read it: the object looks whether it is still good. */
+export interface Credentials {
+  readonly id: string;
+  readonly hash: string;
+}
+
+/** A sweep takes on so many rows of each kind at a time. */
+const sweepRows = 200;
+const sweepsPerAlarm = 20;
+/** No alarm follows the one before sooner: what stays due in spite of a sweep must not spin. */
+const leastPauseMs = 1_000;
+
+/**
+ * The single writer of one workspace. Decides nothing from memory: each operation is one transaction over SQLite. What it does remember (the
+ * time of its alarm, the settings while one event is handled) only saves reading it again.
+ */
+export class ChatCoordinator extends DurableObject<Env> {
+  readonly #sql = storageSql(this.ctx.storage);
+  readonly #sockets = new Sockets(this.ctx, this.#sql);
+  /** When the alarm rings, as stored; null: it is not set. */
+  #armedAt: number | null = null;
+  #isCreated = false;
+  #hints: Hint[] = [];
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
+    void ctx.blockConcurrencyWhile(async () => {
+      // [DO1] A workspace that nobody has created stays nothing.
+      this.#isCreated = schemaState(this.#sql).version > 0;
+      if (!this.#isCreated) return;
+      this.#migrate();
+      this.#armedAt = await ctx.storage.getAlarm();
+      this.#commit((tx) => ok(liveness.missing(tx, sweepRows)));
+      this.#settle();
+    });
+  }
+
+  /** Epoch ms: the one place of the object that reads a clock. */
+  protected now(): number {
+    return Date.now();
+  }
+
+  /** Makes the workspace with its first token. */
+  create(token: tokens.NewToken): string {
+    if (this.#isCreated) return text(err({ code: "workspace_exists", message: "this workspace was created before" }));
+    this.#migrate();
+    this.#isCreated = true;
+    const made = this.#commit((tx) => tokens.add(tx, "admin", token));
+    this.#settle();
+    return text(made);
+  }
+
+  /** One operation, as JSON text of a Result: what an RPC returns keeps its types only as plain data. */
+  call(credentials: Credentials, name: string, input: unknown): string {
+    return text(this.#guarded(() => this.#call(credentials, name, input)));
+  }
+
+  #call(credentials: Credentials, name: string, input: unknown): Result<unknown, Refusal> {
+    const bearer = this.#bearer(credentials);
+    if (!bearer.ok) return bearer;
+    const checked = checkInput(name, input);
+    const result = checked.ok ? this.#run(bearer.value, checked.value) : checked;
+    if (!checked.ok || !isRead(checked.value.name)) this.#settle();
+    return result;
+  }
+
+  #bearer({ id, hash }: Credentials): Result<tokens.Bearer, Refusal> {
+    if (!this.#isCreated) return err({ code: "unknown_workspace", message: "there is no such workspace" });
+    const found = tokens.bearer({ sql: this.#sql, now: this.now() }, id, hash);
+    return found
+      ? ok(found)
+      : err({ code: "unauthenticated", message: "the token was revoked, is over, or is not known" });
+  }
+
+  /** @param socket the connection that asks; null over HTTP */
+  #run(bearer: tokens.Bearer, { name, input }: Checked, socket: WebSocket | null = null): Result<unknown, Refusal> {
+    const refused = checkScope(name, bearer.scope) ?? notHere(socket, name, input);
+    if (refused) return err(refused);
+    const actor = { machine: bearer.machine, isAdmin: bearer.scope === "admin" };
+    // The name decides the type of the input, which checkInput() has looked at; that it does TypeScript cannot follow.
+    if (!isEngineOperation(name)) return this.#own[name](input as never, actor, socket);
+    return this.#commit((tx) => {
+      const result = run(tx, actor, name, input as never);
+      if (result.ok && name === "chats.register" && socket) this.#bind(tx, socket, result.value as never);
+      return result;
+    });
+  }
+
+  /** Operations about connections, tokens and the alarm. */
+  readonly #own: OwnOperations = {
+    "state.watch": (input, _actor, socket) => {
+      const watched = socket ? this.#sockets.watch(socket, input) : onlyBySocket("state.watch");
+      // The answer goes first, then what happened since.
+      if (watched.ok) this.#hints.push({ kind: "changes" });
+      return watched;
+    },
+    "state.unwatch": (input, _actor, socket) =>
+      socket ? ok(this.#sockets.unwatch(socket, input)) : onlyBySocket("state.unwatch"),
+    "tokens.create": () => err({ code: "bad_input", message: "tokens are made over HTTP" }),
+    "tokens.list": () => this.#commit((tx) => ok(tokens.list(tx))),
+    "tokens.revoke": ({ id }, actor) => {
+      const revoked = this.#commit((tx) => tokens.revoke(tx, actor, id));
+      if (revoked.ok) this.#sockets.closeToken(id);
+      return revoked;
+    },
+    health: () => this.#commit((tx) => ok(this.#health(tx))),
+  };
+
+  /** The worker has made and signed it. */
+  addToken(credentials: Credentials, token: tokens.NewToken): string {
+    return text(
+      this.#guarded(() => {
+        const bearer = this.#bearer(credentials);
+        if (!bearer.ok) return bearer;
+        const refused = checkScope("tokens.create", bearer.value.scope);
+        return refused ? err(refused) : this.#commit((tx) => tokens.add(tx, bearer.value.machine, token));
+      }),
+    );
+  }
+
+  #bind(tx: Tx, socket: WebSocket, { chat, incarnation }: OutputOf<"chats.register">): void {
+    this.#sockets.bind(socket, incarnation);
+    liveness.connected(tx, chat);
+  }
+
+  #health(tx: Tx): OutputOf<"health"> {
+    const next = due.nextDue(tx);
+    return {
+      alarmInMs: this.#armedAt === null ? null : this.#armedAt - tx.now,
+      overdueRows: next !== null && next <= tx.now ? liveness.dueNow(tx, sweepRows).length || 1 : 0,
+      sockets: this.#sockets.count,
+      chats: meta.liveChats(tx.sql),
+      schemaVersion: schemaState(this.#sql).version,
+      epoch: tx.epoch,
+      revision: changes.totals(tx.sql).revision,
+      protocol: PROTOCOL_VERSION,
+    };
+  }
+
+  /** The upgrade. The worker has checked the signature, the origin and the address. */
+  override fetch(request: Request): Response {
+    const { searchParams } = new URL(request.url);
+    const credentials = { id: searchParams.get("token") ?? "", hash: searchParams.get("hash") ?? "" };
+    const bearer = this.#bearer(credentials);
+    if (!bearer.ok) return Response.json({ code: bearer.error.code, message: bearer.error.message }, { status: 401 });
+    const chat = searchParams.get("chat");
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server, [`token:${bearer.value.id}`, ...(chat === null ? [] : [`chat:${chat}`])]);
+    const { id: tokenId, machine, scope } = bearer.value;
+    attach(server, { tokenId, machine, scope, openedAt: this.now(), chat, incarnation: null, watches: [] });
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    const attachment = attachmentOf(socket);
+    const frame = typeof message === "string" ? readFrame(message) : noText;
+    if (!attachment || !frame.ok) {
+      send(socket, JSON.stringify(answer(null, frame.ok ? noText : frame)));
+      return close(socket, closeCodes.protocol, "not a frame of JSON-RPC 2.0");
+    }
+    const bearer = { id: attachment.tokenId, machine: attachment.machine, scope: attachment.scope };
+    const answers = frame.value.requests.flatMap((request) => this.#answer(socket, bearer, request));
+    const [first] = answers;
+    if (first) send(socket, JSON.stringify(frame.value.isBatch ? answers : first));
+    this.#settle();
+  }
+
+  #answer(socket: WebSocket, bearer: tokens.Bearer, request: RpcRequest | null): object[] {
+    if (!request) return [answer(null, err({ code: "bad_input", message: "not a request of JSON-RPC 2.0" }))];
+    if (request.method === "state.watch-ack") {
+      const { watch, revision } = request.params as { watch?: unknown; revision?: unknown };
+      this.#sockets.taken(socket, watch, revision);
+      return [];
+    }
+    const checked = checkInput(request.method, request.params);
+    const result = checked.ok ? this.#guarded(() => this.#run(bearer, checked.value, socket)) : checked;
+    return request.id === null ? [] : [answer(request.id, result)];
+  }
+
+  override webSocketClose(socket: WebSocket, code: number): void {
+    close(socket, code === 1005 || code === 1006 ? 1000 : code, "");
+    this.#gone(socket);
+  }
+
+  override webSocketError(socket: WebSocket): void {
+    this.#gone(socket);
+  }
+
+  #gone(socket: WebSocket): void {
+    const attachment = attachmentOf(socket);
+    if (!attachment?.chat || attachment.incarnation === null) return;
+    const { chat } = attachment;
+    this.#commit((tx) => ok(liveness.disconnected(tx, chat, this.#sockets.seenAt(socket))));
+    this.#settle();
+  }
+
+  /** [DO4] However it goes, an alarm is set again while something waits: also when it fails for the last time. */
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    this.#armedAt = null;
+    if (!this.#isCreated) return;
+    try {
+      this.#sweep();
+    } catch (error) {
+      if ((info?.retryCount ?? 0) < 5) throw error;
+      report("the alarm failed", error);
+      await this.ctx.storage.setAlarm(this.now() + 30_000);
+      return;
+    }
+    this.#settle(leastPauseMs);
+  }
+
+  #sweep(): void {
+    for (let times = 0; times < sweepsPerAlarm; times++) {
+      const tx = this.#tx((hint) => this.#hints.push(hint));
+      const next = due.nextDue(tx);
+      if (next === null || next > tx.now) return;
+      for (const problem of due.sweep(tx, (work) => this.ctx.storage.transactionSync(work), sweepRows)) {
+        report("a sweep failed", problem);
+      }
+    }
+  }
+
+  /** After each event: the alarm rings no later than something is due, and whoever waits is told. Without an await, so it is stored with the rows. */
+  #settle(pauseMs = 0): void {
+    const tx = this.#tx(() => undefined);
+    const next = due.nextDue(tx);
+    if (next !== null) this.#arm(Math.max(next, tx.now + pauseMs), tx.now);
+    const hints = this.#hints;
+    this.#hints = [];
+    this.#sockets.tell(hints);
+  }
+
+  /** Only ever earlier; one that is long past has been lost. */
+  #arm(at: number, now: number): void {
+    const isLost = this.#armedAt !== null && this.#armedAt < now - 60_000;
+    if (this.#armedAt !== null && this.#armedAt <= at && !isLost) return;
+    this.#armedAt = at;
+    void this.ctx.storage.setAlarm(at);
+  }
+
+  /** One transaction; undone when it refuses or throws. */
+  #commit<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
+    const told: Hint[] = [];
+    let refused: { result: Result<T, Refusal> } | null = null;
+    try {
+      return this.ctx.storage.transactionSync(() => {
+        const result = work(this.#tx((hint) => told.push(hint)));
+        if (result.ok) return result;
+        refused = { result };
+        throw undoing;
+      });
+    } catch (error) {
+      if (error === undoing && refused) return (refused as { result: Result<T, Refusal> }).result;
+      told.length = 0;
+      throw error;
+    } finally {
+      if (!refused) this.#hints.push(...told);
+    }
+  }
+
+  #tx(tell: (hint: Hint) => void): Tx {
+    const sql = this.#sql;
+    return {
+      sql,
+      now: this.now(),
+      presence: this.#sockets,
+      settings: meta.settings(sql),
+      epoch: meta.epoch(sql),
+      tell,
+    };
+  }
+
+  /** A bug is logged with its stack and answered without it. */
+  #guarded(work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
+    try {
+      return work();
+    } catch (error) {
+      report("an operation failed", error);
+      return err({ code: "internal", message: "the coordinator failed; nothing was changed", retryAfterMs: 1_000 });
+    }
+  }
+
+  #migrate(): void {
+    this.ctx.storage.transactionSync(() => {
+      const { minReader } = schemaState(this.#sql);
+      if (minReader > migrations.length) {
+        throw new Error(`the workspace was written by a newer program (it needs schema ${minReader}); deploy that one`);
+      }
+      migrate(this.#sql, this.now(), migrations);
+    });
+  }
+}
+
+type OwnOperations = {
+  readonly [Name in HostOperation]: (
+    input: CheckedInputOf<Name>,
+    actor: Actor,
+    socket: WebSocket | null,
+  ) => Result<unknown, Refusal>;
+};
+
+const undoing = Symbol("undoing");
+const noText = err({ code: "bad_input", message: "only text frames are taken" } as const);
+
+function onlyBySocket(name: string): Result<never, Refusal> {
+  return err({ code: "bad_input", message: `${name} concerns a connection: use it over a socket` });
+}
+
+/** On a socket a chat can be registered only where the address has named it: so the runtime finds its connections. */
+function notHere(socket: WebSocket | null, name: string, input: unknown): Refusal | null {
+  if (!socket || name !== "chats.register") return null;
+  const { chat } = input as { chat: string };
+  if (attachmentOf(socket)?.chat === chat) return null;
+  return { code: "bad_input", message: `this connection was opened for another chat; open .../connect?chat=${chat}` };
+}
+
+function text(result: Result<unknown, Refusal>): string {
+  return JSON.stringify(result);
+}
+
+function report(what: string, error: unknown): void {
+  // oxlint-disable-next-line no-console -- the log of a worker is its console
+  console.error(
+    JSON.stringify({ what, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+  );
+}

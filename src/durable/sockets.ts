@@ -1,0 +1,177 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { UnwatchState, WatchState } from "../contract/state.ts";
+import * as changes from "../coordination/changes.ts";
+import type { Hint, Presence } from "../coordination/tx.ts";
+import * as inboxes from "../coordination/inboxes.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import type { Sql } from "../shared/sql.ts";
+import { attach, attachmentOf, maxWatches, type Watch } from "./attachments.ts";
+import { notification } from "./frames.ts";
+
+/** Why the coordinator closes a socket: a client that reads the first three must not simply come back. */
+export const closeCodes = { token: 4001, chat: 4002, protocol: 4003, replaced: 4004 } as const;
+
+/** Changes that a client may be behind in taking in before its watch stalls. */
+const maxBehind = 1_000;
+/** Changes in one frame. */
+const changesPerFrame = 200;
+
+/**
+ * The connections of one object: who is heard, and what they are told. Everything that is remembered stands in the sockets' own attachments,
+ * which outlive a hibernation.
+ */
+export class Sockets implements Presence {
+  readonly #ctx: Pick<DurableObjectState, "getWebSockets" | "getWebSocketAutoResponseTimestamp">;
+  readonly #sql: Sql;
+
+  constructor(ctx: DurableObjectState, sql: Sql) {
+    this.#ctx = ctx;
+    this.#sql = sql;
+  }
+
+  /** [DO2] The last ping, answered without waking the object, or the opening, over the chat's open connections. */
+  lastSeen(chat: string): number | null {
+    const seen = this.#bound(chat).map((socket) => this.seenAt(socket));
+    return seen.length === 0 ? null : Math.max(...seen);
+  }
+
+  seenAt(socket: WebSocket): number {
+    const pinged = this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
+    return Math.max(pinged, attachmentOf(socket)?.openedAt ?? 0);
+  }
+
+  get count(): number {
+    return this.#open().length;
+  }
+
+  #open(tag?: string): WebSocket[] {
+    return this.#ctx.getWebSockets(tag).filter(({ readyState }) => readyState === WebSocket.OPEN);
+  }
+
+  #bound(chat: string): WebSocket[] {
+    return this.#open(`chat:${chat}`).filter((socket) => attachmentOf(socket)?.incarnation !== null);
+  }
+
+  /** The connection is the chat's from now on; an older one of the same chat is closed. */
+  bind(socket: WebSocket, incarnation: number): void {
+    const attachment = attachmentOf(socket);
+    if (!attachment?.chat) return;
+    for (const other of this.#bound(attachment.chat)) {
+      if (other !== socket) close(other, closeCodes.replaced, "another connection of this chat took over");
+    }
+    attach(socket, { ...attachment, incarnation });
+  }
+
+  watch(socket: WebSocket, { watch: id, prefix, after }: WatchState): Result<OutputOf<"state.watch">, Refusal> {
+    const attachment = attachmentOf(socket);
+    if (!attachment) return err({ code: "internal", message: "this connection is not known" });
+    const others = attachment.watches.filter((one) => one.id !== id);
+    if (others.length >= maxWatches) {
+      return err({ code: "quota_exceeded", message: `a connection has at most ${maxWatches} watches` });
+    }
+    const first = changes.pull(this.#sql, { prefix, after, limit: 1 });
+    if (!first.ok) return first;
+    attach(socket, {
+      ...attachment,
+      watches: [...others, { id, prefix, sent: after, taken: after, isStalled: false }],
+    });
+    return ok({ watch: id, revision: after });
+  }
+
+  unwatch(socket: WebSocket, { watch: id }: UnwatchState): OutputOf<"state.unwatch"> {
+    const attachment = attachmentOf(socket);
+    const left = attachment?.watches.filter((one) => one.id !== id) ?? [];
+    if (!attachment || left.length === attachment.watches.length) return { isRemoved: false };
+    attach(socket, { ...attachment, watches: left });
+    return { isRemoved: true };
+  }
+
+  /** The client has taken in what it was told: more may follow. */
+  taken(socket: WebSocket, id: unknown, revision: unknown): void {
+    const attachment = attachmentOf(socket);
+    if (!attachment || typeof revision !== "number") return;
+    const watches = attachment.watches.map((one) =>
+      one.id === id ? { ...one, taken: Math.max(one.taken, Math.min(revision, one.sent)) } : one,
+    );
+    attach(socket, { ...attachment, watches });
+    this.tellChanges(socket);
+  }
+
+  /** After a commit. What a closed connection misses it finds by asking. */
+  tell(hints: readonly Hint[]): void {
+    if (hints.some(({ kind }) => kind === "changes")) for (const socket of this.#open()) this.tellChanges(socket);
+    for (const hint of hints) {
+      if (hint.kind === "lease") this.#send(hint.chat, notification("lease.granted", { resource: hint.resource }));
+      if (hint.kind === "message") this.#tellMessage(hint);
+      if (hint.kind === "offline") this.#dismiss(hint.chat);
+    }
+  }
+
+  #tellMessage(hint: Extract<Hint, { kind: "message" }>): void {
+    const text = notification("messages.new", {});
+    if (hint.chat !== null) return this.#send(hint.chat, text);
+    const receivers = hint.topic === null ? null : new Set(inboxes.receivers(this.#sql, hint.topic));
+    for (const socket of this.#open()) {
+      const chat = attachmentOf(socket)?.chat;
+      if (chat && (receivers === null || receivers.has(chat))) send(socket, text);
+    }
+  }
+
+  #send(chat: string, text: string): void {
+    for (const socket of this.#bound(chat)) send(socket, text);
+  }
+
+  #dismiss(chat: string): void {
+    for (const socket of this.#bound(chat))
+      close(socket, closeCodes.chat, "this chat counts as gone; register it again");
+  }
+
+  closeToken(id: string): void {
+    for (const socket of this.#open(`token:${id}`)) close(socket, closeCodes.token, "the token was revoked");
+  }
+
+  /** [DO5] Each watch is told what is new below its prefix, in order; one that does not follow is told to ask anew. */
+  tellChanges(socket: WebSocket): void {
+    const attachment = attachmentOf(socket);
+    if (!attachment || attachment.watches.length === 0) return;
+    const watches = attachment.watches.map((watch) => this.#tellWatch(socket, watch));
+    if (watches.some((watch, at) => watch !== attachment.watches[at])) attach(socket, { ...attachment, watches });
+  }
+
+  #tellWatch(socket: WebSocket, watch: Watch): Watch {
+    if (watch.isStalled) return watch;
+    if (watch.sent - watch.taken >= maxBehind) return stalled(socket, watch);
+    const pulled = changes.pull(this.#sql, { prefix: watch.prefix, after: watch.sent, limit: changesPerFrame });
+    if (!pulled.ok) return stalled(socket, watch);
+    const { changes: found, revision, isMore } = pulled.value;
+    if (revision === watch.sent) return watch;
+    // What lies between and is not for this watch is taken in by nobody.
+    const isIdle = watch.taken === watch.sent;
+    if (found.length > 0) send(socket, notification("state.changes", { watch: watch.id, changes: found, revision }));
+    const next = { ...watch, sent: revision, taken: found.length === 0 && isIdle ? revision : watch.taken };
+    return isMore ? this.#tellWatch(socket, next) : next;
+  }
+}
+
+function stalled(socket: WebSocket, watch: Watch): Watch {
+  send(socket, notification("resync", { watch: watch.id, revision: watch.taken }));
+  return { ...watch, isStalled: true };
+}
+
+/** A connection that is closing takes nothing more; its client asks when it is back. */
+export function send(socket: WebSocket, text: string): void {
+  try {
+    socket.send(text);
+  } catch {
+    // The runtime throws for a socket that was closed in the same moment.
+  }
+}
+
+export function close(socket: WebSocket, code: number, reason: string): void {
+  try {
+    socket.close(code, reason);
+  } catch {
+    // Closed already.
+  }
+}

@@ -1,0 +1,14 @@
+import { errorTable, toWire, type Refusal } from "../contract/errors.ts";
+
+/** The one shape of an error: `{"error": {code, message, retryable, retryAfterMs?, details?}}`. */
+export function refused(refusal: Refusal): Response {
+  const headers: Record<string, string> = refusal.retryAfterMs
+    ? { "retry-after": String(Math.ceil(refusal.retryAfterMs / 1_000)) }
+    : {};
+  return Response.json({ error: toWire(refusal) }, { status: errorTable[refusal.code].status, headers });
+}
+
+export const unauthenticated: Refusal = {
+  code: "unauthenticated",
+  message: "a valid token is needed: Authorization: Bearer <token>",
+};

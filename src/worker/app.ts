@@ -1,0 +1,134 @@
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { Refusal } from "../contract/errors.ts";
+import type { Operation } from "../contract/operation.ts";
+import { isOperation, operations, type OperationName } from "../contract/operations.ts";
+import { MAX_BODY_BYTES, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from "../contract/protocol.ts";
+import { Id } from "../contract/values.ts";
+import { CreateToken, Workspace, type Scope } from "../contract/workspaces.ts";
+import { uuidv7 } from "../shared/ids.ts";
+import { ok, type Result } from "../shared/result.ts";
+import { refused, unauthenticated } from "./answers.ts";
+import { authenticate, coordinatorOf, isDeploymentAdmin, type Bound, type Caller, type Here } from "./callers.ts";
+import { openApi } from "./open-api.ts";
+import { fromQuery, readBody } from "./inputs.ts";
+import * as tokens from "./tokens.ts";
+
+const base = "/v1/workspaces/:workspace";
+
+/** The edge entry: who asks, what, and whether it can be meant; then the workspace's object answers. */
+export const app = new Hono<Bound>();
+
+app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => refused(tooLarge) }));
+app.onError((error, context) => {
+  // oxlint-disable-next-line no-console -- the log of a worker is its console
+  console.error(
+    JSON.stringify({ what: "a request failed", path: new URL(context.req.url).pathname, error: String(error) }),
+  );
+  return refused(failed(error));
+});
+app.notFound((context) =>
+  refused({
+    code: "unknown_operation",
+    message: `there is nothing at ${context.req.method} ${new URL(context.req.url).pathname}`,
+  }),
+);
+
+app.get("/health", () => Response.json({ protocol: PROTOCOL_VERSION, oldestProtocol: OLDEST_PROTOCOL_VERSION }));
+app.get("/openapi.json", () => Response.json(openApi()));
+app.post("/v1/workspaces", (context) => createWorkspace(context));
+app.get(`${base}/connect`, (context) => connect(context));
+for (const [name, operation] of Object.entries(operations)) {
+  if (!isOperation(name) || "isSocketOnly" in operation) continue;
+  app.on(operation.method, `${base}${operation.path}`, (context) => serve(context, name));
+}
+
+const tooLarge: Refusal = { code: "too_large", message: `a body has at most ${MAX_BODY_BYTES} bytes` };
+
+/** An object that is overloaded must not be asked again at once (Cloudflare, Durable Objects error handling). */
+function failed(error: unknown): Refusal {
+  const isOverloaded =
+    typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
+  return isOverloaded
+    ? { code: "overloaded", message: "the workspace has too much to do", retryAfterMs: 5_000 }
+    : { code: "internal", message: "the coordinator failed", retryAfterMs: 1_000 };
+}
+
+/** [WO1] Only the holder of the deployment's admin secret makes a workspace. */
+async function createWorkspace(context: Here): Promise<Response> {
+  if (!(await isDeploymentAdmin(context))) return refused(unauthenticated);
+  const body = await readBody(context);
+  if (!body.ok) return refused(body.error);
+  const workspace = Workspace.safeParse(body.value["workspace"]);
+  if (!workspace.success) {
+    return refused({ code: "bad_input", message: `workspace: ${workspace.error.issues[0]?.message}` });
+  }
+  const claims = { workspace: workspace.data, id: newId(), machine: "admin", scope: "admin" as Scope, expiresAt: null };
+  const token = await tokens.make(context.env.SHIM_SIGNING_SECRET, claims, randomBytes());
+  const first = { ...claims, hash: await tokens.hashOf(token) };
+  const made = read(await coordinatorOf(context, claims.workspace).create(first));
+  return made.ok ? Response.json({ workspace: claims.workspace, id: claims.id, token }) : refused(made.error);
+}
+
+async function serve(context: Here, name: OperationName): Promise<Response> {
+  const caller = await authenticate(context);
+  if (!caller.ok) return refused(caller.error);
+  const operation: Operation = operations[name];
+  const input = operation.method === "GET" ? ok(fromQuery(operation, context.req.query())) : await readBody(context);
+  if (!input.ok) return refused(input.error);
+  const { stub, credentials } = caller.value;
+  if (name === "tokens.create") return createToken(context, caller.value, input.value);
+  const result = read(await stub.call(credentials, name, input.value));
+  return result.ok ? Response.json(result.value) : refused(result.error);
+}
+
+/** The object stores the hash only, so the token is made here. */
+async function createToken(context: Here, { stub, credentials, workspace }: Caller, input: unknown): Promise<Response> {
+  const parsed = CreateToken.input.safeParse(input);
+  if (!parsed.success) return refused({ code: "bad_input", message: parsed.error.issues[0]?.message ?? "bad input" });
+  const { machine, scope, ttlMs } = parsed.data;
+  const claims = { workspace, id: newId(), machine, scope, expiresAt: ttlMs === undefined ? null : Date.now() + ttlMs };
+  const token = await tokens.make(context.env.SHIM_SIGNING_SECRET, claims, randomBytes());
+  const added = read(await stub.addToken(credentials, { ...claims, hash: await tokens.hashOf(token) }));
+  return added.ok ? Response.json({ id: claims.id, token }) : refused(added.error);
+}
+
+async function connect(context: Here): Promise<Response> {
+  const chat = context.req.query("chat");
+  const problem = notConnectable(context, chat);
+  if (problem) return refused(problem);
+  const caller = await authenticate(context);
+  if (!caller.ok) return refused(caller.error);
+  const { stub, credentials } = caller.value;
+  const inner = new URL("https://coordinator/connect");
+  inner.searchParams.set("token", credentials.id);
+  inner.searchParams.set("hash", credentials.hash);
+  if (chat !== undefined) inner.searchParams.set("chat", chat);
+  const response = await stub.fetch(new Request(inner, { headers: { upgrade: "websocket" } }));
+  return response.status === 101 ? response : refused(await response.json<Refusal>());
+}
+
+function notConnectable(context: Here, chat: string | undefined): Refusal | null {
+  if (context.req.header("upgrade")?.toLowerCase() !== "websocket") {
+    return { code: "bad_input", message: "connect is for WebSockets" };
+  }
+  // A page in a browser sends its origin with a socket, and the rules of CORS do not hold for it.
+  if (context.req.header("origin") !== undefined)
+    return { code: "forbidden", message: "sockets are not open to pages" };
+  const isId = chat === undefined || Id.safeParse(chat).success;
+  return isId ? null : { code: "bad_input", message: "chat: not an id" };
+}
+
+/** What an object has answered, as text of a Result. */
+function read(text: string): Result<object, Refusal> {
+  // Written by the object's own text().
+  return JSON.parse(text) as Result<object, Refusal>;
+}
+
+function newId(): string {
+  return `tok_${uuidv7(Date.now(), randomBytes())}`;
+}
+
+function randomBytes(): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(16));
+}

@@ -1,0 +1,40 @@
+import * as z from "zod";
+import type { Refusal } from "../contract/errors.ts";
+import type { Operation } from "../contract/operation.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import type { Here } from "./callers.ts";
+
+interface Property {
+  readonly type?: string;
+}
+
+/** Input from a query string: numbers and booleans are told by the schema; what it does not know stays a text, and is refused by it. */
+export function fromQuery(operation: Operation, query: Readonly<Record<string, string>>): Record<string, unknown> {
+  const { properties = {} } = z.toJSONSchema(operation.input, { io: "input" }) as {
+    properties?: Record<string, Property>;
+  };
+  return Object.fromEntries(Object.entries(query).map(([name, text]) => [name, valueOf(text, properties[name]?.type)]));
+}
+
+function valueOf(text: string, type: string | undefined): unknown {
+  if ((type === "integer" || type === "number") && /^-?\d{1,16}$/.test(text)) return Number(text);
+  if (type === "boolean" && (text === "true" || text === "false")) return text === "true";
+  return text;
+}
+
+/** The body as an object; no body stands for an empty one. */
+export async function readBody(context: Here): Promise<Result<Record<string, unknown>, Refusal>> {
+  try {
+    const bytes = await context.req.arrayBuffer();
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    const value: unknown = text === "" ? {} : JSON.parse(text);
+    if (isRecord(value)) return ok(value);
+    return err({ code: "bad_input", message: "the body must be a JSON object" });
+  } catch {
+    return err({ code: "bad_input", message: "the body is not JSON in UTF-8" });
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

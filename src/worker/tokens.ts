@@ -1,0 +1,98 @@
+import * as z from "zod";
+import { Scope, Workspace, type Scope as ScopeName } from "../contract/workspaces.ts";
+
+/**
+ * Tokens: `shim_<payload>.<signature>`, both base64url; the payload names workspace, id, machine, scope and end, and the signature is
+ * HMAC-SHA-256 with the worker's secret. So a forged one never reaches an object, and a made-up workspace name creates nothing.
+ */
+const Payload = z.strictObject({
+  w: Workspace,
+  i: z.string().min(1).max(64),
+  m: z.string().min(1).max(200),
+  s: Scope,
+  /** Epoch ms by the worker's clock; null: no end. */
+  e: z.number().nullable(),
+  /** Random, so that a token cannot be made from what a list shows. */
+  n: z.string().min(16).max(64),
+});
+type Payload = z.infer<typeof Payload>;
+
+export interface Claims {
+  readonly workspace: string;
+  readonly id: string;
+  readonly machine: string;
+  readonly scope: ScopeName;
+  readonly expiresAt: number | null;
+}
+
+const prefix = "shim_";
+const longest = 1_200;
+
+export async function make(secret: string, claims: Claims, random: Uint8Array): Promise<string> {
+  const payload: Payload = {
+    w: claims.workspace,
+    i: claims.id,
+    m: claims.machine,
+    s: claims.scope,
+    e: claims.expiresAt,
+    n: base64url(random),
+  };
+  const text = base64url(new TextEncoder().encode(JSON.stringify(payload)));
+  const signature = await crypto.subtle.sign("HMAC", await keyOf(secret), new TextEncoder().encode(text));
+  return `${prefix}${text}.${base64url(new Uint8Array(signature))}`;
+}
+
+/** [WO2] What a token says, if the worker has signed it; null otherwise. Whether it was revoked, only its workspace knows. */
+export async function read(secret: string, token: string): Promise<Claims | null> {
+  const [text = "", signature = "", ...rest] = token.startsWith(prefix) ? token.slice(prefix.length).split(".") : [];
+  if (token.length > longest || rest.length > 0) return null;
+  const bytes = fromBase64url(signature);
+  if (!bytes) return null;
+  // Compares in constant time.
+  const isSigned = await crypto.subtle.verify("HMAC", await keyOf(secret), bytes, new TextEncoder().encode(text));
+  return isSigned ? claimsOf(text) : null;
+}
+
+function claimsOf(text: string): Claims | null {
+  const bytes = fromBase64url(text);
+  if (!bytes) return null;
+  const payload = Payload.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
+  if (!payload.success) return null;
+  const { w: workspace, i: id, m: machine, s: scope, e: expiresAt } = payload.data;
+  return { workspace, id, machine, scope, expiresAt };
+}
+
+/** What is stored of it. SHA-256, hex: the token has 128 random bits and more, so no salt is needed. */
+export async function hashOf(token: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function keyOf(secret: string): Promise<CryptoKey> {
+  const bytes = new TextEncoder().encode(secret);
+  return crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
+}
+
+/** Whether two secrets are the same, in a time that does not depend on where they differ. */
+export async function isSame(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([hashOf(one), hashOf(other)]);
+  let difference = 0;
+  for (let at = 0; at < a.length; at++) difference |= a.charCodeAt(at) ^ b.charCodeAt(at);
+  return difference === 0;
+}
+
+function base64url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+}
+
+function fromBase64url(text: string): Uint8Array<ArrayBuffer> | null {
+  if (!/^[\w-]+$/.test(text)) return null;
+  try {
+    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (sign) => sign.charCodeAt(0));
+  } catch {
+    return null;
+  }
+}

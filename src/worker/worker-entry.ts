@@ -1,0 +1,4 @@
+import { app } from "./app.ts";
+
+export { ChatCoordinator } from "../durable/chat-coordinator.ts";
+export default app;
