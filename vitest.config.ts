@@ -1,3 +1,4 @@
+import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 
 const results = process.env["SHIM_TEST_RESULTS"];
@@ -18,6 +19,16 @@ export default defineConfig({
     },
     projects: [
       { extends: true, test: { name: "node", include: ["test/node/**/*.test.ts"] } },
+      {
+        // workerd: the engine in a real Durable Object, and the worker in front of it.
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { bindings: { SHIM_SIGNING_SECRET: "of-the-tests", SHIM_ADMIN_SECRET: "admin-of-the-tests" } },
+          }),
+        ],
+        test: { name: "workers", include: ["test/workers/**/*.test.ts"] },
+      },
       {
         extends: true,
         test: {

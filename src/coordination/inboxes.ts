@@ -150,3 +150,9 @@ function store(sql: Sql, chat: string, cursor: number, ahead: ReadonlySet<number
     JSON.stringify([...ahead].sort((a, b) => a - b).slice(0, mostAhead)),
   );
 }
+
+/** Chats with a subscription that a topic falls under. */
+export function receivers(sql: Sql, topic: string): string[] {
+  const rows = sql.all<{ chat: string; pattern: string }>("SELECT chat, pattern FROM subscriptions");
+  return rows.filter(({ pattern }) => fits(pattern, topic)).map(({ chat }) => chat);
+}

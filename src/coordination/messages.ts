@@ -52,7 +52,8 @@ function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage):
     tx.now,
     tx.now + ttlMs,
   );
-  tx.tell({ kind: "message", to: target.to, chat: target.to === "chat" ? target.chat : null });
+  const chat = target.to === "chat" ? target.chat : null;
+  tx.tell({ kind: "message", chat, topic: target.to === "topic" ? target.topic : null });
   return ok({ id });
 }
 
