@@ -126,6 +126,14 @@ export const migrations: readonly Migration[] = [
          expires_at INTEGER,
          revoked_at INTEGER
        ) STRICT, WITHOUT ROWID`,
+      // What a person must be told of the store itself; written where the host has a file of its own.
+      `CREATE TABLE notices (
+         id INTEGER PRIMARY KEY,
+         at INTEGER NOT NULL,
+         kind TEXT NOT NULL,
+         text TEXT NOT NULL,
+         acknowledged_at INTEGER
+       ) STRICT`,
       `CREATE TABLE audit (
          seq INTEGER PRIMARY KEY,
          at INTEGER NOT NULL,

@@ -1,0 +1,173 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
+import { PROTOCOL_VERSION } from "../../contract/protocol.ts";
+import * as changes from "../../coordination/changes.ts";
+import * as chatRows from "../../coordination/chat-rows.ts";
+import { checkInput, isRead } from "../../coordination/check-input.ts";
+import * as due from "../../coordination/due.ts";
+import { isEngineOperation, run, type EngineOperation } from "../../coordination/engine.ts";
+import * as liveness from "../../coordination/liveness.ts";
+import * as meta from "../../coordination/meta.ts";
+import type { Actor, Tx } from "../../coordination/tx.ts";
+import { schemaState } from "../../shared/migrate.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { isAlive, isOutOfSight, type Processes } from "../processes.ts";
+import type { Store } from "../store/store.ts";
+import { readProcessKey } from "./process-key.ts";
+
+export interface LocalCoordinatorOptions {
+  /** On `coordination.db`, with the engine's migrations. */
+  readonly store: Store;
+  readonly processes: Processes;
+  readonly machine: string;
+  readonly now: () => number;
+}
+
+/** Each call does at most so much of what is due. */
+const sweepRows = 20;
+/** Owners are looked at this often, in ms; each costs a look into the process table. */
+const lookEveryMs = 1_000;
+
+/**
+ * The engine without a server: every process of this machine opens the same file, and whoever is alive does what is due. The life of a chat
+ * is the life of its process, which everybody here can see. [EM1]
+ */
+export class LocalCoordinator {
+  readonly #options: LocalCoordinatorOptions;
+  /** When this process last looked after the owners; only saves work, since expiry does not depend on it. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: LocalCoordinatorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * One operation as one transaction, on the disk when it returns.
+   *
+   * @throws {StoreError} when the file cannot be read or written
+   */
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>): Result<OutputOf<Name>, Refusal> {
+    const checked = checkInput(name, input);
+    if (!checked.ok) return checked;
+    // The engine's answer has the type that the name says; that it does TypeScript cannot follow.
+    return this.#run(checked.value.name, checked.value.input) as Result<OutputOf<Name>, Refusal>;
+  }
+
+  #run(name: OperationName, input: unknown): Result<unknown, Refusal> {
+    if (name === "health") return ok(this.#health());
+    if (!isEngineOperation(name)) {
+      return err({ code: "bad_input", message: `${name} is for a coordinator on the edge; there is none here` });
+    }
+    const isLookDue = this.#options.now() - this.#lookedAt >= lookEveryMs;
+    return isRead(name) && !isLookDue ? this.#read(name, input) : this.#write(name, input);
+  }
+
+  #read(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
+    const nothing: Result<unknown, Refusal> = err({ code: "unknown_key", message: "nothing is stored yet" });
+    const found = this.#options.store.read<Result<unknown, Refusal>>(
+      (sql) => run(this.#tx(sql), this.#actor, name, input as never),
+      nothing,
+    );
+    return found === nothing ? this.#write(name, input) : found;
+  }
+
+  /** Refusals undo what was done for them; what is due is done in a transaction before. */
+  #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
+    this.#options.store.write((sql) => this.#upkeep(sql));
+    let refused: Result<unknown, Refusal> | null = null;
+    try {
+      return this.#options.store.write((sql) => {
+        refused = null;
+        const result = run(this.#tx(sql), this.#actor, name, input as never);
+        if (result.ok) return result;
+        refused = result;
+        throw undoing;
+      });
+    } catch (error) {
+      if (error !== undoing || !refused) throw error;
+      return refused;
+    }
+  }
+
+  get #actor(): Actor {
+    return { machine: this.#options.machine, isAdmin: true };
+  }
+
+  #tx(sql: Sql): Tx {
+    const { now, processes } = this.#options;
+    const at = now();
+    return {
+      sql,
+      now: at,
+      presence: {
+        lastSeen: (chat) => {
+          const row = chatRows.get({ sql }, chat);
+          return row && row.status !== "offline" && isThere(processes, row.process) ? at : null;
+        },
+      },
+      settings: meta.settings(sql),
+      epoch: meta.epoch(sql),
+      // Who waits looks at the file: see waitForChange().
+      tell: () => undefined,
+    };
+  }
+
+  /** [EM2] Chats whose process is gone are attested dead by whoever sees it; then what is due is done. */
+  #upkeep(sql: Sql): void {
+    const tx = this.#tx(sql);
+    if (tx.now - this.#lookedAt >= lookEveryMs) {
+      this.#lookedAt = tx.now;
+      const rows = sql.all<chatRows.ChatRow>("SELECT * FROM chats WHERE status <> 'offline'");
+      for (const row of rows) if (isGone(this.#options.processes, row.process)) liveness.goOffline(tx, row, "attested");
+    }
+    due.sweep(tx, (work) => atomically(sql, work), sweepRows);
+  }
+
+  #health(): OutputOf<"health"> {
+    const empty = { overdueRows: 0, chats: 0, schemaVersion: 0, epoch: 0, revision: 0 };
+    const found = this.#options.store.read((sql) => {
+      const tx = this.#tx(sql);
+      return {
+        overdueRows: liveness.dueNow(tx, 1_000).length,
+        chats: meta.liveChats(sql),
+        schemaVersion: schemaState(sql).version,
+        epoch: tx.epoch,
+        revision: changes.totals(sql).revision,
+      };
+    }, empty);
+    return { alarmInMs: null, sockets: 0, protocol: PROTOCOL_VERSION, ...found };
+  }
+
+  /** Changes with each commit of another process; compare two answers to see whether anything happened. */
+  version(): number {
+    const [row] = this.#options.store.connection().all<{ data_version: number }>("PRAGMA data_version");
+    return row?.data_version ?? 0;
+  }
+}
+
+const undoing = Symbol("undoing");
+
+function isThere(processes: Processes, key: string): boolean {
+  const identity = readProcessKey(key);
+  return identity !== null && !isOutOfSight(processes, identity) && isAlive(processes, identity);
+}
+
+/** Only what can be seen from here is attested: not a process of another container. */
+function isGone(processes: Processes, key: string): boolean {
+  const identity = readProcessKey(key);
+  return identity !== null && !isOutOfSight(processes, identity) && !isAlive(processes, identity);
+}
+
+function atomically<T>(sql: Sql, work: () => T): T {
+  sql.run("SAVEPOINT part");
+  try {
+    const value = work();
+    sql.run("RELEASE part");
+    return value;
+  } catch (error) {
+    sql.run("ROLLBACK TO part");
+    sql.run("RELEASE part");
+    throw error;
+  }
+}
