@@ -1,0 +1,46 @@
+// `npm run deploy`: sets the secrets that are missing, then deploys. Needs `wrangler login`, or CLOUDFLARE_API_TOKEN.
+import { execFileSync, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
+
+function run(args: readonly string[], input?: string): void {
+  const done = spawnSync(process.execPath, [wrangler, ...args], {
+    cwd: root,
+    ...(input === undefined
+      ? { stdio: "inherit" as const }
+      : { input, stdio: ["pipe", "inherit", "inherit"] as const }),
+  });
+  if (done.status !== 0) process.exit(done.status ?? 1);
+}
+
+/** Null before the first deployment: there is no worker to ask. */
+function knownSecrets(): string[] | null {
+  try {
+    const text = execFileSync(process.execPath, [wrangler, "secret", "list", "--format", "json"], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    return (JSON.parse(text) as { name: string }[]).map(({ name }) => name);
+  } catch {
+    return null;
+  }
+}
+
+run(["deploy"]);
+const known = knownSecrets();
+if (known === null) {
+  console.error("The secrets of the worker cannot be listed; run `npm run deploy` again.");
+  process.exit(1);
+}
+for (const name of ["SHIM_SIGNING_SECRET", "SHIM_ADMIN_SECRET"].filter((name) => !known.includes(name))) {
+  const value = randomBytes(32).toString("base64url");
+  run(["secret", "put", name], value);
+  if (name === "SHIM_ADMIN_SECRET") {
+    console.error("Keep this; it makes workspaces, and it is shown only now:");
+    console.log(`SHIM_ADMIN_SECRET=${value}`);
+  }
+}
