@@ -1,13 +1,13 @@
-import type { Scope } from "../contract/workspaces.ts";
-
 /** What a hibernating socket remembers: at most 16 KB, so the number and the size of watches are bounded. */
 
 export interface Watch {
   readonly id: string;
   readonly prefix: string;
-  /** Told up to this revision. */
+  /** Looked through up to this revision: what fits was told. */
   readonly sent: number;
-  /** The client has taken in what was told up to this revision. */
+  /** The revision of the last frame. */
+  readonly told: number;
+  /** The client has taken in what was told up to this revision; with the last frame, all that was looked through. */
   readonly taken: number;
   /** It does not follow: nothing more is told before it asks anew. */
   readonly isStalled: boolean;
@@ -15,19 +15,29 @@ export interface Watch {
 
 /** Stored with the socket. Add fields as optional. */
 export interface Attachment {
+  /** What it may do is asked with each frame: a token may be over by then. */
   readonly tokenId: string;
-  readonly machine: string;
-  readonly scope: Scope;
+  readonly tokenHash: string;
   readonly openedAt: number;
   /** The chat that the client has named in the address: only it can be registered here. */
   readonly chat: string | null;
-  /** Set once it is registered. */
+  /** Set while the connection stands for the chat: from its registration until either side closes. */
   readonly incarnation: number | null;
   readonly watches: readonly Watch[];
 }
 
-/** 16 watches of 512 characters each stay below 16 KB also with the longest ids. */
+/** So many watches, with prefixes of so many bytes together, stay below 16 KB also with the longest ids. */
 export const maxWatches = 16;
+export const maxPrefixBytes = 8_192;
+
+export function prefixBytes(watches: readonly Pick<Watch, "prefix">[]): number {
+  return watches.reduce((sum, { prefix }) => sum + bytesOf(prefix), 0);
+}
+
+/** V8 stores a text in which one sign is above U+00FF with two bytes for each. */
+function bytesOf(text: string): number {
+  return /[\u0100-\uffff]/.test(text) ? 2 * text.length : text.length;
+}
 
 export function attachmentOf(socket: WebSocket): Attachment | null {
   // Written by attach() of this or an older program.

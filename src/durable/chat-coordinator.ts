@@ -16,7 +16,8 @@ import { err, ok, type Result } from "../shared/result.ts";
 import { attach, attachmentOf } from "./attachments.ts";
 import type { Env } from "./env.ts";
 import { answer, readFrame, type RpcRequest } from "./frames.ts";
-import { close, closeCodes, send, Sockets } from "./sockets.ts";
+import { isTooDeep, tooDeep } from "./json-depth.ts";
+import { close, closeCodes, send, Sockets, unbind } from "./sockets.ts";
 import { storageSql } from "./storage-sql.ts";
 
 /** A signed token as the worker has read it: the object looks whether it is still good. */
@@ -30,6 +31,10 @@ const sweepRows = 200;
 const sweepsPerAlarm = 20;
 /** No alarm follows the one before sooner: what stays due in spite of a sweep must not spin. */
 const leastPauseMs = 1_000;
+/** After a failure. */
+const failedPauseMs = 30_000;
+/** An alarm that is later than that has been lost. */
+const latestMs = 60_000;
 
 /**
  * The single writer of one workspace. Decides nothing from memory: each operation is one transaction over SQLite. What it does remember (the
@@ -42,6 +47,8 @@ export class ChatCoordinator extends DurableObject<Env> {
   #armedAt: number | null = null;
   #isCreated = false;
   #hints: Hint[] = [];
+  /** Read once for each event: within one nothing else can change them. */
+  #facts: Pick<Tx, "settings" | "epoch"> | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -52,7 +59,8 @@ export class ChatCoordinator extends DurableObject<Env> {
       if (!this.#isCreated) return;
       this.#migrate();
       this.#armedAt = await ctx.storage.getAlarm();
-      this.#commit((tx) => ok(liveness.missing(tx, sweepRows)));
+      // All of them: a connection that is gone is not looked for again.
+      this.#commit((tx) => ok(liveness.missing(tx, Number.MAX_SAFE_INTEGER)));
       this.#settle();
     });
   }
@@ -64,6 +72,7 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** Makes the workspace with its first token. */
   create(token: tokens.NewToken): string {
+    this.#begin();
     if (this.#isCreated) return text(err({ code: "workspace_exists", message: "this workspace was created before" }));
     this.#migrate();
     this.#isCreated = true;
@@ -78,11 +87,12 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #call(credentials: Credentials, name: string, input: unknown): Result<unknown, Refusal> {
+    this.#begin();
     const bearer = this.#bearer(credentials);
     if (!bearer.ok) return bearer;
     const checked = checkInput(name, input);
     const result = checked.ok ? this.#run(bearer.value, checked.value) : checked;
-    if (!checked.ok || !isRead(checked.value.name)) this.#settle();
+    if (!checked.ok || !isRead(checked.value.name) || this.#isLost(this.now())) this.#settle();
     return result;
   }
 
@@ -103,7 +113,8 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (!isEngineOperation(name)) return this.#own[name](input as never, actor, socket);
     return this.#commit((tx) => {
       const result = run(tx, actor, name, input as never);
-      if (result.ok && name === "chats.register" && socket) this.#bind(tx, socket, result.value as never);
+      if (name === "settings.set" || name === "epoch.raise") this.#facts = null;
+      if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
       return result;
     });
   }
@@ -122,7 +133,9 @@ export class ChatCoordinator extends DurableObject<Env> {
     "tokens.list": () => this.#commit((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
       const revoked = this.#commit((tx) => tokens.revoke(tx, actor, id));
-      if (revoked.ok) this.#sockets.closeToken(id);
+      if (revoked.ok) {
+        for (const open of this.#sockets.ofToken(id)) this.#end(open, closeCodes.token, "the token was revoked");
+      }
       return revoked;
     },
     health: () => this.#commit((tx) => ok(this.#health(tx))),
@@ -130,19 +143,23 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** The worker has made and signed it. */
   addToken(credentials: Credentials, token: tokens.NewToken): string {
+    this.#begin();
     return text(
       this.#guarded(() => {
         const bearer = this.#bearer(credentials);
         if (!bearer.ok) return bearer;
         const refused = checkScope("tokens.create", bearer.value.scope);
-        return refused ? err(refused) : this.#commit((tx) => tokens.add(tx, bearer.value.machine, token));
+        if (refused) return err(refused);
+        const added = this.#commit((tx) => tokens.add(tx, bearer.value.machine, token));
+        this.#settle();
+        return added;
       }),
     );
   }
 
-  #bind(tx: Tx, socket: WebSocket, { chat, incarnation }: OutputOf<"chats.register">): void {
-    this.#sockets.bind(socket, incarnation);
-    liveness.connected(tx, chat);
+  #bind(tx: Tx, socket: WebSocket | null, { chat, incarnation }: OutputOf<"chats.register">): void {
+    this.#sockets.bind(chat, incarnation, socket);
+    if (this.#sockets.lastSeen(chat) !== null) liveness.connected(tx, chat);
   }
 
   #health(tx: Tx): OutputOf<"health"> {
@@ -168,20 +185,22 @@ export class ChatCoordinator extends DurableObject<Env> {
     const chat = searchParams.get("chat");
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, [`token:${bearer.value.id}`, ...(chat === null ? [] : [`chat:${chat}`])]);
-    const { id: tokenId, machine, scope } = bearer.value;
-    attach(server, { tokenId, machine, scope, openedAt: this.now(), chat, incarnation: null, watches: [] });
+    const { id: tokenId, hash: tokenHash } = credentials;
+    attach(server, { tokenId, tokenHash, openedAt: this.now(), chat, incarnation: null, watches: [] });
     return new Response(null, { status: 101, webSocket: client });
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    const attachment = attachmentOf(socket);
+    this.#begin();
+    const { tokenId: id, tokenHash: hash } = attachmentOf(socket) ?? { tokenId: "", tokenHash: "" };
+    const bearer = this.#bearer({ id, hash });
+    if (!bearer.ok) return this.#end(socket, closeCodes.token, bearer.error.message);
     const frame = typeof message === "string" ? readFrame(message) : noText;
-    if (!attachment || !frame.ok) {
-      send(socket, JSON.stringify(answer(null, frame.ok ? noText : frame)));
-      return close(socket, closeCodes.protocol, "not a frame of JSON-RPC 2.0");
+    if (!frame.ok) {
+      send(socket, JSON.stringify(answer(null, frame)));
+      return this.#end(socket, closeCodes.protocol, "not a frame of JSON-RPC 2.0");
     }
-    const bearer = { id: attachment.tokenId, machine: attachment.machine, scope: attachment.scope };
-    const answers = frame.value.requests.flatMap((request) => this.#answer(socket, bearer, request));
+    const answers = frame.value.requests.flatMap((request) => this.#answer(socket, bearer.value, request));
     const [first] = answers;
     if (first) send(socket, JSON.stringify(frame.value.isBatch ? answers : first));
     this.#settle();
@@ -194,8 +213,10 @@ export class ChatCoordinator extends DurableObject<Env> {
       this.#sockets.taken(socket, watch, revision);
       return [];
     }
-    const checked = checkInput(request.method, request.params);
-    const result = checked.ok ? this.#guarded(() => this.#run(bearer, checked.value, socket)) : checked;
+    const result = this.#guarded(() => {
+      const checked = isTooDeep(request.params) ? err(tooDeep) : checkInput(request.method, request.params);
+      return checked.ok ? this.#run(bearer, checked.value, socket) : checked;
+    });
     return request.id === null ? [] : [answer(request.id, result)];
   }
 
@@ -209,6 +230,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #gone(socket: WebSocket): void {
+    this.#begin();
     const attachment = attachmentOf(socket);
     if (!attachment?.chat || attachment.incarnation === null) return;
     const { chat } = attachment;
@@ -218,28 +240,30 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** [DO4] However it goes, an alarm is set again while something waits: also when it fails for the last time. */
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    this.#begin();
     this.#armedAt = null;
     if (!this.#isCreated) return;
     try {
-      this.#sweep();
+      this.#settle(this.#sweep() ? leastPauseMs : failedPauseMs);
     } catch (error) {
       if ((info?.retryCount ?? 0) < 5) throw error;
       report("the alarm failed", error);
-      await this.ctx.storage.setAlarm(this.now() + 30_000);
-      return;
+      this.#armedAt = this.now() + failedPauseMs;
+      await this.ctx.storage.setAlarm(this.#armedAt);
     }
-    this.#settle(leastPauseMs);
   }
 
-  #sweep(): void {
+  /** @returns false: something stays due because its work fails */
+  #sweep(): boolean {
     for (let times = 0; times < sweepsPerAlarm; times++) {
       const tx = this.#tx((hint) => this.#hints.push(hint));
       const next = due.nextDue(tx);
-      if (next === null || next > tx.now) return;
-      for (const problem of due.sweep(tx, (work) => this.ctx.storage.transactionSync(work), sweepRows)) {
-        report("a sweep failed", problem);
-      }
+      if (next === null || next > tx.now) return true;
+      const problems = due.sweep(tx, (work) => this.ctx.storage.transactionSync(work), sweepRows);
+      for (const problem of problems) report("a sweep failed", problem);
+      if (problems.length > 0 && due.nextDue(tx) === next) return false;
     }
+    return true;
   }
 
   /** After each event: the alarm rings no later than something is due, and whoever waits is told. Without an await, so it is stored with the rows. */
@@ -254,10 +278,13 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** Only ever earlier; one that is long past has been lost. */
   #arm(at: number, now: number): void {
-    const isLost = this.#armedAt !== null && this.#armedAt < now - 60_000;
-    if (this.#armedAt !== null && this.#armedAt <= at && !isLost) return;
+    if (this.#armedAt !== null && this.#armedAt <= at && !this.#isLost(now)) return;
     this.#armedAt = at;
     void this.ctx.storage.setAlarm(at);
+  }
+
+  #isLost(now: number): boolean {
+    return this.#armedAt !== null && this.#armedAt < now - latestMs;
   }
 
   /** One transaction; undone when it refuses or throws. */
@@ -280,14 +307,20 @@ export class ChatCoordinator extends DurableObject<Env> {
     }
   }
 
+  /** Nothing is remembered from one event to the next. */
+  #begin(): void {
+    this.#facts = null;
+    this.#sockets.begin();
+  }
+
   #tx(tell: (hint: Hint) => void): Tx {
     const sql = this.#sql;
+    this.#facts ??= { settings: meta.settings(sql), epoch: meta.epoch(sql) };
     return {
       sql,
       now: this.now(),
       presence: this.#sockets,
-      settings: meta.settings(sql),
-      epoch: meta.epoch(sql),
+      ...this.#facts,
       tell,
     };
   }

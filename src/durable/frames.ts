@@ -37,9 +37,9 @@ export function readFrame(text: string): Result<Frame, Refusal> {
 
 function requestOf(part: unknown): RpcRequest | null {
   if (typeof part !== "object" || part === null) return null;
-  const { jsonrpc, id = null, method, params = {} } = part as Record<string, unknown>;
+  const { jsonrpc, id = null, method, params } = part as Record<string, unknown>;
   if (jsonrpc !== "2.0" || typeof method !== "string" || !isId(id)) return null;
-  return { id, method, params };
+  return { id, method, params: params ?? {} };
 }
 
 function isId(id: unknown): id is string | number | null {

@@ -2,11 +2,12 @@ import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { UnwatchState, WatchState } from "../contract/state.ts";
 import * as changes from "../coordination/changes.ts";
+import * as chatRows from "../coordination/chat-rows.ts";
 import type { Hint, Presence } from "../coordination/tx.ts";
 import * as inboxes from "../coordination/inboxes.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
-import { attach, attachmentOf, maxWatches, type Watch } from "./attachments.ts";
+import { attach, attachmentOf, maxPrefixBytes, maxWatches, prefixBytes, type Watch } from "./attachments.ts";
 import { notification } from "./frames.ts";
 
 /** Why the coordinator closes a socket: a client that reads the first three must not simply come back. */
@@ -24,6 +25,8 @@ const changesPerFrame = 200;
 export class Sockets implements Presence {
   readonly #ctx: Pick<DurableObjectState, "getWebSockets" | "getWebSocketAutoResponseTimestamp">;
   readonly #sql: Sql;
+  /** Of the present event only: one operation asks for the same chat several times. */
+  readonly #seen = new Map<string, number | null>();
 
   constructor(ctx: DurableObjectState, sql: Sql) {
     this.#ctx = ctx;
@@ -32,8 +35,17 @@ export class Sockets implements Presence {
 
   /** [DO2] The last ping, answered without waking the object, or the opening, over the chat's open connections. */
   lastSeen(chat: string): number | null {
+    const known = this.#seen.get(chat);
+    if (known !== undefined) return known;
     const seen = this.#bound(chat).map((socket) => this.seenAt(socket));
-    return seen.length === 0 ? null : Math.max(...seen);
+    const last = seen.length === 0 ? null : Math.max(...seen);
+    this.#seen.set(chat, last);
+    return last;
+  }
+
+  /** A new event: nothing of the one before holds. */
+  begin(): void {
+    this.#seen.clear();
   }
 
   seenAt(socket: WebSocket): number {
@@ -53,14 +65,17 @@ export class Sockets implements Presence {
     return this.#open(`chat:${chat}`).filter((socket) => attachmentOf(socket)?.incarnation !== null);
   }
 
-  /** The connection is the chat's from now on; an older one of the same chat is closed. */
-  bind(socket: WebSocket, incarnation: number): void {
-    const attachment = attachmentOf(socket);
-    if (!attachment?.chat) return;
-    for (const other of this.#bound(attachment.chat)) {
-      if (other !== socket) close(other, closeCodes.replaced, "another connection of this chat took over");
+  /**
+   * [DO7] A connection that registers a chat is the chat's only one from now on; the others are closed. Over HTTP only those of an earlier
+   * process are.
+   */
+  bind(chat: string, incarnation: number, socket: WebSocket | null): void {
+    for (const other of this.#bound(chat)) {
+      const isOver = socket !== null || attachmentOf(other)?.incarnation !== incarnation;
+      if (other !== socket && isOver) dismiss(other, closeCodes.replaced, "another connection of this chat took over");
     }
-    attach(socket, { ...attachment, incarnation });
+    const attachment = socket && attachmentOf(socket);
+    if (attachment) attach(socket, { ...attachment, incarnation });
   }
 
   watch(socket: WebSocket, { watch: id, prefix, after }: WatchState): Result<OutputOf<"state.watch">, Refusal> {
@@ -70,11 +85,14 @@ export class Sockets implements Presence {
     if (others.length >= maxWatches) {
       return err({ code: "quota_exceeded", message: `a connection has at most ${maxWatches} watches` });
     }
+    if (prefixBytes([...others, { prefix }]) > maxPrefixBytes) {
+      return err({ code: "quota_exceeded", message: `the prefixes of a connection have at most ${maxPrefixBytes} bytes` });
+    }
     const first = changes.pull(this.#sql, { prefix, after, limit: 1 });
     if (!first.ok) return first;
     attach(socket, {
       ...attachment,
-      watches: [...others, { id, prefix, sent: after, taken: after, isStalled: false }],
+      watches: [...others, { id, prefix, sent: after, told: after, taken: after, isStalled: false }],
     });
     return ok({ watch: id, revision: after });
   }
@@ -92,7 +110,7 @@ export class Sockets implements Presence {
     const attachment = attachmentOf(socket);
     if (!attachment || typeof revision !== "number") return;
     const watches = attachment.watches.map((one) =>
-      one.id === id ? { ...one, taken: Math.max(one.taken, Math.min(revision, one.sent)) } : one,
+      one.id === id ? { ...one, taken: revision >= one.told ? one.sent : Math.max(one.taken, revision) } : one,
     );
     attach(socket, { ...attachment, watches });
     this.tellChanges(socket);
@@ -104,7 +122,7 @@ export class Sockets implements Presence {
     for (const hint of hints) {
       if (hint.kind === "lease") this.#send(hint.chat, notification("lease.granted", { resource: hint.resource }));
       if (hint.kind === "message") this.#tellMessage(hint);
-      if (hint.kind === "offline") this.#dismiss(hint.chat);
+      if (hint.kind === "offline") this.#dismissAllOf(hint.chat);
     }
   }
 
@@ -113,8 +131,8 @@ export class Sockets implements Presence {
     if (hint.chat !== null) return this.#send(hint.chat, text);
     const receivers = hint.topic === null ? null : new Set(inboxes.receivers(this.#sql, hint.topic));
     for (const socket of this.#open()) {
-      const chat = attachmentOf(socket)?.chat;
-      if (chat && (receivers === null || receivers.has(chat))) send(socket, text);
+      const { chat, incarnation } = attachmentOf(socket) ?? unbound;
+      if (chat !== null && incarnation !== null && (receivers?.has(chat) ?? true)) send(socket, text);
     }
   }
 
@@ -122,13 +140,17 @@ export class Sockets implements Presence {
     for (const socket of this.#bound(chat)) send(socket, text);
   }
 
-  #dismiss(chat: string): void {
+  /** [DO10] Not where the chat is back by now: it may have come back in the same event that saw it gone. */
+  #dismissAllOf(chat: string): void {
+    const status = chatRows.get({ sql: this.#sql }, chat)?.status ?? "offline";
+    if (status !== "offline") return;
     for (const socket of this.#bound(chat))
-      close(socket, closeCodes.chat, "this chat counts as gone; register it again");
+      dismiss(socket, closeCodes.chat, "this chat counts as gone; register it again");
   }
 
-  closeToken(id: string): void {
-    for (const socket of this.#open(`token:${id}`)) close(socket, closeCodes.token, "the token was revoked");
+  /** The open connections that a token has opened. */
+  ofToken(id: string): WebSocket[] {
+    return this.#open(`token:${id}`);
   }
 
   /** [DO5] Each watch is told what is new below its prefix, in order; one that does not follow is told to ask anew. */
@@ -141,22 +163,39 @@ export class Sockets implements Presence {
 
   #tellWatch(socket: WebSocket, watch: Watch): Watch {
     if (watch.isStalled) return watch;
-    if (watch.sent - watch.taken >= maxBehind) return stalled(socket, watch);
+    if (watch.told - watch.taken >= maxBehind) return stalled(socket, watch);
     const pulled = changes.pull(this.#sql, { prefix: watch.prefix, after: watch.sent, limit: changesPerFrame });
     if (!pulled.ok) return stalled(socket, watch);
     const { changes: found, revision, isMore } = pulled.value;
     if (revision === watch.sent) return watch;
-    // What lies between and is not for this watch is taken in by nobody.
-    const isIdle = watch.taken === watch.sent;
     if (found.length > 0) send(socket, notification("state.changes", { watch: watch.id, changes: found, revision }));
-    const next = { ...watch, sent: revision, taken: found.length === 0 && isIdle ? revision : watch.taken };
-    return isMore ? this.#tellWatch(socket, next) : next;
+    const next = found.length > 0 ? { ...watch, sent: revision, told: revision } : passed(watch, revision);
+    // What is left follows when the client has taken in what it has.
+    return isMore && next.told - next.taken < maxBehind ? this.#tellWatch(socket, next) : next;
   }
+}
+
+/** Nothing up to there was for this watch: who has taken in the last frame has nothing to take in. */
+function passed(watch: Watch, revision: number): Watch {
+  return { ...watch, sent: revision, taken: watch.taken >= watch.told ? revision : watch.taken };
 }
 
 function stalled(socket: WebSocket, watch: Watch): Watch {
   send(socket, notification("resync", { watch: watch.id, revision: watch.taken }));
   return { ...watch, isStalled: true };
+}
+
+const unbound = { chat: null, incarnation: null } as const;
+
+/** The connection no longer stands for its chat: its close means nothing, whenever the other side answers it. */
+export function unbind(socket: WebSocket): void {
+  const attachment = attachmentOf(socket);
+  if (attachment) attach(socket, { ...attachment, incarnation: null });
+}
+
+function dismiss(socket: WebSocket, code: number, reason: string): void {
+  unbind(socket);
+  close(socket, code, reason);
 }
 
 /** A connection that is closing takes nothing more; its client asks when it is back. */

@@ -1,0 +1,77 @@
+/** Frames of 100 operations, each one commit, against pipelines of 100 commands with the same durability. */
+import type { Redis } from "ioredis";
+import type { Row } from "../figures.ts";
+import type { Desk, WireClient } from "./desk.ts";
+import type { OwnRedis } from "./redis.ts";
+
+const perFrame = 100;
+const frames = 60;
+
+export async function batched(desk: Desk, redis: OwnRedis): Promise<Row[]> {
+  const client = await desk.client("batcher");
+  const peer = redis.connect();
+  const spent: Record<string, number> = {};
+  const keep = async (name: string, work: () => Promise<unknown>): Promise<void> => {
+    const startedAt = performance.now();
+    await work();
+    spent[name] = (spent[name] ?? 0) + performance.now() - startedAt;
+  };
+  for (let frame = 0; frame < frames; frame++) {
+    const tokens: number[] = [];
+    await keep("acquire", async () => tokens.push(...(await acquire(client, frame))));
+    await keep("release", () => release(client, tokens));
+    await keep("state", () =>
+      client.batch(range((n) => ({ method: "state.set", params: { key: `b${n}`, value: frame } }))),
+    );
+    await keep("redis acquire", () => pipelined(peer, (pipe, n) => pipe.set(`b${n}`, "me", "PX", 60_000, "NX")));
+    await keep("redis release", () => pipelined(peer, (pipe, n) => pipe.del(`b${n}`)));
+    await keep("redis state", () =>
+      pipelined(peer, (pipe, n) => pipe.hset(`s${n}`, { frame }).publish("changes", `s${n}`)),
+    );
+  }
+  client.close();
+  peer.disconnect();
+  const rate = (...names: string[]): number =>
+    (names.length * frames * perFrame * 1_000) / names.reduce((sum, name) => sum + (spent[name] ?? 0), 0);
+  const row = (name: string, ours: number, theirs: number): Row => ({
+    group: "batched",
+    name,
+    figure: `${Math.round(ours).toLocaleString("en")} per s`,
+    against: `Redis, pipelines of ${perFrame}: ${Math.round(theirs).toLocaleString("en")} per s: ${(ours / theirs).toFixed(2)} x`,
+    goal: "at least 0.5 x",
+    isReached: ours / theirs >= 0.5,
+  });
+  return [
+    row(
+      `lease acquire and release, frames of ${perFrame}`,
+      rate("acquire", "release"),
+      rate("redis acquire", "redis release"),
+    ),
+    row(`state write and notify, frames of ${perFrame}`, rate("state"), rate("redis state")),
+  ];
+}
+
+function range<T>(make: (n: number) => T): T[] {
+  return Array.from({ length: perFrame }, (_, n) => make(n));
+}
+
+async function acquire(client: WireClient, frame: number): Promise<number[]> {
+  const { self } = client;
+  const answers = await client.batch(
+    range((n) => ({ method: "leases.acquire", params: { self, resource: `b${n}`, requestId: `r${frame}` } })),
+  );
+  return answers.map((answer) => (answer as { lease: { token: number } }).lease.token);
+}
+
+function release(client: WireClient, tokens: readonly number[]): Promise<unknown> {
+  const { self } = client;
+  return client.batch(
+    tokens.map((token, n) => ({ method: "leases.release", params: { self, resource: `b${n}`, token } })),
+  );
+}
+
+async function pipelined(peer: Redis, add: (pipe: ReturnType<Redis["pipeline"]>, n: number) => unknown): Promise<void> {
+  const pipe = peer.pipeline();
+  for (let n = 0; n < perFrame; n++) add(pipe, n);
+  await pipe.exec();
+}

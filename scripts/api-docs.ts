@@ -1,0 +1,93 @@
+// Writes docs/api.md from the table of operations.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import { errorTable } from "../src/contract/errors.ts";
+import { commonErrors, type Operation } from "../src/contract/operation.ts";
+import { operations } from "../src/contract/operations.ts";
+
+const path = join(import.meta.dirname, "..", "docs", "api.md");
+
+interface Schema {
+  readonly type?: string;
+  readonly properties?: Record<string, Schema>;
+  readonly required?: string[];
+  readonly enum?: string[];
+  readonly const?: unknown;
+  readonly anyOf?: Schema[];
+  readonly oneOf?: Schema[];
+  readonly items?: Schema;
+  readonly default?: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly description?: string;
+  readonly $ref?: string;
+}
+
+function typeOf(schema: Schema): string {
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" or ");
+  const either = schema.anyOf ?? schema.oneOf;
+  if (either) return either.map(typeOf).join(" or ");
+  if (schema.type === "array") return `list of ${typeOf(schema.items ?? {})}`;
+  if (schema.type === "object" && schema.properties) return `{${fieldsOf(schema).join(", ")}}`;
+  return schema.type ?? "JSON";
+}
+
+function fieldsOf({ properties = {}, required = [] }: Schema): string[] {
+  return Object.entries(properties).map(
+    ([name, schema]) => `${name}${required.includes(name) ? "" : "?"}: ${typeOf(schema)}`,
+  );
+}
+
+function bounds({ minimum, maximum, default: usual }: Schema): string {
+  const range =
+    minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER
+      ? [`${minimum} to ${maximum}`]
+      : [];
+  return [...range, ...(usual === undefined ? [] : [`default ${JSON.stringify(usual)}`])].join("; ");
+}
+
+function section(name: string, operation: Operation): string {
+  const input = z.toJSONSchema(operation.input, { io: "input" }) as Schema;
+  const output = z.toJSONSchema(operation.output) as Schema;
+  const way = operation.isSocketOnly ? "socket only" : `\`${operation.method} ${operation.path}\``;
+  const rows = Object.entries(input.properties ?? {}).map(
+    ([field, schema]) =>
+      `| \`${field}\` | ${input.required?.includes(field) ? "yes" : ""} | ${typeOf(schema).replaceAll("|", "\\|")} | ${bounds(schema)} |`,
+  );
+  const table =
+    rows.length === 0
+      ? "No input."
+      : ["| field | needed | type | bounds |", "| --- | --- | --- | --- |", ...rows].join("\n");
+  const errors =
+    operation.errors.length === 0 ? "" : `\n\nErrors: ${operation.errors.map((code) => `\`${code}\``).join(", ")}.`;
+  return `### ${name}\n\n${operation.summary} ${way}, scope ${operation.scope}.\n\n${table}\n\nAnswer: \`${typeOf(output)}\`.${errors}\n`;
+}
+
+export function apiDocs(): string {
+  const codes = Object.entries(errorTable).map(
+    ([code, { status, retryable }]) => `| \`${code}\` | ${status} | ${retryable ? "yes" : "no"} |`,
+  );
+  return `# Operations of a coordinator
+
+Made from the table of operations by \`node scripts/api-docs.ts\`; a test keeps it so. Paths lie below \`/v1/workspaces/:workspace\`; input stands in the query of a GET, else
+in the body as JSON. Over a socket (\`GET /v1/workspaces/:workspace/connect?chat=<chat>\`) the same operations are JSON-RPC 2.0 requests; an array of up to 100 is one frame and one commit.
+Every call needs \`Authorization: Bearer <token>\`. Durations are in milliseconds. Every operation may also answer ${commonErrors.map((code) => `\`${code}\``).join(", ")}.
+
+## Errors
+
+\`{"error": {"code", "message", "retryable", "retryAfterMs"?, "details"?}}\`; \`retryable\` means that the same request may succeed later.
+
+| code | status | retryable |
+| --- | --- | --- |
+${codes.join("\n")}
+
+## Operations
+
+${Object.entries(operations)
+  .map(([name, operation]) => section(name, operation))
+  .join("\n")}`;
+}
+
+if (process.argv[1] === import.meta.filename) writeFileSync(path, apiDocs());

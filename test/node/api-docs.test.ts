@@ -1,0 +1,14 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { apiDocs } from "../../scripts/api-docs.ts";
+
+/** The formatter widens tables and breaks no words. */
+function bare(text: string): string {
+  return text.replaceAll(/[\s-]+/g, "");
+}
+
+it("docs/api.md is what the table of operations says; else run: node scripts/api-docs.ts && npx oxfmt docs/api.md", () => {
+  const written = readFileSync(join(import.meta.dirname, "..", "..", "docs", "api.md"), "utf8");
+  expect(bare(written)).toBe(bare(apiDocs()));
+});
