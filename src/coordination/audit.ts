@@ -60,15 +60,18 @@ export function nextDue(sql: Sql): number | null {
   const [oldest] = sql.all<{ seq: number; at: number }>("SELECT seq, at FROM audit ORDER BY seq LIMIT 1");
   const [newest] = sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1");
   if (!oldest || !newest || oldest.seq === newest.seq) return null;
-  return newest.seq - oldest.seq > keepRows ? oldest.at : oldest.at + keepMs;
+  const [surplus] = sql.all<{ at: number }>(
+    "SELECT at FROM audit WHERE seq > ? ORDER BY seq LIMIT 1",
+    oldest.seq + keepRows,
+  );
+  return Math.min(oldest.at + keepMs, surplus?.at ?? Number.POSITIVE_INFINITY);
 }
 
 /** From the oldest on, never the newest row: its number must not come again. At most `limit` rows. */
 export function prune(sql: Sql, now: number, limit: number): void {
   const rows = sql.all<{ seq: number; at: number }>("SELECT seq, at FROM audit ORDER BY seq LIMIT ?", limit);
   const [newest] = sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1");
-  const isKept = ({ seq, at }: { seq: number; at: number }): boolean =>
-    seq === newest?.seq || (newest !== undefined && at >= now - keepMs && seq >= newest.seq - keepRows);
-  const firstKept = rows.find(isKept) ?? rows.at(-1);
+  const least = (newest?.seq ?? 0) - keepRows;
+  const firstKept = rows.find(({ seq, at }) => at > now - keepMs && seq >= least) ?? rows.at(-1);
   if (firstKept) sql.run("DELETE FROM audit WHERE seq < ?", firstKept.seq);
 }

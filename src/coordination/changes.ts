@@ -2,6 +2,7 @@ import type { Refusal } from "../contract/errors.ts";
 import type { Change, PullChanges } from "../contract/state.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
+import * as meta from "./meta.ts";
 import type { Tx } from "./tx.ts";
 
 /** The ordered record that watches read: each row is a revision, and carries the running totals that quotas are checked against. */
@@ -32,10 +33,18 @@ export function totals(sql: Sql): Totals {
   return row ?? { revision: 0, keys: 0, chars: 0 };
 }
 
+/** Revisions of one epoch; 2^21 epochs fit below 2^53. */
+const revisionsPerEpoch = 2 ** 32;
+
+/** [SV9] No revision comes twice: after a restore the raised epoch puts the next one above all that were lost. */
+export function nextRevision(tx: Tx, { revision }: Totals = totals(tx.sql)): number {
+  return Math.max(revision, tx.epoch * revisionsPerEpoch) + 1;
+}
+
 /** @returns the revision */
 export function append(tx: Tx, change: NewChange): number {
-  const { revision, keys, chars } = totals(tx.sql);
-  const next = revision + 1;
+  const now = totals(tx.sql);
+  const next = nextRevision(tx, now);
   tx.sql.run(
     `INSERT INTO changes (revision, grp, key, op, value, by_chat, at, total_keys, total_chars)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -46,8 +55,8 @@ export function append(tx: Tx, change: NewChange): number {
     change.value ?? null,
     change.by ?? null,
     tx.now,
-    keys + (change.keys ?? 0),
-    chars + (change.chars ?? 0),
+    now.keys + (change.keys ?? 0),
+    now.chars + (change.chars ?? 0),
   );
   tx.tell({ kind: "changes" });
   return next;
@@ -58,10 +67,11 @@ export function announce(tx: Tx, key: string, value: object | null): void {
   append(tx, { key, op: value ? "set" : "delete", value: value && JSON.stringify(value) });
 }
 
-/** The revision below which nothing is kept any more: a watch from there on misses nothing. */
-export function floor(sql: Sql): number {
-  const [row] = sql.all<{ revision: number }>("SELECT revision FROM changes ORDER BY revision LIMIT 1");
-  return row ? row.revision - 1 : 0;
+const floorKey = "changes_floor";
+
+/** The newest revision that is not kept any more: a watch from there on misses nothing. 0: all are kept. */
+function floor(sql: Sql): number {
+  return Number(meta.read(sql, floorKey) ?? 0);
 }
 
 interface Row {
@@ -69,16 +79,19 @@ interface Row {
   readonly grp: number;
   readonly key: string;
   readonly op: Change["op"];
-  readonly value: string | null;
   readonly by_chat: string | null;
+  /** Of the value, in bytes: only values that are told are read. */
+  readonly size: number;
 }
 
 /** Looked at for one answer, so that a prefix which nothing fits stays cheap. */
 const mostLooked = 2_000;
+/** Of the values in one answer that has more than one group. */
+const mostBytes = 1_000_000;
 
 /**
- * [SV2] Ordered, without gap or duplicate; [SV3] changes of one update stand in one answer. [SV4] Below the floor, and above the newest
- * revision (after a restore), it is refused as compacted.
+ * [SV2] Ordered, without gap or duplicate; [SV3] changes of one update stand in one answer. [SV4] Below the floor, and from a revision that is
+ * not one of this workspace's past (after a restore), it is refused as compacted.
  */
 export function pull(
   sql: Sql,
@@ -86,23 +99,33 @@ export function pull(
 ): Result<{ changes: Change[]; revision: number; isMore: boolean }, Refusal> {
   const lowest = floor(sql);
   const newest = totals(sql).revision;
-  if (after < lowest || after > newest) {
+  if (!isKnown(sql, after, lowest)) {
     return err({
       code: "compacted",
       message: `revision ${after} is not known (kept: ${lowest} to ${newest}); list the keys and watch from that list's revision`,
       details: { floor: lowest, revision: newest },
     });
   }
-  const rows = sql.all<Row>("SELECT * FROM changes WHERE revision > ? ORDER BY revision LIMIT ?", after, mostLooked);
+  const rows = sql.all<Row>(
+    `SELECT revision, grp, key, op, by_chat, coalesce(octet_length(value), 0) AS size FROM changes
+     WHERE revision > ? ORDER BY revision LIMIT ?`,
+    after,
+    mostLooked,
+  );
   const page = wholeGroups(rows, prefix, limit, rows.length === mostLooked);
   return ok({
-    changes: page.rows.map(told),
+    changes: page.rows.map((row) => told(sql, row)),
     revision: page.revision ?? after,
     isMore: (page.revision ?? after) < newest,
   });
 }
 
-/** As many groups as fit, at least one: a group is never cut. */
+/** Between two epochs lie those that a restore has undone. */
+function isKnown(sql: Sql, revision: number, lowest: number): boolean {
+  return revision === lowest || sql.all("SELECT 1 FROM changes WHERE revision = ?", revision).length > 0;
+}
+
+/** As many groups as fit, at least one: a group is never cut. [SV17] */
 function wholeGroups(
   rows: readonly Row[],
   prefix: string,
@@ -111,35 +134,53 @@ function wholeGroups(
 ): { rows: Row[]; revision: number | null } {
   const fitting: Row[] = [];
   let revision: number | null = null;
+  let bytes = 0;
   const groups = Object.values(Object.groupBy(rows, ({ grp }) => grp)) as Row[][];
   // The last group may go on behind the rows that were read.
   for (const group of isCut && groups.length > 1 ? groups.slice(0, -1) : groups) {
     const wanted = group.filter(({ key }) => key.startsWith(prefix));
-    if (fitting.length > 0 && fitting.length + wanted.length > limit) break;
+    bytes += wanted.reduce((sum, { size }) => sum + size, 0);
+    if (fitting.length > 0 && (fitting.length + wanted.length > limit || bytes > mostBytes)) break;
     fitting.push(...wanted);
     revision = group.at(-1)?.revision ?? revision;
   }
   return { rows: fitting, revision };
 }
 
-function told({ revision, grp, key, op, value, by_chat: by }: Row): Change {
-  return { revision, group: grp, key, op, by, value: value === null ? null : (JSON.parse(value) as Change["value"]) };
+function told(sql: Sql, { revision, grp, key, op, by_chat: by }: Row): Change {
+  const [row] = sql.all<{ value: string | null }>("SELECT value FROM changes WHERE revision = ?", revision);
+  return { revision, group: grp, key, op, by, value: JSON.parse(row?.value ?? "null") as Change["value"] };
 }
 
 const keepRows = 100_000;
 
-/** When the oldest row has to go, by age or by number; null when nothing has to. */
+/** When the oldest group has to go, by age or by number; null when nothing has to. */
 export function nextDue(sql: Sql, keepMs: number): number | null {
   const [oldest] = sql.all<{ at: number; grp: number }>("SELECT at, grp FROM changes ORDER BY revision LIMIT 1");
   const [newest] = sql.all<{ grp: number }>("SELECT grp FROM changes ORDER BY revision DESC LIMIT 1");
   if (!oldest || !newest || oldest.grp === newest.grp) return null;
-  return newest.grp - oldest.grp > keepRows ? oldest.at : oldest.at + keepMs;
+  const [surplus] = sql.all<{ at: number }>(
+    "SELECT at FROM changes WHERE revision > ? ORDER BY revision LIMIT 1",
+    oldest.grp + keepRows,
+  );
+  return Math.min(oldest.at + keepMs, surplus?.at ?? Number.POSITIVE_INFINITY);
 }
 
 /** [SV5] Compaction: by age and number, from the oldest on, whole groups only, never the newest. At most about `limit` rows. */
 export function prune(sql: Sql, now: number, keepMs: number, limit: number): void {
   const newest = totals(sql).revision;
   const rows = sql.all<{ at: number; grp: number }>("SELECT at, grp FROM changes ORDER BY revision LIMIT ?", limit);
-  const firstKept = rows.find(({ at, grp }) => at >= now - keepMs && grp >= newest - keepRows) ?? rows.at(-1);
-  if (firstKept) sql.run("DELETE FROM changes WHERE revision < ?", firstKept.grp);
+  const kept = rows.find(({ at, grp }) => at > now - keepMs && grp >= newest - keepRows);
+  const before = kept?.grp ?? nextGroup(sql, rows.at(-1)?.grp ?? 0);
+  const query = "SELECT revision FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT 1";
+  const [last] = sql.all<{ revision: number }>(query, before);
+  if (!last) return;
+  sql.run("DELETE FROM changes WHERE revision < ?", before);
+  meta.write(sql, floorKey, String(last.revision));
+}
+
+/** Where the group behind this one begins; behind the newest one: where that begins. */
+function nextGroup(sql: Sql, group: number): number {
+  const query = "SELECT revision FROM changes WHERE revision > ? AND grp > ? ORDER BY revision LIMIT 1";
+  return sql.all<{ revision: number }>(query, group, group)[0]?.revision ?? group;
 }

@@ -3,6 +3,7 @@ import type { Refusal } from "../contract/errors.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import * as changes from "./changes.ts";
+import * as meta from "./meta.ts";
 import type { Tx } from "./tx.ts";
 
 /** The rows of chats, and the judgement whether one lives: what leases, elections and messages need to know of them. */
@@ -41,23 +42,29 @@ export function healthOf(row: ChatRow): Health {
   return JSON.parse(row.health) as Health;
 }
 
-/** By the connection where there is one, and by what is stored. */
-export function lastSeen({ presence }: Tx, row: ChatRow): number {
-  return Math.max(row.last_seen_at, presence.lastSeen(row.chat) ?? 0);
+/** By the connection where there is one, and by what is stored. [CH5] One that is lost may have told of life up to now. */
+export function lastSeen({ presence, now }: Tx, row: ChatRow): number {
+  const heardAt = presence.lastSeen(row.chat);
+  if (heardAt === null && row.is_connected === 1) return now;
+  return Math.max(row.last_seen_at, heardAt ?? 0);
 }
 
-/** Why it is gone by now, whether or not a sweep has seen it; null while it lives. [CH4] [CH5] */
+/** When it counts as gone if nothing more is heard of it. [CH4] [CH6] */
+export function goneAt(tx: Tx, row: ChatRow): { readonly at: number; readonly reason: "closed" | "timeout" } {
+  const isHeard = tx.presence.lastSeen(row.chat) !== null;
+  if (!isHeard && row.grace_until !== null) return { at: row.grace_until, reason: "closed" };
+  return { at: lastSeen(tx, row) + tx.settings.chatTtlMs, reason: "timeout" };
+}
+
+/** Why it is gone by now, whether or not a sweep has seen it; null while it lives. */
 export function goneBy(tx: Tx, row: ChatRow): "offline" | "closed" | "timeout" | null {
   if (row.status === "offline") return "offline";
-  const isHeard = tx.presence.lastSeen(row.chat) !== null;
-  if (!isHeard && row.grace_until !== null) return row.grace_until <= tx.now ? "closed" : null;
-  // Lost without a close, and nobody has looked yet: the grace begins when somebody does.
-  if (!isHeard && row.is_connected === 1) return null;
-  return lastSeen(tx, row) + tx.settings.chatTtlMs <= tx.now ? "timeout" : null;
+  const { at, reason } = goneAt(tx, row);
+  return at <= tx.now ? reason : null;
 }
 
-/** The acting chat, if it may act: registered, in this incarnation, and not gone. */
-export function acting(tx: Tx, self: Self): Result<ChatRow, Refusal> {
+/** The chat that is meant, if this is its present incarnation, gone or not. */
+export function present(tx: Tx, self: Self): Result<ChatRow, Refusal> {
   const row = get(tx, self.chat);
   if (!row) return err({ code: "unknown_chat", message: `chat ${self.chat} is not registered; register it` });
   if (row.incarnation !== self.incarnation) {
@@ -66,24 +73,43 @@ export function acting(tx: Tx, self: Self): Result<ChatRow, Refusal> {
       message: `another process goes on as chat ${self.chat} (incarnation ${row.incarnation}, not ${self.incarnation}); this one must stop`,
     });
   }
-  if (goneBy(tx, row)) {
-    return err({ code: "chat_offline", message: `chat ${self.chat} counts as gone; register it again` });
-  }
-  return ok(heard(tx, row));
+  return ok(row);
 }
 
-/** [CH3] Acting is a sign of life; without a connection it is stored, a few times in each ttl. */
+/** The acting chat, if it may act: registered, in this incarnation, and not gone. */
+export function acting(tx: Tx, self: Self): Result<ChatRow, Refusal> {
+  const found = present(tx, self);
+  if (!found.ok) return found;
+  if (goneBy(tx, found.value)) {
+    return err({ code: "chat_offline", message: `chat ${self.chat} counts as gone; register it again` });
+  }
+  return ok(heard(tx, found.value));
+}
+
+/** [CH3] Acting is a sign of life; without a connection it is stored, a few times in each ttl. [CH4] It ends a grace. */
 function heard(tx: Tx, row: ChatRow): ChatRow {
-  const isHeard = tx.presence.lastSeen(row.chat) !== null;
-  if (isHeard || tx.now - row.last_seen_at < tx.settings.chatTtlMs / 3) return row;
-  tx.sql.run("UPDATE chats SET last_seen_at = ? WHERE chat = ?", tx.now, row.chat);
-  return { ...row, last_seen_at: tx.now };
+  if (tx.presence.lastSeen(row.chat) !== null) return row;
+  if (row.grace_until === null && tx.now - row.last_seen_at < tx.settings.chatTtlMs / 3) return row;
+  tx.sql.run("UPDATE chats SET last_seen_at = ?, grace_until = NULL WHERE chat = ?", tx.now, row.chat);
+  return { ...row, last_seen_at: tx.now, grace_until: null };
 }
 
 /** The chat is looked at no later than `at`; never moves it to a later time. */
 export function lookAt({ sql }: Tx, row: ChatRow, at: number): void {
   if (row.due_at !== null && row.due_at <= at) return;
   sql.run("UPDATE chats SET due_at = ? WHERE chat = ? AND (due_at IS NULL OR due_at > ?)", at, row.chat, at);
+}
+
+const floorKey = "incarnation_floor";
+
+/** [CH14] Of a chat without a row: above those of all that were removed. */
+export function firstIncarnation({ sql }: Tx): number {
+  return Number(meta.read(sql, floorKey) ?? 0) + 1;
+}
+
+export function remove(tx: Tx, { chat, incarnation }: ChatRow): void {
+  tx.sql.run("DELETE FROM chats WHERE chat = ?", chat);
+  if (incarnation >= firstIncarnation(tx)) meta.write(tx.sql, floorKey, String(incarnation));
 }
 
 /** [CH8] Each change of a status, with its reason, is a change that can be watched. */

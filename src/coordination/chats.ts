@@ -8,7 +8,6 @@ import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
 import { announceStatus, type ChatRow } from "./chat-rows.ts";
-import * as leases from "./leases.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
@@ -24,10 +23,13 @@ type Registered = OutputOf<"chats.register">;
  */
 export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Registered, Refusal> {
   const old = chatRows.get(tx, input.chat);
-  const refused = foreign(actor, input.machine) ?? other(tx, input, old) ?? crowded(tx, old);
+  const rows = rowsOn(tx, input.session, old);
+  const refused = foreign(actor, input.machine) ?? inUse(tx, input, rows) ?? crowded(tx, old);
   if (refused) return err(refused);
   const living = old && chatRows.goneBy(tx, old) === null ? old : null;
-  const incarnation = old ? succeed(tx, old, input.process) : 1;
+  // Who is passed over as gone has to register again, whatever its connection tells later.
+  for (const row of rows) liveness.notice(tx, row);
+  const incarnation = incarnationOf(tx, input.process, old);
   store(tx, input, incarnation, living);
   if (!living) begin(tx, actor, input.chat, incarnation);
   return ok({
@@ -40,13 +42,15 @@ export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Regi
   });
 }
 
-/** @returns the incarnation that goes on: the same one for the same process */
-function succeed(tx: Tx, old: ChatRow, process: string): number {
-  if (chatRows.goneBy(tx, old) !== null && old.status !== "offline") liveness.goOffline(tx, old, "closed");
-  if (old.process === process) return old.incarnation;
-  // What an earlier process holds it may still trust, up to its last time.
-  leases.freezeAllOf(tx, old.chat);
-  return old.incarnation + 1;
+/** The chat's own row, and those of all chats on the session. */
+function rowsOn({ sql }: Tx, session: string, own: ChatRow | null): ChatRow[] {
+  const rows = sql.all<ChatRow>("SELECT * FROM chats WHERE session = ?", session);
+  return own ? [own, ...rows.filter(({ chat }) => chat !== own.chat)] : rows;
+}
+
+function incarnationOf(tx: Tx, process: string, old: ChatRow | null): number {
+  if (!old) return chatRows.firstIncarnation(tx);
+  return old.process === process ? old.incarnation : old.incarnation + 1;
 }
 
 function begin(tx: Tx, actor: Actor, chat: string, incarnation: number): void {
@@ -55,32 +59,30 @@ function begin(tx: Tx, actor: Actor, chat: string, incarnation: number): void {
   announceStatus(tx, chat, "idle", "registered", incarnation);
 }
 
+/** [CH11] */
 function foreign({ isAdmin, machine }: Actor, wanted: string): Refusal | null {
   if (isAdmin || machine === wanted) return null;
   return { code: "forbidden", message: `this token is for machine ${machine}, not ${wanted}` };
 }
 
 /** Another living process works as this chat, or on this session. */
-function other(tx: Tx, input: RegisterChat, old: ChatRow | null): Refusal | null {
-  const rivals = tx.sql
-    .all<ChatRow>("SELECT * FROM chats WHERE session = ?", input.session)
-    .filter((row) => row.chat !== input.chat);
-  const rival = [...(old ? [old] : []), ...rivals].find(
-    (row) => row.process !== input.process && chatRows.goneBy(tx, row) === null,
-  );
+function inUse(tx: Tx, input: RegisterChat, rows: readonly ChatRow[]): Refusal | null {
+  const rival = rows.find((row) => row.process !== input.process && chatRows.goneBy(tx, row) === null);
   if (!rival) return null;
-  const freeAt = rival.grace_until ?? chatRows.lastSeen(tx, rival) + tx.settings.chatTtlMs;
   return {
     code: "session_in_use",
     message: `session ${input.session} is worked on by another process, on ${rival.machine} (chat ${rival.chat}); end that one, or use another session`,
-    retryAfterMs: Math.max(1_000, freeAt - tx.now),
+    retryAfterMs: Math.max(1_000, chatRows.goneAt(tx, rival).at - tx.now),
     details: { chat: rival.chat, machine: rival.machine },
   };
 }
 
+/** [CH12] Those that hold nothing are not watched: who of them is gone is noticed when its place is wanted. */
 function crowded(tx: Tx, old: ChatRow | null): Refusal | null {
   if (old && old.status !== "offline") return null;
   const most = tx.settings.maxConcurrentChats;
+  if (meta.liveChats(tx.sql) < most) return null;
+  for (const row of tx.sql.all<ChatRow>("SELECT * FROM chats WHERE status <> 'offline'")) liveness.notice(tx, row);
   if (meta.liveChats(tx.sql) < most) return null;
   return {
     code: "too_many_chats",
@@ -89,17 +91,19 @@ function crowded(tx: Tx, old: ChatRow | null): Refusal | null {
   };
 }
 
-/** @param living the row of the same chat, while it lives: its status goes on */
+/** @param living the row of the same chat, while it lives: its status and its connection go on */
 function store(tx: Tx, input: RegisterChat, incarnation: number, living: ChatRow | null): void {
-  const { status, status_at: statusAt } = living ?? { status: "idle", status_at: tx.now };
+  const old = living ?? { status: "idle", reason: null, status_at: tx.now, is_connected: 0 };
   tx.sql.run(
-    `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, status_at, last_seen_at,
-       is_connected, capabilities, capacity, metadata, due_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, NULL)
+    `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, reason, status_at,
+       last_seen_at, is_connected, capabilities, capacity, metadata, due_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
      ON CONFLICT (chat) DO UPDATE SET session = excluded.session, process = excluded.process, incarnation = excluded.incarnation,
        machine = excluded.machine, client = excluded.client, role = excluded.role, is_interactive = excluded.is_interactive,
-       status = excluded.status, status_at = excluded.status_at, reason = NULL, last_seen_at = excluded.last_seen_at, is_connected = 0,
-       grace_until = NULL, capabilities = excluded.capabilities, capacity = excluded.capacity, metadata = excluded.metadata`,
+       status = excluded.status, reason = excluded.reason, status_at = excluded.status_at,
+       last_seen_at = excluded.last_seen_at, is_connected = excluded.is_connected, grace_until = NULL,
+       capabilities = excluded.capabilities, capacity = excluded.capacity, metadata = excluded.metadata,
+       due_at = min(due_at, excluded.last_seen_at + ?)`,
     input.chat,
     input.session,
     input.process,
@@ -108,12 +112,16 @@ function store(tx: Tx, input: RegisterChat, incarnation: number, living: ChatRow
     input.client,
     input.role,
     input.isInteractive ? 1 : 0,
-    status,
-    statusAt,
+    old.status,
+    old.reason,
+    old.status_at,
     tx.now,
+    old.is_connected,
     JSON.stringify(input.capabilities),
     input.capacity,
     JSON.stringify(input.metadata),
+    // [CH6] While it was offline it was looked at only when something of it ran out.
+    tx.settings.chatTtlMs,
   );
 }
 
@@ -126,7 +134,9 @@ export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.hear
   if (status !== row.status) setStatus(tx, row, status, "said so");
   keepNews(tx, row, input);
   const { revision } = changes.totals(tx.sql);
-  return ok({ status, ttlMs: tx.settings.chatTtlMs, revision, unread: messages.unread(tx, row.chat) });
+  // Not each sign of life is stored at once: the answer promises what is.
+  const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
+  return ok({ status, ttlMs, revision, unread: messages.unread(tx, row.chat) });
 }
 
 function keepNews(tx: Tx, row: ChatRow, { taskCount, progress, health }: Heartbeat): void {
@@ -173,6 +183,7 @@ export function get(tx: Tx, chat: string): Result<Chat, Refusal> {
 
 const listPage = 200;
 
+/** [CH13] By id; judged at the time of the look. */
 export function list(tx: Tx, { limit, cursor, ...filter }: ListChats): OutputOf<"chats.list"> {
   const chats: Chat[] = [];
   let last = cursor ?? "";
@@ -208,7 +219,7 @@ function told(tx: Tx, row: ChatRow): Chat {
     isInteractive: row.is_interactive === 1,
     status: gone ? "offline" : row.status,
     reason: gone ?? row.reason,
-    statusAgeMs: Math.max(0, tx.now - row.status_at),
+    statusAgeMs: Math.max(0, tx.now - (gone ? chatRows.goneAt(tx, row).at : row.status_at)),
     lastSeenAgeMs: Math.max(0, tx.now - chatRows.lastSeen(tx, row)),
     isConnected: tx.presence.lastSeen(row.chat) !== null,
     capabilities: JSON.parse(row.capabilities) as string[],
@@ -220,10 +231,10 @@ function told(tx: Tx, row: ChatRow): Chat {
   };
 }
 
-/** [CH9] The chat says itself that it is over, so nothing that it holds is trusted any more. */
+/** [CH9] The chat says itself that it is over; it may say so again. */
 export function unregister(tx: Tx, { self }: { self: Self }): Result<{ released: number }, Refusal> {
-  const actor = chatRows.acting(tx, self);
-  return actor.ok ? ok({ released: liveness.goOffline(tx, actor.value, "left") }) : actor;
+  const found = chatRows.present(tx, self);
+  return found.ok ? ok({ released: liveness.end(tx, found.value, "left") }) : found;
 }
 
 export function drain(tx: Tx, { chat, reason }: DrainChat): Result<{ status: Chat["status"] }, Refusal> {
@@ -247,6 +258,6 @@ export function attestDeath(tx: Tx, actor: Actor, input: AttestDeath): Result<Ou
   if (row.process !== input.process) {
     return err({ code: "owner_alive", message: `chat ${row.chat} is run by another process now` });
   }
-  if (row.status === "offline") return ok({ released: leases.freeAllOf(tx, row.chat), wasAlive: false });
-  return ok({ released: liveness.goOffline(tx, row, "attested"), wasAlive: true });
+  const wasAlive = chatRows.goneBy(tx, row) === null;
+  return ok({ released: liveness.end(tx, row, "attested"), wasAlive });
 }

@@ -1,10 +1,11 @@
+import { messageOf } from "../shared/error.ts";
 import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
-
 import * as idempotency from "./idempotency.ts";
 import * as leases from "./leases.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
+import * as meta from "./meta.ts";
 import * as state from "./state.ts";
 import type { Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
@@ -56,14 +57,28 @@ const timed: readonly Timed[] = [
 
 /** When the host has to come back; null: nothing waits for its time. */
 export function nextDue(tx: Tx): number | null {
-  const times = [liveness.nextDue(tx), ...timed.map((one) => one.nextDue(tx))].filter((at) => at !== null);
+  const times = [liveness.nextDue(tx), ...turns(tx).map(({ at }) => at)].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
+}
+
+/** When each kind is due, unless a failure has put it off. */
+function turns(tx: Tx): { one: Timed; at: number | null }[] {
+  const until = putOff(tx);
+  return timed.map((one) => {
+    const at = one.nextDue(tx);
+    return { one, at: at === null ? null : Math.max(at, until[one.name] ?? 0) };
+  });
+}
+
+/** By the name of the kind. */
+function putOff({ sql }: Tx): Partial<Record<string, number>> {
+  return JSON.parse(meta.read(sql, "put_off") ?? "{}") as Partial<Record<string, number>>;
 }
 
 /** Runs work as a transaction of its own inside the present one: it is undone when it throws. */
 export type Atomically = <T>(work: () => T) => T;
 
-/** A row whose work fails is left alone for so long. */
+/** What fails is left alone for so long. */
 const poisonMs = 60_000;
 
 /**
@@ -74,21 +89,25 @@ const poisonMs = 60_000;
  */
 export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
   const problems: string[] = [];
+  const fail = (subject: string, error: unknown): void => {
+    problems.push(`${subject}: ${messageOf(error)}`);
+    audit.append(tx, { kind: "sweep.failed", subject, detail: { error: messageOf(error).slice(0, 300) } });
+  };
   for (const chat of liveness.dueNow(tx, limit)) {
     try {
       atomically(() => liveness.settle(tx, chat));
     } catch (error) {
-      problems.push(`chat ${chat}: ${String(error)}`);
       tx.sql.run("UPDATE chats SET due_at = ? WHERE chat = ?", tx.now + poisonMs, chat);
-      audit.append(tx, { kind: "sweep.failed", subject: chat, detail: { error: String(error).slice(0, 300) } });
+      fail(chat, error);
     }
   }
-  for (const one of timed) {
+  for (const { one, at } of turns(tx)) {
+    if (at === null || at > tx.now) continue;
     try {
-      const at = one.nextDue(tx);
-      if (at !== null && at <= tx.now) atomically(() => one.sweep(tx, limit));
+      atomically(() => one.sweep(tx, limit));
     } catch (error) {
-      problems.push(`${one.name}: ${String(error)}`);
+      meta.write(tx.sql, "put_off", JSON.stringify({ ...putOff(tx), [one.name]: tx.now + poisonMs }));
+      fail(one.name, error);
     }
   }
   return problems;

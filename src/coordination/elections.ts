@@ -21,12 +21,18 @@ export function campaign(tx: Tx, input: Campaign): Result<OutputOf<"elections.ca
   const { self, name, requestId, ttlMs, waitMs } = input;
   const actor = chatRows.acting(tx, self);
   if (!actor.ok) return actor;
-  const resource = resourceOf(name);
-  const taken = leases.take(tx, actor.value, { resource, requestId, ttlMs, waitMs, lockDelayMs, isBound: false });
+  const present = leading(tx, name);
+  if (present && isLedBy(present, self)) return ok({ state: "leading", leader: present });
+  const wanted = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
+  const taken = leases.take(tx, actor.value, wanted);
   const leader = leading(tx, name);
-  if (taken.ok && taken.value.state === "granted" && leader) return ok({ state: "leading", leader });
+  if (leader && isLedBy(leader, self)) return ok({ state: "leading", leader });
   const position = taken.ok && taken.value.state === "waiting" ? taken.value.position : null;
   return ok({ state: "following", leader, position });
+}
+
+function isLedBy({ leader, incarnation }: Leader, self: Campaign["self"]): boolean {
+  return leader === self.chat && incarnation === self.incarnation;
 }
 
 export function renew(tx: Tx, { self, name, term }: RenewTerm): Result<Leader, Refusal> {
@@ -36,15 +42,14 @@ export function renew(tx: Tx, { self, name, term }: RenewTerm): Result<Leader, R
   return ok({ name, leader, incarnation, term: token, ttlMs, remainingMs });
 }
 
-/** [EL2] A leader that goes leaves no delay: the next in line leads at once. */
+/** [EL2] A leader that goes leaves no delay: the next in line leads at once, and that is not itself. */
 export function resign(tx: Tx, { self, name, term }: Resign): Result<{ hasResigned: boolean }, Refusal> {
+  removePlaces(tx, name, self.chat);
   const released = leases.release(tx, { self, resource: resourceOf(name), token: term });
-  if (!released.ok) return released;
-  if (!released.value.isReleased) removePlaces(tx, name, self.chat);
-  return ok({ hasResigned: released.value.isReleased });
+  return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
 }
 
-/** Who only stood in line leaves it. */
+/** Who goes, or only stood in line, leaves it. */
 function removePlaces(tx: Tx, name: string, chat: string): void {
   const resource = resourceOf(name);
   for (const place of waiters.near(tx, resource)) if (place.chat === chat) waiters.remove(tx.sql, place.seq);

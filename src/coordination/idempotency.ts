@@ -46,7 +46,7 @@ function reused(requestId: string): Refusal {
   return { code: "key_reused", message: `request id ${requestId} was used for another request; take a new one` };
 }
 
-/** Tells two requests apart; no protection against anybody who wants them to look alike: they are the same chat's. FNV-1a, 53 bits, and the length. */
+/** Tells two requests apart; no protection against anybody who wants them to look alike: they are the same chat's. FNV-1a twice, with other constants, and the length. */
 function digest(text: string): string {
   let [high, low] = [0x811c9dc5, 0x01000193];
   for (let at = 0; at < text.length; at++) {

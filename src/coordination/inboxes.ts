@@ -5,15 +5,17 @@ import type { Tx } from "./tx.ts";
 
 /** Who receives what, and how far each chat has acknowledged. */
 
+/** Without the body, which can be large: only bodies that are told are read. */
 export interface MessageRow {
   readonly id: number;
   readonly target: string;
   readonly from_chat: string;
-  readonly body: string;
   readonly priority: number;
   readonly at: number;
   readonly expires_at: number;
 }
+
+const columns = "id, target, from_chat, priority, at, expires_at";
 
 /** Acknowledged out of order and remembered; what is more comes again. */
 const mostAhead = 1_000;
@@ -61,61 +63,63 @@ export function open(sql: Sql, chat: string): void {
   sql.run("INSERT INTO inboxes (chat, cursor, ahead) VALUES (?, ?, '[]') ON CONFLICT DO NOTHING", chat, newestId(sql));
 }
 
-/** What the chat has not acknowledged, by id: at most `limit` rows. */
-export function unread(tx: Tx, chat: string, limit: number): MessageRow[] {
+/** What the chat has not acknowledged, of one priority or of all: the first `limit` rows by id. */
+export function unread(tx: Tx, chat: string, limit: number, priority?: number): MessageRow[] {
   const { cursor, ahead } = cursorOf(tx.sql, chat);
   const skipped = new Set(ahead);
-  const subscriptions = tx.sql.all<{ pattern: string; since: number }>(
-    "SELECT pattern, since FROM subscriptions WHERE chat = ?",
-    chat,
-  );
-  const exact = subscriptions.filter(({ pattern }) => isExact(pattern));
-  const wild = subscriptions.filter(({ pattern }) => !isExact(pattern));
-  const sources = [
-    { target: `chat:${chat}`, since: 0 },
-    { target: "all", since: 0 },
-    ...exact.map(({ pattern, since }) => ({ target: `topic:${pattern}`, since })),
-  ];
-  const found = new Map<number, MessageRow>();
-  const keep = (row: MessageRow): void => {
+  const isUnread = (row: MessageRow): boolean => {
     const isOwn = row.from_chat === chat && !row.target.startsWith("chat:");
-    if (!isOwn && !skipped.has(row.id) && row.expires_at > tx.now) found.set(row.id, row);
+    const isWanted = priority === undefined || row.priority === priority;
+    return isWanted && !isOwn && !skipped.has(row.id) && row.expires_at > tx.now;
   };
-  for (const { target, since } of sources) {
-    for (const row of ofTarget(tx.sql, target, Math.max(cursor, since), limit, ahead.length)) keep(row);
-  }
-  if (wild.length > 0) {
-    for (const row of topicsAfter(tx.sql, cursor)) {
-      const topic = row.target.slice(6);
-      if (wild.some(({ pattern, since }) => row.id > since && fits(pattern, topic))) keep(row);
-      if (found.size >= limit * 2) break;
+  const found = new Map<number, MessageRow>();
+  for (const rows of sources(tx.sql, chat, cursor, limit + ahead.length)) {
+    // Each is in the order of the ids, so the first ones of all lie among the first ones of each.
+    let count = 0;
+    for (const row of rows) {
+      if (!isUnread(row)) continue;
+      found.set(row.id, row);
+      if ((count += 1) === limit) break;
     }
   }
   return [...found.values()].sort((a, b) => a.id - b.id).slice(0, limit);
 }
 
+/** All that is for a chat after its cursor: by target, and by the topics that wildcards stand for. */
+function* sources(sql: Sql, chat: string, cursor: number, page: number): Generator<Iterable<MessageRow>, void> {
+  yield ofTarget(sql, `chat:${chat}`, cursor, page);
+  yield ofTarget(sql, "all", cursor, page);
+  const subscriptions = sql.all<{ pattern: string; since: number }>(
+    "SELECT pattern, since FROM subscriptions WHERE chat = ?",
+    chat,
+  );
+  const wild = subscriptions.filter(({ pattern }) => !isExact(pattern));
+  for (const { pattern, since } of subscriptions) {
+    if (isExact(pattern)) yield ofTarget(sql, `topic:${pattern}`, Math.max(cursor, since), page);
+  }
+  if (wild.length === 0) return;
+  const first = Math.min(...wild.map(({ since }) => since));
+  yield topicsAfter(sql, Math.max(cursor, first), ({ id, target }) =>
+    wild.some(({ pattern, since }) => id > since && fits(pattern, target.slice(6))),
+  );
+}
+
 /** Rows that are over, or acknowledged out of order, lie between: they are read on. */
-function* ofTarget(sql: Sql, target: string, after: number, limit: number, ahead: number): Generator<MessageRow, void> {
-  const page = limit + ahead;
-  let last = after;
-  for (;;) {
-    const rows = sql.all<MessageRow>(
-      "SELECT * FROM messages WHERE target = ? AND id > ? ORDER BY id LIMIT ?",
-      target,
-      last,
-      page,
-    );
+function* ofTarget(sql: Sql, target: string, after: number, page: number): Generator<MessageRow, void> {
+  const query = `SELECT ${columns} FROM messages WHERE target = ? AND id > ? ORDER BY id LIMIT ?`;
+  for (let last = after; ;) {
+    const rows = sql.all<MessageRow>(query, target, last, page);
     yield* rows;
     if (rows.length < page) return;
     last = rows.at(-1)?.id ?? last;
   }
 }
 
-function* topicsAfter(sql: Sql, after: number): Generator<MessageRow, void> {
-  let last = after;
-  for (;;) {
-    const rows = sql.all<MessageRow>("SELECT * FROM messages WHERE id > ? ORDER BY id LIMIT 200", last);
-    yield* rows.filter(({ target }) => target.startsWith("topic:"));
+function* topicsAfter(sql: Sql, after: number, isFor: (row: MessageRow) => boolean): Generator<MessageRow, void> {
+  const query = `SELECT ${columns} FROM messages WHERE id > ? ORDER BY id LIMIT 200`;
+  for (let last = after; ;) {
+    const rows = sql.all<MessageRow>(query, last);
+    yield* rows.filter((row) => row.target.startsWith("topic:") && isFor(row));
     if (rows.length < 200) return;
     last = rows.at(-1)?.id ?? last;
   }
@@ -131,23 +135,25 @@ export function acknowledge(
   const { cursor, ahead } = cursorOf(tx.sql, chat);
   const newest = newestId(tx.sql);
   let next = Math.max(cursor, Math.min(upTo, newest));
-  const above = new Set([...ahead, ...ids].filter((id) => id > next && id <= newest));
+  const above = [...new Set([...ahead, ...ids])].filter((id) => id > next && id <= newest).sort((a, b) => a - b);
   store(tx.sql, chat, next, above);
   const left = unread(tx, chat, mostCounted);
   const first = left[0]?.id;
   // Everything below the first that is unread is acknowledged, or is not for this chat.
-  next = Math.max(next, first === undefined ? Math.max(next, ...above) : first - 1);
-  store(tx.sql, chat, next, new Set([...above].filter((id) => id > next)));
-  return { cursor: next, unread: left.length };
+  next = Math.max(next, first === undefined ? (above.at(-1) ?? next) : first - 1);
+  const waiting = above.filter((id) => id > next);
+  store(tx.sql, chat, next, waiting.slice(0, mostAhead));
+  const count = waiting.length > mostAhead ? unread(tx, chat, mostCounted).length : left.length;
+  return { cursor: next, unread: count };
 }
 
-function store(sql: Sql, chat: string, cursor: number, ahead: ReadonlySet<number>): void {
+function store(sql: Sql, chat: string, cursor: number, ahead: readonly number[]): void {
   sql.run(
     `INSERT INTO inboxes (chat, cursor, ahead) VALUES (?, ?, ?)
      ON CONFLICT (chat) DO UPDATE SET cursor = excluded.cursor, ahead = excluded.ahead`,
     chat,
     cursor,
-    JSON.stringify([...ahead].sort((a, b) => a - b).slice(0, mostAhead)),
+    JSON.stringify(ahead),
   );
 }
 

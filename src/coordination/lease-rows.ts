@@ -46,13 +46,7 @@ export function near<Row extends { readonly resource: string }>(
   table: "leases" | "lock_delays" | "waiters",
   resource: string,
 ): Row[] {
-  const names = namesAbove(resource);
-  const found: Row[] = [];
-  for (let from = 0; from < names.length; from += 90) {
-    const part = names.slice(from, from + 90);
-    const marks = part.map(() => "?").join(", ");
-    found.push(...sql.all<Row>(`SELECT * FROM ${table} WHERE resource IN (${marks})`, ...part));
-  }
+  const found = named<Row>(sql, table, namesAbove(resource));
   const range = rangeBelow(resource);
   if (!range) return found;
   const below = sql.all<Row>(`SELECT * FROM ${table} WHERE resource >= ? AND resource < ?`, range.from, range.to);
@@ -60,11 +54,20 @@ export function near<Row extends { readonly resource: string }>(
   return [...found, ...below.filter((row) => !known.has(row.resource) && overlap(row.resource, resource))];
 }
 
+/** A statement takes 100 values on the edge. */
+const namesAtOnce = 90;
+
+function named<Row>(sql: Sql, table: string, names: readonly string[]): Row[] {
+  const found: Row[] = [];
+  for (let from = 0; from < names.length; from += namesAtOnce) {
+    const part = names.slice(from, from + namesAtOnce);
+    const marks = part.map(() => "?").join(", ");
+    found.push(...sql.all<Row>(`SELECT * FROM ${table} WHERE resource IN (${marks})`, ...part));
+  }
+  return found;
+}
+
 /** Leases on the resource itself or on a pattern that it falls under. */
 export function coveringOf(sql: Sql, resource: string): LeaseRow[] {
-  const names = namesAbove(resource);
-  return names.slice(0, 90).flatMap((name) => {
-    const row = rowOf(sql, name);
-    return row ? [row] : [];
-  });
+  return named(sql, "leases", namesAbove(resource));
 }

@@ -125,7 +125,8 @@ export function renew(tx: Tx, input: RenewLease): Result<Lease, Refusal> {
       message: `${input.resource} is not held by chat ${input.self.chat} with token ${input.token} any more; stop the work that it guards, then acquire it again`,
     });
   }
-  const ttlMs = input.ttlMs ?? row.ttl_ms;
+  // [LE14] A bound one has its holder's.
+  const ttlMs = row.is_bound === 1 ? row.ttl_ms : (input.ttlMs ?? row.ttl_ms);
   const renewed = { ...row, ttl_ms: ttlMs, expires_at: Math.max(row.expires_at, tx.now + ttlMs) };
   // The index of what is due stays as it is: the holder is looked at when the old time comes.
   tx.sql.run(
@@ -174,12 +175,13 @@ export function check(tx: Tx, { resource, token }: CheckLease | Guard): OutputOf
 
 export function list(tx: Tx, { holder, prefix, limit, cursor }: ListLeases): OutputOf<"leases.list"> {
   const rows = tx.sql.all<LeaseRow>(
-    "SELECT * FROM leases WHERE resource > ? AND (? IS NULL OR holder = ?) AND substr(resource, 1, ?) = ? ORDER BY resource LIMIT ?",
+    `SELECT * FROM leases WHERE resource > ? AND resource >= ? AND resource < ? AND (? IS NULL OR holder = ?)
+     ORDER BY resource LIMIT ?`,
     cursor ?? "",
-    holder ?? null,
-    holder ?? null,
-    prefix.length,
     prefix,
+    `${prefix}\u{10FFFF}`,
+    holder ?? null,
+    holder ?? null,
     limit + 1,
   );
   const page = rows.slice(0, limit);
@@ -200,10 +202,14 @@ export function forceRelease(tx: Tx, actor: Actor, { resource, reason }: ForceRe
   return { isReleased: true };
 }
 
-/** All that a chat holds and waits for. @returns how many leases were freed */
-export function freeAllOf(tx: Tx, chat: string): number {
-  const waited = waiters.removeAllOf(tx, chat);
-  const rows = heldBy(tx.sql, chat);
+/**
+ * All that a chat waits for, and holds in this incarnation: an older process may still trust what it has.
+ *
+ * @returns how many leases were freed
+ */
+export function freeAllOf(tx: Tx, chat: chatRows.ChatRow): number {
+  const waited = waiters.removeAllOf(tx, chat.chat);
+  const rows = heldBy(tx.sql, chat.chat).filter((row) => isOwn(row, chat));
   for (const row of rows) free(tx, row);
   for (const resource of waited) grantWaiting(tx, resource);
   return rows.length;
@@ -253,17 +259,19 @@ function settled(tx: Tx, resource: string): Around {
   const ended = found.delays.filter(isOver(tx));
   if (over.length + ended.length + found.places.length === 0) return found;
   for (const row of over) expire(tx, row);
-  for (const delay of ended) waiters.endDelay(tx.sql, delay.resource);
+  for (const delay of ended) endDelay(tx, delay.resource);
   grantWaiting(tx, resource);
   return around(tx, resource);
 }
 
 /** Delays whose time is over end, and those in line have their turn. For the sweep. */
 export function endDelays(tx: Tx, limit: number): void {
-  for (const resource of waiters.allDelaysOver(tx.sql, tx.now, limit)) {
-    waiters.endDelay(tx.sql, resource);
-    grantWaiting(tx, resource);
-  }
+  for (const resource of waiters.allDelaysOver(tx.sql, tx.now, limit)) endDelay(tx, resource);
+}
+
+function endDelay(tx: Tx, resource: string): void {
+  waiters.endDelay(tx.sql, resource);
+  grantWaiting(tx, resource);
 }
 
 /** [LE10] [LE11] The holder's time is over: it did not give it back, so a lock delay holds. */
@@ -280,21 +288,30 @@ function free(tx: Tx, row: LeaseRow): void {
 }
 
 /** [LE4] First come, first served, among those who live; whoever is blocked still keeps his place before those behind him. */
-export function grantWaiting(tx: Tx, resource: string): void {
-  for (const place of waiters.near(tx, resource)) {
-    const chat = waiters.waiting(tx, place);
-    if (!chat) {
-      waiters.remove(tx.sql, place.seq);
-      continue;
+export function grantWaiting(tx: Tx, freed: string): void {
+  const resources = [freed];
+  for (let resource = resources.pop(); resource !== undefined; resource = resources.pop()) {
+    for (const place of waiters.near(tx, resource)) {
+      const chat = waiters.waiting(tx, place);
+      if (chat) grantTo(tx, chat, place);
+      else {
+        // [LE13] Those that stood behind it may wait for what is far from the resource that was freed.
+        waiters.remove(tx.sql, place.seq);
+        resources.push(place.resource);
+      }
     }
-    const { held, delays, places } = around(tx, place.resource);
-    const isFirst = !places.some((one) => one.seq < place.seq && waiters.waiting(tx, one));
-    // A lease that is over, but not yet expired by somebody's look, may have a delay: its own turn comes first.
-    if (!isFirst || held.length > 0 || delays.some(({ until }) => until > tx.now)) continue;
-    waiters.remove(tx.sql, place.seq);
-    grant(tx, chat, waiters.wantedBy(place));
-    tx.tell({ kind: "lease", chat: place.chat, resource: place.resource });
   }
+}
+
+/** If nothing stands before it. */
+function grantTo(tx: Tx, chat: chatRows.ChatRow, place: waiters.Place): void {
+  const { held, delays, places } = around(tx, place.resource);
+  const isFirst = !places.some((one) => one.seq < place.seq && waiters.waiting(tx, one));
+  // A lease that is over, but not yet expired by somebody's look, may have a delay: its own turn comes first.
+  if (!isFirst || held.length > 0 || delays.some(({ until }) => until > tx.now)) return;
+  waiters.remove(tx.sql, place.seq);
+  grant(tx, chat, waiters.wantedBy(place));
+  tx.tell({ kind: "lease", chat: place.chat, resource: place.resource });
 }
 
 function told(tx: Tx, row: LeaseRow): Lease {

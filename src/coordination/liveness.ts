@@ -12,10 +12,21 @@ import * as waiters from "./waiters.ts";
 /** Offline rows are kept for a day, with their inbox. */
 const keepOfflineMs = 86_400_000;
 
+/** [CH9] [CH10] Its process is over, so nothing that it holds is trusted any more. @returns how many leases were freed */
+export function end(tx: Tx, row: ChatRow, reason: "left" | "attested"): number {
+  return row.status === "offline" ? leases.freeAllOf(tx, row) : goOffline(tx, row, reason);
+}
+
+/** Goes offline if it is gone by now. */
+export function notice(tx: Tx, row: ChatRow): void {
+  const gone = chatRows.goneBy(tx, row);
+  if (gone === "closed" || gone === "timeout") goOffline(tx, row, gone);
+}
+
 /** @returns how many leases were freed at once */
 export function goOffline(tx: Tx, row: ChatRow, reason: OfflineReason): number {
   let released = 0;
-  if (reason === "left" || reason === "attested") released = leases.freeAllOf(tx, row.chat);
+  if (reason === "left" || reason === "attested") released = leases.freeAllOf(tx, row);
   else leases.freezeAllOf(tx, row.chat);
   const seenAt = chatRows.lastSeen(tx, row);
   tx.sql.run(
@@ -35,7 +46,11 @@ export function goOffline(tx: Tx, row: ChatRow, reason: OfflineReason): number {
 
 /** The host has a connection of this chat. */
 export function connected(tx: Tx, chat: string): void {
-  tx.sql.run("UPDATE chats SET is_connected = 1, grace_until = NULL, last_seen_at = ? WHERE chat = ?", tx.now, chat);
+  tx.sql.run(
+    "UPDATE chats SET is_connected = 1, grace_until = NULL, last_seen_at = ? WHERE chat = ? AND status <> 'offline'",
+    tx.now,
+    chat,
+  );
 }
 
 /**
@@ -45,7 +60,8 @@ export function connected(tx: Tx, chat: string): void {
  */
 export function disconnected(tx: Tx, chat: string, seenAt: number): void {
   const row = chatRows.get(tx, chat);
-  if (!row || row.status === "offline" || tx.presence.lastSeen(chat) !== null) return;
+  // Not of a connection that is known to be gone, such as that of an older process.
+  if (!row || row.is_connected === 0 || tx.presence.lastSeen(chat) !== null) return;
   const { interactiveGraceMs, workerGraceMs } = tx.settings;
   begin(tx, row, seenAt, tx.now + (row.is_interactive === 1 ? interactiveGraceMs : workerGraceMs));
 }
@@ -54,7 +70,9 @@ export function disconnected(tx: Tx, chat: string, seenAt: number): void {
 export function missing(tx: Tx, limit: number): void {
   const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE is_connected = 1 AND status <> 'offline'");
   const lost = rows.filter((row) => tx.presence.lastSeen(row.chat) === null);
-  for (const row of lost.slice(0, limit)) begin(tx, row, row.last_seen_at, tx.now + tx.settings.lostSocketGraceMs);
+  for (const row of lost.slice(0, limit)) {
+    begin(tx, row, chatRows.lastSeen(tx, row), tx.now + tx.settings.lostSocketGraceMs);
+  }
 }
 
 function begin(tx: Tx, row: ChatRow, seenAt: number, until: number): void {
@@ -79,29 +97,29 @@ export function dueNow({ sql, now }: Tx, limit: number): string[] {
 
 /** [CH6] The look at one chat whose time has come: is it gone, has something of it run out, and when is the next look. */
 export function settle(tx: Tx, chat: string): void {
-  let row = chatRows.get(tx, chat);
-  if (!row) return;
-  const gone = chatRows.goneBy(tx, row);
-  if (gone === "closed" || gone === "timeout") goOffline(tx, row, gone);
-  if (row.status === "offline" && row.status_at + keepOfflineMs <= tx.now) return remove(tx, row);
+  const found = chatRows.get(tx, chat);
+  if (!found) return;
+  notice(tx, found);
   const waited = waiters.expireOf(tx, chat);
   for (const resource of waited.over) leases.grantWaiting(tx, resource);
-  const next = leases.expireOf(tx, chat);
-  row = chatRows.get(tx, chat) ?? row;
-  tx.sql.run("UPDATE chats SET due_at = ? WHERE chat = ?", nextLook(tx, row, next, waited.next), chat);
+  const lease = leases.expireOf(tx, chat);
+  const row = chatRows.get(tx, chat) ?? found;
+  // No lease lasts so long.
+  if (row.status === "offline" && row.status_at + keepOfflineMs <= tx.now) return forget(tx, row);
+  tx.sql.run("UPDATE chats SET due_at = ? WHERE chat = ?", nextLook(tx, row, lease, waited.next), chat);
 }
 
 /** A chat that holds nothing, waits for nothing and has no grace running needs no look. */
 function nextLook(tx: Tx, row: ChatRow, lease: number | null, wait: number | null): number | null {
   if (row.status === "offline") return lease ?? row.status_at + keepOfflineMs;
-  const isWatched = lease !== null || wait !== null;
-  const silent = isWatched && row.grace_until === null ? chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs : null;
-  const times = [row.grace_until, silent, lease, wait].filter((at) => at !== null);
+  const { at, reason } = chatRows.goneAt(tx, row);
+  const isWatched = reason === "closed" || lease !== null || wait !== null;
+  const times = [isWatched ? at : null, lease, wait].filter((time) => time !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 
-function remove(tx: Tx, row: ChatRow): void {
-  leases.freeAllOf(tx, row.chat);
+/** [CH14] */
+function forget(tx: Tx, row: ChatRow): void {
   messages.close(tx, row.chat);
-  tx.sql.run("DELETE FROM chats WHERE chat = ?", row.chat);
+  chatRows.remove(tx, row);
 }

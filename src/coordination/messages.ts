@@ -1,8 +1,7 @@
-import { Validator, type Schema } from "@cfworker/json-schema";
+import type { Schema } from "@cfworker/json-schema";
 import type { Refusal } from "../contract/errors.ts";
 import {
   MAX_BODY_CHARS,
-  MAX_MESSAGE_TTL_MS,
   type AckMessages,
   type Message,
   type Priority,
@@ -19,6 +18,7 @@ import type { Sql } from "../shared/sql.ts";
 import * as chatRows from "./chat-rows.ts";
 import { once } from "./idempotency.ts";
 import * as inbox from "./inboxes.ts";
+import * as topics from "./topics.ts";
 import type { Tx } from "./tx.ts";
 
 /** One row for each message and a cursor for each receiver: at least once, in the order of the ids, until acknowledged or over. */
@@ -30,8 +30,9 @@ const priorityNames = ["low", "normal", "high"] as const;
 export function send(tx: Tx, input: SendMessage): Result<OutputOf<"messages.send">, Refusal> {
   const actor = chatRows.acting(tx, input.self);
   if (!actor.ok) return actor;
-  const { requestId, self } = input;
-  const request = { operation: "messages.send", by: self.chat, requestId, input };
+  const { requestId, self, ...content } = input;
+  // A later incarnation may repeat what an earlier one has sent.
+  const request = { operation: "messages.send", by: self.chat, requestId, input: content };
   const { result, isRepeat } = once(tx, request, () => sendOnce(tx, input));
   return result.ok ? ok({ id: result.value.id, isRepeat }) : result;
 }
@@ -72,13 +73,10 @@ function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
   if (target.to !== "topic") return null;
   const [row] = sql.all<{ json_schema: string }>("SELECT json_schema FROM topics WHERE topic = ?", target.topic);
   if (!row) return null;
-  const { valid, errors } = new Validator(JSON.parse(row.json_schema) as Schema).validate(body);
-  if (valid) return null;
-  const [first] = errors.toReversed();
-  return {
-    code: "schema_mismatch",
-    message: `the body is not what topic ${target.topic} takes: ${first?.instanceLocation ?? "#"}: ${first?.error ?? "it does not fit"}`,
-  };
+  const why = topics.misfit(JSON.parse(row.json_schema) as Schema, body);
+  return why === null
+    ? null
+    : { code: "schema_mismatch", message: `the body is not what topic ${target.topic} takes: ${why}` };
 }
 
 /** Two chats that answer each other without an end: so many in each direction within a minute. */
@@ -88,12 +86,13 @@ const loopMs = 60_000;
 /** [MS6] Two chats that only answer each other are slowed down. */
 function looping(tx: Tx, from: string, target: Target): Refusal | null {
   if (target.to !== "chat") return null;
-  const there = recent(tx, from, target.chat);
-  if (there.length < loopLimit || recent(tx, target.chat, from).length < loopLimit) return null;
+  const [there, back] = [recent(tx, from, target.chat), recent(tx, target.chat, from)];
+  if (there.length < loopLimit || back.length < loopLimit) return null;
+  const oldest = Math.min(...there, ...back);
   return {
     code: "throttled",
     message: `chats ${from} and ${target.chat} have sent each other ${loopLimit} messages and more within a minute; ask a person whether this is wanted`,
-    retryAfterMs: Math.max(1_000, (there.at(-1) ?? tx.now) + loopMs - tx.now),
+    retryAfterMs: Math.max(1_000, oldest + loopMs - tx.now),
   };
 }
 
@@ -139,9 +138,11 @@ export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result
   const actor = chatRows.acting(tx, self);
   if (!actor.ok) return actor;
   const unread = inbox.unread(tx, self.chat, inbox.mostCounted);
-  const least = priorities[minPriority ?? "low"];
-  const wanted = unread.filter((row) => row.priority >= least);
-  const page = wanted.toSorted((a, b) => b.priority - a.priority || a.id - b.id).slice(0, limit);
+  const wanted = Object.values(priorities)
+    .filter((priority) => priority >= priorities[minPriority ?? "low"])
+    .toSorted((a, b) => b - a)
+    .flatMap((priority) => ofPriority(tx, self.chat, unread, priority, limit + 1));
+  const page = wanted.slice(0, limit);
   return ok({
     messages: page.map((row) => told(tx, row)),
     unread: unread.length,
@@ -150,13 +151,26 @@ export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result
   });
 }
 
+/** Where more are unread than were looked at, those of one priority are looked for. */
+function ofPriority(
+  tx: Tx,
+  chat: string,
+  unread: readonly inbox.MessageRow[],
+  priority: number,
+  limit: number,
+): readonly inbox.MessageRow[] {
+  const isAll = unread.length < inbox.mostCounted;
+  return isAll ? unread.filter((row) => row.priority === priority) : inbox.unread(tx, chat, limit, priority);
+}
+
 function told(tx: Tx, row: inbox.MessageRow): Message {
+  const [found] = tx.sql.all<{ body: string }>("SELECT body FROM messages WHERE id = ?", row.id);
   return {
     id: row.id,
     from: row.from_chat,
     target: inbox.targetOf(row.target),
     priority: priorityNames[row.priority] ?? "normal",
-    body: JSON.parse(row.body) as Json,
+    body: JSON.parse(found?.body ?? "null") as Json,
     isData: true,
     ageMs: Math.max(0, tx.now - row.at),
   };
@@ -179,25 +193,16 @@ export function setTopicSchema(
 ): Result<OutputOf<"messages.set-topic-schema">, Refusal> {
   if (schema === null) sql.run("DELETE FROM topics WHERE topic = ?", topic);
   else {
-    const problem = wrongSchema(schema);
+    const text = JSON.stringify(schema);
+    const problem = text.length > MAX_BODY_CHARS ? "it is too large" : topics.faultOf(schema);
     if (problem) return err({ code: "bad_input", message: `the schema cannot be used: ${problem}` });
     sql.run(
       "INSERT INTO topics (topic, json_schema) VALUES (?, ?) ON CONFLICT (topic) DO UPDATE SET json_schema = excluded.json_schema",
       topic,
-      JSON.stringify(schema),
+      text,
     );
   }
   return ok({ topic, hasSchema: schema !== null });
-}
-
-function wrongSchema(schema: object): string | null {
-  if (JSON.stringify(schema).length > MAX_BODY_CHARS) return "it is too large";
-  try {
-    new Validator(schema).validate(null);
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
 }
 
 /** A new chat's inbox begins here; one that comes back finds its own. */
@@ -210,18 +215,21 @@ export function close(tx: Tx, chat: string): void {
   for (const table of ["inboxes", "subscriptions"]) tx.sql.run(`DELETE FROM ${table} WHERE chat = ?`, chat);
 }
 
-/** When the oldest message has to go: its own time, at the latest a week; at once when there are too many. */
+/** When the oldest message has to go: at its own time, or when `maxMessages` newer ones were there. */
 export function nextDue(sql: Sql, maxMessages: number): number | null {
-  const [oldest] = sql.all<{ id: number; at: number; expires_at: number }>(
-    "SELECT id, at, expires_at FROM messages ORDER BY id LIMIT 1",
+  const [oldest] = sql.all<{ id: number; expires_at: number }>(
+    "SELECT id, expires_at FROM messages ORDER BY id LIMIT 1",
   );
-  const newest = inbox.newestId(sql);
   // The newest is kept, also when it is over: its number must not come again.
-  if (!oldest || oldest.id === newest) return null;
-  return newest - oldest.id >= maxMessages ? oldest.at : Math.min(oldest.expires_at, oldest.at + MAX_MESSAGE_TTL_MS);
+  if (!oldest || oldest.id === inbox.newestId(sql)) return null;
+  const [surplus] = sql.all<{ at: number }>(
+    "SELECT at FROM messages WHERE id >= ? ORDER BY id LIMIT 1",
+    oldest.id + maxMessages,
+  );
+  return Math.min(oldest.expires_at, surplus?.at ?? Number.POSITIVE_INFINITY);
 }
 
-/** [MS8] Messages go when their time is over, or when there are more than `maxMessages`, the oldest first. */
+/** [MS8] Messages go when their time is over, or when `maxMessages` newer ones were sent, the oldest first. */
 export function prune({ sql, now, settings }: Tx, limit: number): void {
   const newest = inbox.newestId(sql);
   sql.run(

@@ -13,7 +13,6 @@ import {
 } from "../contract/state.ts";
 import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Sql } from "../shared/sql.ts";
 import * as changes from "./changes.ts";
 import { once } from "./idempotency.ts";
 import * as leases from "./leases.ts";
@@ -21,17 +20,20 @@ import type { Tx } from "./tx.ts";
 
 /** Versioned keys. A version is the revision of the last change, so none comes twice, also over a deletion. */
 
+/** Without the value, which can be large: only values that are told are read. */
 interface Row {
   readonly key: string;
-  readonly value: string;
+  readonly chars: number;
   readonly version: number;
   readonly at: number;
   readonly expires_at: number | null;
 }
 
+const columns = "key, chars, version, at, expires_at";
+
 /** [SV6] What has expired is not there, whether or not a sweep has seen it. */
 function rowOf(tx: Tx, key: string): Row | null {
-  const [row] = tx.sql.all<Row>("SELECT * FROM state WHERE key = ?", key);
+  const [row] = tx.sql.all<Row>(`SELECT ${columns} FROM state WHERE key = ?`, key);
   return row && !isOver(tx, row) ? row : null;
 }
 
@@ -44,35 +46,46 @@ export function get(tx: Tx, key: string): { entry: Entry | null } {
   return { entry: row && told(tx, row) };
 }
 
-function told({ now }: Tx, row: Row): Entry {
+function told(tx: Tx, { key, version, at, expires_at: until }: Row): Entry {
+  const [row] = tx.sql.all<{ value: string }>("SELECT value FROM state WHERE key = ?", key);
   return {
-    key: row.key,
-    value: JSON.parse(row.value) as Json,
-    version: row.version,
-    ageMs: Math.max(0, now - row.at),
-    ttlMs: row.expires_at === null ? null : row.expires_at - now,
+    key,
+    value: JSON.parse(row?.value ?? "null") as Json,
+    version,
+    ageMs: Math.max(0, tx.now - at),
+    ttlMs: until === null ? null : until - tx.now,
   };
 }
 
+/** Of the values in one answer that has more than one key. */
+const mostChars = 1_000_000;
+
+/** [SV13] By prefix, in order; [SV17] as many as fit. */
 export function list(tx: Tx, { prefix, limit, cursor }: ListState): OutputOf<"state.list"> {
-  const entries: Entry[] = [];
-  let last = cursor ?? "";
   const { revision } = changes.totals(tx.sql);
-  for (;;) {
-    const rows = tx.sql.all<Row>(
-      "SELECT * FROM state WHERE key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?",
-      prefix,
-      last,
-      // Above every text that begins with the prefix: U+10FFFF is the last sign there is, and is no part of a key's end in practice.
-      `${prefix}\u{10FFFF}`,
-      limit + 1,
-    );
+  const entries: Entry[] = [];
+  let chars = 0;
+  for (const row of below(tx, prefix, cursor ?? "", limit + 1)) {
+    chars += row.chars;
+    const last = entries.at(-1)?.key;
+    if (last !== undefined && (entries.length === limit || chars > mostChars))
+      return { entries, cursor: last, revision };
+    entries.push(told(tx, row));
+  }
+  return { entries, cursor: null, revision };
+}
+
+/** What is there with a prefix and after a key. What begins with a prefix stands together; there is no text that is above all of it. */
+function* below(tx: Tx, prefix: string, after: string, page: number): Generator<Row, void> {
+  const query = `SELECT ${columns} FROM state WHERE key >= ? AND key > ? ORDER BY key LIMIT ?`;
+  for (let last = after; ;) {
+    const rows = tx.sql.all<Row>(query, prefix, last, page);
     for (const row of rows) {
-      if (entries.length === limit) return { entries, cursor: last, revision };
-      last = row.key;
-      if (!isOver(tx, row)) entries.push(told(tx, row));
+      if (!row.key.startsWith(prefix)) return;
+      if (!isOver(tx, row)) yield row;
     }
-    if (rows.length <= limit) return { entries, cursor: null, revision };
+    if (rows.length < page) return;
+    last = rows.at(-1)?.key ?? last;
   }
 }
 
@@ -113,16 +126,32 @@ function apply(
   tx: Tx,
   { writes, guards, by }: Omit<UpdateState, "requestId">,
 ): Result<OutputOf<"state.update">, Refusal> {
-  const refused = guarded(tx, guards) ?? conditions(tx, writes) ?? sizes(tx, writes);
+  const refused = malformed(writes) ?? guarded(tx, guards) ?? conditions(tx, writes) ?? overQuota(tx, writes);
   if (refused) return err(refused);
-  let group: number | null = null;
-  const versions: { key: string; version: number }[] = [];
+  const group = changes.nextRevision(tx);
+  return ok({
+    versions: writes.map((write) => ({ key: write.key, version: one(tx, write, by ?? null, group) })),
+  });
+}
+
+function malformed(writes: readonly Write[]): Refusal | null {
+  const keys = new Set<string>();
   for (const write of writes) {
-    const version: number = one(tx, write, by ?? null, group);
-    if (write.op !== "check") group ??= version;
-    versions.push({ key: write.key, version });
+    const { key } = write;
+    // SQLite would store all of them as the same sign.
+    if (!key.isWellFormed()) return { code: "bad_input", message: "a key has half of a sign (a lone surrogate)" };
+    if (keys.has(key)) return { code: "bad_input", message: `key ${key} stands twice in one update` };
+    keys.add(key);
+    const size = write.op === "set" ? sizeOf(write.value) : 0;
+    if (size <= MAX_VALUE_CHARS) continue;
+    const message = `the value of ${key} has ${size} characters as JSON; at most ${MAX_VALUE_CHARS}`;
+    return { code: "bad_input", message };
   }
-  return ok({ versions });
+  return null;
+}
+
+function sizeOf(value: Json): number {
+  return JSON.stringify(value).length;
 }
 
 /** [SV8] A write that a lease guards fails with an old token. */
@@ -137,10 +166,7 @@ function guarded(tx: Tx, guards: readonly Guard[]): Refusal | null {
 }
 
 function conditions(tx: Tx, writes: readonly Write[]): Refusal | null {
-  const keys = new Set<string>();
   for (const { key, ifVersion } of writes) {
-    if (keys.has(key)) return { code: "bad_input", message: `key ${key} stands twice in one update` };
-    keys.add(key);
     if (ifVersion === undefined) continue;
     const version = rowOf(tx, key)?.version ?? 0;
     if (version !== ifVersion) {
@@ -154,59 +180,51 @@ function conditions(tx: Tx, writes: readonly Write[]): Refusal | null {
   return null;
 }
 
-function sizes(tx: Tx, writes: readonly Write[]): Refusal | null {
-  const sets = writes.flatMap((write) => (write.op === "set" ? [{ key: write.key, size: sizeOf(write.value) }] : []));
-  const large = sets.find(({ size }) => size > MAX_VALUE_CHARS);
-  if (large) {
-    const message = `the value of ${large.key} has ${large.size} characters as JSON; at most ${MAX_VALUE_CHARS}`;
-    return { code: "bad_input", message };
-  }
-  return sets.length === 0 ? null : overQuota(tx, sets);
+/** Keys that have expired and that no sweep has seen: so many make room for a write that finds none. */
+const sweptForRoom = 100;
+
+/** [SV11] What has expired takes no room, and what frees room is never refused, also where a limit was lowered. */
+function overQuota(tx: Tx, writes: readonly Write[]): Refusal | null {
+  if (!tooMuch(tx, writes)) return null;
+  sweep(tx, sweptForRoom);
+  return tooMuch(tx, writes);
 }
 
-function sizeOf(value: Json): number {
-  return JSON.stringify(value).length;
-}
-
-function overQuota(tx: Tx, sets: readonly { readonly key: string; readonly size: number }[]): Refusal | null {
+function tooMuch(tx: Tx, writes: readonly Write[]): Refusal | null {
   const { maxKeys, maxStateChars } = tx.settings;
-  let { keys, chars } = changes.totals(tx.sql);
-  for (const { key, size } of sets) {
-    const old = rawSize(tx.sql, key);
-    keys += old === null ? 1 : 0;
-    chars += size - (old ?? 0);
+  const now = changes.totals(tx.sql);
+  let { keys, chars } = now;
+  for (const write of writes) {
+    const grown = growth(tx, write);
+    keys += grown.keys;
+    chars += grown.chars;
   }
-  if (keys <= maxKeys && chars <= maxStateChars) return null;
+  if (keys <= Math.max(maxKeys, now.keys) && chars <= Math.max(maxStateChars, now.chars)) return null;
   return {
     code: "quota_exceeded",
     message: `the workspace would hold ${keys} keys with ${chars} characters; its limits are ${maxKeys} and ${maxStateChars}. Delete keys, or raise maxKeys or maxStateChars`,
   };
 }
 
-/** Of the stored row, expired or not: that is what totals count. */
-function rawSize(sql: Sql, key: string): number | null {
-  return sql.all<{ size: number }>("SELECT chars AS size FROM state WHERE key = ?", key)[0]?.size ?? null;
+/** By how much a write changes the totals: of stored rows, expired or not. */
+function growth(tx: Tx, write: Write): { keys: number; chars: number } {
+  if (write.op === "check" || (write.op === "delete" && !rowOf(tx, write.key))) return { keys: 0, chars: 0 };
+  const [old] = tx.sql.all<{ chars: number }>("SELECT chars FROM state WHERE key = ?", write.key);
+  const size = write.op === "set" ? sizeOf(write.value) : null;
+  return { keys: Number(size !== null) - Number(old !== undefined), chars: (size ?? 0) - (old?.chars ?? 0) };
 }
 
 /** @returns the version that the key has now; 0: it is not there */
-function one(tx: Tx, write: Write, by: string | null, group: number | null): number {
+function one(tx: Tx, write: Write, by: string | null, group: number): number {
   if (write.op === "check") return write.ifVersion;
-  const old = rawSize(tx.sql, write.key);
   if (write.op === "delete") {
-    if (old === null) return 0;
-    return drop(tx, write.key, old, "delete", by, group);
+    // What has expired is left to the sweep, which tells its end.
+    const row = rowOf(tx, write.key);
+    return row ? drop(tx, row.key, row.chars, "delete", by, group) : 0;
   }
   const value = JSON.stringify(write.value);
   const ttlMs = write.ttlMs ?? (write.key.startsWith("session/") ? sessionTtlMs : null);
-  const version = changes.append(tx, {
-    key: write.key,
-    op: "set",
-    value,
-    by,
-    group,
-    keys: old === null ? 1 : 0,
-    chars: value.length - (old ?? 0),
-  });
+  const version = changes.append(tx, { key: write.key, op: "set", value, by, group, ...growth(tx, write) });
   tx.sql.run(
     `INSERT INTO state (key, value, chars, version, at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
      ON CONFLICT (key) DO UPDATE SET value = excluded.value, chars = excluded.chars, version = excluded.version, at = excluded.at, expires_at = excluded.expires_at`,

@@ -13,15 +13,20 @@ export interface Watch {
   readonly isStalled: boolean;
 }
 
+/** A signed token as the worker has read it: the object looks whether it is still good. */
+export interface Credentials {
+  readonly id: string;
+  readonly hash: string;
+}
+
 /** Stored with the socket. Add fields as optional. */
 export interface Attachment {
   /** What it may do is asked with each frame: a token may be over by then. */
-  readonly tokenId: string;
-  readonly tokenHash: string;
+  readonly token: Credentials;
   readonly openedAt: number;
   /** The chat that the client has named in the address: only it can be registered here. */
   readonly chat: string | null;
-  /** Set while the connection stands for the chat: from its registration until either side closes. */
+  /** Set once it is registered: from then on the connection stands for the chat. */
   readonly incarnation: number | null;
   readonly watches: readonly Watch[];
 }

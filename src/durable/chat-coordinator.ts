@@ -11,20 +11,16 @@ import * as meta from "../coordination/meta.ts";
 import { migrations } from "../coordination/schema.ts";
 import * as tokens from "../coordination/tokens.ts";
 import type { Actor, Hint, Tx } from "../coordination/tx.ts";
+import { stackOf } from "../shared/error.ts";
 import { migrate, schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { attach, attachmentOf } from "./attachments.ts";
+import { Alarm } from "./alarm.ts";
+import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
 import { answer, readFrame, type RpcRequest } from "./frames.ts";
-import { isTooDeep, tooDeep } from "./json-depth.ts";
-import { close, closeCodes, send, Sockets, unbind } from "./sockets.ts";
+import { unfit } from "./json-shape.ts";
+import { close, closeCodes, notHere, send, Sockets } from "./sockets.ts";
 import { storageSql } from "./storage-sql.ts";
-
-/** A signed token as the worker has read it: the object looks whether it is still good. */
-export interface Credentials {
-  readonly id: string;
-  readonly hash: string;
-}
 
 /** A sweep takes on so many rows of each kind at a time. */
 const sweepRows = 200;
@@ -33,8 +29,6 @@ const sweepsPerAlarm = 20;
 const leastPauseMs = 1_000;
 /** After a failure. */
 const failedPauseMs = 30_000;
-/** An alarm that is later than that has been lost. */
-const latestMs = 60_000;
 
 /**
  * The single writer of one workspace. Decides nothing from memory: each operation is one transaction over SQLite. What it does remember (the
@@ -43,8 +37,7 @@ const latestMs = 60_000;
 export class ChatCoordinator extends DurableObject<Env> {
   readonly #sql = storageSql(this.ctx.storage);
   readonly #sockets = new Sockets(this.ctx, this.#sql);
-  /** When the alarm rings, as stored; null: it is not set. */
-  #armedAt: number | null = null;
+  readonly #alarm = new Alarm(this.ctx.storage);
   #isCreated = false;
   #hints: Hint[] = [];
   /** Read once for each event: within one nothing else can change them. */
@@ -58,7 +51,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       this.#isCreated = schemaState(this.#sql).version > 0;
       if (!this.#isCreated) return;
       this.#migrate();
-      this.#armedAt = await ctx.storage.getAlarm();
+      await this.#alarm.load();
       // All of them: a connection that is gone is not looked for again.
       this.#commit((tx) => ok(liveness.missing(tx, Number.MAX_SAFE_INTEGER)));
       this.#settle();
@@ -92,7 +85,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (!bearer.ok) return bearer;
     const checked = checkInput(name, input);
     const result = checked.ok ? this.#run(bearer.value, checked.value) : checked;
-    if (!checked.ok || !isRead(checked.value.name) || this.#isLost(this.now())) this.#settle();
+    if (!checked.ok || !isRead(checked.value.name) || this.#alarm.isLost(this.now())) this.#settle();
     return result;
   }
 
@@ -165,7 +158,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   #health(tx: Tx): OutputOf<"health"> {
     const next = due.nextDue(tx);
     return {
-      alarmInMs: this.#armedAt === null ? null : this.#armedAt - tx.now,
+      alarmInMs: this.#alarm.at === null ? null : this.#alarm.at - tx.now,
       overdueRows: next !== null && next <= tx.now ? liveness.dueNow(tx, sweepRows).length || 1 : 0,
       sockets: this.#sockets.count,
       chats: meta.liveChats(tx.sql),
@@ -185,17 +178,15 @@ export class ChatCoordinator extends DurableObject<Env> {
     const chat = searchParams.get("chat");
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, [`token:${bearer.value.id}`, ...(chat === null ? [] : [`chat:${chat}`])]);
-    const { id: tokenId, hash: tokenHash } = credentials;
-    attach(server, { tokenId, tokenHash, openedAt: this.now(), chat, incarnation: null, watches: [] });
+    attach(server, { token: credentials, openedAt: this.now(), chat, incarnation: null, watches: [] });
     return new Response(null, { status: 101, webSocket: client });
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     this.#begin();
-    const { tokenId: id, tokenHash: hash } = attachmentOf(socket) ?? { tokenId: "", tokenHash: "" };
-    const bearer = this.#bearer({ id, hash });
+    const bearer = this.#bearer(attachmentOf(socket)?.token ?? { id: "", hash: "" });
     if (!bearer.ok) return this.#end(socket, closeCodes.token, bearer.error.message);
-    const frame = typeof message === "string" ? readFrame(message) : noText;
+    const frame = readFrame(message);
     if (!frame.ok) {
       send(socket, JSON.stringify(answer(null, frame)));
       return this.#end(socket, closeCodes.protocol, "not a frame of JSON-RPC 2.0");
@@ -214,7 +205,8 @@ export class ChatCoordinator extends DurableObject<Env> {
       return [];
     }
     const result = this.#guarded(() => {
-      const checked = isTooDeep(request.params) ? err(tooDeep) : checkInput(request.method, request.params);
+      const problem = unfit(request.params);
+      const checked = problem ? err(problem) : checkInput(request.method, request.params);
       return checked.ok ? this.#run(bearer, checked.value, socket) : checked;
     });
     return request.id === null ? [] : [answer(request.id, result)];
@@ -229,6 +221,13 @@ export class ChatCoordinator extends DurableObject<Env> {
     this.#gone(socket);
   }
 
+  /** Closed from here. What follows for its chat does not wait for the other side, which may never answer. */
+  #end(socket: WebSocket, code: number, reason: string): void {
+    close(socket, code, reason);
+    this.#gone(socket);
+  }
+
+  /** [DO8] */
   #gone(socket: WebSocket): void {
     this.#begin();
     const attachment = attachmentOf(socket);
@@ -239,52 +238,38 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   /** [DO4] However it goes, an alarm is set again while something waits: also when it fails for the last time. */
-  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+  override alarm(info?: AlarmInvocationInfo): void {
     this.#begin();
-    this.#armedAt = null;
+    this.#alarm.ring();
     if (!this.#isCreated) return;
     try {
-      this.#settle(this.#sweep() ? leastPauseMs : failedPauseMs);
+      this.#sweep();
+      this.#settle(leastPauseMs);
     } catch (error) {
       if ((info?.retryCount ?? 0) < 5) throw error;
       report("the alarm failed", error);
-      this.#armedAt = this.now() + failedPauseMs;
-      await this.ctx.storage.setAlarm(this.#armedAt);
+      this.#alarm.arm(this.now() + failedPauseMs, this.now());
     }
   }
 
-  /** @returns false: something stays due because its work fails */
-  #sweep(): boolean {
+  #sweep(): void {
     for (let times = 0; times < sweepsPerAlarm; times++) {
       const tx = this.#tx((hint) => this.#hints.push(hint));
       const next = due.nextDue(tx);
-      if (next === null || next > tx.now) return true;
+      if (next === null || next > tx.now) return;
       const problems = due.sweep(tx, (work) => this.ctx.storage.transactionSync(work), sweepRows);
       for (const problem of problems) report("a sweep failed", problem);
-      if (problems.length > 0 && due.nextDue(tx) === next) return false;
     }
-    return true;
   }
 
   /** After each event: the alarm rings no later than something is due, and whoever waits is told. Without an await, so it is stored with the rows. */
   #settle(pauseMs = 0): void {
     const tx = this.#tx(() => undefined);
     const next = due.nextDue(tx);
-    if (next !== null) this.#arm(Math.max(next, tx.now + pauseMs), tx.now);
+    if (next !== null) this.#alarm.arm(Math.max(next, tx.now + pauseMs), tx.now);
     const hints = this.#hints;
     this.#hints = [];
     this.#sockets.tell(hints);
-  }
-
-  /** Only ever earlier; one that is long past has been lost. */
-  #arm(at: number, now: number): void {
-    if (this.#armedAt !== null && this.#armedAt <= at && !this.#isLost(now)) return;
-    this.#armedAt = at;
-    void this.ctx.storage.setAlarm(at);
-  }
-
-  #isLost(now: number): boolean {
-    return this.#armedAt !== null && this.#armedAt < now - latestMs;
   }
 
   /** One transaction; undone when it refuses or throws. */
@@ -355,18 +340,9 @@ type OwnOperations = {
 };
 
 const undoing = Symbol("undoing");
-const noText = err({ code: "bad_input", message: "only text frames are taken" } as const);
 
 function onlyBySocket(name: string): Result<never, Refusal> {
   return err({ code: "bad_input", message: `${name} concerns a connection: use it over a socket` });
-}
-
-/** On a socket a chat can be registered only where the address has named it: so the runtime finds its connections. */
-function notHere(socket: WebSocket | null, name: string, input: unknown): Refusal | null {
-  if (!socket || name !== "chats.register") return null;
-  const { chat } = input as { chat: string };
-  if (attachmentOf(socket)?.chat === chat) return null;
-  return { code: "bad_input", message: `this connection was opened for another chat; open .../connect?chat=${chat}` };
 }
 
 function text(result: Result<unknown, Refusal>): string {
@@ -375,7 +351,5 @@ function text(result: Result<unknown, Refusal>): string {
 
 function report(what: string, error: unknown): void {
   // oxlint-disable-next-line no-console -- the log of a worker is its console
-  console.error(
-    JSON.stringify({ what, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
-  );
+  console.error(JSON.stringify({ what, error: stackOf(error) }));
 }

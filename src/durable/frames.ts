@@ -17,7 +17,8 @@ export interface Frame {
 }
 
 /** Null stands for an element that is no request. */
-export function readFrame(text: string): Result<Frame, Refusal> {
+export function readFrame(text: string | ArrayBuffer): Result<Frame, Refusal> {
+  if (typeof text !== "string") return err({ code: "bad_input", message: "only text frames are taken" });
   if (text.length > MAX_FRAME_CHARS) {
     return err({ code: "too_large", message: `a frame has at most ${MAX_FRAME_CHARS} characters` });
   }

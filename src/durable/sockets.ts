@@ -62,7 +62,7 @@ export class Sockets implements Presence {
   }
 
   #bound(chat: string): WebSocket[] {
-    return this.#open(`chat:${chat}`).filter((socket) => attachmentOf(socket)?.incarnation !== null);
+    return this.#open(`chat:${chat}`).filter((socket) => boundChat(socket) !== null);
   }
 
   /**
@@ -72,10 +72,11 @@ export class Sockets implements Presence {
   bind(chat: string, incarnation: number, socket: WebSocket | null): void {
     for (const other of this.#bound(chat)) {
       const isOver = socket !== null || attachmentOf(other)?.incarnation !== incarnation;
-      if (other !== socket && isOver) dismiss(other, closeCodes.replaced, "another connection of this chat took over");
+      if (other !== socket && isOver) close(other, closeCodes.replaced, "another connection of this chat took over");
     }
     const attachment = socket && attachmentOf(socket);
     if (attachment) attach(socket, { ...attachment, incarnation });
+    this.#seen.delete(chat);
   }
 
   watch(socket: WebSocket, { watch: id, prefix, after }: WatchState): Result<OutputOf<"state.watch">, Refusal> {
@@ -86,7 +87,10 @@ export class Sockets implements Presence {
       return err({ code: "quota_exceeded", message: `a connection has at most ${maxWatches} watches` });
     }
     if (prefixBytes([...others, { prefix }]) > maxPrefixBytes) {
-      return err({ code: "quota_exceeded", message: `the prefixes of a connection have at most ${maxPrefixBytes} bytes` });
+      return err({
+        code: "quota_exceeded",
+        message: `the prefixes of a connection have at most ${maxPrefixBytes} bytes`,
+      });
     }
     const first = changes.pull(this.#sql, { prefix, after, limit: 1 });
     if (!first.ok) return first;
@@ -131,8 +135,8 @@ export class Sockets implements Presence {
     if (hint.chat !== null) return this.#send(hint.chat, text);
     const receivers = hint.topic === null ? null : new Set(inboxes.receivers(this.#sql, hint.topic));
     for (const socket of this.#open()) {
-      const { chat, incarnation } = attachmentOf(socket) ?? unbound;
-      if (chat !== null && incarnation !== null && (receivers?.has(chat) ?? true)) send(socket, text);
+      const chat = boundChat(socket);
+      if (chat !== null && (receivers === null || receivers.has(chat))) send(socket, text);
     }
   }
 
@@ -145,7 +149,7 @@ export class Sockets implements Presence {
     const status = chatRows.get({ sql: this.#sql }, chat)?.status ?? "offline";
     if (status !== "offline") return;
     for (const socket of this.#bound(chat))
-      dismiss(socket, closeCodes.chat, "this chat counts as gone; register it again");
+      close(socket, closeCodes.chat, "this chat counts as gone; register it again");
   }
 
   /** The open connections that a token has opened. */
@@ -185,17 +189,18 @@ function stalled(socket: WebSocket, watch: Watch): Watch {
   return { ...watch, isStalled: true };
 }
 
-const unbound = { chat: null, incarnation: null } as const;
-
-/** The connection no longer stands for its chat: its close means nothing, whenever the other side answers it. */
-export function unbind(socket: WebSocket): void {
-  const attachment = attachmentOf(socket);
-  if (attachment) attach(socket, { ...attachment, incarnation: null });
+/** [DO7] On a socket a chat can be registered only where the address has named it: so the runtime finds its connections. */
+export function notHere(socket: WebSocket | null, name: string, input: unknown): Refusal | null {
+  if (!socket || name !== "chats.register") return null;
+  const { chat } = input as { chat: string };
+  if (attachmentOf(socket)?.chat === chat) return null;
+  return { code: "bad_input", message: `this connection was opened for another chat; open .../connect?chat=${chat}` };
 }
 
-function dismiss(socket: WebSocket, code: number, reason: string): void {
-  unbind(socket);
-  close(socket, code, reason);
+/** The chat that a connection stands for. */
+function boundChat(socket: WebSocket): string | null {
+  const attachment = attachmentOf(socket);
+  return attachment && attachment.incarnation !== null ? attachment.chat : null;
 }
 
 /** A connection that is closing takes nothing more; its client asks when it is back. */

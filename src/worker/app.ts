@@ -5,13 +5,13 @@ import type { Operation } from "../contract/operation.ts";
 import { isOperation, operations, type OperationName } from "../contract/operations.ts";
 import { MAX_BODY_BYTES, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from "../contract/protocol.ts";
 import { Id } from "../contract/values.ts";
-import { CreateToken, Workspace, type Scope } from "../contract/workspaces.ts";
+import { CreateToken, type Scope } from "../contract/workspaces.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { refused, unauthenticated } from "./answers.ts";
 import { authenticate, coordinatorOf, isDeploymentAdmin, type Bound, type Caller, type Here } from "./callers.ts";
 import { openApi } from "./open-api.ts";
-import { fromQuery, readBody } from "./inputs.ts";
+import { check, fromQuery, NewWorkspace, readBody } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";
@@ -59,15 +59,14 @@ async function createWorkspace(context: Here): Promise<Response> {
   if (!(await isDeploymentAdmin(context))) return refused(unauthenticated);
   const body = await readBody(context);
   if (!body.ok) return refused(body.error);
-  const workspace = Workspace.safeParse(body.value["workspace"]);
-  if (!workspace.success) {
-    return refused({ code: "bad_input", message: `workspace: ${workspace.error.issues[0]?.message}` });
-  }
-  const claims = { workspace: workspace.data, id: newId(), machine: "admin", scope: "admin" as Scope, expiresAt: null };
+  const checked = check(NewWorkspace, body.value);
+  if (!checked.ok) return refused(checked.error);
+  const { workspace } = checked.value;
+  const claims = { workspace, id: newId(), machine: "admin", scope: "admin" as Scope, expiresAt: null };
   const token = await tokens.make(context.env.SHIM_SIGNING_SECRET, claims, randomBytes());
   const first = { ...claims, hash: await tokens.hashOf(token) };
-  const made = read(await coordinatorOf(context, claims.workspace).create(first));
-  return made.ok ? Response.json({ workspace: claims.workspace, id: claims.id, token }) : refused(made.error);
+  const made = read(await coordinatorOf(context, workspace).create(first));
+  return made.ok ? Response.json({ workspace, id: claims.id, token }) : refused(made.error);
 }
 
 async function serve(context: Here, name: OperationName): Promise<Response> {
@@ -84,9 +83,9 @@ async function serve(context: Here, name: OperationName): Promise<Response> {
 
 /** The object stores the hash only, so the token is made here. */
 async function createToken(context: Here, { stub, credentials, workspace }: Caller, input: unknown): Promise<Response> {
-  const parsed = CreateToken.input.safeParse(input);
-  if (!parsed.success) return refused({ code: "bad_input", message: parsed.error.issues[0]?.message ?? "bad input" });
-  const { machine, scope, ttlMs } = parsed.data;
+  const checked = check(CreateToken.input, input);
+  if (!checked.ok) return refused(checked.error);
+  const { machine, scope, ttlMs } = checked.value;
   const claims = { workspace, id: newId(), machine, scope, expiresAt: ttlMs === undefined ? null : Date.now() + ttlMs };
   const token = await tokens.make(context.env.SHIM_SIGNING_SECRET, claims, randomBytes());
   const added = read(await stub.addToken(credentials, { ...claims, hash: await tokens.hashOf(token) }));

@@ -1,7 +1,8 @@
 import type { Context } from "hono";
 import type { Refusal } from "../contract/errors.ts";
 import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from "../contract/protocol.ts";
-import type { ChatCoordinator, Credentials } from "../durable/chat-coordinator.ts";
+import type { Credentials } from "../durable/attachments.ts";
+import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import type { Env } from "../durable/env.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { unauthenticated } from "./answers.ts";

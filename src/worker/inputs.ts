@@ -1,6 +1,8 @@
 import * as z from "zod";
 import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
+import { Workspace } from "../contract/workspaces.ts";
+import { unfit } from "../durable/json-shape.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Here } from "./callers.ts";
 
@@ -28,11 +30,21 @@ export async function readBody(context: Here): Promise<Result<Record<string, unk
     const bytes = await context.req.arrayBuffer();
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
     const value: unknown = text === "" ? {} : JSON.parse(text);
-    if (isRecord(value)) return ok(value);
-    return err({ code: "bad_input", message: "the body must be a JSON object" });
+    if (!isRecord(value)) return err({ code: "bad_input", message: "the body must be a JSON object" });
+    const problem = unfit(value);
+    return problem ? err(problem) : ok(value);
   } catch {
     return err({ code: "bad_input", message: "the body is not JSON in UTF-8" });
   }
+}
+
+export const NewWorkspace = z.strictObject({ workspace: Workspace });
+
+/** What the worker itself answers; all else its object checks. */
+export function check<Output>(schema: z.ZodType<Output>, input: unknown): Result<Output, Refusal> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return ok(parsed.data);
+  return err({ code: "bad_input", message: z.prettifyError(parsed.error).slice(0, 1_000) });
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

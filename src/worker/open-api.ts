@@ -3,6 +3,7 @@ import { errorTable, WireError, type ErrorCode } from "../contract/errors.ts";
 import { commonErrors, type Operation } from "../contract/operation.ts";
 import { operations } from "../contract/operations.ts";
 import { PROTOCOL_VERSION } from "../contract/protocol.ts";
+import { Json } from "../contract/values.ts";
 
 /** OpenAPI 3.1 of all that can be asked over HTTP, made from the table of operations. Pure. */
 export function openApi(): object {
@@ -18,17 +19,14 @@ export function openApi(): object {
     paths,
     components: {
       securitySchemes: { token: { type: "http", scheme: "bearer" } },
-      schemas: { Error: z.toJSONSchema(z.object({ error: WireError })) },
+      schemas: { Error: schemaOf(z.object({ error: WireError }), "output"), Json: jsonSchema() },
     },
     security: [{ token: [] }],
   };
 }
 
 function described(name: string, operation: Operation): object {
-  const input = z.toJSONSchema(operation.input, { io: "input" }) as {
-    properties?: Record<string, object>;
-    required?: string[];
-  };
+  const input = schemaOf(operation.input, "input");
   const workspace = { name: "workspace", in: "path", required: true, schema: { type: "string" } };
   const isGet = operation.method === "GET";
   const fields = isGet
@@ -46,10 +44,30 @@ function described(name: string, operation: Operation): object {
     parameters: [workspace, ...fields],
     ...(isGet ? {} : { requestBody: { required: true, content: json(input) } }),
     responses: {
-      200: { description: "Done", content: json(z.toJSONSchema(operation.output)) },
+      200: { description: "Done", content: json(schemaOf(operation.output, "output")) },
       ...refusals(operation),
     },
   };
+}
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, object>>;
+  readonly required?: readonly string[];
+}
+
+/** As a part of the document: the recursive Json, all that schemas define for themselves, stands among its components. */
+function schemaOf(type: z.ZodType, io: "input" | "output"): Schema {
+  const { $schema: _, $defs: __, ...schema } = z.toJSONSchema(type, { io });
+  return withRefs(schema);
+}
+
+function jsonSchema(): object {
+  const [json = {}] = Object.values(z.toJSONSchema(z.object({ value: Json })).$defs ?? {});
+  return withRefs(json);
+}
+
+function withRefs(schema: object): object {
+  return JSON.parse(JSON.stringify(schema).replaceAll(/"#\/\$defs\/\w+"/g, '"#/components/schemas/Json"')) as object;
 }
 
 function refusals(operation: Operation): Record<string, object> {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { Label } from "../contract/values.ts";
 import { Scope, Workspace, type Scope as ScopeName } from "../contract/workspaces.ts";
 
 /**
@@ -8,7 +9,7 @@ import { Scope, Workspace, type Scope as ScopeName } from "../contract/workspace
 const Payload = z.strictObject({
   w: Workspace,
   i: z.string().min(1).max(64),
-  m: z.string().min(1).max(200),
+  m: Label,
   s: Scope,
   /** Epoch ms by the worker's clock; null: no end. */
   e: z.number().nullable(),
@@ -26,7 +27,8 @@ export interface Claims {
 }
 
 const prefix = "shim_";
-const longest = 1_200;
+/** Of the longest machine name, 200 signs that JSON escapes, about 1,950. */
+const longest = 2_000;
 
 export async function make(secret: string, claims: Claims, random: Uint8Array): Promise<string> {
   const payload: Payload = {

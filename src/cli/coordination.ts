@@ -1,0 +1,89 @@
+import { hostname } from "node:os";
+import type { Refusal } from "../contract/errors.ts";
+import type { InputOf, OperationName, OutputOf } from "../contract/operations.ts";
+import type { Self } from "../contract/values.ts";
+import { ok, type Result } from "../shared/result.ts";
+import { localStore } from "../local-mcp/coordinator/local-store.ts";
+import { LocalCoordinator } from "../local-mcp/coordinator/local-coordinator.ts";
+import { addressOf } from "../local-mcp/edge/address.ts";
+import { ask } from "../local-mcp/edge/http.ts";
+import { systemOutside } from "../local-mcp/edge/system-outside.ts";
+import { readEdge, type Edge } from "../local-mcp/authority.ts";
+import { failed, type Refused } from "./answer.ts";
+import type { Cli } from "./cli.ts";
+
+/** How long a command waits for the edge, in ms. */
+const patienceMs = 15_000;
+
+/** Whoever decides for this machine, asked by one command. */
+export interface Coordination {
+  readonly where: string;
+  readonly machine: string;
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, Refused["error"]>>;
+  close(): void;
+}
+
+/** The edge where this machine has joined one, else its own file. */
+export async function coordination(cli: Cli): Promise<Result<Coordination, Refused["error"]>> {
+  const edge = readEdge(cli.paths.home);
+  if (!edge.ok) return failed("edge_unusable", edge.error);
+  return edge.value === null ? ok(await local(cli)) : remote(edge.value, edge.value.token);
+}
+
+/** @param token of this machine, or that of an admin */
+export function remote(
+  edge: Pick<Edge, "url" | "workspace" | "machine">,
+  token: string,
+): Result<Coordination, Refused["error"]> {
+  const address = addressOf(edge.url, edge.workspace);
+  if (!address.ok) return failed("bad_address", address.error);
+  const way = { outside: systemOutside(), address: address.value, token, signal: new AbortController().signal };
+  return ok({
+    where: `${edge.url}, workspace ${edge.workspace}`,
+    machine: edge.machine,
+    call: async (name, input) => {
+      const outcome = await ask(way, name, input, patienceMs);
+      if (outcome.kind === "answered") return outcome.result.ok ? outcome.result : refusedBy(outcome.result.error);
+      return failed("edge_unreachable", `${edge.url} did not answer: ${outcome.message}`);
+    },
+    close: () => undefined,
+  });
+}
+
+async function local(cli: Cli): Promise<Coordination> {
+  const { runtime } = await cli.loaded();
+  const { driver, busyMs } = runtime.store.site;
+  const store = localStore({ home: cli.paths.home, driver, now: cli.io.now, busyMs });
+  const machine = hostname();
+  const coordinator = new LocalCoordinator({ store, processes: runtime.processes, machine, now: cli.io.now });
+  return {
+    where: "this machine",
+    machine,
+    call: (name, input) => {
+      const result = coordinator.call(name, input);
+      return Promise.resolve(result.ok ? result : refusedBy(result.error));
+    },
+    close: () => store.close(),
+  };
+}
+
+function refusedBy({ code, message, retryAfterMs }: Refusal): Refused {
+  const again = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
+  return failed(code, `${message}${again}`);
+}
+
+/** The command line as a chat of its own: one for each machine, which every command continues. */
+export async function asChat(link: Coordination): Promise<Result<Self, Refused["error"]>> {
+  const chat = `cli-${link.machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 100)}`;
+  const registered = await link.call("chats.register", {
+    chat,
+    session: chat,
+    process: `command line of ${link.machine}`,
+    machine: link.machine,
+    client: "shim command line",
+    role: "supervisor",
+    capacity: 0,
+  });
+  if (!registered.ok) return registered;
+  return ok({ chat, incarnation: registered.value.incarnation });
+}

@@ -1,0 +1,27 @@
+import { join } from "node:path";
+import { migrationsFrom } from "../../coordination/schema.ts";
+import type { Driver } from "../store/driver.ts";
+import { Store } from "../store/store.ts";
+
+/** 2026-01-01. */
+const firstDay = 1_767_225_600_000;
+/** Epochs are below 2^21, so these last for twenty years. */
+const epochMs = 300_000;
+
+export interface LocalStoreOptions {
+  /** SHIM's folder. */
+  readonly home: string;
+  readonly driver: Driver;
+  readonly now: () => number;
+  readonly busyMs: number;
+}
+
+/**
+ * `coordination.db`, in a folder of its own with its own backups. [EM5] A new file begins with an epoch of its time: also when the old one was
+ * lost whole, or can no longer be read, no fencing token comes a second time.
+ */
+export function localStore({ home, driver, now, busyMs }: LocalStoreOptions): Store {
+  const firstEpoch = Math.max(1, Math.floor((now() - firstDay) / epochMs));
+  const path = join(home, "coordination", "coordination.db");
+  return new Store({ path, driver, now, busyMs, migrations: migrationsFrom(firstEpoch) });
+}

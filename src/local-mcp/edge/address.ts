@@ -1,0 +1,53 @@
+import { Workspace } from "../../contract/workspaces.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+
+/** Where a workspace is. */
+export interface Address {
+  /** Operations lie below it; no slash at the end. */
+  readonly http: string;
+  /** Without the chat in whose name it is opened: see {@link socketOf}. */
+  readonly socket: string;
+}
+
+/** A connection is opened in the name of the chat that is registered on it: so the coordinator finds it again. */
+export function socketOf({ socket }: Address, chat: string | null): string {
+  return chat === null ? socket : `${socket}?chat=${encodeURIComponent(chat)}`;
+}
+
+/**
+ * [EC1] Plain http goes to this machine only, and an address has no user and no password: both would show secrets to others.
+ *
+ * @returns else what is wrong, without the address, which may hold a secret
+ */
+export function addressOf(edge: string, workspace: string): Result<Address, string> {
+  const url = URL.canParse(edge) ? new URL(edge) : null;
+  if (!url) return err("the address of the coordinator is no URL, such as https://shim.example.com");
+  const problem = problemOf(url);
+  if (problem) return err(problem);
+  if (!Workspace.safeParse(workspace).success) {
+    return err("the name of a workspace has 2 to 63 lower case letters, digits and -");
+  }
+  const http = `${url.origin}${url.pathname.replace(/\/+$/, "")}/v1/workspaces/${workspace}`;
+  return ok({ http, socket: `${http.replace(/^http/, "ws")}/connect` });
+}
+
+function problemOf(url: URL): string | null {
+  if (url.username || url.password) return "the address of the coordinator must not hold a user or password";
+  if (url.search || url.hash) return "the address of the coordinator must not have a query or a fragment";
+  if (url.protocol === "https:") return null;
+  if (url.protocol !== "http:") return "the address of the coordinator must begin with https://";
+  return isLoopback(url.hostname) ? null : "plain http:// is only for this machine (localhost); use https://";
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** [EC1] A token that no header can hold is refused before anything else could print it. */
+export function isToken(token: string): boolean {
+  return /^[\x21-\x7e]{1,4096}$/.test(token);
+}
+
+export function headersOf(token: string, protocol: number): Record<string, string> {
+  return { authorization: `Bearer ${token}`, "shim-protocol": String(protocol) };
+}

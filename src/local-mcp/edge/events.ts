@@ -1,0 +1,80 @@
+import type { Refusal } from "../../contract/errors.ts";
+import { messageOf } from "../../shared/error.ts";
+import type { Notification } from "./frames.ts";
+
+/**
+ * disconnected: nothing works, and it tries again by itself; connecting; connected: over a socket; fallback: over HTTP, since sockets do not
+ * get through; closed: for ever.
+ */
+export type LinkState = "disconnected" | "connecting" | "connected" | "fallback" | "closed";
+
+/** How the client is. No event holds a token or a text of another chat. */
+export type EdgeEvent =
+  | {
+      readonly type: "state";
+      readonly state: LinkState;
+      readonly previous: LinkState;
+      readonly reason: string;
+      /** When it tries again. */
+      readonly retryInMs?: number;
+    }
+  | { readonly type: "registered"; readonly chat: string; readonly incarnation: number; readonly isNew: boolean }
+  /** Another process works as this chat, or it may not be registered any more: this one must stop. */
+  | { readonly type: "chat-lost"; readonly chat: string; readonly error: Refusal }
+  /** A ping, or a heartbeat over HTTP, was answered. */
+  | { readonly type: "alive"; readonly roundTripMs: number }
+  /** The machine slept, or a clock was set; what is held is confirmed before it is trusted again. */
+  | { readonly type: "clock-jump"; readonly byMs: number }
+  | { readonly type: "right"; readonly name: string; readonly state: RightState; readonly reason: string }
+  | { readonly type: "problem"; readonly message: string };
+
+/** Of a lease or a leadership. doubtful: nothing may be done on it until it is confirmed. */
+export type RightState = "trusted" | "doubtful" | "lost" | "released";
+
+/** What the parts of the client tell each other. */
+export type Signal =
+  | Notification
+  /** Requests get through; `way` is another number after each interruption. */
+  | { readonly method: "usable" }
+  | { readonly method: "registered" }
+  | { readonly method: "unread" }
+  | { readonly method: "jump" }
+  | { readonly method: "closed"; readonly reason: string };
+
+export class Emitter<Event> {
+  readonly #listeners = new Set<(event: Event) => void>();
+  readonly #onThrown: (message: string) => void;
+
+  /** @param onThrown hears of a listener that throws; the others are told nevertheless */
+  constructor(onThrown: (message: string) => void) {
+    this.#onThrown = onThrown;
+  }
+
+  /** @returns ends it */
+  on(listener: (event: Event) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  emit(event: Event): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.#onThrown(`a listener threw: ${messageOf(error)}`);
+      }
+    }
+  }
+}
+
+/** [EC14] A listener that throws is told to the others as a problem; one that throws at a problem is not heard of again. */
+export function eventsOf(): Emitter<EdgeEvent> {
+  let isTelling = false;
+  const events = new Emitter<EdgeEvent>((message) => {
+    if (isTelling) return;
+    isTelling = true;
+    events.emit({ type: "problem", message });
+    isTelling = false;
+  });
+  return events;
+}

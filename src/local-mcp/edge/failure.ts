@@ -1,0 +1,41 @@
+import type { Refusal } from "../../contract/errors.ts";
+
+/** Failures on this side of the wire; they never cross it. */
+export interface Unanswered {
+  readonly code:
+    /** No coordinator was reached in time: nothing has happened. */
+    | "unreachable"
+    /** It was sent, and no answer came: it may have happened. The same request id asks again. */
+    | "outcome_unknown"
+    /** Too much waits for the connection already: nothing has happened. */
+    | "queue_full"
+    /** The client is closed: nothing has happened. */
+    | "closed"
+    /** It needs a registered chat, and this client has registered none: nothing has happened. */
+    | "not_registered"
+    /** The answer is not what the contract says; it may have happened. */
+    | "bad_answer";
+  readonly message: string;
+  /** Of the request, where it has one. */
+  readonly requestId?: string;
+}
+
+/** Why a call has no value: refused by the coordinator, or not answered by it. */
+export type EdgeError = Refusal | Unanswered;
+
+/** Each time the same answer would come: the client gives up. */
+const finalCodes: ReadonlySet<string> = new Set(["unauthenticated", "unknown_workspace", "unsupported_protocol"]);
+
+export function isFinal(error: Refusal): boolean {
+  return finalCodes.has(error.code);
+}
+
+/** The coordinator could not do it now, and has changed nothing. */
+export function isBusy({ code }: Refusal): boolean {
+  return code === "overloaded" || code === "internal";
+}
+
+/** Whoever answers so would answer nothing else either, for a while. */
+export function isUseless(error: Refusal): boolean {
+  return isBusy(error) || error.code === "rate_limited";
+}

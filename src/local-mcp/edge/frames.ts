@@ -1,0 +1,65 @@
+import * as z from "zod";
+import { Change } from "../../contract/state.ts";
+import { counter, Id } from "../../contract/values.ts";
+
+/** What stands in the frames of a socket: JSON-RPC 2.0, one object or an array of them. */
+
+/** What a coordinator tells without being asked. All but the changes are hints: who misses one finds it by asking. */
+export const Notification = z.discriminatedUnion("method", [
+  z.object({
+    method: z.literal("state.changes"),
+    params: z.object({ watch: Id, changes: z.array(Change), revision: counter }),
+  }),
+  /** The watch lost its place. */
+  z.object({ method: z.literal("resync"), params: z.object({ watch: Id, revision: counter }) }),
+  z.object({ method: z.literal("lease.granted"), params: z.object({ resource: z.string() }) }),
+  z.object({ method: z.literal("messages.new"), params: z.object({}).optional() }),
+  z.object({ method: z.literal("chat.offline"), params: z.object({}).optional() }),
+]);
+export type Notification = z.infer<typeof Notification>;
+
+const Answer = z.union([
+  z.object({ id: z.int(), result: z.unknown().refine((result) => result !== undefined) }),
+  z.object({ id: z.int(), error: z.object({ message: z.string(), data: z.unknown().optional() }) }),
+]);
+
+export type Incoming =
+  | { readonly kind: "result"; readonly id: number; readonly result: unknown }
+  | { readonly kind: "error"; readonly id: number; readonly error: unknown }
+  | { readonly kind: "notification"; readonly notification: Notification }
+  | { readonly kind: "unknown"; readonly message: string };
+
+export function requestFrame(id: number, method: string, params: unknown): string {
+  return JSON.stringify({ jsonrpc: "2.0", id, method, params });
+}
+
+export function notificationFrame(method: string, params: unknown): string {
+  return JSON.stringify({ jsonrpc: "2.0", method, params });
+}
+
+/** What it does not know it says, and goes on: a newer coordinator may tell more. */
+export function readFrame(text: string): Incoming[] {
+  const value = parse(text);
+  if (value === undefined) return [{ kind: "unknown", message: "a frame is no JSON" }];
+  return (Array.isArray(value) ? value : [value]).map(readOne);
+}
+
+function readOne(value: unknown): Incoming {
+  const answer = Answer.safeParse(value);
+  if (answer.success) {
+    const { data } = answer;
+    if ("error" in data) return { kind: "error", id: data.id, error: data.error.data };
+    return { kind: "result", id: data.id, result: data.result };
+  }
+  const told = Notification.safeParse(value);
+  if (told.success) return { kind: "notification", notification: told.data };
+  return { kind: "unknown", message: "a frame is neither an answer nor a known notification" };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,88 @@
+import { expect, it } from "vitest";
+import { EdgeRuntime } from "../support/edge-runtime.ts";
+
+const rounds = Number(process.env["SHIM_EDGE_CRASH_ROUNDS"] ?? 10);
+const writers = 8;
+
+it(
+  `[WO9] kill -9 of the runtime under load, ${rounds} times: what was acknowledged is there, and what was due happens`,
+  { timeout: 60_000 + rounds * 6_000 },
+  async () => {
+    const edge = await EdgeRuntime.open();
+    await edge.call("settings.set", { settings: { maxKeys: 1_000_000 } });
+    const acknowledged = new Map<string, number>();
+    let kills = 0;
+    for (let round = 0; round < rounds; round++) {
+      // A leader whose term is over while the runtime is down, or soon after.
+      const self = await register(edge, round);
+      await edge.call("elections.campaign", { self, name: `e${round}`, requestId: "r", ttlMs: 1_000 });
+      const { revision } = await edge.call("state.list", { prefix: "$", limit: 1 });
+      const isOver = { now: false };
+      const working = Array.from({ length: writers }, (_, n) => write(edge, `${round}/${n}`, acknowledged, isOver));
+      // Spread over the moments of a write.
+      await new Promise((resolve) => setTimeout(resolve, 60 + ((round * 37) % 200)));
+      kills += edge.kill();
+      isOver.now = true;
+      await Promise.all(working);
+      await edge.isBack();
+      await leaderGone(edge, `e${round}`, revision);
+    }
+    const stored = await everything(edge);
+    const lost = [...acknowledged].filter(([key, value]) => stored.get(key) !== value);
+    console.log(`edge crash: ${kills} kills, ${acknowledged.size} acknowledged writes, ${lost.length} lost`);
+    expect(kills).toBeGreaterThanOrEqual(rounds);
+    expect(acknowledged.size).toBeGreaterThan(rounds * writers);
+    expect(lost).toEqual([]);
+  },
+);
+
+async function register(edge: EdgeRuntime, round: number): Promise<{ chat: string; incarnation: number }> {
+  const chat = `chat-${round}`;
+  const { incarnation } = await edge.call("chats.register", {
+    chat,
+    session: chat,
+    process: chat,
+    machine: "admin",
+    client: "test",
+  });
+  return { chat, incarnation };
+}
+
+async function write(
+  edge: EdgeRuntime,
+  prefix: string,
+  acknowledged: Map<string, number>,
+  isOver: { now: boolean },
+): Promise<void> {
+  for (let n = 0; !isOver.now; n++) {
+    const key = `${prefix}/${n}`;
+    const done = await edge.call("state.set", { key, value: n }).catch(() => null);
+    if (!done) return;
+    acknowledged.set(key, n);
+  }
+}
+
+/** The alarm tells of it by itself: nobody asks for this election again. */
+async function leaderGone(edge: EdgeRuntime, name: string, after: number): Promise<void> {
+  for (let tries = 0; tries < 400; tries++) {
+    const { changes } = await edge.call("state.changes", { prefix: `$leader/${name}`, after, limit: 500 });
+    if (changes.some(({ op }) => op === "delete")) return;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error(`nobody was told that the leader of ${name} is gone`);
+}
+
+async function everything(edge: EdgeRuntime): Promise<Map<string, unknown>> {
+  const found = new Map<string, unknown>();
+  let cursor: string | null = null;
+  do {
+    const page: { entries: { key: string; value: unknown }[]; cursor: string | null } = await edge.call("state.list", {
+      prefix: "",
+      limit: 500,
+      ...(cursor === null ? {} : { cursor }),
+    });
+    for (const { key, value } of page.entries) found.set(key, value);
+    cursor = page.cursor;
+  } while (cursor !== null);
+  return found;
+}

@@ -1,0 +1,131 @@
+import { expect, it } from "vitest";
+import { defaultSettings } from "../../src/contract/workspaces.ts";
+import { admin, type EngineHost, type LocalHost, type OpenHost } from "../support/engine-host.ts";
+import { ask, Correspondent, day, hour, minute, refusal, set, waitForFullHour } from "../support/state-builders.ts";
+
+/** Rules of the settings and the audit log that hold behind any host. */
+export function auditRules(open: OpenHost): void {
+  settingsRules(open);
+  logRules(open);
+}
+
+/** Rules of the audit log that can only be seen in rows. */
+export function auditRowRules(open: () => LocalHost): void {
+  it("[DU8] above 20,000 the oldest entries of the audit log go at the full hour", async () => {
+    const host = open();
+    host.sql.run(
+      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20251)
+       INSERT INTO audit (seq, at, kind, subject, detail) SELECT i, ?, 'k', 's', '{}' FROM n`,
+      host.now(),
+    );
+    expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
+    waitForFullHour(host);
+    await host.ring();
+    expect(host.sql.all("SELECT 1 FROM audit").length).toBe(20_001);
+    host.wait(20 * minute);
+    await ask(host, "settings.set", { settings: {} });
+    expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
+  });
+}
+
+async function stored(host: EngineHost): Promise<unknown> {
+  return (await ask(host, "settings.get", {})).settings;
+}
+
+function settingsRules(open: OpenHost): void {
+  it("[DU5] settings are the defaults until they are changed, one by one, and hold from the next operation on", async () => {
+    const host = await open();
+    expect(await stored(host)).toEqual(defaultSettings);
+    const first = await ask(host, "settings.set", { settings: { maxKeys: 1 } });
+    expect(first.settings).toEqual({ ...defaultSettings, maxKeys: 1 });
+    await ask(host, "settings.set", { settings: { chatTtlMs: 60_000, maxConcurrentChats: 1 } });
+    expect(await stored(host)).toEqual({ ...defaultSettings, maxKeys: 1, chatTtlMs: 60_000, maxConcurrentChats: 1 });
+    await set(host, "a", 1);
+    expect((await refusal(host, "state.set", { key: "b", value: 1 })).code).toBe("quota_exceeded");
+    const chat = { session: "s", process: "p", machine: "m1", client: "test" };
+    expect((await ask(host, "chats.register", { chat: "c1", ...chat })).ttlMs).toBe(60_000);
+    const full = await refusal(host, "chats.register", { chat: "c2", ...chat, session: "s2" });
+    expect(full.code).toBe("too_many_chats");
+    await ask(host, "settings.set", { settings: { maxKeys: 2 } });
+    await set(host, "b", 1);
+  });
+
+  it("[DU5] a change of settings stands in the audit log, with who made it and what was changed", async () => {
+    const host = await open();
+    await ask(host, "settings.set", { settings: { maxKeys: 7, maxMessages: 70 } });
+    const { entries } = await ask(host, "audit.list", { kind: "settings.changed" });
+    expect(entries).toMatchObject([{ actor: "m1", subject: "maxKeys maxMessages" }]);
+  });
+
+  it("[DU6] unknown names and values out of bounds are refused, and nothing is changed", async () => {
+    const host = await open();
+    const wrong = [
+      { maxKey: 1 },
+      { maxKeys: 5, more: 1 },
+      { maxKeys: 0 },
+      { maxKeys: 1.5 },
+      { maxKeys: "5" },
+      { maxKeys: null },
+      { chatTtlMs: 4_999 },
+      { maxMessages: 9 },
+      { maxKeys: 5, keepChangesMs: 59_999 },
+    ];
+    for (const settings of wrong) {
+      const result = await host.call("settings.set", { settings: settings as never }, admin);
+      expect(result.ok ? settings : result.error.code).toBe("bad_input");
+    }
+    expect(await stored(host)).toEqual(defaultSettings);
+    expect((await ask(host, "audit.list", {})).entries).toEqual([]);
+  });
+}
+
+function logRules(open: OpenHost): void {
+  const names = ["maxKeys", "maxMessages"] as const;
+
+  it("[DU7] the audit log is told newest first, by kind, page by page", async () => {
+    const host = await open();
+    for (let at = 0; at < 9; at++) {
+      const chat = await Correspondent.join(host, `c${at}`);
+      await chat.leave();
+      host.wait(10);
+    }
+    const all = (await ask(host, "audit.list", { limit: 500 })).entries;
+    expect(all).toHaveLength(18);
+    expect(all.map(({ seq }) => seq)).toEqual(all.map(({ seq }) => seq).toSorted((a, b) => b - a));
+    expect(all.map(({ ageMs }) => ageMs).slice(0, 3)).toEqual([10, 10, 20]);
+    for (const kind of [undefined, "chat.offline", "chat.registered"]) {
+      const told: unknown[] = [];
+      for (let before: number | undefined; ;) {
+        const asked = { limit: 4, ...(kind ? { kind } : {}), ...(before === undefined ? {} : { before }) };
+        const page = (await ask(host, "audit.list", asked)).entries;
+        told.push(...page);
+        if (page.length < 4) break;
+        before = page.at(-1)?.seq;
+      }
+      expect(told).toEqual(all.filter((entry) => kind === undefined || entry.kind === kind));
+    }
+    expect((await ask(host, "audit.list", { kind: "none" })).entries).toEqual([]);
+  });
+
+  it("[DU8] after 30 days an entry goes, and never the newest, so that no number comes twice", async () => {
+    const host = await open();
+    waitForFullHour(host);
+    for (const name of names) {
+      await ask(host, "settings.set", { settings: { [name]: 50 } });
+      host.wait(1);
+    }
+    host.wait(30 * day - 3);
+    await host.ring();
+    expect((await ask(host, "audit.list", {})).entries).toHaveLength(2);
+    host.wait(1);
+    expect(await host.ring()).toBeNull();
+    const [newest, ...others] = (await ask(host, "audit.list", {})).entries;
+    expect(newest?.subject).toBe("maxMessages");
+    expect(others).toEqual([]);
+    host.wait(100 * day);
+    expect(await host.ring()).toBeNull();
+    await ask(host, "settings.set", { settings: {} });
+    const seqs = (await ask(host, "audit.list", {})).entries.map(({ seq }) => seq);
+    expect(seqs).toEqual([(newest?.seq ?? 0) + 1, newest?.seq]);
+  });
+}

@@ -1,0 +1,141 @@
+import { expect, it } from "vitest";
+import type { InputOf } from "../../src/contract/operations.ts";
+import { auditOf, codeOf, look, pass, Peer, second, successorOf } from "../support/coordination-builders.ts";
+import type { OpenHost } from "../support/engine-host.ts";
+import { given } from "../support/state-builders.ts";
+
+function named(fits: (at: number) => boolean): string[] {
+  return Array.from({ length: 30 }, (_, at) => at + 10)
+    .filter(fits)
+    .map((at) => `c${at}`);
+}
+
+/** Who is told to be there, and how long chats are remembered. */
+export function chatListRules(open: OpenHost): void {
+  it("[CH13] chats are listed by id, page by page, judged at the time of the look", async () => {
+    const host = await open();
+    for (const chat of ["e", "a", "d", "c", "b"]) await Peer.join(host, chat);
+    host.wait(29_999);
+    for (const chat of ["a", "c"]) await (chat === "a" ? Peer.join(host, chat) : host.connect(chat));
+    host.wait(1);
+    expect(await look(host, "e")).toMatchObject({ statusAgeMs: 0 });
+    const seen: string[] = [];
+    let cursor: string | null = null;
+    do {
+      const page: { chats: { chat: string; status: string }[]; cursor: string | null } = given(
+        await host.call("chats.list", { limit: 2, ...(cursor === null ? {} : { cursor }) }),
+      );
+      expect(page.chats.length).toBeLessThanOrEqual(2);
+      seen.push(...page.chats.map(({ chat, status }) => `${chat} ${status}`));
+      ({ cursor } = page);
+    } while (cursor !== null);
+    expect(seen).toEqual(["a idle", "b offline", "c idle", "d offline", "e offline"]);
+  });
+
+  it("[CH13] a filter takes what fits, over all pages, and nothing is told twice or left out", async () => {
+    const host = await open();
+    for (let at = 10; at < 40; at++) {
+      await Peer.join(host, `c${at}`, {
+        role: at % 3 === 0 ? "supervisor" : "worker",
+        machine: at % 2 === 0 ? "m1" : "m2",
+        capabilities: at % 5 === 0 ? ["rust", "go"] : [],
+      });
+    }
+    await new Peer(host, "c30").back();
+    const all = async (filter: Omit<InputOf<"chats.list">, "cursor" | "limit">): Promise<string[]> => {
+      const found: string[] = [];
+      for (let cursor: string | null | undefined; cursor !== null;) {
+        const page = given(await host.call("chats.list", { ...filter, limit: 3, ...(cursor ? { cursor } : {}) }));
+        found.push(...page.chats.map(({ chat }) => chat));
+        cursor = page.cursor;
+      }
+      return found;
+    };
+    expect(await all({})).toEqual(named(() => true));
+    expect(await all({ role: "supervisor" })).toEqual(named((at) => at % 3 === 0 && at !== 30));
+    expect(await all({ machine: "m2" })).toEqual(named((at) => at % 2 === 1));
+    expect(await all({ capability: "go" })).toEqual(named((at) => at % 5 === 0 && at !== 30));
+    expect(await all({ capability: "go", machine: "m1" })).toEqual(["c10", "c20"]);
+    expect(await all({ status: "offline" })).toEqual([]);
+    host.wait(30 * second);
+    expect(await all({ status: "offline" })).toHaveLength(30);
+  });
+
+  it("[CH13] one chat is told with all that it said of itself", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a", { capabilities: ["rust"], metadata: { branch: "main" } });
+    await host.connect("a");
+    await a.beat({ status: "busy", taskCount: 2, progress: "half", health: { cpu: 0.5, uptimeMs: 9 } });
+    host.wait(4 * second);
+    await host.ping("a");
+    host.wait(second);
+    expect(await look(host, "a")).toEqual({
+      chat: "a",
+      session: "of-a",
+      incarnation: 1,
+      machine: "m1",
+      client: "test",
+      role: "worker",
+      isInteractive: true,
+      status: "busy",
+      reason: "said so",
+      statusAgeMs: 5_000,
+      lastSeenAgeMs: 1_000,
+      isConnected: true,
+      capabilities: ["rust"],
+      capacity: 3,
+      taskCount: 2,
+      progress: "half",
+      health: { cpu: 0.5, uptimeMs: 9 },
+      metadata: { branch: "main" },
+    });
+    expect(codeOf(await host.call("chats.get", { chat: "nobody" }))).toBe("unknown_chat");
+  });
+
+  it("[CH14] an offline chat is kept for a day, with its incarnation and inbox, then removed", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    const b = await Peer.join(host, "b");
+    await a.leave();
+    given(await host.call("messages.send", { self: b.self, target: { to: "chat", chat: "a" }, body: "kept" }));
+    const day = 86_400 * second;
+    await pass(host, day - 1);
+    expect((await look(host, "a")).status).toBe("offline");
+    await a.back();
+    expect(given(await host.call("messages.pull", { self: a.self })).messages).toHaveLength(1);
+    await a.leave();
+    await pass(host, day);
+    expect(codeOf(await host.call("chats.get", { chat: "a" }))).toBe("unknown_chat");
+    expect(given(await host.call("chats.list", { status: "offline" })).chats.map(({ chat }) => chat)).toEqual(["b"]);
+  });
+
+  it("[CH14] after its removal no process of before is taken for the new one", async () => {
+    const host = await open();
+    const old = await Peer.join(host, "a");
+    const between = successorOf(old);
+    await old.leave();
+    await between.back();
+    await between.leave();
+    await pass(host, 86_400 * second);
+    const next = successorOf(old, { process: "boot:a:3" });
+    expect(await next.back()).toMatchObject({ isNew: true });
+    for (const gone of [old, between]) expect(codeOf(await gone.tryBeat())).toBe("chat_replaced");
+    expect(codeOf(await next.tryBeat())).toBe("ok");
+  });
+
+  it("[CH14] chats that come back are not removed, whenever they were offline before", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    await a.leave();
+    host.wait(3_600 * second);
+    await a.back();
+    await host.connect("a");
+    for (let at = 0; at < 30 * 180; at++) {
+      host.wait(20 * second);
+      await host.ping("a");
+      if (at % 60 === 0) await host.ring();
+    }
+    expect(await look(host, "a")).toMatchObject({ status: "idle", incarnation: 1 });
+    expect(await auditOf(host, "chat.offline")).toHaveLength(1);
+  });
+}

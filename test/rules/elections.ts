@@ -1,0 +1,244 @@
+import { expect, it } from "vitest";
+import {
+  auditOf,
+  codeOf,
+  leaderOf,
+  pass,
+  Peer,
+  second,
+  successorOf,
+  toldBelow,
+} from "../support/coordination-builders.ts";
+import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
+import { given } from "../support/state-builders.ts";
+
+/** Three chats that live as long as the test. */
+async function candidates(host: EngineHost): Promise<[Peer, Peer, Peer]> {
+  given(await host.call("settings.set", { settings: { chatTtlMs: 600_000 } }, admin));
+  return [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
+}
+
+/** Who was told to lead, in order; null: nobody. */
+async function toldLeaders(host: EngineHost, name: string): Promise<(string | null)[]> {
+  const told = await toldBelow(host, `$leader/${name}`);
+  return told.map(({ value }) => (value === null ? null : (value as { leader: string }).leader));
+}
+
+async function termOf(host: EngineHost, name: string): Promise<number> {
+  return (await leaderOf(host, name))?.term ?? 0;
+}
+
+/** Elections: leases on who decides. */
+export function electionRules(open: OpenHost): void {
+  it("[EL1] one leads, the others follow, and each is told who leads", async () => {
+    const host = await open();
+    const [a, b] = await candidates(host);
+    expect(await leaderOf(host, "boss")).toBeNull();
+    const leader = {
+      name: "boss",
+      leader: "a",
+      incarnation: 1,
+      term: expect.any(Number) as number,
+      ttlMs: 30_000,
+      remainingMs: 30_000,
+    };
+    expect(await a.campaign("boss")).toEqual({ state: "leading", leader });
+    expect(await b.campaign("boss")).toEqual({ state: "following", leader, position: null });
+    expect(await b.campaign("boss", { waitMs: 60 * second })).toEqual({ state: "following", leader, position: 1 });
+    expect(await leaderOf(host, "boss")).toEqual(leader);
+    // Each election is its own.
+    expect(await b.campaign("other")).toMatchObject({ state: "leading", leader: { leader: "b" } });
+  });
+
+  it("[EL1] who leads and campaigns again is told that it leads, in the same term, whatever the request", async () => {
+    const host = await open();
+    const [a] = await candidates(host);
+    await a.campaign("boss");
+    const term = await termOf(host, "boss");
+    host.wait(10 * second);
+    for (const requestId of ["r1", "r2"]) {
+      expect(await a.campaign("boss", { requestId, waitMs: 60 * second })).toMatchObject({
+        state: "leading",
+        leader: { term, remainingMs: 20_000 },
+      });
+    }
+    expect(await toldLeaders(host, "boss")).toEqual(["a"]);
+  });
+
+  it("[EL1] terms only grow, over every way in which one ends and over elections", async () => {
+    const host = await open();
+    const [a, b, c] = await candidates(host);
+    const terms: number[] = [];
+    const note = async (name = "boss"): Promise<void> => void terms.push(await termOf(host, name));
+    await a.campaign("boss");
+    await note();
+    await b.campaign("boss", { waitMs: 3_600 * second });
+    await a.resign("boss", terms[0] ?? 0);
+    await note();
+    await c.campaign("other");
+    await note("other");
+    await pass(host, 60 * second);
+    await a.campaign("boss", { requestId: "r2" });
+    await note();
+    given(await host.call("leases.force-release", { resource: "leader:boss", reason: "deposed" }, admin));
+    expect(await leaderOf(host, "boss")).toBeNull();
+    await b.campaign("boss", { requestId: "r3" });
+    await note();
+    given(await host.call("epoch.raise", { reason: "restored" }, admin));
+    await b.leave();
+    await a.campaign("boss", { requestId: "r4" });
+    await note();
+    expect(terms).toEqual([...new Set(terms)].sort((one, other) => one - other));
+    expect(terms).toHaveLength(6);
+    expect(terms.every((term) => term > 0)).toBe(true);
+  });
+
+  it("[EL1] the term is the fencing token of what the leader does", async () => {
+    const host = await open();
+    const [a, b] = await candidates(host);
+    await a.campaign("boss");
+    const old = await termOf(host, "boss");
+    const guarded = (token: number): Promise<{ ok: boolean }> =>
+      host.call("state.set", { key: "plan", value: token, guard: { resource: "leader:boss", token } });
+    expect((await guarded(old)).ok).toBe(true);
+    await a.resign("boss", old);
+    await b.campaign("boss");
+    expect((await guarded(old)).ok).toBe(false);
+    expect((await guarded(await termOf(host, "boss"))).ok).toBe(true);
+  });
+
+  it("[EL1] a leader stays as long as it renews its term, and only it can", async () => {
+    const host = await open();
+    const [a, b] = await candidates(host);
+    await a.campaign("boss", { ttlMs: 20 * second });
+    const term = await termOf(host, "boss");
+    const renew = (peer: Peer, of = term): ReturnType<typeof renewed> => renewed(host, peer, of);
+    for (let n = 0; n < 20; n++) {
+      await pass(host, 19_999);
+      expect(given(await renew(a))).toEqual({
+        name: "boss",
+        leader: "a",
+        incarnation: 1,
+        term,
+        ttlMs: 20_000,
+        remainingMs: 20_000,
+      });
+    }
+    expect(codeOf(await renew(b))).toBe("not_holder");
+    expect(codeOf(await renew(a, term + 1))).toBe("not_holder");
+    await pass(host, 20 * second);
+    expect(codeOf(await renew(a))).toBe("not_holder");
+    expect(await leaderOf(host, "boss")).toBeNull();
+  });
+
+  it("[EL2] when a leader resigns the next in line leads at once", async () => {
+    const host = await open();
+    const [a, b, c] = await candidates(host);
+    await a.campaign("boss");
+    await c.campaign("boss", { waitMs: 60 * second });
+    expect(await b.campaign("boss", { waitMs: 60 * second })).toMatchObject({ position: 2 });
+    const term = await termOf(host, "boss");
+    expect(await b.resign("boss", term)).toBe(false);
+    expect(await a.resign("boss", term)).toBe(true);
+    expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c", remainingMs: 30_000 });
+    expect(await c.campaign("boss", { waitMs: 60 * second })).toMatchObject({ state: "leading" });
+    // The answer was lost: again changes nothing.
+    expect(await a.resign("boss", term)).toBe(false);
+    expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c" });
+    expect(await c.resign("boss", await termOf(host, "boss"))).toBe(true);
+    // b has left the line with its own resignation.
+    expect(await leaderOf(host, "boss")).toBeNull();
+  });
+
+  it("[EL2] who resigns does not follow itself, however often it has campaigned", async () => {
+    const host = await open();
+    const [a, b] = await candidates(host);
+    await b.campaign("boss");
+    await a.campaign("boss", { requestId: "r1", waitMs: 60 * second });
+    await a.campaign("boss", { requestId: "r2", waitMs: 60 * second });
+    await b.resign("boss", await termOf(host, "boss"));
+    expect(await leaderOf(host, "boss")).toMatchObject({ leader: "a" });
+    await a.resign("boss", await termOf(host, "boss"));
+    expect(await leaderOf(host, "boss")).toBeNull();
+    expect(await b.campaign("boss", { requestId: "r3" })).toMatchObject({ state: "leading" });
+  });
+
+  it("[EL2] a leader that leaves, or whose death is attested, leaves no delay either", async () => {
+    const host = await open();
+    const [a, b, c] = await candidates(host);
+    await a.campaign("boss");
+    for (const peer of [b, c]) await peer.campaign("boss", { waitMs: 60 * second });
+    await a.leave();
+    expect(await leaderOf(host, "boss")).toMatchObject({ leader: "b" });
+    const { chat, machine, process } = b.registration;
+    given(await host.call("chats.attest-death", { chat, machine, process }));
+    expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c" });
+  });
+
+  it("[EL4] after a leader that vanished nobody leads for 15 s; then the first in line does, by the alarm alone", async () => {
+    const host = await open();
+    const [a, b, c] = await candidates(host);
+    await a.campaign("boss", { ttlMs: 20 * second });
+    await c.campaign("boss", { waitMs: 600 * second });
+    await pass(host, 20 * second - 1);
+    expect(await leaderOf(host, "boss")).toMatchObject({ leader: "a", remainingMs: 1 });
+    await pass(host, 1);
+    expect(await leaderOf(host, "boss")).toBeNull();
+    for (const peer of [b, a]) {
+      expect(await peer.campaign("boss", { requestId: "late" })).toEqual({
+        state: "following",
+        leader: null,
+        position: null,
+      });
+    }
+    await pass(host, 14_999);
+    expect(await leaderOf(host, "boss")).toBeNull();
+    await pass(host, 1);
+    await host.ring();
+    expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c", remainingMs: 30_000 });
+  });
+
+  it("[EL4] a leader that is gone without a word keeps its term to the end, and its successor does not inherit it", async () => {
+    const host = await open();
+    const [a] = await candidates(host);
+    await a.campaign("boss", { ttlMs: 60 * second });
+    const term = await termOf(host, "boss");
+    await host.connect("a");
+    await host.disconnect("a");
+    await pass(host, 20 * second);
+    const next = successorOf(a);
+    await next.back();
+    expect(await leaderOf(host, "boss")).toMatchObject({ leader: "a", incarnation: 1, remainingMs: 40_000 });
+    expect(await next.campaign("boss")).toMatchObject({ state: "following", leader: { incarnation: 1 } });
+    expect(codeOf(await renewed(host, next, term))).toBe("not_holder");
+    expect(await next.resign("boss", term)).toBe(false);
+    await pass(host, 55 * second);
+    expect(await next.campaign("boss")).toMatchObject({ state: "leading", leader: { incarnation: 2 } });
+  });
+
+  it("[EL3] watches of $leader/ are told of each change of the leader, in order", async () => {
+    const host = await open();
+    const [a, b, c] = await candidates(host);
+    await a.campaign("boss");
+    const first = await termOf(host, "boss");
+    for (const peer of [b, c]) await peer.campaign("boss", { waitMs: 600 * second });
+    given(await renewed(host, a, first));
+    await a.resign("boss", first);
+    const next = await termOf(host, "boss");
+    await pass(host, 30 * second + 15 * second);
+    await host.ring();
+    const last = await termOf(host, "boss");
+    expect(await toldBelow(host, "$leader/")).toEqual([
+      { key: "$leader/boss", op: "set", value: { leader: "a", incarnation: 1, term: first } },
+      { key: "$leader/boss", op: "delete", value: null },
+      { key: "$leader/boss", op: "set", value: { leader: "b", incarnation: 1, term: next } },
+      { key: "$leader/boss", op: "delete", value: null },
+      { key: "$leader/boss", op: "set", value: { leader: "c", incarnation: 1, term: last } },
+    ]);
+    expect(await auditOf(host, "lease.expired")).toMatchObject([{ subject: "leader:boss", actor: "b" }]);
+  });
+}
+
+function renewed(host: EngineHost, peer: Peer, term: number) {
+  return host.call("elections.renew", { self: peer.self, name: "boss", term });
+}

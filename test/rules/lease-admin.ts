@@ -1,0 +1,42 @@
+import { expect, it } from "vitest";
+import { auditOf, check, codeOf, force, holders, second, twoPeers } from "../support/coordination-builders.ts";
+import { admin, type OpenHost } from "../support/engine-host.ts";
+import { given } from "../support/state-builders.ts";
+
+/** What an admin does to leases. */
+export function leaseAdminRules(open: OpenHost): void {
+  it("[LE8] an admin takes a lease away: the next in line has it, and the audit log says from whom and why", async () => {
+    const host = await open();
+    const [a, b] = await twoPeers(host);
+    const lease = await a.hold("x", { ttlMs: 600 * second, lockDelayMs: 60 * second });
+    await b.queue("x");
+    expect(await force(host, "x")).toMatchObject({ ok: true, value: { isReleased: true } });
+    expect(await holders(host)).toEqual({ x: "b" });
+    expect(codeOf(await a.renew(lease))).toBe("not_holder");
+    expect((await check(host, "x", lease.token)).isValid).toBe(false);
+    expect(await auditOf(host, "lease.forced")).toMatchObject([
+      { subject: "x", actor: "m1", detail: { holder: "a", token: lease.token, reason: "asked by ana" } },
+    ]);
+    expect(await force(host, "y")).toMatchObject({ ok: true, value: { isReleased: false } });
+    expect(codeOf(await host.call("leases.force-release", { resource: "x", reason: "" }, admin))).toBe("bad_input");
+    expect(await auditOf(host, "lease.forced")).toHaveLength(1);
+  });
+
+  it("[LE12] after the epoch was raised every new token is above every old one, and what is held stays held", async () => {
+    const host = await open();
+    const [a, b] = await twoPeers(host);
+    const before = await a.hold("x", { ttlMs: 600 * second });
+    for (let n = 0; n < 20; n++) await b.release(await b.hold("y"));
+    const newest = await b.hold("z");
+    expect(given(await host.call("epoch.raise", { reason: "restored" }, admin))).toEqual({ epoch: 1 });
+    const after = await b.hold("y");
+    // Above whatever a history that is lost may have given out.
+    expect(after.token).toBeGreaterThan(newest.token + 2 ** 31);
+    expect(Number.isSafeInteger(after.token)).toBe(true);
+    expect((await check(host, "x", before.token)).isValid).toBe(true);
+    expect(given(await a.renew(before)).token).toBe(before.token);
+    expect(given(await host.call("epoch.raise", { reason: "again" }, admin))).toEqual({ epoch: 2 });
+    await b.release(after);
+    expect((await b.hold("y")).token).toBeGreaterThan(after.token + 2 ** 31);
+  });
+}

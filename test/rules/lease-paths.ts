@@ -1,0 +1,180 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { overlap } from "../../src/coordination/paths.ts";
+import { check, codeOf, holders, Peer, second } from "../support/coordination-builders.ts";
+import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
+import { filesOf, isWithin, meet, resources } from "../support/lease-model.ts";
+import { given } from "../support/state-builders.ts";
+
+const anyResource = fc.constantFrom(...resources);
+
+async function crew(host: EngineHost): Promise<[Peer, Peer, Peer]> {
+  given(await host.call("settings.set", { settings: { chatTtlMs: 600_000 } }, admin));
+  return [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
+}
+
+/** Leases on files, all files of a folder, and all below a folder. */
+export function leasePathRules(open: OpenHost): void {
+  it("[LE9] two paths overlap when there may be a file that both stand for", () => {
+    // Every pair, against the files themselves.
+    const wrong = resources.flatMap((one) =>
+      resources.filter((other) => overlap(one, other) !== meet(one, other)).map((other) => `${one} ${other}`),
+    );
+    expect(wrong).toEqual([]);
+    expect(resources.length).toBeGreaterThan(100);
+  });
+
+  it("[LE9] names that are no paths overlap only themselves", () => {
+    for (const [one, other] of [
+      ["a/*", "a/b"],
+      ["a/**", "a/b"],
+      ["file", "file:a"],
+      ["files:a/**", "files:a/b"],
+      ["File:a/**", "file:a/b"],
+      ["*", "x"],
+    ] as const) {
+      expect([overlap(one, other), overlap(other, one), overlap(one, one)]).toEqual([false, false, true]);
+    }
+  });
+
+  it("[LE9] a file and all below its name do not overlap, nor do a folder's own files and those deeper down", () => {
+    expect(overlap("file:p/a", "file:p/a/**")).toBe(false);
+    expect(overlap("file:p/*", "file:p/a/**")).toBe(false);
+    expect(overlap("file:p/*", "file:p/a/b")).toBe(false);
+    expect(overlap("file:p/a/*", "file:p/a/*")).toBe(true);
+    expect(overlap("file:p/**", "file:p/a/*")).toBe(true);
+    expect(overlap("file:p/a/**", "file:p/a0/x")).toBe(false);
+    expect(overlap("file:p/**", "file:p0/a")).toBe(false);
+  });
+
+  it("[LE1] a lease is granted when nothing that is held overlaps it, and refused when something does", async () => {
+    const host = await open();
+    const [a, b] = await crew(host);
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(anyResource, anyResource, async (held, wanted) => {
+        const requestId = `r${(run += 1)}`;
+        const lease = await a.hold(held, { requestId });
+        const answer = await b.acquire(wanted, { requestId });
+        expect(codeOf(answer)).toBe(meet(held, wanted) ? "lease_held" : "ok");
+        if (answer.ok) await b.release(await b.hold(wanted, { requestId }));
+        await a.release(lease);
+      }),
+      { numRuns: 150 },
+    );
+    expect(await holders(host)).toEqual({});
+  });
+
+  it("[LE1] of many at once no two that are held overlap, and each refusal has a reason", async () => {
+    const host = await open();
+    const [a, b] = await crew(host);
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(anyResource, { minLength: 2, maxLength: 12 }), async (wanted) => {
+        const requestId = `r${(run += 1)}`;
+        for (const [at, resource] of wanted.entries()) {
+          const before = Object.keys(await holders(host));
+          const isFree = !before.some((held) => meet(held, resource));
+          expect(codeOf(await (at % 2 ? a : b).acquire(resource, { requestId: `${requestId}.${at}` }))).toBe(
+            isFree ? "ok" : "lease_held",
+          );
+        }
+        for (const peer of [a, b]) {
+          await peer.leave();
+          await peer.back();
+        }
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it("[LE4] a wish waits for those that overlap it, held or wanted before, and for no other", async () => {
+    const host = await open();
+    const [a, b, c] = await crew(host);
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(anyResource, anyResource, anyResource, async (held, first, next) => {
+        const requestId = `r${(run += 1)}`;
+        const wish = { requestId, waitMs: 60 * second };
+        const lease = await a.hold(held, { requestId });
+        const earlier = given(await b.acquire(first, wish));
+        const later = given(await c.acquire(next, wish));
+        const mustWait = meet(next, held) || meet(next, first);
+        expect(earlier.state).toBe(meet(first, held) ? "waiting" : "granted");
+        expect(later.state).toBe(mustWait ? "waiting" : "granted");
+        await a.release(lease);
+        expect(Object.values(await holders(host)).toSorted()).toEqual(meet(first, next) ? ["b"] : ["b", "c"]);
+        await b.release(await b.hold(first, wish));
+        expect(await holders(host)).toEqual({ [next]: "c" });
+        await c.release(await c.hold(next, wish));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("[LE7] a token is valid for what its lease covers, whether that is a file or a pattern, and for nothing else", async () => {
+    const host = await open();
+    const [a] = await crew(host);
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(anyResource, anyResource, async (held, asked) => {
+        const lease = await a.hold(held, { requestId: `r${(run += 1)}` });
+        expect((await check(host, asked, lease.token)).isValid).toBe(isWithin(asked, held));
+        await a.release(lease);
+        expect((await check(host, asked, lease.token)).isValid).toBe(false);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("[LE7] of several leases that cover a file each has its own token", async () => {
+    const host = await open();
+    const [a, b] = await crew(host);
+    const folder = await a.hold("file:p/a/*");
+    const other = await b.hold("file:p/b/**");
+    expect(await check(host, "file:p/a/x", folder.token)).toMatchObject({ isValid: true, holder: "a" });
+    expect(await check(host, "file:p/a/x", other.token)).toMatchObject({ isValid: false, holder: "a" });
+    expect(await check(host, "file:p/c/x", other.token)).toMatchObject({ isValid: false, holder: null });
+  });
+
+  it("[LE7] a path may be as deep as its name can be long", async () => {
+    const host = await open();
+    const [a, b] = await crew(host);
+    const deep = `file:p${"/d".repeat(250)}`;
+    const lease = await a.hold("file:p/**");
+    expect((await check(host, deep, lease.token)).isValid).toBe(true);
+    expect(codeOf(await b.acquire(deep))).toBe("lease_held");
+    await a.release(lease);
+    await b.hold(deep);
+    for (const above of ["file:p/**", `file:p${"/d".repeat(120)}/**`]) {
+      expect(codeOf(await a.acquire(above))).toBe("lease_held");
+    }
+  });
+
+  it("[LE9] the small world of these tests is what it says", () => {
+    expect(filesOf("file:p/a")).toEqual(new Set(["p/a"]));
+    expect([...filesOf("file:p/*")]).toEqual(["p/a", "p/b", "p/b.", "p/b0"]);
+    expect(filesOf("file:p/b/**").size).toBe(4 + 16 + 64);
+    expect([...filesOf("file:p/b/**")].every((file) => file.startsWith("p/b/"))).toBe(true);
+  });
+
+  it("[LE16] names of elections, and paths that would stand for something else than they say, are refused", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    const bad = ["", "leader:boss", "a\nb", "x".repeat(513), "file:", "file:/a", "file:a//b", "file:a/", "file:a/./b"];
+    const worse = [
+      "file:a/../b",
+      "file:..",
+      "file:a/*/b",
+      "file:a/b*",
+      "file:a/**/*",
+      "file:*",
+      "file:**",
+      "file:a/***",
+    ];
+    for (const resource of [...bad, ...worse]) expect(codeOf(await a.acquire(resource))).toBe("bad_input");
+    for (const resource of ["a*b", "file:a", "file:a/..b", "file:c/*", "file:b/**", "x/../y", "x".repeat(512)]) {
+      expect(codeOf(await a.acquire(resource))).toBe("ok");
+    }
+  });
+}

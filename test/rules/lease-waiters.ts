@@ -1,0 +1,304 @@
+import { expect, it } from "vitest";
+import { auditOf, check, codeOf, holders, pass, Peer, second, successorOf } from "../support/coordination-builders.ts";
+import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
+import { given, refused } from "../support/state-builders.ts";
+
+type Crew = Readonly<Record<"a" | "b" | "c" | "d", Peer>>;
+
+/** Four chats that live as long as the test. */
+async function crew(host: EngineHost): Promise<Crew> {
+  given(await host.call("settings.set", { settings: { chatTtlMs: 600_000 } }, admin));
+  const join = (chat: string): Promise<Peer> => Peer.join(host, chat);
+  return { a: await join("a"), b: await join("b"), c: await join("c"), d: await join("d") };
+}
+
+/** Who stands in line, and what becomes of the line. */
+export function leaseWaiterRules(open: OpenHost): void {
+  it("[LE4] those in line have their turn in the order in which they came", async () => {
+    const host = await open();
+    const { a, b, c, d } = await crew(host);
+    const lease = await a.hold("x");
+    expect([await c.queue("x"), await d.queue("x"), await b.queue("x")]).toEqual([1, 2, 3]);
+    await a.release(lease);
+    const order: string[] = [];
+    for (const peer of [c, d, b]) {
+      order.push((await holders(host))["x"] ?? "");
+      await peer.release(await peer.hold("x"));
+    }
+    expect(order).toEqual(["c", "d", "b"]);
+    expect(await holders(host)).toEqual({});
+  });
+
+  it("[LE4] who comes while others stand in line stands behind them, also when nothing is held any more", async () => {
+    const host = await open();
+    const { a, b, c } = await crew(host);
+    const lease = await a.hold("x", { ttlMs: 10 * second });
+    await b.queue("x");
+    expect(codeOf(await c.acquire("x"))).toBe("lease_held");
+    // The alarm has not rung, and c is the first to ask after the expiry.
+    host.wait(10 * second);
+    expect(await c.queue("x")).toBe(1);
+    expect(await holders(host)).toEqual({ x: "b" });
+    expect(codeOf(await a.renew(lease))).toBe("not_holder");
+  });
+
+  it("[LE4] the one who held it stands behind those who wait", async () => {
+    const host = await open();
+    const { a, b } = await crew(host);
+    const lease = await a.hold("x");
+    await b.queue("x");
+    await a.release(lease);
+    expect(codeOf(await a.acquire("x", { requestId: "r2" }))).toBe("lease_held");
+  });
+
+  it("[LE4] a request that is repeated keeps its place and its time, also when it waits no more, and learns of its grant", async () => {
+    const host = await open();
+    const { a, b, c } = await crew(host);
+    const lease = await a.hold("x");
+    expect(await b.queue("x", { waitMs: 100 * second })).toBe(1);
+    expect(await c.queue("x")).toBe(2);
+    host.wait(40 * second);
+    for (const waitMs of [0, 5 * second, 300 * second]) {
+      expect(given(await b.acquire("x", { waitMs }))).toEqual({ state: "waiting", position: 1, waitMs: 60_000 });
+    }
+    expect(await c.queue("x")).toBe(2);
+    await a.release(lease);
+    host.wait(15 * second);
+    const got = await b.hold("x");
+    expect(got).toMatchObject({ holder: "b", ttlMs: 60_000, remainingMs: 45_000, heldForMs: 15_000 });
+    expect(await check(host, "x", got.token)).toMatchObject({ isValid: true });
+    expect(await b.hold("x")).toEqual(got);
+    expect(await c.queue("x")).toBe(1);
+  });
+
+  it("[LE4] a grant to who stood in line is as it was wished, from the time of the grant on", async () => {
+    const host = await open();
+    const { a, b, c } = await crew(host);
+    await a.hold("x", { ttlMs: 20 * second });
+    await b.queue("x", { ttlMs: 7 * second, lockDelayMs: 2 * second });
+    await c.queue("x", { isBound: true });
+    await pass(host, 20 * second);
+    await host.ring();
+    expect(await b.hold("x")).toMatchObject({ ttlMs: 7_000, remainingMs: 7_000, isBound: false });
+    await pass(host, 9 * second - 1);
+    expect(await holders(host)).toEqual({});
+    await pass(host, 1);
+    await host.ring();
+    expect(await c.hold("x")).toMatchObject({ ttlMs: 600_000, remainingMs: 600_000, isBound: true });
+  });
+
+  it("[LE4] a chat may stand in line with several requests, each in its place", async () => {
+    const host = await open();
+    const { a, b } = await crew(host);
+    const lease = await a.hold("x");
+    expect(await b.queue("x", { requestId: "r1" })).toBe(1);
+    expect(await a.queue("x", { requestId: "r2" })).toBe(2);
+    expect(await b.queue("x", { requestId: "r3" })).toBe(3);
+    await a.release(lease);
+    await b.release(await b.hold("x", { requestId: "r1" }));
+    await a.release(await a.hold("x", { requestId: "r2" }));
+    expect(await b.hold("x", { requestId: "r3" })).toMatchObject({ holder: "b" });
+  });
+
+  it("[LE4] nobody passes an earlier wish that overlaps his, also where his own part is free", async () => {
+    const host = await open();
+    const { a, b, c, d } = await crew(host);
+    const lease = await a.hold("file:p/src/a.ts");
+    expect(await b.queue("file:p/**")).toBe(1);
+    expect(refused(await c.acquire("file:p/doc/x.md"))).toMatchObject({
+      code: "lease_held",
+      details: { resource: "file:p/doc/x.md" },
+    });
+    expect(await c.queue("file:p/doc/*")).toBe(2);
+    expect(await d.queue("file:p/doc/x.md")).toBe(3);
+    expect(await d.queue("file:p/src/b.ts")).toBe(2);
+    expect(codeOf(await d.acquire("file:q/x.md"))).toBe("ok");
+    await a.release(lease);
+    expect(await holders(host)).toEqual({ "file:p/**": "b", "file:q/x.md": "d" });
+    await b.release(await b.hold("file:p/**"));
+    // Both that do not overlap have their turn at once; d's other wish stands behind c's.
+    expect(await holders(host)).toEqual({ "file:p/doc/*": "c", "file:p/src/b.ts": "d", "file:q/x.md": "d" });
+    await c.release(await c.hold("file:p/doc/*"));
+    expect((await holders(host))["file:p/doc/x.md"]).toBe("d");
+  });
+
+  const partings: Record<string, (host: EngineHost, first: Peer) => Promise<unknown>> = {
+    "is cancelled": (_, first) => first.cancel("file:p/**"),
+    "has waited long enough": (host) => pass(host, 100 * second),
+    leaves: (_, first) => first.leave(),
+    "is attested dead": (host, { registration: { chat, machine, process } }) =>
+      host.call("chats.attest-death", { chat, machine, process }),
+    "is gone, and the alarm rings": async (host, first) => {
+      await host.connect(first.chat);
+      await host.disconnect(first.chat);
+      await pass(host, 20 * second);
+    },
+    "is replaced by another process": async (host, first) => {
+      await host.connect(first.chat);
+      await host.disconnect(first.chat);
+      host.wait(20 * second);
+      await successorOf(first).back();
+    },
+  };
+  for (const [parting, part] of Object.entries(partings)) {
+    it(`[LE13] when the first in line ${parting}, those that only it kept waiting have their turn at once`, async () => {
+      const host = await open();
+      const { a, b, c, d } = await crew(host);
+      await a.hold("file:p/src/a.ts", { ttlMs: 3_600 * second });
+      await b.queue("file:p/**", { waitMs: 100 * second });
+      await c.queue("file:p/doc/x.md");
+      await d.queue("file:p/src/a.ts");
+      await part(host, b);
+      expect(await holders(host)).toEqual({ "file:p/src/a.ts": "a", "file:p/doc/x.md": "c" });
+      expect(await d.queue("file:p/src/a.ts")).toBe(1);
+    });
+
+    it(`[LE13] when the first in line ${parting}, the next one gets what is freed`, async () => {
+      const host = await open();
+      const { a, b, c } = await crew(host);
+      const lease = await a.hold("file:p/**", { ttlMs: 3_600 * second });
+      await b.queue("file:p/**", { waitMs: 100 * second });
+      await c.queue("file:p/**");
+      await part(host, b);
+      expect(await c.queue("file:p/**")).toBe(1);
+      await a.release(lease);
+      expect(await holders(host)).toEqual({ "file:p/**": "c" });
+    });
+  }
+
+  it("[LE13] at the last instant of its wait a place is over: what is freed then goes to the next", async () => {
+    const host = await open();
+    const { a, b, c } = await crew(host);
+    const lease = await a.hold("x", { ttlMs: 100 * second });
+    await b.queue("x", { waitMs: 10 * second });
+    await c.queue("x", { waitMs: 10 * second + 1 });
+    host.wait(10 * second);
+    await a.release(lease);
+    expect(await holders(host)).toEqual({ x: "c" });
+    expect(codeOf(await b.acquire("x"))).toBe("lease_held");
+    expect(await b.queue("x")).toBe(1);
+  });
+
+  it("[LE13] nobody is forgotten when it is another's look that finds a place over", async () => {
+    const host = await open();
+    const { a, b, c, d } = await crew(host);
+    const lease = await a.hold("file:p/src/a.ts", { ttlMs: 3_600 * second });
+    await b.queue("file:p/**", { waitMs: 10 * second });
+    await c.queue("file:p/doc/x.md");
+    host.wait(10 * second);
+    // Far from what c waits for; both are told apart only by the place of b.
+    await a.release(lease);
+    expect(await holders(host)).toEqual({ "file:p/doc/x.md": "c" });
+    await c.release(await c.hold("file:p/doc/x.md"));
+    await d.hold("file:p/src/b.ts");
+    await pass(host, 600 * second - 1);
+    expect(await auditOf(host, "lease.granted")).toHaveLength(3);
+  });
+
+  it("[LE13] nobody is forgotten when it is another's look that finds a delay over", async () => {
+    const host = await open();
+    const { a, b, c } = await crew(host);
+    await a.hold("file:p/**", { ttlMs: 10 * second, lockDelayMs: 5 * second });
+    await c.queue("file:p/doc/x.md");
+    await pass(host, 14 * second);
+    host.wait(second);
+    await b.hold("file:p/src/a.ts");
+    await host.ring();
+    expect(await holders(host)).toEqual({ "file:p/doc/x.md": "c", "file:p/src/a.ts": "b" });
+  });
+
+  it("[LE13] nobody is forgotten when it is another's look that finds a lease over", async () => {
+    const host = await open();
+    const { a, b, c } = await crew(host);
+    await a.hold("file:p/**", { ttlMs: 10 * second });
+    await c.queue("file:p/doc/x.md");
+    host.wait(10 * second);
+    await b.hold("file:p/src/a.ts");
+    expect(await holders(host)).toEqual({ "file:p/doc/x.md": "c", "file:p/src/a.ts": "b" });
+  });
+
+  it("[LE13] who was gone when its turn came has lost its place, and stands in line anew", async () => {
+    const host = await open();
+    const { a, b, c } = await crew(host);
+    const lease = await a.hold("x");
+    await b.queue("x");
+    await c.queue("x");
+    await host.connect("b");
+    await host.disconnect("b");
+    host.wait(20 * second);
+    // Nobody has noticed that b is gone.
+    await a.release(lease);
+    expect(await holders(host)).toEqual({ x: "c" });
+    await b.back();
+    expect(await b.queue("x")).toBe(1);
+  });
+
+  it("[LE13] who left the line gets nothing; leaving it twice, or without standing in it, is no error", async () => {
+    const host = await open();
+    const { a, b } = await crew(host);
+    const lease = await a.hold("x");
+    await b.queue("x");
+    expect(await a.cancel("x")).toBe(false);
+    expect(await b.cancel("x", "other")).toBe(false);
+    expect(await b.cancel("y")).toBe(false);
+    expect(await b.cancel("x")).toBe(true);
+    expect(await b.cancel("x")).toBe(false);
+    await a.release(lease);
+    expect(await holders(host)).toEqual({});
+    await b.hold("x");
+    // What it was granted is not a wait any more.
+    expect(await b.cancel("x")).toBe(false);
+    expect(await holders(host)).toEqual({ x: "b" });
+  });
+
+  it("[LE11] after an expiry with a lock delay nobody gets it before the delay is over, not even who held it", async () => {
+    const host = await open();
+    const { a, b, c } = await crew(host);
+    await a.hold("x", { ttlMs: 10 * second, lockDelayMs: 5 * second });
+    await c.queue("x");
+    host.wait(12 * second);
+    // From the expiry on, not from the look at it.
+    expect(refused(await b.acquire("x"))).toMatchObject({ code: "lease_held", retryAfterMs: 3_000 });
+    expect(codeOf(await a.acquire("x"))).toBe("lease_held");
+    expect(await holders(host)).toEqual({});
+    await pass(host, 2_999);
+    expect(await holders(host)).toEqual({});
+    await pass(host, 1);
+    await host.ring();
+    expect(await holders(host)).toEqual({ x: "c" });
+  });
+
+  it("[LE11] the delay holds for whatever overlaps, and is over by itself when nobody looks", async () => {
+    const host = await open();
+    const { a, b } = await crew(host);
+    await a.hold("file:p/src/**", { ttlMs: 10 * second, lockDelayMs: 5 * second });
+    await pass(host, 10 * second);
+    await host.ring();
+    expect(refused(await b.acquire("file:p/src/a.ts"))).toMatchObject({
+      retryAfterMs: 5_000,
+      details: { holder: null, resource: "file:p/src/**" },
+    });
+    expect(codeOf(await b.acquire("file:p/**"))).toBe("lease_held");
+    expect(codeOf(await b.acquire("file:p/doc/**"))).toBe("ok");
+    host.wait(5 * second);
+    expect(codeOf(await b.acquire("file:p/src/a.ts"))).toBe("ok");
+  });
+
+  const handovers: Record<string, (host: EngineHost, a: Peer, lease: { resource: string; token: number }) => unknown> =
+    {
+      "gives it back": (_, a, lease) => a.release(lease),
+      leaves: (_, a) => a.leave(),
+      "is attested dead": (host, { registration: { chat, machine, process } }) =>
+        host.call("chats.attest-death", { chat, machine, process }),
+      "has it taken away": (host) => host.call("leases.force-release", { resource: "x", reason: "asked" }, admin),
+    };
+  for (const [handover, give] of Object.entries(handovers)) {
+    it(`[LE11] there is no delay when the holder ${handover}`, async () => {
+      const host = await open();
+      const { a, b } = await crew(host);
+      const lease = await a.hold("x", { lockDelayMs: 60 * second });
+      await give(host, a, lease);
+      expect(codeOf(await b.acquire("x"))).toBe("ok");
+    });
+  }
+}

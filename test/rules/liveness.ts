@@ -1,0 +1,282 @@
+import { expect, it } from "vitest";
+import {
+  auditOf,
+  check,
+  codeOf,
+  look,
+  pass,
+  Peer,
+  second,
+  statusOf,
+  successorOf,
+} from "../support/coordination-builders.ts";
+import type { OpenHost } from "../support/engine-host.ts";
+
+const hour = 3_600 * second;
+
+/** Whether a chat lives, and what becomes of what it holds. */
+export function livenessRules(open: OpenHost): void {
+  it("[CH3] without a connection whatever a chat does keeps it alive", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    const deeds = [
+      () => a.beat(),
+      () => a.hold("x"),
+      () => host.call("messages.pull", { self: a.self }),
+      () => a.cancel("y"),
+    ];
+    for (let round = 0; round < 3; round++) {
+      for (const deed of deeds) {
+        host.wait(19_999);
+        await deed();
+      }
+    }
+    expect(await statusOf(host, "a")).toBe("idle");
+    host.wait(30 * second);
+    expect(await statusOf(host, "a")).toBe("offline timeout");
+    expect(codeOf(await a.tryBeat())).toBe("chat_offline");
+  });
+
+  it("[CH3] as long as the answer to a heartbeat says, the chat and its bound leases live", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    const lease = await a.hold("x", { isBound: true });
+    for (const pause of [4_000, 5_999, 3_000, 9_999, 1, 29_000, 500]) {
+      host.wait(pause);
+      const { ttlMs } = await a.beat();
+      expect(ttlMs).toBeGreaterThan(20_000);
+      expect(ttlMs).toBeLessThanOrEqual(30_000);
+      expect((await check(host, "x", lease.token)).remainingMs).toBeGreaterThanOrEqual(ttlMs);
+    }
+    const { ttlMs } = await a.beat();
+    host.wait(ttlMs - 1);
+    expect((await check(host, "x", lease.token)).isValid).toBe(true);
+    expect(await statusOf(host, "a")).toBe("idle");
+  });
+
+  it("[CH3] over a connection pings alone keep a chat alive, for ttlMs after the last one", async () => {
+    const host = await open();
+    await Peer.join(host, "a");
+    await host.connect("a");
+    for (let n = 0; n < 100; n++) {
+      host.wait(29_999);
+      await host.ping("a");
+    }
+    host.wait(29_999);
+    expect(await look(host, "a")).toMatchObject({ status: "idle", isConnected: true, lastSeenAgeMs: 29_999 });
+    host.wait(1);
+    expect(await statusOf(host, "a")).toBe("offline timeout");
+  });
+
+  for (const [kind, isInteractive, graceMs] of [
+    ["a worker", false, 5_000],
+    ["a chat with a user", true, 20_000],
+  ] as const) {
+    it(`[CH4] ${kind} whose connection was closed is gone ${graceMs / second} s later, not before`, async () => {
+      const host = await open();
+      const a = await Peer.join(host, "a", { isInteractive });
+      await host.connect("a");
+      host.wait(100);
+      await host.ping("a");
+      await host.disconnect("a");
+      await pass(host, graceMs - 1);
+      expect(await look(host, "a")).toMatchObject({ status: "idle", isConnected: false, lastSeenAgeMs: graceMs - 1 });
+      await pass(host, 1);
+      expect(await statusOf(host, "a")).toBe("offline closed");
+      expect(await auditOf(host, "chat.offline")).toMatchObject([{ subject: "a", detail: { reason: "closed" } }]);
+      expect(codeOf(await a.tryBeat())).toBe("chat_offline");
+    });
+
+    it(`[CH4] ${kind} that is there again within ${graceMs / second} s, by a connection or without one, was never gone`, async () => {
+      const host = await open();
+      const [a, b, c] = await Promise.all(["a", "b", "c"].map((chat) => Peer.join(host, chat, { isInteractive })));
+      for (const chat of ["a", "b", "c"]) {
+        await host.connect(chat);
+        await host.disconnect(chat);
+      }
+      await pass(host, graceMs - 1);
+      await a?.back();
+      await host.connect("a");
+      await b?.back();
+      await c?.beat();
+      await pass(host, 29_999);
+      for (const chat of ["a", "b", "c"]) expect(await statusOf(host, chat)).toBe("idle");
+      expect(await auditOf(host, "chat.offline")).toEqual([]);
+      // From then on by the rule of those without a connection.
+      await pass(host, 1);
+      for (const chat of ["b", "c"]) expect(await statusOf(host, chat)).toBe("offline timeout");
+    });
+  }
+
+  it("[CH4] the end of a grace is seen by the alarm alone, also where it has looked at the chat before for something else", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    await host.connect("a");
+    await a.release(await a.hold("x", { ttlMs: 3 * second }));
+    await host.disconnect("a");
+    await pass(host, 25 * second);
+    expect(await auditOf(host, "chat.offline")).toMatchObject([{ ageMs: 5_000, detail: { reason: "closed" } }]);
+  });
+
+  it("[CH4] the second close of a connection that is known to be gone prolongs nothing", async () => {
+    const host = await open();
+    await Peer.join(host, "a");
+    await host.connect("a");
+    await host.disconnect("a");
+    host.wait(15 * second);
+    await host.disconnect("a");
+    await pass(host, 5 * second);
+    expect(await statusOf(host, "a")).toBe("offline closed");
+  });
+
+  it("[CH4] the late close of an old process's connection does not touch its successor", async () => {
+    const host = await open();
+    const old = await Peer.join(host, "a", { isInteractive: false });
+    await host.connect("a");
+    host.wait(31 * second);
+    const next = successorOf(old);
+    await next.back();
+    await host.disconnect("a");
+    await pass(host, 29 * second);
+    expect(codeOf(await next.tryBeat())).toBe("ok");
+  });
+
+  it("[CH5] connections lost without a close are forgiven for 90 s, from when it is noticed, with all that pings told", async () => {
+    const host = await open();
+    const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];
+    const lease = await a.hold("x", { isBound: true });
+    for (const chat of ["a", "b"]) await host.connect(chat);
+    for (let n = 0; n < 30; n++) {
+      await pass(host, 10 * second);
+      for (const chat of ["a", "b"]) await host.ping(chat);
+    }
+    await host.loseConnections();
+    // The holder trusts its last ping, and nobody else knows of it any more.
+    expect(await check(host, "x", lease.token)).toMatchObject({ isValid: true, remainingMs: 30_000 });
+    expect(codeOf(await b.acquire("x"))).toBe("lease_held");
+    await pass(host, 29_999);
+    expect((await check(host, "x", lease.token)).isValid).toBe(true);
+    await pass(host, 60_000);
+    for (const chat of ["a"]) expect(await statusOf(host, chat)).toBe("idle");
+    await pass(host, 1);
+    expect(await statusOf(host, "a")).toBe("offline closed");
+  });
+
+  it("[CH5] the long grace is given once for each connection", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    await host.connect("a");
+    await host.loseConnections();
+    host.wait(60 * second);
+    await host.loseConnections();
+    await pass(host, 29_999);
+    expect(await statusOf(host, "a")).toBe("idle");
+    await pass(host, 1);
+    expect(await statusOf(host, "a")).toBe("offline closed");
+    await a.back();
+    await host.connect("a");
+    await pass(host, 10 * second);
+    await host.loseConnections();
+    await pass(host, 89_999);
+    expect(await statusOf(host, "a")).toBe("idle");
+  });
+
+  it("[CH5] who registered anew without a new connection keeps what the old one told", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    await host.connect("a");
+    host.wait(10 * second);
+    await a.back();
+    host.wait(20 * second);
+    await host.ping("a");
+    host.wait(15 * second);
+    await host.loseConnections();
+    await pass(host, 89_999);
+    expect(await statusOf(host, "a")).toBe("idle");
+  });
+
+  it("[CH5] a chat without a connection loses none", async () => {
+    const host = await open();
+    await Peer.join(host, "a");
+    await host.loseConnections();
+    host.wait(30 * second);
+    expect(await statusOf(host, "a")).toBe("offline timeout");
+  });
+
+  for (const [what, grasp] of [
+    ["holds a lease", (a: Peer) => a.hold("x", { ttlMs: hour })],
+    ["holds a bound lease", (a: Peer) => a.hold("x", { isBound: true })],
+    ["leads", (a: Peer) => a.campaign("boss", { ttlMs: 600 * second })],
+    ["stands in line", (a: Peer) => a.queue("held")],
+  ] as const) {
+    it(`[CH6] the alarm alone sees within ttlMs that a chat which ${what} has vanished`, async () => {
+      const host = await open();
+      const other = await Peer.join(host, "other");
+      await other.hold("held", { ttlMs: hour });
+      await other.leave();
+      await (await Peer.join(host, "keeper")).hold("held", { ttlMs: hour });
+      const a = await Peer.join(host, "a");
+      await host.connect("a");
+      await host.connect("keeper");
+      await grasp(a);
+      for (let n = 0; n < 20; n++) {
+        await pass(host, 10 * second);
+        await host.ping("a");
+        await host.ping("keeper");
+      }
+      await host.ring();
+      await pass(host, 29_999);
+      expect(await auditOf(host, "chat.offline")).toHaveLength(1);
+      await pass(host, 1);
+      expect(await auditOf(host, "chat.offline")).toContainEqual(
+        expect.objectContaining({ subject: "a", ageMs: 0, detail: { reason: "timeout", incarnation: 1 } }),
+      );
+    });
+  }
+
+  it("[CH6] a chat that comes back to what was kept for it is watched again", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    await a.hold("x", { ttlMs: hour });
+    await pass(host, 40 * second);
+    expect(await statusOf(host, "a")).toBe("offline timeout");
+    await a.back();
+    await host.connect("a");
+    await pass(host, 30 * second);
+    await host.ring();
+    expect(await auditOf(host, "chat.offline")).toMatchObject([{ ageMs: 0 }, { ageMs: 40_000 }]);
+  });
+
+  it("[CH6] chats that hold nothing set no alarm but housekeeping", async () => {
+    const host = await open();
+    expect(await host.ring()).toBeNull();
+    const a = await Peer.join(host, "a");
+    await Peer.join(host, "b");
+    await host.connect("a");
+    const isHousekeeping = async (): Promise<boolean> => {
+      const next = await host.ring();
+      return next === null || next - host.now() >= hour;
+    };
+    expect(await isHousekeeping()).toBe(true);
+    const lease = await a.hold("x");
+    expect(await isHousekeeping()).toBe(false);
+    await a.release(lease);
+    await pass(host, 29_999);
+    await host.ping("a");
+    await pass(host, 30_000);
+    expect((await host.ring()) ?? Infinity).toBeGreaterThanOrEqual(host.now() + 0.5 * hour);
+    expect(await auditOf(host, "chat.offline")).toEqual([]);
+    // Judged when somebody looks.
+    expect(await statusOf(host, "b")).toBe("offline timeout");
+  });
+
+  it("[CH6] an alarm that comes late does what was due, and never again", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    await a.hold("x", { ttlMs: 10 * second });
+    host.wait(20 * 24 * hour);
+    const next = await host.ring();
+    expect(next).not.toBe(host.now());
+    expect(await auditOf(host, "lease.expired")).toHaveLength(1);
+  });
+}

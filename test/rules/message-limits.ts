@@ -1,0 +1,206 @@
+import { expect, it } from "vitest";
+import { MAX_BODY_CHARS } from "../../src/contract/messages.ts";
+import type { Json } from "../../src/contract/values.ts";
+import { type OpenHost } from "../support/engine-host.ts";
+import {
+  ask,
+  Correspondent,
+  later,
+  refusal,
+  refused,
+  some,
+  toAll,
+  toChat,
+  toTopic,
+  two,
+} from "../support/state-builders.ts";
+
+/** Rules of what may be sent, where and how often, that hold behind any host. */
+export function messageLimitRules(open: OpenHost): void {
+  limitRules(open);
+  schemaRules(open);
+  loopRules(open);
+}
+
+function limitRules(open: OpenHost): void {
+  it("[MS11] a body has at most 65,536 characters as JSON", async () => {
+    const [from, to] = await two(open);
+    const most = "x".repeat(MAX_BODY_CHARS - 2);
+    await from.send(toAll, most);
+    const { code, message } = refused(await from.trySend(toAll, `${most}x`));
+    expect(code).toBe("bad_input");
+    expect(message).toContain(String(MAX_BODY_CHARS));
+    expect(refused(await from.trySend(toAll, ["\n".repeat(MAX_BODY_CHARS / 2)])).code).toBe("bad_input");
+    expect(await to.bodies()).toEqual([most]);
+  });
+
+  it("[MS11] to a chat that is not known nothing is sent", async () => {
+    const [from] = await two(open);
+    const { code, message } = refused(await from.trySend({ to: "chat", chat: "nobody" }, "hi"));
+    expect(code).toBe("unknown_chat");
+    expect(message).toContain("nobody");
+  });
+
+  it("[MS11] a chat has at most 50 subscriptions; what it has it may name again, and others have their own", async () => {
+    const [one, other] = await two(open);
+    for (let at = 0; at < 50; at++) await one.subscribe(`t${at}`);
+    expect((await refusal(one.host, "messages.subscribe", { self: one.self, pattern: "more" })).code).toBe(
+      "quota_exceeded",
+    );
+    expect(await one.subscribe("t7")).toHaveLength(50);
+    expect(await other.subscribe("more")).toEqual(["more"]);
+    await one.unsubscribe("t7");
+    expect(await one.subscribe("more")).toHaveLength(50);
+  });
+}
+
+function schemaRules(open: OpenHost): void {
+  const schema = {
+    type: "object",
+    properties: { step: { type: "string", enum: ["lint", "test"] }, seconds: { type: "number", minimum: 0 } },
+    required: ["step"],
+    additionalProperties: false,
+  };
+
+  it("[MS5] a topic with a schema takes what fits it, and says of the rest where and why it does not", async () => {
+    const [from, to] = await two(open);
+    await to.subscribe("build");
+    await ask(to.host, "messages.set-topic-schema", { topic: "build", schema });
+    const wrong: [Json, string][] = [
+      ["lint", "object"],
+      [{}, "step"],
+      [{ step: "deploy" }, "#/step"],
+      [{ step: "lint", seconds: -1 }, "#/seconds"],
+      [{ step: "lint", more: 1 }, "#/more"],
+    ];
+    for (const [body, why] of wrong) {
+      const { code, message } = refused(await from.trySend(toTopic("build"), body));
+      expect(code).toBe("schema_mismatch");
+      expect(message).toContain("build");
+      expect(message).toContain(why);
+      expect(message.length).toBeLessThan(1_000);
+    }
+    await from.send(toTopic("build"), { step: "lint", seconds: 2 });
+    await from.send(toTopic("build.web"), "another topic");
+    await from.send(toAll, "to all");
+    expect(await to.bodies()).toEqual([{ step: "lint", seconds: 2 }, "to all"]);
+  });
+
+  it("[MS5] a schema can be replaced and taken away; what was sent stays", async () => {
+    const [from, to] = await two(open);
+    await to.subscribe("t");
+    const set = (one: Record<string, Json> | null): Promise<{ hasSchema: boolean }> =>
+      ask(to.host, "messages.set-topic-schema", { topic: "t", schema: one });
+    await from.send(toTopic("t"), 1);
+    expect(await set({ type: "string" })).toEqual({ topic: "t", hasSchema: true });
+    expect(refused(await from.trySend(toTopic("t"), 2)).code).toBe("schema_mismatch");
+    await set({ type: "number" });
+    await from.send(toTopic("t"), 3);
+    expect(await set(null)).toEqual({ topic: "t", hasSchema: false });
+    await from.send(toTopic("t"), "4");
+    expect(await to.bodies()).toEqual([1, 3, "4"]);
+  });
+
+  const broken: [string, Record<string, Json>][] = [
+    ["a type that there is not", { type: "strng" }],
+    ["a type deep inside", { properties: { a: { items: { type: ["string", "nul"] } } } }],
+    ["a pattern that is none", { pattern: "[" }],
+    ["a pattern deep inside", { properties: { a: { anyOf: [{ pattern: "(" }] } } }],
+    ["a pattern of names", { patternProperties: { "*": true } }],
+    ["a reference to nowhere", { properties: { a: { $ref: "#/$defs/none" } } }],
+    ["a reference to itself", { $ref: "#" }],
+    ["a reference to itself deep inside", { properties: { a: { $ref: "#/properties/a" } } }],
+    ["an enum that is no list", { properties: { a: { enum: 5 } } }],
+    ["required that is no list", { required: 5 }],
+    ["properties that are none", { properties: null }],
+    ["one that is too large", { enum: ["x".repeat(MAX_BODY_CHARS)] }],
+  ];
+
+  it.each(broken)("[MS5] a schema that cannot be used is refused when it is set: %s", async (_, one) => {
+    const [from] = await two(open);
+    const { code, message } = await refusal(from.host, "messages.set-topic-schema", { topic: "t", schema: one });
+    expect(code).toBe("bad_input");
+    expect(message).toContain("the schema cannot be used");
+    expect(message.length).toBeLessThan(1_000);
+    await from.send(toTopic("t"), "free");
+  });
+
+  it("[MS5] a fault that only a body brings to light refuses that body", async () => {
+    const [from] = await two(open);
+    const hidden = { dependentRequired: { a: 5 } };
+    await ask(from.host, "messages.set-topic-schema", { topic: "t", schema: hidden });
+    await from.send(toTopic("t"), {});
+    expect(refused(await from.trySend(toTopic("t"), { a: 1 })).code).toBe("schema_mismatch");
+  });
+
+  it("[MS5] a tree of any depth can be described", async () => {
+    const [from] = await two(open);
+    const tree = {
+      $ref: "#/$defs/node",
+      $defs: { node: { type: "object", properties: { next: { $ref: "#/$defs/node" } }, additionalProperties: false } },
+    };
+    await ask(from.host, "messages.set-topic-schema", { topic: "t", schema: tree });
+    await from.send(toTopic("t"), { next: { next: {} } });
+    expect(refused(await from.trySend(toTopic("t"), { next: { next: 1 } })).message).toContain("#/next/next");
+  });
+}
+
+function loopRules(open: OpenHost): void {
+  it("[MS6] two chats that answer each other are stopped after 20 messages in each direction within a minute, and free again later", async () => {
+    const [one, other] = await two(open);
+    for (let at = 0; at < 20; at++) {
+      await one.send(toChat(other), at);
+      await other.send(toChat(one), at);
+      one.host.wait(1_000);
+    }
+    const { code, retryAfterMs, message } = refused(await one.trySend(toChat(other), "more"));
+    expect(code).toBe("throttled");
+    expect(message).toContain("c1 and c2");
+    expect(refused(await other.trySend(toChat(one), "more")).code).toBe("throttled");
+    // The first of the twenty is 20 s old.
+    expect(retryAfterMs).toBe(40_000);
+    await later(one.host, 20_000, one, other);
+    expect(refused(await one.trySend(toChat(other), "more")).retryAfterMs).toBe(20_000);
+    await later(one.host, 20_000, one, other);
+    await one.send(toChat(other), "free");
+    expect(await other.bodies()).toHaveLength(21);
+  });
+
+  it("[MS6] a third chat that writes to both does not hide the loop", async () => {
+    const host = await open();
+    const [one, other, third] = (await some(host, "c1", "c2", "c3")) as [Correspondent, Correspondent, Correspondent];
+    for (let at = 0; at < 20; at++) {
+      await one.send(toChat(other), at);
+      await other.send(toChat(one), at);
+      for (const to of [one, other]) await third.send(toChat(to), at);
+    }
+    expect(refused(await one.trySend(toChat(other), "more")).code).toBe("throttled");
+    await third.send(toChat(one), "still free");
+  });
+
+  it("[MS6] nobody else is stopped: topics, all, a third chat, and a chat that only sends", async () => {
+    const host = await open();
+    const [one, other, third] = (await some(host, "c1", "c2", "c3")) as [Correspondent, Correspondent, Correspondent];
+    for (let at = 0; at < 60; at++) await one.send(toChat(third), at);
+    for (let at = 0; at < 20; at++) {
+      await one.send(toChat(other), at);
+      if (at < 19) await other.send(toChat(one), at);
+    }
+    await one.send(toChat(other), "the other has sent 19");
+    await other.send(toChat(one), "twentieth");
+    expect(refused(await one.trySend(toChat(other), "loop")).code).toBe("throttled");
+    await one.send(toAll, 1);
+    await one.send(toTopic("t"), 1);
+    await one.send(toChat(third), 1);
+    await third.send(toChat(one), 1);
+  });
+
+  it("[MS6] twenty slower than a minute are no loop", async () => {
+    const [one, other] = await two(open);
+    for (let at = 0; at < 50; at++) {
+      await one.send(toChat(other), at);
+      await other.send(toChat(one), at);
+      one.host.wait(3_100);
+    }
+  });
+}

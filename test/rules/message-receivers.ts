@@ -1,0 +1,175 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import type { Json } from "../../src/contract/values.ts";
+import { fits } from "../../src/coordination/topics.ts";
+import type { OpenHost } from "../support/engine-host.ts";
+import {
+  Correspondent,
+  day,
+  later,
+  refusal,
+  refused,
+  some,
+  toAll,
+  toChat,
+  toTopic,
+  two,
+  propertyMs,
+} from "../support/state-builders.ts";
+
+/** Rules of who gets a message, that hold behind any host. */
+export function messageReceiverRules(open: OpenHost): void {
+  receiverRules(open);
+  patternRules(open);
+}
+
+function receiverRules(open: OpenHost): void {
+  it("[MS9] a message to a chat is for that chat only, and one to itself comes back", async () => {
+    const host = await open();
+    const [one, other] = (await some(host, "c1", "c2", "c3")) as [Correspondent, Correspondent];
+    await one.send(toChat(other), "to other");
+    await one.send(toChat(one), "note to myself");
+    expect(await other.bodies()).toEqual(["to other"]);
+    expect(await one.bodies()).toEqual(["note to myself"]);
+    expect(await (await Correspondent.join(host, "c3")).bodies()).toEqual([]);
+  });
+
+  it("[MS9] what a chat sends to a topic or to all does not come back to it", async () => {
+    const [one, other] = await two(open);
+    for (const chat of [one, other]) for (const pattern of ["t", "**"]) await chat.subscribe(pattern);
+    await one.send(toTopic("t"), "topic");
+    await one.send(toAll, "all");
+    expect(await one.bodies()).toEqual([]);
+    expect(await other.bodies()).toEqual(["topic", "all"]);
+  });
+
+  it("[MS9] a chat gets nothing from before it was registered, and keeps its place when it registers again", async () => {
+    const host = await open();
+    const first = await Correspondent.join(host, "c1");
+    await first.send(toAll, "before");
+    const second = await Correspondent.join(host, "c2");
+    await first.send(toAll, "after");
+    await second.back();
+    expect(await second.bodies()).toEqual(["after"]);
+  });
+
+  it("[MS9] a chat that was forgotten after a day offline begins anew", async () => {
+    const [from, to] = await two(open);
+    await to.subscribe("t");
+    await from.send(toChat(to), "old", { ttlMs: 7 * day });
+    await to.leave();
+    await later(to.host, day, from);
+    await to.host.ring();
+    expect(refused(await from.trySend(toChat(to), "to nobody")).code).toBe("unknown_chat");
+    await to.back();
+    await from.send(toTopic("t"), "topic");
+    await from.send(toAll, "new");
+    expect(await to.bodies()).toEqual(["new"]);
+  });
+
+  it("[MS9] a subscription begins with what is sent after it, and subscribing again loses nothing", async () => {
+    const [from, to] = await two(open);
+    await from.send(toTopic("build.web"), "before");
+    expect(await to.subscribe("build.web")).toEqual(["build.web"]);
+    await from.send(toTopic("build.web"), "after");
+    await from.send(toTopic("build"), "other topic");
+    expect(await to.subscribe("build.web")).toEqual(["build.web"]);
+    expect(await to.subscribe("build.*")).toEqual(["build.*", "build.web"]);
+    expect(await to.bodies()).toEqual(["after"]);
+    await from.send(toTopic("build.web"), "once, though two patterns fit");
+    expect(await to.bodies()).toEqual(["after", "once, though two patterns fit"]);
+  });
+
+  it("[MS9] each subscription has a beginning of its own, also with wildcards", async () => {
+    const [from, to] = await two(open);
+    await to.subscribe("x.*");
+    await from.send(toTopic("y.a"), "before");
+    await to.subscribe("y.*");
+    await from.send(toTopic("y.a"), "after");
+    expect(await to.bodies()).toEqual(["after"]);
+  });
+
+  it("[MS9] after the end of a subscription its topic comes no more, also what was unread, unless another pattern covers it", async () => {
+    const [from, to] = await two(open);
+    await to.subscribe("a.b");
+    await to.subscribe("a.*");
+    await from.send(toTopic("a.b"), "b");
+    await from.send(toTopic("a.c"), "c");
+    expect(await to.unsubscribe("a.*")).toEqual(["a.b"]);
+    expect(await to.unsubscribe("never")).toEqual(["a.b"]);
+    expect(await to.bodies()).toEqual(["b"]);
+    expect(await to.unsubscribe("a.b")).toEqual([]);
+    await from.send(toTopic("a.b"), "late");
+    expect(await to.bodies()).toEqual([]);
+    await to.subscribe("a.b");
+    expect(await to.bodies()).toEqual([]);
+  });
+}
+
+function patternRules(open: OpenHost): void {
+  const words = fc.array(fc.constantFrom("a", "b", "a-1", "B_"), { minLength: 1, maxLength: 4 });
+  const patterns = fc
+    .record({
+      words: fc.array(fc.constantFrom("a", "b", "a-1", "*", "*"), { minLength: 1, maxLength: 4 }),
+      end: fc.constantFrom("", "", ".**"),
+    })
+    .map((drawn) => drawn.words.join(".") + drawn.end);
+
+  it(
+    "[MS4] * stands for one word and ** at the end for one or more, as a brute force over the words has it",
+    () => {
+      const pattern = fc.oneof({ weight: 9, arbitrary: patterns }, { weight: 1, arbitrary: fc.constant("**") });
+      let fitting = 0;
+      fc.assert(
+        fc.property(pattern, words, (drawn, topic) => {
+          const isFit = standsFor(drawn.split("."), topic);
+          fitting += isFit ? 1 : 0;
+          expect(fits(drawn, topic.join("."))).toBe(isFit);
+        }),
+        { numRuns: 3_000 },
+      );
+      expect(fitting).toBeGreaterThan(100);
+    },
+    propertyMs,
+  );
+
+  it("[MS4] a subscription with wildcards gets exactly what its pattern stands for", async () => {
+    const host = await open();
+    const from = await Correspondent.join(host, "from");
+    const topics = ["a", "a.b", "a.b.c", "b.a", "b", "a-1.b"];
+    const chats = ["a", "a.*", "a.**", "*.b", "**", "*.*", "a.*.c", "a.*.**"];
+    const readers = await some(host, ...chats.map((_, at) => `c${at}`));
+    for (const [at, reader] of readers.entries()) await reader.subscribe(chats[at] ?? "");
+    for (const topic of topics) await from.send(toTopic(topic), topic);
+    const got = Object.fromEntries(
+      await Promise.all(readers.map(async (reader, at) => [chats[at], await reader.bodies()])),
+    ) as Record<string, Json[]>;
+    expect(got).toEqual({
+      a: ["a"],
+      "a.*": ["a.b"],
+      "a.**": ["a.b", "a.b.c"],
+      "*.b": ["a.b", "a-1.b"],
+      "**": topics,
+      "*.*": ["a.b", "b.a", "a-1.b"],
+      "a.*.c": ["a.b.c"],
+      "a.*.**": ["a.b.c"],
+    });
+  });
+
+  it("[MS11] topics and patterns that are none are refused", async () => {
+    const [chat] = await two(open);
+    for (const topic of ["", "a.", ".a", "a..b", "a b", "*", "a.*", "a/b", "é", "a".repeat(61), "a.".repeat(8) + "a"]) {
+      expect(refused(await chat.trySend(toTopic(topic), 1)).code).toBe("bad_input");
+    }
+    for (const pattern of ["", "a.**.b", "**.a", "a*", "a.", "***", "a.b*"]) {
+      expect((await refusal(chat.host, "messages.subscribe", { self: chat.self, pattern })).code).toBe("bad_input");
+    }
+  });
+}
+
+/** The rule word by word, by trying every length of `**`. */
+export function standsFor([word, ...rest]: string[], [first, ...others]: string[]): boolean {
+  if (word === undefined || first === undefined) return word === undefined && first === undefined;
+  if (word === "**") return rest.length === 0;
+  return (word === "*" || word === first) && standsFor(rest, others);
+}

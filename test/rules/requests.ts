@@ -1,0 +1,244 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import type { InputOf } from "../../src/contract/operations.ts";
+import { type EngineHost, type LocalHost, type OpenHost } from "../support/engine-host.ts";
+import {
+  ask,
+  Correspondent,
+  day,
+  get,
+  happened,
+  hour,
+  later,
+  refusal,
+  revision,
+  rowsWritten,
+  set,
+  toAll,
+  toTopic,
+  propertyMs,
+} from "../support/state-builders.ts";
+
+/** Rules of request ids that hold behind any host. */
+export function requestRules(open: OpenHost): void {
+  repeatRules(open);
+  reuseRules(open);
+  keepingRules(open);
+  ownerRules(open);
+}
+
+/** Rules of request ids that can only be seen in rows. */
+export function requestRowRules(open: () => LocalHost): void {
+  it("[RQ1] a repeat writes no row", async () => {
+    const host = open();
+    const chat = await Correspondent.join(host, "c1");
+    const more = { requestId: "r" };
+    await set(host, "a", 1, more);
+    await ask(host, "state.delete", { key: "a", ...more });
+    await chat.send(toAll, "once", more);
+    expect(await rowsWritten(host, () => set(host, "a", 1, more))).toBe(0);
+    expect(await rowsWritten(host, () => ask(host, "state.delete", { key: "a", ...more }))).toBe(0);
+    expect(await rowsWritten(host, () => chat.send(toAll, "once", more))).toBe(0);
+  });
+
+  it("[RQ4] the sweep forgets ids whose day is over, however many, and no others", async () => {
+    const host = open();
+    for (let at = 0; at < 250; at++) await set(host, "a", at, { requestId: `old-${at}` });
+    host.wait(23 * hour);
+    await set(host, "a", 0, { requestId: "young" });
+    const ids = (): string[] =>
+      host.sql.all<{ key: string }>("SELECT key FROM idempotency").map(({ key }) => key.split(" ").at(-1) ?? "");
+    await host.ring();
+    expect(ids()).toHaveLength(251);
+    host.wait(2 * hour);
+    await host.ring();
+    expect(ids()).toEqual(["young"]);
+  });
+}
+
+function repeatRules(open: OpenHost): void {
+  it("[RQ1] the same request again returns the first result and changes nothing, whatever has happened since", async () => {
+    const host = await open();
+    const first = await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" });
+    await set(host, "a", 2);
+    expect(await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" })).toEqual(first);
+    expect(await get(host, "a")).toMatchObject({ value: 2 });
+    const gone = await ask(host, "state.delete", { key: "a", requestId: "r1" });
+    expect(gone.isDeleted).toBe(true);
+    await set(host, "a", 3);
+    expect(await ask(host, "state.delete", { key: "a", requestId: "r1" })).toEqual(gone);
+    expect(await get(host, "a")).toMatchObject({ value: 3 });
+  });
+
+  it("[RQ1] an update under conditions and guards that hold no more is answered as the first time", async () => {
+    const host = await open();
+    const chat = await Correspondent.join(host, "c1");
+    const lease = { self: chat.self, resource: "x", requestId: "l", ttlMs: 1_000 };
+    const held = await ask(host, "leases.acquire", lease);
+    const token = held.state === "granted" ? held.lease.token : 0;
+    const input: InputOf<"state.update"> = {
+      writes: [
+        { op: "set", key: "a", value: 1, ifVersion: 0 },
+        { op: "delete", key: "b" },
+      ],
+      guards: [{ resource: "x", token }],
+      requestId: "r1",
+    };
+    const first = await ask(host, "state.update", input);
+    const before = await revision(host);
+    host.wait(5_000);
+    expect(await ask(host, "state.update", input)).toEqual(first);
+    expect(await revision(host)).toBe(before);
+  });
+
+  it("[RQ1] [MS2] a message that is sent again is there once, and its sender is told so", async () => {
+    const host = await open();
+    const [from, to] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+    const sent = { self: from.self, target: toAll, body: { text: "hi" }, requestId: "r1" };
+    const first = await ask(host, "messages.send", sent);
+    expect(first.isRepeat).toBe(false);
+    await from.send(toAll, "between");
+    expect(await ask(host, "messages.send", sent)).toEqual({ id: first.id, isRepeat: true });
+    expect(await to.bodies()).toEqual([{ text: "hi" }, "between"]);
+    await to.ack({ cursor: first.id + 1 });
+    expect((await ask(host, "messages.send", sent)).isRepeat).toBe(true);
+    expect(await to.bodies()).toEqual([]);
+  });
+
+  it("[RQ1] without an id each request is a new one", async () => {
+    const host = await open();
+    const [from, to] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+    await from.send(toAll, "hi");
+    await from.send(toAll, "hi");
+    expect(await to.bodies()).toEqual(["hi", "hi"]);
+  });
+}
+
+function reuseRules(open: OpenHost): void {
+  it("[RQ2] the same id with another request is refused and changes nothing", async () => {
+    const host = await open();
+    const write = { key: "a", value: { n: 1 }, requestId: "r1" };
+    await ask(host, "state.set", write);
+    const before = await revision(host);
+    const others: InputOf<"state.set">[] = [
+      { ...write, key: "b" },
+      { ...write, value: { n: 2 } },
+      { ...write, value: { n: 1, m: null } },
+      { ...write, ttlMs: 1_000 },
+      { ...write, ifVersion: 0 },
+      { ...write, guard: { resource: "x", token: 1 } },
+    ];
+    for (const other of others) {
+      const { code, message } = await refusal(host, "state.set", other);
+      expect(code).toBe("key_reused");
+      expect(message).toContain("r1");
+    }
+    expect(await revision(host)).toBe(before);
+    expect(await get(host, "a")).toMatchObject({ value: { n: 1 } });
+  });
+
+  it(
+    "[RQ2] any two different requests are told apart",
+    async () => {
+      const host = await open();
+      let count = 0;
+      const value = fc.oneof(fc.string({ maxLength: 6 }), fc.integer(), fc.array(fc.nat(3), { maxLength: 3 }));
+      await fc.assert(
+        fc.asyncProperty(value, value, async (one, other) => {
+          const requestId = `r${(count += 1)}`;
+          await set(host, "a", one, { requestId });
+          const again = await host.call("state.set", { key: "a", value: other, requestId });
+          expect(again.ok).toBe(JSON.stringify(one) === JSON.stringify(other));
+        }),
+        { numRuns: 200 },
+      );
+    },
+    propertyMs,
+  );
+
+  it("[RQ2] another message under the id of a sent one is refused and not sent", async () => {
+    const host = await open();
+    const [from, to] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+    await from.send(toAll, "one", { requestId: "r1" });
+    for (const [target, body, more] of [
+      [toAll, "two", {}],
+      [toTopic("t"), "one", {}],
+      [toAll, "one", { priority: "high" }],
+    ] as const) {
+      const result = await from.trySend(target, body, { requestId: "r1", ...more });
+      expect(result.ok ? "sent" : result.error.code).toBe("key_reused");
+    }
+    expect(await to.bodies()).toEqual(["one"]);
+  });
+}
+
+function keepingRules(open: OpenHost): void {
+  it("[RQ3] only successes are kept: a refused request is judged anew under its id", async () => {
+    const host = await open();
+    const write = { key: "a", value: 1, ifVersion: 1, requestId: "r1" };
+    expect((await refusal(host, "state.set", write)).code).toBe("version_mismatch");
+    await set(host, "a", 0);
+    const { version } = await ask(host, "state.set", write);
+    expect(await get(host, "a")).toMatchObject({ value: 1, version });
+    const from = await Correspondent.join(host, "c1");
+    const early = await from.trySend({ to: "chat", chat: "c2" }, "hi", { requestId: "r1" });
+    expect(early.ok ? "sent" : early.error.code).toBe("unknown_chat");
+    const to = await Correspondent.join(host, "c2");
+    await from.send({ to: "chat", chat: "c2" }, "hi", { requestId: "r1" });
+    expect(await to.bodies()).toEqual(["hi"]);
+  });
+
+  it("[RQ4] an id is known for a day, to its last instant, swept or not", async () => {
+    for (const isSwept of [false, true]) {
+      const host = await open();
+      const write = { key: "a", value: 1, requestId: "r1" };
+      const { version } = await ask(host, "state.set", write);
+      host.wait(day - 1);
+      if (isSwept) await host.ring();
+      expect(await ask(host, "state.set", write)).toEqual({ version });
+      expect((await refusal(host, "state.set", { ...write, value: 2 })).code).toBe("key_reused");
+      host.wait(1);
+      if (isSwept) await host.ring();
+      expect((await ask(host, "state.set", { ...write, value: 2 })).version).toBeGreaterThan(version);
+      expect(await get(host, "a")).toMatchObject({ value: 2 });
+      // And it is known again, for another day.
+      expect((await refusal(host, "state.set", write)).code).toBe("key_reused");
+    }
+  });
+}
+
+/** Starts as another process after the first one is gone. */
+async function restart(host: EngineHost, chat: Correspondent): Promise<void> {
+  await chat.leave();
+  chat.process = "boot-1/2/200";
+  await chat.back();
+}
+
+function ownerRules(open: OpenHost): void {
+  it("[RQ5] the same id of two chats, or of two operations, are two requests", async () => {
+    const host = await open();
+    const [one, other] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+    const reader = await Correspondent.join(host, "c3");
+    await one.send(toAll, "from one", { requestId: "r1" });
+    await other.send(toAll, "from other", { requestId: "r1" });
+    expect(await reader.bodies()).toEqual(["from one", "from other"]);
+    await set(host, "a", 1, { requestId: "r1", by: "c1" });
+    await set(host, "a", 2, { requestId: "r1", by: "c2" });
+    await set(host, "a", 3, { requestId: "r1" });
+    await ask(host, "state.update", { writes: [{ op: "set", key: "a", value: 4 }], requestId: "r1" });
+    await ask(host, "state.delete", { key: "a", requestId: "r1" });
+    expect((await happened(host, "a")).map(({ value }) => value)).toEqual([1, 2, 3, 4, null]);
+  });
+
+  it("[RQ5] a chat that was started again in the meantime repeats its own request", async () => {
+    const host = await open();
+    const [from, to] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+    const id = await from.send(toAll, "once", { requestId: "r1" });
+    const before = from.incarnation;
+    await restart(host, from);
+    await later(host, 1_000, to);
+    expect(from.incarnation).toBe(before + 1);
+    expect(await from.send(toAll, "once", { requestId: "r1" })).toBe(id);
+    expect(await to.bodies()).toEqual(["once"]);
+  });
+}

@@ -1,0 +1,135 @@
+import { expect, it } from "vitest";
+import type { InputOf } from "../../src/contract/operations.ts";
+import type { LocalHost, OpenHost } from "../support/engine-host.ts";
+import { recount } from "./state-model.ts";
+import {
+  ask,
+  happened,
+  hour,
+  listed,
+  minute,
+  refusal,
+  revision,
+  set,
+  waitForFullHour,
+} from "../support/state-builders.ts";
+
+/** Rules of how long changes are kept, that hold behind any host. */
+export function stateCompactionRules(open: OpenHost): void {
+  it("[SV4] [SV5] changes older than keepChangesMs go in whole groups; below them a reader is told compacted, from there on it misses nothing", async () => {
+    const host = await open();
+    waitForFullHour(host);
+    await ask(host, "state.update", { writes: both(1) });
+    host.wait(30 * minute);
+    await ask(host, "state.update", { writes: both(2) });
+    host.wait(hour);
+    await host.ring();
+    const { code, details } = await refusal(host, "state.changes", { after: 0 });
+    expect({ code, details }).toEqual({ code: "compacted", details: { floor: 2, revision: 4 } });
+    expect((await refusal(host, "state.changes", { after: 1 })).code).toBe("compacted");
+    expect((await happened(host, "", 2)).map(({ value }) => value)).toEqual([2, 2]);
+    expect((await listed(host)).revision).toBe(4);
+  });
+
+  it("[SV5] a change exactly as old as keepChangesMs at the full hour goes, once, and the alarm rests", async () => {
+    const host = await open();
+    waitForFullHour(host);
+    await set(host, "a", 1);
+    host.wait(1);
+    await set(host, "a", 2);
+    host.wait(hour - 1);
+    expect(await host.ring()).toBeNull();
+    expect((await refusal(host, "state.changes", { after: 0 })).details).toEqual({ floor: 1, revision: 2 });
+  });
+
+  it("[SV5] updates of a hundred keys are compacted, too", async () => {
+    const host = await open();
+    for (let round = 0; round < 3; round++) {
+      const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `k${at}`, value: round }));
+      await ask(host, "state.update", { writes });
+    }
+    host.wait(3 * hour);
+    expect(await host.ring()).toBeNull();
+    expect((await refusal(host, "state.changes", { after: 0 })).details).toEqual({ floor: 200, revision: 300 });
+    expect(await happened(host, "", 200)).toHaveLength(100);
+  });
+
+  it("[SV4] a reader that has seen nothing begins at 0 while nothing was compacted, in whatever epoch", async () => {
+    const host = await open();
+    await ask(host, "epoch.raise", { reason: "made anew" });
+    await set(host, "a", 1);
+    const newest = await set(host, "a", 2);
+    expect((await happened(host, "", 0)).map(({ value }) => value)).toEqual([1, 2]);
+    host.wait(3 * hour);
+    await host.ring();
+    const floor = newest - 1;
+    expect((await refusal(host, "state.changes", { after: 0 })).details).toEqual({ floor, revision: newest });
+    expect((await happened(host, "", floor)).map(({ value }) => value)).toEqual([2]);
+  });
+
+  it("[SV5] a longer keepChangesMs keeps them longer", async () => {
+    const host = await open();
+    await ask(host, "settings.set", { settings: { keepChangesMs: 24 * hour } });
+    await set(host, "a", 1);
+    await set(host, "a", 2);
+    host.wait(23 * hour);
+    await host.ring();
+    expect(await happened(host)).toHaveLength(2);
+    host.wait(2 * hour);
+    await host.ring();
+    expect((await refusal(host, "state.changes", { after: 0 })).code).toBe("compacted");
+  });
+
+  it("[SV4] a reader that has seen more than there is, as after a restore, is told compacted, also when new changes have come", async () => {
+    const host = await open();
+    await set(host, "a", 1);
+    const seen = await set(host, "a", 2);
+    expect((await refusal(host, "state.changes", { after: seen + 5 })).code).toBe("compacted");
+    await ask(host, "epoch.raise", { reason: "restored" });
+    const newest = await set(host, "a", 3);
+    for (const lost of [seen + 1, seen + 5, newest - 1, newest + 1]) {
+      const { code, details } = await refusal(host, "state.changes", { after: lost });
+      expect({ code, details }).toEqual({ code: "compacted", details: { floor: 0, revision: newest } });
+    }
+    expect((await happened(host, "", seen)).map(({ value }) => value)).toEqual([3]);
+  });
+}
+
+function both(value: number): InputOf<"state.update">["writes"] {
+  return [
+    { op: "set", key: "a", value },
+    { op: "set", key: "b", value },
+  ];
+}
+
+/** The same where it can only be seen in rows. */
+export function stateCompactionRowRules(open: () => LocalHost): void {
+  it("[SV5] above 100,000 the oldest changes go, in whole groups", async () => {
+    const host = open();
+    host.sql.run(
+      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100010)
+       INSERT INTO changes (revision, grp, key, op, at, total_keys, total_chars)
+       SELECT i, 4 * ((i - 1) / 4) + 1, 'k', 'delete', ?, 0, 0 FROM n`,
+      host.now(),
+    );
+    waitForFullHour(host);
+    await host.ring();
+    // The eleventh stands in the group 9 to 12.
+    const [kept] = host.sql.all<{ n: number; first: number }>(
+      "SELECT count(*) AS n, min(revision) AS first FROM changes",
+    );
+    expect(kept).toEqual({ n: 99_998, first: 13 });
+  });
+
+  it("[SV5] the newest change stays, whatever its age, and with it the totals", async () => {
+    const host = open();
+    await set(host, "a", "x".repeat(8));
+    for (let round = 0; round < 3; round++) {
+      host.wait(100 * hour);
+      expect(await host.ring()).toBeNull();
+    }
+    expect(await revision(host)).toBe(1);
+    recount(host);
+    expect(await set(host, "b", 1)).toBe(2);
+  });
+}

@@ -1,0 +1,219 @@
+import { expect, it } from "vitest";
+import * as due from "../../src/coordination/due.ts";
+import { ok } from "../../src/shared/result.ts";
+import { type LocalHost, type OpenHost } from "../support/engine-host.ts";
+import {
+  ask,
+  Correspondent,
+  day,
+  get,
+  happened,
+  hour,
+  minute,
+  later,
+  refusal,
+  revision,
+  set,
+  some,
+  toAll,
+  waitForFullHour,
+} from "../support/state-builders.ts";
+
+/** Rules of the alarm that hold behind any host. */
+export function sweepRules(open: OpenHost): void {
+  alarmRules(open);
+}
+
+function alarmRules(open: OpenHost): void {
+  it("[DU3] the alarm is set for the earliest thing that waits for its time, and for none where nothing does", async () => {
+    const host = await open();
+    const start = host.now();
+    expect(await host.ring()).toBeNull();
+    await set(host, "later", 1, { ttlMs: 9_000 });
+    expect(await host.ring()).toBe(start + 9_000);
+    await set(host, "sooner", 1, { ttlMs: 4_000 });
+    expect(await host.ring()).toBe(start + 4_000);
+    host.wait(3_999);
+    expect(await host.ring()).toBe(start + 4_000);
+    host.wait(1);
+    expect(await host.ring()).toBe(start + 9_000);
+    await ask(host, "state.delete", { key: "later" });
+    // Only changes are left, which are kept for an hour, and then to the next full one.
+    expect(await host.ring()).toBe(Math.ceil((start + hour) / hour) * hour);
+  });
+
+  it("[DU3] a late alarm does all that has come due by then, of every kind", async () => {
+    const host = await open();
+    const chat = await Correspondent.join(host, "c1");
+    await ask(host, "leases.acquire", { self: chat.self, resource: "x", requestId: "r", ttlMs: 1_000 });
+    await set(host, "short", 1, { ttlMs: 1_000, requestId: "r" });
+    await chat.send(toAll, 1, { ttlMs: 1_000 });
+    host.wait(40 * day);
+    expect(await host.ring()).toBeGreaterThan(host.now());
+    expect((await happened(host, "", 2)).map(({ key, op }) => [key, op])).toEqual([
+      ["$chat/c1", "set"],
+      ["short", "expire"],
+    ]);
+    expect((await ask(host, "chats.list", {})).chats).toMatchObject([{ status: "offline" }]);
+    expect((await ask(host, "leases.list", {})).leases).toEqual([]);
+    host.wait(2 * day);
+    // What the audit log has of today goes in 30 days.
+    expect(await host.ring()).toBe(Math.ceil((host.now() + 28 * day) / hour) * hour);
+    expect((await ask(host, "chats.list", {})).chats).toEqual([]);
+  });
+
+  it("[DU4] housekeeping waits for the full hour, and what others see does not", async () => {
+    const host = await open();
+    await set(host, "a", 1, { requestId: "r1" });
+    await set(host, "a", 2);
+    const next = await host.ring();
+    expect(next).toBe(Math.ceil((host.now() + hour) / hour) * hour);
+    await set(host, "short", 1, { ttlMs: 1_234 });
+    expect(await host.ring()).toBe(host.now() + 1_234);
+    host.wait(hour);
+    await host.ring();
+    expect(await happened(host)).toHaveLength(4);
+    waitForFullHour(host);
+    await host.ring();
+    expect((await refusal(host, "state.changes", { after: 0 })).code).toBe("compacted");
+  });
+
+  it("[DU4] where there are always as many as may be, the alarm still rings once an hour", async () => {
+    const host = await open();
+    await ask(host, "settings.set", { settings: { maxMessages: 10 } });
+    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
+    for (let at = 0; at < 12; at++) await from.send(toAll, at);
+    waitForFullHour(host);
+    await host.ring();
+    await later(host, minute, from, to);
+    for (let more = 1; more < 4; more++) {
+      expect(await to.bodies()).toHaveLength(9 + more);
+      await from.send(toAll, "one too many");
+      await host.ring();
+    }
+    waitForFullHour(host);
+    await host.ring();
+    await to.back();
+    expect(await to.bodies()).toHaveLength(10);
+  });
+}
+
+/** One sweep alone, with each part in a transaction of its own as a host has it. */
+function sweepOnce(host: LocalHost, limit: number): string[] {
+  const atomically = <T>(work: () => T): T => {
+    host.sql.run("SAVEPOINT part");
+    try {
+      return work();
+    } catch (error) {
+      host.sql.run("ROLLBACK TO part");
+      throw error;
+    } finally {
+      host.sql.run("RELEASE part");
+    }
+  };
+  return host.commit((tx) => ok(due.sweep(tx, atomically, limit))).value;
+}
+
+function nextDue(host: LocalHost): number | null {
+  return host.commit((tx) => ok(due.nextDue(tx))).value;
+}
+
+/** A row that no sweep can do its work on, until it is repaired. @returns the repair */
+function poison(host: LocalHost, when: string): () => void {
+  host.sql.run(`CREATE TRIGGER poison ${when} BEGIN SELECT RAISE(ABORT, 'this row is damaged'); END`);
+  return () => void host.sql.run("DROP TRIGGER poison");
+}
+
+/** Rules of sweeps that can only be seen in rows. */
+export function sweepRowRules(open: () => LocalHost): void {
+  poisonRules(open);
+  boundRules(open);
+}
+
+function poisonRules(open: () => LocalHost): void {
+  it("[DU1] a chat whose turn fails is put off and told, and keeps no other chat and no other kind from their turn", async () => {
+    const host = open();
+    const names = ["c1", "bad", "c2"];
+    for (const name of names) {
+      const { self } = await Correspondent.join(host, name);
+      await ask(host, "leases.acquire", { self, resource: name, requestId: "r", isBound: true });
+    }
+    await set(host, "short", 1, { ttlMs: 1_000 });
+    const repair = poison(host, "BEFORE UPDATE ON chats WHEN old.chat = 'bad' AND new.status = 'offline'");
+    host.wait(30_000);
+    expect(sweepOnce(host, 100)).toEqual([expect.stringContaining("this row is damaged")]);
+    const offline = async (): Promise<string[]> =>
+      (await ask(host, "audit.list", { kind: "chat.offline" })).entries.map(({ subject }) => subject).toSorted();
+    expect(await offline()).toEqual(["c1", "c2"]);
+    expect((await happened(host, "short")).map(({ op }) => op)).toEqual(["set", "expire"]);
+    const failed = (await ask(host, "audit.list", { kind: "sweep.failed" })).entries;
+    expect(failed).toMatchObject([{ subject: "bad", detail: { error: expect.stringContaining("damaged") as string } }]);
+    expect(await host.ring()).toBe(host.now() + minute);
+    repair();
+    host.wait(minute);
+    await host.ring();
+    expect(await offline()).toEqual(["bad", "c1", "c2"]);
+    expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(1);
+  });
+
+  it("[DU1] a kind whose work fails is put off and told, leaves nothing half done, and keeps no other from its turn", async () => {
+    const host = open();
+    const chat = await Correspondent.join(host, "c1");
+    await set(host, "good", 1, { ttlMs: 1_000, requestId: "r" });
+    await set(host, "poisoned", 1, { ttlMs: 2_000 });
+    await chat.send(toAll, 1, { ttlMs: 1_000 });
+    await chat.send(toAll, 2);
+    const repair = poison(host, "BEFORE DELETE ON state WHEN old.key = 'poisoned'");
+    host.wait(2 * day);
+    const before = await revision(host);
+    expect(sweepOnce(host, 100)).toEqual([expect.stringContaining("this row is damaged")]);
+    expect(await revision(host)).toBeLessThan(before + 2);
+    expect(host.sql.all("SELECT key FROM idempotency")).toEqual([]);
+    expect(host.sql.all("SELECT id FROM messages")).toHaveLength(1);
+    expect(host.sql.all("SELECT key FROM state")).toHaveLength(2);
+    expect(await get(host, "good")).toBeNull();
+    const failed = (await ask(host, "audit.list", { kind: "sweep.failed" })).entries;
+    expect(failed).toMatchObject([{ subject: "state" }]);
+    expect(await host.ring()).toBe(host.now() + minute);
+    host.wait(minute);
+    await expect((async () => host.ring())()).rejects.toThrow("this row is damaged");
+    repair();
+    host.wait(minute);
+    await host.ring();
+    expect(host.sql.all("SELECT key FROM state")).toEqual([]);
+    expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(2);
+  });
+}
+
+const tables = ["state", "idempotency", "messages", "changes", "audit"];
+
+function count(host: LocalHost, table: string): number {
+  return host.sql.all(`SELECT 1 FROM ${table}`).length;
+}
+
+function boundRules(open: () => LocalHost): void {
+  it("[DU2] one sweep takes on no more rows of a kind than it was allowed, the rest is due at once, and in the end all is done", async () => {
+    const host = open();
+    const chat = await Correspondent.join(host, "c1");
+    for (let at = 0; at < 35; at++) {
+      await set(host, `k${at}`, 1, { ttlMs: 1_000, requestId: `r${at}` });
+      await chat.send(toAll, at, { ttlMs: 1_000 });
+      await ask(host, "settings.set", { settings: {} });
+    }
+    host.wait(40 * day);
+    for (let round = 0; round < 3; round++) {
+      const before = tables.map((table) => count(host, table));
+      sweepOnce(host, 10);
+      const gone = tables.map((table, at) => (before[at] ?? 0) - count(host, table));
+      // Ten changes go, and ten ends of keys become changes.
+      expect(gone).toEqual([10, 10, 10, expect.any(Number), expect.any(Number)]);
+      expect(Math.max(...gone)).toBeLessThanOrEqual(10);
+      expect(nextDue(host)).toBeLessThanOrEqual(host.now());
+    }
+    await host.ring();
+    expect(tables.map((table) => count(host, table))).toEqual([0, 0, 1, 35, 1]);
+    host.wait(2 * hour);
+    await host.ring();
+    expect(tables.map((table) => count(host, table))).toEqual([0, 0, 1, 1, 1]);
+  });
+}

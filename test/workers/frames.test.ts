@@ -1,0 +1,168 @@
+import { expect, it, vi } from "vitest";
+import { MAX_FRAME_CHARS } from "../../src/contract/protocol.ts";
+import { aChat, stopClock, TestWorkspace } from "./support.ts";
+
+function rpc(id: string | number | null | undefined, method: string, params: unknown = {}): object {
+  return { jsonrpc: "2.0", ...(id === undefined ? {} : { id }), method, params };
+}
+
+const set = (key: string, value: unknown): object => ({ key, value });
+
+it("[DO3] the requests of a frame are answered in their order in one frame, each on its own", async () => {
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  connection.send([
+    rpc(1, "state.set", set("a", 1)),
+    rpc("two", "state.set", { ...set("a", 2), ifVersion: 7 }),
+    rpc(3, "nothing.of-this"),
+    rpc(4, "state.get", { key: "a" }),
+  ]);
+  expect(await connection.next()).toMatchObject([
+    { jsonrpc: "2.0", id: 1, result: { version: 1 } },
+    { jsonrpc: "2.0", id: "two", error: { code: -32_000, data: { code: "version_mismatch", retryable: false } } },
+    { jsonrpc: "2.0", id: 3, error: { code: -32_601, data: { code: "unknown_operation" } } },
+    { jsonrpc: "2.0", id: 4, result: { entry: { value: 1 } } },
+  ]);
+  connection.send(rpc(5, "state.get", { key: "a", b: 1 }));
+  expect(await connection.next()).toMatchObject({ id: 5, error: { code: -32_602, data: { code: "bad_input" } } });
+});
+
+it("[DO3] a frame is handled without a pause, so all that it writes is one commit", async () => {
+  const workspace = await TestWorkspace.create();
+  await workspace.connect();
+  await workspace.inside((state, instance) => {
+    const [socket] = state.getWebSockets();
+    if (!socket) throw new Error("no socket");
+    const frame = [1, 2, 3].map((n) => rpc(n, "state.set", set(`k${n}`, n)));
+    const done: unknown = instance.webSocketMessage(socket, JSON.stringify(frame));
+    expect(done).toBeUndefined();
+    expect(state.storage.sql.exec("SELECT count(*) AS n FROM state").one()).toEqual({ n: 3 });
+  });
+});
+
+it("[DO3] notifications are done and not answered", async () => {
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  connection.send(rpc(undefined, "state.set", set("a", 1)));
+  connection.send([rpc(undefined, "state.set", set("b", 1)), rpc(null, "state.set", set("c", 1))]);
+  connection.send([rpc(undefined, "state.set", set("d", 1)), rpc(1, "state.get", { key: "d" })]);
+  expect(await connection.next()).toMatchObject([{ id: 1, result: { entry: { value: 1 } } }]);
+  expect((await workspace.ask("state.list", {})).entries.map(({ key }) => key)).toEqual(["a", "b", "c", "d"]);
+});
+
+it("[DO6] what is no frame is answered, and the connection is closed with 4003", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const many = Array.from({ length: 101 }, (_, n) => rpc(n, "settings.get"));
+  const long = JSON.stringify(rpc(1, "state.set", set("a", "x".repeat(MAX_FRAME_CHARS))));
+  const wrong: [string | Uint8Array, string][] = [
+    ["", "bad_input"],
+    ["Ping", "bad_input"],
+    ["{", "bad_input"],
+    ["[]", "bad_input"],
+    [JSON.stringify(many), "bad_input"],
+    [long, "too_large"],
+    [new TextEncoder().encode(JSON.stringify(rpc(1, "settings.get"))), "bad_input"],
+  ];
+  for (const [frame, code] of wrong) {
+    const { connection } = await workspace.join("c1");
+    connection.socket.send(frame);
+    expect(await connection.next()).toMatchObject({ jsonrpc: "2.0", id: null, error: { data: { code } } });
+    expect((await connection.closed).code).toBe(4003);
+    // Its chat has its grace from then on.
+    expect(await workspace.rows("SELECT is_connected, grace_until FROM chats")).toEqual([
+      { is_connected: 0, grace_until: Date.now() + 20_000 },
+    ]);
+  }
+  expect((await workspace.ask("state.list", {})).entries).toEqual([]);
+});
+
+it("[DO6] a part of a frame that is no request is answered alone", async () => {
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  const parts = [
+    5,
+    null,
+    "x",
+    [],
+    {},
+    { jsonrpc: "1.0", id: 1, method: "health" },
+    rpc({} as never, "health"),
+    rpc(2, 7 as never),
+  ];
+  connection.send([...parts, rpc(9, "settings.get")]);
+  const answers = (await connection.next()) as unknown as { id: unknown; error?: { data: { code: string } } }[];
+  expect(answers.map(({ id, error }) => [id, error?.data.code])).toEqual([
+    ...parts.map(() => [null, "bad_input"]),
+    [9, undefined],
+  ]);
+  for (const part of parts.filter((one) => !Array.isArray(one))) {
+    connection.send(JSON.stringify(part));
+    expect(await connection.next()).toMatchObject({ id: null, error: { data: { code: "bad_input" } } });
+  }
+});
+
+it("[DO6] a hundred requests are one frame, and parameters that are nested too deep are refused", async () => {
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  connection.send(Array.from({ length: 100 }, (_, n) => rpc(n, "state.set", set(`k${n}`, n))));
+  expect(await connection.next()).toHaveLength(100);
+  const deep = `${"[".repeat(5_000)}${"]".repeat(5_000)}`;
+  connection.send(`{"jsonrpc":"2.0","id":1,"method":"state.set","params":{"key":"deep","value":${deep}}}`);
+  expect(await connection.next()).toMatchObject({ id: 1, error: { data: { code: "bad_input" } } });
+  for (const params of [null, [], 5, "x", true]) {
+    expect([params, await connection.refusal("settings.get", params)]).toEqual([
+      params,
+      params === null ? null : "bad_input",
+    ]);
+    connection.send(rpc(undefined, "state.watch-ack", params));
+  }
+  await connection.ask("settings.get", {});
+});
+
+it("[DO18] an operation that fails is logged, answered as internal, undone, and keeps no other from its turn", async () => {
+  const log = vi.spyOn(console, "error").mockReset().mockReturnValue();
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  await workspace.inside(({ storage }) =>
+    storage.sql.exec(
+      "CREATE TRIGGER broken BEFORE INSERT ON changes WHEN new.key = 'b' BEGIN SELECT RAISE(ABORT, 'no'); END",
+    ),
+  );
+  const both = [
+    { op: "set", key: "a", value: 2 },
+    { op: "set", key: "b", value: 2 },
+  ];
+  connection.send([
+    rpc(1, "state.set", set("a", 1)),
+    rpc(2, "state.update", { writes: both }),
+    rpc(3, "state.get", { key: "a" }),
+  ]);
+  expect(await connection.next()).toMatchObject([
+    { id: 1, result: {} },
+    { id: 2, error: { code: -32_603, data: { code: "internal", retryable: true, retryAfterMs: 1_000 } } },
+    { id: 3, result: { entry: { value: 1 } } },
+  ]);
+  expect(log).toHaveBeenCalledTimes(1);
+  expect(String(log.mock.calls[0])).toContain("an operation failed");
+});
+
+it("[DO7] a connection stands for the chat that its address names, and for no other", async () => {
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect("c1");
+  expect(await connection.refusal("chats.register", aChat("c2"))).toBe("bad_input");
+  const anonymous = await workspace.connect();
+  expect(await anonymous.refusal("chats.register", aChat("c1"))).toBe("bad_input");
+  expect((await workspace.ask("chats.list", {})).chats).toEqual([]);
+  await workspace.register("c1");
+  expect((await workspace.chat("c1")).isConnected).toBe(false);
+  await connection.ask("chats.register", aChat("c1"));
+  expect((await workspace.chat("c1")).isConnected).toBe(true);
+  for (const chat of ["", "a b", "x".repeat(129), "ü"]) expect((await workspace.upgrade(chat)).status).toBe(400);
+});
+
+it("[DO7] tokens are made over HTTP only", async () => {
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  expect(await connection.refusal("tokens.create", { machine: "m1", scope: "work" })).toBe("bad_input");
+});

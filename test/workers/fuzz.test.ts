@@ -1,0 +1,162 @@
+import * as fc from "fast-check";
+import { afterEach, beforeEach, expect, it, vi, type MockInstance } from "vitest";
+import { errorTable, WireError, type ErrorCode } from "../../src/contract/errors.ts";
+import { commonErrors, type Operation } from "../../src/contract/operation.ts";
+import { operations, type OperationName } from "../../src/contract/operations.ts";
+import { ChatCoordinator } from "../../src/durable/chat-coordinator.ts";
+import type { Env } from "../../src/durable/env.ts";
+import { app } from "../../src/worker/app.ts";
+import type { Message } from "./connection.ts";
+import { inputsOf, rawBodies } from "./hostile.ts";
+import { bearer, bindings, dump, httpOf, origin, TestWorkspace } from "./support.ts";
+
+/** So many requests and frames. VITE_SHIM_FUZZ_RUNS asks for more. */
+const runs = Number((import.meta as { env?: Record<string, string> }).env?.["VITE_SHIM_FUZZ_RUNS"] ?? 3_000);
+/** A workspace is used for so many: what they leave behind meets what follows. */
+const perWorkspace = 150;
+
+const names = Object.keys(operations) as OperationName[];
+const byHttp = names.filter((name) => !("isSocketOnly" in operations[name]));
+/** Without a limit to the rate, which a fuzzer is above. */
+const { RATE_LIMITER: _, ...unlimited } = bindings;
+const env: Env = unlimited;
+
+/** Refused requests that have changed something: there must be none. */
+const changed: string[] = [];
+const consoles = ["error", "log", "warn", "info", "debug"] as const;
+
+let printed: MockInstance[] = [];
+beforeEach(() => {
+  printed = consoles.map((name) => vi.spyOn(console, name).mockReturnValue());
+  for (const name of ["call", "addToken"] as const) watchForChanges(name);
+});
+afterEach(() => vi.restoreAllMocks());
+
+/** Each request that reaches an object is compared there with what it leaves behind. */
+function watchForChanges(name: "call" | "addToken"): void {
+  const original = ChatCoordinator.prototype[name] as (...given: unknown[]) => string;
+  const watched = function watched(this: ChatCoordinator, ...given: unknown[]): string {
+    const { ctx } = this as unknown as { ctx: DurableObjectState };
+    const before = dump(ctx);
+    const answer = original.apply(this, given);
+    if (!(JSON.parse(answer) as { ok: boolean }).ok && dump(ctx) !== before)
+      changed.push(`${JSON.stringify(given)}: ${answer}`);
+    return answer;
+  };
+  vi.spyOn(ChatCoordinator.prototype, name).mockImplementation(watched);
+}
+
+interface Answered {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Well-formed, of the table, and with nothing in it that is nobody's business. */
+function check(name: OperationName | null, { status, text }: Answered, secrets: readonly string[]): void {
+  for (const secret of secrets) expect(text).not.toContain(secret);
+  expect(text).not.toMatch(/\n\s+at /);
+  const body = JSON.parse(text) as { error?: unknown };
+  const operation: Operation | null = name && operations[name];
+  if (status === 200) {
+    expect(operation?.output.safeParse(body).error).toBeUndefined();
+    return;
+  }
+  const { code } = WireError.parse(body.error);
+  const allowed: readonly ErrorCode[] = [...commonErrors, ...(operation?.errors ?? ["unknown_operation"])];
+  expect(allowed.filter((one) => one !== "internal")).toContain(code);
+  expect(status).toBe(errorTable[code].status);
+}
+
+const requests = fc.constantFrom(...byHttp).chain((name) =>
+  fc.record({
+    name: fc.constant(name),
+    input: inputsOf(name),
+    raw: fc.oneof({ weight: 15, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: rawBodies }),
+    who: fc.constantFrom<Who[]>("admin", "admin", "admin", "work", "work", "other", "observe", "nobody"),
+  }),
+);
+
+type Who = "admin" | "work" | "other" | "observe" | "nobody";
+
+async function tokensOf(workspace: TestWorkspace): Promise<Record<Who, string>> {
+  const self = await workspace.register("c1", { session: "s1" });
+  await workspace.register("c2", { session: "s2" });
+  await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q1" });
+  const [work, other, observe] = await Promise.all([
+    workspace.tokenOf("work"),
+    workspace.tokenOf("work", "m2"),
+    workspace.tokenOf("observe"),
+  ]);
+  return { admin: workspace.token, work: work.token, other: other.token, observe: observe.token, nobody: "shim_a.b" };
+}
+
+it(`[WI4] ${runs} hostile requests over all operations: each has a well-formed answer, and a refusal changes nothing`, async () => {
+  let used = 0;
+  let workspace = await TestWorkspace.create();
+  let tokens = await tokensOf(workspace);
+  await fc.assert(
+    fc.asyncProperty(requests, async ({ name, input, raw, who }) => {
+      if ((used += 1) % perWorkspace === 0) {
+        workspace = await TestWorkspace.create();
+        tokens = await tokensOf(workspace);
+      }
+      const { path, init } = httpOf(workspace.name, name, Object(input) as object);
+      const body = init.method === "GET" ? null : (raw ?? JSON.stringify(input));
+      const answer = await app.request(`${origin}${path}`, { ...init, headers: bearer(tokens[who]), body }, env);
+      const { nobody: _, ...secrets } = tokens;
+      check(name, { status: answer.status, text: await answer.text() }, Object.values(secrets));
+      expect(changed).toEqual([]);
+    }),
+    { numRuns: runs },
+  );
+  expect(printed.flatMap(({ mock }) => mock.calls)).toEqual([]);
+}, 600_000);
+
+const frames = fc.array(
+  fc.constantFrom(...names).chain((method) =>
+    fc.record({
+      jsonrpc: fc.constantFrom("2.0", "2.0", "2.0", "2.0", "1.0"),
+      id: fc.constantFrom<unknown>(1, "a", 0, null, {}),
+      method: fc.constantFrom(method, method, method, "__proto__", "state.watch-ack"),
+      params: inputsOf(method),
+    }),
+  ),
+  { minLength: 1, maxLength: 6 },
+);
+
+type Sent = Readonly<Record<"jsonrpc" | "id" | "method", unknown>>;
+
+/** The id of the answer; none where none is wanted. */
+function idOf({ jsonrpc, id, method }: Sent): unknown[] {
+  const isRequest = jsonrpc === "2.0" && (id === null || typeof id !== "object");
+  if (!isRequest) return [null];
+  return id === null || method === "state.watch-ack" ? [] : [id];
+}
+
+function checkAnswers(sent: readonly Sent[], answers: readonly Message[]): void {
+  expect(answers.map(({ id }) => id)).toEqual(sent.flatMap(idOf));
+  for (const { error, result } of answers) {
+    expect(error === undefined).toBe(result !== undefined);
+    if (error) expect(WireError.parse(error.data).code).not.toBe("internal");
+  }
+}
+
+it(`[WI4] ${runs / 10} hostile frames: each has a well-formed answer, in the order of its requests`, async () => {
+  let used = 0;
+  let workspace = await TestWorkspace.create();
+  let connection = await workspace.connect("c1");
+  await fc.assert(
+    fc.asyncProperty(frames, async (sent) => {
+      if ((used += 1) % perWorkspace === 0) workspace = await TestWorkspace.create();
+      // What came before may have closed it: a chat that has left, a revoked token.
+      connection.close();
+      connection = await workspace.connect("c1");
+      connection.send([...sent, { jsonrpc: "2.0", id: "last", method: "health" }]);
+      const answers = (await connection.next()) as unknown as Message[];
+      expect(answers.at(-1)?.id).toBe("last");
+      checkAnswers(sent, answers.slice(0, -1));
+    }),
+    { numRuns: runs / 10 },
+  );
+  expect(printed.flatMap(({ mock }) => mock.calls)).toEqual([]);
+}, 600_000);

@@ -1,0 +1,279 @@
+import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
+import { expect, it, vi } from "vitest";
+import { PING, PONG } from "../../src/contract/protocol.ts";
+import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
+
+const grace = "SELECT is_connected, grace_until FROM chats WHERE chat = ?";
+
+async function statusOf(workspace: TestWorkspace, chat: string): Promise<[string, string | null, boolean]> {
+  const { status, reason, isConnected } = await workspace.chat(chat);
+  return [status, reason, isConnected];
+}
+
+it("[DO2] a ping is answered without waking the object, and what it knew of its connections goes on", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { connection, self } = await workspace.join("c1");
+  await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
+  await evictDurableObject(workspace.stub, { webSockets: "hibernate" });
+  connection.send(PING);
+  expect(await connection.text()).toBe(PONG);
+  // Only a running object can be evicted.
+  await expect(evictDurableObject(workspace.stub)).rejects.toThrow();
+
+  const { version } = await workspace.ask("state.set", { key: "a/1", value: "x" });
+  expect(await connection.next()).toMatchObject({ method: "state.changes", params: { watch: "w", revision: version } });
+  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
+  expect(await workspace.ask("health", {})).toMatchObject({ sockets: 1, chats: 1 });
+  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 1, grace_until: null }]);
+  await evictDurableObject(workspace.stub);
+  // Woken by a frame: the connection still stands for its chat.
+  await connection.ask("chats.heartbeat", { self });
+  expect(await connection.refusal("chats.register", aChat("c2"))).toBe("bad_input");
+});
+
+it("[DO2] a chat lives by its last ping, or by the opening of its connection", async () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 20_000 });
+  const workspace = await TestWorkspace.create();
+  const { connection } = await workspace.join("c1");
+  const openedAt = Date.now();
+  vi.useRealTimers();
+  expect((await workspace.chat("c1")).lastSeenAgeMs).toBeGreaterThanOrEqual(20_000);
+  connection.send(PING);
+  expect(await connection.text()).toBe(PONG);
+  expect((await workspace.chat("c1")).lastSeenAgeMs).toBeLessThan(20_000);
+  // No row was written for it.
+  expect(await workspace.rows("SELECT last_seen_at FROM chats")).toEqual([{ last_seen_at: openedAt }]);
+});
+
+it("[DO2] a connection that pings no more is worth nothing after the ttl", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { self } = await workspace.join("c1");
+  wait(29_999);
+  expect(await workspace.refusal("chats.heartbeat", { self })).toBeNull();
+  wait(1);
+  expect(await workspace.refusal("chats.heartbeat", { self })).toBe("chat_offline");
+});
+
+it("[DO8] a closed connection begins the grace of its chat, and the alarm ends it", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const worker = await workspace.join("c1", { isInteractive: false });
+  const person = await workspace.join("c2");
+  worker.connection.close();
+  await worker.connection.closed;
+  person.connection.close(1001);
+  await person.connection.closed;
+  const now = Date.now();
+  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 0, grace_until: now + 5_000 }]);
+  expect(await workspace.rows(grace, "c2")).toEqual([{ is_connected: 0, grace_until: now + 20_000 }]);
+  expect(await workspace.alarmAt()).toBe(now + 5_000);
+  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
+  wait(5_000);
+  await workspace.ring();
+  expect(await workspace.rows("SELECT status, reason FROM chats WHERE chat = 'c1'")).toEqual([
+    { status: "offline", reason: "closed" },
+  ]);
+  expect(await workspace.alarmAt()).toBe(now + 20_000);
+  wait(15_000);
+  await workspace.ring();
+  expect(await workspace.rows("SELECT status, reason FROM chats WHERE chat = 'c2'")).toEqual([
+    { status: "offline", reason: "closed" },
+  ]);
+});
+
+it("[DO8] a chat that comes back within its grace was never away", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const first = await workspace.join("c1");
+  const lease = { self: first.self, resource: "r", requestId: "q", isBound: true } as const;
+  await first.connection.ask("leases.acquire", lease);
+  first.connection.close();
+  await first.connection.closed;
+  wait(19_999);
+  const second = await workspace.join("c1");
+  expect(second.self).toEqual(first.self);
+  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 1, grace_until: null }]);
+  wait(10_000);
+  await workspace.ring();
+  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
+  expect((await workspace.ask("leases.list", {})).leases).toHaveLength(1);
+});
+
+it("[DO8] a connection that the coordinator closes does so at once, whatever its client answers", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  await workspace.join("c1");
+  await workspace.inside((state, instance) => {
+    const [socket] = state.getWebSockets();
+    if (!socket) throw new Error("no socket");
+    instance.webSocketMessage(socket, "no frame");
+    expect(state.storage.sql.exec(grace, "c1").toArray()).toEqual([
+      { is_connected: 0, grace_until: Date.now() + 20_000 },
+    ]);
+    // What comes later of it begins no second grace.
+    wait(5_000);
+    instance.webSocketClose(socket, 4003);
+    expect(state.storage.sql.exec(grace, "c1").toArray()).toEqual([
+      { is_connected: 0, grace_until: Date.now() + 15_000 },
+    ]);
+  });
+});
+
+it("[DO8] a connection without a chat may come and go", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { connection } = await workspace.join("c1");
+  const others = [await workspace.connect(), await workspace.connect("c1"), await workspace.connect("c9")];
+  for (const other of others) {
+    other.close();
+    await other.closed;
+  }
+  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 1, grace_until: null }]);
+  await connection.ask("settings.get", {});
+});
+
+it("[DO7] a second connection of a chat replaces the first, whose end means nothing", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const first = await workspace.join("c1");
+  const second = await workspace.join("c1");
+  expect(second.self).toEqual(first.self);
+  expect((await first.connection.closed).code).toBe(4004);
+  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 1, grace_until: null }]);
+  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
+  await second.connection.ask("chats.heartbeat", { self: second.self });
+  // Registering again over its own connection closes nothing, nor does it over HTTP.
+  await second.connection.ask("chats.register", aChat("c1"));
+  await workspace.register("c1");
+  await second.connection.ask("chats.heartbeat", { self: second.self });
+  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 1, grace_until: null }]);
+  expect((await workspace.ask("health", {})).sockets).toBe(1);
+});
+
+it("[DO7] the connection of an earlier process tells nothing of the present one, and is closed", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const old = await workspace.join("c1");
+  wait(30_000);
+  const self = await workspace.register("c1", { process: "boot-1/2/200" });
+  expect(self.incarnation).toBe(old.self.incarnation + 1);
+  expect((await old.connection.closed).code).toBe(4004);
+  // It lives by what it says over HTTP.
+  for (let times = 0; times < 4; times++) {
+    wait(15_000);
+    await workspace.ask("chats.heartbeat", { self });
+  }
+  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
+});
+
+it("[DO10] the connections of a chat that is offline are closed with 4002", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const left = await workspace.join("c1");
+  await workspace.ask("chats.unregister", { self: left.self });
+  expect((await left.connection.closed).code).toBe(4002);
+
+  const silent = await workspace.join("c2");
+  await workspace.ask("leases.acquire", { self: silent.self, resource: "r", requestId: "q" });
+  wait(30_000);
+  await workspace.ring();
+  expect((await silent.connection.closed).code).toBe(4002);
+  expect(await statusOf(workspace, "c2")).toEqual(["offline", "timeout", false]);
+
+  const attested = await workspace.join("c3");
+  await workspace.ask("chats.attest-death", { chat: "c3", machine: "m1", process: "boot-1/1/100" });
+  expect((await attested.connection.closed).code).toBe(4002);
+});
+
+it("[DO10] the connection over which a chat comes back, after a sleep or after it had left, stays", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { connection } = await workspace.join("c1");
+  wait(60_000);
+  const back = await connection.ask("chats.register", aChat("c1"));
+  const self = { chat: "c1", incarnation: back.incarnation };
+  await connection.ask("chats.heartbeat", { self });
+
+  wait(60_000);
+  const other = await workspace.join("c1");
+  await other.connection.ask("chats.heartbeat", { self });
+  expect((await connection.closed).code).toBe(4004);
+
+  other.connection.send([
+    { jsonrpc: "2.0", id: 1, method: "chats.unregister", params: { self } },
+    { jsonrpc: "2.0", id: 2, method: "chats.register", params: aChat("c1") },
+  ]);
+  expect(await other.connection.next()).toMatchObject([
+    { id: 1, result: {} },
+    { id: 2, result: {} },
+  ]);
+  await other.connection.ask("chats.heartbeat", { self });
+  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
+});
+
+it("[DO9] chats whose connections were lost without a close have one long grace from then on", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const first = await workspace.join("c1");
+  await workspace.join("c2", { isInteractive: false });
+  await evictDurableObject(workspace.stub, { webSockets: "close" });
+  const lostAt = Date.now();
+  wait(500);
+  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
+  for (const chat of ["c1", "c2"]) {
+    expect(await workspace.rows(grace, chat)).toEqual([{ is_connected: 0, grace_until: lostAt + 90_500 }]);
+  }
+  // Once: the next start of the object does not begin it anew.
+  wait(1_000);
+  await evictDurableObject(workspace.stub);
+  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 0, grace_until: lostAt + 90_500 }]);
+  expect(await workspace.alarmAt()).toBe(lostAt + 90_500);
+  wait(60_000);
+  const second = await workspace.join("c1");
+  expect(second.self).toEqual(first.self);
+  wait(29_000);
+  await workspace.ring();
+  expect(await workspace.rows("SELECT chat, status FROM chats ORDER BY chat")).toEqual([
+    { chat: "c1", status: "idle" },
+    { chat: "c2", status: "offline" },
+  ]);
+});
+
+it("[DO9] a crash of the object declares nobody dead", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { self } = await workspace.join("c1");
+  await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q", isBound: true });
+  await abortAllDurableObjects();
+  wait(1_000);
+  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
+  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 0, grace_until: Date.now() + 90_000 }]);
+  expect((await workspace.ask("leases.list", {})).leases).toHaveLength(1);
+});
+
+it("[DO9] a chat that came back over HTTP while its connection was silent has it, too", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  await workspace.join("c1");
+  wait(60_000);
+  await workspace.register("c1");
+  await evictDurableObject(workspace.stub, { webSockets: "close" });
+  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 0, grace_until: Date.now() + 90_000 }]);
+});
+
+it("[DO9] however many they are, all of them have it", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  await workspace.register("c");
+  await workspace.rows(
+    `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, status_at, last_seen_at,
+       is_connected, capabilities, capacity, metadata)
+     WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+     SELECT chat || i, session || i, process, 1, machine, client, role, 1, 'idle', status_at, last_seen_at, 1, '[]', 1, '{}' FROM chats, n`,
+  );
+  await evictDurableObject(workspace.stub);
+  const [row] = await workspace.rows("SELECT count(*) AS n FROM chats WHERE grace_until IS NOT NULL");
+  expect(row).toEqual({ n: 500 });
+});

@@ -1,0 +1,131 @@
+import { evictDurableObject } from "cloudflare:test";
+import { expect, it } from "vitest";
+import type { Connection } from "./connection.ts";
+import { stopClock, TestWorkspace, wait, type Self } from "./support.ts";
+
+/** Rows, index entries among them, that the work makes the object write: what is billed. Setting the alarm counts as one. */
+async function written(workspace: TestWorkspace, work: () => Promise<unknown>): Promise<number> {
+  const cursors: { rowsWritten: number }[] = [];
+  let alarms = 0;
+  await workspace.inside(({ storage }) => {
+    const { sql } = storage;
+    const [exec, setAlarm] = [sql.exec.bind(sql), storage.setAlarm.bind(storage)];
+    sql.exec = ((...given: Parameters<typeof exec>) => {
+      const cursor = exec(...given);
+      cursors.push(cursor);
+      return cursor;
+    }) as typeof sql.exec;
+    storage.setAlarm = (...given) => {
+      alarms += 1;
+      return setAlarm(...given);
+    };
+  });
+  await work();
+  return workspace.inside(({ storage }) => {
+    const rows = cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0);
+    Reflect.deleteProperty(storage.sql, "exec");
+    Reflect.deleteProperty(storage, "setAlarm");
+    return rows + alarms;
+  });
+}
+
+/** A chat with a connection, in a workspace in which others have been before. */
+async function busy(): Promise<{ workspace: TestWorkspace; connection: Connection; self: Self }> {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  await workspace.register("other");
+  await workspace.ask("state.set", { key: "before", value: 1 });
+  return { workspace, ...(await workspace.join("c1")) };
+}
+
+async function take(connection: Connection, self: Self, resource: string): Promise<number> {
+  const taken = await connection.ask("leases.acquire", { self, resource, requestId: "q", ttlMs: 60_000 });
+  return taken.state === "granted" ? taken.lease.token : 0;
+}
+
+it("[DO17] a lease costs at most four rows to take, two to renew and four to give back, while its chat is watched", async () => {
+  const { workspace, connection, self } = await busy();
+  const first = await written(workspace, () => take(connection, self, "first"));
+  let token = 0;
+  const next = await written(workspace, async () => (token = await take(connection, self, "next")));
+  const renew = (): Promise<unknown> => connection.ask("leases.renew", { self, resource: "next", token });
+  wait(1_000);
+  const renewed = await written(workspace, renew);
+  const released = await written(workspace, () => connection.ask("leases.release", { self, resource: "next", token }));
+  expect(token).toBeGreaterThan(0);
+  expect(first).toBeLessThanOrEqual(8);
+  expect(next).toBeLessThanOrEqual(4);
+  expect(renewed).toBeLessThanOrEqual(2);
+  expect(released).toBeLessThanOrEqual(4);
+});
+
+it("[DO17] a heartbeat that tells nothing new writes nothing while the chat is connected; nor do a ping, a read or a refusal", async () => {
+  const { workspace, connection, self } = await busy();
+  const health = { cpu: 0.52, memory: 0.31, uptimeMs: 1_000 };
+  await connection.ask("chats.heartbeat", { self, status: "busy", taskCount: 1, progress: "half", health });
+  wait(15_000);
+  const same = { self, status: "busy", taskCount: 1, progress: "half" } as const;
+  expect(
+    await written(workspace, async () => {
+      await connection.ask("chats.heartbeat", { self });
+      await connection.ask("chats.heartbeat", { ...same, health: { cpu: 0.53, memory: 0.32, uptimeMs: 16_000 } });
+      connection.send("ping");
+      expect(await connection.text()).toBe("pong");
+      await workspace.ask("chats.list", {});
+      await workspace.ask("state.get", { key: "before" });
+      await workspace.ask("health", {});
+      await connection.ask("messages.pull", { self });
+      expect(await connection.refusal("state.set", { key: "before", value: 2, ifVersion: 99 })).toBe(
+        "version_mismatch",
+      );
+      expect(await connection.refusal("state.set", { key: "", value: 2 })).toBe("bad_input");
+    }),
+  ).toBe(0);
+  const news = await written(workspace, () => connection.ask("chats.heartbeat", { ...same, progress: "done" }));
+  expect(news).toBeLessThanOrEqual(1);
+});
+
+it("[DO17] a watch, its acknowledgement and what it is told write nothing", async () => {
+  const { workspace, connection } = await busy();
+  const rows = await written(workspace, async () => {
+    await connection.ask("state.watch", { watch: "w", prefix: "a", after: 0 });
+    connection.send({ jsonrpc: "2.0", method: "state.watch-ack", params: { watch: "w", revision: 1 } });
+    await connection.ask("state.unwatch", { watch: "w" });
+  });
+  expect(rows).toBe(0);
+});
+
+it("[DO17] no operation writes more rows than it needs", async () => {
+  const { workspace, connection, self } = await busy();
+  const target = { to: "all" } as const;
+  const over: string[] = [];
+  const atMost = async (rows: number, name: string, work: () => Promise<unknown>): Promise<void> => {
+    const found = await written(workspace, work);
+    if (found > rows) over.push(`${name}: ${found} instead of ${rows}`);
+  };
+  await connection.ask("messages.send", { self, target, body: "first" });
+  await connection.ask("messages.subscribe", { self, pattern: "a" });
+  await atMost(6, "chats.register, new", () => workspace.register("c9"));
+  await atMost(2, "chats.register, again", () => workspace.register("c9"));
+  await atMost(2, "chats.heartbeat, another status", () => connection.ask("chats.heartbeat", { self, status: "busy" }));
+  await atMost(2, "state.set, new", () => workspace.ask("state.set", { key: "a", value: 1 }));
+  await atMost(2, "state.set, again", () => workspace.ask("state.set", { key: "a", value: 2 }));
+  const once = { key: "a", value: 3, requestId: "q" };
+  await atMost(4, "state.set, with a request id", () => workspace.ask("state.set", once));
+  await atMost(0, "state.set, repeated", () => workspace.ask("state.set", once));
+  await atMost(2, "state.delete", () => workspace.ask("state.delete", { key: "a" }));
+  await atMost(2, "messages.send", () => connection.ask("messages.send", { self, target, body: "x" }));
+  await atMost(2, "messages.ack", () => connection.ask("messages.ack", { self, cursor: 2 }));
+  const campaign = { self, name: "main", requestId: "q" };
+  await atMost(7, "elections.campaign", () => connection.ask("elections.campaign", campaign));
+  await atMost(7, "chats.unregister", () => connection.ask("chats.unregister", { self }));
+  expect(over).toEqual([]);
+});
+
+it("[DO17] a start of the object writes nothing, nor does an alarm that finds nothing due", async () => {
+  const { workspace } = await busy();
+  expect(await written(workspace, () => workspace.ring())).toBeLessThanOrEqual(1);
+  const alarm = await workspace.alarmAt();
+  await evictDurableObject(workspace.stub);
+  expect(await workspace.alarmAt()).toBe(alarm);
+});

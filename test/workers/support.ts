@@ -1,0 +1,187 @@
+import { env, exports } from "cloudflare:workers";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { onTestFinished, vi } from "vitest";
+import type { WireError } from "../../src/contract/errors.ts";
+import type { Operation } from "../../src/contract/operation.ts";
+import { operations, type InputOf, type OperationName, type OutputOf } from "../../src/contract/operations.ts";
+import type { Scope } from "../../src/contract/workspaces.ts";
+import type { ChatCoordinator } from "../../src/durable/chat-coordinator.ts";
+import type { Env } from "../../src/durable/env.ts";
+import { Connection } from "./connection.ts";
+
+/** The worker and its objects as their clients see them, and a look inside. */
+
+export const bindings = env as unknown as Env;
+const worker = (exports as unknown as { default: Fetcher }).default;
+export const origin = "https://shim.example";
+
+export function request(path: string, init?: RequestInit): Promise<Response> {
+  return worker.fetch(`${origin}${path}`, init);
+}
+
+export function bearer(token: string): Record<string, string> {
+  return { authorization: `Bearer ${token}` };
+}
+
+export interface Answer<Body> {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Of a success. */
+  readonly value: Body;
+  /** Of a refusal. */
+  readonly error: WireError | undefined;
+}
+
+/** Where and how an operation is asked over HTTP. */
+export function httpOf(workspace: string, name: OperationName, input: object): { path: string; init: RequestInit } {
+  const { method, path }: Operation = operations[name];
+  const base = `/v1/workspaces/${workspace}${path}`;
+  if (method !== "GET") return { path: base, init: { method, body: JSON.stringify(input) } };
+  const query = new URLSearchParams(Object.entries(input).map(([field, value]) => [field, queryText(value)]));
+  return { path: `${base}?${query.toString()}`, init: { method } };
+}
+
+function queryText(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+let made = 0;
+
+/** A workspace of the test's own. */
+export class TestWorkspace {
+  readonly name: string;
+  /** Of scope admin. */
+  readonly token: string;
+  readonly tokenId: string;
+
+  private constructor(name: string, token: string, tokenId: string) {
+    this.name = name;
+    this.token = token;
+    this.tokenId = tokenId;
+  }
+
+  static async create(name = `w-${(made += 1)}`): Promise<TestWorkspace> {
+    const body = JSON.stringify({ workspace: name });
+    const headers = bearer(bindings.SHIM_ADMIN_SECRET);
+    const answer = await request("/v1/workspaces", { method: "POST", headers, body });
+    const { token, id } = await answer.json<{ token: string; id: string }>();
+    return new TestWorkspace(name, token, id);
+  }
+
+  get stub(): DurableObjectStub<ChatCoordinator> {
+    return bindings.COORDINATOR.getByName(this.name);
+  }
+
+  async tokenOf(scope: Scope, machine = "m1", ttlMs?: number): Promise<{ id: string; token: string }> {
+    return this.ask("tokens.create", { machine, scope, ...(ttlMs === undefined ? {} : { ttlMs }) });
+  }
+
+  /** One operation over HTTP, whatever its answer. */
+  async call<Name extends OperationName>(
+    name: Name,
+    input: InputOf<Name>,
+    token = this.token,
+  ): Promise<Answer<OutputOf<Name>>> {
+    const { path, init } = httpOf(this.name, name, input);
+    const response = await request(path, { ...init, headers: bearer(token) });
+    const value = await response.json<OutputOf<Name> & { error?: WireError }>();
+    return { status: response.status, headers: response.headers, value, error: value.error };
+  }
+
+  /** One operation that succeeds. */
+  async ask<Name extends OperationName>(name: Name, input: InputOf<Name>, token?: string): Promise<OutputOf<Name>> {
+    const { status, value, error } = await this.call(name, input, token);
+    if (status !== 200) throw new Error(`${name} was refused: ${JSON.stringify(error)}`);
+    return value;
+  }
+
+  /** The code with which it is refused; null: it is not. */
+  async refusal<Name extends OperationName>(name: Name, input: InputOf<Name>, token?: string): Promise<string | null> {
+    return (await this.call(name, input, token)).error?.code ?? null;
+  }
+
+  upgrade(chat: string | null, token = this.token, headers: Record<string, string> = {}): Promise<Response> {
+    const query = chat === null ? "" : `?chat=${encodeURIComponent(chat)}`;
+    return request(`/v1/workspaces/${this.name}/connect${query}`, {
+      headers: { ...bearer(token), upgrade: "websocket", ...headers },
+    });
+  }
+
+  async connect(chat: string | null = null, token?: string): Promise<Connection> {
+    const { status, webSocket } = await this.upgrade(chat, token);
+    if (!webSocket) throw new Error(`no connection: ${status}`);
+    const connection = new Connection(webSocket);
+    onTestFinished(() => connection.close());
+    return connection;
+  }
+
+  /** A chat over HTTP. */
+  async register(chat: string, more: Partial<InputOf<"chats.register">> = {}): Promise<Self> {
+    const { incarnation } = await this.ask("chats.register", aChat(chat, more));
+    return { chat, incarnation };
+  }
+
+  /** A chat with a connection of its own. */
+  async join(chat: string, more: Partial<InputOf<"chats.register">> = {}): Promise<Joined> {
+    const connection = await this.connect(chat);
+    const { incarnation } = await connection.ask("chats.register", aChat(chat, more));
+    return { connection, self: { chat, incarnation } };
+  }
+
+  inside<T>(look: (state: DurableObjectState, instance: ChatCoordinator) => T | Promise<T>): Promise<T> {
+    return runInDurableObject(this.stub, (instance, state) => look(state, instance));
+  }
+
+  rows<Row extends Record<string, SqlStorageValue>>(query: string, ...values: SqlStorageValue[]): Promise<Row[]> {
+    return this.inside((state) => state.storage.sql.exec<Row>(query, ...values).toArray());
+  }
+
+  alarmAt(): Promise<number | null> {
+    return this.inside((state) => state.storage.getAlarm());
+  }
+
+  /** @returns whether one was set */
+  ring(): Promise<boolean> {
+    return runDurableObjectAlarm(this.stub);
+  }
+
+  async chat(chat: string): Promise<OutputOf<"chats.get">> {
+    return this.ask("chats.get", { chat });
+  }
+}
+
+export type Self = InputOf<"chats.heartbeat">["self"];
+
+export interface Joined {
+  readonly connection: Connection;
+  readonly self: Self;
+}
+
+export function aChat(chat: string, more: Partial<InputOf<"chats.register">> = {}): InputOf<"chats.register"> {
+  return { chat, session: `of-${chat}`, process: "boot-1/1/100", machine: "m1", client: "test", ...more };
+}
+
+/** All tables of an object as text: two that are equal show that nothing was changed. */
+export function dump({ storage }: Pick<DurableObjectState, "storage">): string {
+  const tables = storage.sql.exec<{ name: string }>(
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' ORDER BY name",
+  );
+  const all = [...tables].map(({ name }) => [name, storage.sql.exec(`SELECT * FROM ${name}`).toArray()]);
+  return JSON.stringify(all);
+}
+
+const hour = 3_600_000;
+
+/**
+ * From now on only the test moves the clock of worker and objects. It stands a day ahead, ten minutes after the hour, so that the runtime's own
+ * clock reaches no alarm and housekeeping, which is done at the full hour, is far.
+ */
+export function stopClock(): void {
+  const now = Math.ceil(Date.now() / hour) * hour + 24 * hour + 600_000;
+  vi.useFakeTimers({ toFake: ["Date"], now });
+  onTestFinished(() => void vi.useRealTimers());
+}
+
+export function wait(ms: number): void {
+  vi.setSystemTime(Date.now() + ms);
+}
