@@ -3,7 +3,7 @@ import type { Change, PullChanges } from "../contract/state.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as meta from "./meta.ts";
-import type { Tx } from "./tx.ts";
+import { numbersPerEpoch, type Tx } from "./tx.ts";
 
 /** The ordered record that watches read: each row is a revision, and carries the running totals that quotas are checked against. */
 
@@ -33,12 +33,9 @@ export function totals(sql: Sql): Totals {
   return row ?? { revision: 0, keys: 0, chars: 0 };
 }
 
-/** Revisions of one epoch; 2^21 epochs fit below 2^53. */
-const revisionsPerEpoch = 2 ** 32;
-
 /** [SV9] No revision comes twice: after a restore the raised epoch puts the next one above all that were lost. */
 export function nextRevision(tx: Tx, { revision }: Totals = totals(tx.sql)): number {
-  return Math.max(revision, tx.epoch * revisionsPerEpoch) + 1;
+  return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
 }
 
 /** @returns the revision */

@@ -15,15 +15,12 @@ import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
 import { coveringOf, expiresAt, heldBy, isLive, near, rowOf, type LeaseRow } from "./lease-rows.ts";
-import type { Actor, Tx } from "./tx.ts";
+import { numbersPerEpoch, type Actor, type Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
 
 /** Of what a lease is taken for: an operation of its own, or an election. */
 export type Wanted = Omit<AcquireLease, "self">;
 type Acquired = OutputOf<"leases.acquire">;
-
-/** Tokens of one epoch; 2^21 epochs fit below 2^53. */
-const tokensPerEpoch = 2 ** 32;
 
 /**
  * [LE1] One live holder for whatever overlaps. [LE2] Each grant has a token above all before it. [LE3] The same request again returns the
@@ -86,7 +83,7 @@ function grant(tx: Tx, chat: chatRows.ChatRow, wanted: Wanted): LeaseRow {
     resource,
     holder: chat.chat,
     incarnation: chat.incarnation,
-    token: tx.epoch * tokensPerEpoch + seq,
+    token: tx.epoch * numbersPerEpoch + seq,
     ttl_ms: isBound ? tx.settings.chatTtlMs : ttlMs,
     is_bound: isBound ? 1 : 0,
     expires_at: tx.now + (isBound ? tx.settings.chatTtlMs : ttlMs),

@@ -31,6 +31,9 @@ export interface Tx {
   readonly tell: (hint: Hint) => void;
 }
 
+/** Fencing tokens and revisions of one epoch; 2^25 epochs fit below 2^53. */
+export const numbersPerEpoch = 2 ** 28;
+
 /** Who asks: by its token on the edge, by its process in the embedded host. */
 export interface Actor {
   readonly machine: string;

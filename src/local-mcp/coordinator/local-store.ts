@@ -5,8 +5,7 @@ import { Store } from "../store/store.ts";
 
 /** 2026-01-01. */
 const firstDay = 1_767_225_600_000;
-/** Epochs are below 2^21, so these last for twenty years. */
-const epochMs = 300_000;
+const minuteMs = 60_000;
 
 export interface LocalStoreOptions {
   /** SHIM's folder. */
@@ -21,7 +20,8 @@ export interface LocalStoreOptions {
  * lost whole, or can no longer be read, no fencing token comes a second time.
  */
 export function localStore({ home, driver, now, busyMs }: LocalStoreOptions): Store {
-  const firstEpoch = Math.max(1, Math.floor((now() - firstDay) / epochMs));
+  // Two for each minute, as a repair takes the next one; epochs are below 2^25, so they last for thirty years.
+  const firstEpoch = 2 * Math.max(1, Math.floor((now() - firstDay) / minuteMs));
   const path = join(home, "coordination", "coordination.db");
   return new Store({ path, driver, now, busyMs, migrations: migrationsFrom(firstEpoch) });
 }
