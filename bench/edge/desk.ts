@@ -58,8 +58,7 @@ export class Desk {
   async client(chat: string): Promise<WireClient> {
     const address = `${this.#url.replace("http", "ws")}/connect?chat=${chat}`;
     const headers = { authorization: `Bearer ${this.#token}` };
-    // Node's own WebSocket takes headers; the type of the standard does not know them.
-    const socket = new WebSocket(address, { headers } as never);
+    const socket = new WebSocket(address, { headers });
     await new Promise<void>((resolve, reject) => {
       socket.addEventListener("open", () => resolve(), { once: true });
       socket.addEventListener("error", () => reject(new Error("the socket did not open")), { once: true });

@@ -7,7 +7,7 @@ import { counter, durationMs, Id, limit, RequestId, Self } from "./values.ts";
  */
 export const Resource = z
   .string()
-  .regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters")
+  .regex(/^[^\p{Cc}\p{Cs}]{1,512}$/u, "1 to 512 characters without control characters")
   .refine((name) => !name.startsWith("leader:"), "leader: is for elections")
   .refine(
     (name) => !name.startsWith("file:") || !/[*]/.test(name.slice(5).replace(/\/\*\*?$/, "")),

@@ -20,6 +20,7 @@ export interface Operation<Input extends z.ZodObject = z.ZodObject, Output exten
 /** Every operation may answer these. */
 export const commonErrors = [
   "bad_input",
+  "unsupported_protocol",
   "too_large",
   "unauthenticated",
   "forbidden",

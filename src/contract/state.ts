@@ -4,7 +4,7 @@ import { counter, durationMs, Id, Json, limit, RequestId } from "./values.ts";
 /** Keys that begin with `$` are the coordinator's own: `$chat/<chat>`, `$leader/<name>`. They can be watched, not written. */
 export const Key = z
   .string()
-  .regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters")
+  .regex(/^[^\p{Cc}\p{Cs}]{1,512}$/u, "1 to 512 characters without control characters")
   .refine((key) => !key.startsWith("$"), "keys that begin with $ are the coordinator's own");
 export const Prefix = z.string().max(512);
 

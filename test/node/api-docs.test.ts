@@ -10,5 +10,5 @@ function bare(text: string): string {
 
 it("docs/api.md is what the table of operations says; else run: node scripts/api-docs.ts && npx oxfmt docs/api.md", () => {
   const written = readFileSync(join(import.meta.dirname, "..", "..", "docs", "api.md"), "utf8");
-  expect(bare(written)).toBe(bare(apiDocs()));
+  expect(written.split("### ").map(bare)).toEqual(apiDocs().split("### ").map(bare));
 });

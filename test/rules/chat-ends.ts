@@ -75,6 +75,26 @@ export function chatEndRules(open: OpenHost): void {
     expect((await check(host, "x", own.token)).isValid).toBe(true);
   });
 
+  it("[CH7] who comes back to a bound lease that was kept has it up to that time, or renews it; pings do not", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a", { isInteractive: false });
+    await host.connect("a");
+    const lost = await a.hold("x", { isBound: true });
+    const renewed = await a.hold("y", { isBound: true });
+    await host.disconnect("a");
+    await pass(host, 10 * second);
+    expect(await statusOf(host, "a")).toBe("offline closed");
+    await a.back();
+    await host.connect("a");
+    expect(given(await a.renew(renewed, 50 * second))).toMatchObject({ isBound: false, remainingMs: 50_000 });
+    await pass(host, 20 * second - 1);
+    await host.ping("a");
+    expect(await check(host, "x", lost.token)).toMatchObject({ isValid: true, remainingMs: 1 });
+    await pass(host, 1);
+    expect(await check(host, "x", lost.token)).toMatchObject({ isValid: false });
+    expect(await check(host, "y", renewed.token)).toMatchObject({ isValid: true, remainingMs: 30_000 });
+  });
+
   it("[CH7] what was kept for a chat that was passed over is free in time, by the alarm alone", async () => {
     const host = await open();
     const a = await Peer.join(host, "a");

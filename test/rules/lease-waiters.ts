@@ -268,6 +268,18 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({ x: "c" });
   });
 
+  it("[LE11] of a bound lease the delay counts from its holder's last sign of life + ttl on", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    await host.connect("a");
+    await a.hold("x", { isBound: true, lockDelayMs: 5 * second });
+    host.wait(20 * second);
+    await host.ping("a");
+    host.wait(30 * second);
+    const b = await Peer.join(host, "b");
+    expect(refused(await b.acquire("x"))).toMatchObject({ retryAfterMs: 5_000, details: { holder: null } });
+  });
+
   it("[LE11] the delay holds for whatever overlaps, and is over by itself when nobody looks", async () => {
     const host = await open();
     const { a, b } = await crew(host);

@@ -145,7 +145,7 @@ export class Machine {
 }
 
 /** All that was promised and can be done at once is done. */
-export function settled(): Promise<void> {
+function settled(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
 

@@ -139,6 +139,17 @@ it("[DO11] no request ever moves the alarm to a later time", async () => {
   );
 }, 30_000);
 
+it("[DO11] nor does a start of the object", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
+  await workspace.ask("state.delete", { key: "a" });
+  const alarm = await workspace.alarmAt();
+  await evictDurableObject(workspace.stub);
+  expect(await workspace.alarmAt()).toBe(alarm);
+  expect(alarm).toBe(Date.now() + 5_000);
+});
+
 it("[DO11] an idle chat that holds nothing has no look of its own, and wakes nothing", async () => {
   stopClock();
   const workspace = await TestWorkspace.create();

@@ -27,6 +27,25 @@ it("[DO3] the requests of a frame are answered in their order in one frame, each
   expect(await connection.next()).toMatchObject({ id: 5, error: { code: -32_602, data: { code: "bad_input" } } });
 });
 
+it("[DO3] what a request of a frame changes holds for the next one", async () => {
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  connection.send([
+    rpc(1, "state.set", set("a", 1)),
+    rpc(2, "settings.set", { settings: { maxKeys: 1 } }),
+    rpc(3, "state.set", set("b", 1)),
+    rpc(4, "epoch.raise", { reason: "x" }),
+    rpc(5, "epoch.raise", { reason: "x" }),
+  ]);
+  expect(await connection.next()).toMatchObject([
+    { id: 1, result: {} },
+    { id: 2, result: { settings: { maxKeys: 1 } } },
+    { id: 3, error: { data: { code: "quota_exceeded" } } },
+    { id: 4, result: { epoch: 1 } },
+    { id: 5, result: { epoch: 2 } },
+  ]);
+});
+
 it("[DO3] a frame is handled without a pause, so all that it writes is one commit", async () => {
   const workspace = await TestWorkspace.create();
   await workspace.connect();

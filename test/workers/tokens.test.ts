@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { expect, it, vi } from "vitest";
 import { operations, type OperationName } from "../../src/contract/operations.ts";
 import { scopes, type Scope } from "../../src/contract/workspaces.ts";
@@ -76,7 +77,6 @@ it("[DO1] a name that nobody has made a workspace of creates nothing, whoever as
   expect(await codeOf(more)).toBe("unknown_workspace");
   const headers = { ...bearer(token), upgrade: "websocket" };
   expect((await request("/v1/workspaces/made-up/connect", { headers })).status).toBe(404);
-  const { runInDurableObject } = await import("cloudflare:test");
   await runInDurableObject(bindings.COORDINATOR.getByName("made-up"), async (instance, state) => {
     expect(state.storage.sql.exec("SELECT * FROM sqlite_schema").toArray()).toEqual([]);
     expect(await state.storage.getAlarm()).toBeNull();
@@ -172,6 +172,9 @@ it("[WI5] a token that is over is refused by the worker and by the object, and i
   wait(1);
   const answer = await workspace.call("settings.get", {}, token);
   expect([answer.status, answer.error?.code]).toEqual([401, "unauthenticated"]);
+  const { asked, env } = withoutObjects();
+  await app.request(`${origin}/v1/workspaces/${workspace.name}/settings`, { headers: bearer(token) }, env);
+  expect(asked).not.toHaveBeenCalled();
   const inside = await workspace.stub.call({ id, hash: await tokens.hashOf(token) }, "settings.get", {});
   expect(JSON.parse(inside)).toMatchObject({ ok: false, error: { code: "unauthenticated" } });
   connection.send({ jsonrpc: "2.0", id: 1, method: "settings.get", params: {} });

@@ -95,7 +95,7 @@ async function listLeases(cli: Cli, link: Coordination, prefix: string): Promise
     lease.holder,
     String(lease.token),
     lease.isBound ? "while it lives" : `${age(lease.remainingMs)} left`,
-    `${age(lease.heldForMs)}`,
+    age(lease.heldForMs),
   ]);
   const head = ["RESOURCE", "HOLDER", "TOKEN", "UNTIL", "HELD FOR"];
   return ok({

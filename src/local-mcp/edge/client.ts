@@ -53,9 +53,13 @@ export class EdgeClient {
     this.#registration = new Registration(outside, this.#events, this.#signals);
     this.#link = new Link(link, this.#registration, this.#events, this.#signals);
     this.#calls = new Calls(outside, this.#link, this.#registration);
-    const life = (): number | null => this.#registration.life;
-    const lastPing = (): Link["lastPing"] => this.#link.lastPing;
-    this.#holder = new Holder(this.#calls, { outside, events: this.#events, life, lastPing }, this.#signals);
+    const around = {
+      outside,
+      events: this.#events,
+      life: () => this.#registration.life,
+      lastPing: () => this.#link.lastPing,
+    };
+    this.#holder = new Holder(this.#calls, around, this.#signals);
     this.#signals.on((signal) => {
       if (signal.method === "closed") this.#registration.forget(signal.reason);
     });

@@ -2,7 +2,7 @@ import { operations, type InputOf, type OperationName, type OutputOf } from "../
 import { PROTOCOL_VERSION } from "../../contract/protocol.ts";
 import { codeOf } from "../../shared/error.ts";
 import { headersOf, type Address } from "./address.ts";
-import { answered, garbled, lost, refused, type Outcome } from "./outcome.ts";
+import { answered, garbled, lost, refused, type Ask, type Outcome } from "./outcome.ts";
 import type { FetchAnswer, Outside } from "./outside.ts";
 import { read, type Instant } from "./trust.ts";
 
@@ -14,6 +14,10 @@ export interface HttpWay {
   readonly token: string;
   /** Ends what is under way. */
   readonly signal: AbortSignal;
+}
+
+export function asker(way: HttpWay): Ask {
+  return (name, input, timeoutMs) => ask(way, name, input, timeoutMs);
 }
 
 export async function ask<Name extends OperationName>(

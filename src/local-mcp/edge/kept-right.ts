@@ -4,6 +4,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeEvent, Emitter, RightState } from "./events.ts";
 import type { EdgeError } from "./failure.ts";
 import type { Outside } from "./outside.ts";
+import type { Ping } from "./registration.ts";
 import { elapsedMs, read, trustedForMs, trustOf, type Instant, type Trust } from "./trust.ts";
 
 /** What the coordinator says of a lease or a leadership. */
@@ -41,7 +42,7 @@ export interface Surroundings {
   readonly outside: Pick<Outside, "clock" | "setTimer">;
   readonly events: Emitter<EdgeEvent>;
   readonly life: () => number | null;
-  readonly lastPing: () => { readonly sentAt: Instant; readonly life: number } | null;
+  readonly lastPing: () => Ping | null;
 }
 
 /** A bound lease follows pings, which say nothing of one that was taken away: it is looked at this often, in ms. */

@@ -3,6 +3,7 @@ import type { Refusal } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Address } from "./address.ts";
+import { ClockWatch } from "./clock-watch.ts";
 import type { EdgeEvent, Emitter, LinkState, Signal } from "./events.ts";
 import { isFinal, isUseless } from "./failure.ts";
 import { Gate } from "./gate.ts";
@@ -10,14 +11,16 @@ import { HttpHeartbeat } from "./http-heartbeat.ts";
 import * as http from "./http.ts";
 import { lost, type Ask } from "./outcome.ts";
 import type { Outside } from "./outside.ts";
-import type { Registration } from "./registration.ts";
+import type { Ping, Registration } from "./registration.ts";
 import { closeCodes, EdgeSocket, type Closed } from "./socket.ts";
-import { elapsedMs, jumpedMs, read, type Instant } from "./trust.ts";
+import { elapsedMs, read, type Instant } from "./trust.ts";
 
 /** Of an attempt that only looks whether somebody answers, in ms. */
 const probeWithinMs = 10_000;
 /** After a deploy all clients come back; a worker's coordinator forgives a closed socket for 5 s only. */
 const reconnect = { baseMs: 500, capMs: 30_000 };
+/** A connection that answers pings after so long is no accident, in ms. */
+const provenMs = 5_000;
 /** While HTTP works, a socket is tried after so long: the first, and by chance up to so much more, in ms. */
 const socketAgain = { afterMs: 15_000, spreadMs: 30_000 };
 
@@ -41,7 +44,9 @@ export class Link {
   readonly #registration: Registration;
   readonly #events: Emitter<EdgeEvent>;
   readonly #signals: Emitter<Signal>;
+  readonly #http: Ask;
   readonly #heartbeat: HttpHeartbeat;
+  readonly #clocks: ClockWatch;
   readonly #closing = new AbortController();
   #state: LinkState = "disconnected";
   #socket: EdgeSocket | null = null;
@@ -50,8 +55,8 @@ export class Link {
   #isRegistering = false;
   #way = 0;
   #attempt = 0;
-  #seen: Instant;
-  #lastPing: { readonly sentAt: Instant; readonly life: number } | null = null;
+  #openedAt: Instant;
+  #lastPing: Ping | null = null;
   #cancelRetry: () => void = () => undefined;
 
   constructor(options: LinkOptions, registration: Registration, events: Emitter<EdgeEvent>, signals: Emitter<Signal>) {
@@ -59,8 +64,10 @@ export class Link {
     this.#registration = registration;
     this.#events = events;
     this.#signals = signals;
-    this.#seen = read(options.outside.clock);
-    const { setTimer } = options.outside;
+    const { setTimer, clock } = options.outside;
+    this.#http = http.asker({ ...options, signal: this.#closing.signal });
+    this.#clocks = new ClockWatch(clock);
+    this.#openedAt = read(clock);
     this.gate = new Gate(setTimer, options.maxQueued);
     this.#heartbeat = new HttpHeartbeat(setTimer, registration, this.ask, {
       onAlive: (sentAt) => this.#alive(sentAt),
@@ -78,8 +85,8 @@ export class Link {
     return this.#way;
   }
 
-  /** The last ping that was answered, and the life of the registration that it belongs to. */
-  get lastPing(): { readonly sentAt: Instant; readonly life: number } | null {
+  /** The last ping that was answered. */
+  get lastPing(): Ping | null {
     return this.#lastPing;
   }
 
@@ -154,32 +161,22 @@ export class Link {
     return this.#isLive && this.#socket ? this.#socket.ask(name, input, timeoutMs) : Promise.resolve(notConnected);
   };
 
-  readonly #http: Ask = (name, input, timeoutMs) => {
-    const { outside, address, token } = this.#options;
-    return http.ask({ outside, address, token, signal: this.#closing.signal }, name, input, timeoutMs);
-  };
-
   #connect(): void {
     this.#cancelRetry();
     if (this.#options.isHttpOnly) return void this.#tryHttp("no answer");
     if (this.#state !== "fallback") this.#become("connecting", "opening a socket");
-    const { outside, address, token } = this.#options;
-    const { chat } = this.#registration;
-    const socket: EdgeSocket = new EdgeSocket(
-      outside,
-      { address, token, chat },
-      {
-        onOpen: () => void this.#greet(socket),
-        onClosed: (closed) => this.#closed(socket, closed),
-        onNotification: (notification) => {
-          // It will close this connection; a new one registers the chat first.
-          if (notification.method === "chat.offline") socket.close(closeCodes.offline, "the chat counts as gone");
-          else this.#signals.emit(notification);
-        },
-        onPong: (sentAt) => this.#heard(sentAt),
-        onProblem: (message) => this.#events.emit({ type: "problem", message }),
+    const door = { ...this.#options, chat: this.#registration.chat };
+    const socket: EdgeSocket = new EdgeSocket(door.outside, door, {
+      onOpen: () => void this.#greet(socket),
+      onClosed: (closed) => this.#closed(socket, closed),
+      onNotification: (notification) => {
+        // It will close this connection; a new one registers the chat first.
+        if (notification.method === "chat.offline") socket.close(closeCodes.offline, "the chat counts as gone");
+        else this.#signals.emit(notification);
       },
-    );
+      onPong: (sentAt) => this.#heard(sentAt),
+      onProblem: (message) => this.#events.emit({ type: "problem", message }),
+    });
     this.#socket = socket;
   }
 
@@ -192,7 +189,10 @@ export class Link {
     this.#cancelRetry();
     this.#heartbeat.stop();
     this.#isLive = true;
+    this.#openedAt = read(this.#options.outside.clock);
     socket.keepAlive(this.#registration.pingIntervalMs);
+    // workerd tells of the close of a connection on which nothing was ever sent only when the object falls asleep (seen: 10 s).
+    if (!outcome) socket.check();
     this.#usable("connected", "over a socket");
   }
 
@@ -242,13 +242,13 @@ export class Link {
     this.#cancelRetry = setTimer(() => this.#connect(), ms);
   }
 
-  /** [EC4] Exponential backoff with full jitter; only a connection that has proved itself begins from the start again. */
+  /** [EC4] Exponential backoff with full jitter; after a connection that has proved itself from the start again. */
   #down(reason: string, retryAfterMs = 0): void {
     const { setTimer, random } = this.#options.outside;
     this.#leave();
     const retryInMs = Math.max(retryAfterMs, fullJitter(reconnect, this.#attempt, random));
     this.#attempt += 1;
-    this.#become("disconnected", reason, retryInMs);
+    this.#become("disconnected", reason, { retryInMs });
     this.#cancelRetry = setTimer(() => this.#connect(), retryInMs);
   }
 
@@ -270,7 +270,7 @@ export class Link {
   }
 
   #heard(sentAt: Instant): void {
-    this.#attempt = 0;
+    if (elapsedMs(this.#openedAt, sentAt) >= provenMs) this.#attempt = 0;
     const { life } = this.#registration;
     if (life !== null) this.#lastPing = { sentAt, life };
     this.#alive(sentAt);
@@ -283,9 +283,7 @@ export class Link {
 
   /** [EC7] After a sleep or a change of a clock nothing that was known before is relied on. */
   notice(): void {
-    const now = read(this.#options.outside.clock);
-    const byMs = jumpedMs(this.#seen, now);
-    this.#seen = now;
+    const byMs = this.#clocks.jumpedMs();
     if (byMs === 0) return;
     this.#events.emit({ type: "clock-jump", byMs });
     if (this.#isLive) this.#socket?.check();
@@ -293,10 +291,9 @@ export class Link {
     this.#signals.emit({ method: "jump" });
   }
 
-  #become(state: LinkState, reason: string, retryInMs?: number): void {
+  #become(state: LinkState, reason: string, when: { readonly retryInMs?: number } = {}): void {
     const previous = this.#state;
     this.#state = state;
-    const when = retryInMs === undefined ? {} : { retryInMs };
     this.#events.emit({ type: "state", state, previous, reason, ...when });
   }
 }

@@ -8,9 +8,16 @@ import type { EdgeEvent, Emitter, Signal } from "./events.ts";
 import { isBusy, type EdgeError } from "./failure.ts";
 import type { Ask, Outcome } from "./outcome.ts";
 import type { Outside } from "./outside.ts";
+import type { Instant } from "./trust.ts";
 
 export type Registered = OutputOf<"chats.register">;
 export type Wanted = InputOf<"chats.register">;
+
+/** One that was answered, and the life of the registration that it has prolonged. */
+export interface Ping {
+  readonly sentAt: Instant;
+  readonly life: number;
+}
 
 /** Of one attempt, in ms. */
 const registerWithinMs = 10_000;
@@ -96,7 +103,7 @@ export class Registration {
     this.#isSent ||= outcome.kind !== "lost" || outcome.isSent;
     // Meanwhile it was registered in another way, or given up.
     if (life !== this.#life) return outcome;
-    if (outcome.kind !== "answered") this.#later(outcome.message, 0, again);
+    if (outcome.kind !== "answered") this.#later(0, again);
     else if (outcome.result.ok) this.#take(outcome.result.value);
     else this.#refused(outcome.result.error, again);
     return outcome;
@@ -135,17 +142,16 @@ export class Registration {
   }
 
   #refused(error: Refusal, again: () => void): void {
-    if (isBusy(error)) return this.#later(error.message, error.retryAfterMs ?? 0, again);
-    if (this.#tell) return this.#tell(err(error));
+    if (this.#tell && !isBusy(error)) return this.#tell(err(error));
     // Who works on the session instead will not give it back.
     if (error.code === "session_in_use" || !errorTable[error.code].retryable) return this.lose(error);
-    this.#later(error.message, error.retryAfterMs ?? 0, again);
+    this.#events.emit({ type: "problem", message: `the chat is not registered: ${error.message}` });
+    this.#later(error.retryAfterMs ?? 0, again);
   }
 
-  #later(reason: string, leastMs: number, again: () => void): void {
+  #later(leastMs: number, again: () => void): void {
     const waitMs = Math.max(leastMs, fullJitter(retry, this.#attempt, this.#outside.random));
     this.#attempt += 1;
-    this.#events.emit({ type: "problem", message: `the chat is not registered: ${reason}` });
     this.#cancelRetry = this.#outside.setTimer(again, waitMs);
   }
 }

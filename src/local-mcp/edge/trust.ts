@@ -23,7 +23,7 @@ export function elapsedMs(since: Instant, now: Instant): number {
 }
 
 /** More than this between the two clocks is sleep, or a clock that was set, in ms. */
-export const jumpMs = 5_000;
+const jumpMs = 5_000;
 
 /** By how much the clocks differ over a time; 0 where it is no more than drift. */
 export function jumpedMs(since: Instant, now: Instant): number {

@@ -184,26 +184,25 @@ export class EdgeWatch implements Watch {
     if (this.#isCatchingUp) return;
     this.#isCatchingUp = true;
     this.#cancelTimer();
-    let step: Step = "again";
-    while (!this.#isClosed && (step === "again" || (step === "done" && this.#isOpen()))) step = await this.#step();
+    let step = await this.#step();
+    while (step === "again" || (step === "done" && this.#isOpen())) step = await this.#step();
     this.#isCatchingUp = false;
-    if (this.#isClosed) return;
     const isPolling = this.#around.link.state === "fallback";
     if (step === "later" || isPolling) this.#again(step === "later" ? retryMs : pollMs);
   }
 
   /** Meanwhile something was left out, or all was taken out. */
   #isOpen(): boolean {
-    return this.#isBehind && this.#events.length === 0;
+    return this.#isBehind && this.#events.length === 0 && !this.#isClosed;
   }
 
   #again(ms: number): void {
-    this.#cancelTimer = this.#around.outside.setTimer(() => this.#fallBehind(), ms);
+    if (!this.#isClosed) this.#cancelTimer = this.#around.outside.setTimer(() => this.#fallBehind(), ms);
   }
 
   async #step(): Promise<Step> {
     // First all is taken out; then next() looks again.
-    if (this.#events.length > 0) return "done";
+    if (this.#isClosed || this.#events.length > 0) return "done";
     const isPushing = this.#around.link.state !== "fallback";
     const result = await (this.#cursor === null
       ? this.#snapshot()
