@@ -27,11 +27,15 @@ interface Schema {
 function typeOf(schema: Schema): string {
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" or ");
-  const either = schema.anyOf ?? schema.oneOf;
+  const either = eitherOf(schema);
   if (either) return either.map(typeOf).join(" or ");
   if (schema.type === "array") return `list of ${typeOf(schema.items ?? {})}`;
   if (schema.type === "object" && schema.properties) return `{${fieldsOf(schema).join(", ")}}`;
   return schema.type ?? "JSON";
+}
+
+function eitherOf({ anyOf, oneOf }: Schema): Schema[] | undefined {
+  return anyOf ?? oneOf;
 }
 
 function fieldsOf({ properties = {}, required = [] }: Schema): string[] {

@@ -51,7 +51,7 @@ it("[EC3] it pings every 10 s, and as often as its registration says", async () 
   const { client } = aClient(edge);
   client.connect();
   await edge.time.pass(35_000);
-  expect(edge.connections.map(({ pings }) => pings)).toEqual([3]);
+  expect(edge.connections.map(({ pings }) => pings)).toEqual([4]);
   await edge.host.call("settings.set", { settings: { chatTtlMs: 6_000 } }, admin);
   value(await edge.time.until(client.register(aChat("a"))));
   await edge.time.pass(20_500);
@@ -106,7 +106,7 @@ it("[EC4] a connection that never proves itself does not begin the backoff anew"
   const edge = new FakeEdge();
   const made = aClient(edge);
   made.client.on((event) => {
-    if (event.type === "state" && event.state === "connected") edge.closeAll();
+    if (event.type === "state" && event.state === "connected") edge.time.setTimer(() => edge.closeAll(), 1_000);
   });
   made.client.connect();
   await edge.time.pass(300_000);
@@ -182,6 +182,7 @@ it("[EC6] a request that is lost over HTTP tells nothing about a later way", asy
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   const made = await registered(edge, "a");
+  await edge.time.pass(5_000);
   edge.faults.loses = ({ text }) => text.includes("/state?key=old");
   const old = made.client.call("state.get", { key: "old" }, { deadlineMs: 15_000 });
   await edge.time.pass(3_000);

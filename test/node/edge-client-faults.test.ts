@@ -10,38 +10,22 @@ type Trouble = "lose" | "slow" | "close" | "deploy" | "freeze" | "cut" | "heal" 
 const troubles: Trouble[] = ["lose", "slow", "close", "deploy", "freeze", "cut", "heal", "block", "unblock"];
 const isWhole = { loses: () => false, isUnreachable: false, refusesSockets: false, latencyMs: 5 };
 
+const making: Record<Trouble, (edge: FakeEdge, random: () => number) => unknown> = {
+  // Of a WebSocket nothing is lost in the middle; what is lost with a connection looks the same as these.
+  lose: ({ faults }, random) =>
+    (faults.loses = ({ text }) => random() < 0.2 && (text.includes('"id"') || text.includes("/v1/"))),
+  slow: ({ faults }) => (faults.latencyMs = 2_000),
+  close: (edge) => edge.closeAll(),
+  deploy: (edge) => edge.deploy(),
+  freeze: ({ connections }) => connections.forEach((connection) => connection.freeze()),
+  cut: ({ faults }) => (faults.isUnreachable = true),
+  heal: ({ faults }) => Object.assign(faults, isWhole),
+  block: ({ faults }) => (faults.refusesSockets = true),
+  unblock: ({ faults }) => (faults.refusesSockets = false),
+};
+
 async function make(edge: FakeEdge, trouble: Trouble, random: () => number): Promise<void> {
-  const { faults } = edge;
-  switch (trouble) {
-    case "lose":
-      // Of a WebSocket nothing is lost in the middle; what is lost with a connection looks the same as these.
-      faults.loses = ({ text }) => random() < 0.2 && (text.includes('"id"') || text.includes("/v1/"));
-      break;
-    case "slow":
-      faults.latencyMs = 2_000;
-      break;
-    case "close":
-      edge.closeAll();
-      break;
-    case "deploy":
-      await edge.deploy();
-      break;
-    case "freeze":
-      for (const connection of edge.connections) connection.freeze();
-      break;
-    case "cut":
-      faults.isUnreachable = true;
-      break;
-    case "block":
-      faults.refusesSockets = true;
-      break;
-    case "unblock":
-      faults.refusesSockets = false;
-      break;
-    case "heal":
-      Object.assign(faults, isWhole);
-      break;
-  }
+  await making[trouble](edge, random);
 }
 
 const story = fc.array(fc.tuple(fc.constantFrom(...troubles), fc.integer({ min: 0, max: 12_000 })), {

@@ -34,6 +34,22 @@ it("[EC5] a client that is connected already opens another connection in the nam
   expect(client.self?.chat).toBe("b");
 });
 
+it("[EC5] a chat that is registered over HTTP, while a socket is being opened without it, gets a socket of its own later", async () => {
+  const edge = new FakeEdge();
+  edge.faults.refusesSockets = true;
+  const made = aClient(edge);
+  value(await edge.time.until(made.client.call("state.get", { key: "k" })));
+  edge.faults.latencyMs = 2_000;
+  await edge.time.untilTrue(() => edge.upgrades.length === 2);
+  edge.faults.refusesSockets = false;
+  value(await edge.time.until(made.client.register(aChat("a"))));
+  expect(made.client.state).toBe("fallback");
+  await edge.time.pass(60_000);
+  expect(made.client.state).toBe("connected");
+  expect(edge.upgrades.map(({ url }) => url.split("?")[1])).toEqual([undefined, undefined, "chat=a"]);
+  expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, status: "idle" });
+});
+
 it("[EC5] a chat that counts as gone is registered again: told by a close, and by a refusal", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a", {});

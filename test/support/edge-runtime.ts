@@ -10,13 +10,11 @@ const secret = "admin-of-the-tests";
 
 /** The worker under a workerd of the test's own, with its state on a disk: what `npm run dev` runs, without the command around it. */
 export class EdgeRuntime {
-  readonly #miniflare: Miniflare;
   readonly url: string;
   readonly workspace = "team";
   readonly adminToken: string;
 
-  private constructor(miniflare: Miniflare, url: string, adminToken: string) {
-    this.#miniflare = miniflare;
+  private constructor(url: string, adminToken: string) {
     this.url = url;
     this.adminToken = adminToken;
   }
@@ -62,7 +60,7 @@ export class EdgeRuntime {
       body: JSON.stringify({ workspace: "team" }),
     });
     const { token } = (await made.json()) as { token: string };
-    return new EdgeRuntime(miniflare, url, token);
+    return new EdgeRuntime(url, token);
   }
 
   /** Over HTTP, as admin. Rejects when there is no answer, or a refusal. */

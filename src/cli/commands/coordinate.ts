@@ -4,9 +4,9 @@ import { ChatStatus } from "../../contract/chats.ts";
 import { Priority, type Target } from "../../contract/messages.ts";
 import type { Change } from "../../contract/state.ts";
 import type { Json } from "../../contract/values.ts";
-import { ok } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
-import { notFound, wrongUsage } from "../answer.ts";
+import { notFound, wrongUsage, type Refused } from "../answer.ts";
 import { count, type Cli, type Common, type Outcome } from "../cli.ts";
 import { asChat, coordination, type Coordination } from "../coordination.ts";
 import { oneLine, table } from "../screen-text.ts";
@@ -242,20 +242,27 @@ export function addWatch(program: Command, cli: Cli): void {
 
 const watchEveryMs = 500;
 
-async function watch(cli: Cli, link: Coordination, prefix: string, { from, once, json }: Options): Promise<Outcome> {
+async function watch(cli: Cli, link: Coordination, prefix: string, options: Options): Promise<Outcome> {
   const signal = cli.io.interrupted();
-  const listed = from === undefined ? await link.call("state.list", { prefix: "$none", limit: 1 }) : null;
-  if (listed && !listed.ok) return listed;
-  let after = from ?? listed?.value.revision ?? 0;
-  while (!signal.aborted) {
+  const start = await begin(link, options.from);
+  if (!start.ok) return start;
+  for (let after = start.value; ;) {
     const pulled = await link.call("state.changes", { prefix, after, limit: 500 });
     if (!pulled.ok) return pulled;
-    for (const change of pulled.value.changes) cli.io.stdout(json ? `${JSON.stringify(change)}\n` : lineOf(change));
-    after = pulled.value.revision;
-    if (once && !pulled.value.isMore) break;
-    if (!pulled.value.isMore) await cli.io.wait(watchEveryMs, signal);
+    const { changes, revision, isMore } = pulled.value;
+    for (const change of changes) cli.io.stdout(options.json ? `${JSON.stringify(change)}\n` : lineOf(change));
+    after = revision;
+    if (isMore) continue;
+    if (options.once || signal.aborted) return ok({ data: { revision }, text: "" });
+    await cli.io.wait(watchEveryMs, signal);
   }
-  return ok({ data: { revision: after }, text: "" });
+}
+
+/** The revision to begin after: the newest, unless one is given. */
+async function begin(link: Coordination, from: number | undefined): Promise<Result<number, Refused["error"]>> {
+  if (from !== undefined) return ok(from);
+  const listed = await link.call("state.list", { limit: 1 });
+  return listed.ok ? ok(listed.value.revision) : listed;
 }
 
 function lineOf({ revision, op, key, value }: Change): string {

@@ -26,30 +26,42 @@ export async function ask<Name extends OperationName>(
   input: InputOf<Name>,
   timeoutMs: number,
 ): Promise<Outcome<OutputOf<Name>>> {
-  const { method, path } = operations[name];
-  const isQuery = method === "GET";
-  const timeout = new AbortController();
-  const cancel = way.outside.setTimer(() => timeout.abort(), timeoutMs);
+  const ending = new AbortController();
+  const end = (): void => ending.abort();
+  let isLate = false;
+  const cancel = way.outside.setTimer(() => {
+    isLate = true;
+    end();
+  }, timeoutMs);
+  // By hand: AbortSignal.any() would hang a trace of each request on the signal of a client that lives for days.
+  way.signal.addEventListener("abort", end);
+  if (way.signal.aborted) end();
   const sentAt = read(way.outside.clock);
   try {
-    const answer = await way.outside.fetch(`${way.address.http}${path}${isQuery ? queryOf(input) : ""}`, {
-      method,
-      headers: {
-        ...headersOf(way.token, PROTOCOL_VERSION),
-        ...(isQuery ? {} : { "content-type": "application/json" }),
-      },
-      ...(isQuery ? {} : { body: JSON.stringify(input) }),
-      // A redirect could carry the token to somebody else.
-      redirect: "error",
-      signal: AbortSignal.any([timeout.signal, way.signal]),
-    });
+    const answer = await way.outside.fetch(...requestOf(way, name, input, ending.signal));
     return outcomeOf(name, sentAt, answer, await answer.text());
   } catch (error) {
-    if (timeout.signal.aborted) return lost(true, `no answer over HTTP within ${timeoutMs} ms`);
+    if (isLate) return lost(true, `no answer over HTTP within ${timeoutMs} ms`);
     return lost(!isUnsent(error), `no answer over HTTP: ${reasonOf(error)}`);
   } finally {
     cancel();
+    way.signal.removeEventListener("abort", end);
   }
+}
+
+function requestOf(
+  { address, token }: HttpWay,
+  name: OperationName,
+  input: object,
+  signal: AbortSignal,
+): Parameters<Outside["fetch"]> {
+  const { method, path } = operations[name];
+  const headers = headersOf(token, PROTOCOL_VERSION);
+  // A redirect could carry the token to somebody else.
+  const usual = { method, redirect: "error", signal } as const;
+  if (method === "GET") return [`${address.http}${path}${queryOf(input)}`, { ...usual, headers }];
+  const body = JSON.stringify(input);
+  return [`${address.http}${path}`, { ...usual, headers: { ...headers, "content-type": "application/json" }, body }];
 }
 
 function queryOf(input: object): string {

@@ -26,7 +26,6 @@ const socketAgain = { afterMs: 15_000, spreadMs: 30_000 };
 
 /** The worker makes tokens before the object is asked. */
 const httpOnly: OperationName = "tokens.create";
-const notConnected = lost(false, "not connected");
 
 export interface LinkOptions {
   readonly outside: Outside;
@@ -147,7 +146,7 @@ export class Link {
   admit(): void {
     const isOther = this.#socket !== null && this.#socket.chat !== this.#registration.chat;
     if (this.#state === "fallback") {
-      if (isOther) this.#drop();
+      if (isOther) this.#socket?.close(1000, "it was opened without this chat");
       this.registerAgain();
     } else if (isOther) {
       this.#leave();
@@ -158,7 +157,8 @@ export class Link {
   readonly #askBy: Ask = (name, input, timeoutMs) => {
     const isHttp = this.#state === "fallback" || (this.#isLive && name === httpOnly);
     if (isHttp) return this.#http(name, input, timeoutMs);
-    return this.#isLive && this.#socket ? this.#socket.ask(name, input, timeoutMs) : Promise.resolve(notConnected);
+    if (this.#isLive && this.#socket) return this.#socket.ask(name, input, timeoutMs);
+    return Promise.resolve(lost(false, "not connected"));
   };
 
   #connect(): void {
