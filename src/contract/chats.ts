@@ -1,11 +1,11 @@
 import * as z from "zod";
 import { counter, Cursor, durationMs, Id, Json, Label, limit, Self } from "./values.ts";
 
-export const ChatRole = z.enum(["supervisor", "worker"]);
+const ChatRole = z.enum(["supervisor", "worker"]);
 export const ChatStatus = z.enum(["idle", "busy", "stuck", "draining", "offline"]);
 export type ChatStatus = z.infer<typeof ChatStatus>;
 /** What a chat may say of itself. */
-export const OwnStatus = z.enum(["idle", "busy", "stuck"]);
+const OwnStatus = z.enum(["idle", "busy", "stuck"]);
 /** Why a chat is offline: it left; its socket closed; nothing was heard of it; another process of its machine saw that it is gone. */
 export const OfflineReason = z.enum(["left", "closed", "timeout", "attested"]);
 export type OfflineReason = z.infer<typeof OfflineReason>;
@@ -29,7 +29,7 @@ const Metadata = z
   .refine((value) => JSON.stringify(value).length <= 4_000, "at most 4,000 characters as JSON");
 
 /** One process, told from every other of its machine: boot, pid and start time. Opaque, only compared. */
-export const ProcessKey = z.string().min(1).max(300);
+const ProcessKey = z.string().min(1).max(300);
 
 export const RegisterChat = {
   input: z.strictObject({

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { counter, durationMs, Id, RequestId, Self } from "./values.ts";
+import { counter, durationMs, Id, Self } from "./values.ts";
 
-export const ElectionName = Id;
+const ElectionName = Id;
 
 export const Leader = z.object({
   name: ElectionName,
@@ -18,7 +18,7 @@ export const Campaign = {
   input: z.strictObject({
     self: Self,
     name: ElectionName,
-    requestId: RequestId,
+    requestId: Id,
     ttlMs: z.int().min(1_000).max(600_000).default(30_000),
     /** Stand in line for so long. */
     waitMs: z.int().min(0).max(3_600_000).default(0),

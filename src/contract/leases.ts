@@ -1,11 +1,11 @@
 import * as z from "zod";
-import { counter, durationMs, Id, limit, RequestId, Self } from "./values.ts";
+import { counter, durationMs, Id, limit, Self } from "./values.ts";
 
 /**
  * What a lease is on. Any name; names that begin with `file:` are paths (`file:<project>/<path>`), where a last part of `*` means all files
  * of a folder and `**` all below it, and where two that overlap exclude each other.
  */
-export const Resource = z
+const Resource = z
   .string()
   .regex(/^[^\p{Cc}\p{Cs}]{1,512}$/u, "1 to 512 characters without control characters")
   .refine((name) => !name.startsWith("leader:"), "leader: is for elections")
@@ -19,8 +19,8 @@ export const Resource = z
   );
 
 /** Of a lease that does not live with its chat. */
-export const LeaseTtl = z.int().min(1_000).max(3_600_000);
-export const defaultLeaseTtlMs = 60_000;
+const LeaseTtl = z.int().min(1_000).max(3_600_000);
+const defaultLeaseTtlMs = 60_000;
 
 export const Lease = z.object({
   resource: z.string(),
@@ -42,7 +42,7 @@ export const AcquireLease = {
     self: Self,
     resource: Resource,
     /** The same request again returns the grant that it has got. */
-    requestId: RequestId,
+    requestId: Id,
     ttlMs: LeaseTtl.default(defaultLeaseTtlMs),
     isBound: z.boolean().default(false),
     /** How long to stand in line when it is held; 0: not at all. */
@@ -70,7 +70,7 @@ export const ReleaseLease = {
 export type ReleaseLease = z.infer<typeof ReleaseLease.input>;
 
 export const CancelWait = {
-  input: z.strictObject({ self: Self, resource: z.string().max(512), requestId: RequestId }),
+  input: z.strictObject({ self: Self, resource: z.string().max(512), requestId: Id }),
   output: z.object({ isCancelled: z.boolean() }),
 };
 export type CancelWait = z.infer<typeof CancelWait.input>;

@@ -22,7 +22,7 @@ export const messageOperations = {
     method: "POST",
     path: "/messages/unsubscribe",
     scope: "work",
-    ...messages.Unsubscribe,
+    ...messages.Subscribe,
     errors: ofChat,
     summary: "Ends a subscription.",
   },

@@ -1,12 +1,10 @@
 import * as z from "zod";
-import { counter, durationMs, Id, Json, limit, RequestId, Self } from "./values.ts";
+import { counter, durationMs, Id, Json, limit, Self } from "./values.ts";
 
 /** Words separated by dots. */
-export const Topic = z
-  .string()
-  .regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,7}$/, "words separated by dots, such as build.web");
+const Topic = z.string().regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,7}$/, "words separated by dots, such as build.web");
 /** `*` stands for one word, `**` at the end for one or more. */
-export const TopicPattern = z
+const TopicPattern = z
   .string()
   .regex(
     /^([\w-]{1,60}|\*)(\.([\w-]{1,60}|\*)){0,7}(\.\*\*)?$|^\*\*$/,
@@ -15,7 +13,7 @@ export const TopicPattern = z
 
 /** Of a body as JSON, in characters. */
 export const MAX_BODY_CHARS = 65_536;
-export const MAX_MESSAGE_TTL_MS = 604_800_000;
+const MAX_MESSAGE_TTL_MS = 604_800_000;
 
 export const Target = z.discriminatedUnion("to", [
   z.strictObject({ to: z.literal("chat"), chat: Id }),
@@ -35,7 +33,7 @@ export const SendMessage = {
     priority: Priority.default("normal"),
     ttlMs: z.int().min(1_000).max(MAX_MESSAGE_TTL_MS).default(86_400_000),
     /** The same request again sends nothing more. */
-    requestId: RequestId.optional(),
+    requestId: Id.optional(),
   }),
   output: z.object({ id: counter, isRepeat: z.boolean() }),
 };
@@ -59,7 +57,6 @@ export const Subscribe = {
   output: z.object({ patterns: z.array(z.string()) }),
 };
 export type Subscribe = z.infer<typeof Subscribe.input>;
-export const Unsubscribe = Subscribe;
 
 export const PullMessages = {
   input: z.strictObject({ self: Self, limit: limit(100, 50), minPriority: Priority.optional() }),

@@ -1,12 +1,12 @@
 import * as z from "zod";
-import { counter, durationMs, Id, Json, limit, RequestId } from "./values.ts";
+import { counter, durationMs, Id, Json, limit } from "./values.ts";
 
 /** Keys that begin with `$` are the coordinator's own: `$chat/<chat>`, `$leader/<name>`. They can be watched, not written. */
-export const Key = z
+const Key = z
   .string()
   .regex(/^[^\p{Cc}\p{Cs}]{1,512}$/u, "1 to 512 characters without control characters")
   .refine((key) => !key.startsWith("$"), "keys that begin with $ are the coordinator's own");
-export const Prefix = z.string().max(512);
+const Prefix = z.string().max(512);
 
 /** Of one value as JSON, in characters. */
 export const MAX_VALUE_CHARS = 131_072;
@@ -47,7 +47,7 @@ export const SetState = {
     guard: Guard.optional(),
     ttlMs: Ttl.optional(),
     by: Id.optional(),
-    requestId: RequestId.optional(),
+    requestId: Id.optional(),
   }),
   output: Written,
 };
@@ -59,7 +59,7 @@ export const DeleteState = {
     ifVersion,
     guard: Guard.optional(),
     by: Id.optional(),
-    requestId: RequestId.optional(),
+    requestId: Id.optional(),
   }),
   output: z.object({ isDeleted: z.boolean(), version: counter }),
 };
@@ -85,7 +85,7 @@ export const UpdateState = {
     writes: z.array(Write).min(1).max(100),
     guards: z.array(Guard).max(10).default([]),
     by: Id.optional(),
-    requestId: RequestId.optional(),
+    requestId: Id.optional(),
   }),
   output: z.object({ versions: z.array(z.object({ key: z.string(), version: counter })) }),
 };

@@ -8,9 +8,6 @@ export const Id = z.string().regex(/^[\w.:@-]{1,128}$/, "1 to 128 letters, digit
 /** A name that people read: one line. */
 export const Label = z.string().regex(/^[^\p{Cc}\p{Cs}]{1,200}$/u, "1 to 200 characters without control characters");
 
-/** Names a request: the same request again returns the first result. */
-export const RequestId = Id;
-
 /** Any JSON value, with its size checked by whoever keeps it. */
 export const Json = z.json();
 export type Json = z.infer<typeof Json>;

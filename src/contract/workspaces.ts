@@ -67,7 +67,7 @@ export const CreateToken = {
 };
 export type CreateToken = z.infer<typeof CreateToken.input>;
 
-export const TokenInfo = z.object({
+const TokenInfo = z.object({
   id: Id,
   machine: z.string(),
   scope: Scope,

@@ -9,7 +9,7 @@ export type Shape =
   /** All below a folder. */
   | { readonly kind: "tree"; readonly folder: string };
 
-export function shapeOf(resource: string): Shape {
+function shapeOf(resource: string): Shape {
   if (resource.startsWith(scheme) && resource.endsWith("/**")) return { kind: "tree", folder: resource.slice(0, -3) };
   if (resource.startsWith(scheme) && resource.endsWith("/*"))
     return { kind: "children", folder: resource.slice(0, -2) };

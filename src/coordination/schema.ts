@@ -3,17 +3,14 @@ import type { Migration } from "../shared/migrate.ts";
 /**
  * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
  * rowid. Numbers of `audit`, `changes` and `messages` never come again: their newest row is never deleted.
- *
- * @param firstEpoch of a new file: a host whose file may be lost with its epoch gives one that grows with time
  */
-export function migrationsFrom(firstEpoch: number): readonly Migration[] {
-  return [
-    {
-      id: 1,
-      name: "chats_leases_state_messages",
-      statements: [
-        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
-        `CREATE TABLE chats (
+export const migrations: readonly Migration[] = [
+  {
+    id: 1,
+    name: "chats_leases_state_messages",
+    statements: [
+      "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+      `CREATE TABLE chats (
          chat TEXT PRIMARY KEY,
          session TEXT NOT NULL,
          process TEXT NOT NULL,
@@ -36,20 +33,20 @@ export function migrationsFrom(firstEpoch: number): readonly Migration[] {
          metadata TEXT NOT NULL,
          due_at INTEGER
        ) STRICT, WITHOUT ROWID`,
-        "CREATE INDEX chats_due ON chats (due_at) WHERE due_at IS NOT NULL",
-        "CREATE INDEX chats_session ON chats (session)",
-        "INSERT INTO meta (key, value) VALUES ('live_chats', '0')",
-        `INSERT INTO meta (key, value) VALUES ('epoch', '${firstEpoch}')`,
-        `CREATE TRIGGER chats_counted_in AFTER INSERT ON chats WHEN new.status <> 'offline' BEGIN
+      "CREATE INDEX chats_due ON chats (due_at) WHERE due_at IS NOT NULL",
+      "CREATE INDEX chats_session ON chats (session)",
+      "INSERT INTO meta (key, value) VALUES ('live_chats', '0')",
+      "INSERT INTO meta (key, value) VALUES ('epoch', '0')",
+      `CREATE TRIGGER chats_counted_in AFTER INSERT ON chats WHEN new.status <> 'offline' BEGIN
          UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'live_chats';
        END`,
-        `CREATE TRIGGER chats_counted_back AFTER UPDATE OF status ON chats WHEN old.status = 'offline' AND new.status <> 'offline' BEGIN
+      `CREATE TRIGGER chats_counted_back AFTER UPDATE OF status ON chats WHEN old.status = 'offline' AND new.status <> 'offline' BEGIN
          UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'live_chats';
        END`,
-        `CREATE TRIGGER chats_counted_out AFTER UPDATE OF status ON chats WHEN old.status <> 'offline' AND new.status = 'offline' BEGIN
+      `CREATE TRIGGER chats_counted_out AFTER UPDATE OF status ON chats WHEN old.status <> 'offline' AND new.status = 'offline' BEGIN
          UPDATE meta SET value = CAST(value AS INTEGER) - 1 WHERE key = 'live_chats';
        END`,
-        `CREATE TABLE leases (
+      `CREATE TABLE leases (
          resource TEXT PRIMARY KEY,
          holder TEXT NOT NULL,
          incarnation INTEGER NOT NULL,
@@ -61,9 +58,9 @@ export function migrationsFrom(firstEpoch: number): readonly Migration[] {
          request_id TEXT NOT NULL,
          granted_at INTEGER NOT NULL
        ) STRICT, WITHOUT ROWID`,
-        "CREATE INDEX leases_holder ON leases (holder)",
-        "CREATE TABLE lock_delays (resource TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-        `CREATE TABLE waiters (
+      "CREATE INDEX leases_holder ON leases (holder)",
+      "CREATE TABLE lock_delays (resource TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+      `CREATE TABLE waiters (
          seq INTEGER PRIMARY KEY,
          resource TEXT NOT NULL,
          chat TEXT NOT NULL,
@@ -75,8 +72,8 @@ export function migrationsFrom(firstEpoch: number): readonly Migration[] {
          until INTEGER NOT NULL,
          UNIQUE (resource, chat, request_id)
        ) STRICT`,
-        "CREATE INDEX waiters_chat ON waiters (chat)",
-        `CREATE TABLE state (
+      "CREATE INDEX waiters_chat ON waiters (chat)",
+      `CREATE TABLE state (
          key TEXT PRIMARY KEY,
          value TEXT NOT NULL,
          chars INTEGER NOT NULL,
@@ -84,8 +81,8 @@ export function migrationsFrom(firstEpoch: number): readonly Migration[] {
          at INTEGER NOT NULL,
          expires_at INTEGER
        ) STRICT, WITHOUT ROWID`,
-        "CREATE INDEX state_expiry ON state (expires_at) WHERE expires_at IS NOT NULL",
-        `CREATE TABLE changes (
+      "CREATE INDEX state_expiry ON state (expires_at) WHERE expires_at IS NOT NULL",
+      `CREATE TABLE changes (
          revision INTEGER PRIMARY KEY,
          grp INTEGER NOT NULL,
          key TEXT NOT NULL,
@@ -96,7 +93,7 @@ export function migrationsFrom(firstEpoch: number): readonly Migration[] {
          total_keys INTEGER NOT NULL,
          total_chars INTEGER NOT NULL
        ) STRICT`,
-        `CREATE TABLE messages (
+      `CREATE TABLE messages (
          id INTEGER PRIMARY KEY,
          target TEXT NOT NULL,
          from_chat TEXT NOT NULL,
@@ -105,23 +102,23 @@ export function migrationsFrom(firstEpoch: number): readonly Migration[] {
          at INTEGER NOT NULL,
          expires_at INTEGER NOT NULL
        ) STRICT`,
-        "CREATE INDEX messages_target ON messages (target, id)",
-        `CREATE TABLE subscriptions (
+      "CREATE INDEX messages_target ON messages (target, id)",
+      `CREATE TABLE subscriptions (
          chat TEXT NOT NULL,
          pattern TEXT NOT NULL,
          since INTEGER NOT NULL,
          PRIMARY KEY (chat, pattern)
        ) STRICT, WITHOUT ROWID`,
-        "CREATE TABLE inboxes (chat TEXT PRIMARY KEY, cursor INTEGER NOT NULL, ahead TEXT NOT NULL) STRICT, WITHOUT ROWID",
-        "CREATE TABLE topics (topic TEXT PRIMARY KEY, json_schema TEXT NOT NULL) STRICT, WITHOUT ROWID",
-        `CREATE TABLE idempotency (
+      "CREATE TABLE inboxes (chat TEXT PRIMARY KEY, cursor INTEGER NOT NULL, ahead TEXT NOT NULL) STRICT, WITHOUT ROWID",
+      "CREATE TABLE topics (topic TEXT PRIMARY KEY, json_schema TEXT NOT NULL) STRICT, WITHOUT ROWID",
+      `CREATE TABLE idempotency (
          key TEXT PRIMARY KEY,
          request TEXT NOT NULL,
          result TEXT NOT NULL,
          expires_at INTEGER NOT NULL
        ) STRICT, WITHOUT ROWID`,
-        "CREATE INDEX idempotency_expiry ON idempotency (expires_at)",
-        `CREATE TABLE tokens (
+      "CREATE INDEX idempotency_expiry ON idempotency (expires_at)",
+      `CREATE TABLE tokens (
          id TEXT PRIMARY KEY,
          machine TEXT NOT NULL,
          scope TEXT NOT NULL,
@@ -130,15 +127,15 @@ export function migrationsFrom(firstEpoch: number): readonly Migration[] {
          expires_at INTEGER,
          revoked_at INTEGER
        ) STRICT, WITHOUT ROWID`,
-        // What a person must be told of the store itself; written where the host has a file of its own.
-        `CREATE TABLE notices (
+      // What a person must be told of the store itself; written where the host has a file of its own.
+      `CREATE TABLE notices (
          id INTEGER PRIMARY KEY,
          at INTEGER NOT NULL,
          kind TEXT NOT NULL,
          text TEXT NOT NULL,
          acknowledged_at INTEGER
        ) STRICT`,
-        `CREATE TABLE audit (
+      `CREATE TABLE audit (
          seq INTEGER PRIMARY KEY,
          at INTEGER NOT NULL,
          kind TEXT NOT NULL,
@@ -146,10 +143,6 @@ export function migrationsFrom(firstEpoch: number): readonly Migration[] {
          actor TEXT,
          detail TEXT NOT NULL
        ) STRICT`,
-      ],
-    },
-  ];
-}
-
-/** Where the object itself outlives every restart. */
-export const migrations = migrationsFrom(0);
+    ],
+  },
+];

@@ -268,6 +268,18 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({ x: "c" });
   });
 
+  it("[LE11] a delay that is over holds nobody up, whether or not the alarm has rung", async () => {
+    const host = await open();
+    const { a, b, c } = await crew(host);
+    await a.hold("file:p/a", { ttlMs: 10 * second, lockDelayMs: 5 * second });
+    const other = await b.hold("file:p/b", { ttlMs: 100 * second });
+    await c.queue("file:p/**");
+    await pass(host, 14 * second);
+    host.wait(second);
+    await b.release(other);
+    expect(await holders(host)).toEqual({ "file:p/**": "c" });
+  });
+
   it("[LE11] of a bound lease the delay counts from its holder's last sign of life + ttl on", async () => {
     const host = await open();
     const a = await Peer.join(host, "a");

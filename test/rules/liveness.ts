@@ -37,6 +37,20 @@ export function livenessRules(open: OpenHost): void {
     expect(codeOf(await a.tryBeat())).toBe("chat_offline");
   });
 
+  it("[CH3] an open connection that is silent does not count against what comes another way", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    await host.connect("a");
+    for (let n = 0; n < 10; n++) {
+      await pass(host, 20 * second);
+      await a.beat();
+    }
+    await pass(host, 30 * second - 1);
+    expect(await statusOf(host, "a")).toBe("idle");
+    await pass(host, 1);
+    expect(await statusOf(host, "a")).toBe("offline timeout");
+  });
+
   it("[CH3] as long as the answer to a heartbeat says, the chat and its bound leases live", async () => {
     const host = await open();
     const a = await Peer.join(host, "a");

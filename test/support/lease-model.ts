@@ -2,7 +2,7 @@ import { second } from "./coordination-builders.ts";
 
 /** What leases are meant to do, said without the engine: who may hold what, who waits, and what happens when. Chats have connections. */
 
-const names = ["a", "b", "b.", "b0"] as const;
+const names = ["a", "b", "b.", "b0", "ü"] as const;
 const folders = (depth: number): string[] =>
   depth === 0 ? ["p"] : folders(depth - 1).flatMap((folder) => names.map((name) => `${folder}/${name}`));
 /** Of two projects; one below the other in spelling only. */
@@ -155,9 +155,21 @@ export class LeaseModel {
     this.held.push({ resource, request, delayMs, isBound, chat, ttlMs, expiresAt: this.now + ttlMs });
   }
 
-  /** What the engine has to answer. */
+  /** An act keeps a chat alive whose connection was silent for a while. */
+  #act(name: string): void {
+    const chat = this.of(name);
+    if (this.now - chat.seenAt >= chatTtlMs / 2) chat.seenAt = this.now;
+  }
+
+  /** What the engine has to answer. A refusal undoes all, also that it was heard. */
   acquire(chat: string, wish: Wish): string {
     if (this.of(chat).isGone) return "chat_offline";
+    const answer = this.#answer(chat, wish);
+    if (answer !== "lease_held") this.#act(chat);
+    return answer;
+  }
+
+  #answer(chat: string, wish: Wish): string {
     const isSame = (one: { resource: string; request: string; chat: string }): boolean =>
       one.resource === wish.resource && one.request === wish.request && one.chat === chat;
     if (this.held.some(isSame)) return "granted";
@@ -174,16 +186,19 @@ export class LeaseModel {
   }
 
   renew(one: Held, ttlMs: number | null): void {
+    this.#act(one.chat);
     if (!one.isBound) one.ttlMs = ttlMs ?? one.ttlMs;
     one.expiresAt = Math.max(one.expiresAt, this.now + one.ttlMs);
   }
 
   release(one: Held): void {
+    this.#act(one.chat);
     this.held = this.held.filter((other) => other !== one);
     this.settle();
   }
 
   cancel(place: Place): void {
+    this.#act(place.chat);
     this.line = this.line.filter((other) => other !== place);
     this.settle();
   }

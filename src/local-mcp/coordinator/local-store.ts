@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { migrationsFrom } from "../../coordination/schema.ts";
+import { migrations } from "../../coordination/schema.ts";
+import type { Migration } from "../../shared/migrate.ts";
 import type { Driver } from "../store/driver.ts";
 import { Store } from "../store/store.ts";
 
@@ -23,5 +24,13 @@ export function localStore({ home, driver, now, busyMs }: LocalStoreOptions): St
   // Two for each minute, as a repair takes the next one; epochs are below 2^25, so they last for thirty years.
   const firstEpoch = 2 * Math.max(1, Math.floor((now() - firstDay) / minuteMs));
   const path = join(home, "coordination", "coordination.db");
-  return new Store({ path, driver, now, busyMs, migrations: migrationsFrom(firstEpoch) });
+  return new Store({ path, driver, now, busyMs, migrations: begunAt(firstEpoch) });
+}
+
+/** Where the object on the edge begins with 0, this file begins with an epoch of its time. */
+function begunAt(epoch: number): readonly Migration[] {
+  const [first, ...later] = migrations;
+  if (!first) throw new Error("the engine has no schema");
+  const begin = `UPDATE meta SET value = '${epoch}' WHERE key = 'epoch'`;
+  return [{ ...first, statements: [...first.statements, begin] }, ...later];
 }
