@@ -18,7 +18,8 @@ export default defineConfig({
       thresholds: { lines: 95 },
     },
     projects: [
-      { extends: true, test: { name: "node", include: ["test/node/**/*.test.ts"] } },
+      // Properties run for seconds, on a loaded machine for many: a timeout is for what hangs.
+      { extends: true, test: { name: "node", include: ["test/node/**/*.test.ts"], testTimeout: 60_000 } },
       {
         // workerd: the engine in a real Durable Object, and the worker in front of it.
         plugins: [
@@ -27,7 +28,7 @@ export default defineConfig({
             miniflare: { bindings: { SHIM_SIGNING_SECRET: "of-the-tests", SHIM_ADMIN_SECRET: "admin-of-the-tests" } },
           }),
         ],
-        test: { name: "workers", include: ["test/workers/**/*.test.ts"] },
+        test: { name: "workers", include: ["test/workers/**/*.test.ts"], testTimeout: 60_000 },
       },
       {
         extends: true,
