@@ -126,6 +126,16 @@ function orderRules(open: OpenHost): void {
     propertyMs,
   );
 
+  it("[MS3] what is unread is found behind any number that are over, or not for the chat", async () => {
+    const [from, to] = await two(open);
+    await to.subscribe("work.*");
+    for (let at = 0; at < 250; at++) await to.send(toAll, at);
+    await from.send(toAll, "to all");
+    await from.send(toTopic("work.a"), "to the topic");
+    expect(await to.bodies()).toEqual(["to all", "to the topic"]);
+    expect((await ask(to.host, "chats.heartbeat", { self: to.self })).unread).toBe(2);
+  });
+
   it("[MS12] the unread are counted for a pull, an acknowledgement and a heartbeat", async () => {
     const [from, to] = await two(open);
     const ids: number[] = [];
