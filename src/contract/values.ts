@@ -6,7 +6,7 @@ import * as z from "zod";
 export const Id = z.string().regex(/^[\w.:@-]{1,128}$/, "1 to 128 letters, digits and . : @ _ -");
 
 /** A name that people read: one line. */
-export const Label = z.string().regex(/^[^\p{Cc}\p{Cs}]{1,200}$/u, "1 to 200 characters without control characters");
+export const Label = z.string().regex(/^[^\p{Cc}]{1,200}$/u, "1 to 200 characters without control characters");
 
 /** Any JSON value, with its size checked by whoever keeps it. */
 export const Json = z.json();
