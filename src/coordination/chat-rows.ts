@@ -88,8 +88,9 @@ export function acting(tx: Tx, self: Self): Result<ChatRow, Refusal> {
 
 /** [CH3] Acting is a sign of life; without a connection it is stored, a few times in each ttl. [CH4] It ends a grace. */
 function heard(tx: Tx, row: ChatRow): ChatRow {
-  if (tx.presence.lastSeen(row.chat) !== null) return row;
-  if (row.grace_until === null && tx.now - row.last_seen_at < tx.settings.chatTtlMs / 3) return row;
+  // A connection that is open may be silent: then what comes another way is what keeps the chat alive.
+  const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
+  if (row.grace_until === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;
   tx.sql.run("UPDATE chats SET last_seen_at = ?, grace_until = NULL WHERE chat = ?", tx.now, row.chat);
   return { ...row, last_seen_at: tx.now, grace_until: null };
 }

@@ -51,7 +51,7 @@ it("[DO2] a connection that pings no more is worth nothing after the ttl", async
   const workspace = await TestWorkspace.create();
   const { self } = await workspace.join("c1");
   wait(29_999);
-  expect(await workspace.refusal("chats.heartbeat", { self })).toBeNull();
+  expect(await workspace.ask("chats.get", { chat: "c1" })).toMatchObject({ status: "idle" });
   wait(1);
   expect(await workspace.refusal("chats.heartbeat", { self })).toBe("chat_offline");
 });
