@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { codeOf } from "../../src/shared/error.ts";
 import { setTimeout as pause } from "node:timers/promises";
 import { openStoreFor, type ChildTask } from "./store-task.ts";
 
@@ -8,7 +9,7 @@ import { openStoreFor, type ChildTask } from "./store-task.ts";
  */
 const task = JSON.parse(process.argv[2] ?? "") as ChildTask;
 const store = await openStoreFor(task);
-writeSync(1, "ready\n");
+say("ready\n");
 const end = performance.now() + task.forMs;
 for (let n = 0; performance.now() < end && n < (task.rows ?? Infinity); n++) {
   const key = `${task.name}.${n}`;
@@ -22,13 +23,26 @@ for (let n = 0; performance.now() < end && n < (task.rows ?? Infinity); n++) {
         JSON.stringify({ kind: "prompt", text: key.padEnd(task.bytes ?? 500, " x") }),
       );
     });
-    writeSync(1, `+${key}\n`);
+    say(`+${key}\n`);
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
-    writeSync(1, `!${code} ${message}\n`);
+    say(`!${code} ${message}\n`);
     if (task.isStoppedByError) break;
   }
   if (task.everyMs) await pause(task.everyMs);
 }
 store.close();
-writeSync(1, "done\n");
+say("done\n");
+
+/** The pipe is full while its reader has no turn; this process, which does all at once, can only wait for it. */
+function say(text: string): void {
+  for (;;) {
+    try {
+      writeSync(1, text);
+      return;
+    } catch (error) {
+      if (codeOf(error) !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
