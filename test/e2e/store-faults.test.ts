@@ -1,14 +1,4 @@
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { backUp, listBackups } from "../../src/local-mcp/store/backup.ts";
@@ -28,6 +18,7 @@ import { StoreChild } from "../support/store-children.ts";
 import { column } from "../support/store-rows.ts";
 import { withUpgrade, type ChildTask } from "../support/store-task.ts";
 import { openStore, T0, tempHome } from "../support/temp-store.ts";
+import { overwrite } from "../support/overwrite.ts";
 
 const driver = openBetterSqlite3;
 const SOAK_MS = Number(process.env["SHIM_SOAK_MS"] ?? 3_000);
@@ -307,29 +298,7 @@ function flipHead(paths: Paths): void {
 
 function flipEverywhere(paths: Paths): void {
   const { size } = statSync(paths.database);
-  for (let at = 4_100; at < size; at += 3 * 4_096) {
-    // Found damaged already, and just being replaced: what comes under its name next is to stay sound.
-    if (!existsSync(paths.database)) return;
-    overwrite(paths, at, 16);
-  }
-}
-
-/** Never while this process has the file open: closing it here would drop this process's locks. */
-function overwrite(paths: Paths, at: number, bytes: number): void {
-  const file = openedOrGone(paths.database);
-  if (file === null) return;
-  writeSync(file, Buffer.alloc(bytes, 0xa5), 0, bytes, at);
-  closeSync(file);
-}
-
-/** Null in the middle of a swap, when nothing has the name. */
-function openedOrGone(path: string): number | null {
-  try {
-    return openSync(path, "r+");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
-  }
+  for (let at = 4_100; at < size; at += 3 * 4_096) overwrite(paths, at, 16);
 }
 
 async function fileGrows(path: string, bytes: number): Promise<void> {
