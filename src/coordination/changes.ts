@@ -149,13 +149,20 @@ function told(sql: Sql, { revision, grp, key, op, by_chat: by }: Row): Change {
   return { revision, group: grp, key, op, by, value: JSON.parse(row?.value ?? "null") as Change["value"] };
 }
 
+/** Of the newest epoch; those of an older one go by their age. */
 const keepRows = 100_000;
+
+/** Behind a raised epoch lies a gap in the numbers: what is before it is no surplus. */
+function isSameEpoch(one: number, other: number): boolean {
+  return Math.floor(one / numbersPerEpoch) === Math.floor(other / numbersPerEpoch);
+}
 
 /** When the oldest group has to go, by age or by number; null when nothing has to. */
 export function nextDue(sql: Sql, keepMs: number): number | null {
   const [oldest] = sql.all<{ at: number; grp: number }>("SELECT at, grp FROM changes ORDER BY revision LIMIT 1");
   const [newest] = sql.all<{ grp: number }>("SELECT grp FROM changes ORDER BY revision DESC LIMIT 1");
   if (!oldest || !newest || oldest.grp === newest.grp) return null;
+  if (!isSameEpoch(oldest.grp, newest.grp)) return oldest.at + keepMs;
   const [surplus] = sql.all<{ at: number }>(
     "SELECT at FROM changes WHERE revision > ? ORDER BY revision LIMIT 1",
     oldest.grp + keepRows,
@@ -167,7 +174,8 @@ export function nextDue(sql: Sql, keepMs: number): number | null {
 export function prune(sql: Sql, now: number, keepMs: number, limit: number): void {
   const newest = totals(sql).revision;
   const rows = sql.all<{ at: number; grp: number }>("SELECT at, grp FROM changes ORDER BY revision LIMIT ?", limit);
-  const kept = rows.find(({ at, grp }) => at > now - keepMs && grp >= newest - keepRows);
+  const isSurplus = (grp: number): boolean => isSameEpoch(grp, newest) && grp < newest - keepRows;
+  const kept = rows.find(({ at, grp }) => at > now - keepMs && !isSurplus(grp));
   const before = kept?.grp ?? nextGroup(sql, rows.at(-1)?.grp ?? 0);
   const query = "SELECT revision FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT 1";
   const [last] = sql.all<{ revision: number }>(query, before);

@@ -255,8 +255,10 @@ function settled(tx: Tx, resource: string): Around {
   const over = found.held.filter((row) => !isLive(tx, row));
   const ended = found.delays.filter(isOver(tx));
   if (over.length + ended.length + found.places.length === 0) return found;
+  // Before an expiry puts a new delay in the place of an ended one. [LE11]
+  for (const delay of ended) waiters.endDelay(tx.sql, delay.resource);
   for (const row of over) expire(tx, row);
-  for (const delay of ended) endDelay(tx, delay.resource);
+  for (const delay of ended) grantWaiting(tx, delay.resource);
   grantWaiting(tx, resource);
   return around(tx, resource);
 }
