@@ -34,29 +34,29 @@ export function totals(sql: Sql): Totals {
 }
 
 /** [SV9] No revision comes twice: after a restore the raised epoch puts the next one above all that were lost. */
-export function nextRevision(tx: Tx, { revision }: Totals = totals(tx.sql)): number {
+export function nextRevision(tx: Tx, { revision }: Totals): number {
   return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
 }
 
-/** @returns the revision */
-export function append(tx: Tx, change: NewChange): number {
-  const now = totals(tx.sql);
-  const next = nextRevision(tx, now);
+/** @param before the totals, where they are known @returns those after it */
+export function append(tx: Tx, change: NewChange, before: Totals = totals(tx.sql)): Totals {
+  const revision = nextRevision(tx, before);
+  const after = { revision, keys: before.keys + (change.keys ?? 0), chars: before.chars + (change.chars ?? 0) };
   tx.sql.run(
     `INSERT INTO changes (revision, grp, key, op, value, by_chat, at, total_keys, total_chars)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    next,
-    change.group ?? next,
+    revision,
+    change.group ?? revision,
     change.key,
     change.op,
     change.value ?? null,
     change.by ?? null,
     tx.now,
-    now.keys + (change.keys ?? 0),
-    now.chars + (change.chars ?? 0),
+    after.keys,
+    after.chars,
   );
   tx.tell({ kind: "changes" });
-  return next;
+  return after;
 }
 
 /** Something of the coordinator's own that can be watched: `$chat/<chat>`, `$leader/<name>`. */
