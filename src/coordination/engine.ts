@@ -66,7 +66,7 @@ const handlers: Handlers = {
   "epoch.raise": (tx, input, actor) => ok(settings.raiseEpoch(tx, actor, input)),
 };
 
-export function isEngineOperation(name: OperationName): name is EngineOperation {
+export function isEngineOperation(name: string): name is EngineOperation {
   return Object.hasOwn(handlers, name);
 }
 
