@@ -27,7 +27,7 @@ import { Transactions, undoing } from "./transactions.ts";
 const sweepRows = 200;
 const sweepsPerAlarm = 20;
 /** No alarm follows the one before sooner: what stays due in spite of a sweep must not spin. */
-const leastPauseMs = 1_000;
+const leastPauseMs = 250;
 /** After a failure. */
 const failedPauseMs = 30_000;
 
