@@ -1,16 +1,21 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
+import type { EdgeClient } from "../../src/local-mcp/edge/client.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
+import { realEdgeClient, value } from "../support/real-edge-client.ts";
 
 const rounds = Number(process.env["SHIM_EDGE_CRASH_ROUNDS"] ?? 10);
 const writers = 8;
 
 it(
-  `[WO9] kill -9 of the runtime under load, ${rounds} times: what was acknowledged is there, and what was due happens`,
+  `[DO19] [EC13] [EC15] kill -9 of the runtime under load, ${rounds} times: what was acknowledged is there, what was due happens, a client goes on`,
   { timeout: 60_000 + rounds * 6_000 },
   async () => {
     const edge = await EdgeRuntime.open();
     await edge.call("settings.set", { settings: { maxKeys: 1_000_000 } });
     const acknowledged = new Map<string, number>();
+    const client = await realEdgeClient(edge.url, edge.adminToken, "survivor");
+    const held = value(await client.hold({ resource: "of-the-survivor", ttlMs: 600_000 }));
+    const copy = copyOf(client);
     let kills = 0;
     for (let round = 0; round < rounds; round++) {
       // A leader whose term is over while the runtime is down, or soon after.
@@ -33,8 +38,33 @@ it(
     expect(kills).toBeGreaterThanOrEqual(rounds);
     expect(acknowledged.size).toBeGreaterThan(rounds * writers);
     expect(lost).toEqual([]);
+    await vi.waitFor(() => expect(copy.keys).toEqual(stored), { timeout: 20_000, interval: 50 });
+    await vi.waitFor(() => expect(held.isTrusted()).toBe(true), { timeout: 20_000, interval: 50 });
+    const { leases } = await edge.call("leases.list", { prefix: "of-the-survivor" });
+    expect(leases).toMatchObject([{ holder: "survivor", incarnation: client.self?.incarnation, token: held.token }]);
+    expect(copy.problems).toEqual([]);
   },
 );
+
+/** What one watch was told, over all interruptions. */
+function copyOf(client: EdgeClient): { readonly keys: Map<string, unknown>; readonly problems: string[] } {
+  const [keys, problems] = [new Map<string, unknown>(), [] as string[]];
+  const watch = client.watch();
+  void (async () => {
+    let last = 0;
+    for await (const event of watch) {
+      if (event.type === "failed") problems.push(event.error.message);
+      if (event.type === "snapshot") for (const { key, value: there } of event.entries) keys.set(key, there);
+      if (event.type !== "changes") continue;
+      for (const { key, revision, value: next } of event.changes) {
+        if (revision <= last) problems.push(`revision ${revision} was told after ${last}`);
+        last = revision;
+        if (!key.startsWith("$")) keys.set(key, next);
+      }
+    }
+  })();
+  return { keys, problems };
+}
 
 async function register(edge: EdgeRuntime, round: number): Promise<{ chat: string; incarnation: number }> {
   const chat = `chat-${round}`;

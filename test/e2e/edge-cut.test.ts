@@ -1,24 +1,7 @@
-import { expect, it, onTestFinished } from "vitest";
-import { EdgeClient } from "../../src/local-mcp/edge/client.ts";
-import { systemOutside } from "../../src/local-mcp/edge/system-outside.ts";
+import { expect, it } from "vitest";
 import { CutProxy } from "../support/cut-proxy.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
-
-async function aClient(edge: string, token: string, chat: string): Promise<EdgeClient> {
-  const opened = EdgeClient.open({ edge, workspace: "team", token }, systemOutside());
-  if (!opened.ok) throw new Error(opened.error);
-  const client = opened.value;
-  onTestFinished(() => client.close());
-  client.connect();
-  const registered = await client.register({ chat, session: chat, process: chat, machine: "admin", client: "test" });
-  if (!registered.ok) throw new Error(registered.error.message);
-  return client;
-}
-
-function value<T>(result: { ok: true; value: T } | { ok: false; error: { message: string } }): T {
-  if (!result.ok) throw new Error(result.error.message);
-  return result.value;
-}
+import { realEdgeClient, value } from "../support/real-edge-client.ts";
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
@@ -28,8 +11,8 @@ it("[EC21] a holder that the network is cut from stops trusting its lease before
   const edge = await EdgeRuntime.open();
   await edge.call("settings.set", { settings: { chatTtlMs: 5_000 } });
   const proxy = await CutProxy.to(edge.url);
-  const cutOff = await aClient(proxy.url, edge.adminToken, "cut-off");
-  const next = await aClient(edge.url, edge.adminToken, "next");
+  const cutOff = await realEdgeClient(proxy.url, edge.adminToken, "cut-off");
+  const next = await realEdgeClient(edge.url, edge.adminToken, "next");
   const held = value(await cutOff.hold({ resource: "file:p/a.ts", isBound: true }));
   const waiting = next.hold({ resource: "file:p/a.ts", waitMs: 60_000 });
   // Trusted over more than one of its ttls while the network is there.

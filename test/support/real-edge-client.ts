@@ -1,0 +1,20 @@
+import { onTestFinished } from "vitest";
+import { EdgeClient } from "../../src/local-mcp/edge/client.ts";
+import { systemOutside } from "../../src/local-mcp/edge/system-outside.ts";
+
+/** The client as it is shipped, on the real network, registered. */
+export async function realEdgeClient(edge: string, token: string, chat: string): Promise<EdgeClient> {
+  const opened = EdgeClient.open({ edge, workspace: "team", token }, systemOutside());
+  if (!opened.ok) throw new Error(opened.error);
+  const client = opened.value;
+  onTestFinished(() => client.close());
+  client.connect();
+  value(await client.register({ chat, session: chat, process: chat, machine: "admin", client: "test" }));
+  return client;
+}
+
+/** What was asked for; a refusal fails the test. */
+export function value<T>(result: { ok: true; value: T } | { ok: false; error: { message: string } }): T {
+  if (!result.ok) throw new Error(result.error.message);
+  return result.value;
+}
