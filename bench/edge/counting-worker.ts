@@ -43,6 +43,7 @@ function counting(ctx: DurableObjectState): DurableObjectState {
 
 export class ChatCoordinator extends Real {
   readonly #storage: DurableObjectStorage;
+  #hasRows = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(env.COUNT_ROWS === "1" ? counting(ctx) : ctx, env);
@@ -54,9 +55,13 @@ export class ChatCoordinator extends Real {
     counted.events += 1;
     if (message === "empty") return socket.send("empty");
     if (message === "row") {
-      this.#storage.sql.exec("CREATE TABLE IF NOT EXISTS bench_rows (id INTEGER PRIMARY KEY, value TEXT)");
-      this.#storage.sql.exec("INSERT INTO bench_rows (value) VALUES ('x')");
+      this.#bareRow();
       return socket.send("row");
+    }
+    if (typeof message === "string" && message.startsWith("bare ")) {
+      // The least that a frame can be: JSON in, a durable row for each part, JSON out.
+      const parts = JSON.parse(message.slice(5)) as { id: number }[];
+      return socket.send(JSON.stringify(parts.map(({ id }) => ({ id, result: this.#bareRow() }))));
     }
     if (message === "counted") {
       socket.send(JSON.stringify({ counted }));
@@ -64,6 +69,12 @@ export class ChatCoordinator extends Real {
       return undefined;
     }
     return super.webSocketMessage(socket, message);
+  }
+
+  #bareRow(): number {
+    if (!this.#hasRows) this.#storage.sql.exec("CREATE TABLE bench_rows (id INTEGER PRIMARY KEY, value TEXT)");
+    this.#hasRows = true;
+    return this.#storage.sql.exec("INSERT INTO bench_rows (value) VALUES ('x')").rowsWritten;
   }
 }
 
