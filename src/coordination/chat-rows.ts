@@ -4,7 +4,7 @@ import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import * as changes from "./changes.ts";
 import * as meta from "./meta.ts";
-import type { Tx } from "./tx.ts";
+import type { Actor, Tx } from "./tx.ts";
 
 /** The rows of chats, and the judgement whether one lives: what leases, elections and messages need to know of them. */
 
@@ -63,10 +63,18 @@ export function goneBy(tx: Tx, row: ChatRow): "offline" | "closed" | "timeout" |
   return at <= tx.now ? reason : null;
 }
 
+/** [CH11] [CH15] A token is for the chats of its machine, an admin's for all. */
+export function foreign({ isAdmin, machine }: Actor, wanted: string): Refusal | null {
+  if (isAdmin || machine === wanted) return null;
+  return { code: "forbidden", message: `this token is for machine ${machine}, not ${wanted}` };
+}
+
 /** The chat that is meant, if this is its present incarnation, gone or not. */
 export function present(tx: Tx, self: Self): Result<ChatRow, Refusal> {
   const row = get(tx, self.chat);
   if (!row) return err({ code: "unknown_chat", message: `chat ${self.chat} is not registered; register it` });
+  const refused = tx.actor ? foreign(tx.actor, row.machine) : null;
+  if (refused) return err(refused);
   if (row.incarnation !== self.incarnation) {
     return err({
       code: "chat_replaced",

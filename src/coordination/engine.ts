@@ -77,5 +77,5 @@ export function run<Name extends EngineOperation>(
   name: Name,
   input: CheckedInputOf<Name>,
 ): Result<OutputOf<Name>, Refusal> {
-  return handlers[name](tx, input, actor);
+  return handlers[name]({ ...tx, actor }, input, actor);
 }

@@ -41,10 +41,14 @@ function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in EngineOperat
   };
 }
 
-async function codesOf(host: EngineHost, deeds: ReturnType<typeof deedsOf>): Promise<Record<string, string>> {
+async function codesOf(
+  host: EngineHost,
+  deeds: ReturnType<typeof deedsOf>,
+  actor = m1,
+): Promise<Record<string, string>> {
   const codes: Record<string, string> = {};
   for (const [name, input] of Object.entries(deeds)) {
-    codes[name] = codeOf(await host.call(name as EngineOperation, input));
+    codes[name] = codeOf(await host.call(name as EngineOperation, input, actor));
   }
   return codes;
 }
@@ -201,6 +205,25 @@ export function chatRules(open: OpenHost): void {
     expect(codeOf(await host.call("chats.register", a.registration, m2))).toBe("forbidden");
     expect(codeOf(await host.call("chats.get", { chat: "a" }))).toBe("unknown_chat");
     expect(codeOf(await host.call("chats.register", { ...a.registration, machine: "m2" }, admin))).toBe("ok");
+  });
+
+  it("[CH11] the process of a living chat is another one on another machine, whatever its key", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    const thief = new Peer(host, "a", { ...a.registration, machine: "m2" });
+    expect(codeOf(await thief.tryBack())).toBe("session_in_use");
+    expect(await look(host, "a")).toMatchObject({ machine: "m1", incarnation: 1 });
+    await a.leave();
+    expect(await thief.back()).toMatchObject({ incarnation: 2 });
+  });
+
+  it("[CH15] a token of another machine does nothing as a chat that it can see, an admin's does", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    const codes = await codesOf(host, deedsOf(a), m2);
+    expect(new Set(Object.values(codes))).toEqual(new Set(["forbidden"]));
+    expect(await look(host, "a")).toMatchObject({ status: "idle" });
+    expect(codeOf(await host.call("chats.heartbeat", { self: a.self }, { ...admin, machine: "m2" }))).toBe("ok");
   });
 
   it("[CH12] no more chats than the workspace allows live at a time; those that are there go on", async () => {

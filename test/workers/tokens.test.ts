@@ -236,13 +236,17 @@ it("[WI2] each operation needs its scope, over HTTP and over a socket; a higher 
   }
 }, 30_000);
 
-it("[WI6] a token acts for the chats of its own machine only; one of an admin for all", async () => {
+it("[WI6] a token is for the chats of its own machine only; one of an admin for all", async () => {
   const workspace = await TestWorkspace.create();
   const { token } = await workspace.tokenOf("work", "m2");
   expect(await workspace.refusal("chats.register", aChat("c1"), token)).toBe("forbidden");
   const connection = await workspace.connect("c1", token);
   expect(await connection.refusal("chats.register", aChat("c1"))).toBe("forbidden");
   expect(await workspace.refusal("chats.register", aChat("c1"))).toBeNull();
+  const self = { chat: "c1", incarnation: 1 };
+  expect(await workspace.refusal("chats.heartbeat", { self }, token)).toBe("forbidden");
+  expect(await connection.refusal("leases.acquire", { self, resource: "x", requestId: "r" })).toBe("forbidden");
+  expect(await workspace.refusal("chats.heartbeat", { self })).toBeNull();
   const gone = { chat: "c1", machine: "m1", process: "boot-1/1/100" };
   expect(await workspace.refusal("chats.attest-death", gone, token)).toBe("forbidden");
   expect(await workspace.refusal("chats.attest-death", { ...gone, machine: "m2" }, token)).toBe("forbidden");
