@@ -94,7 +94,12 @@ export const ListLeases = {
 export type ListLeases = z.infer<typeof ListLeases.input>;
 
 export const ForceRelease = {
-  input: z.strictObject({ resource: z.string().max(512), reason: z.string().min(1).max(500) }),
+  input: z.strictObject({
+    resource: z.string().max(512),
+    reason: z.string().min(1).max(500),
+    /** The same request again takes nothing more away. */
+    requestId: Id.optional(),
+  }),
   output: z.object({ isReleased: z.boolean() }),
 };
 export type ForceRelease = z.infer<typeof ForceRelease.input>;

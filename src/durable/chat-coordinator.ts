@@ -134,8 +134,8 @@ export class ChatCoordinator extends DurableObject<Env> {
     health: () => this.#commit((tx) => ok(this.#health(tx))),
   };
 
-  /** The worker has made and signed it. */
-  addToken(credentials: Credentials, token: tokens.NewToken): string {
+  /** The worker has made and signed it, and makes it again for a request that is repeated. */
+  addToken(credentials: Credentials, token: tokens.NewToken, asked: tokens.TokenRequest): string {
     this.#begin();
     return text(
       this.#guarded(() => {
@@ -143,7 +143,7 @@ export class ChatCoordinator extends DurableObject<Env> {
         if (!bearer.ok) return bearer;
         const refused = checkScope("tokens.create", bearer.value.scope);
         if (refused) return err(refused);
-        const added = this.#commit((tx) => tokens.add(tx, bearer.value.machine, token));
+        const added = this.#commit((tx) => tokens.addOnce(tx, bearer.value.machine, token, asked));
         this.#settle();
         return added;
       }),

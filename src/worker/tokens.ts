@@ -44,6 +44,13 @@ export async function make(secret: string, claims: Claims, random: Uint8Array): 
   return `${prefix}${text}.${base64url(new Uint8Array(signature))}`;
 }
 
+/** What makes the tokens of one request random: the same request gives the same, and without the secret nobody can tell it. */
+export async function randomOf(secret: string, workspace: string, requestId: string): Promise<Uint8Array> {
+  // No token's payload has a blank in it, so this is the signature of none.
+  const text = new TextEncoder().encode(`token of ${workspace} ${requestId}`);
+  return new Uint8Array(await crypto.subtle.sign("HMAC", await keyOf(secret), text));
+}
+
 /** [WO2] What a token says, if the worker has signed it; null otherwise. Whether it was revoked, only its workspace knows. */
 export async function read(secret: string, token: string): Promise<Claims | null> {
   const [text = "", signature = "", ...rest] = token.startsWith(prefix) ? token.slice(prefix.length).split(".") : [];

@@ -39,4 +39,23 @@ export function leaseAdminRules(open: OpenHost): void {
     await b.release(after);
     expect((await b.hold("y")).token).toBeGreaterThan(after.token + 2 ** 27);
   });
+
+  it("[RQ6] the same request of an admin again takes no second lease away, and raises no second epoch", async () => {
+    const host = await open();
+    const [a, b] = await twoPeers(host);
+    await a.hold("x");
+    await b.queue("x");
+    const lease = { resource: "x", reason: "stuck", requestId: "r1" };
+    for (let times = 0; times < 2; times++) {
+      expect(given(await host.call("leases.force-release", lease, admin))).toEqual({ isReleased: true });
+      expect(await holders(host)).toEqual({ x: "b" });
+    }
+    expect(codeOf(await host.call("leases.force-release", { ...lease, resource: "y" }, admin))).toBe("key_reused");
+    const epoch = { reason: "restored", requestId: "r1" };
+    const raised = given(await host.call("epoch.raise", epoch, admin));
+    expect(given(await host.call("epoch.raise", epoch, admin))).toEqual(raised);
+    expect(await auditOf(host, "epoch.raised")).toHaveLength(1);
+    const other = given(await host.call("epoch.raise", epoch, { ...admin, machine: "m2" }));
+    expect(other.epoch).toBeGreaterThan(raised.epoch);
+  });
 }

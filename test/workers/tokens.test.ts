@@ -253,3 +253,22 @@ it("[WI6] a token is for the chats of its own machine only; one of an admin for 
   expect(await workspace.refusal("chats.register", aChat("c2", { machine: "m2" }), token)).toBeNull();
   expect(await workspace.refusal("chats.attest-death", gone)).toBeNull();
 });
+
+it("[RQ6] the same request for a token is answered with the same one, which is stored nowhere", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const wanted = { machine: "m1", scope: "work", ttlMs: 3_600_000, requestId: "r1" } as const;
+  const made = await workspace.ask("tokens.create", wanted);
+  wait(60_000);
+  expect(await workspace.ask("tokens.create", wanted)).toEqual(made);
+  expect((await workspace.ask("tokens.list", {})).tokens).toHaveLength(2);
+  expect(await workspace.refusal("settings.get", {}, made.token)).toBeNull();
+  expect(await workspace.refusal("tokens.create", { ...wanted, machine: "m2" })).toBe("key_reused");
+  const text = await workspace.inside((state) => dump(state));
+  expect(text).toContain("tokens.create admin r1");
+  for (const part of made.token.slice("shim_".length).split(".")) expect(text).not.toContain(part);
+  const other = await workspace.ask("tokens.create", { ...wanted, requestId: "r2" });
+  expect([other.id === made.id, other.token === made.token]).toEqual([false, false]);
+  const { token: another } = await workspace.tokenOf("admin", "m3");
+  expect((await workspace.ask("tokens.create", wanted, another)).id).not.toBe(made.id);
+});
