@@ -125,6 +125,32 @@ function* topicsAfter(sql: Sql, after: number, isFor: (row: MessageRow) => boole
   }
 }
 
+/**
+ * [MS13] When the last of what a chat has not acknowledged is over; 0: there is nothing. What is not for it alone counts only where it was sent
+ * by `sentBy`: else a chat that never comes back would be kept as long as others talk to all.
+ */
+export function lastExpiry({ sql }: Pick<Tx, "sql">, chat: string, sentBy: number): number {
+  const { cursor, ahead } = cursorOf(sql, chat);
+  const unread = "id > ? AND id NOT IN (SELECT value FROM json_each(?))";
+  const own = sql.all<{ until: number | null }>(
+    `SELECT max(expires_at) AS until FROM messages WHERE target = ? AND ${unread}`,
+    `chat:${chat}`,
+    cursor,
+    JSON.stringify(ahead),
+  );
+  const others = sql.all<{ target: string; until: number }>(
+    `SELECT target, max(expires_at) AS until FROM messages
+     WHERE ${unread} AND at <= ? AND from_chat <> ? AND target NOT LIKE 'chat:%' GROUP BY target`,
+    cursor,
+    JSON.stringify(ahead),
+    sentBy,
+    chat,
+  );
+  const wanted = patterns(sql, chat);
+  const isFor = (target: string): boolean => target === "all" || wanted.some((one) => fits(one, target.slice(6)));
+  return Math.max(own[0]?.until ?? 0, ...others.filter(({ target }) => isFor(target)).map(({ until }) => until));
+}
+
 /** The cursor moves over all that is acknowledged without a gap; what lies above waits beside it. */
 export function acknowledge(
   tx: Tx,
