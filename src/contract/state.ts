@@ -114,7 +114,10 @@ export const PullChanges = {
 };
 export type PullChanges = z.infer<typeof PullChanges.input>;
 
-/** On a socket only: changes come as notifications `state.changes` {watch, changes, revision}. */
+/**
+ * On a socket only: changes come as notifications `state.changes` {watch, after, changes, revision}. `after` is the revision of the one before,
+ * at first that of the watch: who has not got as far has missed one, and watches anew from where it stands.
+ */
 export const WatchState = {
   input: z.strictObject({ watch: Id, prefix: Prefix.default(""), after: counter }),
   output: z.object({ watch: Id, revision: counter }),
