@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { Json } from "../../src/contract/values.ts";
 import type { Passing } from "../support/edge-server.ts";
 import { aClient, aClientAnswered, codeOf, ofType, registered, value } from "../support/edge-chats.ts";
 import { adminToken, FakeEdge } from "../support/edge-server.ts";
@@ -147,6 +148,17 @@ it("[EC10] what the contract refuses is refused without being sent, and so is wh
   expect(edge.arrived.length).toBe(before);
   const { client: nobody } = aClient(edge);
   expect(codeOf(await edge.time.until(nobody.call("messages.pull", {}), 1))).toBe("not_registered");
+});
+
+it("[WI8] [EC10] what is nested too deep or has a field named __proto__ is refused without being sent", async () => {
+  const edge = new FakeEdge();
+  const { client } = await registered(edge, "a");
+  const before = edge.arrived.length;
+  for (const text of ["[".repeat(100_000) + "]".repeat(100_000), '{"a":[{"__proto__":1}]}']) {
+    const refused = client.call("state.set", { key: "k", value: JSON.parse(text) as Json });
+    expect(codeOf(await edge.time.until(refused))).toBe("bad_input");
+  }
+  expect(edge.arrived.length).toBe(before);
 });
 
 it("[EC11] refusals are the caller's answer, also those that may be repeated", async () => {

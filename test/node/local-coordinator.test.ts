@@ -1,11 +1,13 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import type { Json } from "../../src/contract/values.ts";
 import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
 import { processKey, readProcessKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import type { ProcessIdentity } from "../../src/local-mcp/processes.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import { codeOf } from "../support/coordination-builders.ts";
 import { FakeProcesses } from "../support/temp-runtime.ts";
 import { T0, tempHome } from "../support/temp-store.ts";
 
@@ -159,4 +161,16 @@ it("[EM1] a process key can be read by SHIM only", () => {
   const identity = { boot: "b", pid: 3, start: "s" };
   expect(readProcessKey(processKey(identity))).toEqual(identity);
   for (const key of ["p1", "[1,2]", "null", '{"pid":1}']) expect(readProcessKey(key)).toBeNull();
+});
+
+it("[WI8] on this machine, too, what is nested too deep or has a field named __proto__ is refused, and what is not is kept", () => {
+  const coordinator = new Machine().open();
+  const nested = (depth: number): Json => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
+  const set = (value: Json): string => codeOf(coordinator.call("state.set", { key: "k", value }));
+  for (const value of [nested(101), nested(100_000), JSON.parse('{"a":[{"__proto__":1}]}') as Json]) {
+    expect(set(value)).toBe("bad_input");
+    expect(coordinator.call("state.get", { key: "k" })).toMatchObject({ ok: true, value: { entry: null } });
+  }
+  expect(set(nested(99))).toBe("ok");
+  expect(coordinator.call("state.get", { key: "k" })).toMatchObject({ value: { entry: { value: nested(99) } } });
 });

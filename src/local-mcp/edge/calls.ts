@@ -1,6 +1,7 @@
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { MAX_BODY_BYTES } from "../../contract/protocol.ts";
 import { Self } from "../../contract/values.ts";
+import { checkInput } from "../../coordination/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { isBusy, type EdgeError, type Unanswered } from "./failure.ts";
@@ -88,8 +89,8 @@ export class Calls {
     if ("requestId" in schema.shape) filled["requestId"] ??= this.newId();
     if ("self" in schema.shape) filled["self"] ??= this.#registration.self;
     if (filled["self"] === null) return err({ code: "not_registered", message: `${name} needs a registered chat` });
-    const parsed = schema.safeParse(filled);
-    if (!parsed.success) return err({ code: "bad_input", message: `${name}: ${parsed.error.message}` });
+    const checked = checkInput(name, filled);
+    if (!checked.ok) return checked;
     const bytes = Buffer.byteLength(JSON.stringify(filled));
     if (bytes > maxInputBytes) {
       return err({ code: "too_large", message: `${name}: the input has ${bytes} bytes; at most ${maxInputBytes}` });
