@@ -1,13 +1,11 @@
 import * as z from "zod";
-import { counter, durationMs, Id, limit, Self } from "./values.ts";
+import { counter, durationMs, Id, limit, Self, whole } from "./values.ts";
 
 /**
  * What a lease is on. Any name; names that begin with `file:` are paths (`file:<project>/<path>`), where a last part of `*` means all files
  * of a folder and `**` all below it, and where two that overlap exclude each other.
  */
-const Resource = z
-  .string()
-  .regex(/^[^\p{Cc}\p{Cs}]{1,512}$/u, "1 to 512 characters without control characters")
+const Resource = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters"))
   .refine((name) => !name.startsWith("leader:"), "leader: is for elections")
   .refine(
     (name) => !name.startsWith("file:") || !/[*]/.test(name.slice(5).replace(/\/\*\*?$/, "")),

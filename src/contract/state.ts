@@ -1,11 +1,11 @@
 import * as z from "zod";
-import { counter, durationMs, Id, Json, limit } from "./values.ts";
+import { counter, durationMs, Id, Json, limit, whole } from "./values.ts";
 
 /** Keys that begin with `$` are the coordinator's own: `$chat/<chat>`, `$leader/<name>`. They can be watched, not written. */
-const Key = z
-  .string()
-  .regex(/^[^\p{Cc}\p{Cs}]{1,512}$/u, "1 to 512 characters without control characters")
-  .refine((key) => !key.startsWith("$"), "keys that begin with $ are the coordinator's own");
+const Key = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters")).refine(
+  (key) => !key.startsWith("$"),
+  "keys that begin with $ are the coordinator's own",
+);
 const Prefix = z.string().max(512);
 
 /** Of one value as JSON, in characters. */

@@ -27,7 +27,7 @@ export interface Claims {
 }
 
 const prefix = "shim_";
-/** Of the longest machine name, 200 signs that JSON escapes, about 1,950. */
+/** Of the longest machine name, 200 signs of four bytes, it is about 1,400. */
 const longest = 2_000;
 
 export async function make(secret: string, claims: Claims, random: Uint8Array): Promise<string> {

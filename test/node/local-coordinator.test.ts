@@ -163,9 +163,12 @@ it("[EM1] a process key can be read by SHIM only", () => {
   for (const key of ["p1", "[1,2]", "null", '{"pid":1}']) expect(readProcessKey(key)).toBeNull();
 });
 
+function nested(depth: number): Json {
+  return JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
+}
+
 it("[WI8] on this machine, too, what is nested too deep or has a field named __proto__ is refused, and what is not is kept", () => {
   const coordinator = new Machine().open();
-  const nested = (depth: number): Json => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
   const set = (value: Json): string => codeOf(coordinator.call("state.set", { key: "k", value }));
   for (const value of [nested(101), nested(100_000), JSON.parse('{"a":[{"__proto__":1}]}') as Json]) {
     expect(set(value)).toBe("bad_input");
@@ -173,4 +176,28 @@ it("[WI8] on this machine, too, what is nested too deep or has a field named __p
   }
   expect(set(nested(99))).toBe("ok");
   expect(coordinator.call("state.get", { key: "k" })).toMatchObject({ value: { entry: { value: nested(99) } } });
+});
+
+it("[WI9] a name with half of a character in it is refused, and says so; a whole one beyond the basic plane is taken", () => {
+  const machine = new Machine();
+  const coordinator = machine.open();
+  const { self } = machine.chat(coordinator, "a", 10);
+  const register = (more: object, chat: string): ReturnType<typeof coordinator.call> =>
+    coordinator.call("chats.register", { chat, session: chat, process: "p", machine: "here", client: "test", ...more });
+  const tries: Record<string, (text: string) => ReturnType<typeof coordinator.call>> = {
+    machine: (text) => register({ machine: text }, "b"),
+    client: (text) => register({ client: text }, "c"),
+    capability: (text) => register({ capabilities: [text] }, "d"),
+    process: (text) => register({ process: text }, "e"),
+    resource: (text) => coordinator.call("leases.acquire", { self, resource: text, requestId: "r" }),
+    key: (text) => coordinator.call("state.set", { key: text, value: 1 }),
+    "key of an update": (text) => coordinator.call("state.update", { writes: [{ op: "set", key: text, value: 1 }] }),
+  };
+  for (const [what, attempt] of Object.entries(tries)) {
+    for (const text of ["\ud800", "a\udc00b", "\udc00\ud800"]) {
+      const message = expect.stringContaining("half of a character");
+      expect([what, attempt(text)]).toMatchObject([what, { ok: false, error: { code: "bad_input", message } }]);
+    }
+    expect([what, codeOf(attempt("\u{1F600}"))]).toEqual([what, "ok"]);
+  }
 });

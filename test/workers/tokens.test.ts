@@ -155,7 +155,7 @@ it("[WO2] a signed text that is no token is none", async () => {
 
 it("[WO2] a token works whatever the name of its machine is, up to the longest", async () => {
   const workspace = await TestWorkspace.create();
-  for (const machine of ["m", "Ω-1", "\u{1F600}".repeat(200), "\ud800".repeat(200), '"'.repeat(200)]) {
+  for (const machine of ["m", "Ω-1", "\u{1F600}".repeat(200), '"'.repeat(200)]) {
     const { token } = await workspace.tokenOf("observe", machine);
     expect(await workspace.refusal("settings.get", {}, token)).toBeNull();
   }
