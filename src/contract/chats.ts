@@ -55,6 +55,8 @@ export const RegisterChat = {
     /** Newest revision of the workspace: watches may begin here. */
     revision: counter,
     isNew: z.boolean(),
+    /** It was there before, and has counted as gone since: what it stood in line for is lost, and what it held may be. */
+    wasOffline: z.boolean(),
   }),
 };
 export type RegisterChat = z.infer<typeof RegisterChat.input>;

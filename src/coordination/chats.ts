@@ -39,6 +39,7 @@ export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Regi
     pingIntervalMs: Math.min(PING_INTERVAL_MS, Math.floor(tx.settings.chatTtlMs / 3)),
     revision: changes.totals(tx.sql).revision,
     isNew: old === null,
+    wasOffline: old !== null && living === null,
   });
 }
 
