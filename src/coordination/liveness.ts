@@ -109,10 +109,10 @@ export function settle(tx: Tx, chat: string): void {
   tx.sql.run("UPDATE chats SET due_at = ? WHERE chat = ?", next, chat);
 }
 
-/** [CH14] [MS13] The inbox is looked into once the day is over. */
+/** [CH14] [MS13] The inbox is looked into once the day is over, and again when what was found there is over. */
 function keptUntil(tx: Tx, row: ChatRow): number {
   const dayOver = row.status_at + keepOfflineMs;
-  return dayOver > tx.now ? dayOver : Math.max(dayOver, messages.lastExpiry(tx, row.chat, dayOver));
+  return dayOver > tx.now ? dayOver : Math.max(dayOver, messages.newestExpiry(tx, row.chat, dayOver));
 }
 
 /** A chat that holds nothing, waits for nothing and has no grace running needs no look. */

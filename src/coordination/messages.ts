@@ -215,9 +215,9 @@ export function close(tx: Tx, chat: string): void {
   for (const table of ["inboxes", "subscriptions"]) tx.sql.run(`DELETE FROM ${table} WHERE chat = ?`, chat);
 }
 
-/** See {@link inbox.lastExpiry}. */
-export function lastExpiry(tx: Tx, chat: string, sentBy: number): number {
-  return inbox.lastExpiry(tx, chat, sentBy);
+/** See {@link inbox.newestExpiry}. */
+export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
+  return inbox.newestExpiry(tx, chat, sentBy);
 }
 
 /** When the oldest message has to go: at its own time, or when `maxMessages` newer ones were there. */

@@ -156,6 +156,24 @@ function offlineRules(open: OpenHost): void {
     expect((await refusal(to.host, "chats.get", { chat: to.chat })).code).toBe("unknown_chat");
   });
 
+  it("[MS13] an older message that lasts longer than the newest keeps it, too, behind however many others", async () => {
+    for (const target of ["chat", "topic", "wild"]) {
+      const [from, to] = await two(open);
+      await to.subscribe(target === "wild" ? "t.*" : "t.a");
+      const long = target === "chat" ? toChat(to) : toTheTopic;
+      await from.send(long, "long", wish);
+      for (let at = 0; at < 210; at++) await from.send(toAnother, at, { ttlMs: 3 * day });
+      await from.send(long, "short", { ttlMs: 2 * day });
+      await to.leave();
+      for (let days = 1; days < 7; days++) {
+        await later(to.host, day, from);
+        await to.host.ring();
+      }
+      await to.back();
+      expect(await to.bodies()).toEqual(["long"]);
+    }
+  });
+
   it("[MS13] a message for it alone keeps it for its own time, whenever it was sent", async () => {
     const [from, to] = await two(open);
     await from.send(toChat(to), "first", wish);
