@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { batched } from "./edge/batched.ts";
 import { Desk } from "./edge/desk.ts";
+import { detection } from "./edge/detection.ts";
 import { growth, rowCounts } from "./edge/growth.ts";
 import { messageLatency } from "./edge/messages.ts";
 import { oneAtATime } from "./edge/one-at-a-time.ts";
@@ -29,5 +30,6 @@ try {
 }
 await part("growth", growth);
 await part("rows", rowCounts);
+await part("detection", detection);
 console.log(`node ${process.version}, ${new Date().toISOString().slice(0, 10)}\n\n${table(rows)}`);
 writeFileSync("bench/results-edge.json", `${JSON.stringify({ at: new Date().toISOString(), rows }, null, 2)}\n`);

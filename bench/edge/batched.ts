@@ -1,7 +1,8 @@
 /** Frames of 100 operations, each one commit, against pipelines of 100 commands with the same durability. */
 import type { Redis } from "ioredis";
 import type { Row } from "../figures.ts";
-import type { Desk, WireClient } from "./desk.ts";
+import type { Desk } from "./desk.ts";
+import type { WireClient } from "./wire-client.ts";
 import type { OwnRedis } from "./redis.ts";
 
 const perFrame = 100;

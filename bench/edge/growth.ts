@@ -1,6 +1,7 @@
 /** What an operation costs while the workspace grows, and how many rows it reads and writes. */
 import { ms, sample, type Row } from "../figures.ts";
-import { Desk, type Counted, type WireClient } from "./desk.ts";
+import { Desk } from "./desk.ts";
+import type { Counted, WireClient } from "./wire-client.ts";
 
 const rounds = 200;
 type Work = (client: WireClient, round: number) => Promise<unknown>;

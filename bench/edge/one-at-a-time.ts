@@ -2,7 +2,8 @@
 import type { Redis } from "ioredis";
 import Redlock from "redlock";
 import { ms, sample, type Row, type Sample } from "../figures.ts";
-import type { Desk, WireClient } from "./desk.ts";
+import type { Desk } from "./desk.ts";
+import type { WireClient } from "./wire-client.ts";
 import type { OwnRedis } from "./redis.ts";
 
 /** One try of a subject by one of the clients. */

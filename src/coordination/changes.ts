@@ -34,29 +34,29 @@ export function totals(sql: Sql): Totals {
 }
 
 /** [SV9] No revision comes twice: after a restore the raised epoch puts the next one above all that were lost. */
-export function nextRevision(tx: Tx, { revision }: Totals = totals(tx.sql)): number {
+export function nextRevision(tx: Tx, { revision }: Totals): number {
   return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
 }
 
-/** @returns the revision */
-export function append(tx: Tx, change: NewChange): number {
-  const now = totals(tx.sql);
-  const next = nextRevision(tx, now);
+/** @param before the totals, where they are known @returns those after it */
+export function append(tx: Tx, change: NewChange, before: Totals = totals(tx.sql)): Totals {
+  const revision = nextRevision(tx, before);
+  const after = { revision, keys: before.keys + (change.keys ?? 0), chars: before.chars + (change.chars ?? 0) };
   tx.sql.run(
     `INSERT INTO changes (revision, grp, key, op, value, by_chat, at, total_keys, total_chars)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    next,
-    change.group ?? next,
+    revision,
+    change.group ?? revision,
     change.key,
     change.op,
     change.value ?? null,
     change.by ?? null,
     tx.now,
-    now.keys + (change.keys ?? 0),
-    now.chars + (change.chars ?? 0),
+    after.keys,
+    after.chars,
   );
   tx.tell({ kind: "changes" });
-  return next;
+  return after;
 }
 
 /** Something of the coordinator's own that can be watched: `$chat/<chat>`, `$leader/<name>`. */
@@ -149,13 +149,20 @@ function told(sql: Sql, { revision, grp, key, op, by_chat: by }: Row): Change {
   return { revision, group: grp, key, op, by, value: JSON.parse(row?.value ?? "null") as Change["value"] };
 }
 
+/** Of the newest epoch; those of an older one go by their age. */
 const keepRows = 100_000;
+
+/** Behind a raised epoch lies a gap in the numbers: what is before it is no surplus. */
+function isSameEpoch(one: number, other: number): boolean {
+  return Math.floor(one / numbersPerEpoch) === Math.floor(other / numbersPerEpoch);
+}
 
 /** When the oldest group has to go, by age or by number; null when nothing has to. */
 export function nextDue(sql: Sql, keepMs: number): number | null {
   const [oldest] = sql.all<{ at: number; grp: number }>("SELECT at, grp FROM changes ORDER BY revision LIMIT 1");
   const [newest] = sql.all<{ grp: number }>("SELECT grp FROM changes ORDER BY revision DESC LIMIT 1");
   if (!oldest || !newest || oldest.grp === newest.grp) return null;
+  if (!isSameEpoch(oldest.grp, newest.grp)) return oldest.at + keepMs;
   const [surplus] = sql.all<{ at: number }>(
     "SELECT at FROM changes WHERE revision > ? ORDER BY revision LIMIT 1",
     oldest.grp + keepRows,
@@ -167,7 +174,8 @@ export function nextDue(sql: Sql, keepMs: number): number | null {
 export function prune(sql: Sql, now: number, keepMs: number, limit: number): void {
   const newest = totals(sql).revision;
   const rows = sql.all<{ at: number; grp: number }>("SELECT at, grp FROM changes ORDER BY revision LIMIT ?", limit);
-  const kept = rows.find(({ at, grp }) => at > now - keepMs && grp >= newest - keepRows);
+  const isSurplus = (grp: number): boolean => isSameEpoch(grp, newest) && grp < newest - keepRows;
+  const kept = rows.find(({ at, grp }) => at > now - keepMs && !isSurplus(grp));
   const before = kept?.grp ?? nextGroup(sql, rows.at(-1)?.grp ?? 0);
   const query = "SELECT revision FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT 1";
   const [last] = sql.all<{ revision: number }>(query, before);

@@ -8,34 +8,44 @@ import type { Actor, Tx } from "./tx.ts";
 
 /** The rows of chats, and the judgement whether one lives: what leases, elections and messages need to know of them. */
 
-export interface ChatRow {
+/** What tells whether a chat lives: all that most operations need of it, and a third of the cost of the whole row. */
+export interface LifeRow {
   readonly chat: string;
-  readonly session: string;
-  readonly process: string;
   readonly incarnation: number;
   readonly machine: string;
-  readonly client: string;
-  readonly role: "supervisor" | "worker";
-  readonly is_interactive: number;
   readonly status: ChatStatus;
-  readonly reason: string | null;
-  readonly status_at: number;
   /** As stored; a connection may know a later one. */
   readonly last_seen_at: number;
   readonly is_connected: number;
   /** After its connection was lost: when it counts as gone. */
   readonly grace_until: number | null;
+  readonly due_at: number | null;
+}
+
+export interface ChatRow extends LifeRow {
+  readonly session: string;
+  readonly process: string;
+  readonly client: string;
+  readonly role: "supervisor" | "worker";
+  readonly is_interactive: number;
+  readonly reason: string | null;
+  readonly status_at: number;
   readonly capabilities: string;
   readonly capacity: number;
   readonly task_count: number;
   readonly progress: string | null;
   readonly health: string;
   readonly metadata: string;
-  readonly due_at: number | null;
 }
 
 export function get({ sql }: Pick<Tx, "sql">, chat: string): ChatRow | null {
   return sql.all<ChatRow>("SELECT * FROM chats WHERE chat = ?", chat)[0] ?? null;
+}
+
+export function lifeOf({ sql }: Pick<Tx, "sql">, chat: string): LifeRow | null {
+  const query =
+    "SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at FROM chats WHERE chat = ?";
+  return sql.all<LifeRow>(query, chat)[0] ?? null;
 }
 
 export function healthOf(row: ChatRow): Health {
@@ -43,21 +53,21 @@ export function healthOf(row: ChatRow): Health {
 }
 
 /** By the connection where there is one, and by what is stored. [CH5] One that is lost may have told of life up to now. */
-export function lastSeen({ presence, now }: Tx, row: ChatRow): number {
+export function lastSeen({ presence, now }: Tx, row: LifeRow): number {
   const heardAt = presence.lastSeen(row.chat);
   if (heardAt === null && row.is_connected === 1) return now;
   return Math.max(row.last_seen_at, heardAt ?? 0);
 }
 
 /** When it counts as gone if nothing more is heard of it. [CH4] [CH6] */
-export function goneAt(tx: Tx, row: ChatRow): { readonly at: number; readonly reason: "closed" | "timeout" } {
+export function goneAt(tx: Tx, row: LifeRow): { readonly at: number; readonly reason: "closed" | "timeout" } {
   const isHeard = tx.presence.lastSeen(row.chat) !== null;
   if (!isHeard && row.grace_until !== null) return { at: row.grace_until, reason: "closed" };
   return { at: lastSeen(tx, row) + tx.settings.chatTtlMs, reason: "timeout" };
 }
 
 /** Why it is gone by now, whether or not a sweep has seen it; null while it lives. */
-export function goneBy(tx: Tx, row: ChatRow): "offline" | "closed" | "timeout" | null {
+export function goneBy(tx: Tx, row: LifeRow): "offline" | "closed" | "timeout" | null {
   if (row.status === "offline") return "offline";
   const { at, reason } = goneAt(tx, row);
   return at <= tx.now ? reason : null;
@@ -70,8 +80,8 @@ export function foreign({ isAdmin, machine }: Actor, wanted: string): Refusal | 
 }
 
 /** The chat that is meant, if this is its present incarnation, gone or not. */
-export function present(tx: Tx, self: Self): Result<ChatRow, Refusal> {
-  const row = get(tx, self.chat);
+export function present(tx: Tx, self: Self): Result<LifeRow, Refusal> {
+  const row = lifeOf(tx, self.chat);
   if (!row) return err({ code: "unknown_chat", message: `chat ${self.chat} is not registered; register it` });
   const refused = tx.actor ? foreign(tx.actor, row.machine) : null;
   if (refused) return err(refused);
@@ -85,7 +95,7 @@ export function present(tx: Tx, self: Self): Result<ChatRow, Refusal> {
 }
 
 /** The acting chat, if it may act: registered, in this incarnation, and not gone. */
-export function acting(tx: Tx, self: Self): Result<ChatRow, Refusal> {
+export function acting(tx: Tx, self: Self): Result<LifeRow, Refusal> {
   const found = present(tx, self);
   if (!found.ok) return found;
   if (goneBy(tx, found.value)) {
@@ -95,7 +105,7 @@ export function acting(tx: Tx, self: Self): Result<ChatRow, Refusal> {
 }
 
 /** [CH3] Acting is a sign of life; without a connection it is stored, a few times in each ttl. [CH4] It ends a grace. */
-function heard(tx: Tx, row: ChatRow): ChatRow {
+function heard(tx: Tx, row: LifeRow): LifeRow {
   // A connection that is open may be silent: then what comes another way is what keeps the chat alive.
   const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
   if (row.grace_until === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;
@@ -104,7 +114,7 @@ function heard(tx: Tx, row: ChatRow): ChatRow {
 }
 
 /** The chat is looked at no later than `at`; never moves it to a later time. */
-export function lookAt({ sql }: Tx, row: ChatRow, at: number): void {
+export function lookAt({ sql }: Tx, row: LifeRow, at: number): void {
   if (row.due_at !== null && row.due_at <= at) return;
   sql.run("UPDATE chats SET due_at = ? WHERE chat = ? AND (due_at IS NULL OR due_at > ?)", at, row.chat, at);
 }
@@ -116,7 +126,7 @@ export function firstIncarnation({ sql }: Tx): number {
   return Number(meta.read(sql, floorKey) ?? 0) + 1;
 }
 
-export function remove(tx: Tx, { chat, incarnation }: ChatRow): void {
+export function remove(tx: Tx, { chat, incarnation }: LifeRow): void {
   tx.sql.run("DELETE FROM chats WHERE chat = ?", chat);
   if (incarnation >= firstIncarnation(tx)) meta.write(tx.sql, floorKey, String(incarnation));
 }

@@ -7,7 +7,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
-import { announceStatus, type ChatRow } from "./chat-rows.ts";
+import { announceStatus, type ChatRow, type LifeRow } from "./chat-rows.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
@@ -132,14 +132,16 @@ export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.hear
   const row = actor.value;
   const status = row.status === "draining" ? row.status : (input.status ?? row.status);
   if (status !== row.status) setStatus(tx, row, status, "said so");
-  keepNews(tx, row, input);
+  if ((input.taskCount ?? input.progress ?? input.health) !== undefined) keepNews(tx, row.chat, input);
   const { revision } = changes.totals(tx.sql);
   // Not each sign of life is stored at once: the answer promises what is.
   const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
   return ok({ status, ttlMs, revision, unread: messages.unread(tx, row.chat) });
 }
 
-function keepNews(tx: Tx, row: ChatRow, { taskCount, progress, health }: Heartbeat): void {
+function keepNews(tx: Tx, chat: string, { taskCount, progress, health }: Heartbeat): void {
+  const row = chatRows.get(tx, chat);
+  if (!row) return;
   const next = {
     taskCount: taskCount ?? row.task_count,
     progress: progress ?? row.progress,
@@ -171,7 +173,7 @@ function coarse(health: string): string {
   );
 }
 
-function setStatus(tx: Tx, row: ChatRow, status: Chat["status"], reason: string): void {
+function setStatus(tx: Tx, row: LifeRow, status: Chat["status"], reason: string): void {
   tx.sql.run("UPDATE chats SET status = ?, status_at = ?, reason = ? WHERE chat = ?", status, tx.now, reason, row.chat);
   announceStatus(tx, row.chat, status, reason, row.incarnation);
 }

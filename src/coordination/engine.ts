@@ -80,7 +80,7 @@ function byAdmin<T extends object>(
   return once(tx, { operation, by: machine, requestId: input.requestId, input }, () => ok(work())).result;
 }
 
-export function isEngineOperation(name: OperationName): name is EngineOperation {
+export function isEngineOperation(name: string): name is EngineOperation {
   return Object.hasOwn(handlers, name);
 }
 

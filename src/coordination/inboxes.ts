@@ -66,6 +66,7 @@ export function open(sql: Sql, chat: string): void {
 /** What the chat has not acknowledged, of one priority or of all: the first `limit` rows by id. */
 export function unread(tx: Tx, chat: string, limit: number, priority?: number): MessageRow[] {
   const { cursor, ahead } = cursorOf(tx.sql, chat);
+  if (newestId(tx.sql) <= cursor) return [];
   const skipped = new Set(ahead);
   const isUnread = (row: MessageRow): boolean => {
     const isOwn = row.from_chat === chat && !row.target.startsWith("chat:");

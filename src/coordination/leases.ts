@@ -14,7 +14,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
-import { coveringOf, expiresAt, heldBy, isLive, near, rowOf, type LeaseRow } from "./lease-rows.ts";
+import { coveringOf, expiresAt, heldBy, insert, isClear, isLive, near, rowOf, type LeaseRow } from "./lease-rows.ts";
 import { numbersPerEpoch, type Actor, type Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
 
@@ -33,7 +33,7 @@ export function acquire(tx: Tx, input: AcquireLease): Result<Acquired, Refusal> 
 }
 
 /** For a chat that is known to act. */
-export function take(tx: Tx, chat: chatRows.ChatRow, wanted: Wanted): Result<Acquired, Refusal> {
+export function take(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted): Result<Acquired, Refusal> {
   const { resource, requestId } = wanted;
   const isMine = (row: LeaseRow): boolean =>
     row.resource === resource && row.request_id === requestId && isOwn(row, chat) && isLive(tx, row);
@@ -76,7 +76,7 @@ function heldBySomebody(tx: Tx, resource: string, { held, delays }: Around): Ref
   };
 }
 
-function grant(tx: Tx, chat: chatRows.ChatRow, wanted: Wanted): LeaseRow {
+function grant(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted): LeaseRow {
   const { resource, requestId, ttlMs, isBound, lockDelayMs } = wanted;
   const seq = audit.append(tx, { kind: "lease.granted", subject: resource, actor: chat.chat });
   const row: LeaseRow = {
@@ -91,11 +91,7 @@ function grant(tx: Tx, chat: chatRows.ChatRow, wanted: Wanted): LeaseRow {
     request_id: requestId,
     granted_at: tx.now,
   };
-  const names = Object.keys(row);
-  tx.sql.run(
-    `INSERT INTO leases (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`,
-    ...(Object.values(row) as (string | number)[]),
-  );
+  insert(tx.sql, row);
   // [CH6] Whoever holds something is watched.
   chatRows.lookAt(tx, chat, Math.min(row.expires_at, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
   announceLeader(tx, resource, { leader: chat.chat, incarnation: chat.incarnation, term: row.token });
@@ -139,10 +135,11 @@ export function renew(tx: Tx, input: RenewLease): Result<Lease, Refusal> {
 export function release(tx: Tx, input: ReleaseLease): Result<{ isReleased: boolean }, Refusal> {
   const actor = chatRows.acting(tx, input.self);
   if (!actor.ok) return actor;
-  const row = rowOf(tx.sql, input.resource);
-  if (!row || !isOwn(row, actor.value) || row.token !== input.token) return ok({ isReleased: false });
-  free(tx, row);
-  return ok({ isReleased: true });
+  const { chat, incarnation } = actor.value;
+  const query = "DELETE FROM leases WHERE resource = ? AND holder = ? AND incarnation = ? AND token = ?";
+  const isReleased = tx.sql.run(query, input.resource, chat, incarnation, input.token) > 0;
+  if (isReleased) freed(tx, input.resource);
+  return ok({ isReleased });
 }
 
 export function cancelWait(
@@ -204,7 +201,7 @@ export function forceRelease(tx: Tx, actor: Actor, { resource, reason }: ForceRe
  *
  * @returns how many leases were freed
  */
-export function freeAllOf(tx: Tx, chat: chatRows.ChatRow): number {
+export function freeAllOf(tx: Tx, chat: chatRows.LifeRow): number {
   const waited = waiters.removeAllOf(tx, chat.chat);
   const rows = heldBy(tx.sql, chat.chat).filter((row) => isOwn(row, chat));
   for (const row of rows) free(tx, row);
@@ -251,12 +248,15 @@ function isOver({ now }: Tx): (delay: waiters.Delay) => boolean {
 
 /** What overlaps a resource once all that is over has gone and those in line have had their turn. */
 function settled(tx: Tx, resource: string): Around {
+  if (isClear(tx.sql, resource)) return { held: [], delays: [], places: [] };
   const found = around(tx, resource);
   const over = found.held.filter((row) => !isLive(tx, row));
   const ended = found.delays.filter(isOver(tx));
   if (over.length + ended.length + found.places.length === 0) return found;
+  // Before an expiry puts a new delay in the place of an ended one. [LE11]
+  for (const delay of ended) waiters.endDelay(tx.sql, delay.resource);
   for (const row of over) expire(tx, row);
-  for (const delay of ended) endDelay(tx, delay.resource);
+  for (const delay of ended) grantWaiting(tx, delay.resource);
   grantWaiting(tx, resource);
   return around(tx, resource);
 }
@@ -278,10 +278,14 @@ function expire(tx: Tx, row: LeaseRow): void {
   free(tx, row);
 }
 
-function free(tx: Tx, row: LeaseRow): void {
-  tx.sql.run("DELETE FROM leases WHERE resource = ?", row.resource);
-  announceLeader(tx, row.resource, null);
-  grantWaiting(tx, row.resource);
+function free(tx: Tx, { resource }: LeaseRow): void {
+  tx.sql.run("DELETE FROM leases WHERE resource = ?", resource);
+  freed(tx, resource);
+}
+
+function freed(tx: Tx, resource: string): void {
+  announceLeader(tx, resource, null);
+  grantWaiting(tx, resource);
 }
 
 /** [LE4] First come, first served, among those who live; whoever is blocked still keeps his place before those behind him. */
@@ -301,7 +305,7 @@ export function grantWaiting(tx: Tx, freed: string): void {
 }
 
 /** If nothing stands before it. */
-function grantTo(tx: Tx, chat: chatRows.ChatRow, place: waiters.Place): void {
+function grantTo(tx: Tx, chat: chatRows.LifeRow, place: waiters.Place): void {
   const { held, delays, places } = around(tx, place.resource);
   const isFirst = !places.some((one) => one.seq < place.seq && waiters.waiting(tx, one));
   // A lease that is over, but not yet expired by somebody's look, may have a delay: its own turn comes first.

@@ -1,7 +1,7 @@
 import type { OfflineReason } from "../contract/chats.ts";
 import * as audit from "./audit.ts";
 import * as chatRows from "./chat-rows.ts";
-import { announceStatus, type ChatRow } from "./chat-rows.ts";
+import { announceStatus, type ChatRow, type LifeRow } from "./chat-rows.ts";
 import * as leases from "./leases.ts";
 import * as messages from "./messages.ts";
 import type { Tx } from "./tx.ts";
@@ -13,18 +13,18 @@ import * as waiters from "./waiters.ts";
 const keepOfflineMs = 86_400_000;
 
 /** [CH9] [CH10] Its process is over, so nothing that it holds is trusted any more. @returns how many leases were freed */
-export function end(tx: Tx, row: ChatRow, reason: "left" | "attested"): number {
+export function end(tx: Tx, row: LifeRow, reason: "left" | "attested"): number {
   return row.status === "offline" ? leases.freeAllOf(tx, row) : goOffline(tx, row, reason);
 }
 
 /** Goes offline if it is gone by now. */
-export function notice(tx: Tx, row: ChatRow): void {
+export function notice(tx: Tx, row: LifeRow): void {
   const gone = chatRows.goneBy(tx, row);
   if (gone === "closed" || gone === "timeout") goOffline(tx, row, gone);
 }
 
 /** @returns how many leases were freed at once */
-export function goOffline(tx: Tx, row: ChatRow, reason: OfflineReason): number {
+export function goOffline(tx: Tx, row: LifeRow, reason: OfflineReason): number {
   let released = 0;
   if (reason === "left" || reason === "attested") released = leases.freeAllOf(tx, row);
   else leases.freezeAllOf(tx, row.chat);
@@ -75,7 +75,7 @@ export function missing(tx: Tx, limit: number): void {
   }
 }
 
-function begin(tx: Tx, row: ChatRow, seenAt: number, until: number): void {
+function begin(tx: Tx, row: LifeRow, seenAt: number, until: number): void {
   tx.sql.run(
     "UPDATE chats SET is_connected = 0, grace_until = ?, last_seen_at = ? WHERE chat = ?",
     until,

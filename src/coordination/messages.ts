@@ -64,7 +64,7 @@ function tooLarge(text: string): Refusal | null {
 }
 
 function unknown(tx: Tx, target: Target): Refusal | null {
-  if (target.to !== "chat" || chatRows.get(tx, target.chat)) return null;
+  if (target.to !== "chat" || chatRows.lifeOf(tx, target.chat)) return null;
   return { code: "unknown_chat", message: `there is no chat ${target.chat} to send to` };
 }
 

@@ -31,9 +31,17 @@ interface Row {
 
 const columns = "key, chars, version, at, expires_at";
 
+/** Expired or not. */
+function stored({ sql }: Tx, key: string): Row | null {
+  return sql.all<Row>(`SELECT ${columns} FROM state WHERE key = ?`, key)[0] ?? null;
+}
+
 /** [SV6] What has expired is not there, whether or not a sweep has seen it. */
 function rowOf(tx: Tx, key: string): Row | null {
-  const [row] = tx.sql.all<Row>(`SELECT ${columns} FROM state WHERE key = ?`, key);
+  return living(tx, stored(tx, key));
+}
+
+function living(tx: Tx, row: Row | null): Row | null {
   return row && !isOver(tx, row) ? row : null;
 }
 
@@ -121,35 +129,49 @@ export function update(
   return once(tx, { operation, by: by ?? "", requestId, input }, () => apply(tx, input)).result;
 }
 
+/** A write, and what is read once for it. */
+interface Planned {
+  readonly write: Write;
+  /** Of a value to be set, as JSON. */
+  readonly text: string;
+  /** Expired or not. */
+  readonly row: Row | null;
+}
+
 /** [SV7] All or nothing: every condition is looked at before the first write. */
 function apply(
   tx: Tx,
   { writes, guards, by }: Omit<UpdateState, "requestId">,
 ): Result<OutputOf<"state.update">, Refusal> {
-  const refused = malformed(writes) ?? guarded(tx, guards) ?? conditions(tx, writes) ?? overQuota(tx, writes);
+  const refused = malformed(writes) ?? guarded(tx, guards);
   if (refused) return err(refused);
-  const group = changes.nextRevision(tx);
-  return ok({
-    versions: writes.map((write) => ({ key: write.key, version: one(tx, write, by ?? null, group) })),
-  });
+  const plan = planned(tx, writes);
+  const unmet = conditions(tx, plan);
+  if (unmet) return err(unmet);
+  const found = changes.totals(tx.sql);
+  if (!tooMuch(tx, plan, found)) return ok(carryOut(tx, plan, by ?? null, found));
+  // [SV11] What has expired takes no room.
+  sweep(tx, sweptForRoom);
+  const [again, now] = [planned(tx, writes), changes.totals(tx.sql)];
+  const left = tooMuch(tx, again, now);
+  return left ? err(left) : ok(carryOut(tx, again, by ?? null, now));
+}
+
+function planned(tx: Tx, writes: readonly Write[]): Planned[] {
+  return writes.map((write) => ({
+    write,
+    text: write.op === "set" ? JSON.stringify(write.value) : "",
+    row: stored(tx, write.key),
+  }));
 }
 
 function malformed(writes: readonly Write[]): Refusal | null {
   const keys = new Set<string>();
-  for (const write of writes) {
-    const { key } = write;
+  for (const { key } of writes) {
     if (keys.has(key)) return { code: "bad_input", message: `key ${key} stands twice in one update` };
     keys.add(key);
-    const size = write.op === "set" ? sizeOf(write.value) : 0;
-    if (size <= MAX_VALUE_CHARS) continue;
-    const message = `the value of ${key} has ${size} characters as JSON; at most ${MAX_VALUE_CHARS}`;
-    return { code: "bad_input", message };
   }
   return null;
-}
-
-function sizeOf(value: Json): number {
-  return JSON.stringify(value).length;
 }
 
 /** [SV8] A write that a lease guards fails with an old token. */
@@ -163,11 +185,15 @@ function guarded(tx: Tx, guards: readonly Guard[]): Refusal | null {
   };
 }
 
-function conditions(tx: Tx, writes: readonly Write[]): Refusal | null {
-  for (const { key, ifVersion } of writes) {
-    if (ifVersion === undefined) continue;
-    const version = rowOf(tx, key)?.version ?? 0;
-    if (version !== ifVersion) {
+function conditions(tx: Tx, plan: readonly Planned[]): Refusal | null {
+  for (const { write, text, row } of plan) {
+    const { key, ifVersion } = write;
+    if (text.length > MAX_VALUE_CHARS) {
+      const message = `the value of ${key} has ${text.length} characters as JSON; at most ${MAX_VALUE_CHARS}`;
+      return { code: "bad_input", message };
+    }
+    const version = living(tx, row)?.version ?? 0;
+    if (ifVersion !== undefined && version !== ifVersion) {
       return {
         code: "version_mismatch",
         message: `key ${key} has version ${version}, not ${ifVersion}; read it again`,
@@ -181,19 +207,12 @@ function conditions(tx: Tx, writes: readonly Write[]): Refusal | null {
 /** Keys that have expired and that no sweep has seen: so many make room for a write that finds none. */
 const sweptForRoom = 100;
 
-/** [SV11] What has expired takes no room, and what frees room is never refused, also where a limit was lowered. */
-function overQuota(tx: Tx, writes: readonly Write[]): Refusal | null {
-  if (!tooMuch(tx, writes)) return null;
-  sweep(tx, sweptForRoom);
-  return tooMuch(tx, writes);
-}
-
-function tooMuch(tx: Tx, writes: readonly Write[]): Refusal | null {
+/** [SV11] What frees room is never refused, also where a limit was lowered. */
+function tooMuch(tx: Tx, plan: readonly Planned[], now: changes.Totals): Refusal | null {
   const { maxKeys, maxStateChars } = tx.settings;
-  const now = changes.totals(tx.sql);
   let { keys, chars } = now;
-  for (const write of writes) {
-    const grown = growth(tx, write);
+  for (const one of plan) {
+    const grown = growth(tx, one);
     keys += grown.keys;
     chars += grown.chars;
   }
@@ -205,47 +224,47 @@ function tooMuch(tx: Tx, writes: readonly Write[]): Refusal | null {
 }
 
 /** By how much a write changes the totals: of stored rows, expired or not. */
-function growth(tx: Tx, write: Write): { keys: number; chars: number } {
-  if (write.op === "check" || (write.op === "delete" && !rowOf(tx, write.key))) return { keys: 0, chars: 0 };
-  const [old] = tx.sql.all<{ chars: number }>("SELECT chars FROM state WHERE key = ?", write.key);
-  const size = write.op === "set" ? sizeOf(write.value) : null;
-  return { keys: Number(size !== null) - Number(old !== undefined), chars: (size ?? 0) - (old?.chars ?? 0) };
+function growth(tx: Tx, { write, text, row }: Planned): { keys: number; chars: number } {
+  if (write.op === "set") return { keys: row ? 0 : 1, chars: text.length - (row?.chars ?? 0) };
+  // What has expired is left to the sweep, which tells its end.
+  if (write.op === "check" || !living(tx, row)) return { keys: 0, chars: 0 };
+  return { keys: -1, chars: -(row?.chars ?? 0) };
 }
 
-/** @returns the version that the key has now; 0: it is not there */
-function one(tx: Tx, write: Write, by: string | null, group: number): number {
-  if (write.op === "check") return write.ifVersion;
-  if (write.op === "delete") {
-    // What has expired is left to the sweep, which tells its end.
-    const row = rowOf(tx, write.key);
-    return row ? drop(tx, row.key, row.chars, "delete", by, group) : 0;
-  }
-  const value = JSON.stringify(write.value);
+function carryOut(
+  tx: Tx,
+  plan: readonly Planned[],
+  by: string | null,
+  found: changes.Totals,
+): OutputOf<"state.update"> {
+  const group = changes.nextRevision(tx, found);
+  let now = found;
+  const versions = plan.map((one) => {
+    const { write, row } = one;
+    const { key, op } = write;
+    if (op === "check") return { key, version: write.ifVersion };
+    if (op === "delete" && !living(tx, row)) return { key, version: 0 };
+    const value = op === "set" ? one.text : null;
+    now = changes.append(tx, { key, op, value, by, group, ...growth(tx, one) }, now);
+    if (op === "set") put(tx, write, one.text, now.revision);
+    else tx.sql.run("DELETE FROM state WHERE key = ?", key);
+    return { key, version: now.revision };
+  });
+  return { versions };
+}
+
+function put(tx: Tx, write: Extract<Write, { op: "set" }>, text: string, version: number): void {
   const ttlMs = write.ttlMs ?? (write.key.startsWith("session/") ? sessionTtlMs : null);
-  const version = changes.append(tx, { key: write.key, op: "set", value, by, group, ...growth(tx, write) });
   tx.sql.run(
     `INSERT INTO state (key, value, chars, version, at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
      ON CONFLICT (key) DO UPDATE SET value = excluded.value, chars = excluded.chars, version = excluded.version, at = excluded.at, expires_at = excluded.expires_at`,
     write.key,
-    value,
-    value.length,
+    text,
+    text.length,
     version,
     tx.now,
     ttlMs === null ? null : tx.now + ttlMs,
   );
-  return version;
-}
-
-function drop(
-  tx: Tx,
-  key: string,
-  chars: number,
-  op: "delete" | "expire",
-  by: string | null,
-  group: number | null,
-): number {
-  tx.sql.run("DELETE FROM state WHERE key = ?", key);
-  return changes.append(tx, { key, op, by, group, keys: -1, chars: -chars });
 }
 
 export function nextDue({ sql }: Pick<Tx, "sql">): number | null {
@@ -260,5 +279,8 @@ export function sweep(tx: Tx, limit: number): void {
     tx.now,
     limit,
   );
-  for (const { key, size } of rows) drop(tx, key, size, "expire", null, null);
+  for (const { key, size } of rows) {
+    tx.sql.run("DELETE FROM state WHERE key = ?", key);
+    changes.append(tx, { key, op: "expire", keys: -1, chars: -size });
+  }
 }

@@ -34,12 +34,12 @@ export function near({ sql }: Tx, resource: string): Place[] {
 }
 
 /** The chat that waits there, while it does; null: its time is over, or it is gone. */
-export function waiting(tx: Tx, place: Place): chatRows.ChatRow | null {
-  const chat = place.until > tx.now ? chatRows.get(tx, place.chat) : null;
+export function waiting(tx: Tx, place: Place): chatRows.LifeRow | null {
+  const chat = place.until > tx.now ? chatRows.lifeOf(tx, place.chat) : null;
   return chat?.incarnation === place.incarnation && chatRows.goneBy(tx, chat) === null ? chat : null;
 }
 
-export function add(tx: Tx, chat: chatRows.ChatRow, wanted: Omit<AcquireLease, "self">): void {
+export function add(tx: Tx, chat: chatRows.LifeRow, wanted: Omit<AcquireLease, "self">): void {
   const until = tx.now + wanted.waitMs;
   tx.sql.run(
     `INSERT INTO waiters (resource, chat, incarnation, request_id, ttl_ms, is_bound, lock_delay_ms, until)

@@ -10,22 +10,23 @@ import * as liveness from "../coordination/liveness.ts";
 import * as meta from "../coordination/meta.ts";
 import { migrations } from "../coordination/schema.ts";
 import * as tokens from "../coordination/tokens.ts";
-import type { Actor, Hint, Tx } from "../coordination/tx.ts";
+import type { Actor, Tx } from "../coordination/tx.ts";
 import { stackOf } from "../shared/error.ts";
 import { migrate, schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { Alarm } from "./alarm.ts";
 import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
-import { answer, readFrame, type RpcRequest } from "./frames.ts";
+import { answer, readFrame, type Frame, type RpcRequest } from "./frames.ts";
 import { close, closeCodes, notHere, send, Sockets } from "./sockets.ts";
 import { storageSql } from "./storage-sql.ts";
+import { Transactions, undoing } from "./transactions.ts";
 
 /** A sweep takes on so many rows of each kind at a time. */
 const sweepRows = 200;
 const sweepsPerAlarm = 20;
 /** No alarm follows the one before sooner: what stays due in spite of a sweep must not spin. */
-const leastPauseMs = 1_000;
+const leastPauseMs = 250;
 /** After a failure. */
 const failedPauseMs = 30_000;
 
@@ -38,9 +39,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sockets = new Sockets(this.ctx, this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
   #isCreated = false;
-  #hints: Hint[] = [];
-  /** Read once for each event: within one nothing else can change them. */
-  #facts: Pick<Tx, "settings" | "epoch"> | null = null;
+  readonly #transactions = new Transactions(this.ctx.storage, this.#sql, this.#sockets, () => this.now());
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -106,7 +105,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (!isEngineOperation(name)) return this.#own[name](input as never, actor, socket);
     return this.#commit((tx) => {
       const result = run(tx, actor, name, input as never);
-      if (name === "settings.set" || name === "epoch.raise") this.#facts = null;
+      if (name === "settings.set" || name === "epoch.raise") this.#transactions.begin();
       if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
       return result;
     });
@@ -117,7 +116,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     "state.watch": (input, _actor, socket) => {
       const watched = socket ? this.#sockets.watch(socket, input) : onlyBySocket("state.watch");
       // The answer goes first, then what happened since.
-      if (watched.ok) this.#hints.push({ kind: "changes" });
+      if (watched.ok) this.#transactions.tell({ kind: "changes" });
       return watched;
     },
     "state.unwatch": (input, _actor, socket) =>
@@ -191,10 +190,15 @@ export class ChatCoordinator extends DurableObject<Env> {
       send(socket, JSON.stringify(answer(null, frame)));
       return this.#end(socket, closeCodes.protocol, "not a frame of JSON-RPC 2.0");
     }
-    const answers = frame.value.requests.flatMap((request) => this.#answer(socket, bearer.value, request));
+    const answers = this.#answerAll(socket, bearer.value, frame.value.requests);
     const [first] = answers;
     if (first) send(socket, JSON.stringify(frame.value.isBatch ? answers : first));
     this.#settle();
+  }
+
+  #answerAll(socket: WebSocket, bearer: tokens.Bearer, requests: Frame["requests"]): object[] {
+    const each = (): object[] => requests.flatMap((request) => this.#answer(socket, bearer, request));
+    return requests.length > 1 && requests.every(isUndoable) ? this.#transactions.together(each) : each();
   }
 
   #answer(socket: WebSocket, bearer: tokens.Bearer, request: RpcRequest | null): object[] {
@@ -253,7 +257,7 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   #sweep(): void {
     for (let times = 0; times < sweepsPerAlarm; times++) {
-      const tx = this.#tx((hint) => this.#hints.push(hint));
+      const tx = this.#transactions.tx();
       const next = due.nextDue(tx);
       if (next === null || next > tx.now) return;
       const problems = due.sweep(tx, (work) => this.ctx.storage.transactionSync(work), sweepRows);
@@ -263,50 +267,20 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** After each event: the alarm rings no later than something is due, and whoever waits is told. Without an await, so it is stored with the rows. */
   #settle(pauseMs = 0): void {
-    const tx = this.#tx(() => undefined);
+    const tx = this.#transactions.tx();
     const next = due.nextDue(tx);
     if (next !== null) this.#alarm.arm(Math.max(next, tx.now + pauseMs), tx.now);
-    const hints = this.#hints;
-    this.#hints = [];
-    this.#sockets.tell(hints);
+    this.#sockets.tell(this.#transactions.takeHints());
   }
 
-  /** One transaction; undone when it refuses or throws. */
   #commit<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
-    const told: Hint[] = [];
-    let refused: { result: Result<T, Refusal> } | null = null;
-    try {
-      return this.ctx.storage.transactionSync(() => {
-        const result = work(this.#tx((hint) => told.push(hint)));
-        if (result.ok) return result;
-        refused = { result };
-        throw undoing;
-      });
-    } catch (error) {
-      if (error === undoing && refused) return (refused as { result: Result<T, Refusal> }).result;
-      told.length = 0;
-      throw error;
-    } finally {
-      if (!refused) this.#hints.push(...told);
-    }
+    return this.#transactions.run(work);
   }
 
   /** Nothing is remembered from one event to the next. */
   #begin(): void {
-    this.#facts = null;
+    this.#transactions.begin();
     this.#sockets.begin();
-  }
-
-  #tx(tell: (hint: Hint) => void): Tx {
-    const sql = this.#sql;
-    this.#facts ??= { settings: meta.settings(sql), epoch: meta.epoch(sql) };
-    return {
-      sql,
-      now: this.now(),
-      presence: this.#sockets,
-      ...this.#facts,
-      tell,
-    };
   }
 
   /** A bug is logged with its stack and answered without it. */
@@ -314,6 +288,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     try {
       return work();
     } catch (error) {
+      if (error === undoing) throw error;
       report("an operation failed", error);
       return err({ code: "internal", message: "the coordinator failed; nothing was changed", retryAfterMs: 1_000 });
     }
@@ -338,7 +313,10 @@ type OwnOperations = {
   ) => Result<unknown, Refusal>;
 };
 
-const undoing = Symbol("undoing");
+/** Whether all that it does is undone with its transaction: it touches no connection. */
+function isUndoable(request: RpcRequest | null): boolean {
+  return request === null || (request.method !== "chats.register" && isEngineOperation(request.method));
+}
 
 function onlyBySocket(name: string): Result<never, Refusal> {
   return err({ code: "bad_input", message: `${name} concerns a connection: use it over a socket` });

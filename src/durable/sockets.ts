@@ -146,7 +146,7 @@ export class Sockets implements Presence {
 
   /** [DO10] Not where the chat is back by now: it may have come back in the same event that saw it gone. */
   #dismissAllOf(chat: string): void {
-    const status = chatRows.get({ sql: this.#sql }, chat)?.status ?? "offline";
+    const status = chatRows.lifeOf({ sql: this.#sql }, chat)?.status ?? "offline";
     if (status !== "offline") return;
     for (const socket of this.#bound(chat))
       close(socket, closeCodes.chat, "this chat counts as gone; register it again");

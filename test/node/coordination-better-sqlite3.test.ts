@@ -9,6 +9,7 @@ import { leaseModelRules } from "../rules/lease-model.ts";
 import { leasePathRules } from "../rules/lease-paths.ts";
 import { leaseTrustRules } from "../rules/lease-trust.ts";
 import { leaseWaiterRules } from "../rules/lease-waiters.ts";
+import { lockDelayRules } from "../rules/lock-delays.ts";
 import { leaseRules } from "../rules/leases.ts";
 import { livenessRowRules } from "../rules/liveness-rows.ts";
 import { livenessRules } from "../rules/liveness.ts";
@@ -25,6 +26,7 @@ livenessRowRules(() => Promise.resolve(counted(new LocalHost(openBetterSqlite3))
 chatEndRules(open);
 leaseRules(open);
 leaseWaiterRules(open);
+lockDelayRules(open);
 leasePathRules(open);
 leaseAdminRules(open);
 leaseModelRules(open);

@@ -80,6 +80,22 @@ export function stateCompactionRules(open: OpenHost): void {
     expect((await refusal(host, "state.changes", { after: 0 })).code).toBe("compacted");
   });
 
+  it("[SV5] a raised epoch makes none of the changes before it surplus", async () => {
+    const host = await open();
+    waitForFullHour(host);
+    host.wait(50 * minute);
+    await set(host, "a", 1);
+    await set(host, "a", 2);
+    await ask(host, "epoch.raise", { reason: "restored" });
+    await set(host, "a", 3);
+    host.wait(10 * minute);
+    await host.ring();
+    expect(await happened(host)).toHaveLength(3);
+    host.wait(hour);
+    await host.ring();
+    expect((await refusal(host, "state.changes", { after: 0 })).details).toMatchObject({ floor: 2 });
+  });
+
   it("[SV4] a reader that has seen more than there is, as after a restore, is told compacted, also when new changes have come", async () => {
     const host = await open();
     await set(host, "a", 1);

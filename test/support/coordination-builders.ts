@@ -135,6 +135,15 @@ export class Peer {
   }
 }
 
+type Crew = Readonly<Record<"a" | "b" | "c" | "d", Peer>>;
+
+/** Four chats that live as long as the test. */
+export async function crew(host: EngineHost): Promise<Crew> {
+  given(await host.call("settings.set", { settings: { chatTtlMs: 600_000 } }, admin));
+  const join = (chat: string): Promise<Peer> => Peer.join(host, chat);
+  return { a: await join("a"), b: await join("b"), c: await join("c"), d: await join("d") };
+}
+
 export async function twoPeers(host: EngineHost): Promise<[Peer, Peer]> {
   return [await Peer.join(host, "a"), await Peer.join(host, "b")];
 }

@@ -48,6 +48,40 @@ it("[DO3] what a request of a frame changes holds for the next one", async () =>
   expect(answers[4]?.result?.epoch).toBeGreaterThan(answers[3]?.result?.epoch ?? 0);
 });
 
+it("[DO3] a request that is refused undoes nothing of the others, and nothing is done or told twice", async () => {
+  const workspace = await TestWorkspace.create();
+  const [connection, watcher] = [await workspace.connect(), await workspace.connect()];
+  watcher.send(rpc(1, "state.watch", { watch: "w", prefix: "", after: 0 }));
+  await watcher.next();
+  connection.send([
+    rpc(1, "state.set", set("a", 1)),
+    rpc(2, "state.set", { ...set("b", 1), ifVersion: 7 }),
+    rpc(3, "state.set", set("c", 1)),
+  ]);
+  expect(await connection.next()).toMatchObject([
+    { result: { version: 1 } },
+    { error: { data: { code: "version_mismatch" } } },
+    { result: { version: 2 } },
+  ]);
+  expect(await watcher.next()).toMatchObject({
+    params: {
+      changes: [
+        { key: "a", revision: 1 },
+        { key: "c", revision: 2 },
+      ],
+    },
+  });
+  connection.send([rpc(4, "state.set", set("d", 1)), rpc(5, "state.set", set("e", 1))]);
+  expect(await watcher.next()).toMatchObject({
+    params: {
+      changes: [
+        { key: "d", revision: 3 },
+        { key: "e", revision: 4 },
+      ],
+    },
+  });
+});
+
 it("[DO3] a frame is handled without a pause, so all that it writes is one commit", async () => {
   const workspace = await TestWorkspace.create();
   await workspace.connect();

@@ -1,0 +1,109 @@
+import type { Refusal } from "../contract/errors.ts";
+import * as meta from "../coordination/meta.ts";
+import type { Hint, Presence, Tx } from "../coordination/tx.ts";
+import { err, type Result } from "../shared/result.ts";
+import type { Sql } from "../shared/sql.ts";
+
+/** What a refusal inside of a transaction is thrown as, so that the runtime undoes it. */
+export const undoing = Symbol("undoing");
+
+/** The transactions of one object, and what they have to tell when they are over. */
+export class Transactions {
+  readonly #storage: Pick<DurableObjectStorage, "transactionSync">;
+  readonly #sql: Sql;
+  readonly #presence: Presence;
+  readonly #now: () => number;
+  #hints: Hint[] = [];
+  /** Read once for each event: within one nothing else can change them. */
+  #facts: Pick<Tx, "settings" | "epoch"> | null = null;
+  #isTogether = false;
+
+  constructor(storage: DurableObjectStorage, sql: Sql, presence: Presence, now: () => number) {
+    this.#storage = storage;
+    this.#sql = sql;
+    this.#presence = presence;
+    this.#now = now;
+  }
+
+  /** A new event, or settings that have changed: nothing that was read before holds. */
+  begin(): void {
+    this.#facts = null;
+  }
+
+  tell(hint: Hint): void {
+    this.#hints.push(hint);
+  }
+
+  takeHints(): Hint[] {
+    const hints = this.#hints;
+    this.#hints = [];
+    return hints;
+  }
+
+  /** One transaction; undone, with what it had to tell, when it refuses or throws. */
+  run<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
+    if (this.#isTogether) return this.#part(work);
+    let refused: Result<never, Refusal> | null = null;
+    return this.#undone<Result<T, Refusal>>(
+      () => {
+        const result = work(this.tx());
+        if (result.ok) return result;
+        refused = err(result.error);
+        throw undoing;
+      },
+      () => {
+        if (!refused) throw new Error("a transaction was undone without a refusal");
+        return refused;
+      },
+    );
+  }
+
+  /**
+   * Many of them as one, while all goes well, which costs a third less. Once one refuses or fails all are done again, each by itself, so that
+   * only what that one has written is undone. `work` must touch nothing beside the storage.
+   */
+  together<T>(work: () => T): T {
+    this.#isTogether = true;
+    return this.#undone(
+      () => {
+        try {
+          return work();
+        } finally {
+          this.#isTogether = false;
+        }
+      },
+      () => work(),
+    );
+  }
+
+  #part<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
+    let result: Result<T, Refusal>;
+    try {
+      result = work(this.tx());
+    } catch {
+      // It is thrown again, and told of, when it is done by itself.
+      throw undoing;
+    }
+    if (!result.ok) throw undoing;
+    return result;
+  }
+
+  #undone<T>(work: () => T, otherwise: () => T): T {
+    const told = this.#hints.length;
+    try {
+      return this.#storage.transactionSync(work);
+    } catch (error) {
+      this.#hints.length = told;
+      this.#facts = null;
+      if (error !== undoing) throw error;
+    }
+    return otherwise();
+  }
+
+  /** Inside of a transaction, or to look only. */
+  tx(): Tx {
+    const sql = this.#sql;
+    this.#facts ??= { settings: meta.settings(sql), epoch: meta.epoch(sql) };
+    return { sql, now: this.#now(), presence: this.#presence, ...this.#facts, tell: (hint) => this.#hints.push(hint) };
+  }
+}

@@ -1,0 +1,36 @@
+import { soundClient, type ClientQuirks } from "./client/quirks.ts";
+import type { Weather } from "./weather.ts";
+import { soundHost, type HostQuirks } from "./host/quirks.ts";
+
+/** Where a rare thing is looked for: what is done and what goes wrong more often. By name; a factor. */
+export interface Focus {
+  readonly acts?: Readonly<Record<string, number>>;
+  readonly faults?: Readonly<Record<string, number>>;
+  /** Share of the renewals after which no other follows. */
+  readonly forgets?: number;
+  /** Share of the leases that are bound. */
+  readonly bound?: number;
+  /** Mean time between two faults. */
+  readonly faultMs?: number;
+  readonly weather?: Partial<Weather>;
+}
+
+/** Something that is made wrong on purpose, to see that it is caught. */
+export interface Bug {
+  readonly name: string;
+  /** What a reader of the code would say of it. */
+  readonly about: string;
+  /** Events in which it is caught, from whatever seed. */
+  readonly within: number;
+  readonly host?: Partial<HostQuirks>;
+  readonly client?: Partial<ClientQuirks>;
+  readonly focus?: Focus;
+}
+
+export function hostOf(bug: Bug | null): HostQuirks {
+  return { ...soundHost, ...bug?.host };
+}
+
+export function clientOf(bug: Bug | null): ClientQuirks {
+  return { ...soundClient, ...bug?.client };
+}

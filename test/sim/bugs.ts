@@ -1,0 +1,13 @@
+import type { Bug } from "./bug.ts";
+import { inStatements } from "./bugs/in-statements.ts";
+import { inTheClients } from "./bugs/in-the-clients.ts";
+import { inTheHost } from "./bugs/in-the-host.ts";
+
+/** Bugs that are planted to see that they are caught; none of them touches the engine itself. */
+export const bugs: readonly Bug[] = [...inStatements, ...inTheHost, ...inTheClients];
+
+export function bugNamed(name: string): Bug {
+  const bug = bugs.find((one) => one.name === name);
+  if (!bug) throw new Error(`there is no bug ${name}; there are ${bugs.map((one) => one.name).join(", ")}`);
+  return bug;
+}

@@ -1,0 +1,51 @@
+import type { Focus } from "../bug.ts";
+
+/** Where rare things are looked for. */
+
+/** What has nothing to do with leases is rare. */
+const fewOthers = {
+  increment: 0.1,
+  transfer: 0.1,
+  watch: 0.1,
+  send: 0.1,
+  "read messages": 0.1,
+  "several at once": 0.1,
+  read: 0.1,
+};
+/** Leases are taken, and run out. */
+export const lapses: Focus = { acts: { ...fewOthers, acquire: 6, campaign: 4, "give back": 0.5 }, forgets: 0.8 };
+/** Processes stand still, and lose their sockets. */
+export const offs: Focus = {
+  acts: { ...fewOthers, acquire: 6, "give back": 0.3 },
+  faults: { "network away": 20, "long pause": 6 },
+  bound: 0.9,
+  faultMs: 800,
+};
+
+/** Processes stand still, their sockets stay open, and nobody looks in time. */
+export const stillness: Focus = {
+  acts: {
+    acquire: 3,
+    campaign: 0,
+    "give back": 0.2,
+    leave: 0.2,
+    read: 6,
+    heartbeat: 0,
+    send: 0,
+    "read messages": 0,
+    renew: 0,
+  },
+  faults: {
+    pause: 150,
+    "long pause": 0,
+    "short pause": 0,
+    "socket broken": 0,
+    deploy: 0,
+    crash: 0.3,
+    "cut off": 0,
+    suspend: 0,
+  },
+  bound: 0.9,
+  faultMs: 1_500,
+  weather: { alarmLate: 0.95, alarmVeryLate: 0.9, eviction: 0, crash: 0 },
+};

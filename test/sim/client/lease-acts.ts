@@ -1,0 +1,93 @@
+import { atoms, elections, placesOf, resources } from "../resources.ts";
+import type { Rng } from "../rng.ts";
+import type { Holding } from "../trust.ts";
+import type { Act } from "./acts.ts";
+import type { Client } from "./client.ts";
+
+const ttls = [3_000, 5_000, 10_000, 20_000, 60_000];
+const waits = [0, 0, 5_000, 30_000, 120_000];
+
+function acquire(client: Client, rng: Rng): void {
+  client.leasing.want({
+    resource: rng.pick(resources),
+    ttlMs: rng.pick(ttls),
+    waitMs: rng.pick(waits),
+    lockDelayMs: rng.chance(0.2) ? rng.between(1_000, 10_000) : 0,
+    isBound: rng.chance(client.around.habits.bound),
+  });
+}
+
+function campaign(client: Client, rng: Rng): void {
+  client.leasing.want({
+    resource: `leader:${rng.pick(elections)}`,
+    ttlMs: rng.pick(ttls),
+    waitMs: rng.pick(waits),
+    lockDelayMs: 15_000,
+    isBound: false,
+  });
+}
+
+function some(client: Client, rng: Rng): Holding | null {
+  const all = [...client.leasing.holdings.values()];
+  return all.length === 0 ? null : rng.pick(all);
+}
+
+function giveBack(client: Client, rng: Rng): void {
+  const holding = some(client, rng);
+  if (holding && holding.state !== "asking") client.leasing.giveBack(holding);
+}
+
+function renew(client: Client, rng: Rng): void {
+  const holding = some(client, rng);
+  if (holding?.state === "held") client.leasing.renew(holding);
+}
+
+/** Work that a lease guards: only while it is trusted. */
+function guarded(client: Client, rng: Rng): void {
+  const holding = some(client, rng);
+  if (holding?.state !== "held" || holding.trustMs() === 0) return;
+  const resource = rng.chance(0.5) ? holding.resource : (atoms[rng.pick(placesOf(holding.mask))] as string);
+  write(client, rng, resource, holding.token);
+}
+
+/** A process that has not noticed that its time is over. */
+function tooLate(client: Client, rng: Rng): void {
+  const { old } = client.leasing;
+  if (old.length === 0) return;
+  const { resource, token } = rng.pick(old);
+  write(client, rng, resource, token);
+}
+
+function write(client: Client, rng: Rng, resource: string, token: number): void {
+  const key = `work/${rng.below(4)}`;
+  const guard = { resource, token };
+  const by = client.identity.chat;
+  client.call("state.set", { key, value: `${by} ${token}`, guard, by }, () => undefined, { tries: 2 });
+}
+
+function check(client: Client, rng: Rng): void {
+  const holding = some(client, rng);
+  if (holding?.state !== "held") return;
+  client.call("leases.check", { resource: holding.resource, token: holding.token }, () => undefined, { tries: 1 });
+}
+
+export const leaseActs: readonly Act[] = [
+  { name: "acquire", weight: 24, run: acquire },
+  { name: "campaign", weight: 6, run: campaign },
+  { name: "give back", weight: 12, run: giveBack },
+  { name: "renew", weight: 5, run: renew },
+  { name: "guarded write", weight: 10, run: guarded },
+  { name: "write with an old token", weight: 3, run: tooLate },
+  { name: "check a token", weight: 2, run: check },
+  {
+    name: "list leases",
+    weight: 1,
+    run: (client) => client.call("leases.list", { prefix: "", limit: 50 }, () => undefined, { tries: 1 }),
+  },
+  {
+    name: "who leads",
+    weight: 2,
+    run: (client, rng) =>
+      client.call("elections.observe", { name: rng.pick(elections) }, () => undefined, { tries: 1 }),
+  },
+];

@@ -1,0 +1,143 @@
+import { acts, drawAct } from "./client/acts.ts";
+import type { Client } from "./client/client.ts";
+import { comeToRest } from "./rest.ts";
+import type { Focus } from "./bug.ts";
+import { drawFault } from "./fault-plan.ts";
+import { faultsOf, placeOf, type Faults } from "./faults.ts";
+import { stormy } from "./weather.ts";
+import type { World } from "./world.ts";
+
+/** Days of work, each with other habits and another weather, and between them a night in which all has to come to rest. */
+
+/** A day is long enough for all that takes time, and short enough that many of them fit in a run. */
+const usualDay = 20_000;
+/** Events between two looks at the tables as a whole. */
+const checkEvery = 500;
+
+export class Days {
+  readonly #world: World;
+  readonly #faults: Faults;
+  readonly #dayEvents: number;
+  readonly #focus: Focus | null;
+  #weights: number[] = [];
+  /** Mean time between two acts of one process, and between two faults. */
+  #thinkMs = 1_500;
+  #faultMs = 4_000;
+  #isDay = false;
+  #day = 0;
+
+  constructor(world: World, dayEvents = usualDay, focus: Focus | null = null) {
+    this.#world = world;
+    this.#focus = focus;
+    this.#dayEvents = dayEvents;
+    this.#faults = faultsOf(world, {
+      later: (place, inMs) => this.#respawn(place, inMs),
+      beside: (client, inMs) => this.#startBeside(client, inMs),
+    });
+    world.onEnd = (client) => this.#respawn(placeOf(client), world.sim.rng.between(200, 20_000));
+  }
+
+  /** Until so many events have happened, and all has come to rest after them. */
+  run(events: number): void {
+    const { sim } = this.#world;
+    while (sim.events < events) {
+      this.#dawn();
+      this.#until(Math.min(events, sim.events + this.#dayEvents));
+      this.#isDay = false;
+      comeToRest(this.#world);
+      this.#world.oracle.trim();
+    }
+  }
+
+  #until(events: number): void {
+    const { sim, oracle } = this.#world;
+    let nextCheck = sim.events + checkEvery;
+    while (sim.events < events && sim.step()) {
+      if (sim.events < nextCheck) continue;
+      nextCheck = sim.events + checkEvery;
+      oracle.full.run();
+    }
+  }
+
+  #dawn(): void {
+    const { sim, host } = this.#world;
+    const { rng } = sim;
+    this.#day += 1;
+    sim.note(() => `day ${this.#day}`);
+    const rough = (): number => rng.pick([0, 0.3, 1, 1, 2]);
+    host.weather = {
+      loss: stormy.loss * rough(),
+      duplicate: stormy.duplicate * rough(),
+      slow: stormy.slow * rough(),
+      verySlow: stormy.verySlow * rough(),
+      crash: stormy.crash * rough(),
+      eviction: stormy.eviction * rough(),
+      alarmLost: stormy.alarmLost * rough(),
+      alarmLate: stormy.alarmLate * rough(),
+      alarmVeryLate: stormy.alarmVeryLate,
+      alarmTwice: stormy.alarmTwice * rough(),
+      sweepLimit: rng.pick([2, 20, 100]),
+    };
+    // Each day something is not done at all, and something far more often.
+    const { acts: wanted = {}, faultMs, weather, forgets, bound } = this.#focus ?? {};
+    this.#world.habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
+    this.#world.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
+    this.#weights = acts.map(({ name, weight }) => weight * (wanted[name] ?? rng.pick([0, 1, 1, 1, 2, 4])));
+    this.#weights[0] = Math.max(1, this.#weights[0] ?? 0);
+    Object.assign(host.weather, weather);
+    this.#thinkMs = rng.pick([400, 1_000, 2_500]);
+    this.#faultMs = faultMs ?? rng.pick([1_500, 5_000, 20_000]);
+    this.#isDay = true;
+    for (let place = 0; place < this.#world.size.chats; place++) this.#respawn(place, rng.between(0, 3_000));
+    this.#faultLater(this.#day);
+  }
+
+  #respawn(place: number, inMs: number): void {
+    const day = this.#day;
+    this.#world.sim.later(inMs, "process starts", () => {
+      if (!this.#isDay || day !== this.#day) return false;
+      return this.#tick(this.#world.spawn(place));
+    });
+  }
+
+  #tick(client: Client): void {
+    const { sim } = this.#world;
+    client.later(sim.rng.between(1, 2 * this.#thinkMs), "act", () => {
+      if (!this.#isDay || client.isLeaving) return;
+      if (client.link.isRegistered) {
+        const act = drawAct(sim.rng, this.#weights);
+        sim.note(() => `${client.name}: ${act.name}`);
+        act.run(client, sim.rng);
+      }
+      this.#tick(client);
+    });
+  }
+
+  /** Somebody takes it for dead while it only stands still. */
+  #startBeside(client: Client, inMs: number): void {
+    this.#world.sim.later(inMs, "process starts beside another", () => {
+      if (!this.#isDay || !client.isPaused) return false;
+      return this.#tick(this.#world.spawn(placeOf(client)));
+    });
+  }
+
+  #faultLater(day: number): void {
+    const { sim } = this.#world;
+    sim.later(sim.rng.between(1, 2 * this.#faultMs), "fault", () => {
+      if (!this.#isDay || day !== this.#day) return false;
+      this.#fault();
+      return this.#faultLater(day);
+    });
+  }
+
+  #fault(): void {
+    const { sim, machines, clients } = this.#world;
+    const alive = [...clients];
+    if (alive.length === 0) return;
+    const { name, run } = drawFault(sim.rng, this.#focus?.faults ?? {});
+    const [client, machine] = [sim.rng.pick(alive), sim.rng.pick(machines)];
+    sim.count(`fault: ${name}`);
+    sim.note(() => `fault: ${name} (${client.name}, ${machine.name})`);
+    run(this.#faults, client, machine, sim.rng);
+  }
+}

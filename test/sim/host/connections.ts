@@ -1,0 +1,82 @@
+import type { Presence } from "../../../src/coordination/tx.ts";
+import type { Sim } from "../sim.ts";
+import type { HostQuirks } from "./quirks.ts";
+
+/** A socket between one process and the host. */
+export interface Connection {
+  chat: string;
+  incarnation: number;
+  /** When the host heard its last ping. */
+  lastSeen: number;
+  /** As the host knows it. */
+  isOpen: boolean;
+  /** Tells the client's end, which notices later. */
+  readonly onClosed: () => void;
+}
+
+/** Which chats the host hears. They outlive an eviction, not a deploy. */
+export class Connections implements Presence {
+  readonly #sim: Sim;
+  readonly #quirks: HostQuirks;
+  readonly #byChat = new Map<string, Connection>();
+  onHeard: (chat: string) => void = () => undefined;
+  /** For a planted bug. */
+  readonly #ever = new Set<string>();
+
+  constructor(sim: Sim, quirks: HostQuirks) {
+    this.#sim = sim;
+    this.#quirks = quirks;
+  }
+
+  lastSeen(chat: string): number | null {
+    if (this.#quirks.hearsGhosts && this.#ever.has(chat)) return this.#sim.now;
+    return this.#byChat.get(chat)?.lastSeen ?? null;
+  }
+
+  /** A ping came. @returns whether it is answered */
+  ping(connection: Connection): boolean {
+    if (!connection.isOpen) return false;
+    if (this.#byChat.get(connection.chat) === connection) this.onHeard(connection.chat);
+    if (!this.#quirks.isDeaf) connection.lastSeen = this.#sim.now;
+    return true;
+  }
+
+  /** A registration succeeded, over a connection or without one. Those of other incarnations are closed. */
+  bind(chat: string, incarnation: number, connection: Connection | null): void {
+    const old = this.#byChat.get(chat);
+    if (old && old !== connection && (connection !== null || old.incarnation !== incarnation)) this.shut(chat);
+    if (!connection) return;
+    this.#ever.add(chat);
+    Object.assign(connection, { chat, incarnation, lastSeen: this.#sim.now });
+    this.#byChat.set(chat, connection);
+  }
+
+  has(chat: string, incarnation: number): boolean {
+    return this.#byChat.get(chat)?.incarnation === incarnation;
+  }
+
+  /** The host closes what a chat has. */
+  shut(chat: string): void {
+    const connection = this.#byChat.get(chat);
+    if (!connection) return;
+    this.#byChat.delete(chat);
+    connection.isOpen = false;
+    connection.onClosed();
+  }
+
+  /** Closed from without. @returns whether it was the chat's present one */
+  close(connection: Connection): boolean {
+    connection.isOpen = false;
+    if (this.#byChat.get(connection.chat) !== connection) return false;
+    this.#byChat.delete(connection.chat);
+    return true;
+  }
+
+  loseAll(): void {
+    for (const chat of this.#byChat.keys()) this.shut(chat);
+  }
+
+  open(): readonly Connection[] {
+    return [...this.#byChat.values()];
+  }
+}

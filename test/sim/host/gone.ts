@@ -1,0 +1,34 @@
+import type { Presence } from "../../../src/coordination/tx.ts";
+import type { Sim } from "../sim.ts";
+import type { Look } from "./facts.ts";
+import type { TapSql } from "./tap.ts";
+
+interface Row {
+  readonly incarnation: number;
+  readonly status: string;
+  readonly last_seen_at: number;
+  readonly is_connected: number;
+  readonly grace_until: number | null;
+}
+
+/** Whether a chat lives at this moment of a transaction, by the rules [CH4] and [CH5], written down a second time. */
+export function lookerAt(sim: Sim, sql: TapSql, presence: Presence, ttlMs: () => number): Look {
+  const isGone = (chat: string, incarnation: number): boolean => {
+    const [row] = sql.peek<Row>("SELECT * FROM chats WHERE chat = ?", chat);
+    if (!row || row.incarnation !== incarnation || row.status === "offline") return true;
+    const heardAt = presence.lastSeen(chat);
+    if (heardAt !== null) return Math.max(heardAt, row.last_seen_at) + ttlMs() <= sim.now;
+    if (row.grace_until !== null) return row.grace_until <= sim.now;
+    return row.is_connected === 0 && row.last_seen_at + ttlMs() <= sim.now;
+  };
+  return (holder, incarnation) => ({
+    isHolderGone: isGone(holder, incarnation),
+    living: sql
+      .peek<{ seq: number; chat: string; incarnation: number }>(
+        "SELECT seq, chat, incarnation FROM waiters WHERE until > ?",
+        sim.now,
+      )
+      .filter((place) => !isGone(place.chat, place.incarnation))
+      .map(({ seq }) => seq),
+  });
+}

@@ -1,0 +1,38 @@
+import type { PatchFor } from "./tap.ts";
+
+/** What a planted bug breaks in the host. */
+export interface HostQuirks {
+  readonly rearms: boolean;
+  readonly hasWatchdog: boolean;
+  /** Every alarm that was ever set is lost. */
+  readonly losesAlarms: boolean;
+  /** Conditions, and guards, of a write do not reach the engine. */
+  readonly losesConditions: boolean;
+  readonly losesGuards: boolean;
+  /** Every so many a commit is undone, though it is answered; 0: never. */
+  readonly forgetsEvery: number;
+  /** The epoch is read once and remembered. */
+  readonly remembersEpoch: boolean;
+  /** Every chat that ever was connected counts as heard just now. */
+  readonly hearsGhosts: boolean;
+  /** Pings are not heard. */
+  readonly isDeaf: boolean;
+  /** The clock of every second request is ahead by so many ms. */
+  readonly skewMs: number;
+  /** Made anew for each run: a patch may remember things. */
+  readonly patchFor: () => PatchFor;
+}
+
+export const soundHost: HostQuirks = {
+  rearms: true,
+  hasWatchdog: true,
+  losesAlarms: false,
+  losesConditions: false,
+  losesGuards: false,
+  forgetsEvery: 0,
+  remembersEpoch: false,
+  hearsGhosts: false,
+  isDeaf: false,
+  skewMs: 0,
+  patchFor: () => () => undefined,
+};

@@ -1,0 +1,250 @@
+import type { Refusal } from "../../../src/contract/errors.ts";
+import type { CheckedInputOf } from "../../../src/contract/operations.ts";
+import type { Settings } from "../../../src/contract/workspaces.ts";
+import * as due from "../../../src/coordination/due.ts";
+import { run, type EngineOperation } from "../../../src/coordination/engine.ts";
+import * as liveness from "../../../src/coordination/liveness.ts";
+import * as meta from "../../../src/coordination/meta.ts";
+import { migrations } from "../../../src/coordination/schema.ts";
+import type { Actor, Hint, Tx } from "../../../src/coordination/tx.ts";
+import { migrate } from "../../../src/shared/migrate.ts";
+import { ok, type Result } from "../../../src/shared/result.ts";
+import { T0, type Sim } from "../sim.ts";
+import type { Weather } from "../weather.ts";
+import { Alarm } from "./alarm.ts";
+import { Connections, type Connection } from "./connections.ts";
+import type { Fact } from "./facts.ts";
+import { lookerAt } from "./gone.ts";
+import type { HostQuirks } from "./quirks.ts";
+import { TapSql } from "./tap.ts";
+
+/** Something that a client asks for. */
+export interface Request<Name extends EngineOperation = EngineOperation> {
+  readonly name: Name;
+  readonly input: CheckedInputOf<Name>;
+  readonly actor: Actor;
+  /** A registration over a socket binds it. */
+  readonly connection?: Connection;
+}
+
+export type Reply = Result<unknown, Refusal>;
+
+/** What was committed; or refused, and then nothing was. */
+export interface Commit {
+  /** Null: the host's own work. */
+  readonly request: Request | null;
+  readonly result: Reply;
+  readonly facts: readonly Fact[];
+}
+
+/** Rows that one look at lost connections takes on. */
+const mostLost = 1_000;
+
+/** The engine behind a host that dies, forgets its messages, and has one alarm that may be late, double or lost. */
+export class SimHost {
+  readonly sql: TapSql;
+  readonly alarm: Alarm;
+  readonly connections: Connections;
+  weather: Weather;
+  onCommit: (commit: Commit) => void = () => undefined;
+  onHint: (hint: Hint) => void = () => undefined;
+  /** The socket of a chat is gone: closed, or lost in a deploy. */
+  onLost: (chat: string, isDeploy: boolean) => void = () => undefined;
+  readonly #sim: Sim;
+  readonly #quirks: HostQuirks;
+  /** Read anew after each write of `meta`. */
+  #known: { settings: Settings; epoch: number } | null = null;
+  #depth = 0;
+  #commits = 0;
+  /** Just started, by a deploy or a crash: connections may be missing. */
+  #isFresh = false;
+
+  constructor(sim: Sim, quirks: HostQuirks, weather: Weather) {
+    this.#sim = sim;
+    this.#quirks = quirks;
+    this.weather = weather;
+    this.sql = new TapSql(quirks.patchFor());
+    migrate(this.sql, T0, migrations);
+    this.connections = new Connections(sim, quirks);
+    this.sql.look = lookerAt(sim, this.sql, this.connections, () => this.settings().chatTtlMs);
+    this.alarm = new Alarm(sim, quirks, this);
+  }
+
+  settings(): Settings {
+    return this.#context().settings;
+  }
+
+  /** @returns null: no reply leaves the host */
+  handle(request: Request): Reply | null {
+    if (request.connection && !request.connection.isOpen) return null;
+    this.#start();
+    const { rng } = this.#sim;
+    const diesBefore = rng.chance(this.weather.crash);
+    const diesAfter = rng.chance(this.weather.eviction);
+    const told: Hint[] = [];
+    const reply = this.#transact(request, (tx) => this.#answer(tx, request), told, diesBefore);
+    if (diesBefore) return this.#die("host died before the commit");
+    if (reply.ok && request.name === "chats.register") this.#bind(request, reply.value as never);
+    this.alarm.arm();
+    if (diesAfter) return this.#die("host died after the commit");
+    for (const hint of told) this.#tell(hint);
+    return reply;
+  }
+
+  /** What is due is done. @returns what went wrong */
+  sweep(): string[] {
+    this.#start();
+    const told: Hint[] = [];
+    const work = (tx: Tx): Result<string[], Refusal> =>
+      ok(due.sweep(tx, (part) => this.#atomically(part), this.weather.sweepLimit));
+    const reply = this.#transact(null, work, told, false);
+    if (this.#sim.rng.chance(this.weather.eviction)) this.#die("host died after the commit");
+    else for (const hint of told) this.#tell(hint);
+    return reply.ok ? reply.value : [];
+  }
+
+  nextDue(): number | null {
+    return due.nextDue(this.#tx(() => undefined));
+  }
+
+  /** A socket was closed, and the host has seen it. */
+  closed(connection: Connection): void {
+    if (!this.connections.close(connection)) return;
+    this.#start();
+    const { chat, lastSeen } = connection;
+    this.onLost(chat, false);
+    this.#transact(null, (tx) => ok(liveness.disconnected(tx, chat, lastSeen)), [], false);
+    this.alarm.arm();
+  }
+
+  /** All sockets are gone, and nobody saw them close. */
+  deploy(): void {
+    this.#sim.count("deploy");
+    for (const { chat } of this.connections.open()) this.onLost(chat, true);
+    this.connections.loseAll();
+    this.#isFresh = true;
+  }
+
+  /** Sometimes it hibernates only, sometimes it takes its sockets with it. */
+  #die(label: string): null {
+    this.#sim.count(label);
+    if (this.#sim.rng.chance(0.3)) this.deploy();
+    return null;
+  }
+
+  /** What a constructor does. */
+  #start(): void {
+    if (this.#isFresh) {
+      this.#isFresh = false;
+      this.#transact(null, (tx) => ok(liveness.missing(tx, mostLost)), [], false);
+      this.alarm.arm();
+    }
+    this.alarm.watch();
+  }
+
+  #answer(tx: Tx, { name, input, actor, connection }: Request): Reply {
+    const reply: Reply = run(tx, actor, name, this.#mangled(input) as never);
+    if (reply.ok && name === "chats.register") {
+      const { chat, incarnation } = reply.value as { chat: string; incarnation: number };
+      if (connection || this.connections.has(chat, incarnation)) liveness.connected(tx, chat);
+    }
+    return reply;
+  }
+
+  #mangled(input: object): object {
+    const { losesConditions, losesGuards } = this.#quirks;
+    if (losesConditions && "ifVersion" in input) return { ...input, ifVersion: undefined };
+    if (losesGuards && "guard" in input) return { ...input, guard: undefined };
+    return input;
+  }
+
+  #bind({ connection }: Request, { chat, incarnation }: { chat: string; incarnation: number }): void {
+    this.connections.bind(chat, incarnation, connection ?? null);
+  }
+
+  #tell(hint: Hint): void {
+    if (hint.kind === "offline" && this.#isOffline(hint.chat)) this.connections.shut(hint.chat);
+    this.onHint(hint);
+  }
+
+  /** It may be back by now: gone and come again in one transaction. */
+  #isOffline(chat: string): boolean {
+    return this.sql.peek<{ status: string }>("SELECT status FROM chats WHERE chat = ?", chat)[0]?.status === "offline";
+  }
+
+  #transact<T>(
+    request: Request | null,
+    work: (tx: Tx) => Result<T, Refusal>,
+    told: Hint[],
+    diesBefore: boolean,
+  ): Result<T, Refusal> {
+    const { sql } = this;
+    sql.facts.length = 0;
+    if (request) this.#sim.doing = request;
+    sql.control("BEGIN");
+    let isOver = false;
+    try {
+      const result = work(this.#tx((hint) => told.push(hint)));
+      const stands = result.ok && !diesBefore;
+      const isForgotten = this.#isForgotten(stands);
+      sql.control(stands && !isForgotten ? "COMMIT" : "ROLLBACK");
+      isOver = true;
+      if (!stands) this.#forget(told);
+      if (!diesBefore) this.onCommit({ request, result, facts: sql.facts });
+      return result;
+    } finally {
+      if (!isOver) sql.control("ROLLBACK");
+    }
+  }
+
+  #isForgotten(stands: boolean): boolean {
+    const every = this.#quirks.forgetsEvery;
+    return stands && every > 0 && this.sql.facts.length > 0 && (this.#commits += 1) % every === 0;
+  }
+
+  #forget(told: Hint[]): void {
+    told.length = 0;
+    this.sql.facts.length = 0;
+    this.#known = null;
+  }
+
+  #atomically<T>(work: () => T): T {
+    const { sql } = this;
+    const name = `s${(this.#depth += 1)}`;
+    const mark = sql.facts.length;
+    sql.control(`SAVEPOINT ${name}`);
+    try {
+      return work();
+    } catch (error) {
+      sql.control(`ROLLBACK TO ${name}`);
+      sql.facts.length = mark;
+      throw error;
+    } finally {
+      sql.control(`RELEASE ${name}`);
+      this.#depth -= 1;
+    }
+  }
+
+  #tx(tell: (hint: Hint) => void): Tx {
+    const { settings, epoch } = this.#context();
+    const { skewMs } = this.#quirks;
+    const isAhead = skewMs > 0 && this.#sim.rng.chance(0.5);
+    return {
+      sql: this.sql,
+      now: this.#sim.now + (isAhead ? skewMs : 0),
+      presence: this.connections,
+      settings,
+      epoch,
+      tell,
+    };
+  }
+
+  #context(): { settings: Settings; epoch: number } {
+    if (this.sql.isMetaWritten) {
+      this.sql.isMetaWritten = false;
+      const epoch = this.#quirks.remembersEpoch ? this.#known?.epoch : undefined;
+      this.#known = { settings: meta.settings(this.sql), epoch: epoch ?? meta.epoch(this.sql) };
+    }
+    return (this.#known ??= { settings: meta.settings(this.sql), epoch: meta.epoch(this.sql) });
+  }
+}

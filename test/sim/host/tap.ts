@@ -1,0 +1,114 @@
+import Database from "better-sqlite3";
+import { claimDriver } from "../../../src/local-mcp/store/driver.ts";
+import type { Sql, SqlValue } from "../../../src/shared/sql.ts";
+import { readerOf, type Fact, type Look, type Reader } from "./facts.ts";
+
+/** How a planted bug changes one statement. */
+export interface Patch {
+  readonly text?: string;
+  readonly run?: (next: (...values: SqlValue[]) => number, values: SqlValue[]) => number;
+  readonly all?: (next: (...values: SqlValue[]) => unknown[], values: SqlValue[]) => unknown[];
+}
+export type PatchFor = (query: string) => Patch | undefined;
+
+interface Prepared {
+  readonly run: (...values: SqlValue[]) => number;
+  readonly all: (...values: SqlValue[]) => unknown[];
+}
+
+/** A database in memory whose writes are read along. Planted bugs sit between the engine and what is read. */
+export class TapSql implements Sql {
+  /** Of the present transaction, in their order. */
+  readonly facts: Fact[] = [];
+  /** Statements that may have written, ever. */
+  writes = 0;
+  /** The same without what only says when to look again. */
+  progress = 0;
+  /** Set when the settings or the epoch may have changed. */
+  isMetaWritten = false;
+  /** How things stand at a grant. */
+  look: Look = () => ({ isHolderGone: false, living: [] });
+  readonly #db: Database.Database;
+  readonly #prepared = new Map<string, Prepared>();
+  readonly #patchFor: PatchFor;
+  readonly #control = new Map<string, Database.Statement>();
+
+  constructor(patchFor: PatchFor) {
+    claimDriver("better-sqlite3");
+    this.#db = new Database(":memory:");
+    this.#patchFor = patchFor;
+  }
+
+  all<Row>(query: string, ...values: SqlValue[]): Row[] {
+    return this.#prepare(query).all(...values) as Row[];
+  }
+
+  run(query: string, ...values: SqlValue[]): number {
+    return this.#prepare(query).run(...values);
+  }
+
+  /** BEGIN, COMMIT, SAVEPOINT ...: not part of the engine's work. */
+  control(statement: string): void {
+    let prepared = this.#control.get(statement);
+    if (!prepared) this.#control.set(statement, (prepared = this.#db.prepare(statement)));
+    prepared.run();
+  }
+
+  /** For checks: passes by the planted bugs and is not counted. */
+  peek<Row>(query: string, ...values: SqlValue[]): Row[] {
+    let prepared = this.#control.get(query);
+    if (!prepared) this.#control.set(query, (prepared = this.#db.prepare(query)));
+    return prepared.all(...values) as Row[];
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #prepare(query: string): Prepared {
+    const known = this.#prepared.get(query);
+    if (known) return known;
+    const patch = this.#patchFor(query);
+    const inner = this.#tapped(patch?.text ?? query);
+    const { run, all } = inner;
+    const prepared: Prepared = patch
+      ? {
+          run: patch.run ? (...values) => patch.run?.(run, values) ?? 0 : run,
+          all: patch.all ? (...values) => patch.all?.(all, values) ?? [] : all,
+        }
+      : inner;
+    this.#prepared.set(query, prepared);
+    return prepared;
+  }
+
+  #tapped(query: string): Prepared {
+    const statement = this.#db.prepare<SqlValue[]>(query);
+    if (statement.readonly) {
+      return { all: (...values) => statement.all(...values), run: (...values) => statement.run(...values).changes };
+    }
+    const isMeta = /\bmeta\b/.test(query);
+    const reader = readerOf(query);
+    const isLook = query.startsWith("UPDATE chats SET due_at");
+    const wrote = (): void => {
+      this.writes += 1;
+      if (!isLook) this.progress += 1;
+      if (isMeta) this.isMetaWritten = true;
+    };
+    return {
+      all: (...values) => {
+        wrote();
+        return statement.all(...values);
+      },
+      run: (...values) => {
+        wrote();
+        return reader ? this.#read(statement, reader, values) : statement.run(...values).changes;
+      },
+    };
+  }
+
+  #read(statement: Database.Statement<SqlValue[]>, reader: Reader, values: SqlValue[]): number {
+    const { changes, lastInsertRowid } = statement.run(...values);
+    if (changes > 0) this.facts.push(reader(values, Number(lastInsertRowid), this.look));
+    return changes;
+  }
+}

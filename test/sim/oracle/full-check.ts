@@ -1,0 +1,147 @@
+import type { SimHost } from "../host/sim-host.ts";
+import { maskOf } from "../resources.ts";
+import type { Sim } from "../sim.ts";
+import type { LeaseLedger } from "./lease-ledger.ts";
+import type { Life } from "./life.ts";
+import type { StateModel } from "./state-model.ts";
+
+interface LeaseRow {
+  readonly resource: string;
+  readonly holder: string;
+  readonly token: number;
+  readonly expires_at: number;
+  readonly is_bound: number;
+  readonly ttl_ms: number;
+  readonly due_at: number | null;
+}
+
+interface KeyRow {
+  readonly key: string;
+  readonly value: string;
+  readonly version: number;
+  readonly expires_at: number | null;
+}
+
+/** Looks at the tables as a whole, now and then: what is due will be noticed, and they say what the models say. */
+export class FullCheck {
+  readonly #sim: Sim;
+  readonly #host: SimHost;
+  readonly #ledger: LeaseLedger;
+  readonly #state: StateModel;
+  readonly #life: Life;
+
+  constructor(sim: Sim, host: SimHost, ledger: LeaseLedger, state: StateModel, life: Life) {
+    this.#sim = sim;
+    this.#host = host;
+    this.#ledger = ledger;
+    this.#state = state;
+    this.#life = life;
+  }
+
+  run(): void {
+    this.#leases();
+    this.#waiters();
+    this.#delays();
+    this.#keys();
+    this.#counts();
+    const next = this.#host.nextDue();
+    const { at } = this.#host.alarm;
+    if (at !== null && next !== null && at > next) this.#sim.fail("due", `the alarm is set ${at - next} ms too late`);
+  }
+
+  #leases(): void {
+    const rows = this.#host.sql.peek<LeaseRow>(
+      "SELECT l.*, c.due_at FROM leases l LEFT JOIN chats c ON c.chat = l.holder ORDER BY l.resource",
+    );
+    const { size } = this.#ledger.leases;
+    this.#sim.must(rows.length === size, "mirror", () => `${rows.length} leases are stored, ${size} were granted`);
+    for (const row of rows) {
+      const { resource, holder, token, expires_at: expiresAt } = row;
+      const held = this.#ledger.leases.get(resource);
+      const isSame = held?.token === token && held.expiresAt === expiresAt;
+      this.#sim.must(isSame, "mirror", () => `${resource} is stored otherwise than it was granted`);
+      this.#sim.must(row.due_at !== null, "due", () => `${holder} holds ${resource} and will not be looked at`);
+      this.#lookAtEnd(row, row.due_at);
+    }
+  }
+
+  #lookAtEnd({ resource, holder, expires_at: at, is_bound: bound, ttl_ms: ttlMs }: LeaseRow, dueAt: number): void {
+    const sim: Sim = this.#sim;
+    const { isOnTime } = this.#host.alarm;
+    if (bound === 0) {
+      sim.must(dueAt <= at, "due", () => `${resource} runs out before its holder is looked at`);
+      sim.must(!isOnTime || at > sim.now, "due", () => `${resource} has run out and is still held`);
+      return;
+    }
+    const last = this.#life.lastOf(holder, ttlMs);
+    sim.must(
+      !isOnTime || last > sim.now,
+      "due",
+      () => `${resource} is held ${sim.now - last} ms after the last sign of ${holder} and all times`,
+    );
+  }
+
+  #waiters(): void {
+    const rows = this.#host.sql.peek<{
+      seq: number;
+      chat: string;
+      resource: string;
+      until: number;
+      due_at: number | null;
+    }>("SELECT w.*, c.due_at FROM waiters w LEFT JOIN chats c ON c.chat = w.chat");
+    const sim: Sim = this.#sim;
+    if (rows.length !== this.#ledger.places.size)
+      sim.fail("mirror", `${rows.length} stand in line, by what was written ${this.#ledger.places.size}`);
+    for (const { chat, resource, until, due_at: dueAt, seq } of rows) {
+      if (this.#ledger.places.get(seq)?.mask !== maskOf(resource))
+        sim.fail("mirror", `place ${seq} in line is stored otherwise`);
+      if (dueAt === null || dueAt > until)
+        sim.fail("due", `the wait of ${chat} for ${resource} ends before it is looked at`);
+    }
+  }
+
+  #delays(): void {
+    const rows = this.#host.sql.peek<{ resource: string; until: number }>("SELECT * FROM lock_delays");
+    for (const { resource, until } of rows) {
+      if (this.#host.alarm.isOnTime && until <= this.#sim.now)
+        this.#sim.fail("due", `the lock delay of ${resource} is over and still there`);
+    }
+  }
+
+  #keys(): void {
+    const sim: Sim = this.#sim;
+    const rows = this.#host.sql.peek<KeyRow>("SELECT * FROM state");
+    const { size } = this.#state.keys;
+    sim.must(rows.length === size, "state", () => `${rows.length} keys are stored, not ${size}`);
+    for (const row of rows) this.#lookAtKey(row);
+    const sum = rows
+      .filter(({ key }) => key.startsWith("acct/"))
+      .reduce((total, { value }) => total + Number(value), 0);
+    sim.must(sum === 0, "compare-and-set", () => `transfers have made ${sum} of nothing`);
+  }
+
+  #lookAtKey({ key, value, version, expires_at: expiresAt }: KeyRow): void {
+    const { keys, raised } = this.#state;
+    const model = keys.get(key);
+    const isSame = model?.value === value && model.version === version && model.expiresAt === expiresAt;
+    this.#sim.must(isSame, "state", () => `${key} is stored as ${value}`);
+    const isCounted = !key.startsWith("count/") || raised.get(key) === JSON.parse(value);
+    this.#sim.must(isCounted, "compare-and-set", () => `${key} is ${value} after ${raised.get(key)} increments`);
+  }
+
+  /** Running totals are what they are totals of. */
+  #counts(): void {
+    const [row] = this.#host.sql.peek<Record<string, number>>(
+      `SELECT (SELECT count(*) FROM state) AS keys, (SELECT coalesce(sum(chars), 0) FROM state) AS chars,
+         coalesce((SELECT total_keys FROM changes ORDER BY revision DESC LIMIT 1), 0) AS total_keys,
+         coalesce((SELECT total_chars FROM changes ORDER BY revision DESC LIMIT 1), 0) AS total_chars,
+         (SELECT count(*) FROM chats WHERE status <> 'offline') AS living,
+         (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'live_chats') AS live_chats`,
+    );
+    if (!row) return;
+    if (row["keys"] !== row["total_keys"] || row["chars"] !== row["total_chars"])
+      this.#sim.fail("state", `the totals of keys are wrong: ${JSON.stringify(row)}`);
+    if (row["living"] !== row["live_chats"])
+      this.#sim.fail("life", `${row["living"]} chats live, ${row["live_chats"]} are counted`);
+  }
+}

@@ -1,0 +1,227 @@
+import { numbersPerEpoch } from "../../../src/coordination/tx.ts";
+import type { Fact, GrantContext, LeaseFact, PlaceFact } from "../host/facts.ts";
+import type { Commit, Request } from "../host/sim-host.ts";
+import { atoms, maskOf, placesOf } from "../resources.ts";
+import type { Sim } from "../sim.ts";
+import type { TrustBook } from "../trust.ts";
+
+export interface Held extends LeaseFact {
+  readonly mask: number;
+}
+
+interface Place extends PlaceFact {
+  readonly mask: number;
+}
+
+type Readers = {
+  readonly [Kind in Fact["kind"]]?: (fact: Extract<Fact, { kind: Kind }>, request: Request | null) => void;
+};
+
+interface Told {
+  readonly leader: string;
+  readonly term: number;
+}
+
+/** Operations by which a holder, or an admin, gives up a lease before its time. */
+const voluntary = new Set(["leases.release", "elections.resign", "chats.unregister", "chats.attest-death"]);
+
+/** Who got what in which order, as the engine wrote it down. */
+export class LeaseLedger {
+  readonly leases = new Map<string, Held>();
+  readonly places = new Map<number, Place>();
+  readonly delays = new Map<string, number>();
+  readonly #sim: Sim;
+  readonly #trust: TrustBook;
+  /** Of each atom: its highest token so far, and until when nobody may have it. */
+  readonly #tops: number[] = atoms.map(() => 0);
+  readonly #closed: number[] = atoms.map(() => 0);
+  /** [LE12] All tokens of the present epoch are above. */
+  #least = 0;
+  /** The place that was last given up in this commit, in case a grant follows. */
+  #left: Place | null = null;
+
+  constructor(sim: Sim, trust: TrustBook) {
+    this.#sim = sim;
+    this.#trust = trust;
+  }
+
+  committed({ request, result, facts }: Commit): void {
+    if (request?.name === "epoch.raise" && result.ok) {
+      this.#least = (result.value as { epoch: number }).epoch * numbersPerEpoch;
+    }
+    this.#left = null;
+    if (this.#read(facts, request)) this.#lookAtLine();
+    if (request && result.ok) this.#lookAtAnswer(request, result.value);
+  }
+
+  /** @returns whether leases or lines changed */
+  #read(facts: readonly Fact[], request: Request | null): boolean {
+    let isTouched = false;
+    for (const fact of facts) {
+      const read = this.#on[fact.kind] as ((fact: Fact, request: Request | null) => void) | undefined;
+      read?.(fact, request);
+      isTouched ||= read !== undefined;
+    }
+    return isTouched;
+  }
+
+  /** [SM2] Whoever is named as a leader or a holder is the one to whom the term, or the token, was granted. */
+  #lookAtAnswer({ name, input }: Request, value: unknown): void {
+    if (name.startsWith("elections.")) {
+      const { leader } = value as { leader?: string | Told | null };
+      const resource = `leader:${(input as { name: string }).name}`;
+      if (typeof leader === "object") this.#lookAtTold(resource, leader && { ...leader, token: leader.term });
+    }
+    if (name !== "leases.acquire") return;
+    const { lease } = value as { lease?: { resource: string; holder: string; token: number } };
+    if (lease) this.#lookAtTold(lease.resource, { ...lease, leader: lease.holder });
+  }
+
+  #lookAtTold(resource: string, told: { leader: string; token: number } | null): void {
+    const held = this.leases.get(resource);
+    const isLive = held !== undefined && (held.isBound || held.expiresAt > this.#sim.now);
+    const isRight = told ? held?.token === told.token && held.holder === told.leader : !isLive;
+    this.#sim.must(
+      isRight,
+      "tokens-grow",
+      () => `${resource} was told as ${JSON.stringify(told)}, it is ${JSON.stringify(held)}`,
+    );
+  }
+
+  /** Whether a token of a lease is the newest of all that it covers. Says what is wrong; null: nothing. */
+  whyStale(resource: string, token: number): string | null {
+    const mask = maskOf(resource);
+    const held = [...this.leases.values()].find((lease) => lease.token === token);
+    if (!held) return "no lease is held with it";
+    if ((held.mask & mask) !== mask) return `its lease is on ${held.resource}`;
+    const newer = placesOf(mask).find((place) => (this.#tops[place] ?? 0) > token);
+    return newer === undefined ? null : `${atoms[newer]} was granted with token ${this.#tops[newer]} since`;
+  }
+
+  readonly #on: Readers = {
+    granted: ({ lease, context }) => this.#granted(lease, context),
+    freed: ({ resource }, request) => this.#freed(resource, request),
+    renewed: (fact) => this.#moved(fact),
+    frozen: (fact) => this.#moved(fact),
+    queued: ({ place }) => this.#queued(place),
+    unqueued: ({ seq }) => {
+      this.#left = this.places.get(seq) ?? null;
+      this.places.delete(seq);
+    },
+    "unqueued-all": ({ chat }) => {
+      for (const place of this.places.values()) if (place.chat === chat) this.places.delete(place.seq);
+    },
+    delayed: ({ resource, until }) => this.#delayed(resource, until),
+    undelayed: ({ resource }) => void this.delays.delete(resource),
+  };
+
+  #granted(lease: LeaseFact, context: GrantContext): void {
+    const sim: Sim = this.#sim;
+    const { resource, holder } = lease;
+    const mask = maskOf(resource);
+    sim.count(this.#left ? "granted to one who waited" : "granted at once");
+    sim.must(!context.isHolderGone, "line", () => `${resource} was granted to ${holder}, which is gone`);
+    for (const other of this.leases.values()) {
+      const isApart = (other.mask & mask) === 0;
+      sim.must(isApart, "one-holder", () => `${resource} was granted while ${other.holder} holds ${other.resource}`);
+    }
+    for (const place of placesOf(mask)) this.#raise(place, lease.token);
+    this.#lookAtOrder(lease, mask, context);
+    this.leases.set(resource, { ...lease, mask });
+  }
+
+  #raise(place: number, token: number): void {
+    const sim: Sim = this.#sim;
+    const top = Math.max(this.#least, this.#tops[place] ?? 0);
+    sim.must(token > top, "tokens-grow", () => `${atoms[place]} was granted with token ${token} after ${top}`);
+    const isOpen = (this.#closed[place] ?? 0) <= sim.now;
+    sim.must(isOpen, "lock-delay", () => `${atoms[place]} was granted within its lock delay`);
+    this.#tops[place] = token;
+  }
+
+  /** Nobody who lives, and came before, wants any of it. */
+  #lookAtOrder(lease: LeaseFact, mask: number, { living }: GrantContext): void {
+    const before = this.#numberOf(lease);
+    for (const seq of living) {
+      const place = this.places.get(seq);
+      const isPassed = place !== undefined && seq < before && (place.mask & mask) !== 0 && place.until > this.#sim.now;
+      this.#sim.must(
+        !isPassed,
+        "line",
+        () => `${lease.holder} got ${lease.resource} before ${place?.chat} (${place?.resource})`,
+      );
+    }
+  }
+
+  /** Of the place in line that was given up for it; Infinity: it was asked for just now. */
+  #numberOf({ resource, holder, incarnation }: LeaseFact): number {
+    const left = this.#left;
+    this.#left = null;
+    const isOwn = left?.resource === resource && left.chat === holder && left.incarnation === incarnation;
+    return isOwn ? left.seq : Infinity;
+  }
+
+  #freed(resource: string, request: Request | null): void {
+    const held = this.leases.get(resource);
+    this.#sim.must(held !== undefined, "mirror", () => `${resource} was freed and was not held`);
+    this.leases.delete(resource);
+    const isForced = request?.name === "leases.force-release";
+    this.#trust.freed(held.token, resource, isForced);
+    if (!isForced && !isBy(request, held.holder)) this.#ranOut(held);
+  }
+
+  #ranOut(held: Held): void {
+    const { resource, expiresAt, lockDelayMs } = held;
+    this.#sim.count("lease ran out");
+    const early = expiresAt - this.#sim.now;
+    if (held.isBound) return;
+    this.#sim.must(early <= 0, "kept-while-trusted", () => `${resource} is free ${early} ms before its time`);
+    for (const place of lockDelayMs > 0 ? placesOf(held.mask) : []) {
+      this.#closed[place] = Math.max(this.#closed[place] ?? 0, expiresAt + lockDelayMs);
+    }
+  }
+
+  #moved({ kind, resource, expiresAt }: Extract<Fact, { kind: "renewed" | "frozen" }>): void {
+    const held = this.leases.get(resource);
+    this.#sim.must(held !== undefined, "mirror", () => `${resource} was prolonged and is not held`);
+    const isShorter = kind === "renewed" && expiresAt < held.expiresAt;
+    this.#sim.must(!isShorter, "kept-while-trusted", () => `${resource} became shorter when it was renewed`);
+    this.leases.set(resource, { ...held, expiresAt, isBound: held.isBound && kind === "renewed" });
+  }
+
+  #queued(place: PlaceFact): void {
+    this.#sim.count("stands in line");
+    this.places.set(place.seq, { ...place, mask: maskOf(place.resource) });
+  }
+
+  #delayed(resource: string, until: number): void {
+    this.delays.set(resource, until);
+  }
+
+  /** Whoever stands in line is kept from his turn by something whose end will be noticed. */
+  #lookAtLine(): void {
+    for (const place of this.places.values()) {
+      const { chat, resource } = place;
+      this.#sim.must(
+        this.#isKept(place),
+        "line",
+        () => `${chat} stands in line for ${resource}, which is free, and nobody looks`,
+      );
+    }
+  }
+
+  #isKept({ mask, seq }: Place): boolean {
+    const meets = (other: number): boolean => (other & mask) !== 0;
+    for (const lease of this.leases.values()) if (meets(lease.mask)) return true;
+    for (const resource of this.delays.keys()) if (meets(maskOf(resource))) return true;
+    for (const place of this.places.values()) if (place.seq < seq && meets(place.mask)) return true;
+    return false;
+  }
+}
+
+/** Whether the holder itself asked, or was attested as dead. */
+function isBy(request: Request | null, holder: string): boolean {
+  if (!request || !voluntary.has(request.name)) return false;
+  const input = request.input as { self?: { chat: string }; chat?: string };
+  return (input.self?.chat ?? input.chat) === holder;
+}

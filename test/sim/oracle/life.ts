@@ -1,0 +1,98 @@
+import { commonErrors, type Operation } from "../../../src/contract/operation.ts";
+import { operations } from "../../../src/contract/operations.ts";
+import type { Settings } from "../../../src/contract/workspaces.ts";
+import type { Commit, Request } from "../host/sim-host.ts";
+import type { Sim } from "../sim.ts";
+
+interface Signs {
+  /** When anything was last heard of it. */
+  heardAt: number;
+  /** After its socket was lost: not before this it is gone. */
+  graceUntil: number | null;
+  isInteractive: boolean;
+}
+
+/** What the simulation sets at the most. */
+const longestTtlMs = 40_000;
+
+const answers = new Map<string, ReadonlySet<string>>();
+
+/** When each chat gave its last sign of life, as the network saw it: nobody may be declared dead too early. */
+export class Life {
+  readonly #sim: Sim;
+  readonly #settings: () => Settings;
+  readonly #isConnected: (chat: string) => boolean;
+  readonly #signs = new Map<string, Signs>();
+
+  constructor(sim: Sim, settings: () => Settings, isConnected: (chat: string) => boolean) {
+    this.#sim = sim;
+    this.#isConnected = isConnected;
+    this.#settings = settings;
+  }
+
+  heard(chat: string): void {
+    const signs = this.#signs.get(chat);
+    if (signs) signs.heardAt = this.#sim.now;
+  }
+
+  /** An act ends a grace; where there is a connection, only pings over it count. */
+  #acted(chat: string): void {
+    if (this.#isConnected(chat)) return;
+    this.heard(chat);
+    const signs = this.#signs.get(chat);
+    if (signs) signs.graceUntil = null;
+  }
+
+  /** Its socket was seen to close, or was lost with all others. */
+  lost(chat: string, isDeploy: boolean): void {
+    const signs = this.#signs.get(chat);
+    if (!signs) return;
+    const { workerGraceMs, interactiveGraceMs, lostSocketGraceMs } = this.#settings();
+    const graceMs = signs.isInteractive ? interactiveGraceMs : workerGraceMs;
+    signs.graceUntil = this.#sim.now + (isDeploy ? lostSocketGraceMs : graceMs);
+  }
+
+  /** The last instant at which what a chat held until then may still be its own. */
+  lastOf(chat: string, ttlMs: number): number {
+    const { chatTtlMs, interactiveGraceMs, lostSocketGraceMs } = this.#settings();
+    const heardAt = this.#signs.get(chat)?.heardAt ?? 0;
+    return heardAt + Math.max(chatTtlMs, interactiveGraceMs, lostSocketGraceMs) + ttlMs;
+  }
+
+  committed({ request, result, facts }: Commit): void {
+    for (const fact of facts) {
+      if (fact.kind === "forgotten") this.#signs.delete(fact.chat);
+      if (fact.kind === "offline") this.#gone(fact.chat, fact.reason);
+    }
+    if (!request) return;
+    if (!result.ok) return this.#refused(request, result.error.code);
+    const input = request.input as { self?: { chat: string }; chat?: string; isInteractive?: boolean };
+    if (input.self) this.#acted(input.self.chat);
+    if (request.name !== "chats.register" || input.chat === undefined) return;
+    const isInteractive = input.isInteractive === true;
+    this.#signs.set(input.chat, { heardAt: this.#sim.now, graceUntil: null, isInteractive });
+  }
+
+  #gone(chat: string, reason: string): void {
+    this.#sim.count(`offline: ${reason}`);
+    const signs = this.#signs.get(chat);
+    if (!signs || reason === "left" || reason === "attested") return;
+    const silentMs = this.#sim.now - signs.heardAt;
+    // Without a socket signs are stored only a few times in each ttl, which may have been another one then.
+    const isSilent = silentMs >= this.#settings().chatTtlMs - longestTtlMs / 3;
+    const isOver = signs.graceUntil !== null && signs.graceUntil <= this.#sim.now;
+    if (!(reason === "closed" ? isOver : isSilent))
+      this.#sim.fail("life", `${chat} is offline (${reason}) ${silentMs} ms after its last sign of life`);
+  }
+
+  /** The contract says what an operation may answer. */
+  #refused({ name }: Request, code: string): void {
+    this.#sim.count(`refused: ${code}`);
+    let known = answers.get(name);
+    if (!known) {
+      const { errors }: Operation = operations[name];
+      answers.set(name, (known = new Set<string>([...commonErrors, ...errors])));
+    }
+    if (!known.has(code)) this.#sim.fail("requests", `${name} answered ${code}, which the contract does not know`);
+  }
+}

@@ -1,0 +1,47 @@
+import type { Commit, SimHost } from "../host/sim-host.ts";
+import type { Sim } from "../sim.ts";
+import type { TrustBook } from "../trust.ts";
+import { ChangeLog } from "./change-log.ts";
+import { FullCheck } from "./full-check.ts";
+import { LeaseLedger } from "./lease-ledger.ts";
+import { Life } from "./life.ts";
+import { MessageModel } from "./message-model.ts";
+import { StateModel } from "./state-model.ts";
+
+/** All that is looked at after each commit. */
+export class Oracle {
+  readonly leases: LeaseLedger;
+  readonly changes: ChangeLog;
+  readonly state: StateModel;
+  readonly messages: MessageModel;
+  readonly life: Life;
+  readonly full: FullCheck;
+
+  constructor(sim: Sim, host: SimHost, trust: TrustBook) {
+    this.life = new Life(
+      sim,
+      () => host.settings(),
+      (chat) => host.connections.lastSeen(chat) !== null,
+    );
+    this.leases = new LeaseLedger(sim, trust);
+    this.changes = new ChangeLog(sim, () => host.settings().keepChangesMs);
+    this.state = new StateModel(sim, this.leases);
+    this.messages = new MessageModel(sim);
+    this.full = new FullCheck(sim, host, this.leases, this.state, this.life);
+  }
+
+  committed(commit: Commit): void {
+    // What a guarded write is judged by is what was held before it.
+    this.state.committed(commit);
+    this.leases.committed(commit);
+    this.changes.committed(commit);
+    this.messages.committed(commit);
+    this.life.committed(commit);
+  }
+
+  trim(): void {
+    this.changes.trim();
+    this.state.trim();
+    this.messages.trim();
+  }
+}

@@ -1,0 +1,141 @@
+import * as fc from "fast-check";
+import type { Bug } from "./bug.ts";
+import { acts } from "./client/acts.ts";
+import type { Client } from "./client/client.ts";
+import { faultsOf, placeOf, type Faults } from "./faults.ts";
+import { comeToRest } from "./rest.ts";
+import { Rng } from "./rng.ts";
+import { follow, watched, type Outcome } from "./run.ts";
+import { calm } from "./weather.ts";
+import { World } from "./world.ts";
+
+/** A small world that does what a list says: what fast-check makes, and makes smaller when it finds something. */
+
+const chats = 3;
+const machines = 2;
+
+/** One line of a list. Plain data, so that it can be printed and run again. */
+export type Command =
+  | { readonly do: "act"; readonly who: number; readonly what: string; readonly seed: number }
+  | { readonly do: "wait"; readonly ms: number }
+  | { readonly do: "pause"; readonly who: number; readonly ms: number }
+  | { readonly do: "cut"; readonly who: number; readonly ms: number }
+  | { readonly do: "crash"; readonly who: number; readonly isSeen: boolean }
+  | { readonly do: "break"; readonly who: number }
+  | { readonly do: "restart"; readonly who: number }
+  | { readonly do: "suspend"; readonly machine: number; readonly ms: number; readonly stepMs: number }
+  | { readonly do: "set-wall"; readonly machine: number; readonly ms: number }
+  | { readonly do: "deploy" | "lose-alarm" | "lose-next" | "lose-next-reply" }
+  | { readonly do: "copy-next"; readonly ms: number }
+  | { readonly do: "delay-next"; readonly ms: number };
+
+const who = fc.nat(chats - 1);
+const machine = fc.nat(machines - 1);
+const ms = fc.oneof(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 1, max: 60_000 }));
+const act = fc.constantFrom(...acts.map(({ name }) => name));
+
+export const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 12, arbitrary: fc.record({ do: fc.constant("act" as const), who, what: act, seed: fc.nat(999) }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant("wait" as const), ms }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("pause" as const, "cut" as const), who, ms }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("crash" as const), who, isSeen: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("break" as const, "restart" as const), who }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("suspend" as const),
+      machine,
+      ms,
+      stepMs: fc.integer({ min: -300, max: 300 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("set-wall" as const),
+      machine,
+      ms: fc.integer({ min: -600_000, max: 600_000 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom("deploy" as const, "lose-alarm", "lose-next", "lose-next-reply") }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("copy-next" as const, "delay-next"), ms }) },
+);
+
+/** Each command is done at once; time passes only in `wait`, and at the end, when all comes to rest. */
+export function play(commands: readonly Command[], bug: Bug | null = null, trace?: (line: string) => void): Outcome {
+  const world = new World(1, bug, { ...calm }, { machines, chats });
+  follow(world, trace);
+  const faults = faultsOf(world, {
+    later: (place, inMs) => world.sim.later(inMs, "process starts", () => void world.spawn(place)),
+    beside: () => undefined,
+  });
+  const violation = watched(world, () => {
+    for (let place = 0; place < chats; place++) world.spawn(place);
+    pass(world, 1_000);
+    for (const command of commands) perform(world, faults, command);
+    comeToRest(world);
+  });
+  world.host.sql.close();
+  return { violation, events: world.sim.events, counts: world.sim.counts };
+}
+
+function pass({ sim, oracle }: World, ms: number): void {
+  const until = sim.now + ms;
+  while (sim.step(until));
+  sim.now = until;
+  oracle.full.run();
+}
+
+/** The process of a chat; the newest where there are two. */
+function clientOf(world: World, place: number): Client | undefined {
+  return [...world.clients].findLast((client) => placeOf(client) === place);
+}
+
+type Performers = {
+  readonly [Name in Command["do"]]: (world: World, faults: Faults, command: Extract<Command, { do: Name }>) => void;
+};
+
+/** Does something with a client, where there is one. */
+function withClient<C extends { readonly who: number }>(
+  work: (faults: Faults, client: Client, command: C) => void,
+): (world: World, faults: Faults, command: C) => void {
+  return (world, faults, command) => {
+    const client = clientOf(world, command.who);
+    if (client) work(faults, client, command);
+  };
+}
+
+const performers: Performers = {
+  act: withClient((_, client, { what, seed }) => {
+    if (!client.isRunning || !client.link.isRegistered || client.isLeaving) return;
+    acts.find(({ name }) => name === what)?.run(client, new Rng(seed));
+  }),
+  wait: (world, _, { ms }) => pass(world, ms),
+  pause: withClient((faults, client, { ms }) => faults.pause(client, ms)),
+  cut: withClient((faults, client, { ms }) => faults.cut(client, ms)),
+  crash: withClient((faults, client, { isSeen }) => faults.crash(client, isSeen, isSeen)),
+  break: withClient((faults, client) => faults.breakSocket(client)),
+  restart: (world, _, { who }) => void world.spawn(who),
+  suspend: ({ machines }, faults, { machine, ms, stepMs }) => {
+    const found = machines[machine];
+    if (found) faults.suspend(found, ms, stepMs);
+  },
+  "set-wall": ({ machines }, faults, { machine, ms }) => {
+    const found = machines[machine];
+    if (found) faults.setWall(found, ms);
+  },
+  deploy: ({ host }) => host.deploy(),
+  "lose-alarm": ({ host }) => host.alarm.lose(),
+  "lose-next": ({ network }) => void (network.next = { isLost: true }),
+  "lose-next-reply": ({ network }) => void (network.next = { isReplyLost: true }),
+  "copy-next": ({ network }, _, { ms }) => void (network.next = { copyAfterMs: ms }),
+  "delay-next": ({ network }, _, { ms }) => void (network.next = { delayMs: ms }),
+};
+
+function perform(world: World, faults: Faults, command: Command): void {
+  world.sim.note(() => JSON.stringify(command));
+  performers[command.do](world, faults, command as never);
+}

@@ -1,0 +1,93 @@
+import { Agenda } from "./agenda.ts";
+import { Rng } from "./rng.ts";
+
+/** The true time at which every run begins. */
+export const T0 = 1_700_000_000_000;
+
+/** A rule that did not hold. */
+export class Violation extends Error {
+  override readonly name = "Violation";
+  readonly rule: Rule;
+  /** How many events had happened. */
+  readonly event: number;
+  readonly atMs: number;
+
+  constructor(rule: Rule, message: string, event: number, atMs: number) {
+    super(`${rule}: ${message}`);
+    this.rule = rule;
+    this.event = event;
+    this.atMs = atMs;
+  }
+}
+
+/** What is looked at after every step. */
+export type Rule =
+  | "one-holder"
+  | "kept-while-trusted"
+  | "tokens-grow"
+  | "line"
+  | "lock-delay"
+  | "guard"
+  | "compare-and-set"
+  | "state"
+  | "watch"
+  | "messages"
+  | "life"
+  | "due"
+  | "requests"
+  | "mirror"
+  | "throws";
+
+/** True time, chance, and the order of events. Knows nothing of what happens. */
+export class Sim {
+  now = T0;
+  events = 0;
+  readonly agenda = new Agenda();
+  readonly rng: Rng;
+  /** How often what happened. */
+  readonly counts = new Map<string, number>();
+  /** What is being done, for the message of a violation. */
+  doing: unknown = null;
+  /** Set to see each event. */
+  trace: ((line: string) => void) | null = null;
+
+  constructor(seed: number) {
+    this.rng = new Rng(seed);
+  }
+
+  later(ms: number, label: string, run: () => boolean | void): void {
+    this.agenda.add(this.now + Math.max(0, Math.round(ms)), label, run);
+  }
+
+  /** The next event; false: there is none before `until`. */
+  step(until = Infinity): boolean {
+    const at = this.agenda.nextAt();
+    if (at === null || at > until) return false;
+    const entry = this.agenda.take();
+    if (!entry) return false;
+    this.now = entry.at;
+    this.doing = entry.label;
+    if (entry.run() === false) return true;
+    this.events += 1;
+    this.count(entry.label);
+    this.trace?.(`event ${entry.label}`);
+    return true;
+  }
+
+  count(label: string): void {
+    this.counts.set(label, (this.counts.get(label) ?? 0) + 1);
+  }
+
+  note(text: () => string): void {
+    this.trace?.(text());
+  }
+
+  must(isRight: boolean, rule: Rule, message: () => string): asserts isRight {
+    if (!isRight) this.fail(rule, message());
+  }
+
+  fail(rule: Rule, message: string): never {
+    const doing = JSON.stringify(this.doing)?.slice(0, 400);
+    throw new Violation(rule, `${message}; while ${doing}`, this.events, this.now - T0);
+  }
+}

@@ -1,0 +1,146 @@
+import type { Hint } from "../../src/coordination/tx.ts";
+import { clientOf, hostOf, type Bug } from "./bug.ts";
+import { Client, type Surroundings } from "./client/client.ts";
+import { chatName } from "./client/message-acts.ts";
+import type { Watch } from "./client/watch.ts";
+import { SimHost, type Request } from "./host/sim-host.ts";
+import { Machine } from "./machine.ts";
+import { Network } from "./network.ts";
+import { Oracle } from "./oracle/oracle.ts";
+import { Sim } from "./sim.ts";
+import { TrustBook } from "./trust.ts";
+import type { Weather } from "./weather.ts";
+
+/** How many there are. */
+export interface Size {
+  readonly machines: number;
+  readonly chats: number;
+}
+
+/** By how much clocks run too fast; the margin of trust is made for 10 in 1,000. */
+const rates = [-0.008, 0.008, -0.002, 0.000_02];
+
+/** Machines, processes, the network and the host, with somebody who watches. */
+export class World {
+  readonly sim: Sim;
+  readonly host: SimHost;
+  readonly network: Network;
+  readonly oracle: Oracle;
+  readonly machines: readonly Machine[];
+  /** All processes that are not dead. */
+  readonly clients = new Set<Client>();
+  readonly size: Size;
+  readonly #around: Surroundings;
+  /** Of the newest process of each chat. */
+  readonly #watches = new Map<string, Watch>();
+  #processes = 0;
+  #socketShare = 0.7;
+  /** Called when a process has ended by itself. */
+  onEnd: (client: Client) => void = () => undefined;
+
+  constructor(seed: number, bug: Bug | null, weather: Weather, size: Size) {
+    this.sim = new Sim(seed);
+    this.size = size;
+    this.host = new SimHost(this.sim, hostOf(bug), weather);
+    this.network = new Network(this.sim, this.host);
+    const trust = new TrustBook(this.sim);
+    this.oracle = new Oracle(this.sim, this.host, trust);
+    trust.isHeld = (resource, token) => this.oracle.leases.leases.get(resource)?.token === token;
+    this.machines = Array.from(
+      { length: size.machines },
+      (_, place) => new Machine(this.sim, `m${place}`, 1 + (rates[place % rates.length] ?? 0)),
+    );
+    this.#around = {
+      sim: this.sim,
+      host: this.host,
+      network: this.network,
+      trust,
+      quirks: clientOf(bug),
+      habits: { forgets: 0.08, bound: 0.4 },
+      onEnd: (client) => {
+        this.clients.delete(client);
+        this.onEnd(client);
+      },
+    };
+    this.host.onCommit = (commit) => this.oracle.committed(commit);
+    this.host.onHint = (hint) => this.#hint(hint);
+    this.host.onLost = (chat, isDeploy) => this.oracle.life.lost(chat, isDeploy);
+    this.host.connections.onHeard = (chat) => this.oracle.life.heard(chat);
+  }
+
+  get trust(): TrustBook {
+    return this.#around.trust;
+  }
+
+  get quirks(): Surroundings["quirks"] {
+    return this.#around.quirks;
+  }
+
+  get habits(): Surroundings["habits"] {
+    return this.#around.habits;
+  }
+
+  /** A new process begins to work as a chat. */
+  spawn(place: number): Client {
+    const { rng } = this.sim;
+    const machine = this.machines[place % this.machines.length] as Machine;
+    const client = new Client(
+      {
+        chat: chatName(place),
+        machine,
+        process: `${machine.name}.${machine.boot}.${(this.#processes += 1)}`,
+        isInteractive: place % 2 === 0,
+        mode: rng.chance(this.#socketShare) ? "socket" : "http",
+      },
+      this.#around,
+      rng.chance(0.5) ? (this.#watches.get(chatName(place)) ?? null) : null,
+    );
+    this.#watches.set(chatName(place), client.watch);
+    this.clients.add(client);
+    client.link.start();
+    return client;
+  }
+
+  /** A process is gone at once. */
+  kill(client: Client, isSeen: boolean): void {
+    const connection = client.die();
+    this.clients.delete(client);
+    if (connection && isSeen) {
+      this.sim.later(this.sim.rng.between(5, 500), "socket closed", () => this.host.closed(connection));
+    }
+  }
+
+  /** The process that is registered as this chat, in this incarnation. */
+  livingAs(chat: string, incarnation: number): Client | undefined {
+    return [...this.clients].find(
+      (client) => client.identity.chat === chat && client.incarnation === incarnation && client.link.isRegistered,
+    );
+  }
+
+  /** An admin, or anybody without a chat. */
+  ask<Name extends Request["name"]>(name: Name, input: Request<Name>["input"]): void {
+    this.host.handle({ name, input, actor: { machine: "admin", isAdmin: true } });
+  }
+
+  /** Hints go over sockets only. */
+  #hint(hint: Hint): void {
+    if (hint.kind === "offline" || hint.kind === "changes") return;
+    const { rng } = this.sim;
+    for (const client of this.clients) {
+      if (!client.link.isConnected || !this.#concerns(hint, client)) continue;
+      if (this.network.isLost()) continue;
+      this.sim.later(this.network.delay(), "hint", () =>
+        client.deliver(() => {
+          if (hint.kind === "lease") client.leasing.hinted(hint.resource);
+          else if (rng.chance(0.3)) client.inbox.pull(50, false);
+        }),
+      );
+    }
+  }
+
+  #concerns(hint: Extract<Hint, { kind: "lease" | "message" }>, client: Client): boolean {
+    // To all, or to a topic.
+    if (hint.chat === null) return this.sim.rng.chance(0.1);
+    return hint.chat === client.identity.chat;
+  }
+}
