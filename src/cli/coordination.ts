@@ -1,12 +1,13 @@
 import { hostname } from "node:os";
 import type { Refusal } from "../contract/errors.ts";
-import type { InputOf, OperationName, OutputOf } from "../contract/operations.ts";
+import { operations, type InputOf, type OperationName, type OutputOf } from "../contract/operations.ts";
 import type { Self } from "../contract/values.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { localStore } from "../local-mcp/coordinator/local-store.ts";
 import { LocalCoordinator } from "../local-mcp/coordinator/local-coordinator.ts";
 import { addressOf } from "../local-mcp/edge/address.ts";
 import { ask } from "../local-mcp/edge/http.ts";
+import { newId, type Outside } from "../local-mcp/edge/outside.ts";
 import { systemOutside } from "../local-mcp/edge/system-outside.ts";
 import { readEdge, type Edge } from "../local-mcp/authority.ts";
 import { failed, type Refused } from "./answer.ts";
@@ -42,12 +43,25 @@ export function remote(
     where: `${edge.url}, workspace ${edge.workspace}`,
     machine: edge.machine,
     call: async (name, input) => {
-      const outcome = await ask(way, name, input, patienceMs);
+      const asked = withId(way.outside, name, input);
+      const first = await ask(way, name, asked.input, patienceMs);
+      // [CL28] By its id it takes effect once.
+      const isLost = first.kind === "lost" && first.isSent && asked.hasId;
+      const outcome = isLost ? await ask(way, name, asked.input, patienceMs) : first;
       if (outcome.kind === "answered") return outcome.result.ok ? outcome.result : refusedBy(outcome.result.error);
       return failed("edge_unreachable", `${edge.url} did not answer: ${outcome.message}`);
     },
     close: () => undefined,
   });
+}
+
+function withId<Name extends OperationName>(
+  outside: Outside,
+  name: Name,
+  input: InputOf<Name>,
+): { readonly input: InputOf<Name>; readonly hasId: boolean } {
+  const hasId = "requestId" in operations[name].input.shape;
+  return { input: hasId ? { requestId: newId(outside), ...input } : input, hasId };
 }
 
 async function local(cli: Cli): Promise<Coordination> {

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { counter, Cursor, durationMs, Id, Json, Label, limit, Self } from "./values.ts";
+import { counter, Cursor, durationMs, Id, Json, Label, limit, Self, whole } from "./values.ts";
 
 const ChatRole = z.enum(["supervisor", "worker"]);
 export const ChatStatus = z.enum(["idle", "busy", "stuck", "draining", "offline"]);
@@ -29,7 +29,7 @@ const Metadata = z
   .refine((value) => JSON.stringify(value).length <= 4_000, "at most 4,000 characters as JSON");
 
 /** One process, told from every other of its machine: boot, pid and start time. Opaque, only compared. */
-const ProcessKey = z.string().min(1).max(300);
+const ProcessKey = whole(z.string().min(1).max(300));
 
 export const RegisterChat = {
   input: z.strictObject({
@@ -55,6 +55,8 @@ export const RegisterChat = {
     /** Newest revision of the workspace: watches may begin here. */
     revision: counter,
     isNew: z.boolean(),
+    /** It was there before, and has counted as gone since: what it stood in line for is lost, and what it held may be. */
+    wasOffline: z.boolean(),
   }),
 };
 export type RegisterChat = z.infer<typeof RegisterChat.input>;

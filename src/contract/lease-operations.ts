@@ -56,7 +56,7 @@ export const leaseOperations = {
     path: "/leases/force-release",
     scope: "admin",
     ...leases.ForceRelease,
-    errors: [],
+    errors: ["key_reused"],
     summary: "Takes a lease away from its holder; the reason stands in the audit log.",
   },
   "elections.campaign": {

@@ -1,13 +1,11 @@
 import * as z from "zod";
-import { counter, durationMs, Id, limit, Self } from "./values.ts";
+import { counter, durationMs, Id, limit, Self, whole } from "./values.ts";
 
 /**
  * What a lease is on. Any name; names that begin with `file:` are paths (`file:<project>/<path>`), where a last part of `*` means all files
  * of a folder and `**` all below it, and where two that overlap exclude each other.
  */
-const Resource = z
-  .string()
-  .regex(/^[^\p{Cc}\p{Cs}]{1,512}$/u, "1 to 512 characters without control characters")
+const Resource = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters"))
   .refine((name) => !name.startsWith("leader:"), "leader: is for elections")
   .refine(
     (name) => !name.startsWith("file:") || !/[*]/.test(name.slice(5).replace(/\/\*\*?$/, "")),
@@ -94,7 +92,12 @@ export const ListLeases = {
 export type ListLeases = z.infer<typeof ListLeases.input>;
 
 export const ForceRelease = {
-  input: z.strictObject({ resource: z.string().max(512), reason: z.string().min(1).max(500) }),
+  input: z.strictObject({
+    resource: z.string().max(512),
+    reason: z.string().min(1).max(500),
+    /** The same request again takes nothing more away. */
+    requestId: Id.optional(),
+  }),
   output: z.object({ isReleased: z.boolean() }),
 };
 export type ForceRelease = z.infer<typeof ForceRelease.input>;

@@ -1,11 +1,11 @@
 import * as z from "zod";
-import { counter, durationMs, Id, Json, limit } from "./values.ts";
+import { counter, durationMs, Id, Json, limit, whole } from "./values.ts";
 
 /** Keys that begin with `$` are the coordinator's own: `$chat/<chat>`, `$leader/<name>`. They can be watched, not written. */
-const Key = z
-  .string()
-  .regex(/^[^\p{Cc}\p{Cs}]{1,512}$/u, "1 to 512 characters without control characters")
-  .refine((key) => !key.startsWith("$"), "keys that begin with $ are the coordinator's own");
+const Key = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters")).refine(
+  (key) => !key.startsWith("$"),
+  "keys that begin with $ are the coordinator's own",
+);
 const Prefix = z.string().max(512);
 
 /** Of one value as JSON, in characters. */
@@ -114,7 +114,10 @@ export const PullChanges = {
 };
 export type PullChanges = z.infer<typeof PullChanges.input>;
 
-/** On a socket only: changes come as notifications `state.changes` {watch, changes, revision}. */
+/**
+ * On a socket only: changes come as notifications `state.changes` {watch, after, changes, revision}. `after` is the revision of the one before,
+ * at first that of the watch: who has not got as far has missed one, and watches anew from where it stands.
+ */
 export const WatchState = {
   input: z.strictObject({ watch: Id, prefix: Prefix.default(""), after: counter }),
   output: z.object({ watch: Id, revision: counter }),

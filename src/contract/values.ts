@@ -5,8 +5,13 @@ import * as z from "zod";
 /** Ids that clients choose: of chats, sessions, requests. No blanks, nothing that a path or a log would have to escape. */
 export const Id = z.string().regex(/^[\w.:@-]{1,128}$/, "1 to 128 letters, digits and . : @ _ -");
 
+/** [WI9] A text that is compared: of halves of characters UTF-8 makes one and the same sign, so that two names would be stored as one. */
+export function whole(text: z.ZodString): z.ZodString {
+  return text.refine((value) => value.isWellFormed(), "half of a character (a lone surrogate) stands in it");
+}
+
 /** A name that people read: one line. */
-export const Label = z.string().regex(/^[^\p{Cc}]{1,200}$/u, "1 to 200 characters without control characters");
+export const Label = whole(z.string().regex(/^[^\p{Cc}]{1,200}$/u, "1 to 200 characters without control characters"));
 
 /** Any JSON value, with its size checked by whoever keeps it. */
 export const Json = z.json();

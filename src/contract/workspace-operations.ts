@@ -31,7 +31,7 @@ export const workspaceOperations = {
     path: "/epoch/raise",
     scope: "admin",
     ...workspaces.RaiseEpoch,
-    errors: [],
+    errors: ["key_reused"],
     summary: "After a restore: no fencing token comes a second time.",
   },
   "tokens.create": {
@@ -39,7 +39,7 @@ export const workspaceOperations = {
     path: "/tokens",
     scope: "admin",
     ...workspaces.CreateToken,
-    errors: ["quota_exceeded"],
+    errors: ["quota_exceeded", "key_reused"],
     summary: "A token for one machine.",
   },
   "tokens.list": {

@@ -62,7 +62,13 @@ export const ListAudit = {
 export type ListAudit = z.infer<typeof ListAudit.input>;
 
 export const CreateToken = {
-  input: z.strictObject({ machine: Label, scope: Scope, ttlMs: z.int().min(60_000).max(31_536_000_000).optional() }),
+  input: z.strictObject({
+    machine: Label,
+    scope: Scope,
+    ttlMs: z.int().min(60_000).max(31_536_000_000).optional(),
+    /** The same request again is answered with the same token. */
+    requestId: Id.optional(),
+  }),
   output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),
 };
 export type CreateToken = z.infer<typeof CreateToken.input>;
@@ -82,7 +88,11 @@ export type RevokeToken = z.infer<typeof RevokeToken.input>;
 
 /** After a restore from an older state: no token and no revision comes again. */
 export const RaiseEpoch = {
-  input: z.strictObject({ reason: z.string().min(1).max(500) }),
+  input: z.strictObject({
+    reason: z.string().min(1).max(500),
+    /** The same request again raises nothing more. */
+    requestId: Id.optional(),
+  }),
   output: z.object({ epoch: counter }),
 };
 export type RaiseEpoch = z.infer<typeof RaiseEpoch.input>;

@@ -4,7 +4,7 @@ import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import * as changes from "./changes.ts";
 import * as meta from "./meta.ts";
-import type { Tx } from "./tx.ts";
+import type { Actor, Tx } from "./tx.ts";
 
 /** The rows of chats, and the judgement whether one lives: what leases, elections and messages need to know of them. */
 
@@ -12,6 +12,7 @@ import type { Tx } from "./tx.ts";
 export interface LifeRow {
   readonly chat: string;
   readonly incarnation: number;
+  readonly machine: string;
   readonly status: ChatStatus;
   /** As stored; a connection may know a later one. */
   readonly last_seen_at: number;
@@ -24,7 +25,6 @@ export interface LifeRow {
 export interface ChatRow extends LifeRow {
   readonly session: string;
   readonly process: string;
-  readonly machine: string;
   readonly client: string;
   readonly role: "supervisor" | "worker";
   readonly is_interactive: number;
@@ -44,7 +44,7 @@ export function get({ sql }: Pick<Tx, "sql">, chat: string): ChatRow | null {
 
 export function lifeOf({ sql }: Pick<Tx, "sql">, chat: string): LifeRow | null {
   const query =
-    "SELECT chat, incarnation, status, last_seen_at, is_connected, grace_until, due_at FROM chats WHERE chat = ?";
+    "SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at FROM chats WHERE chat = ?";
   return sql.all<LifeRow>(query, chat)[0] ?? null;
 }
 
@@ -73,10 +73,18 @@ export function goneBy(tx: Tx, row: LifeRow): "offline" | "closed" | "timeout" |
   return at <= tx.now ? reason : null;
 }
 
+/** [CH11] [CH15] A token is for the chats of its machine, an admin's for all. */
+export function foreign({ isAdmin, machine }: Actor, wanted: string): Refusal | null {
+  if (isAdmin || machine === wanted) return null;
+  return { code: "forbidden", message: `this token is for machine ${machine}, not ${wanted}` };
+}
+
 /** The chat that is meant, if this is its present incarnation, gone or not. */
 export function present(tx: Tx, self: Self): Result<LifeRow, Refusal> {
   const row = lifeOf(tx, self.chat);
   if (!row) return err({ code: "unknown_chat", message: `chat ${self.chat} is not registered; register it` });
+  const refused = tx.actor ? foreign(tx.actor, row.machine) : null;
+  if (refused) return err(refused);
   if (row.incarnation !== self.incarnation) {
     return err({
       code: "chat_replaced",

@@ -24,12 +24,12 @@ type Registered = OutputOf<"chats.register">;
 export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Registered, Refusal> {
   const old = chatRows.get(tx, input.chat);
   const rows = rowsOn(tx, input.session, old);
-  const refused = foreign(actor, input.machine) ?? inUse(tx, input, rows) ?? crowded(tx, old);
+  const refused = chatRows.foreign(actor, input.machine) ?? inUse(tx, input, rows) ?? crowded(tx, old);
   if (refused) return err(refused);
   const living = old && chatRows.goneBy(tx, old) === null ? old : null;
   // Who is passed over as gone has to register again, whatever its connection tells later.
   for (const row of rows) liveness.notice(tx, row);
-  const incarnation = incarnationOf(tx, input.process, old);
+  const incarnation = incarnationOf(tx, input, old);
   store(tx, input, incarnation, living);
   if (!living) begin(tx, actor, input.chat, incarnation);
   return ok({
@@ -39,6 +39,7 @@ export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Regi
     pingIntervalMs: Math.min(PING_INTERVAL_MS, Math.floor(tx.settings.chatTtlMs / 3)),
     revision: changes.totals(tx.sql).revision,
     isNew: old === null,
+    wasOffline: old !== null && living === null,
   });
 }
 
@@ -48,9 +49,14 @@ function rowsOn({ sql }: Tx, session: string, own: ChatRow | null): ChatRow[] {
   return own ? [own, ...rows.filter(({ chat }) => chat !== own.chat)] : rows;
 }
 
-function incarnationOf(tx: Tx, process: string, old: ChatRow | null): number {
+function incarnationOf(tx: Tx, input: RegisterChat, old: ChatRow | null): number {
   if (!old) return chatRows.firstIncarnation(tx);
-  return old.process === process ? old.incarnation : old.incarnation + 1;
+  return isSameProcess(old, input) ? old.incarnation : old.incarnation + 1;
+}
+
+/** Keys of processes are told apart within one machine only. */
+function isSameProcess(row: ChatRow, { process, machine }: RegisterChat): boolean {
+  return row.process === process && row.machine === machine;
 }
 
 function begin(tx: Tx, actor: Actor, chat: string, incarnation: number): void {
@@ -59,15 +65,9 @@ function begin(tx: Tx, actor: Actor, chat: string, incarnation: number): void {
   announceStatus(tx, chat, "idle", "registered", incarnation);
 }
 
-/** [CH11] */
-function foreign({ isAdmin, machine }: Actor, wanted: string): Refusal | null {
-  if (isAdmin || machine === wanted) return null;
-  return { code: "forbidden", message: `this token is for machine ${machine}, not ${wanted}` };
-}
-
 /** Another living process works as this chat, or on this session. */
 function inUse(tx: Tx, input: RegisterChat, rows: readonly ChatRow[]): Refusal | null {
-  const rival = rows.find((row) => row.process !== input.process && chatRows.goneBy(tx, row) === null);
+  const rival = rows.find((row) => !isSameProcess(row, input) && chatRows.goneBy(tx, row) === null);
   if (!rival) return null;
   return {
     code: "session_in_use",

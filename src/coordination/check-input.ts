@@ -3,6 +3,7 @@ import type { Refusal } from "../contract/errors.ts";
 import { isOperation, operations, type CheckedInputOf, type OperationName } from "../contract/operations.ts";
 import { scopes, type Scope } from "../contract/workspaces.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { unfit } from "./json-shape.ts";
 
 /** What every host does with a request before the engine sees it. Pure. */
 
@@ -11,8 +12,14 @@ export interface Request<Name extends OperationName = OperationName> {
   readonly input: CheckedInputOf<Name>;
 }
 
-/** [WI1] Unknown operations, unknown fields and values out of bounds are refused, with what is wrong; nothing has happened then. */
+/** [WI8] What stands in it, before anything walks through it, and [WI1] what it asks for. */
 export function checkInput(name: string, input: unknown): Result<Request, Refusal> {
+  const problem = unfit(input);
+  return problem ? err(problem) : checkFields(name, input);
+}
+
+/** [WI1] Unknown operations, unknown fields and values out of bounds are refused, with what is wrong; nothing has happened then. */
+export function checkFields(name: string, input: unknown): Result<Request, Refusal> {
   if (!isOperation(name)) return err({ code: "unknown_operation", message: `there is no operation ${shown(name)}` });
   const parsed = operations[name].input.safeParse(input);
   if (!parsed.success)

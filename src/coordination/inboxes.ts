@@ -90,19 +90,28 @@ export function unread(tx: Tx, chat: string, limit: number, priority?: number): 
 function* sources(sql: Sql, chat: string, cursor: number, page: number): Generator<Iterable<MessageRow>, void> {
   yield ofTarget(sql, `chat:${chat}`, cursor, page);
   yield ofTarget(sql, "all", cursor, page);
-  const subscriptions = sql.all<{ pattern: string; since: number }>(
-    "SELECT pattern, since FROM subscriptions WHERE chat = ?",
-    chat,
-  );
-  const wild = subscriptions.filter(({ pattern }) => !isExact(pattern));
-  for (const { pattern, since } of subscriptions) {
+  const subscribed = subscriptions(sql, chat);
+  const wild = subscribed.filter(({ pattern }) => !isExact(pattern));
+  for (const { pattern, since } of subscribed) {
     if (isExact(pattern)) yield ofTarget(sql, `topic:${pattern}`, Math.max(cursor, since), page);
   }
   if (wild.length === 0) return;
   const first = Math.min(...wild.map(({ since }) => since));
-  yield topicsAfter(sql, Math.max(cursor, first), ({ id, target }) =>
-    wild.some(({ pattern, since }) => id > since && fits(pattern, target.slice(6))),
-  );
+  yield topicsAfter(sql, Math.max(cursor, first), (row) => isSubscribed(wild, row));
+}
+
+interface Subscription {
+  readonly pattern: string;
+  readonly since: number;
+}
+
+function subscriptions(sql: Sql, chat: string): Subscription[] {
+  return sql.all<Subscription>("SELECT pattern, since FROM subscriptions WHERE chat = ?", chat);
+}
+
+function isSubscribed(patterns: readonly Subscription[], { id, target }: MessageRow): boolean {
+  const isTopic = target.startsWith("topic:");
+  return isTopic && patterns.some(({ pattern, since }) => id > since && fits(pattern, target.slice(6)));
 }
 
 /** Rows that are over, or acknowledged out of order, lie between: they are read on. */
@@ -120,9 +129,60 @@ function* topicsAfter(sql: Sql, after: number, isFor: (row: MessageRow) => boole
   const query = `SELECT ${columns} FROM messages WHERE id > ? ORDER BY id LIMIT 200`;
   for (let last = after; ;) {
     const rows = sql.all<MessageRow>(query, last);
-    yield* rows.filter((row) => row.target.startsWith("topic:") && isFor(row));
+    yield* rows.filter((row) => isFor(row));
     if (rows.length < 200) return;
     last = rows.at(-1)?.id ?? last;
+  }
+}
+
+/**
+ * [MS13] When the newest of what a chat has not acknowledged is over, of each source; 0: there is nothing. Older ones may last longer: whoever asks
+ * again at that time finds them. What is not for it alone counts only where it was sent by `sentBy`: else a chat that never comes back would be
+ * kept as long as others talk to all.
+ */
+export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
+  const { cursor, ahead } = cursorOf(tx.sql, chat);
+  const newest = (target: string, after: number, by: number): number =>
+    tx.sql.all<{ until: number }>(
+      `SELECT expires_at AS until FROM messages
+       WHERE target = ? AND id > ? AND at <= ? AND expires_at > ? AND (from_chat <> ? OR target LIKE 'chat:%')
+         AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT 1`,
+      target,
+      after,
+      by,
+      tx.now,
+      chat,
+      JSON.stringify(ahead),
+    )[0]?.until ?? 0;
+  const subscribed = subscriptions(tx.sql, chat);
+  const exact = subscribed.filter(({ pattern }) => isExact(pattern));
+  const isUnread = ({ id, at, expires_at: until, from_chat: from }: MessageRow): boolean =>
+    at <= sentBy && until > tx.now && from !== chat && !ahead.includes(id);
+  const wild = newestOfTopics(tx.sql, subscribed, cursor, isUnread);
+  return Math.max(
+    newest(`chat:${chat}`, cursor, Number.MAX_SAFE_INTEGER),
+    newest("all", cursor, sentBy),
+    ...exact.map(({ pattern, since }) => newest(`topic:${pattern}`, Math.max(cursor, since), sentBy)),
+    wild?.expires_at ?? 0,
+  );
+}
+
+/** Of those that wildcards stand for. */
+function newestOfTopics(
+  sql: Sql,
+  subscribed: readonly Subscription[],
+  cursor: number,
+  isUnread: (row: MessageRow) => boolean,
+): MessageRow | null {
+  const wild = subscribed.filter(({ pattern }) => !isExact(pattern));
+  if (wild.length === 0) return null;
+  const after = Math.max(cursor, Math.min(...wild.map(({ since }) => since)));
+  const query = `SELECT ${columns} FROM messages WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 200`;
+  for (let first = Number.MAX_SAFE_INTEGER; ;) {
+    const rows = sql.all<MessageRow>(query, after, first);
+    const found = rows.find((row) => isUnread(row) && isSubscribed(wild, row));
+    if (found || rows.length < 200) return found ?? null;
+    first = rows.at(-1)?.id ?? 0;
   }
 }
 

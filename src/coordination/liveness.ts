@@ -9,7 +9,7 @@ import * as waiters from "./waiters.ts";
 
 /** Whether a chat is there: what hosts tell of connections, and the look at a chat whose time has come. */
 
-/** Offline rows are kept for a day, with their inbox. */
+/** Offline rows are kept for a day, with their inbox, and longer while something in it may be read. */
 const keepOfflineMs = 86_400_000;
 
 /** [CH9] [CH10] Its process is over, so nothing that it holds is trusted any more. @returns how many leases were freed */
@@ -104,14 +104,19 @@ export function settle(tx: Tx, chat: string): void {
   for (const resource of waited.over) leases.grantWaiting(tx, resource);
   const lease = leases.expireOf(tx, chat);
   const row = chatRows.get(tx, chat) ?? found;
-  // No lease lasts so long.
-  if (row.status === "offline" && row.status_at + keepOfflineMs <= tx.now) return forget(tx, row);
-  tx.sql.run("UPDATE chats SET due_at = ? WHERE chat = ?", nextLook(tx, row, lease, waited.next), chat);
+  const next = row.status === "offline" ? (lease ?? keptUntil(tx, row)) : nextLook(tx, row, lease, waited.next);
+  if (row.status === "offline" && next !== null && next <= tx.now) return forget(tx, row);
+  tx.sql.run("UPDATE chats SET due_at = ? WHERE chat = ?", next, chat);
+}
+
+/** [CH14] [MS13] The inbox is looked into once the day is over, and again when what was found there is over. */
+function keptUntil(tx: Tx, row: ChatRow): number {
+  const dayOver = row.status_at + keepOfflineMs;
+  return dayOver > tx.now ? dayOver : Math.max(dayOver, messages.newestExpiry(tx, row.chat, dayOver));
 }
 
 /** A chat that holds nothing, waits for nothing and has no grace running needs no look. */
 function nextLook(tx: Tx, row: ChatRow, lease: number | null, wait: number | null): number | null {
-  if (row.status === "offline") return lease ?? row.status_at + keepOfflineMs;
   const { at, reason } = chatRows.goneAt(tx, row);
   const isWatched = reason === "closed" || lease !== null || wait !== null;
   const times = [isWatched ? at : null, lease, wait].filter((time) => time !== null);

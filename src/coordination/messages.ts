@@ -215,6 +215,11 @@ export function close(tx: Tx, chat: string): void {
   for (const table of ["inboxes", "subscriptions"]) tx.sql.run(`DELETE FROM ${table} WHERE chat = ?`, chat);
 }
 
+/** See {@link inbox.newestExpiry}. */
+export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
+  return inbox.newestExpiry(tx, chat, sentBy);
+}
+
 /** When the oldest message has to go: at its own time, or when `maxMessages` newer ones were there. */
 export function nextDue(sql: Sql, maxMessages: number): number | null {
   const [oldest] = sql.all<{ id: number; expires_at: number }>(

@@ -1,5 +1,6 @@
 import type { RaiseEpoch, SetSettings, Settings } from "../contract/workspaces.ts";
 import * as audit from "./audit.ts";
+import { raisedEpoch } from "./epochs.ts";
 import * as meta from "./meta.ts";
 import type { Actor, Tx } from "./tx.ts";
 
@@ -11,9 +12,12 @@ export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings
   return { settings: next };
 }
 
-/** [LE12] After a restore the counters stand where they stood before: a higher epoch puts every new token above every old one. */
+/**
+ * [LE12] After a restore the counters stand where they stood before: a higher epoch puts every new token above every old one. [LE17] It is one of
+ * the present minute, so a second restore of the same state begins another.
+ */
 export function raiseEpoch(tx: Tx, actor: Actor, { reason }: RaiseEpoch): { epoch: number } {
-  const epoch = tx.epoch + 1;
+  const epoch = Math.max(tx.epoch + 1, raisedEpoch(tx.now));
   meta.write(tx.sql, "epoch", String(epoch));
   audit.append(tx, { kind: "epoch.raised", subject: String(epoch), actor: actor.machine, detail: { reason } });
   return { epoch };

@@ -168,8 +168,6 @@ function planned(tx: Tx, writes: readonly Write[]): Planned[] {
 function malformed(writes: readonly Write[]): Refusal | null {
   const keys = new Set<string>();
   for (const { key } of writes) {
-    // SQLite would store all of them as the same sign.
-    if (!key.isWellFormed()) return { code: "bad_input", message: "a key has half of a sign (a lone surrogate)" };
     if (keys.has(key)) return { code: "bad_input", message: `key ${key} stands twice in one update` };
     keys.add(key);
   }

@@ -3,6 +3,7 @@ import type { OutputOf } from "../contract/operations.ts";
 import type { Scope } from "../contract/workspaces.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import * as audit from "./audit.ts";
+import { once } from "./idempotency.ts";
 import type { Actor, Tx } from "./tx.ts";
 
 /** Tokens of machines: only their hashes are stored. Making, signing and hashing them is the host's work. */
@@ -48,6 +49,27 @@ export function add(tx: Tx, actor: string, token: NewToken): Result<{ id: string
     detail: { machine: token.machine, scope: token.scope },
   });
   return ok({ id: token.id });
+}
+
+/** What tells a repeated request for a token from another one. */
+export interface TokenRequest {
+  readonly requestId: string | undefined;
+  readonly ttlMs: number | undefined;
+}
+
+/** [RQ6] A repeat is told which token it was: with that the host makes the same one again, so the token itself is not kept. */
+export function addOnce(
+  tx: Tx,
+  by: string,
+  token: NewToken,
+  { requestId, ttlMs }: TokenRequest,
+): Result<Pick<NewToken, "id" | "expiresAt">, Refusal> {
+  const { machine, scope, expiresAt } = token;
+  const request = { operation: "tokens.create", by, requestId, input: { machine, scope, ttlMs } };
+  return once(tx, request, () => {
+    const added = add(tx, by, token);
+    return added.ok ? ok({ id: added.value.id, expiresAt }) : added;
+  }).result;
 }
 
 export interface Bearer {

@@ -27,6 +27,8 @@ export interface Tx {
   readonly settings: Settings;
   /** Part of every fencing token; raised after a restore. */
   readonly epoch: number;
+  /** Who asks, while an operation runs; absent in what the host does by itself. */
+  readonly actor?: Actor;
   /** Tells after the commit. */
   readonly tell: (hint: Hint) => void;
 }

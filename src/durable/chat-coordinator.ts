@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import { PING, PONG, PROTOCOL_VERSION } from "../contract/protocol.ts";
-import { checkInput, checkScope, isRead, type Request as Checked } from "../coordination/check-input.ts";
+import { checkFields, checkInput, checkScope, isRead, type Request as Checked } from "../coordination/check-input.ts";
 import * as changes from "../coordination/changes.ts";
 import * as due from "../coordination/due.ts";
 import { isEngineOperation, run, type HostOperation } from "../coordination/engine.ts";
@@ -18,7 +18,6 @@ import { Alarm } from "./alarm.ts";
 import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
 import { answer, readFrame, type Frame, type RpcRequest } from "./frames.ts";
-import { unfit } from "./json-shape.ts";
 import { close, closeCodes, notHere, send, Sockets } from "./sockets.ts";
 import { storageSql } from "./storage-sql.ts";
 import { Transactions, undoing } from "./transactions.ts";
@@ -82,7 +81,8 @@ export class ChatCoordinator extends DurableObject<Env> {
     this.#begin();
     const bearer = this.#bearer(credentials);
     if (!bearer.ok) return bearer;
-    const checked = checkInput(name, input);
+    // [WO3] The worker has looked how it is nested.
+    const checked = checkFields(name, input);
     const result = checked.ok ? this.#run(bearer.value, checked.value) : checked;
     if (!checked.ok || !isRead(checked.value.name) || this.#alarm.isLost(this.now())) this.#settle();
     return result;
@@ -133,8 +133,8 @@ export class ChatCoordinator extends DurableObject<Env> {
     health: () => this.#commit((tx) => ok(this.#health(tx))),
   };
 
-  /** The worker has made and signed it. */
-  addToken(credentials: Credentials, token: tokens.NewToken): string {
+  /** The worker has made and signed it, and makes it again for a request that is repeated. */
+  addToken(credentials: Credentials, token: tokens.NewToken, asked: tokens.TokenRequest): string {
     this.#begin();
     return text(
       this.#guarded(() => {
@@ -142,7 +142,7 @@ export class ChatCoordinator extends DurableObject<Env> {
         if (!bearer.ok) return bearer;
         const refused = checkScope("tokens.create", bearer.value.scope);
         if (refused) return err(refused);
-        const added = this.#commit((tx) => tokens.add(tx, bearer.value.machine, token));
+        const added = this.#commit((tx) => tokens.addOnce(tx, bearer.value.machine, token, asked));
         this.#settle();
         return added;
       }),
@@ -209,8 +209,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       return [];
     }
     const result = this.#guarded(() => {
-      const problem = unfit(request.params);
-      const checked = problem ? err(problem) : checkInput(request.method, request.params);
+      const checked = checkInput(request.method, request.params);
       return checked.ok ? this.#run(bearer, checked.value, socket) : checked;
     });
     return request.id === null ? [] : [answer(request.id, result)];

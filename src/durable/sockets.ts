@@ -172,7 +172,10 @@ export class Sockets implements Presence {
     if (!pulled.ok) return stalled(socket, watch);
     const { changes: found, revision, isMore } = pulled.value;
     if (revision === watch.sent) return watch;
-    if (found.length > 0) send(socket, notification("state.changes", { watch: watch.id, changes: found, revision }));
+    if (found.length > 0) {
+      const { id, told: after } = watch;
+      send(socket, notification("state.changes", { watch: id, after, changes: found, revision }));
+    }
     const next = found.length > 0 ? { ...watch, sent: revision, told: revision } : passed(watch, revision);
     // What is left follows when the client has taken in what it has.
     return isMore && next.told - next.taken < maxBehind ? this.#tellWatch(socket, next) : next;

@@ -6,6 +6,7 @@ import { isOperation, operations, type OperationName } from "../contract/operati
 import { MAX_BODY_BYTES, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from "../contract/protocol.ts";
 import { Id } from "../contract/values.ts";
 import { CreateToken, type Scope } from "../contract/workspaces.ts";
+import type { NewToken } from "../coordination/tokens.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { refused, unauthenticated } from "./answers.ts";
@@ -85,12 +86,21 @@ async function serve(context: Here, name: OperationName): Promise<Response> {
 async function createToken(context: Here, { stub, credentials, workspace }: Caller, input: unknown): Promise<Response> {
   const checked = check(CreateToken.input, input);
   if (!checked.ok) return refused(checked.error);
-  const { machine, scope, ttlMs } = checked.value;
+  const { machine, scope, ttlMs, requestId } = checked.value;
+  const secret = context.env.SHIM_SIGNING_SECRET;
+  const random = requestId === undefined ? randomBytes() : await tokens.randomOf(secret, workspace, requestId);
   const claims = { workspace, id: newId(), machine, scope, expiresAt: ttlMs === undefined ? null : Date.now() + ttlMs };
-  const token = await tokens.make(context.env.SHIM_SIGNING_SECRET, claims, randomBytes());
-  const added = read(await stub.addToken(credentials, { ...claims, hash: await tokens.hashOf(token) }));
-  return added.ok ? Response.json({ id: claims.id, token }) : refused(added.error);
+  const token = await tokens.make(secret, claims, random);
+  const hash = await tokens.hashOf(token);
+  const added = read<Added>(await stub.addToken(credentials, { ...claims, hash }, { requestId, ttlMs }));
+  if (!added.ok) return refused(added.error);
+  // [RQ6] Of a repeat it is the first one's.
+  const { id, expiresAt } = added.value;
+  const isNew = id === claims.id;
+  return Response.json({ id, token: isNew ? token : await tokens.make(secret, { ...claims, id, expiresAt }, random) });
 }
+
+type Added = Pick<NewToken, "id" | "expiresAt">;
 
 async function connect(context: Here): Promise<Response> {
   const chat = context.req.query("chat");
@@ -119,9 +129,9 @@ function notConnectable(context: Here, chat: string | undefined): Refusal | null
 }
 
 /** What an object has answered, as text of a Result. */
-function read(text: string): Result<object, Refusal> {
+function read<Value extends object>(text: string): Result<Value, Refusal> {
   // Written by the object's own text().
-  return JSON.parse(text) as Result<object, Refusal>;
+  return JSON.parse(text) as Result<Value, Refusal>;
 }
 
 function newId(): string {

@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { Workspace } from "../contract/workspaces.ts";
-import { unfit } from "../durable/json-shape.ts";
+import { unfit } from "../coordination/json-shape.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Here } from "./callers.ts";
 

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
 import { edgeFile, forgetEdge, writeEdge } from "../../src/local-mcp/authority.ts";
 import { aCliHome } from "../support/cli-home.ts";
+import { RealServer } from "../support/edge-real-server.ts";
 
 const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: "shim_a.b" };
 
@@ -55,4 +56,21 @@ it("[EM3] what cannot be used is refused with what to do, and shows no token", a
   ] as const) {
     expect((await home.shim(...args)).err).toContain(why);
   }
+});
+
+it("[CL28] a request whose answer is lost is sent a second time under the same id, and no third time", async () => {
+  const home = aCliHome();
+  const server = await RealServer.listen();
+  const answers = [null, '{"id":"tok_1","token":"shim_x.y"}', null, null];
+  server.answer = (_request, response) => {
+    const text = answers.shift() ?? null;
+    if (text === null) response.destroy();
+    else response.end(text);
+  };
+  writeEdge(home.paths.home, { ...edge, url: server.url, adminToken: "shim_c.d" });
+  expect(await home.shim("edge", "token", "create", "--machine", "m2")).toMatchObject({ code: 0, out: "shim_x.y\n" });
+  const ids = server.seen.map(({ body }) => (JSON.parse(body) as { requestId?: unknown }).requestId);
+  expect([ids.length, new Set(ids).size, typeof ids[0]]).toEqual([2, 1, "string"]);
+  expect((await home.shim("edge", "token", "create", "--machine", "m2")).err).toContain("did not answer");
+  expect(server.seen.length).toBe(4);
 });

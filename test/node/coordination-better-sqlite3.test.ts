@@ -1,6 +1,7 @@
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { chatEndRules } from "../rules/chat-ends.ts";
 import { chatListRules } from "../rules/chat-list.ts";
+import { chatMachineRules } from "../rules/chat-machines.ts";
 import { chatRules } from "../rules/chats.ts";
 import { electionRules } from "../rules/elections.ts";
 import { leaseAdminRules } from "../rules/lease-admin.ts";
@@ -19,6 +20,7 @@ const open: OpenHost = () => Promise.resolve(new LocalHost(openBetterSqlite3));
 
 chatRules(open);
 chatListRules(open);
+chatMachineRules(open);
 livenessRules(open);
 livenessRowRules(() => Promise.resolve(counted(new LocalHost(openBetterSqlite3))));
 chatEndRules(open);

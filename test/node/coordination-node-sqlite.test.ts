@@ -1,6 +1,7 @@
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { chatEndRules } from "../rules/chat-ends.ts";
 import { chatListRules } from "../rules/chat-list.ts";
+import { chatMachineRules } from "../rules/chat-machines.ts";
 import { chatRules } from "../rules/chats.ts";
 import { electionRules } from "../rules/elections.ts";
 import { leaseAdminRules } from "../rules/lease-admin.ts";
@@ -19,6 +20,7 @@ const open: OpenHost = () => Promise.resolve(new LocalHost(openNodeSqlite));
 
 chatRules(open);
 chatListRules(open);
+chatMachineRules(open);
 livenessRules(open);
 livenessRowRules(() => Promise.resolve(counted(new LocalHost(openNodeSqlite))));
 chatEndRules(open);

@@ -68,6 +68,21 @@ it("[EC5] a chat that counts as gone is registered again: told by a close, and b
   expect(edge.count("chats.register")).toBe(4);
 });
 
+it("[EC14] a registration tells whether the chat had counted as gone, or only lost its connection", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  edge.closeAll();
+  await edge.time.pass(3_000);
+  await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
+  edge.tell();
+  await edge.time.pass(3_000);
+  expect(ofType(made, "registered").map(({ isNew, wasOffline }) => [isNew, wasOffline])).toEqual([
+    [true, false],
+    [false, false],
+    [false, true],
+  ]);
+});
+
 it("[EC5] over HTTP a chat that counts as gone is found out by its heartbeat", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;

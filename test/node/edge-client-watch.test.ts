@@ -119,11 +119,35 @@ it("[EC15] what a coordinator tells twice is told once, and what it tells to ano
   await edge.time.pass(100);
   const watch = edge.arrived.at(-1)?.input["watch"];
   const change = { revision: 3, group: 3, key: "k/3", op: "set", value: 3, by: null };
-  edge.connections[0]?.notify("state.changes", { watch, changes: [change], revision: 3 });
-  const other = { watch: "other", changes: [{ ...change, revision: 4, group: 4 }], revision: 4 };
+  edge.connections[0]?.notify("state.changes", { watch, after: 0, changes: [change], revision: 3 });
+  const other = { watch: "other", after: 3, changes: [{ ...change, revision: 4, group: 4 }], revision: 4 };
   edge.connections[0]?.notify("state.changes", other);
   await edge.time.pass(100);
   expect(follower.revisions).toEqual([1, 2, 3]);
+});
+
+it("[EC15] a frame that is lost on an open connection is noticed with the next one, and asked for", async () => {
+  const edge = new FakeEdge();
+  edge.pace.changesPerFrame = 1;
+  const { client } = aClient(edge);
+  const follower = new Follower(client.watch({ prefix: "k/", after: 0 }));
+  await edge.time.pass(100);
+  for (let round = 1; round <= 40; round += 4) {
+    await write(edge, round, round);
+    // What is for nobody moves no place.
+    await edge.host.call("state.set", { key: "other", value: round });
+    edge.tell();
+    await edge.time.pass(100);
+    edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes(`"value":${round + 1}}`);
+    await write(edge, round + 1, round + 1);
+    await edge.time.pass(100);
+    edge.faults.loses = () => false;
+    await write(edge, round + 2, round + 3);
+    await edge.time.pass(200);
+  }
+  const told = follower.events.flatMap((event) => (event.type === "changes" ? event.changes : []));
+  expect(told.map(({ value: text }) => text)).toEqual(Array.from({ length: 40 }, (_, at) => at + 1));
+  expect([edge.count("state.watch"), edge.upgrades.length]).toEqual([11, 1]);
 });
 
 it("[EC15] a watch can begin behind a revision", async () => {

@@ -1,11 +1,15 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import type { Json } from "../../src/contract/values.ts";
 import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
 import { processKey, readProcessKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import type { ProcessIdentity } from "../../src/local-mcp/processes.ts";
+import { backUp } from "../../src/local-mcp/store/backup.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import type { Store } from "../../src/local-mcp/store/store.ts";
+import { codeOf } from "../support/coordination-builders.ts";
 import { FakeProcesses } from "../support/temp-runtime.ts";
 import { T0, tempHome } from "../support/temp-store.ts";
 
@@ -16,11 +20,17 @@ class Machine {
   readonly path = join(this.#home, "coordination", "coordination.db");
   now = T0 + 100_000_000_000;
 
-  open(): LocalCoordinator {
-    const now = (): number => this.now;
-    const store = localStore({ home: this.#home, driver: openBetterSqlite3, now, busyMs: 1_000 });
+  readonly #clock = (): number => this.now;
+
+  store(): Store {
+    const store = localStore({ home: this.#home, driver: openBetterSqlite3, now: this.#clock, busyMs: 1_000 });
     onTestFinished(() => store.close());
-    return new LocalCoordinator({ store, processes: this.processes, machine: "here", now });
+    return store;
+  }
+
+  open(): LocalCoordinator {
+    const { processes } = this;
+    return new LocalCoordinator({ store: this.store(), processes, machine: "here", now: this.#clock });
   }
 
   /** A chat whose life is that of a new process. */
@@ -159,4 +169,73 @@ it("[EM1] a process key can be read by SHIM only", () => {
   const identity = { boot: "b", pid: 3, start: "s" };
   expect(readProcessKey(processKey(identity))).toEqual(identity);
   for (const key of ["p1", "[1,2]", "null", '{"pid":1}']) expect(readProcessKey(key)).toBeNull();
+});
+
+function nested(depth: number): Json {
+  return JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
+}
+
+it("[WI8] on this machine, too, what is nested too deep or has a field named __proto__ is refused, and what is not is kept", () => {
+  const coordinator = new Machine().open();
+  const set = (value: Json): string => codeOf(coordinator.call("state.set", { key: "k", value }));
+  for (const value of [nested(101), nested(100_000), JSON.parse('{"a":[{"__proto__":1}]}') as Json]) {
+    expect(set(value)).toBe("bad_input");
+    expect(coordinator.call("state.get", { key: "k" })).toMatchObject({ ok: true, value: { entry: null } });
+  }
+  expect(set(nested(99))).toBe("ok");
+  expect(coordinator.call("state.get", { key: "k" })).toMatchObject({ value: { entry: { value: nested(99) } } });
+});
+
+it("[WI9] a name with half of a character in it is refused, and says so; a whole one beyond the basic plane is taken", () => {
+  const machine = new Machine();
+  const coordinator = machine.open();
+  const { self } = machine.chat(coordinator, "a", 10);
+  const register = (more: object, chat: string): ReturnType<typeof coordinator.call> =>
+    coordinator.call("chats.register", { chat, session: chat, process: "p", machine: "here", client: "test", ...more });
+  const tries: Record<string, (text: string) => ReturnType<typeof coordinator.call>> = {
+    machine: (text) => register({ machine: text }, "b"),
+    client: (text) => register({ client: text }, "c"),
+    capability: (text) => register({ capabilities: [text] }, "d"),
+    process: (text) => register({ process: text }, "e"),
+    resource: (text) => coordinator.call("leases.acquire", { self, resource: text, requestId: "r" }),
+    key: (text) => coordinator.call("state.set", { key: text, value: 1 }),
+    "key of an update": (text) => coordinator.call("state.update", { writes: [{ op: "set", key: text, value: 1 }] }),
+  };
+  for (const [what, attempt] of Object.entries(tries)) {
+    for (const text of ["\ud800", "a\udc00b", "\udc00\ud800"]) {
+      const message = expect.stringContaining("half of a character");
+      expect([what, attempt(text)]).toMatchObject([what, { ok: false, error: { code: "bad_input", message } }]);
+    }
+    expect([what, codeOf(attempt("\u{1F600}"))]).toEqual([what, "ok"]);
+  }
+});
+
+it("[EM5] a file that is lost under a process, or repaired from one backup twice, gives no fencing token a second time", async () => {
+  const machine = new Machine();
+  let pid = 10;
+  const tokenBy = (at: LocalCoordinator): number => {
+    const { self } = machine.chat(at, `c${pid}`, pid++);
+    const taken = at.call("leases.acquire", { self, resource: `x${pid}`, requestId: "r" });
+    return taken.ok && taken.value.state === "granted" ? taken.value.lease.token : -1;
+  };
+  const at = machine.open();
+  const tokens = [tokenBy(at)];
+  rmSync(join(machine.path, ".."), { recursive: true });
+  machine.now += 60_000;
+  tokens.push(tokenBy(at));
+  const copy = readFileSync(await backUp(machine.store(), machine.now, 5));
+  for (let times = 0; times < 2; times++) {
+    machine.now += 60_000;
+    rmSync(join(machine.path, ".."), { recursive: true });
+    const backups = join(machine.path, "..", "backups");
+    mkdirSync(backups, { recursive: true });
+    writeFileSync(join(backups, "000001-2026-01-01T00-00-00.000Z.db"), copy);
+    writeFileSync(machine.path, Buffer.alloc(8_192, 0xff));
+    const repaired = machine.open();
+    tokens.push(tokenBy(repaired));
+    // What the backup had.
+    expect(codeOf(repaired.call("chats.get", { chat: "c11" }))).toBe("ok");
+  }
+  expect(tokens).toEqual([...new Set(tokens)].toSorted((one, other) => one - other));
+  expect(tokens[0]).toBeGreaterThan(0);
 });

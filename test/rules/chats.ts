@@ -5,8 +5,6 @@ import { codeOf, look, pass, Peer, second, successorOf, toldBelow } from "../sup
 import { admin, m1, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { given, refused } from "../support/state-builders.ts";
 
-const m2 = { machine: "m2", isAdmin: false };
-
 /** How a chat's process may be gone, so that another may follow. */
 const endings: Record<string, (host: EngineHost, old: Peer) => Promise<unknown>> = {
   "its connection was closed": async (host, old) => {
@@ -21,7 +19,7 @@ const endings: Record<string, (host: EngineHost, old: Peer) => Promise<unknown>>
 };
 
 /** One input for every operation that a chat does as itself. */
-function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in EngineOperation]?: InputOf<Name> } {
+export function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in EngineOperation]?: InputOf<Name> } {
   const [resource, name, requestId] = ["x", "boss", "again"];
   return {
     "chats.heartbeat": { self, status: "busy" },
@@ -41,10 +39,14 @@ function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in EngineOperat
   };
 }
 
-async function codesOf(host: EngineHost, deeds: ReturnType<typeof deedsOf>): Promise<Record<string, string>> {
+export async function codesOf(
+  host: EngineHost,
+  deeds: ReturnType<typeof deedsOf>,
+  actor = m1,
+): Promise<Record<string, string>> {
   const codes: Record<string, string> = {};
   for (const [name, input] of Object.entries(deeds)) {
-    codes[name] = codeOf(await host.call(name as EngineOperation, input));
+    codes[name] = codeOf(await host.call(name as EngineOperation, input, actor));
   }
   return codes;
 }
@@ -61,6 +63,7 @@ export function chatRules(open: OpenHost): void {
       pingIntervalMs: 10_000,
       revision: 1,
       isNew: true,
+      wasOffline: false,
     });
     await a.beat({ status: "busy", progress: "half", taskCount: 2 });
     expect(await a.back()).toMatchObject({ incarnation: 1, isNew: false });
@@ -104,6 +107,17 @@ export function chatRules(open: OpenHost): void {
       expect(new Set(Object.values(codes))).toEqual(new Set(["chat_replaced"]));
       expect(codeOf(await old.tryBack())).toBe("session_in_use");
       expect(codeOf(await next.tryBeat())).toBe("ok");
+    });
+
+    it(`[CH16] whoever registers when ${ending} is told that the chat had counted as gone, and the next time not`, async () => {
+      const host = await open();
+      const old = await Peer.join(host, "a");
+      expect(await old.back()).toMatchObject({ wasOffline: false });
+      await end(host, old);
+      expect(await old.back()).toMatchObject({ wasOffline: true });
+      expect(await old.back()).toMatchObject({ wasOffline: false });
+      await end(host, old);
+      expect(await successorOf(old).back()).toMatchObject({ incarnation: 2, wasOffline: true });
     });
 
     it(`[CH1] the same process that comes back when ${ending} goes on in its incarnation, idle`, async () => {
@@ -193,14 +207,6 @@ export function chatRules(open: OpenHost): void {
     expect(codeOf(await a.tryBack())).toBe("session_in_use");
     expect(codeOf(await b.tryBeat())).toBe("ok");
     expect(await look(host, "a")).toMatchObject({ status: "offline", reason: "timeout" });
-  });
-
-  it("[CH11] a token registers chats of its own machine only, an admin's of any", async () => {
-    const host = await open();
-    const a = new Peer(host, "a");
-    expect(codeOf(await host.call("chats.register", a.registration, m2))).toBe("forbidden");
-    expect(codeOf(await host.call("chats.get", { chat: "a" }))).toBe("unknown_chat");
-    expect(codeOf(await host.call("chats.register", { ...a.registration, machine: "m2" }, admin))).toBe("ok");
   });
 
   it("[CH12] no more chats than the workspace allows live at a time; those that are there go on", async () => {

@@ -3,6 +3,8 @@ import { auditOf, check, codeOf, force, holders, second, twoPeers } from "../sup
 import { admin, type OpenHost } from "../support/engine-host.ts";
 import { given } from "../support/state-builders.ts";
 
+const day2026 = Date.UTC(2026, 0, 1);
+
 /** What an admin does to leases. */
 export function leaseAdminRules(open: OpenHost): void {
   it("[LE8] an admin takes a lease away: the next in line has it, and the audit log says from whom and why", async () => {
@@ -28,15 +30,52 @@ export function leaseAdminRules(open: OpenHost): void {
     const before = await a.hold("x", { ttlMs: 600 * second });
     for (let n = 0; n < 20; n++) await b.release(await b.hold("y"));
     const newest = await b.hold("z");
-    expect(given(await host.call("epoch.raise", { reason: "restored" }, admin))).toEqual({ epoch: 1 });
+    const { epoch } = given(await host.call("epoch.raise", { reason: "restored" }, admin));
     const after = await b.hold("y");
     // Above whatever a history that is lost may have given out.
     expect(after.token).toBeGreaterThan(newest.token + 2 ** 27);
     expect(Number.isSafeInteger(after.token)).toBe(true);
     expect((await check(host, "x", before.token)).isValid).toBe(true);
     expect(given(await a.renew(before)).token).toBe(before.token);
-    expect(given(await host.call("epoch.raise", { reason: "again" }, admin))).toEqual({ epoch: 2 });
+    expect(given(await host.call("epoch.raise", { reason: "again" }, admin))).toEqual({ epoch: epoch + 1 });
     await b.release(after);
     expect((await b.hold("y")).token).toBeGreaterThan(after.token + 2 ** 27);
+  });
+
+  it("[RQ6] the same request of an admin again takes no second lease away, and raises no second epoch", async () => {
+    const host = await open();
+    const [a, b] = await twoPeers(host);
+    await a.hold("x");
+    await b.queue("x");
+    const lease = { resource: "x", reason: "stuck", requestId: "r1" };
+    for (let times = 0; times < 2; times++) {
+      expect(given(await host.call("leases.force-release", lease, admin))).toEqual({ isReleased: true });
+      expect(await holders(host)).toEqual({ x: "b" });
+    }
+    expect(codeOf(await host.call("leases.force-release", { ...lease, resource: "y" }, admin))).toBe("key_reused");
+    const epoch = { reason: "restored", requestId: "r1" };
+    const raised = given(await host.call("epoch.raise", epoch, admin));
+    expect(given(await host.call("epoch.raise", epoch, admin))).toEqual(raised);
+    expect(await auditOf(host, "epoch.raised")).toHaveLength(1);
+    const other = given(await host.call("epoch.raise", epoch, { ...admin, machine: "m2" }));
+    expect(other.epoch).toBeGreaterThan(raised.epoch);
+  });
+
+  it("[LE17] two restores of one old state, a minute apart, begin epochs of their own, and all tokens stay whole numbers", async () => {
+    const seen: number[] = [];
+    // The same state each time, at times up to the last epoch of the clock, and long after it.
+    for (const minutes of [0, 1, 2, 60, 500_000, 16_777_214, 16_777_215, 16_777_216, 90_000_000]) {
+      const host = await open();
+      host.wait(day2026 - host.now() + minutes * 60 * second + 30 * second);
+      const { epoch } = given(await host.call("epoch.raise", { reason: "restored" }, admin));
+      const [a] = await twoPeers(host);
+      const { token } = await a.hold("x");
+      expect(Number.isSafeInteger(token)).toBe(true);
+      expect(token).toBeGreaterThan(epoch * 2 ** 28);
+      seen.push(token);
+    }
+    const ofTheClock = seen.slice(1, 7);
+    expect(ofTheClock).toEqual([...new Set(ofTheClock)].toSorted((one, other) => one - other));
+    expect(Math.max(...seen.slice(7))).toBeLessThan(ofTheClock[0] ?? 0);
   });
 }

@@ -20,6 +20,7 @@ import {
 /** Rules of who gets a message, that hold behind any host. */
 export function messageReceiverRules(open: OpenHost): void {
   receiverRules(open);
+  offlineRules(open);
   patternRules(open);
 }
 
@@ -53,10 +54,10 @@ function receiverRules(open: OpenHost): void {
     expect(await second.bodies()).toEqual(["after"]);
   });
 
-  it("[MS9] a chat that was forgotten after a day offline begins anew", async () => {
+  it("[MS9] a chat that was forgotten begins anew", async () => {
     const [from, to] = await two(open);
     await to.subscribe("t");
-    await from.send(toChat(to), "old", { ttlMs: 7 * day });
+    await from.send(toChat(to), "old");
     await to.leave();
     await later(to.host, day, from);
     await to.host.ring();
@@ -103,6 +104,89 @@ function receiverRules(open: OpenHost): void {
     expect(await to.bodies()).toEqual([]);
     await to.subscribe("a.b");
     expect(await to.bodies()).toEqual([]);
+  });
+}
+
+function offlineRules(open: OpenHost): void {
+  const [toTheTopic, toAnother] = [toTopic("t.a"), toTopic("other")];
+  const wish = { ttlMs: 7 * day };
+
+  for (const [what, send] of Object.entries<(from: Correspondent, to: Correspondent) => Promise<unknown>>({
+    "for it alone": (from, to) => from.send(toChat(to), "kept", wish),
+    "to a topic of its own": (from) => from.send(toTheTopic, "kept", wish),
+    "to all": (from) => from.send(toAll, "kept", wish),
+  })) {
+    it(`[MS13] [CH14] what is unread, ${what}, keeps an offline chat until it is over`, async () => {
+      const [from, to] = await two(open);
+      await to.subscribe("t.*");
+      await to.leave();
+      await send(from, to);
+      await later(to.host, 7 * day - 1, from);
+      await to.host.ring();
+      await to.back();
+      expect(await to.bodies()).toEqual(["kept"]);
+      await to.leave();
+      await later(to.host, day, from);
+      await to.host.ring();
+      expect((await refusal(to.host, "chats.get", { chat: to.chat })).code).toBe("unknown_chat");
+    });
+  }
+
+  it("[MS13] nothing else keeps it: what is acknowledged, its own, of another chat or topic, over, or sent to all later", async () => {
+    const [from, to] = await two(open);
+    await to.subscribe("t.*");
+    const read = await from.send(toChat(to), "read", wish);
+    await from.send(toChat(to), "short");
+    const ahead = await from.send(toChat(to), "read ahead", wish);
+    await to.ack({ cursor: read, ids: [ahead] });
+    await to.send(toTheTopic, "its own", wish);
+    await from.send(toChat(from), "another's", wish);
+    await from.send(toAnother, "another topic", wish);
+    await to.leave();
+    await later(to.host, day - 1, from);
+    await from.send(toAll, "in time", { ttlMs: 2 * day });
+    await later(to.host, 2, from);
+    await to.host.ring();
+    for (const target of [toAll, toTheTopic]) await from.send(target, "too late", wish);
+    await later(to.host, 2 * day - 3, from);
+    await to.host.ring();
+    expect(await to.host.call("chats.get", { chat: to.chat })).toMatchObject({ ok: true });
+    await later(to.host, 1, from);
+    await to.host.ring();
+    expect((await refusal(to.host, "chats.get", { chat: to.chat })).code).toBe("unknown_chat");
+  });
+
+  it("[MS13] an older message that lasts longer than the newest keeps it, too, behind however many others", async () => {
+    for (const target of ["chat", "topic", "wild"]) {
+      const [from, to] = await two(open);
+      await to.subscribe(target === "wild" ? "t.*" : "t.a");
+      const long = target === "chat" ? toChat(to) : toTheTopic;
+      await from.send(long, "long", wish);
+      for (let at = 0; at < 210; at++) await from.send(toAnother, at, { ttlMs: 3 * day });
+      await from.send(long, "short", { ttlMs: 2 * day });
+      await to.leave();
+      for (let days = 1; days < 7; days++) {
+        await later(to.host, day, from);
+        await to.host.ring();
+      }
+      await to.back();
+      expect(await to.bodies()).toEqual(["long"]);
+    }
+  });
+
+  it("[MS13] a message for it alone keeps it for its own time, whenever it was sent", async () => {
+    const [from, to] = await two(open);
+    await from.send(toChat(to), "first", wish);
+    await to.leave();
+    for (const body of ["second", "third"]) {
+      await later(to.host, 6 * day, from);
+      await to.host.ring();
+      await from.send(toChat(to), body, wish);
+    }
+    await later(to.host, 7 * day - 1, from);
+    await to.host.ring();
+    await to.back();
+    expect(await to.bodies()).toEqual(["third"]);
   });
 }
 

@@ -23,6 +23,8 @@ export interface ServerSide {
 interface Watch {
   readonly prefix: string;
   sent: number;
+  /** The revision of the last frame. */
+  told: number;
   taken: number;
   isStalled: boolean;
 }
@@ -202,7 +204,7 @@ export class FakeConnection {
     this.#server.arrived.push({ way: "socket", name: "state.watch", input });
     const first = await this.#server.host.call("state.changes", { prefix, after, limit: 1 });
     if (!first.ok) return first;
-    this.#watches.set(watch, { prefix, sent: after, taken: after, isStalled: false });
+    this.#watches.set(watch, { prefix, sent: after, told: after, taken: after, isStalled: false });
     return ok({ watch, revision: after });
   }
 
@@ -232,8 +234,10 @@ export class FakeConnection {
   #tellPage(id: string, watch: Watch, { changes, revision }: OutputOf<"state.changes">): void {
     const isIdle = watch.taken === watch.sent;
     watch.sent = revision;
-    if (changes.length > 0) this.notify("state.changes", { watch: id, changes, revision });
-    else if (isIdle) watch.taken = revision;
+    if (changes.length > 0) {
+      this.notify("state.changes", { watch: id, after: watch.told, changes, revision });
+      watch.told = revision;
+    } else if (isIdle) watch.taken = revision;
   }
 }
 

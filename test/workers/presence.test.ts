@@ -277,3 +277,19 @@ it("[DO9] however many they are, all of them have it", async () => {
   const [row] = await workspace.rows("SELECT count(*) AS n FROM chats WHERE grace_until IS NOT NULL");
   expect(row).toEqual({ n: 500 });
 });
+
+it("[MS13] a chat that is offline is kept while a message for it may be read, by the alarm alone", async () => {
+  stopClock();
+  const day = 86_400_000;
+  const workspace = await TestWorkspace.create();
+  const [to, from] = [await workspace.register("c1"), await workspace.register("c2")];
+  const message = { target: { to: "chat", chat: "c1" }, body: "kept", ttlMs: 2 * day } as const;
+  await workspace.ask("messages.send", { self: from, ...message });
+  await workspace.ask("chats.unregister", { self: to });
+  wait(day);
+  await workspace.ring();
+  expect(await workspace.chat("c1")).toMatchObject({ status: "offline" });
+  wait(day);
+  await workspace.ring();
+  expect(await workspace.refusal("chats.get", { chat: "c1" })).toBe("unknown_chat");
+});

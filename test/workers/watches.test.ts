@@ -55,6 +55,23 @@ it("[DO5] a watch is told what happens below its prefix, in order, each change o
   expect(told[3]?.params?.["changes"]).toHaveLength(3);
 });
 
+it("[DO5] each frame names the revision of the one before, so that a lost one is noticed", async () => {
+  const workspace = await TestWorkspace.create();
+  await setMany(workspace, "a/", 2);
+  const connection = await workspace.connect();
+  await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 2 });
+  for (const key of ["a/1", "b/1", "b/2", "a/2", "b/3"]) await workspace.ask("state.set", { key, value: key });
+  await evictDurableObject(workspace.stub);
+  await workspace.ask("state.set", { key: "a/3", value: 3 });
+  const told = (await connection.told()).filter(({ method }) => method === "state.changes");
+  const places = told.map(({ params }) => [params?.["after"], params?.["revision"]]);
+  expect(places).toEqual([
+    [2, 3],
+    [3, 6],
+    [6, 8],
+  ]);
+});
+
 it("[DO5] the answer to a watch comes before what happened since", async () => {
   const workspace = await TestWorkspace.create();
   await setMany(workspace, "a/", 5);

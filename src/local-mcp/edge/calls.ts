@@ -1,14 +1,14 @@
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { MAX_BODY_BYTES } from "../../contract/protocol.ts";
 import { Self } from "../../contract/values.ts";
+import { checkInput } from "../../coordination/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
-import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { isBusy, type EdgeError, type Unanswered } from "./failure.ts";
 import type { Passed } from "./gate.ts";
 import type { Link } from "./link.ts";
 import type { Outcome } from "./outcome.ts";
-import { sleep, type Outside } from "./outside.ts";
+import { newId, sleep, type Outside } from "./outside.ts";
 import type { Registration } from "./registration.ts";
 import { read, type Instant } from "./trust.ts";
 
@@ -38,9 +38,6 @@ const again = { baseMs: 200, capMs: 5_000 };
 /** A frame holds a little more than its input, in bytes. */
 const maxInputBytes = MAX_BODY_BYTES - 1_024;
 
-/** [EC9] They have no request id, and a second time they would do a second thing. */
-const onceOnly: ReadonlySet<OperationName> = new Set(["tokens.create", "epoch.raise", "leases.force-release"]);
-
 interface Request<Name extends OperationName> {
   readonly name: Name;
   readonly input: InputOf<Name>;
@@ -67,11 +64,7 @@ export class Calls {
   }
 
   newId(): string {
-    const { random, clock } = this.#outside;
-    return uuidv7(
-      clock.wall(),
-      Uint8Array.from({ length: 16 }, () => Math.floor(random() * 256)),
-    );
+    return newId(this.#outside);
   }
 
   async call<Name extends OperationName>(
@@ -96,8 +89,8 @@ export class Calls {
     if ("requestId" in schema.shape) filled["requestId"] ??= this.newId();
     if ("self" in schema.shape) filled["self"] ??= this.#registration.self;
     if (filled["self"] === null) return err({ code: "not_registered", message: `${name} needs a registered chat` });
-    const parsed = schema.safeParse(filled);
-    if (!parsed.success) return err({ code: "bad_input", message: `${name}: ${parsed.error.message}` });
+    const checked = checkInput(name, filled);
+    if (!checked.ok) return checked;
     const bytes = Buffer.byteLength(JSON.stringify(filled));
     if (bytes > maxInputBytes) {
       return err({ code: "too_large", message: `${name}: the input has ${bytes} bytes; at most ${maxInputBytes}` });
@@ -134,8 +127,8 @@ export class Calls {
   }
 
   /** @returns after how long it is repeated, in ms; null: it is not */
-  #repeatIn({ name, until }: Request<OperationName>, outcome: Outcome<unknown>, attempt: number): number | null {
-    if (!isRepeatable(name, outcome)) return null;
+  #repeatIn({ until }: Request<OperationName>, outcome: Outcome<unknown>, attempt: number): number | null {
+    if (!isRepeatable(outcome)) return null;
     const jitterMs = fullJitter(again, attempt, this.#outside.random);
     if (outcome.kind !== "answered" || outcome.result.ok) return jitterMs;
     const waitMs = Math.max(jitterMs, outcome.result.error.retryAfterMs ?? 0);
@@ -166,13 +159,9 @@ function selfOf(input: object): Self | null {
   return self?.success ? self.data : null;
 }
 
-function isRepeatable(name: OperationName, outcome: Outcome<unknown>): boolean {
-  const isOnceOnly = onceOnly.has(name);
-  if (outcome.kind === "garbled") return false;
-  if (outcome.kind === "lost") return !(outcome.isSent && isOnceOnly);
-  if (outcome.result.ok) return false;
-  const { code } = outcome.result.error;
-  return code === "overloaded" || (code === "internal" && !isOnceOnly);
+function isRepeatable(outcome: Outcome<unknown>): boolean {
+  if (outcome.kind !== "answered") return outcome.kind === "lost";
+  return !outcome.result.ok && isBusy(outcome.result.error);
 }
 
 function say({ name, requestId }: Request<OperationName>, reason: string): { message: string; requestId?: string } {

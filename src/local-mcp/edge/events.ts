@@ -18,7 +18,14 @@ export type EdgeEvent =
       /** When it tries again. */
       readonly retryInMs?: number;
     }
-  | { readonly type: "registered"; readonly chat: string; readonly incarnation: number; readonly isNew: boolean }
+  | {
+      readonly type: "registered";
+      readonly chat: string;
+      readonly incarnation: number;
+      readonly isNew: boolean;
+      /** It has counted as gone since the last time, as whatever process. */
+      readonly wasOffline: boolean;
+    }
   /** Another process works as this chat, or it may not be registered any more: this one must stop. */
   | { readonly type: "chat-lost"; readonly chat: string; readonly error: Refusal }
   /** A ping, or a heartbeat over HTTP, was answered. */

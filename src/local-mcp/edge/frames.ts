@@ -8,7 +8,7 @@ import { counter, Id } from "../../contract/values.ts";
 export const Notification = z.discriminatedUnion("method", [
   z.object({
     method: z.literal("state.changes"),
-    params: z.object({ watch: Id, changes: z.array(Change), revision: counter }),
+    params: z.object({ watch: Id, after: counter, changes: z.array(Change), revision: counter }),
   }),
   /** The watch lost its place. */
   z.object({ method: z.literal("resync"), params: z.object({ watch: Id, revision: counter }) }),

@@ -1,3 +1,4 @@
+import { uuidv7 } from "../../shared/ids.ts";
 import type { Clock } from "./trust.ts";
 
 /** All that the client uses of the world. Tests give their own; nothing else in this folder reads a clock, a random number or the network. */
@@ -47,4 +48,12 @@ export type OpenSocket = (url: string, headers: Record<string, string>, events: 
 
 export function sleep({ setTimer }: Pick<Outside, "setTimer">, ms: number): Promise<void> {
   return new Promise((resolve) => void setTimer(resolve, ms));
+}
+
+/** Of a request. */
+export function newId({ random, clock }: Pick<Outside, "random" | "clock">): string {
+  return uuidv7(
+    clock.wall(),
+    Uint8Array.from({ length: 16 }, () => Math.floor(random() * 256)),
+  );
 }

@@ -135,8 +135,8 @@ export class Registration {
     this.#isBound = true;
     this.#attempt = 0;
     this.#current = registered;
-    const { chat, incarnation, isNew } = registered;
-    this.#events.emit({ type: "registered", chat, incarnation, isNew });
+    const { chat, incarnation, isNew, wasOffline } = registered;
+    this.#events.emit({ type: "registered", chat, incarnation, isNew, wasOffline });
     this.#signals.emit({ method: "registered" });
     this.#tell?.(ok(registered));
   }

@@ -28,6 +28,8 @@ export interface WatchOptions {
   readonly after?: number;
 }
 
+type Pushed = Extract<Signal, { readonly method: "state.changes" }>["params"];
+
 /** What a watch needs of the client around it. */
 export interface WatchSurroundings {
   readonly outside: Pick<Outside, "setTimer">;
@@ -127,7 +129,7 @@ export class EdgeWatch implements Watch {
     if (signal.params.watch !== this.#pushedBy?.watch) return;
     // After a resync the coordinator tells nothing more before it is asked anew.
     if (signal.method === "resync") this.#fallBehind();
-    else this.#pushed(signal.params.changes, signal.params.revision);
+    else this.#pushed(signal.params);
   }
 
   #fallBehind(): void {
@@ -136,9 +138,11 @@ export class EdgeWatch implements Watch {
   }
 
   /** Continues what was told before only where nothing is asked for at the same time, and somebody takes it out. */
-  #pushed(changes: readonly Change[], revision: number): void {
+  #pushed({ after, changes, revision }: Pushed): void {
     const isPlaced = this.#isPushed() && !this.#isBehind && this.#cursor !== null;
-    if (isPlaced && this.#events.length < maxWaiting) this.#told(changes, revision);
+    // A frame before this one did not arrive.
+    if (isPlaced && after > (this.#cursor ?? 0)) this.#fallBehind();
+    else if (isPlaced && this.#events.length < maxWaiting) this.#told(changes, revision);
     else this.#isBehind = true;
   }
 

@@ -88,7 +88,7 @@ function buildReplacement(site: Site, replacement: Replacement): number {
 }
 
 function announce(connection: Connection, site: Site, replacement: Replacement, backup: string | null): number {
-  setEpoch(connection, Math.max(replacement.epoch, epochOf(connection) + 1));
+  setEpoch(connection, Math.max(replacement.epoch, epochOf(connection) + 1, site.leastEpoch()));
   const restored =
     backup === null
       ? "There was no good backup, so a new, empty store was begun."

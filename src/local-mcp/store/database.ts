@@ -14,6 +14,8 @@ export interface Site {
   /** How long a statement or the maintenance lock waits for another process, in ms. */
   readonly busyMs: number;
   readonly migrations: readonly Migration[];
+  /** Of a repaired file: its backup may have been restored before. */
+  readonly leastEpoch: () => number;
 }
 
 /** [ST3] Refuses a file that asks for a newer program; answers whether it has the schema that this program writes. */

@@ -20,6 +20,8 @@ export interface StoreOptions {
   /** How long a write waits for another process, in ms. */
   readonly busyMs?: number;
   readonly migrations?: readonly Migration[];
+  /** A repaired file has at least this epoch. */
+  readonly leastEpoch?: () => number;
   /** A process that is soon killed (a hook) leaves the repair and the migration of a larger file to others, in bytes. */
   readonly maxUpkeepBytes?: number;
 }
@@ -48,6 +50,7 @@ export class Store {
       now: options.now,
       busyMs: options.busyMs ?? 5_000,
       migrations: options.migrations ?? shimMigrations,
+      leastEpoch: options.leastEpoch ?? (() => 0),
     };
   }
 
