@@ -33,13 +33,18 @@ export function totals(sql: Sql): Totals {
   return row ?? { revision: 0, keys: 0, chars: 0 };
 }
 
+export function totalsIn({ sql, memory }: Tx): Totals {
+  if (!memory) return totals(sql);
+  return (memory.totals ??= totals(sql));
+}
+
 /** [SV9] No revision comes twice: after a restore the raised epoch puts the next one above all that were lost. */
 export function nextRevision(tx: Tx, { revision }: Totals): number {
   return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
 }
 
 /** @param before the totals, where they are known @returns those after it */
-export function append(tx: Tx, change: NewChange, before: Totals = totals(tx.sql)): Totals {
+export function append(tx: Tx, change: NewChange, before = totalsIn(tx)): Totals {
   const revision = nextRevision(tx, before);
   const after = { revision, keys: before.keys + (change.keys ?? 0), chars: before.chars + (change.chars ?? 0) };
   tx.sql.run(
@@ -55,6 +60,7 @@ export function append(tx: Tx, change: NewChange, before: Totals = totals(tx.sql
     after.keys,
     after.chars,
   );
+  if (tx.memory) tx.memory.totals = after;
   tx.tell({ kind: "changes" });
   return after;
 }

@@ -2,6 +2,7 @@ import type { ChatStatus, Health } from "../contract/chats.ts";
 import type { Refusal } from "../contract/errors.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import type { SqlValue } from "../shared/sql.ts";
 import * as changes from "./changes.ts";
 import * as meta from "./meta.ts";
 import type { Actor, Tx } from "./tx.ts";
@@ -42,10 +43,20 @@ export function get({ sql }: Pick<Tx, "sql">, chat: string): ChatRow | null {
   return sql.all<ChatRow>("SELECT * FROM chats WHERE chat = ?", chat)[0] ?? null;
 }
 
-export function lifeOf({ sql }: Pick<Tx, "sql">, chat: string): LifeRow | null {
+export function lifeOf({ sql, memory }: Pick<Tx, "sql" | "memory">, chat: string): LifeRow | null {
+  const known = memory?.lives.get(chat);
+  if (known) return known;
   const query =
     "SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at FROM chats WHERE chat = ?";
-  return sql.all<LifeRow>(query, chat)[0] ?? null;
+  const [row] = sql.all<LifeRow>(query, chat);
+  if (row) memory?.lives.set(chat, row);
+  return row ?? null;
+}
+
+/** Every statement that changes rows of chats: nothing that was read of them before holds. */
+export function write({ sql, memory }: Pick<Tx, "sql" | "memory">, query: string, ...values: SqlValue[]): number {
+  memory?.lives.clear();
+  return sql.run(query, ...values);
 }
 
 export function healthOf(row: ChatRow): Health {
@@ -109,14 +120,14 @@ function heard(tx: Tx, row: LifeRow): LifeRow {
   // A connection that is open may be silent: then what comes another way is what keeps the chat alive.
   const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
   if (row.grace_until === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;
-  tx.sql.run("UPDATE chats SET last_seen_at = ?, grace_until = NULL WHERE chat = ?", tx.now, row.chat);
+  write(tx, "UPDATE chats SET last_seen_at = ?, grace_until = NULL WHERE chat = ?", tx.now, row.chat);
   return { ...row, last_seen_at: tx.now, grace_until: null };
 }
 
 /** The chat is looked at no later than `at`; never moves it to a later time. */
-export function lookAt({ sql }: Tx, row: LifeRow, at: number): void {
+export function lookAt(tx: Tx, row: LifeRow, at: number): void {
   if (row.due_at !== null && row.due_at <= at) return;
-  sql.run("UPDATE chats SET due_at = ? WHERE chat = ? AND (due_at IS NULL OR due_at > ?)", at, row.chat, at);
+  write(tx, "UPDATE chats SET due_at = ? WHERE chat = ? AND (due_at IS NULL OR due_at > ?)", at, row.chat, at);
 }
 
 const floorKey = "incarnation_floor";
@@ -127,7 +138,7 @@ export function firstIncarnation({ sql }: Tx): number {
 }
 
 export function remove(tx: Tx, { chat, incarnation }: LifeRow): void {
-  tx.sql.run("DELETE FROM chats WHERE chat = ?", chat);
+  write(tx, "DELETE FROM chats WHERE chat = ?", chat);
   if (incarnation >= firstIncarnation(tx)) meta.write(tx.sql, floorKey, String(incarnation));
 }
 

@@ -37,7 +37,7 @@ export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Regi
     incarnation,
     ttlMs: tx.settings.chatTtlMs,
     pingIntervalMs: Math.min(PING_INTERVAL_MS, Math.floor(tx.settings.chatTtlMs / 3)),
-    revision: changes.totals(tx.sql).revision,
+    revision: changes.totalsIn(tx).revision,
     isNew: old === null,
     wasOffline: old !== null && living === null,
   });
@@ -94,7 +94,8 @@ function crowded(tx: Tx, old: ChatRow | null): Refusal | null {
 /** @param living the row of the same chat, while it lives: its status and its connection go on */
 function store(tx: Tx, input: RegisterChat, incarnation: number, living: ChatRow | null): void {
   const old = living ?? { status: "idle", reason: null, status_at: tx.now, is_connected: 0 };
-  tx.sql.run(
+  chatRows.write(
+    tx,
     `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, reason, status_at,
        last_seen_at, is_connected, capabilities, capacity, metadata, due_at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
@@ -133,7 +134,7 @@ export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.hear
   const status = row.status === "draining" ? row.status : (input.status ?? row.status);
   if (status !== row.status) setStatus(tx, row, status, "said so");
   if ((input.taskCount ?? input.progress ?? input.health) !== undefined) keepNews(tx, row.chat, input);
-  const { revision } = changes.totals(tx.sql);
+  const { revision } = changes.totalsIn(tx);
   // Not each sign of life is stored at once: the answer promises what is.
   const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
   return ok({ status, ttlMs, revision, unread: messages.unread(tx, row.chat) });
@@ -150,7 +151,8 @@ function keepNews(tx: Tx, chat: string, { taskCount, progress, health }: Heartbe
   const isNews =
     next.taskCount !== row.task_count || next.progress !== row.progress || hasMoved(row.health, next.health);
   if (!isNews) return;
-  tx.sql.run(
+  chatRows.write(
+    tx,
     "UPDATE chats SET task_count = ?, progress = ?, health = ?, last_seen_at = ? WHERE chat = ?",
     next.taskCount,
     next.progress,
@@ -174,7 +176,14 @@ function coarse(health: string): string {
 }
 
 function setStatus(tx: Tx, row: LifeRow, status: Chat["status"], reason: string): void {
-  tx.sql.run("UPDATE chats SET status = ?, status_at = ?, reason = ? WHERE chat = ?", status, tx.now, reason, row.chat);
+  chatRows.write(
+    tx,
+    "UPDATE chats SET status = ?, status_at = ?, reason = ? WHERE chat = ?",
+    status,
+    tx.now,
+    reason,
+    row.chat,
+  );
   announceStatus(tx, row.chat, status, reason, row.incarnation);
 }
 

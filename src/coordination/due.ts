@@ -1,6 +1,7 @@
 import { messageOf } from "../shared/error.ts";
 import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
+import * as chatRows from "./chat-rows.ts";
 import * as idempotency from "./idempotency.ts";
 import * as leases from "./leases.ts";
 import * as liveness from "./liveness.ts";
@@ -97,7 +98,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     try {
       atomically(() => liveness.settle(tx, chat));
     } catch (error) {
-      tx.sql.run("UPDATE chats SET due_at = ? WHERE chat = ?", tx.now + poisonMs, chat);
+      chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", tx.now + poisonMs, chat);
       fail(chat, error);
     }
   }

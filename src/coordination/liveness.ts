@@ -29,7 +29,8 @@ export function goOffline(tx: Tx, row: LifeRow, reason: OfflineReason): number {
   if (reason === "left" || reason === "attested") released = leases.freeAllOf(tx, row);
   else leases.freezeAllOf(tx, row.chat);
   const seenAt = chatRows.lastSeen(tx, row);
-  tx.sql.run(
+  chatRows.write(
+    tx,
     `UPDATE chats SET status = 'offline', reason = ?, status_at = ?, is_connected = 0, grace_until = NULL, last_seen_at = ?,
        task_count = 0, due_at = ? WHERE chat = ?`,
     reason,
@@ -46,7 +47,8 @@ export function goOffline(tx: Tx, row: LifeRow, reason: OfflineReason): number {
 
 /** The host has a connection of this chat. */
 export function connected(tx: Tx, chat: string): void {
-  tx.sql.run(
+  chatRows.write(
+    tx,
     "UPDATE chats SET is_connected = 1, grace_until = NULL, last_seen_at = ? WHERE chat = ? AND status <> 'offline'",
     tx.now,
     chat,
@@ -76,7 +78,8 @@ export function missing(tx: Tx, limit: number): void {
 }
 
 function begin(tx: Tx, row: LifeRow, seenAt: number, until: number): void {
-  tx.sql.run(
+  chatRows.write(
+    tx,
     "UPDATE chats SET is_connected = 0, grace_until = ?, last_seen_at = ? WHERE chat = ?",
     until,
     Math.max(row.last_seen_at, seenAt),
@@ -106,7 +109,7 @@ export function settle(tx: Tx, chat: string): void {
   const row = chatRows.get(tx, chat) ?? found;
   const next = row.status === "offline" ? (lease ?? keptUntil(tx, row)) : nextLook(tx, row, lease, waited.next);
   if (row.status === "offline" && next !== null && next <= tx.now) return forget(tx, row);
-  tx.sql.run("UPDATE chats SET due_at = ? WHERE chat = ?", next, chat);
+  chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", next, chat);
 }
 
 /** [CH14] [MS13] The inbox is looked into once the day is over, and again when what was found there is over. */

@@ -70,7 +70,7 @@ const mostChars = 1_000_000;
 
 /** [SV13] By prefix, in order; [SV17] as many as fit. */
 export function list(tx: Tx, { prefix, limit, cursor }: ListState): OutputOf<"state.list"> {
-  const { revision } = changes.totals(tx.sql);
+  const { revision } = changes.totalsIn(tx);
   const entries: Entry[] = [];
   let chars = 0;
   for (const row of below(tx, prefix, cursor ?? "", limit + 1)) {
@@ -148,11 +148,11 @@ function apply(
   const plan = planned(tx, writes);
   const unmet = conditions(tx, plan);
   if (unmet) return err(unmet);
-  const found = changes.totals(tx.sql);
+  const found = changes.totalsIn(tx);
   if (!tooMuch(tx, plan, found)) return ok(carryOut(tx, plan, by ?? null, found));
   // [SV11] What has expired takes no room.
   sweep(tx, sweptForRoom);
-  const [again, now] = [planned(tx, writes), changes.totals(tx.sql)];
+  const [again, now] = [planned(tx, writes), changes.totalsIn(tx)];
   const left = tooMuch(tx, again, now);
   return left ? err(left) : ok(carryOut(tx, again, by ?? null, now));
 }

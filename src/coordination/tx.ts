@@ -1,5 +1,7 @@
 import type { Settings } from "../contract/workspaces.ts";
 import type { Sql } from "../shared/sql.ts";
+import type { Totals } from "./changes.ts";
+import type { LifeRow } from "./chat-rows.ts";
 
 /** Law: nothing here reads a clock, a random number or a socket; a host passes all of it in. */
 
@@ -18,6 +20,15 @@ export type Hint =
   /** The host closes the connections of this chat. */
   | { readonly kind: "offline"; readonly chat: string };
 
+/**
+ * What operations of one transaction have read, until one of them writes it; so that a hundred of them read it once. Only for a host that runs
+ * many in one transaction, and forgets it when that is rolled back.
+ */
+export interface Memory {
+  totals: Totals | null;
+  readonly lives: Map<string, LifeRow>;
+}
+
 /** One transaction of the engine. */
 export interface Tx {
   readonly sql: Sql;
@@ -29,6 +40,7 @@ export interface Tx {
   readonly epoch: number;
   /** Who asks, while an operation runs; absent in what the host does by itself. */
   readonly actor?: Actor;
+  readonly memory?: Memory | null;
   /** Tells after the commit. */
   readonly tell: (hint: Hint) => void;
 }

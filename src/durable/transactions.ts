@@ -1,6 +1,6 @@
 import type { Refusal } from "../contract/errors.ts";
 import * as meta from "../coordination/meta.ts";
-import type { Hint, Presence, Tx } from "../coordination/tx.ts";
+import type { Hint, Memory, Presence, Tx } from "../coordination/tx.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 
@@ -16,7 +16,8 @@ export class Transactions {
   #hints: Hint[] = [];
   /** Read once for each event: within one nothing else can change them. */
   #facts: Pick<Tx, "settings" | "epoch"> | null = null;
-  #isTogether = false;
+  /** Of what runs together; null: each by itself. */
+  #memory: Memory | null = null;
 
   constructor(storage: DurableObjectStorage, sql: Sql, presence: Presence, now: () => number) {
     this.#storage = storage;
@@ -42,7 +43,7 @@ export class Transactions {
 
   /** One transaction; undone, with what it had to tell, when it refuses or throws. */
   run<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
-    if (this.#isTogether) return this.#part(work);
+    if (this.#memory) return this.#part(work);
     let refused: Result<never, Refusal> | null = null;
     return this.#undone<Result<T, Refusal>>(
       () => {
@@ -63,13 +64,13 @@ export class Transactions {
    * only what that one has written is undone. `work` must touch nothing beside the storage.
    */
   together<T>(work: () => T): T {
-    this.#isTogether = true;
+    this.#memory = { totals: null, lives: new Map() };
     return this.#undone(
       () => {
         try {
           return work();
         } finally {
-          this.#isTogether = false;
+          this.#memory = null;
         }
       },
       () => work(),
@@ -103,7 +104,15 @@ export class Transactions {
   /** Inside of a transaction, or to look only. */
   tx(): Tx {
     const sql = this.#sql;
-    this.#facts ??= { settings: meta.settings(sql), epoch: meta.epoch(sql) };
-    return { sql, now: this.#now(), presence: this.#presence, ...this.#facts, tell: (hint) => this.#hints.push(hint) };
+    const { settings, epoch } = (this.#facts ??= { settings: meta.settings(sql), epoch: meta.epoch(sql) });
+    return {
+      sql,
+      now: this.#now(),
+      presence: this.#presence,
+      settings,
+      epoch,
+      memory: this.#memory,
+      tell: (hint) => this.#hints.push(hint),
+    };
   }
 }

@@ -82,6 +82,36 @@ it("[DO3] a request that is refused undoes nothing of the others, and nothing is
   });
 });
 
+it("[DO3] what a request changes of a chat holds for the next request of that chat", async () => {
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  const self = await workspace.register("c1");
+  const acquire = (resource: string): object => ({ self, resource, requestId: "r" });
+  connection.send([
+    rpc(1, "leases.acquire", acquire("a")),
+    rpc(2, "leases.acquire", acquire("b")),
+    rpc(3, "chats.heartbeat", { self, status: "busy" }),
+    rpc(4, "chats.heartbeat", { self }),
+    rpc(5, "chats.unregister", { self }),
+    rpc(6, "leases.list", {}),
+  ]);
+  expect(await connection.next()).toMatchObject([
+    { result: { state: "granted" } },
+    { result: { state: "granted" } },
+    { result: { status: "busy" } },
+    { result: { status: "busy" } },
+    { result: { released: 2 } },
+    { result: { leases: [] } },
+  ]);
+  const again = await workspace.register("c1");
+  connection.send([
+    rpc(7, "chats.heartbeat", { self: again }),
+    rpc(8, "chats.unregister", { self: again }),
+    rpc(9, "leases.acquire", { ...acquire("a"), self: again }),
+  ]);
+  expect(await connection.next()).toMatchObject([{}, {}, { error: { data: { code: "chat_offline" } } }]);
+});
+
 it("[DO3] a frame is handled without a pause, so all that it writes is one commit", async () => {
   const workspace = await TestWorkspace.create();
   await workspace.connect();
