@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
+import type { Hint } from "../../src/coordination/tx.ts";
 import { MAX_BODY_CHARS, type Message } from "../../src/contract/messages.ts";
-import { type LocalHost, type OpenHost } from "../support/engine-host.ts";
+import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -265,22 +266,22 @@ function endRules(open: OpenHost): void {
 }
 
 /** Rules of messages that can only be seen in rows. */
-export function messageRowRules(open: () => LocalHost): void {
+export function messageRowRules(open: OpenRowHost): void {
   it("[MS8] the rows of messages that are over go at the full hour, however many, but the newest", async () => {
-    const host = open();
+    const host = await open();
     const from = await Correspondent.join(host, "c1");
     for (let at = 0; at < 250; at++) await from.send(toAll, at, { ttlMs: 1_000 });
-    const count = (): number => host.sql.all("SELECT 1 FROM messages").length;
+    const rows = (): Promise<unknown[]> => host.rows("SELECT 1 FROM messages");
     host.wait(2_000);
     await host.ring();
-    expect(count()).toBe(250);
+    expect(await rows()).toHaveLength(250);
     waitForFullHour(host);
     await host.ring();
-    expect(count()).toBe(1);
+    expect(await rows()).toHaveLength(1);
   });
 
   it("[MS11] what is refused writes no row; a message costs one, and reading none", async () => {
-    const host = open();
+    const host = await open();
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
     const large = "x".repeat(MAX_BODY_CHARS);
     expect(await rowsWritten(host, () => from.trySend(toAll, large, { requestId: "r" }))).toBe(0);
@@ -289,9 +290,12 @@ export function messageRowRules(open: () => LocalHost): void {
     expect(await rowsWritten(host, () => to.pull())).toBe(0);
     expect(await rowsWritten(host, () => ask(host, "chats.heartbeat", { self: to.self }))).toBe(0);
   });
+}
 
+/** What a host of this process is told to hand on. */
+export function messageHintRules(open: OpenHost<EngineHost & { readonly hints: Hint[] }>): void {
   it("[MS1] a hint tells the host of a message that was committed, and of no other", async () => {
-    const host = open();
+    const host = await open();
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
     host.hints.length = 0;
     await from.send(toChat(to), 1);

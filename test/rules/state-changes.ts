@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Json } from "../../src/contract/values.ts";
-import { type EngineHost, type OpenHost } from "../support/engine-host.ts";
+import { runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { ask, Correspondent, happened, hour, listed, minute, set, propertyMs } from "../support/state-builders.ts";
 
 /** Rules of the record of changes, which watches read, that hold behind any host. */
@@ -197,7 +197,7 @@ function watchRules(open: OpenHost): void {
           expect(new Map(watch.held)).toEqual(new Map(entries.map(({ key, value }) => [key, value])));
           compactions += watch.compactions;
         }),
-        { numRuns: 80 },
+        runsOn(open, 80),
       );
       // Else the property has not seen what it is about.
       expect(compactions).toBeGreaterThan(0);

@@ -4,7 +4,7 @@ import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
 import type { Json } from "../../src/contract/values.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import type { Result } from "../../src/shared/result.ts";
-import { admin, type EngineHost, type LocalHost, type OpenHost } from "./engine-host.ts";
+import { admin, type EngineHost, type OpenHost, type RowHost } from "./engine-host.ts";
 
 /** Small words for what tests of state and messages ask a host. */
 
@@ -196,11 +196,10 @@ export async function two(open: OpenHost): Promise<[Correspondent, Correspondent
 }
 
 /** Rows that a piece of work inserts, updates or deletes. */
-export async function rowsWritten(host: LocalHost, work: () => Promise<unknown>): Promise<number> {
-  const count = (): number => host.sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
-  const before = count();
+export async function rowsWritten(host: RowHost, work: () => Promise<unknown>): Promise<number> {
+  const before = await host.rowsWritten();
   await work();
-  return count() - before;
+  return (await host.rowsWritten()) - before;
 }
 
 /** A property runs many times, also on a machine that is busy. */
