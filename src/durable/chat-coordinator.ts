@@ -19,7 +19,7 @@ import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
 import { answer, readFrame, type RpcRequest } from "./frames.ts";
 import { unfit } from "./json-shape.ts";
-import { close, closeCodes, notHere, send, Sockets } from "./sockets.ts";
+import { close, closeCodes, notHere, release, send, Sockets } from "./sockets.ts";
 import { storageSql } from "./storage-sql.ts";
 
 /** A sweep takes on so many rows of each kind at a time. */
@@ -225,6 +225,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   #end(socket: WebSocket, code: number, reason: string): void {
     close(socket, code, reason);
     this.#gone(socket);
+    release(socket);
   }
 
   /** [DO8] */
