@@ -20,7 +20,7 @@ class ObjectHost extends WorkerHost {
   }
 }
 
-const open: OpenRowHost = Object.assign(ObjectHost.open, { mostRuns: 10 });
+const open: OpenRowHost = Object.assign(ObjectHost.open, { mostRuns: 5 });
 
 chatSuites(open);
 stateSuites(open);

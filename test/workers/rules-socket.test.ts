@@ -50,7 +50,7 @@ notRun({
   ],
 });
 
-const open: OpenHost = Object.assign(SocketHost.open, { mostRuns: 5 });
+const open: OpenHost = Object.assign(SocketHost.open, { mostRuns: 3 });
 
 chatSuites(open);
 stateSuites(open);

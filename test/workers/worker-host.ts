@@ -2,25 +2,27 @@ import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { onTestFinished, vi } from "vitest";
 import type { Refusal, WireError } from "../../src/contract/errors.ts";
 import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
+import type { Scope } from "../../src/contract/workspaces.ts";
 import * as due from "../../src/coordination/due.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import * as meta from "../../src/coordination/meta.ts";
+import * as tokens from "../../src/coordination/tokens.ts";
 import type { Actor, Tx } from "../../src/coordination/tx.ts";
 import { attachmentOf } from "../../src/durable/attachments.ts";
 import { storageSql } from "../../src/durable/storage-sql.ts";
 import { err, ok, type Result } from "../../src/shared/result.ts";
+import * as signed from "../../src/worker/tokens.ts";
 import type { SqlValue } from "../../src/shared/sql.ts";
-import { m1, type RowHost } from "../support/engine-host.ts";
+import { admin, m1, type RowHost } from "../support/engine-host.ts";
 import type { Message } from "./connection.ts";
 import { Line } from "./line.ts";
-import { stopClock, TestWorkspace, wait } from "./support.ts";
+import { bindings, stopClock, TestWorkspace, wait } from "./support.ts";
 
 type Registration = InputOf<"chats.register">;
 
 interface Token {
   readonly id: string;
   readonly token: string;
-  uses: number;
 }
 
 /** A chat's connection, and whose it is. */
@@ -31,8 +33,6 @@ interface ChatLine {
   readonly key: string;
 }
 
-/** Below what the worker lets a token ask in ten seconds. */
-const usesOfToken = 900;
 /** An alarm that has left something undone rings again no sooner. */
 const leastPauseMs = 1_000;
 
@@ -42,7 +42,7 @@ const leastPauseMs = 1_000;
  */
 export abstract class WorkerHost implements RowHost {
   readonly workspace: TestWorkspace;
-  readonly #tokens = new Map<string, Token>();
+  readonly #tokens = new Map<string, Promise<Token>>();
   readonly #registered = new Map<string, { readonly input: Registration; readonly actor: Actor }>();
   protected readonly chatLines = new Map<string, ChatLine>();
   #written = 0;
@@ -54,9 +54,10 @@ export abstract class WorkerHost implements RowHost {
     });
   }
 
-  /** A new one, at the beginning of its audit log. */
+  /** A new one; the rules ask more often than the worker lets a stranger. */
   protected static async prepare(): Promise<TestWorkspace> {
     stopClock();
+    if (bindings.RATE_LIMITER) vi.spyOn(bindings.RATE_LIMITER, "limit").mockResolvedValue({ success: true });
     const workspace = await TestWorkspace.create();
     await workspace.inside((state) => {
       state.storage.sql.exec(forgetTokens);
@@ -179,7 +180,8 @@ export abstract class WorkerHost implements RowHost {
   }
 
   /** Of the engine, statement by statement: the runtime keeps its alarm in the same file. */
-  rowsWritten(): Promise<number> {
+  async rowsWritten(): Promise<number> {
+    for (const actor of [m1, admin]) await this.tokenOf(actor);
     return this.workspace.inside(({ storage: { sql } }) => {
       if (Object.hasOwn(sql, "exec")) return this.#written;
       const exec = sql.exec.bind(sql);
@@ -217,17 +219,24 @@ export abstract class WorkerHost implements RowHost {
     };
   }
 
-  /** Tokens are told in the audit log; the rules know nothing of them. */
-  protected async tokenOf({ machine, isAdmin }: Actor): Promise<Token> {
-    const name = `${machine} ${isAdmin}`;
-    let found = this.#tokens.get(name);
-    if (!found || found.uses >= usesOfToken) {
-      found = { ...(await this.workspace.tokenOf(isAdmin ? "admin" : "work", machine)), uses: 0 };
-      await this.workspace.inside(({ storage }) => storage.sql.exec(forgetTokens));
-      this.#tokens.set(name, found);
-    }
-    found.uses += 1;
-    return found;
+  protected tokenOf(actor: Actor): Promise<Token> {
+    const name = `${actor.machine} ${actor.isAdmin}`;
+    const token = this.#tokens.get(name) ?? this.#newToken(actor);
+    this.#tokens.set(name, token);
+    return token;
+  }
+
+  /** Signed by the worker's secret. The audit log tells of it; the rules know nothing of tokens. */
+  async #newToken({ machine, isAdmin }: Actor): Promise<Token> {
+    const scope: Scope = isAdmin ? "admin" : "work";
+    const claims = { workspace: this.workspace.name, id: `tok_${machine}_${scope}`, machine, scope, expiresAt: null };
+    const token = await signed.make(bindings.SHIM_SIGNING_SECRET, claims, crypto.getRandomValues(new Uint8Array(16)));
+    const hash = await signed.hashOf(token);
+    await this.workspace.inside(({ storage }) => {
+      tokens.add(this.#tx(storage), machine, { ...claims, hash });
+      storage.sql.exec(forgetTokens);
+    });
+    return { id: claims.id, token };
   }
 }
 
@@ -240,12 +249,14 @@ function keyOf(token: string, chat: string | null, openedAt: number): string {
   return `${token} ${chat} ${openedAt}`;
 }
 
+type TimeOfPing = (this: DurableObjectState, socket: WebSocket) => Date | null;
+
 /** The runtime notes by its own clock when it has answered a ping; that it has is left to it. */
 function notePingsByTestTime(state: DurableObjectState): void {
   const runtime = Object.getPrototypeOf(state) as DurableObjectState;
-  if (vi.isMockFunction(runtime.getWebSocketAutoResponseTimestamp)) return;
-  const original = runtime.getWebSocketAutoResponseTimestamp;
-  const noted = function noted(this: DurableObjectState, socket: WebSocket): Date | null {
+  const { getWebSocketAutoResponseTimestamp: original } = runtime as { getWebSocketAutoResponseTimestamp: TimeOfPing };
+  if (vi.isMockFunction(original)) return;
+  const noted: TimeOfPing = function noted(socket) {
     const attachment = attachmentOf(socket);
     if (!attachment || original.call(this, socket) === null) return null;
     return new Date(pingedAt.get(keyOf(attachment.token.id, attachment.chat, attachment.openedAt)) ?? 0);
@@ -259,7 +270,6 @@ export function resultOf(answer: Message | null): Result<unknown, Refusal> {
   return answer.error ? err(refusalOf(answer.error.data)) : ok(answer.result);
 }
 
-export function refusalOf({ retryable: _, ...refusal }: WireError): Refusal {
-  // What JSON has brought has no field that is undefined.
-  return refusal as Refusal;
+export function refusalOf({ code, message, retryAfterMs, details }: WireError): Refusal {
+  return { code, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }), ...(details ? { details } : {}) };
 }
