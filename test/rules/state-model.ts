@@ -140,6 +140,7 @@ class Model {
   }
 
   async write(drawn: readonly Write[]): Promise<void> {
+    if (this.host.sweepsFirst) this.#expire();
     const writes = drawn.map((one) => this.#condition(one));
     const expected = this.#expected(writes);
     expect(await this.#answered(writes)).toEqual(expected);

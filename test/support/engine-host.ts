@@ -7,6 +7,8 @@ import type { SqlValue } from "../../src/shared/sql.ts";
 
 /** The engine behind whatever hosts it: what a rule of test/rules needs of a host. */
 export interface EngineHost {
+  /** Whoever asks does first what is due. */
+  readonly sweepsFirst?: boolean;
   /** Epoch ms; only the test moves it. */
   now(): number;
   wait(ms: number): void;
