@@ -1,7 +1,6 @@
 /** What thousands of rows do is the object's matter, whose own suites run these, too: over a wire each row is a request. */
 export const manyRequests = {
   "thousands of requests, of which each costs milliseconds here; they run against the object": [
-    "[CH14] chats that come back are not removed, whenever they were offline before",
     "[MS3] a high one is first, and not hidden, behind more than a thousand low ones",
     "[MS3] what is unread is found behind any number that are over, or not for the chat",
     "[MS7] of what is acknowledged out of order a thousand are remembered; what is more comes again until the gap is closed",

@@ -2,7 +2,6 @@ import type { Refusal } from "../../src/contract/errors.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import type { Actor } from "../../src/coordination/tx.ts";
 import type { Result } from "../../src/shared/result.ts";
-import { hashOf } from "../../src/worker/tokens.ts";
 import { chatSuites, rowSuites, stateSuites } from "../rules/suites.ts";
 import type { OpenRowHost } from "../support/engine-host.ts";
 import { WorkerHost } from "./worker-host.ts";
@@ -14,8 +13,7 @@ class ObjectHost extends WorkerHost {
   }
 
   protected async ask(actor: Actor, name: EngineOperation, input: object): Promise<Result<unknown, Refusal>> {
-    const { id, token } = await this.tokenOf(actor);
-    const credentials = { id, hash: await hashOf(token) };
+    const { credentials } = await this.tokenOf(actor);
     return JSON.parse(await this.workspace.stub.call(credentials, name, input)) as Result<unknown, Refusal>;
   }
 }

@@ -8,7 +8,7 @@ import type { EngineOperation } from "../../src/coordination/engine.ts";
 import * as meta from "../../src/coordination/meta.ts";
 import * as tokens from "../../src/coordination/tokens.ts";
 import type { Actor, Tx } from "../../src/coordination/tx.ts";
-import { attachmentOf } from "../../src/durable/attachments.ts";
+import { attachmentOf, type Credentials } from "../../src/durable/attachments.ts";
 import { storageSql } from "../../src/durable/storage-sql.ts";
 import { err, ok, type Result } from "../../src/shared/result.ts";
 import * as signed from "../../src/worker/tokens.ts";
@@ -21,8 +21,8 @@ import { bindings, stopClock, TestWorkspace, wait } from "./support.ts";
 type Registration = InputOf<"chats.register">;
 
 interface Token {
-  readonly id: string;
   readonly token: string;
+  readonly credentials: Credentials;
 }
 
 /** A chat's connection, and whose it is. */
@@ -128,11 +128,11 @@ export abstract class WorkerHost implements RowHost {
   }
 
   protected async register(actor: Actor, input: Registration): Promise<Result<unknown, Refusal>> {
-    const { id, token } = await this.tokenOf(actor);
+    const { token, credentials } = await this.tokenOf(actor);
     const openedAt = this.now();
     const line = new Line(await this.#open(input.chat, token));
     const result = resultOf(await line.ask("chats.register", input));
-    if (result.ok) this.chatLines.set(input.chat, { line, actor, key: keyOf(id, input.chat, openedAt) });
+    if (result.ok) this.chatLines.set(input.chat, { line, actor, key: keyOf(credentials.id, input.chat, openedAt) });
     else await line.close();
     return result;
   }
@@ -236,7 +236,7 @@ export abstract class WorkerHost implements RowHost {
       tokens.add(this.#tx(storage), machine, { ...claims, hash });
       storage.sql.exec(forgetTokens);
     });
-    return { id: claims.id, token };
+    return { token, credentials: { id: claims.id, hash } };
   }
 }
 
