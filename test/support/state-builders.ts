@@ -145,6 +145,19 @@ export class Correspondent {
     return given(await this.trySend(target, body, more)).id;
   }
 
+  /** 0, 1, 2 ... to all, many on their way at a time. @returns the ids */
+  async sendMany(
+    count: number,
+    more: Omit<InputOf<"messages.send">, "self" | "target" | "body"> = {},
+  ): Promise<number[]> {
+    const ids: number[] = [];
+    while (ids.length < count) {
+      const part = Array.from({ length: Math.min(100, count - ids.length) }, (_, at) => ids.length + at);
+      ids.push(...(await Promise.all(part.map((body) => this.send(toAll, body, more)))));
+    }
+    return ids;
+  }
+
   pull(more: Omit<InputOf<"messages.pull">, "self"> = {}): Promise<Pulled> {
     return ask(this.host, "messages.pull", { self: this.self, limit: 100, ...more });
   }

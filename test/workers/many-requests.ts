@@ -2,7 +2,6 @@
 export const manyRequests = {
   "thousands of requests, of which each costs milliseconds here; they run against the object": [
     "[MS3] a high one is first, and not hidden, behind more than a thousand low ones",
-    "[MS3] what is unread is found behind any number that are over, or not for the chat",
     "[MS7] of what is acknowledged out of order a thousand are remembered; what is more comes again until the gap is closed",
     "[MS7] with wildcards, too, nothing is lost beside thousands that are for all",
   ],
