@@ -18,7 +18,7 @@ import { Alarm } from "./alarm.ts";
 import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
 import { answer, readFrame, type Frame, type RpcRequest } from "./frames.ts";
-import { close, closeCodes, notHere, send, Sockets } from "./sockets.ts";
+import { close, closeCodes, notHere, release, send, Sockets } from "./sockets.ts";
 import { storageSql } from "./storage-sql.ts";
 import { Transactions, undoing } from "./transactions.ts";
 
@@ -228,6 +228,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   #end(socket: WebSocket, code: number, reason: string): void {
     close(socket, code, reason);
     this.#gone(socket);
+    release(socket);
   }
 
   /** [DO8] */

@@ -72,7 +72,9 @@ export class Sockets implements Presence {
   bind(chat: string, incarnation: number, socket: WebSocket | null): void {
     for (const other of this.#bound(chat)) {
       const isOver = socket !== null || attachmentOf(other)?.incarnation !== incarnation;
-      if (other !== socket && isOver) close(other, closeCodes.replaced, "another connection of this chat took over");
+      if (other === socket || !isOver) continue;
+      release(other);
+      close(other, closeCodes.replaced, "another connection of this chat took over");
     }
     const attachment = socket && attachmentOf(socket);
     if (attachment) attach(socket, { ...attachment, incarnation });
@@ -148,8 +150,10 @@ export class Sockets implements Presence {
   #dismissAllOf(chat: string): void {
     const status = chatRows.lifeOf({ sql: this.#sql }, chat)?.status ?? "offline";
     if (status !== "offline") return;
-    for (const socket of this.#bound(chat))
+    for (const socket of this.#bound(chat)) {
+      release(socket);
       close(socket, closeCodes.chat, "this chat counts as gone; register it again");
+    }
   }
 
   /** The open connections that a token has opened. */
@@ -204,6 +208,12 @@ export function notHere(socket: WebSocket | null, name: string, input: unknown):
 function boundChat(socket: WebSocket): string | null {
   const attachment = attachmentOf(socket);
   return attachment && attachment.incarnation !== null ? attachment.chat : null;
+}
+
+/** [DO7] [DO8] It stands for its chat no more: its end, which is told later, means nothing. */
+export function release(socket: WebSocket): void {
+  const attachment = attachmentOf(socket);
+  if (attachment) attach(socket, { ...attachment, incarnation: null });
 }
 
 /** A connection that is closing takes nothing more; its client asks when it is back. */

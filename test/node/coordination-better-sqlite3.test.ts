@@ -1,34 +1,5 @@
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import { chatEndRules } from "../rules/chat-ends.ts";
-import { chatListRules } from "../rules/chat-list.ts";
-import { chatMachineRules } from "../rules/chat-machines.ts";
-import { chatRules } from "../rules/chats.ts";
-import { electionRules } from "../rules/elections.ts";
-import { leaseAdminRules } from "../rules/lease-admin.ts";
-import { leaseModelRules } from "../rules/lease-model.ts";
-import { leasePathRules } from "../rules/lease-paths.ts";
-import { leaseTrustRules } from "../rules/lease-trust.ts";
-import { leaseWaiterRules } from "../rules/lease-waiters.ts";
-import { lockDelayRules } from "../rules/lock-delays.ts";
-import { leaseRules } from "../rules/leases.ts";
-import { livenessRowRules } from "../rules/liveness-rows.ts";
-import { livenessRules } from "../rules/liveness.ts";
-import { counted } from "../support/coordination-builders.ts";
-import { LocalHost, type OpenHost } from "../support/engine-host.ts";
+import { chatSuites } from "../rules/suites.ts";
+import { LocalHost } from "../support/local-host.ts";
 
-const open: OpenHost = () => Promise.resolve(new LocalHost(openBetterSqlite3));
-
-chatRules(open);
-chatListRules(open);
-chatMachineRules(open);
-livenessRules(open);
-livenessRowRules(() => Promise.resolve(counted(new LocalHost(openBetterSqlite3))));
-chatEndRules(open);
-leaseRules(open);
-leaseWaiterRules(open);
-lockDelayRules(open);
-leasePathRules(open);
-leaseAdminRules(open);
-leaseModelRules(open);
-leaseTrustRules(open);
-electionRules(open);
+chatSuites(() => Promise.resolve(new LocalHost(openBetterSqlite3)));

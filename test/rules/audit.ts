@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { defaultSettings } from "../../src/contract/workspaces.ts";
-import { admin, type EngineHost, type LocalHost, type OpenHost } from "../support/engine-host.ts";
+import { admin, type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
 import { ask, Correspondent, day, hour, minute, refusal, set, waitForFullHour } from "../support/state-builders.ts";
 
 /** Rules of the settings and the audit log that hold behind any host. */
@@ -10,10 +10,10 @@ export function auditRules(open: OpenHost): void {
 }
 
 /** Rules of the audit log that can only be seen in rows. */
-export function auditRowRules(open: () => LocalHost): void {
+export function auditRowRules(open: OpenRowHost): void {
   it("[DU8] above 20,000 the oldest entries of the audit log go at the full hour", async () => {
-    const host = open();
-    host.sql.run(
+    const host = await open();
+    await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20251)
        INSERT INTO audit (seq, at, kind, subject, detail) SELECT i, ?, 'k', 's', '{}' FROM n`,
       host.now(),
@@ -21,7 +21,7 @@ export function auditRowRules(open: () => LocalHost): void {
     expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
     waitForFullHour(host);
     await host.ring();
-    expect(host.sql.all("SELECT 1 FROM audit").length).toBe(20_001);
+    expect(await host.rows("SELECT 1 FROM audit")).toHaveLength(20_001);
     host.wait(20 * minute);
     await ask(host, "settings.set", { settings: {} });
     expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);

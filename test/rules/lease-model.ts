@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { check, Peer, second, type Lease } from "../support/coordination-builders.ts";
-import type { EngineHost, OpenHost } from "../support/engine-host.ts";
+import { runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { LeaseModel, meet, type Wish } from "../support/lease-model.ts";
 import { given } from "../support/state-builders.ts";
 
@@ -239,7 +239,7 @@ export function leaseModelRules(open: OpenHost): void {
         }
         await bench.checkTokens();
       }),
-      { numRuns: 60 },
+      runsOn(open, 60),
     );
   }, 60_000);
 }

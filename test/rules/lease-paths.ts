@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { overlap } from "../../src/coordination/paths.ts";
 import { check, codeOf, holders, Peer, second } from "../support/coordination-builders.ts";
-import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
+import { admin, runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { filesOf, isWithin, meet, resources } from "../support/lease-model.ts";
 import { given } from "../support/state-builders.ts";
 
@@ -60,7 +60,7 @@ export function leasePathRules(open: OpenHost): void {
         if (answer.ok) await b.release(await b.hold(wanted, { requestId }));
         await a.release(lease);
       }),
-      { numRuns: 150 },
+      runsOn(open, 150),
     );
     expect(await holders(host)).toEqual({});
   });
@@ -84,7 +84,7 @@ export function leasePathRules(open: OpenHost): void {
           await peer.back();
         }
       }),
-      { numRuns: 25 },
+      runsOn(open, 25),
     );
   });
 
@@ -108,7 +108,7 @@ export function leasePathRules(open: OpenHost): void {
         expect(await holders(host)).toEqual({ [next]: "c" });
         await c.release(await c.hold(next, wish));
       }),
-      { numRuns: 60 },
+      runsOn(open, 60),
     );
   });
 
@@ -123,7 +123,7 @@ export function leasePathRules(open: OpenHost): void {
         await a.release(lease);
         expect((await check(host, asked, lease.token)).isValid).toBe(false);
       }),
-      { numRuns: 150 },
+      runsOn(open, 150),
     );
   });
 

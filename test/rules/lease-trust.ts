@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { check, look, Peer, second, successorOf } from "../support/coordination-builders.ts";
-import type { EngineHost, OpenHost } from "../support/engine-host.ts";
+import { runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { meet } from "../support/lease-model.ts";
 import { given } from "../support/state-builders.ts";
 
@@ -217,7 +217,7 @@ export function leaseTrustRules(open: OpenHost): void {
           await world.look();
         }
       }),
-      { numRuns: 60 },
+      runsOn(open, 60),
     );
   }, 60_000);
 }

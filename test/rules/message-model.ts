@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Priority, Target } from "../../src/contract/messages.ts";
-import type { EngineHost, OpenHost } from "../support/engine-host.ts";
+import { runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { Correspondent, day, hour, minute, some, toAll, toTopic, propertyMs } from "../support/state-builders.ts";
 import { standsFor } from "./message-receivers.ts";
 
@@ -17,7 +17,7 @@ export function messageModelRules(open: OpenHost): void {
           for (const one of acts) await post.act(one);
           await post.compareAll();
         }),
-        { numRuns: 100 },
+        runsOn(open, 100),
       );
     },
     propertyMs,

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
+import type { Hint } from "../../src/coordination/tx.ts";
 import { MAX_BODY_CHARS, type Message } from "../../src/contract/messages.ts";
-import { type LocalHost, type OpenHost } from "../support/engine-host.ts";
+import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -111,7 +112,7 @@ function orderRules(open: OpenHost): void {
     "[MS3] a high one is first, and not hidden, behind more than a thousand low ones",
     async () => {
       const [from, to] = await two(open);
-      for (let at = 0; at < 1_050; at++) await from.send(toAll, at, { priority: "low" });
+      await from.sendMany(1_050, { priority: "low" });
       const urgent = await from.send(toChat(to), "urgent", { priority: "high" });
       expect(await to.pull({ limit: 1, minPriority: "high" })).toMatchObject({ isMore: false });
       expect(await to.bodies({ minPriority: "high" })).toEqual(["urgent"]);
@@ -129,7 +130,7 @@ function orderRules(open: OpenHost): void {
   it("[MS3] what is unread is found behind any number that are over, or not for the chat", async () => {
     const [from, to] = await two(open);
     await to.subscribe("work.*");
-    for (let at = 0; at < 250; at++) await to.send(toAll, at);
+    await to.sendMany(250);
     await from.send(toAll, "to all");
     await from.send(toTopic("work.a"), "to the topic");
     expect(await to.bodies()).toEqual(["to all", "to the topic"]);
@@ -172,9 +173,7 @@ function ackRules(open: OpenHost): void {
     "[MS7] of what is acknowledged out of order a thousand are remembered; what is more comes again until the gap is closed",
     async () => {
       const [from, to] = await two(open);
-      const ids: number[] = [];
-      for (let at = 0; at < 1_005; at++) ids.push(await from.send(toAll, at));
-      const [gap, ...others] = ids;
+      const [gap, ...others] = await from.sendMany(1_005);
       for (let at = 0; at < others.length; at += 100) await to.ack({ ids: others.slice(at, at + 100).toReversed() });
       expect(await to.pull()).toMatchObject({ unread: 5 });
       expect(await to.bodies()).toEqual([0, 1_001, 1_002, 1_003, 1_004]);
@@ -209,7 +208,7 @@ function ackRules(open: OpenHost): void {
       await to.subscribe("work.*");
       const first = await from.send(toTopic("work.a"), "first");
       await from.send(toTopic("work.b"), "second", { priority: "low" });
-      for (let at = 0; at < 2_050; at++) await from.send(toAll, at, { priority: "low" });
+      await from.sendMany(2_050, { priority: "low" });
       await to.ack({ ids: [first] });
       expect(await to.bodies({ limit: 2 })).toEqual(["second", 0]);
     },
@@ -265,22 +264,22 @@ function endRules(open: OpenHost): void {
 }
 
 /** Rules of messages that can only be seen in rows. */
-export function messageRowRules(open: () => LocalHost): void {
+export function messageRowRules(open: OpenRowHost): void {
   it("[MS8] the rows of messages that are over go at the full hour, however many, but the newest", async () => {
-    const host = open();
+    const host = await open();
     const from = await Correspondent.join(host, "c1");
-    for (let at = 0; at < 250; at++) await from.send(toAll, at, { ttlMs: 1_000 });
-    const count = (): number => host.sql.all("SELECT 1 FROM messages").length;
+    await from.sendMany(250, { ttlMs: 1_000 });
+    const rows = (): Promise<unknown[]> => host.rows("SELECT 1 FROM messages");
     host.wait(2_000);
     await host.ring();
-    expect(count()).toBe(250);
+    expect(await rows()).toHaveLength(250);
     waitForFullHour(host);
     await host.ring();
-    expect(count()).toBe(1);
+    expect(await rows()).toHaveLength(1);
   });
 
   it("[MS11] what is refused writes no row; a message costs one, and reading none", async () => {
-    const host = open();
+    const host = await open();
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
     const large = "x".repeat(MAX_BODY_CHARS);
     expect(await rowsWritten(host, () => from.trySend(toAll, large, { requestId: "r" }))).toBe(0);
@@ -289,9 +288,12 @@ export function messageRowRules(open: () => LocalHost): void {
     expect(await rowsWritten(host, () => to.pull())).toBe(0);
     expect(await rowsWritten(host, () => ask(host, "chats.heartbeat", { self: to.self }))).toBe(0);
   });
+}
 
+/** What a host of this process is told to hand on. */
+export function messageHintRules(open: OpenHost<EngineHost & { readonly hints: Hint[] }>): void {
   it("[MS1] a hint tells the host of a message that was committed, and of no other", async () => {
-    const host = open();
+    const host = await open();
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
     host.hints.length = 0;
     await from.send(toChat(to), 1);

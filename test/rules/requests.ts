@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
-import { type EngineHost, type LocalHost, type OpenHost } from "../support/engine-host.ts";
+import { runsOn, type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -28,9 +28,9 @@ export function requestRules(open: OpenHost): void {
 }
 
 /** Rules of request ids that can only be seen in rows. */
-export function requestRowRules(open: () => LocalHost): void {
+export function requestRowRules(open: OpenRowHost): void {
   it("[RQ1] a repeat writes no row", async () => {
-    const host = open();
+    const host = await open();
     const chat = await Correspondent.join(host, "c1");
     const more = { requestId: "r" };
     await set(host, "a", 1, more);
@@ -42,17 +42,17 @@ export function requestRowRules(open: () => LocalHost): void {
   });
 
   it("[RQ4] the sweep forgets ids whose day is over, however many, and no others", async () => {
-    const host = open();
+    const host = await open();
     for (let at = 0; at < 250; at++) await set(host, "a", at, { requestId: `old-${at}` });
     host.wait(23 * hour);
     await set(host, "a", 0, { requestId: "young" });
-    const ids = (): string[] =>
-      host.sql.all<{ key: string }>("SELECT key FROM idempotency").map(({ key }) => key.split(" ").at(-1) ?? "");
+    const ids = async (): Promise<(string | undefined)[]> =>
+      (await host.rows<{ key: string }>("SELECT key FROM idempotency")).map(({ key }) => key.split(" ").at(-1));
     await host.ring();
-    expect(ids()).toHaveLength(251);
+    expect(await ids()).toHaveLength(251);
     host.wait(2 * hour);
     await host.ring();
-    expect(ids()).toEqual(["young"]);
+    expect(await ids()).toEqual(["young"]);
   });
 }
 
@@ -150,7 +150,7 @@ function reuseRules(open: OpenHost): void {
           const again = await host.call("state.set", { key: "a", value: other, requestId });
           expect(again.ok).toBe(JSON.stringify(one) === JSON.stringify(other));
         }),
-        { numRuns: 200 },
+        runsOn(open, 200),
       );
     },
     propertyMs,

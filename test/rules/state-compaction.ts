@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
-import type { LocalHost, OpenHost } from "../support/engine-host.ts";
+import type { OpenHost, OpenRowHost } from "../support/engine-host.ts";
 import { recount } from "./state-model.ts";
 import {
   ask,
@@ -119,10 +119,10 @@ function both(value: number): InputOf<"state.update">["writes"] {
 }
 
 /** The same where it can only be seen in rows. */
-export function stateCompactionRowRules(open: () => LocalHost): void {
+export function stateCompactionRowRules(open: OpenRowHost): void {
   it("[SV5] above 100,000 the oldest changes go, in whole groups", async () => {
-    const host = open();
-    host.sql.run(
+    const host = await open();
+    await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100010)
        INSERT INTO changes (revision, grp, key, op, at, total_keys, total_chars)
        SELECT i, 4 * ((i - 1) / 4) + 1, 'k', 'delete', ?, 0, 0 FROM n`,
@@ -131,21 +131,21 @@ export function stateCompactionRowRules(open: () => LocalHost): void {
     waitForFullHour(host);
     await host.ring();
     // The eleventh stands in the group 9 to 12.
-    const [kept] = host.sql.all<{ n: number; first: number }>(
+    const [kept] = await host.rows<{ n: number; first: number }>(
       "SELECT count(*) AS n, min(revision) AS first FROM changes",
     );
     expect(kept).toEqual({ n: 99_998, first: 13 });
   });
 
   it("[SV5] the newest change stays, whatever its age, and with it the totals", async () => {
-    const host = open();
+    const host = await open();
     await set(host, "a", "x".repeat(8));
     for (let round = 0; round < 3; round++) {
       host.wait(100 * hour);
       expect(await host.ring()).toBeNull();
     }
     expect(await revision(host)).toBe(1);
-    recount(host);
+    await recount(host);
     expect(await set(host, "b", 1)).toBe(2);
   });
 }

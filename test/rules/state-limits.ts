@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { MAX_VALUE_CHARS } from "../../src/contract/state.ts";
 import type { Json } from "../../src/contract/values.ts";
-import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
+import { admin, runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { ask, get, happened, listed, refusal, revision, set, propertyMs } from "../support/state-builders.ts";
 
 /** Rules of what keys and values may be, how many there may be, and how they are listed, that hold behind any host. */
@@ -127,7 +127,7 @@ function quotaRules(open: OpenHost): void {
           await set(host, "a", value as Json);
           expect((await get(host, "a"))?.value).toEqual(JSON.parse(JSON.stringify(value)));
         }),
-        { numRuns: 50 },
+        runsOn(open, 50),
       );
     },
     propertyMs,
@@ -161,7 +161,7 @@ function listRules(open: OpenHost): void {
           expect(found.map(({ key }) => key)).toEqual(wanted.toSorted(byCodePoint));
           expect(found.every(({ key, value }) => key === value)).toBe(true);
         }),
-        { numRuns: 30 },
+        runsOn(open, 30),
       );
     },
     propertyMs,

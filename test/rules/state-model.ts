@@ -2,32 +2,39 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
 import type { Json } from "../../src/contract/values.ts";
-import { admin, type EngineHost, type LocalHost, type OpenHost } from "../support/engine-host.ts";
+import {
+  admin,
+  runsOn,
+  type EngineHost,
+  type OpenHost,
+  type OpenRowHost,
+  type RowHost,
+} from "../support/engine-host.ts";
 import { ask, happened, hour, listed, propertyMs, type Changes } from "../support/state-builders.ts";
 
 /** Versioned keys and their changes against a model, behind any host. */
 export function stateModelRules(open: OpenHost): void {
   it(
     "[SV2] [SV3] [SV6] [SV7] [SV9] random writes do what a model says, and readers of any prefix and pace see each change once",
-    () => randomWrites(open, () => undefined, 60),
+    () => randomWrites(open, () => Promise.resolve(), 60),
     propertyMs,
   );
 }
 
 /** The same with a look at the rows. */
-export function stateModelRowRules(open: () => LocalHost): void {
+export function stateModelRowRules(open: OpenRowHost): void {
   it(
     "[SV11] the running totals are the recount of the rows after whatever was written, refused, deleted or expired",
-    () => randomWrites(() => Promise.resolve(open()), recount, 30),
+    () => randomWrites(open, recount, 30),
     propertyMs,
   );
 }
 
 /** The totals against the rows. */
-export function recount({ sql }: LocalHost): void {
-  const rows = sql.all<{ value: string; chars: number }>("SELECT value, chars FROM state");
+export async function recount(host: RowHost): Promise<void> {
+  const rows = await host.rows<{ value: string; chars: number }>("SELECT value, chars FROM state");
   for (const { value, chars } of rows) expect(chars).toBe(value.length);
-  const [totals = { keys: 0, chars: 0 }] = sql.all<{ keys: number; chars: number }>(
+  const [totals = { keys: 0, chars: 0 }] = await host.rows<{ keys: number; chars: number }>(
     "SELECT total_keys AS keys, total_chars AS chars FROM changes ORDER BY revision DESC LIMIT 1",
   );
   expect(totals).toEqual({ keys: rows.length, chars: rows.reduce((sum, { chars }) => sum + chars, 0) });
@@ -72,9 +79,9 @@ type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 const maxStateChars = 1_500;
 
 async function randomWrites<Host extends EngineHost>(
-  open: () => Promise<Host>,
-  check: (host: Host) => void,
-  numRuns: number,
+  open: OpenHost<Host>,
+  check: (host: Host) => Promise<void>,
+  usualRuns: number,
 ): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
@@ -84,7 +91,7 @@ async function randomWrites<Host extends EngineHost>(
       const readers = ["", "a", "a/b/", "😀", "none"].map((prefix) => new Reader(host, prefix));
       for (const one of steps) {
         await take(one, model, readers);
-        check(host);
+        await check(host);
       }
       await model.compare();
       for (const reader of readers) {
@@ -92,7 +99,7 @@ async function randomWrites<Host extends EngineHost>(
         expect(reader.seen).toEqual(model.log.filter(({ key }) => key.startsWith(reader.prefix)));
       }
     }),
-    { numRuns },
+    runsOn(open, usualRuns),
   );
 }
 
@@ -133,6 +140,7 @@ class Model {
   }
 
   async write(drawn: readonly Write[]): Promise<void> {
+    if (this.host.sweepsFirst) this.#expire();
     const writes = drawn.map((one) => this.#condition(one));
     const expected = this.#expected(writes);
     expect(await this.#answered(writes)).toEqual(expected);

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { MAX_VALUE_CHARS } from "../../src/contract/state.ts";
-import { type EngineHost, type LocalHost, type OpenHost } from "../support/engine-host.ts";
+import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -140,9 +140,9 @@ function guardRules(open: OpenHost): void {
 }
 
 /** Rules of versioned keys that can only be seen in rows. */
-export function stateUpdateRowRules(open: () => LocalHost): void {
+export function stateUpdateRowRules(open: OpenRowHost): void {
   it("[SV7] what is refused has not touched a row", async () => {
-    const host = open();
+    const host = await open();
     await set(host, "a", 1);
     await ask(host, "settings.set", { settings: { maxKeys: 2 } });
     const writes = ["b", "c", "d"].map((key) => ({ op: "set" as const, key, value: 1 }));
@@ -163,7 +163,7 @@ export function stateUpdateRowRules(open: () => LocalHost): void {
   });
 
   it("[SV7] a write costs the row of the key and the row of its change, and reading costs none", async () => {
-    const host = open();
+    const host = await open();
     expect(await rowsWritten(host, () => set(host, "a", 1))).toBe(2);
     expect(await rowsWritten(host, () => set(host, "a", 2))).toBe(2);
     expect(await rowsWritten(host, () => listed(host))).toBe(0);

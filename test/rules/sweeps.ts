@@ -1,7 +1,5 @@
 import { expect, it } from "vitest";
-import * as due from "../../src/coordination/due.ts";
-import { ok } from "../../src/shared/result.ts";
-import { type LocalHost, type OpenHost } from "../support/engine-host.ts";
+import { type OpenHost, type OpenRowHost, type RowHost } from "../support/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -98,50 +96,30 @@ function alarmRules(open: OpenHost): void {
   });
 }
 
-/** One sweep alone, with each part in a transaction of its own as a host has it. */
-function sweepOnce(host: LocalHost, limit: number): string[] {
-  const atomically = <T>(work: () => T): T => {
-    host.sql.run("SAVEPOINT part");
-    try {
-      return work();
-    } catch (error) {
-      host.sql.run("ROLLBACK TO part");
-      throw error;
-    } finally {
-      host.sql.run("RELEASE part");
-    }
-  };
-  return host.commit((tx) => ok(due.sweep(tx, atomically, limit))).value;
-}
-
-function nextDue(host: LocalHost): number | null {
-  return host.commit((tx) => ok(due.nextDue(tx))).value;
-}
-
 /** A row that no sweep can do its work on, until it is repaired. @returns the repair */
-function poison(host: LocalHost, when: string): () => void {
-  host.sql.run(`CREATE TRIGGER poison ${when} BEGIN SELECT RAISE(ABORT, 'this row is damaged'); END`);
-  return () => void host.sql.run("DROP TRIGGER poison");
+async function poison(host: RowHost, when: string): Promise<() => Promise<void>> {
+  await host.run(`CREATE TRIGGER poison ${when} BEGIN SELECT RAISE(ABORT, 'this row is damaged'); END`);
+  return () => host.run("DROP TRIGGER poison");
 }
 
 /** Rules of sweeps that can only be seen in rows. */
-export function sweepRowRules(open: () => LocalHost): void {
+export function sweepRowRules(open: OpenRowHost): void {
   poisonRules(open);
   boundRules(open);
 }
 
-function poisonRules(open: () => LocalHost): void {
+function poisonRules(open: OpenRowHost): void {
   it("[DU1] a chat whose turn fails is put off and told, and keeps no other chat and no other kind from their turn", async () => {
-    const host = open();
+    const host = await open();
     const names = ["c1", "bad", "c2"];
     for (const name of names) {
       const { self } = await Correspondent.join(host, name);
       await ask(host, "leases.acquire", { self, resource: name, requestId: "r", isBound: true });
     }
     await set(host, "short", 1, { ttlMs: 1_000 });
-    const repair = poison(host, "BEFORE UPDATE ON chats WHEN old.chat = 'bad' AND new.status = 'offline'");
+    const repair = await poison(host, "BEFORE UPDATE ON chats WHEN old.chat = 'bad' AND new.status = 'offline'");
     host.wait(30_000);
-    expect(sweepOnce(host, 100)).toEqual([expect.stringContaining("this row is damaged")]);
+    expect(await host.sweep(100)).toEqual([expect.stringContaining("this row is damaged")]);
     const offline = async (): Promise<string[]> =>
       (await ask(host, "audit.list", { kind: "chat.offline" })).entries.map(({ subject }) => subject).toSorted();
     expect(await offline()).toEqual(["c1", "c2"]);
@@ -149,7 +127,7 @@ function poisonRules(open: () => LocalHost): void {
     const failed = (await ask(host, "audit.list", { kind: "sweep.failed" })).entries;
     expect(failed).toMatchObject([{ subject: "bad", detail: { error: expect.stringContaining("damaged") as string } }]);
     expect(await host.ring()).toBe(host.now() + minute);
-    repair();
+    await repair();
     host.wait(minute);
     await host.ring();
     expect(await offline()).toEqual(["bad", "c1", "c2"]);
@@ -157,43 +135,46 @@ function poisonRules(open: () => LocalHost): void {
   });
 
   it("[DU1] a kind whose work fails is put off and told, leaves nothing half done, and keeps no other from its turn", async () => {
-    const host = open();
+    const host = await open();
     const chat = await Correspondent.join(host, "c1");
     await set(host, "good", 1, { ttlMs: 1_000, requestId: "r" });
     await set(host, "poisoned", 1, { ttlMs: 2_000 });
     await chat.send(toAll, 1, { ttlMs: 1_000 });
     await chat.send(toAll, 2);
-    const repair = poison(host, "BEFORE DELETE ON state WHEN old.key = 'poisoned'");
+    const repair = await poison(host, "BEFORE DELETE ON state WHEN old.key = 'poisoned'");
     host.wait(2 * day);
     const before = await revision(host);
-    expect(sweepOnce(host, 100)).toEqual([expect.stringContaining("this row is damaged")]);
+    expect(await host.sweep(100)).toEqual([expect.stringContaining("this row is damaged")]);
     expect(await revision(host)).toBeLessThan(before + 2);
-    expect(host.sql.all("SELECT key FROM idempotency")).toEqual([]);
-    expect(host.sql.all("SELECT id FROM messages")).toHaveLength(1);
-    expect(host.sql.all("SELECT key FROM state")).toHaveLength(2);
+    expect(await host.rows("SELECT key FROM idempotency")).toEqual([]);
+    expect(await host.rows("SELECT id FROM messages")).toHaveLength(1);
+    expect(await host.rows("SELECT key FROM state")).toHaveLength(2);
     expect(await get(host, "good")).toBeNull();
     const failed = (await ask(host, "audit.list", { kind: "sweep.failed" })).entries;
     expect(failed).toMatchObject([{ subject: "state" }]);
     expect(await host.ring()).toBe(host.now() + minute);
     host.wait(minute);
     await expect((async () => host.ring())()).rejects.toThrow("this row is damaged");
-    repair();
+    await repair();
     host.wait(minute);
     await host.ring();
-    expect(host.sql.all("SELECT key FROM state")).toEqual([]);
+    expect(await host.rows("SELECT key FROM state")).toEqual([]);
     expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(2);
   });
 }
 
 const tables = ["state", "idempotency", "messages", "changes", "audit"];
 
-function count(host: LocalHost, table: string): number {
-  return host.sql.all(`SELECT 1 FROM ${table}`).length;
+/** How many rows each of them has. */
+async function counts(host: RowHost): Promise<number[]> {
+  const found: number[] = [];
+  for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
+  return found;
 }
 
-function boundRules(open: () => LocalHost): void {
+function boundRules(open: OpenRowHost): void {
   it("[DU2] one sweep takes on no more rows of a kind than it was allowed, the rest is due at once, and in the end all is done", async () => {
-    const host = open();
+    const host = await open();
     const chat = await Correspondent.join(host, "c1");
     for (let at = 0; at < 35; at++) {
       await set(host, `k${at}`, 1, { ttlMs: 1_000, requestId: `r${at}` });
@@ -202,18 +183,19 @@ function boundRules(open: () => LocalHost): void {
     }
     host.wait(40 * day);
     for (let round = 0; round < 3; round++) {
-      const before = tables.map((table) => count(host, table));
-      sweepOnce(host, 10);
-      const gone = tables.map((table, at) => (before[at] ?? 0) - count(host, table));
+      const before = await counts(host);
+      await host.sweep(10);
+      const after = await counts(host);
+      const gone = before.map((rows, at) => rows - (after[at] ?? 0));
       // Ten changes go, and ten ends of keys become changes.
       expect(gone).toEqual([10, 10, 10, expect.any(Number), expect.any(Number)]);
       expect(Math.max(...gone)).toBeLessThanOrEqual(10);
-      expect(nextDue(host)).toBeLessThanOrEqual(host.now());
+      expect(await host.nextDue()).toBeLessThanOrEqual(host.now());
     }
     await host.ring();
-    expect(tables.map((table) => count(host, table))).toEqual([0, 0, 1, 35, 1]);
+    expect(await counts(host)).toEqual([0, 0, 1, 35, 1]);
     host.wait(2 * hour);
     await host.ring();
-    expect(tables.map((table) => count(host, table))).toEqual([0, 0, 1, 1, 1]);
+    expect(await counts(host)).toEqual([0, 0, 1, 1, 1]);
   });
 }

@@ -4,28 +4,12 @@ import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
 import type { Self } from "../../src/contract/values.ts";
 import type { Actor } from "../../src/coordination/tx.ts";
 import type { Result } from "../../src/shared/result.ts";
-import { admin, type EngineHost, type LocalHost } from "./engine-host.ts";
+import { admin, type EngineHost } from "./engine-host.ts";
 import { given } from "./state-builders.ts";
 
 /** Chats, their leases and their elections, as tests use them. */
 
 export const second = 1_000;
-
-/** A host whose written rows can be counted. */
-export interface CountedHost {
-  readonly host: EngineHost;
-  /** Rows that were inserted, updated or deleted so far, also where nothing about them changed. */
-  readonly rowsWritten: () => Promise<number>;
-}
-
-export type OpenCountedHost = () => Promise<CountedHost>;
-
-export function counted(host: LocalHost): CountedHost {
-  return {
-    host,
-    rowsWritten: () => Promise.resolve(host.sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0),
-  };
-}
 
 /** The code of the refusal; "ok" when it was not refused. */
 export function codeOf(result: Result<unknown, Refusal>): string {

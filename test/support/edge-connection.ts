@@ -5,7 +5,7 @@ import type { Socket, SocketEvents } from "../../src/local-mcp/edge/outside.ts";
 import { err, ok, type Result } from "../../src/shared/result.ts";
 import type { Arrived, Faults } from "./edge-server.ts";
 import type { FakeTime } from "./edge-time.ts";
-import type { LocalHost } from "./engine-host.ts";
+import type { LocalHost } from "./local-host.ts";
 
 /** What a connection needs of the server that it leads to. */
 export interface ServerSide {

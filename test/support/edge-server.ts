@@ -8,7 +8,8 @@ import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlit
 import { err, ok, type Result } from "../../src/shared/result.ts";
 import { FakeConnection, type ServerSide } from "./edge-connection.ts";
 import { FakeTime } from "./edge-time.ts";
-import { admin, LocalHost, m1 } from "./engine-host.ts";
+import { admin, m1 } from "./engine-host.ts";
+import { LocalHost } from "./local-host.ts";
 
 /** One request as it arrived. */
 export interface Arrived {

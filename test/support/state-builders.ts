@@ -4,7 +4,7 @@ import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
 import type { Json } from "../../src/contract/values.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import type { Result } from "../../src/shared/result.ts";
-import { admin, type EngineHost, type LocalHost, type OpenHost } from "./engine-host.ts";
+import { admin, type EngineHost, type OpenHost, type RowHost } from "./engine-host.ts";
 
 /** Small words for what tests of state and messages ask a host. */
 
@@ -145,6 +145,19 @@ export class Correspondent {
     return given(await this.trySend(target, body, more)).id;
   }
 
+  /** 0, 1, 2 ... to all, many on their way at a time. @returns the ids */
+  async sendMany(
+    count: number,
+    more: Omit<InputOf<"messages.send">, "self" | "target" | "body"> = {},
+  ): Promise<number[]> {
+    const ids: number[] = [];
+    while (ids.length < count) {
+      const part = Array.from({ length: Math.min(100, count - ids.length) }, (_, at) => ids.length + at);
+      ids.push(...(await Promise.all(part.map((body) => this.send(toAll, body, more)))));
+    }
+    return ids;
+  }
+
   pull(more: Omit<InputOf<"messages.pull">, "self"> = {}): Promise<Pulled> {
     return ask(this.host, "messages.pull", { self: this.self, limit: 100, ...more });
   }
@@ -196,11 +209,10 @@ export async function two(open: OpenHost): Promise<[Correspondent, Correspondent
 }
 
 /** Rows that a piece of work inserts, updates or deletes. */
-export async function rowsWritten(host: LocalHost, work: () => Promise<unknown>): Promise<number> {
-  const count = (): number => host.sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
-  const before = count();
+export async function rowsWritten(host: RowHost, work: () => Promise<unknown>): Promise<number> {
+  const before = await host.rowsWritten();
   await work();
-  return count() - before;
+  return (await host.rowsWritten()) - before;
 }
 
 /** A property runs many times, also on a machine that is busy. */

@@ -152,6 +152,27 @@ it("[DO7] a second connection of a chat replaces the first, whose end means noth
   expect((await workspace.ask("health", {})).sockets).toBe(1);
 });
 
+it("[DO7] the late end of a connection that was replaced does not hide the last ping of the one that took its place", async () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 20_000 });
+  const workspace = await TestWorkspace.create();
+  await workspace.join("c1");
+  const openedAt = Date.now();
+  const [replaced] = await workspace.inside((state) => state.getWebSockets());
+  const { connection } = await workspace.join("c1");
+  vi.useRealTimers();
+  connection.send(PING);
+  await connection.text();
+  await workspace.inside((state, instance) => {
+    const present = state.getWebSockets().find(({ readyState }) => readyState === WebSocket.OPEN);
+    if (!present || !replaced) throw new Error("no sockets");
+    // Both are closing when the first of the two ends is told.
+    present.close(1000);
+    for (const socket of [replaced, present]) instance.webSocketClose(socket, 1000);
+  });
+  const [row] = await workspace.rows<{ last_seen_at: number }>("SELECT last_seen_at FROM chats");
+  expect(row?.last_seen_at).toBeGreaterThan(openedAt + 10_000);
+});
+
 it("[DO7] the connection of an earlier process tells nothing of the present one, and is closed", async () => {
   stopClock();
   const workspace = await TestWorkspace.create();

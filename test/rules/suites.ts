@@ -1,0 +1,74 @@
+import type { OpenHost, OpenRowHost } from "../support/engine-host.ts";
+import { auditRowRules, auditRules } from "./audit.ts";
+import { chatEndRules } from "./chat-ends.ts";
+import { chatListRules } from "./chat-list.ts";
+import { chatMachineRules } from "./chat-machines.ts";
+import { chatRules } from "./chats.ts";
+import { electionRules } from "./elections.ts";
+import { leaseAdminRules } from "./lease-admin.ts";
+import { leaseModelRules } from "./lease-model.ts";
+import { leasePathRules } from "./lease-paths.ts";
+import { leaseTrustRules } from "./lease-trust.ts";
+import { leaseWaiterRules } from "./lease-waiters.ts";
+import { leaseRules } from "./leases.ts";
+import { lockDelayRules } from "./lock-delays.ts";
+import { livenessRowRules } from "./liveness-rows.ts";
+import { livenessRules } from "./liveness.ts";
+import { messageLimitRules } from "./message-limits.ts";
+import { messageModelRules } from "./message-model.ts";
+import { messageReceiverRules } from "./message-receivers.ts";
+import { messageRowRules, messageRules } from "./messages.ts";
+import { requestRowRules, requestRules } from "./requests.ts";
+import { stateChangeRules } from "./state-changes.ts";
+import { stateCompactionRowRules, stateCompactionRules } from "./state-compaction.ts";
+import { stateLimitRules } from "./state-limits.ts";
+import { stateModelRowRules, stateModelRules } from "./state-model.ts";
+import { stateUpdateRowRules, stateUpdateRules } from "./state-updates.ts";
+import { stateRules } from "./state.ts";
+import { sweepRowRules, sweepRules } from "./sweeps.ts";
+
+/** Chats, leases and elections. */
+export function chatSuites(open: OpenHost): void {
+  chatRules(open);
+  chatListRules(open);
+  chatMachineRules(open);
+  livenessRules(open);
+  chatEndRules(open);
+  leaseRules(open);
+  leaseWaiterRules(open);
+  lockDelayRules(open);
+  leasePathRules(open);
+  leaseAdminRules(open);
+  leaseModelRules(open);
+  leaseTrustRules(open);
+  electionRules(open);
+}
+
+/** State, messages, request ids, sweeps, settings and the audit log. */
+export function stateSuites(open: OpenHost): void {
+  stateRules(open);
+  stateUpdateRules(open);
+  stateLimitRules(open);
+  stateChangeRules(open);
+  stateCompactionRules(open);
+  stateModelRules(open);
+  requestRules(open);
+  messageRules(open);
+  messageReceiverRules(open);
+  messageLimitRules(open);
+  messageModelRules(open);
+  sweepRules(open);
+  auditRules(open);
+}
+
+/** What can only be seen in rows. */
+export function rowSuites(open: OpenRowHost): void {
+  livenessRowRules(open);
+  stateUpdateRowRules(open);
+  stateCompactionRowRules(open);
+  stateModelRowRules(open);
+  requestRowRules(open);
+  messageRowRules(open);
+  sweepRowRules(open);
+  auditRowRules(open);
+}

@@ -1,0 +1,25 @@
+import type { Refusal } from "../../src/contract/errors.ts";
+import type { EngineOperation } from "../../src/coordination/engine.ts";
+import type { Actor } from "../../src/coordination/tx.ts";
+import type { Result } from "../../src/shared/result.ts";
+import { chatSuites, rowSuites, stateSuites } from "../rules/suites.ts";
+import type { OpenRowHost } from "../support/engine-host.ts";
+import { WorkerHost } from "./worker-host.ts";
+
+/** The object itself, asked as the worker asks it. */
+class ObjectHost extends WorkerHost {
+  static async open(this: void): Promise<ObjectHost> {
+    return new ObjectHost(await WorkerHost.prepare());
+  }
+
+  protected async ask(actor: Actor, name: EngineOperation, input: object): Promise<Result<unknown, Refusal>> {
+    const { credentials } = await this.tokenOf(actor);
+    return JSON.parse(await this.workspace.stub.call(credentials, name, input)) as Result<unknown, Refusal>;
+  }
+}
+
+const open: OpenRowHost = Object.assign(ObjectHost.open, { mostRuns: 5 });
+
+chatSuites(open);
+stateSuites(open);
+rowSuites(open);

@@ -1,0 +1,275 @@
+import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { onTestFinished, vi } from "vitest";
+import type { Refusal, WireError } from "../../src/contract/errors.ts";
+import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
+import type { Scope } from "../../src/contract/workspaces.ts";
+import * as due from "../../src/coordination/due.ts";
+import type { EngineOperation } from "../../src/coordination/engine.ts";
+import * as meta from "../../src/coordination/meta.ts";
+import * as tokens from "../../src/coordination/tokens.ts";
+import type { Actor, Tx } from "../../src/coordination/tx.ts";
+import { attachmentOf, type Credentials } from "../../src/durable/attachments.ts";
+import { storageSql } from "../../src/durable/storage-sql.ts";
+import { err, ok, type Result } from "../../src/shared/result.ts";
+import * as signed from "../../src/worker/tokens.ts";
+import type { SqlValue } from "../../src/shared/sql.ts";
+import { admin, m1, type RowHost } from "../support/engine-host.ts";
+import type { Message } from "./connection.ts";
+import { Line } from "./line.ts";
+import { bindings, stopClock, TestWorkspace, wait } from "./support.ts";
+
+type Registration = InputOf<"chats.register">;
+
+interface Token {
+  readonly token: string;
+  readonly credentials: Credentials;
+}
+
+/** A chat's connection, and whose it is. */
+interface ChatLine {
+  readonly line: Line;
+  readonly actor: Actor;
+  /** Names the object's end of it. */
+  readonly key: string;
+}
+
+/** An alarm that has left something undone rings again no sooner. */
+const leastPauseMs = 1_000;
+
+/**
+ * A workspace behind the worker: a ChatCoordinator in its Durable Object, with its own alarm, its own tokens and real sockets. How an operation
+ * goes there, each kind of host says.
+ */
+export abstract class WorkerHost implements RowHost {
+  readonly workspace: TestWorkspace;
+  readonly #tokens = new Map<string, Promise<Token>>();
+  readonly #registered = new Map<string, { readonly input: Registration; readonly actor: Actor }>();
+  protected readonly chatLines = new Map<string, ChatLine>();
+  #written = 0;
+
+  protected constructor(workspace: TestWorkspace) {
+    this.workspace = workspace;
+    onTestFinished(async () => {
+      for (const { line } of this.chatLines.values()) await line.close();
+    });
+  }
+
+  /** A new one; the rules ask more often than the worker lets a stranger. */
+  protected static async prepare(): Promise<TestWorkspace> {
+    stopClock();
+    if (bindings.RATE_LIMITER) vi.spyOn(bindings.RATE_LIMITER, "limit").mockResolvedValue({ success: true });
+    const workspace = await TestWorkspace.create();
+    await workspace.inside((state) => {
+      state.storage.sql.exec(forgetTokens);
+      notePingsByTestTime(state);
+    });
+    return workspace;
+  }
+
+  protected abstract ask(actor: Actor, name: EngineOperation, input: object): Promise<Result<unknown, Refusal>>;
+
+  now(): number {
+    return Date.now();
+  }
+
+  wait(ms: number): void {
+    wait(ms);
+  }
+
+  async call<Name extends EngineOperation>(
+    name: Name,
+    input: InputOf<Name>,
+    actor: Actor = m1,
+  ): Promise<Result<OutputOf<Name>, Refusal>> {
+    const result = await this.ask(actor, name, input);
+    if (name === "chats.register" && result.ok) {
+      const registration = input as Registration;
+      this.#registered.set(registration.chat, { input: registration, actor });
+    }
+    return result as Result<OutputOf<Name>, Refusal>;
+  }
+
+  /** The alarm of the object, which must be set for what is due; also one that was set for something that is over by now. */
+  async ring(): Promise<number | null> {
+    for (let times = 0; times < 1_000; times++) {
+      const now = this.now();
+      const { next, alarm } = await this.#times();
+      if (next !== null && (alarm ?? Number.POSITIVE_INFINITY) > Math.max(next, now + leastPauseMs)) {
+        throw new Error(`nothing wakes the object at ${next}, when something is due: its alarm is set to ${alarm}`);
+      }
+      const isDue = next !== null && next <= now;
+      if (!isDue && (alarm === null || alarm > now)) return next;
+      await this.#alarm();
+    }
+    throw new Error("what is due stays so however often the alarm rings");
+  }
+
+  #times(): Promise<{ next: number | null; alarm: number | null }> {
+    return this.workspace.inside(async ({ storage }) => ({
+      next: due.nextDue(this.#tx(storage)),
+      alarm: await storage.getAlarm(),
+    }));
+  }
+
+  async #alarm(): Promise<void> {
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    await runDurableObjectAlarm(this.workspace.stub);
+    const problems = log.mock.calls.map(String);
+    log.mockRestore();
+    if (problems.length > 0) throw new Error(problems.join("; "));
+  }
+
+  /** A socket over which the chat registers again, as the process that it is. */
+  async connect(chat: string): Promise<void> {
+    const last = this.#registered.get(chat);
+    if (!last) throw new Error(`chat ${chat} was never registered`);
+    const registered = await this.register(last.actor, last.input);
+    if (!registered.ok) throw new Error(`${chat} cannot connect: ${registered.error.code}`);
+  }
+
+  protected async register(actor: Actor, input: Registration): Promise<Result<unknown, Refusal>> {
+    const { token, credentials } = await this.tokenOf(actor);
+    const openedAt = this.now();
+    const line = new Line(await this.#open(input.chat, token));
+    const result = resultOf(await line.ask("chats.register", input));
+    if (result.ok) this.chatLines.set(input.chat, { line, actor, key: keyOf(credentials.id, input.chat, openedAt) });
+    else await line.close();
+    return result;
+  }
+
+  async #open(chat: string | null, token: string): Promise<WebSocket> {
+    const { status, webSocket } = await this.workspace.upgrade(chat, token);
+    if (!webSocket) throw new Error(`no connection: ${status}`);
+    return webSocket;
+  }
+
+  /** A connection that stands for no chat. */
+  protected async plainLine(actor: Actor): Promise<Line> {
+    const line = new Line(await this.#open(null, (await this.tokenOf(actor)).token));
+    onTestFinished(() => line.close());
+    return line;
+  }
+
+  async ping(chat: string): Promise<void> {
+    const found = this.chatLines.get(chat);
+    if (!found) return;
+    pingedAt.set(found.key, this.now());
+    await found.line.ping();
+  }
+
+  async disconnect(chat: string): Promise<void> {
+    await this.chatLines.get(chat)?.line.close();
+  }
+
+  async loseConnections(): Promise<void> {
+    await this.workspace.alarmAt();
+    await evictDurableObject(this.workspace.stub, { webSockets: "close" });
+    for (const { line } of this.chatLines.values()) await line.closed;
+    await this.workspace.alarmAt();
+  }
+
+  rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]> {
+    return this.workspace.inside(({ storage }) => storageSql(storage).all<Row>(query, ...values));
+  }
+
+  /** The object sees nothing of it: it starts anew, and looks when its alarm has to ring. */
+  async run(statement: string, ...values: SqlValue[]): Promise<void> {
+    await this.workspace.inside(({ storage }) => storageSql(storage).run(statement, ...values));
+    await evictDurableObject(this.workspace.stub, { webSockets: "hibernate" });
+    await this.nextDue();
+  }
+
+  /** Of the engine, statement by statement: the runtime keeps its alarm in the same file. */
+  async rowsWritten(): Promise<number> {
+    for (const actor of [m1, admin]) await this.tokenOf(actor);
+    return this.workspace.inside(({ storage: { sql } }) => {
+      if (Object.hasOwn(sql, "exec")) return this.#written;
+      const exec = sql.exec.bind(sql);
+      const total = (): number => Number(exec("SELECT total_changes() AS n").one()["n"]);
+      sql.exec = ((...given: Parameters<typeof exec>) => {
+        const before = total();
+        const rows = exec(...given).toArray();
+        this.#written += total() - before;
+        return { toArray: () => rows, rowsWritten: 0 };
+      }) as never;
+      return this.#written;
+    });
+  }
+
+  /** Over the object's own storage: an alarm has a limit of its own. */
+  sweep(limit: number): Promise<string[]> {
+    return this.workspace.inside(({ storage }) =>
+      storage.transactionSync(() => due.sweep(this.#tx(storage), (work) => storage.transactionSync(work), limit)),
+    );
+  }
+
+  nextDue(): Promise<number | null> {
+    return this.workspace.inside(({ storage }) => due.nextDue(this.#tx(storage)));
+  }
+
+  #tx(storage: DurableObjectStorage): Tx {
+    const sql = storageSql(storage);
+    return {
+      sql,
+      now: this.now(),
+      presence: { lastSeen: () => null },
+      settings: meta.settings(sql),
+      epoch: meta.epoch(sql),
+      tell: () => undefined,
+    };
+  }
+
+  protected tokenOf(actor: Actor): Promise<Token> {
+    const name = `${actor.machine} ${actor.isAdmin}`;
+    const token = this.#tokens.get(name) ?? this.#newToken(actor);
+    this.#tokens.set(name, token);
+    return token;
+  }
+
+  /** Signed by the worker's secret. The audit log tells of it; the rules know nothing of tokens. */
+  async #newToken({ machine, isAdmin }: Actor): Promise<Token> {
+    const scope: Scope = isAdmin ? "admin" : "work";
+    const claims = { workspace: this.workspace.name, id: `tok_${machine}_${scope}`, machine, scope, expiresAt: null };
+    const token = await signed.make(bindings.SHIM_SIGNING_SECRET, claims, crypto.getRandomValues(new Uint8Array(16)));
+    const hash = await signed.hashOf(token);
+    await this.workspace.inside(({ storage }) => {
+      tokens.add(this.#tx(storage), machine, { ...claims, hash });
+      storage.sql.exec(forgetTokens);
+    });
+    return { token, credentials: { id: claims.id, hash } };
+  }
+}
+
+const forgetTokens = "DELETE FROM audit WHERE kind = 'token.created'";
+
+/** When a ping was sent, by the test's clock, by the connection. */
+const pingedAt = new Map<string, number>();
+
+function keyOf(token: string, chat: string | null, openedAt: number): string {
+  return `${token} ${chat} ${openedAt}`;
+}
+
+type TimeOfPing = (this: DurableObjectState, socket: WebSocket) => Date | null;
+
+/** The runtime notes by its own clock when it has answered a ping; that it has is left to it. */
+function notePingsByTestTime(state: DurableObjectState): void {
+  const runtime = Object.getPrototypeOf(state) as DurableObjectState;
+  const { getWebSocketAutoResponseTimestamp: original } = runtime as { getWebSocketAutoResponseTimestamp: TimeOfPing };
+  if (vi.isMockFunction(original)) return;
+  const noted: TimeOfPing = function noted(socket) {
+    const attachment = attachmentOf(socket);
+    if (!attachment || original.call(this, socket) === null) return null;
+    return new Date(pingedAt.get(keyOf(attachment.token.id, attachment.chat, attachment.openedAt)) ?? 0);
+  };
+  vi.spyOn(runtime, "getWebSocketAutoResponseTimestamp").mockImplementation(noted);
+}
+
+/** What stands in a frame; a line that was closed has no answer. */
+export function resultOf(answer: Message | null): Result<unknown, Refusal> {
+  if (!answer) throw new Error("the connection was closed");
+  return answer.error ? err(refusalOf(answer.error.data)) : ok(answer.result);
+}
+
+export function refusalOf({ code, message, retryAfterMs, details }: WireError): Refusal {
+  return { code, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }), ...(details ? { details } : {}) };
+}
