@@ -55,17 +55,11 @@ export function list({ sql, now }: Tx, { before, kind, limit }: ListAudit): { en
 const keepMs = 30 * 86_400_000;
 const keepRows = 20_000;
 
-/** When the oldest row has to go, by age or by number; null when nothing has to. */
-export function nextDue(sql: Sql): number | null {
-  const [oldest] = sql.all<{ seq: number; at: number }>("SELECT seq, at FROM audit ORDER BY seq LIMIT 1");
-  const [newest] = sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1");
-  if (!oldest || !newest || oldest.seq === newest.seq) return null;
-  const [surplus] = sql.all<{ at: number }>(
-    "SELECT at FROM audit WHERE seq > ? ORDER BY seq LIMIT 1",
-    oldest.seq + keepRows,
-  );
-  return Math.min(oldest.at + keepMs, surplus?.at ?? Number.POSITIVE_INFINITY);
-}
+/** When the oldest row has to go, by age or by number; none has to while it is the newest. */
+export const dueAt = `
+  SELECT min(at + ${keepMs}, ifnull((SELECT at FROM audit WHERE seq > oldest.seq + ${keepRows} ORDER BY seq LIMIT 1), at + ${keepMs}))
+  FROM (SELECT seq, at FROM audit ORDER BY seq LIMIT 1) AS oldest
+  WHERE seq < (SELECT max(seq) FROM audit)`;
 
 /** From the oldest on, never the newest row: its number must not come again. At most `limit` rows. */
 export function prune(sql: Sql, now: number, limit: number): void {

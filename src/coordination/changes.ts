@@ -163,18 +163,16 @@ function isSameEpoch(one: number, other: number): boolean {
   return Math.floor(one / numbersPerEpoch) === Math.floor(other / numbersPerEpoch);
 }
 
-/** When the oldest group has to go, by age or by number; null when nothing has to. */
-export function nextDue(sql: Sql, keepMs: number): number | null {
-  const [oldest] = sql.all<{ at: number; grp: number }>("SELECT at, grp FROM changes ORDER BY revision LIMIT 1");
-  const [newest] = sql.all<{ grp: number }>("SELECT grp FROM changes ORDER BY revision DESC LIMIT 1");
-  if (!oldest || !newest || oldest.grp === newest.grp) return null;
-  if (!isSameEpoch(oldest.grp, newest.grp)) return oldest.at + keepMs;
-  const [surplus] = sql.all<{ at: number }>(
-    "SELECT at FROM changes WHERE revision > ? ORDER BY revision LIMIT 1",
-    oldest.grp + keepRows,
-  );
-  return Math.min(oldest.at + keepMs, surplus?.at ?? Number.POSITIVE_INFINITY);
-}
+/** When the oldest group has to go, by age (`keepMs`: ?) or by number; none has to while it is the newest. */
+export const dueAt = `
+  SELECT min(at + keep, ifnull(
+    (SELECT at FROM changes
+     WHERE revision > oldest.grp + ${keepRows} AND oldest.grp / ${numbersPerEpoch} = newest.grp / ${numbersPerEpoch}
+     ORDER BY revision LIMIT 1), at + keep))
+  FROM (SELECT at, grp FROM changes ORDER BY revision LIMIT 1) AS oldest,
+    (SELECT grp FROM changes ORDER BY revision DESC LIMIT 1) AS newest,
+    (SELECT ? AS keep)
+  WHERE oldest.grp < newest.grp`;
 
 /** [SV5] Compaction: by age and number, from the oldest on, whole groups only, never the newest. At most about `limit` rows. */
 export function prune(sql: Sql, now: number, keepMs: number, limit: number): void {

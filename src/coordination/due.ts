@@ -1,3 +1,4 @@
+import type { Settings } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
 import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
@@ -15,65 +16,83 @@ import * as waiters from "./waiters.ts";
 
 interface Timed {
   readonly name: string;
-  readonly nextDue: (tx: Tx) => number | null;
+  /** SQL of one value: epoch ms, or NULL. All kinds are asked in one statement, after each write. */
+  readonly dueAt: string;
+  /** What its `?` stands for. */
+  readonly value?: (settings: Settings) => number;
+  /** Housekeeping need not be on time. */
+  readonly isCoarse?: boolean;
   /** Moves or ends each row that it takes on, at most about `limit` of them. */
   readonly sweep: (tx: Tx, limit: number) => void;
 }
 
-/** Housekeeping need not be on time: it waits for the full hour, so that rows which grow old one by one ring no alarm each. */
+/** It waits for the full hour, so that rows which grow old one by one ring no alarm each. */
 const coarseMs = 3_600_000;
 
-function coarse(at: number | null): number | null {
-  return at === null ? null : Math.ceil(at / coarseMs) * coarseMs;
-}
-
 const timed: readonly Timed[] = [
-  {
-    name: "delays",
-    nextDue: ({ sql }) => waiters.nextDelay(sql),
-    sweep: leases.endDelays,
-  },
-  { name: "state", nextDue: state.nextDue, sweep: state.sweep },
+  { name: "delays", dueAt: waiters.delayDueAt, sweep: leases.endDelays },
+  { name: "state", dueAt: state.dueAt, sweep: state.sweep },
   {
     name: "idempotency",
-    nextDue: ({ sql }) => coarse(idempotency.nextDue(sql)),
+    dueAt: idempotency.dueAt,
+    isCoarse: true,
     sweep: ({ sql, now }, limit) => idempotency.prune(sql, now, limit),
   },
   {
     name: "messages",
-    nextDue: ({ sql, settings }) => coarse(messages.nextDue(sql, settings.maxMessages)),
+    dueAt: messages.dueAt,
+    value: ({ maxMessages }) => maxMessages,
+    isCoarse: true,
     sweep: messages.prune,
   },
   {
     name: "changes",
-    nextDue: ({ sql, settings }) => coarse(changes.nextDue(sql, settings.keepChangesMs)),
+    dueAt: changes.dueAt,
+    value: ({ keepChangesMs }) => keepChangesMs,
+    isCoarse: true,
     sweep: ({ sql, now, settings }, limit) => changes.prune(sql, now, settings.keepChangesMs, limit),
   },
   {
     name: "audit",
-    nextDue: ({ sql }) => coarse(audit.nextDue(sql)),
+    dueAt: audit.dueAt,
+    isCoarse: true,
     sweep: ({ sql, now }, limit) => audit.prune(sql, now, limit),
   },
 ];
 
+const question = [
+  `SELECT (${liveness.dueAt}) AS chats, (SELECT value FROM meta WHERE key = 'put_off') AS putOff`,
+  ...timed.map(({ name, dueAt }) => `(${dueAt}) AS ${name}`),
+].join(", ");
+
 /** When the host has to come back; null: nothing waits for its time. */
 export function nextDue(tx: Tx): number | null {
-  const times = [liveness.nextDue(tx), ...turns(tx).map(({ at }) => at)].filter((at) => at !== null);
+  const { chats, turns } = look(tx);
+  const times = [chats, ...turns.map(({ at }) => at)].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 
-/** When each kind is due, unless a failure has put it off. */
-function turns(tx: Tx): { one: Timed; at: number | null }[] {
-  const until = putOff(tx);
-  return timed.map((one) => {
-    const at = one.nextDue(tx);
-    return { one, at: at === null ? null : Math.max(at, until[one.name] ?? 0) };
+/** When the first chat, and each kind, is due, unless a failure has put it off. */
+function look(tx: Tx): { chats: number | null; turns: { one: Timed; at: number | null }[] } {
+  const values = timed.flatMap(({ value }) => (value ? [value(tx.settings)] : []));
+  const [row = {}] = tx.sql.all<Partial<Record<string, number | null>> & { putOff?: string | null }>(
+    question,
+    ...values,
+  );
+  const until = JSON.parse(row.putOff ?? "{}") as PutOff;
+  const turns = timed.map((one) => {
+    const at = row[one.name] ?? null;
+    if (at === null) return { one, at };
+    return { one, at: Math.max(one.isCoarse ? Math.ceil(at / coarseMs) * coarseMs : at, until[one.name] ?? 0) };
   });
+  return { chats: row["chats"] ?? null, turns };
 }
 
-/** By the name of the kind. */
-function putOff({ sql }: Tx): Partial<Record<string, number>> {
-  return JSON.parse(meta.read(sql, "put_off") ?? "{}") as Partial<Record<string, number>>;
+/** By the name of the kind: when it has its turn again. */
+type PutOff = Partial<Record<string, number>>;
+
+function putOff({ sql }: Tx): PutOff {
+  return JSON.parse(meta.read(sql, "put_off") ?? "{}") as PutOff;
 }
 
 /** Runs work as a transaction of its own inside the present one: it is undone when it throws. */
@@ -102,7 +121,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
       fail(chat, error);
     }
   }
-  for (const { one, at } of turns(tx)) {
+  for (const { one, at } of look(tx).turns) {
     if (at === null || at > tx.now) continue;
     try {
       atomically(() => one.sweep(tx, limit));

@@ -57,9 +57,7 @@ function digest(text: string): string {
   return `${text.length}:${high.toString(36)}:${low.toString(36)}`;
 }
 
-export function nextDue(sql: Sql): number | null {
-  return sql.all<{ at: number | null }>("SELECT min(expires_at) AS at FROM idempotency")[0]?.at ?? null;
-}
+export const dueAt = "SELECT min(expires_at) FROM idempotency";
 
 export function prune(sql: Sql, now: number, limit: number): void {
   sql.run(

@@ -88,9 +88,7 @@ function begin(tx: Tx, row: LifeRow, seenAt: number, until: number): void {
   chatRows.lookAt(tx, row, until);
 }
 
-export function nextDue({ sql }: Pick<Tx, "sql">): number | null {
-  return sql.all<{ at: number | null }>("SELECT min(due_at) AS at FROM chats WHERE due_at IS NOT NULL")[0]?.at ?? null;
-}
+export const dueAt = "SELECT min(due_at) FROM chats WHERE due_at IS NOT NULL";
 
 export function dueNow({ sql, now }: Tx, limit: number): string[] {
   return sql

@@ -220,19 +220,11 @@ export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
   return inbox.newestExpiry(tx, chat, sentBy);
 }
 
-/** When the oldest message has to go: at its own time, or when `maxMessages` newer ones were there. */
-export function nextDue(sql: Sql, maxMessages: number): number | null {
-  const [oldest] = sql.all<{ id: number; expires_at: number }>(
-    "SELECT id, expires_at FROM messages ORDER BY id LIMIT 1",
-  );
-  // The newest is kept, also when it is over: its number must not come again.
-  if (!oldest || oldest.id === inbox.newestId(sql)) return null;
-  const [surplus] = sql.all<{ at: number }>(
-    "SELECT at FROM messages WHERE id >= ? ORDER BY id LIMIT 1",
-    oldest.id + maxMessages,
-  );
-  return Math.min(oldest.expires_at, surplus?.at ?? Number.POSITIVE_INFINITY);
-}
+/** When the oldest message has to go: at its own time, or when `maxMessages` (?) newer ones were there. The newest stays: its number must not come again. */
+export const dueAt = `
+  SELECT min(expires_at, ifnull((SELECT at FROM messages WHERE id >= oldest.id + ? ORDER BY id LIMIT 1), expires_at))
+  FROM (SELECT id, expires_at FROM messages ORDER BY id LIMIT 1) AS oldest
+  WHERE id < (SELECT max(id) FROM messages)`;
 
 /** [MS8] Messages go when their time is over, or when `maxMessages` newer ones were sent, the oldest first. */
 export function prune({ sql, now, settings }: Tx, limit: number): void {

@@ -13,15 +13,23 @@ export function write(sql: Sql, key: string, value: string): void {
   );
 }
 
-/** The stored ones over the defaults. */
-export function settings(sql: Sql): Settings {
-  const stored = read(sql, "settings");
-  return stored === null ? defaultSettings : { ...defaultSettings, ...(JSON.parse(stored) as Partial<Settings>) };
+/** What every operation needs of the workspace. */
+export interface Facts {
+  readonly settings: Settings;
+  /** Raised after a restore. Part of every fencing token, so that a counter that was set back issues none twice. */
+  readonly epoch: number;
 }
 
-/** Raised after a restore. Part of every fencing token, so that a counter that was set back issues none twice. */
-export function epoch(sql: Sql): number {
-  return Number(read(sql, "epoch"));
+export function facts(sql: Sql): Facts {
+  const [row] = sql.all<{ settings: string | null; epoch: string | null }>(
+    "SELECT (SELECT value FROM meta WHERE key = 'settings') AS settings, (SELECT value FROM meta WHERE key = 'epoch') AS epoch",
+  );
+  return { settings: settingsOf(row?.settings ?? null), epoch: Number(row?.epoch) };
+}
+
+/** The stored ones over the defaults. */
+function settingsOf(stored: string | null): Settings {
+  return stored === null ? defaultSettings : { ...defaultSettings, ...(JSON.parse(stored) as Partial<Settings>) };
 }
 
 export function liveChats(sql: Sql): number {

@@ -267,10 +267,7 @@ function put(tx: Tx, write: Extract<Write, { op: "set" }>, text: string, version
   );
 }
 
-export function nextDue({ sql }: Pick<Tx, "sql">): number | null {
-  const query = "SELECT min(expires_at) AS at FROM state WHERE expires_at IS NOT NULL";
-  return sql.all<{ at: number | null }>(query)[0]?.at ?? null;
-}
+export const dueAt = "SELECT min(expires_at) FROM state WHERE expires_at IS NOT NULL";
 
 /** Keys whose time is over go, and watches are told. */
 export function sweep(tx: Tx, limit: number): void {

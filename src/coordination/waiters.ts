@@ -114,6 +114,4 @@ export function allDelaysOver(sql: Sql, now: number, limit: number): string[] {
     .map(({ resource }) => resource);
 }
 
-export function nextDelay(sql: Sql): number | null {
-  return sql.all<{ at: number | null }>("SELECT min(until) AS at FROM lock_delays")[0]?.at ?? null;
-}
+export const delayDueAt = "SELECT min(until) FROM lock_delays";

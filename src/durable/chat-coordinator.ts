@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import { PING, PONG, PROTOCOL_VERSION } from "../contract/protocol.ts";
-import { checkFields, checkInput, checkScope, isRead, type Request as Checked } from "../coordination/check-input.ts";
+import { checkFields, checkInput, checkScope, type Request as Checked } from "../coordination/check-input.ts";
 import * as changes from "../coordination/changes.ts";
 import * as due from "../coordination/due.ts";
 import { isEngineOperation, run, type HostOperation } from "../coordination/engine.ts";
@@ -19,7 +19,7 @@ import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
 import { answer, readFrame, type Frame, type RpcRequest } from "./frames.ts";
 import { close, closeCodes, notHere, release, send, Sockets } from "./sockets.ts";
-import { storageSql } from "./storage-sql.ts";
+import { StorageSql } from "./storage-sql.ts";
 import { Transactions, undoing } from "./transactions.ts";
 
 /** A sweep takes on so many rows of each kind at a time. */
@@ -35,7 +35,7 @@ const failedPauseMs = 30_000;
  * time of its alarm, the settings while one event is handled) only saves reading it again.
  */
 export class ChatCoordinator extends DurableObject<Env> {
-  readonly #sql = storageSql(this.ctx.storage);
+  readonly #sql = new StorageSql(this.ctx.storage);
   readonly #sockets = new Sockets(this.ctx, this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
   #isCreated = false;
@@ -52,7 +52,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       await this.#alarm.load();
       // All of them: a connection that is gone is not looked for again.
       this.#commit((tx) => ok(liveness.missing(tx, Number.MAX_SAFE_INTEGER)));
-      this.#settle();
+      this.#settle(0);
     });
   }
 
@@ -84,7 +84,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     // [WO3] The worker has looked how it is nested.
     const checked = checkFields(name, input);
     const result = checked.ok ? this.#run(bearer.value, checked.value) : checked;
-    if (!checked.ok || !isRead(checked.value.name) || this.#alarm.isLost(this.now())) this.#settle();
+    this.#settle();
     return result;
   }
 
@@ -267,10 +267,13 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   /** After each event: the alarm rings no later than something is due, and whoever waits is told. Without an await, so it is stored with the rows. */
-  #settle(pauseMs = 0): void {
-    const tx = this.#transactions.tx();
-    const next = due.nextDue(tx);
-    if (next !== null) this.#alarm.arm(Math.max(next, tx.now + pauseMs), tx.now);
+  #settle(pauseMs: number | null = null): void {
+    // What is only read makes nothing due.
+    if (this.#sql.hasWritten() || pauseMs !== null || this.#alarm.isLost(this.now())) {
+      const tx = this.#transactions.tx();
+      const next = due.nextDue(tx);
+      if (next !== null) this.#alarm.arm(Math.max(next, tx.now + (pauseMs ?? 0)), tx.now);
+    }
     this.#sockets.tell(this.#transactions.takeHints());
   }
 

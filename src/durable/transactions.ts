@@ -15,7 +15,7 @@ export class Transactions {
   readonly #now: () => number;
   #hints: Hint[] = [];
   /** Read once for each event: within one nothing else can change them. */
-  #facts: Pick<Tx, "settings" | "epoch"> | null = null;
+  #facts: meta.Facts | null = null;
   /** Of what runs together; null: each by itself. */
   #memory: Memory | null = null;
 
@@ -104,7 +104,7 @@ export class Transactions {
   /** Inside of a transaction, or to look only. */
   tx(): Tx {
     const sql = this.#sql;
-    const { settings, epoch } = (this.#facts ??= { settings: meta.settings(sql), epoch: meta.epoch(sql) });
+    const { settings, epoch } = (this.#facts ??= meta.facts(sql));
     return {
       sql,
       now: this.#now(),

@@ -127,8 +127,7 @@ export class LocalHost implements RowHost {
       sql,
       now: this.#now,
       presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
-      settings: meta.settings(sql),
-      epoch: meta.epoch(sql),
+      ...meta.facts(sql),
       tell,
     };
   }

@@ -4,7 +4,7 @@ import { beforeEach, expect, it, vi, type MockInstance } from "vitest";
 import type { InputOf, OperationName } from "../../src/contract/operations.ts";
 import * as due from "../../src/coordination/due.ts";
 import * as meta from "../../src/coordination/meta.ts";
-import { storageSql } from "../../src/durable/storage-sql.ts";
+import { StorageSql } from "../../src/durable/storage-sql.ts";
 import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
 
 const hour = 3_600_000;
@@ -12,14 +12,13 @@ const hour = 3_600_000;
 /** When the engine wants to be called again. */
 function nextDue(workspace: TestWorkspace): Promise<number | null> {
   return workspace.inside(({ storage }) => {
-    const sql = storageSql(storage);
+    const sql = new StorageSql(storage);
     const presence = { lastSeen: () => null };
     return due.nextDue({
       sql,
       now: Date.now(),
       presence,
-      settings: meta.settings(sql),
-      epoch: 0,
+      ...meta.facts(sql),
       tell: () => undefined,
     });
   });

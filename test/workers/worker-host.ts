@@ -9,7 +9,7 @@ import * as meta from "../../src/coordination/meta.ts";
 import * as tokens from "../../src/coordination/tokens.ts";
 import type { Actor, Tx } from "../../src/coordination/tx.ts";
 import { attachmentOf, type Credentials } from "../../src/durable/attachments.ts";
-import { storageSql } from "../../src/durable/storage-sql.ts";
+import { StorageSql } from "../../src/durable/storage-sql.ts";
 import { err, ok, type Result } from "../../src/shared/result.ts";
 import * as signed from "../../src/worker/tokens.ts";
 import type { SqlValue } from "../../src/shared/sql.ts";
@@ -169,12 +169,12 @@ export abstract class WorkerHost implements RowHost {
   }
 
   rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]> {
-    return this.workspace.inside(({ storage }) => storageSql(storage).all<Row>(query, ...values));
+    return this.workspace.inside(({ storage }) => new StorageSql(storage).all<Row>(query, ...values));
   }
 
   /** The object sees nothing of it: it starts anew, and looks when its alarm has to ring. */
   async run(statement: string, ...values: SqlValue[]): Promise<void> {
-    await this.workspace.inside(({ storage }) => storageSql(storage).run(statement, ...values));
+    await this.workspace.inside(({ storage }) => new StorageSql(storage).run(statement, ...values));
     await evictDurableObject(this.workspace.stub, { webSockets: "hibernate" });
     await this.nextDue();
   }
@@ -208,13 +208,12 @@ export abstract class WorkerHost implements RowHost {
   }
 
   #tx(storage: DurableObjectStorage): Tx {
-    const sql = storageSql(storage);
+    const sql = new StorageSql(storage);
     return {
       sql,
       now: this.now(),
       presence: { lastSeen: () => null },
-      settings: meta.settings(sql),
-      epoch: meta.epoch(sql),
+      ...meta.facts(sql),
       tell: () => undefined,
     };
   }

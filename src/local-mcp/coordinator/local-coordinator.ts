@@ -106,8 +106,7 @@ export class LocalCoordinator {
           return row && row.status !== "offline" && isThere(processes, row.process) ? at : null;
         },
       },
-      settings: meta.settings(sql),
-      epoch: meta.epoch(sql),
+      ...meta.facts(sql),
       // Who waits looks at the file: see waitForChange().
       tell: () => undefined,
     };

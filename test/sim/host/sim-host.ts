@@ -243,8 +243,9 @@ export class SimHost {
     if (this.sql.isMetaWritten) {
       this.sql.isMetaWritten = false;
       const epoch = this.#quirks.remembersEpoch ? this.#known?.epoch : undefined;
-      this.#known = { settings: meta.settings(this.sql), epoch: epoch ?? meta.epoch(this.sql) };
+      const facts = meta.facts(this.sql);
+      this.#known = { ...facts, epoch: epoch ?? facts.epoch };
     }
-    return (this.#known ??= { settings: meta.settings(this.sql), epoch: meta.epoch(this.sql) });
+    return (this.#known ??= meta.facts(this.sql));
   }
 }
