@@ -65,7 +65,28 @@ export function open(sql: Sql, chat: string): void {
 
 /** What the chat has not acknowledged, of one priority or of all: the first `limit` rows by id. */
 export function unread(tx: Tx, chat: string, limit: number, priority?: number): MessageRow[] {
-  const { cursor, ahead } = cursorOf(tx.sql, chat);
+  return unreadAfter(tx, chat, cursorOf(tx.sql, chat), limit, priority);
+}
+
+/** What others have sent to others, and one's own: once so many lie behind the cursor, it moves on over them. */
+const mostPassed = 50;
+/** More are told as so many. */
+const mostTold = 100;
+
+/** [MS14] How much is unread; where nothing of the next messages is for the chat, they are not read another time. */
+export function countUnread(tx: Tx, chat: string): number {
+  const at = cursorOf(tx.sql, chat);
+  const unreadRows = unreadAfter(tx, chat, at, mostTold);
+  const [first] = unreadRows;
+  const next = first ? first.id - 1 : newestId(tx.sql);
+  if (next - at.cursor >= mostPassed) {
+    const waiting = at.ahead.filter((id) => id > next);
+    store(tx.sql, chat, next, waiting);
+  }
+  return unreadRows.length;
+}
+
+function unreadAfter(tx: Tx, chat: string, { cursor, ahead }: Cursor, limit: number, priority?: number): MessageRow[] {
   if (newestId(tx.sql) <= cursor) return [];
   const skipped = new Set(ahead);
   const isUnread = (row: MessageRow): boolean => {

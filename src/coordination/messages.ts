@@ -184,7 +184,7 @@ export function ack(tx: Tx, { self, cursor, ids }: AckMessages): Result<OutputOf
 }
 
 export function unread(tx: Tx, chat: string): number {
-  return inbox.unread(tx, chat, 100).length;
+  return inbox.countUnread(tx, chat);
 }
 
 export function setTopicSchema(

@@ -1,5 +1,5 @@
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import { messageHintRules } from "../rules/messages.ts";
+import { messageHintRules } from "../rules/message-rows.ts";
 import { rowSuites, stateSuites } from "../rules/suites.ts";
 import { LocalHost } from "../support/local-host.ts";
 

@@ -1,5 +1,5 @@
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
-import { messageHintRules } from "../rules/messages.ts";
+import { messageHintRules } from "../rules/message-rows.ts";
 import { rowSuites, stateSuites } from "../rules/suites.ts";
 import { LocalHost } from "../support/local-host.ts";
 

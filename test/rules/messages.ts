@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
-import type { Hint } from "../../src/coordination/tx.ts";
-import { MAX_BODY_CHARS, type Message } from "../../src/contract/messages.ts";
-import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
+import { type Message } from "../../src/contract/messages.ts";
+import { type OpenHost } from "../support/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -11,7 +10,6 @@ import {
   minute,
   refusal,
   refused,
-  rowsWritten,
   some,
   toAll,
   toChat,
@@ -260,50 +258,5 @@ function endRules(open: OpenHost): void {
     const last = await from.send(toAll, "unread");
     await to.ack({ cursor: last - 1 });
     expect(await to.bodies()).toEqual(["unread"]);
-  });
-}
-
-/** Rules of messages that can only be seen in rows. */
-export function messageRowRules(open: OpenRowHost): void {
-  it("[MS8] the rows of messages that are over go at the full hour, however many, but the newest", async () => {
-    const host = await open();
-    const from = await Correspondent.join(host, "c1");
-    await from.sendMany(250, { ttlMs: 1_000 });
-    const rows = (): Promise<unknown[]> => host.rows("SELECT 1 FROM messages");
-    host.wait(2_000);
-    await host.ring();
-    expect(await rows()).toHaveLength(250);
-    waitForFullHour(host);
-    await host.ring();
-    expect(await rows()).toHaveLength(1);
-  });
-
-  it("[MS11] what is refused writes no row; a message costs one, and reading none", async () => {
-    const host = await open();
-    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
-    const large = "x".repeat(MAX_BODY_CHARS);
-    expect(await rowsWritten(host, () => from.trySend(toAll, large, { requestId: "r" }))).toBe(0);
-    expect(await rowsWritten(host, () => from.trySend({ to: "chat", chat: "none" }, 1, { requestId: "r" }))).toBe(0);
-    expect(await rowsWritten(host, () => from.send(toChat(to), 1))).toBe(1);
-    expect(await rowsWritten(host, () => to.pull())).toBe(0);
-    expect(await rowsWritten(host, () => ask(host, "chats.heartbeat", { self: to.self }))).toBe(0);
-  });
-}
-
-/** What a host of this process is told to hand on. */
-export function messageHintRules(open: OpenHost<EngineHost & { readonly hints: Hint[] }>): void {
-  it("[MS1] a hint tells the host of a message that was committed, and of no other", async () => {
-    const host = await open();
-    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
-    host.hints.length = 0;
-    await from.send(toChat(to), 1);
-    await from.send(toTopic("t"), 1);
-    await from.send(toAll, 1);
-    await from.trySend({ to: "chat", chat: "none" }, 1);
-    expect(host.hints).toMatchObject([
-      { kind: "message", chat: "c2" },
-      { kind: "message", chat: null },
-      { kind: "message", chat: null },
-    ]);
   });
 }
