@@ -5,8 +5,6 @@ import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/eng
 import {
   ask,
   Correspondent,
-  hour,
-  refused,
   rowsWritten,
   some,
   toAll,
