@@ -21,18 +21,13 @@ export function campaign(tx: Tx, input: Campaign): Result<OutputOf<"elections.ca
   const { self, name, requestId, ttlMs, waitMs } = input;
   const actor = chatRows.acting(tx, self);
   if (!actor.ok) return actor;
-  const present = leading(tx, name);
-  if (present && isLedBy(present, self)) return ok({ state: "leading", leader: present });
   const wanted = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
   const taken = leases.take(tx, actor.value, wanted);
   const leader = leading(tx, name);
-  if (leader && isLedBy(leader, self)) return ok({ state: "leading", leader });
+  // By this request: what another one of the same chat was granted may be given back at any moment, by whoever asked so.
+  if (leader && taken.ok && taken.value.state === "granted") return ok({ state: "leading", leader });
   const position = taken.ok && taken.value.state === "waiting" ? taken.value.position : null;
   return ok({ state: "following", leader, position });
-}
-
-function isLedBy({ leader, incarnation }: Leader, self: Campaign["self"]): boolean {
-  return leader === self.chat && incarnation === self.incarnation;
 }
 
 export function renew(tx: Tx, { self, name, term }: RenewTerm): Result<Leader, Refusal> {
