@@ -30,6 +30,13 @@ function knownSecrets(): string[] | null {
   }
 }
 
+/** A worker that names a queue which is not there cannot be deployed. */
+function hasQueue(name: string): boolean {
+  const asked = spawnSync(process.execPath, [wrangler, "queues", "info", name], { cwd: root, stdio: "ignore" });
+  return asked.status === 0;
+}
+
+for (const queue of ["shim-dispatch", "shim-dispatch-dead"]) if (!hasQueue(queue)) run(["queues", "create", queue]);
 run(["deploy"]);
 const known = knownSecrets();
 if (known === null) {

@@ -17,6 +17,8 @@ export type Hint =
   /** For a chat, for those who have subscribed to a topic, or, where both are null, for all. */
   | { readonly kind: "message"; readonly chat: string | null; readonly topic: string | null }
   | { readonly kind: "changes" }
+  /** Something is queued that somebody could take: the host sends a token to the queue, or looks itself. */
+  | { readonly kind: "dispatch" }
   /** The host closes the connections of this chat. */
   | { readonly kind: "offline"; readonly chat: string };
 

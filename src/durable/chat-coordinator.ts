@@ -3,7 +3,9 @@ import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import { PING, PONG, PROTOCOL_VERSION } from "../contract/protocol.ts";
 import { checkFields, checkInput, checkScope, type Request as Checked } from "../coordination/check-input.ts";
+import * as audit from "../coordination/audit.ts";
 import * as changes from "../coordination/changes.ts";
+import * as dispatch from "../coordination/dispatch.ts";
 import * as due from "../coordination/due.ts";
 import { isEngineOperation, run, type HostOperation } from "../coordination/engine.ts";
 import * as liveness from "../coordination/liveness.ts";
@@ -274,7 +276,34 @@ export class ChatCoordinator extends DurableObject<Env> {
       const next = due.nextDue(tx);
       if (next !== null) this.#alarm.arm(Math.max(next, tx.now + (pauseMs ?? 0)), tx.now);
     }
-    this.#sockets.tell(this.#transactions.takeHints());
+    const hints = this.#transactions.takeHints();
+    if (hints.some(({ kind }) => kind === "dispatch")) this.ctx.waitUntil(this.#sendToken());
+    this.#sockets.tell(hints);
+  }
+
+  /** [QU1] After the commit; where it fails the alarm finds the row and sends another. */
+  async #sendToken(): Promise<void> {
+    try {
+      await this.env.DISPATCH.send({ workspace: this.ctx.id.name ?? "" });
+    } catch (error) {
+      report("a token was not sent", error);
+    }
+  }
+
+  /** The consumer of the queue has a token of this workspace. */
+  dispatch(): void {
+    this.#begin();
+    if (!this.#isCreated) return;
+    this.#commit((tx) => ok(dispatch.look(tx)));
+    this.#settle();
+  }
+
+  /** Tokens that the queue has given up: the alarm sends others; that it came so far is worth a line in the audit log. */
+  lostTokens(count: number): void {
+    this.#begin();
+    if (!this.#isCreated) return;
+    this.#commit((tx) => ok(audit.append(tx, { kind: "queue.lost", subject: "shim-dispatch", detail: { count } })));
+    this.#settle();
   }
 
   #commit<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {

@@ -1,4 +1,6 @@
+import type { Env } from "../durable/env.ts";
 import { app } from "./app.ts";
+import { consume } from "./queues.ts";
 
 export { ChatCoordinator } from "../durable/chat-coordinator.ts";
-export default app;
+export default { fetch: app.fetch, queue: consume } satisfies ExportedHandler<Env>;
