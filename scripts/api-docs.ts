@@ -9,7 +9,7 @@ import { operations } from "../src/contract/operations.ts";
 const path = join(import.meta.dirname, "..", "docs", "api.md");
 
 interface Schema {
-  readonly type?: string;
+  readonly type?: string | string[];
   readonly properties?: Record<string, Schema>;
   readonly required?: string[];
   readonly enum?: string[];
@@ -31,7 +31,7 @@ function typeOf(schema: Schema): string {
   if (either) return either.map(typeOf).join(" or ");
   if (schema.type === "array") return `list of ${typeOf(schema.items ?? {})}`;
   if (schema.type === "object" && schema.properties) return `{${fieldsOf(schema).join(", ")}}`;
-  return schema.type ?? "JSON";
+  return [schema.type ?? "JSON"].flat().join(" or ");
 }
 
 function eitherOf({ anyOf, oneOf }: Schema): Schema[] | undefined {
@@ -77,6 +77,7 @@ export function apiDocs(): string {
 
 Made from the table of operations by \`node scripts/api-docs.ts\`; a test keeps it so. Paths lie below \`/v1/workspaces/:workspace\`; input stands in the query of a GET, else
 in the body as JSON. Over a socket (\`GET /v1/workspaces/:workspace/connect?chat=<chat>\`) the same operations are JSON-RPC 2.0 requests; an array of up to 100 is one frame and one commit.
+\`GET /openapi.json\` describes what goes over HTTP. \`POST /v1/workspaces\` with \`{"workspace": "<name>"}\`, and SHIM_ADMIN_SECRET as the token, makes a workspace and answers with its admin token.
 Every call needs \`Authorization: Bearer <token>\`. Durations are in milliseconds. Every operation may also answer ${commonErrors.map((code) => `\`${code}\``).join(", ")}.
 
 ## Errors

@@ -5,10 +5,12 @@ import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
 const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
+const env = { ...process.env, WRANGLER_SEND_METRICS: "false" };
 
 function run(args: readonly string[], input?: string): void {
   const done = spawnSync(process.execPath, [wrangler, ...args], {
     cwd: root,
+    env,
     ...(input === undefined
       ? { stdio: "inherit" as const }
       : { input, stdio: ["pipe", "inherit", "inherit"] as const }),
@@ -21,6 +23,7 @@ function knownSecrets(): string[] | null {
   try {
     const text = execFileSync(process.execPath, [wrangler, "secret", "list", "--format", "json"], {
       cwd: root,
+      env,
       encoding: "utf8",
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -45,6 +45,8 @@ const child = spawn(
       // A trace of each request in SQLite makes it two to three times slower.
       X_LOCAL_OBSERVABILITY: "false",
       WRANGLER_SEND_METRICS: "false",
+      // Its banner asks the npm registry for a newer version.
+      WRANGLER_HIDE_BANNER: "true",
       // Nothing of it needs the network.
       CLOUDFLARE_CF_FETCH_ENABLED: "false",
     },

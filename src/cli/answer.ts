@@ -10,6 +10,8 @@ export interface Answer {
   readonly data: unknown;
   /** Lines for people, each ending in a line break; "" prints nothing. */
   readonly text: string;
+  /** True: the document is the last of a stream of lines. */
+  readonly isOneLine?: boolean;
   /** True: the command did its work, and found that something is wrong. */
   readonly isFailed?: boolean;
 }

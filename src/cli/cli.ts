@@ -10,7 +10,7 @@ import { StoreError } from "../local-mcp/store/store-error.ts";
 import { exitCodes, failed, type Answer, type ExitCode, type Refusal, type Refused } from "./answer.ts";
 import { fileErrorText } from "./file-error.ts";
 import type { Io, LoadedRuntime } from "./io.ts";
-import { painter, safe, safeJson, type Paint } from "./screen-text.ts";
+import { painter, safe, safeJson, safeJsonLine, type Paint } from "./screen-text.ts";
 import { parseTime } from "./times.ts";
 
 export type Outcome = Result<Answer, Refusal>;
@@ -82,8 +82,8 @@ export class Cli {
   /** Says what happened; the only place where answers, refusals and errors are printed. */
   report(outcome: Outcome, isJson: boolean): void {
     if (outcome.ok) {
-      const { data, text, isFailed } = outcome.value;
-      this.io.stdout(isJson ? `${safeJson(data)}\n` : safe(text));
+      const { data, text, isFailed, isOneLine } = outcome.value;
+      this.io.stdout(isJson ? `${isOneLine ? safeJsonLine(data) : safeJson(data)}\n` : safe(text));
       this.exitCode = isFailed ? exitCodes.failed : exitCodes.ok;
       return;
     }

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import type { Refusal } from "../contract/errors.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../contract/operations.ts";
 import type { Self } from "../contract/values.ts";
-import { ok, type Result } from "../shared/result.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import { localStore } from "../local-mcp/coordinator/local-store.ts";
 import { LocalCoordinator } from "../local-mcp/coordinator/local-coordinator.ts";
 import { addressOf } from "../local-mcp/edge/address.ts";
@@ -10,7 +10,7 @@ import { ask } from "../local-mcp/edge/http.ts";
 import { newId, type Outside } from "../local-mcp/edge/outside.ts";
 import { systemOutside } from "../local-mcp/edge/system-outside.ts";
 import { readEdge, type Edge } from "../local-mcp/authority.ts";
-import { failed, type Refused } from "./answer.ts";
+import { exitCodes, failed, type Refused } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 
 /** How long a command waits for the edge, in ms. */
@@ -28,22 +28,29 @@ export interface Coordination {
 export async function coordination(cli: Cli): Promise<Result<Coordination, Refused["error"]>> {
   const edge = readEdge(cli.paths.home);
   if (!edge.ok) return failed("edge_unusable", edge.error);
-  return edge.value === null ? ok(await local(cli)) : remote(edge.value, edge.value.token);
+  return edge.value === null ? ok(await local(cli)) : remote(edge.value, edge.value.token, edge.value.adminToken);
 }
 
-/** @param token of this machine, or that of an admin */
+/**
+ * @param token of this machine, or that of an admin
+ * @param adminToken for what only an admin may; without it `token` is for all
+ */
 export function remote(
   edge: Pick<Edge, "url" | "workspace" | "machine">,
   token: string,
+  adminToken: string = token,
 ): Result<Coordination, Refused["error"]> {
   const address = addressOf(edge.url, edge.workspace);
   if (!address.ok) return failed("bad_address", address.error);
-  const way = { outside: systemOutside(), address: address.value, token, signal: new AbortController().signal };
+  const outside = systemOutside();
+  const { signal } = new AbortController();
   return ok({
     where: `${edge.url}, workspace ${edge.workspace}`,
     machine: edge.machine,
     call: async (name, input) => {
-      const asked = withId(way.outside, name, input);
+      const entitled = operations[name].scope === "admin" ? adminToken : token;
+      const way = { outside, address: address.value, token: entitled, signal };
+      const asked = withId(outside, name, input);
       const first = await ask(way, name, asked.input, patienceMs);
       // [CL28] By its id it takes effect once.
       const isLost = first.kind === "lost" && first.isSent && asked.hasId;
@@ -83,8 +90,17 @@ async function local(cli: Cli): Promise<Coordination> {
 
 function refusedBy({ code, message, retryAfterMs }: Refusal): Refused {
   const again = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
-  return failed(code, `${message}${again}`);
+  const refused = failed(code, `${message}${again}`);
+  return isMissing.has(code) ? err({ ...refused.error, exit: exitCodes.notFound }) : refused;
 }
+
+/** [CL1] What these name is not there. */
+const isMissing: ReadonlySet<string> = new Set<Refusal["code"]>([
+  "unknown_workspace",
+  "unknown_chat",
+  "unknown_key",
+  "unknown_token",
+]);
 
 /** The command line as a chat of its own: one for each machine, which every command continues. */
 export async function asChat(link: Coordination): Promise<Result<Self, Refused["error"]>> {

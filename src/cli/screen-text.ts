@@ -31,7 +31,16 @@ function escaped(char: string): string {
 
 /** JSON leaves some control characters as they are; a terminal does not. */
 export function safeJson(data: unknown): string {
-  return JSON.stringify(data, null, 2).replaceAll(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, escaped);
+  return escapedAll(JSON.stringify(data, null, 2));
+}
+
+/** The same in one line, for a stream of lines. */
+export function safeJsonLine(data: unknown): string {
+  return escapedAll(JSON.stringify(data));
+}
+
+function escapedAll(json: string): string {
+  return json.replaceAll(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, escaped);
 }
 
 /** One line of at most `max` characters. */

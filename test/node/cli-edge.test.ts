@@ -74,3 +74,101 @@ it("[CL28] a request whose answer is lost is sent a second time under the same i
   expect((await home.shim("edge", "token", "create", "--machine", "m2")).err).toContain("did not answer");
   expect(server.seen.length).toBe(4);
 });
+
+it("[CL29] versions and revisions as the coordinator tells them are taken back", async () => {
+  const home = aCliHome();
+  // A raised epoch follows the clock, and versions stand above it.
+  home.now = Date.UTC(2026, 10, 20);
+  const { version } = (await home.shim("state", "set", "color", "1", "--json")).json();
+  expect(version).toBeGreaterThan(9_999_999_999);
+  const again = ["state", "set", "color", "2", "--if-version", String(version)];
+  expect(await home.shim(...again)).toMatchObject({ code: 0 });
+  expect(await home.shim(...again)).toMatchObject({ code: 1 });
+  await home.shim("state", "set", "co\u202elor", '"\u009b"');
+  const watched = await home.shim("watch", "--from", String(version), "--once", "--json");
+  const lines = watched.out.trimEnd().split("\n");
+  expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+    { key: "color", value: 2 },
+    { key: "co\u202elor", value: "\u009b" },
+    { revision: Number(version) + 2 },
+  ]);
+  expect((await home.shim("watch", "--from", String(version), "--once")).out + watched.out).not.toMatch(
+    /[\u009b\u202e]/,
+  );
+  for (const wrong of [
+    ["--from", "9007199254740993"],
+    ["--from", "-1"],
+  ])
+    expect(await home.shim("watch", "--once", ...wrong)).toMatchObject({ code: 2 });
+  for (const ttl of ["0", "31536001", "1.5", "2d"]) {
+    const refused = await home.shim("state", "set", "color", "3", "--ttl", ttl);
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining("1 to 31536000 seconds")]);
+  }
+});
+
+it("[CL1] what a coordinator does not know is answered like everything that is not there", async () => {
+  const home = aCliHome();
+  const refused = await home.shim("send", "nobody", "hi", "--json");
+  expect(refused).toMatchObject({ code: 3 });
+  expect(refused.json()).toMatchObject({ error: { code: "unknown_chat" } });
+});
+
+it("[CL30] the admin token is used where it is needed, kept by a new token, and not deleted without a word", async () => {
+  const home = aCliHome();
+  const server = await RealServer.listen();
+  server.answer = ({ url }, response) => {
+    response.end(url.includes("force-release") ? '{"isReleased":true}' : '{"leases":[],"cursor":null}');
+  };
+  const joined = { ...edge, url: server.url };
+  writeEdge(home.paths.home, { ...joined, adminToken: "shim_c.d" });
+  await home.shim("lease", "list");
+  expect((await home.shim("lease", "force-release", "x", "--reason", "test")).code).toBe(0);
+  const used = server.seen.map(({ headers }) => headers.authorization);
+  expect(used).toEqual(["Bearer shim_a.b", "Bearer shim_c.d"]);
+  expect((await home.shim("edge", "leave")).err).toContain("The admin token goes with it");
+  const elsewhere = ["edge", "join", "other", "--url", server.url];
+  expect((await home.shim(...elsewhere)).err).toContain("The admin token goes with it");
+  const health = { alarmInMs: null, overdueRows: 0, sockets: 0, chats: 0, schemaVersion: 1, epoch: 0, revision: 0 };
+  server.answer = (_request, response) => void response.end(JSON.stringify({ ...health, protocol: 1 }));
+  const token = tokenWith({ m: "m2", s: "work" });
+  const again = ["edge", "join", "team", "--url", `${server.url}/`];
+  const input = { readInput: () => Promise.resolve(token) };
+  expect(await home.shimWith(input, ...again)).toMatchObject({ code: 0 });
+  const stored = JSON.parse(readFileSync(edgeFile(home.paths.home), "utf8")) as object;
+  expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
+});
+
+it("[CL30] a machine that has joined with an admin's token makes tokens, too", async () => {
+  const home = aCliHome();
+  const server = await RealServer.listen();
+  server.answer = (_request, response) => void response.end('{"id":"tok_1","token":"shim_x.y"}');
+  writeEdge(home.paths.home, { ...edge, url: server.url, token: tokenWith({ m: "m1", s: "work" }) });
+  expect((await home.shim("edge", "token", "create", "--machine", "m2")).err).toContain("on the machine that made it");
+  writeEdge(home.paths.home, { ...edge, url: server.url, token: tokenWith({ m: "m1", s: "admin" }) });
+  const made = await home.shim("edge", "token", "create", "--machine", "m2");
+  expect(made).toMatchObject({ code: 0, out: "shim_x.y\n" });
+  expect(made.err).toContain(`shim edge join team --url ${server.url} < token`);
+});
+
+it("a list says when there is more than one page", async () => {
+  const home = aCliHome();
+  const server = await RealServer.listen();
+  const lease = {
+    holder: "c1",
+    incarnation: 1,
+    token: 1,
+    ttlMs: 1_000,
+    remainingMs: 1_000,
+    isBound: false,
+    heldForMs: 0,
+  };
+  server.answer = (_request, response) => {
+    response.end(JSON.stringify({ leases: [{ resource: "src", ...lease }], cursor: "src" }));
+  };
+  writeEdge(home.paths.home, { ...edge, url: server.url });
+  expect((await home.shim("lease", "list")).out).toMatch(/^src .*\nThere are more; a prefix shows fewer\.\n$/m);
+});
+
+function tokenWith(claims: object): string {
+  return `shim_${Buffer.from(JSON.stringify(claims)).toString("base64url")}.x`;
+}

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { fileErrorText } from "../../src/cli/file-error.ts";
@@ -247,4 +247,8 @@ it("[CL8] on a fresh machine reading commands answer that there is nothing, and 
   }
   expect((await home.shim("resume")).code).toBe(3);
   expect(existsSync(home.paths.home)).toBe(false);
+});
+
+it.skipIf(process.platform === "win32")("can be started by its name: npx neither fails nor changes the clone", () => {
+  expect(statSync(join(import.meta.dirname, "..", "..", "bin", "shim.mjs")).mode & 0o111).toBe(0o111);
 });

@@ -9,7 +9,7 @@ import { age } from "../../local-mcp/recovery/brief.ts";
 import { notFound, wrongUsage, type Refused } from "../answer.ts";
 import { count, type Cli, type Common, type Outcome } from "../cli.ts";
 import { asChat, coordination, type Coordination } from "../coordination.ts";
-import { oneLine, table } from "../screen-text.ts";
+import { oneLine, safe, safeJsonLine, table } from "../screen-text.ts";
 
 interface Options extends Common {
   readonly status?: string;
@@ -63,7 +63,12 @@ async function listChats(cli: Cli, link: Coordination, { status, limit }: Option
   ]);
   const head = ["CHAT", "STATUS", "MACHINE", "SEEN", "TASKS", "PROGRESS"];
   const text = rows.length === 0 ? `No chats at ${link.where}.\n` : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: listed.value, text });
+  return ok({ data: listed.value, text: text + rest(listed.value.cursor, "--status") });
+}
+
+/** A page was full: what is not shown is said. */
+function rest(cursor: string | null, narrower: string): string {
+  return cursor === null ? "" : `There are more; ${narrower} shows fewer.\n`;
 }
 
 export function addLease(program: Command, cli: Cli): void {
@@ -98,10 +103,8 @@ async function listLeases(cli: Cli, link: Coordination, prefix: string): Promise
     age(lease.heldForMs),
   ]);
   const head = ["RESOURCE", "HOLDER", "TOKEN", "UNTIL", "HELD FOR"];
-  return ok({
-    data: listed.value,
-    text: rows.length === 0 ? "No leases are held.\n" : table([head, ...rows], cli.io.size().columns),
-  });
+  const text = rows.length === 0 ? "No leases are held.\n" : table([head, ...rows], cli.io.size().columns);
+  return ok({ data: listed.value, text: text + rest(listed.value.cursor, "a prefix") });
 }
 
 export function addState(program: Command, cli: Cli): void {
@@ -112,8 +115,8 @@ export function addState(program: Command, cli: Cli): void {
   const set = command
     .command("set <key> <value>")
     .description("set a value: JSON, or else taken as text")
-    .option("--if-version <n>", "only if nobody was first (0: only if it is not there)", whole)
-    .option("--ttl <seconds>", "it goes after so long", whole);
+    .option("--if-version <n>", "only if nobody was first (0: only if it is not there)", revision)
+    .option("--ttl <seconds>", "it goes after so long", seconds);
   cli.define(set, (options: Options, key: string, value: string) =>
     withLink(cli, (link) => setState(link, key, value, options)),
   );
@@ -130,10 +133,23 @@ export function addState(program: Command, cli: Cli): void {
   cli.define(list, (_options: Options, prefix = "") => withLink(cli, (link) => listState(cli, link, prefix)));
 }
 
-function whole(text: string): number {
-  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  return Number(text);
+/** Versions and revisions stand above epoch * 2^28: they have up to 16 digits. */
+function revision(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("No version is that high.");
+  return value;
 }
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,8}$/.test(text) || value < 1 || value > mostSeconds)
+    throw new InvalidArgumentError(`It must be 1 to ${mostSeconds} seconds.`);
+  return value;
+}
+
+/** A year, as the contract has it. */
+const mostSeconds = 31_536_000;
 
 async function getState(link: Coordination, key: string): Promise<Outcome> {
   const found = await link.call("state.get", { key });
@@ -171,7 +187,7 @@ async function listState(cli: Cli, link: Coordination, prefix: string): Promise<
   ]);
   const text =
     rows.length === 0 ? "No keys.\n" : table([["KEY", "VERSION", "SET", "VALUE"], ...rows], cli.io.size().columns);
-  return ok({ data: listed.value, text });
+  return ok({ data: listed.value, text: text + rest(listed.value.cursor, "a prefix") });
 }
 
 export function addSend(program: Command, cli: Cli): void {
@@ -235,7 +251,7 @@ export function addWatch(program: Command, cli: Cli): void {
   const command = program
     .command("watch [prefix]")
     .description("shows changes of state, chats ($chat/) and leaders ($leader/) as they come")
-    .option("--from <revision>", "begin after this revision (default: now)", whole)
+    .option("--from <revision>", "begin after this revision (default: now)", revision)
     .option("--once", "only what is there already");
   cli.define(command, (options: Options, prefix = "") => withLink(cli, (link) => watch(cli, link, prefix, options)));
 }
@@ -250,10 +266,10 @@ async function watch(cli: Cli, link: Coordination, prefix: string, options: Opti
     const pulled = await link.call("state.changes", { prefix, after, limit: 500 });
     if (!pulled.ok) return pulled;
     const { changes, revision, isMore } = pulled.value;
-    for (const change of changes) cli.io.stdout(options.json ? `${JSON.stringify(change)}\n` : lineOf(change));
+    for (const change of changes) cli.io.stdout(options.json ? `${safeJsonLine(change)}\n` : safe(lineOf(change)));
     after = revision;
     if (isMore) continue;
-    if (options.once || signal.aborted) return ok({ data: { revision }, text: "" });
+    if (options.once || signal.aborted) return ok({ data: { revision }, text: "", isOneLine: true });
     await cli.io.wait(watchEveryMs, signal);
   }
 }

@@ -67,7 +67,7 @@ async function createOne(cli: Cli, options: UrlOptions, name: string): Promise<O
   const url = options.url ?? devUrl;
   const checked = checkedNames(url, name);
   if (!checked.ok) return checked;
-  const may = await mayReplace(cli, options, `${url}, workspace ${name}`);
+  const may = await mayReplace(cli, options, { url, workspace: name });
   if (may) return may;
   const secret = adminSecret(cli, url);
   if (secret === null) {
@@ -106,11 +106,17 @@ async function joinOne(cli: Cli, options: UrlOptions, name: string): Promise<Out
   const url = options.url ?? devUrl;
   const checked = checkedNames(url, name);
   if (!checked.ok) return checked;
-  const may = await mayReplace(cli, options, `${url}, workspace ${name}`);
+  const may = await mayReplace(cli, options, { url, workspace: name });
   if (may) return may;
   const token = (await cli.io.readInput()).trim();
   if (!/^shim_[\w.-]+$/.test(token)) return wrongUsage("give the token on stdin: `shim edge join ... < token-file`.");
-  const edge: Edge = { url, workspace: name, machine: machineOf(token) ?? hostname(), token };
+  const edge: Edge = {
+    url,
+    workspace: name,
+    machine: claimOf(token, "m") ?? hostname(),
+    token,
+    ...kept(cli, url, name),
+  };
   const link = remote(edge, token);
   if (!link.ok) return link;
   const health = await link.value.call("health", {});
@@ -122,12 +128,12 @@ async function joinOne(cli: Cli, options: UrlOptions, name: string): Promise<Out
   });
 }
 
-/** A token says whom it is for; whether that is true, the coordinator knows. */
-function machineOf(token: string): string | null {
+/** A token says for which machine (`m`) it is and what it may (`s`, a scope); whether that is true, the coordinator knows. */
+function claimOf(token: string, claim: "m" | "s"): string | null {
   try {
     const text = Buffer.from(token.slice(5).split(".")[0] ?? "", "base64url").toString("utf8");
-    const { m } = JSON.parse(text) as { m?: unknown };
-    return typeof m === "string" ? m : null;
+    const value = (JSON.parse(text) as Record<string, unknown>)[claim];
+    return typeof value === "string" ? value : null;
   } catch {
     return null;
   }
@@ -141,12 +147,31 @@ function checkedNames(url: string, name: string): Result<void, Refused["error"]>
   return address.ok ? ok(undefined) : wrongUsage(`${address.error}.`);
 }
 
-/** [EM3] Two authorities are never mixed: what the old one knows stays with it. */
-async function mayReplace(cli: Cli, { yes }: UrlOptions, next: string): Promise<Refused | null> {
+type Place = Pick<Edge, "url" | "workspace">;
+
+function isSame(a: Place, b: Place): boolean {
+  return a.workspace === b.workspace && a.url.replace(/\/+$/, "") === b.url.replace(/\/+$/, "");
+}
+
+/** [EM3] A new token for the same workspace leaves the admin token where it is. */
+function kept(cli: Cli, url: string, workspace: string): Pick<Edge, "adminToken"> {
   const old = readEdge(cli.paths.home);
-  if (!old.ok || old.value === null) return null;
+  if (!old.ok || old.value?.adminToken === undefined || !isSame(old.value, { url, workspace })) return {};
+  return { adminToken: old.value.adminToken };
+}
+
+/** Without one nobody can list, make or revoke tokens any more. */
+function adminGoes({ adminToken }: Edge): string {
+  if (adminToken === undefined) return "";
+  return " The admin token goes with it: to keep one, first `shim edge token create --machine <name> --scope admin`.";
+}
+
+/** [EM3] Two authorities are never mixed: what the old one knows stays with it. */
+async function mayReplace(cli: Cli, { yes }: UrlOptions, next: Place): Promise<Refused | null> {
+  const old = readEdge(cli.paths.home);
+  if (!old.ok || old.value === null || isSame(old.value, next)) return null;
   const was = `${old.value.url}, workspace ${old.value.workspace}`;
-  const question = `This machine belongs to ${was}. Leave it for ${next}? What is stored there stays there.`;
+  const question = `This machine belongs to ${was}. Leave it for ${next.url}, workspace ${next.workspace}? What is stored there stays there.${adminGoes(old.value)}`;
   const said = await cli.confirm(question, yes === true);
   if (said === "yes") return null;
   return failed("not_confirmed", said === "no" ? "nothing was changed." : `${question} Say so with --yes.`);
@@ -167,8 +192,13 @@ async function leaveIt(cli: Cli, { yes }: UrlOptions): Promise<Outcome> {
   const old = readEdge(cli.paths.home);
   if (old.ok && old.value === null) return notFound("this machine has joined no workspace.");
   const name = old.ok && old.value ? `${old.value.url}, workspace ${old.value.workspace}` : "an unreadable edge.json";
-  const said = await cli.confirm(`Leave ${name}? The token is deleted here; revoke it there, too.`, yes === true);
-  if (said !== "yes") return failed("not_confirmed", said === "no" ? "nothing was changed." : "say so with --yes.");
+  const lost = old.ok && old.value ? adminGoes(old.value) : "";
+  const said = await cli.confirm(
+    `Leave ${name}? The token is deleted here; revoke it there, too.${lost}`,
+    yes === true,
+  );
+  if (said !== "yes")
+    return failed("not_confirmed", said === "no" ? "nothing was changed." : `say so with --yes.${lost}`);
   forgetEdge(cli.paths.home);
   return ok({ data: { left: name }, text: `Left ${name}; this machine decides for itself again.\n` });
 }
@@ -177,11 +207,10 @@ async function admin(cli: Cli): Promise<ReturnType<typeof remote>> {
   const edge = readEdge(cli.paths.home);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   if (edge.value === null) return notFound("this machine has joined no workspace.");
-  const { adminToken } = edge.value;
-  if (adminToken === undefined) {
-    return failed("no_admin_token", "the admin token of the workspace is on the machine that made it; go there.");
-  }
-  return remote(edge.value, adminToken);
+  const { token, adminToken } = edge.value;
+  if (adminToken !== undefined) return remote(edge.value, adminToken);
+  if (claimOf(token, "s") === "admin") return remote(edge.value, token);
+  return failed("no_admin_token", "the admin token of the workspace is on the machine that made it; go there.");
 }
 
 async function createToken(cli: Cli, { machine = "", scope = "work", ttl }: TokenOptions): Promise<Outcome> {
@@ -197,8 +226,16 @@ async function createToken(cli: Cli, { machine = "", scope = "work", ttl }: Toke
     ...(ttlMs === undefined ? {} : { ttlMs }),
   });
   if (!made.ok) return made;
-  cli.progress(`Token ${made.value.id} for ${machine}, shown only now. There: shim edge join <workspace> --url <url>`);
+  cli.progress(
+    `Token ${made.value.id} for ${machine}, shown only now. There, with the token on stdin: ${joinLine(cli)}`,
+  );
   return ok({ data: made.value, text: `${made.value.token}\n` });
+}
+
+function joinLine(cli: Cli): string {
+  const edge = readEdge(cli.paths.home);
+  const { workspace, url } = (edge.ok ? edge.value : null) ?? { workspace: "<workspace>", url: "<url>" };
+  return `shim edge join ${workspace} --url ${url} < token`;
 }
 
 async function listTokens(cli: Cli): Promise<Outcome> {
