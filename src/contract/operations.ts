@@ -3,6 +3,7 @@ import { chatOperations } from "./chat-operations.ts";
 import { leaseOperations } from "./lease-operations.ts";
 import { messageOperations } from "./message-operations.ts";
 import { stateOperations } from "./state-operations.ts";
+import { taskOperations } from "./task-operations.ts";
 import { workspaceOperations } from "./workspace-operations.ts";
 
 /** All that a coordinator can be asked: routes, sockets, clients and documents are made of this table. */
@@ -11,6 +12,7 @@ export const operations = {
   ...leaseOperations,
   ...stateOperations,
   ...messageOperations,
+  ...taskOperations,
   ...workspaceOperations,
 } as const;
 

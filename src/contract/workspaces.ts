@@ -22,6 +22,15 @@ export const Settings = z.strictObject({
   maxMessages: z.int().min(10).max(1_000_000),
   /** Changes are kept so long for watches that resume. */
   keepChangesMs: z.int().min(60_000).max(604_800_000),
+  /** A task that has cost so many chats, or stalled so often, is dead. */
+  maxLostChats: z.int().min(1).max(20),
+  maxStalls: z.int().min(1).max(100),
+  /** A task that was assigned and not started by then is given back. */
+  startDeadlineMs: z.int().min(1_000).max(600_000),
+  /** Tasks that are done or cancelled are kept so long, dead ones so long, and keys of duplicates so long after the submit. */
+  keepTasksMs: z.int().min(3_600_000).max(7_776_000_000),
+  keepDeadTasksMs: z.int().min(3_600_000).max(7_776_000_000),
+  keepDedupeMs: z.int().min(3_600_000).max(7_776_000_000),
 });
 export type Settings = z.infer<typeof Settings>;
 
@@ -35,6 +44,12 @@ export const defaultSettings: Settings = {
   maxStateChars: 500_000_000,
   maxMessages: 100_000,
   keepChangesMs: 3_600_000,
+  maxLostChats: 3,
+  maxStalls: 3,
+  startDeadlineMs: 30_000,
+  keepTasksMs: 604_800_000,
+  keepDeadTasksMs: 2_592_000_000,
+  keepDedupeMs: 604_800_000,
 };
 
 export const GetSettings = { input: z.strictObject({}), output: z.object({ settings: Settings }) };

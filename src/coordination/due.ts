@@ -9,6 +9,8 @@ import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
 import * as state from "./state.ts";
+import * as dedupe from "./task-dedupe.ts";
+import * as tasks from "./task-sweep.ts";
 import type { Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
 
@@ -52,6 +54,7 @@ const timed: readonly Timed[] = [
     isCoarse: true,
     sweep: ({ sql, now, settings }, limit) => changes.prune(sql, now, settings.keepChangesMs, limit),
   },
+  { name: "dedupe", dueAt: dedupe.dueAt, isCoarse: true, sweep: dedupe.prune },
   {
     name: "audit",
     dueAt: audit.dueAt,
@@ -61,19 +64,25 @@ const timed: readonly Timed[] = [
 ];
 
 const question = [
-  `SELECT (${liveness.dueAt}) AS chats, (SELECT value FROM meta WHERE key = 'put_off') AS putOff`,
+  `SELECT (${liveness.dueAt}) AS chats, (${tasks.dueAt}) AS tasks, (SELECT value FROM meta WHERE key = 'put_off') AS putOff`,
   ...timed.map(({ name, dueAt }) => `(${dueAt}) AS ${name}`),
 ].join(", ");
 
 /** When the host has to come back; null: nothing waits for its time. */
 export function nextDue(tx: Tx): number | null {
-  const { chats, turns } = look(tx);
-  const times = [chats, ...turns.map(({ at }) => at)].filter((at) => at !== null);
+  const { chats, tasks, turns } = look(tx);
+  const times = [chats, tasks, ...turns.map(({ at }) => at)].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 
-/** When the first chat, and each kind, is due, unless a failure has put it off. */
-function look(tx: Tx): { chats: number | null; turns: { one: Timed; at: number | null }[] } {
+interface Look {
+  readonly chats: number | null;
+  readonly tasks: number | null;
+  readonly turns: readonly { readonly one: Timed; readonly at: number | null }[];
+}
+
+/** When the first chat, the first task, and each kind, is due, unless a failure has put it off. */
+function look(tx: Tx): Look {
   const values = timed.flatMap(({ value }) => (value ? [value(tx.settings)] : []));
   const [row = {}] = tx.sql.all<Partial<Record<string, number | null>> & { putOff?: string | null }>(
     question,
@@ -85,7 +94,7 @@ function look(tx: Tx): { chats: number | null; turns: { one: Timed; at: number |
     if (at === null) return { one, at };
     return { one, at: Math.max(one.isCoarse ? Math.ceil(at / coarseMs) * coarseMs : at, until[one.name] ?? 0) };
   });
-  return { chats: row["chats"] ?? null, turns };
+  return { chats: row["chats"] ?? null, tasks: row["tasks"] ?? null, turns };
 }
 
 /** By the name of the kind: when it has its turn again. */
@@ -102,7 +111,7 @@ export type Atomically = <T>(work: () => T) => T;
 const poisonMs = 60_000;
 
 /**
- * [DU1] Does what is due, each chat and each kind in a transaction of its own: one whose work throws is put off and told in the audit log, and
+ * [DU1] Does what is due, each chat, each task and each kind in a transaction of its own: one whose work throws is put off and told in the audit log, and
  * never keeps the others from their turn. [DU2] Bounded: what is left is due at once again.
  *
  * @returns what went wrong, for the host's log
@@ -119,6 +128,14 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     } catch (error) {
       chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", tx.now + poisonMs, chat);
       fail(chat, error);
+    }
+  }
+  for (const task of tasks.dueNow(tx, limit)) {
+    try {
+      atomically(() => tasks.settle(tx, task));
+    } catch (error) {
+      tasks.putOff(tx, task, tx.now + poisonMs);
+      fail(`task ${task}`, error);
     }
   }
   for (const { one, at } of look(tx).turns) {

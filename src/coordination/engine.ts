@@ -1,15 +1,22 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
 import { ok, type Result } from "../shared/result.ts";
+import * as attempts from "./attempts.ts";
 import * as audit from "./audit.ts";
+import { cancel } from "./cancel.ts";
 import * as changes from "./changes.ts";
 import * as chats from "./chats.ts";
+import { claim } from "./claims.ts";
+import * as deadLetters from "./dead-letters.ts";
 import * as elections from "./elections.ts";
 import { once } from "./idempotency.ts";
 import * as leases from "./leases.ts";
 import * as messages from "./messages.ts";
 import * as settings from "./settings.ts";
 import * as state from "./state.ts";
+import { submit } from "./submit.ts";
+import * as taskQueries from "./task-queries.ts";
+import { stats } from "./task-stats.ts";
 import type { Actor, Tx } from "./tx.ts";
 
 /** Operations that only a host can answer: they concern its connections, its tokens, its alarm. */
@@ -62,6 +69,23 @@ const handlers: Handlers = {
   "messages.pull": messages.pull,
   "messages.ack": messages.ack,
   "messages.set-topic-schema": ({ sql }, input) => messages.setTopicSchema(sql, input),
+  "tasks.submit": submit,
+  "tasks.claim": claim,
+  "tasks.start": attempts.start,
+  "tasks.heartbeat": attempts.heartbeat,
+  "tasks.ack": attempts.ack,
+  "tasks.nack": attempts.nack,
+  "tasks.extend": attempts.extend,
+  "tasks.release": attempts.release,
+  "tasks.cancel": cancel,
+  "tasks.get": taskQueries.get,
+  "tasks.list": (tx, input) => ok(taskQueries.list(tx, input)),
+  "tasks.tree": taskQueries.tree,
+  "tasks.history": taskQueries.history,
+  "tasks.progress": (tx, input) => ok(taskQueries.progress(tx, input)),
+  "tasks.stats": (tx, input) => ok(stats(tx, input)),
+  "tasks.replay": deadLetters.replay,
+  "tasks.discard": deadLetters.discard,
   "settings.get": (tx) => ok({ settings: tx.settings }),
   "settings.set": (tx, input, actor) => ok(settings.set(tx, actor, input)),
   "audit.list": (tx, input) => ok(audit.list(tx, input)),

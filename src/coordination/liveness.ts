@@ -4,6 +4,8 @@ import * as chatRows from "./chat-rows.ts";
 import { announceStatus, type ChatRow, type LifeRow } from "./chat-rows.ts";
 import * as leases from "./leases.ts";
 import * as messages from "./messages.ts";
+import { giveBackAllOf } from "./returns.ts";
+import * as taskRows from "./task-rows.ts";
 import type { Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
 
@@ -28,6 +30,7 @@ export function goOffline(tx: Tx, row: LifeRow, reason: OfflineReason): number {
   let released = 0;
   if (reason === "left" || reason === "attested") released = leases.freeAllOf(tx, row);
   else leases.freezeAllOf(tx, row.chat);
+  giveBackAllOf(tx, row.chat, reason);
   const seenAt = chatRows.lastSeen(tx, row);
   chatRows.write(
     tx,
@@ -119,7 +122,7 @@ function keptUntil(tx: Tx, row: ChatRow): number {
 /** A chat that holds nothing, waits for nothing and has no grace running needs no look. */
 function nextLook(tx: Tx, row: ChatRow, lease: number | null, wait: number | null): number | null {
   const { at, reason } = chatRows.goneAt(tx, row);
-  const isWatched = reason === "closed" || lease !== null || wait !== null;
+  const isWatched = reason === "closed" || lease !== null || wait !== null || taskRows.countHeld(tx, row.chat) > 0;
   const times = [isWatched ? at : null, lease, wait].filter((time) => time !== null);
   return times.length === 0 ? null : Math.min(...times);
 }

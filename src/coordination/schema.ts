@@ -1,4 +1,5 @@
 import type { Migration } from "../shared/migrate.ts";
+import { taskTables } from "./task-schema.ts";
 
 /**
  * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
@@ -144,5 +145,10 @@ export const migrations: readonly Migration[] = [
          detail TEXT NOT NULL
        ) STRICT`,
     ],
+  },
+  {
+    id: 2,
+    name: "tasks",
+    statements: taskTables,
   },
 ];

@@ -1,5 +1,5 @@
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import { chatSuites, stateSuites } from "../rules/suites.ts";
+import { chatSuites, stateSuites, taskSuites } from "../rules/suites.ts";
 import { EmbeddedHost } from "../support/embedded-host.ts";
 import { notRun } from "../support/not-run.ts";
 
@@ -50,3 +50,4 @@ const open = (): Promise<EmbeddedHost> => Promise.resolve(new EmbeddedHost(openB
 
 chatSuites(open);
 stateSuites(open);
+taskSuites(open);

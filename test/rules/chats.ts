@@ -21,6 +21,7 @@ const endings: Record<string, (host: EngineHost, old: Peer) => Promise<unknown>>
 /** One input for every operation that a chat does as itself. */
 export function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in EngineOperation]?: InputOf<Name> } {
   const [resource, name, requestId] = ["x", "boss", "again"];
+  const hold = { self, task: 1, claim: 1 };
   return {
     "chats.heartbeat": { self, status: "busy" },
     "chats.unregister": { self },
@@ -36,6 +37,13 @@ export function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in Engin
     "messages.unsubscribe": { self, pattern: "build" },
     "messages.pull": { self },
     "messages.ack": { self, cursor: 1 },
+    "tasks.claim": { self, requestId },
+    "tasks.start": hold,
+    "tasks.heartbeat": hold,
+    "tasks.ack": hold,
+    "tasks.nack": { ...hold, reason: "broken" },
+    "tasks.extend": { ...hold, ms: 1_000 },
+    "tasks.release": hold,
   };
 }
 

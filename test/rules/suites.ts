@@ -27,6 +27,10 @@ import { stateModelRowRules, stateModelRules } from "./state-model.ts";
 import { stateUpdateRowRules, stateUpdateRules } from "./state-updates.ts";
 import { stateRules } from "./state.ts";
 import { sweepRowRules, sweepRules } from "./sweeps.ts";
+import { taskAttemptRules } from "./task-attempts.ts";
+import { taskGraphRules } from "./task-graphs.ts";
+import { taskViewRules } from "./task-views.ts";
+import { taskRules } from "./tasks.ts";
 
 /** Chats, leases and elections. */
 export function chatSuites(open: OpenHost): void {
@@ -60,6 +64,14 @@ export function stateSuites(open: OpenHost): void {
   messageModelRules(open);
   sweepRules(open);
   auditRules(open);
+}
+
+/** Tasks. */
+export function taskSuites(open: OpenHost): void {
+  taskRules(open);
+  taskAttemptRules(open);
+  taskGraphRules(open);
+  taskViewRules(open);
 }
 
 /** What can only be seen in rows. */

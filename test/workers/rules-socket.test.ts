@@ -2,7 +2,7 @@ import type { Refusal } from "../../src/contract/errors.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import type { Actor } from "../../src/coordination/tx.ts";
 import type { Result } from "../../src/shared/result.ts";
-import { chatSuites, stateSuites } from "../rules/suites.ts";
+import { chatSuites, stateSuites, taskSuites } from "../rules/suites.ts";
 import type { OpenHost } from "../support/engine-host.ts";
 import { notRun } from "../support/not-run.ts";
 import type { Line } from "./line.ts";
@@ -54,3 +54,4 @@ const open: OpenHost = Object.assign(SocketHost.open, { mostRuns: 3 });
 
 chatSuites(open);
 stateSuites(open);
+taskSuites(open);

@@ -1,0 +1,167 @@
+import * as z from "zod";
+import { AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";
+import { counter, Cursor, durationMs, Id, Json, Label, limit } from "./values.ts";
+
+/** What is told of tasks, and what is done with the dead ones. */
+
+const taskLine = {
+  task: counter,
+  type: z.string(),
+  state: TaskState,
+  /** Why it is dead. */
+  reason: DeathReason.nullable(),
+  /** The last error, or why it was cancelled or discarded. */
+  detail: z.string().nullable(),
+  priority: z.int(),
+  parent: counter.nullable(),
+  tags: z.array(z.string()),
+  /** Who has it. */
+  chat: Id.nullable(),
+  failures: z.int(),
+  maxAttempts: z.int(),
+  isCancelAsked: z.boolean(),
+  progress: Progress.nullable(),
+  ageMs: durationMs,
+  /** Until something happens by itself: it is queued, expires, times out, is looked at, or is no longer kept. */
+  dueInMs: durationMs.nullable(),
+};
+export const TaskLine = z.object(taskLine);
+export type TaskLine = z.infer<typeof TaskLine>;
+
+export const GetTask = {
+  input: z.strictObject({ task: counter }),
+  output: z.object({
+    ...taskLine,
+    payload: Json,
+    result: Json.nullable(),
+    checkpoint: Json.nullable(),
+    capabilities: z.array(z.string()),
+    affinity: Id.nullable(),
+    dependsOn: z.array(counter),
+    stalls: z.int(),
+    lostChats: z.int(),
+  }),
+};
+export type GetTask = z.infer<typeof GetTask.input>;
+
+export const ListTasks = {
+  input: z.strictObject({
+    state: TaskState.optional(),
+    type: z.string().max(64).optional(),
+    chat: Id.optional(),
+    tag: Label.optional(),
+    parent: counter.optional(),
+    limit: limit(200, 50),
+    cursor: Cursor.optional(),
+  }),
+  /** A page may be short, or empty, and still not the last one. */
+  output: z.object({ tasks: z.array(TaskLine), cursor: Cursor.nullable() }),
+};
+export type ListTasks = z.infer<typeof ListTasks.input>;
+
+export const TaskTree = {
+  input: z.strictObject({ task: counter, limit: limit(1_000, 200) }),
+  /** The task and those below it, each behind its parent. */
+  output: z.object({
+    tasks: z.array(
+      z.object({
+        task: counter,
+        parent: counter.nullable(),
+        type: z.string(),
+        state: TaskState,
+        dependsOn: z.array(counter),
+      }),
+    ),
+    isMore: z.boolean(),
+  }),
+};
+export type TaskTree = z.infer<typeof TaskTree.input>;
+
+export const Attempt = z.object({
+  claim: counter,
+  attempt: z.int(),
+  chat: Id,
+  incarnation: z.int(),
+  end: AttemptEnd,
+  reason: z.string().nullable(),
+  /** What the task became. */
+  state: TaskState,
+  waitedMs: durationMs,
+  ranMs: durationMs.nullable(),
+  endedAgeMs: durationMs,
+  progress: Progress.nullable(),
+  checkpoint: Json.nullable(),
+  /** Calls that came after its end, and were refused. */
+  lateCalls: z.int(),
+});
+export type Attempt = z.infer<typeof Attempt>;
+
+/** The newest attempts that have ended, the last one first. */
+export const TaskHistory = {
+  input: z.strictObject({ task: counter, limit: limit(100, 20) }),
+  output: z.object({ attempts: z.array(Attempt) }),
+};
+export type TaskHistory = z.infer<typeof TaskHistory.input>;
+
+export const TaskProgress = {
+  /** Of those right below a task; without one of all that are kept. */
+  input: z.strictObject({ parent: counter.optional() }),
+  output: z.object({
+    totalTasks: counter,
+    completedTasks: counter,
+    inProgressTasks: counter,
+    queuedTasks: counter,
+    activeChats: counter,
+  }),
+};
+export type TaskProgress = z.infer<typeof TaskProgress.input>;
+
+const Percentiles = z.object({ p50Ms: durationMs, p95Ms: durationMs }).nullable();
+
+export const TypeStats = z.object({
+  type: z.string(),
+  queued: counter,
+  running: counter,
+  done: counter,
+  dead: counter,
+  oldestQueuedMs: durationMs.nullable(),
+  doneLastHour: counter,
+  wait: Percentiles,
+  run: Percentiles,
+});
+export type TypeStats = z.infer<typeof TypeStats>;
+
+/** Of the newest 10,000 that are kept. */
+export const TaskStats = {
+  input: z.strictObject({ type: z.string().max(64).optional() }),
+  output: z.object({ types: z.array(TypeStats), isAll: z.boolean() }),
+};
+export type TaskStats = z.infer<typeof TaskStats.input>;
+
+export const ReplayTasks = {
+  /** One dead task, or those that fit, the lowest numbers first. With the attempts and losses counted anew. */
+  input: z.strictObject({
+    task: counter.optional(),
+    filter: z
+      .strictObject({
+        type: z.string().max(64).optional(),
+        reason: DeathReason.exclude(["discarded"]).optional(),
+        tag: Label.optional(),
+        limit: limit(500, 100),
+      })
+      .optional(),
+    /** In place of the old one; for one task only. */
+    payload: Json.refine(
+      (value) => JSON.stringify(value).length <= 65_536,
+      "at most 65536 characters as JSON",
+    ).optional(),
+  }),
+  output: z.object({ tasks: z.array(z.object({ task: counter, state: TaskState })) }),
+};
+export type ReplayTasks = z.infer<typeof ReplayTasks.input>;
+
+export const DiscardTask = {
+  input: z.strictObject({ task: counter, reason: z.string().min(1).max(500) }),
+  output: z.object({ state: TaskState }),
+};
+export type DiscardTask = z.infer<typeof DiscardTask.input>;

@@ -1,0 +1,242 @@
+import * as z from "zod";
+import { counter, durationMs, Id, Json, Label, limit, Self } from "./values.ts";
+
+const MAX_PAYLOAD_CHARS = 65_536;
+const MAX_SUBMIT_CHARS = 8_000_000;
+const MAX_RESULT_CHARS = 262_144;
+const dayMs = 86_400_000;
+
+function json(most: number) {
+  return Json.refine((value) => JSON.stringify(value).length <= most, `at most ${most} characters as JSON`);
+}
+
+/** Durations only: when something is over is the coordinator's to say. */
+const TaskType = z.string().regex(/^[\w.:-]{1,64}$/, "1 to 64 letters, digits and . : _ -");
+const TaskNumber = counter;
+/** The one assignment: grows with each of a task, and fences what comes of an older one. */
+const Claim = counter;
+const Reason = z.string().min(1).max(500);
+const Tags = z.array(Label).max(16);
+
+/** scheduled: not before a time; assigned: somebody's, but not begun. done, dead and cancelled are ends. */
+export const TaskState = z.enum(["blocked", "scheduled", "queued", "assigned", "running", "done", "dead", "cancelled"]);
+export type TaskState = z.infer<typeof TaskState>;
+
+/** Why a task is dead. poison: it has cost too many chats, or stalled too often; expired: nobody took it in time. */
+export const DeathReason = z.enum(["failed", "poison", "expired", "dependency", "budget_exceeded", "discarded"]);
+export type DeathReason = z.infer<typeof DeathReason>;
+
+/** How an attempt ended. Only failed and timeout count against maxAttempts. */
+export const AttemptEnd = z.enum([
+  "done",
+  "failed",
+  "timeout",
+  "stalled",
+  "chat_offline",
+  "chat_left",
+  "not_started",
+  "released",
+  "cancelled",
+]);
+export type AttemptEnd = z.infer<typeof AttemptEnd>;
+
+/** After the nth failure baseMs doubled n - 1 times, at most capMs; with jitter half to all of it. */
+const Backoff = z.strictObject({
+  baseMs: z.int().min(0).max(dayMs).default(2_000),
+  capMs: z.int().min(0).max(dayMs).default(300_000),
+  hasJitter: z.boolean().default(true),
+});
+
+/** Another task: by number, or by a `ref` of the same submit. */
+const Other = z.union([TaskNumber, Id]);
+
+export const NewTask = z.strictObject({
+  type: TaskType,
+  payload: json(MAX_PAYLOAD_CHARS).default(null),
+  /** 9 goes first; within one priority the lower number. */
+  priority: z.int().min(0).max(9).default(5),
+  /** Only a chat that has all of them takes it. */
+  capabilities: z.array(Label).max(16).default([]),
+  /** The chat that gets it rather than others among equals. */
+  affinity: Id.optional(),
+  delayMs: z
+    .int()
+    .min(0)
+    .max(30 * dayMs)
+    .default(0),
+  /** Queued for so long it is dead: expired. */
+  scheduleToStartMs: z
+    .int()
+    .min(1_000)
+    .max(30 * dayMs)
+    .optional(),
+  /** Of each attempt; `tasks.extend` prolongs it. */
+  startToCloseMs: z
+    .int()
+    .min(1_000)
+    .max(7 * dayMs)
+    .default(3_600_000),
+  /** An attempt that is silent for so long has stalled. */
+  heartbeatMs: z.int().min(1_000).max(dayMs).default(60_000),
+  maxAttempts: z.int().min(1).max(20).default(3),
+  backoff: Backoff.prefault({}),
+  dedupeKey: Id.optional(),
+  /** When the key is known: the whole submit is refused, or the known task stands for this one. */
+  onDuplicate: z.enum(["reject", "existing"]).default("existing"),
+  /** Its name within this submit. */
+  ref: Id.optional(),
+  dependsOn: z.array(Other).max(100).default([]),
+  onDependencyDeath: z.enum(["fail", "ignore"]).default("fail"),
+  parent: Other.optional(),
+  tags: Tags.default([]),
+});
+export type NewTask = z.infer<typeof NewTask>;
+
+export const SubmitTasks = {
+  input: z.strictObject({
+    tasks: z
+      .array(NewTask)
+      .min(1)
+      .max(1_000)
+      .refine(
+        (tasks) => tasks.reduce((sum, { payload }) => sum + JSON.stringify(payload).length, 0) <= MAX_SUBMIT_CHARS,
+        `at most ${MAX_SUBMIT_CHARS} characters of payload together`,
+      ),
+    by: Id.optional(),
+    /** The same request again submits nothing more. */
+    requestId: Id.optional(),
+  }),
+  output: z.object({
+    tasks: z.array(
+      z.object({
+        task: TaskNumber,
+        /** null: a duplicate of one that is no longer kept. */
+        state: TaskState.nullable(),
+        isDuplicate: z.boolean(),
+      }),
+    ),
+  }),
+};
+export type SubmitTasks = z.infer<typeof SubmitTasks.input>;
+
+export const Progress = z.strictObject({
+  percent: z.number().min(0).max(100).optional(),
+  note: z.string().max(500).optional(),
+  data: json(8_192).optional(),
+});
+export type Progress = z.infer<typeof Progress>;
+
+export const ClaimedTask = z.object({
+  task: TaskNumber,
+  claim: Claim,
+  /** Counts what has failed: an attempt that a chat's end or a stall has cut goes on under the same number. */
+  attempt: z.int(),
+  maxAttempts: z.int(),
+  type: z.string(),
+  priority: z.int(),
+  payload: Json,
+  isStarted: z.boolean(),
+  /** What the attempt before has told last: where to go on. */
+  progress: Progress.nullable(),
+  checkpoint: Json.nullable(),
+  /** What it depended on. */
+  inputs: z.array(
+    z.object({
+      task: TaskNumber,
+      state: TaskState,
+      result: Json.nullable(),
+      /** Too large to come along: `tasks.get` tells it. */
+      isLeftOut: z.boolean(),
+    }),
+  ),
+  /** Not started by then, it is given back. */
+  startInMs: durationMs.nullable(),
+  /** Of this attempt; from its start on. */
+  remainingMs: durationMs,
+  heartbeatMs: durationMs,
+});
+export type ClaimedTask = z.infer<typeof ClaimedTask>;
+
+const Wish = {
+  limit: limit(50, 1),
+  types: z.array(TaskType).min(1).max(50).optional(),
+  /** false: it is only assigned, and `tasks.start` begins it. */
+  isStarted: z.boolean().default(true),
+};
+export const Next = z.strictObject(Wish);
+export type Next = z.infer<typeof Next>;
+
+export const ClaimTasks = {
+  input: z.strictObject({
+    self: Self,
+    /** The same request again is answered with the same claims, as far as they are still held. */
+    requestId: Id,
+    ...Wish,
+  }),
+  output: z.object({ claims: z.array(ClaimedTask) }),
+};
+export type ClaimTasks = z.infer<typeof ClaimTasks.input>;
+
+const Held = { self: Self, task: TaskNumber, claim: Claim };
+
+export const HoldTask = { input: z.strictObject(Held), output: z.object({ remainingMs: durationMs }) };
+export type HoldTask = z.infer<typeof HoldTask.input>;
+
+export const BeatTask = {
+  input: z.strictObject({ ...Held, progress: Progress.optional(), checkpoint: json(MAX_PAYLOAD_CHARS).optional() }),
+  output: z.object({
+    /** Somebody has cancelled it: stop, and acknowledge or give it back. */
+    isCancelled: z.boolean(),
+    reason: z.string().nullable(),
+    remainingMs: durationMs,
+  }),
+};
+export type BeatTask = z.infer<typeof BeatTask.input>;
+
+const Ended = z.object({ state: TaskState, next: z.array(ClaimedTask) });
+
+export const AckTask = {
+  input: z.strictObject({ ...Held, result: json(MAX_RESULT_CHARS).default(null), next: Next.optional() }),
+  output: Ended,
+};
+export type AckTask = z.infer<typeof AckTask.input>;
+
+export const NackTask = {
+  input: z.strictObject({
+    ...Held,
+    isRetryable: z.boolean().default(true),
+    reason: Reason,
+    /** In place of the backoff. */
+    delayMs: z
+      .int()
+      .min(0)
+      .max(30 * dayMs)
+      .optional(),
+    next: Next.optional(),
+  }),
+  output: Ended,
+};
+export type NackTask = z.infer<typeof NackTask.input>;
+
+export const ExtendTask = {
+  /** At least so long from now on. */
+  input: z.strictObject({
+    ...Held,
+    ms: z
+      .int()
+      .min(1_000)
+      .max(7 * dayMs),
+  }),
+  output: z.object({ remainingMs: durationMs }),
+};
+export type ExtendTask = z.infer<typeof ExtendTask.input>;
+
+export const ReleaseTask = { input: z.strictObject(Held), output: z.object({ state: TaskState }) };
+export type ReleaseTask = z.infer<typeof ReleaseTask.input>;
+
+export const CancelTask = {
+  input: z.strictObject({ task: TaskNumber, reason: Reason }),
+  /** running: its chat is told. */
+  output: z.object({ state: TaskState }),
+};
+export type CancelTask = z.infer<typeof CancelTask.input>;

@@ -1,0 +1,89 @@
+import type { AttemptEnd, TaskState } from "../contract/tasks.ts";
+import type { TaskRow } from "./task-rows.ts";
+import type { Tx } from "./tx.ts";
+
+/** The rows of attempts that have ended; of one that goes on its task's row tells. */
+
+export interface AttemptRow {
+  readonly task: number;
+  readonly claim: number;
+  readonly attempt: number;
+  readonly chat: string;
+  readonly incarnation: number;
+  readonly queued_at: number;
+  readonly assigned_at: number;
+  readonly started_at: number | null;
+  readonly ended_at: number;
+  readonly ended: AttemptEnd;
+  readonly reason: string | null;
+  readonly became: TaskState;
+  readonly late_calls: number;
+  readonly progress: string | null;
+  readonly checkpoint: string | null;
+  readonly result: string | null;
+}
+
+export interface AttemptOutcome {
+  readonly ended: AttemptEnd;
+  readonly became: TaskState;
+  readonly reason?: string | null;
+  /** JSON text. */
+  readonly result?: string;
+}
+
+/** So many of a task are kept: giving back costs nothing, and may go on for ever. */
+const mostKept = 100;
+
+/** @param row as it was while the attempt went on */
+export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: AttemptOutcome): void {
+  tx.sql.run(
+    `INSERT INTO attempts (task, claim, attempt, chat, incarnation, queued_at, assigned_at, started_at, ended_at, ended, reason, became,
+       progress, checkpoint, result)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    row.task,
+    row.claim,
+    row.failures + 1,
+    row.chat,
+    row.incarnation,
+    row.queued_at,
+    row.assigned_at,
+    row.started_at,
+    tx.now,
+    ended,
+    reason ?? null,
+    became,
+    row.progress,
+    row.checkpoint,
+    result ?? null,
+  );
+  tx.sql.run(
+    "DELETE FROM attempts WHERE task = ? AND claim <= (SELECT claim FROM attempts WHERE task = ? ORDER BY claim DESC LIMIT 1 OFFSET ?)",
+    row.task,
+    row.task,
+    mostKept,
+  );
+}
+
+export function find({ sql }: Tx, task: number, claim: number): Omit<AttemptRow, "result"> | null {
+  const query = `SELECT task, claim, attempt, chat, incarnation, queued_at, assigned_at, started_at, ended_at, ended, reason, became,
+      late_calls, progress, checkpoint FROM attempts WHERE task = ? AND claim = ?`;
+  return sql.all<Omit<AttemptRow, "result">>(query, task, claim)[0] ?? null;
+}
+
+/** What came of a task, as JSON text, where it has at most so many bytes. */
+export function resultOf(
+  { sql }: Tx,
+  { task, claim }: TaskRow,
+  most: number,
+): { text: string | null; isLeftOut: boolean } {
+  const where = "FROM attempts WHERE task = ? AND claim = ? AND ended = 'done'";
+  const [found] = sql.all<{ size: number }>(`SELECT octet_length(result) AS size ${where}`, task, claim);
+  if (!found) return { text: null, isLeftOut: false };
+  if (found.size > most) return { text: null, isLeftOut: true };
+  const [row] = sql.all<{ result: string }>(`SELECT result ${where}`, task, claim);
+  return { text: row?.result ?? null, isLeftOut: false };
+}
+
+export function newest({ sql }: Tx, task: number, limit: number): AttemptRow[] {
+  return sql.all<AttemptRow>("SELECT * FROM attempts WHERE task = ? ORDER BY claim DESC LIMIT ?", task, limit);
+}

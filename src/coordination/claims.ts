@@ -1,0 +1,137 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { ClaimedTask, ClaimTasks, Next, Progress } from "../contract/tasks.ts";
+import type { Json } from "../contract/values.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { resultOf } from "./attempt-rows.ts";
+import * as chatRows from "./chat-rows.ts";
+import * as lanes from "./lanes.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
+import { isOver, remainingMs } from "./task-times.ts";
+import type { Tx } from "./tx.ts";
+
+/** A chat takes tasks that it can do. */
+
+/** [TA4] One live claim for each task. [TA6] The same request again is answered with what it has got, as far as that is still held. */
+export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">, Refusal> {
+  const { self, requestId, ...wish } = input;
+  const actor = chatRows.acting(tx, self);
+  if (!actor.ok) return actor;
+  const claims = next(tx, actor.value, requestId, wish);
+  if (claims.length === 0 && actor.value.status === "draining") {
+    return err({ code: "chat_draining", message: `chat ${self.chat} finishes what it has and takes nothing new` });
+  }
+  return ok({ claims });
+}
+
+/** The claims of a request, of one that a chat makes or of one that rides on an acknowledgement. [TA9] A draining chat gets no new ones. */
+export function next(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): ClaimedTask[] {
+  const own = rows.heldBy(tx, chat.chat);
+  const known = own.filter((row) => row.request_id === requestId && row.incarnation === chat.incarnation);
+  const live = known.filter((row) => !isOver(tx, row));
+  if (live.length > 0) return told(tx, live);
+  if (chat.status === "draining") return [];
+  return told(tx, take(tx, chat, own.length, requestId, wish));
+}
+
+/** [TA8] No more than the chat's capacity. */
+function take(tx: Tx, chat: chatRows.LifeRow, held: number, requestId: string, wish: Next): TaskRow[] {
+  const row = chatRows.get(tx, chat.chat);
+  const free = Math.min(wish.limit, (row?.capacity ?? 0) - held);
+  if (!row || free <= 0) return [];
+  const able = new Set(JSON.parse(row.capabilities) as string[]);
+  const heads = lanes.fitting(tx, able, wish.types).flatMap((lane) => lanes.heads(tx, lane, free));
+  const wanted = heads.toSorted(byTurn(chat.chat)).slice(0, free);
+  const taken = affordable(tx, wanted).map(({ task }) => assign(tx, chat, task, requestId, wish.isStarted));
+  // [CH6] Whoever has a task is watched.
+  if (taken.length > 0) chatRows.lookAt(tx, chat, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs);
+  return taken;
+}
+
+/** [TA7] By priority, then those that are meant for this chat, then by number. */
+function byTurn(chat: string): (a: lanes.Head, b: lanes.Head) => number {
+  const isOther = ({ affinity }: lanes.Head): number => (affinity === chat ? 0 : 1);
+  return (a, b) => b.priority - a.priority || isOther(a) - isOther(b) || a.task - b.task;
+}
+
+/** Of one answer, in bytes. */
+const mostBytes = 1_000_000;
+
+/** As many from the front on as fit in one answer, at least one. */
+function affordable({ sql }: Tx, wanted: readonly lanes.Head[]): readonly lanes.Head[] {
+  let bytes = 0;
+  const end = wanted.findIndex(({ task }, at) => {
+    const [row] = sql.all<{ size: number }>(
+      `SELECT octet_length(payload) + coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS size
+       FROM tasks JOIN task_texts USING (task) WHERE task = ?`,
+      task,
+    );
+    bytes += row?.size ?? 0;
+    return at > 0 && bytes > mostBytes;
+  });
+  return end === -1 ? wanted : wanted.slice(0, end);
+}
+
+function assign(tx: Tx, chat: chatRows.LifeRow, task: number, requestId: string, isStarted: boolean): TaskRow {
+  const row = rows.get(tx, task);
+  if (!row) throw new Error(`task ${task} is in a lane and nowhere else`);
+  const claim = rows.nextClaim(tx, row);
+  const closeAt = isStarted ? tx.now + row.close_ms : null;
+  const dueAt = tx.now + (isStarted ? Math.min(row.close_ms, row.heartbeat_ms) : tx.settings.startDeadlineMs);
+  const startedAt = isStarted ? tx.now : null;
+  tx.sql.run(
+    `UPDATE tasks SET state = ?, claim = ?, chat = ?, incarnation = ?, request_id = ?, assigned_at = ?, started_at = ?, seen_at = ?,
+       close_at = ?, due_at = ? WHERE task = ?`,
+    isStarted ? "running" : "assigned",
+    claim,
+    chat.chat,
+    chat.incarnation,
+    requestId,
+    tx.now,
+    startedAt,
+    startedAt,
+    closeAt,
+    dueAt,
+    task,
+  );
+  return rows.get(tx, task) ?? row;
+}
+
+/** What comes of dependencies in one answer, in bytes. */
+const mostInputBytes = 500_000;
+
+function told(tx: Tx, taken: readonly TaskRow[]): ClaimedTask[] {
+  const budget = { bytes: mostInputBytes };
+  return taken.map((row) => {
+    const query = "SELECT payload FROM task_texts WHERE task = ?";
+    const payload = tx.sql.all<{ payload: string }>(query, row.task)[0]?.payload ?? "null";
+    return {
+      task: row.task,
+      claim: row.claim,
+      attempt: row.failures + 1,
+      maxAttempts: row.max_attempts,
+      type: row.type,
+      priority: row.priority,
+      payload: JSON.parse(payload) as Json,
+      isStarted: row.state === "running",
+      progress: JSON.parse(row.progress ?? "null") as Progress | null,
+      checkpoint: JSON.parse(row.checkpoint ?? "null") as Json,
+      inputs: inputsOf(tx, row, budget),
+      startInMs: row.state === "running" ? null : Math.max(0, (row.due_at ?? 0) - tx.now),
+      remainingMs: remainingMs(tx, row),
+      heartbeatMs: row.heartbeat_ms,
+    };
+  });
+}
+
+/** [TA12] */
+function inputsOf(tx: Tx, { task }: TaskRow, budget: { bytes: number }): ClaimedTask["inputs"] {
+  return rows.dependenciesOf(tx, task).flatMap((needed) => {
+    const row = rows.get(tx, needed);
+    if (!row) return [];
+    const { text, isLeftOut } = resultOf(tx, row, budget.bytes);
+    budget.bytes -= text?.length ?? 0;
+    return [{ task: needed, state: row.state, result: JSON.parse(text ?? "null") as Json, isLeftOut }];
+  });
+}

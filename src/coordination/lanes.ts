@@ -1,0 +1,47 @@
+import type { Tx } from "./tx.ts";
+
+/** What can be claimed, by lane: all tasks of one lane can be done by the same chats. So a claim costs the same however many wait. */
+
+export interface Head {
+  readonly task: number;
+  readonly priority: number;
+  readonly affinity: string | null;
+}
+
+/** Above a type's own lane and all that begin with it and a line break. */
+const behindLines = "\v";
+
+/** Lanes in which something is queued for who has these capabilities; from each one the index leads to the next. */
+export function fitting({ sql }: Tx, able: ReadonlySet<string>, types?: readonly string[]): string[] {
+  const ranges = types ? [...new Set(types)].map((type) => ({ from: type, to: type + behindLines })) : [everything];
+  const found = ranges.flatMap(({ from, to }) =>
+    sql.all<{ lane: string }>(
+      `WITH RECURSIVE lanes (lane) AS (
+         SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane >= ? AND lane < ?
+         UNION ALL SELECT (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > lanes.lane AND lane < ?) FROM lanes
+         WHERE lanes.lane IS NOT NULL)
+       SELECT lane FROM lanes WHERE lane IS NOT NULL`,
+      from,
+      to,
+      to,
+    ),
+  );
+  return found.map(({ lane }) => lane).filter((lane) => capabilitiesIn(lane).every((one) => able.has(one)));
+}
+
+const everything = { from: "", to: "\u{10FFFF}" };
+
+export function capabilitiesIn(lane: string): string[] {
+  return lane.split("\n").slice(1);
+}
+
+/** Those whose turn is first. [TA15] What has expired is nobody's, though no sweep has seen it. */
+export function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
+  return sql.all<Head>(
+    `SELECT task, priority, affinity FROM tasks WHERE state = 'queued' AND lane = ? AND (due_at IS NULL OR due_at > ?)
+     ORDER BY priority DESC, task LIMIT ?`,
+    lane,
+    now,
+    limit,
+  );
+}

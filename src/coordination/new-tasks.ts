@@ -1,0 +1,86 @@
+import type { NewTask, TaskState } from "../contract/tasks.ts";
+import { doomed, prunedAt, standing } from "./task-states.ts";
+import type { Tx } from "./tx.ts";
+
+/** What of a submit is written. */
+
+export interface Fresh {
+  readonly task: number;
+  readonly input: NewTask;
+  readonly depth: number;
+  readonly parent: number | null;
+  /** All of them stored. */
+  readonly dependsOn: readonly number[];
+}
+
+/** [TA7] Types and labels have no control characters, so that no two wishes have one lane. */
+function laneOf(type: string, capabilities: readonly string[]): string {
+  return [type, ...new Set(capabilities.toSorted())].join("\n");
+}
+
+export function insert(tx: Tx, fresh: Fresh): void {
+  const { task, dependsOn, input } = fresh;
+  const first = begins(tx, fresh);
+  insertRow(tx, fresh, first);
+  tx.sql.run(
+    "INSERT INTO task_texts (task, payload, depends_on) VALUES (?, ?, ?)",
+    task,
+    JSON.stringify(input.payload),
+    JSON.stringify(dependsOn),
+  );
+  for (const needs of dependsOn) tx.sql.run("INSERT INTO task_dependents (needs, task) VALUES (?, ?)", needs, task);
+}
+
+/** How it begins. */
+interface First {
+  readonly state: TaskState;
+  readonly reason: string | null;
+  readonly detail: string | null;
+  readonly endedAt: number | null;
+  readonly dueAt: number | null;
+}
+
+function begins(tx: Tx, { input, dependsOn }: Fresh): First {
+  const usual = { reason: null, detail: null, endedAt: null };
+  const now = standing(tx, dependsOn, input.onDependencyDeath);
+  if (now.state === "doomed") {
+    const { state, reason = null, detail = null } = doomed(now.by);
+    return { state, reason, detail, endedAt: tx.now, dueAt: prunedAt(tx, state) };
+  }
+  if (now.state === "blocked") return { ...usual, state: "blocked", dueAt: null };
+  if (input.delayMs > 0) return { ...usual, state: "scheduled", dueAt: tx.now + input.delayMs };
+  const { scheduleToStartMs } = input;
+  return { ...usual, state: "queued", dueAt: scheduleToStartMs === undefined ? null : tx.now + scheduleToStartMs };
+}
+
+function insertRow({ sql, now }: Tx, { task, input, depth, parent }: Fresh, first: First): void {
+  sql.run(
+    `INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts,
+       base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    task,
+    input.type,
+    laneOf(input.type, input.capabilities),
+    input.priority,
+    first.state,
+    first.reason,
+    first.detail,
+    parent,
+    depth,
+    input.affinity ?? null,
+    JSON.stringify(input.tags),
+    input.onDependencyDeath,
+    input.maxAttempts,
+    input.backoff.baseMs,
+    input.backoff.capMs,
+    input.backoff.hasJitter ? 1 : 0,
+    input.scheduleToStartMs ?? null,
+    input.startToCloseMs,
+    input.heartbeatMs,
+    now,
+    now + input.delayMs,
+    first.state === "queued" ? now : null,
+    first.endedAt,
+    first.dueAt,
+  );
+}

@@ -1,0 +1,112 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { NewTask, SubmitTasks } from "../contract/tasks.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { once } from "./idempotency.ts";
+import { insert } from "./new-tasks.ts";
+import * as dedupe from "./task-dedupe.ts";
+import { bad, edges, type Edges, type Planned } from "./task-edges.ts";
+import * as rows from "./task-rows.ts";
+import { runnable } from "./task-states.ts";
+import type { Actor, Tx } from "./tx.ts";
+
+/** What one submit asks for, looked through before anything is written. */
+
+type Submitted = OutputOf<"tasks.submit">;
+
+/** [TA1] All or nothing; [TA3] a repeat submits nothing more. */
+export function submit(tx: Tx, input: SubmitTasks, actor: Actor): Result<Submitted, Refusal> {
+  const { requestId, by, ...content } = input;
+  const request = { operation: "tasks.submit", by: by ?? actor.machine, requestId, input: content };
+  return once(tx, request, () => submitOnce(tx, input)).result;
+}
+
+function submitOnce(tx: Tx, { tasks }: SubmitTasks): Result<Submitted, Refusal> {
+  const planned = plan(tx, tasks);
+  if (!planned.ok) return planned;
+  const names = namesOf(planned.value);
+  if (!names.ok) return names;
+  const fresh = planned.value.filter(({ isDuplicate }) => !isDuplicate);
+  const needs = edges(fresh, names.value, {
+    verb: "depends on",
+    referencesOf: ({ dependsOn }) => dependsOn,
+    depthOf: (task) => rows.get(tx, task)?.depth ?? null,
+  });
+  if (!needs.ok) return needs;
+  const parents = edges(fresh, names.value, {
+    verb: "has as parent",
+    referencesOf: ({ parent }) => (parent === undefined ? [] : [parent]),
+    depthOf: (task) => rows.ancestors(tx, task),
+  });
+  if (!parents.ok) return parents;
+  const crowded = overCrowded(tx, needs.value);
+  return crowded ? err(crowded) : ok(store(tx, planned.value, needs.value, parents.value));
+}
+
+function store(tx: Tx, planned: readonly Planned[], needs: Edges, parents: Edges): Submitted {
+  const inputs = new Map(planned.filter(({ isDuplicate }) => !isDuplicate).map(({ task, input }) => [task, input]));
+  for (const [task, depth] of needs.depths) {
+    const input = inputs.get(task);
+    const [parent = null] = parents.of.get(task) ?? [];
+    if (input) insert(tx, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] });
+    if (input?.dedupeKey !== undefined) dedupe.keep(tx, input.dedupeKey, task);
+  }
+  const tasks = planned.map(({ task, isDuplicate }) => ({
+    task,
+    state: rows.get(tx, task)?.state ?? null,
+    isDuplicate,
+  }));
+  runnable(
+    tx,
+    tasks.filter(({ state, isDuplicate }) => state === "queued" && !isDuplicate).map(({ task }) => task),
+  );
+  return { tasks };
+}
+
+/** [TA14] Which are known by their key, also by one of the same submit. */
+function plan(tx: Tx, tasks: readonly NewTask[]): Result<Planned[], Refusal> {
+  const planned: Planned[] = [];
+  const keys = new Map<string, number>();
+  let next = rows.nextNumber(tx);
+  for (const input of tasks) {
+    const known = knownAs(tx, keys, input.dedupeKey);
+    if (known !== undefined && input.onDuplicate === "reject") return err(duplicate(input.dedupeKey ?? "", known));
+    const task = known ?? next;
+    planned.push({ input, task, isDuplicate: known !== undefined });
+    if (input.dedupeKey !== undefined) keys.set(input.dedupeKey, task);
+    if (task === next) next += 1;
+  }
+  return ok(planned);
+}
+
+function knownAs(tx: Tx, keys: ReadonlyMap<string, number>, key: string | undefined): number | undefined {
+  return key === undefined ? undefined : (keys.get(key) ?? dedupe.find(tx, key));
+}
+
+function duplicate(key: string, task: number): Refusal {
+  return { code: "duplicate_task", message: `key ${key} is that of task ${task}`, details: { task, key } };
+}
+
+function namesOf(planned: readonly Planned[]): Result<Map<string, number>, Refusal> {
+  const names = new Map<string, number>();
+  for (const { input, task } of planned) {
+    if (input.ref === undefined) continue;
+    if (names.has(input.ref)) return err(bad(`two tasks have the ref ${input.ref}`));
+    names.set(input.ref, task);
+  }
+  return ok(names);
+}
+
+const mostDependents = 1_000;
+
+/** So many may depend on one task: when it ends all of them have their turn at once. */
+function overCrowded(tx: Tx, { of }: Edges): Refusal | null {
+  const added = new Map<number, number>();
+  for (const other of [...of.values()].flat()) added.set(other, (added.get(other) ?? 0) + 1);
+  for (const [task, count] of added) {
+    if (rows.countDependents(tx, task) + count > mostDependents) {
+      return { code: "quota_exceeded", message: `at most ${mostDependents} tasks depend on one (task ${task})` };
+    }
+  }
+  return null;
+}

@@ -1,0 +1,35 @@
+import type { Tx } from "./tx.ts";
+
+/** [TA14] Keys of submitted tasks: a second task under one is the first one, also when that is no longer kept. */
+
+export function find({ sql, now }: Tx, key: string): number | undefined {
+  const [row] = sql.all<{ task: number; until: number; is_kept: number }>(
+    "SELECT task, until, EXISTS (SELECT 1 FROM tasks WHERE tasks.task = task_dedupe.task) AS is_kept FROM task_dedupe WHERE key = ?",
+    key,
+  );
+  return row && (row.until > now || row.is_kept === 1) ? row.task : undefined;
+}
+
+export function keep({ sql, now, settings }: Tx, key: string, task: number): void {
+  sql.run(
+    `INSERT INTO task_dedupe (key, task, until) VALUES (?, ?, ?)
+     ON CONFLICT (key) DO UPDATE SET task = excluded.task, until = excluded.until`,
+    key,
+    task,
+    now + settings.keepDedupeMs,
+  );
+}
+
+export const dueAt = "SELECT min(until) FROM task_dedupe";
+
+/** Keys whose time is over go; those of tasks that are still kept stay as long as these. */
+export function prune({ sql, now, settings }: Tx, limit: number): void {
+  const over = "SELECT key FROM task_dedupe WHERE until <= ? ORDER BY until LIMIT ?";
+  sql.run(
+    `UPDATE task_dedupe SET until = ? WHERE key IN (${over}) AND task IN (SELECT task FROM tasks)`,
+    now + settings.keepDedupeMs,
+    now,
+    limit,
+  );
+  sql.run(`DELETE FROM task_dedupe WHERE key IN (${over}) AND task NOT IN (SELECT task FROM tasks)`, now, limit);
+}

@@ -1,0 +1,168 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { Progress } from "../contract/tasks.ts";
+import type {
+  Attempt,
+  GetTask,
+  ListTasks,
+  TaskHistory,
+  TaskLine,
+  TaskProgress,
+  TaskTree,
+} from "../contract/task-views.ts";
+import type { Json } from "../contract/values.ts";
+import { ok, type Result } from "../shared/result.ts";
+import * as attemptRows from "./attempt-rows.ts";
+import { capabilitiesIn } from "./lanes.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
+import type { Tx } from "./tx.ts";
+
+/** What is told of tasks. None of it writes. */
+
+function parsed(text: string | null | undefined): Json {
+  return JSON.parse(text ?? "null") as Json;
+}
+
+function lineOf({ now }: Tx, row: TaskRow): TaskLine {
+  return {
+    task: row.task,
+    type: row.type,
+    state: row.state,
+    reason: row.reason,
+    detail: row.detail,
+    priority: row.priority,
+    parent: row.parent,
+    tags: JSON.parse(row.tags) as string[],
+    chat: row.chat,
+    failures: row.failures,
+    maxAttempts: row.max_attempts,
+    isCancelAsked: row.cancel_reason !== null,
+    progress: parsed(row.progress) as Progress | null,
+    ageMs: Math.max(0, now - row.at),
+    dueInMs: row.due_at === null ? null : Math.max(0, row.due_at - now),
+  };
+}
+
+export function get(tx: Tx, { task }: GetTask): Result<OutputOf<"tasks.get">, Refusal> {
+  const found = rows.found(tx, task);
+  if (!found.ok) return found;
+  const row = found.value;
+  const [texts] = tx.sql.all<{ payload: string }>("SELECT payload FROM task_texts WHERE task = ?", task);
+  const result = row.state === "done" ? attemptRows.resultOf(tx, row, Number.MAX_SAFE_INTEGER).text : null;
+  return ok({
+    ...lineOf(tx, row),
+    payload: parsed(texts?.payload),
+    result: parsed(result),
+    checkpoint: parsed(row.checkpoint),
+    capabilities: capabilitiesIn(row.lane),
+    affinity: row.affinity,
+    dependsOn: rows.dependenciesOf(tx, task),
+    stalls: row.stalls,
+    lostChats: row.lost_chats,
+  });
+}
+
+/** Looked at for one page, so that a filter which nothing fits stays cheap. */
+const mostLooked = 1_000;
+
+/** [TA24] By number; the cursor is the last one that was looked at. */
+export function list(tx: Tx, { limit, cursor, ...filter }: ListTasks): OutputOf<"tasks.list"> {
+  const after = Number(cursor ?? 0);
+  const looked = looking(tx, filter, Number.isSafeInteger(after) ? after : 0);
+  const tasks: TaskLine[] = [];
+  let last = 0;
+  for (const row of looked) {
+    if (!fits(row, filter)) {
+      last = row.task;
+      continue;
+    }
+    if (tasks.length === limit) return { tasks, cursor: String(last) };
+    tasks.push(lineOf(tx, row));
+    last = row.task;
+  }
+  return { tasks, cursor: looked.length === mostLooked ? String(last) : null };
+}
+
+type Filter = Omit<ListTasks, "limit" | "cursor">;
+
+/** By the index of what the fewest rows have. */
+function looking({ sql }: Tx, { chat, parent, state }: Filter, after: number): TaskRow[] {
+  const tail = "task > ? ORDER BY task LIMIT ?";
+  const read = (where: string, ...values: (string | number)[]): TaskRow[] =>
+    sql.all<TaskRow>(`SELECT * FROM tasks WHERE ${where} ${tail}`, ...values, after, mostLooked);
+  if (chat !== undefined) return read("chat = ? AND", chat);
+  if (parent !== undefined) return read("parent = ? AND", parent);
+  return state === "dead" ? read("state = 'dead' AND") : read("");
+}
+
+function fits(row: TaskRow, { state, type, chat, tag, parent }: Filter): boolean {
+  const same = { state, type, chat, parent };
+  const isSame = (["state", "type", "chat", "parent"] as const).every(
+    (name) => same[name] === undefined || same[name] === row[name],
+  );
+  return isSame && (tag === undefined || (JSON.parse(row.tags) as string[]).includes(tag));
+}
+
+export function tree(tx: Tx, { task, limit }: TaskTree): Result<OutputOf<"tasks.tree">, Refusal> {
+  const found = rows.found(tx, task);
+  if (!found.ok) return found;
+  const nodes = [found.value];
+  for (const { task: above } of nodes) {
+    const query = "SELECT * FROM tasks WHERE parent = ? ORDER BY task LIMIT ?";
+    if (nodes.length <= limit) nodes.push(...tx.sql.all<TaskRow>(query, above, limit + 1 - nodes.length));
+  }
+  const tasks = nodes.slice(0, limit).map((row) => ({
+    task: row.task,
+    parent: row.parent,
+    type: row.type,
+    state: row.state,
+    dependsOn: rows.dependenciesOf(tx, row.task),
+  }));
+  return ok({ tasks, isMore: nodes.length > limit });
+}
+
+export function history(tx: Tx, { task, limit }: TaskHistory): Result<OutputOf<"tasks.history">, Refusal> {
+  const found = rows.found(tx, task);
+  if (!found.ok) return found;
+  return ok({ attempts: attemptRows.newest(tx, task, limit).map((row) => toldAttempt(tx, row)) });
+}
+
+function toldAttempt({ now }: Tx, row: attemptRows.AttemptRow): Attempt {
+  return {
+    claim: row.claim,
+    attempt: row.attempt,
+    chat: row.chat,
+    incarnation: row.incarnation,
+    end: row.ended,
+    reason: row.reason,
+    state: row.became,
+    waitedMs: Math.max(0, row.assigned_at - row.queued_at),
+    ranMs: row.started_at === null ? null : Math.max(0, row.ended_at - row.started_at),
+    endedAgeMs: Math.max(0, now - row.ended_at),
+    progress: parsed(row.progress) as Progress | null,
+    checkpoint: parsed(row.checkpoint),
+    lateCalls: row.late_calls,
+  };
+}
+
+/** [TA25] Those that are kept; cancelled and dead ones count into the total only. */
+export function progress({ sql }: Tx, { parent }: TaskProgress): OutputOf<"tasks.progress"> {
+  const where = parent === undefined ? "" : "WHERE parent = ?";
+  const values = parent === undefined ? [] : [parent];
+  const counts = new Map(
+    sql
+      .all<{ state: string; n: number }>(`SELECT state, count(*) AS n FROM tasks ${where} GROUP BY state`, ...values)
+      .map(({ state, n }) => [state, n]),
+  );
+  const active = where === "" ? "WHERE chat IS NOT NULL" : `${where} AND chat IS NOT NULL`;
+  const [chats] = sql.all<{ n: number }>(`SELECT count(DISTINCT chat) AS n FROM tasks ${active}`, ...values);
+  const sum = (...states: string[]): number => states.reduce((total, state) => total + (counts.get(state) ?? 0), 0);
+  return {
+    totalTasks: sum(...counts.keys()),
+    completedTasks: sum("done"),
+    inProgressTasks: sum("assigned", "running"),
+    queuedTasks: sum("blocked", "scheduled", "queued"),
+    activeChats: chats?.n ?? 0,
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * Of migration 2: append only, like it. What changes often stands in `tasks`, apart from what is large. Each index is partial: a task has an
+ * entry only where it is looked for, and taking an entry away costs no row on the edge.
+ */
+export const taskTables: readonly string[] = [
+  `CREATE TABLE tasks (
+     task INTEGER PRIMARY KEY,
+     type TEXT NOT NULL,
+     lane TEXT NOT NULL,
+     priority INTEGER NOT NULL,
+     state TEXT NOT NULL,
+     reason TEXT,
+     detail TEXT,
+     parent INTEGER,
+     depth INTEGER NOT NULL,
+     affinity TEXT,
+     tags TEXT NOT NULL,
+     on_death TEXT NOT NULL,
+     max_attempts INTEGER NOT NULL,
+     base_ms INTEGER NOT NULL,
+     cap_ms INTEGER NOT NULL,
+     has_jitter INTEGER NOT NULL,
+     queue_ms INTEGER,
+     close_ms INTEGER NOT NULL,
+     heartbeat_ms INTEGER NOT NULL,
+     failures INTEGER NOT NULL DEFAULT 0,
+     stalls INTEGER NOT NULL DEFAULT 0,
+     lost_chats INTEGER NOT NULL DEFAULT 0,
+     claim INTEGER NOT NULL DEFAULT 0,
+     chat TEXT,
+     incarnation INTEGER,
+     request_id TEXT,
+     at INTEGER NOT NULL,
+     not_before INTEGER NOT NULL,
+     queued_at INTEGER,
+     assigned_at INTEGER,
+     started_at INTEGER,
+     seen_at INTEGER,
+     close_at INTEGER,
+     ended_at INTEGER,
+     cancel_reason TEXT,
+     progress TEXT,
+     checkpoint TEXT,
+     due_at INTEGER
+   ) STRICT`,
+  "CREATE INDEX tasks_queued ON tasks (lane, priority DESC, task) WHERE state = 'queued'",
+  "CREATE INDEX tasks_chat ON tasks (chat) WHERE chat IS NOT NULL",
+  "CREATE INDEX tasks_due ON tasks (due_at) WHERE due_at IS NOT NULL",
+  "CREATE INDEX tasks_parent ON tasks (parent) WHERE parent IS NOT NULL",
+  "CREATE INDEX tasks_dead ON tasks (task) WHERE state = 'dead'",
+  `CREATE TABLE task_texts (
+     task INTEGER PRIMARY KEY,
+     payload TEXT NOT NULL,
+     depends_on TEXT NOT NULL
+   ) STRICT`,
+  // Of those that have ended; the result stands here, so that an acknowledgement writes one row for both.
+  `CREATE TABLE attempts (
+     task INTEGER NOT NULL,
+     claim INTEGER NOT NULL,
+     attempt INTEGER NOT NULL,
+     chat TEXT NOT NULL,
+     incarnation INTEGER NOT NULL,
+     queued_at INTEGER NOT NULL,
+     assigned_at INTEGER NOT NULL,
+     started_at INTEGER,
+     ended_at INTEGER NOT NULL,
+     ended TEXT NOT NULL,
+     reason TEXT,
+     became TEXT NOT NULL,
+     late_calls INTEGER NOT NULL DEFAULT 0,
+     progress TEXT,
+     checkpoint TEXT,
+     result TEXT,
+     PRIMARY KEY (task, claim)
+   ) STRICT, WITHOUT ROWID`,
+  // The other direction stands in task_texts.depends_on.
+  `CREATE TABLE task_dependents (
+     needs INTEGER NOT NULL,
+     task INTEGER NOT NULL,
+     PRIMARY KEY (needs, task)
+   ) STRICT, WITHOUT ROWID`,
+  "CREATE TABLE task_dedupe (key TEXT PRIMARY KEY, task INTEGER NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+  "CREATE INDEX task_dedupe_until ON task_dedupe (until)",
+];

@@ -1,0 +1,99 @@
+import type { DeathReason, TaskState } from "../contract/tasks.ts";
+import * as rows from "./task-rows.ts";
+import { isEnded, type TaskRow } from "./task-rows.ts";
+import type { Tx } from "./tx.ts";
+
+/** The ways of a task that nobody has: it waits, can be claimed, or has ended. */
+
+/** What can be claimed from now on. The one place that dispatch hangs on. */
+export function runnable(tx: Tx, tasks: readonly number[]): void {
+  if (tasks.length > 0) tx.tell({ kind: "task", chat: null });
+}
+
+/** Free of dependencies and of any chat: queued, or scheduled where its time has not come. What the row counts is stored with it. */
+export function wait(tx: Tx, row: TaskRow, notBefore = row.not_before): TaskState {
+  const isLater = notBefore > tx.now;
+  const expiry = row.queue_ms === null ? null : tx.now + row.queue_ms;
+  tx.sql.run(
+    `UPDATE tasks SET state = ?, reason = NULL, detail = ?, failures = ?, stalls = ?, lost_chats = ?, chat = NULL, incarnation = NULL,
+       request_id = NULL, not_before = ?, queued_at = ?, assigned_at = NULL, started_at = NULL, seen_at = NULL, close_at = NULL,
+       ended_at = NULL, due_at = ? WHERE task = ?`,
+    isLater ? "scheduled" : "queued",
+    row.detail,
+    row.failures,
+    row.stalls,
+    row.lost_chats,
+    notBefore,
+    isLater ? null : tx.now,
+    isLater ? notBefore : expiry,
+    row.task,
+  );
+  if (!isLater) runnable(tx, [row.task]);
+  return isLater ? "scheduled" : "queued";
+}
+
+const hourMs = 3_600_000;
+
+/** [TA18] Housekeeping waits for the full hour. */
+export function prunedAt({ now, settings }: Tx, state: TaskState): number {
+  const keepMs = state === "dead" ? settings.keepDeadTasksMs : settings.keepTasksMs;
+  return Math.ceil((now + keepMs) / hourMs) * hourMs;
+}
+
+export interface End {
+  readonly state: "done" | "dead" | "cancelled";
+  readonly reason?: DeathReason;
+  readonly detail?: string | null;
+}
+
+/** It ends, and those that depended on it have their turn or end with it. */
+export function finish(tx: Tx, row: TaskRow, { state, reason, detail }: End): TaskState {
+  tx.sql.run(
+    `UPDATE tasks SET state = ?, reason = ?, detail = ?, failures = ?, stalls = ?, lost_chats = ?, chat = NULL, incarnation = NULL,
+       request_id = NULL, ended_at = ?, due_at = ? WHERE task = ?`,
+    state,
+    reason ?? null,
+    detail ?? null,
+    row.failures,
+    row.stalls,
+    row.lost_chats,
+    tx.now,
+    prunedAt(tx, state),
+    row.task,
+  );
+  for (const task of rows.dependentsOf(tx, row.task)) settleDependent(tx, task);
+  return state;
+}
+
+/** [TA12] What waits for others goes on when the last of them is done. [TA13] With one that died or was cancelled it dies, unless it ignores that. */
+function settleDependent(tx: Tx, task: number): void {
+  const row = rows.get(tx, task);
+  if (row?.state !== "blocked") return;
+  const now = standing(tx, rows.dependenciesOf(tx, task), row.on_death);
+  if (now.state === "free") wait(tx, row);
+  if (now.state === "doomed") finish(tx, row, doomed(now.by));
+}
+
+export function doomed(by: number): End {
+  return { state: "dead", reason: "dependency", detail: `task ${by}, on which it depends, is dead or cancelled` };
+}
+
+type Standing =
+  | { readonly state: "free" | "blocked" }
+  | {
+      readonly state: "doomed";
+      /** The dependency that has ended without a result. */
+      readonly by: number;
+    };
+
+/** How it stands with what a task depends on. What is no longer kept has ended long ago. */
+export function standing({ sql }: Tx, needed: readonly number[], onDeath: TaskRow["on_death"]): Standing {
+  if (needed.length === 0) return { state: "free" };
+  const found = sql.all<Pick<TaskRow, "task" | "state">>(
+    `SELECT task, state FROM tasks WHERE task IN (${needed.map(() => "?").join(", ")}) AND state <> 'done' ORDER BY task`,
+    ...needed,
+  );
+  const gone = onDeath === "fail" && found.find(isEnded);
+  if (gone) return { state: "doomed", by: gone.task };
+  return { state: found.every(isEnded) ? "free" : "blocked" };
+}

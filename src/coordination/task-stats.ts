@@ -1,0 +1,51 @@
+import type { OutputOf } from "../contract/operations.ts";
+import type { TaskStats, TypeStats } from "../contract/task-views.ts";
+import type { TaskRow } from "./task-rows.ts";
+import type { Tx } from "./tx.ts";
+
+/** Figures by type, of the newest tasks that are kept. */
+
+const mostLooked = 10_000;
+const hourMs = 3_600_000;
+
+type Row = Pick<TaskRow, "type" | "state" | "queued_at" | "assigned_at" | "started_at" | "ended_at">;
+
+export function stats(tx: Tx, { type }: TaskStats): OutputOf<"tasks.stats"> {
+  const rows = tx.sql.all<Row>(
+    "SELECT type, state, queued_at, assigned_at, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?",
+    mostLooked,
+  );
+  const wanted = rows.filter((row) => type === undefined || row.type === type);
+  const byType = Object.entries(Object.groupBy(wanted, (row) => row.type)) as [string, Row[]][];
+  return {
+    types: byType.map(([name, of]) => ofType(tx, name, of)).toSorted((a, b) => (a.type < b.type ? -1 : 1)),
+    isAll: rows.length < mostLooked,
+  };
+}
+
+function ofType({ now }: Tx, type: string, rows: readonly Row[]): TypeStats {
+  const inState = (...states: TaskRow["state"][]): Row[] => rows.filter(({ state }) => states.includes(state));
+  const done = inState("done");
+  const queued = inState("queued");
+  return {
+    type,
+    queued: queued.length,
+    running: inState("assigned", "running").length,
+    done: done.length,
+    dead: inState("dead").length,
+    oldestQueuedMs: queued.length === 0 ? null : Math.max(...queued.map((row) => now - (row.queued_at ?? now))),
+    doneLastHour: done.filter((row) => (row.ended_at ?? 0) > now - hourMs).length,
+    wait: percentiles(rows.flatMap((row) => between(row.queued_at, row.assigned_at))),
+    run: percentiles(done.flatMap((row) => between(row.started_at, row.ended_at))),
+  };
+}
+
+function between(from: number | null, to: number | null): number[] {
+  return from === null || to === null ? [] : [Math.max(0, to - from)];
+}
+
+function percentiles(times: readonly number[]): TypeStats["wait"] {
+  const sorted = times.toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1] ?? 0;
+  return sorted.length === 0 ? null : { p50Ms: at(0.5), p95Ms: at(0.95) };
+}

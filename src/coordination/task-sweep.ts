@@ -1,0 +1,61 @@
+import { giveBack } from "./returns.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
+import { finish, wait } from "./task-states.ts";
+import { lookAt } from "./task-times.ts";
+import type { Tx } from "./tx.ts";
+
+/** The look at one task whose time has come. */
+
+export const dueAt = "SELECT min(due_at) FROM tasks WHERE due_at IS NOT NULL";
+
+export function dueNow({ sql, now }: Tx, limit: number): number[] {
+  return sql
+    .all<{ task: number }>("SELECT task FROM tasks WHERE due_at <= ? ORDER BY due_at LIMIT ?", now, limit)
+    .map(({ task }) => task);
+}
+
+export function putOff({ sql }: Tx, task: number, until: number): void {
+  sql.run("UPDATE tasks SET due_at = ? WHERE task = ?", until, task);
+}
+
+export function settle(tx: Tx, task: number): void {
+  const row = rows.get(tx, task);
+  if (row && row.due_at !== null && row.due_at <= tx.now) byState[row.state](tx, row);
+}
+
+const byState: Readonly<Record<TaskRow["state"], (tx: Tx, row: TaskRow) => void>> = {
+  scheduled: (tx, row) => void wait(tx, row),
+  // [TA15]
+  queued: (tx, row) => void finish(tx, row, { state: "dead", reason: "expired", detail: "nobody took it in time" }),
+  assigned: (tx, row) => void giveBack(tx, row, { ended: "not_started" }),
+  running: lookAtRunning,
+  done: prune,
+  dead: prune,
+  cancelled: prune,
+  blocked: () => {
+    throw new Error("what is blocked waits for no time");
+  },
+};
+
+/** [TA16] */
+function lookAtRunning(tx: Tx, row: TaskRow): void {
+  if ((row.close_at ?? 0) <= tx.now) giveBack(tx, row, { ended: "timeout", reason: "the attempt took too long" });
+  else if (lookAt(row) <= tx.now) giveBack(tx, row, { ended: "stalled", reason: "nothing was heard of it" });
+  else putOff(tx, row.task, lookAt(row));
+}
+
+const dayMs = 86_400_000;
+
+/** [TA18] It stays while a task that depends on it, or is a part of it, has not ended. */
+function prune(tx: Tx, row: TaskRow): void {
+  const isOpen = "state NOT IN ('done', 'dead', 'cancelled')";
+  const [found] = tx.sql.all<{ is_needed: number }>(
+    `SELECT EXISTS (SELECT 1 FROM tasks WHERE parent = ? AND ${isOpen})
+       OR EXISTS (SELECT 1 FROM task_dependents JOIN tasks USING (task) WHERE needs = ? AND ${isOpen}) AS is_needed`,
+    row.task,
+    row.task,
+  );
+  if (found?.is_needed === 1) putOff(tx, row.task, tx.now + dayMs);
+  else rows.remove(tx, row);
+}
