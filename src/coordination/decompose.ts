@@ -1,0 +1,143 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { GivenPart, Job, SplitStrategy } from "../contract/plans.ts";
+import { compare } from "../shared/compare.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { folderOf } from "./folders.ts";
+import { pack, type Item } from "./packing.ts";
+import { faultOf, joinName } from "./plan-check.ts";
+
+/** A job in parts that several chats do, and a last step that joins their results. Pure. */
+
+export interface Part {
+  /** Unique in its plan. */
+  readonly name: string;
+  readonly text: string;
+  /** Paths of the files that it works on, sorted. */
+  readonly files: readonly string[];
+  /** Names of parts that have to be done before. */
+  readonly dependsOn: readonly string[];
+  /** The sum of its files. */
+  readonly weight: number;
+}
+
+export interface Plan {
+  readonly parts: readonly Part[];
+  /** Comes after all parts. */
+  readonly join: { readonly name: typeof joinName; readonly dependsOn: readonly string[] };
+}
+
+/** The product's: a complex job is split into up to eight. */
+const usualParts = 8;
+
+/**
+ * [PL4] Two parts or more, none empty, and a join after all of them; [PL5] each file of the job is in one part, or in several of which one
+ * follows the other. The same job gives the same plan, in whatever order its files stand. Refused with `bad_input` and the reason where it
+ * cannot be split so, or where a given split breaks a rule.
+ *
+ * @param maxParts beside the join, 2 to 8
+ */
+export function split(job: Job, strategy: SplitStrategy, maxParts = usualParts): Result<Plan, Refusal> {
+  if (!Number.isInteger(maxParts) || maxParts < 2 || maxParts > usualParts) {
+    return refuse(`a job is split into 2 to ${usualParts} parts, not into at most ${maxParts}`);
+  }
+  const drafts = draft(job, strategy, maxParts);
+  if (!drafts.ok) return drafts;
+  const fault = faultOf(job, drafts.value, maxParts);
+  if (fault !== null) return refuse(fault);
+  const parts = drafts.value.map((part) => partOf(job, part));
+  return ok({ parts, join: { name: joinName, dependsOn: parts.map(({ name }) => name) } });
+}
+
+function draft(job: Job, strategy: SplitStrategy, maxParts: number): Result<readonly GivenPart[], Refusal> {
+  switch (strategy.by) {
+    case "file":
+      return byFile(job, maxParts);
+    case "module":
+      return byModule(job, strategy.depth, maxParts);
+    case "phase":
+      return ok(byPhase(job, strategy.phases));
+    case "list":
+      return ok(strategy.parts);
+  }
+}
+
+function refuse(message: string): Result<never, Refusal> {
+  return err({ code: "bad_input", message });
+}
+
+function byFile({ files }: Job, maxParts: number): Result<readonly GivenPart[], Refusal> {
+  if (files.length < 2) {
+    return refuse(`the job names ${counted(files.length, "file")}; two or more are needed to split it by file`);
+  }
+  const items = files.map(({ path, weight }) => ({ key: path, weight }));
+  const parts = pack(items, maxParts);
+  return ok(
+    parts.map((part, at) => {
+      const paths = part.map(({ key }) => key);
+      return independent(at, parts.length, counted(paths.length, "file"), paths);
+    }),
+  );
+}
+
+interface Module extends Item {
+  readonly paths: readonly string[];
+}
+
+function byModule(job: Job, depth: number | undefined, maxParts: number): Result<readonly GivenPart[], Refusal> {
+  const modules = modulesOf(job, depth);
+  if (modules.length < 2) {
+    const where = modules[0] ? `all files of the job are in ${modules[0].key}` : "the job names no files";
+    return refuse(`${where}; two modules or more are needed to split it by module`);
+  }
+  const parts = pack(modules, maxParts);
+  return ok(
+    parts.map((part, at) => {
+      const names = part.map(({ key }) => key).join(", ");
+      const text = names.length > 2_000 ? counted(part.length, "module") : names;
+      return independent(
+        at,
+        parts.length,
+        text,
+        part.flatMap(({ paths }) => paths),
+      );
+    }),
+  );
+}
+
+function modulesOf({ files }: Job, depth: number | undefined): Module[] {
+  const byFolder = Map.groupBy(files, ({ path }) => folderOf(path, depth));
+  return [...byFolder].map(([key, inside]) => ({
+    key,
+    weight: inside.reduce((sum, { weight }) => sum + weight, 0),
+    paths: inside.map(({ path }) => path),
+  }));
+}
+
+function independent(at: number, count: number, what: string, files: readonly string[]): GivenPart {
+  return { name: `part-${at + 1}`, text: `Part ${at + 1} of ${count}: ${what}`, files: [...files], dependsOn: [] };
+}
+
+/** Each phase has all the files: no two phases are at work at a time. */
+function byPhase({ files }: Job, phases: readonly string[]): GivenPart[] {
+  return phases.map((name, at) => ({
+    name,
+    text: `Phase ${at + 1} of ${phases.length}: ${name}`,
+    files: files.map(({ path }) => path),
+    dependsOn: phases.slice(Math.max(0, at - 1), at),
+  }));
+}
+
+function partOf(job: Job, { name, text, files, dependsOn }: GivenPart): Part {
+  const own = new Set(files);
+  return {
+    name,
+    text,
+    files: [...own].toSorted(compare),
+    dependsOn: [...new Set(dependsOn)].toSorted(compare),
+    weight: job.files.filter(({ path }) => own.has(path)).reduce((sum, { weight }) => sum + weight, 0),
+  };
+}
+
+function counted(count: number, noun: string): string {
+  return `${count === 0 ? "no" : count} ${noun}${count === 1 ? "" : "s"}`;
+}
