@@ -13,6 +13,8 @@ export interface Operation<Input extends z.ZodObject = z.ZodObject, Output exten
   /** Beside those that every operation may answer. */
   readonly errors: readonly ErrorCode[];
   readonly summary: string;
+  /** Of its body over HTTP, where that may be larger than others. */
+  readonly maxBodyBytes?: number;
   /** Only over a socket: it concerns that connection. */
   readonly isSocketOnly?: true;
 }

@@ -1,6 +1,6 @@
 /**
  * The wire protocol of a coordinator. One line for each version:
- * 1: chats, leases, elections, state, messages.
+ * 1: chats, leases, elections, state, messages, tasks.
  */
 export const PROTOCOL_VERSION = 1;
 /** The oldest version that is still served. */
@@ -16,5 +16,5 @@ export const PING_INTERVAL_MS = 10_000;
 export const MAX_FRAME_CHARS = 1_048_576;
 /** Requests in one frame. */
 export const MAX_BATCH = 100;
-/** Body of an HTTP request, in bytes. */
+/** Body of an HTTP request, in bytes, unless the operation says otherwise. */
 export const MAX_BODY_BYTES = 1_048_576;

@@ -11,6 +11,7 @@ const workOperations = {
     scope: "submit",
     ...tasks.SubmitTasks,
     errors: ["unknown_task", "duplicate_task", "quota_exceeded", "key_reused"],
+    maxBodyBytes: 10_485_760,
     summary: "Submits one task, many, or a graph of them, all or nothing.",
   },
   "tasks.claim": {

@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
@@ -20,7 +20,6 @@ const base = "/v1/workspaces/:workspace";
 /** The edge entry: who asks, what, and whether it can be meant; then the workspace's object answers. */
 export const app = new Hono<Bound>();
 
-app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => refused(tooLarge) }));
 app.onError((error, context) => {
   // oxlint-disable-next-line no-console -- the log of a worker is its console
   console.error(
@@ -37,14 +36,18 @@ app.notFound((context) =>
 
 app.get("/health", () => Response.json({ protocol: PROTOCOL_VERSION, oldestProtocol: OLDEST_PROTOCOL_VERSION }));
 app.get("/openapi.json", () => Response.json(openApi()));
-app.post("/v1/workspaces", (context) => createWorkspace(context));
+app.post("/v1/workspaces", limited(), (context) => createWorkspace(context));
 app.get(`${base}/connect`, (context) => connect(context));
-for (const [name, operation] of Object.entries(operations)) {
-  if (!isOperation(name) || "isSocketOnly" in operation) continue;
-  app.on(operation.method, `${base}${operation.path}`, (context) => serve(context, name));
+for (const [name, operation] of Object.entries<Operation>(operations)) {
+  if (!isOperation(name) || operation.isSocketOnly) continue;
+  app.on(operation.method, `${base}${operation.path}`, limited(operation), (context) => serve(context, name));
 }
 
-const tooLarge: Refusal = { code: "too_large", message: `a body has at most ${MAX_BODY_BYTES} bytes` };
+/** [WO3] */
+function limited({ maxBodyBytes: maxSize = MAX_BODY_BYTES }: Pick<Operation, "maxBodyBytes"> = {}): MiddlewareHandler {
+  const tooLarge: Refusal = { code: "too_large", message: `a body has at most ${maxSize} bytes` };
+  return bodyLimit({ maxSize, onError: () => refused(tooLarge) });
+}
 
 /** An object that is overloaded must not be asked again at once (Cloudflare, Durable Objects error handling). */
 function failed(error: unknown): Refusal {

@@ -1,5 +1,6 @@
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { messageHintRules } from "../rules/message-rows.ts";
+import { taskHintRules } from "../rules/task-rows.ts";
 import { rowSuites, stateSuites } from "../rules/suites.ts";
 import { LocalHost } from "../support/local-host.ts";
 
@@ -8,3 +9,4 @@ const open = (): Promise<LocalHost> => Promise.resolve(new LocalHost(openNodeSql
 stateSuites(open);
 rowSuites(open);
 messageHintRules(open);
+taskHintRules(open);

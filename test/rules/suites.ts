@@ -29,6 +29,8 @@ import { stateRules } from "./state.ts";
 import { sweepRowRules, sweepRules } from "./sweeps.ts";
 import { taskAttemptRules } from "./task-attempts.ts";
 import { taskGraphRules } from "./task-graphs.ts";
+import { taskModelRules } from "./task-model.ts";
+import { taskRowRules } from "./task-rows.ts";
 import { taskViewRules } from "./task-views.ts";
 import { taskRules } from "./tasks.ts";
 
@@ -72,6 +74,7 @@ export function taskSuites(open: OpenHost): void {
   taskAttemptRules(open);
   taskGraphRules(open);
   taskViewRules(open);
+  taskModelRules(open);
 }
 
 /** What can only be seen in rows. */
@@ -82,6 +85,7 @@ export function rowSuites(open: OpenRowHost): void {
   stateModelRowRules(open);
   requestRowRules(open);
   messageRowRules(open);
+  taskRowRules(open);
   sweepRowRules(open);
   auditRowRules(open);
 }

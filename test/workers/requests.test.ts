@@ -49,6 +49,18 @@ it("[WO3] a body above a mebibyte is refused, also when it does not say how long
   expect(await refusalOf(huge)).toEqual({ status: 413, code: "too_large" });
 });
 
+it("[WO3] a submit of tasks may have ten mebibytes", async () => {
+  const workspace = await TestWorkspace.create();
+  const most = 10 * MAX_BODY_BYTES;
+  const payload = "x".repeat(65_000);
+  const body = JSON.stringify({ tasks: Array.from({ length: 120 }, () => ({ type: "x", payload })) });
+  const submit = (text: string): Promise<Response> =>
+    request(`/v1/workspaces/${workspace.name}/tasks`, { method: "POST", headers: bearer(workspace.token), body: text });
+  expect((await submit(body.padEnd(most))).status).toBe(200);
+  expect(await refusalOf(submit(body.padEnd(most + 1)))).toEqual({ status: 413, code: "too_large" });
+  expect((await workspace.ask("tasks.progress", {})).totalTasks).toBe(120);
+});
+
 it("[WO3] a body that is not a JSON object in UTF-8, or is nested too deep, is refused and changes nothing", async () => {
   const workspace = await TestWorkspace.create();
   const before = await workspace.inside((one) => dump(one));

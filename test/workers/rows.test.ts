@@ -130,3 +130,51 @@ it("[DO17] a start of the object writes nothing, nor does an alarm that finds no
   await evictDurableObject(workspace.stub);
   expect(await workspace.alarmAt()).toBe(alarm);
 });
+
+it("[DO17] a task writes nine rows from its submit to its end, and three when it is pruned; reads and repeats write none", async () => {
+  const { workspace, connection, self } = await busy();
+  const rows: Record<string, number> = {};
+  const count = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    const found: T[] = [];
+    rows[name] = await written(workspace, async () => void found.push(await work()));
+    return found[0] as T;
+  };
+  const claim = async (requestId: string, isStarted = true) => {
+    const [one] = (await connection.ask("tasks.claim", { self, requestId, isStarted })).claims;
+    return { self, task: one?.task ?? 0, claim: one?.claim ?? 0 };
+  };
+  // What watches the chat, and the alarm, are set by the first one.
+  await workspace.ask("tasks.submit", { tasks: [{ type: "x" }] });
+  await claim("first");
+  await workspace.ask("tasks.submit", { tasks: [{ type: "x", scheduleToStartMs: 60_000 }] });
+  await count("submit", () => workspace.ask("tasks.submit", { tasks: [{ type: "x" }] }));
+  await count("submit ten", () =>
+    workspace.ask("tasks.submit", { tasks: Array.from({ length: 10 }, () => ({ type: "y", priority: 1 })) }),
+  );
+  const held = await count("claim", () => claim("q"));
+  await count("claim, repeated", () => claim("q"));
+  wait(1_000);
+  await count("heartbeat, no news", () => connection.ask("tasks.heartbeat", held));
+  await count("heartbeat, news", () => connection.ask("tasks.heartbeat", { ...held, progress: { percent: 1 } }));
+  await count("extend", () => connection.ask("tasks.extend", { ...held, ms: 7_200_000 }));
+  await count("ack", () => connection.ask("tasks.ack", { ...held, result: 1 }));
+  await count("ack, repeated", () => connection.ask("tasks.ack", { ...held, result: 1 }));
+  const other = await claim("r", false);
+  await count("start", () => connection.ask("tasks.start", other));
+  await count("nack", () => connection.ask("tasks.nack", { ...other, reason: "broken" }));
+  await count("list", () => workspace.ask("tasks.list", {}));
+  expect(rows).toEqual({
+    submit: 3,
+    "submit ten": 30,
+    claim: 3,
+    "claim, repeated": 0,
+    "heartbeat, no news": 0,
+    "heartbeat, news": 1,
+    extend: 1,
+    ack: 3,
+    "ack, repeated": 0,
+    start: 2,
+    nack: 4,
+    list: 0,
+  });
+});

@@ -1,0 +1,99 @@
+import { expect, it } from "vitest";
+import type { Hint } from "../../src/coordination/tx.ts";
+import { pass } from "../support/coordination-builders.ts";
+import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
+import { ask, day, hour, minute, rowsWritten } from "../support/state-builders.ts";
+import { cancel, Hand, submit, submitOne } from "../support/task-builders.ts";
+
+/** Rules of tasks that can only be seen in rows. */
+export function taskRowRules(open: OpenRowHost): void {
+  it("[TA17] a heartbeat without news writes at most one row in each third of the silence that is allowed", async () => {
+    const host = await open();
+    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
+    const a = await Hand.join(host, "a");
+    await submitOne(host, { heartbeatMs: minute, startToCloseMs: hour });
+    const held = await a.take();
+    const rows = await rowsWritten(host, async () => {
+      for (let n = 0; n < 60; n++) {
+        host.wait(2_000);
+        await a.do("tasks.heartbeat", held, {});
+      }
+    });
+    expect(rows).toBe(6);
+    await ask(host, "tasks.cancel", { task: held.task, reason: "not wanted" });
+    expect(await rowsWritten(host, () => a.do("tasks.heartbeat", held, {}))).toBe(0);
+  });
+
+  it("[TA18] of a task that is pruned no row is left, in whatever table", async () => {
+    const host = await open();
+    const a = await Hand.join(host, "a");
+    const [first] = await submit(
+      host,
+      { type: "x", ref: "r", dedupeKey: "k" },
+      { type: "y", dependsOn: ["r"], parent: "r" },
+    );
+    await a.nack(await a.take(), { delayMs: 0 });
+    await a.ack(await a.take(), "result");
+    await a.ack(await a.take());
+    await submitOne(host, { dependsOn: [first], onDependencyDeath: "ignore" });
+    await a.ack(await a.take());
+    await pass(host, 40 * day);
+    for (const table of ["tasks", "task_texts", "attempts", "task_dependents", "task_dedupe"]) {
+      expect([table, await host.rows(`SELECT * FROM ${table}`)]).toEqual([table, []]);
+    }
+    expect(await host.rows("SELECT value FROM meta WHERE key = 'task_floor'")).toEqual([{ value: String(first + 2) }]);
+  });
+
+  it("[TA7] a claim looks at the heads of lanes only, however many wait", async () => {
+    const host = await open();
+    const plans = await Promise.all(
+      [
+        "SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > ? AND lane < ?",
+        "SELECT task FROM tasks WHERE state = 'queued' AND lane = ? ORDER BY priority DESC, task LIMIT 1",
+        "SELECT min(due_at) FROM tasks WHERE due_at IS NOT NULL",
+        "SELECT task FROM tasks WHERE due_at <= ? ORDER BY due_at LIMIT 1",
+        "SELECT * FROM tasks WHERE chat = ? ORDER BY task",
+      ].map((query) => host.rows<{ detail: string }>(`EXPLAIN QUERY PLAN ${query.replaceAll("?", "''")}`)),
+    );
+    for (const plan of plans) {
+      expect(plan.map(({ detail }) => detail).join()).toMatch(
+        /^SEARCH tasks USING (COVERING )?INDEX tasks_\w+ \(\w+[^)]*\)$/,
+      );
+    }
+  });
+
+  it("[TA17] an alarm looks at a running task when its time may be over, and writes one row for that", async () => {
+    const host = await open();
+    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
+    const a = await Hand.join(host, "a");
+    await submitOne(host, { heartbeatMs: minute, startToCloseMs: hour });
+    const held = await a.take();
+    host.wait(50_000);
+    await a.do("tasks.heartbeat", held, {});
+    host.wait(10_000);
+    expect(await rowsWritten(host, () => host.ring())).toBe(1);
+    expect(await host.ring()).toBe(host.now() + 50_000);
+  });
+}
+
+/** What a host of this process is told to hand on. */
+export function taskHintRules(open: OpenHost<EngineHost & { readonly hints: Hint[] }>): void {
+  it("[TA21] a hint tells the host of what can be claimed, and of whose task was cancelled", async () => {
+    const host = await open();
+    const a = await Hand.join(host, "a");
+    const hinted = (): Hint[] => host.hints.splice(0).filter(({ kind }) => kind === "task");
+    hinted();
+    const task = await submitOne(host);
+    expect(hinted()).toEqual([{ kind: "task", chat: null }]);
+    await submitOne(host, { delayMs: minute });
+    const held = await a.take();
+    await a.do("tasks.heartbeat", held, {});
+    expect(hinted()).toEqual([]);
+    await cancel(host, task);
+    expect(hinted()).toEqual([{ kind: "task", chat: "a" }]);
+    await a.ack(held);
+    expect(hinted()).toEqual([]);
+    await pass(host, minute);
+    expect(hinted()).toEqual([{ kind: "task", chat: null }]);
+  });
+}
