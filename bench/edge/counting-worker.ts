@@ -2,7 +2,7 @@
 import { ChatCoordinator as Real } from "../../src/durable/chat-coordinator.ts";
 import type { Env } from "../../src/durable/env.ts";
 
-export { app as default } from "../../src/worker/app.ts";
+export { default } from "../../src/worker/worker-entry.ts";
 
 interface Counted {
   read: number;

@@ -43,6 +43,8 @@ export class Desk {
         scriptPath: outfile,
         compatibilityDate: "2026-09-30",
         durableObjects: { COORDINATOR: { className: "ChatCoordinator", useSQLite: true } },
+        queueProducers: { DISPATCH: "shim-dispatch" },
+        queueConsumers: { "shim-dispatch": { maxBatchSize: 100, maxBatchTimeout: 0 } },
         bindings: { SHIM_SIGNING_SECRET: "bench", SHIM_ADMIN_SECRET: "bench", COUNT_ROWS: isCounting ? "1" : "0" },
         resourcePersistencePath: folder,
       }),

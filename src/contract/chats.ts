@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { TaskType } from "./tasks.ts";
 import { counter, Cursor, durationMs, Id, Json, Label, limit, Self, whole } from "./values.ts";
 
 const ChatRole = z.enum(["supervisor", "worker"]);
@@ -44,6 +45,12 @@ export const RegisterChat = {
     capabilities: z.array(Label).max(50).default([]),
     /** Tasks it takes at a time. */
     capacity: z.int().min(0).max(100).default(3),
+    /** Types of tasks that it is given as they come, `*` for all; without it, it asks for tasks itself. */
+    taskTypes: z
+      .array(z.union([TaskType, z.literal("*")]))
+      .min(1)
+      .max(50)
+      .optional(),
     metadata: Metadata.default({}),
   }),
   output: z.object({

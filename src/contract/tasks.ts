@@ -11,7 +11,7 @@ function json(most: number) {
 }
 
 /** Durations only: when something is over is the coordinator's to say. */
-const TaskType = z.string().regex(/^[\w.:-]{1,64}$/, "1 to 64 letters, digits and . : _ -");
+export const TaskType = z.string().regex(/^[\w.:-]{1,64}$/, "1 to 64 letters, digits and . : _ -");
 const TaskNumber = counter;
 /** The one assignment: grows with each of a task, and fences what comes of an older one. */
 const Claim = counter;

@@ -19,7 +19,7 @@ import { giveBack } from "./returns.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
 import { finish } from "./task-states.ts";
-import { isOver, lookAt, remainingMs } from "./task-times.ts";
+import { isOver, remainingMs } from "./task-times.ts";
 import type { Tx } from "./tx.ts";
 
 /** What a chat does with a task that it has. Each carries the claim, and is refused when that is over. */
@@ -56,26 +56,7 @@ function working(tx: Tx, input: HoldTask): Result<TaskRow, Refusal> {
   if (!hold.ok) return hold;
   const { row, isHeld } = hold.value;
   if (!isHeld) return err(stale(input, hold.value));
-  return ok(row.state === "running" ? row : begin(tx, row));
-}
-
-function begin(tx: Tx, row: TaskRow): TaskRow {
-  const running = {
-    ...row,
-    state: "running",
-    started_at: tx.now,
-    seen_at: tx.now,
-    close_at: tx.now + row.close_ms,
-  } as const;
-  tx.sql.run(
-    "UPDATE tasks SET state = 'running', started_at = ?, seen_at = ?, close_at = ?, due_at = ? WHERE task = ?",
-    tx.now,
-    tx.now,
-    running.close_at,
-    lookAt(running),
-    row.task,
-  );
-  return running;
+  return ok(row.state === "running" ? row : claims.begin(tx, row));
 }
 
 export function start(tx: Tx, input: HoldTask): Result<OutputOf<"tasks.start">, Refusal> {

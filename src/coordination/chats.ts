@@ -97,13 +97,13 @@ function store(tx: Tx, input: RegisterChat, incarnation: number, living: ChatRow
   chatRows.write(
     tx,
     `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, reason, status_at,
-       last_seen_at, is_connected, capabilities, capacity, metadata, due_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
+       last_seen_at, is_connected, capabilities, capacity, metadata, task_types, due_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
      ON CONFLICT (chat) DO UPDATE SET session = excluded.session, process = excluded.process, incarnation = excluded.incarnation,
        machine = excluded.machine, client = excluded.client, role = excluded.role, is_interactive = excluded.is_interactive,
        status = excluded.status, reason = excluded.reason, status_at = excluded.status_at,
        last_seen_at = excluded.last_seen_at, is_connected = excluded.is_connected, grace_until = NULL,
-       capabilities = excluded.capabilities, capacity = excluded.capacity, metadata = excluded.metadata,
+       capabilities = excluded.capabilities, capacity = excluded.capacity, metadata = excluded.metadata, task_types = excluded.task_types,
        due_at = min(due_at, excluded.last_seen_at + ?)`,
     input.chat,
     input.session,
@@ -121,6 +121,7 @@ function store(tx: Tx, input: RegisterChat, incarnation: number, living: ChatRow
     JSON.stringify(input.capabilities),
     input.capacity,
     JSON.stringify(input.metadata),
+    input.taskTypes ? JSON.stringify(input.taskTypes) : null,
     // [CH6] While it was offline it was looked at only when something of it ran out.
     tx.settings.chatTtlMs,
   );

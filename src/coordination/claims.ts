@@ -8,10 +8,13 @@ import * as chatRows from "./chat-rows.ts";
 import * as lanes from "./lanes.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
-import { isOver, remainingMs } from "./task-times.ts";
+import { isOver, lookAt, remainingMs } from "./task-times.ts";
 import type { Tx } from "./tx.ts";
 
 /** A chat takes tasks that it can do. */
+
+/** Instead of a request's id: what a dispatch has assigned before the chat asked. Its next claim takes it. */
+export const pushed = "";
 
 /** [TA4] One live claim for each task. [TA6] The same request again is answered with what it has got, as far as that is still held. */
 export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">, Refusal> {
@@ -31,8 +34,24 @@ export function next(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Ne
   const known = own.filter((row) => row.request_id === requestId && row.incarnation === chat.incarnation);
   const live = known.filter((row) => !isOver(tx, row));
   if (live.length > 0) return told(tx, live);
+  const given = own.filter(
+    (row) => row.request_id === pushed && row.incarnation === chat.incarnation && !isOver(tx, row),
+  );
+  const wanted = given.filter(({ type }) => wish.types?.includes(type) ?? true).slice(0, wish.limit);
+  if (wanted.length > 0)
+    return told(
+      tx,
+      wanted.map((row) => adopt(tx, row, requestId, wish.isStarted)),
+    );
   if (chat.status === "draining") return [];
   return told(tx, take(tx, chat, own.length, requestId, wish));
+}
+
+/** [QU5] What a dispatch has assigned is the chat's own from its claim on, under the same claim number. */
+function adopt(tx: Tx, row: TaskRow, requestId: string, isStarted: boolean): TaskRow {
+  tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
+  const own = { ...row, request_id: requestId };
+  return isStarted ? begin(tx, own) : own;
 }
 
 /** [TA8] No more than the chat's capacity. */
@@ -73,7 +92,7 @@ function affordable({ sql }: Tx, wanted: readonly lanes.Head[]): readonly lanes.
   return end === -1 ? wanted : wanted.slice(0, end);
 }
 
-function assign(tx: Tx, chat: chatRows.LifeRow, task: number, requestId: string, isStarted: boolean): TaskRow {
+export function assign(tx: Tx, chat: chatRows.LifeRow, task: number, requestId: string, isStarted: boolean): TaskRow {
   const row = rows.get(tx, task);
   if (!row) throw new Error(`task ${task} is in a lane and nowhere else`);
   const claim = rows.nextClaim(tx, row);
@@ -134,4 +153,23 @@ function inputsOf(tx: Tx, { task }: TaskRow, budget: { bytes: number }): Claimed
     budget.bytes -= text?.length ?? 0;
     return [{ task: needed, state: row.state, result: JSON.parse(text ?? "null") as Json, isLeftOut }];
   });
+}
+
+export function begin(tx: Tx, row: TaskRow): TaskRow {
+  const running = {
+    ...row,
+    state: "running",
+    started_at: tx.now,
+    seen_at: tx.now,
+    close_at: tx.now + row.close_ms,
+  } as const;
+  tx.sql.run(
+    "UPDATE tasks SET state = 'running', started_at = ?, seen_at = ?, close_at = ?, due_at = ? WHERE task = ?",
+    tx.now,
+    tx.now,
+    running.close_at,
+    lookAt(running),
+    row.task,
+  );
+  return running;
 }

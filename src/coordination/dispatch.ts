@@ -1,45 +1,60 @@
 import * as balance from "./balance.ts";
-import * as chatRows from "./chat-rows.ts";
-import { assign } from "./claims.ts";
+import { assign, pushed } from "./claims.ts";
 import * as lanes from "./lanes.ts";
 import * as outbox from "./outbox.ts";
+import * as seats from "./seats.ts";
 import type { Tx } from "./tx.ts";
-
-/**
- * [QU5] What is queued goes to the chats that want it: by priority, then by number, each to the least loaded that can do it. It picks the work
- * itself, so that a token that comes twice, late or never changes nothing but the time.
- */
 
 /** Tasks that one look gives out. */
 const mostAtOnce = 100;
 
-/** A chat that has said which tasks it takes. */
-interface Seat extends balance.Seat {
-  readonly types: ReadonlySet<string>;
-  readonly life: chatRows.LifeRow;
-}
-
-export function look(tx: Tx): { assigned: number } {
-  const seats = seatsOf(tx);
+/**
+ * [QU5] What is queued goes to the chats that want it: by priority, then by number, each to the least loaded that can do it. It picks the work
+ * itself, so that a token that comes twice, late or never changes nothing but the time. @returns how many tasks it gave out
+ */
+export function look(tx: Tx): number {
+  const free = new Map(seats.all(tx).map((seat) => [seat.chat, seat]));
   const told = new Set<string>();
   let assigned = 0;
-  for (const head of heads(tx, seats)) {
+  for (const head of heads(tx, [...free.values()])) {
     if (assigned === mostAtOnce) break;
-    const seat = chosen(seats, head);
+    const seat = chosen([...free.values()], head);
     if (!seat) continue;
-    assign(tx, seat.life, head.task, "", false);
-    seats.set(seat.chat, { ...seat, running: seat.running + 1 });
+    assign(tx, seat.life, head.task, pushed, false);
+    free.set(seat.chat, { ...seat, running: seat.running + 1 });
     told.add(seat.chat);
     assigned += 1;
   }
   for (const chat of told) tx.tell({ kind: "task", chat });
-  const isLeft = tx.sql.all("SELECT 1 FROM tasks WHERE state = 'queued' LIMIT 1").length > 0;
-  const isWanted = assigned === mostAtOnce && [...seats.values()].some(balance.hasRoom);
-  outbox.looked(tx, isLeft, isWanted);
-  return { assigned };
+  outbox.looked(tx, isLeft(tx), assigned === mostAtOnce && [...free.values()].some(balance.hasRoom));
+  return assigned;
 }
 
-/** Something has become runnable. */
-export function queued(tx: Tx): void {
-  outbox.add(tx, [...seatsOf(tx).values()].some(balance.hasRoom));
+/** The first ones of each lane that somebody with room can do, in their turn. */
+function heads(tx: Tx, all: readonly seats.Seat[]): lanes.Head[] {
+  const open = all.filter(balance.hasRoom);
+  const room = Math.min(
+    mostAtOnce,
+    open.reduce((sum, { capacity, running }) => sum + capacity - running, 0),
+  );
+  return lanes
+    .all(tx)
+    .filter((lane) => open.some((seat) => seats.takes(seat, lane)))
+    .flatMap((lane) => lanes.heads(tx, lane, room))
+    .toSorted((a, b) => b.priority - a.priority || a.task - b.task);
+}
+
+function chosen(all: readonly seats.Seat[], { lane, affinity }: lanes.Head): seats.Seat | undefined {
+  const candidates = all.filter((seat) => seats.takes(seat, lane));
+  const { chat } = balance.selectSession(candidates, { capabilities: lanes.capabilitiesIn(lane), affinity });
+  return candidates.find((seat) => seat.chat === chat);
+}
+
+function isLeft({ sql }: Tx): boolean {
+  return sql.all("SELECT 1 FROM tasks WHERE state = 'queued' LIMIT 1").length > 0;
+}
+
+/** [QU2] For the alarm: a token that has brought no look is sent again while something is queued and somebody could take it. */
+export function remind(tx: Tx): void {
+  outbox.looked(tx, isLeft(tx), seats.all(tx).some(balance.hasRoom));
 }

@@ -3,11 +3,13 @@ import { messageOf } from "../shared/error.ts";
 import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
+import * as dispatch from "./dispatch.ts";
 import * as idempotency from "./idempotency.ts";
 import * as leases from "./leases.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
+import * as outbox from "./outbox.ts";
 import * as state from "./state.ts";
 import * as dedupe from "./task-dedupe.ts";
 import * as tasks from "./task-sweep.ts";
@@ -54,6 +56,7 @@ const timed: readonly Timed[] = [
     isCoarse: true,
     sweep: ({ sql, now, settings }, limit) => changes.prune(sql, now, settings.keepChangesMs, limit),
   },
+  { name: "outbox", dueAt: outbox.dueAt, sweep: dispatch.remind },
   { name: "dedupe", dueAt: dedupe.dueAt, isCoarse: true, sweep: dedupe.prune },
   {
     name: "audit",

@@ -4,6 +4,7 @@ import type { Tx } from "./tx.ts";
 
 export interface Head {
   readonly task: number;
+  readonly lane: string;
   readonly priority: number;
   readonly affinity: string | null;
 }
@@ -29,6 +30,18 @@ export function fitting({ sql }: Tx, able: ReadonlySet<string>, types?: readonly
   return found.map(({ lane }) => lane).filter((lane) => capabilitiesIn(lane).every((one) => able.has(one)));
 }
 
+/** Every lane in which something is queued. */
+export function all({ sql }: Tx): string[] {
+  return sql
+    .all<{ lane: string }>(
+      `WITH RECURSIVE lanes (lane) AS (
+         SELECT min(lane) FROM tasks WHERE state = 'queued'
+         UNION ALL SELECT (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > lanes.lane) FROM lanes WHERE lanes.lane IS NOT NULL)
+       SELECT lane FROM lanes WHERE lane IS NOT NULL`,
+    )
+    .map(({ lane }) => lane);
+}
+
 const everything = { from: "", to: "\u{10FFFF}" };
 
 export function capabilitiesIn(lane: string): string[] {
@@ -38,7 +51,7 @@ export function capabilitiesIn(lane: string): string[] {
 /** Those whose turn is first. [TA15] What has expired is nobody's, though no sweep has seen it. */
 export function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
   return sql.all<Head>(
-    `SELECT task, priority, affinity FROM tasks WHERE state = 'queued' AND lane = ? AND (due_at IS NULL OR due_at > ?)
+    `SELECT task, lane, priority, affinity FROM tasks WHERE state = 'queued' AND lane = ? AND (due_at IS NULL OR due_at > ?)
      ORDER BY priority DESC, task LIMIT ?`,
     lane,
     now,

@@ -21,10 +21,12 @@ function token(sql: Sql): Row | null {
   return sql.all<Row>("SELECT seq, sent_at, tries FROM outbox ORDER BY seq DESC LIMIT 1")[0] ?? null;
 }
 
-/** Something is queued. @param isWanted somebody could take it who does not ask by himself; else it is enough to look again some time */
-export function add(tx: Tx, isWanted: boolean): void {
+/** Something is queued. @param isAwaited whether somebody could take it who does not ask by himself; else it is enough to look again some time */
+export function add(tx: Tx, isAwaited: () => boolean): void {
   const present = token(tx.sql);
-  if (present && (present.sent_at !== null || !isWanted)) return;
+  if (present && present.sent_at !== null) return;
+  const isWanted = isAwaited();
+  if (present && !isWanted) return;
   if (present) {
     tx.sql.run("UPDATE outbox SET sent_at = ?, due_at = ? WHERE seq = ?", tx.now, tx.now + againMs, present.seq);
   } else {

@@ -1,13 +1,16 @@
 import type { DeathReason, TaskState } from "../contract/tasks.ts";
+import { hasRoom } from "./balance.ts";
+import * as outbox from "./outbox.ts";
+import * as seats from "./seats.ts";
 import * as rows from "./task-rows.ts";
 import { isEnded, type TaskRow } from "./task-rows.ts";
 import type { Tx } from "./tx.ts";
 
 /** The ways of a task that nobody has: it waits, can be claimed, or has ended. */
 
-/** What can be claimed from now on. The one place that dispatch hangs on. */
+/** What can be claimed from now on: who waits for it without asking is told by way of the queue. */
 export function runnable(tx: Tx, tasks: readonly number[]): void {
-  if (tasks.length > 0) tx.tell({ kind: "task", chat: null });
+  if (tasks.length > 0) outbox.add(tx, () => seats.all(tx).some(hasRoom));
 }
 
 /** Free of dependencies and of any chat: queued, or scheduled where its time has not come. What the row counts is stored with it. */

@@ -17,7 +17,7 @@ export type Hint =
   /** For a chat, for those who have subscribed to a topic, or, where both are null, for all. */
   | { readonly kind: "message"; readonly chat: string | null; readonly topic: string | null }
   /** A task of this chat was cancelled; where it is null, something can be claimed. */
-  | { readonly kind: "task"; readonly chat: string | null }
+  | { readonly kind: "task"; readonly chat: string }
   | { readonly kind: "changes" }
   /** Something is queued that somebody could take: the host sends a token to the queue, or looks itself. */
   | { readonly kind: "dispatch" }

@@ -128,6 +128,7 @@ export class Sockets implements Presence {
     for (const hint of hints) {
       if (hint.kind === "lease") this.#send(hint.chat, notification("lease.granted", { resource: hint.resource }));
       if (hint.kind === "message") this.#tellMessage(hint);
+      if (hint.kind === "task") this.#send(hint.chat, notification("tasks.new", {}));
       if (hint.kind === "offline") this.#dismissAllOf(hint.chat);
     }
   }

@@ -40,7 +40,10 @@ async function look(env: Env, workspace: string, messages: readonly Message[], i
 
 /** [QU4] What nobody can read goes no second time round. */
 function setAside(message: Message): void {
-  report("a message of the queue cannot be read", { id: message.id, body: JSON.stringify(message.body)?.slice(0, 500) });
+  report("a message of the queue cannot be read", {
+    id: message.id,
+    body: JSON.stringify(message.body)?.slice(0, 500),
+  });
   message.ack();
 }
 

@@ -124,7 +124,7 @@ export class World {
 
   /** Hints go over sockets only. */
   #hint(hint: Hint): void {
-    if (hint.kind === "offline" || hint.kind === "changes" || hint.kind === "task") return;
+    if (hint.kind !== "lease" && hint.kind !== "message") return;
     const { rng } = this.sim;
     for (const client of this.clients) {
       if (!client.link.isConnected || !this.#concerns(hint, client)) continue;

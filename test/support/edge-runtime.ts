@@ -44,6 +44,8 @@ export class EdgeRuntime {
         scriptPath: script,
         compatibilityDate: "2026-09-30",
         durableObjects: { COORDINATOR: { className: "ChatCoordinator", useSQLite: true } },
+        queueProducers: { DISPATCH: "shim-dispatch" },
+        queueConsumers: { "shim-dispatch": { maxBatchSize: 100, maxBatchTimeout: 0 } },
         bindings: { SHIM_SIGNING_SECRET: "signs-for-the-tests", SHIM_ADMIN_SECRET: secret },
         resourcePersistencePath: join(folder, "state"),
         unsafeHandleRuntimeRestart: () => undefined,

@@ -198,9 +198,11 @@ export class FakeEdge implements ServerSide {
 }
 
 function tellOne(connection: FakeConnection, hint: Hint): void {
-  if (hint.kind === "changes" || (hint.chat !== null && !connection.isBoundTo(hint.chat))) return;
+  if (hint.kind === "changes" || hint.kind === "dispatch" || (hint.chat !== null && !connection.isBoundTo(hint.chat)))
+    return;
   if (hint.kind === "lease") connection.notify("lease.granted", { resource: hint.resource });
   else if (hint.kind === "message") connection.notify("messages.new", {});
+  else if (hint.kind === "task") connection.notify("tasks.new", {});
   else connection.close(4002, "this chat counts as gone");
 }
 

@@ -4,11 +4,12 @@ import { PROTOCOL_VERSION } from "../../contract/protocol.ts";
 import * as changes from "../../coordination/changes.ts";
 import * as chatRows from "../../coordination/chat-rows.ts";
 import { checkInput, isRead } from "../../coordination/check-input.ts";
+import * as dispatch from "../../coordination/dispatch.ts";
 import * as due from "../../coordination/due.ts";
 import { isEngineOperation, run, type EngineOperation } from "../../coordination/engine.ts";
 import * as liveness from "../../coordination/liveness.ts";
 import * as meta from "../../coordination/meta.ts";
-import type { Actor, Tx } from "../../coordination/tx.ts";
+import type { Actor, Hint, Tx } from "../../coordination/tx.ts";
 import { schemaState } from "../../shared/migrate.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -79,7 +80,15 @@ export class LocalCoordinator {
     try {
       return this.#options.store.write((sql) => {
         refused = null;
-        const result = run(this.#tx(sql), this.#actor, name, input as never);
+        const hints: Hint[] = [];
+        const result = run(
+          this.#tx(sql, (hint) => hints.push(hint)),
+          this.#actor,
+          name,
+          input as never,
+        );
+        // [QU1] Here there is no queue: it is looked at once.
+        if (result.ok && hints.some(({ kind }) => kind === "dispatch")) dispatch.look(this.#tx(sql));
         if (result.ok) return result;
         refused = result;
         throw undoing;
@@ -94,7 +103,8 @@ export class LocalCoordinator {
     return { machine: this.#options.machine, isAdmin: true };
   }
 
-  #tx(sql: Sql): Tx {
+  /** @param tell who waits looks at the file: see waitForChange() */
+  #tx(sql: Sql, tell: (hint: Hint) => void = () => undefined): Tx {
     const { now, processes } = this.#options;
     const at = now();
     return {
@@ -107,8 +117,7 @@ export class LocalCoordinator {
         },
       },
       ...meta.facts(sql),
-      // Who waits looks at the file: see waitForChange().
-      tell: () => undefined,
+      tell,
     };
   }
 

@@ -14,6 +14,8 @@ export const Notification = z.discriminatedUnion("method", [
   z.object({ method: z.literal("resync"), params: z.object({ watch: Id, revision: counter }) }),
   z.object({ method: z.literal("lease.granted"), params: z.object({ resource: z.string() }) }),
   z.object({ method: z.literal("messages.new"), params: z.object({}).optional() }),
+  /** A task was given to the chat, or one that it has is to be given up: a claim, or the next heartbeat, tells which. */
+  z.object({ method: z.literal("tasks.new"), params: z.object({}).optional() }),
   z.object({ method: z.literal("chat.offline"), params: z.object({}).optional() }),
 ]);
 export type Notification = z.infer<typeof Notification>;

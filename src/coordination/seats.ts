@@ -1,0 +1,45 @@
+import * as balance from "./balance.ts";
+import * as chatRows from "./chat-rows.ts";
+import { capabilitiesIn } from "./lanes.ts";
+import type { Tx } from "./tx.ts";
+
+/** Chats that have said which tasks they take, and can be told of one now. */
+export interface Seat extends balance.Candidate {
+  /** Types of tasks; `*` stands for all. */
+  readonly types: ReadonlySet<string>;
+  readonly life: chatRows.LifeRow;
+}
+
+interface Row extends chatRows.LifeRow {
+  readonly capabilities: string;
+  readonly capacity: number;
+  readonly task_types: string;
+  readonly held: number;
+}
+
+/** [QU6] Neither those that are gone or drain nor those without a connection: they ask for themselves. */
+export function all(tx: Tx): Seat[] {
+  const rows = tx.sql.all<Row>(
+    `SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at, capabilities, capacity, task_types,
+       (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS held
+     FROM chats WHERE task_types IS NOT NULL AND status NOT IN ('offline', 'draining') ORDER BY chat`,
+  );
+  return rows
+    .filter((row) => tx.presence.lastSeen(row.chat) !== null && chatRows.goneBy(tx, row) === null)
+    .map((row) => ({
+      chat: row.chat,
+      running: row.held,
+      capacity: row.capacity,
+      capabilities: JSON.parse(row.capabilities) as string[],
+      performance: null,
+      lastAssignedAt: null,
+      types: new Set(JSON.parse(row.task_types) as string[]),
+      life: row,
+    }));
+}
+
+export function takes(seat: Seat, lane: string): boolean {
+  const [type = ""] = lane.split("\n");
+  const isWanted = seat.types.has("*") || seat.types.has(type);
+  return isWanted && balance.isCapable(seat, { capabilities: capabilitiesIn(lane) });
+}

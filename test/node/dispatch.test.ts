@@ -1,0 +1,143 @@
+import { expect, it } from "vitest";
+import type { InputOf } from "../../src/contract/operations.ts";
+import * as dispatch from "../../src/coordination/dispatch.ts";
+import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import { ok } from "../../src/shared/result.ts";
+import { Peer, second } from "../support/coordination-builders.ts";
+import { LocalHost } from "../support/local-host.ts";
+import { ask, given } from "../support/state-builders.ts";
+
+/** A chat with a connection that takes tasks as they come. */
+async function taker(host: LocalHost, chat: string, more: Partial<InputOf<"chats.register">> = {}): Promise<Peer> {
+  const peer = await Peer.join(host, chat, { taskTypes: ["*"], capacity: 2, ...more });
+  await host.connect(chat);
+  return peer;
+}
+
+async function submit(
+  host: LocalHost,
+  ...tasks: Partial<InputOf<"tasks.submit">["tasks"][number]>[]
+): Promise<number[]> {
+  const made = await ask(host, "tasks.submit", { tasks: tasks.map((task) => Object.assign({ type: "build" }, task)) });
+  return made.tasks.map(({ task }) => task);
+}
+
+function look(host: LocalHost): number {
+  return host.commit((tx) => ok(dispatch.look(tx))).value;
+}
+
+/** How often a token was asked for since it was last asked. */
+function tokens(host: LocalHost): number {
+  const count = host.hints.filter(({ kind }) => kind === "dispatch").length;
+  host.hints.length = 0;
+  return count;
+}
+
+async function holders(host: LocalHost): Promise<Record<number, string | null>> {
+  const { tasks } = await ask(host, "tasks.list", { limit: 200 });
+  return Object.fromEntries(tasks.map(({ task, chat }) => [task, chat]));
+}
+
+async function claimed(peer: Peer, requestId = "r"): Promise<number[]> {
+  const claim = given(await peer.host.call("tasks.claim", { self: peer.self, requestId, limit: 10 }, peer.actor));
+  return claim.claims.map(({ task }) => task);
+}
+
+it("[QU1] while one token is under way, no other is sent; none where nobody could take anything", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await Peer.join(host, "asks-itself");
+  await submit(host, {});
+  expect(tokens(host)).toBe(0);
+  await taker(host, "a");
+  await submit(host, {}, {}, {});
+  await submit(host, {});
+  expect(tokens(host)).toBe(1);
+  look(host);
+  await submit(host, {});
+  // Two of six are given, and nobody has room for the others.
+  expect(tokens(host)).toBe(0);
+});
+
+it("[QU2] a token that brought no look is sent again after 30 s, as long as something is queued", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  await submit(host, {});
+  expect(tokens(host)).toBe(1);
+  host.wait(29 * second);
+  await host.ping("a");
+  await host.ring();
+  expect(tokens(host)).toBe(0);
+  host.wait(second);
+  await host.ring();
+  expect(tokens(host)).toBe(1);
+  const [held] = given(await host.call("tasks.claim", { self: a.self, requestId: "r" }, a.actor)).claims;
+  await ask(host, "tasks.ack", { self: a.self, task: held?.task ?? 0, claim: held?.claim ?? 0, result: null });
+  host.wait(60 * second);
+  await host.ring();
+  expect(tokens(host)).toBe(0);
+  expect(host.sql.all("SELECT * FROM outbox")).toEqual([]);
+});
+
+it("[QU5] by priority, then by number, each to the least loaded that can do it", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await taker(host, "a", { capacity: 3 });
+  await taker(host, "b", { capacity: 1, capabilities: ["gpu"] });
+  await taker(host, "c", { capacity: 1, taskTypes: ["build"] });
+  const [low, gpu, review, last] = await submit(
+    host,
+    { priority: 1 },
+    { capabilities: ["gpu"] },
+    { type: "review", priority: 9 },
+    { priority: 0 },
+  );
+  look(host);
+  const given = await holders(host);
+  // Of the two without a task the first by name; then b has what only it can do, and the rest is for who has room.
+  expect([given[review ?? 0], given[gpu ?? 0], given[low ?? 0], given[last ?? 0]]).toEqual(["a", "b", "c", "a"]);
+});
+
+it("[QU5] a look that comes again gives nothing twice, and more than a hundred are given in turns", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await taker(host, "a", { capacity: 100 });
+  await taker(host, "b", { capacity: 100 });
+  await submit(host, ...Array.from({ length: 150 }, () => ({})));
+  tokens(host);
+  expect(look(host)).toBe(100);
+  expect(tokens(host)).toBe(1);
+  expect([look(host), look(host)]).toEqual([50, 0]);
+  expect(Object.values(await holders(host)).every((chat) => chat === "a" || chat === "b")).toBe(true);
+});
+
+it("[QU5] what was given is the chat's own from its next claim on; not taken for 30 s it is queued again and has cost no attempt", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  const [task] = await submit(host, {});
+  look(host);
+  const first = given(await host.call("tasks.claim", { self: a.self, requestId: "r", limit: 1 }, a.actor)).claims;
+  expect(first).toMatchObject([{ task, attempt: 1, isStarted: true }]);
+  expect(await claimed(a)).toEqual([task]);
+  const [other] = await submit(host, {});
+  look(host);
+  for (let waited = 0; waited < 30; waited += 10) {
+    host.wait(10 * second);
+    await host.ping("a");
+    await host.ring();
+  }
+  expect(await ask(host, "tasks.get", { task: other ?? 0 })).toMatchObject({
+    state: "queued",
+    chat: null,
+    failures: 0,
+  });
+});
+
+it("[QU6] nothing is given to who is gone, drains, has no connection or has not said that it takes tasks", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const draining = await taker(host, "draining");
+  await ask(host, "chats.drain", { chat: draining.chat, reason: "asked" });
+  await (await taker(host, "gone")).leave();
+  await Peer.join(host, "unconnected", { taskTypes: ["*"] });
+  await Peer.join(host, "silent");
+  await host.connect("silent");
+  await submit(host, {});
+  expect(look(host)).toBe(0);
+});
