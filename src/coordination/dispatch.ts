@@ -26,7 +26,7 @@ export function look(tx: Tx): number {
     assigned += 1;
   }
   for (const chat of told) tx.tell({ kind: "task", chat });
-  outbox.looked(tx, isLeft(tx), assigned === mostAtOnce && [...free.values()].some(balance.hasRoom));
+  outbox.looked(tx, assigned === mostAtOnce && seats.areWaiting(tx));
   return assigned;
 }
 
@@ -50,11 +50,7 @@ function chosen(all: readonly seats.Seat[], { lane, affinity }: lanes.Head): sea
   return candidates.find((seat) => seat.chat === chat);
 }
 
-function isLeft({ sql }: Tx): boolean {
-  return sql.all("SELECT 1 FROM tasks WHERE state = 'queued' LIMIT 1").length > 0;
-}
-
-/** [QU2] For the alarm: a token that has brought no look is sent again while something is queued and somebody could take it. */
+/** For the alarm. */
 export function remind(tx: Tx): void {
-  outbox.looked(tx, isLeft(tx), seats.all(tx).some(balance.hasRoom));
+  outbox.resend(tx, seats.areWaiting(tx));
 }

@@ -153,7 +153,7 @@ export const migrations: readonly Migration[] = [
       ...taskTables,
       // Types of tasks that are pushed to it, as JSON; NULL: it asks for itself.
       "ALTER TABLE chats ADD COLUMN task_types TEXT",
-      "CREATE TABLE outbox (seq INTEGER PRIMARY KEY, sent_at INTEGER, due_at INTEGER NOT NULL, tries INTEGER NOT NULL) STRICT",
+      "CREATE TABLE outbox (seq INTEGER PRIMARY KEY, due_at INTEGER NOT NULL, tries INTEGER NOT NULL) STRICT",
     ],
   },
 ];

@@ -1,6 +1,6 @@
 import * as balance from "./balance.ts";
 import * as chatRows from "./chat-rows.ts";
-import { capabilitiesIn } from "./lanes.ts";
+import * as lanes from "./lanes.ts";
 import type { Tx } from "./tx.ts";
 
 /** Chats that have said which tasks they take, and can be told of one now. */
@@ -41,5 +41,11 @@ export function all(tx: Tx): Seat[] {
 export function takes(seat: Seat, lane: string): boolean {
   const [type = ""] = lane.split("\n");
   const isWanted = seat.types.has("*") || seat.types.has(type);
-  return isWanted && balance.isCapable(seat, { capabilities: capabilitiesIn(lane) });
+  return isWanted && balance.isCapable(seat, { capabilities: lanes.capabilitiesIn(lane) });
+}
+
+/** Whether something is queued that somebody of them takes and has room for. */
+export function areWaiting(tx: Tx): boolean {
+  const open = all(tx).filter(balance.hasRoom);
+  return open.length > 0 && lanes.all(tx).some((lane) => open.some((seat) => takes(seat, lane)));
 }

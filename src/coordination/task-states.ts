@@ -1,5 +1,4 @@
 import type { DeathReason, TaskState } from "../contract/tasks.ts";
-import { hasRoom } from "./balance.ts";
 import * as outbox from "./outbox.ts";
 import * as seats from "./seats.ts";
 import * as rows from "./task-rows.ts";
@@ -10,7 +9,7 @@ import type { Tx } from "./tx.ts";
 
 /** What can be claimed from now on: who waits for it without asking is told by way of the queue. */
 export function runnable(tx: Tx, tasks: readonly number[]): void {
-  if (tasks.length > 0) outbox.add(tx, () => seats.all(tx).some(hasRoom));
+  if (tasks.length > 0) outbox.add(tx, () => seats.areWaiting(tx));
 }
 
 /** Free of dependencies and of any chat: queued, or scheduled where its time has not come. What the row counts is stored with it. */
