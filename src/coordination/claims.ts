@@ -27,18 +27,22 @@ export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">
 
 /** The claims of a request, of one that a chat makes or of one that rides on an acknowledgement. [TA9] A draining chat gets no new ones. */
 export function next(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): ClaimedTask[] {
-  const own = rows.heldBy(tx, chat.chat);
-  const known = own.filter((row) => row.request_id === requestId && row.incarnation === chat.incarnation);
-  const live = known.filter((row) => !isOver(tx, row));
-  if (live.length > 0) return told(tx, live);
-  if (chat.status === "draining") return [];
-  return told(tx, take(tx, chat, own.length, requestId, wish));
+  const known = again(tx, chat, requestId);
+  if (known.length > 0 || chat.status === "draining") return known;
+  return told(tx, take(tx, chat, requestId, wish));
+}
+
+/** Those that the request has got, as far as they are still held. */
+export function again(tx: Tx, { chat, incarnation }: chatRows.LifeRow, requestId: string): ClaimedTask[] {
+  const own = rows.heldBy(tx, chat).filter((row) => row.request_id === requestId && row.incarnation === incarnation);
+  const live = own.filter((row) => !isOver(tx, row));
+  return told(tx, live);
 }
 
 /** [TA8] No more than the chat's capacity. */
-function take(tx: Tx, chat: chatRows.LifeRow, held: number, requestId: string, wish: Next): TaskRow[] {
+function take(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): TaskRow[] {
   const row = chatRows.get(tx, chat.chat);
-  const free = Math.min(wish.limit, (row?.capacity ?? 0) - held);
+  const free = Math.min(wish.limit, (row?.capacity ?? 0) - rows.countHeld(tx, chat.chat));
   if (!row || free <= 0) return [];
   const able = new Set(JSON.parse(row.capabilities) as string[]);
   const heads = lanes.fitting(tx, able, wish.types).flatMap((lane) => lanes.heads(tx, lane, free));

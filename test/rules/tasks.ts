@@ -169,13 +169,17 @@ function claimRules(open: OpenHost): void {
   it("[TA6] the answer to an acknowledgement carries the next task, also when it is asked again", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
-    const [one, two] = await submit(host, { type: "x" }, { type: "x" });
+    const [one, two] = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const held = await a.take();
     const first = await a.do("tasks.ack", held, { result: "r", next: {} });
     expect(first).toMatchObject({ state: "done", next: [{ task: two }] });
     expect(await a.do("tasks.ack", held, { result: "other", next: {} })).toEqual(first);
     expect(await taskOf(host, one)).toMatchObject({ result: "r" });
     expect(refused(await a.try("tasks.nack", held, { reason: "late" })).code).toBe("stale_claim");
+    for (const claimed of first.next) await a.ack(claimed);
+    // Nobody may wait for this answer any more: it takes nothing.
+    expect(await a.do("tasks.ack", held, { result: "r", next: {} })).toEqual({ state: "done", next: [] });
+    expect(await a.claim()).toHaveLength(1);
   });
 }
 
