@@ -70,6 +70,17 @@ export function find({ sql }: Tx, task: number, claim: number): Omit<AttemptRow,
   return sql.all<Omit<AttemptRow, "result">>(query, task, claim)[0] ?? null;
 }
 
+/** [TA5] A call that came after the end of this attempt, by the chat that had it, is counted. */
+export function noteLate({ sql }: Pick<Tx, "sql">, task: number, claim: number, chat: string): void {
+  sql.run(
+    "UPDATE attempts SET late_calls = late_calls + 1 WHERE task = ? AND claim = ? AND chat = ? AND late_calls < ?",
+    task,
+    claim,
+    chat,
+    mostKept,
+  );
+}
+
 /** What came of a task, as JSON text, where it has at most so many bytes. */
 export function resultOf(
   { sql }: Tx,

@@ -8,7 +8,6 @@ import type {
   ExtendTask,
   HoldTask,
   NackTask,
-  Next,
   TaskState,
 } from "../contract/tasks.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -97,25 +96,29 @@ export function extend(tx: Tx, input: ExtendTask): Result<OutputOf<"tasks.extend
   return ok({ remainingMs: remainingMs(tx, extended) });
 }
 
+interface Ended {
+  readonly chat: chatRows.LifeRow;
+  readonly state: TaskState;
+  readonly isRepeat: boolean;
+}
+
 /** [TA6] A repeat is answered like the first time. */
-function ends(
-  tx: Tx,
-  input: HoldTask,
-  ended: AttemptEnd,
-  work: (row: TaskRow) => TaskState,
-): Result<{ chat: chatRows.LifeRow; state: TaskState }, Refusal> {
+function ends(tx: Tx, input: HoldTask, ended: AttemptEnd, work: (row: TaskRow) => TaskState): Result<Ended, Refusal> {
   const hold = holdOf(tx, input);
   if (!hold.ok) return hold;
   const { chat, row, isHeld } = hold.value;
-  if (isHeld) return ok({ chat, state: work(row) });
+  if (isHeld) return ok({ chat, state: work(row), isRepeat: false });
   const known = attemptRows.find(tx, row.task, input.claim);
   const isRepeat = known?.chat === chat.chat && known.incarnation === chat.incarnation && known.ended === ended;
-  return isRepeat ? ok({ chat, state: known.became }) : err(stale(input, hold.value));
+  return isRepeat ? ok({ chat, state: known.became, isRepeat }) : err(stale(input, hold.value));
 }
 
-function nextOf(tx: Tx, chat: chatRows.LifeRow, { task, claim }: HoldTask, wish: Next | undefined): ClaimedTask[] {
+/** A repeat takes nothing new: it may have been long on its way, and nobody wait for its answer. */
+function nextOf(tx: Tx, { chat, isRepeat }: Ended, { task, claim, next }: AckTask | NackTask): ClaimedTask[] {
+  if (!next) return [];
   // No id of a client has a blank.
-  return wish ? claims.next(tx, chat, `after ${task} ${claim}`, wish) : [];
+  const requestId = `after ${task} ${claim}`;
+  return isRepeat ? claims.again(tx, chat, requestId) : claims.next(tx, chat, requestId, next);
 }
 
 export function ack(tx: Tx, input: AckTask): Result<OutputOf<"tasks.ack">, Refusal> {
@@ -125,8 +128,7 @@ export function ack(tx: Tx, input: AckTask): Result<OutputOf<"tasks.ack">, Refus
     return became;
   });
   if (!done.ok) return done;
-  const { chat, state } = done.value;
-  return ok({ state, next: nextOf(tx, chat, input, input.next) });
+  return ok({ state: done.value.state, next: nextOf(tx, done.value, input) });
 }
 
 export function nack(tx: Tx, input: NackTask): Result<OutputOf<"tasks.nack">, Refusal> {
@@ -135,8 +137,7 @@ export function nack(tx: Tx, input: NackTask): Result<OutputOf<"tasks.nack">, Re
     giveBack(tx, row, { ended: "failed", reason, isRetryable, delayMs }),
   );
   if (!failed.ok) return failed;
-  const { chat, state } = failed.value;
-  return ok({ state, next: nextOf(tx, chat, input, input.next) });
+  return ok({ state: failed.value.state, next: nextOf(tx, failed.value, input) });
 }
 
 export function release(tx: Tx, input: HoldTask): Result<OutputOf<"tasks.release">, Refusal> {

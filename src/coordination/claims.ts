@@ -30,34 +30,37 @@ export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">
 
 /** The claims of a request, of one that a chat makes or of one that rides on an acknowledgement. [TA9] A draining chat gets no new ones. */
 export function next(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): ClaimedTask[] {
-  const own = rows.heldBy(tx, chat.chat);
-  const known = own.filter((row) => row.request_id === requestId && row.incarnation === chat.incarnation);
-  const live = known.filter((row) => !isOver(tx, row));
-  if (live.length > 0) return told(tx, live);
-  const given = own.filter(
-    (row) => row.request_id === pushed && row.incarnation === chat.incarnation && !isOver(tx, row),
-  );
-  const wanted = given.filter(({ type }) => wish.types?.includes(type) ?? true).slice(0, wish.limit);
-  if (wanted.length > 0)
-    return told(
-      tx,
-      wanted.map((row) => adopt(tx, row, requestId, wish.isStarted)),
-    );
-  if (chat.status === "draining") return [];
-  return told(tx, take(tx, chat, own.length, requestId, wish));
+  const known = again(tx, chat, requestId);
+  if (known.length > 0) return known;
+  const given = adopt(tx, chat, requestId, wish);
+  if (given.length > 0 || chat.status === "draining") return told(tx, given);
+  return told(tx, take(tx, chat, requestId, wish));
 }
 
-/** [QU5] What a dispatch has assigned is the chat's own from its claim on, under the same claim number. */
-function adopt(tx: Tx, row: TaskRow, requestId: string, isStarted: boolean): TaskRow {
-  tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
-  const own = { ...row, request_id: requestId };
-  return isStarted ? begin(tx, own) : own;
+/** Those that the request has got, as far as they are still held. */
+export function again(tx: Tx, chat: chatRows.LifeRow, requestId: string): ClaimedTask[] {
+  return told(tx, liveOf(tx, chat, requestId));
+}
+
+function liveOf(tx: Tx, { chat, incarnation }: chatRows.LifeRow, requestId: string): TaskRow[] {
+  const own = rows.heldBy(tx, chat).filter((row) => row.request_id === requestId && row.incarnation === incarnation);
+  return own.filter((row) => !isOver(tx, row));
+}
+
+/** [QU5] What a dispatch has assigned is the request's own from now on, under the same claim number. */
+function adopt(tx: Tx, chat: chatRows.LifeRow, requestId: string, { limit, types, isStarted }: Next): TaskRow[] {
+  const given = liveOf(tx, chat, pushed).filter(({ type }) => types?.includes(type) ?? true);
+  return given.slice(0, limit).map((row) => {
+    tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
+    const own = Object.assign(row, { request_id: requestId });
+    return isStarted ? begin(tx, own) : own;
+  });
 }
 
 /** [TA8] No more than the chat's capacity. */
-function take(tx: Tx, chat: chatRows.LifeRow, held: number, requestId: string, wish: Next): TaskRow[] {
+function take(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): TaskRow[] {
   const row = chatRows.get(tx, chat.chat);
-  const free = Math.min(wish.limit, (row?.capacity ?? 0) - held);
+  const free = Math.min(wish.limit, (row?.capacity ?? 0) - rows.countHeld(tx, chat.chat));
   if (!row || free <= 0) return [];
   const able = new Set(JSON.parse(row.capabilities) as string[]);
   const heads = lanes.fitting(tx, able, wish.types).flatMap((lane) => lanes.heads(tx, lane, free));

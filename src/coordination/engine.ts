@@ -1,6 +1,8 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
+import type { HoldTask } from "../contract/tasks.ts";
 import { ok, type Result } from "../shared/result.ts";
+import { noteLate } from "./attempt-rows.ts";
 import * as attempts from "./attempts.ts";
 import * as audit from "./audit.ts";
 import { cancel } from "./cancel.ts";
@@ -116,4 +118,16 @@ export function run<Name extends EngineOperation>(
   input: CheckedInputOf<Name>,
 ): Result<OutputOf<Name>, Refusal> {
   return handlers[name]({ ...tx, actor }, input, actor);
+}
+
+/**
+ * [TA5] What is kept of a refusal, as a transaction of the host's own: that of the operation is undone by then.
+ *
+ * @returns the work of that transaction; null: nothing is kept
+ */
+export function noteOf(input: unknown, { code }: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
+  if (code !== "stale_claim") return null;
+  // Only operations on a claim are refused so, and this one's input was checked.
+  const { self, task, claim } = input as HoldTask;
+  return (tx) => noteLate(tx, task, claim, self.chat);
 }

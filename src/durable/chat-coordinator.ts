@@ -7,7 +7,7 @@ import * as audit from "../coordination/audit.ts";
 import * as changes from "../coordination/changes.ts";
 import * as dispatch from "../coordination/dispatch.ts";
 import * as due from "../coordination/due.ts";
-import { isEngineOperation, run, type HostOperation } from "../coordination/engine.ts";
+import { isEngineOperation, noteOf, run, type HostOperation } from "../coordination/engine.ts";
 import * as liveness from "../coordination/liveness.ts";
 import * as meta from "../coordination/meta.ts";
 import { migrations } from "../coordination/schema.ts";
@@ -105,12 +105,15 @@ export class ChatCoordinator extends DurableObject<Env> {
     const actor = { machine: bearer.machine, isAdmin: bearer.scope === "admin" };
     // The name decides the type of the input, which checkInput() has looked at; that it does TypeScript cannot follow.
     if (!isEngineOperation(name)) return this.#own[name](input as never, actor, socket);
-    return this.#commit((tx) => {
+    const result = this.#commit((tx) => {
       const result = run(tx, actor, name, input as never);
       if (name === "settings.set" || name === "epoch.raise") this.#transactions.begin();
       if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
       return result;
     });
+    const note = result.ok ? null : noteOf(input, result.error);
+    if (note) this.#commit((tx) => ok(note(tx)));
+    return result;
   }
 
   /** Operations about connections, tokens and the alarm. */

@@ -29,6 +29,7 @@ import { stateRules } from "./state.ts";
 import { sweepRowRules, sweepRules } from "./sweeps.ts";
 import { taskAttemptRules } from "./task-attempts.ts";
 import { taskGraphRules } from "./task-graphs.ts";
+import { taskHoldRules } from "./task-holds.ts";
 import { taskModelRules } from "./task-model.ts";
 import { taskRowRules } from "./task-rows.ts";
 import { taskViewRules } from "./task-views.ts";
@@ -71,6 +72,7 @@ export function stateSuites(open: OpenHost): void {
 /** Tasks. */
 export function taskSuites(open: OpenHost): void {
   taskRules(open);
+  taskHoldRules(open);
   taskAttemptRules(open);
   taskGraphRules(open);
   taskViewRules(open);

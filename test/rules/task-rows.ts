@@ -3,7 +3,7 @@ import type { Hint } from "../../src/coordination/tx.ts";
 import { pass } from "../support/coordination-builders.ts";
 import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
 import { ask, day, hour, minute, rowsWritten } from "../support/state-builders.ts";
-import { cancel, Hand, submit, submitOne } from "../support/task-builders.ts";
+import { cancel, Hand, submit, submitOne, taskOf } from "../support/task-builders.ts";
 
 /** Rules of tasks that can only be seen in rows. */
 export function taskRowRules(open: OpenRowHost): void {
@@ -62,6 +62,21 @@ export function taskRowRules(open: OpenRowHost): void {
     }
   });
 
+  it("[DU1] a task whose turn fails is put off for a minute, and keeps no other from its turn", async () => {
+    const host = await open();
+    const [bad, good] = await submit(host, { type: "x", delayMs: minute }, { type: "x", delayMs: minute });
+    await host.run("UPDATE tasks SET state = 'blocked' WHERE task = ?", bad);
+    host.wait(minute);
+    expect(await host.sweep(100)).toEqual([expect.stringMatching(new RegExp(`^task ${bad}: `))]);
+    const rows = await host.rows("SELECT state, due_at FROM tasks ORDER BY task");
+    expect(rows).toEqual([
+      { state: "blocked", due_at: host.now() + minute },
+      { state: "queued", due_at: null },
+    ]);
+    expect(await host.sweep(100)).toEqual([]);
+    expect((await taskOf(host, good)).state).toBe("queued");
+  });
+
   it("[TA17] an alarm looks at a running task when its time may be over, and writes one row for that", async () => {
     const host = await open();
     await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
@@ -92,8 +107,7 @@ export function taskHintRules(open: OpenHost<EngineHost & { readonly hints: Hint
     await cancel(host, task);
     expect(hinted()).toEqual([{ kind: "task", chat: "a" }]);
     await a.ack(held);
-    expect(hinted()).toEqual([]);
     await pass(host, minute);
-    expect(hinted()).toEqual([{ kind: "task", chat: null }]);
+    expect(hinted()).toEqual([]);
   });
 }

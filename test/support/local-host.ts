@@ -2,7 +2,7 @@ import { onTestFinished } from "vitest";
 import type { Refusal } from "../../src/contract/errors.ts";
 import { operations, type CheckedInputOf, type InputOf, type OutputOf } from "../../src/contract/operations.ts";
 import * as due from "../../src/coordination/due.ts";
-import { run, type EngineOperation } from "../../src/coordination/engine.ts";
+import { noteOf, run, type EngineOperation } from "../../src/coordination/engine.ts";
 import * as liveness from "../../src/coordination/liveness.ts";
 import * as meta from "../../src/coordination/meta.ts";
 import { migrations } from "../../src/coordination/schema.ts";
@@ -53,7 +53,10 @@ export class LocalHost implements RowHost {
       const error: Refusal = { code: "bad_input", message: parsed.error.message };
       return Promise.resolve({ ok: false, error });
     }
-    return Promise.resolve(this.commit((tx) => run(tx, actor, name, parsed.data as CheckedInputOf<Name>)));
+    const result = this.commit((tx) => run(tx, actor, name, parsed.data as CheckedInputOf<Name>));
+    const note = result.ok ? null : noteOf(parsed.data, result.error);
+    if (note) this.commit((tx) => ok(note(tx)));
+    return Promise.resolve(result);
   }
 
   async ring(): Promise<number | null> {

@@ -1,5 +1,6 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
+import type { InputOf } from "../../src/contract/operations.ts";
 import type { Connection } from "./connection.ts";
 import { stopClock, TestWorkspace, wait, type Self } from "./support.ts";
 
@@ -151,6 +152,12 @@ it("[DO17] a task writes nine rows from its submit to its end, and three when it
   await count("submit ten", () =>
     workspace.ask("tasks.submit", { tasks: Array.from({ length: 10 }, () => ({ type: "y", priority: 1 })) }),
   );
+  const more = (name: string, task: Partial<InputOf<"tasks.submit">["tasks"][number]>) =>
+    count(name, () => workspace.ask("tasks.submit", { tasks: [{ type: "z", priority: 0, ...task }] }));
+  const [above] = (await more("submit, with a key", { dedupeKey: "k" })).tasks;
+  await more("submit, with a parent", { parent: above?.task ?? 0 });
+  await more("submit, with a dependency", { dependsOn: [above?.task ?? 0] });
+  await more("submit, with a time to start", { scheduleToStartMs: 3_600_000 });
   const held = await count("claim", () => claim("q"));
   await count("claim, repeated", () => claim("q"));
   wait(1_000);
@@ -166,6 +173,11 @@ it("[DO17] a task writes nine rows from its submit to its end, and three when it
   expect(rows).toEqual({
     submit: 3,
     "submit ten": 30,
+    "submit, with a key": 5,
+    "submit, with a parent": 4,
+    // Blocked, it stands in no lane.
+    "submit, with a dependency": 3,
+    "submit, with a time to start": 4,
     claim: 3,
     "claim, repeated": 0,
     "heartbeat, no news": 0,

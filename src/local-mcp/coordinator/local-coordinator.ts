@@ -6,7 +6,7 @@ import * as chatRows from "../../coordination/chat-rows.ts";
 import { checkInput, isRead } from "../../coordination/check-input.ts";
 import * as dispatch from "../../coordination/dispatch.ts";
 import * as due from "../../coordination/due.ts";
-import { isEngineOperation, run, type EngineOperation } from "../../coordination/engine.ts";
+import { isEngineOperation, noteOf, run, type EngineOperation } from "../../coordination/engine.ts";
 import * as liveness from "../../coordination/liveness.ts";
 import * as meta from "../../coordination/meta.ts";
 import type { Actor, Hint, Tx } from "../../coordination/tx.ts";
@@ -95,8 +95,14 @@ export class LocalCoordinator {
       });
     } catch (error) {
       if (error !== undoing || !refused) throw error;
+      this.#note(input, refused);
       return refused;
     }
+  }
+
+  #note(input: unknown, refused: Result<unknown, Refusal>): void {
+    const note = refused.ok ? null : noteOf(input, refused.error);
+    if (note) this.#options.store.write((sql) => note({ sql }));
   }
 
   get #actor(): Actor {
