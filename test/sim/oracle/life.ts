@@ -5,8 +5,10 @@ import type { Commit, Request } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 
 interface Signs {
-  /** When anything was last heard of it. */
+  /** When it was last heard in the way that counts: over its connection, or by what it does where it has none. */
   heardAt: number;
+  /** When it last did anything: while its open connection is silent this may count, too. */
+  actedAt: number;
   /** After its socket was lost: not before this it is gone. */
   graceUntil: number | null;
   isInteractive: boolean;
@@ -35,12 +37,14 @@ export class Life {
     if (signs) signs.heardAt = this.#sim.now;
   }
 
-  /** An act ends a grace; where there is a connection, only pings over it count. */
+  /** An act ends a grace. */
   #acted(chat: string): void {
+    const signs = this.#signs.get(chat);
+    if (!signs) return;
+    signs.actedAt = this.#sim.now;
     if (this.#isConnected(chat)) return;
     this.heard(chat);
-    const signs = this.#signs.get(chat);
-    if (signs) signs.graceUntil = null;
+    signs.graceUntil = null;
   }
 
   /** Its socket was seen to close, or was lost with all others. */
@@ -55,8 +59,8 @@ export class Life {
   /** The last instant at which what a chat held until then may still be its own. */
   lastOf(chat: string, ttlMs: number): number {
     const { chatTtlMs, interactiveGraceMs, lostSocketGraceMs } = this.#settings();
-    const heardAt = this.#signs.get(chat)?.heardAt ?? 0;
-    return heardAt + Math.max(chatTtlMs, interactiveGraceMs, lostSocketGraceMs) + ttlMs;
+    const { heardAt = 0, actedAt = 0 } = this.#signs.get(chat) ?? {};
+    return Math.max(heardAt, actedAt) + Math.max(chatTtlMs, interactiveGraceMs, lostSocketGraceMs) + ttlMs;
   }
 
   committed({ request, result, facts }: Commit): void {
@@ -70,7 +74,7 @@ export class Life {
     if (input.self) this.#acted(input.self.chat);
     if (request.name !== "chats.register" || input.chat === undefined) return;
     const isInteractive = input.isInteractive === true;
-    this.#signs.set(input.chat, { heardAt: this.#sim.now, graceUntil: null, isInteractive });
+    this.#signs.set(input.chat, { heardAt: this.#sim.now, actedAt: this.#sim.now, graceUntil: null, isInteractive });
   }
 
   #gone(chat: string, reason: string): void {
