@@ -21,6 +21,7 @@ import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
 import { answer, readFrame, type Frame, type RpcRequest } from "./frames.ts";
 import { close, closeCodes, notHere, release, send, Sockets } from "./sockets.ts";
+import { report } from "./report.ts";
 import { StorageSql } from "./storage-sql.ts";
 import { Transactions, undoing } from "./transactions.ts";
 
@@ -256,7 +257,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       this.#settle(leastPauseMs);
     } catch (error) {
       if ((info?.retryCount ?? 0) < 5) throw error;
-      report("the alarm failed", error);
+      report("the alarm failed", { error: stackOf(error) });
       this.#alarm.arm(this.now() + failedPauseMs, this.now());
     }
   }
@@ -267,7 +268,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       const next = due.nextDue(tx);
       if (next === null || next > tx.now) return;
       const problems = due.sweep(tx, (work) => this.ctx.storage.transactionSync(work), sweepRows);
-      for (const problem of problems) report("a sweep failed", problem);
+      for (const problem of problems) report("a sweep failed", { error: problem });
     }
   }
 
@@ -289,7 +290,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     try {
       await this.env.DISPATCH.send({ workspace: this.ctx.id.name ?? "" });
     } catch (error) {
-      report("a token was not sent", error);
+      report("a token was not sent", { error: stackOf(error) });
     }
   }
 
@@ -325,7 +326,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       return work();
     } catch (error) {
       if (error === undoing) throw error;
-      report("an operation failed", error);
+      report("an operation failed", { error: stackOf(error) });
       return err({ code: "internal", message: "the coordinator failed; nothing was changed", retryAfterMs: 1_000 });
     }
   }
@@ -360,9 +361,4 @@ function onlyBySocket(name: string): Result<never, Refusal> {
 
 function text(result: Result<unknown, Refusal>): string {
   return JSON.stringify(result);
-}
-
-function report(what: string, error: unknown): void {
-  // oxlint-disable-next-line no-console -- the log of a worker is its console
-  console.error(JSON.stringify({ what, error: stackOf(error) }));
 }

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { Workspace } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Env } from "../durable/env.ts";
+import { report } from "../durable/report.ts";
 
 /** The consumer of the dispatch queue: a token makes its workspace look at its tasks. Retries and delays of tasks are the object's alone. */
 
@@ -45,9 +46,4 @@ function setAside(message: Message): void {
     body: JSON.stringify(message.body)?.slice(0, 500),
   });
   message.ack();
-}
-
-function report(what: string, details: object): void {
-  // oxlint-disable-next-line no-console -- the log of a worker is its console
-  console.error(JSON.stringify({ what, ...details }));
 }
