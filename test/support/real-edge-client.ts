@@ -1,15 +1,21 @@
 import { onTestFinished } from "vitest";
+import type { InputOf } from "../../src/contract/operations.ts";
 import { EdgeClient } from "../../src/local-mcp/edge/client.ts";
 import { systemOutside } from "../../src/local-mcp/edge/system-outside.ts";
 
 /** The client as it is shipped, on the real network, registered. */
-export async function realEdgeClient(edge: string, token: string, chat: string): Promise<EdgeClient> {
+export async function realEdgeClient(
+  edge: string,
+  token: string,
+  chat: string,
+  more: Partial<InputOf<"chats.register">> = {},
+): Promise<EdgeClient> {
   const opened = EdgeClient.open({ edge, workspace: "team", token }, systemOutside());
   if (!opened.ok) throw new Error(opened.error);
   const client = opened.value;
   onTestFinished(() => client.close());
   client.connect();
-  value(await client.register({ chat, session: chat, process: chat, machine: "admin", client: "test" }));
+  value(await client.register({ chat, session: chat, process: chat, machine: "admin", client: "test", ...more }));
   return client;
 }
 
