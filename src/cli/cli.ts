@@ -148,6 +148,14 @@ export function count(text: string): number {
   return value;
 }
 
+/** Versions and revisions stand above epoch * 2^28: they have up to 16 digits. */
+export function revision(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("No version is that high.");
+  return value;
+}
+
 export function moment(io: Pick<Io, "now">, edge: "first" | "last"): (text: string) => number {
   return (text) => {
     const at = parseTime(text, io.now(), edge);

@@ -2,14 +2,13 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { ChatStatus } from "../../contract/chats.ts";
 import { Priority, type Target } from "../../contract/messages.ts";
-import type { Change } from "../../contract/state.ts";
 import type { Json } from "../../contract/values.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { ok } from "../../shared/result.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
-import { notFound, wrongUsage, type Refused } from "../answer.ts";
-import { count, type Cli, type Common, type Outcome } from "../cli.ts";
-import { asChat, coordination, type Coordination } from "../coordination.ts";
-import { oneLine, safe, safeJsonLine, table } from "../screen-text.ts";
+import { notFound, wrongUsage } from "../answer.ts";
+import { count, revision, type Cli, type Common, type Outcome } from "../cli.ts";
+import { asChat, withLink, type Coordination } from "../coordination.ts";
+import { oneLine, table } from "../screen-text.ts";
 
 interface Options extends Common {
   readonly status?: string;
@@ -19,19 +18,6 @@ interface Options extends Common {
   readonly reason?: string;
   readonly priority?: string;
   readonly ack?: boolean;
-  readonly from?: number;
-  readonly once?: boolean;
-}
-
-/** One question to whoever decides; the connection goes with it. */
-async function withLink(cli: Cli, body: (link: Coordination) => Promise<Outcome>): Promise<Outcome> {
-  const link = await coordination(cli);
-  if (!link.ok) return link;
-  try {
-    return await body(link.value);
-  } finally {
-    link.value.close();
-  }
 }
 
 export function addChats(program: Command, cli: Cli): void {
@@ -131,14 +117,6 @@ export function addState(program: Command, cli: Cli): void {
   );
   const list = command.command("list [prefix]").description("keys by their beginning");
   cli.define(list, (_options: Options, prefix = "") => withLink(cli, (link) => listState(cli, link, prefix)));
-}
-
-/** Versions and revisions stand above epoch * 2^28: they have up to 16 digits. */
-function revision(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("No version is that high.");
-  return value;
 }
 
 function seconds(text: string): number {
@@ -245,42 +223,4 @@ async function inbox(link: Coordination, { ack }: Options): Promise<Outcome> {
   );
   const more = unread > messages.length ? `${unread - messages.length} more.\n` : "";
   return ok({ data: { ...pulled.value, last }, text: lines.length === 0 ? "No messages.\n" : lines.join("") + more });
-}
-
-export function addWatch(program: Command, cli: Cli): void {
-  const command = program
-    .command("watch [prefix]")
-    .description("shows changes of state, chats ($chat/) and leaders ($leader/) as they come")
-    .option("--from <revision>", "begin after this revision (default: now)", revision)
-    .option("--once", "only what is there already");
-  cli.define(command, (options: Options, prefix = "") => withLink(cli, (link) => watch(cli, link, prefix, options)));
-}
-
-const watchEveryMs = 500;
-
-async function watch(cli: Cli, link: Coordination, prefix: string, options: Options): Promise<Outcome> {
-  const signal = cli.io.interrupted();
-  const start = await begin(link, options.from);
-  if (!start.ok) return start;
-  for (let after = start.value; ;) {
-    const pulled = await link.call("state.changes", { prefix, after, limit: 500 });
-    if (!pulled.ok) return pulled;
-    const { changes, revision, isMore } = pulled.value;
-    for (const change of changes) cli.io.stdout(options.json ? `${safeJsonLine(change)}\n` : safe(lineOf(change)));
-    after = revision;
-    if (isMore) continue;
-    if (options.once || signal.aborted) return ok({ data: { revision }, text: "", isOneLine: true });
-    await cli.io.wait(watchEveryMs, signal);
-  }
-}
-
-/** The revision to begin after: the newest, unless one is given. */
-async function begin(link: Coordination, from: number | undefined): Promise<Result<number, Refused["error"]>> {
-  if (from !== undefined) return ok(from);
-  const listed = await link.call("state.list", { limit: 1 });
-  return listed.ok ? ok(listed.value.revision) : listed;
-}
-
-function lineOf({ revision, op, key, value }: Change): string {
-  return `${revision}  ${op}  ${oneLine(key, 200)}${op === "set" ? `  ${oneLine(JSON.stringify(value), 200)}` : ""}\n`;
 }
