@@ -55,19 +55,24 @@ function failed(error: unknown): Refusal {
     : { code: "internal", message: "the coordinator failed", retryAfterMs: 1_000 };
 }
 
-/** [WO1] Only the holder of the deployment's admin secret makes a workspace. */
+/** [WO1] [WO10] Only the holder of the deployment's admin secret makes a workspace. */
 async function createWorkspace(context: Here): Promise<Response> {
   if (!(await isDeploymentAdmin(context))) return refused(unauthenticated);
   const body = await readBody(context);
   if (!body.ok) return refused(body.error);
   const checked = check(NewWorkspace, body.value);
   if (!checked.ok) return refused(checked.error);
-  const { workspace } = checked.value;
-  const claims = { workspace, id: newId(), machine: "admin", scope: "admin" as Scope, expiresAt: null };
-  const token = await tokens.make(context.env.SHIM_SIGNING_SECRET, claims, randomBytes());
+  const { workspace, requestId } = checked.value;
+  const secret = context.env.SHIM_SIGNING_SECRET;
+  const { id, random } =
+    requestId === undefined
+      ? { id: newId(), random: randomBytes() }
+      : await tokens.firstOf(secret, workspace, requestId);
+  const claims = { workspace, id, machine: "admin", scope: "admin" as Scope, expiresAt: null };
+  const token = await tokens.make(secret, claims, random);
   const first = { ...claims, hash: await tokens.hashOf(token) };
   const made = read(await coordinatorOf(context, workspace).create(first));
-  return made.ok ? Response.json({ workspace, id: claims.id, token }) : refused(made.error);
+  return made.ok ? Response.json({ workspace, id, token }) : refused(made.error);
 }
 
 async function serve(context: Here, name: OperationName): Promise<Response> {

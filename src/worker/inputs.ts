@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
+import { Id } from "../contract/values.ts";
 import { Workspace } from "../contract/workspaces.ts";
 import { unfit } from "../coordination/json-shape.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -38,7 +39,11 @@ export async function readBody(context: Here): Promise<Result<Record<string, unk
   }
 }
 
-export const NewWorkspace = z.strictObject({ workspace: Workspace });
+export const NewWorkspace = z.strictObject({
+  workspace: Workspace,
+  /** The same request again is answered with the same token. */
+  requestId: Id.optional(),
+});
 
 /** What the worker itself answers; all else its object checks. */
 export function check<Output>(schema: z.ZodType<Output>, input: unknown): Result<Output, Refusal> {

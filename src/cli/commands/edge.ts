@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Scope, Workspace } from "../../contract/workspaces.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { addressOf } from "../../local-mcp/edge/address.ts";
-import { forgetEdge, readEdge, writeEdge, type Edge } from "../../local-mcp/authority.ts";
+import { forgetEdge, isSame, readEdge, writeEdge, type Edge, type Place } from "../../local-mcp/authority.ts";
 import { failed, notFound, wrongUsage, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { coordination, remote } from "../coordination.ts";
@@ -75,14 +75,9 @@ async function createOne(cli: Cli, options: UrlOptions, name: string): Promise<O
       "making a workspace needs the secret of the deployment in SHIM_ADMIN_SECRET (`npm run deploy` has shown it; `npm run dev` keeps it in .dev.vars).",
     );
   }
-  const made = await createWorkspace(url, name, secret);
-  if (!made.ok) return made;
   const machine = hostname();
-  const admin = remote({ url, workspace: name, machine }, made.value);
-  if (!admin.ok) return admin;
-  const own = await admin.value.call("tokens.create", { machine, scope: "work" });
-  if (!own.ok) return own;
-  writeEdge(cli.paths.home, { url, workspace: name, machine, token: own.value.token, adminToken: made.value });
+  const made = await createWorkspace(cli.paths.home, { url, workspace: name, machine }, secret);
+  if (!made.ok) return made;
   return ok({
     data: { workspace: name, url, machine },
     text: `Workspace ${name} is there, and this machine (${machine}) has joined it. For another machine: \`shim edge token create --machine <name>\`.\n`,
@@ -145,12 +140,6 @@ function checkedNames(url: string, name: string): Result<void, Refused["error"]>
     return wrongUsage(`"${name}" is no name for a workspace: ${workspace.error.issues[0]?.message}.`);
   const address = addressOf(url, name);
   return address.ok ? ok(undefined) : wrongUsage(`${address.error}.`);
-}
-
-type Place = Pick<Edge, "url" | "workspace">;
-
-function isSame(a: Place, b: Place): boolean {
-  return a.workspace === b.workspace && a.url.replace(/\/+$/, "") === b.url.replace(/\/+$/, "");
 }
 
 /** [EM3] A new token for the same workspace leaves the admin token where it is. */
