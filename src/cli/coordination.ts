@@ -5,6 +5,8 @@ import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { localStore } from "../local-mcp/coordinator/local-store.ts";
 import { LocalCoordinator } from "../local-mcp/coordinator/local-coordinator.ts";
+import { processKey } from "../local-mcp/coordinator/process-key.ts";
+import { identify } from "../local-mcp/processes.ts";
 import { addressOf } from "../local-mcp/edge/address.ts";
 import { EdgeClient } from "../local-mcp/edge/client.ts";
 import type { EdgeError } from "../local-mcp/edge/failure.ts";
@@ -22,6 +24,8 @@ const patienceMs = 15_000;
 export interface Coordination {
   readonly where: string;
   readonly machine: string;
+  /** This process, as its chats name it. */
+  readonly process: string;
   /** For what goes on for longer: a client with a socket, not connected yet. Null: this machine decides, and is asked for nothing. */
   readonly edge: EdgeClient | null;
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, Refused["error"]>>;
@@ -64,6 +68,7 @@ export function remote(
   return ok({
     where: `${edge.url}, workspace ${edge.workspace}`,
     machine: edge.machine,
+    process: `process ${process.pid} of ${edge.machine}`,
     edge: client.value,
     call: async (name, input) => {
       const entitled = operations[name].scope === "admin" ? adminToken : token;
@@ -94,10 +99,12 @@ async function local(cli: Cli): Promise<Coordination> {
   const { driver, busyMs } = runtime.store.site;
   const store = localStore({ home: cli.paths.home, driver, now: cli.io.now, busyMs });
   const machine = hostname();
+  const own = identify(runtime.processes, process.pid);
   const coordinator = new LocalCoordinator({ store, processes: runtime.processes, machine, now: cli.io.now });
   return {
     where: "this machine",
     machine,
+    process: own ? processKey(own) : `process ${process.pid} of ${machine}`,
     edge: null,
     call: (name, input) => {
       const result = coordinator.call(name, input);

@@ -9,6 +9,7 @@ import { notFound, wrongUsage } from "../answer.ts";
 import { count, revision, type Cli, type Common, type Outcome } from "../cli.ts";
 import { asChat, withLink, type Coordination } from "../coordination.ts";
 import { oneLine, table } from "../screen-text.ts";
+import { addLeaseRun } from "./lease-run.ts";
 
 interface Options extends Common {
   readonly status?: string;
@@ -61,6 +62,7 @@ export function addLease(program: Command, cli: Cli): void {
   const command = program.command("lease").description("leases: who has the exclusive right on what");
   const list = command.command("list [prefix]").description("leases that are held");
   cli.define(list, (_options: Options, prefix = "") => withLink(cli, (link) => listLeases(cli, link, prefix)));
+  addLeaseRun(command, cli);
   const force = command
     .command("force-release <resource>")
     .description("take a lease away from its holder")
