@@ -142,11 +142,17 @@ function noticesOf(runtime: Runtime): notices.Notice[] {
 
 /** Readers of option values; what they throw, commander prints beside the option's name. */
 
-export function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 10_000) throw new InvalidArgumentError("It must be 1 to 10000.");
-  return value;
+export function countUpTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < 1 || value > most) {
+      throw new InvalidArgumentError(`It must be 1 to ${most}.`);
+    }
+    return value;
+  };
 }
+
+export const count = countUpTo(10_000);
 
 /** Versions and revisions stand above epoch * 2^28: they have up to 16 digits. */
 export function revision(text: string): number {

@@ -125,9 +125,17 @@ function isRefusal(error: EdgeError): error is Refusal {
 
 function refusedBy({ code, message, retryAfterMs }: Refusal): Refused {
   const again = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
+  if (isBadInput.has(code)) {
+    // Which operation it was the command says.
+    const said = message.replace(/^[a-z]+\.[a-z-]+: /, "");
+    return err({ exit: exitCodes.wrongUsage, code, message: `${said}.` });
+  }
   const refused = failed(code, `${message}${again}`);
   return isMissing.has(code) ? err({ ...refused.error, exit: exitCodes.notFound }) : refused;
 }
+
+/** [CL1] The same again would be refused again. */
+const isBadInput: ReadonlySet<string> = new Set<Refusal["code"]>(["bad_input", "too_large"]);
 
 /** [CL1] What these name is not there. */
 const isMissing: ReadonlySet<string> = new Set<Refusal["code"]>([

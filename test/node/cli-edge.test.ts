@@ -166,25 +166,6 @@ it("[CL30] a machine that has joined with an admin's token makes tokens, too", a
   expect(made.err).toContain(`shim edge join team --url ${server.url} < token`);
 });
 
-it("a list says when there is more than one page", async () => {
-  const home = aCliHome();
-  const server = await RealServer.listen();
-  const lease = {
-    holder: "c1",
-    incarnation: 1,
-    token: 1,
-    ttlMs: 1_000,
-    remainingMs: 1_000,
-    isBound: false,
-    heldForMs: 0,
-  };
-  server.answer = (_request, response) => {
-    response.end(JSON.stringify({ leases: [{ resource: "src", ...lease }], cursor: "src" }));
-  };
-  writeEdge(home.paths.home, { ...edge, url: server.url });
-  expect((await home.shim("lease", "list")).out).toMatch(/^src .*\nThere are more; a prefix shows fewer\.\n$/m);
-});
-
 function tokenWith(claims: object): string {
   return `shim_${Buffer.from(JSON.stringify(claims)).toString("base64url")}.x`;
 }

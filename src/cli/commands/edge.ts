@@ -10,10 +10,13 @@ import { failed, notFound, wrongUsage, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { coordination, remote } from "../coordination.ts";
 import { createWorkspace } from "../create-workspace.ts";
+import { age } from "../../local-mcp/recovery/brief.ts";
 import { table } from "../screen-text.ts";
 import { parseDuration } from "../times.ts";
 
-const devUrl = "http://127.0.0.1:8787";
+/** Of `npm run dev`. */
+const devPort = "8787";
+const devUrl = `http://127.0.0.1:${devPort}`;
 
 interface UrlOptions extends Common {
   readonly url?: string;
@@ -88,13 +91,20 @@ async function createOne(cli: Cli, options: UrlOptions, name: string): Promise<O
 function adminSecret(cli: Cli, url: string): string | null {
   const given = cli.io.env["SHIM_ADMIN_SECRET"];
   if (given) return given;
-  if (url !== devUrl) return null;
+  if (!isDevServer(url, [devPort, cli.io.env["SHIM_DEV_PORT"]])) return null;
   try {
     const text = readFileSync(join(cli.io.cwd, ".dev.vars"), "utf8");
     return /^SHIM_ADMIN_SECRET=(.+)$/m.exec(text)?.[1]?.trim() ?? null;
   } catch {
     return null;
   }
+}
+
+/** Whatever this machine is called in it. */
+function isDevServer(url: string, ports: readonly (string | undefined)[]): boolean {
+  const { protocol, hostname: host, port, pathname } = new URL(url);
+  const isHere = protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].includes(host);
+  return isHere && pathname === "/" && ports.includes(port);
 }
 
 async function joinOne(cli: Cli, options: UrlOptions, name: string): Promise<Outcome> {
@@ -239,10 +249,11 @@ async function listTokens(cli: Cli): Promise<Outcome> {
     one.scope,
     cli.ago(now - one.ageMs),
     one.isRevoked ? "revoked" : one.expiresInMs === 0 ? "over" : "good",
+    one.expiresInMs === null ? "never" : one.expiresInMs === 0 ? "-" : `in ${age(one.expiresInMs)}`,
   ]);
   return ok({
     data: listed.value,
-    text: table([["ID", "MACHINE", "SCOPE", "MADE", "STATE"], ...rows], cli.io.size().columns),
+    text: table([["ID", "MACHINE", "SCOPE", "MADE", "STATE", "EXPIRES"], ...rows], cli.io.size().columns),
   });
 }
 
