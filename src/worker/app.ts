@@ -8,11 +8,11 @@ import { Id } from "../contract/values.ts";
 import { CreateToken, type Scope } from "../contract/workspaces.ts";
 import type { NewToken } from "../coordination/tokens.ts";
 import { uuidv7 } from "../shared/ids.ts";
-import { ok, type Result } from "../shared/result.ts";
+import type { Result } from "../shared/result.ts";
 import { refused, unauthenticated } from "./answers.ts";
 import { authenticate, coordinatorOf, isDeploymentAdmin, type Bound, type Caller, type Here } from "./callers.ts";
 import { openApi } from "./open-api.ts";
-import { check, fromQuery, NewWorkspace, readBody } from "./inputs.ts";
+import { check, NewWorkspace, queryOf, readBody, readQuery } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";
@@ -79,7 +79,7 @@ async function serve(context: Here, name: OperationName): Promise<Response> {
   const caller = await authenticate(context);
   if (!caller.ok) return refused(caller.error);
   const operation: Operation = operations[name];
-  const input = operation.method === "GET" ? ok(fromQuery(operation, context.req.query())) : await readBody(context);
+  const input = operation.method === "GET" ? readQuery(operation, context.req.url) : await readBody(context);
   if (!input.ok) return refused(input.error);
   const { stub, credentials } = caller.value;
   if (name === "tokens.create") return createToken(context, caller.value, input.value);
@@ -108,7 +108,9 @@ async function createToken(context: Here, { stub, credentials, workspace }: Call
 type Added = Pick<NewToken, "id" | "expiresAt">;
 
 async function connect(context: Here): Promise<Response> {
-  const chat = context.req.query("chat");
+  const query = queryOf(context.req.url);
+  if (!query.ok) return refused(query.error);
+  const { chat } = query.value;
   const problem = notConnectable(context, chat);
   if (problem) return refused(problem);
   const caller = await authenticate(context);
