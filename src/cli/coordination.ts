@@ -128,7 +128,7 @@ function refusedBy({ code, message, retryAfterMs }: Refusal): Refused {
   if (isBadInput.has(code)) {
     // Which operation it was the command says.
     const said = message.replace(/^[a-z]+\.[a-z-]+: /, "");
-    return err({ exit: exitCodes.wrongUsage, code, message: `${said}.` });
+    return err({ exit: exitCodes.wrongUsage, code, message: said.endsWith(".") ? said : `${said}.` });
   }
   const refused = failed(code, `${message}${again}`);
   return isMissing.has(code) ? err({ ...refused.error, exit: exitCodes.notFound }) : refused;

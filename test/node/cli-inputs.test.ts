@@ -16,10 +16,11 @@ it("[CL34] what the engine refuses as bad input is wrong usage, said by field an
     [["send", "no name", "hi"], /^shim: target\.chat: 1 to 128 letters, digits and \. : @ _ -\.$/m],
     [["lease", "list", "p".repeat(513)], /^shim: prefix: at most 512 characters\.$/m],
     [["lease", "force-release", "x", "--reason", ""], /^shim: reason: at least 1 characters\.$/m],
+    [["lease", "run", "file:a/../b", "--", "true"], /^shim: resource: a path has no empty part, no \. and no \.\.$/m],
     [["chats", "--limit", "201"], /1 to 200/],
     [["state", "list", "--limit", "501"], /1 to 500/],
   ] as const) {
-    const refused = await home.shim(...args);
+    const refused = await home.shimWith({ interrupted: () => new AbortController().signal }, ...args);
     expect([args[1], refused.code, refused.err]).toEqual([args[1], 2, expect.stringMatching(said)]);
     expect(refused.err).not.toMatch(/[✖→]/);
   }
