@@ -1,8 +1,19 @@
 import { err } from "../shared/result.ts";
 
 /** [CL1] What the exit code says; documented in docs/cli.md. */
-export const exitCodes = { ok: 0, failed: 1, wrongUsage: 2, notFound: 3, unusableNode: 78 } as const;
-export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  wrongUsage: 2,
+  notFound: 3,
+  leaseNotGot: 75,
+  leaseLost: 76,
+  unusableNode: 78,
+  notStartable: 126,
+  noSuchProgram: 127,
+  interrupted: 130,
+} as const;
+type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /** What a command answers: for programs and for people. */
 export interface Answer {
@@ -14,6 +25,8 @@ export interface Answer {
   readonly isOneLine?: boolean;
   /** True: the command did its work, and found that something is wrong. */
   readonly isFailed?: boolean;
+  /** Of a program that it has run. */
+  readonly exit?: number;
 }
 
 /** Why a command did nothing; `message` says what to do. */

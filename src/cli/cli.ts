@@ -7,7 +7,7 @@ import { homeFrom, pathsIn, type Paths } from "../local-mcp/paths.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
 import * as notices from "../local-mcp/store/notices.ts";
 import { StoreError } from "../local-mcp/store/store-error.ts";
-import { exitCodes, failed, type Answer, type ExitCode, type Refusal, type Refused } from "./answer.ts";
+import { exitCodes, failed, type Answer, type Refusal, type Refused } from "./answer.ts";
 import { fileErrorText } from "./file-error.ts";
 import type { Io, LoadedRuntime } from "./io.ts";
 import { painter, safe, safeJson, safeJsonLine, type Paint } from "./screen-text.ts";
@@ -31,7 +31,7 @@ export class Cli {
   readonly io: Io;
   readonly paint: Paint;
   readonly paths: Paths;
-  exitCode: ExitCode = exitCodes.ok;
+  exitCode: number = exitCodes.ok;
   #loaded: Promise<LoadedRuntime> | null = null;
 
   constructor(io: Io) {
@@ -82,9 +82,9 @@ export class Cli {
   /** Says what happened; the only place where answers, refusals and errors are printed. */
   report(outcome: Outcome, isJson: boolean): void {
     if (outcome.ok) {
-      const { data, text, isFailed, isOneLine } = outcome.value;
+      const { data, text, isFailed, isOneLine, exit } = outcome.value;
       this.io.stdout(isJson ? `${isOneLine ? safeJsonLine(data) : safeJson(data)}\n` : safe(text));
-      this.exitCode = isFailed ? exitCodes.failed : exitCodes.ok;
+      this.exitCode = exit ?? (isFailed ? exitCodes.failed : exitCodes.ok);
       return;
     }
     const { exit, code, message, candidates } = outcome.error;
@@ -142,9 +142,23 @@ function noticesOf(runtime: Runtime): notices.Notice[] {
 
 /** Readers of option values; what they throw, commander prints beside the option's name. */
 
-export function count(text: string): number {
+export function countUpTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < 1 || value > most) {
+      throw new InvalidArgumentError(`It must be 1 to ${most}.`);
+    }
+    return value;
+  };
+}
+
+export const count = countUpTo(10_000);
+
+/** Versions and revisions stand above epoch * 2^28: they have up to 16 digits. */
+export function revision(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 10_000) throw new InvalidArgumentError("It must be 1 to 10000.");
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("No version is that high.");
   return value;
 }
 

@@ -1,17 +1,21 @@
 import { hostname } from "node:os";
-import type { Refusal } from "../contract/errors.ts";
+import { errorTable, type Refusal } from "../contract/errors.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../contract/operations.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { localStore } from "../local-mcp/coordinator/local-store.ts";
 import { LocalCoordinator } from "../local-mcp/coordinator/local-coordinator.ts";
+import { processKey } from "../local-mcp/coordinator/process-key.ts";
+import { identify } from "../local-mcp/processes.ts";
 import { addressOf } from "../local-mcp/edge/address.ts";
+import { EdgeClient } from "../local-mcp/edge/client.ts";
+import type { EdgeError } from "../local-mcp/edge/failure.ts";
 import { ask } from "../local-mcp/edge/http.ts";
 import { newId, type Outside } from "../local-mcp/edge/outside.ts";
 import { systemOutside } from "../local-mcp/edge/system-outside.ts";
 import { readEdge, type Edge } from "../local-mcp/authority.ts";
 import { exitCodes, failed, type Refused } from "./answer.ts";
-import type { Cli } from "./cli.ts";
+import type { Cli, Outcome } from "./cli.ts";
 
 /** How long a command waits for the edge, in ms. */
 const patienceMs = 15_000;
@@ -20,8 +24,23 @@ const patienceMs = 15_000;
 export interface Coordination {
   readonly where: string;
   readonly machine: string;
+  /** This process, as its chats name it. */
+  readonly process: string;
+  /** For what goes on for longer: a client with a socket, not connected yet. Null: this machine decides, and is asked for nothing. */
+  readonly edge: EdgeClient | null;
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, Refused["error"]>>;
   close(): void;
+}
+
+/** What a command asks of whoever decides; the connection goes with it. */
+export async function withLink(cli: Cli, body: (link: Coordination) => Promise<Outcome>): Promise<Outcome> {
+  const link = await coordination(cli);
+  if (!link.ok) return link;
+  try {
+    return await body(link.value);
+  } finally {
+    link.value.close();
+  }
 }
 
 /** The edge where this machine has joined one, else its own file. */
@@ -44,9 +63,13 @@ export function remote(
   if (!address.ok) return failed("bad_address", address.error);
   const outside = systemOutside();
   const { signal } = new AbortController();
+  const client = EdgeClient.open({ edge: edge.url, workspace: edge.workspace, token }, outside);
+  if (!client.ok) return failed("bad_address", client.error);
   return ok({
     where: `${edge.url}, workspace ${edge.workspace}`,
     machine: edge.machine,
+    process: `process ${process.pid} of ${edge.machine}`,
+    edge: client.value,
     call: async (name, input) => {
       const entitled = operations[name].scope === "admin" ? adminToken : token;
       const way = { outside, address: address.value, token: entitled, signal };
@@ -58,7 +81,7 @@ export function remote(
       if (outcome.kind === "answered") return outcome.result.ok ? outcome.result : refusedBy(outcome.result.error);
       return failed("edge_unreachable", `${edge.url} did not answer: ${outcome.message}`);
     },
-    close: () => undefined,
+    close: () => client.value.close(),
   });
 }
 
@@ -76,10 +99,13 @@ async function local(cli: Cli): Promise<Coordination> {
   const { driver, busyMs } = runtime.store.site;
   const store = localStore({ home: cli.paths.home, driver, now: cli.io.now, busyMs });
   const machine = hostname();
+  const own = identify(runtime.processes, process.pid);
   const coordinator = new LocalCoordinator({ store, processes: runtime.processes, machine, now: cli.io.now });
   return {
     where: "this machine",
     machine,
+    process: own ? processKey(own) : `process ${process.pid} of ${machine}`,
+    edge: null,
     call: (name, input) => {
       const result = coordinator.call(name, input);
       return Promise.resolve(result.ok ? result : refusedBy(result.error));
@@ -88,11 +114,28 @@ async function local(cli: Cli): Promise<Coordination> {
   };
 }
 
+/** Why a client has no answer. */
+export function unanswered(error: EdgeError): Refused {
+  return isRefusal(error) ? refusedBy(error) : failed("edge_unreachable", error.message);
+}
+
+function isRefusal(error: EdgeError): error is Refusal {
+  return Object.hasOwn(errorTable, error.code);
+}
+
 function refusedBy({ code, message, retryAfterMs }: Refusal): Refused {
   const again = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
+  if (isBadInput.has(code)) {
+    // Which operation it was the command says.
+    const said = message.replace(/^[a-z]+\.[a-z-]+: /, "");
+    return err({ exit: exitCodes.wrongUsage, code, message: said.endsWith(".") ? said : `${said}.` });
+  }
   const refused = failed(code, `${message}${again}`);
   return isMissing.has(code) ? err({ ...refused.error, exit: exitCodes.notFound }) : refused;
 }
+
+/** [CL1] The same again would be refused again. */
+const isBadInput: ReadonlySet<string> = new Set<Refusal["code"]>(["bad_input", "too_large"]);
 
 /** [CL1] What these name is not there. */
 const isMissing: ReadonlySet<string> = new Set<Refusal["code"]>([

@@ -9,6 +9,14 @@ export interface ProcessStart {
   readonly cwd: string;
 }
 
+/** A program with processes of its own below it. */
+export interface ProcessGroup {
+  /** Its exit code, 128 and the number of the signal that has ended it. Rejects with the system's error when it cannot be started. */
+  readonly ended: Promise<number>;
+  /** TERM to all of them, KILL to who is left after so many ms. Resolves when none is left. */
+  end(graceMs: number): Promise<void>;
+}
+
 export interface LoadedRuntime {
   readonly runtime: Runtime;
   readonly driver: DriverName;
@@ -40,6 +48,8 @@ export interface Io {
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Runs a program in this terminal, without a shell; answers its exit code. Rejects with the system's error when it cannot be started. */
   readonly startProcess: (start: ProcessStart) => Promise<number>;
+  /** The same, as a group of processes that Ctrl-C in this terminal does not reach. */
+  readonly startGroup: (start: ProcessStart & { readonly env: NodeJS.ProcessEnv }) => ProcessGroup;
   readonly machine: Machine;
   /** This Node and this copy of SHIM, as clients are to start them. */
   readonly launch: Launch;

@@ -5,7 +5,7 @@ import { Cli } from "./cli.ts";
 import { isClose } from "./close-words.ts";
 import { addCheckpoints, addSearch } from "./commands/checkpoints.ts";
 import { addConfig } from "./commands/config.ts";
-import { addChats, addInbox, addLease, addSend, addState, addWatch } from "./commands/coordinate.ts";
+import { addChats, addInbox, addLease, addSend, addState } from "./commands/coordinate.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEdge } from "./commands/edge.ts";
@@ -20,6 +20,7 @@ import { addStarted } from "./commands/started.ts";
 import { addStatusline } from "./commands/statusline.ts";
 import { addExport, addImport } from "./commands/transfer.ts";
 import { addUp } from "./commands/up.ts";
+import { addWatch } from "./commands/watch.ts";
 import type { Io } from "./io.ts";
 import { safe } from "./screen-text.ts";
 

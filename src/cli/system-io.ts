@@ -9,6 +9,7 @@ import type { Log } from "../local-mcp/runtime.ts";
 import { loadDriver } from "../local-mcp/store/open-driver.ts";
 import { systemRuntime } from "../local-mcp/system-runtime.ts";
 import type { Io, LoadedRuntime, ProcessStart } from "./io.ts";
+import { startGroup } from "./process-group.ts";
 import { readAll } from "./read-all.ts";
 
 /**
@@ -34,6 +35,7 @@ export function systemIo(bundle: string): Io {
     parentPid: () => process.ppid,
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
     startProcess,
+    startGroup,
     machine: { platform: process.platform, env: process.env, homedir: homedir(), exists: existsSync, list: namesIn },
     launch: { node: process.execPath, script: here("../bin/shim.mjs"), hookScript: here("./hook.cjs") },
     nodeVersion: process.versions.node,

@@ -105,7 +105,7 @@ export function pull(
   if (!isKnown(sql, after, lowest)) {
     return err({
       code: "compacted",
-      message: `revision ${after} is not known (kept: ${lowest} to ${newest}); list the keys and watch from that list's revision`,
+      message: `${unknownSince(after, lowest, newest)}; list the keys and watch from that list's revision`,
       details: { floor: lowest, revision: newest },
     });
   }
@@ -126,6 +126,12 @@ export function pull(
 /** Between two epochs lie those that a restore has undone. */
 function isKnown(sql: Sql, revision: number, lowest: number): boolean {
   return revision === lowest || sql.all("SELECT 1 FROM changes WHERE revision = ?", revision).length > 0;
+}
+
+function unknownSince(after: number, lowest: number, newest: number): string {
+  if (after < lowest)
+    return `what happened up to revision ${lowest} is not kept any more, so not all since ${after} can be told`;
+  return `revision ${after} was never given out here, or was lost with a restore (the newest is ${newest})`;
 }
 
 /** As many groups as fit, at least one: a group is never cut. [SV17] */

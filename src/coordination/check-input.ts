@@ -1,9 +1,9 @@
-import * as z from "zod";
 import type { Refusal } from "../contract/errors.ts";
 import { isOperation, operations, type CheckedInputOf, type OperationName } from "../contract/operations.ts";
 import { scopes, type Scope } from "../contract/workspaces.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { unfit } from "./json-shape.ts";
+import { problemsOf } from "./problems.ts";
 
 /** What every host does with a request before the engine sees it. Pure. */
 
@@ -22,8 +22,7 @@ export function checkInput(name: string, input: unknown): Result<Request, Refusa
 export function checkFields(name: string, input: unknown): Result<Request, Refusal> {
   if (!isOperation(name)) return err({ code: "unknown_operation", message: `there is no operation ${shown(name)}` });
   const parsed = operations[name].input.safeParse(input);
-  if (!parsed.success)
-    return err({ code: "bad_input", message: `${name}: ${z.prettifyError(parsed.error).slice(0, 1_000)}` });
+  if (!parsed.success) return err({ code: "bad_input", message: `${name}: ${problemsOf(parsed.error)}` });
   return ok({ name, input: parsed.data });
 }
 

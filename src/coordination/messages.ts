@@ -60,7 +60,7 @@ function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage):
 
 function tooLarge(text: string): Refusal | null {
   if (text.length <= MAX_BODY_CHARS) return null;
-  return { code: "bad_input", message: `the body has ${text.length} characters as JSON; at most ${MAX_BODY_CHARS}` };
+  return { code: "too_large", message: `the body has ${text.length} characters as JSON; at most ${MAX_BODY_CHARS}` };
 }
 
 function unknown(tx: Tx, target: Target): Refusal | null {

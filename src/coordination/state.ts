@@ -190,7 +190,7 @@ function conditions(tx: Tx, plan: readonly Planned[]): Refusal | null {
     const { key, ifVersion } = write;
     if (text.length > MAX_VALUE_CHARS) {
       const message = `the value of ${key} has ${text.length} characters as JSON; at most ${MAX_VALUE_CHARS}`;
-      return { code: "bad_input", message };
+      return { code: "too_large", message };
     }
     const version = living(tx, row)?.version ?? 0;
     if (ifVersion !== undefined && version !== ifVersion) {

@@ -21,6 +21,12 @@ const Edge = z.strictObject({
 });
 export type Edge = z.infer<typeof Edge>;
 
+export type Place = Pick<Edge, "url" | "workspace">;
+
+export function isSame(a: Place, b: Place): boolean {
+  return a.workspace === b.workspace && a.url.replace(/\/+$/, "") === b.url.replace(/\/+$/, "");
+}
+
 export function edgeFile(home: string): string {
   return join(home, "edge.json");
 }

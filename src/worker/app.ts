@@ -8,11 +8,11 @@ import { Id } from "../contract/values.ts";
 import { CreateToken, type Scope } from "../contract/workspaces.ts";
 import type { NewToken } from "../coordination/tokens.ts";
 import { uuidv7 } from "../shared/ids.ts";
-import { ok, type Result } from "../shared/result.ts";
+import type { Result } from "../shared/result.ts";
 import { refused, unauthenticated } from "./answers.ts";
 import { authenticate, coordinatorOf, isDeploymentAdmin, type Bound, type Caller, type Here } from "./callers.ts";
 import { openApi } from "./open-api.ts";
-import { check, fromQuery, NewWorkspace, readBody } from "./inputs.ts";
+import { check, NewWorkspace, queryOf, readBody, readQuery } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";
@@ -58,26 +58,31 @@ function failed(error: unknown): Refusal {
     : { code: "internal", message: "the coordinator failed", retryAfterMs: 1_000 };
 }
 
-/** [WO1] Only the holder of the deployment's admin secret makes a workspace. */
+/** [WO1] [WO10] Only the holder of the deployment's admin secret makes a workspace. */
 async function createWorkspace(context: Here): Promise<Response> {
   if (!(await isDeploymentAdmin(context))) return refused(unauthenticated);
   const body = await readBody(context);
   if (!body.ok) return refused(body.error);
   const checked = check(NewWorkspace, body.value);
   if (!checked.ok) return refused(checked.error);
-  const { workspace } = checked.value;
-  const claims = { workspace, id: newId(), machine: "admin", scope: "admin" as Scope, expiresAt: null };
-  const token = await tokens.make(context.env.SHIM_SIGNING_SECRET, claims, randomBytes());
+  const { workspace, requestId } = checked.value;
+  const secret = context.env.SHIM_SIGNING_SECRET;
+  const { id, random } =
+    requestId === undefined
+      ? { id: newId(), random: randomBytes() }
+      : await tokens.firstOf(secret, workspace, requestId);
+  const claims = { workspace, id, machine: "admin", scope: "admin" as Scope, expiresAt: null };
+  const token = await tokens.make(secret, claims, random);
   const first = { ...claims, hash: await tokens.hashOf(token) };
   const made = read(await coordinatorOf(context, workspace).create(first));
-  return made.ok ? Response.json({ workspace, id: claims.id, token }) : refused(made.error);
+  return made.ok ? Response.json({ workspace, id, token }) : refused(made.error);
 }
 
 async function serve(context: Here, name: OperationName): Promise<Response> {
   const caller = await authenticate(context);
   if (!caller.ok) return refused(caller.error);
   const operation: Operation = operations[name];
-  const input = operation.method === "GET" ? ok(fromQuery(operation, context.req.query())) : await readBody(context);
+  const input = operation.method === "GET" ? readQuery(operation, context.req.url) : await readBody(context);
   if (!input.ok) return refused(input.error);
   const { stub, credentials } = caller.value;
   if (name === "tokens.create") return createToken(context, caller.value, input.value);
@@ -106,7 +111,9 @@ async function createToken(context: Here, { stub, credentials, workspace }: Call
 type Added = Pick<NewToken, "id" | "expiresAt">;
 
 async function connect(context: Here): Promise<Response> {
-  const chat = context.req.query("chat");
+  const query = queryOf(context.req.url);
+  if (!query.ok) return refused(query.error);
+  const { chat } = query.value;
   const problem = notConnectable(context, chat);
   if (problem) return refused(problem);
   const caller = await authenticate(context);

@@ -1,8 +1,10 @@
 import * as z from "zod";
 import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
+import { Id } from "../contract/values.ts";
 import { Workspace } from "../contract/workspaces.ts";
 import { unfit } from "../coordination/json-shape.ts";
+import { problemsOf } from "../coordination/problems.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Here } from "./callers.ts";
 
@@ -10,8 +12,36 @@ interface Property {
   readonly type?: string;
 }
 
+/** [WI10] A query whose meaning is in doubt is refused: not UTF-8, or a parameter more than once. */
+export function queryOf(url: string): Result<Readonly<Record<string, string>>, Refusal> {
+  const query = new Map<string, string>();
+  for (const part of new URL(url).search.slice(1).split("&").filter(Boolean)) {
+    const halves = decoded(part);
+    if (!halves) return err({ code: "bad_input", message: "the query is not UTF-8" });
+    const [name, value] = halves;
+    if (query.has(name))
+      return err({ code: "bad_input", message: `the query has ${JSON.stringify(name)} more than once` });
+    query.set(name, value);
+  }
+  return ok(Object.fromEntries(query));
+}
+
+function decoded(part: string): [name: string, value: string] | null {
+  const [name = "", ...value] = part.replaceAll("+", " ").split("=");
+  try {
+    return [decodeURIComponent(name), decodeURIComponent(value.join("="))];
+  } catch {
+    return null;
+  }
+}
+
+export function readQuery(operation: Operation, url: string): Result<Record<string, unknown>, Refusal> {
+  const query = queryOf(url);
+  return query.ok ? ok(fromQuery(operation, query.value)) : query;
+}
+
 /** Input from a query string: numbers and booleans are told by the schema; what it does not know stays a text, and is refused by it. */
-export function fromQuery(operation: Operation, query: Readonly<Record<string, string>>): Record<string, unknown> {
+function fromQuery(operation: Operation, query: Readonly<Record<string, string>>): Record<string, unknown> {
   const { properties = {} } = z.toJSONSchema(operation.input, { io: "input" }) as {
     properties?: Record<string, Property>;
   };
@@ -38,13 +68,17 @@ export async function readBody(context: Here): Promise<Result<Record<string, unk
   }
 }
 
-export const NewWorkspace = z.strictObject({ workspace: Workspace });
+export const NewWorkspace = z.strictObject({
+  workspace: Workspace,
+  /** The same request again is answered with the same token. */
+  requestId: Id.optional(),
+});
 
 /** What the worker itself answers; all else its object checks. */
 export function check<Output>(schema: z.ZodType<Output>, input: unknown): Result<Output, Refusal> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return ok(parsed.data);
-  return err({ code: "bad_input", message: z.prettifyError(parsed.error).slice(0, 1_000) });
+  return err({ code: "bad_input", message: problemsOf(parsed.error) });
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { Label } from "../contract/values.ts";
 import { Scope, Workspace, type Scope as ScopeName } from "../contract/workspaces.ts";
+import { uuidv7 } from "../shared/ids.ts";
 
 /**
  * Tokens: `shim_<payload>.<signature>`, both base64url; the payload names workspace, id, machine, scope and end, and the signature is
@@ -49,6 +50,19 @@ export async function randomOf(secret: string, workspace: string, requestId: str
   // No token's payload has a blank in it, so this is the signature of none.
   const text = new TextEncoder().encode(`token of ${workspace} ${requestId}`);
   return new Uint8Array(await crypto.subtle.sign("HMAC", await keyOf(secret), text));
+}
+
+/**
+ * [WO10] Id and random part of a workspace's first token, from the request that makes it: the same request gives the same token for ever, so
+ * that nothing of it has to be kept. No request for another token has an id with a blank in it.
+ */
+export async function firstOf(
+  secret: string,
+  workspace: string,
+  requestId: string,
+): Promise<{ readonly id: string; readonly random: Uint8Array }> {
+  const name = await randomOf(secret, workspace, `first name ${requestId}`);
+  return { id: `tok_${uuidv7(0, name.slice(0, 16))}`, random: await randomOf(secret, workspace, `first ${requestId}`) };
 }
 
 /** [WO2] What a token says, if the worker has signed it; null otherwise. Whether it was revoked, only its workspace knows. */

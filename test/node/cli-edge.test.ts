@@ -22,6 +22,22 @@ it("[EM3] without a workspace this machine decides, and its commands work at onc
   expect((await home.shim("edge", "status")).out).toMatch(/^Decided by this machine: /);
 });
 
+it("[CL8] [EM1] on a machine without chats looking at them makes nothing, and a watch goes on when the first comes", async () => {
+  const home = aCliHome();
+  for (const look of ["chats", "lease list", "state list", "watch --once", "watch --once --from 0", "edge status"])
+    expect([look, (await home.shim(...look.split(" "))).code]).toEqual([look, 0]);
+  expect((await home.shim("state", "get", "color")).code).toBe(3);
+  expect((await home.shim("state", "list", "--json")).json()).toEqual({ entries: [], cursor: null, revision: 0 });
+  expect(existsSync(home.paths.home)).toBe(false);
+  const stop = new AbortController();
+  const wait = async (): Promise<void> => {
+    if (existsSync(home.paths.home)) stop.abort();
+    else await home.shim("state", "set", "color", '"red"');
+  };
+  const watched = await home.shimWith({ interrupted: () => stop.signal, wait }, "watch");
+  expect([watched.code, watched.out]).toEqual([0, expect.stringMatching(/^\d+ {2}set {2}color {2}"red"\n$/)]);
+});
+
 it("[EM3] the file that says who decides is private, and a machine leaves its workspace only when it is told to", async () => {
   const home = aCliHome();
   writeEdge(home.paths.home, edge);
@@ -148,25 +164,6 @@ it("[CL30] a machine that has joined with an admin's token makes tokens, too", a
   const made = await home.shim("edge", "token", "create", "--machine", "m2");
   expect(made).toMatchObject({ code: 0, out: "shim_x.y\n" });
   expect(made.err).toContain(`shim edge join team --url ${server.url} < token`);
-});
-
-it("a list says when there is more than one page", async () => {
-  const home = aCliHome();
-  const server = await RealServer.listen();
-  const lease = {
-    holder: "c1",
-    incarnation: 1,
-    token: 1,
-    ttlMs: 1_000,
-    remainingMs: 1_000,
-    isBound: false,
-    heldForMs: 0,
-  };
-  server.answer = (_request, response) => {
-    response.end(JSON.stringify({ leases: [{ resource: "src", ...lease }], cursor: "src" }));
-  };
-  writeEdge(home.paths.home, { ...edge, url: server.url });
-  expect((await home.shim("lease", "list")).out).toMatch(/^src .*\nThere are more; a prefix shows fewer\.\n$/m);
 });
 
 function tokenWith(claims: object): string {

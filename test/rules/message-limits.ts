@@ -28,9 +28,9 @@ function limitRules(open: OpenHost): void {
     const most = "x".repeat(MAX_BODY_CHARS - 2);
     await from.send(toAll, most);
     const { code, message } = refused(await from.trySend(toAll, `${most}x`));
-    expect(code).toBe("bad_input");
+    expect(code).toBe("too_large");
     expect(message).toContain(String(MAX_BODY_CHARS));
-    expect(refused(await from.trySend(toAll, ["\n".repeat(MAX_BODY_CHARS / 2)])).code).toBe("bad_input");
+    expect(refused(await from.trySend(toAll, ["\n".repeat(MAX_BODY_CHARS / 2)])).code).toBe("too_large");
     expect(await to.bodies()).toEqual([most]);
   });
 

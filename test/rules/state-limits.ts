@@ -89,13 +89,13 @@ function quotaRules(open: OpenHost): void {
     const most = "x".repeat(MAX_VALUE_CHARS - 2);
     const version = await set(host, "a", most);
     const { code, message } = await refusal(host, "state.set", { key: "a", value: `${most}x` });
-    expect(code).toBe("bad_input");
+    expect(code).toBe("too_large");
     expect(message).toContain(String(MAX_VALUE_CHARS));
     const [small, large] = [
       { op: "set" as const, key: "b", value: 1 },
       { op: "set" as const, key: "c", value: ["\n".repeat(MAX_VALUE_CHARS / 2)] },
     ];
-    expect((await refusal(host, "state.update", { writes: [small, large] })).code).toBe("bad_input");
+    expect((await refusal(host, "state.update", { writes: [small, large] })).code).toBe("too_large");
     expect(await revision(host)).toBe(version);
     expect((await get(host, "a"))?.value).toBe(most);
   });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { JournalEntry } from "../../src/contract/journal.ts";
 import type { Io, ProcessStart } from "../../src/cli/io.ts";
+import { startGroup } from "../../src/cli/process-group.ts";
 import { run } from "../../src/cli/program.ts";
 import type { Launch } from "../../src/local-mcp/clients/entries.ts";
 import { capture } from "../../src/local-mcp/checkpoints/capture.ts";
@@ -113,6 +114,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
       home.started.push(start);
       return 0;
     },
+    startGroup,
     machine: {
       platform: "linux" as const,
       env: home.runtime.env,

@@ -46,6 +46,33 @@ it("[WO1] a workspace is made with the admin secret, once; the answer has its fi
   expect((await still.json<{ tokens: unknown[] }>()).tokens).toHaveLength(1);
 });
 
+it("[WO10] the same request for a workspace is answered with the same token, of which nothing is stored", async () => {
+  const admin = bearer(bindings.SHIM_ADMIN_SECRET);
+  const wanted = { workspace: "team-once", requestId: "r1" };
+  const made = await (await make(wanted, admin)).json<{ id: string; token: string }>();
+  expect(made.id).toMatch(/^tok_[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
+  expect(await (await make(wanted, admin)).json()).toEqual(made);
+  for (const other of [{ ...wanted, requestId: "r2" }, { workspace: "team-once" }])
+    expect(await codeOf(make(other, admin))).toBe("workspace_exists");
+  expect(await codeOf(make(wanted, bearer(made.token)))).toBe("unauthenticated");
+  expect(await codeOf(make({ ...wanted, requestId: "a b" }, admin))).toBe("bad_input");
+  const stub = bindings.COORDINATOR.getByName("team-once");
+  const text = await runInDurableObject(stub, (_instance, state) => dump(state));
+  for (const part of made.token.slice("shim_".length).split(".")) expect(text).not.toContain(part);
+  const elsewhere = await (await make({ ...wanted, workspace: "team-twice" }, admin)).json<{ id: string }>();
+  expect(elsewhere.id).not.toBe(made.id);
+  const path = "/v1/workspaces/team-once/tokens";
+  const body = JSON.stringify({ machine: "m1", scope: "work", requestId: "r1" });
+  const own = await request(path, { method: "POST", headers: bearer(made.token), body });
+  expect(own.status).toBe(200);
+  await request(`${path}/revoke`, {
+    method: "POST",
+    headers: bearer(made.token),
+    body: JSON.stringify({ id: made.id }),
+  });
+  expect(await codeOf(make(wanted, admin))).toBe("workspace_exists");
+});
+
 it("[WO1] no other secret, token or name makes a workspace, and no object is asked", async () => {
   const { asked, env } = withoutObjects();
   const token = await signed({ workspace: "team-2" });

@@ -2,36 +2,25 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { ChatStatus } from "../../contract/chats.ts";
 import { Priority, type Target } from "../../contract/messages.ts";
-import type { Change } from "../../contract/state.ts";
 import type { Json } from "../../contract/values.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { ok } from "../../shared/result.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
-import { notFound, wrongUsage, type Refused } from "../answer.ts";
-import { count, type Cli, type Common, type Outcome } from "../cli.ts";
-import { asChat, coordination, type Coordination } from "../coordination.ts";
-import { oneLine, safe, safeJsonLine, table } from "../screen-text.ts";
+import { notFound, wrongUsage } from "../answer.ts";
+import { countUpTo, revision, type Cli, type Common, type Outcome } from "../cli.ts";
+import { asChat, withLink, type Coordination } from "../coordination.ts";
+import { oneLine, table } from "../screen-text.ts";
+import { pages, rest } from "../pages.ts";
+import { addLeaseRun } from "./lease-run.ts";
 
 interface Options extends Common {
   readonly status?: string;
   readonly limit?: number;
+  readonly cursor?: string;
   readonly ifVersion?: number;
   readonly ttl?: number;
   readonly reason?: string;
   readonly priority?: string;
   readonly ack?: boolean;
-  readonly from?: number;
-  readonly once?: boolean;
-}
-
-/** One question to whoever decides; the connection goes with it. */
-async function withLink(cli: Cli, body: (link: Coordination) => Promise<Outcome>): Promise<Outcome> {
-  const link = await coordination(cli);
-  if (!link.ok) return link;
-  try {
-    return await body(link.value);
-  } finally {
-    link.value.close();
-  }
 }
 
 export function addChats(program: Command, cli: Cli): void {
@@ -39,19 +28,20 @@ export function addChats(program: Command, cli: Cli): void {
     .command("chats")
     .description("chats of the workspace, or of this machine")
     .option("--status <status>", "idle, busy, stuck, draining or offline")
-    .option("--limit <n>", "at most so many (default: 50)", count);
+    .option("--limit <n>", "a page of so many, 200 at most (default: all)", countUpTo(200))
+    .option("--cursor <cursor>", "begin behind the page that had this cursor");
   cli.define(command, (options: Options) => withLink(cli, (link) => listChats(cli, link, options)));
 }
 
-async function listChats(cli: Cli, link: Coordination, { status, limit }: Options): Promise<Outcome> {
+async function listChats(cli: Cli, link: Coordination, { status, limit, cursor }: Options): Promise<Outcome> {
   const wanted = ChatStatus.safeParse(status);
   if (status !== undefined && !wanted.success) {
     return wrongUsage(`"${status}" is no status: idle, busy, stuck, draining or offline.`);
   }
-  const listed = await link.call("chats.list", {
-    limit: Math.min(limit ?? 50, 200),
-    ...(wanted.success ? { status: wanted.data } : {}),
-  });
+  const filter = wanted.success ? { status: wanted.data } : {};
+  const listed = await pages({ limit, cursor, most: 200 }, "chats", (page) =>
+    link.call("chats.list", { ...page, ...filter }),
+  );
   if (!listed.ok) return listed;
   const rows = listed.value.chats.map((chat) => [
     chat.chat,
@@ -63,18 +53,18 @@ async function listChats(cli: Cli, link: Coordination, { status, limit }: Option
   ]);
   const head = ["CHAT", "STATUS", "MACHINE", "SEEN", "TASKS", "PROGRESS"];
   const text = rows.length === 0 ? `No chats at ${link.where}.\n` : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: listed.value, text: text + rest(listed.value.cursor, "--status") });
-}
-
-/** A page was full: what is not shown is said. */
-function rest(cursor: string | null, narrower: string): string {
-  return cursor === null ? "" : `There are more; ${narrower} shows fewer.\n`;
+  return ok({ data: listed.value, text: text + rest(listed.value.cursor) });
 }
 
 export function addLease(program: Command, cli: Cli): void {
   const command = program.command("lease").description("leases: who has the exclusive right on what");
-  const list = command.command("list [prefix]").description("leases that are held");
-  cli.define(list, (_options: Options, prefix = "") => withLink(cli, (link) => listLeases(cli, link, prefix)));
+  const list = command
+    .command("list [prefix]")
+    .description("leases that are held")
+    .option("--limit <n>", "a page of so many, 200 at most (default: all)", countUpTo(200))
+    .option("--cursor <cursor>", "begin behind the page that had this cursor");
+  cli.define(list, (options: Options, prefix = "") => withLink(cli, (link) => listLeases(cli, link, prefix, options)));
+  addLeaseRun(command, cli);
   const force = command
     .command("force-release <resource>")
     .description("take a lease away from its holder")
@@ -92,8 +82,10 @@ export function addLease(program: Command, cli: Cli): void {
   );
 }
 
-async function listLeases(cli: Cli, link: Coordination, prefix: string): Promise<Outcome> {
-  const listed = await link.call("leases.list", { prefix, limit: 200 });
+async function listLeases(cli: Cli, link: Coordination, prefix: string, options: Options): Promise<Outcome> {
+  const listed = await pages({ ...options, most: 200 }, "leases", (page) =>
+    link.call("leases.list", { prefix, ...page }),
+  );
   if (!listed.ok) return listed;
   const rows = listed.value.leases.map((lease) => [
     lease.resource,
@@ -104,7 +96,7 @@ async function listLeases(cli: Cli, link: Coordination, prefix: string): Promise
   ]);
   const head = ["RESOURCE", "HOLDER", "TOKEN", "UNTIL", "HELD FOR"];
   const text = rows.length === 0 ? "No leases are held.\n" : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: listed.value, text: text + rest(listed.value.cursor, "a prefix") });
+  return ok({ data: listed.value, text: text + rest(listed.value.cursor) });
 }
 
 export function addState(program: Command, cli: Cli): void {
@@ -129,16 +121,12 @@ export function addState(program: Command, cli: Cli): void {
         : notFound(`there is no key ${key}.`);
     }),
   );
-  const list = command.command("list [prefix]").description("keys by their beginning");
-  cli.define(list, (_options: Options, prefix = "") => withLink(cli, (link) => listState(cli, link, prefix)));
-}
-
-/** Versions and revisions stand above epoch * 2^28: they have up to 16 digits. */
-function revision(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("No version is that high.");
-  return value;
+  const list = command
+    .command("list [prefix]")
+    .description("keys by their beginning")
+    .option("--limit <n>", "a page of so many, 500 at most (default: all)", countUpTo(500))
+    .option("--cursor <cursor>", "begin behind the page that had this cursor");
+  cli.define(list, (options: Options, prefix = "") => withLink(cli, (link) => listState(cli, link, prefix, options)));
 }
 
 function seconds(text: string): number {
@@ -176,8 +164,10 @@ function jsonOf(text: string): Json {
   }
 }
 
-async function listState(cli: Cli, link: Coordination, prefix: string): Promise<Outcome> {
-  const listed = await link.call("state.list", { prefix, limit: 500 });
+async function listState(cli: Cli, link: Coordination, prefix: string, options: Options): Promise<Outcome> {
+  const listed = await pages({ ...options, most: 500 }, "entries", (page) =>
+    link.call("state.list", { prefix, ...page }),
+  );
   if (!listed.ok) return listed;
   const rows = listed.value.entries.map((entry) => [
     entry.key,
@@ -187,7 +177,7 @@ async function listState(cli: Cli, link: Coordination, prefix: string): Promise<
   ]);
   const text =
     rows.length === 0 ? "No keys.\n" : table([["KEY", "VERSION", "SET", "VALUE"], ...rows], cli.io.size().columns);
-  return ok({ data: listed.value, text: text + rest(listed.value.cursor, "a prefix") });
+  return ok({ data: listed.value, text: text + rest(listed.value.cursor) });
 }
 
 export function addSend(program: Command, cli: Cli): void {
@@ -245,42 +235,4 @@ async function inbox(link: Coordination, { ack }: Options): Promise<Outcome> {
   );
   const more = unread > messages.length ? `${unread - messages.length} more.\n` : "";
   return ok({ data: { ...pulled.value, last }, text: lines.length === 0 ? "No messages.\n" : lines.join("") + more });
-}
-
-export function addWatch(program: Command, cli: Cli): void {
-  const command = program
-    .command("watch [prefix]")
-    .description("shows changes of state, chats ($chat/) and leaders ($leader/) as they come")
-    .option("--from <revision>", "begin after this revision (default: now)", revision)
-    .option("--once", "only what is there already");
-  cli.define(command, (options: Options, prefix = "") => withLink(cli, (link) => watch(cli, link, prefix, options)));
-}
-
-const watchEveryMs = 500;
-
-async function watch(cli: Cli, link: Coordination, prefix: string, options: Options): Promise<Outcome> {
-  const signal = cli.io.interrupted();
-  const start = await begin(link, options.from);
-  if (!start.ok) return start;
-  for (let after = start.value; ;) {
-    const pulled = await link.call("state.changes", { prefix, after, limit: 500 });
-    if (!pulled.ok) return pulled;
-    const { changes, revision, isMore } = pulled.value;
-    for (const change of changes) cli.io.stdout(options.json ? `${safeJsonLine(change)}\n` : safe(lineOf(change)));
-    after = revision;
-    if (isMore) continue;
-    if (options.once || signal.aborted) return ok({ data: { revision }, text: "", isOneLine: true });
-    await cli.io.wait(watchEveryMs, signal);
-  }
-}
-
-/** The revision to begin after: the newest, unless one is given. */
-async function begin(link: Coordination, from: number | undefined): Promise<Result<number, Refused["error"]>> {
-  if (from !== undefined) return ok(from);
-  const listed = await link.call("state.list", { limit: 1 });
-  return listed.ok ? ok(listed.value.revision) : listed;
-}
-
-function lineOf({ revision, op, key, value }: Change): string {
-  return `${revision}  ${op}  ${oneLine(key, 200)}${op === "set" ? `  ${oneLine(JSON.stringify(value), 200)}` : ""}\n`;
 }

@@ -5,15 +5,18 @@ import { join } from "node:path";
 import { Scope, Workspace } from "../../contract/workspaces.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { addressOf } from "../../local-mcp/edge/address.ts";
-import { forgetEdge, readEdge, writeEdge, type Edge } from "../../local-mcp/authority.ts";
+import { forgetEdge, isSame, readEdge, writeEdge, type Edge, type Place } from "../../local-mcp/authority.ts";
 import { failed, notFound, wrongUsage, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { coordination, remote } from "../coordination.ts";
 import { createWorkspace } from "../create-workspace.ts";
+import { age } from "../../local-mcp/recovery/brief.ts";
 import { table } from "../screen-text.ts";
 import { parseDuration } from "../times.ts";
 
-const devUrl = "http://127.0.0.1:8787";
+/** Of `npm run dev`. */
+const devPort = "8787";
+const devUrl = `http://127.0.0.1:${devPort}`;
 
 interface UrlOptions extends Common {
   readonly url?: string;
@@ -75,14 +78,9 @@ async function createOne(cli: Cli, options: UrlOptions, name: string): Promise<O
       "making a workspace needs the secret of the deployment in SHIM_ADMIN_SECRET (`npm run deploy` has shown it; `npm run dev` keeps it in .dev.vars).",
     );
   }
-  const made = await createWorkspace(url, name, secret);
-  if (!made.ok) return made;
   const machine = hostname();
-  const admin = remote({ url, workspace: name, machine }, made.value);
-  if (!admin.ok) return admin;
-  const own = await admin.value.call("tokens.create", { machine, scope: "work" });
-  if (!own.ok) return own;
-  writeEdge(cli.paths.home, { url, workspace: name, machine, token: own.value.token, adminToken: made.value });
+  const made = await createWorkspace(cli.paths.home, { url, workspace: name, machine }, secret);
+  if (!made.ok) return made;
   return ok({
     data: { workspace: name, url, machine },
     text: `Workspace ${name} is there, and this machine (${machine}) has joined it. For another machine: \`shim edge token create --machine <name>\`.\n`,
@@ -93,13 +91,20 @@ async function createOne(cli: Cli, options: UrlOptions, name: string): Promise<O
 function adminSecret(cli: Cli, url: string): string | null {
   const given = cli.io.env["SHIM_ADMIN_SECRET"];
   if (given) return given;
-  if (url !== devUrl) return null;
+  if (!isDevServer(url, [devPort, cli.io.env["SHIM_DEV_PORT"]])) return null;
   try {
     const text = readFileSync(join(cli.io.cwd, ".dev.vars"), "utf8");
     return /^SHIM_ADMIN_SECRET=(.+)$/m.exec(text)?.[1]?.trim() ?? null;
   } catch {
     return null;
   }
+}
+
+/** Whatever this machine is called in it. */
+function isDevServer(url: string, ports: readonly (string | undefined)[]): boolean {
+  const { protocol, hostname: host, port, pathname } = new URL(url);
+  const isHere = protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].includes(host);
+  return isHere && pathname === "/" && ports.includes(port);
 }
 
 async function joinOne(cli: Cli, options: UrlOptions, name: string): Promise<Outcome> {
@@ -145,12 +150,6 @@ function checkedNames(url: string, name: string): Result<void, Refused["error"]>
     return wrongUsage(`"${name}" is no name for a workspace: ${workspace.error.issues[0]?.message}.`);
   const address = addressOf(url, name);
   return address.ok ? ok(undefined) : wrongUsage(`${address.error}.`);
-}
-
-type Place = Pick<Edge, "url" | "workspace">;
-
-function isSame(a: Place, b: Place): boolean {
-  return a.workspace === b.workspace && a.url.replace(/\/+$/, "") === b.url.replace(/\/+$/, "");
 }
 
 /** [EM3] A new token for the same workspace leaves the admin token where it is. */
@@ -250,10 +249,11 @@ async function listTokens(cli: Cli): Promise<Outcome> {
     one.scope,
     cli.ago(now - one.ageMs),
     one.isRevoked ? "revoked" : one.expiresInMs === 0 ? "over" : "good",
+    one.expiresInMs === null ? "never" : one.expiresInMs === 0 ? "-" : `in ${age(one.expiresInMs)}`,
   ]);
   return ok({
     data: listed.value,
-    text: table([["ID", "MACHINE", "SCOPE", "MADE", "STATE"], ...rows], cli.io.size().columns),
+    text: table([["ID", "MACHINE", "SCOPE", "MADE", "STATE", "EXPIRES"], ...rows], cli.io.size().columns),
   });
 }
 

@@ -10,10 +10,11 @@ import { isEngineOperation, noteOf, run, type EngineOperation } from "../../coor
 import * as liveness from "../../coordination/liveness.ts";
 import * as meta from "../../coordination/meta.ts";
 import type { Actor, Hint, Tx } from "../../coordination/tx.ts";
-import { schemaState } from "../../shared/migrate.ts";
+import { migrate, schemaState } from "../../shared/migrate.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive, isOutOfSight, type Processes } from "../processes.ts";
+import { inMemory } from "../store/driver.ts";
 import type { Store } from "../store/store.ts";
 import { readProcessKey } from "./process-key.ts";
 
@@ -60,6 +61,7 @@ export class LocalCoordinator {
     if (!isEngineOperation(name)) {
       return err({ code: "bad_input", message: `${name} is for a coordinator on the edge; there is none here` });
     }
+    if (isRead(name) && !this.#options.store.isThere()) return this.#ofNothing(name, input);
     const isLookDue = this.#options.now() - this.#lookedAt >= lookEveryMs;
     return isRead(name) && !isLookDue ? this.#read(name, input) : this.#write(name, input);
   }
@@ -71,6 +73,18 @@ export class LocalCoordinator {
       nothing,
     );
     return found === nothing ? this.#write(name, input) : found;
+  }
+
+  /** [EM1] What a new file would answer, without one. */
+  #ofNothing(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
+    const { driver, migrations, now } = this.#options.store.site;
+    const memory = driver({ path: inMemory, readOnly: false, busyMs: 0 });
+    try {
+      migrate(memory, now(), migrations);
+      return run(this.#tx(memory), this.#actor, name, input as never);
+    } finally {
+      memory.close();
+    }
   }
 
   /** Refusals undo what was done for them; what is due is done in a transaction before. */

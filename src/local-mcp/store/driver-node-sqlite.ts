@@ -1,14 +1,14 @@
 import { backup, DatabaseSync, type StatementSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import type { SqlValue } from "../../shared/sql.ts";
-import { claimDriver, type Connection, type OpenOptions } from "./driver.ts";
+import { claimDriver, inMemory, type Connection, type OpenOptions } from "./driver.ts";
 
 export function openNodeSqlite(options: OpenOptions): Connection {
   claimDriver("node:sqlite");
-  const url = pathToFileURL(options.path);
-  // By its path alone it would make a missing file.
-  url.searchParams.set("mode", options.readOnly ? "ro" : "rw");
-  const db = new DatabaseSync(url, { readOnly: options.readOnly, timeout: options.busyMs });
+  const db = new DatabaseSync(options.path === inMemory ? inMemory : urlOf(options), {
+    readOnly: options.readOnly,
+    timeout: options.busyMs,
+  });
   const prepared = new Map<string, StatementSync>();
   const prepare = (query: string): StatementSync => {
     let statement = prepared.get(query);
@@ -24,4 +24,11 @@ export function openNodeSqlite(options: OpenOptions): Connection {
     backup: async (to) => void (await backup(db, to)),
     close: () => db.close(),
   };
+}
+
+/** By its path alone it would make a missing file. */
+function urlOf({ path, readOnly }: OpenOptions): URL {
+  const url = pathToFileURL(path);
+  url.searchParams.set("mode", readOnly ? "ro" : "rw");
+  return url;
 }

@@ -12,6 +12,9 @@ export interface Connection extends Sql {
   close(): void;
 }
 
+/** A path that stands for no file. */
+export const inMemory = ":memory:";
+
 export interface OpenOptions {
   readonly path: string;
   readonly readOnly: boolean;

@@ -58,6 +58,11 @@ export class Store {
     return this.#connection?.driver ?? null;
   }
 
+  isThere(): boolean {
+    // In the middle of a swap there is no database under the name, but there is one.
+    return inodeOf(this.path) !== null || existsSync(this.site.place.swap);
+  }
+
   /**
    * Reads in one consistent view. [ST1] Answers `empty` while there is no database or it has an older schema, and makes none.
    *
@@ -65,8 +70,7 @@ export class Store {
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
     return this.#guarded(() => {
-      // In the middle of a swap there is no database under the name, but there is one.
-      if (inodeOf(this.path) === null && !existsSync(this.site.place.swap)) return empty;
+      if (!this.isThere()) return empty;
       const connection = this.#current();
       return transaction(connection, "BEGIN", () => (this.#isReady(connection) ? body(connection) : empty));
     });

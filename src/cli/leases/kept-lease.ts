@@ -1,0 +1,38 @@
+import { err } from "../../shared/result.ts";
+import { exitCodes, type Refused } from "../answer.ts";
+import type { Coordination } from "../coordination.ts";
+import { newId } from "../../local-mcp/edge/outside.ts";
+import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
+import type { InputOf } from "../../contract/operations.ts";
+
+export interface WantedLease {
+  readonly resource: string;
+  readonly ttlMs: number;
+  /** How long to stand in line. */
+  readonly waitMs: number;
+}
+
+/** Held and renewed until it is given back or lost. */
+export interface KeptLease {
+  readonly token: number;
+  /** Aborted when nobody may rely on it any more; the reason is a text. */
+  readonly lost: AbortSignal;
+  /** The chat goes with it. Takes a few seconds at most, also when nobody answers: then the lease ends with its ttl. */
+  giveBack(): Promise<void>;
+}
+
+/** One chat for each run: what it holds is nobody else's. */
+export function aRunningChat({ machine, process }: Coordination): InputOf<"chats.register"> {
+  const name = machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80);
+  const chat = `run-${name}-${newId(systemOutside()).slice(-12)}`;
+  const client = "shim lease run";
+  return { chat, session: chat, process, machine, client, role: "worker", capacity: 0, isInteractive: false };
+}
+
+export function notGot(message: string): Refused {
+  return err({ exit: exitCodes.leaseNotGot, code: "lease_held", message });
+}
+
+export function interruptedBefore(): Refused {
+  return err({ exit: exitCodes.interrupted, code: "interrupted", message: "interrupted before the lease was got." });
+}

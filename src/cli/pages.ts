@@ -1,0 +1,45 @@
+import { ok, type Result } from "../shared/result.ts";
+
+interface Asked {
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+  /** Of one page. */
+  readonly most: number;
+}
+
+interface Page {
+  readonly limit: number;
+  readonly cursor?: string;
+}
+
+/** One page where a limit is given, else all of them, with what stands beside the items of the first: from its revision on nothing is missed. */
+export async function pages<
+  Field extends string,
+  Value extends { cursor: string | null } & Record<Field, unknown[]>,
+  E,
+>(
+  { limit, cursor, most }: Asked,
+  field: Field,
+  ask: (page: Page) => Promise<Result<Value, E>>,
+): Promise<Result<Value, E>> {
+  const first = await ask({ limit: limit ?? most, ...(cursor === undefined ? {} : { cursor }) });
+  if (!first.ok || limit !== undefined) return first;
+  const items = [...first.value[field]];
+  let next = first.value.cursor;
+  while (next !== null) {
+    const more = await ask({ limit: most, cursor: next });
+    if (!more.ok) return more;
+    items.push(...more.value[field]);
+    next = more.value.cursor;
+  }
+  return ok({ ...first.value, [field]: items, cursor: null });
+}
+
+/** A page was full: how to go on is said. */
+export function rest(cursor: string | null): string {
+  return cursor === null ? "" : `There are more: --cursor ${quoted(cursor)}\n`;
+}
+
+function quoted(text: string): string {
+  return /^[\w.:@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
