@@ -19,18 +19,12 @@ export interface ListOptions extends Common {
 type Filter = Omit<InputOf<"tasks.list">, "limit" | "cursor">;
 
 export async function listTasks(cli: Cli, link: Coordination, options: ListOptions): Promise<Outcome> {
-  const { state, type, chat, tag } = options;
-  const wanted = TaskState.safeParse(state);
-  if (state !== undefined && !wanted.success) {
-    return wrongUsage(`"${state.slice(0, 60)}" is no state: ${TaskState.options.join(", ")}.`);
+  const { state } = options;
+  const wanted = TaskState.optional().safeParse(state);
+  if (!wanted.success) {
+    return wrongUsage(`"${state?.slice(0, 60)}" is no state: ${TaskState.options.join(", ")}.`);
   }
-  const filter = {
-    ...(wanted.success ? { state: wanted.data } : {}),
-    ...(type === undefined ? {} : { type }),
-    ...(chat === undefined ? {} : { chat }),
-    ...(tag === undefined ? {} : { tag }),
-  };
-  const listed = await pages(link, filter, options.limit ?? usualLimit);
+  const listed = await pages(link, filterOf(options, wanted.data), options.limit ?? usualLimit);
   if (!listed.ok) return listed;
   const rows = listed.value.tasks.map((task) => [
     String(task.task),
@@ -45,6 +39,15 @@ export async function listTasks(cli: Cli, link: Coordination, options: ListOptio
   const head = ["TASK", "STATE", "TYPE", "PRIORITY", "CHAT", "FAILED", "SUBMITTED", "PROGRESS"];
   const text = rows.length === 0 ? `No tasks at ${link.where}.\n` : table([head, ...rows], cli.io.size().columns);
   return ok({ data: listed.value, text: text + rest(listed.value.cursor) });
+}
+
+function filterOf({ type, chat, tag }: ListOptions, state: TaskState | undefined): Filter {
+  return {
+    ...(state === undefined ? {} : { state }),
+    ...(type === undefined ? {} : { type }),
+    ...(chat === undefined ? {} : { chat }),
+    ...(tag === undefined ? {} : { tag }),
+  };
 }
 
 const usualLimit = 50;

@@ -32,7 +32,7 @@ export function addSubmit(task: Command, cli: Cli): void {
     .command("submit [type] [-]")
     .description("submit a task, with the payload from stdin where - stands, or a graph of them")
     .addOption(new Option("--graph <file>", "a JSON array of tasks, with ref and dependsOn").conflicts(ofOne))
-    .addOption(new Option("--payload <json>", "what the task is about").conflicts("payloadFile"))
+    .option("--payload <json>", "what the task is about")
     .option("--payload-file <file>", "the same, from a file (-: from stdin)")
     .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digit)
     .option("--capability <names...>", "only a chat that has them all takes it", texts)
@@ -61,6 +61,7 @@ async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: st
     return submitGraph(cli, graph);
   }
   if (type === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
+  if (dash !== undefined && dash !== "-") return wrongUsage(`only - may follow the type, not "${dash.slice(0, 60)}".`);
   const payload = await payloadOf(cli, options, dash);
   if (!payload.ok) return payload;
   const task = newTask(type, options, payload.value);
@@ -76,13 +77,12 @@ async function payloadOf(
   { payload, payloadFile }: SubmitOptions,
   dash: string | undefined,
 ): Promise<Result<Json | undefined, Refused["error"]>> {
-  const isInput = dash !== undefined;
-  if (isInput && dash !== "-") return wrongUsage(`only - may follow the type, not "${dash.slice(0, 60)}".`);
-  if (isInput && (payload !== undefined || payloadFile !== undefined))
-    return wrongUsage("give one payload: --payload, --payload-file or -.");
+  const given = [payload, payloadFile, dash].filter((one) => one !== undefined);
+  if (given.length > 1) return wrongUsage("give one payload: --payload, --payload-file or -.");
   if (payload !== undefined) return jsonIn(payload, "--payload");
-  if (isInput || payloadFile === "-") return jsonOfInput(cli);
-  return payloadFile === undefined ? ok(undefined) : jsonOfFile(cli, payloadFile);
+  const file = dash ?? payloadFile;
+  if (file === undefined) return ok(undefined);
+  return file === "-" ? jsonOfInput(cli) : jsonOfFile(cli, file);
 }
 
 function newTask(type: string, options: SubmitOptions, payload: Json | undefined): NewTask {

@@ -79,28 +79,30 @@ function lookAtAll(totals: Totals, isWorse: boolean): Look {
   };
 }
 
-/** Looks again and again, shows what has changed, and answers with the last look: at the end, or at Ctrl-C. */
 async function follow(cli: Cli, isJson: boolean, look: () => Promise<Looked>): Promise<Outcome> {
-  const signal = cli.io.interrupted();
   const screen = isJson ? jsonLines(cli) : cli.io.isTty ? oneRow(cli) : lines(cli);
-  let shown = "";
   try {
-    for (;;) {
-      const looked = await look();
-      if (!looked.ok) return looked;
-      const { data, text, end } = looked.value;
-      const now = JSON.stringify(data);
-      const isOpen = end === "open" && !signal.aborted;
-      if (isOpen && now !== shown) {
-        screen.show(looked.value);
-        shown = now;
-      }
-      if (isOpen) await cli.io.wait(lookEveryMs, signal);
-      if (isOpen && !signal.aborted) continue;
-      return ok({ data, text: screen.last(text, now === shown), isOneLine: true, isFailed: end === "badly" });
-    }
+    return await showChanges(cli, screen, look);
   } finally {
     screen.clear();
+  }
+}
+
+/** Looks again and again, and answers with the last look: at the end, or at Ctrl-C. */
+async function showChanges({ io }: Cli, screen: Screen, look: () => Promise<Looked>): Promise<Outcome> {
+  const signal = io.interrupted();
+  for (let shown = ""; ;) {
+    const looked = await look();
+    if (!looked.ok) return looked;
+    const { data, text, end } = looked.value;
+    const now = JSON.stringify(data);
+    if (end === "open" && !signal.aborted) {
+      if (now !== shown) screen.show(looked.value);
+      shown = now;
+      await io.wait(lookEveryMs, signal);
+      if (!signal.aborted) continue;
+    }
+    return ok({ data, text: screen.last(text, now === shown), isOneLine: true, isFailed: end === "badly" });
   }
 }
 
