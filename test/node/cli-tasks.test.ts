@@ -193,3 +193,17 @@ it("[CL28] a submit whose answer is lost is sent a second time under the same id
   expect(await home.shim("task", "submit", "no blanks")).toMatchObject({ code: 2 });
   expect(server.seen).toHaveLength(2);
 });
+
+it("[CL46, CL47] of a workspace an empty page is not the end of a list, and a task that is not there is not found", async () => {
+  const home = aCliHome();
+  const server = await RealServer.listen();
+  const error = { code: "unknown_task", message: "there is no task 7", retryable: false };
+  server.answer = ({ url }, response) => {
+    if (url.includes("/get")) response.writeHead(404).end(JSON.stringify({ error }));
+    else response.end(JSON.stringify({ tasks: [], cursor: url.includes("cursor=9") ? null : "9" }));
+  };
+  writeEdge(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
+  expect((await home.shim("task", "list", "--tag", "x y", "--json")).json()).toEqual({ tasks: [], cursor: null });
+  expect(server.seen.map(({ url }) => url.split("?")[1])).toEqual(["tag=x+y&limit=50", "tag=x+y&limit=50&cursor=9"]);
+  expect(await home.shim("task", "show", "7")).toMatchObject({ code: 3, err: "shim: there is no task 7\n" });
+});
