@@ -142,6 +142,7 @@ const isMissing: ReadonlySet<string> = new Set<Refusal["code"]>([
   "unknown_workspace",
   "unknown_chat",
   "unknown_key",
+  "unknown_task",
   "unknown_token",
 ]);
 

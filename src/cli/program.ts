@@ -13,11 +13,13 @@ import { addExplain } from "./commands/explain.ts";
 import { addForget } from "./commands/forget.ts";
 import { addInit, addUninstall } from "./commands/init.ts";
 import { addPause } from "./commands/pause.ts";
+import { addQueue } from "./commands/queue.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addResume } from "./commands/resume.ts";
 import { addSessions } from "./commands/sessions.ts";
 import { addStarted } from "./commands/started.ts";
 import { addStatusline } from "./commands/statusline.ts";
+import { addTask } from "./commands/task.ts";
 import { addExport, addImport } from "./commands/transfer.ts";
 import { addUp } from "./commands/up.ts";
 import { addWatch } from "./commands/watch.ts";
@@ -92,7 +94,8 @@ function build(cli: Cli, complain: (text: string) => void): Command {
   program.commandsGroup("Look and recover:");
   for (const add of [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain]) add(program, cli);
   program.commandsGroup("Work as a team:");
-  for (const add of [addChats, addLease, addState, addSend, addInbox, addWatch, addEdge]) add(program, cli);
+  for (const add of [addChats, addLease, addState, addSend, addInbox, addWatch, addTask, addQueue, addEdge])
+    add(program, cli);
   program.commandsGroup("Keep in order:");
   for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);
   program.commandsGroup("Started by clients:");

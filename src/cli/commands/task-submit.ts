@@ -1,0 +1,126 @@
+import { InvalidArgumentError, Option, type Command } from "commander";
+import type { InputOf, OutputOf } from "../../contract/operations.ts";
+import type { Json } from "../../contract/values.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { wrongUsage, type Refused } from "../answer.ts";
+import { withCheckedLink } from "../checked-link.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
+import { table } from "../screen-text.ts";
+import { jsonIn, jsonOfFile, jsonOfInput, taskNumbers, texts } from "../task-input.ts";
+import { parseDuration } from "../times.ts";
+
+type NewTask = InputOf<"tasks.submit">["tasks"][number];
+type Submitted = OutputOf<"tasks.submit">["tasks"][number];
+
+interface SubmitOptions extends Common {
+  readonly graph?: string;
+  readonly payload?: string;
+  readonly payloadFile?: string;
+  readonly priority?: number;
+  readonly capability?: readonly string[];
+  readonly delay?: number;
+  readonly dependsOn?: readonly number[];
+  readonly key?: string;
+  readonly tag?: readonly string[];
+}
+
+/** What a graph says of each of its tasks itself. */
+const ofOne = ["payload", "payloadFile", "priority", "capability", "delay", "dependsOn", "key", "tag"];
+
+export function addSubmit(task: Command, cli: Cli): void {
+  const command = task
+    .command("submit [type] [-]")
+    .description("submit a task, with the payload from stdin where - stands, or a graph of them")
+    .addOption(new Option("--graph <file>", "a JSON array of tasks, with ref and dependsOn").conflicts(ofOne))
+    .option("--payload <json>", "what the task is about")
+    .option("--payload-file <file>", "the same, from a file (-: from stdin)")
+    .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digit)
+    .option("--capability <names...>", "only a chat that has them all takes it", texts)
+    .option("--delay <duration>", "not before so long (30s, 15m, 2h)", duration)
+    .option("--depends-on <tasks...>", "not before these are done", taskNumbers)
+    .option("--key <key>", "a second task under the same key is the first one")
+    .option("--tag <tags...>", "to find it by", texts);
+  cli.define(command, (options: SubmitOptions, type?: string, dash?: string) => submit(cli, options, type, dash));
+}
+
+function digit(text: string): number {
+  if (!/^\d$/.test(text)) throw new InvalidArgumentError("It must be 0 to 9.");
+  return Number(text);
+}
+
+function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw new InvalidArgumentError("Give a duration (30s, 15m, 2h, 1d).");
+  return ms;
+}
+
+async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: string): Promise<Outcome> {
+  const { graph } = options;
+  if (graph !== undefined) {
+    if (type !== undefined) return wrongUsage("with --graph the file names the types; give no other.");
+    return submitGraph(cli, graph);
+  }
+  if (type === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
+  if (dash !== undefined && dash !== "-") return wrongUsage(`only - may follow the type, not "${dash.slice(0, 60)}".`);
+  const payload = await payloadOf(cli, options, dash);
+  if (!payload.ok) return payload;
+  const task = newTask(type, options, payload.value);
+  return withCheckedLink(cli, async (link) => {
+    const done = await link.call("tasks.submit", { tasks: [task] });
+    return done.ok ? ok({ data: done.value, text: done.value.tasks.map(told).join("") }) : done;
+  });
+}
+
+/** undefined: none is given. */
+async function payloadOf(
+  cli: Cli,
+  { payload, payloadFile }: SubmitOptions,
+  dash: string | undefined,
+): Promise<Result<Json | undefined, Refused["error"]>> {
+  const given = [payload, payloadFile, dash].filter((one) => one !== undefined);
+  if (given.length > 1) return wrongUsage("give one payload: --payload, --payload-file or -.");
+  if (payload !== undefined) return jsonIn(payload, "--payload");
+  const file = dash ?? payloadFile;
+  if (file === undefined) return ok(undefined);
+  return file === "-" ? jsonOfInput(cli) : jsonOfFile(cli, file);
+}
+
+function newTask(type: string, options: SubmitOptions, payload: Json | undefined): NewTask {
+  const { priority, capability, delay, dependsOn, key, tag } = options;
+  const given = {
+    payload,
+    priority,
+    capabilities: capability,
+    delayMs: delay,
+    dependsOn,
+    dedupeKey: key,
+    tags: tag,
+  };
+  const entries = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { type, ...(Object.fromEntries(entries) as Omit<NewTask, "type">) };
+}
+
+function told({ task, state, isDuplicate }: Submitted): string {
+  if (!isDuplicate) return `Task ${task} is ${state}.\n`;
+  return `Task ${task} has this key already: ${state ?? "it is no longer kept"}. Nothing was submitted.\n`;
+}
+
+/** [CL45] All of them or none; what stands in the file is for the coordinator to check. */
+async function submitGraph(cli: Cli, file: string): Promise<Outcome> {
+  const read = jsonOfFile(cli, file);
+  if (!read.ok) return read;
+  if (!Array.isArray(read.value)) return wrongUsage(`${file} holds no array of tasks.`);
+  const tasks = read.value as unknown as NewTask[];
+  return withCheckedLink(cli, async (link) => {
+    const done = await link.call("tasks.submit", { tasks });
+    if (!done.ok) return done;
+    const rows = done.value.tasks.map(({ task, state, isDuplicate }, at) => [
+      String(task),
+      tasks[at]?.ref ?? "-",
+      tasks[at]?.type ?? "-",
+      `${state ?? "no longer kept"}${isDuplicate ? " (there already)" : ""}`,
+    ]);
+    const text = table([["TASK", "REF", "TYPE", "STATE"], ...rows], cli.io.size().columns);
+    return ok({ data: done.value, text });
+  });
+}

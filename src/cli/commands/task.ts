@@ -1,0 +1,66 @@
+import type { Command } from "commander";
+import type { OutputOf } from "../../contract/operations.ts";
+import { ok } from "../../shared/result.ts";
+import type { Answer } from "../answer.ts";
+import { withCheckedLink } from "../checked-link.ts";
+import { count, type Cli, type Common, type Outcome } from "../cli.ts";
+import type { Coordination } from "../coordination.ts";
+import { taskNumber } from "../task-input.ts";
+import { listTasks, type ListOptions } from "./task-list.ts";
+import { showTask } from "./task-show.ts";
+import { addSubmit } from "./task-submit.ts";
+import { watchAll, watchTask } from "./task-watch.ts";
+
+interface ReasonOptions extends Common {
+  readonly reason: string;
+}
+
+export function addTask(program: Command, cli: Cli): void {
+  const command = program.command("task").description("tasks: submit them, see how far they are");
+  addSubmit(command, cli);
+  const list = command
+    .command("list")
+    .description("tasks by number")
+    .option("--state <state>", "blocked, scheduled, queued, assigned, running, done, dead or cancelled")
+    .option("--type <type>", "only of this type")
+    .option("--chat <chat>", "only what this chat has")
+    .option("--tag <tag>", "only with this tag")
+    .option("--limit <n>", "at most so many (default: 50)", count);
+  cli.define(list, (options: ListOptions) => withCheckedLink(cli, (link) => listTasks(cli, link, options)));
+  const show = command.command("show <task>").description("one task, with its attempts");
+  cli.define(show, (_options: Common, text: string) => ofTask(cli, text, (link, task) => showTask(cli, link, task)));
+  const cancel = command
+    .command("cancel <task>")
+    .description("end a task; who runs it is told to stop")
+    .requiredOption("--reason <text>", "stands in the task");
+  cli.define(cancel, ({ reason }: ReasonOptions, text: string) =>
+    ofTask(cli, text, (link, task) => cancelTask(link, task, reason)),
+  );
+  const watch = command.command("watch [task]").description("state and progress of a task, or of all, until the end");
+  cli.define(watch, ({ json }: Common, text?: string) => {
+    const isJson = json === true;
+    if (text === undefined) return withCheckedLink(cli, (link) => watchAll(cli, link, isJson));
+    return ofTask(cli, text, (link, task) => watchTask(cli, link, task, isJson));
+  });
+}
+
+/** A command about one task that its argument names. */
+export async function ofTask(
+  cli: Cli,
+  text: string,
+  body: (link: Coordination, task: number) => Promise<Outcome>,
+): Promise<Outcome> {
+  const task = taskNumber(text);
+  return task.ok ? withCheckedLink(cli, (link) => body(link, task.value)) : task;
+}
+
+async function cancelTask(link: Coordination, task: number, reason: string): Promise<Outcome> {
+  const done = await link.call("tasks.cancel", { task, reason });
+  return done.ok ? ok(cancelled(task, done.value)) : done;
+}
+
+function cancelled(task: number, data: OutputOf<"tasks.cancel">): Answer {
+  if (data.state === "cancelled") return { data, text: `Task ${task} is cancelled.\n` };
+  if (data.state === "running") return { data, text: `Task ${task} runs; its chat is told to stop.\n` };
+  return { data, text: `Task ${task} is ${data.state}; what has ended stays as it is.\n`, isFailed: true };
+}

@@ -1,0 +1,129 @@
+import { expect, it } from "vitest";
+import type { Io } from "../../src/cli/io.ts";
+import { aCliHome } from "../support/cli-home.ts";
+import { submit, Worker } from "../support/cli-worker.ts";
+
+/** Ctrl-C comes after the steps, each of which happens between two looks. */
+function steps(...all: (() => void)[]): Partial<Io> {
+  const stop = new AbortController();
+  return {
+    interrupted: () => stop.signal,
+    wait: async () => {
+      const step = all.shift();
+      if (step) step();
+      else stop.abort();
+    },
+  };
+}
+
+it("[CL48] in a terminal a watch is one line that is written over until the task is done", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build");
+  const work = { now: null as ReturnType<Worker["take"]> | null };
+  const io = steps(
+    () => (work.now = new Worker(home).take()),
+    () => work.now?.beat(40, "half\u202e way"),
+    () => undefined,
+    () => work.now?.done(),
+  );
+  const ran = await home.shimWith(
+    { ...io, isTty: true, size: () => ({ columns: 60, rows: 9 }) },
+    "task",
+    "watch",
+    task,
+  );
+  expect(ran.code).toBe(0);
+  const rows = ran.out.split("\r").map((row) => row.trimEnd());
+  expect(rows).toEqual([
+    "",
+    `task ${task} (build): queued`,
+    `task ${task} (build): running, by w`,
+    expect.stringContaining("by w, 40 % half"),
+    "",
+    `task ${task} (build): done`,
+  ]);
+  expect(ran.out).not.toContain("\u202e");
+  for (const row of rows) expect(row.length).toBeLessThan(60);
+});
+
+it("[CL48] elsewhere a watch is a line for each change; a dead task gives 1, Ctrl-C ends it without a word", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build");
+  const stopped = await home.shimWith(
+    steps(() => undefined),
+    "task",
+    "watch",
+    task,
+  );
+  expect([stopped.code, stopped.err, stopped.out]).toEqual([1, "", expect.stringMatching(/^[^\n]+: queued\n$/)]);
+  const ran = await home.shimWith(
+    steps(() => new Worker(home).take().failed("no disk")),
+    "task",
+    "watch",
+    task,
+  );
+  expect(ran.code).toBe(1);
+  expect(ran.out).toMatch(
+    /^\S+ \S+ task \d+ \(build\): queued\n\S+ \S+ task \d+ \(build\): dead \(failed\), .*no disk\n$/,
+  );
+  const again = await home.shim("task", "watch", task, "--json");
+  expect([again.code, again.json()]).toMatchObject([1, { state: "dead", reason: "failed" }]);
+});
+
+it("[CL48] without a task the watch is of all, until nothing is open", async () => {
+  const home = aCliHome();
+  await submit(home, "a");
+  await submit(home, "b");
+  const worker = new Worker(home);
+  const io = steps(
+    () => worker.take().done(),
+    () => worker.take().failed("no disk"),
+  );
+  const ran = await home.shimWith(io, "task", "watch", "--json");
+  const lines = ran.out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as object);
+  expect([ran.code, lines]).toMatchObject([1, [{ queuedTasks: 2 }, { completedTasks: 1 }, { queuedTasks: 0 }]]);
+  expect((await home.shim("task", "watch")).out).toMatch(/ 1 of 2 done, .* 1 dead or cancelled\n$/);
+  expect(await home.shim("task", "watch")).toMatchObject({ code: 0 });
+});
+
+it("[CL49] dead tasks are listed with their reason, begin anew with another payload, or are given up", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build", "--payload", "1");
+  expect((await home.shim("queue", "dead")).out).toBe("No dead tasks.\n");
+  expect(await home.shim("queue", "replay", task)).toMatchObject({ code: 1 });
+  const worker = new Worker(home);
+  worker.take().failed("no\ndisk");
+  const dependent = await submit(home, "test", "--depends-on", task);
+  expect((await home.shim("queue", "dead")).out).toMatch(
+    /^TASK .*\n\d+ +build +failed +1\/3 .* no disk\n\d+ +test +dependency /,
+  );
+  expect((await home.shim("queue", "replay", dependent)).out).toContain("replay that one first");
+  expect((await home.shim("queue", "replay", task, "--payload", "2")).out).toBe(`Task ${task} begins anew: queued.\n`);
+  const shown = (await home.shim("task", "show", task, "--json")).json();
+  expect(shown).toMatchObject({
+    payload: 2,
+    failures: 0,
+    attempts: [{ end: "failed", chat: "w", reason: "no\ndisk" }],
+  });
+  expect((await home.shim("task", "show", task)).out).toMatch(/\nATTEMPT .*\n1 +w +failed .* no disk\n$/);
+  expect(await home.shim("queue", "discard", task, "--reason", "x")).toMatchObject({ code: 1 });
+  expect((await home.shim("queue", "discard", dependent, "--reason", "old")).out).toBe(
+    `Task ${dependent} is discarded.\n`,
+  );
+  expect((await home.shim("queue", "replay", dependent)).out).toContain("it is discarded");
+});
+
+it("[CL49] figures by type", async () => {
+  const home = aCliHome();
+  expect((await home.shim("queue", "stats")).out).toBe("No tasks at this machine.\n");
+  await submit(home, "build");
+  await submit(home, "build");
+  const work = new Worker(home).take();
+  home.now += 5_000;
+  work.done();
+  expect((await home.shim("queue", "stats")).out).toMatch(/\nbuild +1 +5 s +0 +1 +0 +1 +0 s \/ 0 s +5 s \/ 5 s\n$/);
+  expect((await home.shim("queue", "stats", "--json")).json()).toMatchObject({ types: [{ type: "build", done: 1 }] });
+});

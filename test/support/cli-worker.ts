@@ -1,0 +1,55 @@
+import { onTestFinished } from "vitest";
+import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
+import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
+import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
+import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
+import type { CliHome } from "./cli-home.ts";
+
+/** A chat of this machine that works on tasks. */
+export class Worker {
+  readonly #coordinator: LocalCoordinator;
+  readonly #self: { readonly chat: string; readonly incarnation: number };
+  #claims = 0;
+
+  constructor(home: CliHome) {
+    const now = (): number => home.now;
+    const store = localStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 0 });
+    onTestFinished(() => store.close());
+    this.#coordinator = new LocalCoordinator({ store, processes: home.runtime.processes, machine: "m1", now });
+    const { incarnation } = this.#call("chats.register", {
+      chat: "w",
+      session: "w",
+      process: "somewhere",
+      machine: "m1",
+      client: "test",
+      capacity: 100,
+      capabilities: ["gpu"],
+    });
+    this.#self = { chat: "w", incarnation };
+  }
+
+  #call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
+    const result = this.#coordinator.call(name, input);
+    if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
+    return result.value;
+  }
+
+  /** Takes the next one; what it answers does something with it. */
+  take(): { beat: (percent: number, note: string) => void; done: () => void; failed: (reason: string) => void } {
+    const requestId = `r${this.#claims++}`;
+    const [claimed] = this.#call("tasks.claim", { self: this.#self, requestId, limit: 1 }).claims;
+    if (!claimed) throw new Error("nothing to take");
+    const held = { self: this.#self, task: claimed.task, claim: claimed.claim };
+    return {
+      beat: (percent, note) => void this.#call("tasks.heartbeat", { ...held, progress: { percent, note } }),
+      done: () => void this.#call("tasks.ack", { ...held, result: { lines: 3 } }),
+      failed: (reason) => void this.#call("tasks.nack", { ...held, reason, isRetryable: false }),
+    };
+  }
+}
+
+/** By the command; answers the number. */
+export async function submit(home: CliHome, ...args: string[]): Promise<string> {
+  const { tasks } = (await home.shim("task", "submit", ...args, "--json")).json() as OutputOf<"tasks.submit">;
+  return String(tasks[0]?.task);
+}
