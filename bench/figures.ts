@@ -37,6 +37,10 @@ export function ratio(value: number): string {
   return `${value.toFixed(2)} x`;
 }
 
+export function perSecond(rate: number): string {
+  return `${Math.round(rate).toLocaleString("en")} per s`;
+}
+
 /** A Markdown table, as it stands in docs/benchmarks.md. */
 export function table(rows: readonly Row[]): string {
   const lines = rows.map((row) => {

@@ -1,6 +1,6 @@
 /** Frames of 100 operations, each one commit, against pipelines of 100 commands with the same durability. */
 import type { Redis } from "ioredis";
-import type { Row } from "../figures.ts";
+import { perSecond, type Row } from "../figures.ts";
 import type { Desk } from "./desk.ts";
 import type { WireClient } from "./wire-client.ts";
 import type { OwnRedis } from "./redis.ts";
@@ -66,10 +66,6 @@ export async function batched(desk: Desk, redis: OwnRedis): Promise<Row[]> {
     },
     row(`state write and notify, frames of ${perFrame}`, rate("state"), rate("redis state")),
   ];
-}
-
-function perSecond(rate: number): string {
-  return `${Math.round(rate).toLocaleString("en")} per s`;
 }
 
 function range<T>(make: (n: number) => T): T[] {

@@ -1,8 +1,20 @@
-/** The worker of the bench: the real one, whose object also counts the rows it reads and writes, and answers two empty calls. */
+/** The worker of the bench: the real one, whose object also counts its rows and requests, answers empty calls, and can be put later. */
 import { ChatCoordinator as Real } from "../../src/durable/chat-coordinator.ts";
 import type { Env } from "../../src/durable/env.ts";
+import worker from "../../src/worker/worker-entry.ts";
 
-export { default } from "../../src/worker/worker-entry.ts";
+/** A message of the second queue does nothing but come back: the least that the way through a queue takes. */
+export default {
+  fetch: worker.fetch,
+  async queue(batch: MessageBatch, env: Env): Promise<void> {
+    if (batch.queue !== "bench-empty") return worker.queue(batch, env);
+    const objects = env.COORDINATOR as unknown as DurableObjectNamespace<ChatCoordinator>;
+    for (const message of batch.messages) {
+      await objects.get(objects.idFromName("bench")).cameBack();
+      message.ack();
+    }
+  },
+};
 
 interface Counted {
   read: number;
@@ -10,12 +22,29 @@ interface Counted {
   alarms: number;
   starts: number;
   events: number;
+  calls: number;
+  looks: number;
+  rings: number;
+  tokens: number;
 }
 
-const none = (): Counted => ({ read: 0, written: 0, alarms: 0, starts: 0, events: 0 });
+const none = (): Counted => ({
+  read: 0,
+  written: 0,
+  alarms: 0,
+  starts: 0,
+  events: 0,
+  calls: 0,
+  looks: 0,
+  rings: 0,
+  tokens: 0,
+});
 
 /** What was counted since it was last asked for; in memory, since the bench asks at once. */
 let counted = none();
+
+/** How far the object's clock is ahead, in ms. */
+let ahead = 0;
 
 /** The runtime takes no proxy for an object's state, so its own methods are wrapped. */
 function counting(ctx: DurableObjectState): DurableObjectState {
@@ -41,12 +70,21 @@ function counting(ctx: DurableObjectState): DurableObjectState {
   return ctx;
 }
 
+/** Its queue counts what it is given. */
+function countingQueue(env: Env): Env {
+  const send: Env["DISPATCH"]["send"] = (...given) => {
+    counted.tokens += 1;
+    return env.DISPATCH.send(...given);
+  };
+  return { ...env, DISPATCH: { send } as Env["DISPATCH"] };
+}
+
 export class ChatCoordinator extends Real {
   readonly #storage: DurableObjectStorage;
   #hasRows = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
-    super(env.COUNT_ROWS === "1" ? counting(ctx) : ctx, env);
+    super(env.COUNT_ROWS === "1" ? counting(ctx) : ctx, env.COUNT_ROWS === "1" ? countingQueue(env) : env);
     counted.starts += 1;
     this.#storage = ctx.storage;
   }
@@ -68,7 +106,39 @@ export class ChatCoordinator extends Real {
       counted = none();
       return undefined;
     }
+    if (message === "queue") {
+      this.ctx.waitUntil(this.env.EMPTY.send("empty"));
+      return undefined;
+    }
+    if (typeof message === "string" && message.startsWith("later ")) {
+      ahead += Number(message.slice(6));
+      this.alarm();
+      return socket.send("later");
+    }
     return super.webSocketMessage(socket, message);
+  }
+
+  cameBack(): void {
+    for (const socket of this.ctx.getWebSockets()) socket.send("queue");
+  }
+
+  protected override now(): number {
+    return super.now() + ahead;
+  }
+
+  override call(...given: Parameters<Real["call"]>): string {
+    counted.calls += 1;
+    return super.call(...given);
+  }
+
+  override dispatch(): void {
+    counted.looks += 1;
+    super.dispatch();
+  }
+
+  override alarm(info?: AlarmInvocationInfo): void {
+    counted.rings += 1;
+    super.alarm(info);
   }
 
   #bareRow(): number {
@@ -81,5 +151,6 @@ export class ChatCoordinator extends Real {
 declare module "../../src/durable/env.ts" {
   interface Env {
     readonly COUNT_ROWS?: string;
+    readonly EMPTY: Queue<string>;
   }
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import { WireClient } from "./wire-client.ts";
+import { WireClient, type About } from "./wire-client.ts";
 
 export class Desk {
   readonly #miniflare: Miniflare;
@@ -43,8 +43,11 @@ export class Desk {
         scriptPath: outfile,
         compatibilityDate: "2026-09-30",
         durableObjects: { COORDINATOR: { className: "ChatCoordinator", useSQLite: true } },
-        queueProducers: { DISPATCH: "shim-dispatch" },
-        queueConsumers: { "shim-dispatch": { maxBatchSize: 100, maxBatchTimeout: 0 } },
+        queueProducers: { DISPATCH: "shim-dispatch", EMPTY: "bench-empty" },
+        queueConsumers: {
+          "shim-dispatch": { maxBatchSize: 100, maxBatchTimeout: 0 },
+          "bench-empty": { maxBatchSize: 100, maxBatchTimeout: 0 },
+        },
         bindings: { SHIM_SIGNING_SECRET: "bench", SHIM_ADMIN_SECRET: "bench", COUNT_ROWS: isCounting ? "1" : "0" },
         resourcePersistencePath: folder,
       }),
@@ -59,8 +62,8 @@ export class Desk {
     return new Desk(miniflare, folder, `${url}/v1/workspaces/bench`, token);
   }
 
-  client(chat: string): Promise<WireClient> {
-    return WireClient.connect(this.url, this.token, chat);
+  client(chat: string, about: About = {}): Promise<WireClient> {
+    return WireClient.connect(this.url, this.token, chat, about);
   }
 
   set(settings: Record<string, number>): Promise<void> {
@@ -70,6 +73,11 @@ export class Desk {
   /** Without a connection. */
   register(chat: string): Promise<void> {
     return this.#send("POST", "chats", { chat, session: chat, process: chat, machine: "bench", client: "bench" });
+  }
+
+  /** Over HTTP. */
+  submit(tasks: readonly object[]): Promise<void> {
+    return this.#send("POST", "tasks", { tasks });
   }
 
   async #send(method: string, path: string, body: object): Promise<void> {

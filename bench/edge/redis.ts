@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Redis } from "ioredis";
 
 export interface OwnRedis {
+  readonly port: number;
   readonly connect: () => Redis;
   readonly close: () => Promise<void>;
 }
@@ -29,6 +30,7 @@ export async function ownRedis(fsync: "always" | "everysec"): Promise<OwnRedis> 
   };
   await connect().ping();
   return {
+    port,
     connect,
     close: async () => {
       for (const client of clients) client.disconnect();

@@ -5,7 +5,22 @@ export interface Counted {
   readonly written: number;
   readonly alarms: number;
   readonly starts: number;
+  /** Frames that came over sockets. */
   readonly events: number;
+  /** Operations over HTTP, looks that a token brought, and alarms that rang: each a request of its own. */
+  readonly calls: number;
+  readonly looks: number;
+  readonly rings: number;
+  /** Messages that went to the queue. */
+  readonly tokens: number;
+}
+
+/** What a chat says of itself when it registers, beside its names. */
+export interface About {
+  readonly isInteractive?: boolean;
+  readonly capabilities?: readonly string[];
+  readonly capacity?: number;
+  readonly taskTypes?: readonly string[];
 }
 
 interface Call {
@@ -33,7 +48,7 @@ export class WireClient {
   }
 
   /** Connects and registers. */
-  static async connect(url: string, token: string, chat: string, isInteractive = true): Promise<WireClient> {
+  static async connect(url: string, token: string, chat: string, about: About = {}): Promise<WireClient> {
     const headers = { authorization: `Bearer ${token}` };
     const socket = new WebSocket(`${url.replace("http", "ws")}/connect?chat=${chat}`, { headers });
     await new Promise<void>((resolve, reject) => {
@@ -41,7 +56,7 @@ export class WireClient {
       socket.addEventListener("error", () => reject(new Error("the socket did not open")), { once: true });
     });
     const client = new WireClient(socket, chat);
-    await client.register(isInteractive);
+    await client.register(about);
     return client;
   }
 
@@ -76,10 +91,10 @@ export class WireClient {
     return { jsonrpc: "2.0", id: (this.#id += 1), method, params };
   }
 
-  register(isInteractive = true): Promise<unknown> {
+  register(about: About = {}): Promise<unknown> {
     const { chat } = this;
     const own = { chat, session: chat, process: chat, machine: "bench", client: "bench" };
-    return this.call("chats.register", { ...own, isInteractive });
+    return this.call("chats.register", { ...own, ...about });
   }
 
   close(): void {

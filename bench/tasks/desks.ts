@@ -1,0 +1,22 @@
+/** A coordinator for one part, so that no part stands on what another has left. */
+import { Desk } from "../edge/desk.ts";
+import type { WireClient } from "../edge/wire-client.ts";
+import { payload, perSubmit, range } from "./sizes.ts";
+
+export async function freshDesk(isCounting = false): Promise<Desk> {
+  const desk = await Desk.open(isCounting);
+  // The clients of the bench do not ping.
+  await desk.set({ chatTtlMs: 600_000 });
+  return desk;
+}
+
+export function newTasks(type: string, count: number): object[] {
+  return range(count, (n) => ({ type, payload: payload(n) }));
+}
+
+/** Frame by frame. */
+export async function submitAll(client: WireClient, type: string, count: number): Promise<void> {
+  for (let left = count; left > 0; left -= perSubmit) {
+    await client.call("tasks.submit", { tasks: newTasks(type, Math.min(perSubmit, left)) });
+  }
+}

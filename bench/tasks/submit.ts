@@ -1,0 +1,83 @@
+/** Submitting, one at a time and many at once, against `add` and `addBulk`. All take turns. */
+import { ms, perSecond, ratio, sample, timed, type Row } from "../figures.ts";
+import type { Desk } from "../edge/desk.ts";
+import type { WireClient } from "../edge/wire-client.ts";
+import { Bull, type Peers } from "./bull.ts";
+import { freshDesk, newTasks } from "./desks.ts";
+import { perSubmit, scaled } from "./sizes.ts";
+
+type Subjects = Readonly<Record<string, (n: number) => Promise<unknown>>>;
+
+export async function submitting(peers: Peers): Promise<Row[]> {
+  const desk = await freshDesk();
+  const client = await desk.client("submitter");
+  const [always, everysec] = [await Bull.open(peers.always, "submit"), await Bull.open(peers.everysec, "submit")];
+  try {
+    return [...(await oneAtATime(client, always, everysec)), ...(await bulk(desk, client, always, everysec))];
+  } finally {
+    client.close();
+    await Promise.all([always.close(), everysec.close(), desk.close()]);
+  }
+}
+
+async function inTurns(rounds: number, subjects: Subjects): Promise<(name: string) => number[]> {
+  const times = new Map<string, number[]>(Object.keys(subjects).map((name) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, work] of Object.entries(subjects)) times.get(name)?.push(await timed(() => work(round)));
+  }
+  return (name) => times.get(name) ?? [];
+}
+
+async function oneAtATime(client: WireClient, always: Bull, everysec: Bull): Promise<Row[]> {
+  const times = await inTurns(scaled(1_000, 10), {
+    ours: () => client.call("tasks.submit", { tasks: newTasks("one", 1) }),
+    always: (n) => always.add(n),
+    everysec: (n) => everysec.add(n),
+  });
+  const both = (name: string): string => {
+    const { p50, p99 } = sample(times(name));
+    return `${ms(p50)} / ${ms(p99)}`;
+  };
+  return [
+    {
+      group: "submit",
+      name: "one at a time, p50 / p99",
+      figure: both("ours"),
+      against: `BullMQ, always: ${both("always")}; everysec: ${both("everysec")}`,
+    },
+  ];
+}
+
+async function bulk(desk: Desk, client: WireClient, always: Bull, everysec: Bull): Promise<Row[]> {
+  const times = await inTurns(scaled(40, 2), {
+    frames: () => client.call("tasks.submit", { tasks: newTasks("bulk", perSubmit) }),
+    bodies: () => desk.submit(newTasks("bulk", perSubmit)),
+    always: () => always.addBulk(perSubmit),
+    everysec: () => everysec.addBulk(perSubmit),
+  });
+  const rate = (name: string): number => {
+    const all = times(name);
+    return (all.length * perSubmit * 1_000) / all.reduce((sum, time) => sum + time, 0);
+  };
+  const against = (name: string): string => {
+    const of = (peer: string): string => `${perSecond(rate(peer))}: ${ratio(rate(name) / rate(peer))}`;
+    return `BullMQ, always: ${of("always")}; everysec: ${of("everysec")}`;
+  };
+  const times2 = rate("frames") / rate("always");
+  return [
+    {
+      group: "submit",
+      name: `frames of ${perSubmit}`,
+      figure: perSecond(rate("frames")),
+      against: against("frames"),
+      goal: "at least 2 x always",
+      isReached: times2 >= 2,
+    },
+    {
+      group: "submit",
+      name: `HTTP bodies of ${perSubmit}`,
+      figure: perSecond(rate("bodies")),
+      against: against("bodies"),
+    },
+  ];
+}
