@@ -51,9 +51,10 @@ function liveOf(tx: Tx, { chat, incarnation }: chatRows.LifeRow, requestId: stri
 function adopt(tx: Tx, chat: chatRows.LifeRow, requestId: string, { limit, types, isStarted }: Next): TaskRow[] {
   const given = liveOf(tx, chat, pushed).filter(({ type }) => types?.includes(type) ?? true);
   return given.slice(0, limit).map((row) => {
-    tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
     const own = Object.assign(row, { request_id: requestId });
-    return isStarted ? begin(tx, own) : own;
+    if (isStarted) return begin(tx, own);
+    tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
+    return own;
   });
 }
 
@@ -158,6 +159,7 @@ function inputsOf(tx: Tx, { task }: TaskRow, budget: { bytes: number }): Claimed
   });
 }
 
+/** [TA17] The look that was due to an assignment may come early: then it finds the task running and is put off. */
 export function begin(tx: Tx, row: TaskRow): TaskRow {
   const running = {
     ...row,
@@ -166,13 +168,17 @@ export function begin(tx: Tx, row: TaskRow): TaskRow {
     seen_at: tx.now,
     close_at: tx.now + row.close_ms,
   } as const;
+  const dueAt = lookAt(running);
+  const isSoonEnough = row.due_at !== null && row.due_at <= dueAt;
   tx.sql.run(
-    "UPDATE tasks SET state = 'running', started_at = ?, seen_at = ?, close_at = ?, due_at = ? WHERE task = ?",
+    `UPDATE tasks SET state = 'running', request_id = ?, started_at = ?, seen_at = ?, close_at = ?${isSoonEnough ? "" : ", due_at = ?"}
+     WHERE task = ?`,
+    row.request_id,
     tx.now,
     tx.now,
     running.close_at,
-    lookAt(running),
+    ...(isSoonEnough ? [] : [dueAt]),
     row.task,
   );
-  return running;
+  return { ...running, due_at: isSoonEnough ? row.due_at : dueAt };
 }
