@@ -1,4 +1,5 @@
 import * as balance from "./balance.ts";
+import * as chatRows from "./chat-rows.ts";
 import { assign, pushed } from "./claims.ts";
 import * as lanes from "./lanes.ts";
 import * as outbox from "./outbox.ts";
@@ -14,7 +15,7 @@ const mostAtOnce = 100;
  */
 export function look(tx: Tx): number {
   const free = new Map(seats.all(tx).map((seat) => [seat.chat, seat]));
-  const told = new Set<string>();
+  const told = new Map<string, seats.Seat>();
   let assigned = 0;
   for (const head of heads(tx, [...free.values()])) {
     if (assigned === mostAtOnce) break;
@@ -22,10 +23,14 @@ export function look(tx: Tx): number {
     if (!seat) continue;
     assign(tx, seat.life, head.task, pushed, false);
     free.set(seat.chat, { ...seat, running: seat.running + 1 });
-    told.add(seat.chat);
+    told.set(seat.chat, seat);
     assigned += 1;
   }
-  for (const chat of told) tx.tell({ kind: "task", chat });
+  for (const { chat, life } of told.values()) {
+    // [CH6] Whoever has a task is watched.
+    chatRows.lookAt(tx, life, chatRows.lastSeen(tx, life) + tx.settings.chatTtlMs);
+    tx.tell({ kind: "task", chat });
+  }
   outbox.looked(tx, assigned === mostAtOnce && seats.areWaiting(tx));
   return assigned;
 }

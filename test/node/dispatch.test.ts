@@ -130,6 +130,17 @@ it("[QU5] what was given is the chat's own from its next claim on; not taken for
   });
 });
 
+it("[QU5] [CH6] who was given a task is watched: when nothing more is heard of it, another has the task within its ttl", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  const [task] = await submit(host, { heartbeatMs: 600_000 });
+  look(host);
+  expect(await claimed(a)).toEqual([task]);
+  host.wait(30 * second);
+  await host.ring();
+  expect(await ask(host, "tasks.get", { task: task ?? 0 })).toMatchObject({ state: "queued", lostChats: 1 });
+});
+
 it("[QU6] nothing is given to who is gone, drains, has no connection or has not said that it takes tasks", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const draining = await taker(host, "draining");
