@@ -185,7 +185,7 @@ it("[DO17] a task writes nine rows from its submit to its end, and three when it
     extend: 1,
     ack: 3,
     "ack, repeated": 0,
-    start: 2,
+    start: 1,
     nack: 4,
     list: 0,
   });
