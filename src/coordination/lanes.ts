@@ -12,37 +12,34 @@ export interface Head {
 /** Above a type's own lane and all that begin with it and a line break. */
 const behindLines = "\v";
 
-/** Lanes in which something is queued for who has these capabilities; from each one the index leads to the next. */
-export function fitting({ sql }: Tx, able: ReadonlySet<string>, types?: readonly string[]): string[] {
-  const ranges = types ? [...new Set(types)].map((type) => ({ from: type, to: type + behindLines })) : [everything];
-  const found = ranges.flatMap(({ from, to }) =>
-    sql.all<{ lane: string }>(
-      `WITH RECURSIVE lanes (lane) AS (
-         SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane >= ? AND lane < ?
-         UNION ALL SELECT (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > lanes.lane AND lane < ?) FROM lanes
-         WHERE lanes.lane IS NOT NULL)
-       SELECT lane FROM lanes WHERE lane IS NOT NULL`,
-      from,
-      to,
-      to,
-    ),
-  );
-  return found.map(({ lane }) => lane).filter((lane) => capabilitiesIn(lane).every((one) => able.has(one)));
+/** Above every lane. */
+const last = "\u{10FFFF}";
+
+/** Lanes in which something is queued for who has these capabilities. */
+export function fitting(tx: Tx, able: ReadonlySet<string>, types?: readonly string[]): string[] {
+  const found = types ? [...new Set(types)].flatMap((type) => between(tx, type, type + behindLines)) : all(tx);
+  return found.filter((lane) => capabilitiesIn(lane).every((one) => able.has(one)));
 }
 
 /** Every lane in which something is queued. */
-export function all({ sql }: Tx): string[] {
-  return sql
-    .all<{ lane: string }>(
-      `WITH RECURSIVE lanes (lane) AS (
-         SELECT min(lane) FROM tasks WHERE state = 'queued'
-         UNION ALL SELECT (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > lanes.lane) FROM lanes WHERE lanes.lane IS NOT NULL)
-       SELECT lane FROM lanes WHERE lane IS NOT NULL`,
-    )
-    .map(({ lane }) => lane);
+export function all(tx: Tx): string[] {
+  return between(tx, "", last);
 }
 
-const everything = { from: "", to: "\u{10FFFF}" };
+/** From each lane the index leads to the next. */
+function between({ sql }: Tx, from: string, to: string): string[] {
+  const rows = sql.all<{ lane: string }>(
+    `WITH RECURSIVE lanes (lane) AS (
+       SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane >= ? AND lane < ?
+       UNION ALL SELECT (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > lanes.lane AND lane < ?) FROM lanes
+       WHERE lanes.lane IS NOT NULL)
+     SELECT lane FROM lanes WHERE lane IS NOT NULL`,
+    from,
+    to,
+    to,
+  );
+  return rows.map(({ lane }) => lane);
+}
 
 export function capabilitiesIn(lane: string): string[] {
   return lane.split("\n").slice(1);

@@ -1,0 +1,23 @@
+import { writeFileSync } from "node:fs";
+import { table, type Row } from "./figures.ts";
+
+/** The parts of one bench: those that were named on the command line, or all. */
+export class Parts {
+  readonly #wanted = process.argv.slice(2);
+  readonly #rows: Row[] = [];
+
+  async run(name: string, measure: () => Promise<Row[]>): Promise<void> {
+    if (this.#wanted.length > 0 && !this.#wanted.includes(name)) return;
+    console.error(`measuring ${name} ...`);
+    this.#rows.push(...(await measure()));
+  }
+
+  /** Prints the table, and writes it as JSON. */
+  report(file: string): void {
+    const at = new Date().toISOString();
+    console.log(
+      `node ${process.version}, ${process.platform} ${process.arch}, ${at.slice(0, 10)}\n\n${table(this.#rows)}`,
+    );
+    writeFileSync(file, `${JSON.stringify({ node: process.version, at, rows: this.#rows }, null, 2)}\n`);
+  }
+}
