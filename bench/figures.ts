@@ -29,6 +29,10 @@ export async function timed(work: () => unknown): Promise<number> {
   return performance.now() - start;
 }
 
+export function range<T>(count: number, make: (n: number) => T): T[] {
+  return Array.from({ length: count }, (_, n) => make(n));
+}
+
 export function ms(value: number): string {
   return `${value < 10 ? value.toFixed(2) : value.toFixed(1)} ms`;
 }

@@ -1,6 +1,6 @@
 /** Frames of 100 operations, each one commit, against pipelines of 100 commands with the same durability. */
 import type { Redis } from "ioredis";
-import { perSecond, type Row } from "../figures.ts";
+import { perSecond, type Row, range } from "../figures.ts";
 import type { Desk } from "./desk.ts";
 import type { WireClient } from "./wire-client.ts";
 import type { OwnRedis } from "./redis.ts";
@@ -22,9 +22,11 @@ export async function batched(desk: Desk, redis: OwnRedis): Promise<Row[]> {
     await keep("acquire", async () => tokens.push(...(await acquire(client, frame))));
     await keep("release", () => release(client, tokens));
     await keep("state", () =>
-      client.batch(range((n) => ({ method: "state.set", params: { key: `b${n}`, value: frame } }))),
+      client.batch(range(perFrame, (n) => ({ method: "state.set", params: { key: `b${n}`, value: frame } }))),
     );
-    await keep("bare", () => client.raw(`bare ${JSON.stringify(range((id) => ({ id, params: { key: `b${id}` } })))}`));
+    await keep("bare", () =>
+      client.raw(`bare ${JSON.stringify(range(perFrame, (id) => ({ id, params: { key: `b${id}` } })))}`),
+    );
     await keep("redis acquire", () => pipelined(peer, (pipe, n) => pipe.set(`b${n}`, "me", "PX", 60_000, "NX")));
     await keep("redis release", () => pipelined(peer, (pipe, n) => pipe.del(`b${n}`)));
     await keep("redis token acquire", () => scripted(peer, acquireScript, (n) => [`t${n}`, "me", 60_000]));
@@ -68,14 +70,10 @@ export async function batched(desk: Desk, redis: OwnRedis): Promise<Row[]> {
   ];
 }
 
-function range<T>(make: (n: number) => T): T[] {
-  return Array.from({ length: perFrame }, (_, n) => make(n));
-}
-
 async function acquire(client: WireClient, frame: number): Promise<number[]> {
   const { self } = client;
   const answers = await client.batch(
-    range((n) => ({ method: "leases.acquire", params: { self, resource: `b${n}`, requestId: `r${frame}` } })),
+    range(perFrame, (n) => ({ method: "leases.acquire", params: { self, resource: `b${n}`, requestId: `r${frame}` } })),
   );
   return answers.map((answer) => (answer as { lease: { token: number } }).lease.token);
 }

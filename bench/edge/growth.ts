@@ -1,5 +1,5 @@
 /** What an operation costs while the workspace grows, and how many rows it reads and writes. */
-import { ms, sample, type Row } from "../figures.ts";
+import { ms, range, sample, type Row } from "../figures.ts";
 import { Desk } from "./desk.ts";
 import type { Counted, WireClient } from "./wire-client.ts";
 
@@ -156,8 +156,4 @@ async function idle(): Promise<Row[]> {
       isReached: written + alarms === 0 && events - 1 === 0,
     },
   ];
-}
-
-function range<T>(count: number, make: (n: number) => T): T[] {
-  return Array.from({ length: count }, (_, n) => make(n));
 }

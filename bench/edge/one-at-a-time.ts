@@ -1,7 +1,7 @@
 /** One operation after the other, with 1, 10 and 50 clients at once, against Redis with the same durability, in turn. */
 import type { Redis } from "ioredis";
 import Redlock from "redlock";
-import { ms, sample, type Row, type Sample } from "../figures.ts";
+import { ms, sample, timed, type Row, type Sample } from "../figures.ts";
 import type { Desk } from "./desk.ts";
 import type { WireClient } from "./wire-client.ts";
 import type { OwnRedis } from "./redis.ts";
@@ -79,12 +79,6 @@ async function inTurn(subjects: Record<string, Try>, clients: number, rounds: nu
     }
   }
   return times;
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const startedAt = performance.now();
-  await work();
-  return performance.now() - startedAt;
 }
 
 function rowsOf(group: string, times: Map<string, number[]>): Row[] {

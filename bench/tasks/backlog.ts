@@ -1,8 +1,8 @@
 /** What a claim costs while 100, 10,000 and 100,000 tasks wait, of five priorities and ten sets of capabilities. The sizes take turns. */
-import { ms, ratio, sample, type Row } from "../figures.ts";
+import { range, ms, ratio, sample, type Row } from "../figures.ts";
 import type { Desk } from "../edge/desk.ts";
 import { freshDesk } from "./desks.ts";
-import { payload, perSubmit, range, scaled } from "./sizes.ts";
+import { payload, perSubmit, scaled } from "./sizes.ts";
 import { TaskWorker } from "./task-worker.ts";
 
 const sizes = [100, scaled(10_000, 500), scaled(100_000, 1_000)] as const;

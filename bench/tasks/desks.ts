@@ -1,7 +1,8 @@
 /** A coordinator for one part, so that no part stands on what another has left. */
 import { Desk } from "../edge/desk.ts";
 import type { WireClient } from "../edge/wire-client.ts";
-import { payload, perSubmit, range } from "./sizes.ts";
+import { range } from "../figures.ts";
+import { payload, perSubmit } from "./sizes.ts";
 
 export async function freshDesk(isCounting = false): Promise<Desk> {
   const desk = await Desk.open(isCounting);

@@ -18,10 +18,6 @@ export function payload(n: number): object {
   return { n, text: "Look through the module and write down what it does, with the files that it touches." };
 }
 
-export function range<T>(count: number, make: (n: number) => T): T[] {
-  return Array.from({ length: count }, (_, n) => make(n));
-}
-
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }

@@ -1,11 +1,11 @@
 /** Eight workers of ten that do nothing: what waits already, and the whole way from the submit to the end. Round by round in turn. */
-import { perSecond, ratio, timed, type Row } from "../figures.ts";
+import { range, perSecond, ratio, timed, type Row } from "../figures.ts";
 import type { Desk } from "../edge/desk.ts";
 import type { OwnRedis } from "../edge/redis.ts";
 import type { WireClient } from "../edge/wire-client.ts";
 import { Bull, type Peers } from "./bull.ts";
 import { freshDesk, submitAll } from "./desks.ts";
-import { median, perSubmit, perWorker, range, scaled, workers } from "./sizes.ts";
+import { median, perSubmit, perWorker, scaled, workers } from "./sizes.ts";
 import { TaskWorker } from "./task-worker.ts";
 
 const tasks = scaled(10_000, 200);
