@@ -118,6 +118,8 @@ export const GetHealth = {
     /** Until the alarm rings; null: none is set. Below 0: it is late. */
     alarmInMs: z.number().nullable(),
     overdueRows: counter,
+    /** Tokens under way to the queue: one at most. */
+    outboxDepth: counter.default(0),
     sockets: counter,
     chats: counter,
     schemaVersion: z.int(),

@@ -18,6 +18,11 @@ function underWay({ sql }: Tx): Row | null {
   return sql.all<Row>("SELECT seq, tries FROM outbox LIMIT 1")[0] ?? null;
 }
 
+/** Tokens under way: 0 or 1. */
+export function depth({ sql }: Pick<Tx, "sql">): number {
+  return sql.all("SELECT 1 FROM outbox").length;
+}
+
 /** @param isAwaited whether something is queued for somebody who does not ask by himself */
 export function add(tx: Tx, isAwaited: () => boolean): void {
   if (underWay(tx) || !isAwaited()) return;

@@ -10,6 +10,7 @@ import * as due from "../coordination/due.ts";
 import { isEngineOperation, noteOf, run, type HostOperation } from "../coordination/engine.ts";
 import * as liveness from "../coordination/liveness.ts";
 import * as meta from "../coordination/meta.ts";
+import * as outbox from "../coordination/outbox.ts";
 import { migrations } from "../coordination/schema.ts";
 import * as tokens from "../coordination/tokens.ts";
 import type { Actor, Tx } from "../coordination/tx.ts";
@@ -54,7 +55,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       this.#migrate();
       await this.#alarm.load();
       // All of them: a connection that is gone is not looked for again.
-      this.#commit((tx) => ok(liveness.missing(tx, Number.MAX_SAFE_INTEGER)));
+      this.#transactions.run((tx) => ok(liveness.missing(tx, Number.MAX_SAFE_INTEGER)));
       this.#settle(0);
     });
   }
@@ -71,7 +72,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (this.#isCreated) return text(err({ code: "workspace_exists", message: "this workspace was created before" }));
     this.#migrate();
     this.#isCreated = true;
-    const made = this.#commit((tx) => tokens.add(tx, "admin", token));
+    const made = this.#transactions.run((tx) => tokens.add(tx, "admin", token));
     this.#settle();
     return text(made);
   }
@@ -107,14 +108,14 @@ export class ChatCoordinator extends DurableObject<Env> {
     const actor = { machine: bearer.machine, isAdmin: bearer.scope === "admin" };
     // The name decides the type of the input, which checkInput() has looked at; that it does TypeScript cannot follow.
     if (!isEngineOperation(name)) return this.#own[name](input as never, actor, socket);
-    const result = this.#commit((tx) => {
+    const result = this.#transactions.run((tx) => {
       const result = run(tx, actor, name, input as never);
       if (name === "settings.set" || name === "epoch.raise") this.#transactions.begin();
       if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
       return result;
     });
     const note = result.ok ? null : noteOf(input, result.error);
-    if (note) this.#commit((tx) => ok(note(tx)));
+    if (note) this.#transactions.run((tx) => ok(note(tx)));
     return result;
   }
 
@@ -129,15 +130,15 @@ export class ChatCoordinator extends DurableObject<Env> {
     "state.unwatch": (input, _actor, socket) =>
       socket ? ok(this.#sockets.unwatch(socket, input)) : onlyBySocket("state.unwatch"),
     "tokens.create": () => err({ code: "bad_input", message: "tokens are made over HTTP" }),
-    "tokens.list": () => this.#commit((tx) => ok(tokens.list(tx))),
+    "tokens.list": () => this.#transactions.run((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
-      const revoked = this.#commit((tx) => tokens.revoke(tx, actor, id));
+      const revoked = this.#transactions.run((tx) => tokens.revoke(tx, actor, id));
       if (revoked.ok) {
         for (const open of this.#sockets.ofToken(id)) this.#end(open, closeCodes.token, "the token was revoked");
       }
       return revoked;
     },
-    health: () => this.#commit((tx) => ok(this.#health(tx))),
+    health: () => this.#transactions.run((tx) => ok(this.#health(tx))),
   };
 
   /** The worker has made and signed it, and makes it again for a request that is repeated. */
@@ -149,7 +150,7 @@ export class ChatCoordinator extends DurableObject<Env> {
         if (!bearer.ok) return bearer;
         const refused = checkScope("tokens.create", bearer.value.scope);
         if (refused) return err(refused);
-        const added = this.#commit((tx) => tokens.addOnce(tx, bearer.value.machine, token, asked));
+        const added = this.#transactions.run((tx) => tokens.addOnce(tx, bearer.value.machine, token, asked));
         this.#settle();
         return added;
       }),
@@ -166,6 +167,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     return {
       alarmInMs: this.#alarm.at === null ? null : this.#alarm.at - tx.now,
       overdueRows: next !== null && next <= tx.now ? liveness.dueNow(tx, sweepRows).length || 1 : 0,
+      outboxDepth: outbox.depth(tx),
       sockets: this.#sockets.count,
       chats: meta.liveChats(tx.sql),
       schemaVersion: schemaState(this.#sql).version,
@@ -244,7 +246,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     const attachment = attachmentOf(socket);
     if (!attachment?.chat || attachment.incarnation === null) return;
     const { chat } = attachment;
-    this.#commit((tx) => ok(liveness.disconnected(tx, chat, this.#sockets.seenAt(socket))));
+    this.#transactions.run((tx) => ok(liveness.disconnected(tx, chat, this.#sockets.seenAt(socket))));
     this.#settle();
   }
 
@@ -297,22 +299,19 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** The consumer of the queue has a token of this workspace. */
   dispatch(): void {
-    this.#begin();
-    if (!this.#isCreated) return;
-    this.#commit((tx) => ok(dispatch.look(tx)));
-    this.#settle();
+    this.#fromQueue(dispatch.look);
   }
 
   /** Tokens that the queue has given up: the alarm sends others; that it came so far is worth a line in the audit log. */
   lostTokens(count: number): void {
-    this.#begin();
-    if (!this.#isCreated) return;
-    this.#commit((tx) => ok(audit.append(tx, { kind: "queue.lost", subject: "shim-dispatch", detail: { count } })));
-    this.#settle();
+    this.#fromQueue((tx) => audit.append(tx, { kind: "queue.lost", subject: "shim-dispatch", detail: { count } }));
   }
 
-  #commit<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
-    return this.#transactions.run(work);
+  #fromQueue(work: (tx: Tx) => unknown): void {
+    this.#begin();
+    if (!this.#isCreated) return;
+    this.#transactions.run((tx) => ok(work(tx)));
+    this.#settle();
   }
 
   /** Nothing is remembered from one event to the next. */

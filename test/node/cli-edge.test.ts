@@ -144,7 +144,16 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
   expect((await home.shim("edge", "leave")).err).toContain("The admin token goes with it");
   const elsewhere = ["edge", "join", "other", "--url", server.url];
   expect((await home.shim(...elsewhere)).err).toContain("The admin token goes with it");
-  const health = { alarmInMs: null, overdueRows: 0, sockets: 0, chats: 0, schemaVersion: 1, epoch: 0, revision: 0 };
+  const health = {
+    alarmInMs: null,
+    overdueRows: 0,
+    outboxDepth: 0,
+    sockets: 0,
+    chats: 0,
+    schemaVersion: 1,
+    epoch: 0,
+    revision: 0,
+  };
   server.answer = (_request, response) => void response.end(JSON.stringify({ ...health, protocol: 1 }));
   const token = tokenWith({ m: "m2", s: "work" });
   const again = ["edge", "join", "team", "--url", `${server.url}/`];

@@ -206,7 +206,15 @@ function tellOne(connection: FakeConnection, hint: Hint): void {
   else connection.close(4002, "this chat counts as gone");
 }
 
-const healthy = { alarmInMs: null, overdueRows: 0, sockets: 0, chats: 0, schemaVersion: 1, protocol: 1 };
+const healthy = {
+  alarmInMs: null,
+  overdueRows: 0,
+  outboxDepth: 0,
+  sockets: 0,
+  chats: 0,
+  schemaVersion: 1,
+  protocol: 1,
+};
 const onlyHttp: Refusal = { code: "bad_input", message: "tokens are made over HTTP" };
 
 function chatOf(url: string): string {

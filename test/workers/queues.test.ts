@@ -50,6 +50,14 @@ it("[QU3] each workspace of a batch is asked once, and its tokens are acknowledg
   expect(handed).toEqual({ acked: ["0", "1", "2", "3"], retried: [] });
 });
 
+it("[QU1] health tells of a token that is under way, until a look has come of it", async () => {
+  const workspace = await TestWorkspace.create();
+  await workspace.rows("INSERT INTO outbox (due_at, tries) VALUES (?, 0)", Date.now() + 30_000);
+  expect((await workspace.ask("health", {})).outboxDepth).toBe(1);
+  await hand("shim-dispatch", [{ workspace: workspace.name }]);
+  expect((await workspace.ask("health", {})).outboxDepth).toBe(0);
+});
+
 it("[QU3] a workspace whose object fails gets its tokens again, and the others are not kept waiting", async () => {
   const [good, bad] = [await TestWorkspace.create(), await TestWorkspace.create()];
   vi.spyOn(console, "error").mockImplementation(() => undefined);
