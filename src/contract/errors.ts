@@ -29,6 +29,7 @@ export const errorTable = {
   version_mismatch: { status: 409, retryable: false },
   key_reused: { status: 409, retryable: false },
   compacted: { status: 410, retryable: false },
+  budget_exceeded: { status: 402, retryable: false },
   too_large: { status: 413, retryable: false },
   schema_mismatch: { status: 422, retryable: false },
   too_many_chats: { status: 429, retryable: true },

@@ -2,6 +2,7 @@ import type * as z from "zod";
 import { chatOperations } from "./chat-operations.ts";
 import { leaseOperations } from "./lease-operations.ts";
 import { messageOperations } from "./message-operations.ts";
+import { planOperations } from "./plan-operations.ts";
 import { stateOperations } from "./state-operations.ts";
 import { taskOperations } from "./task-operations.ts";
 import { workspaceOperations } from "./workspace-operations.ts";
@@ -13,6 +14,7 @@ export const operations = {
   ...stateOperations,
   ...messageOperations,
   ...taskOperations,
+  ...planOperations,
   ...workspaceOperations,
 } as const;
 

@@ -19,7 +19,7 @@ const workOperations = {
     path: "/tasks/claim",
     scope: "work",
     ...tasks.ClaimTasks,
-    errors: [...ofChat, "chat_draining"],
+    errors: [...ofChat, "chat_draining", "budget_exceeded"],
     summary: "Takes what this chat can do, the highest priority first, as far as its capacity goes.",
   },
   "tasks.start": {
@@ -27,7 +27,7 @@ const workOperations = {
     path: "/tasks/start",
     scope: "work",
     ...tasks.HoldTask,
-    errors: ofHolder,
+    errors: [...ofHolder, "budget_exceeded"],
     summary: "Begins a task that is assigned.",
   },
   "tasks.heartbeat": {
@@ -35,7 +35,7 @@ const workOperations = {
     path: "/tasks/heartbeat",
     scope: "work",
     ...tasks.BeatTask,
-    errors: ofHolder,
+    errors: [...ofHolder, "budget_exceeded"],
     summary: "Says that work goes on and how far it is; is told when somebody has cancelled it.",
   },
   "tasks.ack": {
@@ -59,7 +59,7 @@ const workOperations = {
     path: "/tasks/extend",
     scope: "work",
     ...tasks.ExtendTask,
-    errors: ofHolder,
+    errors: [...ofHolder, "budget_exceeded"],
     summary: "The attempt has at least so long from now on; never less than before.",
   },
   "tasks.release": {
@@ -128,6 +128,14 @@ const viewOperations = {
     ...views.TaskStats,
     errors: [],
     summary: "By type: numbers, ages, throughput, times of waiting and running.",
+  },
+  "tasks.load": {
+    method: "GET",
+    path: "/tasks/load",
+    scope: "observe",
+    ...views.TaskLoad,
+    errors: [],
+    summary: "Load, throughput and success of each live chat.",
   },
   "tasks.replay": {
     method: "POST",

@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { Budget, Usage } from "./budgets.ts";
+import { AggregateRule } from "./plans.ts";
 import { AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";
 import { counter, Cursor, durationMs, Id, Json, Label, limit } from "./values.ts";
 
@@ -6,6 +8,8 @@ import { counter, Cursor, durationMs, Id, Json, Label, limit } from "./values.ts
 
 const taskLine = {
   task: counter,
+  /** Its name within its submit. */
+  ref: z.string().nullable(),
   type: z.string(),
   state: TaskState,
   /** Why it is dead. */
@@ -40,6 +44,11 @@ export const GetTask = {
     dependsOn: z.array(counter),
     stalls: z.int(),
     lostChats: z.int(),
+    /** The coordinator does it by this rule. */
+    joinRule: AggregateRule.nullable(),
+    budget: Budget.nullable(),
+    /** Of all attempts since it was submitted or replayed, as far as it was told. */
+    used: Usage,
   }),
 };
 export type GetTask = z.infer<typeof GetTask.input>;
@@ -67,6 +76,7 @@ export const TaskTree = {
       z.object({
         task: counter,
         parent: counter.nullable(),
+        ref: z.string().nullable(),
         type: z.string(),
         state: TaskState,
         dependsOn: z.array(counter),
@@ -80,7 +90,8 @@ export type TaskTree = z.infer<typeof TaskTree.input>;
 export const Attempt = z.object({
   claim: counter,
   attempt: z.int(),
-  chat: Id,
+  /** null: the coordinator. */
+  chat: Id.nullable(),
   incarnation: z.int(),
   end: AttemptEnd,
   reason: z.string().nullable(),
@@ -137,6 +148,28 @@ export const TaskStats = {
   output: z.object({ types: z.array(TypeStats), isAll: z.boolean() }),
 };
 export type TaskStats = z.infer<typeof TaskStats.input>;
+
+/** Of the last hour, by the newest 10,000 attempts. */
+export const TaskLoad = {
+  input: z.strictObject({}),
+  output: z.object({
+    chats: z.array(
+      z.object({
+        chatId: Id,
+        currentTasks: counter,
+        /** currentTasks / capacity, at most 1. */
+        utilizationRate: z.number(),
+        /** Tasks done in an hour. */
+        throughput: z.number(),
+        /** Of the attempts that ended; null: none has. */
+        successRate: z.number().nullable(),
+        avgDurationMs: z.number().nullable(),
+      }),
+    ),
+    /** Of fewer than all attempts of the hour. */
+    isSample: z.boolean(),
+  }),
+};
 
 export const ReplayTasks = {
   /** One dead task, or those that fit, the lowest numbers first. With the attempts and losses counted anew. */

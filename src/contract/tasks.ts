@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { Budget, Left, Usage } from "./budgets.ts";
+import { AggregateRule } from "./plans.ts";
 import { counter, durationMs, Id, Json, Label, limit, Self } from "./values.ts";
 
 const MAX_PAYLOAD_CHARS = 65_536;
@@ -37,6 +39,8 @@ export const AttemptEnd = z.enum([
   "not_started",
   "released",
   "cancelled",
+  "moved",
+  "budget_exceeded",
 ]);
 export type AttemptEnd = z.infer<typeof AttemptEnd>;
 
@@ -89,6 +93,10 @@ export const NewTask = z.strictObject({
   onDependencyDeath: z.enum(["fail", "ignore"]).default("fail"),
   parent: Other.optional(),
   tags: Tags.default([]),
+  /** Over all attempts, in place of the workspace's for a task. */
+  budget: Budget.optional(),
+  /** No chat does it: when all that it depends on has ended, the coordinator joins their results. */
+  joinRule: AggregateRule.optional(),
 });
 export type NewTask = z.infer<typeof NewTask>;
 
@@ -143,6 +151,7 @@ export const ClaimedTask = z.object({
   inputs: z.array(
     z.object({
       task: TaskNumber,
+      ref: Id.nullable(),
       state: TaskState,
       result: Json.nullable(),
       /** Too large to come along: `tasks.get` tells it. */
@@ -154,6 +163,8 @@ export const ClaimedTask = z.object({
   /** Of this attempt; from its start on. */
   remainingMs: durationMs,
   heartbeatMs: durationMs,
+  /** What this attempt may use at most: the least that is left to the task, the chat and the day. */
+  budget: Left,
 });
 export type ClaimedTask = z.infer<typeof ClaimedTask>;
 
@@ -178,15 +189,25 @@ export const ClaimTasks = {
 export type ClaimTasks = z.infer<typeof ClaimTasks.input>;
 
 const Held = { self: Self, task: TaskNumber, claim: Claim };
+/** Of this attempt, from its start on: never less than was told before. */
+const used = Usage.optional();
 
 export const HoldTask = { input: z.strictObject(Held), output: z.object({ remainingMs: durationMs }) };
 export type HoldTask = z.infer<typeof HoldTask.input>;
 
 export const BeatTask = {
-  input: z.strictObject({ ...Held, progress: Progress.optional(), checkpoint: json(MAX_PAYLOAD_CHARS).optional() }),
+  input: z.strictObject({
+    ...Held,
+    progress: Progress.optional(),
+    checkpoint: json(MAX_PAYLOAD_CHARS).optional(),
+    usage: used,
+  }),
   output: z.object({
     /** Somebody has cancelled it: stop, and acknowledge or give it back. */
     isCancelled: z.boolean(),
+    /** A limit is reached: the task is dead, the claim is over. Stop at once. */
+    isOverBudget: z.boolean(),
+    /** Why to stop. */
     reason: z.string().nullable(),
     remainingMs: durationMs,
   }),
@@ -196,7 +217,7 @@ export type BeatTask = z.infer<typeof BeatTask.input>;
 const Ended = z.object({ state: TaskState, next: z.array(ClaimedTask) });
 
 export const AckTask = {
-  input: z.strictObject({ ...Held, result: json(MAX_RESULT_CHARS).default(null), next: Next.optional() }),
+  input: z.strictObject({ ...Held, result: json(MAX_RESULT_CHARS).default(null), usage: used, next: Next.optional() }),
   output: Ended,
 };
 export type AckTask = z.infer<typeof AckTask.input>;
@@ -212,6 +233,7 @@ export const NackTask = {
       .min(0)
       .max(30 * dayMs)
       .optional(),
+    usage: used,
     next: Next.optional(),
   }),
   output: Ended,
@@ -231,7 +253,7 @@ export const ExtendTask = {
 };
 export type ExtendTask = z.infer<typeof ExtendTask.input>;
 
-export const ReleaseTask = { input: z.strictObject(Held), output: z.object({ state: TaskState }) };
+export const ReleaseTask = { input: z.strictObject({ ...Held, usage: used }), output: z.object({ state: TaskState }) };
 export type ReleaseTask = z.infer<typeof ReleaseTask.input>;
 
 export const CancelTask = {

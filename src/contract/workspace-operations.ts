@@ -1,3 +1,4 @@
+import { GetBudgets } from "./budgets.ts";
 import * as workspaces from "./workspaces.ts";
 import { type Operation } from "./operation.ts";
 
@@ -17,6 +18,14 @@ export const workspaceOperations = {
     ...workspaces.SetSettings,
     errors: [],
     summary: "Changes limits and times; what is not named stays.",
+  },
+  "budgets.get": {
+    method: "GET",
+    path: "/budgets",
+    scope: "observe",
+    ...GetBudgets,
+    errors: [],
+    summary: "Limits of what work may use, and what it has used.",
   },
   "audit.list": {
     method: "GET",

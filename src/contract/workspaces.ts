@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { Budgets } from "./budgets.ts";
+import { ComplexityWeights, defaultComplexityWeights } from "./complexity.ts";
 import { counter, durationMs, Id, Json, Label, limit } from "./values.ts";
 
 export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
@@ -31,6 +33,11 @@ export const Settings = z.strictObject({
   keepTasksMs: z.int().min(3_600_000).max(7_776_000_000),
   keepDeadTasksMs: z.int().min(3_600_000).max(7_776_000_000),
   keepDedupeMs: z.int().min(3_600_000).max(7_776_000_000),
+  /** Tasks that were assigned and have not started are moved to chats with less load so often. */
+  balancingIntervalMs: z.int().min(1_000).max(600_000),
+  budgets: Budgets,
+  /** What makes a job complex. */
+  complexity: ComplexityWeights,
 });
 export type Settings = z.infer<typeof Settings>;
 
@@ -50,6 +57,9 @@ export const defaultSettings: Settings = {
   keepTasksMs: 604_800_000,
   keepDeadTasksMs: 2_592_000_000,
   keepDedupeMs: 604_800_000,
+  balancingIntervalMs: 5_000,
+  budgets: { task: {}, chat: {}, day: {} },
+  complexity: defaultComplexityWeights,
 };
 
 export const GetSettings = { input: z.strictObject({}), output: z.object({ settings: Settings }) };

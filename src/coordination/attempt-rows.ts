@@ -31,6 +31,9 @@ export interface AttemptOutcome {
   readonly result?: string;
 }
 
+/** Instead of a chat: no id is empty. */
+export const coordinator = "";
+
 /** So many of a task are kept: giving back costs nothing, and may go on for ever. */
 const mostKept = 100;
 

@@ -8,12 +8,15 @@ import type {
   ExtendTask,
   HoldTask,
   NackTask,
+  ReleaseTask,
   TaskState,
 } from "../contract/tasks.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import * as attemptRows from "./attempt-rows.ts";
+import * as budgets from "./budgets.ts";
 import * as chatRows from "./chat-rows.ts";
 import * as claims from "./claims.ts";
+import * as performances from "./performances.ts";
 import { giveBack } from "./returns.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
@@ -55,6 +58,9 @@ function working(tx: Tx, input: HoldTask): Result<TaskRow, Refusal> {
   if (!hold.ok) return hold;
   const { row, isHeld } = hold.value;
   if (!isHeld) return err(stale(input, hold.value));
+  // [BU4] What was assigned before is not begun either.
+  const refused = row.state === "assigned" ? budgets.spent(tx, input.self.chat) : null;
+  if (refused) return err(refused);
   return ok(row.state === "running" ? row : claims.begin(tx, row));
 }
 
@@ -68,8 +74,8 @@ export function heartbeat(tx: Tx, input: BeatTask): Result<OutputOf<"tasks.heart
   const working_ = working(tx, input);
   if (!working_.ok) return working_;
   const row = working_.value;
-  const progress = input.progress === undefined ? row.progress : JSON.stringify(input.progress);
-  const checkpoint = input.checkpoint === undefined ? row.checkpoint : JSON.stringify(input.checkpoint);
+  const over = budgets.note(tx, row, input.usage);
+  const { progress, checkpoint } = withNews(row, input);
   const isNews = progress !== row.progress || checkpoint !== row.checkpoint;
   if (isNews || tx.now - (row.seen_at ?? 0) >= row.heartbeat_ms / 3) {
     tx.sql.run(
@@ -80,11 +86,22 @@ export function heartbeat(tx: Tx, input: BeatTask): Result<OutputOf<"tasks.heart
       row.task,
     );
   }
+  // [BU3]
+  if (over !== null) giveBack(tx, { ...row, progress, checkpoint }, { ended: "budget_exceeded", reason: over, over });
   return ok({
     isCancelled: row.cancel_reason !== null,
-    reason: row.cancel_reason,
-    remainingMs: remainingMs(tx, row),
+    isOverBudget: over !== null,
+    reason: over ?? row.cancel_reason,
+    remainingMs: over === null ? remainingMs(tx, row) : 0,
   });
+}
+
+/** As this heartbeat leaves them. */
+function withNews(row: TaskRow, { progress, checkpoint }: BeatTask): Pick<TaskRow, "progress" | "checkpoint"> {
+  return {
+    progress: progress === undefined ? row.progress : JSON.stringify(progress),
+    checkpoint: checkpoint === undefined ? row.checkpoint : JSON.stringify(checkpoint),
+  };
 }
 
 /** Never less than before, so that it can be repeated. */
@@ -123,9 +140,12 @@ function nextOf(tx: Tx, { chat, isRepeat }: Ended, { task, claim, next }: AckTas
 
 export function ack(tx: Tx, input: AckTask): Result<OutputOf<"tasks.ack">, Refusal> {
   const done = ends(tx, input, "done", (row) => {
-    const became = finish(tx, row, { state: "done" });
-    attemptRows.insert(tx, row, { ended: "done", became, result: JSON.stringify(input.result) });
-    return became;
+    // A result that is there is taken, whatever it has cost.
+    budgets.note(tx, row, input.usage);
+    performances.learn(tx, row, true);
+    // Before the end: what follows from it may be a join of the results.
+    attemptRows.insert(tx, row, { ended: "done", became: "done", result: JSON.stringify(input.result) });
+    return finish(tx, row, { state: "done" });
   });
   if (!done.ok) return done;
   return ok({ state: done.value.state, next: nextOf(tx, done.value, input) });
@@ -134,13 +154,15 @@ export function ack(tx: Tx, input: AckTask): Result<OutputOf<"tasks.ack">, Refus
 export function nack(tx: Tx, input: NackTask): Result<OutputOf<"tasks.nack">, Refusal> {
   const { reason, isRetryable, delayMs } = input;
   const failed = ends(tx, input, "failed", (row) =>
-    giveBack(tx, row, { ended: "failed", reason, isRetryable, delayMs }),
+    giveBack(tx, row, { ended: "failed", reason, isRetryable, delayMs, over: budgets.note(tx, row, input.usage) }),
   );
   if (!failed.ok) return failed;
   return ok({ state: failed.value.state, next: nextOf(tx, failed.value, input) });
 }
 
-export function release(tx: Tx, input: HoldTask): Result<OutputOf<"tasks.release">, Refusal> {
-  const released = ends(tx, input, "released", (row) => giveBack(tx, row, { ended: "released" }));
+export function release(tx: Tx, input: ReleaseTask): Result<OutputOf<"tasks.release">, Refusal> {
+  const released = ends(tx, input, "released", (row) =>
+    giveBack(tx, row, { ended: "released", over: budgets.note(tx, row, input.usage) }),
+  );
   return released.ok ? ok({ state: released.value.state }) : released;
 }

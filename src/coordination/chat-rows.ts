@@ -130,6 +130,13 @@ export function lookAt(tx: Tx, row: LifeRow, at: number): void {
   write(tx, "UPDATE chats SET due_at = ? WHERE chat = ? AND (due_at IS NULL OR due_at > ?)", at, row.chat, at);
 }
 
+/** [CH6] Whoever has a task is watched. [PL12] When it was given one is kept, for whom the next one goes to. */
+export function given(tx: Tx, row: LifeRow): void {
+  const at = lastSeen(tx, row) + tx.settings.chatTtlMs;
+  const dueAt = row.due_at === null ? at : Math.min(row.due_at, at);
+  write(tx, "UPDATE chats SET last_assigned_at = ?, due_at = ? WHERE chat = ?", tx.now, dueAt, row.chat);
+}
+
 const floorKey = "incarnation_floor";
 
 /** [CH14] Of a chat without a row: above those of all that were removed. */

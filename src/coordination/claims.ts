@@ -4,6 +4,7 @@ import type { ClaimedTask, ClaimTasks, Next, Progress } from "../contract/tasks.
 import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { resultOf } from "./attempt-rows.ts";
+import * as budgets from "./budgets.ts";
 import * as chatRows from "./chat-rows.ts";
 import * as lanes from "./lanes.ts";
 import * as rows from "./task-rows.ts";
@@ -22,7 +23,10 @@ export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">
   const actor = chatRows.acting(tx, self);
   if (!actor.ok) return actor;
   const claims = next(tx, actor.value, requestId, wish);
-  if (claims.length === 0 && actor.value.status === "draining") {
+  if (claims.length > 0) return ok({ claims });
+  const refused = budgets.spent(tx, self.chat);
+  if (refused) return err(refused);
+  if (actor.value.status === "draining") {
     return err({ code: "chat_draining", message: `chat ${self.chat} finishes what it has and takes nothing new` });
   }
   return ok({ claims });
@@ -31,7 +35,7 @@ export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">
 /** The claims of a request, of one that a chat makes or of one that rides on an acknowledgement. [TA9] A draining chat gets no new ones. */
 export function next(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): ClaimedTask[] {
   const known = again(tx, chat, requestId);
-  if (known.length > 0) return known;
+  if (known.length > 0 || budgets.spent(tx, chat.chat)) return known;
   const given = adopt(tx, chat, requestId, wish);
   if (given.length > 0 || chat.status === "draining") return told(tx, given);
   return told(tx, take(tx, chat, requestId, wish));
@@ -144,6 +148,7 @@ function told(tx: Tx, taken: readonly TaskRow[]): ClaimedTask[] {
       startInMs: row.state === "running" ? null : Math.max(0, (row.due_at ?? 0) - tx.now),
       remainingMs: remainingMs(tx, row),
       heartbeatMs: row.heartbeat_ms,
+      budget: budgets.left(tx, row),
     };
   });
 }
@@ -155,7 +160,7 @@ function inputsOf(tx: Tx, { task }: TaskRow, budget: { bytes: number }): Claimed
     if (!row) return [];
     const { text, isLeftOut } = resultOf(tx, row, budget.bytes);
     budget.bytes -= text?.length ?? 0;
-    return [{ task: needed, state: row.state, result: JSON.parse(text ?? "null") as Json, isLeftOut }];
+    return [{ task: needed, ref: row.ref, state: row.state, result: JSON.parse(text ?? "null") as Json, isLeftOut }];
   });
 }
 

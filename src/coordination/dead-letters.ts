@@ -2,6 +2,7 @@ import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { DiscardTask, ReplayTasks } from "../contract/task-views.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import * as budgets from "./budgets.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
 import { finish, standing, wait } from "./task-states.ts";
@@ -64,6 +65,7 @@ function revive(tx: Tx, row: TaskRow): Replayed["tasks"] {
   if (!isDead(row)) return [];
   const now = standing(tx, rows.dependenciesOf(tx, row.task), row.on_death);
   if (now.state === "doomed") return [];
+  budgets.forget(tx, row.task);
   const anew = { ...row, failures: 0, stalls: 0, lost_chats: 0, detail: null };
   if (now.state === "free") return [{ task: row.task, state: wait(tx, anew, tx.now) }];
   tx.sql.run(

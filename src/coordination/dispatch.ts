@@ -2,7 +2,9 @@ import * as balance from "./balance.ts";
 import * as chatRows from "./chat-rows.ts";
 import { assign, pushed } from "./claims.ts";
 import * as lanes from "./lanes.ts";
+import * as moves from "./moves.ts";
 import * as outbox from "./outbox.ts";
+import * as performances from "./performances.ts";
 import * as seats from "./seats.ts";
 import type { Tx } from "./tx.ts";
 
@@ -15,11 +17,12 @@ const mostAtOnce = 100;
  */
 export function look(tx: Tx): number {
   const free = new Map(seats.all(tx).map((seat) => [seat.chat, seat]));
+  const known = performances.ofTakers(tx);
   const told = new Map<string, seats.Seat>();
   let assigned = 0;
   for (const head of heads(tx, [...free.values()])) {
     if (assigned === mostAtOnce) break;
-    const seat = chosen([...free.values()], head);
+    const seat = chosen([...free.values()], head, known);
     if (!seat) continue;
     assign(tx, seat.life, head.task, pushed, false);
     free.set(seat.chat, { ...seat, running: seat.running + 1 });
@@ -27,10 +30,10 @@ export function look(tx: Tx): number {
     assigned += 1;
   }
   for (const { chat, life } of told.values()) {
-    // [CH6] Whoever has a task is watched.
-    chatRows.lookAt(tx, life, chatRows.lastSeen(tx, life) + tx.settings.chatTtlMs);
+    chatRows.given(tx, life);
     tx.tell({ kind: "task", chat });
   }
+  if (assigned > 0) moves.arm(tx);
   outbox.looked(tx, assigned === mostAtOnce && seats.areWaiting(tx));
   return assigned;
 }
@@ -49,10 +52,23 @@ function heads(tx: Tx, all: readonly seats.Seat[]): lanes.Head[] {
     .toSorted((a, b) => b.priority - a.priority || a.task - b.task);
 }
 
-function chosen(all: readonly seats.Seat[], { lane, affinity }: lanes.Head): seats.Seat | undefined {
-  const candidates = all.filter((seat) => seats.takes(seat, lane));
+/** [PL18] What is known of each for this type of task counts. */
+function chosen(
+  all: readonly seats.Seat[],
+  { lane, affinity }: lanes.Head,
+  known: ReadonlyMap<string, performances.ByType>,
+): seats.Seat | undefined {
+  const type = lanes.typeIn(lane);
+  const candidates = all
+    .filter((seat) => seats.takes(seat, lane))
+    .map((seat) => seats.withPerformance(seat, known.get(seat.chat)?.get(type) ?? null));
   const { chat } = balance.selectSession(candidates, { capabilities: lanes.capabilitiesIn(lane), affinity });
   return candidates.find((seat) => seat.chat === chat);
+}
+
+/** [BU4] Something may be begun again that could not be. */
+export function ask(tx: Tx): void {
+  outbox.add(tx, () => seats.areWaiting(tx));
 }
 
 /** For the alarm. */

@@ -1,6 +1,7 @@
 import type { Settings } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
 import * as audit from "./audit.ts";
+import * as budgets from "./budgets.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
 import * as dispatch from "./dispatch.ts";
@@ -9,6 +10,7 @@ import * as leases from "./leases.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
+import * as moves from "./moves.ts";
 import * as outbox from "./outbox.ts";
 import * as state from "./state.ts";
 import * as dedupe from "./task-dedupe.ts";
@@ -57,6 +59,15 @@ const timed: readonly Timed[] = [
     sweep: ({ sql, now, settings }, limit) => changes.prune(sql, now, settings.keepChangesMs, limit),
   },
   { name: "outbox", dueAt: outbox.dueAt, sweep: dispatch.remind },
+  { name: "moves", dueAt: moves.dueAt, sweep: moves.sweep },
+  {
+    name: "budgets",
+    dueAt: budgets.dueAt,
+    sweep: (tx) => {
+      budgets.endDay(tx);
+      dispatch.ask(tx);
+    },
+  },
   { name: "dedupe", dueAt: dedupe.dueAt, isCoarse: true, sweep: dedupe.prune },
   {
     name: "audit",

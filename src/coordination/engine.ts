@@ -5,6 +5,7 @@ import { ok, type Result } from "../shared/result.ts";
 import { noteLate } from "./attempt-rows.ts";
 import * as attempts from "./attempts.ts";
 import * as audit from "./audit.ts";
+import * as budgets from "./budgets.ts";
 import { cancel } from "./cancel.ts";
 import * as changes from "./changes.ts";
 import * as chats from "./chats.ts";
@@ -14,9 +15,11 @@ import * as elections from "./elections.ts";
 import { once } from "./idempotency.ts";
 import * as leases from "./leases.ts";
 import * as messages from "./messages.ts";
+import * as plans from "./plans.ts";
 import * as settings from "./settings.ts";
 import * as state from "./state.ts";
 import { submit } from "./submit.ts";
+import { load } from "./task-load.ts";
 import * as taskQueries from "./task-queries.ts";
 import { stats } from "./task-stats.ts";
 import type { Actor, Tx } from "./tx.ts";
@@ -86,8 +89,12 @@ const handlers: Handlers = {
   "tasks.history": taskQueries.history,
   "tasks.progress": (tx, input) => ok(taskQueries.progress(tx, input)),
   "tasks.stats": (tx, input) => ok(stats(tx, input)),
+  "tasks.load": (tx) => ok(load(tx)),
   "tasks.replay": deadLetters.replay,
   "tasks.discard": deadLetters.discard,
+  "plans.estimate": plans.estimate,
+  "plans.submit": plans.submit,
+  "budgets.get": (tx) => ok(budgets.get(tx)),
   "settings.get": (tx) => ok({ settings: tx.settings }),
   "settings.set": (tx, input, actor) => ok(settings.set(tx, actor, input)),
   "audit.list": (tx, input) => ok(audit.list(tx, input)),

@@ -41,6 +41,10 @@ function between({ sql }: Tx, from: string, to: string): string[] {
   return rows.map(({ lane }) => lane);
 }
 
+export function typeIn(lane: string): string {
+  return lane.split("\n", 1)[0] ?? "";
+}
+
 export function capabilitiesIn(lane: string): string[] {
   return lane.split("\n").slice(1);
 }

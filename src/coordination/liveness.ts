@@ -1,9 +1,11 @@
 import type { OfflineReason } from "../contract/chats.ts";
 import * as audit from "./audit.ts";
+import * as budgets from "./budgets.ts";
 import * as chatRows from "./chat-rows.ts";
 import { announceStatus, type ChatRow, type LifeRow } from "./chat-rows.ts";
 import * as leases from "./leases.ts";
 import * as messages from "./messages.ts";
+import * as performances from "./performances.ts";
 import { giveBackAllOf } from "./returns.ts";
 import * as taskRows from "./task-rows.ts";
 import type { Tx } from "./tx.ts";
@@ -130,5 +132,7 @@ function nextLook(tx: Tx, row: ChatRow, lease: number | null, wait: number | nul
 /** [CH14] */
 function forget(tx: Tx, row: ChatRow): void {
   messages.close(tx, row.chat);
+  performances.forget(tx, row.chat);
+  budgets.forgetChat(tx, row.chat);
   chatRows.remove(tx, row);
 }

@@ -13,6 +13,10 @@ export function write(sql: Sql, key: string, value: string): void {
   );
 }
 
+export function remove(sql: Sql, key: string): void {
+  sql.run("DELETE FROM meta WHERE key = ?", key);
+}
+
 /** What every operation needs of the workspace. */
 export interface Facts {
   readonly settings: Settings;

@@ -47,7 +47,8 @@ function begins(tx: Tx, { input, dependsOn }: Fresh): First {
     const { state, reason = null, detail = null } = doomed(now.by);
     return { state, reason, detail, endedAt: tx.now, dueAt: prunedAt(tx, state) };
   }
-  if (now.state === "blocked") return { ...usual, state: "blocked", dueAt: null };
+  // [TA26] One that the coordinator joins goes on when all tasks of the submit are stored.
+  if (now.state === "blocked" || input.joinRule !== undefined) return { ...usual, state: "blocked", dueAt: null };
   if (input.delayMs > 0) return { ...usual, state: "scheduled", dueAt: tx.now + input.delayMs };
   const { scheduleToStartMs } = input;
   return { ...usual, state: "queued", dueAt: scheduleToStartMs === undefined ? null : tx.now + scheduleToStartMs };
@@ -56,8 +57,8 @@ function begins(tx: Tx, { input, dependsOn }: Fresh): First {
 function insertRow({ sql, now }: Tx, { task, input, depth, parent }: Fresh, first: First): void {
   sql.run(
     `INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts,
-       base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at, ref, join_rule, budget)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     task,
     input.type,
     laneOf(input.type, input.capabilities),
@@ -82,5 +83,8 @@ function insertRow({ sql, now }: Tx, { task, input, depth, parent }: Fresh, firs
     first.state === "queued" ? now : null,
     first.endedAt,
     first.dueAt,
+    input.ref ?? null,
+    input.joinRule ?? null,
+    input.budget === undefined ? null : JSON.stringify(input.budget),
   );
 }

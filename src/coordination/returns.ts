@@ -1,6 +1,7 @@
 import type { OfflineReason } from "../contract/chats.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "../contract/tasks.ts";
 import * as attemptRows from "./attempt-rows.ts";
+import * as performances from "./performances.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
 import { finish, wait } from "./task-states.ts";
@@ -14,6 +15,8 @@ interface Return {
   readonly reason?: string;
   readonly isRetryable?: boolean;
   readonly delayMs?: number | undefined;
+  /** [BU3] Which budget it has used up. */
+  readonly over?: string | null;
 }
 
 /** What each end counts as; nothing: it costs the task nothing. */
@@ -33,21 +36,28 @@ export function giveBack(tx: Tx, before: TaskRow, how: Return): TaskState {
     detail: reason ?? before.detail,
     ...(counter ? { [counter]: before[counter] + 1 } : {}),
   };
+  if (counter === "failures" || counter === "stalls") performances.learn(tx, before, false);
   const became = follow(tx, row, how);
   attemptRows.insert(tx, before, { ended, became, reason: reason ?? null });
   return became;
 }
 
-function follow(tx: Tx, row: TaskRow, { ended, reason, isRetryable = true, delayMs }: Return): TaskState {
+function follow(tx: Tx, row: TaskRow, how: Return): TaskState {
+  const { ended, reason, delayMs, over } = how;
   if (row.cancel_reason !== null) return finish(tx, row, { state: "cancelled", detail: row.cancel_reason });
-  const death = isRetryable ? deathOf(tx, row) : "failed";
-  if (death) return finish(tx, row, { state: "dead", reason: death, detail: reason ?? ended });
+  const death = deathOf(tx, row, how);
+  if (death) return finish(tx, row, { state: "dead", reason: death, detail: over ?? reason ?? ended });
   return wait(tx, row, counters[ended] === "failures" ? tx.now + (delayMs ?? backoffMs(row)) : tx.now);
 }
 
 /** [TA10] So many failures; [TA20] stalls and lost chats are counted apart. */
-function deathOf({ settings }: Tx, { failures, max_attempts, stalls, lost_chats }: TaskRow): DeathReason | null {
-  if (failures >= max_attempts) return "failed";
+function deathOf(
+  { settings }: Tx,
+  { failures, max_attempts, stalls, lost_chats }: TaskRow,
+  { over, isRetryable = true }: Return,
+): DeathReason | null {
+  if (over) return "budget_exceeded";
+  if (!isRetryable || failures >= max_attempts) return "failed";
   return stalls >= settings.maxStalls || lost_chats >= settings.maxLostChats ? "poison" : null;
 }
 

@@ -1,5 +1,5 @@
 import type { Migration } from "../shared/migrate.ts";
-import { taskTables } from "./task-schema.ts";
+import { planTables, taskTables } from "./task-schema.ts";
 
 /**
  * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
@@ -158,4 +158,5 @@ export const migrations: readonly Migration[] = [
       "CREATE TABLE outbox (seq INTEGER PRIMARY KEY, due_at INTEGER NOT NULL, tries INTEGER NOT NULL) STRICT",
     ],
   },
+  { id: 3, name: "plans_budgets_performance", statements: planTables },
 ];

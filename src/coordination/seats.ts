@@ -1,6 +1,8 @@
 import * as balance from "./balance.ts";
+import * as budgets from "./budgets.ts";
 import * as chatRows from "./chat-rows.ts";
 import * as lanes from "./lanes.ts";
+import type { Performance } from "./performance.ts";
 import type { Tx } from "./tx.ts";
 
 /** Chats that have said which tasks they take, and can be told of one now. */
@@ -15,31 +17,37 @@ interface Row extends chatRows.LifeRow {
   readonly capacity: number;
   readonly task_types: string;
   readonly held: number;
+  readonly last_assigned_at: number | null;
 }
 
-/** [QU6] Neither those that are gone or drain nor those without a connection: they ask for themselves. */
+/** [BU4] Nobody whose budget is used up. [QU6] Neither those that are gone or drain nor those without a connection: they ask for themselves. */
 export function all(tx: Tx): Seat[] {
   const rows = tx.sql.all<Row>(
-    `SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at, capabilities, capacity, task_types,
+    `SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at, capabilities, capacity, task_types, last_assigned_at,
        (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS held
      FROM chats WHERE task_types IS NOT NULL AND status NOT IN ('offline', 'draining') ORDER BY chat`,
   );
   return rows
     .filter((row) => tx.presence.lastSeen(row.chat) !== null && chatRows.goneBy(tx, row) === null)
+    .filter(({ chat }) => budgets.spent(tx, chat) === null)
     .map((row) => ({
       chat: row.chat,
       running: row.held,
       capacity: row.capacity,
       capabilities: JSON.parse(row.capabilities) as string[],
       performance: null,
-      lastAssignedAt: null,
+      lastAssignedAt: row.last_assigned_at,
       types: new Set(JSON.parse(row.task_types) as string[]),
       life: row,
     }));
 }
 
+export function withPerformance(seat: Seat, performance: Performance | null): Seat {
+  return { ...seat, performance };
+}
+
 export function takes(seat: Seat, lane: string): boolean {
-  const [type = ""] = lane.split("\n");
+  const type = lanes.typeIn(lane);
   const isWanted = seat.types.has("*") || seat.types.has(type);
   return isWanted && balance.isCapable(seat, { capabilities: lanes.capabilitiesIn(lane) });
 }

@@ -1,5 +1,6 @@
 import type { RaiseEpoch, SetSettings, Settings } from "../contract/workspaces.ts";
 import * as audit from "./audit.ts";
+import * as dispatch from "./dispatch.ts";
 import { raisedEpoch } from "./epochs.ts";
 import * as meta from "./meta.ts";
 import type { Actor, Tx } from "./tx.ts";
@@ -9,6 +10,8 @@ export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings
   const next: Settings = { ...tx.settings, ...changed };
   meta.write(tx.sql, "settings", JSON.stringify(next));
   audit.append(tx, { kind: "settings.changed", subject: Object.keys(changed).join(" "), actor: actor.machine });
+  // [BU4] A limit that was raised.
+  dispatch.ask({ ...tx, settings: next });
   return { settings: next };
 }
 

@@ -7,7 +7,7 @@ import { insert } from "./new-tasks.ts";
 import * as dedupe from "./task-dedupe.ts";
 import { bad, edges, type Edges, type Planned } from "./task-edges.ts";
 import * as rows from "./task-rows.ts";
-import { runnable } from "./task-states.ts";
+import { runnable, settleDependent } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
 
 /** What one submit asks for, looked through before anything is written. */
@@ -18,10 +18,13 @@ type Submitted = OutputOf<"tasks.submit">;
 export function submit(tx: Tx, input: SubmitTasks, actor: Actor): Result<Submitted, Refusal> {
   const { requestId, by, ...content } = input;
   const request = { operation: "tasks.submit", by: by ?? actor.machine, requestId, input: content };
-  return once(tx, request, () => submitOnce(tx, input)).result;
+  return once(tx, request, () => submitOnce(tx, input.tasks)).result;
 }
 
-function submitOnce(tx: Tx, { tasks }: SubmitTasks): Result<Submitted, Refusal> {
+/** Within a request of its own. */
+export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
+  const baseless = tasks.find(({ joinRule, dependsOn }) => joinRule !== undefined && dependsOn.length === 0);
+  if (baseless) return err(bad("a task with a joinRule depends on the tasks whose results it joins (dependsOn)"));
   const planned = plan(tx, tasks);
   if (!planned.ok) return planned;
   const names = namesOf(planned.value);
@@ -51,16 +54,23 @@ function store(tx: Tx, planned: readonly Planned[], needs: Edges, parents: Edges
     if (input) insert(tx, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] });
     if (input?.dedupeKey !== undefined) dedupe.keep(tx, input.dedupeKey, task);
   }
-  const tasks = planned.map(({ task, isDuplicate }) => ({
-    task,
-    state: rows.get(tx, task)?.state ?? null,
-    isDuplicate,
-  }));
+  settleJoins(tx, inputs);
+  const tasks = planned.map(({ task, isDuplicate }) => toldOf(tx, task, isDuplicate));
+  const fresh = tasks.filter(({ state, isDuplicate }) => state === "queued" && !isDuplicate);
   runnable(
     tx,
-    tasks.filter(({ state, isDuplicate }) => state === "queued" && !isDuplicate).map(({ task }) => task),
+    fresh.map(({ task }) => task),
   );
   return { tasks };
+}
+
+/** [TA26] What they depend on may have ended before. */
+function settleJoins(tx: Tx, inputs: ReadonlyMap<number, NewTask>): void {
+  for (const [task, { joinRule }] of inputs) if (joinRule !== undefined) settleDependent(tx, task);
+}
+
+function toldOf(tx: Tx, task: number, isDuplicate: boolean): Submitted["tasks"][number] {
+  return { task, state: rows.get(tx, task)?.state ?? null, isDuplicate };
 }
 
 /** [TA14] Which are known by their key, also by one of the same submit. */

@@ -1,3 +1,4 @@
+import type { Budget } from "../contract/budgets.ts";
 import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { Progress } from "../contract/tasks.ts";
@@ -12,6 +13,7 @@ import type {
 } from "../contract/task-views.ts";
 import type { Json } from "../contract/values.ts";
 import { ok, type Result } from "../shared/result.ts";
+import * as budgets from "./budgets.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { capabilitiesIn } from "./lanes.ts";
 import * as rows from "./task-rows.ts";
@@ -27,6 +29,7 @@ function parsed(text: string | null | undefined): Json {
 function lineOf({ now }: Tx, row: TaskRow): TaskLine {
   return {
     task: row.task,
+    ref: row.ref,
     type: row.type,
     state: row.state,
     reason: row.reason,
@@ -60,6 +63,9 @@ export function get(tx: Tx, { task }: GetTask): Result<OutputOf<"tasks.get">, Re
     dependsOn: rows.dependenciesOf(tx, task),
     stalls: row.stalls,
     lostChats: row.lost_chats,
+    joinRule: row.join_rule,
+    budget: row.budget === null ? null : (JSON.parse(row.budget) as Budget),
+    used: budgets.usedBy(tx, task),
   });
 }
 
@@ -115,6 +121,7 @@ export function tree(tx: Tx, { task, limit }: TaskTree): Result<OutputOf<"tasks.
   const tasks = nodes.slice(0, limit).map((row) => ({
     task: row.task,
     parent: row.parent,
+    ref: row.ref,
     type: row.type,
     state: row.state,
     dependsOn: rows.dependenciesOf(tx, row.task),
@@ -132,7 +139,7 @@ function toldAttempt({ now }: Tx, row: attemptRows.AttemptRow): Attempt {
   return {
     claim: row.claim,
     attempt: row.attempt,
-    chat: row.chat,
+    chat: row.chat === attemptRows.coordinator ? null : row.chat,
     incarnation: row.incarnation,
     end: row.ended,
     reason: row.reason,

@@ -1,4 +1,5 @@
 import type { Refusal } from "../contract/errors.ts";
+import type { AggregateRule } from "../contract/plans.ts";
 import type { DeathReason, TaskState } from "../contract/tasks.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import * as meta from "./meta.ts";
@@ -48,6 +49,11 @@ export interface TaskRow {
   readonly progress: string | null;
   readonly checkpoint: string | null;
   readonly due_at: number | null;
+  /** Its name within its submit. */
+  readonly ref: string | null;
+  readonly join_rule: AggregateRule | null;
+  /** JSON. */
+  readonly budget: string | null;
 }
 
 export function get({ sql }: Pick<Tx, "sql">, task: number): TaskRow | null {
@@ -123,5 +129,6 @@ export function remove({ sql }: Tx, { task }: TaskRow): void {
   sql.run("DELETE FROM tasks WHERE task = ?", task);
   sql.run("DELETE FROM task_texts WHERE task = ?", task);
   sql.run("DELETE FROM attempts WHERE task = ?", task);
+  sql.run("DELETE FROM task_usage WHERE task = ?", task);
   sql.run("DELETE FROM task_dependents WHERE needs = ?", task);
 }

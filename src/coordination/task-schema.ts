@@ -82,3 +82,36 @@ export const taskTables: readonly string[] = [
   "CREATE TABLE task_dedupe (key TEXT PRIMARY KEY, task INTEGER NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
   "CREATE INDEX task_dedupe_until ON task_dedupe (until)",
 ];
+
+/** Of migration 3. */
+export const planTables: readonly string[] = [
+  "ALTER TABLE tasks ADD COLUMN ref TEXT",
+  // Who joins the results of what it depends on without a chat.
+  "ALTER TABLE tasks ADD COLUMN join_rule TEXT",
+  // JSON; NULL: the workspace's for a task.
+  "ALTER TABLE tasks ADD COLUMN budget TEXT",
+  "ALTER TABLE chats ADD COLUMN last_assigned_at INTEGER",
+  `CREATE TABLE chat_performance (
+     chat TEXT NOT NULL,
+     type TEXT NOT NULL,
+     success_rate REAL NOT NULL,
+     duration_ms REAL,
+     PRIMARY KEY (chat, type)
+   ) STRICT, WITHOUT ROWID`,
+  // `claim` has told the own figures last; the earlier ones are those of all claims before it.
+  `CREATE TABLE task_usage (
+     task INTEGER PRIMARY KEY,
+     claim INTEGER NOT NULL,
+     earlier TEXT NOT NULL,
+     own TEXT NOT NULL
+   ) STRICT`,
+  // Of a chat, by its name; of a day, by its number since 1970 (UTC).
+  `CREATE TABLE usage (
+     kind TEXT NOT NULL,
+     key TEXT NOT NULL,
+     wall_ms INTEGER NOT NULL,
+     tokens INTEGER NOT NULL,
+     cost_micros INTEGER NOT NULL,
+     PRIMARY KEY (kind, key)
+   ) STRICT, WITHOUT ROWID`,
+];

@@ -1,4 +1,6 @@
 import type { DeathReason, TaskState } from "../contract/tasks.ts";
+import * as attemptRows from "./attempt-rows.ts";
+import { joined } from "./joins.ts";
 import * as outbox from "./outbox.ts";
 import * as seats from "./seats.ts";
 import * as rows from "./task-rows.ts";
@@ -14,6 +16,7 @@ export function runnable(tx: Tx, tasks: readonly number[]): void {
 
 /** Free of dependencies and of any chat: queued, or scheduled where its time has not come. What the row counts is stored with it. */
 export function wait(tx: Tx, row: TaskRow, notBefore = row.not_before): TaskState {
+  if (row.join_rule !== null) return join(tx, row);
   const isLater = notBefore > tx.now;
   const expiry = row.queue_ms === null ? null : tx.now + row.queue_ms;
   tx.sql.run(
@@ -32,6 +35,25 @@ export function wait(tx: Tx, row: TaskRow, notBefore = row.not_before): TaskStat
   );
   if (!isLater) runnable(tx, [row.task]);
   return isLater ? "scheduled" : "queued";
+}
+
+/** [TA26] It is done at once, as the coordinator's own attempt. */
+function join(tx: Tx, row: TaskRow): TaskState {
+  const answer = joined(tx, row);
+  if ("failure" in answer)
+    return finish(tx, row, { state: "dead", reason: "failed", detail: answer.failure.slice(0, 500) });
+  const own = {
+    ...row,
+    claim: rows.nextClaim(tx, row),
+    chat: attemptRows.coordinator,
+    incarnation: 0,
+    queued_at: tx.now,
+    assigned_at: tx.now,
+    started_at: tx.now,
+  };
+  tx.sql.run("UPDATE tasks SET claim = ? WHERE task = ?", own.claim, row.task);
+  attemptRows.insert(tx, own, { ended: "done", became: "done", result: answer.result });
+  return finish(tx, own, { state: "done" });
 }
 
 const hourMs = 3_600_000;
@@ -68,7 +90,7 @@ export function finish(tx: Tx, row: TaskRow, { state, reason, detail }: End): Ta
 }
 
 /** [TA12] What waits for others goes on when the last of them is done. [TA13] With one that died or was cancelled it dies, unless it ignores that. */
-function settleDependent(tx: Tx, task: number): void {
+export function settleDependent(tx: Tx, task: number): void {
   const row = rows.get(tx, task);
   if (row?.state !== "blocked") return;
   const now = standing(tx, rows.dependenciesOf(tx, task), row.on_death);

@@ -1,4 +1,6 @@
 import type { OpenHost, OpenRowHost } from "../support/engine-host.ts";
+import { budgetRules } from "./budgets.ts";
+import { planRules } from "./plans.ts";
 import { auditRowRules, auditRules } from "./audit.ts";
 import { chatEndRules } from "./chat-ends.ts";
 import { chatListRules } from "./chat-list.ts";
@@ -31,6 +33,7 @@ import { taskAttemptRules } from "./task-attempts.ts";
 import { taskGraphRules } from "./task-graphs.ts";
 import { taskHoldRules } from "./task-holds.ts";
 import { taskModelRules } from "./task-model.ts";
+import { taskJoinRules } from "./task-joins.ts";
 import { taskRowRules } from "./task-rows.ts";
 import { taskViewRules } from "./task-views.ts";
 import { taskRules } from "./tasks.ts";
@@ -77,6 +80,9 @@ export function taskSuites(open: OpenHost): void {
   taskGraphRules(open);
   taskViewRules(open);
   taskModelRules(open);
+  taskJoinRules(open);
+  planRules(open);
+  budgetRules(open);
 }
 
 /** What can only be seen in rows. */

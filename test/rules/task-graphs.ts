@@ -88,9 +88,9 @@ function shapeRules(open: OpenHost): void {
     );
     expect(await statesOf(host, [join, left, right])).toEqual(["blocked", "queued", "blocked"]);
     expect((await ask(host, "tasks.tree", { task: join })).tasks).toEqual([
-      { task: join, parent: null, type: "join", state: "blocked", dependsOn: [left, right] },
-      { task: left, parent: join, type: "part", state: "queued", dependsOn: [] },
-      { task: right, parent: join, type: "part", state: "blocked", dependsOn: [left] },
+      { task: join, parent: null, ref: "join", type: "join", state: "blocked", dependsOn: [left, right] },
+      { task: left, parent: join, ref: "left", type: "part", state: "queued", dependsOn: [] },
+      { task: right, parent: join, ref: "right", type: "part", state: "blocked", dependsOn: [left] },
     ]);
     expect(await ask(host, "tasks.tree", { task: join, limit: 2 })).toMatchObject({
       tasks: [{ task: join }, { task: left }],
@@ -135,7 +135,7 @@ function dependencyRules(open: OpenHost): void {
     await submitOne(host, { dependsOn: parts });
     const { inputs } = await a.take();
     expect(inputs.map(({ isLeftOut }) => isLeftOut)).toEqual([false, false, true]);
-    expect(inputs[2]).toEqual({ task: parts[2], state: "done", result: null, isLeftOut: true });
+    expect(inputs[2]).toEqual({ task: parts[2], ref: null, state: "done", result: null, isLeftOut: true });
   });
 
   it("[TA18] what others still wait for is kept longer, then nothing of it is left", async () => {

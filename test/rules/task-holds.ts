@@ -99,7 +99,7 @@ export function taskHoldRules(open: OpenHost): void {
     host.wait(minute / 2);
     const progress = { percent: 40, note: "half", data: { files: ["a"] } };
     const beat = await a.do("tasks.heartbeat", held, { progress, checkpoint: { at: 7 } });
-    expect(beat).toEqual({ isCancelled: false, reason: null, remainingMs: 9.5 * minute });
+    expect(beat).toEqual({ isCancelled: false, isOverBudget: false, reason: null, remainingMs: 9.5 * minute });
     expect(await taskOf(host, task)).toMatchObject({ progress, checkpoint: { at: 7 } });
     expect(await a.do("tasks.extend", held, { ms: minute })).toEqual({ remainingMs: 9.5 * minute });
     for (let times = 0; times < 2; times++) {

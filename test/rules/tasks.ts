@@ -23,6 +23,7 @@ function submitRules(open: OpenHost): void {
     expect(second_ - first).toBe(1);
     expect(await taskOf(host, first)).toEqual({
       task: first,
+      ref: null,
       type: "build",
       state: "queued",
       reason: null,
@@ -45,6 +46,9 @@ function submitRules(open: OpenHost): void {
       dependsOn: [],
       stalls: 0,
       lostChats: 0,
+      joinRule: null,
+      budget: null,
+      used: { wallMs: 0, tokens: 0, costMicros: 0 },
     });
     expect(await taskOf(host, second_)).toMatchObject({ state: "scheduled", dueInMs: minute, payload: null });
   });
@@ -97,6 +101,7 @@ function claimRules(open: OpenHost): void {
       startInMs: null,
       remainingMs: hour,
       heartbeatMs: minute,
+      budget: { wallMs: null, tokens: null, costMicros: null },
     });
     expect(await b.claim()).toEqual([]);
     expect(await taskOf(host, task)).toMatchObject({ state: "running", chat: "a" });

@@ -64,7 +64,7 @@ function attemptsText(attempts: readonly Attempt[], columns: number): string {
   if (attempts.length === 0) return "No attempt has ended.\n";
   const rows = attempts.map((one) => [
     String(one.attempt),
-    one.chat,
+    one.chat ?? "coordinator",
     one.end,
     one.ranMs === null ? "not begun" : age(one.ranMs),
     `${age(one.endedAgeMs)} ago`,

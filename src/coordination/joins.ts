@@ -1,0 +1,47 @@
+import type { Json } from "../contract/values.ts";
+import { aggregate, type PartResult } from "./aggregate.ts";
+import { resultOf } from "./attempt-rows.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
+import type { Tx } from "./tx.ts";
+
+/** The results of what a task depends on, joined by its rule. */
+
+export type Joined = { readonly result: string } | { readonly failure: string };
+
+/** Read for one join, in bytes. What is more could not be the result of a task. */
+const mostBytes = 1_000_000;
+
+/** [TA26] In the order of its dependencies; [PL10] what has died is named with its reason. */
+export function joined(tx: Tx, row: TaskRow): Joined {
+  if (row.join_rule === null) throw new Error(`task ${row.task} has no rule for a join`);
+  const parts = rows.dependenciesOf(tx, row.task).flatMap((task) => rows.get(tx, task) ?? []);
+  const results: PartResult[] = [];
+  const budget = { bytes: mostBytes };
+  const refs = Map.groupBy(parts, ({ ref }) => ref);
+  for (const part of parts) {
+    const name = refs.get(part.ref)?.length === 1 ? part.ref : null;
+    const one = resultOfPart(tx, part, name ?? String(part.task), row.join_rule === "count" ? null : budget);
+    if (one === null)
+      return { failure: `too_large: the results of its parts have more than ${mostBytes} bytes together` };
+    results.push(one);
+  }
+  const answer = aggregate(row.join_rule, results);
+  return answer.ok
+    ? { result: JSON.stringify(answer.value) }
+    : { failure: `${answer.error.code}: ${answer.error.message}` };
+}
+
+/** @param part its ref; where two have the same, or it has none, its number */
+function resultOfPart(tx: Tx, row: TaskRow, part: string, budget: { bytes: number } | null): PartResult | null {
+  if (row.state !== "done") return missing(row, part);
+  if (budget === null) return { part, state: "done", result: null };
+  const { text, isLeftOut } = resultOf(tx, row, budget.bytes);
+  if (isLeftOut) return null;
+  budget.bytes -= text?.length ?? 0;
+  return { part, state: "done", result: JSON.parse(text ?? "null") as Json };
+}
+
+function missing({ state, detail, reason }: TaskRow, part: string): PartResult {
+  return { part, state: state === "cancelled" ? "cancelled" : "dead", reason: detail ?? reason ?? state };
+}

@@ -1,0 +1,59 @@
+import * as performance from "./performance.ts";
+import type { Performance } from "./performance.ts";
+import type { TaskRow } from "./task-rows.ts";
+import type { Tx } from "./tx.ts";
+
+/** What is stored of how chats do with each type of task. */
+
+interface Row {
+  readonly chat: string;
+  readonly type: string;
+  readonly success_rate: number;
+  readonly duration_ms: number | null;
+}
+
+/** What changes less is not worth a row: of the share of successes, of the duration, and in ms. */
+const least = { successRate: 0.02, durationShare: 0.05, durationMs: 50 };
+
+/** [PL18] Of an attempt that was begun. Written where it changes what would be chosen: a chat that goes on as before writes nothing. */
+export function learn(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: boolean): void {
+  if (chat === null || started_at === null) return;
+  const [row] = tx.sql.all<Row>("SELECT * FROM chat_performance WHERE chat = ? AND type = ?", chat, type);
+  const known = row ? told(row) : performance.newcomer;
+  const next = performance.observe(known, { isSuccess, durationMs: Math.max(0, tx.now - started_at) });
+  if (row && !isNews(known, next)) return;
+  tx.sql.run(
+    `INSERT INTO chat_performance (chat, type, success_rate, duration_ms) VALUES (?, ?, ?, ?)
+     ON CONFLICT DO UPDATE SET success_rate = excluded.success_rate, duration_ms = excluded.duration_ms`,
+    chat,
+    type,
+    next.successRate,
+    next.durationMs,
+  );
+}
+
+function isNews(known: Performance, next: Performance): boolean {
+  if (Math.abs(next.successRate - known.successRate) >= least.successRate) return true;
+  if (known.durationMs === null || next.durationMs === null) return known.durationMs !== next.durationMs;
+  const step = Math.max(least.durationMs, known.durationMs * least.durationShare);
+  return Math.abs(next.durationMs - known.durationMs) >= step;
+}
+
+function told(row: Row): Performance {
+  return { successRate: row.success_rate, durationMs: row.duration_ms };
+}
+
+export type ByType = ReadonlyMap<string, Performance>;
+
+/** Of the chats that tasks are pushed to. */
+export function ofTakers({ sql }: Tx): Map<string, ByType> {
+  const rows = sql.all<Row>(
+    "SELECT * FROM chat_performance WHERE chat IN (SELECT chat FROM chats WHERE task_types IS NOT NULL)",
+  );
+  const byChat = Map.groupBy(rows, ({ chat }) => chat);
+  return new Map([...byChat].map(([chat, own]) => [chat, new Map(own.map((row) => [row.type, told(row)]))]));
+}
+
+export function forget({ sql }: Tx, chat: string): void {
+  sql.run("DELETE FROM chat_performance WHERE chat = ?", chat);
+}

@@ -1,0 +1,165 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { EstimateJob, SubmitJob } from "../contract/plan-operations.ts";
+import type { Job, SplitStrategy } from "../contract/plans.ts";
+import { NewTask } from "../contract/tasks.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { estimateComplexity } from "./complexity.ts";
+import { split, type Plan } from "./decompose.ts";
+import { once } from "./idempotency.ts";
+import { joinName } from "./plan-check.ts";
+import { submitOnce } from "./submit.ts";
+import * as dedupe from "./task-dedupe.ts";
+import * as rows from "./task-rows.ts";
+import type { Actor, Tx } from "./tx.ts";
+
+/** One complex job becomes tasks: the parts, and the join, which is their parent and stands for the job. */
+
+type Submitted = OutputOf<"plans.submit">;
+type Estimated = OutputOf<"plans.estimate">;
+
+export function estimate(tx: Tx, wish: EstimateJob): Result<Estimated, Refusal> {
+  const planned = plan(tx, wish);
+  if (!planned.ok) return planned;
+  const { complexity, parts, reason } = planned.value;
+  return ok({ complexity, parts: parts?.parts.map(toldPart) ?? null, reason });
+}
+
+function toldPart({ name, text, files, dependsOn }: Plan["parts"][number]): NonNullable<Estimated["parts"]>[number] {
+  return { name, text, files: [...files], dependsOn: [...dependsOn] };
+}
+
+interface Planned {
+  readonly complexity: Estimated["complexity"];
+  /** null: one task. */
+  readonly parts: Plan | null;
+  readonly reason: string | null;
+}
+
+/** [PL19] Split above the threshold, where it is asked for, and as it is listed. */
+function plan(tx: Tx, { job, strategy, maxParts, isForced }: EstimateJob): Result<Planned, Refusal> {
+  const weights = tx.settings.complexity;
+  const { score, isAboveThreshold, reasons } = estimateComplexity(job, weights);
+  const complexity = { score, threshold: weights.threshold, isAboveThreshold, reasons: [...reasons] };
+  if (!isAboveThreshold && !isForced && strategy?.by !== "list") {
+    return ok({ complexity, parts: null, reason: `its complexity ${score} is not above ${weights.threshold}` });
+  }
+  if (strategy) {
+    const parts = split(job, strategy, maxParts);
+    return parts.ok ? ok({ complexity, parts: parts.value, reason: null }) : parts;
+  }
+  const found = usual.map((one) => split(job, one, maxParts));
+  const fitting = found.find((one) => one.ok);
+  if (fitting) return ok({ complexity, parts: fitting.value, reason: null });
+  const [first] = found.flatMap((one) => (one.ok ? [] : [one.error.message]));
+  return ok({ complexity, parts: null, reason: first ?? "it cannot be split" });
+}
+
+/** In this order. */
+const usual: readonly SplitStrategy[] = [
+  { by: "module" },
+  { by: "file" },
+  { by: "phase", phases: ["analyse", "change", "test", "document"] },
+];
+
+/** [PL20] All or nothing; a repeat submits nothing more. */
+export function submit(tx: Tx, input: SubmitJob, actor: Actor): Result<Submitted, Refusal> {
+  const { requestId, by, ...content } = input;
+  const request = { operation: "plans.submit", by: by ?? actor.machine, requestId, input: content };
+  return once(tx, request, () => submitJob(tx, input)).result;
+}
+
+function submitJob(tx: Tx, input: SubmitJob): Result<Submitted, Refusal> {
+  const planned = plan(tx, input);
+  if (!planned.ok) return planned;
+  const { complexity, parts, reason } = planned.value;
+  const known = duplicateOf(tx, input);
+  if (known) return ok({ complexity, ...known, isDuplicate: true, parts: [], reason });
+  const stored = store(tx, parts ? tasksOf(input, parts) : [wholeOf(input)]);
+  if (!stored.ok) return stored;
+  const { root, others } = stored.value;
+  const named = (parts?.parts ?? []).flatMap(({ name }, at) =>
+    others.slice(at, at + 1).map((task) => ({ name, task })),
+  );
+  return ok({ complexity, ...root, isDuplicate: false, parts: named, reason });
+}
+
+type Root = Pick<Submitted, "task" | "state">;
+
+/** [TA14] */
+function duplicateOf(tx: Tx, { dedupeKey }: SubmitJob): Root | null {
+  const task = dedupeKey === undefined ? undefined : dedupe.find(tx, dedupeKey);
+  return task === undefined ? null : { task, state: rows.get(tx, task)?.state ?? null };
+}
+
+interface Stored {
+  readonly root: Root;
+  /** The parts, in their order. */
+  readonly others: readonly number[];
+}
+
+function store(tx: Tx, drafts: readonly Draft[]): Result<Stored, Refusal> {
+  const tasks = checked(drafts);
+  if (!tasks.ok) return tasks;
+  const stored = submitOnce(tx, tasks.value);
+  if (!stored.ok) return stored;
+  const [root, ...others] = stored.value.tasks;
+  if (!root) throw new Error("a submit of one task answered none");
+  return ok({ root: { task: root.task, state: root.state }, others: others.map(({ task }) => task) });
+}
+
+type Draft = Parameters<typeof NewTask.safeParse>[0];
+
+/** The job of parts without what only the whole is measured by. */
+function told({ title, text, payload }: Job): Pick<Job, "title" | "text" | "payload"> {
+  return { title, text, payload };
+}
+
+function wholeOf({ job, type, options, dedupeKey }: SubmitJob): Draft {
+  return { ...options, type, dedupeKey, payload: { job: { ...told(job), files: job.files.map(({ path }) => path) } } };
+}
+
+/** The join first: the parts name it as their parent. */
+function tasksOf(input: SubmitJob, { parts, join }: Plan): Draft[] {
+  const { job, type, options, joinRule, joinType, onPartDeath, dedupeKey } = input;
+  const whole = {
+    ...options,
+    affinity: undefined,
+    type: joinRule === undefined ? (joinType ?? type) : type,
+    ref: joinName,
+    dedupeKey,
+    joinRule,
+    dependsOn: join.dependsOn,
+    onDependencyDeath: onPartDeath,
+    payload: { job: told(job), join: parts.map(({ name, text }) => ({ name, text })) },
+  };
+  return [
+    whole,
+    ...parts.map(({ name, text, files, dependsOn }) => ({
+      ...options,
+      type,
+      ref: name,
+      parent: joinName,
+      dependsOn,
+      payload: { job: told(job), part: { name, text, files } },
+    })),
+  ];
+}
+
+/** By the schema of a submit: what a part carries has its limits too. */
+function checked(drafts: readonly Draft[]): Result<NewTask[], Refusal> {
+  const tasks: NewTask[] = [];
+  for (const draft of drafts) {
+    const task = NewTask.safeParse(draft);
+    if (!task.success) {
+      const [issue] = task.error.issues;
+      const where = issue?.path.join(".") ?? "";
+      return err({
+        code: "bad_input",
+        message: `a task of this job cannot be submitted: ${where} ${issue?.message ?? ""}`.trim(),
+      });
+    }
+    tasks.push(task.data);
+  }
+  return ok(tasks);
+}

@@ -1,0 +1,142 @@
+import { expect, it } from "vitest";
+import type { Budgets } from "../../src/contract/budgets.ts";
+import type { EngineHost, OpenHost } from "../support/engine-host.ts";
+import { ask, day, hour, refused } from "../support/state-builders.ts";
+import { calm, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "../support/task-builders.ts";
+
+async function limit(host: EngineHost, budgets: Partial<Budgets>): Promise<void> {
+  await ask(host, "settings.set", { settings: { budgets } });
+}
+
+/** Rules of what work may use. */
+export function budgetRules(open: OpenHost): void {
+  countRules(open);
+  limitRules(open);
+  dayRules(open);
+}
+
+function countRules(open: OpenHost): void {
+  it("[BU1] what attempts tell is counted into the task, the chat and the day", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const [first, second] = await submit(host, { type: "x" }, { type: "x" });
+    const [one, two] = await a.claim({ limit: 2 });
+    if (!one || !two) throw new Error("two tasks were there");
+    await a.do("tasks.heartbeat", one, { usage: { wallMs: 1_000, tokens: 50, costMicros: 7 } });
+    await a.do("tasks.heartbeat", one, { usage: { wallMs: 3_000, tokens: 80, costMicros: 9 } });
+    await a.do("tasks.ack", one, { usage: { wallMs: 4_000, tokens: 100, costMicros: 10 } });
+    await a.do("tasks.nack", two, { reason: "broken", delayMs: 0, usage: { tokens: 5 } });
+    const again = await a.take();
+    await a.do("tasks.release", again, { usage: { tokens: 2 } });
+    expect((await taskOf(host, first)).used).toEqual({ wallMs: 4_000, tokens: 100, costMicros: 10 });
+    expect((await taskOf(host, second)).used).toEqual({ wallMs: 0, tokens: 7, costMicros: 0 });
+    const all = { wallMs: 4_000, tokens: 107, costMicros: 10 };
+    expect(await ask(host, "budgets.get", {})).toMatchObject({
+      today: all,
+      isDaySpent: false,
+      chats: [{ chat: "a", used: all, isSpent: false }],
+    });
+  });
+
+  it("[BU2] a report that comes again, or an older one that comes late, counts nothing twice", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const task = await submitOne(host);
+    const held = await a.take();
+    for (const tokens of [10, 10, 40, 20, 40]) await a.do("tasks.heartbeat", held, { usage: { tokens } });
+    await a.do("tasks.ack", held, { usage: { tokens: 40 } });
+    await a.do("tasks.ack", held, { usage: { tokens: 40 } });
+    expect((await taskOf(host, task)).used.tokens).toBe(40);
+    expect((await ask(host, "budgets.get", {})).today.tokens).toBe(40);
+  });
+}
+
+function limitRules(open: OpenHost): void {
+  it("[BU3] at its limit a task ends dead, its claim is over, and what it told last is kept", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const task = await submitOne(host, { budget: { costMicros: 2_000_000 } });
+    const held = await a.take();
+    expect(held.budget).toEqual({ wallMs: null, tokens: null, costMicros: 2_000_000 });
+    expect(await a.do("tasks.heartbeat", held, { usage: { costMicros: 1_999_999 } })).toMatchObject({
+      isOverBudget: false,
+    });
+    const beat = await a.do("tasks.heartbeat", held, {
+      usage: { costMicros: 2_100_000 },
+      checkpoint: { session: "s" },
+    });
+    expect(beat).toMatchObject({ isOverBudget: true, remainingMs: 0 });
+    expect(beat.reason).toContain("2.10 USD of 2.00 USD");
+    expect(await stateOf(host, task)).toBe("dead budget_exceeded");
+    expect(await taskOf(host, task)).toMatchObject({ checkpoint: { session: "s" }, chat: null });
+    expect(await endsOf(host, task)).toEqual(["budget_exceeded"]);
+    expect(refused(await a.try("tasks.ack", held, {})).code).toBe("stale_claim");
+  });
+
+  it("[BU3] the limit holds over all attempts, also where an attempt fails or is given back; a result that is there is taken", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    await limit(host, { task: { tokens: 100 } });
+    const [failing, released, done] = await submit(host, { type: "f" }, { type: "r" }, { type: "d" });
+    const [one, two, three] = await a.claim({ limit: 3 });
+    if (!one || !two || !three) throw new Error("three tasks were there");
+    await a.do("tasks.nack", one, { reason: "broken", delayMs: 0, usage: { tokens: 60 } });
+    const retried = await a.take();
+    expect(retried.budget.tokens).toBe(40);
+    await a.do("tasks.nack", retried, { reason: "broken", delayMs: 0, usage: { tokens: 40 } });
+    await a.do("tasks.release", two, { usage: { tokens: 101 } });
+    await a.do("tasks.ack", three, { usage: { tokens: 200 } });
+    expect([await stateOf(host, failing), await stateOf(host, released), await stateOf(host, done)]).toEqual([
+      "dead budget_exceeded",
+      "dead budget_exceeded",
+      "done",
+    ]);
+  });
+
+  it("[BU4] [BU5] a chat at its limit begins nothing new, others do; what is left is the least of all limits", async () => {
+    const host = await calm(open);
+    const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
+    await limit(host, { chat: { tokens: 100 }, task: { tokens: 500, wallMs: hour } });
+    await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
+    const [held, assigned] = [await a.take(), await a.take({ isStarted: false })];
+    expect(held.budget).toEqual({ wallMs: hour, tokens: 100, costMicros: null });
+    expect(await a.do("tasks.heartbeat", held, { usage: { tokens: 100 } })).toMatchObject({ isOverBudget: true });
+    expect(refused(await a.tryClaim())).toMatchObject({ code: "budget_exceeded" });
+    expect(refused(await a.try("tasks.start", assigned, {})).code).toBe("budget_exceeded");
+    expect(refused(await a.try("tasks.heartbeat", assigned, {})).code).toBe("budget_exceeded");
+    expect((await a.do("tasks.release", assigned, {})).state).toBe("queued");
+    expect(await b.claim({ limit: 2 })).toHaveLength(2);
+    expect(await ask(host, "budgets.get", {})).toMatchObject({ chats: [{ chat: "a", isSpent: true }] });
+  });
+
+  it("[BU6] a task that is replayed begins anew", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const task = await submitOne(host, { budget: { tokens: 10 } });
+    await a.do("tasks.heartbeat", await a.take(), { usage: { tokens: 10 } });
+    await ask(host, "tasks.replay", { task });
+    const held = await a.take();
+    expect(held.budget.tokens).toBe(10);
+    expect(await a.do("tasks.heartbeat", held, { usage: { tokens: 9 } })).toMatchObject({ isOverBudget: false });
+  });
+}
+
+function dayRules(open: OpenHost): void {
+  it("[BU4] at the limit of the day nobody begins anything, before it is raised or the next day (UTC) begins", async () => {
+    const host = await calm(open);
+    const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
+    await limit(host, { day: { costMicros: 1_000 } });
+    await submit(host, ...Array.from({ length: 4 }, () => ({ type: "x", heartbeatMs: day, startToCloseMs: 3 * day })));
+    const held = await a.take();
+    await a.do("tasks.ack", held, { usage: { costMicros: 1_000 } });
+    expect(refused(await b.tryClaim()).message).toContain("the workspace, today");
+    expect((await ask(host, "budgets.get", {})).isDaySpent).toBe(true);
+    await limit(host, { day: { costMicros: 1_500 } });
+    const second = await b.take();
+    const { state, next } = await b.do("tasks.ack", second, { usage: { costMicros: 500 }, next: {} });
+    expect([state, next]).toEqual(["done", []]);
+    const { dayEndsInMs } = await ask(host, "budgets.get", {});
+    expect(dayEndsInMs).toBeGreaterThan(0);
+    expect(dayEndsInMs).toBeLessThanOrEqual(day);
+  });
+}

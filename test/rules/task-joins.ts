@@ -1,0 +1,119 @@
+import { expect, it } from "vitest";
+import type { OpenHost } from "../support/engine-host.ts";
+import { ask, refusal } from "../support/state-builders.ts";
+import { calm, cancel, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "../support/task-builders.ts";
+
+/** Rules of tasks that the coordinator does itself. */
+export function taskJoinRules(open: OpenHost): void {
+  it("[TA26] when all parts are done their results are joined by the rule, and nobody can claim the join", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const [web, api, all, count] = await submit(
+      host,
+      { type: "x", ref: "web" },
+      { type: "x", ref: "api" },
+      { type: "join", dependsOn: ["web", "api"], joinRule: "merge" },
+      { type: "join", dependsOn: ["web", "api"], joinRule: "count" },
+    );
+    const [first, second] = await a.claim({ limit: 5 });
+    if (!first || !second) throw new Error("two tasks were there");
+    await a.ack(first, { web: 1, same: true });
+    expect(await stateOf(host, all)).toBe("blocked");
+    await a.ack(second, { api: 2, same: true });
+    expect(await taskOf(host, all)).toMatchObject({
+      state: "done",
+      joinRule: "merge",
+      result: { value: { web: 1, api: 2, same: true }, conflicts: [], isComplete: true, missing: [] },
+    });
+    expect((await taskOf(host, count)).result).toMatchObject({ value: { parts: 2, done: 2, dead: 0, cancelled: 0 } });
+    const { attempts } = await ask(host, "tasks.history", { task: all });
+    expect(attempts).toMatchObject([{ chat: null, end: "done", state: "done", ranMs: 0 }]);
+    expect(await a.claim()).toEqual([]);
+    expect([first.task, second.task]).toEqual([web, api]);
+  });
+
+  it("[TA26] what depends on a join gets its result", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    await submit(
+      host,
+      { type: "x", ref: "one" },
+      { type: "join", ref: "all", dependsOn: ["one"], joinRule: "collect" },
+      { type: "report", dependsOn: ["all"] },
+    );
+    await a.ack(await a.take(), "r");
+    const report = await a.take();
+    expect(report).toMatchObject({
+      type: "report",
+      inputs: [{ ref: "all", state: "done", result: { value: [{ part: "one", result: "r" }] } }],
+    });
+  });
+
+  it("[TA26] [PL10] with `ignore` it joins what there is and names what is missing; else it dies with its parts", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const [good, bad, gone, all, strict] = await submit(
+      host,
+      { type: "x", ref: "good" },
+      { type: "x", ref: "bad" },
+      { type: "y", ref: "gone" },
+      { type: "join", dependsOn: ["good", "bad", "gone"], joinRule: "collect", onDependencyDeath: "ignore" },
+      { type: "join", dependsOn: ["good", "bad", "gone"], joinRule: "collect" },
+    );
+    await a.ack(await a.take(), 1);
+    await a.nack(await a.take({ types: ["x"] }), { isRetryable: false, reason: "does not compile" });
+    expect(await stateOf(host, strict)).toBe("dead dependency");
+    expect(await stateOf(host, all)).toBe("blocked");
+    await cancel(host, gone, "not needed");
+    expect((await taskOf(host, all)).result).toEqual({
+      value: [{ part: "good", result: 1 }],
+      conflicts: [],
+      isComplete: false,
+      missing: [
+        { part: "bad", state: "dead", reason: "does not compile" },
+        { part: "gone", state: "cancelled", reason: "not needed" },
+      ],
+    });
+    expect([await stateOf(host, good), await stateOf(host, bad)]).toEqual(["done", "dead failed"]);
+  });
+
+  it("[TA26] of parts that are done before the submit it is done at once; parts of the same name go by their numbers", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const [one] = await submit(host, { type: "x", ref: "part" });
+    const [other] = await submit(host, { type: "x", ref: "part" });
+    await a.ack(await a.take(), 1);
+    await a.ack(await a.take(), 2);
+    const all = await submitOne(host, { type: "join", dependsOn: [one, other], joinRule: "collect" });
+    expect((await taskOf(host, all)).result).toMatchObject({
+      value: [
+        { part: String(one), result: 1 },
+        { part: String(other), result: 2 },
+      ],
+    });
+  });
+
+  it("[TA26] [PL11] results that are too large together end it as dead, with the reason; replayed it joins again", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const names = ["a", "b"];
+    const numbers = await submit(host, ...names.map((ref) => ({ type: "x", ref })), {
+      type: "join",
+      dependsOn: names,
+      joinRule: "collect" as const,
+    });
+    const all = numbers.at(-1) ?? 0;
+    for (const held of await a.claim({ limit: 3 })) await a.ack(held, "x".repeat(200_000));
+    expect(await taskOf(host, all)).toMatchObject({ state: "dead", reason: "failed" });
+    expect((await taskOf(host, all)).detail).toContain("too_large");
+    expect((await ask(host, "tasks.replay", { task: all })).tasks).toEqual([{ task: all, state: "dead" }]);
+    expect(await endsOf(host, all)).toEqual([]);
+  });
+
+  it("[TA26] a join of nothing is refused", async () => {
+    const host = await calm(open);
+    const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "join", joinRule: "count" }] });
+    expect(refused).toMatchObject({ code: "bad_input" });
+    expect(refused.message).toContain("dependsOn");
+  });
+}
