@@ -1,6 +1,6 @@
 import type { AttemptEnd, TaskState } from "../contract/tasks.ts";
 import type { TaskRow } from "./task-rows.ts";
-import type { Tx } from "./tx.ts";
+import { numbersPerEpoch, type Tx } from "./tx.ts";
 
 /** The rows of attempts that have ended; of one that goes on its task's row tells. */
 
@@ -59,6 +59,8 @@ export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: 
     row.checkpoint,
     result ?? null,
   );
+  // Claims count on from each epoch's first: up to that number there are no more of them.
+  if (row.claim % numbersPerEpoch <= mostKept) return;
   tx.sql.run(
     "DELETE FROM attempts WHERE task = ? AND claim <= (SELECT claim FROM attempts WHERE task = ? ORDER BY claim DESC LIMIT 1 OFFSET ?)",
     row.task,

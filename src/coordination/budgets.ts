@@ -97,7 +97,7 @@ interface Limit {
   readonly used: () => Usage;
 }
 
-function limitsOf(tx: Tx, chat: string, row: TaskRow | null): Limit[] {
+function limitsOf(tx: Tx, chat: string, row: Pick<TaskRow, "task" | "budget"> | null): Limit[] {
   const { task, chat: ofChat, day } = tx.settings.budgets;
   const own = row?.budget ? (JSON.parse(row.budget) as Budget) : task;
   const all: Limit[] = [
@@ -132,7 +132,7 @@ export function spent(tx: Tx, chat: string): Refusal | null {
 }
 
 /** [BU5] What an attempt may still use: the least of all limits. */
-export function left(tx: Tx, row: TaskRow): Left {
+export function left(tx: Tx, row: Pick<TaskRow, "task" | "chat" | "budget">): Left {
   const all = limitsOf(tx, row.chat ?? "", row).map(({ budget, used }) => ({ budget, has: used() }));
   const least = (name: (typeof measures)[number]): number | null => {
     const rest = all.flatMap(({ budget, has }) => {

@@ -34,26 +34,35 @@ export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">
 
 /** The claims of a request, of one that a chat makes or of one that rides on an acknowledgement. [TA9] A draining chat gets no new ones. */
 export function next(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): ClaimedTask[] {
-  const known = again(tx, chat, requestId);
-  if (known.length > 0 || budgets.spent(tx, chat.chat)) return known;
-  const given = adopt(tx, chat, requestId, wish);
-  if (given.length > 0 || chat.status === "draining") return told(tx, given);
+  const held = liveOf(tx, chat);
+  const known = held.filter((row) => row.request_id === requestId);
+  if (known.length > 0 || budgets.spent(tx, chat.chat)) return toldAgain(tx, known);
+  const given = adopt(tx, held, requestId, wish);
+  if (given.length > 0 || chat.status === "draining") return toldAgain(tx, given);
   return told(tx, take(tx, chat, requestId, wish));
 }
 
 /** Those that the request has got, as far as they are still held. */
 export function again(tx: Tx, chat: chatRows.LifeRow, requestId: string): ClaimedTask[] {
-  return told(tx, liveOf(tx, chat, requestId));
+  const known = liveOf(tx, chat).filter((row) => row.request_id === requestId);
+  return toldAgain(tx, known);
 }
 
-function liveOf(tx: Tx, { chat, incarnation }: chatRows.LifeRow, requestId: string): TaskRow[] {
-  const own = rows.heldBy(tx, chat).filter((row) => row.request_id === requestId && row.incarnation === incarnation);
-  return own.filter((row) => !isOver(tx, row));
+function toldAgain(tx: Tx, held: readonly TaskRow[]): ClaimedTask[] {
+  return told(
+    tx,
+    held.map((row) => ({ row, texts: textsOf(tx, row.task) })),
+  );
+}
+
+/** What it has, and whose time is not over. */
+function liveOf(tx: Tx, { chat, incarnation }: chatRows.LifeRow): TaskRow[] {
+  return rows.heldBy(tx, chat).filter((row) => row.incarnation === incarnation && !isOver(tx, row));
 }
 
 /** [QU5] What a dispatch has assigned is the request's own from now on, under the same claim number. */
-function adopt(tx: Tx, chat: chatRows.LifeRow, requestId: string, { limit, types, isStarted }: Next): TaskRow[] {
-  const given = liveOf(tx, chat, pushed).filter(({ type }) => types?.includes(type) ?? true);
+function adopt(tx: Tx, held: readonly TaskRow[], requestId: string, { limit, types, isStarted }: Next): TaskRow[] {
+  const given = held.filter(({ request_id, type }) => request_id === pushed && (types?.includes(type) ?? true));
   return given.slice(0, limit).map((row) => {
     const own = Object.assign(row, { request_id: requestId });
     if (isStarted) return begin(tx, own);
@@ -63,14 +72,17 @@ function adopt(tx: Tx, chat: chatRows.LifeRow, requestId: string, { limit, types
 }
 
 /** [TA8] No more than the chat's capacity. */
-function take(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): TaskRow[] {
+function take(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): Taken[] {
   const row = chatRows.get(tx, chat.chat);
   const free = Math.min(wish.limit, (row?.capacity ?? 0) - rows.countHeld(tx, chat.chat));
   if (!row || free <= 0) return [];
   const able = new Set(JSON.parse(row.capabilities) as string[]);
   const heads = lanes.fitting(tx, able, wish.types).flatMap((lane) => lanes.heads(tx, lane, free));
   const wanted = heads.toSorted(byTurn(chat.chat)).slice(0, free);
-  const taken = affordable(tx, wanted).map(({ task }) => assign(tx, chat, task, requestId, wish.isStarted));
+  const taken = affordable(tx, wanted).map(({ task, texts }) => ({
+    row: assign(tx, chat, task, requestId, wish.isStarted),
+    texts,
+  }));
   // [CH6] Whoever has a task is watched.
   if (taken.length > 0) chatRows.lookAt(tx, chat, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs);
   return taken;
@@ -85,82 +97,121 @@ function byTurn(chat: string): (a: lanes.Head, b: lanes.Head) => number {
 /** Of one answer, in bytes. */
 const mostBytes = 1_000_000;
 
-/** As many from the front on as fit in one answer, at least one. */
-function affordable({ sql }: Tx, wanted: readonly lanes.Head[]): readonly lanes.Head[] {
-  let bytes = 0;
-  const end = wanted.findIndex(({ task }, at) => {
-    const [row] = sql.all<{ size: number }>(
-      `SELECT octet_length(payload) + coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS size
-       FROM tasks JOIN task_texts USING (task) WHERE task = ?`,
-      task,
-    );
-    bytes += row?.size ?? 0;
-    return at > 0 && bytes > mostBytes;
-  });
-  return end === -1 ? wanted : wanted.slice(0, end);
+interface Affordable {
+  readonly task: number;
+  readonly texts: Texts;
 }
 
-export function assign(tx: Tx, chat: chatRows.LifeRow, task: number, requestId: string, isStarted: boolean): TaskRow {
-  const row = rows.get(tx, task);
-  if (!row) throw new Error(`task ${task} is in a lane and nowhere else`);
-  const claim = rows.nextClaim(tx, row);
-  const closeAt = isStarted ? tx.now + row.close_ms : null;
-  const dueAt = tx.now + (isStarted ? Math.min(row.close_ms, row.heartbeat_ms) : tx.settings.startDeadlineMs);
+/** As many from the front on as fit in one answer, at least one. */
+function affordable(tx: Tx, wanted: readonly lanes.Head[]): readonly Affordable[] {
+  const fitting: Affordable[] = [];
+  let bytes = 0;
+  for (const { task, told_bytes } of wanted) {
+    const texts = textsOf(tx, task);
+    bytes += told_bytes + texts.bytes;
+    if (fitting.length > 0 && bytes > mostBytes) break;
+    fitting.push({ task, texts });
+  }
+  return fitting;
+}
+
+/** Of what is in a lane; nothing else is asked of its row. */
+export function assign(tx: Tx, chat: chatRows.LifeRow, task: number, requestId: string, isStarted: boolean): HeldRow {
   const startedAt = isStarted ? tx.now : null;
-  tx.sql.run(
-    `UPDATE tasks SET state = ?, claim = ?, chat = ?, incarnation = ?, request_id = ?, assigned_at = ?, started_at = ?, seen_at = ?,
-       close_at = ?, due_at = ? WHERE task = ?`,
+  const [row] = tx.sql.all<HeldRow>(
+    `UPDATE tasks SET state = ?, claim = max(claim, ?) + 1, chat = ?, incarnation = ?, request_id = ?, assigned_at = ?, started_at = ?,
+       seen_at = ?, close_at = ? + close_ms, due_at = ? + iif(?, min(close_ms, heartbeat_ms), ?) WHERE task = ? RETURNING ${heldColumns}`,
     isStarted ? "running" : "assigned",
-    claim,
+    rows.claimFloor(tx),
     chat.chat,
     chat.incarnation,
     requestId,
     tx.now,
     startedAt,
     startedAt,
-    closeAt,
-    dueAt,
+    startedAt,
+    tx.now,
+    isStarted ? 1 : 0,
+    tx.settings.startDeadlineMs,
     task,
   );
-  return rows.get(tx, task) ?? row;
+  if (!row) throw new Error(`task ${task} is in a lane and nowhere else`);
+  return row;
+}
+
+/** What a chat is told of a task that it has got. */
+type HeldRow = Pick<
+  TaskRow,
+  | "task"
+  | "claim"
+  | "chat"
+  | "failures"
+  | "max_attempts"
+  | "type"
+  | "priority"
+  | "state"
+  | "progress"
+  | "checkpoint"
+  | "close_at"
+  | "close_ms"
+  | "due_at"
+  | "heartbeat_ms"
+  | "budget"
+>;
+const heldColumns =
+  "task, claim, chat, failures, max_attempts, type, priority, state, progress, checkpoint, close_at, close_ms, due_at, heartbeat_ms, budget";
+
+interface Taken {
+  readonly row: HeldRow;
+  readonly texts: Texts;
+}
+
+interface Texts {
+  readonly payload: string;
+  /** JSON. */
+  readonly depends_on: string;
+  readonly bytes: number;
+}
+
+function textsOf({ sql }: Tx, task: number): Texts {
+  const query = "SELECT payload, depends_on, octet_length(payload) AS bytes FROM task_texts WHERE task = ?";
+  const [texts] = sql.all<Texts>(query, task);
+  if (!texts) throw new Error(`task ${task} has no payload`);
+  return texts;
 }
 
 /** What comes of dependencies in one answer, in bytes. */
 const mostInputBytes = 500_000;
 
-function told(tx: Tx, taken: readonly TaskRow[]): ClaimedTask[] {
+function told(tx: Tx, taken: readonly Taken[]): ClaimedTask[] {
   const budget = { bytes: mostInputBytes };
-  return taken.map((row) => {
-    const query = "SELECT payload FROM task_texts WHERE task = ?";
-    const payload = tx.sql.all<{ payload: string }>(query, row.task)[0]?.payload ?? "null";
-    return {
-      task: row.task,
-      claim: row.claim,
-      attempt: row.failures + 1,
-      maxAttempts: row.max_attempts,
-      type: row.type,
-      priority: row.priority,
-      payload: JSON.parse(payload) as Json,
-      isStarted: row.state === "running",
-      progress: JSON.parse(row.progress ?? "null") as Progress | null,
-      checkpoint: JSON.parse(row.checkpoint ?? "null") as Json,
-      inputs: inputsOf(tx, row, budget),
-      startInMs: row.state === "running" ? null : Math.max(0, (row.due_at ?? 0) - tx.now),
-      remainingMs: remainingMs(tx, row),
-      heartbeatMs: row.heartbeat_ms,
-      budget: budgets.left(tx, row),
-    };
-  });
+  return taken.map(({ row, texts }) => ({
+    task: row.task,
+    claim: row.claim,
+    attempt: row.failures + 1,
+    maxAttempts: row.max_attempts,
+    type: row.type,
+    priority: row.priority,
+    payload: JSON.parse(texts.payload) as Json,
+    isStarted: row.state === "running",
+    progress: JSON.parse(row.progress ?? "null") as Progress | null,
+    checkpoint: JSON.parse(row.checkpoint ?? "null") as Json,
+    inputs: inputsOf(tx, JSON.parse(texts.depends_on) as number[], budget),
+    startInMs: row.state === "running" ? null : Math.max(0, (row.due_at ?? 0) - tx.now),
+    remainingMs: remainingMs(tx, row),
+    heartbeatMs: row.heartbeat_ms,
+    budget: budgets.left(tx, row),
+  }));
 }
 
 /** [TA12] */
-function inputsOf(tx: Tx, { task }: TaskRow, budget: { bytes: number }): ClaimedTask["inputs"] {
-  return rows.dependenciesOf(tx, task).flatMap((needed) => {
-    const row = rows.get(tx, needed);
+function inputsOf(tx: Tx, needed: readonly number[], budget: { bytes: number }): ClaimedTask["inputs"] {
+  return needed.flatMap((task) => {
+    const row = rows.get(tx, task);
     if (!row) return [];
     const { text, isLeftOut } = resultOf(tx, row, budget.bytes);
     budget.bytes -= text?.length ?? 0;
-    return [{ task: needed, ref: row.ref, state: row.state, result: JSON.parse(text ?? "null") as Json, isLeftOut }];
+    return [{ task, ref: row.ref, state: row.state, result: JSON.parse(text ?? "null") as Json, isLeftOut }];
   });
 }
 

@@ -7,6 +7,8 @@ export interface Head {
   readonly lane: string;
   readonly priority: number;
   readonly affinity: string | null;
+  /** Of what its last attempt has told. */
+  readonly told_bytes: number;
 }
 
 /** Above a type's own lane and all that begin with it and a line break. */
@@ -52,7 +54,8 @@ export function capabilitiesIn(lane: string): string[] {
 /** Those whose turn is first. [TA15] What has expired is nobody's, though no sweep has seen it. */
 export function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
   return sql.all<Head>(
-    `SELECT task, lane, priority, affinity FROM tasks WHERE state = 'queued' AND lane = ? AND (due_at IS NULL OR due_at > ?)
+    `SELECT task, lane, priority, affinity, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS told_bytes
+     FROM tasks WHERE state = 'queued' AND lane = ? AND (due_at IS NULL OR due_at > ?)
      ORDER BY priority DESC, task LIMIT ?`,
     lane,
     now,

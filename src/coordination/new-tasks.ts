@@ -18,7 +18,8 @@ function laneOf(type: string, capabilities: readonly string[]): string {
   return [type, ...new Set(capabilities.toSorted())].join("\n");
 }
 
-export function insert(tx: Tx, fresh: Fresh): void {
+/** @returns its first state */
+export function insert(tx: Tx, fresh: Fresh): TaskState {
   const { task, dependsOn, input } = fresh;
   const first = begins(tx, fresh);
   insertRow(tx, fresh, first);
@@ -29,6 +30,7 @@ export function insert(tx: Tx, fresh: Fresh): void {
     JSON.stringify(dependsOn),
   );
   for (const needs of dependsOn) tx.sql.run("INSERT INTO task_dependents (needs, task) VALUES (?, ?)", needs, task);
+  return first.state;
 }
 
 /** How it begins. */

@@ -18,10 +18,11 @@ const least = { successRate: 0.02, durationShare: 0.05, durationMs: 50 };
 /** [PL18] Of an attempt that was begun. Written where it changes what would be chosen: a chat that goes on as before writes nothing. */
 export function learn(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: boolean): void {
   if (chat === null || started_at === null) return;
-  const [row] = tx.sql.all<Row>("SELECT * FROM chat_performance WHERE chat = ? AND type = ?", chat, type);
-  const known = row ? told(row) : performance.newcomer;
+  const stored = storedOf(tx, chat, type);
+  const known = stored ?? performance.newcomer;
   const next = performance.observe(known, { isSuccess, durationMs: Math.max(0, tx.now - started_at) });
-  if (row && !isNews(known, next)) return;
+  if (stored && !isNews(known, next)) return;
+  tx.memory?.performances.set(`${chat}\n${type}`, next);
   tx.sql.run(
     `INSERT INTO chat_performance (chat, type, success_rate, duration_ms) VALUES (?, ?, ?, ?)
      ON CONFLICT DO UPDATE SET success_rate = excluded.success_rate, duration_ms = excluded.duration_ms`,
@@ -30,6 +31,15 @@ export function learn(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: bo
     next.successRate,
     next.durationMs,
   );
+}
+
+function storedOf({ sql, memory }: Tx, chat: string, type: string): Performance | null {
+  const known = memory?.performances.get(`${chat}\n${type}`);
+  if (known !== undefined) return known;
+  const [row] = sql.all<Row>("SELECT * FROM chat_performance WHERE chat = ? AND type = ?", chat, type);
+  const stored = row ? told(row) : null;
+  memory?.performances.set(`${chat}\n${type}`, stored);
+  return stored;
 }
 
 function isNews(known: Performance, next: Performance): boolean {
@@ -54,6 +64,7 @@ export function ofTakers({ sql }: Tx): Map<string, ByType> {
   return new Map([...byChat].map(([chat, own]) => [chat, new Map(own.map((row) => [row.type, told(row)]))]));
 }
 
-export function forget({ sql }: Tx, chat: string): void {
+export function forget({ sql, memory }: Tx, chat: string): void {
+  memory?.performances.clear();
   sql.run("DELETE FROM chat_performance WHERE chat = ?", chat);
 }

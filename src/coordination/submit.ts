@@ -1,6 +1,6 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
-import type { NewTask, SubmitTasks } from "../contract/tasks.ts";
+import type { NewTask, SubmitTasks, TaskState } from "../contract/tasks.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { once } from "./idempotency.ts";
 import { insert } from "./new-tasks.ts";
@@ -47,30 +47,34 @@ export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted,
 }
 
 function store(tx: Tx, planned: readonly Planned[], needs: Edges, parents: Edges): Submitted {
-  const inputs = new Map(planned.filter(({ isDuplicate }) => !isDuplicate).map(({ task, input }) => [task, input]));
+  const fresh = new Map(planned.filter(({ isDuplicate }) => !isDuplicate).map(({ task, input }) => [task, input]));
+  const states = new Map<number, TaskState>();
   for (const [task, depth] of needs.depths) {
-    const input = inputs.get(task);
+    const input = fresh.get(task);
+    if (input === undefined) continue;
     const [parent = null] = parents.of.get(task) ?? [];
-    if (input) insert(tx, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] });
-    if (input?.dedupeKey !== undefined) dedupe.keep(tx, input.dedupeKey, task);
+    states.set(task, insert(tx, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] }));
+    if (input.dedupeKey !== undefined) dedupe.keep(tx, input.dedupeKey, task);
   }
-  settleJoins(tx, inputs);
-  const tasks = planned.map(({ task, isDuplicate }) => toldOf(tx, task, isDuplicate));
-  const fresh = tasks.filter(({ state, isDuplicate }) => state === "queued" && !isDuplicate);
   runnable(
     tx,
-    fresh.map(({ task }) => task),
+    [...states].filter(([, state]) => state === "queued").map(([task]) => task),
   );
+  // What a join has set going is read; of all others the state is known.
+  const known = settleJoins(tx, fresh) ? new Map<number, TaskState>() : states;
+  const tasks = planned.map(({ task, isDuplicate }) => ({
+    task,
+    state: known.get(task) ?? rows.get(tx, task)?.state ?? null,
+    isDuplicate,
+  }));
   return { tasks };
 }
 
-/** [TA26] What they depend on may have ended before. */
-function settleJoins(tx: Tx, inputs: ReadonlyMap<number, NewTask>): void {
-  for (const [task, { joinRule }] of inputs) if (joinRule !== undefined) settleDependent(tx, task);
-}
-
-function toldOf(tx: Tx, task: number, isDuplicate: boolean): Submitted["tasks"][number] {
-  return { task, state: rows.get(tx, task)?.state ?? null, isDuplicate };
+/** [TA26] What they depend on may have ended before. @returns whether there are any */
+function settleJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
+  const joins = [...fresh].filter(([, { joinRule }]) => joinRule !== undefined);
+  for (const [task] of joins) settleDependent(tx, task);
+  return joins.length > 0;
 }
 
 /** [TA14] Which are known by their key, also by one of the same submit. */

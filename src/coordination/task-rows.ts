@@ -91,8 +91,13 @@ export function nextNumber({ sql, epoch }: Tx): number {
 }
 
 /** [TA5] Above every claim of this task before, also those that a restore has undone. */
-export function nextClaim({ epoch }: Tx, { claim }: TaskRow): number {
-  return Math.max(claim, epoch * numbersPerEpoch) + 1;
+export function nextClaim(tx: Tx, { claim }: TaskRow): number {
+  return Math.max(claim, claimFloor(tx)) + 1;
+}
+
+/** Below every claim of this epoch. */
+export function claimFloor({ epoch }: Tx): number {
+  return epoch * numbersPerEpoch;
 }
 
 export function dependenciesOf({ sql }: Tx, task: number): number[] {

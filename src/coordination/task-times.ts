@@ -13,7 +13,7 @@ export function isOver({ now }: Tx, row: TaskRow): boolean {
   return (row.state === "running" ? lookAt(row) : (row.due_at ?? 0)) <= now;
 }
 
-export function remainingMs({ now }: Tx, row: TaskRow): number {
+export function remainingMs({ now }: Tx, row: Pick<TaskRow, "close_at" | "close_ms">): number {
   return row.close_at === null ? row.close_ms : Math.max(0, row.close_at - now);
 }
 

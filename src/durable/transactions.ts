@@ -64,7 +64,7 @@ export class Transactions {
    * only what that one has written is undone. `work` must touch nothing beside the storage.
    */
   together<T>(work: () => T): T {
-    this.#memory = { totals: null, lives: new Map() };
+    this.#memory = { totals: null, lives: new Map(), performances: new Map() };
     return this.#undone(
       () => {
         try {
