@@ -89,7 +89,7 @@ export class ChatCoordinator extends Real {
     this.#storage = ctx.storage;
   }
 
-  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
     counted.events += 1;
     if (message === "empty") return socket.send("empty");
     if (message === "row") {

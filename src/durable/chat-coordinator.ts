@@ -21,7 +21,8 @@ import { Alarm } from "./alarm.ts";
 import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
 import { answer, readFrame, type Frame, type RpcRequest } from "./frames.ts";
-import { close, closeCodes, notHere, release, send, Sockets } from "./sockets.ts";
+import { Gathering } from "./gathering.ts";
+import { close, closeCodes, isUndoable, notHere, onlyBySocket, release, send, Sockets } from "./sockets.ts";
 import { report } from "./report.ts";
 import { StorageSql } from "./storage-sql.ts";
 import { Transactions, undoing } from "./transactions.ts";
@@ -42,6 +43,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #sockets = new Sockets(this.ctx, this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
+  readonly #gathering = new Gathering(() => scheduler.wait(0));
   #isCreated = false;
   readonly #transactions = new Transactions(this.ctx.storage, this.#sql, this.#sockets, () => this.now());
 
@@ -190,7 +192,11 @@ export class ChatCoordinator extends DurableObject<Env> {
     return new Response(null, { status: 101, webSocket: client });
   }
 
-  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
+    return this.#gathering.join(socket, this.now(), () => this.#handle(socket, message));
+  }
+
+  #handle(socket: WebSocket, message: string | ArrayBuffer): void {
     this.#begin();
     const bearer = this.#bearer(attachmentOf(socket)?.token ?? { id: "", hash: "" });
     if (!bearer.ok) return this.#end(socket, closeCodes.token, bearer.error.message);
@@ -224,13 +230,16 @@ export class ChatCoordinator extends DurableObject<Env> {
     return request.id === null ? [] : [answer(request.id, result)];
   }
 
-  override webSocketClose(socket: WebSocket, code: number): void {
-    close(socket, code === 1005 || code === 1006 ? 1000 : code, "");
-    this.#gone(socket);
+  /** [DO20] What it has sent before is handled before. */
+  override webSocketClose(socket: WebSocket, code: number): void | Promise<void> {
+    return this.#gathering.after(() => {
+      close(socket, code === 1005 || code === 1006 ? 1000 : code, "");
+      this.#gone(socket);
+    });
   }
 
-  override webSocketError(socket: WebSocket): void {
-    this.#gone(socket);
+  override webSocketError(socket: WebSocket): void | Promise<void> {
+    return this.#gathering.after(() => this.#gone(socket));
   }
 
   /** Closed from here. What follows for its chat does not wait for the other side, which may never answer. */
@@ -349,15 +358,6 @@ type OwnOperations = {
     socket: WebSocket | null,
   ) => Result<unknown, Refusal>;
 };
-
-/** Whether all that it does is undone with its transaction: it touches no connection. */
-function isUndoable(request: RpcRequest | null): boolean {
-  return request === null || (request.method !== "chats.register" && isEngineOperation(request.method));
-}
-
-function onlyBySocket(name: string): Result<never, Refusal> {
-  return err({ code: "bad_input", message: `${name} concerns a connection: use it over a socket` });
-}
 
 function text(result: Result<unknown, Refusal>): string {
   return JSON.stringify(result);

@@ -4,11 +4,12 @@ import type { UnwatchState, WatchState } from "../contract/state.ts";
 import * as changes from "../coordination/changes.ts";
 import * as chatRows from "../coordination/chat-rows.ts";
 import type { Hint, Presence } from "../coordination/tx.ts";
+import { isEngineOperation } from "../coordination/engine.ts";
 import * as inboxes from "../coordination/inboxes.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { attach, attachmentOf, maxPrefixBytes, maxWatches, prefixBytes, type Watch } from "./attachments.ts";
-import { notification } from "./frames.ts";
+import { notification, type RpcRequest } from "./frames.ts";
 
 /** Why the coordinator closes a socket: a client that reads the first three must not simply come back. */
 export const closeCodes = { token: 4001, chat: 4002, protocol: 4003, replaced: 4004 } as const;
@@ -203,6 +204,15 @@ export function notHere(socket: WebSocket | null, name: string, input: unknown):
   const { chat } = input as { chat: string };
   if (attachmentOf(socket)?.chat === chat) return null;
   return { code: "bad_input", message: `this connection was opened for another chat; open .../connect?chat=${chat}` };
+}
+
+/** Whether all that it does is undone with its transaction: it touches no connection. */
+export function isUndoable(request: RpcRequest | null): boolean {
+  return request === null || (request.method !== "chats.register" && isEngineOperation(request.method));
+}
+
+export function onlyBySocket(name: string): Result<never, Refusal> {
+  return err({ code: "bad_input", message: `${name} concerns a connection: use it over a socket` });
 }
 
 /** The chat that a connection stands for. */
