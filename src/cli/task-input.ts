@@ -33,13 +33,22 @@ export function texts(text: string, before: readonly string[] = []): string[] {
   return [...before, text];
 }
 
-/** What a file holds, taken from the folder where the command stands. */
-export function jsonOfFile(cli: Cli, name: string): Result<Json, Refused["error"]> {
+/** What a file holds, taken from the folder where the command stands. @param what it is to hold, as people know it */
+export function textOfFile(cli: Cli, name: string, what: string, mostBytes: number): Result<string, Refused["error"]> {
   const path = resolve(cli.io.cwd, name);
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) return notFound(`there is no file ${path}.`);
-  if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file with JSON.`);
-  return jsonIn(readFileSync(path, "utf8"), path);
+  if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file with ${what}.`);
+  if (found.size > mostBytes) return wrongUsage(`${path} has ${found.size} bytes; at most ${mostBytes}.`);
+  return ok(readFileSync(path, "utf8"));
+}
+
+/** No payload is larger, however it is written. */
+const mostPayloadBytes = 1_048_576;
+
+export function jsonOfFile(cli: Cli, name: string): Result<Json, Refused["error"]> {
+  const text = textOfFile(cli, name, "JSON", mostPayloadBytes);
+  return text.ok ? jsonIn(text.value, resolve(cli.io.cwd, name)) : text;
 }
 
 export async function jsonOfInput(cli: Cli): Promise<Result<Json, Refused["error"]>> {

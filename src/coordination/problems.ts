@@ -1,7 +1,7 @@
 import type * as z from "zod";
 
 /** What a contract refuses, in words: which field, and what is allowed there. Pure. */
-export function problemsOf({ issues }: z.ZodError): string {
+export function problemsOf({ issues }: Pick<z.ZodError, "issues">): string {
   return issues.map(problemOf).join("; ").slice(0, 1_000);
 }
 
@@ -22,7 +22,7 @@ function chosen(issue: z.core.$ZodIssue): string | null {
     return `no such field: ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
   }
   if (issue.code === "invalid_value") return `one of ${issue.values.map(String).join(", ")}`;
-  return issue.code === "invalid_union" ? unionOf(issue.message) : null;
+  return issue.code === "invalid_union" ? unionOf(issue) : null;
 }
 
 function typeOf(expected: string, message: string): string {
@@ -35,8 +35,10 @@ function unitOf(origin: string): string {
   return origin === "array" ? " of them" : "";
 }
 
-/** Of values that are told apart by a field, which ones there are. */
-function unionOf(message: string): string {
+/** Of values that are told apart by a field, which ones there are; of two kinds of values, what both of them allow. */
+function unionOf({ message, errors }: z.core.$ZodIssueInvalidUnion): string {
   const expected = /Expected (.*)$/.exec(message)?.[1];
-  return expected === undefined ? "is missing, or not a JSON value" : `one of ${expected.replaceAll(" | ", ", ")}`;
+  if (expected !== undefined) return `one of ${expected.replaceAll(" | ", ", ")}`;
+  const [one, other] = errors.map(([first]) => (first ? allowed(first) : ""));
+  return errors.length === 2 && one !== other ? `${one}, or ${other}` : "is missing, or not a JSON value";
 }

@@ -84,7 +84,7 @@ it("[CL45] a graph is submitted from a file, all or nothing", async () => {
   expect(await graph(circle)).toMatchObject({ code: 2 });
   for (const [plan, why] of [
     [{ type: "a" }, "holds no array of tasks"],
-    [[], "tasks.submit"],
+    [[], "tasks: at least 1 of them"],
     [[{ type: "a", colour: 1 }], "colour"],
   ] as const) {
     const refused = await graph(plan);

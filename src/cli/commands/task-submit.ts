@@ -5,7 +5,6 @@ import { ok, type Result } from "../../shared/result.ts";
 import { wrongUsage, type Refused } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
-import { table } from "../screen-text.ts";
 import { jsonIn, jsonOfFile, jsonOfInput, taskNumbers, texts } from "../task-input.ts";
 import { parseDuration } from "../times.ts";
 
@@ -31,7 +30,7 @@ export function addSubmit(task: Command, cli: Cli): void {
   const command = task
     .command("submit [type] [-]")
     .description("submit a task, with the payload from stdin where - stands, or a graph of them")
-    .addOption(new Option("--graph <file>", "a JSON array of tasks, with ref and dependsOn").conflicts(ofOne))
+    .addOption(new Option("--graph <file>", "a list of tasks in YAML or JSON, with ref and dependsOn").conflicts(ofOne))
     .option("--payload <json>", "what the task is about")
     .option("--payload-file <file>", "the same, from a file (-: from stdin)")
     .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digit)
@@ -58,6 +57,8 @@ async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: st
   const { graph } = options;
   if (graph !== undefined) {
     if (type !== undefined) return wrongUsage("with --graph the file names the types; give no other.");
+    // The parser of plans is large, and no other command needs it.
+    const { submitGraph } = await import("../submit-graph.ts");
     return submitGraph(cli, graph);
   }
   if (type === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
@@ -103,24 +104,4 @@ function newTask(type: string, options: SubmitOptions, payload: Json | undefined
 function told({ task, state, isDuplicate }: Submitted): string {
   if (!isDuplicate) return `Task ${task} is ${state}.\n`;
   return `Task ${task} has this key already: ${state ?? "it is no longer kept"}. Nothing was submitted.\n`;
-}
-
-/** [CL45] All of them or none; what stands in the file is for the coordinator to check. */
-async function submitGraph(cli: Cli, file: string): Promise<Outcome> {
-  const read = jsonOfFile(cli, file);
-  if (!read.ok) return read;
-  if (!Array.isArray(read.value)) return wrongUsage(`${file} holds no array of tasks.`);
-  const tasks = read.value as unknown as NewTask[];
-  return withCheckedLink(cli, async (link) => {
-    const done = await link.call("tasks.submit", { tasks });
-    if (!done.ok) return done;
-    const rows = done.value.tasks.map(({ task, state, isDuplicate }, at) => [
-      String(task),
-      tasks[at]?.ref ?? "-",
-      tasks[at]?.type ?? "-",
-      `${state ?? "no longer kept"}${isDuplicate ? " (there already)" : ""}`,
-    ]);
-    const text = table([["TASK", "REF", "TYPE", "STATE"], ...rows], cli.io.size().columns);
-    return ok({ data: done.value, text });
-  });
 }
