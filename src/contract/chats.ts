@@ -96,6 +96,8 @@ export const Chat = z.object({
   isConnected: z.boolean(),
   capabilities: z.array(z.string()),
   capacity: z.int(),
+  /** Types of tasks that it is given as they come; null: it asks for itself. */
+  taskTypes: z.array(z.string()).nullable().default(null),
   taskCount: z.int(),
   progress: z.string().nullable(),
   health: Health,

@@ -32,6 +32,15 @@ const taskLine = {
 export const TaskLine = z.object(taskLine);
 export type TaskLine = z.infer<typeof TaskLine>;
 
+const Running = z.object({
+  startedAgeMs: durationMs,
+  /** Since the last heartbeat that was kept: one without news is, after a third of the time that a silence may last. */
+  heardAgeMs: durationMs,
+  /** Until a timeout, and, if nothing is heard, until a stall. */
+  remainingMs: durationMs,
+  silenceLeftMs: durationMs,
+});
+
 export const GetTask = {
   input: z.strictObject({ task: counter }),
   output: z.object({
@@ -49,6 +58,8 @@ export const GetTask = {
     budget: Budget.nullable(),
     /** Of all attempts since it was submitted or replayed, as far as it was told. */
     used: Usage,
+    /** Of the attempt that runs. */
+    running: Running.nullable().default(null),
   }),
 };
 export type GetTask = z.infer<typeof GetTask.input>;

@@ -33,6 +33,7 @@ export interface ChatRow extends LifeRow {
   readonly status_at: number;
   readonly capabilities: string;
   readonly capacity: number;
+  readonly task_types: string | null;
   readonly task_count: number;
   readonly progress: string | null;
   readonly health: string;

@@ -236,6 +236,7 @@ function told(tx: Tx, row: ChatRow): Chat {
     isConnected: tx.presence.lastSeen(row.chat) !== null,
     capabilities: JSON.parse(row.capabilities) as string[],
     capacity: row.capacity,
+    taskTypes: row.task_types === null ? null : (JSON.parse(row.task_types) as string[]),
     taskCount: row.task_count,
     progress: row.progress,
     health: chatRows.healthOf(row),

@@ -18,6 +18,7 @@ import * as attemptRows from "./attempt-rows.ts";
 import { capabilitiesIn } from "./lanes.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
+import { remainingMs } from "./task-times.ts";
 import type { Tx } from "./tx.ts";
 
 /** What is told of tasks. None of it writes. */
@@ -66,7 +67,18 @@ export function get(tx: Tx, { task }: GetTask): Result<OutputOf<"tasks.get">, Re
     joinRule: row.join_rule,
     budget: row.budget === null ? null : (JSON.parse(row.budget) as Budget),
     used: budgets.usedBy(tx, task),
+    running: row.state === "running" ? runningOf(tx, row) : null,
   });
+}
+
+function runningOf(tx: Tx, row: TaskRow): OutputOf<"tasks.get">["running"] {
+  const since = (at: number | null): number => Math.max(0, tx.now - (at ?? tx.now));
+  return {
+    startedAgeMs: since(row.started_at),
+    heardAgeMs: since(row.seen_at),
+    remainingMs: remainingMs(tx, row),
+    silenceLeftMs: Math.max(0, row.heartbeat_ms - since(row.seen_at)),
+  };
 }
 
 /** Looked at for one page, so that a filter which nothing fits stays cheap. */

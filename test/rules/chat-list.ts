@@ -84,11 +84,14 @@ export function chatListRules(open: OpenHost): void {
       isConnected: true,
       capabilities: ["rust"],
       capacity: 3,
+      taskTypes: null,
       taskCount: 2,
       progress: "half",
       health: { cpu: 0.5, uptimeMs: 9 },
       metadata: { branch: "main" },
     });
+    await Peer.join(host, "b", { taskTypes: ["build", "test"] });
+    expect((await look(host, "b")).taskTypes).toEqual(["build", "test"]);
     expect(codeOf(await host.call("chats.get", { chat: "nobody" }))).toBe("unknown_chat");
   });
 

@@ -59,6 +59,27 @@ function listRules(open: OpenHost): void {
     expect(await listed(host, { tag: "none" })).toEqual([]);
   });
 
+  it("[TA24] of one that runs it is told since when, when its chat was heard, and what time is left", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const task = await submitOne(host, { startToCloseMs: hour, heartbeatMs: minute });
+    expect((await taskOf(host, task)).running).toBeNull();
+    const held = await a.take({ isStarted: false });
+    expect((await taskOf(host, task)).running).toBeNull();
+    await a.do("tasks.start", held, {});
+    host.wait(25_000);
+    await a.do("tasks.heartbeat", held, {});
+    host.wait(5_000);
+    expect((await taskOf(host, task)).running).toEqual({
+      startedAgeMs: 30_000,
+      heardAgeMs: 5_000,
+      remainingMs: hour - 30_000,
+      silenceLeftMs: minute - 5_000,
+    });
+    await a.ack(held);
+    expect((await taskOf(host, task)).running).toBeNull();
+  });
+
   it("[TA24] of the attempts the newest hundred are kept", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");

@@ -49,6 +49,7 @@ function submitRules(open: OpenHost): void {
       joinRule: null,
       budget: null,
       used: { wallMs: 0, tokens: 0, costMicros: 0 },
+      running: null,
     });
     expect(await taskOf(host, second_)).toMatchObject({ state: "scheduled", dueInMs: minute, payload: null });
   });

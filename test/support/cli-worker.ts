@@ -11,7 +11,7 @@ export class Worker {
   readonly #self: { readonly chat: string; readonly incarnation: number };
   #claims = 0;
 
-  constructor(home: CliHome) {
+  constructor(home: CliHome, more: Partial<InputOf<"chats.register">> = {}) {
     const now = (): number => home.now;
     const store = localStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 0 });
     onTestFinished(() => store.close());
@@ -24,8 +24,9 @@ export class Worker {
       client: "test",
       capacity: 100,
       capabilities: ["gpu"],
+      ...more,
     });
-    this.#self = { chat: "w", incarnation };
+    this.#self = { chat: more.chat ?? "w", incarnation };
   }
 
   #call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
@@ -34,17 +35,29 @@ export class Worker {
     return result.value;
   }
 
-  /** Takes the next one; what it answers does something with it. */
-  take(): { beat: (percent: number, note: string) => void; done: () => void; failed: (reason: string) => void } {
+  /** Takes the next one, begun or only assigned; what it answers does something with it. */
+  take(isStarted = true): {
+    beat: (percent: number, note: string) => void;
+    done: () => void;
+    failed: (reason: string, isRetryable?: boolean) => void;
+  } {
     const requestId = `r${this.#claims++}`;
-    const [claimed] = this.#call("tasks.claim", { self: this.#self, requestId, limit: 1 }).claims;
+    const [claimed] = this.#call("tasks.claim", { self: this.#self, requestId, limit: 1, isStarted }).claims;
     if (!claimed) throw new Error("nothing to take");
     const held = { self: this.#self, task: claimed.task, claim: claimed.claim };
     return {
       beat: (percent, note) => void this.#call("tasks.heartbeat", { ...held, progress: { percent, note } }),
       done: () => void this.#call("tasks.ack", { ...held, result: { lines: 3 } }),
-      failed: (reason) => void this.#call("tasks.nack", { ...held, reason, isRetryable: false }),
+      failed: (reason, isRetryable = false) => void this.#call("tasks.nack", { ...held, reason, isRetryable }),
     };
+  }
+
+  drain(): void {
+    this.#call("chats.drain", { chat: this.#self.chat });
+  }
+
+  leave(): void {
+    this.#call("chats.unregister", { self: this.#self });
   }
 }
 

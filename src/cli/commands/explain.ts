@@ -2,14 +2,20 @@ import type { Command } from "commander";
 import { ok } from "../../shared/result.ts";
 import { everythingOf } from "../../local-mcp/sessions/stored.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
+import { explainTask } from "../explain/explain-task.ts";
 import { findSession } from "../named.ts";
 import { view } from "../session-view.ts";
 import { localTime } from "../times.ts";
+import { ofTask } from "./task.ts";
 import { timeline, type TimelineEntry } from "../timeline.ts";
 
 export function addExplain(program: Command, cli: Cli): void {
-  const command = program.command("explain <session>").description("what happened in a session, as one timeline");
-  cli.define(command, (_options: Common, id: string) => explain(cli, id));
+  const command = program
+    .command("explain <session|task>")
+    .description("what happened in a session, as one timeline; why a task is where it is (a number is a task)");
+  cli.define(command, (_options: Common, name: string) =>
+    /^\d+$/.test(name) ? ofTask(cli, name, (link, task) => explainTask(cli, link, task)) : explain(cli, name),
+  );
 }
 
 async function explain(cli: Cli, id: string): Promise<Outcome> {
