@@ -20,12 +20,16 @@ export function taskNumber(text: string): Result<number, Refused["error"]> {
     : ok(value);
 }
 
-/** Readers of option values, each for one of several. */
+/** Readers of option values, those of lists each for one of several. */
 
-export function taskNumbers(text: string, before: readonly number[] = []): number[] {
+export function oneTask(text: string): number {
   const value = numberIn(text);
   if (value === null) throw new InvalidArgumentError("It must be the number of a task; names are for --graph.");
-  return [...before, value];
+  return value;
+}
+
+export function taskNumbers(text: string, before: readonly number[] = []): number[] {
+  return [...before, oneTask(text)];
 }
 
 export function texts(text: string, before: readonly string[] = []): string[] {

@@ -126,7 +126,7 @@ export const TaskHistory = {
 export type TaskHistory = z.infer<typeof TaskHistory.input>;
 
 export const TaskProgress = {
-  /** Of those right below a task; without one of all that are kept. */
+  /** Of those right below a task, then the newest 100,000 only; without one of all that are kept. */
   input: z.strictObject({ parent: counter.optional() }),
   output: z.object({
     totalTasks: counter,
@@ -134,6 +134,8 @@ export const TaskProgress = {
     inProgressTasks: counter,
     queuedTasks: counter,
     activeChats: counter,
+    /** false: of the newest 100,000, and of the older ones those that are queued or under way. */
+    isAll: z.boolean().default(true),
   }),
 };
 export type TaskProgress = z.infer<typeof TaskProgress.input>;

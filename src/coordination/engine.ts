@@ -20,6 +20,7 @@ import * as settings from "./settings.ts";
 import * as state from "./state.ts";
 import { submit } from "./submit.ts";
 import { load } from "./task-load.ts";
+import { progress } from "./task-progress.ts";
 import * as taskQueries from "./task-queries.ts";
 import { stats } from "./task-stats.ts";
 import type { Actor, Tx } from "./tx.ts";
@@ -87,7 +88,7 @@ const handlers: Handlers = {
   "tasks.list": (tx, input) => ok(taskQueries.list(tx, input)),
   "tasks.tree": taskQueries.tree,
   "tasks.history": taskQueries.history,
-  "tasks.progress": (tx, input) => ok(taskQueries.progress(tx, input)),
+  "tasks.progress": (tx, input) => ok(progress(tx, input)),
   "tasks.stats": (tx, input) => ok(stats(tx, input)),
   "tasks.load": (tx) => ok(load(tx)),
   "tasks.replay": deadLetters.replay,

@@ -2,15 +2,7 @@ import type { Budget } from "../contract/budgets.ts";
 import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { Progress } from "../contract/tasks.ts";
-import type {
-  Attempt,
-  GetTask,
-  ListTasks,
-  TaskHistory,
-  TaskLine,
-  TaskProgress,
-  TaskTree,
-} from "../contract/task-views.ts";
+import type { Attempt, GetTask, ListTasks, TaskHistory, TaskLine, TaskTree } from "../contract/task-views.ts";
 import type { Json } from "../contract/values.ts";
 import { ok, type Result } from "../shared/result.ts";
 import * as budgets from "./budgets.ts";
@@ -162,26 +154,5 @@ function toldAttempt({ now }: Tx, row: attemptRows.AttemptRow): Attempt {
     progress: parsed(row.progress) as Progress | null,
     checkpoint: parsed(row.checkpoint),
     lateCalls: row.late_calls,
-  };
-}
-
-/** [TA25] Those that are kept; cancelled and dead ones count into the total only. */
-export function progress({ sql }: Tx, { parent }: TaskProgress): OutputOf<"tasks.progress"> {
-  const where = parent === undefined ? "" : "WHERE parent = ?";
-  const values = parent === undefined ? [] : [parent];
-  const counts = new Map(
-    sql
-      .all<{ state: string; n: number }>(`SELECT state, count(*) AS n FROM tasks ${where} GROUP BY state`, ...values)
-      .map(({ state, n }) => [state, n]),
-  );
-  const active = where === "" ? "WHERE chat IS NOT NULL" : `${where} AND chat IS NOT NULL`;
-  const [chats] = sql.all<{ n: number }>(`SELECT count(DISTINCT chat) AS n FROM tasks ${active}`, ...values);
-  const sum = (...states: string[]): number => states.reduce((total, state) => total + (counts.get(state) ?? 0), 0);
-  return {
-    totalTasks: sum(...counts.keys()),
-    completedTasks: sum("done"),
-    inProgressTasks: sum("assigned", "running"),
-    queuedTasks: sum("blocked", "scheduled", "queued"),
-    activeChats: chats?.n ?? 0,
   };
 }

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { OutputOf } from "../../src/contract/operations.ts";
 import type { Io } from "../../src/cli/io.ts";
 import { aCliHome } from "../support/cli-home.ts";
 import { submit, Worker } from "../support/cli-worker.ts";
@@ -114,6 +115,42 @@ it("[CL49] dead tasks are listed with their reason, begin anew with another payl
     `Task ${dependent} is discarded.\n`,
   );
   expect((await home.shim("queue", "replay", dependent)).out).toContain("it is discarded");
+});
+
+it("[CL49] dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
+  const home = aCliHome();
+  const [a, b, c, d] = [
+    await submit(home, "build", "--tag", "night"),
+    await submit(home, "build"),
+    await submit(home, "test", "--tag", "night"),
+    await submit(home, "test"),
+  ];
+  const worker = new Worker(home);
+  for (let n = 0; n < 4; n++) worker.take().failed("no disk");
+  const dead = async (): Promise<number[]> =>
+    ((await home.shim("queue", "dead", "--json")).json() as OutputOf<"tasks.list">).tasks.map(({ task }) => task);
+  expect((await home.shim("queue", "replay", "--reason", "poison")).out).toBe(
+    "No dead task that can begin anew fits.\n",
+  );
+  expect((await home.shim("queue", "replay", "--type", "build", "--tag", "night")).out).toMatch(
+    new RegExp(`^1 task begins anew\\.\nTASK +STATE\n${a} +queued\n$`),
+  );
+  expect((await home.shim("queue", "replay", "--limit", "1", "--json")).json()).toEqual({
+    tasks: [{ task: Number(b), state: "queued" }],
+  });
+  expect(await dead()).toEqual([Number(c), Number(d)]);
+  expect((await home.shim("queue", "replay", "--reason", "failed")).out).toMatch(/^2 tasks begin anew\.\n/);
+  expect(await dead()).toEqual([]);
+  for (const [args, why] of [
+    [[], "name a dead task, or which ones"],
+    [["1", "--type", "build"], "not both"],
+    [["--type", "build", "--payload", "1"], "--payload is for one task."],
+    [["--reason", "discarded"], "reason: one of failed, poison, expired, dependency, budget_exceeded"],
+    [["--limit", "501"], "1 to 500"],
+  ] as const) {
+    const refused = await home.shim("queue", "replay", ...args);
+    expect([args, refused.code, refused.err]).toEqual([args, 2, expect.stringContaining(why)]);
+  }
 });
 
 it("[CL49] figures by type", async () => {

@@ -161,6 +161,26 @@ it("[CL47] tasks are listed by state, type, chat and tag, over as many pages as 
   );
 });
 
+it("[CL47] those right below a task are listed, and no others", async () => {
+  const home = aCliHome();
+  const plan = [
+    { type: "whole", ref: "w" },
+    { type: "part", parent: "w" },
+    { type: "other" },
+    { type: "part", parent: "w" },
+  ];
+  writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
+  const { tasks } = (
+    await home.shim("task", "submit", "--graph", "plan.json", "--json")
+  ).json() as OutputOf<"tasks.submit">;
+  const numbers = tasks.map(({ task }) => task);
+  const listed = (
+    await home.shim("task", "list", "--parent", String(numbers[0]), "--json")
+  ).json() as OutputOf<"tasks.list">;
+  expect(listed.tasks.map(({ task }) => task)).toEqual([numbers[1], numbers[3]]);
+  expect((await home.shim("task", "list", "--parent", "w")).code).toBe(2);
+});
+
 it("[CL47] a cancelled task ends, who runs one is told, and what has ended stays", async () => {
   const home = aCliHome();
   const waiting = await submit(home, "t", "--delay", "1h");

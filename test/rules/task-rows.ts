@@ -44,6 +44,36 @@ export function taskRowRules(open: OpenRowHost): void {
     expect(await host.rows("SELECT value FROM meta WHERE key = 'task_floor'")).toEqual([{ value: String(first + 2) }]);
   });
 
+  it("[TA25] progress counts the newest hundred thousand, and of the older ones those that are queued or under way", async () => {
+    const host = await open();
+    const a = await Hand.join(host, "a");
+    const [parent] = await submit(host, { type: "x", ref: "p" }, { type: "x" }, { type: "x", delayMs: day });
+    await a.take();
+    await host.run(
+      `INSERT INTO tasks (task, type, lane, priority, state, parent, depth, tags, on_death, max_attempts, base_ms, cap_ms, has_jitter, close_ms,
+         heartbeat_ms, at, not_before)
+       WITH RECURSIVE n (n) AS (SELECT 10 UNION ALL SELECT n + 1 FROM n WHERE n < 100009)
+       SELECT ? + n, 'x', 'x', 5, 'done', ?, 0, '[]', 'fail', 3, 0, 0, 0, 1000, 1000, 0, 0 FROM n`,
+      parent,
+      parent,
+    );
+    await host.run("UPDATE tasks SET parent = NULL WHERE task = ?", parent + 11);
+    const all = { completedTasks: 99_999, inProgressTasks: 0, queuedTasks: 0, activeChats: 0, isAll: true };
+    expect(await ask(host, "tasks.progress", { parent })).toEqual({ ...all, totalTasks: 99_999 });
+    expect(await ask(host, "tasks.progress", {})).toEqual({
+      totalTasks: 100_002,
+      completedTasks: 100_000,
+      inProgressTasks: 1,
+      queuedTasks: 1,
+      activeChats: 1,
+      isAll: false,
+    });
+    const [plan] = await host.rows<{ detail: string }>(
+      "EXPLAIN QUERY PLAN SELECT count(*) FROM tasks WHERE chat IS NOT NULL AND (NULL IS NULL OR parent = NULL)",
+    );
+    expect(plan?.detail).toMatch(/USING (COVERING )?INDEX tasks_chat/);
+  });
+
   it("[TA7] a claim looks at the heads of lanes only, however many wait", async () => {
     const host = await open();
     const plans = await Promise.all(

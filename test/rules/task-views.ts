@@ -116,6 +116,7 @@ function figureRules(open: OpenHost): void {
       inProgressTasks: 1,
       queuedTasks: 2,
       activeChats: 1,
+      isAll: true,
     });
     const x = {
       type: "x",

@@ -1,12 +1,14 @@
 import type { Command } from "commander";
+import type { InputOf } from "../../contract/operations.ts";
 import type { TypeStats } from "../../contract/task-views.ts";
 import type { Json } from "../../contract/values.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { ok } from "../../shared/result.ts";
+import { wrongUsage } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
-import { count, type Cli, type Common, type Outcome } from "../cli.ts";
+import { count, countUpTo, type Cli, type Common, type Outcome } from "../cli.ts";
 import type { Coordination } from "../coordination.ts";
-import { table } from "../screen-text.ts";
+import { many, table } from "../screen-text.ts";
 import { jsonIn } from "../task-input.ts";
 import { listDead } from "./task-list.ts";
 import { ofTask } from "./task.ts";
@@ -17,6 +19,13 @@ interface QueueOptions extends Common {
   readonly reason?: string;
 }
 
+interface ReplayOptions extends QueueOptions {
+  readonly type?: string;
+  readonly tag?: string;
+}
+
+type ReplayFilter = NonNullable<InputOf<"tasks.replay">["filter"]>;
+
 export function addQueue(program: Command, cli: Cli): void {
   const command = program.command("queue").description("figures of the queue, and what to do with dead tasks");
   const stats = command.command("stats").description("by type: numbers, ages, throughput, times");
@@ -26,11 +35,7 @@ export function addQueue(program: Command, cli: Cli): void {
     .description("dead tasks, and why")
     .option("--limit <n>", "at most so many (default: 50)", count);
   cli.define(dead, ({ limit }: QueueOptions) => withCheckedLink(cli, (link) => listDead(cli, link, limit)));
-  const replay = command
-    .command("replay <task>")
-    .description("a dead task begins anew")
-    .option("--payload <json>", "in place of the old one");
-  cli.define(replay, ({ payload }: QueueOptions, text: string) => replayTask(cli, text, payload));
+  addReplay(command, cli);
   const discard = command
     .command("discard <task>")
     .description("give a dead task up for good")
@@ -62,6 +67,41 @@ async function showStats(cli: Cli, link: Coordination): Promise<Outcome> {
 
 function percentiles(times: TypeStats["wait"]): string {
   return times === null ? "-" : `${age(times.p50Ms)} / ${age(times.p95Ms)}`;
+}
+
+function addReplay(queue: Command, cli: Cli): void {
+  const command = queue
+    .command("replay [task]")
+    .description("a dead task begins anew, or all dead ones that fit")
+    .option("--payload <json>", "of one task: in place of the old one")
+    .option("--type <type>", "those of this type")
+    .option("--reason <reason>", "those that died of this: failed, poison, expired, dependency or budget_exceeded")
+    .option("--tag <tag>", "those with this tag")
+    .option("--limit <n>", "at most so many, the lowest numbers first (default: 100)", countUpTo(500));
+  cli.define(command, (options: ReplayOptions, text?: string) => replay(cli, options, text));
+}
+
+/** What is given in words is checked by the contract. */
+function replay(cli: Cli, { payload, type, reason, tag, limit }: ReplayOptions, text?: string): Promise<Outcome> {
+  const given = Object.entries({ type, reason, tag, limit }).filter(([, value]) => value !== undefined);
+  if (text !== undefined) {
+    if (given.length === 0) return replayTask(cli, text, payload);
+    return Promise.resolve(wrongUsage("name a task, or give a filter, not both."));
+  }
+  if (given.length === 0)
+    return Promise.resolve(wrongUsage("name a dead task, or which ones: --type, --reason, --tag, --limit."));
+  if (payload !== undefined) return Promise.resolve(wrongUsage("--payload is for one task."));
+  return withCheckedLink(cli, (link) => replayFitting(cli, link, Object.fromEntries(given)));
+}
+
+async function replayFitting(cli: Cli, link: Coordination, filter: ReplayFilter): Promise<Outcome> {
+  const done = await link.call("tasks.replay", { filter });
+  if (!done.ok) return done;
+  const { tasks } = done.value;
+  if (tasks.length === 0) return ok({ data: done.value, text: "No dead task that can begin anew fits.\n" });
+  const rows = tasks.map(({ task, state }) => [String(task), state]);
+  const text = `${many(tasks.length, "task")} ${tasks.length === 1 ? "begins" : "begin"} anew.\n`;
+  return ok({ data: done.value, text: text + table([["TASK", "STATE"], ...rows], cli.io.size().columns) });
 }
 
 async function replayTask(cli: Cli, text: string, given: string | undefined): Promise<Outcome> {

@@ -13,6 +13,7 @@ export interface ListOptions extends Common {
   readonly type?: string;
   readonly chat?: string;
   readonly tag?: string;
+  readonly parent?: number;
   readonly limit?: number;
 }
 
@@ -41,12 +42,13 @@ export async function listTasks(cli: Cli, link: Coordination, options: ListOptio
   return ok({ data: listed.value, text: text + rest(listed.value.cursor) });
 }
 
-function filterOf({ type, chat, tag }: ListOptions, state: TaskState | undefined): Filter {
+function filterOf({ type, chat, tag, parent }: ListOptions, state: TaskState | undefined): Filter {
   return {
     ...(state === undefined ? {} : { state }),
     ...(type === undefined ? {} : { type }),
     ...(chat === undefined ? {} : { chat }),
     ...(tag === undefined ? {} : { tag }),
+    ...(parent === undefined ? {} : { parent }),
   };
 }
 

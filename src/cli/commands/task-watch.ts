@@ -70,11 +70,12 @@ function lostOf({ totalTasks, completedTasks, inProgressTasks, queuedTasks }: To
 }
 
 function lookAtAll(totals: Totals, isWorse: boolean): Look {
-  const { totalTasks, completedTasks, inProgressTasks, queuedTasks, activeChats } = totals;
+  const { totalTasks, completedTasks, inProgressTasks, queuedTasks, activeChats, isAll } = totals;
+  const partly = isAll ? "" : " (of the newest 100,000)";
   const isOpen = inProgressTasks + queuedTasks > 0;
   return {
     data: totals,
-    text: `${completedTasks} of ${totalTasks} done, ${inProgressTasks} under way (chats: ${activeChats}), ${queuedTasks} waiting, ${lostOf(totals)} dead or cancelled`,
+    text: `${completedTasks} of ${totalTasks} done${partly}, ${inProgressTasks} under way (chats: ${activeChats}), ${queuedTasks} waiting, ${lostOf(totals)} dead or cancelled`,
     end: isOpen ? "open" : isWorse ? "badly" : "well",
   };
 }

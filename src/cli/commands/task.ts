@@ -5,7 +5,7 @@ import type { Answer } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
 import { count, type Cli, type Common, type Outcome } from "../cli.ts";
 import type { Coordination } from "../coordination.ts";
-import { taskNumber } from "../task-input.ts";
+import { oneTask, taskNumber } from "../task-input.ts";
 import { listTasks, type ListOptions } from "./task-list.ts";
 import { showTask } from "./task-show.ts";
 import { addSubmit } from "./task-submit.ts";
@@ -25,6 +25,7 @@ export function addTask(program: Command, cli: Cli): void {
     .option("--type <type>", "only of this type")
     .option("--chat <chat>", "only what this chat has")
     .option("--tag <tag>", "only with this tag")
+    .option("--parent <task>", "only what is right below this task", oneTask)
     .option("--limit <n>", "at most so many (default: 50)", count);
   cli.define(list, (options: ListOptions) => withCheckedLink(cli, (link) => listTasks(cli, link, options)));
   const show = command.command("show <task>").description("one task, with its attempts");
