@@ -42,7 +42,10 @@ export class Desk {
         modules: true,
         scriptPath: outfile,
         compatibilityDate: "2026-09-30",
-        durableObjects: { COORDINATOR: { className: "ChatCoordinator", useSQLite: true } },
+        durableObjects: {
+          COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
+          QUARANTINE: { className: "QueueQuarantine", useSQLite: true },
+        },
         queueProducers: { DISPATCH: "shim-dispatch", EMPTY: "bench-empty" },
         queueConsumers: {
           "shim-dispatch": { maxBatchSize: 100, maxBatchTimeout: 0 },

@@ -10,7 +10,15 @@ import type { NewToken } from "../coordination/tokens.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import type { Result } from "../shared/result.ts";
 import { refused, unauthenticated } from "./answers.ts";
-import { authenticate, coordinatorOf, isDeploymentAdmin, type Bound, type Caller, type Here } from "./callers.ts";
+import {
+  authenticate,
+  coordinatorOf,
+  isDeploymentAdmin,
+  quarantineOf,
+  type Bound,
+  type Caller,
+  type Here,
+} from "./callers.ts";
 import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, queryOf, readBody, readQuery } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
@@ -34,7 +42,7 @@ app.notFound((context) =>
   }),
 );
 
-app.get("/health", () => Response.json({ protocol: PROTOCOL_VERSION, oldestProtocol: OLDEST_PROTOCOL_VERSION }));
+app.get("/health", (context) => health(context));
 app.get("/openapi.json", () => Response.json(openApi()));
 app.post("/v1/workspaces", limited(), (context) => createWorkspace(context));
 app.get(`${base}/connect`, (context) => connect(context));
@@ -47,6 +55,13 @@ for (const [name, operation] of Object.entries<Operation>(operations)) {
 function limited({ maxBodyBytes: maxSize = MAX_BODY_BYTES }: Pick<Operation, "maxBodyBytes"> = {}): MiddlewareHandler {
   const tooLarge: Refusal = { code: "too_large", message: `a body has at most ${maxSize} bytes` };
   return bodyLimit({ maxSize, onError: () => refused(tooLarge) });
+}
+
+/** [QU7] Who has the deployment's admin secret is told besides what nobody could read of its queues. */
+async function health(context: Here): Promise<Response> {
+  const versions = { protocol: PROTOCOL_VERSION, oldestProtocol: OLDEST_PROTOCOL_VERSION };
+  if (!(await isDeploymentAdmin(context))) return Response.json(versions);
+  return Response.json({ ...versions, quarantine: await quarantineOf(context.env).list() });
 }
 
 /** An object that is overloaded must not be asked again at once (Cloudflare, Durable Objects error handling). */

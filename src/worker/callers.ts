@@ -4,6 +4,7 @@ import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from "../contract/protocol.
 import type { Credentials } from "../durable/attachments.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import type { Env } from "../durable/env.ts";
+import type { QueueQuarantine } from "../durable/queue-quarantine.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { unauthenticated } from "./answers.ts";
 import * as tokens from "./tokens.ts";
@@ -64,6 +65,11 @@ export async function isDeploymentAdmin(context: Here): Promise<boolean> {
 
 export function coordinatorOf(context: Here, workspace: string): DurableObjectStub<ChatCoordinator> {
   return context.env.COORDINATOR.getByName(workspace);
+}
+
+/** The one of the deployment. */
+export function quarantineOf({ QUARANTINE }: Pick<Env, "QUARANTINE">): DurableObjectStub<QueueQuarantine> {
+  return QUARANTINE.getByName("messages");
 }
 
 function bearerText(context: Here): string | null {

@@ -3,6 +3,7 @@ import { Workspace } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Env } from "../durable/env.ts";
 import { report } from "../durable/report.ts";
+import { quarantineOf } from "./callers.ts";
 
 /** The consumer of the dispatch queue: a token makes its workspace look at its tasks. Retries and delays of tasks are the object's alone. */
 
@@ -18,13 +19,15 @@ const failedSeconds = 2;
 /** [QU3] One call for each workspace of a batch; a message is acknowledged only when its object has answered. */
 export async function consume(batch: MessageBatch, env: Env): Promise<void> {
   const groups = new Map<string, Message[]>();
+  const unreadable: Message[] = [];
   for (const message of batch.messages) {
     const token = Token.safeParse(message.body);
     if (token.success) groups.set(token.data.workspace, [...(groups.get(token.data.workspace) ?? []), message]);
-    else setAside(message);
+    else unreadable.push(message);
   }
   const isDead = batch.queue === deadLetters;
-  await Promise.all([...groups].map(([workspace, messages]) => look(env, workspace, messages, isDead)));
+  const looks = [...groups].map(([workspace, messages]) => look(env, workspace, messages, isDead));
+  await Promise.all([...looks, setAside(env, batch.queue, unreadable)]);
 }
 
 async function look(env: Env, workspace: string, messages: readonly Message[], isDead: boolean): Promise<void> {
@@ -39,11 +42,30 @@ async function look(env: Env, workspace: string, messages: readonly Message[], i
   }
 }
 
-/** [QU4] What nobody can read goes no second time round. */
-function setAside(message: Message): void {
-  report("a message of the queue cannot be read", {
-    id: message.id,
-    body: JSON.stringify(message.body)?.slice(0, 500),
-  });
-  message.ack();
+/**
+ * [QU4] [QU7] What nobody can read goes no second time round: it is kept, and acknowledged then. As it names no workspace it is the whole
+ * deployment's. Where it cannot be kept it comes again, as often as the queue allows.
+ */
+async function setAside(env: Env, queue: string, messages: readonly Message[]): Promise<void> {
+  if (messages.length === 0) return;
+  const unreadable = messages.map(({ id, body }) => ({ id, queue, body: shown(body) }));
+  for (const one of unreadable) report("a message of the queue cannot be read", one);
+  try {
+    await quarantineOf(env).keep(unreadable);
+    for (const message of messages) message.ack();
+  } catch (error) {
+    report("messages were not set aside", { queue, error: messageOf(error) });
+    for (const message of messages) message.retry({ delaySeconds: failedSeconds });
+  }
+}
+
+const mostShown = 500;
+
+/** A message may hold what JSON has not: a circle, a bigint. */
+function shown(body: unknown): string {
+  try {
+    return (JSON.stringify(body) ?? String(body)).slice(0, mostShown);
+  } catch {
+    return `${Object.prototype.toString.call(body)}, which JSON cannot show`;
+  }
 }

@@ -43,7 +43,10 @@ export class EdgeRuntime {
         modules: true,
         scriptPath: script,
         compatibilityDate: "2026-09-30",
-        durableObjects: { COORDINATOR: { className: "ChatCoordinator", useSQLite: true } },
+        durableObjects: {
+          COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
+          QUARANTINE: { className: "QueueQuarantine", useSQLite: true },
+        },
         queueProducers: { DISPATCH: "shim-dispatch" },
         queueConsumers: { "shim-dispatch": { maxBatchSize: 100, maxBatchTimeout: 0 } },
         bindings: { SHIM_SIGNING_SECRET: "signs-for-the-tests", SHIM_ADMIN_SECRET: secret },
