@@ -1,6 +1,6 @@
 import { onTestFinished } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
-import { EdgeClient } from "../../src/local-mcp/edge/client.ts";
+import { EdgeClient, type EdgeOptions } from "../../src/local-mcp/edge/client.ts";
 import { systemOutside } from "../../src/local-mcp/edge/system-outside.ts";
 
 /** The client as it is shipped, on the real network, registered. */
@@ -9,8 +9,9 @@ export async function realEdgeClient(
   token: string,
   chat: string,
   more: Partial<InputOf<"chats.register">> = {},
+  transport: EdgeOptions["transport"] = "auto",
 ): Promise<EdgeClient> {
-  const opened = EdgeClient.open({ edge, workspace: "team", token }, systemOutside());
+  const opened = EdgeClient.open({ edge, workspace: "team", token, transport }, systemOutside());
   if (!opened.ok) throw new Error(opened.error);
   const client = opened.value;
   onTestFinished(() => client.close());

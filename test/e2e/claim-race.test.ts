@@ -1,0 +1,85 @@
+import { expect, it } from "vitest";
+import type { OutputOf } from "../../src/contract/operations.ts";
+import type { EdgeClient } from "../../src/local-mcp/edge/client.ts";
+import { EdgeRuntime } from "../support/edge-runtime.ts";
+import { realEdgeClient, value } from "../support/real-edge-client.ts";
+
+/** `npm run race -- --rounds 1000` */
+const rounds = Number(process.env["SHIM_RACE_ROUNDS"] ?? 100);
+const overSockets = 80;
+const overHttp = 20;
+const deadline = { deadlineMs: 30_000 };
+
+type Claim = OutputOf<"tasks.claim">["claims"][number];
+
+async function clientsOf(edge: EdgeRuntime): Promise<EdgeClient[]> {
+  const clients: EdgeClient[] = [];
+  for (let n = 0; n < overSockets + overHttp; n++) {
+    const transport = n < overSockets ? "auto" : "http";
+    clients.push(await realEdgeClient(edge.url, edge.adminToken, `c${n}`, { capacity: 1 }, transport));
+  }
+  return clients;
+}
+
+/** All claim at once. @returns who got something, by place */
+async function claimed(clients: readonly EdgeClient[]): Promise<[at: number, claims: Claim[]][]> {
+  const answers = await Promise.all(clients.map((client) => client.call("tasks.claim", { limit: 1 }, deadline)));
+  return answers
+    .map((answer, at): [number, Claim[]] => [at, value(answer).claims])
+    .filter(([, claims]) => claims.length > 0);
+}
+
+/**
+ * One task, and who got it. In each second round the claims race with the submit, too: those over sockets may all come before it, and one
+ * over HTTP gets it; when all came before it, all claim again.
+ */
+async function raced(edge: EdgeRuntime, clients: readonly EdgeClient[], round: number): Promise<Race> {
+  const submitted = edge.call("tasks.submit", { tasks: [{ type: "race", payload: round }] });
+  if (round % 2 === 0) await submitted;
+  const startedAt = performance.now();
+  const first = await claimed(clients);
+  const ms = performance.now() - startedAt;
+  const { tasks } = await submitted;
+  return { task: tasks[0]?.task ?? 0, winners: first.length > 0 ? first : await claimed(clients), ms };
+}
+
+interface Race {
+  readonly task: number;
+  readonly winners: Awaited<ReturnType<typeof claimed>>;
+  /** Of the claims. */
+  readonly ms: number;
+}
+
+/** The winner, and somebody who only knows the number of its claim, acknowledge at once. */
+async function acknowledged(clients: readonly EdgeClient[], at: number, { task, claim }: Claim): Promise<string[]> {
+  const both = [at, (at + 1) % clients.length].flatMap((place) => clients[place] ?? []);
+  const acks = await Promise.all(both.map((client) => client.call("tasks.ack", { task, claim }, deadline)));
+  return acks.map((ack) => (ack.ok ? ack.value.state : ack.error.code));
+}
+
+it(
+  "[TA4] [TA5] of a hundred that claim one task at once, over sockets and HTTP, exactly one gets it, in each round",
+  { timeout: 60_000 + rounds * 2_000 },
+  async () => {
+    const edge = await EdgeRuntime.open();
+    const clients = await clientsOf(edge);
+    const wins = { socket: 0, http: 0 };
+    const times: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const { task, winners, ms } = await raced(edge, clients, round);
+      times.push(ms);
+      const [[at, claims] = [-1, []]] = winners;
+      expect([winners.length, claims.map((one) => one.task)]).toEqual([1, [task]]);
+      wins[at < overSockets ? "socket" : "http"] += 1;
+      expect(await acknowledged(clients, at, claims[0] as Claim)).toEqual(["done", "stale_claim"]);
+    }
+    const { completedTasks, totalTasks } = await edge.call("tasks.progress", {});
+    expect([completedTasks, totalTasks, wins.socket + wins.http]).toEqual([rounds, rounds, rounds]);
+    const sorted = times.toSorted((a, b) => a - b);
+    const p50 = Math.round(sorted[Math.floor(rounds / 2)] ?? 0);
+    const most = Math.round(sorted.at(-1) ?? 0);
+    console.log(
+      `${rounds} rounds of ${clients.length} clients, one winner in each: ${wins.socket} over sockets, ${wins.http} over HTTP; a round of claims took ${p50} ms (p50), ${most} ms at most`,
+    );
+  },
+);
