@@ -1,6 +1,6 @@
 import { expect, it, vi } from "vitest";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { realEdgeClient } from "../support/real-edge-client.ts";
+import { realEdgeClient, value } from "../support/real-edge-client.ts";
 
 /** A chat that takes what it is given, and works on it for a while. */
 class Worker {
@@ -77,4 +77,13 @@ it("[TA20] [QU5] tasks go to waiting chats over the queue; one chat dies, then t
   expect(ends.filter((end) => end === "chat_offline")).toHaveLength(1);
   for (const worker of others) worker.stop();
   await Promise.all(running);
+});
+
+it("[EC2] a submit that no frame holds arrives at the real runtime, while the socket stays", async () => {
+  const edge = await EdgeRuntime.open();
+  const client = await realEdgeClient(edge.url, edge.adminToken, "large");
+  const tasks = Array.from({ length: 120 }, () => ({ type: "t", payload: "x".repeat(65_000) }));
+  const submitted = value(await client.call("tasks.submit", { tasks }, { deadlineMs: 30_000 }));
+  expect([submitted.tasks.length, client.state]).toEqual([120, "connected"]);
+  expect((await edge.call("tasks.progress", {})).queuedTasks).toBe(120);
 });

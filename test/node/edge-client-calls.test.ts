@@ -150,6 +150,46 @@ it("[EC10] what the contract refuses is refused without being sent, and so is wh
   expect(codeOf(await edge.time.until(nobody.call("messages.pull", {}), 1))).toBe("not_registered");
 });
 
+/** Of so many characters, in tasks as large as one may be. */
+function tasksOf(chars: number): { type: string; payload: string }[] {
+  const each = 65_000;
+  return Array.from({ length: Math.ceil(chars / each) }, () => ({ type: "t", payload: "x".repeat(each) }));
+}
+
+it("[EC2] a submit that no frame holds goes over HTTP while the socket stays, others over the socket", async () => {
+  const edge = new FakeEdge();
+  const { client } = await registered(edge, "a");
+  for (const chars of [900_000, 1_200_000, 7_900_000, 900_000]) {
+    const tasks = tasksOf(chars);
+    const submitted = value(await edge.time.until(client.call("tasks.submit", { tasks }, { deadlineMs: 60_000 })));
+    expect(submitted.tasks).toHaveLength(tasks.length);
+  }
+  const ways = edge.arrived.flatMap(({ name, way }) => (name === "tasks.submit" ? [way] : []));
+  expect([ways, edge.upgrades.length]).toEqual([["socket", "http", "http", "socket"], 1]);
+});
+
+it("[EC9] a large submit whose answer is lost is asked again over HTTP, and takes effect once", async () => {
+  const edge = new FakeEdge();
+  const { client } = await registered(edge, "a");
+  edge.faults.loses = losing(1, ({ way, direction }) => way === "http" && direction === "down");
+  const tasks = tasksOf(2_000_000);
+  value(await edge.time.until(client.call("tasks.submit", { tasks }, { deadlineMs: 120_000 }), 120_000));
+  expect(edge.count("tasks.submit", "http")).toBe(2);
+  expect(value(await edge.host.call("tasks.progress", {})).totalTasks).toBe(tasks.length);
+});
+
+it("[EC10] what is more than its operation takes is refused without being sent, over whatever way", async () => {
+  const edge = new FakeEdge();
+  const { client } = await registered(edge, "a");
+  const before = edge.arrived.length;
+  const tasks = Array.from({ length: 120 }, () => ({ type: "t", payload: "\u00e4".repeat(60_000) }));
+  const refused = await edge.time.until(client.call("tasks.submit", { tasks }));
+  expect(refused).toMatchObject({
+    error: { code: "too_large", message: expect.stringContaining("10485760") as string },
+  });
+  expect(edge.arrived.length).toBe(before);
+});
+
 it("[WI8] [EC10] what is nested too deep or has a field named __proto__ is refused without being sent", async () => {
   const edge = new FakeEdge();
   const { client } = await registered(edge, "a");

@@ -1,10 +1,11 @@
+import type { Operation } from "../../contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
-import { MAX_BODY_BYTES } from "../../contract/protocol.ts";
 import { Self } from "../../contract/values.ts";
 import { checkInput } from "../../coordination/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { isBusy, type EdgeError, type Unanswered } from "./failure.ts";
+import { bytesOf, maxFrameInputBytes } from "./frames.ts";
 import type { Passed } from "./gate.ts";
 import type { Link } from "./link.ts";
 import type { Outcome } from "./outcome.ts";
@@ -32,23 +33,28 @@ export interface Asked<Name extends OperationName> {
 }
 
 const usualDeadlineMs = 30_000;
-/** Of one attempt, in ms. */
+/** Of one attempt, and of one whose input no frame holds, in ms: it may be on its way for long. */
 const attemptMs = 10_000;
+const largeAttemptMs = 60_000;
 const again = { baseMs: 200, capMs: 5_000 };
-/** A frame holds a little more than its input, in bytes. */
-const maxInputBytes = MAX_BODY_BYTES - 1_024;
 
 interface Request<Name extends OperationName> {
   readonly name: Name;
   readonly input: InputOf<Name>;
   readonly requestId: string | undefined;
   readonly isQueued: boolean;
+  readonly attemptMs: number;
   /** By the monotonic clock. */
   readonly until: number;
   /** An attempt was sent, and not answered. */
   mayHaveHappened: boolean;
   /** Why the last attempt was not answered. */
   reason: string;
+}
+
+interface Completed<Name extends OperationName> {
+  readonly input: InputOf<Name>;
+  readonly bytes: number;
 }
 
 /** Calls: with an id, in line while nothing gets through, and repeated until they are answered. [EC8] [EC9] [EC10] */
@@ -75,28 +81,29 @@ export class Calls {
     this.#link.notice();
     const completed = this.#complete(name, given);
     if (!completed.ok) return this.#without(completed.error);
-    const input = completed.value;
+    const { input, bytes } = completed.value;
     const requestId = "requestId" in input ? String(input.requestId) : undefined;
     const until = this.#outside.clock.monotonic() + deadlineMs;
     const reason = "no connection";
-    return this.#attempts({ name, input, requestId, isQueued, until, mayHaveHappened: false, reason });
+    const ms = bytes > maxFrameInputBytes ? largeAttemptMs : attemptMs;
+    return this.#attempts({ name, input, requestId, isQueued, attemptMs: ms, until, mayHaveHappened: false, reason });
   }
 
   /** [EC10] Fills in who asks and the id of the request, and refuses at once what the contract refuses. */
-  #complete<Name extends OperationName>(name: Name, given: Given<Name>): Result<InputOf<Name>, EdgeError> {
-    const { input: schema } = operations[name];
+  #complete<Name extends OperationName>(name: Name, given: Given<Name>): Result<Completed<Name>, EdgeError> {
+    const { input: schema, maxBodyBytes = maxFrameInputBytes }: Operation = operations[name];
     const filled: Record<string, unknown> = { ...given };
     if ("requestId" in schema.shape) filled["requestId"] ??= this.newId();
     if ("self" in schema.shape) filled["self"] ??= this.#registration.self;
     if (filled["self"] === null) return err({ code: "not_registered", message: `${name} needs a registered chat` });
     const checked = checkInput(name, filled);
     if (!checked.ok) return checked;
-    const bytes = Buffer.byteLength(JSON.stringify(filled));
-    if (bytes > maxInputBytes) {
-      return err({ code: "too_large", message: `${name}: the input has ${bytes} bytes; at most ${maxInputBytes}` });
+    const bytes = bytesOf(filled);
+    if (bytes > maxBodyBytes) {
+      return err({ code: "too_large", message: `${name}: the input has ${bytes} bytes; at most ${maxBodyBytes}` });
     }
     // Checked by the schema of this name.
-    return ok(filled as InputOf<Name>);
+    return ok({ input: filled as InputOf<Name>, bytes });
   }
 
   async #attempts<Name extends OperationName>(request: Request<Name>): Promise<Asked<Name>> {
@@ -104,7 +111,11 @@ export class Calls {
       const passed = await this.#pass(request);
       if (passed !== "open") return this.#without(failure(request, passed));
       const way = this.#link.way;
-      const outcome = await this.#link.ask(request.name, request.input, Math.min(attemptMs, this.#left(request)));
+      const outcome = await this.#link.ask(
+        request.name,
+        request.input,
+        Math.min(request.attemptMs, this.#left(request)),
+      );
       if (outcome.kind === "lost") {
         request.mayHaveHappened ||= outcome.isSent;
         request.reason = outcome.message;

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { MAX_BODY_BYTES } from "../../contract/protocol.ts";
 import { Change } from "../../contract/state.ts";
 import { counter, Id } from "../../contract/values.ts";
 
@@ -30,6 +31,13 @@ export type Incoming =
   | { readonly kind: "error"; readonly id: number; readonly error: unknown }
   | { readonly kind: "notification"; readonly notification: Notification }
   | { readonly kind: "unknown"; readonly message: string };
+
+/** A frame holds a little more than its input, in bytes. */
+export const maxFrameInputBytes = MAX_BODY_BYTES - 1_024;
+
+export function bytesOf(input: object): number {
+  return Buffer.byteLength(JSON.stringify(input));
+}
 
 export function requestFrame(id: number, method: string, params: unknown): string {
   return JSON.stringify({ jsonrpc: "2.0", id, method, params });

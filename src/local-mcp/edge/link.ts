@@ -1,4 +1,5 @@
-import type { OperationName } from "../../contract/operations.ts";
+import type { Operation } from "../../contract/operation.ts";
+import { operations, type OperationName } from "../../contract/operations.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
@@ -6,6 +7,7 @@ import type { Address } from "./address.ts";
 import { ClockWatch } from "./clock-watch.ts";
 import type { EdgeEvent, Emitter, LinkState, Signal } from "./events.ts";
 import { isFinal, isUseless } from "./failure.ts";
+import { bytesOf, maxFrameInputBytes } from "./frames.ts";
 import { Gate } from "./gate.ts";
 import { HttpHeartbeat } from "./http-heartbeat.ts";
 import * as http from "./http.ts";
@@ -155,7 +157,7 @@ export class Link {
   }
 
   readonly #askBy: Ask = (name, input, timeoutMs) => {
-    const isHttp = this.#state === "fallback" || (this.#isLive && name === httpOnly);
+    const isHttp = this.#state === "fallback" || (this.#isLive && (name === httpOnly || isTooLarge(name, input)));
     if (isHttp) return this.#http(name, input, timeoutMs);
     if (this.#isLive && this.#socket) return this.#socket.ask(name, input, timeoutMs);
     return Promise.resolve(lost(false, "not connected"));
@@ -296,4 +298,10 @@ export class Link {
     this.#state = state;
     this.#events.emit({ type: "state", state, previous, reason, ...when });
   }
+}
+
+/** [EC2] No frame holds it, and its operation takes it over HTTP. */
+function isTooLarge(name: OperationName, input: object): boolean {
+  const { maxBodyBytes }: Operation = operations[name];
+  return maxBodyBytes !== undefined && bytesOf(input) > maxFrameInputBytes;
 }
