@@ -1,4 +1,4 @@
-import * as z from "zod/mini";
+import type * as z from "zod/mini";
 import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
 import type { Runtime } from "../runtime.ts";
 import { isEmpty } from "../store/spool.ts";
@@ -96,9 +96,16 @@ function parse(text: string): HookInput | string {
     return "input is not JSON";
   }
   const parsed = HookInput.safeParse(value);
-  return parsed.success
-    ? cleanInput(parsed.data)
-    : `input is not what Claude Code sends: ${z.prettifyError(parsed.error)}`;
+  return parsed.success ? cleanInput(parsed.data) : `input is not what Claude Code sends: ${wrongIn(parsed.error)}`;
+}
+
+/** Whatever else may stand in it is taken as it is, or passed over. */
+function wrongIn({ issues: [issue] }: z.core.$ZodError): string {
+  const field = issue?.path.join(".") ?? "";
+  if (!issue || field === "") return "a JSON object is needed";
+  if (issue.code === "too_small") return `${field} is empty`;
+  if (issue.code === "too_big") return `${field} has more than ${issue.maximum} characters`;
+  return `${field} is missing, or is no text`;
 }
 
 function refused(runtime: Runtime, reason: string): string {
