@@ -108,13 +108,13 @@ it("[DO8] a connection that the coordinator closes does so at once, whatever its
   await workspace.inside((state, instance) => {
     const [socket] = state.getWebSockets();
     if (!socket) throw new Error("no socket");
-    instance.webSocketMessage(socket, "no frame");
+    void instance.webSocketMessage(socket, "no frame");
     expect(state.storage.sql.exec(grace, "c1").toArray()).toEqual([
       { is_connected: 0, grace_until: Date.now() + 20_000 },
     ]);
     // What comes later of it begins no second grace.
     wait(5_000);
-    instance.webSocketClose(socket, 4003);
+    void instance.webSocketClose(socket, 4003);
     expect(state.storage.sql.exec(grace, "c1").toArray()).toEqual([
       { is_connected: 0, grace_until: Date.now() + 15_000 },
     ]);
@@ -167,7 +167,7 @@ it("[DO7] the late end of a connection that was replaced does not hide the last 
     if (!present || !replaced) throw new Error("no sockets");
     // Both are closing when the first of the two ends is told.
     present.close(1000);
-    for (const socket of [replaced, present]) instance.webSocketClose(socket, 1000);
+    for (const socket of [replaced, present]) void instance.webSocketClose(socket, 1000);
   });
   const [row] = await workspace.rows<{ last_seen_at: number }>("SELECT last_seen_at FROM chats");
   expect(row?.last_seen_at).toBeGreaterThan(openedAt + 10_000);

@@ -1,0 +1,68 @@
+import type * as z from "zod";
+import { unfit } from "../coordination/json-shape.ts";
+import { problemsOf } from "../coordination/problems.ts";
+import { ok, type Result } from "../shared/result.ts";
+import { wrongUsage, type Refused } from "./answer.ts";
+import type { Cli } from "./cli.ts";
+import { readPlan, type Plan, type PlanProblem } from "./plan-file.ts";
+import { textOfFile } from "./task-input.ts";
+
+/** What a file has to hold. */
+interface Wanted<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  /** As in "holds no array of tasks", and what stands before a problem of all of it. */
+  readonly form: string;
+  readonly name: string;
+  readonly maxChars: number;
+}
+
+/** Problems that are told at once. */
+const mostTold = 10;
+
+/** [CL50] An input as YAML or JSON, and what is wrong in it with its line. As it stands in the file: defaults are the coordinator's. */
+export function inputOfFile<Schema extends z.ZodType>(
+  cli: Cli,
+  file: string,
+  what: string,
+  wanted: Wanted<Schema>,
+): Result<z.input<Schema>, Refused["error"]> {
+  const text = textOfFile(cli, file, what, wanted.maxChars);
+  if (!text.ok) return text;
+  const read = readPlan(text.value, wanted.maxChars);
+  if (!read.ok) return wrongUsage(`${file}, line ${read.error.line}: ${read.error.message}.`);
+  const problem = problemIn(file, read.value, wanted);
+  // It has the schema's form: what was read is its input.
+  return problem === null ? ok(read.value.value as z.input<Schema>) : wrongUsage(problem);
+}
+
+function problemIn<Schema extends z.ZodType>(
+  file: string,
+  plan: Plan,
+  { schema, form, name }: Wanted<Schema>,
+): string | null {
+  const misshapen = unfit(plan.value);
+  if (misshapen) return `${file}: ${misshapen.message}.`;
+  const checked = schema.safeParse(plan.value);
+  if (checked.success) return null;
+  const { issues } = checked.error;
+  if (issues.some(({ code, path }) => code === "invalid_type" && path.length === 0)) return `${file} holds no ${form}.`;
+  return `${file}: ${problems(plan, issues, name)}.`;
+}
+
+function problems(plan: Plan, issues: readonly z.core.$ZodIssue[], name: string): string {
+  const all = issues.map((issue) => problemOf(plan, issue, name)).toSorted((a, b) => a.line - b.line);
+  const told = all.slice(0, mostTold).map(({ line, message }) => (line === 0 ? message : `line ${line}: ${message}`));
+  return `${told.join("; ")}${all.length > mostTold ? `; and ${all.length - mostTold} more` : ""}`;
+}
+
+/** What concerns the whole stands in no line. */
+function problemOf(plan: Plan, issue: z.core.$ZodIssue, name: string): PlanProblem {
+  const [first] = issue.path;
+  // Of an item of a list the number is told by its line.
+  const field = Array.isArray(plan.value) ? issue.path.slice(1) : issue.path;
+  // A field that nobody knows stands in a line of its own.
+  const place = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
+  const isWhole = first === undefined && issue.code !== "unrecognized_keys";
+  const message = problemsOf({ issues: [{ ...issue, path: isWhole ? [name] : field }] });
+  return { line: isWhole ? 0 : plan.lineOf(place), message };
+}
