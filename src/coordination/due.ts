@@ -14,6 +14,7 @@ import * as moves from "./moves.ts";
 import * as outbox from "./outbox.ts";
 import * as state from "./state.ts";
 import * as dedupe from "./task-dedupe.ts";
+import * as surplus from "./task-surplus.ts";
 import * as tasks from "./task-sweep.ts";
 import type { Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
@@ -68,6 +69,7 @@ const timed: readonly Timed[] = [
       dispatch.ask(tx);
     },
   },
+  { name: "surplus", dueAt: surplus.dueAt, sweep: surplus.sweep },
   { name: "dedupe", dueAt: dedupe.dueAt, isCoarse: true, sweep: dedupe.prune },
   {
     name: "audit",

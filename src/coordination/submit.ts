@@ -7,6 +7,7 @@ import { insert } from "./new-tasks.ts";
 import * as dedupe from "./task-dedupe.ts";
 import { bad, edges, type Edges, type Planned } from "./task-edges.ts";
 import * as rows from "./task-rows.ts";
+import * as surplus from "./task-surplus.ts";
 import { runnable, settleDependent } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
 
@@ -25,6 +26,8 @@ export function submit(tx: Tx, input: SubmitTasks, actor: Actor): Result<Submitt
 export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
   const baseless = tasks.find(({ joinRule, dependsOn }) => joinRule !== undefined && dependsOn.length === 0);
   if (baseless) return err(bad("a task with a joinRule depends on the tasks whose results it joins (dependsOn)"));
+  const tooMany = surplus.watch(tx, tasks.length);
+  if (tooMany) return err(tooMany);
   const planned = plan(tx, tasks);
   if (!planned.ok) return planned;
   const names = namesOf(planned.value);

@@ -2,11 +2,12 @@ import { expect, it } from "vitest";
 import type { Hint } from "../../src/coordination/tx.ts";
 import { pass } from "../support/coordination-builders.ts";
 import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
-import { ask, day, hour, minute, rowsWritten } from "../support/state-builders.ts";
-import { cancel, Hand, submit, submitOne, taskOf } from "../support/task-builders.ts";
+import { ask, day, hour, minute, refusal, rowsWritten } from "../support/state-builders.ts";
+import { cancel, Hand, stateOf, submit, submitOne, taskOf } from "../support/task-builders.ts";
 
 /** Rules of tasks that can only be seen in rows. */
 export function taskRowRules(open: OpenRowHost): void {
+  surplusRules(open);
   it("[TA17] a heartbeat without news writes at most one row in each third of the silence that is allowed", async () => {
     const host = await open();
     await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
@@ -139,5 +140,28 @@ export function taskHintRules(open: OpenHost<EngineHost & { readonly hints: Hint
     await a.ack(held);
     await pass(host, minute);
     expect(hinted()).toEqual([]);
+  });
+}
+
+function surplusRules(open: OpenRowHost): void {
+  it("[TA27] of more tasks than a workspace keeps the oldest that have ended go at the full hour", async () => {
+    const host = await open();
+    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000, maxTasks: 10 } });
+    const a = await Hand.join(host, "a", { capacity: 50 });
+    const kept = await submit(host, { type: "old", ref: "old" }, { type: "x", dependsOn: ["old"] });
+    await submit(host, ...Array.from({ length: 12 }, () => ({ type: "y" })));
+    for (const held of await a.claim({ types: ["y"], limit: 20 })) await a.ack(held);
+    const count = async (): Promise<number> => (await host.rows("SELECT 1 FROM tasks")).length;
+    expect(await count()).toBe(14);
+    await pass(host, hour);
+    expect(await count()).toBe(10);
+    for (const task of kept) expect(await stateOf(host, task)).not.toContain("done");
+    await submit(host, ...Array.from({ length: 10 }, () => ({ type: "z" })));
+    const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "z" }] });
+    expect(refused).toMatchObject({ code: "quota_exceeded" });
+    await pass(host, hour);
+    // What has not ended stays.
+    expect(await count()).toBe(12);
+    await submit(host, ...Array.from({ length: 8 }, () => ({ type: "z" })));
   });
 }

@@ -1,0 +1,63 @@
+import type { Refusal } from "../contract/errors.ts";
+import * as meta from "./meta.ts";
+import type { TaskRow } from "./task-rows.ts";
+import { prune } from "./task-sweep.ts";
+import { numbersPerEpoch, type Tx } from "./tx.ts";
+
+/** More tasks than a workspace keeps: the oldest that have ended go before their time. */
+
+const lookKey = "task_surplus_at";
+const hourMs = 3_600_000;
+
+export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${lookKey}'`;
+
+/**
+ * [TA27] For each submit. Numbers are given one by one, so the distance from the oldest to the newest says that there may be too many; they are
+ * counted only then.
+ */
+export function watch(tx: Tx, more: number): Refusal | null {
+  const { maxTasks } = tx.settings;
+  const span = spanOf(tx) + more;
+  if (span <= maxTasks) return null;
+  if (meta.read(tx.sql, lookKey) === null) {
+    meta.write(tx.sql, lookKey, String(Math.ceil((tx.now + 1) / hourMs) * hourMs));
+  }
+  const most = 2 * maxTasks;
+  if (span <= most || counted(tx, most) + more <= most) return null;
+  return {
+    code: "quota_exceeded",
+    message: `there are more than ${most} tasks, twice what the workspace keeps (maxTasks); let some end first`,
+  };
+}
+
+/** Of the numbers of this epoch. */
+function spanOf({ sql, epoch }: Tx): number {
+  const [row] = sql.all<{ first: number | null; last: number | null }>(
+    "SELECT (SELECT min(task) FROM tasks WHERE task > ?) AS first, (SELECT max(task) FROM tasks) AS last",
+    epoch * numbersPerEpoch,
+  );
+  return row?.first && row.last ? row.last - row.first + 1 : 0;
+}
+
+function counted({ sql }: Tx, most: number): number {
+  const query = "SELECT count(*) AS n FROM (SELECT 1 FROM tasks LIMIT ?)";
+  return sql.all<{ n: number }>(query, most + 1)[0]?.n ?? 0;
+}
+
+/** For the alarm, at the full hour. */
+export function sweep(tx: Tx, limit: number): void {
+  const { maxTasks } = tx.settings;
+  const surplus = counted(tx, maxTasks + limit) - maxTasks;
+  const oldest = surplus <= 0 ? [] : ended(tx, Math.min(surplus, limit));
+  const removed = oldest.filter((row) => prune(tx, row)).length;
+  // What is left has its turn at once; where nothing could go, with the next submit.
+  const isMore = removed > 0 && surplus > removed;
+  if (!isMore) meta.remove(tx.sql, lookKey);
+}
+
+function ended({ sql }: Tx, limit: number): TaskRow[] {
+  return sql.all<TaskRow>(
+    "SELECT * FROM tasks WHERE state IN ('done', 'dead', 'cancelled') ORDER BY task LIMIT ?",
+    limit,
+  );
+}
