@@ -1,4 +1,7 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
+import type { OutputOf } from "../../src/contract/operations.ts";
 import { writeEdge } from "../../src/local-mcp/authority.ts";
 import { addSession, aCliHome, ids, seed, type CliHome } from "../support/cli-home.ts";
 import { submit, Worker } from "../support/cli-worker.ts";
@@ -91,7 +94,7 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
   ]);
   expect((await home.shim("explain", again, "--json")).json()).toMatchObject({
     takers: [
-      { obstacle: "lacks_capability", lacks: ["big"], held: null },
+      { obstacle: "lacks_capability", lacks: ["big"] },
       { obstacle: "full", held: 1, capacity: 1 },
       { obstacle: "draining" },
       { obstacle: "takes_none" },
@@ -99,6 +102,39 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
       { obstacle: null, held: 0, taskTypes: null },
     ],
   });
+});
+
+it("[CL51] of a queued task a budget that is used up is named, of the chat or of the day", async () => {
+  const home = aCliHome();
+  const worker = aWorker(home);
+  await submit(home, "build");
+  const work = worker.take();
+  const task = await submit(home, "build");
+  worker.set({ budgets: { task: {}, chat: { tokens: 100 }, day: { tokens: 1_000 } } });
+  work.used(150);
+  expect((await explained(home, task))[1]).toBe("  w: has used up its budget: it begins nothing until that is raised");
+  worker.set({ budgets: { task: {}, chat: {}, day: { tokens: 120 } } });
+  expect(await explained(home, task)).toEqual([
+    `Task ${task} (build) is queued: the one chat that lives cannot take it now.`,
+    "  w: must wait: the budget of the workspace is used up for today (UTC)",
+  ]);
+});
+
+it("[CL51] of a join it is said that the coordinator makes it", async () => {
+  const home = aCliHome();
+  const plan = [
+    { type: "part", ref: "p" },
+    { type: "join", joinRule: "collect", dependsOn: ["p"] },
+  ];
+  writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
+  const ran = await home.shim("task", "submit", "--graph", "plan.json", "--json");
+  const { tasks } = ran.json() as OutputOf<"tasks.submit">;
+  const task = String(tasks[1]?.task);
+  expect((await explained(home, task)).at(-1)).toBe("Then the coordinator joins their results by the rule collect.");
+  aWorker(home).take().done();
+  expect(await explained(home, task)).toEqual([
+    `Task ${task} (join) is done: the coordinator has joined the results of its parts (collect).`,
+  ]);
 });
 
 it("[CL51] of one that somebody has it is said who, how far, and until when", async () => {

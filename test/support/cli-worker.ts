@@ -38,6 +38,7 @@ export class Worker {
   /** Takes the next one, begun or only assigned; what it answers does something with it. */
   take(isStarted = true): {
     beat: (percent: number, note: string) => void;
+    used: (tokens: number) => void;
     done: () => void;
     failed: (reason: string, isRetryable?: boolean) => void;
   } {
@@ -47,9 +48,14 @@ export class Worker {
     const held = { self: this.#self, task: claimed.task, claim: claimed.claim };
     return {
       beat: (percent, note) => void this.#call("tasks.heartbeat", { ...held, progress: { percent, note } }),
+      used: (tokens) => void this.#call("tasks.heartbeat", { ...held, usage: { tokens } }),
       done: () => void this.#call("tasks.ack", { ...held, result: { lines: 3 } }),
       failed: (reason, isRetryable = false) => void this.#call("tasks.nack", { ...held, reason, isRetryable }),
     };
+  }
+
+  set(settings: InputOf<"settings.set">["settings"]): void {
+    this.#call("settings.set", { settings });
   }
 
   drain(): void {

@@ -7,7 +7,9 @@ import { neededLine, reasonText } from "./waiting-tasks.ts";
 
 /** How a task has ended, and what can be done. Pure. */
 
-export function doneWhy({ attempts: [last] }: TaskFacts): string[] {
+export function doneWhy({ task, attempts: [last] }: TaskFacts): string[] {
+  if (task.joinRule !== null)
+    return [`is done: the coordinator has joined the results of its parts (${task.joinRule}).`];
   if (!last) return ["is done."];
   const ran = last.ranMs === null ? "" : `, after ${age(last.ranMs)}`;
   return [`is done: by ${last.chat}, ${age(last.endedAgeMs)} ago${ran}.`];

@@ -1,64 +1,69 @@
 import type { Chat } from "../../contract/chats.ts";
+import type { OutputOf } from "../../contract/operations.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Refused } from "../answer.ts";
 import type { Coordination } from "../coordination.ts";
 import { pages } from "../pages.ts";
 import type { Task } from "./task-facts.ts";
 
+type Obstacle =
+  | "draining"
+  | "takes_none"
+  | "lacks_capability"
+  | "other_types"
+  | "full"
+  /** Its own. */
+  | "budget_spent"
+  /** That of the whole workspace. */
+  | "day_spent";
+
 /** A chat that lives, as far as one task is concerned. */
 export interface Taker {
   readonly chat: string;
   /** Null: nothing keeps it from it. */
-  readonly obstacle: "takes_none" | "draining" | "lacks_capability" | "full" | "other_types" | null;
+  readonly obstacle: Obstacle | null;
   /** What it needs and the chat has not. */
   readonly lacks: readonly string[];
   readonly capacity: number;
-  /** Tasks that it has; null: not asked, as something else keeps it from more. */
-  readonly held: number | null;
+  /** Tasks that it has. */
+  readonly held: number;
   /** What it is given as it comes; null: it asks for itself. */
   readonly taskTypes: readonly string[] | null;
   readonly isConnected: boolean;
 }
 
-export async function takersOf(
-  link: Coordination,
-  task: Pick<Task, "type" | "capabilities">,
-): Promise<Result<Taker[], Refused["error"]>> {
+type Wanted = Pick<Task, "type" | "capabilities">;
+type Budgets = Pick<OutputOf<"budgets.get">, "isDaySpent" | "chats">;
+
+export async function takersOf(link: Coordination, task: Wanted): Promise<Result<Taker[], Refused["error"]>> {
   const listed = await pages({ most: 200 }, "chats", (page) => link.call("chats.list", page));
   if (!listed.ok) return listed;
-  const takers: Taker[] = [];
-  for (const chat of listed.value.chats.filter(({ status }) => status !== "offline")) {
-    const taker = takerOf(chat, task);
-    const held = taker.obstacle === null ? await heldBy(link, chat) : ok(null);
-    if (!held.ok) return held;
-    const isFull = held.value !== null && held.value >= chat.capacity;
-    takers.push({ ...taker, held: held.value, obstacle: isFull ? "full" : taker.obstacle });
-  }
-  return ok(takers);
+  const load = await link.call("tasks.load", {});
+  if (!load.ok) return load;
+  const budgets = await link.call("budgets.get", {});
+  if (!budgets.ok) return budgets;
+  const held = new Map(load.value.chats.map(({ chatId, currentTasks }) => [chatId, currentTasks]));
+  const live = listed.value.chats.filter(({ status }) => status !== "offline");
+  return ok(live.map((chat) => takerOf(chat, task, held.get(chat.chat) ?? 0, budgets.value)));
 }
 
-function takerOf(chat: Chat, { type, capabilities }: Pick<Task, "type" | "capabilities">): Omit<Taker, "held"> {
+function takerOf(chat: Chat, task: Wanted, held: number, budgets: Budgets): Taker {
   const { capacity, taskTypes, isConnected } = chat;
-  const lacks = capabilities.filter((needed) => !chat.capabilities.includes(needed));
-  const isOther = taskTypes !== null && !taskTypes.includes("*") && !taskTypes.includes(type);
-  const obstacles = [
-    chat.status === "draining" && "draining",
-    capacity === 0 && "takes_none",
-    lacks.length > 0 && "lacks_capability",
-    isOther && "other_types",
-  ] as const;
-  return {
-    chat: chat.chat,
-    obstacle: obstacles.find((one) => one !== false) ?? null,
-    lacks,
-    capacity,
-    taskTypes,
-    isConnected,
-  };
+  const lacks = task.capabilities.filter((needed) => !chat.capabilities.includes(needed));
+  const obstacle = unable(chat, task, lacks) ?? unready(chat, held, budgets);
+  return { chat: chat.chat, obstacle, lacks, capacity, held, taskTypes, isConnected };
 }
 
-/** A chat has at most 100. */
-async function heldBy(link: Coordination, { chat }: Chat): Promise<Result<number, Refused["error"]>> {
-  const listed = await link.call("tasks.list", { chat, limit: 100 });
-  return listed.ok ? ok(listed.value.tasks.length) : listed;
+/** What it will not do, however long one waits. */
+function unable({ status, capacity, taskTypes }: Chat, { type }: Wanted, lacks: readonly string[]): Obstacle | null {
+  if (status === "draining") return "draining";
+  if (capacity === 0) return "takes_none";
+  if (lacks.length > 0) return "lacks_capability";
+  return taskTypes === null || taskTypes.includes("*") || taskTypes.includes(type) ? null : "other_types";
+}
+
+function unready({ chat, capacity }: Chat, held: number, { isDaySpent, chats }: Budgets): Obstacle | null {
+  if (held >= capacity) return "full";
+  if (chats.some((one) => one.chat === chat && one.isSpent)) return "budget_spent";
+  return isDaySpent ? "day_spent" : null;
 }

@@ -7,11 +7,12 @@ import { isEnded, type Needed, type TaskFacts } from "./task-facts.ts";
 
 /** Why a task that nobody has waits. Pure. */
 
-export function blockedWhy({ needs }: TaskFacts): string[] {
+export function blockedWhy({ task, needs }: TaskFacts): string[] {
   const open = needs.filter((needed) => !isEnded(needed));
   return [
     `is blocked: ${open.length} of the ${many(needs.length, "task")} that it depends on must end first.`,
     ...open.map(neededLine),
+    ...(task.joinRule === null ? [] : [`Then the coordinator joins their results by the rule ${task.joinRule}.`]),
   ];
 }
 
@@ -47,26 +48,24 @@ export function queuedWhy({ task, takers }: TaskFacts): string[] {
 
 function ableText(able: number, there: number): string {
   if (there === 0) return "no chat lives that could take it.";
+  if (there === 1) return `the one chat that lives ${able > 0 ? "can take it" : "cannot take it now"}.`;
   if (able > 0) return `${able} of the ${many(there, "chat")} that live can take it.`;
   return `none of the ${many(there, "chat")} that live can take it now.`;
 }
 
 function takerText(taker: Taker): string {
-  switch (taker.obstacle) {
-    case "takes_none":
-      return "takes no tasks";
-    case "draining":
-      return "drains: it ends what it has";
-    case "lacks_capability":
-      return `lacks ${taker.lacks.join(", ")}`;
-    case "full":
-      return `is full: it has ${taker.held} of ${many(taker.capacity, "task")}`;
-    case "other_types":
-      return `is only given ${taker.taskTypes?.join(", ")}`;
-    case null:
-      return readyText(taker);
-  }
+  return taker.obstacle === null ? readyText(taker) : obstacles[taker.obstacle](taker);
 }
+
+const obstacles: Record<NonNullable<Taker["obstacle"]>, (taker: Taker) => string> = {
+  draining: () => "drains: it ends what it has",
+  takes_none: () => "takes no tasks",
+  lacks_capability: ({ lacks }) => `lacks ${lacks.join(", ")}`,
+  other_types: ({ taskTypes }) => `is only given ${taskTypes?.join(", ")}`,
+  full: ({ held, capacity }) => `is full: it has ${held} of ${many(capacity, "task")}`,
+  budget_spent: () => "has used up its budget: it begins nothing until that is raised",
+  day_spent: () => "must wait: the budget of the workspace is used up for today (UTC)",
+};
 
 function readyText({ held, capacity, taskTypes, isConnected }: Taker): string {
   const room = `has ${held} of ${many(capacity, "task")}`;
