@@ -86,8 +86,7 @@ const floorKey = "task_floor";
 /** [TA2] No number comes twice: above all that were, also those that are pruned and, by the epoch, those that a restore has undone. */
 export function nextNumber({ sql, epoch }: Tx): number {
   const [row] = sql.all<{ newest: number }>("SELECT coalesce(max(task), 0) AS newest FROM tasks");
-  const floor = Number(meta.read(sql, floorKey) ?? 0);
-  return Math.max(row?.newest ?? 0, floor, epoch * numbersPerEpoch) + 1;
+  return Math.max(row?.newest ?? 0, floorOf(sql), epoch * numbersPerEpoch) + 1;
 }
 
 /** [TA5] Above every claim of this task before, also those that a restore has undone. */
@@ -128,9 +127,15 @@ export function ancestors({ sql }: Tx, task: number): number | null {
   return row?.n ?? null;
 }
 
+/** The highest number that was removed while it was the newest. */
+function floorOf(sql: Tx["sql"]): number {
+  return Number(meta.read(sql, floorKey) ?? 0);
+}
+
 export function remove({ sql }: Tx, { task }: TaskRow): void {
   const [newest] = sql.all<{ task: number }>("SELECT max(task) AS task FROM tasks");
-  if (newest?.task === task) meta.write(sql, floorKey, String(task));
+  // The newest goes first where it has ended first; those below it are the newest after it.
+  if (newest?.task === task && task > floorOf(sql)) meta.write(sql, floorKey, String(task));
   sql.run("DELETE FROM tasks WHERE task = ?", task);
   sql.run("DELETE FROM task_texts WHERE task = ?", task);
   sql.run("DELETE FROM attempts WHERE task = ?", task);

@@ -200,6 +200,19 @@ function turnRules(open: OpenHost): void {
     expect(await submitOne(host)).toBe(task + 1);
   });
 
+  it("[TA2] nor when the newest was pruned before older ones", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const [, , newest] = await submit(host, { type: "x" }, { type: "y", maxAttempts: 1 }, { type: "z" });
+    await a.ack(await a.take({ types: ["z"] }));
+    await pass(host, 2 * hour);
+    await a.back();
+    await a.ack(await a.take({ types: ["x"] }));
+    await a.nack(await a.take({ types: ["y"] }));
+    await pass(host, 60 * 24 * hour);
+    expect(await submitOne(host)).toBe(newest + 1);
+  });
+
   it("[TA2] [TA5] after a restore numbers and claims are above all that were", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
