@@ -77,7 +77,7 @@ function take(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): Ta
   const free = Math.min(wish.limit, (row?.capacity ?? 0) - rows.countHeld(tx, chat.chat));
   if (!row || free <= 0) return [];
   const able = new Set(JSON.parse(row.capabilities) as string[]);
-  const heads = lanes.fitting(tx, able, wish.types).flatMap((lane) => lanes.heads(tx, lane, free));
+  const heads = lanes.fitting(tx, able, wish.types).flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, free));
   const wanted = heads.toSorted(byTurn(chat.chat)).slice(0, free);
   const taken = affordable(tx, wanted).map(({ task, texts }) => ({
     row: assign(tx, chat, task, requestId, wish.isStarted),

@@ -54,11 +54,25 @@ export function capabilitiesIn(lane: string): string[] {
 /** Those whose turn is first. [TA15] What has expired is nobody's, though no sweep has seen it. */
 export function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
   return sql.all<Head>(
-    `SELECT task, lane, priority, affinity, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS told_bytes
-     FROM tasks WHERE state = 'queued' AND lane = ? AND (due_at IS NULL OR due_at > ?)
-     ORDER BY priority DESC, task LIMIT ?`,
+    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND lane = ? AND ${isOpen} ORDER BY priority DESC, task LIMIT ?`,
     lane,
     now,
     limit,
   );
+}
+
+const columns =
+  "task, lane, priority, affinity, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS told_bytes";
+const isOpen = "(due_at IS NULL OR due_at > ?)";
+
+/** The same, and those that wish for a chat: of its equals the first, however many were queued before. */
+export function headsFor(tx: Tx, lane: string, chat: string, limit: number): Head[] {
+  const own = tx.sql.all<Head>(
+    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND affinity = ? AND lane = ? AND ${isOpen} ORDER BY priority DESC, task LIMIT ?`,
+    chat,
+    lane,
+    tx.now,
+    limit,
+  );
+  return [...heads(tx, lane, limit).filter(({ affinity }) => affinity !== chat), ...own];
 }

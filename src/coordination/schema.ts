@@ -1,5 +1,5 @@
 import type { Migration } from "../shared/migrate.ts";
-import { planTables, taskTables } from "./task-schema.ts";
+import { planTables, taskTables, wishIndex } from "./task-schema.ts";
 
 /**
  * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
@@ -159,4 +159,5 @@ export const migrations: readonly Migration[] = [
     ],
   },
   { id: 3, name: "plans_budgets_performance", statements: planTables },
+  { id: 4, name: "wishes", statements: [wishIndex] },
 ];

@@ -115,3 +115,7 @@ export const planTables: readonly string[] = [
      PRIMARY KEY (kind, key)
    ) STRICT, WITHOUT ROWID`,
 ];
+
+/** Of migration 4. Only a task that wishes for a chat has an entry. */
+export const wishIndex =
+  "CREATE INDEX tasks_wished ON tasks (affinity, lane, priority DESC, task) WHERE state = 'queued' AND affinity IS NOT NULL";

@@ -146,6 +146,19 @@ function claimRules(open: OpenHost): void {
     expect((await a.claim({ limit: 2 })).map(({ task }) => task)).toEqual([other, mine]);
   });
 
+  it("[TA7] its own are first among equals however many were queued before them", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a", { capacity: 20 });
+    const tasks = await submit(
+      host,
+      ...[{}, {}, {}, { affinity: "a" }, { affinity: "b" }, { affinity: "a", priority: 4 }, { affinity: "a" }].map(
+        (more) => Object.assign({ type: "x" }, more),
+      ),
+    );
+    const taken = [...(await a.claim()), ...(await a.claim({ limit: 2 })), ...(await a.claim({ limit: 50 }))];
+    expect(taken.map(({ task }) => tasks.indexOf(task))).toEqual([3, 6, 0, 1, 2, 4, 5]);
+  });
+
   it("[TA8] a chat has no more than its capacity at a time", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a", { capacity: 2 });
