@@ -4,7 +4,7 @@ import type { CancelTask } from "../contract/tasks.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { giveBack } from "./returns.ts";
 import * as rows from "./task-rows.ts";
-import { finish } from "./task-states.ts";
+import { finish, seekTakers } from "./task-states.ts";
 import type { Tx } from "./tx.ts";
 
 /**
@@ -22,7 +22,9 @@ export function cancel(tx: Tx, { task, reason }: CancelTask): Result<OutputOf<"t
     return ok({ state: "running" });
   }
   if (row.state === "assigned") {
-    return ok({ state: giveBack(tx, { ...row, cancel_reason: reason }, { ended: "cancelled", reason }) });
+    const state = giveBack(tx, { ...row, cancel_reason: reason }, { ended: "cancelled", reason });
+    seekTakers(tx);
+    return ok({ state });
   }
   return ok({ state: finish(tx, row, { state: "cancelled", detail: reason }) });
 }

@@ -11,7 +11,12 @@ import type { Tx } from "./tx.ts";
 
 /** What can be claimed from now on: who waits for it without asking is told by way of the queue. */
 export function runnable(tx: Tx, tasks: readonly number[]): void {
-  if (tasks.length > 0) outbox.add(tx, () => seats.areWaiting(tx));
+  if (tasks.length > 0) seekTakers(tx);
+}
+
+/** [QU8] Also where nothing new is queued: a chat may have room again, and not know of it. */
+export function seekTakers(tx: Tx): void {
+  outbox.add(tx, () => seats.areWaiting(tx));
 }
 
 /** Free of dependencies and of any chat: queued, or scheduled where its time has not come. What the row counts is stored with it. */

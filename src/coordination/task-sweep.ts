@@ -1,7 +1,7 @@
 import { giveBack } from "./returns.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
-import { finish, wait } from "./task-states.ts";
+import { finish, seekTakers, wait } from "./task-states.ts";
 import { lookAt } from "./task-times.ts";
 import type { Tx } from "./tx.ts";
 
@@ -21,7 +21,9 @@ export function putOff({ sql }: Tx, task: number, until: number): void {
 
 export function settle(tx: Tx, task: number): void {
   const row = rows.get(tx, task);
-  if (row && row.due_at !== null && row.due_at <= tx.now) byState[row.state](tx, row);
+  if (!row || row.due_at === null || row.due_at > tx.now) return;
+  byState[row.state](tx, row);
+  if (row.chat !== null && rows.get(tx, task)?.chat !== row.chat) seekTakers(tx);
 }
 
 const byState: Readonly<Record<TaskRow["state"], (tx: Tx, row: TaskRow) => void>> = {

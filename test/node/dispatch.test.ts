@@ -152,3 +152,30 @@ it("[QU6] nothing is given to who is gone, drains, has no connection or has not 
   await submit(host, {});
   expect(look(host)).toBe(0);
 });
+
+it("[QU8] a cancelled task makes room for the next one, though its chat has never asked for it", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a", { capacity: 1 });
+  const [task = 0, next] = await submit(host, {}, {});
+  look(host);
+  tokens(host);
+  given(await host.call("tasks.cancel", { task, reason: "not wanted" }));
+  expect(tokens(host)).toBe(1);
+  look(host);
+  expect(await claimed(a)).toEqual([next]);
+});
+
+it("[QU8] a claim that runs out makes room for the next task, whatever becomes of its own", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a", { capacity: 1 });
+  const [lost, next] = await submit(host, { maxAttempts: 1, startToCloseMs: 20 * second }, {});
+  look(host);
+  expect(await claimed(a)).toEqual([lost]);
+  tokens(host);
+  host.wait(20 * second);
+  await host.ping("a");
+  await host.ring();
+  expect(tokens(host)).toBe(1);
+  look(host);
+  expect(await claimed(a, "s")).toEqual([next]);
+});
