@@ -66,11 +66,6 @@ function chosen(
   return candidates.find((seat) => seat.chat === chat);
 }
 
-/** [BU4] Something may be begun again that could not be. */
-export function ask(tx: Tx): void {
-  outbox.add(tx, () => seats.areWaiting(tx));
-}
-
 /** For the alarm. */
 export function remind(tx: Tx): void {
   outbox.resend(tx, seats.areWaiting(tx));

@@ -15,6 +15,7 @@ import * as outbox from "./outbox.ts";
 import * as state from "./state.ts";
 import * as dedupe from "./task-dedupe.ts";
 import * as surplus from "./task-surplus.ts";
+import { seekTakers } from "./task-states.ts";
 import * as tasks from "./task-sweep.ts";
 import type { Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
@@ -66,7 +67,7 @@ const timed: readonly Timed[] = [
     dueAt: budgets.dueAt,
     sweep: (tx) => {
       budgets.endDay(tx);
-      dispatch.ask(tx);
+      seekTakers(tx);
     },
   },
   { name: "surplus", dueAt: surplus.dueAt, sweep: surplus.sweep },

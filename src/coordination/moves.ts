@@ -8,6 +8,7 @@ import { rebalance, type Assigned } from "./rebalance.ts";
 import * as seats from "./seats.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
+import { seekTakers } from "./task-states.ts";
 import { isOver } from "./task-times.ts";
 import type { Tx } from "./tx.ts";
 
@@ -38,10 +39,12 @@ export function sweep(tx: Tx): void {
   const all = [...takers.values()].slice(0, mostChats).map((seat) => receiver(seat, waiting));
   const others = givers(tx, waiting, takers);
   const byTask = new Map(waiting.map((row) => [row.task, row]));
-  for (const { task, to } of rebalance([...all, ...others], waiting.map(wishOf))) {
+  const moves = rebalance([...all, ...others], waiting.map(wishOf));
+  for (const { task, to } of moves) {
     const [row, seat] = [byTask.get(task), takers.get(to)];
     if (row && seat) move(tx, row, seat);
   }
+  if (moves.length > 0) seekTakers(tx);
 }
 
 function assigned(tx: Tx): TaskRow[] {

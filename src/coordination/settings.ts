@@ -1,8 +1,8 @@
 import type { RaiseEpoch, SetSettings, Settings } from "../contract/workspaces.ts";
 import * as audit from "./audit.ts";
-import * as dispatch from "./dispatch.ts";
 import { raisedEpoch } from "./epochs.ts";
 import * as meta from "./meta.ts";
+import { seekTakers } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
 
 export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings: Settings } {
@@ -11,7 +11,7 @@ export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings
   meta.write(tx.sql, "settings", JSON.stringify(next));
   audit.append(tx, { kind: "settings.changed", subject: Object.keys(changed).join(" "), actor: actor.machine });
   // [BU4] A limit that was raised.
-  dispatch.ask({ ...tx, settings: next });
+  seekTakers({ ...tx, settings: next });
   return { settings: next };
 }
 

@@ -195,3 +195,21 @@ it("[BU4] with the next day, and with a limit that is raised, tasks that were ke
   expect([tokens(), look(host)]).toEqual([1, 1]);
   expect((await ask(host, "budgets.get", {})).today.tokens).toBe(0);
 });
+
+it("[QU7] what moves away makes room for what only the one that had it can do", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await taker(host, "a", { capacity: 2, capabilities: ["gpu"] });
+  const [, , special] = await submit(
+    host,
+    { type: "x" },
+    { type: "x" },
+    { type: "x", capabilities: ["gpu"], priority: 1 },
+  );
+  look(host);
+  await taker(host, "b");
+  host.hints.length = 0;
+  await pass(host, 5 * second, "a", "b");
+  expect(host.hints.filter(({ kind }) => kind === "dispatch")).toHaveLength(1);
+  look(host);
+  expect(await holders(host, [special])).toEqual(["a"]);
+});

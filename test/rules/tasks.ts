@@ -149,12 +149,12 @@ function claimRules(open: OpenHost): void {
   it("[TA7] its own are first among equals however many were queued before them", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a", { capacity: 20 });
-    const tasks = await submit(
-      host,
-      ...[{}, {}, {}, { affinity: "a" }, { affinity: "b" }, { affinity: "a", priority: 4 }, { affinity: "a" }].map(
-        (more) => Object.assign({ type: "x" }, more),
-      ),
-    );
+    const others = [{ type: "x" }, { type: "x" }, { type: "x" }];
+    const [mine, lower] = [
+      { type: "x", affinity: "a" },
+      { type: "x", affinity: "a", priority: 4 },
+    ];
+    const tasks = await submit(host, ...others, mine, { type: "x", affinity: "b" }, lower, mine);
     const taken = [...(await a.claim()), ...(await a.claim({ limit: 2 })), ...(await a.claim({ limit: 50 }))];
     expect(taken.map(({ task }) => tasks.indexOf(task))).toEqual([3, 6, 0, 1, 2, 4, 5]);
   });
