@@ -196,7 +196,7 @@ it("[BU4] with the next day, and with a limit that is raised, tasks that were ke
   expect((await ask(host, "budgets.get", {})).today.tokens).toBe(0);
 });
 
-it("[QU7] what moves away makes room for what only the one that had it can do", async () => {
+it("[QU8] what moves away makes room for what only the one that had it can do", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a", { capacity: 2, capabilities: ["gpu"] });
   const [, , special] = await submit(
