@@ -2,6 +2,7 @@
 import { ownRedis } from "./edge/redis.ts";
 import { Parts } from "./parts.ts";
 import { backlog } from "./tasks/backlog.ts";
+import { connected } from "./tasks/connected.ts";
 import { cost } from "./tasks/cost.ts";
 import { latency } from "./tasks/latency.ts";
 import { submitting } from "./tasks/submit.ts";
@@ -18,5 +19,6 @@ try {
   await Promise.all([peers.always.close(), peers.everysec.close()]);
 }
 await parts.run("backlog", backlog);
+await parts.run("connected", connected);
 await parts.run("cost", cost);
 parts.report("bench/results-tasks.json");

@@ -40,12 +40,12 @@ export async function latency(peers: Peers): Promise<Row[]> {
   ];
 }
 
-function both(times: readonly number[]): string {
+export function both(times: readonly number[]): string {
   const { p50, p99 } = sample(times);
   return `${ms(p50)} / ${ms(p99)}`;
 }
 
-async function received(producer: WireClient, worker: TaskWorker): Promise<number> {
+export async function received(producer: WireClient, worker: TaskWorker): Promise<number> {
   const startedAt = performance.now();
   const submitted = producer.call("tasks.submit", { tasks: newTasks("latency", 1) });
   await worker.told();

@@ -1,5 +1,5 @@
 /** Submitting, one at a time and many at once, against `add` and `addBulk`. All take turns. */
-import { ms, perSecond, ratio, sample, timed, type Row } from "../figures.ts";
+import { ms, perSecond, range, ratio, sample, timed, type Row } from "../figures.ts";
 import type { Desk } from "../edge/desk.ts";
 import type { WireClient } from "../edge/wire-client.ts";
 import { Bull, type Peers } from "./bull.ts";
@@ -13,7 +13,11 @@ export async function submitting(peers: Peers): Promise<Row[]> {
   const client = await desk.client("submitter");
   const [always, everysec] = [await Bull.open(peers.always, "submit"), await Bull.open(peers.everysec, "submit")];
   try {
-    return [...(await oneAtATime(client, always, everysec)), ...(await bulk(desk, client, always, everysec))];
+    return [
+      ...(await oneAtATime(client, always, everysec)),
+      ...(await concurrent(desk, always, everysec)),
+      ...(await bulk(desk, client, always, everysec)),
+    ];
   } finally {
     client.close();
     await Promise.all([always.close(), everysec.close(), desk.close()]);
@@ -44,6 +48,29 @@ async function oneAtATime(client: WireClient, always: Bull, everysec: Bull): Pro
       name: "one at a time, p50 / p99",
       figure: both("ours"),
       against: `BullMQ, always: ${both("always")}; everysec: ${both("everysec")}`,
+    },
+  ];
+}
+
+/** Clients of ours that submit at the same time, each one after the other; of BullMQ as many `add` under way. */
+const submitters = 50;
+
+async function concurrent(desk: Desk, always: Bull, everysec: Bull): Promise<Row[]> {
+  const clients = await Promise.all(range(submitters, (n) => desk.client(`submitter-${n}`)));
+  const times = await inTurns(scaled(40, 2), {
+    ours: () => Promise.all(clients.map((client) => client.call("tasks.submit", { tasks: newTasks("many", 1) }))),
+    always: () => Promise.all(range(submitters, (n) => always.add(n))),
+    everysec: () => Promise.all(range(submitters, (n) => everysec.add(n))),
+  });
+  for (const client of clients) client.close();
+  const rate = (name: string): number => (submitters * 1_000) / sample(times(name)).p50;
+  const against = (peer: string): string => `${perSecond(rate(peer))}: ${ratio(rate("ours") / rate(peer))}`;
+  return [
+    {
+      group: "submit",
+      name: `${submitters} at a time`,
+      figure: perSecond(rate("ours")),
+      against: `BullMQ, always: ${against("always")}; everysec: ${against("everysec")}`,
     },
   ];
 }

@@ -1,0 +1,65 @@
+/** From the submit to a worker that has the task, where ever more idle workers are connected. The sizes take turns. */
+import type { Desk } from "../edge/desk.ts";
+import type { WireClient } from "../edge/wire-client.ts";
+import { range, ratio, sample, type Row } from "../figures.ts";
+import { both } from "./latency.ts";
+import { freshDesk, newTasks } from "./desks.ts";
+import { scaled } from "./sizes.ts";
+import { TaskWorker } from "./task-worker.ts";
+
+const sizes = [10, 100, 1_000];
+const rounds = scaled(200, 5);
+
+interface Fleet {
+  readonly size: number;
+  readonly desk: Desk;
+  readonly producer: WireClient;
+  readonly workers: readonly TaskWorker[];
+  readonly times: number[];
+}
+
+export async function connected(): Promise<Row[]> {
+  const fleets: Fleet[] = [];
+  for (const size of sizes) fleets.push(await fleetOf(size));
+  for (let round = 0; round < rounds; round++) for (const fleet of fleets) fleet.times.push(await once(fleet));
+  for (const { producer, workers, desk } of fleets) {
+    for (const client of [producer, ...workers.map((worker) => worker.client)]) client.close();
+    await desk.close();
+  }
+  const p50 = (fleet: Fleet | undefined): number => sample(fleet?.times ?? []).p50;
+  return [
+    {
+      group: "connected",
+      name: `submit to received, p50 / p99, ${sizes.join(", ")} idle workers`,
+      figure: fleets.map(({ times }) => both(times)).join("; "),
+      against: `the most against the fewest: ${ratio(p50(fleets.at(-1)) / p50(fleets[0]))}`,
+    },
+  ];
+}
+
+async function fleetOf(size: number): Promise<Fleet> {
+  const desk = await freshDesk();
+  await desk.set({ chatTtlMs: 600_000, maxConcurrentChats: 2 * size });
+  const producer = await desk.client("producer");
+  const workers: TaskWorker[] = [];
+  // Fifty at a time: a listener has room for so many that wait.
+  while (workers.length < size) {
+    const some = range(Math.min(50, size - workers.length), (n) =>
+      desk.client(`idle-${workers.length + n}`, { taskTypes: ["*"] }),
+    );
+    workers.push(...(await Promise.all(some)).map((client) => new TaskWorker(client, 1)));
+  }
+  return { size, desk, producer, workers, times: [] };
+}
+
+/** Whoever gets it: the one that is told first. */
+async function once({ producer, workers }: Fleet): Promise<number> {
+  const startedAt = performance.now();
+  const submitted = producer.call("tasks.submit", { tasks: newTasks("connected", 1) });
+  const worker = await Promise.race(workers.map(async (one) => (await one.told(), one)));
+  const held = await worker.claim();
+  const spent = performance.now() - startedAt;
+  if (held.length !== 1) throw new Error(`${held.length} tasks came instead of one`);
+  await Promise.all([submitted, worker.ack(held, false)]);
+  return spent;
+}
