@@ -58,11 +58,11 @@ export function isBelow(processes: Processes, pid: number, ancestor: ProcessIden
 export function isAlive(processes: Processes, identity: ProcessIdentity): boolean {
   if (identity.boot !== processes.boot()) return false;
   const start = processes.facts(identity.pid)?.start;
-  return start === identity.start || start === unread;
+  return start === identity.start || start === unreadStart;
 }
 
 /** Where a process is there but its start could not be read: better a dead one taken for alive than the other way round. */
-const unread = "?";
+export const unreadStart = "?";
 
 /**
  * [ID13] A process of this boot that cannot be seen from here: it runs in another pid namespace (a container that shares the home), where its number
@@ -138,7 +138,7 @@ function listed(pid: number, found: ProcessFacts): ProcessFacts | null {
   } catch (error) {
     // Only ps itself may say that there is none; a slow or missing ps says nothing.
     const isGone = error instanceof Error && "status" in error && error.status === 1;
-    return isGone ? null : { ...found, start: unread };
+    return isGone ? null : { ...found, start: unreadStart };
   }
 }
 

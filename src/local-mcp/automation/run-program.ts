@@ -1,0 +1,117 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { constants } from "node:os";
+import type { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
+import { codeOf } from "../../shared/error.ts";
+import { endGroup, groupOf, hasGroups } from "../process-group.ts";
+import { programPath } from "../program-path.ts";
+import { keeperScript, type Told } from "./keeper.ts";
+import { LineReader } from "./line-reader.ts";
+
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Written to its stdin, which ends behind it. */
+  readonly input: string;
+  /** Aborted: TERM to all of its processes, and KILL to who is left after `graceMs`. */
+  readonly signal: AbortSignal;
+  readonly graceMs: number;
+  /** Of stdout, without its end; cut where it is longer than any answer may be. */
+  readonly onLine: (line: string) => void;
+  /** Of stderr, as it comes. */
+  readonly onComplaint: (text: string) => void;
+}
+
+export type Ended =
+  /** 128 and the number of the signal that has ended it. */
+  | { readonly kind: "exited"; readonly code: number }
+  | { readonly kind: "not_started"; readonly isMissing: boolean; readonly message: string };
+
+/** What somebody outside of the group still writes into its pipes is not waited for any longer. */
+const lastWordsMs = 1_000;
+/** Enough for one line of JSON. */
+const mostToldChars = 10_000;
+
+/**
+ * Runs a program without a shell, as the first of a group of processes. [WK14] When it has ended, all of the group has: what it left behind
+ * is killed. [WK15] It does not outlive this process, however that ends.
+ */
+export async function runProgram(program: Program): Promise<Ended> {
+  if (program.signal.aborted) return notStarted("ABORT", "stopped before it was started");
+  const child = start(program);
+  if (child.pid === undefined) return notMade(child, program.cwd);
+  const group = groupOf(child.pid);
+  let ending: Promise<void> | null = null;
+  const stop = (): void => void (ending = endGroup(group, program.graceMs));
+  program.signal.addEventListener("abort", stop, { once: true });
+  const closed = new Promise<void>((resolve) => void child.once("close", () => resolve()));
+  hear(child, program);
+  const told = toldBy(child);
+  const code = await exitOf(child);
+  program.signal.removeEventListener("abort", stop);
+  await (ending ?? endGroup(group, 0));
+  await Promise.race([closed, pause(lastWordsMs)]);
+  for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+  return endedBy(told(), code);
+}
+
+function start({ command, args, cwd, env }: Program): ChildProcess {
+  return spawn(process.execPath, ["-e", keeperScript, "--", programPath(command, env), ...args], {
+    cwd,
+    env,
+    stdio: ["pipe", "pipe", "pipe", "pipe"],
+    detached: hasGroups,
+    windowsHide: true,
+  });
+}
+
+function notStarted(code: string, message: string): Ended {
+  return { kind: "not_started", isMissing: code === "ENOENT", message };
+}
+
+function notMade(child: ChildProcess, cwd: string): Promise<Ended> {
+  return new Promise((resolve) => {
+    child.once("error", (error) => {
+      // Node itself is there.
+      const isFolder = codeOf(error) === "ENOENT";
+      resolve(notStarted("unknown", isFolder ? `there is no folder ${cwd}` : error.message));
+    });
+  });
+}
+
+function exitOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    child.once("exit", (code, signal) => resolve(numberOf(code, signal)));
+  });
+}
+
+function numberOf(code: number | null, signal: NodeJS.Signals | null): number {
+  return code ?? 128 + (signal ? constants.signals[signal] : 0);
+}
+
+function hear(child: ChildProcess, { input, onLine, onComplaint }: Program): void {
+  const lines = new LineReader(onLine);
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => lines.push(text));
+  child.stdout?.once("close", () => lines.end());
+  child.stderr?.setEncoding("utf8").on("data", onComplaint);
+  // It may end before it has read everything; its exit code tells what that means.
+  child.stdin?.on("error", () => undefined);
+  child.stdin?.end(input);
+}
+
+/** @returns what the keeper has told until now; null: it was killed itself */
+function toldBy(child: ChildProcess): () => Told | null {
+  let text = "";
+  const worker = child.stdio[3] as Readable;
+  worker.setEncoding("utf8").on("data", (part: string) => (text = (text + part).slice(0, mostToldChars)));
+  worker.on("error", () => undefined);
+  return () => (text.endsWith("\n") ? (JSON.parse(text) as Told) : null);
+}
+
+function endedBy(told: Told | null, code: number): Ended {
+  if (told === null) return { kind: "exited", code };
+  if ("problem" in told) return notStarted(told.problem, told.message);
+  return { kind: "exited", code: numberOf(told.code, told.signal) };
+}

@@ -1,0 +1,49 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { codeOf } from "../shared/error.ts";
+import { identify, systemProcesses, unreadStart, type ProcessIdentity } from "./processes.ts";
+
+/** A group of processes, by the one that has begun it. On Windows there are no groups: there it is that one alone. */
+export type Group = ProcessIdentity;
+
+export const hasGroups = process.platform !== "win32";
+const lookEveryMs = 50;
+/** What was killed goes at once, unless it waits for a disk, or nobody takes note of its end. */
+const killedWithinMs = 2_000;
+
+/** @param pid of a process that was just started as the first of its group */
+export function groupOf(pid: number): Group {
+  // It may have ended by now; its group may not.
+  return identify(systemProcesses, pid) ?? { boot: systemProcesses.boot(), pid, start: unreadStart };
+}
+
+/** TERM to all of them, KILL to who is left after so many ms. Resolves when none is left. */
+export async function endGroup(group: Group, graceMs: number): Promise<void> {
+  if (!tell(group, "SIGTERM") || (await isGoneWithin(group, graceMs))) return;
+  tell(group, "SIGKILL");
+  await isGoneWithin(group, killedWithinMs);
+}
+
+async function isGoneWithin(group: Group, ms: number): Promise<boolean> {
+  const until = performance.now() + ms;
+  while (performance.now() < until) {
+    await pause(lookEveryMs);
+    if (!tell(group, 0)) return true;
+  }
+  return false;
+}
+
+/** @returns false: there is no such process any more */
+function tell(group: Group, signal: NodeJS.Signals | 0): boolean {
+  if (isAnother(group)) return false;
+  try {
+    return process.kill(hasGroups ? -group.pid : group.pid, signal);
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+/** The number was given away again, which the kernel does not do while one of the group is there. */
+function isAnother({ pid, start }: Group): boolean {
+  const found = systemProcesses.facts(pid)?.start;
+  return found !== undefined && start !== unreadStart && found !== unreadStart && found !== start;
+}
