@@ -158,6 +158,13 @@ export class EdgeClient {
     return () => inbox.close();
   }
 
+  /** [EC22] A task may be there for this client's chat, or one that it has be cancelled: a claim, or a heartbeat, tells. @returns ends it */
+  onTasks(listener: () => void): () => void {
+    return this.#signals.on(({ method }) => {
+      if (method === "tasks.new" || method === "registered") listener();
+    });
+  }
+
   /** See {@link atomicUpdate}. */
   atomicUpdate(
     key: string,

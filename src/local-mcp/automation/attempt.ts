@@ -1,0 +1,191 @@
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import type { Json } from "../../contract/values.ts";
+import { messageOf } from "../../shared/error.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Instant } from "../edge/trust.ts";
+import { Conclusion, type ConclusionSurroundings, type Ended } from "./conclusion.ts";
+import type { Executor, Outcome } from "./executor.ts";
+import { KeptOutput } from "./kept-output.ts";
+import { News } from "./news.ts";
+import { Pulse } from "./pulse.ts";
+import { Stop } from "./stop.ts";
+import { verdictOf } from "./verdict.ts";
+import type { Work, WorkPlace, WorkPlaces } from "./work-place.ts";
+import type { Tell, WorkerEvent } from "./worker-events.ts";
+
+/** How tasks of one type are done. */
+export interface Setup {
+  readonly executor: Executor;
+  readonly places: WorkPlaces;
+}
+
+export interface AttemptSurroundings extends ConclusionSurroundings {
+  readonly tell: Tell;
+  /** Work in progress is kept so often, in ms. */
+  readonly saveEveryMs: number;
+  /** Keeps for people what a program has written. */
+  readonly keepOutput: (task: ClaimedTask, text: string) => void;
+}
+
+/** States in which another attempt follows. */
+const openStates: ReadonlySet<string> = new Set(["queued", "scheduled", "assigned", "running"]);
+
+/** One task that this worker has: from its claim until the coordinator knows how it ended. [WK2] */
+export class Attempt {
+  readonly task: ClaimedTask;
+  readonly #around: AttemptSurroundings;
+  readonly #setup: Setup;
+  readonly #news: News;
+  readonly #pulse: Pulse;
+  readonly #stopping = new AbortController();
+  readonly #output = new KeptOutput();
+  #saving: Promise<void> = Promise.resolve();
+  #cancelSave: () => void = () => undefined;
+
+  /** @param since start of the request that brought the task */
+  constructor(around: AttemptSurroundings, setup: Setup, task: ClaimedTask, since: Instant) {
+    this.task = task;
+    this.#around = around;
+    this.#setup = setup;
+    this.#news = new News(task.checkpoint, (message) => this.#note(message));
+    this.#pulse = new Pulse(around, task, since, this.#news, (stop) => this.stop(stop));
+  }
+
+  /** The first reason counts. */
+  stop(stop: Stop): void {
+    this.#stopping.abort(stop);
+  }
+
+  /** Asks at once whether the task is still wanted. */
+  look(): void {
+    this.#pulse.beatSoon();
+  }
+
+  async run(): Promise<Ended> {
+    this.#pulse.start();
+    const opened = await this.#open();
+    const outcome = opened.ok ? await this.#execute(opened.value) : this.#notOpened(opened.error);
+    const work = opened.ok ? await this.#putAway(opened.value) : ok(null);
+    const conclusion = new Conclusion(this.#around, this.task, this.#pulse, this.#news);
+    const ended = await conclusion.tell(verdictOf(outcome, this.#stop, work));
+    if (opened.ok) await this.#leave(opened.value, ended);
+    this.#around.keepOutput(this.task, this.#output.text);
+    this.#tell({
+      type: "ended",
+      end: ended.end,
+      state: ended.state,
+      reason: ended.reason,
+      wallMs: this.#news.usage.wallMs,
+    });
+    return ended;
+  }
+
+  get #stop(): Stop | null {
+    const { signal } = this.#stopping;
+    return signal.aborted ? (signal.reason as Stop) : null;
+  }
+
+  /** What was stopped before it began needs no place. */
+  async #open(): Promise<Result<WorkPlace, string>> {
+    if (this.#stop) return err(this.#stop.message);
+    try {
+      const place = await this.#setup.places.open(this.task);
+      this.#tell({ type: "began", attempt: this.task.attempt, folder: place.folder, isContinued: place.isContinued });
+      for (const note of place.notes) this.#note(note);
+      this.#news.place(place.where());
+      return ok(place);
+    } catch (error) {
+      return err(`there is no place to work: ${messageOf(error)}`);
+    }
+  }
+
+  #notOpened(reason: string): Outcome {
+    return this.#stop ? { kind: "stopped" } : failed(reason);
+  }
+
+  async #execute(place: WorkPlace): Promise<Outcome> {
+    if (this.#stop) return { kind: "stopped" };
+    this.#saveLater(place);
+    try {
+      return await this.#setup.executor.run({
+        task: this.task,
+        folder: place.folder,
+        signal: this.#stopping.signal,
+        left: this.task.budget,
+        onUsage: (usage) => this.#news.use(usage),
+        onProgress: (progress) => {
+          this.#news.report(progress);
+          const { percent = null, note = null } = this.#news.progress;
+          this.#tell({ type: "progress", percent, note });
+        },
+        onCheckpoint: (checkpoint) => this.#save(place, checkpoint),
+        onOutput: (text) => this.#output.push(text),
+      });
+    } catch (error) {
+      return failed(`the executor threw, which is a bug of it: ${messageOf(error)}`);
+    } finally {
+      this.#cancelSave();
+    }
+  }
+
+  #saveLater(place: WorkPlace): void {
+    this.#cancelSave = this.#around.outside.setTimer(() => {
+      this.#save(place, {});
+      this.#saveLater(place);
+    }, this.#around.saveEveryMs);
+  }
+
+  /** [WK11] One after the other; files first, so that no checkpoint is ahead of them. */
+  #save(place: WorkPlace, checkpoint: Readonly<Record<string, Json>>): void {
+    this.#saving = this.#saveAfter(this.#saving, place, checkpoint);
+  }
+
+  async #saveAfter(before: Promise<void>, place: WorkPlace, checkpoint: Readonly<Record<string, Json>>): Promise<void> {
+    await before;
+    try {
+      await place.save();
+      this.#news.place(place.where());
+    } catch (error) {
+      this.#note(`its work in progress was not kept: ${messageOf(error)}`);
+    }
+    if (Object.keys(checkpoint).length > 0) this.#news.keep(checkpoint);
+  }
+
+  async #putAway(place: WorkPlace): Promise<Result<Work | null, string>> {
+    await this.#saving;
+    try {
+      const work = await place.finish();
+      this.#news.place(place.where());
+      return ok(work);
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#note(`its work was not committed: ${reason}`);
+      return err(reason);
+    }
+  }
+
+  async #leave(place: WorkPlace, { state }: Ended): Promise<void> {
+    try {
+      const note = await place.leave(state !== null && openStates.has(state));
+      if (note !== null) this.#note(note);
+    } catch (error) {
+      this.#note(`${place.folder} was left as it is: ${messageOf(error)}`);
+    }
+  }
+
+  #note(message: string): void {
+    this.#tell({ type: "note", message });
+  }
+
+  #tell(event: OwnEvent): void {
+    const { task, type } = this.task;
+    this.#around.tell({ task, taskType: type, ...event });
+  }
+}
+
+type OwnEvent = DistributiveOmit<Extract<WorkerEvent, { readonly task: number }>, "task" | "taskType">;
+type DistributiveOmit<Event, Keys extends PropertyKey> = Event extends unknown ? Omit<Event, Keys> : never;
+
+function failed(reason: string): Outcome {
+  return { kind: "failed", reason, isRetryable: true };
+}

@@ -1,0 +1,34 @@
+import type { Left, Usage } from "../../contract/budgets.ts";
+import type { ClaimedTask, Progress } from "../../contract/tasks.ts";
+import type { Json } from "../../contract/values.ts";
+
+/** What runs a task: a command, or Claude Code. */
+
+export interface Run {
+  readonly task: ClaimedTask;
+  /** Absolute. The task's own worktree, or the folder that its worker was given. */
+  readonly folder: string;
+  /** Aborted: stop, with all processes, and settle. Its reason says why. */
+  readonly signal: AbortSignal;
+  /** What the attempt may still use; the executor stops itself where it can measure that more was used. */
+  readonly left: Left;
+  /** Never less than it said before. Told to the coordinator with the next heartbeat. */
+  readonly onUsage: (usage: Usage) => void;
+  readonly onProgress: (progress: Progress) => void;
+  /** What the next attempt needs to go on; handed to it as `task.checkpoint`. Merged with what the worker keeps itself (folder, branch). */
+  readonly onCheckpoint: (checkpoint: Readonly<Record<string, Json>>) => void;
+  /** Lines that people may read; kept bounded by the worker. */
+  readonly onOutput: (text: string) => void;
+}
+
+export type Outcome =
+  | { readonly kind: "done"; readonly result: Json }
+  | { readonly kind: "failed"; readonly reason: string; readonly isRetryable: boolean; readonly delayMs?: number }
+  /** By the signal. */
+  | { readonly kind: "stopped" }
+  | { readonly kind: "over_budget"; readonly reason: string };
+
+export interface Executor {
+  /** Never throws for what the task or its program does wrong: that is an outcome. No process of it is left when it settles. */
+  run(run: Run): Promise<Outcome>;
+}

@@ -1,0 +1,31 @@
+import { statSync } from "node:fs";
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import type { WorkPlace, WorkPlaces } from "./work-place.ts";
+
+/** All tasks in one folder, which is as they leave it. */
+export class GivenFolder implements WorkPlaces {
+  readonly #folder: string;
+  readonly #machine: string;
+
+  constructor(folder: string, machine: string) {
+    this.#folder = folder;
+    this.#machine = machine;
+  }
+
+  open(task: ClaimedTask): Promise<WorkPlace> {
+    const folder = this.#folder;
+    const machine = this.#machine;
+    if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+      return Promise.reject(new Error(`there is no folder ${folder}`));
+    }
+    return Promise.resolve({
+      folder,
+      isContinued: task.checkpoint !== null,
+      notes: [],
+      where: () => ({ machine, folder }),
+      save: () => Promise.resolve(),
+      finish: () => Promise.resolve(null),
+      leave: () => Promise.resolve(null),
+    });
+  }
+}

@@ -1,0 +1,102 @@
+import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
+import type { Self } from "../../contract/values.ts";
+import { err, type Result } from "../../shared/result.ts";
+import type { Given } from "../edge/calls.ts";
+import type { Outside } from "../edge/outside.ts";
+import { StoreError } from "../store/store-error.ts";
+import type { Chat, Trouble, WorkLink, WorkName } from "./work-link.ts";
+
+/** The coordinator of this machine. */
+export interface LocalDesk {
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, Trouble>>;
+  /** Another number after each commit of another process. */
+  version(): number;
+}
+
+/** [EM2] Whoever asks sees who is gone, and gives back what that one had: so somebody has to ask, in ms. */
+const lookEveryMs = 1_000;
+const versionEveryMs = 250;
+/** Somebody else is this chat, or it was forgotten. */
+const lostCodes: ReadonlySet<string> = new Set(["chat_replaced", "unknown_chat"]);
+
+/** Over the file of this machine, which answers at once and tells nothing: its version is looked at. */
+export class LocalWorkLink implements WorkLink {
+  readonly lookEveryMs = lookEveryMs;
+  readonly #desk: LocalDesk;
+  readonly #outside: Pick<Outside, "setTimer">;
+  readonly #lost = new Set<(reason: string) => void>();
+  #chat: Chat | null = null;
+  #self: Self | null = null;
+
+  constructor(desk: LocalDesk, outside: Pick<Outside, "setTimer">) {
+    this.#desk = desk;
+    this.#outside = outside;
+  }
+
+  async register(chat: Chat): Promise<Result<unknown, Trouble>> {
+    this.#chat = chat;
+    const registered = await this.#ask("chats.register", chat);
+    if (registered.ok) this.#self = { chat: chat.chat, incarnation: registered.value.incarnation };
+    return registered;
+  }
+
+  async call<Name extends WorkName>(name: Name, given: Given<Name>): Promise<Result<OutputOf<Name>, Trouble>> {
+    if (!this.#self) return err({ code: "not_registered", message: `${name} needs a registered chat` });
+    const self = name === "chats.drain" ? {} : { self: this.#self };
+    // What was left out is filled in.
+    const answer = await this.#ask(name, { ...self, ...given } as InputOf<Name>);
+    if (!answer.ok) await this.#heed(answer.error);
+    return answer;
+  }
+
+  onNews(heed: () => void): () => void {
+    let seen: number | null = null;
+    let cancel: (() => void) | null = null;
+    const look = (): void => {
+      cancel = this.#outside.setTimer(look, versionEveryMs);
+      const now = this.#version();
+      const isNews = seen !== null && now !== null && now !== seen;
+      seen = now ?? seen;
+      if (isNews) heed();
+    };
+    look();
+    return () => cancel?.();
+  }
+
+  onLost(heed: (reason: string) => void): () => void {
+    this.#lost.add(heed);
+    return () => void this.#lost.delete(heed);
+  }
+
+  async leave(): Promise<void> {
+    const self = this.#self;
+    this.#self = null;
+    this.#chat = null;
+    if (self) await this.#ask("chats.unregister", { self });
+  }
+
+  /** A file that cannot be read or written now may be so again in a moment. */
+  async #ask<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, Trouble>> {
+    try {
+      return await this.#desk.call(name, input);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return err({ code: error.code, message: error.message });
+    }
+  }
+
+  #version(): number | null {
+    try {
+      return this.#desk.version();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      // The next question says what is wrong with it.
+      return null;
+    }
+  }
+
+  async #heed({ code, message }: Trouble): Promise<void> {
+    if (code === "chat_offline" && this.#chat) await this.register(this.#chat);
+    if (lostCodes.has(code)) for (const heed of this.#lost) heed(message);
+  }
+}

@@ -1,0 +1,85 @@
+import { copyFileSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { gitOutside, joinRaw, rawList, run, signed, text, type Git, type RawPath } from "../snapshots/git.ts";
+import { looksSecret } from "../snapshots/secret-names.ts";
+
+/** Git in the worktree of a task: without hooks, signing and the user's own commands. */
+
+/** A command that takes longer hangs: it is ended, and said. */
+const withinMs = 600_000;
+
+export function gitAt(env: NodeJS.ProcessEnv, folder: string): Git {
+  return gitOutside(env, folder, AbortSignal.timeout(withinMs));
+}
+
+/** Full hash of what is named. @throws {GitError} when it is no commit */
+export function commitOf(git: Git, name: string): Promise<string> {
+  return text(git, ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`]);
+}
+
+export async function hasCommit(git: Git, hash: string): Promise<boolean> {
+  return (await run(git, ["cat-file", "-e", `${hash}^{commit}`], "", [0, 1, 128])).code === 0;
+}
+
+/** The repository's own folder, the same from each of its worktrees. */
+export async function repositoryOf(git: Git, folder: string): Promise<string> {
+  return resolve(folder, await text(git, ["rev-parse", "--git-common-dir"]));
+}
+
+/** The branch that HEAD is on; null: on none. */
+export async function branchAt(git: Git): Promise<string | null> {
+  const { code, stdout } = await run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]);
+  return code === 0 ? stdout.toString("utf8").trim() : null;
+}
+
+/** All that is new or changed goes into the index, but new files whose names say that they hold secrets, and repositories in the worktree. */
+async function stage(git: Git): Promise<void> {
+  await run(git, ["add", "--update", "."]);
+  const others = await rawList(git, ["ls-files", "-z", "--others", "--exclude-standard"]);
+  const wanted = others.filter((path) => isFit(path));
+  if (wanted.length === 0) return;
+  const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
+  await run(literal, ["add", "--pathspec-from-file=-", "--pathspec-file-nul"], joinRaw(wanted));
+}
+
+function isFit(path: RawPath): boolean {
+  return !path.endsWith("/") && !looksSecret(path);
+}
+
+/**
+ * [WK11] What the worktree holds now, as a commit that `ref` keeps: neither the branch nor the index of whoever works there is touched.
+ *
+ * @param index where a copy of the index may stand
+ * @returns HEAD, where nothing is new
+ */
+export async function keepAll(git: Git, index: string, ref: string, message: string, now: number): Promise<string> {
+  const own = await gitPath(git, "index");
+  copyFileSync(own, index);
+  const beside: Git = { ...git, env: { ...git.env, GIT_INDEX_FILE: index } };
+  await stage(beside);
+  const tree = await text(beside, ["write-tree"]);
+  const head = await commitOf(git, "HEAD");
+  if (tree === (await text(git, ["rev-parse", "HEAD^{tree}"]))) return head;
+  const commit = await text(signed(beside, now), ["commit-tree", tree, "-p", head, "-m", message]);
+  await run(git, ["update-ref", ref, commit]);
+  return commit;
+}
+
+/** The same on the branch, once nobody works there any more. @returns the new HEAD */
+export async function commitAll(git: Git, message: string, now: number): Promise<string> {
+  await unlock(git);
+  await stage(git);
+  const { code } = await run(git, ["diff", "--cached", "--quiet"], "", [0, 1]);
+  if (code === 1) await run(signed(git, now), ["commit", "--quiet", "--no-verify", "--message", message]);
+  return commitOf(git, "HEAD");
+}
+
+/** Whoever held the index is gone. */
+export async function unlock(git: Git): Promise<void> {
+  rmSync(await gitPath(git, "index.lock"), { force: true });
+}
+
+async function gitPath(git: Git, name: string): Promise<string> {
+  const folder = await text(git, ["rev-parse", "--absolute-git-dir"]);
+  return join(folder, name);
+}

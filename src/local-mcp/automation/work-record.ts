@@ -1,0 +1,52 @@
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import { isAlive, isOutOfSight, type ProcessIdentity, type Processes } from "../processes.ts";
+import { writeWhole } from "../store/place.ts";
+import { isSomebodyIn } from "./folder-users.ts";
+
+/** What stands beside a worktree: whose it is. Stored. Add fields as optional. */
+const Stored = z.object({
+  task: z.int(),
+  /** The repository's own folder (`git rev-parse --git-common-dir`). */
+  repository: z.string(),
+  branch: z.string(),
+  /** Where the first attempt began. */
+  base: z.string(),
+  /** The worker that works there; null: nobody does. */
+  owner: z.object({ boot: z.string(), pid: z.int(), start: z.string() }).nullable(),
+});
+export type WorkRecord = z.infer<typeof Stored>;
+
+/** One folder for each worktree: `tree` is the worktree, `record.json` beside it says whose it is. */
+export function treeIn(folder: string): string {
+  return join(folder, "tree");
+}
+
+export function readRecord(folder: string): WorkRecord | null {
+  try {
+    return Stored.parse(JSON.parse(readFileSync(join(folder, "record.json"), "utf8")));
+  } catch {
+    // Not there, or not written by this version: then the worktree is left alone.
+    return null;
+  }
+}
+
+export function writeRecord(folder: string, record: WorkRecord): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeWhole(join(folder, "record.json"), JSON.stringify(record));
+}
+
+/** What SHIM keeps beside the worktree; the worktree itself is git's to remove. */
+export function removeRecord(folder: string): void {
+  for (const name of ["record.json", "index"]) rmSync(join(folder, name), { force: true });
+}
+
+/** [WK12] A worker that cannot be seen from here counts as alive. */
+export function isInUse(processes: Processes, folder: string, { owner }: WorkRecord): boolean {
+  return (owner !== null && mayLive(processes, owner)) || isSomebodyIn(treeIn(folder));
+}
+
+function mayLive(processes: Processes, owner: ProcessIdentity): boolean {
+  return isOutOfSight(processes, owner) || isAlive(processes, owner);
+}

@@ -1,0 +1,102 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import * as z from "zod";
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import { run, text } from "../snapshots/git.ts";
+import type { ProcessIdentity, Processes } from "../processes.ts";
+import { commitOf, gitAt, hasCommit, repositoryOf, unlock } from "./work-git.ts";
+import type { WorkPlace, WorkPlaces } from "./work-place.ts";
+import { isInUse, readRecord, treeIn, writeRecord, type WorkRecord } from "./work-record.ts";
+import { Worktree, type WorktreeSurroundings } from "./worktree.ts";
+
+export interface WorktreeOptions extends WorktreeSurroundings {
+  /** A folder in the repository. */
+  readonly repository: string;
+  /** What new work begins from: a branch, a tag, a commit. */
+  readonly base: string;
+  /** Where SHIM keeps worktrees. */
+  readonly home: string;
+  readonly processes: Processes;
+  readonly own: ProcessIdentity;
+  readonly random: () => number;
+}
+
+/** What a checkpoint says of the work before. It comes from the coordinator: nothing of it is believed that cannot be seen here. */
+const Before = z.object({
+  work: z.object({
+    machine: z.string(),
+    folder: z.string(),
+    base: z.string().regex(/^[0-9a-f]{40,64}$/),
+    commit: z.string().regex(/^[0-9a-f]{40,64}$/),
+  }),
+});
+type Before = z.infer<typeof Before>["work"];
+
+/** A worktree of one repository for each task: the one that the attempt before has left, or a new one from its last commit. [WK12] */
+export class WorktreePlaces implements WorkPlaces {
+  readonly #options: WorktreeOptions;
+
+  constructor(options: WorktreeOptions) {
+    this.#options = options;
+  }
+
+  async open(task: ClaimedTask): Promise<WorkPlace> {
+    const { env, repository } = this.#options;
+    const found = Before.safeParse(task.checkpoint);
+    const before = found.success ? found.data.work : null;
+    const own = await repositoryOf(gitAt(env, repository), repository);
+    return (before && (await this.#continued(task, own, before))) ?? this.#begun(task, own, before);
+  }
+
+  async #continued(task: ClaimedTask, repository: string, before: Before): Promise<WorkPlace | null> {
+    const { machine, home, processes, own, env } = this.#options;
+    const outer = dirname(before.folder);
+    const isHere = before.machine === machine && dirname(outer) === home && treeIn(outer) === before.folder;
+    const record = isHere && existsSync(before.folder) ? readRecord(outer) : null;
+    if (!record || record.task !== task.task || record.repository !== repository) return null;
+    if (isInUse(processes, outer, record)) return null;
+    const taken = { ...record, owner: own };
+    writeRecord(outer, taken);
+    await unlock(gitAt(env, before.folder));
+    return this.#worktree(outer, task, taken, { commit: before.commit, isContinued: true, notes: [] });
+  }
+
+  async #begun(task: ClaimedTask, repository: string, before: Before | null): Promise<WorkPlace> {
+    const { home, own, env } = this.#options;
+    const git = gitAt(env, this.#options.repository);
+    const isKnown = before !== null && (await hasCommit(git, before.commit));
+    const commit = isKnown ? before.commit : await commitOf(git, this.#options.base);
+    const name = `task-${task.task}-${this.#suffix()}`;
+    const outer = join(home, name);
+    const branch = `shim/${name}`;
+    const record = { task: task.task, repository, branch, base: isKnown ? before.base : commit, owner: own };
+    writeRecord(outer, record);
+    await run(git, ["worktree", "add", "--quiet", "--no-track", "-b", branch, treeIn(outer), commit]);
+    const isLost = before !== null && !isKnown;
+    const notes = isLost
+      ? [`the work of the attempt before is on ${before.machine}, and not here: it begins anew`]
+      : [];
+    return this.#worktree(outer, task, record, { commit, isContinued: isKnown, notes });
+  }
+
+  #worktree(
+    outer: string,
+    task: ClaimedTask,
+    record: WorkRecord,
+    begun: ConstructorParameters<typeof Worktree>[4],
+  ): Worktree {
+    return new Worktree(this.#options, outer, task, record, begun);
+  }
+
+  /** Branches of other workspaces, and of task numbers that came before a lost file, may be there. */
+  #suffix(): string {
+    return Math.floor(this.#options.random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, "0");
+  }
+}
+
+/** The top of the work tree that a folder is in. @throws {GitError} when it is in none */
+export function topOf(env: NodeJS.ProcessEnv, folder: string): Promise<string> {
+  return text(gitAt(env, folder), ["rev-parse", "--show-toplevel"]);
+}
