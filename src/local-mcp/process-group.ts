@@ -17,7 +17,8 @@ export function groupOf(pid: number): Group {
 }
 
 /** TERM to all of them, KILL to who is left after so many ms. Resolves when none is left. */
-export async function endGroup(group: Group, graceMs: number): Promise<void> {
+export async function endGroup(group: Group, graceMs: number, interruptMs = 0): Promise<void> {
+  if (interruptMs > 0 && tell(group, "SIGINT") && (await isGoneWithin(group, interruptMs))) return;
   if (!tell(group, "SIGTERM") || (await isGoneWithin(group, graceMs))) return;
   tell(group, "SIGKILL");
   await isGoneWithin(group, killedWithinMs);

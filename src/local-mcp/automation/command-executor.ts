@@ -1,4 +1,3 @@
-import type { Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import { readLine, type Said } from "./command-lines.ts";
 import type { Executor, Outcome, Run } from "./executor.ts";
@@ -51,13 +50,9 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Run
 }
 
 /** What the program is told of its task. */
-function inputOf({ task: claimed }: Run): Json {
+function inputOf({ task: claimed }: Run): object {
   const { task, type, payload, attempt, progress, checkpoint, inputs } = claimed;
-  return { task, type, payload, attempt, progress: progress && jsonOf(progress), checkpoint, inputs };
-}
-
-function jsonOf({ percent = null, note = null, data = null }: Progress): Json {
-  return { percent, note, data };
+  return { task, type, payload, attempt, progress, checkpoint, inputs };
 }
 
 function heed(run: Run, said: Said): void {

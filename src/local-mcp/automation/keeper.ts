@@ -1,6 +1,7 @@
 /**
  * A small process between a worker and a program of a task. It is the first of the program's group, and sits at one end of a pipe: when the
- * other end closes, for whatever reason the worker is gone (kill -9 too), it kills the whole group, itself included. [WK15]
+ * other end closes, the worker is gone for whatever reason (kill -9 too): then TERM goes to the whole group, so that a program can end what it has
+ * put outside of it, and 2 s later, or when the program has ended, KILL, itself included. [WK15]
  *
  * Arguments: the program and its arguments. On descriptor 3 it tells how the program ended, as one line of JSON (`Told`).
  */
@@ -11,17 +12,31 @@ const [command, ...args] = process.argv.slice(1);
 const heard = ["SIGTERM", "SIGINT", "SIGHUP"];
 for (const signal of heard) process.on(signal, () => undefined);
 const program = spawn(command, args, { stdio: "inherit", windowsHide: true });
-function killAll() {
+const all = process.platform === "win32" ? program.pid : -process.pid;
+let isAlone = false;
+function send(signal) {
   try {
-    process.kill(process.platform === "win32" ? program.pid : -process.pid, "SIGKILL");
-  } finally {
-    process.exit(1);
+    process.kill(all, signal);
+  } catch {
+    // It has ended in the same moment.
   }
 }
+function kill() {
+  send("SIGKILL");
+  process.exit(1);
+}
+function endAll() {
+  if (isAlone) return;
+  isAlone = true;
+  send("SIGTERM");
+  setTimeout(kill, 2_000);
+}
 function tell(ended) {
+  if (isAlone) kill();
+  isAlone = true;
   worker.end(JSON.stringify(ended) + "\\n", () => process.exit(0));
 }
-for (const event of ["end", "close", "error"]) worker.once(event, killAll);
+for (const event of ["end", "close", "error"]) worker.once(event, endAll);
 worker.resume();
 program.once("error", ({ code, message }) => tell({ problem: code ?? "unknown", message }));
 program.once("exit", (code, signal) => tell({ code, signal }));

@@ -1,12 +1,14 @@
 /** Above what any answer to a coordinator may be, in characters. */
-const mostChars = 300_000;
+const usualMostChars = 300_000;
 
 /** Makes lines of a text that comes in parts. The rest of one that is too long is passed over. */
 export class LineReader {
   readonly #onLine: (line: string) => void;
+  readonly #mostChars: number;
   #rest = "";
 
-  constructor(onLine: (line: string) => void) {
+  constructor(onLine: (line: string) => void, mostChars = usualMostChars) {
+    this.#mostChars = mostChars;
     this.#onLine = onLine;
   }
 
@@ -26,7 +28,7 @@ export class LineReader {
   }
 
   #keep(text: string): void {
-    if (this.#rest.length < mostChars) this.#rest = (this.#rest + text).slice(0, mostChars);
+    if (this.#rest.length < this.#mostChars) this.#rest = (this.#rest + text).slice(0, this.#mostChars);
   }
 
   #tell(): void {

@@ -18,6 +18,10 @@ export interface Program {
   /** Aborted: TERM to all of its processes, and KILL to who is left after `graceMs`. */
   readonly signal: AbortSignal;
   readonly graceMs: number;
+  /** Aborted: first INT, and TERM to who is left after so many ms. */
+  readonly interruptMs?: number;
+  /** 300,000 where it is not given. */
+  readonly mostLineChars?: number;
   /** Of stdout, without its end; cut where it is longer than any answer may be. */
   readonly onLine: (line: string) => void;
   /** Of stderr, as it comes. */
@@ -44,7 +48,7 @@ export async function runProgram(program: Program): Promise<Ended> {
   if (child.pid === undefined) return notMade(child, program.cwd);
   const group = groupOf(child.pid);
   let ending: Promise<void> | null = null;
-  const stop = (): void => void (ending = endGroup(group, program.graceMs));
+  const stop = (): void => void (ending = endGroup(group, program.graceMs, program.interruptMs));
   program.signal.addEventListener("abort", stop, { once: true });
   const closed = new Promise<void>((resolve) => void child.once("close", () => resolve()));
   hear(child, program);
@@ -91,8 +95,8 @@ function numberOf(code: number | null, signal: NodeJS.Signals | null): number {
   return code ?? 128 + (signal ? constants.signals[signal] : 0);
 }
 
-function hear(child: ChildProcess, { input, onLine, onComplaint }: Program): void {
-  const lines = new LineReader(onLine);
+function hear(child: ChildProcess, { input, onLine, onComplaint, mostLineChars }: Program): void {
+  const lines = new LineReader(onLine, mostLineChars);
   child.stdout?.setEncoding("utf8").on("data", (text: string) => lines.push(text));
   child.stdout?.once("close", () => lines.end());
   child.stderr?.setEncoding("utf8").on("data", onComplaint);
