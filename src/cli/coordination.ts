@@ -28,6 +28,8 @@ export interface Coordination {
   readonly process: string;
   /** For what goes on for longer: a client with a socket, not connected yet. Null: this machine decides, and is asked for nothing. */
   readonly edge: EdgeClient | null;
+  /** Another number after each commit of another process of this machine. Null: on the edge, which tells by itself. */
+  readonly version: (() => number) | null;
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, Refused["error"]>>;
   close(): void;
 }
@@ -70,6 +72,7 @@ export function remote(
     machine: edge.machine,
     process: `process ${process.pid} of ${edge.machine}`,
     edge: client.value,
+    version: null,
     call: async (name, input) => {
       const entitled = operations[name].scope === "admin" ? adminToken : token;
       const way = { outside, address: address.value, token: entitled, signal };
@@ -106,6 +109,7 @@ async function local(cli: Cli): Promise<Coordination> {
     machine,
     process: own ? processKey(own) : `process ${process.pid} of ${machine}`,
     edge: null,
+    version: () => coordinator.version(),
     call: (name, input) => {
       const result = coordinator.call(name, input);
       return Promise.resolve(result.ok ? result : refusedBy(result.error));

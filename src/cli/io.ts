@@ -42,6 +42,8 @@ export interface Io {
   readonly readInput: () => Promise<string>;
   /** Aborted by Ctrl-C or SIGTERM, which from the first call on no longer end the process by themselves. */
   readonly interrupted: () => AbortSignal;
+  /** Calls `heed` at each Ctrl-C, SIGTERM and SIGHUP, none of which ends the process by itself then. Answers what ends that. */
+  readonly onInterrupt: (heed: () => void) => () => void;
   /** Of the process that started this one; another number once that one is gone. */
   readonly parentPid: () => number;
   /** Resolves after `ms`, or at once when the signal is aborted. */

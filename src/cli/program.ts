@@ -24,6 +24,7 @@ import { addTask } from "./commands/task.ts";
 import { addExport, addImport } from "./commands/transfer.ts";
 import { addUp } from "./commands/up.ts";
 import { addWatch } from "./commands/watch.ts";
+import { addWorker } from "./commands/worker.ts";
 import type { Io } from "./io.ts";
 import { safe } from "./screen-text.ts";
 
@@ -95,8 +96,8 @@ function build(cli: Cli, complain: (text: string) => void): Command {
   program.commandsGroup("Look and recover:");
   for (const add of [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain]) add(program, cli);
   program.commandsGroup("Work as a team:");
-  for (const add of [addChats, addLease, addState, addSend, addInbox, addWatch, addTask, addJob, addQueue, addEdge])
-    add(program, cli);
+  for (const add of [addChats, addLease, addState, addSend, addInbox, addWatch]) add(program, cli);
+  for (const add of [addTask, addJob, addQueue, addWorker, addEdge]) add(program, cli);
   program.commandsGroup("Keep in order:");
   for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);
   program.commandsGroup("Started by clients:");

@@ -32,6 +32,7 @@ export function systemIo(bundle: string): Io {
     ask,
     readInput: async () => (stdin.isTTY ? "" : readAll(stdin)),
     interrupted,
+    onInterrupt,
     parentPid: () => process.ppid,
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
     startProcess,
@@ -60,11 +61,20 @@ async function ask(question: string): Promise<string> {
   }
 }
 
+const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /** The second Ctrl-C ends the process the hard way, should the first not do. */
 export function interrupted(): AbortSignal {
   const controller = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => controller.abort());
+  for (const signal of endSignals) process.once(signal, () => controller.abort());
   return controller.signal;
+}
+
+function onInterrupt(heed: () => void): () => void {
+  for (const signal of endSignals) process.on(signal, heed);
+  return () => {
+    for (const signal of endSignals) process.off(signal, heed);
+  };
 }
 
 function leave(): void {}

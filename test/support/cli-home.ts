@@ -108,6 +108,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     ask: async () => "",
     readInput: async () => "",
     interrupted: () => AbortSignal.abort(),
+    onInterrupt: () => () => undefined,
     parentPid: () => 1_000,
     wait: async () => undefined,
     startProcess: async (start: ProcessStart) => {

@@ -83,3 +83,8 @@ async function gitPath(git: Git, name: string): Promise<string> {
   const folder = await text(git, ["rev-parse", "--absolute-git-dir"]);
   return join(folder, name);
 }
+
+/** The top of the work tree that a folder is in. @throws {GitError} when it is in none */
+export function topOf(env: NodeJS.ProcessEnv, folder: string): Promise<string> {
+  return text(gitAt(env, folder), ["rev-parse", "--show-toplevel"]);
+}

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import type { ClaimedTask } from "../../contract/tasks.ts";
-import { run, text } from "../snapshots/git.ts";
+import { run } from "../snapshots/git.ts";
 import type { ProcessIdentity, Processes } from "../processes.ts";
 import { commitOf, gitAt, hasCommit, repositoryOf, unlock } from "./work-git.ts";
 import type { WorkPlace, WorkPlaces } from "./work-place.ts";
@@ -94,9 +94,4 @@ export class WorktreePlaces implements WorkPlaces {
       .toString(16)
       .padStart(8, "0");
   }
-}
-
-/** The top of the work tree that a folder is in. @throws {GitError} when it is in none */
-export function topOf(env: NodeJS.ProcessEnv, folder: string): Promise<string> {
-  return text(gitAt(env, folder), ["rev-parse", "--show-toplevel"]);
 }

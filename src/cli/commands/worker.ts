@@ -1,0 +1,74 @@
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { ok, type Result } from "../../shared/result.ts";
+import { wrongUsage, type Refused } from "../answer.ts";
+import { countUpTo, type Cli, type Common, type Outcome } from "../cli.ts";
+
+export interface WorkerFlags extends Common {
+  readonly config?: string;
+  readonly type?: string;
+  readonly folder?: string;
+  readonly repository?: string;
+  readonly base?: string;
+  readonly concurrency?: number;
+  readonly capability?: readonly string[];
+  readonly once?: boolean;
+  readonly maxTasks?: number;
+  readonly drainMs?: number;
+}
+
+/** Where the tasks come from and how they are done: a file, or one type and its command. */
+export type WorkerSource =
+  | { readonly kind: "file"; readonly file: string }
+  | { readonly kind: "command"; readonly type: string; readonly words: readonly string[] };
+
+/** What a file says of each type itself. */
+const ofOne = ["type", "folder", "repository", "base"];
+
+export function addWorker(program: Command, cli: Cli): void {
+  const command = program
+    .command("worker [command...]")
+    .description("does tasks, one after the other: `shim worker --type test -- npm test`")
+    .addOption(new Option("--config <file>", "types and how they are done, YAML or JSON").conflicts(ofOne))
+    .option("--type <type>", "the type that the command behind -- does")
+    .option("--folder <path>", "work in this folder itself")
+    .option("--repository <path>", "work in worktrees of this repository (default: the one here)")
+    .option("--base <revision>", "what new worktrees begin from (default: HEAD)")
+    .option("--concurrency <n>", "tasks at a time (default: 1)", countUpTo(100))
+    .option("--capability <name>", "also takes tasks that need this; may be given several times", oneMore)
+    .option("--once", "end when there is nothing to take")
+    .option("--max-tasks <n>", "end after so many", countUpTo(1_000_000))
+    .option("--drain-ms <ms>", "how long what runs may go on at Ctrl-C; 0: give it back at once (default: 60000)", ms);
+  cli.define(command, async (options: WorkerFlags, ...rest: unknown[]) => {
+    // `[command...]` comes as one array.
+    const source = sourceOf(options, rest.flat() as string[]);
+    return source.ok ? begin(cli, options, source.value) : source;
+  });
+}
+
+/** Much of it no other command needs. */
+async function begin(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<Outcome> {
+  const { runWorker } = await import("../worker/run-worker.ts");
+  return runWorker(cli, flags, source);
+}
+
+function oneMore(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}
+
+function ms(text: string): number {
+  if (!/^\d{1,8}$/.test(text)) throw new InvalidArgumentError("It must be 0 or more milliseconds, at most a day.");
+  return Number(text);
+}
+
+function sourceOf({ config, type }: WorkerFlags, words: readonly string[]): Result<WorkerSource, Refused["error"]> {
+  if (config !== undefined) {
+    const isBoth = words.length > 0;
+    return isBoth
+      ? wrongUsage("with --config the file names the commands; give no other.")
+      : ok({ kind: "file", file: config });
+  }
+  if (type === undefined) return wrongUsage("name a --config, or a --type and its command behind --.");
+  if (words.length === 0)
+    return wrongUsage(`give the command behind --: \`shim worker --type ${type.slice(0, 64)} -- npm test\`.`);
+  return ok({ kind: "command", type, words });
+}

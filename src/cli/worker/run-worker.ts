@@ -1,0 +1,131 @@
+import { join } from "node:path";
+import { EdgeWorkLink } from "../../local-mcp/automation/edge-work-link.ts";
+import { LocalWorkLink } from "../../local-mcp/automation/local-work-link.ts";
+import { MachineHealth } from "../../local-mcp/automation/machine-health.ts";
+import { OutputFiles } from "../../local-mcp/automation/output-files.ts";
+import type { Setup } from "../../local-mcp/automation/attempt.ts";
+import type { WorkLink } from "../../local-mcp/automation/work-link.ts";
+import { WorkerAutomation, type Summary } from "../../local-mcp/automation/worker-automation.ts";
+import { WorkerConfig } from "../../local-mcp/automation/worker-config.ts";
+import type { WorkerEvent } from "../../local-mcp/automation/worker-events.ts";
+import { newId, type Outside } from "../../local-mcp/edge/outside.ts";
+import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
+import { identify } from "../../local-mcp/processes.ts";
+import { problemsOf } from "../../coordination/problems.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { failed, wrongUsage, type Answer, type Refused } from "../answer.ts";
+import type { Cli, Outcome } from "../cli.ts";
+import type { WorkerFlags, WorkerSource } from "../commands/worker.ts";
+import { withLink, type Coordination } from "../coordination.ts";
+import { safe, safeJsonLine } from "../screen-text.ts";
+import { localTime } from "../times.ts";
+import { readWorkerFile, type WorkerPlan } from "./worker-file.ts";
+import { textOf } from "./worker-lines.ts";
+import { setupsOf } from "./worker-setups.ts";
+
+/** `shim worker`, to its end. [WK18] */
+export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<Outcome> {
+  const plan = planOf(cli, flags, source);
+  if (!plan.ok) return plan;
+  return withLink(cli, (link) => work(cli, flags, link, plan.value));
+}
+
+function planOf(cli: Cli, flags: WorkerFlags, source: WorkerSource): Result<WorkerPlan, Refused["error"]> {
+  const found = source.kind === "file" ? readWorkerFile(cli, source.file) : ofCommand(cli, flags, source);
+  if (!found.ok) return found;
+  const { concurrency, capability, drainMs } = flags;
+  const given = Object.entries({ concurrency, capabilities: capability, drainMs });
+  const flagged = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  return checked({ ...found.value.config, ...flagged }, found.value.folder);
+}
+
+function ofCommand(
+  cli: Cli,
+  { folder, repository, base }: WorkerFlags,
+  { type, words }: Extract<WorkerSource, { kind: "command" }>,
+): Result<WorkerPlan, Refused["error"]> {
+  const places = Object.entries({ folder, repository, base }).filter(([, value]) => value !== undefined);
+  const types = { [type]: { command: words, ...Object.fromEntries(places) } };
+  return checked({ types }, cli.io.cwd);
+}
+
+function checked(config: object, folder: string): Result<WorkerPlan, Refused["error"]> {
+  const parsed = WorkerConfig.safeParse(config);
+  return parsed.success ? ok({ config: parsed.data, folder }) : wrongUsage(`${problemsOf(parsed.error)}.`);
+}
+
+async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: WorkerPlan): Promise<Outcome> {
+  const runtime = await cli.runtime();
+  const outside = systemOutside();
+  const own = identify(runtime.processes, process.pid);
+  if (!own) return failed("unknown_process", "this system does not tell when a process was started.");
+  const around = { runtime, machine: link.machine, own, random: outside.random };
+  const setups = await setupsOf(around, plan);
+  if (!setups.ok) return setups;
+  const worker = automation(cli, flags, { link, plan, setups: setups.value, outside });
+  let asked = 0;
+  const stopHearing = cli.io.onInterrupt(() => {
+    asked += 1;
+    if (asked === 1) worker.drain("asked to end");
+    else worker.hurry("asked to end at once");
+  });
+  try {
+    const ended = await worker.run();
+    return ended.ok ? ok(answerOf(flags, ended.value)) : failed(ended.error.code, `${ended.error.message}.`);
+  } finally {
+    stopHearing();
+  }
+}
+
+interface Parts {
+  readonly link: Coordination;
+  readonly plan: WorkerPlan;
+  readonly setups: ReadonlyMap<string, Setup>;
+  readonly outside: Outside;
+}
+
+function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, outside }: Parts): WorkerAutomation {
+  const { concurrency, capabilities, drainMs } = plan.config;
+  const name = `worker-${link.machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80)}-${newId(outside).slice(-12)}`;
+  const { process, machine } = link;
+  const chat = { chat: name, session: name, process, machine, client: "shim worker", capabilities };
+  const health = new MachineHealth(outside.clock);
+  const files = new OutputFiles(join(cli.paths.home, "work", "output"));
+  return new WorkerAutomation(
+    { chat, setups, concurrency, drainMs, maxTasks: flags.maxTasks ?? null, isOnce: flags.once === true },
+    {
+      link: workLinkOf(link, outside),
+      outside,
+      health: () => health.look(),
+      tell: (event) => tell(cli, flags.json === true, event),
+      keepOutput: (task, text) => files.keep(task, text),
+    },
+  );
+}
+
+function workLinkOf(link: Coordination, outside: Outside): WorkLink {
+  const { edge, version } = link;
+  if (edge) return new EdgeWorkLink(edge, outside);
+  return new LocalWorkLink({ call: (name, input) => link.call(name, input), version: version ?? (() => 0) }, outside);
+}
+
+function tell({ io }: Cli, isJson: boolean, event: WorkerEvent): void {
+  const at = io.now();
+  if (!isJson) return io.stdout(safe(`${localTime(at)} ${textOf(event)}\n`));
+  const { type, ...more } = event;
+  io.stdout(`${safeJsonLine({ event: type, at, ...more })}\n`);
+}
+
+/** Ends that nobody has asked for, of a worker that was to do some tasks only. */
+const bad = ["failed", "timeout", "budget_exceeded", "lost", "thrown_away", "untold"] as const;
+
+function answerOf({ once, maxTasks }: WorkerFlags, ends: Summary): Answer {
+  const told = Object.entries(ends).map(([end, count]) => `${count} ${end.replace("_", " ")}`);
+  const isBounded = once === true || maxTasks !== undefined;
+  return {
+    data: { event: "over", ends },
+    text: told.length === 0 ? "No task was done.\n" : `Tasks: ${told.join(", ")}.\n`,
+    isOneLine: true,
+    isFailed: isBounded && bad.some((end) => (ends[end] ?? 0) > 0),
+  };
+}

@@ -1,0 +1,74 @@
+import { statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { commandExecutor } from "../../local-mcp/automation/command-executor.ts";
+import type { Setup } from "../../local-mcp/automation/attempt.ts";
+import type { Executor } from "../../local-mcp/automation/executor.ts";
+import { GivenFolder } from "../../local-mcp/automation/given-folder.ts";
+import type { WorkPlaces } from "../../local-mcp/automation/work-place.ts";
+import type { TypeConfig } from "../../local-mcp/automation/worker-config.ts";
+import { topOf } from "../../local-mcp/automation/work-git.ts";
+import { WorktreePlaces } from "../../local-mcp/automation/worktree-places.ts";
+import type { ProcessIdentity } from "../../local-mcp/processes.ts";
+import type { Runtime } from "../../local-mcp/runtime.ts";
+import { GitError } from "../../local-mcp/snapshots/git.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { failed, wrongUsage, type Refused } from "../answer.ts";
+import type { WorkerPlan } from "./worker-file.ts";
+
+export interface SetupSurroundings {
+  readonly runtime: Runtime;
+  readonly machine: string;
+  readonly own: ProcessIdentity;
+  readonly random: () => number;
+}
+
+/** How each type of tasks is done, as the settings say; refused where a folder or a repository is not there. */
+export async function setupsOf(
+  around: SetupSurroundings,
+  { config, folder }: WorkerPlan,
+): Promise<Result<ReadonlyMap<string, Setup>, Refused["error"]>> {
+  const setups = new Map<string, Setup>();
+  for (const [type, wanted] of Object.entries(config.types)) {
+    const places = await placesOf(around, type, wanted, folder);
+    if (!places.ok) return places;
+    setups.set(type, { executor: executorOf(around, wanted), places: places.value });
+  }
+  return ok(setups);
+}
+
+function executorOf({ runtime }: SetupSurroundings, { command, finalCodes = [] }: TypeConfig): Executor {
+  if (command) return commandExecutor({ command, finalCodes, env: runtime.env });
+  throw new Error("a type without a way to do it has passed the check");
+}
+
+async function placesOf(
+  around: SetupSurroundings,
+  type: string,
+  { folder, repository, base = "HEAD" }: TypeConfig,
+  from: string,
+): Promise<Result<WorkPlaces, Refused["error"]>> {
+  if (folder !== undefined) return givenFolder(around, type, resolve(from, folder));
+  const { runtime, machine, own, random } = around;
+  const { env, now, processes, paths } = runtime;
+  const top = await topIn(runtime, type, resolve(from, repository ?? "."));
+  if (!top.ok) return top;
+  const home = join(paths.home, "work");
+  return ok(new WorktreePlaces({ repository: top.value, base, home, machine, processes, own, env, now, random }));
+}
+
+function givenFolder({ machine }: SetupSurroundings, type: string, path: string): Result<WorkPlaces, Refused["error"]> {
+  const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return isThere ? ok(new GivenFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
+}
+
+async function topIn({ env }: Runtime, type: string, path: string): Promise<Result<string, Refused["error"]>> {
+  try {
+    return ok(await topOf(env, path));
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (error.fault === "missing") return failed("no_git", `${type}: ${error.message}; with a folder none is needed.`);
+    return wrongUsage(
+      `${type}: ${path} is in no git repository (${error.message}); name a repository, or a folder to work in as it is.`,
+    );
+  }
+}

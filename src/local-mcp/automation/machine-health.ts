@@ -1,0 +1,47 @@
+import { cpus } from "node:os";
+import type { Health } from "../../contract/chats.ts";
+import type { Clock } from "../edge/trust.ts";
+import { share as memoryShare } from "../signals/memory.ts";
+
+/** Times of all cores since they were started, in ms. */
+export interface CpuTimes {
+  readonly busyMs: number;
+  readonly allMs: number;
+}
+
+export function systemCpuTimes(): CpuTimes {
+  const all = cpus().map(({ times }) => times);
+  const idleMs = all.reduce((sum, { idle }) => sum + idle, 0);
+  const allMs = all.reduce((sum, { user, nice, sys, idle, irq }) => sum + user + nice + sys + idle + irq, 0);
+  return { busyMs: allMs - idleMs, allMs };
+}
+
+/** How the machine of a worker is: its cores since the last look. */
+export class MachineHealth {
+  readonly #clock: Pick<Clock, "monotonic">;
+  readonly #cpuTimes: () => CpuTimes;
+  readonly #memory: () => number | null;
+  readonly #begun: number;
+  #seen: CpuTimes;
+
+  constructor(clock: Pick<Clock, "monotonic">, cpuTimes = systemCpuTimes, memory: () => number | null = memoryShare) {
+    this.#clock = clock;
+    this.#cpuTimes = cpuTimes;
+    this.#memory = memory;
+    this.#begun = clock.monotonic();
+    this.#seen = cpuTimes();
+  }
+
+  look(): Health {
+    const before = this.#seen;
+    this.#seen = this.#cpuTimes();
+    const allMs = this.#seen.allMs - before.allMs;
+    const cpu = allMs > 0 ? (this.#seen.busyMs - before.busyMs) / allMs : null;
+    const memory = this.#memory();
+    return {
+      ...(cpu === null ? {} : { cpu: Math.min(1, Math.max(0, cpu)) }),
+      ...(memory === null ? {} : { memory }),
+      uptimeMs: Math.round(this.#clock.monotonic() - this.#begun),
+    };
+  }
+}

@@ -1,0 +1,37 @@
+import { readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import { redact } from "../redaction/redact.ts";
+import { createPrivateFolder, writeWhole } from "../store/place.ts";
+
+/** The newest are kept. */
+const mostFiles = 200;
+
+/** What programs of tasks have written, a file for each attempt, redacted. */
+export class OutputFiles {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  keep({ task, claim }: Pick<ClaimedTask, "task" | "claim">, text: string): void {
+    if (text === "") return;
+    createPrivateFolder(this.#folder);
+    writeWhole(join(this.#folder, `task-${task}-${claim}.txt`), redact(text).text);
+    this.#prune();
+  }
+
+  /** Another worker may prune at the same time. */
+  #prune(): void {
+    const names = readdirSync(this.#folder).filter((name) => name.endsWith(".txt"));
+    if (names.length <= mostFiles) return;
+    const found = names.flatMap((name) => {
+      const path = join(this.#folder, name);
+      const at = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+      return at === undefined ? [] : [{ path, at }];
+    });
+    const old = found.toSorted((a, b) => b.at - a.at).slice(mostFiles);
+    for (const { path } of old) rmSync(path, { force: true });
+  }
+}

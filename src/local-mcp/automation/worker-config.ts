@@ -1,0 +1,45 @@
+import * as z from "zod";
+import { TaskType } from "../../contract/tasks.ts";
+import { Label } from "../../contract/values.ts";
+
+/** What a worker does with tasks of one type. Exactly one way to do them. */
+const TypeConfig = z
+  .strictObject({
+    /** A program and its arguments, without a shell. */
+    command: z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096)).optional(),
+    /** Exit codes of the command after which the same again would fail again. */
+    finalCodes: z.array(z.int().min(1).max(255)).max(100).optional(),
+    /** Works in this folder itself. Relative to the file that says so. */
+    folder: z.string().min(1).max(4_096).optional(),
+    /** Works in a worktree of this repository; without folder and repository of the one where the worker was started. */
+    repository: z.string().min(1).max(4_096).optional(),
+    /** What new worktrees begin from: a branch, a tag, a commit. */
+    base: z
+      .string()
+      .regex(/^[^-\p{Cc}\s][^\p{Cc}\s]{0,199}$/u, "the name of a branch, a tag or a commit")
+      .optional(),
+  })
+  .refine(({ command }) => command !== undefined, "say how it is done: a command")
+  .refine(({ finalCodes, command }) => finalCodes === undefined || command !== undefined, {
+    message: "finalCodes are those of a command",
+    path: ["finalCodes"],
+  })
+  .refine(({ folder, repository, base }) => folder === undefined || (repository ?? base) === undefined, {
+    message: "a folder is worked in as it is: without repository and base",
+    path: ["folder"],
+  });
+export type TypeConfig = z.infer<typeof TypeConfig>;
+
+/** The file that `shim worker --config` reads. */
+export const WorkerConfig = z.strictObject({
+  /** Tasks at a time. */
+  concurrency: z.int().min(1).max(100).default(1),
+  capabilities: z.array(Label).max(50).default([]),
+  /** What runs has so long to end by itself when the worker is asked to end, in ms. */
+  drainMs: z.int().min(0).max(86_400_000).default(60_000),
+  types: z
+    .record(TaskType, TypeConfig)
+    .refine((types) => Object.keys(types).length > 0, "name a type of tasks")
+    .refine((types) => Object.keys(types).length <= 50, "at most 50 types of tasks"),
+});
+export type WorkerConfig = z.infer<typeof WorkerConfig>;
