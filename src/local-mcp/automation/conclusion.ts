@@ -51,13 +51,11 @@ export class Conclusion {
       case "done":
         return this.#done(verdict.result);
       case "failed":
-        await this.#pulse.flush();
-        return this.#failed(verdict);
+        return (await this.#flushed()) ?? this.#failed(verdict);
       case "over_budget":
         return this.#overBudget(verdict.reason);
       case "given_back":
-        await this.#pulse.flush();
-        return this.#givenBack(verdict);
+        return (await this.#flushed()) ?? this.#givenBack(verdict);
       case "lost":
         this.#pulse.end();
         return this.#ended("lost", null, verdict.reason);
@@ -98,11 +96,17 @@ export class Conclusion {
 
   /** The coordinator judges by what it is told; where it sees no limit reached, this end is final all the same. */
   async #overBudget(reason: string): Promise<Ended> {
-    const answer = await this.#pulse.flush();
-    if (answer.ok && answer.value.isOverBudget) return this.#ended("budget_exceeded", "dead", answer.value.reason);
-    if (!answer.ok && answer.error.code === "stale_claim") return this.#ended("budget_exceeded", null, reason);
+    const over = await this.#flushed();
+    if (over) return over;
     const ended = await this.#failed({ kind: "failed", end: "failed", reason, isRetryable: false });
     return ended.end === "failed" ? { ...ended, end: "budget_exceeded" } : ended;
+  }
+
+  /** The last heartbeat. @returns the end, where the coordinator has ended it for its budget */
+  async #flushed(): Promise<Ended | null> {
+    if (this.#pulse.spent === null) await this.#pulse.flush();
+    const { spent } = this.#pulse;
+    return spent === null ? null : this.#ended("budget_exceeded", "dead", spent);
   }
 
   async #givenBack({ end, reason }: Extract<Verdict, { kind: "given_back" }>): Promise<Ended> {

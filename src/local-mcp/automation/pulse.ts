@@ -18,7 +18,7 @@ const rarestBeatMs = 30_000;
 const newsEveryMs = 1_000;
 /** Of one heartbeat, in ms. */
 const beatWithinMs = 10_000;
-const look = { everyMs: 1_000, leastMs: 50 };
+const mostLookMs = 1_000;
 
 /**
  * The heartbeats of one attempt, and how long its claim can be trusted: [WK5] from the start of the last request that was answered for as long
@@ -39,6 +39,7 @@ export class Pulse {
   #isWanted = false;
   #isCalled = false;
   #isOver = false;
+  #spent: string | null = null;
   #cancelTimer: () => void = () => undefined;
 
   /** @param since start of the request that brought the task */
@@ -58,6 +59,11 @@ export class Pulse {
   start(): void {
     this.#cancelTimer();
     this.#tick();
+  }
+
+  /** Why the coordinator has ended the attempt for its budget; null: it has not. */
+  get spent(): string | null {
+    return this.#spent;
   }
 
   /** No more heartbeats, and nothing is called for. */
@@ -81,8 +87,8 @@ export class Pulse {
 
   /** Measured here, by the clock that stands still while the machine sleeps. */
   measure(): void {
-    const wallMs = Math.round(this.#around.outside.clock.monotonic() - this.#begun.monotonic);
-    this.#news.use({ wallMs, tokens: 0, costMicros: 0 });
+    const wallMs = this.#wallMs(read(this.#around.outside.clock));
+    this.#news.use({ wallMs: Math.round(wallMs), tokens: 0, costMicros: 0 });
   }
 
   #tick(): void {
@@ -92,21 +98,39 @@ export class Pulse {
     if (over) this.#call(over);
     if (this.#isOver) return;
     if (this.#isDue(now)) void this.#beat();
-    const inMs = Math.max(look.leastMs, Math.min(look.everyMs, this.#task.heartbeatMs / 8));
-    this.#cancelTimer = this.#around.outside.setTimer(() => this.#tick(), inMs);
+    this.#cancelTimer = this.#around.outside.setTimer(() => this.#tick(), this.#lookInMs(now));
+  }
+
+  /** Often, as clocks may jump; and when something is over. */
+  #lookInMs(now: Instant): number {
+    const { heartbeatMs, budget } = this.#task;
+    const ends = [this.#trustedForMs(now)];
+    if (!this.#isCalled) {
+      ends.push(this.#closesInMs - elapsedMs(this.#closesFrom, now));
+      ends.push((budget.wallMs ?? Number.POSITIVE_INFINITY) - this.#wallMs(now));
+    }
+    return Math.max(1, Math.ceil(Math.min(mostLookMs, heartbeatMs / 8, ...ends)));
+  }
+
+  #trustedForMs(now: Instant): number {
+    const { heartbeatMs } = this.#task;
+    return heartbeatMs - marginMs(heartbeatMs) - elapsedMs(this.#trustedFrom, now);
+  }
+
+  #wallMs(now: Instant): number {
+    return now.monotonic - this.#begun.monotonic;
   }
 
   #overAt(now: Instant): Stop | null {
-    const { heartbeatMs, budget } = this.#task;
-    const silentMs = elapsedMs(this.#trustedFrom, now);
-    if (silentMs >= heartbeatMs - marginMs(heartbeatMs)) {
-      return new Stop("lost", `no heartbeat was answered for ${Math.round(silentMs / 1_000)} s`);
+    if (this.#trustedForMs(now) <= 0) {
+      const silentMs = elapsedMs(this.#trustedFrom, now);
+      return new Stop("lost", `no heartbeat was answered for ${(silentMs / 1_000).toFixed(1)} s`);
     }
     if (this.#isCalled) return null;
     if (elapsedMs(this.#closesFrom, now) >= this.#closesInMs)
       return new Stop("time", "the time of the attempt is over");
-    const isSpent = budget.wallMs !== null && now.monotonic - this.#begun.monotonic >= budget.wallMs;
-    return isSpent ? new Stop("budget", "its budget of time is used up") : null;
+    const { wallMs } = this.#task.budget;
+    return wallMs !== null && this.#wallMs(now) >= wallMs ? new Stop("budget", "its budget of time is used up") : null;
   }
 
   #isDue(now: Instant): boolean {
@@ -155,14 +179,14 @@ export class Pulse {
     this.#trustedFrom = sentAt;
     this.#closesFrom = sentAt;
     this.#closesInMs = remainingMs;
-    if (this.#isOver) return;
     if (isOverBudget) this.#ended(reason ?? "its budget is used up");
-    else if (isCancelled) this.#call(new Stop("cancelled", reason ?? "cancelled"));
+    else if (isCancelled && !this.#isOver) this.#call(new Stop("cancelled", reason ?? "cancelled"));
   }
 
   /** The coordinator has ended the attempt with its answer. */
   #ended(reason: string): void {
     this.end();
+    this.#spent = reason;
     this.#isCalled = true;
     this.#stop(new Stop("budget", reason));
   }

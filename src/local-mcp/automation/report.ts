@@ -30,6 +30,7 @@ export async function report<Name extends EndName>(
   for (let attempt = 0; ; attempt++) {
     const answer = await Promise.race([link.call(name, given, askWithinMs), over]);
     if (answer.ok || !isPassing(answer.error)) return answer;
+    if (giveUp.aborted) return over;
     await Promise.race([sleep(outside, fullJitter(again, attempt, outside.random)), over]);
   }
 }

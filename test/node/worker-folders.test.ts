@@ -1,0 +1,267 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { dirname, join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import type { ClaimedTask } from "../../src/contract/tasks.ts";
+import type { Json } from "../../src/contract/values.ts";
+import { GivenFolder } from "../../src/local-mcp/automation/given-folder.ts";
+import type { WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
+import { WorktreePlaces } from "../../src/local-mcp/automation/worktree-places.ts";
+import { seededRandom } from "../support/edge-time.ts";
+import { git, GIT_ENV, temporaryFolder, write } from "../support/git-project.ts";
+import { FakeProcesses, T0 } from "../support/temp-runtime.ts";
+
+interface Where {
+  readonly folder: string;
+  readonly branch: string;
+  readonly commit: string;
+}
+
+/** A repository with one commit, and a machine whose workers do tasks in worktrees of it. */
+class Yard {
+  readonly root = temporaryFolder();
+  readonly repository = join(this.root, "repository");
+  readonly home = join(this.root, "work");
+  readonly processes = new FakeProcesses();
+  readonly #random = seededRandom();
+
+  constructor() {
+    git(this.root, "init", "-q", "-b", "main", this.repository);
+    write(this.repository, { "a.txt": "one\n", ".gitignore": "ignored/\n" });
+    git(this.repository, "add", ".");
+    git(this.repository, "commit", "-qm", "first");
+  }
+
+  /** By the worker with this number; each is another process. */
+  open(task: ClaimedTask, { pid = 1, machine = "m1", base = "HEAD" } = {}): Promise<WorkPlace> {
+    const facts = this.processes.facts(pid);
+    const own = facts ? { boot: this.processes.boot(), pid, start: facts.start } : this.processes.start(pid);
+    const { repository, home, processes } = this;
+    const random = this.#random;
+    const options = { repository, base, home, processes, own, machine, random, env: GIT_ENV, now: () => T0 };
+    return new WorktreePlaces(options).open(task);
+  }
+
+  git(...args: string[]): string {
+    return git(this.repository, ...args).trim();
+  }
+
+  branches(): string[] {
+    return this.git("branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean);
+  }
+}
+
+function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
+  return {
+    task,
+    claim: 1,
+    attempt: 1,
+    maxAttempts: 3,
+    type: "build",
+    priority: 5,
+    payload: null,
+    isStarted: true,
+    progress: null,
+    checkpoint,
+    inputs: [],
+    startInMs: null,
+    remainingMs: 60_000,
+    heartbeatMs: 60_000,
+    budget: { wallMs: null, tokens: null, costMicros: null },
+  };
+}
+
+function whereOf(place: WorkPlace): Where {
+  return place.where() as unknown as Where;
+}
+
+it("[WK11] each task gets a worktree of its own; what was done is one commit by SHIM on a branch of its own, and the worktree goes", async () => {
+  const yard = new Yard();
+  const [one, other] = [await yard.open(aTask()), await yard.open(aTask(null, 8))];
+  expect(one.folder).not.toBe(other.folder);
+  expect(readFileSync(join(one.folder, "a.txt"), "utf8")).toBe("one\n");
+  write(one.folder, { "a.txt": "two\n", "new.txt": "new\n" });
+  const work = await one.finish();
+  expect(work?.branch).toMatch(/^shim\/task-7-[0-9a-f]{8}$/);
+  expect(yard.git("log", "-1", "--format=%an <%ae> %s", work?.commit ?? "")).toBe(
+    "SHIM <shim@localhost> shim: task 7: build, attempt 1",
+  );
+  expect(yard.git("show", `${work?.branch}:a.txt`)).toBe("two");
+  expect(yard.git("show", `${work?.branch}:new.txt`)).toBe("new");
+  expect(await one.leave(false)).toBeNull();
+  expect([existsSync(one.folder), existsSync(dirname(one.folder)), existsSync(other.folder)]).toEqual([
+    false,
+    false,
+    true,
+  ]);
+  expect(readFileSync(join(yard.repository, "a.txt"), "utf8")).toBe("one\n");
+  expect(yard.git("status", "--porcelain")).toBe("");
+});
+
+it("[WK11] where nothing was changed no branch is left", async () => {
+  const yard = new Yard();
+  const place = await yard.open(aTask());
+  expect(await place.finish()).toEqual({ branch: null, commit: yard.git("rev-parse", "HEAD") });
+  expect([await place.leave(false), yard.branches()]).toEqual([null, []]);
+});
+
+it("[WK11] new work begins from the base that was named", async () => {
+  const yard = new Yard();
+  git(yard.repository, "branch", "old");
+  write(yard.repository, { "a.txt": "later\n" });
+  git(yard.repository, "commit", "-qam", "later");
+  const place = await yard.open(aTask(), { base: "old" });
+  expect(readFileSync(join(place.folder, "a.txt"), "utf8")).toBe("one\n");
+  await expect(yard.open(aTask(), { base: "nowhere" })).rejects.toThrow();
+});
+
+it("[WK11] no hook of the project runs, and no commit is signed", async () => {
+  const yard = new Yard();
+  const hooks = join(yard.repository, ".git", "hooks");
+  mkdirSync(hooks, { recursive: true });
+  for (const name of ["post-checkout", "pre-commit", "commit-msg", "post-commit"]) {
+    writeFileSync(join(hooks, name), `#!/bin/sh\ntouch ${join(yard.root, "hooked")}\nexit 1\n`, { mode: 0o755 });
+  }
+  git(yard.repository, "config", "commit.gpgSign", "true");
+  const place = await yard.open(aTask());
+  write(place.folder, { "a.txt": "two\n" });
+  await place.save();
+  expect((await place.finish())?.branch).not.toBeNull();
+  expect(existsSync(join(yard.root, "hooked"))).toBe(false);
+});
+
+it("[WK11] work in progress is kept as a commit, and neither branch nor index of who works there is touched", async () => {
+  const yard = new Yard();
+  const place = await yard.open(aTask());
+  const head = yard.git("rev-parse", "HEAD");
+  expect(whereOf(place)).toMatchObject({ machine: "m1", folder: place.folder, commit: head });
+  write(place.folder, { "a.txt": "half\n", "b.txt": "staged by the program\n", "c.txt": "new\n" });
+  git(place.folder, "add", "b.txt");
+  await place.save();
+  const { commit } = whereOf(place);
+  expect(commit).not.toBe(head);
+  expect([yard.git("show", `${commit}:a.txt`), yard.git("show", `${commit}:c.txt`)]).toEqual(["half", "new"]);
+  expect(git(place.folder, "rev-parse", "HEAD").trim()).toBe(head);
+  expect(git(place.folder, "status", "--porcelain")).toBe(" M a.txt\nA  b.txt\n?? c.txt\n");
+  await place.finish();
+  expect(yard.git("for-each-ref", "refs/shim")).toBe("");
+});
+
+it("[WK11] new files whose names say that they hold secrets are not committed; then the worktree stays, and it is said", async () => {
+  const yard = new Yard();
+  const place = await yard.open(aTask());
+  write(place.folder, { ".env.local": "KEY=1\n", "sub/id_rsa": "x\n", "a.txt": "two\n" });
+  await place.save();
+  expect(yard.git("ls-tree", "-r", "--name-only", whereOf(place).commit).split("\n")).toEqual([".gitignore", "a.txt"]);
+  const work = await place.finish();
+  expect(yard.git("ls-tree", "-r", "--name-only", work?.commit ?? "").split("\n")).toEqual([".gitignore", "a.txt"]);
+  expect(await place.leave(false)).toContain(place.folder);
+  expect(readFileSync(join(place.folder, ".env.local"), "utf8")).toBe("KEY=1\n");
+});
+
+it("[WK12] the next attempt on the machine goes on in the same worktree once its worker is gone", async () => {
+  const yard = new Yard();
+  const first = await yard.open(aTask(), { pid: 1 });
+  write(first.folder, { "half.txt": "half\n" });
+  await first.save();
+  const task = aTask({ work: first.where() });
+  const beside = await yard.open(task, { pid: 2 });
+  expect([beside.folder === first.folder, beside.isContinued]).toEqual([false, true]);
+  expect(readFileSync(join(beside.folder, "half.txt"), "utf8")).toBe("half\n");
+  yard.processes.kill(1);
+  write(first.folder, { "later.txt": "after the last checkpoint\n" });
+  const next = await yard.open(task, { pid: 3 });
+  expect([next.folder, next.isContinued, next.notes]).toEqual([first.folder, true, []]);
+  expect((await next.finish())?.branch).toBe(whereOf(first).branch);
+  expect(yard.git("show", `${whereOf(first).branch}:later.txt`)).toBe("after the last checkpoint");
+});
+
+it("[WK12] a worktree in which a process still stands is left to it", async () => {
+  const yard = new Yard();
+  const first = await yard.open(aTask(), { pid: 1 });
+  const sitting = spawn("sleep", ["60"], { cwd: first.folder, stdio: "ignore" });
+  onTestFinished(() => void sitting.kill("SIGKILL"));
+  await new Promise((resolve) => sitting.once("spawn", resolve));
+  yard.processes.kill(1);
+  const task = aTask({ work: first.where() });
+  expect((await yard.open(task, { pid: 2 })).folder).not.toBe(first.folder);
+  const ended = new Promise((resolve) => sitting.once("exit", resolve));
+  sitting.kill("SIGKILL");
+  await ended;
+  expect((await yard.open(task, { pid: 3 })).folder).toBe(first.folder);
+});
+
+it("[WK12] what was given back is gone on with by the same worker; what is gone begins from its last commit, as far as that is known here", async () => {
+  const yard = new Yard();
+  const first = await yard.open(aTask());
+  write(first.folder, { "half.txt": "half\n" });
+  await first.finish();
+  expect(await first.leave(true)).toBeNull();
+  const again = await yard.open(aTask({ work: first.where() }));
+  expect([again.folder, again.isContinued]).toEqual([first.folder, true]);
+  git(yard.repository, "worktree", "remove", "--force", first.folder);
+  const anew = await yard.open(aTask({ work: first.where() }));
+  expect([anew.folder === first.folder, anew.isContinued]).toEqual([false, true]);
+  expect(readFileSync(join(anew.folder, "half.txt"), "utf8")).toBe("half\n");
+  const elsewhere = { machine: "m2", folder: "/there/tree", base: "0".repeat(40), commit: "1".repeat(40) };
+  const lost = await yard.open(aTask({ work: elsewhere }));
+  expect([lost.isContinued, existsSync(join(lost.folder, "half.txt"))]).toEqual([false, false]);
+  expect(lost.notes).toEqual([expect.stringMatching(/m2.*anew/)]);
+});
+
+it("[WK12] nothing that a checkpoint names is entered but a worktree of the same task that SHIM has made", async () => {
+  const yard = new Yard();
+  const own = await yard.open(aTask());
+  await own.leave(true);
+  const where = whereOf(own);
+  for (const work of [
+    { ...where, folder: yard.repository },
+    { ...where, folder: join(yard.home, "..", "repository", "tree") },
+    { ...where, commit: "--upload-pack=x" },
+    { ...where, commit: "HEAD" },
+    "no object",
+  ]) {
+    const place = await yard.open(aTask({ work }));
+    expect(dirname(dirname(place.folder))).toBe(yard.home);
+    expect(place.folder).not.toBe(own.folder);
+  }
+  const others = await yard.open(aTask({ work: own.where() }, 8));
+  expect(others.folder).not.toBe(own.folder);
+});
+
+it("[WK13] nothing that is not committed is deleted: on another branch, or with a repository in it, the worktree stays", async () => {
+  const yard = new Yard();
+  const moved = await yard.open(aTask());
+  git(moved.folder, "checkout", "-q", "-b", "own-way");
+  write(moved.folder, { "a.txt": "elsewhere\n" });
+  expect(await moved.finish()).toMatchObject({ branch: "own-way" });
+  expect(await moved.leave(false)).toMatch(/another branch/);
+  const nested = await yard.open(aTask(null, 8));
+  git(nested.folder, "init", "-q", "inner");
+  write(nested.folder, { "inner/x.txt": "x\n" });
+  await nested.finish();
+  expect(await nested.leave(false)).toMatch(/not all in it is committed/);
+  expect([existsSync(moved.folder), existsSync(join(nested.folder, "inner", "x.txt"))]).toEqual([true, true]);
+});
+
+it("[WK13] a task that goes on keeps its worktree, with what git ignores", async () => {
+  const yard = new Yard();
+  const place = await yard.open(aTask());
+  write(place.folder, { "ignored/built.txt": "warm\n" });
+  await place.finish();
+  await place.leave(true);
+  expect(existsSync(join(place.folder, "ignored", "built.txt"))).toBe(true);
+  expect(readdirSync(dirname(place.folder)).toSorted()).toEqual(["record.json", "tree"]);
+});
+
+it("[WK11] a given folder is worked in as it is", async () => {
+  const folder = temporaryFolder();
+  const place = await new GivenFolder(folder, "m1").open(aTask());
+  expect([place.folder, await place.finish(), await place.leave(false), place.where()]).toEqual([
+    folder,
+    null,
+    null,
+    { machine: "m1", folder },
+  ]);
+  await expect(new GivenFolder(join(folder, "none"), "m1").open(aTask())).rejects.toThrow("there is no folder");
+});

@@ -1,0 +1,233 @@
+import { onTestFinished } from "vitest";
+import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
+import type { Setup } from "../../src/local-mcp/automation/attempt.ts";
+import type { Executor, Outcome, Run } from "../../src/local-mcp/automation/executor.ts";
+import { LocalWorkLink } from "../../src/local-mcp/automation/local-work-link.ts";
+import type { Trouble, WorkLink } from "../../src/local-mcp/automation/work-link.ts";
+import type { WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
+import {
+  WorkerAutomation,
+  type Summary,
+  type WorkerOptions,
+} from "../../src/local-mcp/automation/worker-automation.ts";
+import type { WorkerEvent } from "../../src/local-mcp/automation/worker-events.ts";
+import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
+import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
+import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
+import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import type { Result } from "../../src/shared/result.ts";
+import { FakeTime, Machine, seededRandom } from "./edge-time.ts";
+import { FakeProcesses } from "./temp-runtime.ts";
+import { tempHome } from "./temp-store.ts";
+
+export interface AnAttempt {
+  readonly run: Run;
+  /** Comes to its end; without it only a stop ends it. */
+  readonly end: (outcome: Outcome) => void;
+}
+
+/** Does nothing by itself: the test says what comes of a task. */
+export class FakeExecutor implements Executor {
+  readonly attempts: AnAttempt[] = [];
+
+  run(run: Run): Promise<Outcome> {
+    return new Promise((resolve) => {
+      run.signal.addEventListener("abort", () => resolve({ kind: "stopped" }), { once: true });
+      this.attempts.push({ run, end: resolve });
+    });
+  }
+
+  get last(): AnAttempt {
+    const last = this.attempts.at(-1);
+    if (!last) throw new Error("nothing was begun");
+    return last;
+  }
+}
+
+/** A folder that is none; it tells what was done with it. */
+export class FakePlace implements WorkPlace {
+  readonly folder = "/somewhere";
+  readonly isContinued = false;
+  readonly notes = [];
+  readonly done: string[] = [];
+  commits = 0;
+
+  where(): { commit: number } {
+    return { commit: this.commits };
+  }
+
+  save(): Promise<void> {
+    this.commits += 1;
+    this.done.push("saved");
+    return Promise.resolve();
+  }
+
+  finish(): Promise<null> {
+    this.done.push("finished");
+    return Promise.resolve(null);
+  }
+
+  leave(isOpen: boolean): Promise<null> {
+    this.done.push(isOpen ? "left open" : "left");
+    return Promise.resolve(null);
+  }
+}
+
+export interface WorkerAtWork {
+  readonly worker: WorkerAutomation;
+  readonly executor: FakeExecutor;
+  readonly place: FakePlace;
+  readonly events: WorkerEvent[];
+  readonly outputs: string[];
+  readonly machine: Machine;
+  readonly pid: number;
+  readonly ended: Promise<Result<Summary, Trouble>>;
+}
+
+export interface WorkerWish extends Partial<Omit<WorkerOptions, "setups" | "chat">> {
+  readonly types?: readonly string[];
+  readonly capabilities?: readonly string[];
+  readonly link?: (link: WorkLink) => WorkLink;
+}
+
+/** Starts a worker whose outside is this machine's. */
+export function startWorker(
+  { machine, name, link, process }: { machine: Machine; name: string; link: WorkLink; process: string },
+  { types = ["build"], capabilities = [], ...wish }: WorkerWish = {},
+): Omit<WorkerAtWork, "pid"> {
+  const executor = new FakeExecutor();
+  const place = new FakePlace();
+  const setup: Setup = { executor, places: { open: () => Promise.resolve(place) } };
+  const events: WorkerEvent[] = [];
+  const outputs: string[] = [];
+  const worker = new WorkerAutomation(
+    {
+      chat: { chat: name, session: name, process, machine: "m1", client: "test", capabilities: [...capabilities] },
+      setups: new Map(types.map((type) => [type, setup])),
+      concurrency: 1,
+      maxTasks: null,
+      isOnce: false,
+      drainMs: 60_000,
+      ...wish,
+    },
+    {
+      link,
+      outside: { clock: machine.clock, setTimer: machine.setTimer, random: seededRandom() },
+      health: () => ({ cpu: 0.5, memory: 0.25, uptimeMs: 1_000 }),
+      tell: (event) => events.push(event),
+      keepOutput: (_task, text) => outputs.push(text),
+    },
+  );
+  const ended = worker.run();
+  onTestFinished(() => worker.hurry("the test is over"));
+  return { worker, executor, place, events, outputs, machine, ended };
+}
+
+/** The coordinator of one machine, and workers on it, in a time that only the test moves. */
+export class WorkDesk {
+  readonly time = new FakeTime();
+  readonly processes = new FakeProcesses();
+  readonly #home = tempHome().home;
+  readonly #clock = new Machine(this.time).clock;
+  readonly #own = this.#open();
+  #pid = 100;
+
+  #open(): LocalCoordinator {
+    const now = (): number => Math.floor(this.#clock.wall());
+    const store = localStore({ home: this.#home, driver: openBetterSqlite3, now, busyMs: 1_000 });
+    onTestFinished(() => store.close());
+    store.write(() => undefined);
+    store.connection().script("PRAGMA synchronous = OFF");
+    return new LocalCoordinator({ store, processes: this.processes, machine: "m1", now });
+  }
+
+  /** By somebody else on this machine. */
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
+    const result = this.#own.call(name, input);
+    if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
+    return result.value;
+  }
+
+  /** @returns its number */
+  submit(overrides: Partial<InputOf<"tasks.submit">["tasks"][number]> = {}): number {
+    const { tasks } = this.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] });
+    return tasks[0]?.task ?? 0;
+  }
+
+  /** How its attempts ended, the oldest first. */
+  ends(task: number): string[] {
+    return this.call("tasks.history", { task })
+      .attempts.map(({ end }) => end)
+      .toReversed();
+  }
+
+  state(task: number): string {
+    return this.call("tasks.get", { task }).state;
+  }
+
+  worker(wish: WorkerWish = {}): WorkerAtWork {
+    const pid = (this.#pid += 1);
+    const process = processKey(this.processes.start(pid));
+    const coordinator = this.#open();
+    const desk = {
+      call: <Name extends OperationName>(name: Name, input: InputOf<Name>) =>
+        Promise.resolve(coordinator.call(name, input)),
+      version: () => coordinator.version(),
+    };
+    const machine = new Machine(this.time);
+    const own = new LocalWorkLink(desk, { setTimer: machine.setTimer });
+    const link = wish.link?.(own) ?? own;
+    return { ...startWorker({ machine, name: `w${pid}`, link, process }, wish), pid };
+  }
+
+  /** A worker that has begun its first task. */
+  async begun(wish: WorkerWish = {}): Promise<WorkerAtWork> {
+    const made = this.worker(wish);
+    await this.time.untilTrue(() => made.executor.attempts.length > 0);
+    return made;
+  }
+}
+
+/** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
+export class CutLink implements WorkLink {
+  readonly lookEveryMs: number;
+  readonly asked: string[] = [];
+  cut: "no" | "before" | "answers" = "no";
+  readonly #link: WorkLink;
+
+  constructor(link: WorkLink) {
+    this.#link = link;
+    this.lookEveryMs = link.lookEveryMs;
+  }
+
+  register(...args: Parameters<WorkLink["register"]>): ReturnType<WorkLink["register"]> {
+    return this.#link.register(...args);
+  }
+
+  readonly call: WorkLink["call"] = async (name, given, deadlineMs) => {
+    this.asked.push(name);
+    const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
+    if (this.cut === "before") return lost;
+    const answer = await this.#link.call(name, given, deadlineMs);
+    return this.cut === "answers" ? lost : answer;
+  };
+
+  onNews(heed: () => void): () => void {
+    return this.#link.onNews(heed);
+  }
+
+  onLost(heed: (reason: string) => void): () => void {
+    return this.#link.onLost(heed);
+  }
+
+  leave(withinMs: number): Promise<void> {
+    return this.#link.leave(withinMs);
+  }
+}
+
+export function ofEvents<Type extends WorkerEvent["type"]>(
+  { events }: Pick<WorkerAtWork, "events">,
+  type: Type,
+): Extract<WorkerEvent, { type: Type }>[] {
+  return events.filter((event): event is Extract<WorkerEvent, { type: Type }> => event.type === type);
+}
