@@ -187,8 +187,12 @@ it("[WK16] a command gets its task as JSON on stdin, and its last line is the re
   expect((await execute("")).outcome).toEqual({ kind: "done", result: null });
 });
 
+/** A program that says this. */
+function say(value: unknown): string {
+  return `console.log(${JSON.stringify(JSON.stringify(value))});`;
+}
+
 it("[WK16] lines for the worker are progress and checkpoints, not results; what it does not understand is a line like any other", async () => {
-  const say = (value: unknown): string => `console.log(${JSON.stringify(JSON.stringify(value))});`;
   const { outcome, progress, checkpoints, output } = await execute(
     [
       `console.log("the result");`,

@@ -14,7 +14,7 @@ export interface LocalDesk {
 }
 
 /** [EM2] Whoever asks sees who is gone, and gives back what that one had: so somebody has to ask, in ms. */
-const lookEveryMs = 1_000;
+const lookEveryMs = 500;
 const versionEveryMs = 250;
 /** Somebody else is this chat, or it was forgotten. */
 const lostCodes: ReadonlySet<string> = new Set(["chat_replaced", "unknown_chat"]);

@@ -38,7 +38,10 @@ export const WorkerConfig = z.strictObject({
   /** What runs has so long to end by itself when the worker is asked to end, in ms. */
   drainMs: z.int().min(0).max(86_400_000).default(60_000),
   types: z
-    .record(TaskType, TypeConfig)
+    .record(z.string(), TypeConfig)
+    .refine((types) => Object.keys(types).every((type) => TaskType.safeParse(type).success), {
+      message: "a type of tasks has 1 to 64 letters, digits and . : _ -",
+    })
     .refine((types) => Object.keys(types).length > 0, "name a type of tasks")
     .refine((types) => Object.keys(types).length <= 50, "at most 50 types of tasks"),
 });
