@@ -191,6 +191,20 @@ it("[WK12] a worktree in which a process still stands is left to it", async () =
   expect((await yard.open(task, { pid: 3 })).folder).toBe(first.folder);
 });
 
+it("[WK12] what a dead worker has left running in the worktree, in whatever session, is ended, and the work goes on there", async () => {
+  const yard = new Yard();
+  const first = await yard.open(aTask(), { pid: 1 });
+  const { start = "" } = yard.processes.facts(1) ?? {};
+  const env = { ...process.env, SHIM_RUN: `1.${start}-55` };
+  const left = spawn("sleep", ["60"], { cwd: first.folder, env, stdio: "ignore", detached: true });
+  onTestFinished(() => void left.kill("SIGKILL"));
+  await new Promise((resolve) => left.once("spawn", resolve));
+  const ended = new Promise((resolve) => left.once("exit", (_code, signal) => resolve(signal)));
+  yard.processes.kill(1);
+  expect((await yard.open(aTask({ work: first.where() }), { pid: 2 })).folder).toBe(first.folder);
+  expect(await ended).toBe("SIGTERM");
+});
+
 it("[WK12] what was given back is gone on with by the same worker; what is gone begins from its last commit, as far as that is known here", async () => {
   const yard = new Yard();
   const first = await yard.open(aTask());

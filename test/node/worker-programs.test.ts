@@ -76,6 +76,15 @@ it("[WK14] when a program has ended nothing that it left behind in its group is 
   expect(isAlive(deaf)).toBe(false);
 });
 
+it("[WK14] what has left the group of its program is ended too, where it can be found", async () => {
+  const script = `const away = require("node:child_process").spawn("sleep", ["600"], { detached: true, stdio: "ignore" });
+    console.log("away " + away.pid); away.unref();`;
+  const ran = begin(script);
+  const away = Number(await ran.told("away "));
+  expect(await ran.ended).toEqual({ kind: "exited", code: 0 });
+  expect(isAlive(away)).toBe(false);
+});
+
 it("[WK14] a stop is TERM to all of them, then KILL to who is left", async () => {
   const stop = new AbortController();
   const script = `${withDeafChild} function next() { process.on("SIGTERM", () => { console.log("heard"); process.exit(5); }); console.log("ready"); setInterval(() => 0, 1000); }`;

@@ -1,9 +1,11 @@
+import { markName } from "./marked-processes.ts";
+
 /**
  * A small process between a worker and a program of a task. It is the first of the program's group, and sits at one end of a pipe: when the
  * other end closes, the worker is gone for whatever reason (kill -9 too): then TERM goes to the whole group, so that a program can end what it has
  * put outside of it, and 2 s later, or when the program has ended, KILL, itself included. [WK15]
  *
- * Arguments: the program and its arguments. On descriptor 3 it tells how the program ended, as one line of JSON (`Told`).
+ * Arguments: the program and its arguments. To the mark in its environment it adds its own number. On descriptor 3 it tells how the program ended, as one line of JSON (`Told`).
  */
 export const keeperScript = `"use strict";
 const { spawn } = require("node:child_process");
@@ -11,7 +13,8 @@ const worker = new (require("node:net").Socket)({ fd: 3 });
 const [command, ...args] = process.argv.slice(1);
 const heard = ["SIGTERM", "SIGINT", "SIGHUP"];
 for (const signal of heard) process.on(signal, () => undefined);
-const program = spawn(command, args, { stdio: "inherit", windowsHide: true });
+const env = { ...process.env, ${markName}: process.env.${markName} + "-" + process.pid };
+const program = spawn(command, args, { env, stdio: "inherit", windowsHide: true });
 const all = process.platform === "win32" ? program.pid : -process.pid;
 let isAlone = false;
 function send(signal) {

@@ -9,7 +9,7 @@ export interface CpuTimes {
   readonly allMs: number;
 }
 
-export function systemCpuTimes(): CpuTimes {
+function systemCpuTimes(): CpuTimes {
   const all = cpus().map(({ times }) => times);
   const idleMs = all.reduce((sum, { idle }) => sum + idle, 0);
   const allMs = all.reduce((sum, { user, nice, sys, idle, irq }) => sum + user + nice + sys + idle + irq, 0);

@@ -11,7 +11,7 @@ const mostDataChars = 8_192;
 const mostCheckpointChars = 65_536;
 
 /** One figure after the other: never less than before. */
-export function most(a: Usage, b: Usage): Usage {
+function most(a: Usage, b: Usage): Usage {
   return {
     wallMs: Math.max(a.wallMs, b.wallMs),
     tokens: Math.max(a.tokens, b.tokens),

@@ -7,6 +7,7 @@ import { endGroup, groupOf, hasGroups } from "../process-group.ts";
 import { programPath } from "../program-path.ts";
 import { keeperScript, type Told } from "./keeper.ts";
 import { LineReader } from "./line-reader.ts";
+import { endMarked, markName, markOf } from "./marked-processes.ts";
 
 export interface Program {
   readonly command: string;
@@ -39,8 +40,8 @@ const lastWordsMs = 1_000;
 const mostToldChars = 10_000;
 
 /**
- * Runs a program without a shell, as the first of a group of processes. [WK14] When it has ended, all of the group has: what it left behind
- * is killed. [WK15] It does not outlive this process, however that ends.
+ * Runs a program without a shell, as the first of a group of processes. [WK14] When it has ended, all of the group has, and what has left the
+ * group, as far as it can be found: what was left behind is killed. [WK15] It does not outlive this process, however that ends.
  */
 export async function runProgram(program: Program): Promise<Ended> {
   if (program.signal.aborted) return notStarted("ABORT", "stopped before it was started");
@@ -56,6 +57,7 @@ export async function runProgram(program: Program): Promise<Ended> {
   const code = await exitOf(child);
   program.signal.removeEventListener("abort", stop);
   await (ending ?? endGroup(group, 0));
+  await endMarked(`${ownMark()}-${group.pid}`);
   await Promise.race([closed, pause(lastWordsMs)]);
   for (const stream of [child.stdout, child.stderr]) stream?.destroy();
   return endedBy(told(), code);
@@ -64,11 +66,15 @@ export async function runProgram(program: Program): Promise<Ended> {
 function start({ command, args, cwd, env }: Program): ChildProcess {
   return spawn(process.execPath, ["-e", keeperScript, "--", programPath(command, env), ...args], {
     cwd,
-    env,
+    env: { ...env, [markName]: ownMark() },
     stdio: ["pipe", "pipe", "pipe", "pipe"],
     detached: hasGroups,
     windowsHide: true,
   });
+}
+
+function ownMark(): string {
+  return markOf(groupOf(process.pid));
 }
 
 function notStarted(code: string, message: string): Ended {

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { isAlive, isOutOfSight, type ProcessIdentity, type Processes } from "../processes.ts";
 import { writeWhole } from "../store/place.ts";
 import { isSomebodyIn } from "./folder-users.ts";
+import { endMarked, markOf } from "./marked-processes.ts";
 
 /** What stands beside a worktree: whose it is. Stored. Add fields as optional. */
 const Stored = z.object({
@@ -42,9 +43,14 @@ export function removeRecord(folder: string): void {
   for (const name of ["record.json", "index"]) rmSync(join(folder, name), { force: true });
 }
 
-/** [WK12] A worker that cannot be seen from here counts as alive. */
-export function isInUse(processes: Processes, folder: string, { owner }: WorkRecord): boolean {
-  return (owner !== null && mayLive(processes, owner)) || isSomebodyIn(treeIn(folder));
+/**
+ * [WK12] Nobody works there: a worker that cannot be seen from here counts as alive, and so does whoever else stands in the worktree. What a dead
+ * worker has left running is ended first.
+ */
+export async function isFree(processes: Processes, folder: string, { owner }: WorkRecord): Promise<boolean> {
+  if (owner !== null && mayLive(processes, owner)) return false;
+  if (owner?.boot === processes.boot()) await endMarked(markOf(owner));
+  return !isSomebodyIn(treeIn(folder));
 }
 
 function mayLive(processes: Processes, owner: ProcessIdentity): boolean {

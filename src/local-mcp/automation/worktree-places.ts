@@ -6,7 +6,7 @@ import { run } from "../snapshots/git.ts";
 import type { ProcessIdentity, Processes } from "../processes.ts";
 import { commitOf, gitAt, hasCommit, repositoryOf, unlock } from "./work-git.ts";
 import type { WorkPlace, WorkPlaces } from "./work-place.ts";
-import { isInUse, readRecord, treeIn, writeRecord, type WorkRecord } from "./work-record.ts";
+import { isFree, readRecord, treeIn, writeRecord, type WorkRecord } from "./work-record.ts";
 import { Worktree, type WorktreeSurroundings } from "./worktree.ts";
 
 export interface WorktreeOptions extends WorktreeSurroundings {
@@ -54,7 +54,7 @@ export class WorktreePlaces implements WorkPlaces {
     const isHere = before.machine === machine && dirname(outer) === home && treeIn(outer) === before.folder;
     const record = isHere && existsSync(before.folder) ? readRecord(outer) : null;
     if (!record || record.task !== task.task || record.repository !== repository) return null;
-    if (isInUse(processes, outer, record)) return null;
+    if (!(await isFree(processes, outer, record))) return null;
     const taken = { ...record, owner: own };
     writeRecord(outer, taken);
     await unlock(gitAt(env, before.folder));

@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import type { ProcessIdentity } from "../processes.ts";
+
+/**
+ * A mark in the environment of every program of a task, which all that it starts inherit, also what leaves its group (setsid). Read on Linux only
+ * (proc(5), of one's own processes); elsewhere nobody is found.
+ */
+export const markName = "SHIM_RUN";
+
+const lookEveryMs = 50;
+/** For what is left behind to end by itself: SHIM's own server saves files for up to five seconds. */
+const graceMs = 6_000;
+const killedWithinMs = 2_000;
+
+/** Of all that this worker has ever started; that of one program goes on with `-` and the number of its group. */
+export function markOf({ pid, start }: ProcessIdentity): string {
+  return `${pid}.${start}`;
+}
+
+/** [WK14] TERM to all that bear the mark, KILL to who is left 6 s later. Resolves when none is left. */
+export async function endMarked(mark: string): Promise<void> {
+  if (!tell(mark, "SIGTERM") || (await isGoneWithin(mark, graceMs))) return;
+  tell(mark, "SIGKILL");
+  await isGoneWithin(mark, killedWithinMs);
+}
+
+async function isGoneWithin(mark: string, ms: number): Promise<boolean> {
+  const until = performance.now() + ms;
+  while (performance.now() < until) {
+    await pause(lookEveryMs);
+    if (marked(mark).length === 0) return true;
+  }
+  return false;
+}
+
+/** @returns whether there was one */
+function tell(mark: string, signal: NodeJS.Signals): boolean {
+  const found = marked(mark);
+  for (const pid of found) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It has ended in the same moment.
+    }
+  }
+  return found.length > 0;
+}
+
+function marked(mark: string): number[] {
+  if (process.platform !== "linux") return [];
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && bears(name, mark))
+    .map(Number);
+}
+
+function bears(pid: string, mark: string): boolean {
+  const start = `${markName}=${mark}`;
+  return environOf(pid).some((entry) => entry === start || entry.startsWith(`${start}-`));
+}
+
+/** Nothing: it has ended, or is another user's. */
+function environOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+  } catch {
+    return [];
+  }
+}
