@@ -32,7 +32,7 @@ async function ends(edge: FakeEdge, task: number): Promise<string[]> {
   return value(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
 }
 
-it("[EC24] a client hears that a task may be there, or is to be given up, and looks after each registration", async () => {
+it("[EC22] a client hears that a task may be there, or is to be given up, and looks after each registration", async () => {
   const edge = new FakeEdge();
   const { client } = await registered(edge, "a");
   let heard = 0;
