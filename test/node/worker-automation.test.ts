@@ -30,6 +30,24 @@ it("[WK1] other types of tasks, and those that need what it has not, are left to
   expect([desk.state(other), desk.state(gpu)]).toEqual(["queued", "queued"]);
 });
 
+it("[WK1] a worker whose chat counted as gone registers it again and goes on; asked to drain by somebody else it ends", async () => {
+  const desk = new WorkDesk();
+  const task = desk.submit();
+  const made = await desk.begun();
+  const chat = `w${made.pid}`;
+  const start = desk.processes.facts(made.pid)?.start ?? "";
+  const process = JSON.stringify([desk.processes.boot(), made.pid, start]);
+  desk.call("chats.attest-death", { chat, machine: "m1", process });
+  await desk.time.untilTrue(() => made.executor.attempts.length === 2);
+  expect(desk.ends(task)).toEqual(["chat_offline"]);
+  made.executor.last.end(done());
+  await desk.time.pass(1_000);
+  expect(desk.state(task)).toBe("done");
+  desk.call("chats.drain", { chat, reason: "maintenance" });
+  expect(await desk.time.until(made.ended)).toEqual({ ok: true, value: { lost: 1, done: 1 } });
+  expect(ofEvents(made, "problem")).toEqual([]);
+});
+
 it("[WK2] a task is begun at once when it comes, and the answer to a claim that was lost is asked for again", async () => {
   const desk = new WorkDesk();
   let cut: CutLink | undefined;

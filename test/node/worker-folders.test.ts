@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from "vitest";
 import type { ClaimedTask } from "../../src/contract/tasks.ts";
 import type { Json } from "../../src/contract/values.ts";
 import { GivenFolder } from "../../src/local-mcp/automation/given-folder.ts";
+import { removeOld } from "../../src/local-mcp/automation/old-worktrees.ts";
 import type { WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
 import { WorktreePlaces } from "../../src/local-mcp/automation/worktree-places.ts";
 import { seededRandom } from "../support/edge-time.ts";
@@ -266,6 +267,24 @@ it("[WK13] a task that goes on keeps its worktree, with what git ignores", async
   await place.leave(true);
   expect(existsSync(join(place.folder, "ignored", "built.txt"))).toBe(true);
   expect(readdirSync(dirname(place.folder)).toSorted()).toEqual(["record.json", "tree"]);
+});
+
+it("[WK13] a worktree that nobody has come back to for a week goes when a worker begins, unless something in it is not committed", async () => {
+  const yard = new Yard();
+  const places = [await yard.open(aTask()), await yard.open(aTask(null, 8)), await yard.open(aTask(null, 9))];
+  const [done, dirty, used] = places.map(({ folder }) => folder);
+  for (const place of places) write(place.folder, { "a.txt": "two\n" });
+  for (const place of places.slice(0, 2)) {
+    await place.finish();
+    await place.leave(true);
+  }
+  write(dirty ?? "", { "late.txt": "x" });
+  const sweep = (days: number): Promise<string[]> =>
+    removeOld(yard.home, { env: GIT_ENV, processes: yard.processes, now: () => Date.now() + days * 86_400_000 });
+  expect(await sweep(6)).toEqual([]);
+  expect(await sweep(8)).toEqual([dirname(done ?? "")]);
+  expect([done, dirty, used].map((folder) => existsSync(folder ?? ""))).toEqual([false, true, true]);
+  expect(yard.branches()).toHaveLength(3);
 });
 
 it("[WK11] a given folder is worked in as it is", async () => {

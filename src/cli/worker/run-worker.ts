@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { EdgeWorkLink } from "../../local-mcp/automation/edge-work-link.ts";
 import { LocalWorkLink } from "../../local-mcp/automation/local-work-link.ts";
 import { MachineHealth } from "../../local-mcp/automation/machine-health.ts";
+import { removeOld } from "../../local-mcp/automation/old-worktrees.ts";
 import { OutputFiles } from "../../local-mcp/automation/output-files.ts";
 import type { Setup } from "../../local-mcp/automation/attempt.ts";
 import type { WorkLink } from "../../local-mcp/automation/work-link.ts";
@@ -11,6 +12,7 @@ import type { WorkerEvent } from "../../local-mcp/automation/worker-events.ts";
 import { newId, type Outside } from "../../local-mcp/edge/outside.ts";
 import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
 import { identify } from "../../local-mcp/processes.ts";
+import type { Runtime } from "../../local-mcp/runtime.ts";
 import { problemsOf } from "../../coordination/problems.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { failed, wrongUsage, type Answer, type Refused } from "../answer.ts";
@@ -21,7 +23,7 @@ import { safe, safeJsonLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 import { readWorkerFile, type WorkerPlan } from "./worker-file.ts";
 import { textOf } from "./worker-lines.ts";
-import { setupsOf } from "./worker-setups.ts";
+import { setupsOf, worktreesIn } from "./worker-setups.ts";
 
 /** `shim worker`, to its end. [WK18] */
 export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<Outcome> {
@@ -62,6 +64,7 @@ async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: Work
   const around = { runtime, machine: link.machine, own, random: outside.random };
   const setups = await setupsOf(around, plan);
   if (!setups.ok) return setups;
+  await tidyUp(cli, runtime);
   const worker = automation(cli, flags, { link, plan, setups: setups.value, outside });
   let asked = 0;
   const stopHearing = cli.io.onInterrupt(() => {
@@ -77,6 +80,11 @@ async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: Work
   }
 }
 
+async function tidyUp(cli: Cli, runtime: Runtime): Promise<void> {
+  const gone = await removeOld(worktreesIn(runtime.paths.home), runtime);
+  for (const folder of gone) cli.progress(`A worktree that was left a week ago is gone: ${folder}`);
+}
+
 interface Parts {
   readonly link: Coordination;
   readonly plan: WorkerPlan;
@@ -90,7 +98,7 @@ function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, outside 
   const { process, machine } = link;
   const chat = { chat: name, session: name, process, machine, client: "shim worker", capabilities };
   const health = new MachineHealth(outside.clock);
-  const files = new OutputFiles(join(cli.paths.home, "work", "output"));
+  const files = new OutputFiles(join(worktreesIn(cli.paths.home), "output"));
   return new WorkerAutomation(
     { chat, setups, concurrency, drainMs, maxTasks: flags.maxTasks ?? null, isOnce: flags.once === true },
     {

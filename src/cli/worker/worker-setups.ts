@@ -22,6 +22,11 @@ export interface SetupSurroundings {
   readonly random: () => number;
 }
 
+/** Where SHIM keeps worktrees. @param home SHIM's folder */
+export function worktreesIn(home: string): string {
+  return join(home, "work");
+}
+
 /** How each type of tasks is done, as the settings say; refused where a folder or a repository is not there. */
 export async function setupsOf(
   around: SetupSurroundings,
@@ -52,7 +57,7 @@ async function placesOf(
   const { env, now, processes, paths } = runtime;
   const top = await topIn(runtime, type, resolve(from, repository ?? "."));
   if (!top.ok) return top;
-  const home = join(paths.home, "work");
+  const home = worktreesIn(paths.home);
   return ok(new WorktreePlaces({ repository: top.value, base, home, machine, processes, own, env, now, random }));
 }
 

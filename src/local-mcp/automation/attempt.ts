@@ -69,7 +69,7 @@ export class Attempt {
     const conclusion = new Conclusion(this.#around, this.task, this.#pulse, this.#news);
     const ended = await conclusion.tell(verdictOf(outcome, this.#stop, work));
     if (opened.ok) await this.#leave(opened.value, ended);
-    this.#around.keepOutput(this.task, this.#output.text);
+    this.#keepOutput();
     this.#tell({
       type: "ended",
       end: ended.end,
@@ -170,6 +170,14 @@ export class Attempt {
       if (note !== null) this.#note(note);
     } catch (error) {
       this.#note(`${place.folder} was left as it is: ${messageOf(error)}`);
+    }
+  }
+
+  #keepOutput(): void {
+    try {
+      this.#around.keepOutput(this.task, this.#output.text);
+    } catch (error) {
+      this.#note(`what it has written was not kept: ${messageOf(error)}`);
     }
   }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { isAlive, isOutOfSight, type ProcessIdentity, type Processes } from "../processes.ts";
@@ -38,9 +38,10 @@ export function writeRecord(folder: string, record: WorkRecord): void {
   writeWhole(join(folder, "record.json"), JSON.stringify(record));
 }
 
-/** What SHIM keeps beside the worktree; the worktree itself is git's to remove. */
+/** What SHIM keeps beside the worktree; the worktree itself is git's to remove, and stays where git has not done so. */
 export function removeRecord(folder: string): void {
   for (const name of ["record.json", "index"]) rmSync(join(folder, name), { force: true });
+  if (!existsSync(treeIn(folder))) rmdirSync(folder);
 }
 
 /**

@@ -171,11 +171,16 @@ export class WorkerAutomation {
 
   #judge({ tasks, trouble }: Claimed): void {
     this.#isNothingThere = tasks.length === 0 && !(trouble && isPassing(trouble));
-    const isNews = trouble !== null && trouble.message !== this.#trouble?.message;
+    const before = this.#trouble;
     this.#trouble = trouble;
-    if (isNews) this.#around.tell({ type: "problem", message: trouble.message });
+    if (trouble) this.#meet(trouble, before);
+  }
+
+  #meet({ code, message }: Trouble, before: Trouble | null): void {
+    if (code === "chat_draining") return this.drain("somebody has asked the chat to end");
+    if (message !== before?.message) this.#around.tell({ type: "problem", message });
     // Its token does not allow it: nothing changes that.
-    if (trouble?.code === "forbidden") this.#lose(trouble.message);
+    if (code === "forbidden") this.#lose(message);
   }
 
   #beginAll({ tasks, since }: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant }): void {

@@ -6,7 +6,7 @@ import { run } from "../snapshots/git.ts";
 import type { ProcessIdentity, Processes } from "../processes.ts";
 import { commitOf, gitAt, hasCommit, repositoryOf, unlock } from "./work-git.ts";
 import type { WorkPlace, WorkPlaces } from "./work-place.ts";
-import { isFree, readRecord, treeIn, writeRecord, type WorkRecord } from "./work-record.ts";
+import { isFree, readRecord, removeRecord, treeIn, writeRecord, type WorkRecord } from "./work-record.ts";
 import { Worktree, type WorktreeSurroundings } from "./worktree.ts";
 
 export interface WorktreeOptions extends WorktreeSurroundings {
@@ -71,7 +71,12 @@ export class WorktreePlaces implements WorkPlaces {
     const branch = `shim/${name}`;
     const record = { task: task.task, repository, branch, base: isKnown ? before.base : commit, owner: own };
     writeRecord(outer, record);
-    await run(git, ["worktree", "add", "--quiet", "--no-track", "-b", branch, treeIn(outer), commit]);
+    try {
+      await run(git, ["worktree", "add", "--quiet", "--no-track", "-b", branch, treeIn(outer), commit]);
+    } catch (error) {
+      removeRecord(outer);
+      throw error;
+    }
     const isLost = before !== null && !isKnown;
     const notes = isLost
       ? [`the work of the attempt before is on ${before.machine}, and not here: it begins anew`]

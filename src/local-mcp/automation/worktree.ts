@@ -1,4 +1,3 @@
-import { rmdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
@@ -83,7 +82,6 @@ export class Worktree implements WorkPlace {
     // Of a branch with nothing on it nobody needs the name.
     if (this.#commit === base) await run(repository, ["update-ref", "-d", `refs/heads/${branch}`, base]);
     removeRecord(this.#outer);
-    rmdirSync(this.#outer);
     return null;
   }
 
