@@ -165,13 +165,33 @@ it("[WK5] a claim that no heartbeat has confirmed is not trusted as long as the 
   expect(ofEvents(made, "ended")[0]).toMatchObject({ end: "lost", state: null });
 });
 
-it("[WK5] after the machine has slept too long nothing is done any more, though the monotonic clock stood still", async () => {
+it("[WK5] after the machine has slept too long nothing is done any more, though the monotonic clock stood still and nobody answers", async () => {
   const desk = new WorkDesk();
+  let cut: CutLink | undefined;
   const task = desk.submit({ heartbeatMs: 30_000 });
-  const made = await desk.begun();
+  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  if (!cut) throw new Error("no link");
   await desk.time.pass(1_000);
+  cut.cut = "before";
   await made.machine.sleep(600_000);
   await desk.time.pass(1_000);
-  expect(made.executor.attempts[0]?.run.signal.reason).toMatchObject({ kind: "lost" });
+  expect(made.executor.last.run.signal.reason).toMatchObject({ kind: "lost" });
+  cut.cut = "no";
+  await desk.time.pass(2_000);
   expect(desk.ends(task)).toEqual(["stalled"]);
+});
+
+it("[WK11] a checkpoint is told when the files that it speaks of are kept, and not before", async () => {
+  const desk = new WorkDesk();
+  let cut: CutLink | undefined;
+  desk.submit();
+  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
+  made.place.saving = kept;
+  made.executor.last.run.onCheckpoint({ step: 1 });
+  await desk.time.pass(30_000);
+  expect(cut?.checkpoints).toEqual([{ work: { commit: 0 } }]);
+  keep();
+  await desk.time.pass(2_000);
+  expect(cut?.checkpoints).toEqual([{ work: { commit: 0 } }, { step: 1, work: { commit: 1 } }]);
 });

@@ -56,10 +56,13 @@ export class FakePlace implements WorkPlace {
     return { commit: this.commits };
   }
 
-  save(): Promise<void> {
+  /** How long it takes to keep what is there. */
+  saving: Promise<void> = Promise.resolve();
+
+  async save(): Promise<void> {
+    await this.saving;
     this.commits += 1;
     this.done.push("saved");
-    return Promise.resolve();
   }
 
   finish(): Promise<null> {
@@ -192,6 +195,8 @@ export class WorkDesk {
 export class CutLink implements WorkLink {
   readonly lookEveryMs: number;
   readonly asked: string[] = [];
+  /** That heartbeats have told. */
+  readonly checkpoints: unknown[] = [];
   cut: "no" | "before" | "answers" = "no";
   readonly #link: WorkLink;
 
@@ -206,6 +211,7 @@ export class CutLink implements WorkLink {
 
   readonly call: WorkLink["call"] = async (name, given, deadlineMs) => {
     this.asked.push(name);
+    if ("checkpoint" in given && given.checkpoint !== undefined) this.checkpoints.push(given.checkpoint);
     const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
     if (this.cut === "before") return lost;
     const answer = await this.#link.call(name, given, deadlineMs);
