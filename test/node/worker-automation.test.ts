@@ -195,3 +195,17 @@ it("[WK11] a checkpoint is told when the files that it speaks of are kept, and n
   await desk.time.pass(2_000);
   expect(cut?.checkpoints).toEqual([{ work: { commit: 0 } }, { step: 1, work: { commit: 1 } }]);
 });
+
+it("[WK2] a task of a type that was not asked for is given back", async () => {
+  const desk = new WorkDesk();
+  let cut: CutLink | undefined;
+  desk.submit();
+  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  const other = desk.submit({ type: "other" });
+  if (!cut) throw new Error("no link");
+  cut.alter = (name, given) => (name === "tasks.ack" ? { ...given, next: { limit: 1 } } : given);
+  made.executor.last.end(done());
+  await desk.time.pass(100);
+  expect(ofEvents(made, "problem")).toMatchObject([{ message: expect.stringMatching(/type other/) as string }]);
+  expect([desk.ends(other), made.executor.attempts.length]).toEqual([["released"], 1]);
+});

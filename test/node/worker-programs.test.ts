@@ -8,6 +8,7 @@ import type { Json } from "../../src/contract/values.ts";
 import { commandExecutor } from "../../src/local-mcp/automation/command-executor.ts";
 import type { Outcome } from "../../src/local-mcp/automation/executor.ts";
 import { runProgram, type Ended, type Program } from "../../src/local-mcp/automation/run-program.ts";
+import { endGroup, groupOf } from "../../src/local-mcp/process-group.ts";
 import { KeptOutput } from "../../src/local-mcp/automation/kept-output.ts";
 import { temporaryFolder } from "../support/git-project.ts";
 
@@ -96,6 +97,18 @@ it("[WK14] a stop is TERM to all of them, then KILL to who is left", async () =>
   expect([ran.lines.at(-1), isAlive(deaf)]).toEqual(["heard", false]);
 });
 
+it("[WK14] a number that was given to another process is not killed", async () => {
+  const child = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await new Promise((resolve) => child.once("spawn", resolve));
+  const group = groupOf(child.pid ?? 0);
+  await endGroup({ ...group, start: `${group.start}0` }, 0);
+  expect(isAlive(group.pid)).toBe(true);
+  const ended = new Promise((resolve) => child.once("exit", (_code, signal) => resolve(signal)));
+  await endGroup(group, 5_000);
+  expect(await ended).toBe("SIGTERM");
+});
+
 it("[WK14] what is stopped before it has begun is not started; what cannot be started is said", async () => {
   expect(await begin("", { signal: AbortSignal.abort() }).ended).toMatchObject({ kind: "not_started" });
   expect(await begin("", { command: "no-such-program" }).ended).toMatchObject({ kind: "not_started", isMissing: true });
@@ -163,7 +176,13 @@ async function execute(
   finalCodes: readonly number[] = [],
   signal = new AbortController().signal,
 ): Promise<Done> {
-  const env = { ...process.env, SHIM_ADMIN_SECRET: "secret", SHIM_LEASE_TOKEN: "9", OF_THE_USER: "yes" };
+  const env = {
+    ...process.env,
+    SHIM_ADMIN_SECRET: "secret",
+    SHIM_LEASE_TOKEN: "9",
+    OF_THE_USER: "yes",
+    GIT_DIR: "/other",
+  };
   const executor = commandExecutor({ command: [node, "-e", script], env, finalCodes });
   const progress: Progress[] = [];
   const checkpoints: Readonly<Record<string, Json>>[] = [];
@@ -258,7 +277,7 @@ it("[WK16] a command that is stopped is stopped, whatever it says at its end", a
 });
 
 it("[WK17] no shell sees anything of a task, and none of SHIM's secrets is passed on", async () => {
-  const script = `${readTask} console.log(JSON.stringify([process.argv.slice(1), require("node:fs").readdirSync("."), process.env.SHIM_ADMIN_SECRET, process.env.SHIM_LEASE_TOKEN, process.env.OF_THE_USER, process.env.SHIM_TASK, process.env.SHIM_CLAIM]))`;
+  const script = `${readTask} console.log(JSON.stringify([process.argv.slice(1), require("node:fs").readdirSync("."), process.env.SHIM_ADMIN_SECRET, process.env.SHIM_LEASE_TOKEN, process.env.OF_THE_USER, process.env.GIT_DIR, process.env.SHIM_TASK, process.env.SHIM_CLAIM]))`;
   const { outcome } = await execute(script);
-  expect(outcome).toEqual({ kind: "done", result: [[], [], null, null, "yes", "7", "3"] });
+  expect(outcome).toEqual({ kind: "done", result: [[], [], null, null, "yes", null, "7", "3"] });
 });

@@ -198,6 +198,8 @@ export class CutLink implements WorkLink {
   /** That heartbeats have told. */
   readonly checkpoints: unknown[] = [];
   cut: "no" | "before" | "answers" = "no";
+  /** Asks for something else than the worker does. */
+  alter: (name: string, given: object) => object = (_name, given) => given;
   readonly #link: WorkLink;
 
   constructor(link: WorkLink) {
@@ -214,7 +216,7 @@ export class CutLink implements WorkLink {
     if ("checkpoint" in given && given.checkpoint !== undefined) this.checkpoints.push(given.checkpoint);
     const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
     if (this.cut === "before") return lost;
-    const answer = await this.#link.call(name, given, deadlineMs);
+    const answer = await this.#link.call(name, this.alter(name, given) as typeof given, deadlineMs);
     return this.cut === "answers" ? lost : answer;
   };
 

@@ -29,7 +29,7 @@ type Failure = Extract<Verdict, { kind: "failed" }>;
 /** As the contract has it, in characters. */
 const mostReasonChars = 500;
 /** The result itself is what is wrong. */
-const unfit: ReadonlySet<string> = new Set(["bad_input", "too_large", "wrong_usage"]);
+const unfit: ReadonlySet<string> = new Set(["bad_input", "too_large"]);
 
 /** Tells the coordinator how one attempt ended. [WK7] */
 export class Conclusion {

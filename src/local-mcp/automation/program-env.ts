@@ -2,9 +2,12 @@ import type { ClaimedTask } from "../../contract/tasks.ts";
 
 /** What lets somebody act for the coordinator is not for programs of tasks. */
 const ownSecret = /^SHIM_.*(TOKEN|SECRET)$/;
+/** They would send git from the worktree to where the worker was started from. */
+const ofOtherPlace =
+  /^GIT_(DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|PREFIX|NAMESPACE)$/;
 
 /** [WK17] The worker's own environment without SHIM's secrets, and which task it is; never anything that a task says. */
 export function programEnv(env: NodeJS.ProcessEnv, { task, claim }: ClaimedTask): NodeJS.ProcessEnv {
-  const kept = Object.entries(env).filter(([name]) => !ownSecret.test(name));
+  const kept = Object.entries(env).filter(([name]) => !ownSecret.test(name) && !ofOtherPlace.test(name));
   return { ...Object.fromEntries(kept), SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
 }

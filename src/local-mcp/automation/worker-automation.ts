@@ -189,7 +189,7 @@ export class WorkerAutomation {
 
   #begin(task: ClaimedTask, since: Instant): void {
     const setup = this.#options.setups.get(task.type);
-    if (!setup) throw new Error(`task ${task.task} is of type ${task.type}, which was not asked for`);
+    if (!setup) return this.#refuse(task);
     const { link, outside, tell, keepOutput } = this.#around;
     const next = (isFailed: boolean): Next | undefined => this.#next(isFailed);
     const around = { link, outside, tell, keepOutput, saveEveryMs, giveUp: this.#giveUp.signal, next };
@@ -202,6 +202,13 @@ export class WorkerAutomation {
       (ended) => this.#ended(attempt, ended),
       (error: unknown) => this.#broke(attempt, error),
     );
+  }
+
+  /** A coordinator does not do that. */
+  #refuse({ task, claim, type }: ClaimedTask): void {
+    const { link, tell } = this.#around;
+    tell({ type: "problem", message: `task ${task} is of type ${type}, which was not asked for; it is given back` });
+    void link.call("tasks.release", { task, claim }, askWithinMs);
   }
 
   /** [WK3] With the answer to an end comes what is done in its place. */
