@@ -45,7 +45,7 @@ export function both(times: readonly number[]): string {
   return `${ms(p50)} / ${ms(p99)}`;
 }
 
-export async function received(producer: WireClient, worker: TaskWorker): Promise<number> {
+async function received(producer: WireClient, worker: TaskWorker): Promise<number> {
   const startedAt = performance.now();
   const submitted = producer.call("tasks.submit", { tasks: newTasks("latency", 1) });
   await worker.told();
