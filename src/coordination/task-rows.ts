@@ -84,9 +84,14 @@ export function countHeld({ sql }: Tx, chat: string): number {
 const floorKey = "task_floor";
 
 /** [TA2] No number comes twice: above all that were, also those that are pruned and, by the epoch, those that a restore has undone. */
-export function nextNumber({ sql, epoch }: Tx): number {
-  const [row] = sql.all<{ newest: number }>("SELECT coalesce(max(task), 0) AS newest FROM tasks");
-  return Math.max(row?.newest ?? 0, floorOf(sql), epoch * numbersPerEpoch) + 1;
+export function nextNumber(tx: Tx): number {
+  const [row] = tx.sql.all<{ newest: number }>("SELECT coalesce(max(task), 0) AS newest FROM tasks");
+  return Math.max(row?.newest ?? 0, floorOf(tx.sql), numberFloor(tx)) + 1;
+}
+
+/** Below every number of this epoch. People type them: a file that began with a later epoch than 0 counts from 1 all the same. */
+export function numberFloor({ sql, epoch }: Tx): number {
+  return (epoch - Number(meta.read(sql, "first_epoch") ?? 0)) * numbersPerEpoch;
 }
 
 /** [TA5] Above every claim of this task before, also those that a restore has undone. */

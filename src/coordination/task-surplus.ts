@@ -1,8 +1,8 @@
 import type { Refusal } from "../contract/errors.ts";
 import * as meta from "./meta.ts";
-import type { TaskRow } from "./task-rows.ts";
+import { numberFloor, type TaskRow } from "./task-rows.ts";
 import { prune } from "./task-sweep.ts";
-import { numbersPerEpoch, type Tx } from "./tx.ts";
+import type { Tx } from "./tx.ts";
 
 /** More tasks than a workspace keeps: the oldest that have ended go before their time. */
 
@@ -31,10 +31,10 @@ export function watch(tx: Tx, more: number): Refusal | null {
 }
 
 /** Of the numbers of this epoch. */
-function spanOf({ sql, epoch }: Tx): number {
-  const [row] = sql.all<{ first: number | null; last: number | null }>(
+function spanOf(tx: Tx): number {
+  const [row] = tx.sql.all<{ first: number | null; last: number | null }>(
     "SELECT (SELECT min(task) FROM tasks WHERE task > ?) AS first, (SELECT max(task) FROM tasks) AS last",
-    epoch * numbersPerEpoch,
+    numberFloor(tx),
   );
   return row?.first && row.last ? row.last - row.first + 1 : 0;
 }

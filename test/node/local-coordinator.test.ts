@@ -145,6 +145,19 @@ it("[EM4] who waits sees by the file's version that another process has written"
   expect(other.version()).not.toBe(before);
 });
 
+it("[TA2] a new file counts its tasks from 1, and goes on above all that were after its epoch was raised", () => {
+  const machine = new Machine();
+  const at = machine.open();
+  const submit = (): unknown => {
+    const made = at.call("tasks.submit", { tasks: [{ type: "a" }] });
+    return made.ok && made.value.tasks[0]?.task;
+  };
+  expect([submit(), submit()]).toEqual([1, 2]);
+  machine.now += 60_000;
+  expect(at.call("epoch.raise", { reason: "restored" })).toMatchObject({ ok: true });
+  expect(submit()).toBeGreaterThan(2);
+});
+
 it("[EM5] a damaged file is set aside, a lost one begun anew, and no fencing token comes a second time", () => {
   const machine = new Machine();
   const at = machine.open();

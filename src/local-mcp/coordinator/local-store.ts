@@ -37,7 +37,11 @@ function begunAt(epoch: () => number): readonly Migration[] {
     ...first,
     /** Of the time when the file is made: a process may be old by then. */
     get statements(): readonly string[] {
-      return [...first.statements, `UPDATE meta SET value = '${epoch()}' WHERE key = 'epoch'`];
+      return [
+        ...first.statements,
+        `UPDATE meta SET value = '${epoch()}' WHERE key = 'epoch'`,
+        "INSERT INTO meta (key, value) SELECT 'first_epoch', value FROM meta WHERE key = 'epoch'",
+      ];
     },
   };
   return [begun, ...later];
