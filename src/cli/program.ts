@@ -5,6 +5,7 @@ import { Cli } from "./cli.ts";
 import { isClose } from "./close-words.ts";
 import { addCheckpoints, addSearch } from "./commands/checkpoints.ts";
 import { addConfig } from "./commands/config.ts";
+import { addBudget } from "./commands/budget.ts";
 import { addChats, addInbox, addLease, addSend, addState } from "./commands/coordinate.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDoctor } from "./commands/doctor.ts";
@@ -97,7 +98,7 @@ function build(cli: Cli, complain: (text: string) => void): Command {
   for (const add of [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain]) add(program, cli);
   program.commandsGroup("Work as a team:");
   for (const add of [addChats, addLease, addState, addSend, addInbox, addWatch]) add(program, cli);
-  for (const add of [addTask, addJob, addQueue, addWorker, addEdge]) add(program, cli);
+  for (const add of [addTask, addJob, addQueue, addWorker, addBudget, addEdge]) add(program, cli);
   program.commandsGroup("Keep in order:");
   for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);
   program.commandsGroup("Started by clients:");

@@ -111,7 +111,7 @@ it("[CL51] of a queued task a budget that is used up is named, of the chat or of
   const work = worker.take();
   const task = await submit(home, "build");
   worker.set({ budgets: { task: {}, chat: { tokens: 100 }, day: { tokens: 1_000 } } });
-  work.used(150);
+  work.used({ tokens: 150 });
   expect((await explained(home, task))[1]).toBe("  w: has used up its budget: it begins nothing until that is raised");
   worker.set({ budgets: { task: {}, chat: {}, day: { tokens: 120 } } });
   expect(await explained(home, task)).toEqual([

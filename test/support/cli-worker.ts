@@ -1,4 +1,5 @@
 import { onTestFinished } from "vitest";
+import type { Usage } from "../../src/contract/budgets.ts";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
 import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
@@ -38,7 +39,7 @@ export class Worker {
   /** Takes the next one, begun or only assigned; what it answers does something with it. */
   take(isStarted = true): {
     beat: (percent: number, note: string) => void;
-    used: (tokens: number) => void;
+    used: (usage: Partial<Usage>) => void;
     done: () => void;
     failed: (reason: string, isRetryable?: boolean) => void;
   } {
@@ -48,7 +49,7 @@ export class Worker {
     const held = { self: this.#self, task: claimed.task, claim: claimed.claim };
     return {
       beat: (percent, note) => void this.#call("tasks.heartbeat", { ...held, progress: { percent, note } }),
-      used: (tokens) => void this.#call("tasks.heartbeat", { ...held, usage: { tokens } }),
+      used: (usage) => void this.#call("tasks.heartbeat", { ...held, usage }),
       done: () => void this.#call("tasks.ack", { ...held, result: { lines: 3 } }),
       failed: (reason, isRetryable = false) => void this.#call("tasks.nack", { ...held, reason, isRetryable }),
     };
