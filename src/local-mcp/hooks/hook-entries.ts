@@ -87,7 +87,7 @@ function compacted(input: HookInput): KeyedEntry[] {
 function toolOf(input: HookInput): { id: string; name: string; input: string } | null {
   if (!input.tool_name || !input.tool_use_id) return null;
   const who = input.agent_id ? `${input.tool_name} (subagent)` : input.tool_name;
-  return { id: input.tool_use_id, name: who, input: describe(input.tool_input) };
+  return { id: input.tool_use_id, name: who, input: describeInput(input.tool_input) };
 }
 
 /** The one argument that tells a person what the call is about. */
@@ -104,7 +104,7 @@ const telling = [
   "prompt",
 ];
 
-function describe(toolInput: unknown): string {
+export function describeInput(toolInput: unknown): string {
   const values = record(toolInput);
   const told = telling.map((key) => values[key]).find((value) => typeof value === "string");
   const text = told ?? JSON.stringify(redactJson(cutTexts(toolInput ?? {}, limits.input * 4)).value);

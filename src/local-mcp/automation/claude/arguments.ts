@@ -1,0 +1,63 @@
+import type { Left } from "../../../contract/budgets.ts";
+import { serverName } from "../../clients/entries.ts";
+import type { Continuation } from "./continuation.ts";
+import type { OwnFiles } from "./own-files.ts";
+import type { ClaudeSettings } from "./settings.ts";
+
+/** SHIM's own tools are allowed but for the one that deletes. */
+const ownTools = `mcp__${serverName}`;
+const ownDeleting = `${ownTools}__shim_clear_state`;
+
+/**
+ * [CX1] [CX2] The command line: nothing of a task stands in it. Tools that are not allowed are not there, a use that is not allowed is refused, and nobody is asked;
+ * the user's and the project's settings, which could allow more, are left out unless the settings name them.
+ */
+export function argumentsFor(settings: ClaudeSettings, files: OwnFiles, next: Continuation, left: Left): string[] {
+  const { model, maxTurns, settingSources } = settings;
+  const session = next.kind === "resume" ? "--resume" : "--session-id";
+  return [
+    "-p",
+    ...pair("--output-format", "stream-json"),
+    "--verbose",
+    "--include-partial-messages",
+    ...pair("--mcp-config", files.mcpConfig),
+    "--strict-mcp-config",
+    ...pair("--settings", files.settings),
+    ...pair("--setting-sources", settingSources.join(",")),
+    ...permissions(settings),
+    ...pair("--model", model),
+    ...pair("--max-turns", maxTurns),
+    ...pair("--max-budget-usd", left.costMicros === null ? undefined : dollars(left.costMicros)),
+    ...pair(session, next.session),
+  ];
+}
+
+function pair(option: string, value: string | number | undefined): string[] {
+  return value === undefined ? [] : [option, String(value)];
+}
+
+function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings): string[] {
+  const denied = ["--disallowedTools", ownDeleting, ...disallowedTools];
+  if (allowAll) return [...pair("--permission-mode", "bypassPermissions"), ...denied];
+  const tools = [...new Set(allowedTools.map(nameOf))].filter((name) => !name.startsWith("mcp__"));
+  // A sub-agent's messages are told, and so its tokens.
+  const forwarded = tools.some((name) => name === "Agent" || name === "Task") ? ["--forward-subagent-text"] : [];
+  return [
+    ...pair("--permission-mode", "dontAsk"),
+    ...pair("--tools", tools.join(",")),
+    "--allowedTools",
+    ownTools,
+    ...allowedTools,
+    ...denied,
+    ...forwarded,
+  ];
+}
+
+/** Without what is allowed of it. */
+function nameOf(rule: string): string {
+  return rule.replace(/\(.*$/s, "");
+}
+
+function dollars(micros: number): string {
+  return (micros / 1_000_000).toFixed(6);
+}
