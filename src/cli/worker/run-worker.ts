@@ -61,7 +61,7 @@ async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: Work
   const outside = systemOutside();
   const own = identify(runtime.processes, process.pid);
   if (!own) return failed("unknown_process", "this system does not tell when a process was started.");
-  const around = { runtime, machine: link.machine, own, random: outside.random };
+  const around = { runtime, launch: cli.io.launch, machine: link.machine, own, random: outside.random };
   const setups = await setupsOf(around, plan);
   if (!setups.ok) return setups;
   await tidyUp(cli, runtime);

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { claudeExecutor } from "../../local-mcp/automation/claude/claude-executor.ts";
 import { commandExecutor } from "../../local-mcp/automation/command-executor.ts";
 import type { Setup } from "../../local-mcp/automation/attempt.ts";
 import type { Executor } from "../../local-mcp/automation/executor.ts";
@@ -8,6 +9,7 @@ import type { WorkPlaces } from "../../local-mcp/automation/work-place.ts";
 import type { TypeConfig } from "../../local-mcp/automation/worker-config.ts";
 import { topOf } from "../../local-mcp/automation/work-git.ts";
 import { WorktreePlaces } from "../../local-mcp/automation/worktree-places.ts";
+import type { Launch } from "../../local-mcp/clients/entries.ts";
 import type { ProcessIdentity } from "../../local-mcp/processes.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { GitError } from "../../local-mcp/snapshots/git.ts";
@@ -17,6 +19,8 @@ import type { WorkerPlan } from "./worker-file.ts";
 
 export interface SetupSurroundings {
   readonly runtime: Runtime;
+  /** This copy of SHIM. */
+  readonly launch: Launch;
   readonly machine: string;
   readonly own: ProcessIdentity;
   readonly random: () => number;
@@ -41,8 +45,12 @@ export async function setupsOf(
   return ok(setups);
 }
 
-function executorOf({ runtime }: SetupSurroundings, { command, finalCodes = [] }: TypeConfig): Executor {
+function executorOf(
+  { runtime, launch }: SetupSurroundings,
+  { command, finalCodes = [], claude }: TypeConfig,
+): Executor {
   if (command) return commandExecutor({ command, finalCodes, env: runtime.env });
+  if (claude) return claudeExecutor({ settings: claude, runtime, launch });
   throw new Error("a type without a way to do it has passed the check");
 }
 

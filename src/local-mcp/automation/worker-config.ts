@@ -1,12 +1,15 @@
 import * as z from "zod";
 import { TaskType } from "../../contract/tasks.ts";
 import { Label } from "../../contract/values.ts";
+import { ClaudeSettings } from "./claude/settings.ts";
 
 /** What a worker does with tasks of one type. Exactly one way to do them. */
 const TypeConfig = z
   .strictObject({
     /** A program and its arguments, without a shell. */
     command: z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096)).optional(),
+    /** Claude Code, and what it may do. */
+    claude: ClaudeSettings.optional(),
     /** Exit codes of the command after which the same again would fail again. */
     finalCodes: z.array(z.int().min(1).max(255)).max(100).optional(),
     /** Works in this folder itself. Relative to the file that says so. */
@@ -19,7 +22,10 @@ const TypeConfig = z
       .regex(/^[^-\p{Cc}\s][^\p{Cc}\s]{0,199}$/u, "the name of a branch, a tag or a commit")
       .optional(),
   })
-  .refine(({ command }) => command !== undefined, "say how it is done: a command")
+  .refine(
+    ({ command, claude }) => (command === undefined) !== (claude === undefined),
+    "say how it is done: by a command, or by claude",
+  )
   .refine(({ finalCodes, command }) => finalCodes === undefined || command !== undefined, {
     message: "finalCodes are those of a command",
     path: ["finalCodes"],
