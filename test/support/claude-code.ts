@@ -155,7 +155,7 @@ function commonArgs(options: ClaudeOptions): string[] {
 }
 
 /** Nothing of the caller's environment but PATH: it may itself run below a Claude Code or hold a real key. */
-function cleanEnv(options: ClaudeOptions): Record<string, string> {
+export function cleanEnv(options: Pick<ClaudeOptions, "home" | "modelUrl" | "env">): Record<string, string> {
   const scratch = join(options.home, "tmp");
   mkdirSync(scratch, { recursive: true });
   return {
