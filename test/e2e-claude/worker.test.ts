@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { hookEvents } from "../../src/contract/hook-input.ts";
 import { hookCommand, type Launch } from "../../src/local-mcp/clients/entries.ts";
 import { defaultSettings } from "../../src/contract/workspaces.ts";
-import { findChild } from "../support/claude-code.ts";
+import { findChild, untilFound } from "../support/claude-code.ts";
 import { WorkerMachine } from "../support/claude-workers.ts";
 import { git } from "../support/git-project.ts";
 import { bash, call, endless } from "../support/shim-desk.ts";
@@ -52,6 +52,10 @@ it("[CX4] a worker that is killed with its Claude Code loses its task to another
   );
   const claude = await first!.claude();
   await findChild(claude.pid, "sleep 600");
+  // What the coordinator was not told yet nobody can go on from.
+  const told = (): unknown =>
+    JSON.stringify(machine.ask("tasks.get", { task }).checkpoint)?.includes("session") || null;
+  await untilFound(told, "the session in the checkpoint");
   const killedAt = Date.now();
   process.kill(first!.pid, "SIGKILL");
   process.kill(claude.pid, "SIGKILL");

@@ -162,3 +162,16 @@ it("[HO13] under the setting resume also such a run goes on; where nothing died 
   expect(anotherClaude(runtime, first).start()).toContain("Continue this work now");
   expect(new Claude(tempRuntime({ env }), { cwd: first.cwd, pid: 3_000, session: "third-session" }).start()).toBe("");
 });
+
+it("[HO15] a chat that does a task of a worker is offered no dead session, under no setting", () => {
+  for (const recovery of ["brief", "resume"]) {
+    const runtime = tempRuntime({ config: { recovery } });
+    const first = aDeadClaude(runtime);
+    const env = { CLAUDE_CODE_ENTRYPOINT: "sdk-cli", SHIM_TASK: "7" };
+    const worker = tempRuntime({ beside: runtime, env, config: { recovery } });
+    const second = anotherClaude(worker, first);
+    expect(second.start()).toBe("");
+    second.turn("do the task");
+    expect(storedSession(runtime, first.session).recovery).toBeNull();
+  }
+});

@@ -40,8 +40,12 @@ function byWhat(runtime: Runtime, started: Started): string | null {
   }
 }
 
-/** [HO9] A chat that `shim resume` has started with the brief of one session is not offered another. */
+/**
+ * [HO9] A chat that `shim resume` has started with the brief of one session is not offered another. [HO15] What a task goes on with is its
+ * worker's to say.
+ */
 function offered(runtime: Runtime, { session }: Started): string | null {
+  if (runtime.env["SHIM_TASK"]) return null;
   if (runtime.store.read((sql) => sessions.offeredTo(sql, session.id).length > 0, false)) return null;
   if (isUnattended(runtime)) return pointer(runtime, session);
   const found = offer(runtime, session.id, { project: session.project });
