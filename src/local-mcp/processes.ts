@@ -73,6 +73,11 @@ export function isOutOfSight(processes: Processes, { boot }: ProcessIdentity): b
   return boot !== here && boot.split(" ")[0] === here.split(" ")[0];
 }
 
+/** What cannot be seen from here counts as alive. */
+export function mayLive(processes: Processes, owner: ProcessIdentity): boolean {
+  return isOutOfSight(processes, owner) || isAlive(processes, owner);
+}
+
 export const systemProcesses: Processes =
   process.platform === "linux" ? linuxProcesses() : portableProcesses(process.platform);
 

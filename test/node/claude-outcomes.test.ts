@@ -235,6 +235,8 @@ it("[CX14] secrets are taken out of what is told, and long texts are cut", async
   expect(output.length).toBeLessThan(3_000);
   const failure = await failed("unknown", { result: text });
   expect(failure).toMatchObject({ reason: expect.stringMatching(/^The token is \[redacted:[\w-]+\] word/) });
-  const large = await ended(result({ result: "word ".repeat(60_000) }));
-  expect(JSON.stringify(large.outcome).length).toBeLessThan(262_144);
+  for (const part of ["word ", "\u0001", "\ud83d\ude00"]) {
+    const large = await ended(result({ result: part.repeat(200_000) }));
+    expect(JSON.stringify(large.outcome).length).toBeLessThan(262_144);
+  }
 });

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { isAlive, isOutOfSight, type ProcessIdentity, type Processes } from "../processes.ts";
+import { mayLive, type Processes } from "../processes.ts";
 import { writeWhole } from "../store/place.ts";
 import { isSomebodyIn } from "./folder-users.ts";
 import { endMarked, markOf } from "./marked-processes.ts";
@@ -52,8 +52,4 @@ export async function isFree(processes: Processes, folder: string, { owner }: Wo
   if (owner !== null && mayLive(processes, owner)) return false;
   if (owner?.boot === processes.boot()) await endMarked(markOf(owner));
   return !isSomebodyIn(treeIn(folder));
-}
-
-function mayLive(processes: Processes, owner: ProcessIdentity): boolean {
-  return isOutOfSight(processes, owner) || isAlive(processes, owner);
 }

@@ -131,6 +131,7 @@ export class ClaudeRun {
   /** [CX4] From now on another attempt could go on in this session. */
   #begin({ session, model, permissionMode }: Extract<ClaudeEvent, { kind: "begun" }>): void {
     this.#result = null;
+    this.#problem = null;
     if (this.#hasBegun) return;
     this.#hasBegun = true;
     this.#session = session;

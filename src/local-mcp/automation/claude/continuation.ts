@@ -5,7 +5,7 @@ import type { Json } from "../../../contract/values.ts";
 import { codeOf } from "../../../shared/error.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { drainInto } from "../../hooks/spool-hook.ts";
-import { isAlive } from "../../processes.ts";
+import { mayLive } from "../../processes.ts";
 import { brief } from "../../recovery/brief.ts";
 import { take } from "../../recovery/recover.ts";
 import { restoration, type Restoration } from "../../recovery/restoration.ts";
@@ -60,7 +60,7 @@ function restored(runtime: Runtime, id: string): Restoration | null {
 }
 
 function hindrance(runtime: Runtime, session: sessions.Session, folder: string): string | null {
-  if (session.owner && isAlive(runtime.processes, session.owner)) return "it is still running";
+  if (session.owner && mayLive(runtime.processes, session.owner)) return "it is still running";
   if (session.cwd === null || wholePath(session.cwd) !== wholePath(folder)) return "it worked in another folder";
   const transcript = checkTranscript(session.transcriptPath, session.id);
   return transcript.isWhole ? null : transcript.reason;

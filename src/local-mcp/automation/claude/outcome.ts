@@ -36,7 +36,13 @@ function told({ text, turns, refused }: ResultEvent, { session, facts }: Circums
   // What JSON.parse has made is JSON.
   const value =
     last?.["shim"] === "done" && "result" in last ? { value: redactJson(last["result"]).value as Json } : {};
-  return { kind: "done", result: { text: bound(text, mostTextChars), ...value, session, turns, refused, ...facts } };
+  return { kind: "done", result: { text: fitting(text), ...value, session, turns, refused, ...facts } };
+}
+
+/** As JSON a character may become six; a result has room for two and a half times as many. */
+function fitting(text: string): string {
+  const kept = bound(text, mostTextChars);
+  return JSON.stringify(kept).length <= 2 * mostTextChars ? kept : bound(text, mostTextChars / 6);
 }
 
 /** A model likes to put JSON into a code block. */
