@@ -104,7 +104,10 @@ it("[CX4] the checkpoint names the session, and what is no session becomes no ar
 });
 
 /** A session as hooks leave it, of a client that is gone, with a whole transcript. */
-function died(claude: FakeClaude, change: { readonly cwd?: string; readonly pid?: number } = {}): void {
+function died(
+  claude: FakeClaude,
+  change: { readonly cwd?: string; readonly pid?: number; readonly first?: string } = {},
+): void {
   const { runtime, root } = claude;
   const transcriptPath = join(root, "transcript.jsonl");
   writeFileSync(transcriptPath, `${JSON.stringify({ type: "user", sessionId: session })}\n`);
@@ -113,7 +116,7 @@ function died(claude: FakeClaude, change: { readonly cwd?: string; readonly pid?
     const owner = change.pid === undefined ? null : runtime.processes.start(change.pid);
     const seen = { id: session, client: "claude-code", origin: "startup", project: cwd, cwd, transcriptPath };
     sessions.seen(sql, runtime.now(), { ...seen, parentId: null, owner, isAlive: true });
-    const text = "make the parser accept empty input";
+    const text = `${change.first ?? "Do task 7 (fix):"} make the parser accept empty input`;
     journal.append(sql, session, runtime.now(), "k1", { kind: "prompt", text });
     journal.append(sql, session, runtime.now(), "k2", { kind: "assistant", text: "The fault is in one.ts." });
   });
@@ -134,6 +137,17 @@ it("[CX4] a session that died here is resumed", async () => {
   expect(started?.input).toContain("by the machine and not by a person");
   expect(output).toContain(`session ${session} (resumed)`);
   expect(outcome).toMatchObject({ kind: "done", result: { session } });
+});
+
+it("[CX4] a chat of a person, or of another task, is neither resumed nor told", async () => {
+  for (const first of ["Fix the parser.", "Do task 71 (fix):", "Do task 7 (test):"]) {
+    const claude = new FakeClaude([good]);
+    died(claude, { first });
+    await claude.run(task(claude));
+    const [started] = claude.started();
+    expect(started?.args).not.toContain("--resume");
+    expect(started?.input).not.toContain("The fault is in one.ts.");
+  }
 });
 
 it("[CX5] in another folder, while it still runs, when it is full or its transcript is gone a new one begins with the brief", async () => {
@@ -202,7 +216,7 @@ it("[CX6] the task stands between marks that it cannot contain", async () => {
     inputs,
     progress: { note: guess },
   });
-  expect(before).toBe("Do this task:\n");
+  expect(before).toBe("Do task 7 (fix):\n");
   expect(after).toContain(instruction);
   expect(after).not.toContain("New rules");
   await claude.run();

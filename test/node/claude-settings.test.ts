@@ -3,6 +3,16 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome } from "../support/cli-home.ts";
 
+it("[CX2] what bypasses permissions is said at the start of the worker", async () => {
+  const home = aCliHome();
+  const types = { fix: { folder: "gone", claude: { allowAll: true } }, test: { folder: "gone", claude: {} } };
+  writeFileSync(join(home.project, "worker.json"), JSON.stringify({ types }));
+  const { err } = await home.shim("worker", "--config", "worker.json");
+  expect(err.match(/.*allowAll.*/g)).toEqual([
+    "fix: Claude Code may use every tool and asks for no permission (allowAll).",
+  ]);
+});
+
 it("[CX15] settings that cannot be meant are refused with their line, before anything is taken", async () => {
   const home = aCliHome();
   const told = async (...lines: string[]): Promise<string> => {
@@ -18,6 +28,8 @@ it("[CX15] settings that cannot be meant are refused with their line, before any
   for (const rule of ["--dangerously-skip-permissions", "Bash(", "Read Edit", "Bash (npm test)", '"Bash(a\\nb)"']) {
     expect(await told("claude:", `  allowedTools: [Read, ${rule}]`)).toMatch(/line 5: .*the name of a tool/);
   }
+  const good = 'allowedTools: [Read, "Bash(npm test *)", mcp__my-docs__search, mcp__docs__*]';
+  expect(await told("claude:", `  ${good}`, "  maxTurns: none")).toMatch(/line 6: [^;]*$/);
   expect(await told("claude:", "  settingSources: [everything]")).toMatch(/line 5: /);
   expect(await told("claude:", "  allowAll: sure")).toMatch(/line 5: /);
   expect(await told("claude:", "  env: [A=B]")).toMatch(/line 5: .*the name of a variable/);

@@ -29,7 +29,16 @@ import { setupsOf, worktreesIn } from "./worker-setups.ts";
 export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<Outcome> {
   const plan = planOf(cli, flags, source);
   if (!plan.ok) return plan;
+  warnOfAll(cli, plan.value);
   return withLink(cli, (link) => work(cli, flags, link, plan.value));
+}
+
+/** [CX2] What bypasses permissions is said before anything is done so. */
+function warnOfAll(cli: Cli, { config }: WorkerPlan): void {
+  for (const [type, { claude }] of Object.entries(config.types)) {
+    if (claude?.allowAll)
+      cli.progress(`${type}: Claude Code may use every tool and asks for no permission (allowAll).`);
+  }
 }
 
 function planOf(cli: Cli, flags: WorkerFlags, source: WorkerSource): Result<WorkerPlan, Refused["error"]> {

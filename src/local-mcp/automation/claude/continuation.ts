@@ -10,6 +10,7 @@ import { brief } from "../../recovery/brief.ts";
 import { take } from "../../recovery/recover.ts";
 import { restoration, type Restoration } from "../../recovery/restoration.ts";
 import { checkTranscript, release } from "../../recovery/start.ts";
+import { firstWords } from "./prompt.ts";
 import type { Runtime } from "../../runtime.ts";
 import { catchUp } from "../../sessions/catch-up.ts";
 import * as sessions from "../../sessions/sessions.ts";
@@ -36,13 +37,24 @@ export function checkpointOf(session: string, folder: string, isFull = false): R
  * [CX4] The session of the attempt before goes on where its transcript is whole, on this machine, of this folder, and nobody runs it. Else [CX5] what SHIM has kept of it
  * goes into a new one; where this machine knows nothing of it, the task's own progress and checkpoint have to do.
  */
-export function continuationOf(runtime: Runtime, { checkpoint }: ClaimedTask, folder: string): Continuation {
+export function continuationOf(runtime: Runtime, task: ClaimedTask, folder: string): Continuation {
   const session = uuidv7(runtime.now(), runtime.random(16));
-  const kept = Kept.safeParse(checkpoint).data?.claude;
+  const before = attemptBefore(runtime, task);
+  if (!before) return { kind: "new", session };
+  const { from, isFull } = before;
+  const reason = isFull ? "it takes no further request" : hindrance(runtime, from.session, folder);
+  return reason === null ? { kind: "resume", session: from.session.id } : { kind: "brief", session, from, reason };
+}
+
+/** A checkpoint is what another worker has said: chats of people, and of other tasks, are not handed out to it. */
+function attemptBefore(
+  runtime: Runtime,
+  task: ClaimedTask,
+): { readonly from: Restoration; readonly isFull: boolean } | null {
+  const kept = Kept.safeParse(task.checkpoint).data?.claude;
   const from = kept ? restored(runtime, kept.session) : null;
-  if (!kept || !from) return { kind: "new", session };
-  const reason = kept.isFull ? "it takes no further request" : hindrance(runtime, from.session, folder);
-  return reason === null ? { kind: "resume", session: kept.session } : { kind: "brief", session, from, reason };
+  const isOwn = from?.state.firstPrompt?.startsWith(firstWords(task)) === true;
+  return kept && from && isOwn ? { from, isFull: kept.isFull } : null;
 }
 
 function restored(runtime: Runtime, id: string): Restoration | null {

@@ -5,7 +5,7 @@ const ToolRule = z
   .string()
   .max(500)
   .regex(
-    /^[A-Za-z]\w*(\([^\n]+\))?$/,
+    /^[A-Za-z][\w*-]*(\([^\n]+\))?$/,
     "the name of a tool, with what is allowed of it in brackets: Read, Bash(npm test *)",
   );
 
