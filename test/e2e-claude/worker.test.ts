@@ -38,7 +38,13 @@ it("[CX1] [CX3] a task is done by Claude Code in a worktree, with SHIM's server 
   expect(existsSync(join(machine.desk.home, ".claude", "settings.json"))).toBe(false);
 });
 
-it("[CX4] a worker that is killed with its Claude Code loses its task to another, which goes on in the same session", async () => {
+it.for([
+  [
+    "[CX4] a worker that is killed with its Claude Code loses its task to another, which goes on in the same session",
+    true,
+  ],
+  ["[CX4] a worker that is killed alone takes its Claude Code along, and another goes on in the same session", false],
+] as const)("%s", async ([, isWithClaude]) => {
   const half = bash("echo half > half.txt");
   const machine = await WorkerMachine.with([half, endless, bash("cat half.txt"), done], { allowedTools: ["Bash"] });
   const workers = [machine.worker(), machine.worker()];
@@ -58,7 +64,7 @@ it("[CX4] a worker that is killed with its Claude Code loses its task to another
   await untilFound(told, "the session in the checkpoint");
   const killedAt = Date.now();
   process.kill(first!.pid, "SIGKILL");
-  process.kill(claude.pid, "SIGKILL");
+  if (isWithClaude) process.kill(claude.pid, "SIGKILL");
   await second!.until("ended");
 
   const { state, result } = machine.ask("tasks.get", { task });
