@@ -54,6 +54,10 @@ it("[CX2] without a word nothing is allowed; what bypasses permissions is said i
   expect(valueAfter(bare!, "--tools")).toBe("");
   expect(valuesAfter(bare!, "--allowedTools")).toEqual(["mcp__shim"]);
   expect(bare?.args).not.toContain("--max-budget-usd");
+  expect(bare?.args).not.toContain("--forward-subagent-text");
+  // [CX9] What a sub-agent uses is told only then.
+  await nothing.run({ settings: { allowedTools: ["Agent(Explore)"] } });
+  expect(nothing.started()[1]?.args).toContain("--forward-subagent-text");
   const all = new FakeClaude([good]);
   const { output } = await all.run({ settings: { allowAll: true, settingSources: ["user", "project"] } });
   const [open] = all.started();

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { expect, it } from "vitest";
+import type { Usage } from "../../src/contract/budgets.ts";
 import type { Outcome } from "../../src/local-mcp/automation/executor.ts";
 import { T0 } from "../support/temp-runtime.ts";
 import {
@@ -181,11 +182,17 @@ it("[CX12] a limit stops the run in mid-work, and what has nothing left is not s
 });
 
 it("[CX12] time is used while nothing is said, and also between two turns", async () => {
-  for (const events of [[init()], [init(), says({}), result()]]) {
-    const claude = new FakeClaude([{ text: lines(...events), atInterrupt: "" }]);
-    const run = claude.run({ left: { wallMs: 5_000 }, onOutput: () => claude.runtime.wait(5_000) });
-    expect((await run).outcome).toEqual({ kind: "over_budget", reason: "5000 of 5000 ms of time were used" });
-  }
+  const over = { kind: "over_budget", reason: "5000 of 5000 ms of time were used" };
+  const silent = new FakeClaude([{ text: lines(init()), atInterrupt: "" }]);
+  const onOutput = (): void => silent.runtime.wait(5_000);
+  expect((await silent.run({ left: { wallMs: 5_000 }, onOutput })).outcome).toEqual(over);
+  const waiting = new FakeClaude([{ text: lines(init(), says({}), result()), atInterrupt: "" }]);
+  let isTold = false;
+  const onUsage = ({ costMicros }: Usage): void => {
+    if (costMicros > 0 && !isTold) waiting.runtime.wait(5_000);
+    isTold = costMicros > 0;
+  };
+  expect((await waiting.run({ left: { wallMs: 5_000, tokens: 110 }, onUsage })).outcome).toEqual(over);
 });
 
 it("[CX12] a limit on cost that Claude Code has held itself is the same, and a result that crosses one counts", async () => {

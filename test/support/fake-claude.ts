@@ -74,6 +74,7 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   readonly patience?: Patience;
   readonly onOutput?: (text: string) => void;
+  readonly onUsage?: (usage: Usage) => void;
 }
 
 /** A program that stands for Claude Code and tells what the test has written down, a folder to work in, and a SHIM of the test's own. */
@@ -91,7 +92,7 @@ export class FakeClaude {
     writeFileSync(join(this.root, "parts.json"), JSON.stringify(parts));
   }
 
-  async run({ settings = {}, task, left, signal, onOutput, patience }: RunOptions = {}): Promise<TaskRun> {
+  async run({ settings = {}, task, left, signal, onOutput, onUsage, patience }: RunOptions = {}): Promise<TaskRun> {
     const told = { usage: [] as Usage[], progress: [] as Progress[], checkpoints: [] as unknown[], output: "" };
     const executor = claudeExecutor({
       settings: ClaudeSettings.parse({ program: join(this.root, "claude"), ...settings }),
@@ -104,7 +105,10 @@ export class FakeClaude {
       folder: this.folder,
       signal: signal ?? new AbortController().signal,
       left: { wallMs: null, tokens: null, costMicros: null, ...left },
-      onUsage: (usage) => void told.usage.push(usage),
+      onUsage: (usage) => {
+        told.usage.push(usage);
+        onUsage?.(usage);
+      },
       onProgress: (progress) => void told.progress.push(progress),
       onCheckpoint: (checkpoint) => void told.checkpoints.push(checkpoint),
       onOutput: (text) => {
