@@ -39,16 +39,21 @@ it(
   },
 );
 
-it("[DE1] what does not come back is named, and the exit code is 1", { timeout }, async () => {
-  const home = aCliHome();
-  const { io } = aStage(home);
-  const ran = await home.shimWith({ ...io, launch: { ...io.launch, hookScript: withoutBrief(home) } }, "demo");
-  expect(ran.code).toBe(1);
-  expect(ran.out).toMatch(/^ {2}LOST {2}goal +expected: goal: /m);
-  expect(ran.out).toMatch(/^ {2}back {2}files of the snapshot /m);
-  expect(ran.out).toMatch(/^15 of 20 did not come back\.$/m);
-  expect(ran.out).toMatch(/a save through MCP +[\d.]+ ms \(median of 5/);
-});
+it(
+  "[DE1] [DE7] what does not come back is named, the exit code is 1, and a package says that it has no team",
+  { timeout },
+  async () => {
+    const home = aCliHome();
+    const { io } = aStage(home);
+    const ran = await home.shimWith({ ...io, launch: { ...io.launch, hookScript: withoutBrief(home) } }, "demo");
+    expect(ran.code).toBe(1);
+    expect(ran.out).toMatch(/^ {2}LOST {2}goal +expected: goal: /m);
+    expect(ran.out).toMatch(/^ {2}back {2}files of the snapshot /m);
+    expect(ran.out).toMatch(/^15 of 20 did not come back\.$/m);
+    expect(ran.out).toMatch(/^A team of workers is not shown: .*`npm run demo` in a clone has it\.$/m);
+    expect(ran.out).toMatch(/a save through MCP +[\d.]+ ms \(median of 5/);
+  },
+);
 
 it("[DE2] a demo that is interrupted leaves no process and no file", { timeout }, async () => {
   const home = aCliHome();

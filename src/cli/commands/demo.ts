@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { dirname, join } from "node:path";
 import { Option, type Command } from "commander";
 import { ok } from "../../shared/result.ts";
 import { hookCommand, serverCommand } from "../../local-mcp/clients/entries.ts";
@@ -81,8 +82,18 @@ function render(cli: Cli, { checks, worked, times, isComplete }: DemoResult): st
     `  brief ready                 ${ms(times.briefReady)} after the second chat's start`,
     `  files of the snapshot back  ${ms(times.filesRestored)}`,
     isComplete ? "Everything came back." : `${lost} of ${checks.length} did not come back.`,
+    ...aboutTeam(cli),
     "",
   ].join("\n");
+}
+
+/** [DE7] In a clone `npm run demo` goes on with it. */
+function aboutTeam({ io }: Cli): string[] {
+  const inClone = join(dirname(io.launch.script), "..", "demo", "main.ts");
+  if (io.machine.exists(inClone)) return [];
+  return [
+    "A team of workers is not shown: Cloudflare's runtime is no part of this package. `npm run demo` in a clone has it.",
+  ];
 }
 
 function median(values: readonly number[]): number {

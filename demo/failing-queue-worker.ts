@@ -1,0 +1,26 @@
+/** The real worker, whose consumer of the queue throws for as many batches as it is told. */
+import type { Env } from "../src/durable/env.ts";
+import worker from "../src/worker/worker-entry.ts";
+
+export { ChatCoordinator, QueueQuarantine } from "../src/worker/worker-entry.ts";
+
+/** In memory: a new runtime throws nothing. */
+const batches = { toFail: 0, failed: 0 };
+
+/** Answers how many batches have failed; a POST says how many more are to. */
+async function told(request: Request): Promise<Response> {
+  if (request.method === "POST") batches.toFail = Number(await request.text());
+  return Response.json(batches);
+}
+
+export default {
+  fetch(request, env, ctx): Response | Promise<Response> {
+    return new URL(request.url).pathname === "/failing-batches" ? told(request) : worker.fetch(request, env, ctx);
+  },
+  async queue(batch, env): Promise<void> {
+    if (batches.toFail === 0) return worker.queue(batch, env);
+    batches.toFail -= 1;
+    batches.failed += 1;
+    throw new Error("this consumer was told to fail");
+  },
+} satisfies ExportedHandler<Env>;
