@@ -166,6 +166,25 @@ it("[EC6] with sockets blocked it works over HTTP, and goes back to a socket whe
   expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, incarnation: 1 });
 });
 
+it("[EC6] where a socket has been open before, one that does not open is tried again within seconds", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  await edge.time.pass(10_000);
+  edge.faults.refusesSockets = true;
+  edge.closeAll();
+  await edge.time.untilTrue(() => made.client.state === "fallback");
+  edge.faults.refusesSockets = false;
+  await edge.time.pass(8_000);
+  expect(made.client.state).toBe("connected");
+  edge.faults.refusesSockets = true;
+  edge.closeAll();
+  await edge.time.untilTrue(() => made.client.state === "fallback");
+  const tried = edge.upgrades.length;
+  await edge.time.pass(60_000);
+  expect(edge.upgrades.length - tried).toBeGreaterThanOrEqual(4);
+  expect(edge.upgrades.length - tried).toBeLessThanOrEqual(8);
+});
+
 it("[EC6] when HTTP stops as well it is disconnected, until somebody answers again", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;

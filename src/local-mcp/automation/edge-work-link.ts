@@ -2,7 +2,7 @@ import type { OutputOf } from "../../contract/operations.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Given } from "../edge/calls.ts";
 import type { EdgeClient } from "../edge/client.ts";
-import { sleep, type Outside } from "../edge/outside.ts";
+import type { Outside } from "../edge/outside.ts";
 import type { Chat, Trouble, WorkLink, WorkName } from "./work-link.ts";
 
 /** What was pushed, and missed, is found after so long. */
@@ -43,6 +43,10 @@ export class EdgeWorkLink implements WorkLink {
   }
 
   async leave(withinMs: number): Promise<void> {
-    await Promise.race([this.#client.unregister(), sleep(this.#outside, withinMs)]);
+    const late = Promise.withResolvers<void>();
+    const cancel = this.#outside.setTimer(() => late.resolve(), withinMs);
+    await Promise.race([this.#client.unregister(), late.promise]);
+    // A timer that is left keeps the process from its end.
+    cancel();
   }
 }

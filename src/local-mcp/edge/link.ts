@@ -26,6 +26,9 @@ const provenMs = 5_000;
 /** While HTTP works, a socket is tried after so long: the first, and by chance up to so much more, in ms. */
 const socketAgain = { afterMs: 15_000, spreadMs: 30_000 };
 
+/** Where a socket has worked before they are not blocked: so often it is tried soon. */
+const soonTries = 4;
+
 /** The worker makes tokens before the object is asked. */
 const httpOnly: OperationName = "tokens.create";
 
@@ -56,6 +59,8 @@ export class Link {
   #isRegistering = false;
   #way = 0;
   #attempt = 0;
+  /** To open a socket while HTTP works; null: none has ever been open. */
+  #socketTries: number | null = null;
   #openedAt: Instant;
   #lastPing: Ping | null = null;
   #cancelRetry: () => void = () => undefined;
@@ -191,6 +196,7 @@ export class Link {
     this.#cancelRetry();
     this.#heartbeat.stop();
     this.#isLive = true;
+    this.#socketTries = 0;
     this.#openedAt = read(this.#options.outside.clock);
     socket.keepAlive(this.#registration.pingIntervalMs);
     // workerd tells of the close of a connection on which nothing was ever sent only when the object falls asleep (seen: 10 s).
@@ -240,7 +246,12 @@ export class Link {
   #socketLater(): void {
     const { setTimer, random } = this.#options.outside;
     this.#cancelRetry();
-    const ms = socketAgain.afterMs + Math.floor(random() * socketAgain.spreadMs);
+    const tries = this.#socketTries ?? soonTries;
+    if (this.#socketTries !== null) this.#socketTries += 1;
+    const ms =
+      tries < soonTries
+        ? fullJitter(reconnect, tries, random)
+        : socketAgain.afterMs + Math.floor(random() * socketAgain.spreadMs);
     this.#cancelRetry = setTimer(() => this.#connect(), ms);
   }
 
