@@ -1,8 +1,9 @@
 import { atoms } from "./resources.ts";
+import type { Reply } from "./host/sim-host.ts";
 import type { World } from "./world.ts";
 
 /** What an admin does now and then. */
-export function administer(world: World): void {
+export function administer(world: World): Reply | null {
   const { sim } = world;
   const { rng } = sim;
   switch (rng.below(3)) {
@@ -20,6 +21,10 @@ export function administer(world: World): void {
           workerGraceMs: rng.between(1, 10) * 1_000,
           interactiveGraceMs: rng.between(5, 30) * 1_000,
           keepChangesMs: rng.pick([60_000, 600_000, 3_600_000]),
+          startDeadlineMs: rng.between(2, 40) * 1_000,
+          balancingIntervalMs: rng.between(1, 20) * 1_000,
+          maxStalls: rng.between(1, 4),
+          maxLostChats: rng.between(1, 4),
         },
       });
   }

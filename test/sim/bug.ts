@@ -10,6 +10,8 @@ export interface Focus {
   readonly forgets?: number;
   /** Share of the leases that are bound. */
   readonly bound?: number;
+  /** Share of the steps of work after which a task is forgotten. */
+  readonly neglects?: number;
   /** Mean time between two faults. */
   readonly faultMs?: number;
   readonly weather?: Partial<Weather>;

@@ -76,11 +76,16 @@ export class Days {
       alarmLate: stormy.alarmLate * rough(),
       alarmVeryLate: stormy.alarmVeryLate,
       alarmTwice: stormy.alarmTwice * rough(),
+      queueLoss: stormy.queueLoss * rough(),
+      queueTwice: stormy.queueTwice * rough(),
+      queueSlow: stormy.queueSlow * rough(),
       sweepLimit: rng.pick([2, 20, 100]),
     };
     // Each day something is not done at all, and something far more often.
-    const { acts: wanted = {}, faultMs, weather, forgets, bound } = this.#focus ?? {};
+    const { acts: wanted = {}, faultMs, weather, forgets, bound, neglects } = this.#focus ?? {};
     this.#world.habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
+    this.#world.habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
+    this.#world.habits.isNight = false;
     this.#world.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
     this.#weights = acts.map(({ name, weight }) => weight * (wanted[name] ?? rng.pick([0, 1, 1, 1, 2, 4])));
     this.#weights[0] = Math.max(1, this.#weights[0] ?? 0);

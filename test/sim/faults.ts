@@ -109,6 +109,6 @@ export function faultsOf(world: World, starts: Starts): Faults {
       if (client.isRunning) client.link.breakOff();
     },
     deploy: () => world.host.deploy(),
-    administer: () => administer(world),
+    administer: () => void administer(world),
   };
 }

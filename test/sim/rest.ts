@@ -1,6 +1,7 @@
 import type { Json } from "../../src/contract/values.ts";
 import type { Held } from "./oracle/lease-ledger.ts";
 import { calm } from "./weather.ts";
+import { accountForTasks, cancelTasks, workOff } from "./rest-tasks.ts";
 import type { World } from "./world.ts";
 
 /** What must be over at the end, whatever happened before. */
@@ -13,9 +14,11 @@ const nightMs = 30 * 3_600_000;
 /** [SM9] Faults end, everybody gives back what he has, then all go, and nothing that was due is forgotten. */
 export function comeToRest(world: World): void {
   heal(world);
+  workOff(world, (ms) => runFor(world, ms));
   giveBack(world);
   lookAtCopies(world);
   leaveWithoutAWord(world);
+  accountForTasks(world);
   if (world.sim.rng.chance(0.4)) sleep(world);
   world.oracle.full.run();
 }
@@ -27,6 +30,7 @@ function heal(world: World): void {
     client.isPaused = false;
     client.isCut = false;
   }
+  world.habits.isNight = true;
   for (const client of world.clients) client.goOn();
   world.host.alarm.reset();
   // The watchdog looks at the next request.
@@ -95,6 +99,7 @@ function leaveWithoutAWord(world: World): void {
 
 /** Housekeeping: chats go with their inboxes, keys and results with their times. */
 function sleep(world: World): void {
+  cancelTasks(world);
   runFor(world, nightMs);
   mustBeEmpty(world, "idempotency");
   mustBeEmpty(world, "chats", "status = 'offline'");
@@ -103,6 +108,8 @@ function sleep(world: World): void {
   mustBeEmpty(world, "inboxes", "chat NOT IN (SELECT chat FROM chats)");
   mustBeEmpty(world, "subscriptions", "chat NOT IN (SELECT chat FROM chats)");
   mustBeEmpty(world, "state", "expires_at IS NOT NULL");
+  for (const table of ["tasks", "task_texts", "attempts", "task_dependents", "task_dedupe", "outbox"])
+    mustBeEmpty(world, table);
 }
 
 function mustBeEmpty(world: World, table: string, where = "true"): void {

@@ -34,6 +34,10 @@ export type Rule =
   | "messages"
   | "life"
   | "due"
+  | "task"
+  | "one-claim"
+  | "turn"
+  | "queue"
   | "requests"
   | "mirror"
   | "throws";

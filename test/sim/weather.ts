@@ -14,6 +14,11 @@ export interface Weather {
   /** Of the late ones: by up to a minute. */
   alarmVeryLate: number;
   alarmTwice: number;
+  /** Of the tokens of the queue. */
+  queueLoss: number;
+  queueTwice: number;
+  /** Up to 20 s, a few of them up to minutes. */
+  queueSlow: number;
   /** Rows that one sweep takes on. */
   sweepLimit: number;
 }
@@ -29,6 +34,9 @@ export const calm: Weather = {
   alarmLate: 0,
   alarmVeryLate: 0,
   alarmTwice: 0,
+  queueLoss: 0,
+  queueTwice: 0,
+  queueSlow: 0,
   sweepLimit: 100,
 };
 
@@ -43,5 +51,8 @@ export const stormy: Weather = {
   alarmLate: 0.1,
   alarmVeryLate: 0.2,
   alarmTwice: 0.05,
+  queueLoss: 0.1,
+  queueTwice: 0.15,
+  queueSlow: 0.2,
   sweepLimit: 20,
 };

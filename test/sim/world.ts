@@ -2,8 +2,11 @@ import type { Hint } from "../../src/coordination/tx.ts";
 import { clientOf, hostOf, type Bug } from "./bug.ts";
 import { Client, type Surroundings } from "./client/client.ts";
 import { chatName } from "./client/message-acts.ts";
+import { skillsOf } from "./client/skills.ts";
 import type { Watch } from "./client/watch.ts";
-import { SimHost, type Request } from "./host/sim-host.ts";
+import { Grips } from "./grips.ts";
+import { SimHost, type Reply, type Request } from "./host/sim-host.ts";
+import { Jobs } from "./jobs.ts";
 import { Machine } from "./machine.ts";
 import { Network } from "./network.ts";
 import { Oracle } from "./oracle/oracle.ts";
@@ -16,6 +19,9 @@ export interface Size {
   readonly machines: number;
   readonly chats: number;
 }
+
+/** How long tasks are kept once they have ended: within a night all of them go. */
+const keeps = { keepTasksMs: 3_600_000, keepDeadTasksMs: 7_200_000, keepDedupeMs: 3_600_000 };
 
 /** By how much clocks run too fast; the margin of trust is made for 10 in 1,000. */
 const rates = [-0.008, 0.008, -0.002, 0.000_02];
@@ -46,6 +52,9 @@ export class World {
     const trust = new TrustBook(this.sim);
     this.oracle = new Oracle(this.sim, this.host, trust);
     trust.isHeld = (resource, token) => this.oracle.leases.leases.get(resource)?.token === token;
+    const grips = new Grips(this.sim);
+    grips.isSurprise = (task, claim) => this.oracle.tasks.tasks.get(task)?.ends.get(claim)?.isSurprise ?? false;
+    this.oracle.tasks.onGrant = (task) => grips.granted(task);
     this.machines = Array.from(
       { length: size.machines },
       (_, place) => new Machine(this.sim, `m${place}`, 1 + (rates[place % rates.length] ?? 0)),
@@ -55,8 +64,10 @@ export class World {
       host: this.host,
       network: this.network,
       trust,
+      grips,
+      jobs: new Jobs(this.oracle.queue, this.oracle.tasks),
       quirks: clientOf(bug),
-      habits: { forgets: 0.08, bound: 0.4 },
+      habits: { forgets: 0.08, bound: 0.4, neglects: 0.03, isNight: false },
       onEnd: (client) => {
         this.clients.delete(client);
         this.onEnd(client);
@@ -66,10 +77,16 @@ export class World {
     this.host.onHint = (hint) => this.#hint(hint);
     this.host.onLost = (chat, isDeploy) => this.oracle.life.lost(chat, isDeploy);
     this.host.connections.onHeard = (chat) => this.oracle.life.heard(chat);
+    // The host may die over it.
+    while (!this.ask("settings.set", { settings: keeps }));
   }
 
   get trust(): TrustBook {
     return this.#around.trust;
+  }
+
+  get jobs(): Jobs {
+    return this.#around.jobs;
   }
 
   get quirks(): Surroundings["quirks"] {
@@ -91,6 +108,7 @@ export class World {
         process: `${machine.name}.${machine.boot}.${(this.#processes += 1)}`,
         isInteractive: place % 2 === 0,
         mode: rng.chance(this.#socketShare) ? "socket" : "http",
+        skills: skillsOf(place),
       },
       this.#around,
       rng.chance(0.5) ? (this.#watches.get(chatName(place)) ?? null) : null,
@@ -118,13 +136,13 @@ export class World {
   }
 
   /** An admin, or anybody without a chat. */
-  ask<Name extends Request["name"]>(name: Name, input: Request<Name>["input"]): void {
-    this.host.handle({ name, input, actor: { machine: "admin", isAdmin: true } });
+  ask<Name extends Request["name"]>(name: Name, input: Request<Name>["input"]): Reply | null {
+    return this.host.handle({ name, input, actor: { machine: "admin", isAdmin: true } });
   }
 
   /** Hints go over sockets only. */
   #hint(hint: Hint): void {
-    if (hint.kind !== "lease" && hint.kind !== "message") return;
+    if (hint.kind !== "lease" && hint.kind !== "message" && hint.kind !== "task") return;
     const { rng } = this.sim;
     for (const client of this.clients) {
       if (!client.link.isConnected || !this.#concerns(hint, client)) continue;
@@ -132,13 +150,14 @@ export class World {
       this.sim.later(this.network.delay(), "hint", () =>
         client.deliver(() => {
           if (hint.kind === "lease") client.leasing.hinted(hint.resource);
+          else if (hint.kind === "task") client.working.hinted();
           else if (rng.chance(0.3)) client.inbox.pull(50, false);
         }),
       );
     }
   }
 
-  #concerns(hint: Extract<Hint, { kind: "lease" | "message" }>, client: Client): boolean {
+  #concerns(hint: Extract<Hint, { kind: "lease" | "message" | "task" }>, client: Client): boolean {
     // To all, or to a topic.
     if (hint.chat === null) return this.sim.rng.chance(0.1);
     return hint.chat === client.identity.chat;

@@ -4,6 +4,7 @@ import { chatActs } from "./chat-acts.ts";
 import { leaseActs } from "./lease-acts.ts";
 import { messageActs } from "./message-acts.ts";
 import { stateActs } from "./state-acts.ts";
+import { taskActs } from "./task-acts.ts";
 
 /** Something that a client does of its own accord. All chance comes from the generator that it is given. */
 export interface Act {
@@ -13,7 +14,7 @@ export interface Act {
   readonly run: (client: Client, rng: Rng) => void;
 }
 
-export const acts: readonly Act[] = [...leaseActs, ...stateActs, ...messageActs, ...chatActs];
+export const acts: readonly Act[] = [...leaseActs, ...stateActs, ...messageActs, ...chatActs, ...taskActs];
 
 /** Draws by weight. */
 export function drawAct(rng: Rng, weights: readonly number[]): Act {

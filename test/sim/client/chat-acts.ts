@@ -15,6 +15,7 @@ function leave(client: Client): void {
   const { self } = client;
   client.isLeaving = true;
   client.leasing.dropAll();
+  client.working.dropAll();
   client.call("chats.unregister", { self }, () => client.end(), { tries: 4 });
 }
 

@@ -12,15 +12,19 @@ import {
   type Instant,
   type Trust,
 } from "../../../src/local-mcp/edge/trust.ts";
+import type { Grips } from "../grips.ts";
 import type { Machine } from "../machine.ts";
 import type { Endpoint, Network } from "../network.ts";
+import type { Jobs } from "../jobs.ts";
 import type { Sim } from "../sim.ts";
 import type { Believer, TrustBook } from "../trust.ts";
 import { Inbox } from "./inbox.ts";
 import { Leasing } from "./leasing.ts";
 import { Link } from "./link.ts";
 import type { ClientQuirks } from "./quirks.ts";
+import type { Skills } from "./skills.ts";
 import { Watch } from "./watch.ts";
+import { Working } from "./working.ts";
 
 /** All that a process of the simulation stands on. */
 export interface Surroundings {
@@ -28,6 +32,8 @@ export interface Surroundings {
   readonly host: SimHost;
   readonly network: Network;
   readonly trust: TrustBook;
+  readonly grips: Grips;
+  readonly jobs: Jobs;
   readonly quirks: ClientQuirks;
   readonly habits: Habits;
   /** It has ended by itself: left, or replaced by another process. */
@@ -40,6 +46,10 @@ export interface Habits {
   forgets: number;
   /** Share of the leases that are bound to their chat's life. */
   bound: number;
+  /** Share of the steps of work after which a task is forgotten. */
+  neglects: number;
+  /** Whatever is taken is done at once. */
+  isNight: boolean;
 }
 
 export interface Identity {
@@ -50,6 +60,7 @@ export interface Identity {
   readonly isInteractive: boolean;
   /** How it tells that it lives. */
   readonly mode: "socket" | "http";
+  readonly skills: Skills;
 }
 
 export type Answer<Name extends EngineOperation> = Result<OutputOf<Name>, Refusal>;
@@ -63,6 +74,7 @@ export class Client implements Believer, Endpoint {
   readonly leasing: Leasing;
   readonly watch: Watch;
   readonly inbox: Inbox;
+  readonly working: Working;
   isAlive = true;
   isPaused = false;
   isCut = false;
@@ -81,6 +93,7 @@ export class Client implements Believer, Endpoint {
     this.leasing = new Leasing(this);
     this.watch = new Watch(this, before);
     this.inbox = new Inbox(this);
+    this.working = new Working(this);
   }
 
   get name(): string {
@@ -119,6 +132,7 @@ export class Client implements Believer, Endpoint {
     this.isAlive = false;
     this.#backlog = [];
     this.leasing.dropAll();
+    this.working.dropAll();
     return this.link.cut();
   }
 

@@ -63,7 +63,7 @@ export class Link {
   }
 
   input(): RegisterChat {
-    const { chat, process, machine, isInteractive } = this.#client.identity;
+    const { chat, process, machine, isInteractive, skills } = this.#client.identity;
     return {
       chat,
       session: `s-${chat}`,
@@ -72,8 +72,9 @@ export class Link {
       client: "sim",
       role: "worker",
       isInteractive,
-      capabilities: [],
-      capacity: 3,
+      capabilities: [...skills.capabilities],
+      capacity: skills.capacity,
+      ...(skills.taskTypes ? { taskTypes: [...skills.taskTypes] } : {}),
       metadata: {},
     };
   }
@@ -133,7 +134,10 @@ export class Link {
 
   #registered({ incarnation }: OutputOf<"chats.register">, connection: Connection | null): void {
     const client = this.#client;
-    if (client.incarnation !== 0 && client.incarnation !== incarnation) client.leasing.dropAll();
+    if (client.incarnation !== 0 && client.incarnation !== incarnation) {
+      client.leasing.dropAll();
+      client.working.dropAll();
+    }
     client.incarnation = incarnation;
     this.isRegistered = true;
     this.#connection = connection;
@@ -143,6 +147,7 @@ export class Link {
     this.life += 1;
     const turn = this.#turn;
     client.leasing.registered();
+    client.working.registered();
     this.#beatLater(turn);
   }
 

@@ -19,6 +19,16 @@ export interface ClientQuirks {
   readonly attestsTheLiving: boolean;
   /** A process that gives a lease back goes on with it. */
   readonly keepsReleased: boolean;
+  /** A submit without an answer is sent again under another id. */
+  readonly submitsAnew: boolean;
+  /** Who takes a task up begins at the beginning. */
+  readonly beginsAnew: boolean;
+  /** A result counts although it was refused. */
+  readonly countsRefused: boolean;
+  /** A process goes on with a task that it has given back. */
+  readonly keepsReturned: boolean;
+  /** Who has room again waits to be told. */
+  readonly neverAsks: boolean;
 }
 
 export const soundClient: ClientQuirks = {
@@ -32,4 +42,9 @@ export const soundClient: ClientQuirks = {
   ignoresJumps: false,
   attestsTheLiving: false,
   keepsReleased: false,
+  submitsAnew: false,
+  beginsAnew: false,
+  countsRefused: false,
+  keepsReturned: false,
+  neverAsks: false,
 };

@@ -1,4 +1,5 @@
 import type { SqlValue } from "../../../src/shared/sql.ts";
+import type { TaskFact } from "./task-tap.ts";
 
 /** What the engine wrote, read off its statements: the rules are judged by the order of these, not by what the tables say later. */
 export type Fact =
@@ -14,7 +15,8 @@ export type Fact =
   | { readonly kind: "changed"; readonly change: ChangeFact }
   | { readonly kind: "compacted"; readonly before: number }
   | { readonly kind: "offline"; readonly chat: string; readonly reason: string }
-  | { readonly kind: "forgotten"; readonly chat: string };
+  | { readonly kind: "forgotten"; readonly chat: string }
+  | { readonly kind: "task"; readonly before: TaskFact | null; readonly after: TaskFact | null };
 
 export interface LeaseFact {
   readonly resource: string;

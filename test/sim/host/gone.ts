@@ -11,9 +11,11 @@ interface Row {
   readonly grace_until: number | null;
 }
 
+export type IsGone = (chat: string, incarnation: number) => boolean;
+
 /** Whether a chat lives at this moment of a transaction, by the rules [CH4] and [CH5], written down a second time. */
-export function lookerAt(sim: Sim, sql: TapSql, presence: Presence, ttlMs: () => number): Look {
-  const isGone = (chat: string, incarnation: number): boolean => {
+export function goneIn(sim: Sim, sql: TapSql, presence: Presence, ttlMs: () => number): IsGone {
+  return (chat, incarnation) => {
     const [row] = sql.peek<Row>("SELECT * FROM chats WHERE chat = ?", chat);
     if (!row || row.incarnation !== incarnation || row.status === "offline") return true;
     const heardAt = presence.lastSeen(chat);
@@ -21,6 +23,10 @@ export function lookerAt(sim: Sim, sql: TapSql, presence: Presence, ttlMs: () =>
     if (row.grace_until !== null) return row.grace_until <= sim.now;
     return row.is_connected === 0 && row.last_seen_at + ttlMs() <= sim.now;
   };
+}
+
+/** How things stand at a grant. */
+export function lookerAt(sim: Sim, sql: TapSql, isGone: IsGone): Look {
   return (holder, incarnation) => ({
     isHolderGone: isGone(holder, incarnation),
     living: sql

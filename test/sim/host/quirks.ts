@@ -19,6 +19,10 @@ export interface HostQuirks {
   readonly isDeaf: boolean;
   /** The clock of every second request is ahead by so many ms. */
   readonly skewMs: number;
+  /** Whatever claim is named is taken for the present one. */
+  readonly takesAnyClaim: boolean;
+  /** No token reaches the queue. */
+  readonly losesTokens: boolean;
   /** Made anew for each run: a patch may remember things. */
   readonly patchFor: () => PatchFor;
 }
@@ -34,5 +38,7 @@ export const soundHost: HostQuirks = {
   hearsGhosts: false,
   isDeaf: false,
   skewMs: 0,
+  takesAnyClaim: false,
+  losesTokens: false,
   patchFor: () => () => undefined,
 };

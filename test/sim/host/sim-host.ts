@@ -1,8 +1,10 @@
 import type { Refusal } from "../../../src/contract/errors.ts";
 import type { CheckedInputOf } from "../../../src/contract/operations.ts";
 import type { Settings } from "../../../src/contract/workspaces.ts";
+import * as audit from "../../../src/coordination/audit.ts";
+import * as dispatch from "../../../src/coordination/dispatch.ts";
 import * as due from "../../../src/coordination/due.ts";
-import { run, type EngineOperation } from "../../../src/coordination/engine.ts";
+import { noteOf, run, type EngineOperation } from "../../../src/coordination/engine.ts";
 import * as liveness from "../../../src/coordination/liveness.ts";
 import * as meta from "../../../src/coordination/meta.ts";
 import { migrations } from "../../../src/coordination/schema.ts";
@@ -13,8 +15,9 @@ import { T0, type Sim } from "../sim.ts";
 import type { Weather } from "../weather.ts";
 import { Alarm } from "./alarm.ts";
 import { Connections, type Connection } from "./connections.ts";
+import { DispatchQueue } from "./dispatch-queue.ts";
 import type { Fact } from "./facts.ts";
-import { lookerAt } from "./gone.ts";
+import { goneIn, lookerAt, type IsGone } from "./gone.ts";
 import type { HostQuirks } from "./quirks.ts";
 import { TapSql } from "./tap.ts";
 
@@ -45,6 +48,9 @@ export class SimHost {
   readonly sql: TapSql;
   readonly alarm: Alarm;
   readonly connections: Connections;
+  readonly queue: DispatchQueue;
+  /** Judged at this moment. */
+  readonly isGone: IsGone;
   weather: Weather;
   onCommit: (commit: Commit) => void = () => undefined;
   onHint: (hint: Hint) => void = () => undefined;
@@ -66,7 +72,10 @@ export class SimHost {
     this.sql = new TapSql(quirks.patchFor());
     migrate(this.sql, T0, migrations);
     this.connections = new Connections(sim, quirks);
-    this.sql.look = lookerAt(sim, this.sql, this.connections, () => this.settings().chatTtlMs);
+    this.sql.watch();
+    this.isGone = goneIn(sim, this.sql, this.connections, () => this.settings().chatTtlMs);
+    this.sql.look = lookerAt(sim, this.sql, this.isGone);
+    this.queue = new DispatchQueue(sim, quirks, this);
     this.alarm = new Alarm(sim, quirks, this);
   }
 
@@ -85,6 +94,7 @@ export class SimHost {
     const reply = this.#transact(request, (tx) => this.#answer(tx, request), told, diesBefore);
     if (diesBefore) return this.#die("host died before the commit");
     if (reply.ok && request.name === "chats.register") this.#bind(request, reply.value as never);
+    if (!reply.ok) this.#keep(request, reply.error);
     this.alarm.arm();
     if (diesAfter) return this.#die("host died after the commit");
     for (const hint of told) this.#tell(hint);
@@ -101,6 +111,31 @@ export class SimHost {
     if (this.#sim.rng.chance(this.weather.eviction)) this.#die("host died after the commit");
     else for (const hint of told) this.#tell(hint);
     return reply.ok ? reply.value : [];
+  }
+
+  /** A token has come. @returns whether the queue may forget it */
+  dispatch(): boolean {
+    this.#start();
+    const { rng } = this.#sim;
+    const diesBefore = rng.chance(this.weather.crash);
+    const diesAfter = rng.chance(this.weather.eviction);
+    const told: Hint[] = [];
+    this.#transact(null, (tx) => ok(dispatch.look(tx)), told, diesBefore);
+    this.alarm.arm();
+    if (diesBefore || diesAfter) {
+      this.#die(diesBefore ? "host died before the commit" : "host died after the commit");
+      return false;
+    }
+    for (const hint of told) this.#tell(hint);
+    return true;
+  }
+
+  lostToken(): void {
+    this.#start();
+    this.#sim.count("token given up");
+    const detail = { count: 1 };
+    this.#transact(null, (tx) => ok(audit.append(tx, { kind: "queue.lost", subject: "sim", detail })), [], false);
+    this.alarm.arm();
   }
 
   nextDue(): number | null {
@@ -122,6 +157,7 @@ export class SimHost {
     this.#sim.count("deploy");
     for (const { chat } of this.connections.open()) this.onLost(chat, true);
     this.connections.loseAll();
+    this.queue.forget();
     this.#isFresh = true;
   }
 
@@ -151,11 +187,23 @@ export class SimHost {
     return reply;
   }
 
+  /** [TA5] What is kept of a refusal. */
+  #keep({ input }: Request, refusal: Refusal): void {
+    const note = noteOf(input, refusal);
+    if (note) this.#transact(null, (tx) => ok(note(tx)), [], false);
+  }
+
   #mangled(input: object): object {
-    const { losesConditions, losesGuards } = this.#quirks;
+    const { losesConditions, losesGuards, takesAnyClaim } = this.#quirks;
+    if (takesAnyClaim && "claim" in input) return { ...input, claim: this.#claimOf(input) };
     if (losesConditions && "ifVersion" in input) return { ...input, ifVersion: undefined };
     if (losesGuards && "guard" in input) return { ...input, guard: undefined };
     return input;
+  }
+
+  #claimOf(input: object): number {
+    const { task } = input as { task: number };
+    return this.sql.peek<{ claim: number }>("SELECT claim FROM tasks WHERE task = ?", task)[0]?.claim ?? 0;
   }
 
   #bind({ connection }: Request, { chat, incarnation }: { chat: string; incarnation: number }): void {
@@ -164,6 +212,7 @@ export class SimHost {
 
   #tell(hint: Hint): void {
     if (hint.kind === "offline" && this.#isOffline(hint.chat)) this.connections.shut(hint.chat);
+    if (hint.kind === "dispatch") this.queue.send();
     this.onHint(hint);
   }
 

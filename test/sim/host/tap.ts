@@ -2,6 +2,7 @@ import Database from "better-sqlite3";
 import { claimDriver } from "../../../src/local-mcp/store/driver.ts";
 import type { Sql, SqlValue } from "../../../src/shared/sql.ts";
 import { readerOf, type Fact, type Look, type Reader } from "./facts.ts";
+import { watchTasks } from "./task-tap.ts";
 
 /** How a planted bug changes one statement. */
 export interface Patch {
@@ -47,6 +48,11 @@ export class TapSql implements Sql {
     return this.#prepare(query).run(...values);
   }
 
+  /** Once the tables are there. */
+  watch(): void {
+    watchTasks(this.#db, (before, after) => this.facts.push({ kind: "task", before, after }));
+  }
+
   /** BEGIN, COMMIT, SAVEPOINT ...: not part of the engine's work. */
   control(statement: string): void {
     let prepared = this.#control.get(statement);
@@ -88,7 +94,7 @@ export class TapSql implements Sql {
     }
     const isMeta = /\bmeta\b/.test(query);
     const reader = readerOf(query);
-    const isLook = query.startsWith("UPDATE chats SET due_at");
+    const isLook = /^UPDATE (chats|tasks) SET due_at/.test(query);
     const wrote = (): void => {
       this.writes += 1;
       if (!isLook) this.progress += 1;

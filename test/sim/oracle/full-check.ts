@@ -4,6 +4,7 @@ import type { Sim } from "../sim.ts";
 import type { LeaseLedger } from "./lease-ledger.ts";
 import type { Life } from "./life.ts";
 import type { StateModel } from "./state-model.ts";
+import type { TaskCheck } from "./task-check.ts";
 
 interface LeaseRow {
   readonly resource: string;
@@ -29,13 +30,19 @@ export class FullCheck {
   readonly #ledger: LeaseLedger;
   readonly #state: StateModel;
   readonly #life: Life;
+  readonly #tasks: TaskCheck;
 
-  constructor(sim: Sim, host: SimHost, ledger: LeaseLedger, state: StateModel, life: Life) {
+  constructor(
+    sim: Sim,
+    host: SimHost,
+    { leases, state, life, tasks }: { leases: LeaseLedger; state: StateModel; life: Life; tasks: TaskCheck },
+  ) {
     this.#sim = sim;
     this.#host = host;
-    this.#ledger = ledger;
+    this.#ledger = leases;
     this.#state = state;
     this.#life = life;
+    this.#tasks = tasks;
   }
 
   run(): void {
@@ -44,6 +51,7 @@ export class FullCheck {
     this.#delays();
     this.#keys();
     this.#counts();
+    this.#tasks.run();
     const next = this.#host.nextDue();
     const { at } = this.#host.alarm;
     if (at !== null && next !== null && at > next) this.#sim.fail("due", `the alarm is set ${at - next} ms too late`);

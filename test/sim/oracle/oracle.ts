@@ -7,6 +7,10 @@ import { LeaseLedger } from "./lease-ledger.ts";
 import { Life } from "./life.ts";
 import { MessageModel } from "./message-model.ts";
 import { StateModel } from "./state-model.ts";
+import { TaskAnswers } from "./task-answers.ts";
+import { TaskCheck } from "./task-check.ts";
+import { TaskLedger } from "./task-ledger.ts";
+import { TotalQueue } from "./total-queue.ts";
 
 /** All that is looked at after each commit. */
 export class Oracle {
@@ -16,6 +20,9 @@ export class Oracle {
   readonly messages: MessageModel;
   readonly life: Life;
   readonly full: FullCheck;
+  readonly tasks: TaskLedger;
+  readonly queue: TotalQueue;
+  readonly #answers: TaskAnswers;
 
   constructor(sim: Sim, host: SimHost, trust: TrustBook) {
     this.life = new Life(
@@ -27,12 +34,19 @@ export class Oracle {
     this.changes = new ChangeLog(sim, () => host.settings().keepChangesMs);
     this.state = new StateModel(sim, this.leases);
     this.messages = new MessageModel(sim);
-    this.full = new FullCheck(sim, host, this.leases, this.state, this.life);
+    this.tasks = new TaskLedger(sim, host);
+    this.queue = new TotalQueue(sim);
+    this.#answers = new TaskAnswers(sim, this.tasks);
+    const tasks = new TaskCheck(sim, host, this.tasks);
+    this.full = new FullCheck(sim, host, { leases: this.leases, state: this.state, life: this.life, tasks });
   }
 
   committed(commit: Commit): void {
     // What a guarded write is judged by is what was held before it.
     this.state.committed(commit);
+    const answered = this.#answers.committed(commit);
+    this.tasks.committed(commit);
+    answered();
     this.leases.committed(commit);
     this.changes.committed(commit);
     this.messages.committed(commit);

@@ -1,0 +1,171 @@
+import type { OutputOf } from "../../../src/contract/operations.ts";
+import type { NewTask } from "../../../src/contract/tasks.ts";
+import type { Rng } from "../rng.ts";
+import type { Act } from "./acts.ts";
+import type { Answer, Client } from "./client.ts";
+import { chatName } from "./message-acts.ts";
+
+const taskTypes = ["x", "y", "z"] as const;
+/** With more than this under way nobody submits anything. */
+const mostOpen = 60;
+
+/** What any chat can do. */
+export function plainTask(job: number): NewTask {
+  return {
+    type: "x",
+    payload: { job },
+    priority: 5,
+    capabilities: [],
+    delayMs: 0,
+    startToCloseMs: 600_000,
+    heartbeatMs: 60_000,
+    maxAttempts: 3,
+    backoff: { baseMs: 2_000, capMs: 60_000, hasJitter: true },
+    onDuplicate: "existing",
+    dependsOn: [],
+    onDependencyDeath: "fail",
+    tags: [],
+  };
+}
+
+function newTask(client: Client, rng: Rng, isNamed: boolean): NewTask {
+  const isKeyed = isNamed && rng.chance(0.15);
+  return {
+    ...plainTask(client.around.jobs.newJob(isNamed && !isKeyed)),
+    type: rng.pick(taskTypes),
+    priority: rng.pick([1, 5, 5, 9]),
+    capabilities: rng.pick([[], [], ["gpu"], ["arm", "gpu"]]),
+    ...(rng.chance(0.1) ? { affinity: chatName(rng.below(8)) } : {}),
+    ...timesOf(rng),
+    maxAttempts: rng.between(1, 4),
+    ...(isKeyed ? { dedupeKey: `k${rng.below(12)}` } : {}),
+    onDuplicate: rng.pick(["existing", "existing", "reject"] as const),
+    onDependencyDeath: rng.chance(0.3) ? "ignore" : "fail",
+  };
+}
+
+function timesOf(rng: Rng): Partial<NewTask> {
+  return {
+    delayMs: rng.chance(0.2) ? rng.between(500, 30_000) : 0,
+    ...(rng.chance(0.12) ? { scheduleToStartMs: rng.pick([2_000, 15_000, 60_000]) } : {}),
+    startToCloseMs: rng.pick([5_000, 20_000, 60_000, 600_000]),
+    heartbeatMs: rng.pick([3_000, 10_000, 30_000, 60_000]),
+    backoff: { baseMs: rng.pick([0, 500, 2_000]), capMs: rng.pick([3_000, 60_000]), hasJitter: rng.chance(0.5) },
+  };
+}
+
+/** A request without an id is sent once: a copy would be another submit. */
+function submit(client: Client, rng: Rng, make: (isNamed: boolean) => NewTask[]): void {
+  if (client.around.jobs.open() > mostOpen) return;
+  const isNamed = rng.chance(0.9);
+  send(client, make(isNamed), isNamed, 3);
+}
+
+function send(client: Client, tasks: NewTask[], isNamed: boolean, left: number): void {
+  const { submitsAnew } = client.around.quirks;
+  const done = (reply: Answer<"tasks.submit"> | null): void => {
+    if (reply?.ok) accepted(client, tasks, reply.value.tasks);
+    else if (!reply && submitsAnew && isNamed && left > 0) send(client, tasks, isNamed, left - 1);
+  };
+  const requestId = isNamed ? { requestId: client.newRequestId() } : {};
+  const tries = isNamed && !submitsAnew ? Infinity : 1;
+  client.call("tasks.submit", { tasks, by: client.identity.chat, ...requestId }, done, { tries, late: done });
+}
+
+function accepted({ around }: Client, tasks: readonly NewTask[], told: OutputOf<"tasks.submit">["tasks"]): void {
+  for (const [place, { task, isDuplicate }] of told.entries()) {
+    const { job = 0 } = (tasks[place]?.payload ?? {}) as { job?: number };
+    if (!isDuplicate) around.jobs.accepted(job, task);
+  }
+}
+
+function one(client: Client, rng: Rng): void {
+  submit(client, rng, (isNamed) => [newTask(client, rng, isNamed)]);
+}
+
+function many(client: Client, rng: Rng): void {
+  submit(client, rng, (isNamed) => Array.from({ length: rng.between(2, 12) }, () => newTask(client, rng, isNamed)));
+}
+
+/** Some of them depend on others before them, or on known ones; now and then in a circle, which is refused. */
+function graph(client: Client, rng: Rng): void {
+  const size = rng.between(2, 7);
+  const known = client.around.jobs.some(rng);
+  const isCircle = rng.chance(0.1);
+  submit(client, rng, (isNamed) => {
+    const last = size - 1;
+    return Array.from({ length: size }, (_, place): NewTask => {
+      const before = Array.from({ length: place }, (_, other) => `t${other}`).filter(() => rng.chance(0.5));
+      const others = known !== null && rng.chance(0.2) ? [known] : [];
+      const around = isCircle ? circleAt(place, last) : [];
+      const { dedupeKey: _key, ...plain } = newTask(client, rng, isNamed);
+      const dependsOn = [...new Set([...before, ...others, ...around])];
+      const parent = place > 0 && rng.chance(0.2) ? { parent: "t0" } : {};
+      const join = place === last && dependsOn.length > 0 ? joinOf(rng) : {};
+      return { ...plain, ref: `t${place}`, dependsOn, ...parent, ...join };
+    });
+  });
+}
+
+/** The first one waits for the last, and the last one for the first. */
+function circleAt(place: number, last: number): string[] {
+  if (place === 0) return [`t${last}`];
+  return place === last ? ["t0"] : [];
+}
+
+function joinOf(rng: Rng): Pick<NewTask, "joinRule"> {
+  return rng.chance(0.4) ? { joinRule: rng.pick(["collect", "count"] as const) } : {};
+}
+
+function onSome(client: Client, rng: Rng, work: (task: number) => void): void {
+  const task = client.around.jobs.some(rng);
+  if (task !== null) work(task);
+}
+
+const ignored = (): void => undefined;
+
+function cancel(client: Client, rng: Rng): void {
+  onSome(client, rng, (task) => client.call("tasks.cancel", { task, reason: "not wanted" }, ignored, { tries: 3 }));
+}
+
+function replay(client: Client, rng: Rng): void {
+  if (rng.chance(0.5)) {
+    const filter = {
+      limit: rng.between(1, 5),
+      ...(rng.chance(0.5) ? { reason: rng.pick(["failed", "poison", "expired"] as const) } : {}),
+    };
+    return client.call("tasks.replay", { filter }, ignored, { tries: 2 });
+  }
+  onSome(client, rng, (task) => client.call("tasks.replay", { task }, ignored, { tries: 2 }));
+}
+
+function look(client: Client, rng: Rng): void {
+  if (rng.chance(0.2)) return client.call("tasks.progress", {}, ignored, { tries: 1 });
+  onSome(client, rng, (task) => client.call("tasks.get", { task }, ignored, { tries: 1 }));
+}
+
+export const taskActs: readonly Act[] = [
+  { name: "submit", weight: 9, run: one },
+  { name: "submit many", weight: 2, run: many },
+  { name: "submit a graph", weight: 3, run: graph },
+  {
+    name: "ask for tasks",
+    weight: 9,
+    run: (client, rng) =>
+      client.working.ask({
+        limit: rng.pick([1, 1, 2, 5]),
+        isStarted: rng.chance(0.6),
+        ...(rng.chance(0.2) ? { types: [rng.pick(taskTypes)] } : {}),
+      }),
+  },
+  { name: "call on a claim that is over", weight: 3, run: (client, rng) => client.working.callLate(rng) },
+  { name: "cancel", weight: 2, run: cancel },
+  { name: "replay", weight: 2, run: replay },
+  {
+    name: "discard",
+    weight: 1,
+    run: (client, rng) =>
+      onSome(client, rng, (task) => client.call("tasks.discard", { task, reason: "useless" }, ignored, { tries: 2 })),
+  },
+  { name: "look at a task", weight: 5, run: look },
+];

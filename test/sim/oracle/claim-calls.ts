@@ -1,0 +1,142 @@
+import type { OutputOf } from "../../../src/contract/operations.ts";
+import type { AckTask, BeatTask, ExtendTask, HoldTask, NackTask } from "../../../src/contract/tasks.ts";
+import type { Reply } from "../host/sim-host.ts";
+import type { Sim } from "../sim.ts";
+import { stepOf, type KnownTask } from "./task-known.ts";
+import { afterOf, type TaskLedger } from "./task-ledger.ts";
+import type { ToldClaims } from "./told-claims.ts";
+
+/** How a call on a claim must be answered. */
+interface Expected {
+  readonly known: KnownTask | undefined;
+  readonly isHeld: boolean;
+  /** It has ended in this very way: the call is a repeat. */
+  readonly isRepeat: boolean;
+}
+
+const endNames: Readonly<Record<string, string>> = {
+  "tasks.ack": "done",
+  "tasks.nack": "failed",
+  "tasks.release": "released",
+};
+
+const calls = new Set(["tasks.start", "tasks.heartbeat", "tasks.ack", "tasks.nack", "tasks.extend", "tasks.release"]);
+
+/** What chats do with tasks that they have. */
+export class ClaimCalls {
+  readonly #sim: Sim;
+  readonly #ledger: TaskLedger;
+  readonly #told: ToldClaims;
+
+  constructor(sim: Sim, ledger: TaskLedger, told: ToldClaims) {
+    this.#sim = sim;
+    this.#ledger = ledger;
+    this.#told = told;
+  }
+
+  concerns(name: string): boolean {
+    return calls.has(name);
+  }
+
+  /** Goes before the ledger has read the commit. @returns what is looked at after it */
+  committed(name: string, input: HoldTask, result: Reply): () => void {
+    const { task, claim, self } = input;
+    const expected = this.#expected(name, input);
+    this.#judged(name, input, expected, result);
+    const { known, isHeld, isRepeat } = expected;
+    if (!result.ok || !known) return () => undefined;
+    if (name === "tasks.ack" && isHeld) known.result = JSON.stringify((input as AckTask).result);
+    const { next } = input as AckTask | NackTask;
+    const asked = next && {
+      chat: self.chat,
+      incarnation: self.incarnation,
+      requestId: afterOf(task, claim),
+      wish: next,
+    };
+    const own = asked ? this.#told.turns.expected(asked, isRepeat) : null;
+    return () => {
+      this.#kept(name, known, input, result);
+      if (asked) this.#told.given(asked, own, (result.value as OutputOf<"tasks.ack">).next);
+    };
+  }
+
+  #expected(name: string, { task, claim, self: { chat, incarnation } }: HoldTask): Expected {
+    const known = this.#ledger.tasks.get(task);
+    const isHeld = known?.isHeldBy(chat, incarnation, claim, this.#sim.now) ?? false;
+    const ended = known?.ends.get(claim);
+    const isOwn = ended?.chat === chat && ended.incarnation === incarnation;
+    return { known, isHeld, isRepeat: !isHeld && isOwn && ended.end === endNames[name] };
+  }
+
+  /** [TA5] [TA6] Accepted is what comes of the present claim, and a repeat of its end. */
+  #judged(name: string, { task, claim, self }: HoldTask, { known, isHeld, isRepeat }: Expected, result: Reply): void {
+    const sim: Sim = this.#sim;
+    const what = (): string => `${name} of task ${task} by ${self.chat} with claim ${claim}`;
+    if (result.ok) {
+      sim.count(isRepeat ? "end of a claim repeated" : `${name} accepted`);
+      return sim.must(
+        isHeld || isRepeat,
+        "one-claim",
+        () => `${what()} was accepted; its claim is ${known?.held?.claim ?? "over"}`,
+      );
+    }
+    const { code } = result.error;
+    if (code === "stale_claim")
+      sim.must(!isHeld && !isRepeat, "one-claim", () => `${what()} was refused, though it is held`);
+    if (code === "unknown_task") sim.must(!known, "task", () => `${what()}: the task is not known, and was not pruned`);
+  }
+
+  /** What an accepted call leaves behind. */
+  #kept(name: string, known: KnownTask, input: HoldTask, result: Reply & { ok: true }): void {
+    const { held } = known;
+    const { now } = this.#sim;
+    if (name === "tasks.heartbeat") return this.#beat(known, input, result.value as OutputOf<"tasks.heartbeat">);
+    if (name === "tasks.extend" && held) {
+      held.closeAt = Math.max(held.closeAt, now + (input as ExtendTask).ms);
+      held.seenAt = now;
+    }
+    const { state, remainingMs } = result.value as { state?: string; remainingMs?: number };
+    if (state !== undefined) {
+      const became = known.ends.get(input.claim)?.became;
+      return this.#sim.must(
+        state === became,
+        "task",
+        () => `task ${known.task} became ${became}, and was told as ${state}`,
+      );
+    }
+    const left = (held?.closeAt ?? 0) - now;
+    this.#sim.must(
+      remainingMs === left,
+      "task",
+      () => `task ${known.task} has ${left} ms, and was told ${remainingMs}`,
+    );
+  }
+
+  /** [TA17] */
+  #beat(known: KnownTask, { progress, checkpoint }: BeatTask, told: OutputOf<"tasks.heartbeat">): void {
+    const { held, input } = known;
+    const sim: Sim = this.#sim;
+    if (!held) return sim.fail("task", `task ${known.task} has no holder, and a heartbeat was accepted`);
+    const next = {
+      progress: progress === undefined ? known.progress : JSON.stringify(progress),
+      checkpoint: checkpoint === undefined ? known.checkpoint : JSON.stringify(checkpoint),
+    };
+    if (checkpoint !== undefined) {
+      const step = stepOf(checkpoint);
+      sim.must(
+        step > held.fromStep,
+        "task",
+        () => `${held.chat} is at step ${step} of task ${known.task}, and began at ${held.fromStep}`,
+      );
+    }
+    const isNews = next.progress !== known.progress || next.checkpoint !== known.checkpoint;
+    if (isNews || sim.now - held.seenAt >= input.heartbeatMs / 3) held.seenAt = sim.now;
+    Object.assign(known, next);
+    sim.must(
+      told.isCancelled === known.isCancelAsked,
+      "task",
+      () => `task ${known.task} was told as ${told.isCancelled ? "" : "not "}cancelled`,
+    );
+    if (told.isCancelled) sim.count("told of a cancellation");
+  }
+}

@@ -1,0 +1,115 @@
+import type { AttemptEnd, DeathReason, NewTask, TaskState } from "../../../src/contract/tasks.ts";
+import type { Json } from "../../../src/contract/values.ts";
+
+/** One assignment of a task, as it must be by what was asked and answered. */
+export interface HeldClaim {
+  readonly claim: number;
+  readonly chat: string;
+  readonly incarnation: number;
+  /** Of the request that took it; null: a look has given it, and its chat has not asked yet. */
+  requestId: string | null;
+  /** The checkpoint at its beginning, to go on from. */
+  readonly fromStep: number;
+  /** Not begun by then, it is over; null: it has begun. */
+  startBy: number | null;
+  closeAt: number;
+  seenAt: number;
+}
+
+/** A claim that is over. */
+interface EndedClaim {
+  readonly end: AttemptEnd;
+  readonly chat: string;
+  readonly incarnation: number;
+  readonly became: TaskState;
+  /** Its holder could not know: the chat counted as gone, or it was not begun and taken from it. */
+  readonly isSurprise: boolean;
+}
+
+/** So many of a task are kept. */
+const mostEnds = 100;
+
+/** A task that was accepted, and all that must be so of it. */
+export class KnownTask {
+  readonly task: number;
+  readonly input: NewTask;
+  readonly needs: readonly number[];
+  readonly parent: number | null;
+  state: TaskState;
+  reason: DeathReason | null = null;
+  payload: string;
+  failures = 0;
+  stalls = 0;
+  lostChats = 0;
+  notBefore: number;
+  queuedAt = 0;
+  held: HeldClaim | null = null;
+  topClaim = 0;
+  isCancelAsked = false;
+  progress: string | null = null;
+  checkpoint: string | null = null;
+  result: string | null = null;
+  /** Null: it has not ended. */
+  keptUntil: number | null = null;
+  readonly ends = new Map<number, EndedClaim>();
+
+  constructor(
+    task: number,
+    input: NewTask,
+    of: { needs: readonly number[]; parent: number | null; at: number },
+    state: TaskState,
+  ) {
+    this.task = task;
+    this.input = input;
+    this.needs = of.needs;
+    this.parent = of.parent;
+    this.state = state;
+    this.payload = JSON.stringify(input.payload);
+    this.notBefore = of.at + input.delayMs;
+  }
+
+  get isEnded(): boolean {
+    return this.state === "done" || this.state === "dead" || this.state === "cancelled";
+  }
+
+  /** Nobody gets it then. */
+  isExpired(now: number): boolean {
+    const { scheduleToStartMs } = this.input;
+    return scheduleToStartMs !== undefined && this.queuedAt + scheduleToStartMs <= now;
+  }
+
+  /** [TA16] The last instant of its claim. */
+  endsAt(): number {
+    const { held } = this;
+    if (!held) return 0;
+    return held.startBy ?? Math.min(held.closeAt, held.seenAt + this.input.heartbeatMs);
+  }
+
+  isHeldBy(chat: string, incarnation: number, claim: number, now: number): boolean {
+    const { held } = this;
+    const isOwn = held?.chat === chat && held.incarnation === incarnation && held.claim === claim;
+    return isOwn && now < this.endsAt();
+  }
+
+  ended(end: AttemptEnd, became: TaskState, isSurprise: boolean): void {
+    const { held, ends } = this;
+    if (!held) return;
+    ends.set(held.claim, { end, chat: held.chat, incarnation: held.incarnation, became, isSurprise });
+    const [oldest] = ends.keys();
+    if (ends.size > mostEnds && oldest !== undefined) ends.delete(oldest);
+    this.held = null;
+  }
+
+  begins(now: number): void {
+    const { held } = this;
+    if (!held) return;
+    held.startBy = null;
+    held.closeAt = now + this.input.startToCloseMs;
+    held.seenAt = now;
+  }
+}
+
+/** How far the work has come, by a checkpoint of the simulation. */
+export function stepOf(checkpoint: Json | undefined): number {
+  return (checkpoint as { step?: number } | null | undefined)?.step ?? 0;
+}

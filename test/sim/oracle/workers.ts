@@ -1,0 +1,40 @@
+import type { RegisterChat } from "../../../src/contract/chats.ts";
+import type { OutputOf } from "../../../src/contract/operations.ts";
+import type { Commit } from "../host/sim-host.ts";
+import type { KnownTask } from "./task-known.ts";
+
+/** A chat, as far as tasks are concerned: what it said when it registered. */
+export interface Worker {
+  readonly chat: string;
+  readonly incarnation: number;
+  readonly capabilities: ReadonlySet<string>;
+  readonly capacity: number;
+  /** Null: it asks for itself. */
+  readonly types: ReadonlySet<string> | null;
+}
+
+/** Which chats take what, by their registrations. */
+export class Workers {
+  readonly all = new Map<string, Worker>();
+  readonly draining = new Set<string>();
+
+  committed({ request, result, facts }: Commit): void {
+    for (const fact of facts) if (fact.kind === "offline") this.draining.delete(fact.chat);
+    if (!request || !result.ok) return;
+    if (request.name === "chats.drain") this.draining.add((request.input as { chat: string }).chat);
+    if (request.name !== "chats.register") return;
+    const { chat, capabilities, capacity, taskTypes } = request.input as RegisterChat;
+    const { incarnation } = result.value as OutputOf<"chats.register">;
+    const types = taskTypes ? new Set(taskTypes) : null;
+    this.all.set(chat, { chat, incarnation, capabilities: new Set(capabilities), capacity, types });
+  }
+}
+
+export function isAble({ capabilities }: Worker, { input }: KnownTask): boolean {
+  return input.capabilities.every((one) => capabilities.has(one));
+}
+
+/** Whether it is given such tasks as they come. */
+export function wants({ types }: Worker, { input }: KnownTask): boolean {
+  return types !== null && (types.has("*") || types.has(input.type));
+}

@@ -1,0 +1,161 @@
+import type { TaskState } from "../../src/contract/tasks.ts";
+import type { Sim } from "./sim.ts";
+import type { KnownTask } from "./oracle/task-known.ts";
+import { isAble } from "./oracle/workers.ts";
+import { plainTask } from "./client/task-acts.ts";
+import type { World } from "./world.ts";
+
+/** What must have become of tasks at the end of a day. */
+
+/** A token that was lost in a storm is sent again after five minutes at the latest; then the sweep and the look. */
+const mostQueuedMs = 310_000;
+/** Longer than any attempt, backoff and delay that is still to come. */
+const mostWorkMs = 900_000;
+const stepMs = 5_000;
+
+/** By then what was under way has ended, and nobody has a reason to ask. */
+const quietMs = 150_000;
+/** More than all chats together have room for. */
+const manyTasks = 40;
+
+type Run = (ms: number) => void;
+
+/**
+ * Faults have ended. At first nobody asks of his own accord but who has room again: what is queued, and somebody connected takes and has room
+ * for, must come to him by way of the queue. Then all ask, until nothing is left that they can do.
+ */
+export function workOff(world: World, run: Run): void {
+  for (let passed = 0; passed < quietMs && isAnybodyBusy(world); passed += stepMs) run(stepMs);
+  submitAtNight(world);
+  waitForTheQueue(world, run);
+  askForMore(world, run);
+  for (const known of world.oracle.tasks.tasks.values()) mustWaitForSomething(world, known);
+}
+
+function waitForTheQueue(world: World, run: Run): void {
+  const since = new Map<number, number>();
+  const end = world.sim.now + mostQueuedMs + stepMs;
+  while (world.sim.now < end && world.oracle.tasks.countOpen > 0 && hasOpenSeat(world)) {
+    run(stepMs);
+    lookAtQueued(world, since);
+  }
+}
+
+function askForMore(world: World, run: Run): void {
+  const end = world.sim.now + mostWorkMs;
+  while (world.sim.now < end && isWorkLeft(world)) {
+    for (const { working } of world.clients) working.ask();
+    run(stepMs);
+  }
+}
+
+function isAnybodyBusy({ clients }: World): boolean {
+  return [...clients].some(({ working }) => working.holds.size > 0);
+}
+
+/** For whoever is there: a few that must be brought to those who do nothing, or so many that all must ask for more. */
+function submitAtNight(world: World): void {
+  const { rng } = world.sim;
+  if (world.oracle.tasks.countOpen > 0 && rng.chance(0.5)) return;
+  const size = rng.chance(0.3) ? manyTasks : rng.between(1, 3);
+  const tasks = Array.from({ length: size }, () => plainTask(world.jobs.newJob(true)));
+  const requestId = `night ${world.sim.events}`;
+  while (!world.ask("tasks.submit", { tasks, by: "night", requestId }));
+}
+
+/** Since when each is queued and could be given to somebody; for too long: nobody looks. */
+function lookAtQueued(world: World, since: Map<number, number>): void {
+  const { oracle } = world;
+  const sim: Sim = world.sim;
+  const open = seats(world);
+  for (const known of oracle.tasks.queued.values()) {
+    if (!open.some((chat) => oracle.tasks.isOpen(chat, known))) {
+      since.delete(known.task);
+      continue;
+    }
+    const from = Math.max(since.get(known.task) ?? sim.now, known.queuedAt);
+    since.set(known.task, from);
+    const isLate = sim.now - from >= mostQueuedMs;
+    sim.must(
+      !isLate,
+      "due",
+      () => `task ${known.task} is queued for ${sim.now - from} ms, and ${open.join(" ")} could have it`,
+    );
+  }
+}
+
+/** Chats that live, are connected, and have room. */
+function seats({ host, oracle: { tasks } }: World): string[] {
+  const all = [...tasks.workers.all.values()].filter(
+    ({ types, capacity, chat }) => types !== null && tasks.countHeld(chat) < capacity,
+  );
+  return all.map(({ chat }) => chat).filter((chat) => host.connections.lastSeen(chat) !== null);
+}
+
+function hasOpenSeat(world: World): boolean {
+  const { queued } = world.oracle.tasks;
+  return (
+    queued.size === 0 ||
+    seats(world).some((chat) => [...queued.values()].some((known) => world.oracle.tasks.isOpen(chat, known)))
+  );
+}
+
+const isUnderWay = (state: TaskState): boolean => state === "assigned" || state === "running" || state === "scheduled";
+
+function isWorkLeft(world: World): boolean {
+  return [...world.oracle.tasks.tasks.values()].some(
+    (known) => isUnderWay(known.state) || takersOf(world, known).length > 0,
+  );
+}
+
+/** Chats that could have what is queued. */
+function takersOf({ clients, oracle: { tasks } }: World, known: KnownTask): string[] {
+  if (known.state !== "queued") return [];
+  return [...clients].flatMap(({ identity: { chat }, link, isLeaving }) => {
+    const worker = tasks.workers.all.get(chat);
+    const isHere = link.isRegistered && !isLeaving && !tasks.workers.draining.has(chat);
+    return worker && isHere && isAble(worker, known) ? [chat] : [];
+  });
+}
+
+/** [SM9] It has ended; or it waits for others that do, or nobody is there who can do it. */
+function mustWaitForSomething(world: World, known: KnownTask): void {
+  const sim: Sim = world.sim;
+  sim.must(
+    !isUnderWay(known.state),
+    "due",
+    () => `task ${known.task} is still ${known.state}, with ${known.held?.chat}`,
+  );
+  const takers = takersOf(world, known);
+  sim.must(
+    takers.length === 0,
+    "due",
+    () => `task ${known.task} is still queued, and ${takers.join(" ")} could have done it`,
+  );
+  sim.count(`at night: ${known.state}`);
+}
+
+/** Each task that somebody was told is accepted is known, or was kept for its time. */
+export function accountForTasks(world: World): void {
+  const { tasks } = world.oracle.tasks;
+  world.oracle.queue.settle(
+    (task) => {
+      const reply = world.ask("tasks.get", { task });
+      return reply?.ok ? (reply.value as { state: TaskState }).state : undefined;
+    },
+    (task) => !tasks.has(task),
+  );
+}
+
+/** Nobody is there any more: what is left ends at once, and is not kept for longer than anything else. */
+export function cancelTasks(world: World): void {
+  for (const known of world.oracle.tasks.tasks.values()) {
+    if (known.isEnded) continue;
+    world.ask("tasks.cancel", { task: known.task, reason: "the end" });
+    world.sim.must(
+      known.isEnded,
+      "due",
+      () => `task ${known.task} was cancelled, nobody has it, and it is ${known.state}`,
+    );
+  }
+}
