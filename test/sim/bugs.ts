@@ -1,10 +1,12 @@
 import type { Bug } from "./bug.ts";
 import { inStatements } from "./bugs/in-statements.ts";
+import { inTasks } from "./bugs/in-tasks.ts";
 import { inTheClients } from "./bugs/in-the-clients.ts";
 import { inTheHost } from "./bugs/in-the-host.ts";
+import { inTheQueue } from "./bugs/in-the-queue.ts";
 
 /** Bugs that are planted to see that they are caught; none of them touches the engine itself. */
-export const bugs: readonly Bug[] = [...inStatements, ...inTheHost, ...inTheClients];
+export const bugs: readonly Bug[] = [...inStatements, ...inTheHost, ...inTheClients, ...inTasks, ...inTheQueue];
 
 export function bugNamed(name: string): Bug {
   const bug = bugs.find((one) => one.name === name);

@@ -49,3 +49,29 @@ export const stillness: Focus = {
   faultMs: 1_500,
   weather: { alarmLate: 0.95, alarmVeryLate: 0.9, eviction: 0, crash: 0 },
 };
+
+/** Tasks are submitted, taken and neglected. */
+export const works: Focus = {
+  acts: {
+    ...fewOthers,
+    acquire: 0.1,
+    campaign: 0.1,
+    "guarded write": 0.1,
+    "set for a while": 0.1,
+    submit: 2,
+    "submit a graph": 3,
+    "ask for tasks": 2,
+    "call on a claim that is over": 2,
+    cancel: 1,
+    replay: 2,
+    discard: 1,
+    "look at a task": 1,
+  },
+  neglects: 0.05,
+};
+
+/** Who works is told of tasks, and seldom asks. */
+export const pushes: Focus = {
+  ...works,
+  acts: { ...works.acts, "ask for tasks": 0, drain: 0, leave: 0.2 },
+};

@@ -1,0 +1,90 @@
+import type { Bug } from "../bug.ts";
+import { pushes, works } from "./focus.ts";
+import type { Patch } from "../host/tap.ts";
+import { column, patched, reworded } from "./patches.ts";
+
+/** The time by which an assignment is over stands before the task. */
+function lateWhereAssigned(): Patch {
+  return {
+    run: (next, values) =>
+      next(
+        ...values.map((value, at) =>
+          values[0] === "assigned" && at === values.length - 2 ? Number(value) + 86_400_000 : value,
+        ),
+      ),
+  };
+}
+
+/** On the way of tasks to chats, and in what chats do with them. */
+export const inTheQueue: readonly Bug[] = [
+  {
+    name: "no-token-arrives",
+    within: 60_000,
+    focus: pushes,
+    about: "no token reaches the queue",
+    host: { losesTokens: true },
+  },
+  {
+    name: "no-reminder",
+    within: 60_000,
+    focus: { ...pushes, weather: { queueLoss: 0.9 } },
+    about: "a token that was lost is not sent again",
+    host: { patchFor: column(/^INSERT INTO outbox/, "due_at", (at) => at + 86_400_000) },
+  },
+  {
+    name: "draining-given",
+    within: 60_000,
+    focus: works,
+    about: "a look gives to a chat that drains",
+    host: { patchFor: reworded("NOT IN ('offline', 'draining')", "NOT IN ('offline')") },
+  },
+  {
+    name: "given-for-good",
+    within: 30_000,
+    focus: works,
+    about: "what was given out is not taken back when nobody begins it",
+    host: { patchFor: patched(/^UPDATE tasks SET state = \?, claim = \?/, lateWhereAssigned) },
+  },
+  {
+    name: "lost-chats-keep",
+    within: 30_000,
+    focus: works,
+    about: "a chat that is gone keeps what it had",
+    host: { patchFor: patched(/^SELECT \* FROM tasks WHERE chat = \? ORDER BY task/, () => ({ all: () => [] })) },
+  },
+  {
+    name: "submits-anew",
+    within: 60_000,
+    focus: { ...works, weather: { loss: 0.15 } },
+    about: "a submit without an answer is sent again as another one",
+    client: { submitsAnew: true },
+  },
+  {
+    name: "begins-anew",
+    within: 30_000,
+    focus: works,
+    about: "who takes a task up does not go on from its checkpoint",
+    client: { beginsAnew: true },
+  },
+  {
+    name: "counts-refused",
+    within: 30_000,
+    focus: works,
+    about: "a result that was refused counts",
+    client: { countsRefused: true },
+  },
+  {
+    name: "keeps-returned",
+    within: 30_000,
+    focus: works,
+    about: "a process goes on with a task that it has given back",
+    client: { keepsReturned: true },
+  },
+  {
+    name: "never-asks",
+    within: 30_000,
+    focus: pushes,
+    about: "who has room again waits to be told",
+    client: { neverAsks: true },
+  },
+];
