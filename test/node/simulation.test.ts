@@ -56,6 +56,7 @@ const reached = [
   "tasks.start accepted, tasks.heartbeat accepted, tasks.extend accepted, end of a claim repeated, refused: stale_claim",
   "attempt: done, attempt: failed, attempt: timeout, attempt: stalled, attempt: chat_offline, attempt: chat_left",
   "attempt: not_started, attempt: released, attempt: cancelled, attempt: moved, told of a cancellation, replayed",
+  "attempt: budget_exceeded, task: budget_exceeded, task went as one too many",
   "task: failed, task: poison, task: expired, task: dependency, task: discarded, task: cancelled",
   "at night: done, at night: dead, at night: cancelled, accepted task accounted for, task pruned",
 ].flatMap((names) => names.split(", "));

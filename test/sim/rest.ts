@@ -108,7 +108,7 @@ function sleep(world: World): void {
   mustBeEmpty(world, "inboxes", "chat NOT IN (SELECT chat FROM chats)");
   mustBeEmpty(world, "subscriptions", "chat NOT IN (SELECT chat FROM chats)");
   mustBeEmpty(world, "state", "expires_at IS NOT NULL");
-  for (const table of ["tasks", "task_texts", "attempts", "task_dependents", "task_dedupe", "outbox"])
+  for (const table of ["tasks", "task_texts", "attempts", "task_dependents", "task_dedupe", "task_usage", "outbox"])
     mustBeEmpty(world, table);
 }
 

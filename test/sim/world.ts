@@ -20,8 +20,8 @@ export interface Size {
   readonly chats: number;
 }
 
-/** How long tasks are kept once they have ended: within a night all of them go. */
-const keeps = { keepTasksMs: 3_600_000, keepDeadTasksMs: 7_200_000, keepDedupeMs: 3_600_000 };
+/** How long tasks are kept once they have ended, and how many: within a night all of them go. */
+const keeps = { keepTasksMs: 3_600_000, keepDeadTasksMs: 7_200_000, keepDedupeMs: 3_600_000, maxTasks: 300 };
 
 /** By how much clocks run too fast; the margin of trust is made for 10 in 1,000. */
 const rates = [-0.008, 0.008, -0.002, 0.000_02];

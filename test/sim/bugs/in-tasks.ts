@@ -206,4 +206,20 @@ export const inTasks: readonly Bug[] = [
     about: "a task that wishes for a chat is passed by those before it",
     host: { patchFor: patched(/AND affinity = \? AND lane = \?/, () => ({ all: () => [] })) },
   },
+  {
+    name: "use-forgotten",
+    within: 30_000,
+    focus: works,
+    about: "what an attempt has used is not kept",
+    host: { patchFor: swallowed(/^INSERT INTO task_usage/, 1) },
+  },
+  {
+    name: "begun-moved",
+    within: 30_000,
+    focus: works,
+    about: "a task that somebody has begun goes to a chat with less to do",
+    host: {
+      patchFor: reworded("IS NOT NULL AND state = 'assigned'", "IS NOT NULL AND state IN ('assigned', 'running')"),
+    },
+  },
 ];

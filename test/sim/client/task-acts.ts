@@ -38,6 +38,7 @@ function newTask(client: Client, rng: Rng, isNamed: boolean): NewTask {
     ...(rng.chance(0.1) ? { affinity: chatName(rng.below(8)) } : {}),
     ...timesOf(rng),
     maxAttempts: rng.between(1, 4),
+    ...(rng.chance(0.15) ? { budget: { tokens: rng.pick([20, 60, 150]) } } : {}),
     ...(isKeyed ? { dedupeKey: `k${rng.below(12)}` } : {}),
     onDuplicate: rng.pick(["existing", "existing", "reject"] as const),
     onDependencyDeath: rng.chance(0.3) ? "ignore" : "fail",

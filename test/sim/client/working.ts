@@ -1,3 +1,4 @@
+import type { Usage } from "../../../src/contract/budgets.ts";
 import type { ClaimedTask, Next } from "../../../src/contract/tasks.ts";
 import { trustOf, type Instant } from "../../../src/local-mcp/edge/trust.ts";
 import { Grip } from "../grips.ts";
@@ -16,6 +17,8 @@ interface Hold {
   begunAt: Instant | null;
   isCancelled: boolean;
   step: number;
+  /** Tokens that it has used. */
+  tokens: number;
   /** Heartbeats that are left before its end. */
   left: number;
   /** The mean time between two of them. */
@@ -137,6 +140,7 @@ export class Working {
       begunAt: null,
       isCancelled: false,
       step: quirks.beginsAnew ? 0 : stepOf(claimed.checkpoint),
+      tokens: 0,
       left: sim.rng.pick([0, 0, 1, 2, 4, 12]),
       paceMs: habits.isNight ? 200 : sim.rng.pick([200, 1_500, claimed.heartbeatMs / 3, claimed.heartbeatMs]),
     };
@@ -186,12 +190,17 @@ export class Working {
     const isNews = rng.chance(0.7);
     if (isNews) hold.step += 1;
     const news = isNews ? { progress: { note: `step ${hold.step}` }, checkpoint: { step: hold.step } } : {};
+    hold.tokens += rng.between(0, 10);
+    const { usage } = usageOf(hold);
+    // Who tells that it has reached its limit has ended.
+    if (usage.tokens >= (hold.claimed.budget.tokens ?? Infinity)) this.#client.around.grips.drop(hold.grip);
     this.#client.call(
       "tasks.heartbeat",
-      { ...this.#of(hold), ...news },
+      { ...this.#of(hold), ...news, usage },
       (reply, sent) => {
         if (hold.isOver || !reply) return;
         if (!reply.ok) return this.#refused(hold, reply.error.code);
+        if (reply.value.isOverBudget) return this.#refused(hold, "stale_claim");
         hold.isCancelled = reply.value.isCancelled;
         // [TA17] Without news it may have written nothing for a third of the time.
         const silenceMs = hold.claimed.heartbeatMs * (2 / 3);
@@ -237,9 +246,13 @@ export class Working {
     const of = this.#of(hold);
     const wish =
       next && this.holds.size < this.#client.identity.skills.capacity && !this.#client.isLeaving ? { next } : {};
-    if (how === "ack") this.#client.call("tasks.ack", { ...of, result: resultOf(hold), ...wish }, done, { late: done });
-    else if (how === "nack") this.#client.call("tasks.nack", { ...of, ...nack, ...wish }, done, { late: done });
-    else this.#client.call("tasks.release", of, (reply) => done(reply && { ok: reply.ok }));
+    if (how === "ack")
+      this.#client.call("tasks.ack", { ...of, ...usageOf(hold), result: resultOf(hold), ...wish }, done, {
+        late: done,
+      });
+    else if (how === "nack")
+      this.#client.call("tasks.nack", { ...of, ...usageOf(hold), ...nack, ...wish }, done, { late: done });
+    else this.#client.call("tasks.release", { ...of, ...usageOf(hold) }, (reply) => done(reply && { ok: reply.ok }));
   }
 
   #of({ grip: { task, claim } }: Hold): { self: Client["self"]; task: number; claim: number } {
@@ -269,6 +282,10 @@ export class Working {
   #prove(hold: Hold, since: Instant, spanMs: number): void {
     this.#client.around.grips.prove(hold.grip, trustOf(since, spanMs, spanMs));
   }
+}
+
+function usageOf({ tokens }: Hold): { usage: Usage } {
+  return { usage: { wallMs: 0, tokens, costMicros: 0 } };
 }
 
 function resultOf({ grip: { task, claim }, step }: Hold): { by: string; step: number } {

@@ -2,7 +2,7 @@ import type { OutputOf } from "../../../src/contract/operations.ts";
 import type { AckTask, BeatTask, ExtendTask, HoldTask, NackTask } from "../../../src/contract/tasks.ts";
 import type { Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { stepOf, type KnownTask } from "./task-known.ts";
+import { stepOf, type HeldClaim, type KnownTask } from "./task-known.ts";
 import { afterOf, type TaskLedger } from "./task-ledger.ts";
 import type { ToldClaims } from "./told-claims.ts";
 
@@ -45,6 +45,7 @@ export class ClaimCalls {
     this.#judged(name, input, expected, result);
     const { known, isHeld, isRepeat } = expected;
     if (!result.ok || !known) return () => undefined;
+    if (isHeld) known.note((input as BeatTask).usage);
     if (name === "tasks.ack" && isHeld) known.result = JSON.stringify((input as AckTask).result);
     const { next } = input as AckTask | NackTask;
     const asked = next && {
@@ -115,28 +116,30 @@ export class ClaimCalls {
   /** [TA17] */
   #beat(known: KnownTask, { progress, checkpoint }: BeatTask, told: OutputOf<"tasks.heartbeat">): void {
     const { held, input } = known;
-    const sim: Sim = this.#sim;
-    if (!held) return sim.fail("task", `task ${known.task} has no holder, and a heartbeat was accepted`);
     const next = {
       progress: progress === undefined ? known.progress : JSON.stringify(progress),
       checkpoint: checkpoint === undefined ? known.checkpoint : JSON.stringify(checkpoint),
     };
-    if (checkpoint !== undefined) {
-      const step = stepOf(checkpoint);
-      sim.must(
-        step > held.fromStep,
-        "task",
-        () => `${held.chat} is at step ${step} of task ${known.task}, and began at ${held.fromStep}`,
-      );
-    }
     const isNews = next.progress !== known.progress || next.checkpoint !== known.checkpoint;
-    if (isNews || sim.now - held.seenAt >= input.heartbeatMs / 3) held.seenAt = sim.now;
     Object.assign(known, next);
-    sim.must(
-      told.isCancelled === known.isCancelAsked,
+    this.#lookAtTold(known, told);
+    if (!held) return;
+    if (isNews || this.#sim.now - held.seenAt >= input.heartbeatMs / 3) held.seenAt = this.#sim.now;
+    if (checkpoint !== undefined) this.#lookAtStep(known.task, held, stepOf(checkpoint));
+  }
+
+  /** [SM18] */
+  #lookAtStep(task: number, { chat, fromStep }: HeldClaim, step: number): void {
+    this.#sim.must(
+      step > fromStep,
       "task",
-      () => `task ${known.task} was told as ${told.isCancelled ? "" : "not "}cancelled`,
+      () => `${chat} is at step ${step} of task ${task}, and began at ${fromStep}`,
     );
-    if (told.isCancelled) sim.count("told of a cancellation");
+  }
+
+  #lookAtTold({ task, held, isCancelAsked }: KnownTask, told: OutputOf<"tasks.heartbeat">): void {
+    const isRight = told.isCancelled === isCancelAsked && told.isOverBudget === (held === null);
+    this.#sim.must(isRight, "task", () => `a heartbeat of task ${task} was answered with ${JSON.stringify(told)}`);
+    if (told.isCancelled) this.#sim.count("told of a cancellation");
   }
 }

@@ -52,6 +52,8 @@ export class KnownTask {
   /** Null: it has not ended. */
   keptUntil: number | null = null;
   readonly ends = new Map<number, EndedClaim>();
+  /** Tokens that claims before the one that told last have used, and those of that one. */
+  #used = { claim: 0, before: 0, own: 0 };
 
   constructor(
     task: number,
@@ -70,6 +72,33 @@ export class KnownTask {
 
   get isEnded(): boolean {
     return this.state === "done" || this.state === "dead" || this.state === "cancelled";
+  }
+
+  /** [BU2] Tokens that it has used in all, once this report of its present claim is counted. */
+  usedWith({ tokens = 0 }: { tokens?: number } = {}): number {
+    const { before, own } = this.#usedBy(this.topClaim);
+    return before + Math.max(own, tokens);
+  }
+
+  #usedBy(claim: number): { claim: number; before: number; own: number } {
+    const used = this.#used;
+    return used.claim === claim ? used : { claim, before: used.before + used.own, own: 0 };
+  }
+
+  note({ tokens = 0 }: { tokens?: number } = {}): void {
+    const used = this.#usedBy(this.topClaim);
+    if (tokens > used.own) this.#used = { ...used, own: tokens };
+  }
+
+  /** [BU3] Whether a report reaches its limit. */
+  isOverWith(usage: { tokens?: number } | undefined): boolean {
+    const limit = this.input.budget?.tokens;
+    return usage !== undefined && limit !== undefined && this.usedWith(usage) >= limit;
+  }
+
+  /** [BU6] */
+  forgetUse(): void {
+    this.#used = { claim: 0, before: 0, own: 0 };
   }
 
   /** Nobody gets it then. */

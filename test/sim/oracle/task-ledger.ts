@@ -1,5 +1,6 @@
 import { numbersPerEpoch } from "../../../src/coordination/tx.ts";
 import type { SubmitTasks, TaskState } from "../../../src/contract/tasks.ts";
+import type { Settings } from "../../../src/contract/workspaces.ts";
 import type { OutputOf } from "../../../src/contract/operations.ts";
 import type { TaskFact } from "../host/task-tap.ts";
 import type { Commit, SimHost } from "../host/sim-host.ts";
@@ -66,8 +67,8 @@ export class TaskLedger {
     return this.#open;
   }
 
-  keepDedupeMs(): number {
-    return this.#host.settings().keepDedupeMs;
+  settings(): Settings {
+    return this.#host.settings();
   }
 
   /** Tasks that a chat has, over or not. */
@@ -131,6 +132,7 @@ export class TaskLedger {
     if (known.held !== null && (after.chat === null || isNew)) this.#ended(known, after.state, act);
     if (isNew) this.#grant(known, after, act);
     this.#worked(known, after, act);
+    if (known.state === "dead" && after.reason === null) known.forgetUse();
     known.topClaim = after.claim;
     this.#stands(known, after, act.now, act.settings);
   }
@@ -227,13 +229,15 @@ export class TaskLedger {
     return this.#host.connections.lastSeen(chat) !== null && !this.#host.isGone(chat, worker.incarnation);
   }
 
-  /** [TA18] */
-  #pruned(task: number, { now }: Act): void {
+  /** [TA18] [TA27] */
+  #pruned(task: number, { now, settings }: Act): void {
     const sim: Sim = this.#sim;
     const known = this.#known(task);
     const { keptUntil } = known;
+    const isSurplus = known.isEnded && this.tasks.size > settings.maxTasks;
+    if (isSurplus) sim.count("task went as one too many");
     sim.must(
-      keptUntil !== null && keptUntil <= now,
+      isSurplus || (keptUntil !== null && keptUntil <= now),
       "task",
       () => `task ${task} is gone before its time (${known.state})`,
     );

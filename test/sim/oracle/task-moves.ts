@@ -1,4 +1,5 @@
 import type { AttemptEnd, DeathReason, NackTask, TaskState } from "../../../src/contract/tasks.ts";
+import type { Usage } from "../../../src/contract/budgets.ts";
 import type { Settings } from "../../../src/contract/workspaces.ts";
 import type { TaskFact } from "../host/task-tap.ts";
 import type { Request } from "../host/sim-host.ts";
@@ -23,6 +24,7 @@ export type Judge = (known: KnownTask, after: TaskFact, act: Act) => string | nu
 interface Named {
   readonly task?: number;
   readonly claim?: number;
+  readonly usage?: Usage;
   readonly self?: { readonly chat: string; readonly incarnation: number };
 }
 
@@ -42,7 +44,13 @@ function asked(known: KnownTask, { request, now }: Act): AttemptEnd | null {
   const { task, claim = 0, self } = request.input as Named;
   if (task !== known.task) return null;
   if (!self) return request.name === "tasks.cancel" && known.state === "assigned" ? "cancelled" : null;
-  return known.isHeldBy(self.chat, self.incarnation, claim, now) ? (endings[request.name] ?? null) : null;
+  return known.isHeldBy(self.chat, self.incarnation, claim, now) ? endBy(known, request) : null;
+}
+
+/** [BU3] A heartbeat ends it only where it tells of a budget that is used up. */
+function endBy(known: KnownTask, { name, input }: Request): AttemptEnd | null {
+  if (name === "tasks.heartbeat" && known.isOverWith((input as Named).usage)) return "budget_exceeded";
+  return endings[name] ?? null;
 }
 
 function lost({ held, state }: KnownTask, { gone }: Act): AttemptEnd | null {
@@ -84,7 +92,7 @@ function follows(known: KnownTask, end: AttemptEnd, act: Act): Standing {
   if (end === "done") return { ...ended, state: "done" };
   if (known.isCancelAsked || end === "cancelled") return { ...ended, state: "cancelled" };
   const nack = end === "failed" ? (act.request?.input as NackTask) : null;
-  const reason = deathOf(known, counts, nack, act.settings);
+  const reason = deathOf(known, end, counts, act);
   if (reason) return { ...ended, state: "dead", reason };
   const [from, to] = isFailure(end) ? backoff(known, counts.failures, nack) : [0, 0];
   return { ...counts, state: from > 0 ? "scheduled" : "queued", reason: null, from: act.now + from, to: act.now + to };
@@ -92,14 +100,18 @@ function follows(known: KnownTask, end: AttemptEnd, act: Act): Standing {
 
 type Counts = Pick<Standing, "failures" | "stalls" | "lostChats">;
 
-function deathOf(
-  { input }: KnownTask,
-  { failures, stalls, lostChats }: Counts,
-  nack: NackTask | null,
-  { maxStalls, maxLostChats }: Settings,
-): DeathReason | null {
-  if (failures >= input.maxAttempts || nack?.isRetryable === false) return "failed";
-  return stalls >= maxStalls || lostChats >= maxLostChats ? "poison" : null;
+function deathOf(known: KnownTask, end: AttemptEnd, counts: Counts, { request, settings }: Act): DeathReason | null {
+  const { isRetryable, usage } = (reports.has(end) && request ? request.input : {}) as Report;
+  if (known.isOverWith(usage)) return "budget_exceeded";
+  if (counts.failures >= known.input.maxAttempts || isRetryable === false) return "failed";
+  return counts.stalls >= settings.maxStalls || counts.lostChats >= settings.maxLostChats ? "poison" : null;
+}
+
+/** Ends of which the one who has the task tells. */
+const reports = new Set<AttemptEnd>(["failed", "released", "budget_exceeded"]);
+interface Report {
+  readonly isRetryable?: boolean;
+  readonly usage?: Usage;
 }
 
 function backoff({ input }: KnownTask, failures: number, nack: NackTask | null): [number, number] {

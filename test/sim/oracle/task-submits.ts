@@ -68,7 +68,7 @@ export class TaskSubmits {
         () => `key ${key} is that of task ${known?.task}, and a submit under it was answered with ${task}`,
       );
       if (isDuplicate) sim.count("submit of a known key");
-      else this.#keys.set(key, { task, until: sim.now + this.#ledger.keepDedupeMs() });
+      else this.#keys.set(key, { task, until: sim.now + this.#ledger.settings().keepDedupeMs });
     }
   }
 
@@ -93,6 +93,15 @@ export class TaskSubmits {
         .filter((one) => typeof one === "number");
       const isRight = numbers.some((one) => !this.#ledger.tasks.has(one));
       return this.#sim.must(isRight, "task", () => "a submit was refused for a task that is known");
+    }
+    if (code === "quota_exceeded") {
+      const most = 2 * this.#ledger.settings().maxTasks;
+      const isRight = this.#ledger.tasks.size + tasks.length > most;
+      return this.#sim.must(
+        isRight,
+        "task",
+        () => `a submit was refused at ${this.#ledger.tasks.size} tasks of ${most}`,
+      );
     }
     if (code !== "bad_input") return;
     this.#sim.must(isCircle(tasks), "task", () => "a submit was refused as a circle, and is none");

@@ -59,6 +59,7 @@ export class ToldClaims {
       checkpoint: JSON.parse(known.checkpoint ?? "null") as unknown,
       inputs: this.#inputsOf(known.needs),
       heartbeatMs: input.heartbeatMs,
+      budget: { wallMs: null, tokens: leftOf(told.task, this.#ledger), costMicros: null },
     };
   }
 
@@ -80,6 +81,13 @@ function timesOf(
 ): Pick<ClaimedTask, "startInMs" | "remainingMs"> {
   if (!held || held.startBy === null) return { startInMs: null, remainingMs: (held?.closeAt ?? 0) - now };
   return { startInMs: held.startBy - now, remainingMs: wholeMs };
+}
+
+/** [BU5] */
+function leftOf(task: number, { tasks }: TaskLedger): number | null {
+  const known = tasks.get(task);
+  const limit = known?.input.budget?.tokens;
+  return known === undefined || limit === undefined ? null : Math.max(0, limit - known.usedWith());
 }
 
 function differs(one: unknown, other: unknown): boolean {
