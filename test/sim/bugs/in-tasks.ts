@@ -8,8 +8,8 @@ import { column, misread, patched, reworded, swallowed, type Row } from "./patch
 function seenTwice(): PatchFor {
   let count = 0;
   const isMeant = (): boolean => (count += 1) % 10 === 0;
-  return patched(/^UPDATE tasks SET state = \?, claim = \?/, () => ({
-    run: (next, values) => next(...(isMeant() ? values.with(0, "queued") : values)),
+  return patched(/^UPDATE tasks SET state = \?, claim = /, () => ({
+    all: (next, values) => next(...(isMeant() ? values.with(0, "queued") : values)),
   }))();
 }
 
@@ -32,11 +32,7 @@ export const inTasks: readonly Bug[] = [
     within: 30_000,
     focus: works,
     about: "a second attempt has the number of the first",
-    host: {
-      patchFor: patched(/^UPDATE tasks SET state = \?, claim = \?/, () => ({
-        run: (next, [state = "", , ...rest]) => next(state, 1, ...rest),
-      })),
-    },
+    host: { patchFor: reworded("claim = max(claim, ?) + 1", "claim = max(1, 0 * ?)") },
   },
   {
     name: "claim-not-stored",

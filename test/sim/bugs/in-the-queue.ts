@@ -1,18 +1,16 @@
+import type { SqlValue } from "../../../src/shared/sql.ts";
 import type { Bug } from "../bug.ts";
 import { pushes, works } from "./focus.ts";
 import type { Patch } from "../host/tap.ts";
 import { column, patched, reworded } from "./patches.ts";
 
-/** The time by which an assignment is over stands before the task. */
+/** How long an assignment may wait stands before the task. */
 function lateWhereAssigned(): Patch {
-  return {
-    run: (next, values) =>
-      next(
-        ...values.map((value, at) =>
-          values[0] === "assigned" && at === values.length - 2 ? Number(value) + 86_400_000 : value,
-        ),
-      ),
-  };
+  return { all: (next, values) => next(...(values[0] === "assigned" ? withDayMore(values) : values)) };
+}
+
+function withDayMore(values: SqlValue[]): SqlValue[] {
+  return values.with(values.length - 2, Number(values.at(-2)) + 86_400_000);
 }
 
 /** On the way of tasks to chats, and in what chats do with them. */
@@ -43,7 +41,7 @@ export const inTheQueue: readonly Bug[] = [
     within: 30_000,
     focus: works,
     about: "what was given out is not taken back when nobody begins it",
-    host: { patchFor: patched(/^UPDATE tasks SET state = \?, claim = \?/, lateWhereAssigned) },
+    host: { patchFor: patched(/^UPDATE tasks SET state = \?, claim = /, lateWhereAssigned) },
   },
   {
     name: "lost-chats-keep",

@@ -142,7 +142,10 @@ function replay(client: Client, rng: Rng): void {
 
 function look(client: Client, rng: Rng): void {
   if (rng.chance(0.2)) return client.call("tasks.progress", {}, ignored, { tries: 1 });
-  onSome(client, rng, (task) => client.call("tasks.get", { task }, ignored, { tries: 1 }));
+  onSome(client, rng, (task) => {
+    if (rng.chance(0.3)) client.call("tasks.history", { task, limit: 100 }, ignored, { tries: 1 });
+    else client.call("tasks.get", { task }, ignored, { tries: 1 });
+  });
 }
 
 export const taskActs: readonly Act[] = [

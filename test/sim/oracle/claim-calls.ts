@@ -82,8 +82,10 @@ export class ClaimCalls {
       );
     }
     const { code } = result.error;
-    if (code === "stale_claim")
+    if (code === "stale_claim") {
       sim.must(!isHeld && !isRepeat, "one-claim", () => `${what()} was refused, though it is held`);
+      known?.isLate(claim, self.chat);
+    }
     if (code === "unknown_task") sim.must(!known, "task", () => `${what()}: the task is not known, and was not pruned`);
   }
 

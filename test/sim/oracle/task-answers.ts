@@ -57,6 +57,7 @@ export class TaskAnswers {
       return this.#sim.must(isRight, "task", () => `task ${task} is not known, and was not pruned`);
     }
     if (name === "tasks.get") return this.#got(known, result.value as OutputOf<"tasks.get">);
+    if (name === "tasks.history" && known) return this.#remembered(known, result.value as OutputOf<"tasks.history">);
     if (name === "tasks.progress") return this.#counted(result.value as OutputOf<"tasks.progress">);
     if (name === "tasks.cancel" || name === "tasks.discard")
       this.#changed(name, task, result.value as OutputOf<"tasks.cancel">);
@@ -88,6 +89,21 @@ export class TaskAnswers {
     };
     const [want, is] = [JSON.stringify(expected), JSON.stringify(got)];
     this.#sim.must(want === is, "task", () => `task ${told.task} is ${want}, and was told as ${is}`);
+  }
+
+  /** [TA24] How each attempt ended, the newest first, and what came of it afterwards. The coordinator's own are no claims. */
+  #remembered({ task, ends, input }: KnownTask, { attempts }: OutputOf<"tasks.history">): void {
+    if (input.joinRule !== undefined) return;
+    const expected = [...ends]
+      .toReversed()
+      .map(([claim, { end, became, lateCalls }]) => `${claim} ${end} ${became} ${lateCalls}`);
+    const told = attempts.map(({ claim, end, state, lateCalls }) => `${claim} ${end} ${state} ${lateCalls}`);
+    const isRight = expected.join() === told.join();
+    this.#sim.must(
+      isRight,
+      "task",
+      () => `the attempts of task ${task} are ${expected.join()}, and were told as ${told.join()}`,
+    );
   }
 
   /** [TA25] */

@@ -24,6 +24,8 @@ interface EndedClaim {
   readonly became: TaskState;
   /** Its holder could not know: the chat counted as gone, or it was not begun and taken from it. */
   readonly isSurprise: boolean;
+  /** Calls on it since, by the chat that had it. */
+  lateCalls: number;
 }
 
 /** So many of a task are kept. */
@@ -123,10 +125,16 @@ export class KnownTask {
   ended(end: AttemptEnd, became: TaskState, isSurprise: boolean): void {
     const { held, ends } = this;
     if (!held) return;
-    ends.set(held.claim, { end, chat: held.chat, incarnation: held.incarnation, became, isSurprise });
+    ends.set(held.claim, { end, chat: held.chat, incarnation: held.incarnation, became, isSurprise, lateCalls: 0 });
     const [oldest] = ends.keys();
     if (ends.size > mostEnds && oldest !== undefined) ends.delete(oldest);
     this.held = null;
+  }
+
+  /** [TA5] Counted up to a hundred times. */
+  isLate(claim: number, chat: string): void {
+    const ended = this.ends.get(claim);
+    if (ended?.chat === chat && ended.lateCalls < mostEnds) ended.lateCalls += 1;
   }
 
   begins(now: number): void {
