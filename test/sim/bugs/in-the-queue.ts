@@ -80,7 +80,7 @@ export const inTheQueue: readonly Bug[] = [
   },
   {
     name: "never-asks",
-    within: 30_000,
+    within: 100_000,
     focus: pushes,
     about: "who has room again waits to be told",
     client: { neverAsks: true },
