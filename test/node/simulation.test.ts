@@ -58,7 +58,7 @@ const reached = [
   "attempt: not_started, attempt: released, attempt: cancelled, attempt: moved, told of a cancellation, replayed",
   "attempt: budget_exceeded, task: budget_exceeded, task went as one too many",
   "task: failed, task: poison, task: expired, task: dependency, task: discarded, task: cancelled",
-  "at night: done, at night: dead, at night: cancelled, accepted task accounted for, task pruned",
+  "at night: done, at night: dead, at night: cancelled, accepted task accounted for, task pruned, cancelled before it was seen",
 ].flatMap((names) => names.split(", "));
 
 /** What happens in a run, in words. */

@@ -12,6 +12,8 @@ const mostQueuedMs = 310_000;
 /** Longer than any attempt, backoff and delay that is still to come. */
 const mostWorkMs = 900_000;
 const stepMs = 5_000;
+/** Until a look has been taken, and before anything is moved. */
+const lookMs = 500;
 
 /** By then what was under way has ended, and nobody has a reason to ask. */
 const quietMs = 150_000;
@@ -26,7 +28,9 @@ type Run = (ms: number) => void;
  */
 export function workOff(world: World, run: Run): void {
   for (let passed = 0; passed < quietMs && isAnybodyBusy(world); passed += stepMs) run(stepMs);
-  submitAtNight(world);
+  const isUnseen = world.sim.rng.chance(0.3);
+  submitAtNight(world, isUnseen);
+  if (isUnseen) cancelUnseen(world, run);
   waitForTheQueue(world, run);
   askForMore(world, run);
   for (const known of world.oracle.tasks.tasks.values()) mustWaitForSomething(world, known);
@@ -54,13 +58,26 @@ function isAnybodyBusy({ clients }: World): boolean {
 }
 
 /** For whoever is there: a few that must be brought to those who do nothing, or so many that all must ask for more. */
-function submitAtNight(world: World): void {
+function submitAtNight(world: World, isMany: boolean): void {
   const { rng } = world.sim;
-  if (world.oracle.tasks.countOpen > 0 && rng.chance(0.5)) return;
-  const size = rng.chance(0.3) ? manyTasks : rng.between(1, 3);
+  if (world.oracle.tasks.countOpen > 0 && rng.chance(0.5) && !isMany) return;
+  const size = isMany || rng.chance(0.3) ? manyTasks : rng.between(1, 3);
   const tasks = Array.from({ length: size }, () => plainTask(world.jobs.newJob(true)));
+  world.losesHints = isMany;
   const requestId = `night ${world.sim.events}`;
   while (!world.ask("tasks.submit", { tasks, by: "night", requestId }));
+}
+
+/** [QU8] What was given is cancelled before its chats have heard of it: they have room again, and do not know. */
+function cancelUnseen(world: World, run: Run): void {
+  run(lookMs);
+  for (const { held, state, task } of world.oracle.tasks.tasks.values()) {
+    if (state !== "assigned" || held?.requestId !== null) continue;
+    world.ask("tasks.cancel", { task, reason: "not wanted" });
+    world.sim.count("cancelled before it was seen");
+  }
+  run(stepMs);
+  world.losesHints = false;
 }
 
 /** Since when each is queued and could be given to somebody; for too long: nobody looks. */

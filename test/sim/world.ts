@@ -41,6 +41,8 @@ export class World {
   readonly #watches = new Map<string, Watch>();
   #processes = 0;
   #socketShare = 0.7;
+  /** Hints are lost, all of them. */
+  losesHints = false;
   /** Called when a process has ended by itself. */
   onEnd: (client: Client) => void = () => undefined;
 
@@ -142,6 +144,7 @@ export class World {
 
   /** Hints go over sockets only. */
   #hint(hint: Hint): void {
+    if (this.losesHints) return;
     if (hint.kind !== "lease" && hint.kind !== "message" && hint.kind !== "task") return;
     const { rng } = this.sim;
     for (const client of this.clients) {

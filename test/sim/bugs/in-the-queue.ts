@@ -1,7 +1,7 @@
 import type { SqlValue } from "../../../src/shared/sql.ts";
 import type { Bug } from "../bug.ts";
 import { pushes, works } from "./focus.ts";
-import type { Patch } from "../host/tap.ts";
+import type { Patch, PatchFor } from "../host/tap.ts";
 import { column, patched, reworded } from "./patches.ts";
 
 /** How long an assignment may wait stands before the task. */
@@ -11,6 +11,29 @@ function lateWhereAssigned(): Patch {
 
 function withDayMore(values: SqlValue[]): SqlValue[] {
   return values.with(values.length - 2, Number(values.at(-2)) + 86_400_000);
+}
+
+/** Nobody looks who could have the room that a cancelled task leaves. */
+function unseenRoom(): PatchFor {
+  let isJustCancelled = false;
+  return (query) => {
+    if (query.startsWith("UPDATE tasks SET state = ?, reason = ?")) {
+      return {
+        run: (next, values) => {
+          isJustCancelled = values[0] === "cancelled";
+          return next(...values);
+        },
+      };
+    }
+    if (!query.startsWith("SELECT seq, tries FROM outbox")) return undefined;
+    return {
+      all: (next, values) => {
+        const isUnseen = isJustCancelled;
+        isJustCancelled = false;
+        return isUnseen ? [{ seq: 0, tries: 0 }] : next(...values);
+      },
+    };
+  };
 }
 
 /** On the way of tasks to chats, and in what chats do with them. */
@@ -28,6 +51,13 @@ export const inTheQueue: readonly Bug[] = [
     focus: { ...pushes, weather: { queueLoss: 0.9 } },
     about: "a token that was lost is not sent again",
     host: { patchFor: column(/^INSERT INTO outbox/, "due_at", (at) => at + 86_400_000) },
+  },
+  {
+    name: "room-unseen",
+    within: 120_000,
+    focus: pushes,
+    about: "the room that a cancelled task leaves is not looked at",
+    host: { patchFor: unseenRoom },
   },
   {
     name: "draining-given",

@@ -67,6 +67,11 @@ export class TaskLedger {
     return this.#open;
   }
 
+  /** By number: of one submit those that others depend on were stored first. */
+  heldBy(chat: string): KnownTask[] {
+    return [...this.tasks.values()].filter(({ held }) => held?.chat === chat).toSorted((a, b) => a.task - b.task);
+  }
+
   settings(): Settings {
     return this.#host.settings();
   }

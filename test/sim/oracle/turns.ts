@@ -24,9 +24,7 @@ export class Turns {
 
   /** [TA6] [QU5] What the chat has already under this request; or what a look has given it; null: something new. A repeat brings nothing more. */
   expected({ chat, incarnation, requestId, wish }: Asked, isRepeat = false): readonly number[] | null {
-    const own = [...this.#ledger.tasks.values()].filter(
-      ({ held }) => held?.chat === chat && held.incarnation === incarnation,
-    );
+    const own = this.#ledger.heldBy(chat).filter(({ held }) => held?.incarnation === incarnation);
     const live = own.filter((known) => this.#sim.now < known.endsAt());
     const again = live.filter(({ held }) => held?.requestId === requestId);
     if (again.length > 0 || isRepeat) return again.map(({ task }) => task);
