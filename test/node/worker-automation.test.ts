@@ -165,6 +165,22 @@ it("[WK5] a claim that no heartbeat has confirmed is not trusted as long as the 
   expect(ofEvents(made, "ended")[0]).toMatchObject({ end: "lost", state: null });
 });
 
+it("[WK5] [TA17] nor when the last heartbeats had no news and were not written down", async () => {
+  const desk = new WorkDesk();
+  let cut: CutLink | undefined;
+  const task = desk.submit({ heartbeatMs: 30_000 });
+  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  if (!cut) throw new Error("no link");
+  await desk.time.pass(23_000);
+  cut.cut = "before";
+  const { signal } = made.executor.last.run;
+  await desk.time.untilTrue(() => signal.aborted);
+  cut.cut = "no";
+  await desk.time.pass(1_000);
+  expect(signal.reason).toMatchObject({ kind: "lost" });
+  expect(desk.ends(task)).toEqual([]);
+});
+
 it("[WK5] after the machine has slept too long nothing is done any more, though the monotonic clock stood still and nobody answers", async () => {
   const desk = new WorkDesk();
   let cut: CutLink | undefined;

@@ -12,8 +12,10 @@ export interface PulseSurroundings {
   readonly outside: Pick<Outside, "clock" | "setTimer">;
 }
 
-/** A third of the silence that is allowed, but no rarer than this, in ms. */
+/** Four in the silence that is allowed, but no rarer than this, in ms. */
 const rarestBeatMs = 30_000;
+/** [TA17] A heartbeat without news may not be written down within a third of the silence that is allowed: so much of it is sure after an answer. */
+const sureShare = 2 / 3;
 /** News go out no faster, in ms. */
 const newsEveryMs = 1_000;
 /** Of one heartbeat, in ms. */
@@ -21,8 +23,8 @@ const beatWithinMs = 10_000;
 const mostLookMs = 1_000;
 
 /**
- * The heartbeats of one attempt, and how long its claim can be trusted: [WK5] from the start of the last request that was answered for as long
- * as a silence may last, less a margin, by the clock that says more. [WK6] It calls for a stop when that, or the time of the attempt, is over.
+ * The heartbeats of one attempt, and how long its claim can be trusted: [WK5] from the start of the last request that was answered for two
+ * thirds of the silence that is allowed, less a margin, by the clock that says more. [WK6] It calls for a stop when that, or the time of the attempt, is over.
  */
 export class Pulse {
   readonly #around: PulseSurroundings;
@@ -49,7 +51,7 @@ export class Pulse {
     this.#news = news;
     this.#stop = stop;
     this.#begun = read(around.outside.clock);
-    this.#everyMs = Math.min(rarestBeatMs, task.heartbeatMs / 3);
+    this.#everyMs = Math.min(rarestBeatMs, task.heartbeatMs / 4);
     this.#trustedFrom = since;
     this.#closesFrom = since;
     this.#closesInMs = task.remainingMs;
@@ -113,8 +115,8 @@ export class Pulse {
   }
 
   #trustedForMs(now: Instant): number {
-    const { heartbeatMs } = this.#task;
-    return heartbeatMs - marginMs(heartbeatMs) - elapsedMs(this.#trustedFrom, now);
+    const sureMs = this.#task.heartbeatMs * sureShare;
+    return sureMs - marginMs(sureMs) - elapsedMs(this.#trustedFrom, now);
   }
 
   #wallMs(now: Instant): number {
