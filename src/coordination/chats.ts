@@ -11,6 +11,7 @@ import { announceStatus, type ChatRow, type LifeRow } from "./chat-rows.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
+import { seekTakers } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
 
 /** The registry: who is there, how it is, and who is gone. */
@@ -186,6 +187,8 @@ function setStatus(tx: Tx, row: LifeRow, status: Chat["status"], reason: string)
     row.chat,
   );
   announceStatus(tx, row.chat, status, reason, row.incarnation);
+  // [QU8] It is given tasks again.
+  if (row.status === "stuck") seekTakers(tx);
 }
 
 export function get(tx: Tx, chat: string): Result<Chat, Refusal> {

@@ -76,8 +76,9 @@ function givers(tx: Tx, waiting: readonly TaskRow[], takers: ReadonlyMap<string,
     const row = chatRows.get(tx, chat);
     if (!row) return [];
     const running = rows.countHeld(tx, chat);
+    const isOut = row.status === "draining" || row.status === "stuck";
     // No abilities: it receives nothing.
-    return [{ chat, running, capacity: row.status === "draining" ? 0 : row.capacity, capabilities: [] }];
+    return [{ chat, running, capacity: isOut ? 0 : row.capacity, capabilities: [] }];
   });
 }
 

@@ -20,12 +20,12 @@ interface Row extends chatRows.LifeRow {
   readonly last_assigned_at: number | null;
 }
 
-/** [BU4] Nobody whose budget is used up. [QU6] Neither those that are gone or drain nor those without a connection: they ask for themselves. */
+/** [BU4] Nobody whose budget is used up. [QU6] Neither those that are gone, drain or are stuck nor those without a connection: they ask for themselves. */
 export function all(tx: Tx): Seat[] {
   const rows = tx.sql.all<Row>(
     `SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at, capabilities, capacity, task_types, last_assigned_at,
        (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS held
-     FROM chats WHERE task_types IS NOT NULL AND status NOT IN ('offline', 'draining') ORDER BY chat`,
+     FROM chats WHERE task_types IS NOT NULL AND status NOT IN ('offline', 'draining', 'stuck') ORDER BY chat`,
   );
   return rows
     .filter((row) => tx.presence.lastSeen(row.chat) !== null && chatRows.goneBy(tx, row) === null)

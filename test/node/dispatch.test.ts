@@ -153,6 +153,18 @@ it("[QU6] nothing is given to who is gone, drains, has no connection or has not 
   expect(look(host)).toBe(0);
 });
 
+it("[QU6] [QU8] a chat that is stuck is given nothing; when it is so no more there is a look", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  const beat = (status: "stuck" | "idle") => host.call("chats.heartbeat", { self: a.self, status }, a.actor);
+  await beat("stuck");
+  const [task] = await submit(host, {});
+  expect([tokens(host), look(host)]).toEqual([0, 0]);
+  await beat("idle");
+  expect([tokens(host), look(host)]).toEqual([1, 1]);
+  expect(await claimed(a)).toEqual([task]);
+});
+
 it("[QU8] a cancelled task makes room for the next one, though its chat has never asked for it", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });

@@ -228,9 +228,10 @@ export class TaskLedger {
 
   /** [QU6] Whether a chat is given such tasks as they come. */
   isOpen(chat: string, known: KnownTask): boolean {
-    const { draining, all } = this.workers;
+    const { draining, stuck, all } = this.workers;
     const worker = all.get(chat);
-    if (!worker || draining.has(chat) || !isAble(worker, known) || !wants(worker, known)) return false;
+    const isOut = draining.has(chat) || stuck.has(chat);
+    if (!worker || isOut || !isAble(worker, known) || !wants(worker, known)) return false;
     return this.#host.connections.lastSeen(chat) !== null && !this.#host.isGone(chat, worker.incarnation);
   }
 

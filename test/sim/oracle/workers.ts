@@ -1,4 +1,4 @@
-import type { RegisterChat } from "../../../src/contract/chats.ts";
+import type { Heartbeat, RegisterChat } from "../../../src/contract/chats.ts";
 import type { OutputOf } from "../../../src/contract/operations.ts";
 import type { Commit } from "../host/sim-host.ts";
 import type { KnownTask } from "./task-known.ts";
@@ -17,16 +17,30 @@ export interface Worker {
 export class Workers {
   readonly all = new Map<string, Worker>();
   readonly draining = new Set<string>();
+  /** By its own word. */
+  readonly stuck = new Set<string>();
 
   committed({ request, result, facts }: Commit): void {
-    for (const fact of facts) if (fact.kind === "offline") this.draining.delete(fact.chat);
+    for (const fact of facts) {
+      if (fact.kind !== "offline") continue;
+      this.draining.delete(fact.chat);
+      this.stuck.delete(fact.chat);
+    }
     if (!request || !result.ok) return;
+    if (request.name === "chats.heartbeat") {
+      this.#heard((request.input as Heartbeat).self.chat, result.value as OutputOf<"chats.heartbeat">);
+    }
     if (request.name === "chats.drain") this.draining.add((request.input as { chat: string }).chat);
     if (request.name !== "chats.register") return;
     const { chat, capabilities, capacity, taskTypes } = request.input as RegisterChat;
     const { incarnation } = result.value as OutputOf<"chats.register">;
     const types = taskTypes ? new Set(taskTypes) : null;
     this.all.set(chat, { chat, incarnation, capabilities: new Set(capabilities), capacity, types });
+  }
+
+  #heard(chat: string, { status }: OutputOf<"chats.heartbeat">): void {
+    if (status === "stuck") this.stuck.add(chat);
+    else this.stuck.delete(chat);
   }
 }
 
