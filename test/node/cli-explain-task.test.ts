@@ -74,6 +74,7 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
   aWorker(home, { chat: "c-drains", capabilities: all }).drain();
   aWorker(home, { chat: "d-none", capabilities: all, capacity: 0 });
   aWorker(home, { chat: "e-other", capabilities: all, taskTypes: ["lint", "test"] });
+  aWorker(home, { chat: "e-stuck", capabilities: all }).isStuck();
   aWorker(home, { chat: "f-gone", capabilities: all }).leave();
   const obstacles = [
     "  a-lacks: lacks big",
@@ -81,14 +82,15 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
     "  c-drains: drains: it ends what it has",
     "  d-none: takes no tasks",
     "  e-other: is only given lint, test",
+    "  e-stuck: says that it is stuck: it is given nothing before it goes on",
   ];
   expect(await explained(home, again)).toEqual([
-    `Task ${again} (build) is queued: none of the 5 chats that live can take it now.`,
+    `Task ${again} (build) is queued: none of the 6 chats that live can take it now.`,
     ...obstacles,
   ]);
   aWorker(home, { chat: "g-free", capabilities: all, capacity: 2 });
   expect(await explained(home, again)).toEqual([
-    `Task ${again} (build) is queued: 1 of the 6 chats that live can take it.`,
+    `Task ${again} (build) is queued: 1 of the 7 chats that live can take it.`,
     ...obstacles,
     "  g-free: has 0 of 2 tasks; takes it when it asks",
   ]);
@@ -99,6 +101,7 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
       { obstacle: "draining" },
       { obstacle: "takes_none" },
       { obstacle: "other_types", taskTypes: ["lint", "test"] },
+      { obstacle: "stuck" },
       { obstacle: null, held: 0, taskTypes: null },
     ],
   });

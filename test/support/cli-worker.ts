@@ -63,6 +63,10 @@ export class Worker {
     this.#call("chats.drain", { chat: this.#self.chat });
   }
 
+  isStuck(): void {
+    this.#call("chats.heartbeat", { self: this.#self, status: "stuck" });
+  }
+
   leave(): void {
     this.#call("chats.unregister", { self: this.#self });
   }

@@ -12,6 +12,8 @@ type Obstacle =
   | "lacks_capability"
   | "other_types"
   | "full"
+  /** By its own word; it may ask all the same. */
+  | "stuck"
   /** Its own. */
   | "budget_spent"
   /** That of the whole workspace. */
@@ -62,8 +64,9 @@ function unable({ status, capacity, taskTypes }: Chat, { type }: Wanted, lacks: 
   return taskTypes === null || taskTypes.includes("*") || taskTypes.includes(type) ? null : "other_types";
 }
 
-function unready({ chat, capacity }: Chat, held: number, { isDaySpent, chats }: Budgets): Obstacle | null {
+function unready({ chat, capacity, status }: Chat, held: number, { isDaySpent, chats }: Budgets): Obstacle | null {
   if (held >= capacity) return "full";
+  if (status === "stuck") return "stuck";
   if (chats.some((one) => one.chat === chat && one.isSpent)) return "budget_spent";
   return isDaySpent ? "day_spent" : null;
 }

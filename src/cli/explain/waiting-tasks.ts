@@ -63,6 +63,7 @@ const obstacles: Record<NonNullable<Taker["obstacle"]>, (taker: Taker) => string
   lacks_capability: ({ lacks }) => `lacks ${lacks.join(", ")}`,
   other_types: ({ taskTypes }) => `is only given ${taskTypes?.join(", ")}`,
   full: ({ held, capacity }) => `is full: it has ${held} of ${many(capacity, "task")}`,
+  stuck: () => "says that it is stuck: it is given nothing before it goes on",
   budget_spent: () => "has used up its budget: it begins nothing until that is raised",
   day_spent: () => "must wait: the budget of the workspace is used up for today (UTC)",
 };
