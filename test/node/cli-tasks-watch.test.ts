@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { OutputOf } from "../../src/contract/operations.ts";
 import type { Io } from "../../src/cli/io.ts";
@@ -17,7 +19,13 @@ function steps(...all: (() => void)[]): Partial<Io> {
   };
 }
 
-it("[CL48] in a terminal a watch is one line that is written over until the task is done", async () => {
+/** What stands in the rows of a terminal after each change: each frame goes up over the one before. */
+function frames(out: string): string[][] {
+  // eslint-disable-next-line no-control-regex -- the sequences are what tells frames apart
+  return out.split(/\u001b\[\d+A\r\u001b\[J/).map((frame) => frame.trimEnd().split("\n"));
+}
+
+it("[CL48] in a terminal a watch is rows that are written over, with a bar, until the task is done", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
   const work = { now: null as ReturnType<Worker["take"]> | null };
@@ -27,24 +35,44 @@ it("[CL48] in a terminal a watch is one line that is written over until the task
     () => undefined,
     () => work.now?.done(),
   );
-  const ran = await home.shimWith(
-    { ...io, isTty: true, size: () => ({ columns: 60, rows: 9 }) },
-    "task",
-    "watch",
-    task,
-  );
+  const terminal = { ...io, isTty: true, size: () => ({ columns: 70, rows: 9 }) };
+  const ran = await home.shimWith(terminal, "task", "watch", task);
   expect(ran.code).toBe(0);
-  const rows = ran.out.split("\r").map((row) => row.trimEnd());
-  expect(rows).toEqual([
-    "",
-    `task ${task} (build): queued`,
-    `task ${task} (build): running, by w`,
-    expect.stringContaining("by w, 40 % half"),
-    "",
-    `task ${task} (build): done`,
+  expect(frames(ran.out)).toEqual([
+    [`task ${task} (build): queued`],
+    [`task ${task} (build): running, by w`],
+    [expect.stringMatching(/^█{8}░{12} {2}40 % task \d+ \(build\): running, by w half/)],
+    [`task ${task} (build): done`],
   ]);
   expect(ran.out).not.toContain("\u202e");
-  for (const row of rows) expect(row.length).toBeLessThan(60);
+  for (const row of frames(ran.out).flat()) expect(row.length).toBeLessThan(70);
+});
+
+it("[CL48] a task with parts has a bar for all of them, and a row for each; what does not fit is counted", async () => {
+  const home = aCliHome();
+  const plan = [
+    { type: "join", ref: "join", dependsOn: ["a", "b", "c", "d"], joinRule: "count" },
+    ...["a", "b", "c", "d"].map((ref) => ({ type: "part", ref, parent: "join" })),
+  ];
+  writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
+  await home.shim("task", "submit", "--graph", "plan.json");
+  const worker = new Worker(home);
+  const finish = (): void => worker.take().done();
+  const small = { ...steps(finish, finish, finish, finish), isTty: true, size: () => ({ columns: 80, rows: 6 }) };
+  const ran = await home.shimWith(small, "task", "watch", "1");
+  expect(ran.code).toBe(0);
+  const [first, second] = frames(ran.out);
+  expect(first).toEqual([
+    "░░░░░░░░░░░░░░░░░░░░   0 % task 1 (join join): blocked, 0 of 4 parts done",
+    "task 2 (part a): queued",
+    "task 3 (part b): queued",
+    "... and 2 more",
+  ]);
+  expect(second?.slice(0, 2)).toEqual([
+    "█████░░░░░░░░░░░░░░░  25 % task 1 (join join): blocked, 1 of 4 parts done",
+    "████████████████████ 100 % task 2 (part a): done",
+  ]);
+  expect(frames(ran.out).at(-1)).toEqual(["task 1 (join join): done, 4 of 4 parts done"]);
 });
 
 it("[CL48] elsewhere a watch is a line for each change; a dead task gives 1, Ctrl-C ends it without a word", async () => {

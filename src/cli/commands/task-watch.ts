@@ -4,7 +4,8 @@ import { ok, type Result } from "../../shared/result.ts";
 import type { Refused } from "../answer.ts";
 import type { Cli, Outcome } from "../cli.ts";
 import type { Coordination } from "../coordination.ts";
-import { oneLine, safe, safeJsonLine } from "../screen-text.ts";
+import { ProgressRows, type Row } from "../progress-rows.ts";
+import { many, oneLine, safe, safeJsonLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 import { progressText } from "./task-list.ts";
 
@@ -15,33 +16,69 @@ interface Look {
   /** For programs: what can change, without times. */
   readonly data: object;
   readonly text: string;
+  /** In a terminal. */
+  readonly rows: readonly Row[];
   readonly end: "open" | "well" | "badly";
 }
 
 type Looked = Result<Look, Refused["error"]>;
 
+/** Rows of tasks at most. */
+const mostRows = 50;
+
 /** [CL48] Until that one task has ended. */
 export function watchTask(cli: Cli, link: Coordination, task: number, isJson: boolean): Promise<Outcome> {
   return follow(cli, isJson, async () => {
     const found = await link.call("tasks.get", { task });
-    return found.ok ? ok(lookAt(found.value)) : found;
+    if (!found.ok) return found;
+    const parts = await link.call("tasks.list", { parent: task, limit: mostRows });
+    if (!parts.ok) return parts;
+    if (parts.value.tasks.length === 0) return ok(lookAtOne(found.value));
+    const whole = await link.call("tasks.progress", { parent: task });
+    return whole.ok ? ok(lookAtWhole(found.value, parts.value.tasks, whole.value)) : whole;
   });
 }
 
-function lookAt(line: TaskLine): Look {
+function lookAtOne(line: TaskLine): Look {
   const { task, type, state, reason, detail, chat, failures, maxAttempts, isCancelAsked, progress } = line;
+  const data = { task, type, state, reason, detail, chat, failures, maxAttempts, isCancelAsked, progress };
+  return { data, text: taskText(line), rows: [rowOf(line)], end: endOf(state) };
+}
+
+/** With what is right below it. */
+function lookAtWhole(line: TaskLine, parts: readonly TaskLine[], { completedTasks, totalTasks }: Totals): Look {
+  const { data, text, end } = lookAtOne(line);
+  const label = `${text}, ${completedTasks} of ${many(totalTasks, "part")} done`;
+  const first = { label, share: completedTasks / totalTasks, note: "" };
+  return { data: { ...data, completedTasks, totalTasks }, text: label, rows: [first, ...parts.map(rowOf)], end };
+}
+
+function taskText(line: TaskLine): string {
+  const { chat, state, failures, maxAttempts, isCancelAsked, progress, detail } = line;
   const news = [
-    `task ${task} (${type}): ${state}${reason === null ? "" : ` (${reason})`}`,
+    nameOf(line),
     chat === null ? "" : `by ${chat}`,
     isCancelAsked ? "told to stop" : "",
     failures === 0 ? "" : `failed ${failures} of ${maxAttempts}`,
     state === "done" ? "" : progressText(progress),
     state === "done" ? "" : (detail ?? ""),
   ];
+  return news.filter((text) => text !== "").join(", ");
+}
+
+function nameOf({ task, type, ref, state, reason }: TaskLine): string {
+  return `task ${task} (${ref === null ? type : `${type} ${ref}`}): ${state}${reason === null ? "" : ` (${reason})`}`;
+}
+
+/** The bar says how much of it is done where it has told that. */
+function rowOf(line: TaskLine): Row {
+  const percent = line.state === "done" ? 100 : line.progress?.percent;
+  if (percent === undefined) return { label: taskText(line), share: null, note: "" };
+  const note = line.state === "done" ? "" : (line.progress?.note ?? "");
   return {
-    data: { task, type, state, reason, detail, chat, failures, maxAttempts, isCancelAsked, progress },
-    text: news.filter((text) => text !== "").join(", "),
-    end: endOf(state),
+    label: [nameOf(line), line.chat === null ? "" : `by ${line.chat}`].filter(Boolean).join(", "),
+    share: percent / 100,
+    note,
   };
 }
 
@@ -56,9 +93,11 @@ export function watchAll(cli: Cli, link: Coordination, isJson: boolean): Promise
   return follow(cli, isJson, async () => {
     const found = await link.call("tasks.progress", {});
     if (!found.ok) return found;
+    const running = await link.call("tasks.list", { state: "running", limit: mostRows });
+    if (!running.ok) return running;
     const lost = lostOf(found.value);
     before ??= lost;
-    return ok(lookAtAll(found.value, lost > before));
+    return ok(lookAtAll(found.value, running.value.tasks, lost > before));
   });
 }
 
@@ -69,19 +108,26 @@ function lostOf({ totalTasks, completedTasks, inProgressTasks, queuedTasks }: To
   return totalTasks - completedTasks - inProgressTasks - queuedTasks;
 }
 
-function lookAtAll(totals: Totals, isWorse: boolean): Look {
+function lookAtAll(totals: Totals, running: readonly TaskLine[], isWorse: boolean): Look {
   const { totalTasks, completedTasks, inProgressTasks, queuedTasks, activeChats, isAll } = totals;
   const partly = isAll ? "" : " (of the newest 100,000)";
   const isOpen = inProgressTasks + queuedTasks > 0;
+  const text = `${completedTasks} of ${totalTasks} done${partly}, ${inProgressTasks} under way (chats: ${activeChats}), ${queuedTasks} waiting, ${lostOf(totals)} dead or cancelled`;
+  const first = { label: text, share: totalTasks === 0 ? null : completedTasks / totalTasks, note: "" };
   return {
     data: totals,
-    text: `${completedTasks} of ${totalTasks} done${partly}, ${inProgressTasks} under way (chats: ${activeChats}), ${queuedTasks} waiting, ${lostOf(totals)} dead or cancelled`,
+    text,
+    rows: [first, ...running.map(rowOf)],
     end: isOpen ? "open" : isWorse ? "badly" : "well",
   };
 }
 
+function canRedraw({ isTty, env }: Cli["io"]): boolean {
+  return isTty && env["TERM"] !== "dumb";
+}
+
 async function follow(cli: Cli, isJson: boolean, look: () => Promise<Looked>): Promise<Outcome> {
-  const screen = isJson ? jsonLines(cli) : cli.io.isTty ? oneRow(cli) : lines(cli);
+  const screen = isJson ? jsonLines(cli) : canRedraw(cli.io) ? rowsOf(cli) : lines(cli);
   try {
     return await showChanges(cli, screen, look);
   } finally {
@@ -96,7 +142,7 @@ async function showChanges({ io }: Cli, screen: Screen, look: () => Promise<Look
     const looked = await look();
     if (!looked.ok) return looked;
     const { data, text, end } = looked.value;
-    const now = JSON.stringify(data);
+    const now = JSON.stringify(screen.newsOf(looked.value));
     if (end === "open" && !signal.aborted) {
       if (now !== shown) screen.show(looked.value);
       shown = now;
@@ -108,6 +154,8 @@ async function showChanges({ io }: Cli, screen: Screen, look: () => Promise<Look
 }
 
 interface Screen {
+  /** Shown again when this has changed. */
+  newsOf(look: Look): unknown;
   show(look: Look): void;
   /** What is said when nothing more comes; `isShown`: it was the last that was shown, too. */
   last(text: string, isShown: boolean): string;
@@ -115,32 +163,30 @@ interface Screen {
 }
 
 function jsonLines({ io }: Cli): Screen {
-  return { show: ({ data }) => io.stdout(`${safeJsonLine(data)}\n`), last: () => "", clear: () => undefined };
+  return {
+    newsOf: ({ data }) => data,
+    show: ({ data }) => io.stdout(`${safeJsonLine(data)}\n`),
+    last: () => "",
+    clear: () => undefined,
+  };
 }
 
 function lines({ io }: Cli): Screen {
   const line = (text: string): string => `${localTime(io.now())} ${oneLine(text, 400)}\n`;
   return {
+    newsOf: ({ text }) => text,
     show: ({ text }) => io.stdout(safe(line(text))),
     last: (text, isShown) => (isShown ? "" : line(text)),
     clear: () => undefined,
   };
 }
 
-/** Written over itself; cut, as a line that wraps could not be. */
-function oneRow({ io }: Cli): Screen {
-  let width = 0;
-  const write = (text: string): void => {
-    io.stdout(`\r${text.padEnd(width)}`);
-    width = text.length;
-  };
+function rowsOf({ io }: Cli): Screen {
+  const rows = new ProgressRows(io);
   return {
-    show: ({ text }) => write(safe(oneLine(text, io.size().columns - 1))),
+    newsOf: ({ rows: all }) => all,
+    show: ({ rows: all }) => rows.show(all),
     last: (text) => `${oneLine(text, 400)}\n`,
-    clear: () => {
-      if (width === 0) return;
-      write("");
-      io.stdout("\r");
-    },
+    clear: () => rows.clear(),
   };
 }
