@@ -1,3 +1,4 @@
+import type { Attempt } from "../../src/contract/task-views.ts";
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,7 +54,8 @@ it("[DE4] [DE5] [DE6] [DE7] three workers do six tasks once, while a worker, the
     ["test", "done"],
   ]);
   const histories = await Promise.all(numbers.map((task) => edge.call("tasks.history", { task })));
-  const ends = histories.map(({ attempts }) => attempts.map(({ end }) => end).toSorted());
+  const ended = ({ end, reason }: Attempt): string => (end === "failed" ? `failed: ${reason}` : end);
+  const ends = histories.map(({ attempts }) => attempts.map(ended).toSorted());
   expect(ends).toEqual([["done"], ["chat_offline", "done"], ["done"], ["done"], ["done"], ["done"]]);
 
   const [done, lost] = histories[1]?.attempts ?? [];
