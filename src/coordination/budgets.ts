@@ -40,6 +40,7 @@ export function note(tx: Tx, row: TaskRow, usage: Usage | undefined): string | n
     );
     add(tx, "chat", row.chat, more);
     add(tx, "day", dayOf(tx), more);
+    wakeTomorrow(tx);
   }
   return firstReached(limitsOf(tx, row.chat, row));
 }
@@ -68,11 +69,14 @@ export function forgetChat({ sql }: Tx, chat: string): void {
 
 type Kind = "chat" | "day";
 
+/** Whatever is told, a sum stays a number that every host can read: nobody's figures keep the others from work for ever. */
+const mostCounted = Number.MAX_SAFE_INTEGER;
+
 function add({ sql }: Tx, kind: Kind, key: string, { wallMs, tokens, costMicros }: Usage): void {
   sql.run(
     `INSERT INTO usage (kind, key, wall_ms, tokens, cost_micros) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT DO UPDATE SET wall_ms = wall_ms + excluded.wall_ms, tokens = tokens + excluded.tokens,
-       cost_micros = cost_micros + excluded.cost_micros`,
+     ON CONFLICT DO UPDATE SET wall_ms = min(${mostCounted}, wall_ms + excluded.wall_ms),
+       tokens = min(${mostCounted}, tokens + excluded.tokens), cost_micros = min(${mostCounted}, cost_micros + excluded.cost_micros)`,
     kind,
     key,
     wallMs,
@@ -127,7 +131,6 @@ function inWords(measure: (typeof measures)[number], value: number): string {
 /** [BU4] Why this chat begins nothing new; null: it may. */
 export function spent(tx: Tx, chat: string): Refusal | null {
   const why = firstReached(limitsOf(tx, chat, null));
-  if (why !== null) wakeTomorrow(tx);
   return why === null ? null : { code: "budget_exceeded", message: `${why}; raise it with \`shim budget set\`` };
 }
 
@@ -170,10 +173,12 @@ function isOver(budget: Budget, used: Usage): boolean {
 
 const wakeKey = "budget_day_ends";
 
-/** Somebody is kept from work: with the next day there is a look. */
+/** A day with use may keep somebody from work, by a limit that comes later too: with the next day there is a look. */
 function wakeTomorrow(tx: Tx): void {
-  if (meta.read(tx.sql, wakeKey) !== null) return;
-  meta.write(tx.sql, wakeKey, String(tx.now - (tx.now % dayMs) + dayMs));
+  const at = tx.now - (tx.now % dayMs) + dayMs;
+  const known = meta.read(tx.sql, wakeKey);
+  // Later than that it is of a clock that was set back since.
+  if (known === null || Number(known) > at) meta.write(tx.sql, wakeKey, String(at));
 }
 
 export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${wakeKey}'`;
@@ -185,7 +190,8 @@ export function endDay(tx: Tx): void {
 }
 
 function sum(a: Usage, b: Usage): Usage {
-  return { wallMs: a.wallMs + b.wallMs, tokens: a.tokens + b.tokens, costMicros: a.costMicros + b.costMicros };
+  const of = (name: (typeof measures)[number]): number => Math.min(mostCounted, a[name] + b[name]);
+  return { wallMs: of("wallMs"), tokens: of("tokens"), costMicros: of("costMicros") };
 }
 
 function difference(a: Usage, b: Usage): Usage {

@@ -196,6 +196,43 @@ it("[BU4] with the next day, and with a limit that is raised, tasks that were ke
   expect((await ask(host, "budgets.get", {})).today.tokens).toBe(0);
 });
 
+it("[BU4] what was queued before the day was used up is given out with the next one, though those that asked were refused", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a", { capacity: 1 });
+  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
+  const [, waiting] = await submit(host, { type: "x" }, { type: "x" });
+  look(host);
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
+  expect(refused(await a.tryClaim()).code).toBe("budget_exceeded");
+  const { dayEndsInMs } = await ask(host, "budgets.get", {});
+  host.hints.length = 0;
+  await pass(host, dayEndsInMs, "a");
+  expect(host.hints.filter(({ kind }) => kind === "dispatch")).toHaveLength(1);
+  look(host);
+  expect(await holders(host, [waiting])).toEqual(["a"]);
+});
+
+it("[BU4] a clock that ran ahead for a while and was set back keeps nobody from the next day", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a", { capacity: 1 });
+  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
+  await submit(host, { type: "x" });
+  host.wait(300 * day);
+  await host.ping("a");
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 1 } });
+  host.wait(-300 * day);
+  const [, waiting] = await submit(host, { type: "x" }, { type: "x" });
+  await host.ping("a");
+  look(host);
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
+  const { dayEndsInMs } = await ask(host, "budgets.get", {});
+  host.hints.length = 0;
+  await pass(host, dayEndsInMs, "a");
+  expect(host.hints.filter(({ kind }) => kind === "dispatch")).toHaveLength(1);
+  look(host);
+  expect(await holders(host, [waiting])).toEqual(["a"]);
+});
+
 it("[QU8] what moves away makes room for what only the one that had it can do", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a", { capacity: 2, capabilities: ["gpu"] });

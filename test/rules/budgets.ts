@@ -49,6 +49,20 @@ function countRules(open: OpenHost): void {
     expect((await taskOf(host, task)).used.tokens).toBe(40);
     expect((await ask(host, "budgets.get", {})).today.tokens).toBe(40);
   });
+
+  it("[BU1] figures above all reason are counted up to the largest number there is, and can be read", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const most = Number.MAX_SAFE_INTEGER;
+    const task = await submitOne(host);
+    await a.do("tasks.release", await a.take(), { usage: { tokens: most } });
+    await a.do("tasks.ack", await a.take(), { usage: { tokens: most } });
+    expect((await taskOf(host, task)).used.tokens).toBe(most);
+    expect(await ask(host, "budgets.get", {})).toMatchObject({
+      today: { tokens: most },
+      chats: [{ used: { tokens: most } }],
+    });
+  });
 }
 
 function limitRules(open: OpenHost): void {
