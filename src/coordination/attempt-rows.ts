@@ -86,18 +86,22 @@ export function noteLate({ sql }: Pick<Tx, "sql">, task: number, claim: number, 
   );
 }
 
-/** What came of a task, as JSON text, where it has at most so many bytes. */
-export function resultOf(
-  { sql }: Tx,
-  { task, claim }: TaskRow,
-  most: number,
-): { text: string | null; isLeftOut: boolean } {
+interface Outcome {
+  /** JSON. */
+  readonly text: string | null;
+  /** Of the text. */
+  readonly bytes: number;
+  readonly isLeftOut: boolean;
+}
+
+/** What came of a task, where it has at most so many bytes. */
+export function resultOf({ sql }: Tx, { task, claim }: TaskRow, most: number): Outcome {
   const where = "FROM attempts WHERE task = ? AND claim = ? AND ended = 'done'";
   const [found] = sql.all<{ size: number }>(`SELECT octet_length(result) AS size ${where}`, task, claim);
-  if (!found) return { text: null, isLeftOut: false };
-  if (found.size > most) return { text: null, isLeftOut: true };
+  if (!found) return { text: null, bytes: 0, isLeftOut: false };
+  if (found.size > most) return { text: null, bytes: 0, isLeftOut: true };
   const [row] = sql.all<{ result: string }>(`SELECT result ${where}`, task, claim);
-  return { text: row?.result ?? null, isLeftOut: false };
+  return { text: row?.result ?? null, bytes: found.size, isLeftOut: false };
 }
 
 export function newest({ sql }: Tx, task: number, limit: number): AttemptRow[] {

@@ -209,8 +209,8 @@ function inputsOf(tx: Tx, needed: readonly number[], budget: { bytes: number }):
   return needed.flatMap((task) => {
     const row = rows.get(tx, task);
     if (!row) return [];
-    const { text, isLeftOut } = resultOf(tx, row, budget.bytes);
-    budget.bytes -= text?.length ?? 0;
+    const { text, isLeftOut, bytes } = resultOf(tx, row, budget.bytes);
+    budget.bytes -= bytes;
     return [{ task, ref: row.ref, state: row.state, result: JSON.parse(text ?? "null") as Json, isLeftOut }];
   });
 }

@@ -18,10 +18,9 @@ export function joined(tx: Tx, row: TaskRow): Joined {
   const parts = rows.dependenciesOf(tx, row.task).flatMap((task) => rows.get(tx, task) ?? []);
   const results: PartResult[] = [];
   const budget = { bytes: mostBytes };
-  const refs = Map.groupBy(parts, ({ ref }) => ref);
+  const nameOf = namesOf(parts);
   for (const part of parts) {
-    const name = refs.get(part.ref)?.length === 1 ? part.ref : null;
-    const one = resultOfPart(tx, part, name ?? String(part.task), row.join_rule === "count" ? null : budget);
+    const one = resultOfPart(tx, part, nameOf(part), row.join_rule === "count" ? null : budget);
     if (one === null)
       return { failure: `too_large: the results of its parts have more than ${mostBytes} bytes together` };
     results.push(one);
@@ -32,13 +31,20 @@ export function joined(tx: Tx, row: TaskRow): Joined {
     : { failure: `${answer.error.code}: ${answer.error.message}` };
 }
 
-/** @param part its ref; where two have the same, or it has none, its number */
+/** Its ref; where two have the same, where it is another's number, or where there is none, its number. */
+function namesOf(parts: readonly TaskRow[]): (part: TaskRow) => string {
+  const refs = Map.groupBy(parts, ({ ref }) => ref);
+  const numbers = new Set(parts.map(({ task }) => String(task)));
+  const isClear = (ref: string): boolean => refs.get(ref)?.length === 1 && !numbers.has(ref);
+  return ({ task, ref }) => (ref !== null && isClear(ref) ? ref : String(task));
+}
+
 function resultOfPart(tx: Tx, row: TaskRow, part: string, budget: { bytes: number } | null): PartResult | null {
   if (row.state !== "done") return missing(row, part);
   if (budget === null) return { part, state: "done", result: null };
-  const { text, isLeftOut } = resultOf(tx, row, budget.bytes);
+  const { text, isLeftOut, bytes } = resultOf(tx, row, budget.bytes);
   if (isLeftOut) return null;
-  budget.bytes -= text?.length ?? 0;
+  budget.bytes -= bytes;
   return { part, state: "done", result: JSON.parse(text ?? "null") as Json };
 }
 

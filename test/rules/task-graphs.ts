@@ -131,7 +131,8 @@ function dependencyRules(open: OpenHost): void {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const parts = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
-    for (const _ of parts) await a.ack(await a.take(), "y".repeat(200_000));
+    // Bytes are counted: of this sign there are three in each.
+    for (const _ of parts) await a.ack(await a.take(), "€".repeat(66_000));
     await submitOne(host, { dependsOn: parts });
     const { inputs } = await a.take();
     expect(inputs.map(({ isLeftOut }) => isLeftOut)).toEqual([false, false, true]);

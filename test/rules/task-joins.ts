@@ -93,6 +93,22 @@ export function taskJoinRules(open: OpenHost): void {
     });
   });
 
+  it("[TA26] a ref that is the number of another part does not stand for it", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const one = await submitOne(host);
+    const other = await submitOne(host, { ref: String(one) });
+    const all = await submitOne(host, { dependsOn: [one, other], joinRule: "collect" });
+    await a.ack(await a.take(), 1);
+    await a.ack(await a.take(), 2);
+    expect((await taskOf(host, all)).result).toMatchObject({
+      value: [
+        { part: String(one), result: 1 },
+        { part: String(other), result: 2 },
+      ],
+    });
+  });
+
   it("[TA26] [PL11] results that are too large together end it as dead, with the reason; replayed it joins again", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
