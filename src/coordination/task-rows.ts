@@ -132,12 +132,18 @@ export function ancestors({ sql }: Tx, task: number): number | null {
   return row?.n ?? null;
 }
 
+const isOpen = "other.state NOT IN ('done', 'dead', 'cancelled')";
+
+/** SQL of `tasks`: another that depends on it, or is a part of it, has not ended. */
+export const isNeeded = `(EXISTS (SELECT 1 FROM tasks AS other WHERE other.parent = tasks.task AND ${isOpen})
+  OR EXISTS (SELECT 1 FROM task_dependents JOIN tasks AS other USING (task) WHERE needs = tasks.task AND ${isOpen}))`;
+
 /** The highest number that was removed while it was the newest. */
 function floorOf(sql: Tx["sql"]): number {
   return Number(meta.read(sql, floorKey) ?? 0);
 }
 
-export function remove({ sql }: Tx, { task }: TaskRow): void {
+export function remove({ sql }: Tx, { task }: Pick<TaskRow, "task">): void {
   const [newest] = sql.all<{ task: number }>("SELECT max(task) AS task FROM tasks");
   // The newest goes first where it has ended first; those below it are the newest after it.
   if (newest?.task === task && task > floorOf(sql)) meta.write(sql, floorKey, String(task));

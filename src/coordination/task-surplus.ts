@@ -1,7 +1,7 @@
 import type { Refusal } from "../contract/errors.ts";
 import * as meta from "./meta.ts";
-import { numberFloor, type TaskRow } from "./task-rows.ts";
-import { prune } from "./task-sweep.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "./tx.ts";
 
 /** More tasks than a workspace keeps: the oldest that have ended go before their time. */
@@ -34,7 +34,7 @@ export function watch(tx: Tx, more: number): Refusal | null {
 function spanOf(tx: Tx): number {
   const [row] = tx.sql.all<{ first: number | null; last: number | null }>(
     "SELECT (SELECT min(task) FROM tasks WHERE task > ?) AS first, (SELECT max(task) FROM tasks) AS last",
-    numberFloor(tx),
+    rows.numberFloor(tx),
   );
   return row?.first && row.last ? row.last - row.first + 1 : 0;
 }
@@ -49,15 +49,16 @@ export function sweep(tx: Tx, limit: number): void {
   const { maxTasks } = tx.settings;
   const surplus = counted(tx, maxTasks + limit) - maxTasks;
   const oldest = surplus <= 0 ? [] : ended(tx, Math.min(surplus, limit));
-  const removed = oldest.filter((row) => prune(tx, row)).length;
+  for (const row of oldest) rows.remove(tx, row);
   // What is left has its turn at once; where nothing could go, with the next submit.
-  const isMore = removed > 0 && surplus > removed;
+  const isMore = oldest.length > 0 && surplus > oldest.length;
   if (!isMore) meta.remove(tx.sql, lookKey);
 }
 
-function ended({ sql }: Tx, limit: number): TaskRow[] {
-  return sql.all<TaskRow>(
-    "SELECT * FROM tasks WHERE state IN ('done', 'dead', 'cancelled') ORDER BY task LIMIT ?",
+/** Those that are still needed stay, and keep no younger one. */
+function ended({ sql }: Tx, limit: number): Pick<TaskRow, "task">[] {
+  return sql.all<Pick<TaskRow, "task">>(
+    `SELECT task FROM tasks WHERE state IN ('done', 'dead', 'cancelled') AND NOT ${rows.isNeeded} ORDER BY task LIMIT ?`,
     limit,
   );
 }

@@ -32,9 +32,9 @@ const byState: Readonly<Record<TaskRow["state"], (tx: Tx, row: TaskRow) => void>
   queued: (tx, row) => void finish(tx, row, { state: "dead", reason: "expired", detail: "nobody took it in time" }),
   assigned: (tx, row) => void giveBack(tx, row, { ended: "not_started" }),
   running: lookAtRunning,
-  done: (tx, row) => void prune(tx, row),
-  dead: (tx, row) => void prune(tx, row),
-  cancelled: (tx, row) => void prune(tx, row),
+  done: prune,
+  dead: prune,
+  cancelled: prune,
   blocked: () => {
     throw new Error("what is blocked waits for no time");
   },
@@ -49,19 +49,9 @@ function lookAtRunning(tx: Tx, row: TaskRow): void {
 
 const dayMs = 86_400_000;
 
-/** [TA18] It stays while a task that depends on it, or is a part of it, has not ended. @returns whether it is gone */
-export function prune(tx: Tx, row: TaskRow): boolean {
-  const isOpen = "state NOT IN ('done', 'dead', 'cancelled')";
-  const [found] = tx.sql.all<{ is_needed: number }>(
-    `SELECT EXISTS (SELECT 1 FROM tasks WHERE parent = ? AND ${isOpen})
-       OR EXISTS (SELECT 1 FROM task_dependents JOIN tasks USING (task) WHERE needs = ? AND ${isOpen}) AS is_needed`,
-    row.task,
-    row.task,
-  );
-  if (found?.is_needed === 1) {
-    putOff(tx, row.task, tx.now + dayMs);
-    return false;
-  }
-  rows.remove(tx, row);
-  return true;
+/** [TA18] It stays while a task that depends on it, or is a part of it, has not ended. */
+function prune(tx: Tx, row: TaskRow): void {
+  const isNeeded = tx.sql.all(`SELECT 1 FROM tasks WHERE task = ? AND ${rows.isNeeded}`, row.task).length > 0;
+  if (isNeeded) putOff(tx, row.task, tx.now + dayMs);
+  else rows.remove(tx, row);
 }

@@ -164,4 +164,28 @@ function surplusRules(open: OpenRowHost): void {
     expect(await count()).toBe(12);
     await submit(host, ...Array.from({ length: 8 }, () => ({ type: "z" })));
   });
+
+  it("[TA27] [TA18] what is needed keeps its time and its place, however much of it is older than what can go", async () => {
+    const host = await open();
+    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000, maxTasks: 110 } });
+    const a = await Hand.join(host, "a", { capacity: 50 });
+    const old = await submit(host, ...Array.from({ length: 101 }, () => ({ type: "old", maxAttempts: 1 })));
+    for (const _ of old) await a.nack(await a.take());
+    const needing = old.map((task) => ({
+      type: "later",
+      dependsOn: [task],
+      onDependencyDeath: "ignore" as const,
+      delayMs: day,
+    }));
+    const later = await submit(host, ...needing.slice(0, 60));
+    const more = await submit(host, ...needing.slice(60));
+    const [young] = await submit(host, { type: "young" });
+    await a.ack(await a.take({ types: ["young"] }));
+    await pass(host, hour);
+    expect(await host.call("tasks.get", { task: young })).toMatchObject({ ok: false });
+    for (const task of [...later, ...more]) await ask(host, "tasks.cancel", { task, reason: "not wanted" });
+    await pass(host, 3 * day);
+    // Dead letters are kept longer than that.
+    expect(await stateOf(host, old[0] ?? 0)).toBe("dead failed");
+  });
 }
