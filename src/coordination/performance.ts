@@ -36,6 +36,11 @@ export function comparePerformance(one: Performance, other: Performance): number
   return tenths(other) - tenths(one) || (one.durationMs ?? 0) - (other.durationMs ?? 0);
 }
 
+/** Whether outcomes like this one, and no others, would leave it where it ranks by its successes. */
+export function isRankOf(performance: Performance, isSuccess: boolean): boolean {
+  return tenths(performance) === (isSuccess ? 10 : 0);
+}
+
 function tenths({ successRate }: Performance): number {
   return Math.round(successRate * 10);
 }

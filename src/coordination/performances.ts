@@ -15,13 +15,16 @@ interface Row {
 /** What changes less is not worth a row: of the share of successes, of the duration, and in ms. */
 const least = { successRate: 0.02, durationShare: 0.05, durationMs: 50 };
 
-/** [PL18] Of an attempt that was begun. Written where it changes what would be chosen: a chat that goes on as before writes nothing. */
+/**
+ * [PL18] Of an attempt that was begun. Written where it changes what would be chosen: a chat that goes on as before writes nothing. Small steps
+ * add up where they lead to another rank: one that has failed once comes back to those that never have.
+ */
 export function learn(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: boolean): void {
   if (chat === null || started_at === null) return;
   const stored = storedOf(tx, chat, type);
   const known = stored ?? performance.newcomer;
   const next = performance.observe(known, { isSuccess, durationMs: Math.max(0, tx.now - started_at) });
-  if (stored && !isNews(known, next)) return;
+  if (stored && !isNews(known, next) && performance.isRankOf(known, isSuccess)) return;
   tx.memory?.performances.set(`${chat}\n${type}`, next);
   tx.sql.run(
     `INSERT INTO chat_performance (chat, type, success_rate, duration_ms) VALUES (?, ?, ?, ?)

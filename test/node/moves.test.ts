@@ -103,6 +103,25 @@ it("[PL18] of chats with the same load the one gets a task that has done better 
   expect(await holders(host, [x, y])).toEqual(["b", "a"]);
 });
 
+it("[PL18] [PL13] a chat that failed once, and never again, comes back to those that never have, and then writes nothing", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  const work = async (isSuccess: boolean): Promise<void> => {
+    await submit(host, { type: "x", maxAttempts: 1 });
+    const held = await a.take();
+    await (isSuccess ? a.ack(held) : a.nack(held));
+  };
+  const rate = (): number =>
+    host.sql.all<{ success_rate: number }>("SELECT success_rate FROM chat_performance")[0]?.success_rate ?? 0;
+  await work(false);
+  for (let times = 0; times < 10; times++) await work(true);
+  const settled = rate();
+  // The tenth of one that never failed.
+  expect(settled).toBeGreaterThanOrEqual(0.95);
+  for (let times = 0; times < 5; times++) await work(true);
+  expect(rate()).toBe(settled);
+});
+
 it("[PL18] a chat that goes on as before writes nothing of its performance, and what is known of it goes with it", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
