@@ -16,16 +16,18 @@ const mostAtOnce = 100;
  * itself, so that a token that comes twice, late or never changes nothing but the time. @returns how many tasks it gave out
  */
 export function look(tx: Tx): number {
-  const free = new Map(seats.all(tx).map((seat) => [seat.chat, seat]));
+  const free = new Map(seats.open(tx).map((seat) => [seat.chat, seat]));
   const known = performances.ofTakers(tx);
   const told = new Map<string, seats.Seat>();
   let assigned = 0;
   for (const head of heads(tx, [...free.values()])) {
-    if (assigned === mostAtOnce) break;
+    if (assigned === mostAtOnce || free.size === 0) break;
     const seat = chosen([...free.values()], head, known);
     if (!seat) continue;
     assign(tx, seat.life, head.task, pushed, false);
-    free.set(seat.chat, { ...seat, running: seat.running + 1 });
+    const now = { ...seat, running: seat.running + 1 };
+    if (balance.hasRoom(now)) free.set(seat.chat, now);
+    else free.delete(seat.chat);
     told.set(seat.chat, seat);
     assigned += 1;
   }
@@ -39,8 +41,7 @@ export function look(tx: Tx): number {
 }
 
 /** The first ones of each lane that somebody with room can do, in their turn. */
-function heads(tx: Tx, all: readonly seats.Seat[]): lanes.Head[] {
-  const open = all.filter(balance.hasRoom);
+function heads(tx: Tx, open: readonly seats.Seat[]): lanes.Head[] {
   const room = Math.min(
     mostAtOnce,
     open.reduce((sum, { capacity, running }) => sum + capacity - running, 0),

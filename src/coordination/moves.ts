@@ -55,8 +55,8 @@ function assigned(tx: Tx): TaskRow[] {
 
 /** The types that a chat takes stand among its capabilities: a break of line is in no capability of its own. */
 function receiver(seat: seats.Seat, waiting: readonly TaskRow[]): Seat {
-  const types = seat.types.has("*") ? waiting.map(({ type }) => type) : [...seat.types];
-  return { ...seat, capabilities: [...seat.capabilities, ...types.map((type) => `\n${type}`)] };
+  const types = seat.types.has("*") ? new Set(waiting.map(({ type }) => type)) : seat.types;
+  return { ...seat, capabilities: [...seat.capabilities, ...[...types].map((type) => `\n${type}`)] };
 }
 
 function wishOf(row: TaskRow): Assigned {

@@ -22,10 +22,19 @@ interface Row extends chatRows.LifeRow {
 
 /** [BU4] Nobody whose budget is used up. [QU6] Neither those that are gone, drain or are stuck nor those without a connection: they ask for themselves. */
 export function all(tx: Tx): Seat[] {
+  return found(tx, "");
+}
+
+/** Those with room for one more. */
+export function open(tx: Tx): Seat[] {
+  return found(tx, "AND held < capacity");
+}
+
+function found(tx: Tx, condition: string): Seat[] {
   const rows = tx.sql.all<Row>(
     `SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at, capabilities, capacity, task_types, last_assigned_at,
        (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS held
-     FROM chats WHERE task_types IS NOT NULL AND status NOT IN ('offline', 'draining', 'stuck') ORDER BY chat`,
+     FROM chats WHERE task_types IS NOT NULL AND status NOT IN ('offline', 'draining', 'stuck') ${condition} ORDER BY chat`,
   );
   return rows
     .filter((row) => tx.presence.lastSeen(row.chat) !== null && chatRows.goneBy(tx, row) === null)
@@ -54,6 +63,6 @@ export function takes(seat: Seat, lane: string): boolean {
 
 /** Whether something is queued that somebody of them takes and has room for. */
 export function areWaiting(tx: Tx): boolean {
-  const open = all(tx).filter(balance.hasRoom);
-  return open.length > 0 && lanes.all(tx).some((lane) => open.some((seat) => takes(seat, lane)));
+  const free = open(tx);
+  return free.length > 0 && lanes.all(tx).some((lane) => free.some((seat) => takes(seat, lane)));
 }

@@ -8,7 +8,7 @@ import * as dedupe from "./task-dedupe.ts";
 import { bad, edges, type Edges, type Planned } from "./task-edges.ts";
 import * as rows from "./task-rows.ts";
 import * as surplus from "./task-surplus.ts";
-import { runnable, settleDependent } from "./task-states.ts";
+import { seekTakers, settleDependents } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
 
 /** What one submit asks for, looked through before anything is written. */
@@ -59,10 +59,7 @@ function store(tx: Tx, planned: readonly Planned[], needs: Edges, parents: Edges
     states.set(task, insert(tx, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] }));
     if (input.dedupeKey !== undefined) dedupe.keep(tx, input.dedupeKey, task);
   }
-  runnable(
-    tx,
-    [...states].filter(([, state]) => state === "queued").map(([task]) => task),
-  );
+  if ([...states.values()].includes("queued")) seekTakers(tx);
   // What a join has set going is read; of all others the state is known.
   const known = settleJoins(tx, fresh) ? new Map<number, TaskState>() : states;
   const tasks = planned.map(({ task, isDuplicate }) => ({
@@ -76,7 +73,10 @@ function store(tx: Tx, planned: readonly Planned[], needs: Edges, parents: Edges
 /** [TA26] What they depend on may have ended before. @returns whether there are any */
 function settleJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
   const joins = [...fresh].filter(([, { joinRule }]) => joinRule !== undefined);
-  for (const [task] of joins) settleDependent(tx, task);
+  settleDependents(
+    tx,
+    joins.map(([task]) => task),
+  );
   return joins.length > 0;
 }
 

@@ -9,18 +9,32 @@ import type { Tx } from "./tx.ts";
 
 /** The ways of a task that nobody has: it waits, can be claimed, or has ended. */
 
-/** What can be claimed from now on: who waits for it without asking is told by way of the queue. */
-export function runnable(tx: Tx, tasks: readonly number[]): void {
-  if (tasks.length > 0) seekTakers(tx);
-}
-
-/** [QU8] Also where nothing new is queued: a chat may have room again, and not know of it. */
+/**
+ * What can be claimed from now on: who waits for it without asking is told by way of the queue. [QU8] Also where nothing new is queued: a chat may
+ * have room again, and not know of it.
+ */
 export function seekTakers(tx: Tx): void {
   outbox.add(tx, () => seats.areWaiting(tx));
 }
 
+/** What became of a task, and whether it, or what depends on it, is queued since. */
+interface Change {
+  readonly state: TaskState;
+  readonly hasQueued: boolean;
+}
+
+/** However many are queued by one change, takers are looked for once. */
+function told(tx: Tx, { state, hasQueued }: Change): TaskState {
+  if (hasQueued) seekTakers(tx);
+  return state;
+}
+
 /** Free of dependencies and of any chat: queued, or scheduled where its time has not come. What the row counts is stored with it. */
 export function wait(tx: Tx, row: TaskRow, notBefore = row.not_before): TaskState {
+  return told(tx, free(tx, row, notBefore));
+}
+
+function free(tx: Tx, row: TaskRow, notBefore = row.not_before): Change {
   if (row.join_rule !== null) return join(tx, row);
   const isLater = notBefore > tx.now;
   const expiry = row.queue_ms === null ? null : tx.now + row.queue_ms;
@@ -38,15 +52,14 @@ export function wait(tx: Tx, row: TaskRow, notBefore = row.not_before): TaskStat
     isLater ? notBefore : expiry,
     row.task,
   );
-  if (!isLater) runnable(tx, [row.task]);
-  return isLater ? "scheduled" : "queued";
+  return { state: isLater ? "scheduled" : "queued", hasQueued: !isLater };
 }
 
 /** [TA26] It is done at once, as the coordinator's own attempt. */
-function join(tx: Tx, row: TaskRow): TaskState {
+function join(tx: Tx, row: TaskRow): Change {
   const answer = joined(tx, row);
   if ("failure" in answer)
-    return finish(tx, row, { state: "dead", reason: "failed", detail: answer.failure.slice(0, 500) });
+    return end(tx, row, { state: "dead", reason: "failed", detail: answer.failure.slice(0, 500) });
   const own = {
     ...row,
     claim: rows.nextClaim(tx, row),
@@ -58,7 +71,7 @@ function join(tx: Tx, row: TaskRow): TaskState {
   };
   tx.sql.run("UPDATE tasks SET claim = ? WHERE task = ?", own.claim, row.task);
   attemptRows.insert(tx, own, { ended: "done", became: "done", result: answer.result });
-  return finish(tx, own, { state: "done" });
+  return end(tx, own, { state: "done" });
 }
 
 const hourMs = 3_600_000;
@@ -76,7 +89,11 @@ export interface End {
 }
 
 /** It ends, and those that depended on it have their turn or end with it. */
-export function finish(tx: Tx, row: TaskRow, { state, reason, detail }: End): TaskState {
+export function finish(tx: Tx, row: TaskRow, how: End): TaskState {
+  return told(tx, end(tx, row, how));
+}
+
+function end(tx: Tx, row: TaskRow, { state, reason, detail }: End): Change {
   tx.sql.run(
     `UPDATE tasks SET state = ?, reason = ?, detail = ?, failures = ?, stalls = ?, lost_chats = ?, chat = NULL, incarnation = NULL,
        request_id = NULL, ended_at = ?, due_at = ? WHERE task = ?`,
@@ -90,17 +107,26 @@ export function finish(tx: Tx, row: TaskRow, { state, reason, detail }: End): Ta
     prunedAt(tx, state),
     row.task,
   );
-  for (const task of rows.dependentsOf(tx, row.task)) settleDependent(tx, task);
-  return state;
+  return { state, hasQueued: settleAll(tx, rows.dependentsOf(tx, row.task)) };
+}
+
+/** Those that may wait for nothing more. */
+export function settleDependents(tx: Tx, tasks: readonly number[]): void {
+  if (settleAll(tx, tasks)) seekTakers(tx);
+}
+
+/** @returns whether something is queued since */
+function settleAll(tx: Tx, tasks: readonly number[]): boolean {
+  return tasks.filter((task) => settle(tx, task)?.hasQueued).length > 0;
 }
 
 /** [TA12] What waits for others goes on when the last of them is done. [TA13] With one that died or was cancelled it dies, unless it ignores that. */
-export function settleDependent(tx: Tx, task: number): void {
+function settle(tx: Tx, task: number): Change | null {
   const row = rows.get(tx, task);
-  if (row?.state !== "blocked") return;
+  if (row?.state !== "blocked") return null;
   const now = standing(tx, rows.dependenciesOf(tx, task), row.on_death);
-  if (now.state === "free") wait(tx, row);
-  if (now.state === "doomed") finish(tx, row, doomed(now.by));
+  if (now.state === "free") return free(tx, row);
+  return now.state === "doomed" ? end(tx, row, doomed(now.by)) : null;
 }
 
 export function doomed(by: number): End {

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
 import * as dispatch from "../../src/coordination/dispatch.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
@@ -56,6 +56,24 @@ it("[QU1] while one token is under way, no other is sent; none where nobody coul
   await submit(host, {});
   // Two of six are given, and nobody has room for the others.
   expect(tokens(host)).toBe(0);
+});
+
+it("[QU1] however many tasks one end sets free, at any depth, those who could take them are looked for once", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await Peer.join(host, "asks-itself", { capacity: 10 });
+  await taker(host, "taker", { taskTypes: ["other"] });
+  const [root = 0] = await submit(host, {});
+  await submit(host, ...Array.from({ length: 30 }, () => ({ dependsOn: [root] })));
+  await submit(
+    host,
+    { ref: "join", dependsOn: [root], joinRule: "collect" },
+    ...Array.from({ length: 30 }, () => ({ dependsOn: ["join"] })),
+  );
+  const [held] = given(await host.call("tasks.claim", { self: a.self, requestId: "r" }, a.actor)).claims;
+  const all = vi.spyOn(host.sql, "all");
+  await ask(host, "tasks.ack", { self: a.self, task: root, claim: held?.claim ?? 0, result: 1 });
+  expect(all.mock.calls.filter(([query]) => query.includes("task_types"))).toHaveLength(1);
+  expect((await ask(host, "tasks.list", { state: "queued", limit: 200 })).tasks).toHaveLength(60);
 });
 
 it("[QU2] a token that brought no look is sent again after 30 s, as long as something is queued", async () => {
