@@ -13,7 +13,7 @@ export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${loo
 
 /**
  * [TA27] For each submit. Numbers are given one by one, so the distance from the oldest to the newest says that there may be too many; they are
- * counted only then.
+ * counted only then, and not again before so many more were given that there may be too many again.
  */
 export function watch(tx: Tx, more: number): Refusal | null {
   const { maxTasks } = tx.settings;
@@ -23,11 +23,33 @@ export function watch(tx: Tx, more: number): Refusal | null {
     meta.write(tx.sql, lookKey, String(Math.ceil((tx.now + 1) / hourMs) * hourMs));
   }
   const most = 2 * maxTasks;
-  if (span <= most || counted(tx, most) + more <= most) return null;
+  if (span <= most || mayBe(tx) + more <= most || recounted(tx, most) + more <= most) return null;
   return {
     code: "quota_exceeded",
     message: `there are more than ${most} tasks, twice what the workspace keeps (maxTasks); let some end first`,
   };
+}
+
+const countKey = "task_count";
+
+interface Count {
+  readonly tasks: number;
+  /** The next number at that time. */
+  readonly next: number;
+}
+
+/** Each task since the last count has had a number of its own, so there are no more than this: one old task makes no submit count all. */
+function mayBe(tx: Tx): number {
+  const known = meta.read(tx.sql, countKey);
+  if (known === null) return Number.POSITIVE_INFINITY;
+  const { tasks, next } = JSON.parse(known) as Count;
+  return tasks + rows.nextNumber(tx) - next;
+}
+
+function recounted(tx: Tx, most: number): number {
+  const count: Count = { tasks: counted(tx, most), next: rows.nextNumber(tx) };
+  meta.write(tx.sql, countKey, JSON.stringify(count));
+  return count.tasks;
 }
 
 /** Of the numbers of this epoch. */

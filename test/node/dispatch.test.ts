@@ -5,7 +5,7 @@ import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlit
 import { ok } from "../../src/shared/result.ts";
 import { Peer, second } from "../support/coordination-builders.ts";
 import { LocalHost } from "../support/local-host.ts";
-import { ask, given } from "../support/state-builders.ts";
+import { ask, day, given, hour, refusal } from "../support/state-builders.ts";
 
 /** A chat with a connection that takes tasks as they come. */
 async function taker(host: LocalHost, chat: string, more: Partial<InputOf<"chats.register">> = {}): Promise<Peer> {
@@ -208,4 +208,23 @@ it("[QU8] a claim that runs out makes room for the next task, whatever becomes o
   expect(tokens(host)).toBe(1);
   look(host);
   expect(await claimed(a, "s")).toEqual([next]);
+});
+
+it("[TA27] one old task does not make each submit count all the others", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await ask(host, "settings.set", { settings: { maxTasks: 10, keepTasksMs: hour } });
+  const [old = 0] = await submit(host, { delayMs: day });
+  for (const task of await submit(host, ...Array.from({ length: 19 }, () => ({})))) {
+    await ask(host, "tasks.cancel", { task, reason: "not wanted" });
+  }
+  host.wait(3 * hour);
+  await host.ring();
+  const all = vi.spyOn(host.sql, "all");
+  for (let times = 0; times < 18; times++) await submit(host, {});
+  const counts = all.mock.calls.filter(([query]) => query.includes("count(*) AS n FROM (SELECT 1 FROM tasks"));
+  // One when there may be too many for the first time, one when so many more were submitted.
+  expect(counts.length).toBeLessThanOrEqual(2);
+  expect((await ask(host, "tasks.get", { task: old })).state).toBe("scheduled");
+  await submit(host, {});
+  expect((await refusal(host, "tasks.submit", { tasks: [{ type: "build" }] })).code).toBe("quota_exceeded");
 });
