@@ -141,7 +141,7 @@ function nextOf(tx: Tx, { chat, isRepeat }: Ended, { task, claim, next }: AckTas
 export function ack(tx: Tx, input: AckTask): Result<OutputOf<"tasks.ack">, Refusal> {
   const done = ends(tx, input, "done", (row) => {
     // A result that is there is taken, whatever it has cost.
-    budgets.note(tx, row, input.usage);
+    budgets.noteLast(tx, row, input.usage);
     performances.learn(tx, row, true);
     // Before the end: what follows from it may be a join of the results.
     attemptRows.insert(tx, row, { ended: "done", became: "done", result: JSON.stringify(input.result) });
@@ -154,7 +154,7 @@ export function ack(tx: Tx, input: AckTask): Result<OutputOf<"tasks.ack">, Refus
 export function nack(tx: Tx, input: NackTask): Result<OutputOf<"tasks.nack">, Refusal> {
   const { reason, isRetryable, delayMs } = input;
   const failed = ends(tx, input, "failed", (row) =>
-    giveBack(tx, row, { ended: "failed", reason, isRetryable, delayMs, over: budgets.note(tx, row, input.usage) }),
+    giveBack(tx, row, { ended: "failed", reason, isRetryable, delayMs, over: budgets.noteLast(tx, row, input.usage) }),
   );
   if (!failed.ok) return failed;
   return ok({ state: failed.value.state, next: nextOf(tx, failed.value, input) });
@@ -162,7 +162,7 @@ export function nack(tx: Tx, input: NackTask): Result<OutputOf<"tasks.nack">, Re
 
 export function release(tx: Tx, input: ReleaseTask): Result<OutputOf<"tasks.release">, Refusal> {
   const released = ends(tx, input, "released", (row) =>
-    giveBack(tx, row, { ended: "released", over: budgets.note(tx, row, input.usage) }),
+    giveBack(tx, row, { ended: "released", over: budgets.noteLast(tx, row, input.usage) }),
   );
   return released.ok ? ok({ state: released.value.state }) : released;
 }

@@ -17,14 +17,25 @@ interface Told {
   readonly own: Usage;
 }
 
-/**
- * [BU1] Counts what the attempt has used since it last told, into its task, its chat and the day. [BU2] A report that comes again, or late, counts
- * nothing twice.
- *
- * @returns which limit is reached, in words; null: none
- */
+/** [BU3] Of an attempt that goes on. @returns which limit is reached, in words; null: none */
 export function note(tx: Tx, row: TaskRow, usage: Usage | undefined): string | null {
   if (usage === undefined || row.chat === null) return null;
+  count(tx, row, row.chat, usage);
+  return firstReached(limitsOf(tx, row.chat, row));
+}
+
+/** [BU3] Of one that ends: no other limit than the task's own keeps it from the next attempt. @returns whether that is reached, in words */
+export function noteLast(tx: Tx, row: TaskRow, usage: Usage | undefined): string | null {
+  if (usage === undefined || row.chat === null) return null;
+  count(tx, row, row.chat, usage);
+  return firstReached([limitOf(tx, row)].filter(hasFigure));
+}
+
+/**
+ * [BU1] What the attempt has used since it last told goes into its task, its chat and the day. [BU2] A report that comes again, or late, counts
+ * nothing twice.
+ */
+function count(tx: Tx, row: TaskRow, chat: string, usage: Usage): void {
   const known = toldOf(tx, row.task);
   const before =
     known?.claim === row.claim ? known : { earlier: known ? sum(known.earlier, known.own) : nothing, own: nothing };
@@ -38,11 +49,10 @@ export function note(tx: Tx, row: TaskRow, usage: Usage | undefined): string | n
       JSON.stringify(before.earlier),
       JSON.stringify(own),
     );
-    add(tx, "chat", row.chat, more);
+    add(tx, "chat", chat, more);
     add(tx, "day", dayOf(tx), more);
     wakeTomorrow(tx);
   }
-  return firstReached(limitsOf(tx, row.chat, row));
 }
 
 function toldOf({ sql }: Tx, task: number): Told | null {
@@ -102,17 +112,24 @@ interface Limit {
 }
 
 function limitsOf(tx: Tx, chat: string, row: Pick<TaskRow, "task" | "budget"> | null): Limit[] {
-  const { task, chat: ofChat, day } = tx.settings.budgets;
-  const own = row?.budget ? (JSON.parse(row.budget) as Budget) : task;
+  const { chat: ofChat, day } = tx.settings.budgets;
   const all: Limit[] = [
     { whose: "the workspace, today", budget: day, used: () => totalOf(tx, "day", dayOf(tx)) },
     { whose: `chat ${chat}`, budget: ofChat, used: () => totalOf(tx, "chat", chat) },
   ];
-  if (row) all.push({ whose: `task ${row.task}`, budget: own, used: () => usedBy(tx, row.task) });
-  return all.filter(({ budget }) => measures.some((name) => budget[name] !== undefined));
+  if (row) all.push(limitOf(tx, row));
+  return all.filter(hasFigure);
 }
 
-/** [BU3] */
+function hasFigure({ budget }: Limit): boolean {
+  return measures.some((name) => budget[name] !== undefined);
+}
+
+function limitOf(tx: Tx, { task, budget }: Pick<TaskRow, "task" | "budget">): Limit {
+  const own = budget === null ? tx.settings.budgets.task : (JSON.parse(budget) as Budget);
+  return { whose: `task ${task}`, budget: own, used: () => usedBy(tx, task) };
+}
+
 function firstReached(limits: readonly Limit[]): string | null {
   for (const { whose, budget, used } of limits) {
     const has = used();

@@ -107,6 +107,22 @@ function limitRules(open: OpenHost): void {
     ]);
   });
 
+  it("[BU3] [BU4] what is given back, or fails, when others have used up the day waits, and is not dead", async () => {
+    const host = await calm(open);
+    const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
+    await limit(host, { day: { tokens: 10 } });
+    const [, failing, released] = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
+    const held = await a.take();
+    const [one, two] = await b.claim({ limit: 2 });
+    if (!one || !two) throw new Error("two tasks were left");
+    await a.do("tasks.ack", held, { usage: { tokens: 10 } });
+    await b.do("tasks.nack", one, { reason: "no network", delayMs: 0, usage: { tokens: 1 } });
+    await b.do("tasks.release", two, { usage: {} });
+    expect([await stateOf(host, failing), await stateOf(host, released)]).toEqual(["queued", "queued"]);
+    await limit(host, { day: { tokens: 20 } });
+    expect(await b.claim({ limit: 2 })).toHaveLength(2);
+  });
+
   it("[BU4] [BU5] a chat at its limit begins nothing new, others do; what is left is the least of all limits", async () => {
     const host = await calm(open);
     const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
