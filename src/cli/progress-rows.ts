@@ -13,7 +13,7 @@ export interface Row {
 const barCells = 20;
 
 /** Cut to less than the width: a row that wraps could not be written over. */
-export function rowText({ label, share, note }: Row, columns: number): string {
+function rowText({ label, share, note }: Row, columns: number): string {
   const measure = share === null ? "" : `${bar(share)} `;
   const text = note === "" ? label : `${label} ${note}`;
   return safe(`${measure}${oneLine(text, columns - 1 - measure.length)}`.slice(0, columns - 1));

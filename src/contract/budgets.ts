@@ -27,6 +27,12 @@ export const Budgets = z.strictObject({
 });
 export type Budgets = z.infer<typeof Budgets>;
 
+const changed = most.nullable();
+const BudgetChange = z.strictObject({ wallMs: changed, tokens: changed, costMicros: changed });
+/** What is not named stays; null: no limit any more. */
+export const BudgetChanges = z.strictObject({ task: BudgetChange, chat: BudgetChange, day: BudgetChange }).partial();
+export type BudgetChanges = z.infer<typeof BudgetChanges>;
+
 /** What is left until a limit is reached; null: there is no limit. */
 export const Left = z.object({
   wallMs: durationMs.nullable(),

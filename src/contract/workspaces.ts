@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Budgets } from "./budgets.ts";
+import { BudgetChanges, Budgets } from "./budgets.ts";
 import { ComplexityWeights, defaultComplexityWeights } from "./complexity.ts";
 import { counter, durationMs, Id, Json, Label, limit } from "./values.ts";
 
@@ -67,7 +67,7 @@ export const defaultSettings: Settings = {
 
 export const GetSettings = { input: z.strictObject({}), output: z.object({ settings: Settings }) };
 export const SetSettings = {
-  input: z.strictObject({ settings: Settings.partial() }),
+  input: z.strictObject({ settings: Settings.partial().extend({ budgets: BudgetChanges.optional() }) }),
   output: z.object({ settings: Settings }),
 };
 export type SetSettings = z.infer<typeof SetSettings.input>;

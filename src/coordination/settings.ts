@@ -1,3 +1,4 @@
+import type { Budget, BudgetChanges, Budgets } from "../contract/budgets.ts";
 import type { RaiseEpoch, SetSettings, Settings } from "../contract/workspaces.ts";
 import * as audit from "./audit.ts";
 import { raisedEpoch } from "./epochs.ts";
@@ -5,9 +6,19 @@ import * as meta from "./meta.ts";
 import { seekTakers } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
 
+/** [BU7] So that two who change different limits do not undo each other. */
+function budgetsWith(present: Budgets, changes: BudgetChanges): Budgets {
+  const changed = (whose: keyof Budgets): Budget => {
+    const all = Object.entries({ ...present[whose], ...changes[whose] });
+    return Object.fromEntries(all.filter(([, limit]) => typeof limit === "number"));
+  };
+  return { task: changed("task"), chat: changed("chat"), day: changed("day") };
+}
+
 export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings: Settings } {
   const changed = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-  const next: Settings = { ...tx.settings, ...changed };
+  const budgets = budgetsWith(tx.settings.budgets, settings.budgets ?? {});
+  const next: Settings = { ...tx.settings, ...changed, budgets };
   meta.write(tx.sql, "settings", JSON.stringify(next));
   audit.append(tx, { kind: "settings.changed", subject: Object.keys(changed).join(" "), actor: actor.machine });
   // [BU4] A limit that was raised.

@@ -24,6 +24,13 @@ export function submit(tx: Tx, input: SubmitTasks, actor: Actor): Result<Submitt
 
 /** Within a request of its own. */
 export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
+  const late = tasks.find(
+    (task) => task.joinRule !== undefined && (task.delayMs > 0 || task.scheduleToStartMs !== undefined),
+  );
+  if (late)
+    return err(
+      bad("a task with a joinRule is done when its parts have ended: it takes no delayMs and no scheduleToStartMs"),
+    );
   const baseless = tasks.find(({ joinRule, dependsOn }) => joinRule !== undefined && dependsOn.length === 0);
   if (baseless) return err(bad("a task with a joinRule depends on the tasks whose results it joins (dependsOn)"));
   const tooMany = surplus.watch(tx, tasks.length);

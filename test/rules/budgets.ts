@@ -139,6 +139,17 @@ function limitRules(open: OpenHost): void {
     expect(await ask(host, "budgets.get", {})).toMatchObject({ chats: [{ chat: "a", isSpent: true }] });
   });
 
+  it("[BU7] a change of one limit leaves the others; null takes one away", async () => {
+    const host = await calm(open);
+    await limit(host, { day: { tokens: 10, wallMs: 5_000 }, task: { costMicros: 7 } });
+    await ask(host, "settings.set", { settings: { budgets: { day: { tokens: null, costMicros: 3 } } } });
+    expect((await ask(host, "budgets.get", {})).limits).toEqual({
+      day: { wallMs: 5_000, costMicros: 3 },
+      chat: {},
+      task: { costMicros: 7 },
+    });
+  });
+
   it("[BU6] a task that is replayed begins anew", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");

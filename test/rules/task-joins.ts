@@ -126,10 +126,15 @@ export function taskJoinRules(open: OpenHost): void {
     expect(await endsOf(host, all)).toEqual([]);
   });
 
-  it("[TA26] a join of nothing is refused", async () => {
+  it("[TA26] a join of nothing, or at a time of its own, is refused", async () => {
     const host = await calm(open);
     const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "join", joinRule: "count" }] });
     expect(refused).toMatchObject({ code: "bad_input" });
     expect(refused.message).toContain("dependsOn");
+    const tasks = [
+      { type: "x", ref: "x" },
+      { type: "join", joinRule: "count" as const, dependsOn: ["x"], delayMs: 1_000 },
+    ];
+    expect((await refusal(host, "tasks.submit", { tasks })).message).toContain("delayMs");
   });
 }

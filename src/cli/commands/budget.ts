@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
-import type { Budget, Budgets, Usage } from "../../contract/budgets.ts";
+import type { Budget, BudgetChanges, Budgets, Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { ok } from "../../shared/result.ts";
@@ -113,12 +113,9 @@ async function setBudgets(cli: Cli, link: Coordination, options: SetOptions): Pr
     }),
   );
   if (wanted.length === 0) return wrongUsage("name a limit, such as --day-usd 20 or --task-tokens none.");
-  const found = await link.call("budgets.get", {});
-  if (!found.ok) return found;
-  const budgets = structuredClone(found.value.limits);
+  const budgets: BudgetChanges = {};
   for (const { owner, measure, limit } of wanted) {
-    if (limit === "none") delete budgets[owner][measure];
-    else budgets[owner][measure] = limit;
+    budgets[owner] = { ...budgets[owner], [measure]: limit === "none" ? null : limit };
   }
   const done = await link.call("settings.set", { settings: { budgets } });
   if (!done.ok) return notSet(link, done);
