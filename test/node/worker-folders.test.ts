@@ -2,79 +2,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import type { ClaimedTask } from "../../src/contract/tasks.ts";
-import type { Json } from "../../src/contract/values.ts";
 import { GivenFolder } from "../../src/local-mcp/automation/given-folder.ts";
 import { removeOld } from "../../src/local-mcp/automation/old-worktrees.ts";
-import type { WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
-import { WorktreePlaces } from "../../src/local-mcp/automation/worktree-places.ts";
-import { seededRandom } from "../support/edge-time.ts";
 import { git, GIT_ENV, temporaryFolder, write } from "../support/git-project.ts";
-import { FakeProcesses, T0 } from "../support/temp-runtime.ts";
-
-interface Where {
-  readonly folder: string;
-  readonly branch: string;
-  readonly commit: string;
-}
-
-/** A repository with one commit, and a machine whose workers do tasks in worktrees of it. */
-class Yard {
-  readonly root = temporaryFolder();
-  readonly repository = join(this.root, "repository");
-  readonly home = join(this.root, "work");
-  readonly processes = new FakeProcesses();
-  readonly #random = seededRandom();
-
-  constructor() {
-    git(this.root, "init", "-q", "-b", "main", this.repository);
-    write(this.repository, { "a.txt": "one\n", ".gitignore": "ignored/\n" });
-    git(this.repository, "add", ".");
-    git(this.repository, "commit", "-qm", "first");
-  }
-
-  /** By the worker with this number; each is another process. */
-  open(task: ClaimedTask, { pid = 1, machine = "m1", base = "HEAD" } = {}): Promise<WorkPlace> {
-    const facts = this.processes.facts(pid);
-    const own = facts ? { boot: this.processes.boot(), pid, start: facts.start } : this.processes.start(pid);
-    const { repository, home, processes } = this;
-    const random = this.#random;
-    const options = { repository, base, home, processes, own, machine, random, env: GIT_ENV, now: () => T0 };
-    return new WorktreePlaces(options).open(task);
-  }
-
-  git(...args: string[]): string {
-    return git(this.repository, ...args).trim();
-  }
-
-  branches(): string[] {
-    return this.git("branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean);
-  }
-}
-
-function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
-  return {
-    task,
-    claim: 1,
-    attempt: 1,
-    maxAttempts: 3,
-    type: "build",
-    priority: 5,
-    payload: null,
-    isStarted: true,
-    progress: null,
-    checkpoint,
-    inputs: [],
-    startInMs: null,
-    remainingMs: 60_000,
-    heartbeatMs: 60_000,
-    budget: { wallMs: null, tokens: null, costMicros: null },
-  };
-}
-
-function whereOf(place: WorkPlace): Where {
-  return place.where() as unknown as Where;
-}
+import { aTask, whereOf, Yard } from "../support/work-yard.ts";
 
 it("[WK11] each task gets a worktree of its own; what was done is one commit by SHIM on a branch of its own, and the worktree goes", async () => {
   const yard = new Yard();

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Processes } from "../processes.ts";
 import { GitError, run } from "../snapshots/git.ts";
-import { branchAt, gitAt } from "./work-git.ts";
+import { branchAt, gitAt, gitOf } from "./work-git.ts";
 import { isFree, readRecord, removeRecord, treeIn, type WorkRecord } from "./work-record.ts";
 
 /** Nobody comes back to a task after so long. */
@@ -41,7 +41,7 @@ async function isRemoved(env: NodeJS.ProcessEnv, { repository, branch }: WorkRec
   if (!existsSync(tree)) return true;
   try {
     // Commits that are on no branch would go with it.
-    if ((await branchAt(gitAt(env, tree))) !== branch) return false;
+    if ((await branchAt(gitOf(env, repository, tree))) !== branch) return false;
     await run(gitAt(env, repository), ["worktree", "remove", tree]);
     return true;
   } catch (error) {

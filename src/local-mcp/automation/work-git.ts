@@ -1,6 +1,6 @@
-import { copyFileSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { gitOutside, joinRaw, rawList, run, signed, text, type Git, type RawPath } from "../snapshots/git.ts";
+import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { GitError, gitOutside, joinRaw, rawList, run, signed, text, type Git, type RawPath } from "../snapshots/git.ts";
 import { looksSecret } from "../snapshots/secret-names.ts";
 
 /** Git in the worktree of a task: without hooks, signing and the user's own commands. */
@@ -10,6 +10,33 @@ const withinMs = 600_000;
 
 export function gitAt(env: NodeJS.ProcessEnv, folder: string): Git {
   return gitOutside(env, folder, AbortSignal.timeout(withinMs));
+}
+
+/**
+ * [WK11] Git in one worktree, by what its repository knows of it: who works there may have taken `.git` away or written another one, which would
+ * lead to a repository around it, or to settings that run programs.
+ *
+ * @param repository the repository's own folder
+ * @throws {GitError} when that has no such worktree
+ */
+export function gitOf(env: NodeJS.ProcessEnv, repository: string, tree: string): Git {
+  const own = ownFolderOf(repository, tree);
+  if (own === null) throw new GitError("failed", `${repository} knows no worktree ${tree} any more`);
+  const git = gitAt(env, tree);
+  return { ...git, before: [...git.before, `--git-dir=${own}`, `--work-tree=${tree}`] };
+}
+
+/** Where a repository keeps what it knows of one of its worktrees; null: there is none. */
+export function ownFolderOf(repository: string, tree: string): string | null {
+  const all = join(repository, "worktrees");
+  if (!existsSync(all) || lstatSync(tree, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
+  const pointer = join(realpathSync(dirname(tree)), basename(tree), ".git");
+  const names = readdirSync(all).filter((name) => existsSync(join(all, name, "gitdir")));
+  const own = names.find((name) => {
+    const folder = join(all, name);
+    return resolve(folder, readFileSync(join(folder, "gitdir"), "utf8").trimEnd()) === pointer;
+  });
+  return own === undefined ? null : join(all, own);
 }
 
 /** Full hash of what is named. @throws {GitError} when it is no commit */

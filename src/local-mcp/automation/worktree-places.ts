@@ -1,10 +1,9 @@
-import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { run } from "../snapshots/git.ts";
 import type { ProcessIdentity, Processes } from "../processes.ts";
-import { commitOf, gitAt, hasCommit, repositoryOf, unlock } from "./work-git.ts";
+import { commitOf, gitAt, gitOf, hasCommit, ownFolderOf, repositoryOf, unlock } from "./work-git.ts";
 import type { WorkPlace, WorkPlaces } from "./work-place.ts";
 import { isFree, readRecord, removeRecord, treeIn, writeRecord, type WorkRecord } from "./work-record.ts";
 import { Worktree, type WorktreeSurroundings } from "./worktree.ts";
@@ -49,16 +48,23 @@ export class WorktreePlaces implements WorkPlaces {
   }
 
   async #continued(task: ClaimedTask, repository: string, before: Before): Promise<WorkPlace | null> {
-    const { machine, home, processes, own, env } = this.#options;
+    const { processes, own, env } = this.#options;
     const outer = dirname(before.folder);
-    const isHere = before.machine === machine && dirname(outer) === home && treeIn(outer) === before.folder;
-    const record = isHere && existsSync(before.folder) ? readRecord(outer) : null;
+    const record = this.#isOwn(before) ? readRecord(outer) : null;
     if (!record || record.task !== task.task || record.repository !== repository) return null;
+    if (ownFolderOf(repository, before.folder) === null) return null;
     if (!(await isFree(processes, outer, record))) return null;
     const taken = { ...record, owner: own };
     writeRecord(outer, taken);
-    await unlock(gitAt(env, before.folder));
+    await unlock(gitOf(env, repository, before.folder));
     return this.#worktree(outer, task, taken, { commit: before.commit, isContinued: true, notes: [] });
+  }
+
+  /** A folder of SHIM's own on this machine. */
+  #isOwn({ machine, folder }: Before): boolean {
+    const outer = dirname(folder);
+    const isHere = machine === this.#options.machine && dirname(outer) === this.#options.home;
+    return isHere && treeIn(outer) === folder;
   }
 
   async #begun(task: ClaimedTask, repository: string, before: Before | null): Promise<WorkPlace> {

@@ -3,7 +3,7 @@ import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import { messageOf } from "../../shared/error.ts";
 import { GitError, run, type Git } from "../snapshots/git.ts";
-import { branchAt, commitAll, gitAt, keepAll } from "./work-git.ts";
+import { branchAt, commitAll, gitAt, gitOf, keepAll } from "./work-git.ts";
 import type { Work, WorkPlace } from "./work-place.ts";
 import { removeRecord, treeIn, writeRecord, type WorkRecord } from "./work-record.ts";
 
@@ -77,7 +77,7 @@ export class Worktree implements WorkPlace {
       await run(repository, ["worktree", "remove", this.folder]);
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      return `its worktree stays, since not all in it is committed: ${this.folder} (${messageOf(error)})`;
+      return `its worktree stays, since not all in it is committed, or it is no worktree any more: ${this.folder} (${messageOf(error)})`;
     }
     // Of a branch with nothing on it nobody needs the name.
     if (this.#commit === base) await run(repository, ["update-ref", "-d", `refs/heads/${branch}`, base]);
@@ -86,7 +86,7 @@ export class Worktree implements WorkPlace {
   }
 
   get #git(): Git {
-    return gitAt(this.#around.env, this.folder);
+    return gitOf(this.#around.env, this.#record.repository, this.folder);
   }
 
   get #ref(): string {
