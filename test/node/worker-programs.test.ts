@@ -130,6 +130,12 @@ it("[WK14] lines and outputs are bounded", async () => {
   expect(output.text).toBe("line 0\nlin\n[... 770 characters ...]\n8\nline 99\n");
 });
 
+it("[WK14] millions of short lines take no longer to keep than to read", () => {
+  const output = new KeptOutput();
+  for (let n = 0; n < 3_000_000; n++) output.push("y\n");
+  expect(output.text).toHaveLength(2 * 32_768 + "\n[... 5934464 characters ...]\n".length);
+});
+
 it("[WK15] a worker that is killed with -9 leaves nothing of its programs behind", async () => {
   const folder = temporaryFolder();
   const child = join(import.meta.dirname, "..", "support", "program-child.ts");

@@ -14,11 +14,18 @@ export class KeptOutput {
     this.#chars += text.length;
     const free = this.#mostChars - this.#head.length;
     this.#head += text.slice(0, free);
-    this.#tail = (this.#tail + text.slice(free)).slice(-this.#mostChars);
+    this.#tail += text.slice(free);
+    // Cutting copies all of it: not at each of a million short lines.
+    if (this.#tail.length > 2 * this.#mostChars) this.#tail = this.#end;
   }
 
   get text(): string {
-    const left = this.#chars - this.#head.length - this.#tail.length;
-    return left === 0 ? this.#head + this.#tail : `${this.#head}\n[... ${left} characters ...]\n${this.#tail}`;
+    const end = this.#end;
+    const left = this.#chars - this.#head.length - end.length;
+    return left === 0 ? this.#head + end : `${this.#head}\n[... ${left} characters ...]\n${end}`;
+  }
+
+  get #end(): string {
+    return this.#tail.slice(-this.#mostChars);
   }
 }
