@@ -176,6 +176,7 @@ it("[WK8] what is told of a task is redacted and as short as the coordinator wan
   await desk.time.pass(100);
   const { detail } = desk.call("tasks.get", { task });
   expect(detail).not.toContain("hunter2");
+  expect(ofEvents(made, "ended")[0]?.reason).toBe(detail);
   expect(detail).toHaveLength(500);
   expect(desk.call("tasks.history", { task }).attempts[0]).toMatchObject({ checkpoint: { step: 1 } });
 });

@@ -78,11 +78,12 @@ export class Conclusion {
     return this.#failed({ kind: "failed", end: "failed", reason, isRetryable: false });
   }
 
-  async #failed({ end, reason, isRetryable, delayMs }: Failure): Promise<Ended> {
+  async #failed({ end, reason: said, isRetryable, delayMs }: Failure): Promise<Ended> {
+    const reason = told(said);
     const since = read(this.#around.outside.clock);
     const answer = await report(this.#around, "tasks.nack", {
       ...this.#held,
-      reason: told(reason),
+      reason,
       isRetryable,
       ...(delayMs === undefined ? {} : { delayMs }),
       ...this.#usage,
