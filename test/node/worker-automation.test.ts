@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { WorkLink } from "../../src/local-mcp/automation/work-link.ts";
 import { CutLink, ofEvents, WorkDesk } from "../support/work-desk.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
@@ -128,6 +129,22 @@ it("[WK5] an attempt tells progress, checkpoint and what it has used, and lives 
   expect(desk.call("tasks.get", { task }).used.wallMs).toBeGreaterThan(55_000);
 });
 
+it("[WK5] workers of one machine do not keep each other awake: a heartbeat that only asks writes nothing down", async () => {
+  const desk = new WorkDesk();
+  const cuts: CutLink[] = [];
+  const link = (own: WorkLink): WorkLink => {
+    const cut = new CutLink(own);
+    cuts.push(cut);
+    return cut;
+  };
+  const tasks = [desk.submit(), desk.submit(), desk.submit()];
+  for (const _task of tasks) await desk.begun({ link });
+  await desk.time.pass(60_000);
+  const beats = cuts.flatMap(({ asked }) => asked.filter((name) => name === "tasks.heartbeat"));
+  expect(beats.length).toBeLessThan(60);
+  expect(desk.call("tasks.get", { task: tasks[0] ?? 0 }).used.wallMs).toBeGreaterThan(40_000);
+});
+
 it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpoint, within a second and the grace", async () => {
   const desk = new WorkDesk();
   const task = desk.submit();
@@ -163,6 +180,8 @@ it("[WK5] a claim that no heartbeat has confirmed is not trusted as long as the 
   await desk.time.pass(60_000);
   expect(desk.ends(task)[0]).toBe("stalled");
   expect(ofEvents(made, "ended")[0]).toMatchObject({ end: "lost", state: null });
+  // Another attempt may come to this machine.
+  expect(made.place.done.at(-1)).toBe("left open");
 });
 
 it("[WK5] [TA17] nor when the last heartbeats had no news and were not written down", async () => {
@@ -210,6 +229,20 @@ it("[WK11] a checkpoint is told when the files that it speaks of are kept, and n
   keep();
   await desk.time.pass(2_000);
   expect(cut?.checkpoints).toEqual([{ work: { commit: 0 } }, { step: 1, work: { commit: 1 } }]);
+});
+
+it("[WK11] a flood of checkpoints is kept with one look at the files, and holds up nothing", async () => {
+  const desk = new WorkDesk();
+  const task = desk.submit();
+  const made = await desk.begun();
+  const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
+  made.place.saving = kept;
+  for (let step = 1; step <= 1_000; step++) made.executor.last.run.onCheckpoint({ step });
+  keep();
+  made.executor.last.end({ kind: "failed", reason: "half way", isRetryable: true });
+  await desk.time.pass(2_000);
+  expect(made.place.done).toEqual(["saved", "saved", "finished", "left open"]);
+  expect(desk.call("tasks.get", { task }).checkpoint).toMatchObject({ step: 1_000 });
 });
 
 it("[WK2] a task of a type that was not asked for is given back", async () => {

@@ -27,6 +27,8 @@ export interface AttemptSurroundings extends ConclusionSurroundings {
   readonly keepOutput: (task: ClaimedTask, text: string) => void;
 }
 
+type Checkpoint = Readonly<Record<string, Json>>;
+
 /** States in which another attempt follows. */
 const openStates: ReadonlySet<string> = new Set(["queued", "scheduled", "assigned", "running"]);
 
@@ -39,7 +41,9 @@ export class Attempt {
   readonly #pulse: Pulse;
   readonly #stopping = new AbortController();
   readonly #output = new KeptOutput();
-  #saving: Promise<void> = Promise.resolve();
+  /** Checkpoints that wait for the files to be kept; null: nobody wants that now. */
+  #unsaved: Checkpoint[] | null = null;
+  #saving: Promise<void> | null = null;
   #cancelSave: () => void = () => undefined;
 
   /** @param since start of the request that brought the task */
@@ -135,20 +139,28 @@ export class Attempt {
     }, this.#around.saveEveryMs);
   }
 
-  /** [WK11] One after the other; files first, so that no checkpoint is ahead of them. */
-  #save(place: WorkPlace, checkpoint: Readonly<Record<string, Json>>): void {
-    this.#saving = this.#saveAfter(this.#saving, place, checkpoint);
+  /** [WK11] One after the other; files first, so that no checkpoint is ahead of them. What comes meanwhile is kept together. */
+  #save(place: WorkPlace, checkpoint: Checkpoint): void {
+    (this.#unsaved ??= []).push(checkpoint);
+    this.#saving ??= this.#saveAll(place).finally(() => (this.#saving = null));
   }
 
-  async #saveAfter(before: Promise<void>, place: WorkPlace, checkpoint: Readonly<Record<string, Json>>): Promise<void> {
-    await before;
+  async #saveAll(place: WorkPlace): Promise<void> {
+    while (this.#unsaved) {
+      const checkpoints = this.#unsaved.filter((checkpoint) => Object.keys(checkpoint).length > 0);
+      this.#unsaved = null;
+      await this.#saveOnce(place);
+      for (const checkpoint of checkpoints) this.#news.keep(checkpoint);
+    }
+  }
+
+  async #saveOnce(place: WorkPlace): Promise<void> {
     try {
       await place.save();
       this.#news.place(place.where());
     } catch (error) {
       this.#note(`its work in progress was not kept: ${messageOf(error)}`);
     }
-    if (Object.keys(checkpoint).length > 0) this.#news.keep(checkpoint);
   }
 
   async #putAway(place: WorkPlace): Promise<Result<Work | null, string>> {
@@ -164,9 +176,9 @@ export class Attempt {
     }
   }
 
-  async #leave(place: WorkPlace, { state }: Ended): Promise<void> {
+  async #leave(place: WorkPlace, ended: Ended): Promise<void> {
     try {
-      const note = await place.leave(state !== null && openStates.has(state));
+      const note = await place.leave(mayGoOn(ended));
       if (note !== null) this.#note(note);
     } catch (error) {
       this.#note(`${place.folder} was left as it is: ${messageOf(error)}`);
@@ -189,6 +201,11 @@ export class Attempt {
     const { task, type } = this.task;
     this.#around.tell({ task, taskType: type, ...event });
   }
+}
+
+/** What became of a task whose claim was lost nobody has told: another attempt may come here. */
+function mayGoOn({ end, state }: Ended): boolean {
+  return state === null ? end !== "thrown_away" : openStates.has(state);
 }
 
 type OwnEvent = DistributiveOmit<Extract<WorkerEvent, { readonly task: number }>, "task" | "taskType">;

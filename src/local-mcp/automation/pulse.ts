@@ -37,6 +37,8 @@ export class Pulse {
   #closesFrom: Instant;
   #closesInMs: number;
   #triedAt: Instant;
+  /** Of what was used. */
+  #toldAt: Instant;
   #beating: Promise<Result<unknown, Trouble>> | null = null;
   #isWanted = false;
   #isCalled = false;
@@ -56,6 +58,7 @@ export class Pulse {
     this.#closesFrom = since;
     this.#closesInMs = task.remainingMs;
     this.#triedAt = since;
+    this.#toldAt = since;
   }
 
   start(): void {
@@ -99,7 +102,7 @@ export class Pulse {
     const over = this.#overAt(now);
     if (over) this.#call(over);
     if (this.#isOver) return;
-    if (this.#isDue(now)) void this.#beat();
+    if (this.#isDue(now)) void this.#beat(this.#isAsking(now));
     this.#cancelTimer = this.#around.outside.setTimer(() => this.#tick(), this.#lookInMs(now));
   }
 
@@ -142,6 +145,11 @@ export class Pulse {
     return this.#isWanted || isSoon || sinceMs >= this.#everyMs;
   }
 
+  /** Nothing is to be told but what was used, and that a moment ago: written down on one machine, it would be news to every other worker there. */
+  #isAsking(now: Instant): boolean {
+    return !this.#news.isThere && elapsedMs(this.#toldAt, now) < this.#everyMs;
+  }
+
   /** Once. While the work is stopped and put away the claim is kept, as long as it is there. */
   #call(stop: Stop): void {
     if (stop.kind === "lost") this.end();
@@ -150,22 +158,24 @@ export class Pulse {
     this.#stop(stop);
   }
 
-  async #beat(): Promise<void> {
-    this.#beating = this.#send().finally(() => (this.#beating = null));
+  async #beat(isAsking: boolean): Promise<void> {
+    this.#beating = this.#send(isAsking).finally(() => (this.#beating = null));
     await this.#beating;
   }
 
-  async #send(): Promise<Result<OutputOf<"tasks.heartbeat">, Trouble>> {
+  /** @param isAsking what was used is left out */
+  async #send(isAsking = false): Promise<Result<OutputOf<"tasks.heartbeat">, Trouble>> {
     const { clock } = this.#around.outside;
     this.measure();
     this.#isWanted = false;
     this.#triedAt = read(clock);
     const sentAt = this.#triedAt;
-    const news = this.#news.take();
+    if (!isAsking) this.#toldAt = sentAt;
+    const { usage, ...news } = this.#news.take();
     const { task, claim } = this.#task;
     const answer = await this.#around.link.call(
       "tasks.heartbeat",
-      { task, claim, ...news },
+      { task, claim, ...news, ...(isAsking ? {} : { usage }) },
       Math.min(beatWithinMs, this.#task.heartbeatMs),
     );
     if (answer.ok) this.#heard(answer.value, sentAt);
