@@ -44,6 +44,8 @@ export interface Io {
   readonly interrupted: () => AbortSignal;
   /** Calls `heed` at each Ctrl-C, SIGTERM and SIGHUP, none of which ends the process by itself then. Answers what ends that. */
   readonly onInterrupt: (heed: () => void) => () => void;
+  /** Calls `heed` when nobody takes what is written any more, which does not end the process by itself then. Answers what ends that. */
+  readonly onReaderGone: (heed: () => void) => () => void;
   /** Of the process that started this one; another number once that one is gone. */
   readonly parentPid: () => number;
   /** Resolves after `ms`, or at once when the signal is aborted. */

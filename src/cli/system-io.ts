@@ -33,6 +33,7 @@ export function systemIo(bundle: string): Io {
     readInput: async () => (stdin.isTTY ? "" : readAll(stdin)),
     interrupted,
     onInterrupt,
+    onReaderGone,
     parentPid: () => process.ppid,
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
     startProcess,
@@ -75,6 +76,22 @@ function onInterrupt(heed: () => void): () => void {
   return () => {
     for (const signal of endSignals) process.off(signal, heed);
   };
+}
+
+function onReaderGone(heed: () => void): () => void {
+  const outputs = [process.stdout, process.stderr];
+  for (const output of outputs) output.on("error", heed);
+  return () => {
+    for (const output of outputs) output.off("error", heed);
+  };
+}
+
+/** `shim sessions | head` ends the reader first: whoever has nothing else in hand ends too. */
+export function endWithoutReader(): void {
+  const { stdout } = process;
+  stdout.on("error", () => {
+    if (stdout.listenerCount("error") === 1) process.exit(0);
+  });
 }
 
 function leave(): void {}

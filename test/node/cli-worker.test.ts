@@ -115,6 +115,7 @@ it("[WK18] what is wrong in a file, or in the options, is said with its line and
     ["types: [\n", /line \d/],
     ["types:\n  a: { command: [x], folder: nowhere }\n", /a: there is no folder .*nowhere/],
     ["types:\n  a: { command: [x], repository: ../other }\n", /in no git repository/],
+    ["types:\n  a: { command: [x], base: nowhere }\n", /a: nowhere is no commit in/],
   ] as const) {
     writeFileSync(path, text);
     const ran = await home.shim("worker", "--config", "w.yaml");
@@ -156,6 +157,24 @@ it("[WK18] Ctrl-C lets what runs end; the second one gives it back", async () =>
     expect([times, ran.code, begun]).toEqual([times, 0, 1]);
     expect(await task(home, number)).toMatchObject({ state: times === 1 ? "done" : "queued" });
   }
+});
+
+it("[WK10] who prints to nobody any more lets what runs end, too", async () => {
+  const home = aDesk();
+  const number = await submit(home, "build");
+  let isGone = false;
+  const reader = { goes: (): void => undefined };
+  const stdout = (text: string): void => {
+    isGone ||= text.includes("half");
+    if (isGone) reader.goes();
+  };
+  const onReaderGone = (heed: () => void): (() => void) => {
+    reader.goes = heed;
+    return () => undefined;
+  };
+  const script = `console.log('{"shim":"progress","note":"half"}'); setTimeout(() => console.log("end"), 200)`;
+  const ran = await home.shimWith({ stdout, onReaderGone }, "worker", "--type", "build", "--", node, "-e", script);
+  expect([ran.code, await task(home, number)]).toMatchObject([0, { state: "done" }]);
 });
 
 it("[WK18] what a command has written can be read afterwards, redacted", async () => {

@@ -109,6 +109,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     readInput: async () => "",
     interrupted: () => AbortSignal.abort(),
     onInterrupt: () => () => undefined,
+    onReaderGone: () => () => undefined,
     parentPid: () => 1_000,
     wait: async () => undefined,
     startProcess: async (start: ProcessStart) => {

@@ -76,16 +76,20 @@ async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: Work
   await tidyUp(cli, runtime);
   const worker = automation(cli, flags, { link, plan, setups: setups.value, outside });
   let asked = 0;
-  const stopHearing = cli.io.onInterrupt(() => {
-    asked += 1;
-    if (asked === 1) worker.drain("asked to end");
-    else worker.hurry("asked to end at once");
-  });
+  const hearings = [
+    cli.io.onInterrupt(() => {
+      asked += 1;
+      if (asked === 1) worker.drain("asked to end");
+      else worker.hurry("asked to end at once");
+    }),
+    // Ctrl-C ends `| tee` first, and a terminal that is closed takes nothing: no reason to drop what runs.
+    cli.io.onReaderGone(() => worker.drain("nobody reads what it says")),
+  ];
   try {
     const ended = await worker.run();
     return ended.ok ? ok(answerOf(flags, ended.value)) : failed(ended.error.code, `${ended.error.message}.`);
   } finally {
-    stopHearing();
+    for (const stop of hearings) stop();
   }
 }
 

@@ -7,7 +7,7 @@ import type { Executor } from "../../local-mcp/automation/executor.ts";
 import { GivenFolder } from "../../local-mcp/automation/given-folder.ts";
 import type { WorkPlaces } from "../../local-mcp/automation/work-place.ts";
 import type { TypeConfig } from "../../local-mcp/automation/worker-config.ts";
-import { topOf } from "../../local-mcp/automation/work-git.ts";
+import { commitOf, gitAt, topOf } from "../../local-mcp/automation/work-git.ts";
 import { WorktreePlaces } from "../../local-mcp/automation/worktree-places.ts";
 import type { Launch } from "../../local-mcp/clients/entries.ts";
 import type { ProcessIdentity } from "../../local-mcp/processes.ts";
@@ -65,6 +65,8 @@ async function placesOf(
   const { env, now, processes, paths } = runtime;
   const top = await topIn(runtime, type, resolve(from, repository ?? "."));
   if (!top.ok) return top;
+  const unknown = await unknownBase(runtime, type, top.value, base);
+  if (unknown) return unknown;
   const home = worktreesIn(paths.home);
   return ok(new WorktreePlaces({ repository: top.value, base, home, machine, processes, own, env, now, random }));
 }
@@ -72,6 +74,17 @@ async function placesOf(
 function givenFolder({ machine }: SetupSurroundings, type: string, path: string): Result<WorkPlaces, Refused["error"]> {
   const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
   return isThere ? ok(new GivenFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
+}
+
+/** Said before a task is taken: each would fail, three times. */
+async function unknownBase({ env }: Runtime, type: string, top: string, base: string): Promise<Refused | null> {
+  try {
+    await commitOf(gitAt(env, top), base);
+    return null;
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    return wrongUsage(`${type}: ${base} is no commit in ${top}; new worktrees begin from one.`);
+  }
 }
 
 async function topIn({ env }: Runtime, type: string, path: string): Promise<Result<string, Refused["error"]>> {
