@@ -195,6 +195,13 @@ it("[CX12] time is used while nothing is said, and also between two turns", asyn
   expect((await waiting.run({ left: { wallMs: 5_000, tokens: 110 }, onUsage })).outcome).toEqual(over);
 });
 
+it("[CX12] a clock that jumps, as that of a machine that slept does, uses no time", async () => {
+  const claude = new FakeClaude([{ text: lines(init(), result()) }]);
+  const onOutput = (): void => claude.runtime.wait(3_600_000);
+  const { outcome, usage } = await claude.run({ left: { wallMs: 5_000 }, onOutput, monotonic: () => 0 });
+  expect([outcome.kind, usage.at(-1)?.wallMs]).toEqual(["done", 0]);
+});
+
 it("[CX12] a limit on cost that Claude Code has held itself is the same, and a result that crosses one counts", async () => {
   const over = {
     subtype: "error_max_budget_usd",

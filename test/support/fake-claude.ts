@@ -68,6 +68,8 @@ export interface TaskRun {
 }
 
 export interface RunOptions {
+  /** That of the runtime without it. */
+  readonly monotonic?: () => number;
   readonly settings?: object;
   readonly task?: Partial<ClaimedTask>;
   readonly left?: Partial<Left>;
@@ -92,11 +94,21 @@ export class FakeClaude {
     writeFileSync(join(this.root, "parts.json"), JSON.stringify(parts));
   }
 
-  async run({ settings = {}, task, left, signal, onOutput, onUsage, patience }: RunOptions = {}): Promise<TaskRun> {
+  async run({
+    settings = {},
+    task,
+    left,
+    signal,
+    onOutput,
+    onUsage,
+    patience,
+    monotonic,
+  }: RunOptions = {}): Promise<TaskRun> {
     const told = { usage: [] as Usage[], progress: [] as Progress[], checkpoints: [] as unknown[], output: "" };
     const executor = claudeExecutor({
       settings: ClaudeSettings.parse({ program: join(this.root, "claude"), ...settings }),
       runtime: this.runtime,
+      monotonic: monotonic ?? this.runtime.now,
       launch: launchIn(this.root),
       ...(patience ? { patience } : {}),
     });

@@ -70,7 +70,9 @@ async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: Work
   const outside = systemOutside();
   const own = identify(runtime.processes, process.pid);
   if (!own) return failed("unknown_process", "this system does not tell when a process was started.");
-  const around = { runtime, launch: cli.io.launch, machine: link.machine, own, random: outside.random };
+  const { random, clock } = outside;
+  const { launch } = cli.io;
+  const around = { runtime, launch, machine: link.machine, own, random, monotonic: () => clock.monotonic() };
   const setups = await setupsOf(around, plan);
   if (!setups.ok) return setups;
   await tidyUp(cli, runtime);

@@ -24,6 +24,8 @@ export interface SetupSurroundings {
   readonly machine: string;
   readonly own: ProcessIdentity;
   readonly random: () => number;
+  /** In ms; stands still while the machine sleeps. */
+  readonly monotonic: () => number;
 }
 
 /** Where SHIM keeps worktrees. @param home SHIM's folder */
@@ -46,11 +48,11 @@ export async function setupsOf(
 }
 
 function executorOf(
-  { runtime, launch }: SetupSurroundings,
+  { runtime, launch, monotonic }: SetupSurroundings,
   { command, finalCodes = [], claude }: TypeConfig,
 ): Executor {
   if (command) return commandExecutor({ command, finalCodes, env: runtime.env });
-  if (claude) return claudeExecutor({ settings: claude, runtime, launch });
+  if (claude) return claudeExecutor({ settings: claude, runtime, launch, monotonic });
   throw new Error("a type without a way to do it has passed the check");
 }
 

@@ -9,6 +9,8 @@ import type { ClaudeSettings } from "./settings.ts";
 export interface ClaudeExecutorOptions {
   readonly settings: ClaudeSettings;
   readonly runtime: Runtime;
+  /** In ms; stands still while the machine sleeps, and does not jump. */
+  readonly monotonic: () => number;
   /** This copy of SHIM, whose server and hooks Claude Code gets. */
   readonly launch: Launch;
   readonly patience?: Patience;

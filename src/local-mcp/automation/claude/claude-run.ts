@@ -48,7 +48,7 @@ export class ClaudeRun {
     this.#next = next;
     this.#session = next.session;
     this.#meter = new UsageMeter(options.settings.prices);
-    this.#startedAt = options.runtime.now();
+    this.#startedAt = options.monotonic();
   }
 
   /** @returns "unknown_session": the one to be resumed is not there, and nothing was done */
@@ -97,7 +97,7 @@ export class ClaudeRun {
 
   /** [CX12] Says what was used, and stops at a limit. */
   #tell(): Usage {
-    const usage = this.#meter.usage(Math.max(0, this.#options.runtime.now() - this.#startedAt));
+    const usage = this.#meter.usage(Math.round(this.#options.monotonic() - this.#startedAt));
     this.#run.onUsage(usage);
     const { left } = this.#run;
     // Between two turns only time is used.
