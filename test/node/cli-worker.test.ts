@@ -103,6 +103,7 @@ types:
 
 it("[WK18] what is wrong in a file, or in the options, is said with its line and nothing is done", async () => {
   const home = aDesk();
+  home.runtime.env["PATH"] = process.env["PATH"];
   const path = join(home.project, "w.yaml");
   for (const [text, said] of [
     ["types:\n  build:\n    comand: [x]\n", /w\.yaml: .*line 3: .*no such field: "comand"/],
@@ -113,9 +114,11 @@ it("[WK18] what is wrong in a file, or in the options, is said with its line and
     ["concurrency: 0\ntypes:\n  a: { command: [x] }\n", /line 1: concurrency: at least 1/],
     ["types:\n  'a b': { command: [x] }\n", /1 to 64 letters/],
     ["types: [\n", /line \d/],
-    ["types:\n  a: { command: [x], folder: nowhere }\n", /a: there is no folder .*nowhere/],
-    ["types:\n  a: { command: [x], repository: ../other }\n", /in no git repository/],
-    ["types:\n  a: { command: [x], base: nowhere }\n", /a: nowhere is no commit in/],
+    ["types:\n  a: { command: [./x], folder: nowhere }\n", /a: there is no folder .*nowhere/],
+    ["types:\n  a: { command: [./x], repository: ../other }\n", /in no git repository/],
+    ["types:\n  a: { command: [./x], base: nowhere }\n", /a: nowhere is no commit in/],
+    ["types:\n  a: { command: [no-such-program] }\n", /a: there is no program no-such-program/],
+    ["types:\n  a: { claude: { program: /no/such/claude } }\n", /a: there is no program \/no\/such\/claude/],
   ] as const) {
     writeFileSync(path, text);
     const ran = await home.shim("worker", "--config", "w.yaml");

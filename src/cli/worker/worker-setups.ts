@@ -12,6 +12,7 @@ import { WorktreePlaces } from "../../local-mcp/automation/worktree-places.ts";
 import type { Launch } from "../../local-mcp/clients/entries.ts";
 import type { ProcessIdentity } from "../../local-mcp/processes.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
+import { isOnPath } from "../../local-mcp/program-path.ts";
 import { GitError } from "../../local-mcp/snapshots/git.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { failed, wrongUsage, type Refused } from "../answer.ts";
@@ -40,6 +41,10 @@ export async function setupsOf(
 ): Promise<Result<ReadonlyMap<string, Setup>, Refused["error"]>> {
   const setups = new Map<string, Setup>();
   for (const [type, wanted] of Object.entries(config.types)) {
+    const program = wanted.command?.[0] ?? wanted.claude?.program;
+    // Said before a task is taken: each would fail, three times.
+    if (program !== undefined && !isOnPath(program, around.runtime.env))
+      return wrongUsage(`${type}: there is no program ${program}.`);
     const places = await placesOf(around, type, wanted, folder);
     if (!places.ok) return places;
     setups.set(type, { executor: executorOf(around, wanted), places: places.value });
@@ -78,7 +83,6 @@ function givenFolder({ machine }: SetupSurroundings, type: string, path: string)
   return isThere ? ok(new GivenFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
 }
 
-/** Said before a task is taken: each would fail, three times. */
 async function unknownBase({ env }: Runtime, type: string, top: string, base: string): Promise<Refused | null> {
   try {
     await commitOf(gitAt(env, top), base);
