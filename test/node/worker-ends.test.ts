@@ -201,6 +201,19 @@ it("[WK9] when attempts fail one after the other it takes nothing new for a whil
   expect(ofEvents(made, "backoff")).toHaveLength(3);
 });
 
+it("[WK3] [BU4] who was to do what is there, and is refused it, has not done it", async () => {
+  const desk = new WorkDesk();
+  desk.call("settings.set", { settings: { budgets: { day: { wallMs: 1_000 }, chat: {}, task: {} } } });
+  desk.submit();
+  const made = desk.worker({ isOnce: true });
+  await desk.time.untilTrue(() => made.executor.attempts.length > 0);
+  await desk.time.pass(2_000);
+  const later = desk.submit();
+  const refused = await desk.time.until(desk.worker({ isOnce: true }).ended);
+  expect(refused).toMatchObject({ ok: false, error: { code: "budget_exceeded" } });
+  expect(desk.state(later)).toBe("queued");
+});
+
 it("[WK10] asked to end it takes nothing new, finishes what it has, and leaves", async () => {
   const desk = new WorkDesk();
   const [first, second] = [desk.submit(), desk.submit()];

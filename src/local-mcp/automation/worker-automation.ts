@@ -249,12 +249,18 @@ export class WorkerAutomation {
     });
   }
 
+  get #isAllTaken(): boolean {
+    return this.#options.isOnce && this.#isNothingThere && !this.#isPaused;
+  }
+
   #settle(): void {
-    const { maxTasks, isOnce } = this.#options;
     if (this.#running.size > 0 || this.#isPulling) return;
-    const isDone =
-      (maxTasks !== null && this.#taken >= maxTasks) || (isOnce && this.#isNothingThere && !this.#isPaused);
-    if (this.#isDraining || isDone) this.#over.resolve();
+    const { maxTasks } = this.#options;
+    const isEnough = this.#isDraining || (maxTasks !== null && this.#taken >= maxTasks);
+    if (!isEnough && !this.#isAllTaken) return;
+    // Tasks may be there, and it was refused them.
+    if (!isEnough) this.#lost ??= this.#trouble;
+    this.#over.resolve();
   }
 
   #after(ms: number, work: () => void): void {
