@@ -1,6 +1,7 @@
 import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { KeptOutput } from "../../src/local-mcp/automation/kept-output.ts";
 import { MachineHealth } from "../../src/local-mcp/automation/machine-health.ts";
 import { OutputFiles } from "../../src/local-mcp/automation/output-files.ts";
 import { temporaryFolder } from "../support/git-project.ts";
@@ -37,4 +38,10 @@ it("[WK18] the newest two hundred outputs are kept, and nothing for who has writ
     false,
     false,
   ]);
+});
+
+it("[WK14] millions of short lines take no longer to keep than to read", () => {
+  const output = new KeptOutput();
+  for (let n = 0; n < 3_000_000; n++) output.push("y\n");
+  expect(output.text).toHaveLength(2 * 32_768 + "\n[... 5934464 characters ...]\n".length);
 });

@@ -26,6 +26,8 @@ export function commandExecutor(options: CommandOptions): Executor {
 async function runCommand({ command, env, finalCodes }: CommandOptions, run: Run): Promise<Outcome> {
   const [program, ...args] = command;
   const last = { result: null as string | null, said: "" };
+  // A stop that comes while what it has left behind is ended takes nothing back.
+  let isOver = false;
   const ended = await runProgram({
     command: program,
     args,
@@ -44,8 +46,9 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Run
       run.onOutput(text);
       last.said = lastLine(last.said + text);
     },
+    onEnd: () => (isOver = !run.signal.aborted),
   });
-  if (run.signal.aborted) return { kind: "stopped" };
+  if (run.signal.aborted && !isOver) return { kind: "stopped" };
   return outcomeOf(ended, last, finalCodes);
 }
 

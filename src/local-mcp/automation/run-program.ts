@@ -27,6 +27,8 @@ export interface Program {
   readonly onLine: (line: string) => void;
   /** Of stderr, as it comes. */
   readonly onComplaint: (text: string) => void;
+  /** It has ended; what it has left behind is ended next. */
+  readonly onEnd?: () => void;
 }
 
 export type Ended =
@@ -55,6 +57,7 @@ export async function runProgram(program: Program): Promise<Ended> {
   hear(child, program);
   const told = toldBy(child);
   const code = await exitOf(child);
+  program.onEnd?.();
   program.signal.removeEventListener("abort", stop);
   await (ending ?? endGroup(group, 0));
   await endMarked(`${ownMark()}-${group.pid}`);
