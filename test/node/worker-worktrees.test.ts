@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { git, write } from "../support/git-project.ts";
@@ -31,4 +31,15 @@ it("[WK11] a `.git` that a program has taken away or written anew leads to no ot
   expect([yard.git("rev-parse", "main"), yard.git("status", "--short")]).toEqual([before, ""]);
   expect(git(yard.root, "for-each-ref")).toBe("");
   expect(existsSync(join(yard.root, "ran"))).toBe(false);
+});
+
+it("[WK17] what git runs by the settings of a project gets none of SHIM's secrets", async () => {
+  const yard = new Yard();
+  const seen = join(yard.root, "seen");
+  yard.git("config", "filter.own.clean", `env > '${seen}'; cat`);
+  const place = await yard.open(aTask(), { env: { SHIM_ADMIN_SECRET: "secret", SHIM_HOME: "/home/shim" } });
+  write(place.folder, { ".gitattributes": "*.txt filter=own\n", "new.txt": "new\n" });
+  await place.finish();
+  const names = readFileSync(seen, "utf8");
+  expect([names.includes("SHIM_HOME="), names.includes("SHIM_ADMIN_SECRET=")]).toEqual([true, false]);
 });

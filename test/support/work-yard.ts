@@ -29,12 +29,22 @@ export class Yard {
   }
 
   /** By the worker with this number; each is another process. */
-  open(task: ClaimedTask, { pid = 1, machine = "m1", base = "HEAD" } = {}): Promise<WorkPlace> {
+  open(task: ClaimedTask, { pid = 1, machine = "m1", base = "HEAD", env = {} } = {}): Promise<WorkPlace> {
     const facts = this.processes.facts(pid);
     const own = facts ? { boot: this.processes.boot(), pid, start: facts.start } : this.processes.start(pid);
     const { repository, home, processes } = this;
     const random = this.#random;
-    const options = { repository, base, home, processes, own, machine, random, env: GIT_ENV, now: () => T0 };
+    const options = {
+      repository,
+      base,
+      home,
+      processes,
+      own,
+      machine,
+      random,
+      env: { ...GIT_ENV, ...env },
+      now: () => T0,
+    };
     return new WorktreePlaces(options).open(task);
   }
 

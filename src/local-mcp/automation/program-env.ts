@@ -6,8 +6,13 @@ const ownSecret = /^SHIM_.*(TOKEN|SECRET)$/;
 const ofOtherPlace =
   /^GIT_(DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|PREFIX|NAMESPACE)$/;
 
+/** What is started for the worker itself and may run commands of a project's settings (git: filters). */
+export function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !ownSecret.test(name)));
+}
+
 /** [WK17] The worker's own environment without SHIM's secrets, and which task it is; never anything that a task says. */
 export function programEnv(env: NodeJS.ProcessEnv, { task, claim }: ClaimedTask): NodeJS.ProcessEnv {
-  const kept = Object.entries(env).filter(([name]) => !ownSecret.test(name) && !ofOtherPlace.test(name));
+  const kept = Object.entries(withoutSecrets(env)).filter(([name]) => !ofOtherPlace.test(name));
   return { ...Object.fromEntries(kept), SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
 }

@@ -1,6 +1,8 @@
 import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { codeOf } from "../../shared/error.ts";
 import { GitError, gitOutside, joinRaw, rawList, run, signed, text, type Git, type RawPath } from "../snapshots/git.ts";
+import { withoutSecrets } from "./program-env.ts";
 import { looksSecret } from "../snapshots/secret-names.ts";
 
 /** Git in the worktree of a task: without hooks, signing and the user's own commands. */
@@ -9,7 +11,7 @@ import { looksSecret } from "../snapshots/secret-names.ts";
 const withinMs = 600_000;
 
 export function gitAt(env: NodeJS.ProcessEnv, folder: string): Git {
-  return gitOutside(env, folder, AbortSignal.timeout(withinMs));
+  return gitOutside(withoutSecrets(env), folder, AbortSignal.timeout(withinMs));
 }
 
 /**
@@ -31,12 +33,18 @@ export function ownFolderOf(repository: string, tree: string): string | null {
   const all = join(repository, "worktrees");
   if (!existsSync(all) || lstatSync(tree, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
   const pointer = join(realpathSync(dirname(tree)), basename(tree), ".git");
-  const names = readdirSync(all).filter((name) => existsSync(join(all, name, "gitdir")));
-  const own = names.find((name) => {
-    const folder = join(all, name);
-    return resolve(folder, readFileSync(join(folder, "gitdir"), "utf8").trimEnd()) === pointer;
-  });
-  return own === undefined ? null : join(all, own);
+  const folders = readdirSync(all).map((name) => join(all, name));
+  return folders.find((folder) => pointerIn(folder) === pointer) ?? null;
+}
+
+/** The `.git` of the worktree that git knows by this folder; null: it went in the same moment, or is broken. */
+function pointerIn(folder: string): string | null {
+  try {
+    return resolve(folder, readFileSync(join(folder, "gitdir"), "utf8").trimEnd());
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+    return null;
+  }
 }
 
 /** Full hash of what is named. @throws {GitError} when it is no commit */
