@@ -239,6 +239,8 @@ it("[CX7] it gets what it needs of the environment, and no secret", async () => 
     SHIM_TOKEN: "t",
     SHIM_SIGNING_SECRET: "s",
     GITHUB_TOKEN: "g",
+    MCP_GITHUB_TOKEN: "h",
+    MAX_API_KEY: "i",
     AWS_SECRET_ACCESS_KEY: "k",
     CLAUDECODE: "1",
     CLAUDE_CODE_SESSION_ID: "outer",

@@ -10,7 +10,7 @@ export function environmentFor(env: NodeJS.ProcessEnv, names: readonly string[],
   const isPassed = (name: string): boolean => {
     if (wanted.has(name)) return true;
     if (ofOuterClient.test(name)) return false;
-    return general.test(name) || ofClient.test(name) || clouds.some((cloud) => cloud.test(name));
+    return general.test(name) || ofClient.test(name) || isSwitch(name) || clouds.some((cloud) => cloud.test(name));
   };
   const passed = Object.entries(env).filter((entry): entry is [string, string] => {
     const [name, value] = entry;
@@ -28,7 +28,14 @@ const general = new RegExp(
   "i",
 );
 
-const ofClient = /^(ANTHROPIC_\w+|CLAUDE_\w+|DISABLE_\w+|ENABLE_\w+|MAX_\w+|MCP_\w+|BASH_\w+_(MS|LENGTH))$/;
+const ofClient = /^(ANTHROPIC_\w+|CLAUDE_\w+)$/;
+/** Names that other programs begin theirs with, too. */
+const switches = /^((DISABLE|ENABLE|MAX|MCP)_\w+|BASH_\w+_(MS|LENGTH))$/;
+const secret = /(TOKEN|SECRET|PASSWORD|CREDENTIALS?|KEY)$/;
+
+function isSwitch(name: string): boolean {
+  return switches.test(name) && !secret.test(name);
+}
 
 /** They name a chat that the worker was started from. */
 const ofOuterClient =
