@@ -43,7 +43,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #sockets = new Sockets(this.ctx, this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
-  readonly #gathering = new Gathering(() => scheduler.wait(0));
+  readonly #gathering = new Gathering({ begin: () => this.#begin(), end: () => this.#settle() });
   #isCreated = false;
   readonly #transactions = new Transactions(this.ctx.storage, this.#sql, this.#sockets, () => this.now());
 
@@ -197,7 +197,6 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #handle(socket: WebSocket, message: string | ArrayBuffer): void {
-    this.#begin();
     const bearer = this.#bearer(attachmentOf(socket)?.token ?? { id: "", hash: "" });
     if (!bearer.ok) return this.#end(socket, closeCodes.token, bearer.error.message);
     const frame = readFrame(message);
@@ -208,7 +207,6 @@ export class ChatCoordinator extends DurableObject<Env> {
     const answers = this.#answerAll(socket, bearer.value, frame.value.requests);
     const [first] = answers;
     if (first) send(socket, JSON.stringify(frame.value.isBatch ? answers : first));
-    this.#settle();
   }
 
   #answerAll(socket: WebSocket, bearer: tokens.Bearer, requests: Frame["requests"]): object[] {

@@ -18,7 +18,9 @@ function gathering(): { all: Gathering; open: () => Promise<void>; done: string[
     // What waits for the turn goes on behind its end.
     for (let turns = 0; turns < 5; turns++) await Promise.resolve();
   };
-  return { all: new Gathering(() => waiting.promise), open, done };
+  const turn = { begin: () => void done.push("("), end: () => void done.push(")") };
+  const all = new Gathering(turn, () => waiting.promise);
+  return { all, open, done };
 }
 
 it("[DO20] a connection that is alone waits for nobody; one with company waits for those who are there, in the order of the frames", async () => {
@@ -27,24 +29,39 @@ it("[DO20] a connection that is alone waits for nobody; one with company waits f
   const send = (from: WebSocket, name: string, now: number): void => void all.join(from, now, () => done.push(name));
   send(a, "a1", 0);
   send(a, "a2", 1);
-  expect(done).toEqual(["a1", "a2"]);
+  expect(done.join(" ")).toBe("( a1 ) ( a2 )");
   send(b, "b1", 2);
   send(a, "a3", 3);
   send(b, "b2", 3);
   void all.after(() => done.push("end of b"));
-  expect(done).toHaveLength(2);
+  expect(done.splice(0)).toHaveLength(6);
   await open();
-  expect(done.slice(2)).toEqual(["b1", "a3", "b2", "end of b"]);
+  expect(done.splice(0).join(" ")).toBe("( b1 a3 b2 end of b )");
   send(a, "a4", 4);
   await open();
   send(a, "a5", 25);
-  expect(done.slice(6)).toEqual(["a4", "a5"]);
+  expect(done.join(" ")).toBe("( a4 ) ( a5 )");
 });
 
 it("[DO20] the end of a connection does not wait where no frame does", () => {
   const { all, done } = gathering();
   void all.after(() => done.push("end"));
-  expect(done).toEqual(["end"]);
+  expect(done).toEqual(["(", "end", ")"]);
+});
+
+it("[DO20] a frame whose work throws keeps no other from its turn", async () => {
+  const { all, open, done } = gathering();
+  const [a, b] = [socket(), socket()];
+  void all.join(a, 0, () => undefined);
+  done.length = 0;
+  const broken = all.join(b, 1, () => {
+    throw new Error("a bug");
+  });
+  void all.join(a, 1, () => done.push("a"));
+  const refused = expect(broken).rejects.toThrow("a bug");
+  await open();
+  await refused;
+  expect(done.join(" ")).toBe("( a )");
 });
 
 it("[DO20] frames of many connections at once are all answered, each connection's in their order", async () => {
