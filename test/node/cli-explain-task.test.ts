@@ -116,7 +116,7 @@ it("[CL51] of a queued task a budget that is used up is named, of the chat or of
   worker.set({ budgets: { task: {}, chat: { tokens: 100 }, day: { tokens: 1_000 } } });
   work.used({ tokens: 150 });
   expect((await explained(home, task))[1]).toBe("  w: has used up its budget: it begins nothing until that is raised");
-  worker.set({ budgets: { task: {}, chat: {}, day: { tokens: 120 } } });
+  worker.set({ budgets: { chat: { tokens: null }, day: { tokens: 120 } } });
   expect(await explained(home, task)).toEqual([
     `Task ${task} (build) is queued: the one chat that lives cannot take it now.`,
     "  w: must wait: the budget of the workspace is used up for today (UTC)",

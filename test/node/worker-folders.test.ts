@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -35,6 +35,21 @@ it("[WK11] where nothing was changed no branch is left", async () => {
   const place = await yard.open(aTask());
   expect(await place.finish()).toEqual({ branch: null, commit: yard.git("rev-parse", "HEAD") });
   expect([await place.leave(false), yard.branches()]).toEqual([null, []]);
+});
+
+it("[WK19] worktrees of one repository are made and taken away at the same time, also while git cannot read one that is half made", async () => {
+  const yard = new Yard();
+  const half = join(yard.repository, ".git", "worktrees", "half");
+  write(half, { gitdir: `${join(yard.repository, "half", ".git")}\n`, HEAD: "ref: refs/heads/half\n", commondir: "" });
+  const opening = Promise.all(Array.from({ length: 6 }, (_, n) => yard.open(aTask(null, n + 1))));
+  // As when the other git goes on.
+  const mended = setTimeout(() => rmSync(half, { recursive: true }), 120);
+  onTestFinished(() => clearTimeout(mended));
+  const places = await opening;
+  expect(new Set(places.map(({ folder }) => folder)).size).toBe(6);
+  await Promise.all(places.map((place) => place.finish()));
+  expect(await Promise.all(places.map((place) => place.leave(false)))).toEqual(places.map(() => null));
+  expect(yard.branches()).toEqual([]);
 });
 
 it("[WK11] new work begins from the base that was named", async () => {

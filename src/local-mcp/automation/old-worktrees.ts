@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Processes } from "../processes.ts";
-import { GitError, run } from "../snapshots/git.ts";
-import { branchAt, gitAt, gitOf } from "./work-git.ts";
+import { GitError } from "../snapshots/git.ts";
+import { branchAt, gitAt, gitOf, worktreeCommand } from "./work-git.ts";
 import { isFree, readRecord, removeRecord, treeIn, type WorkRecord } from "./work-record.ts";
 
 /** Nobody comes back to a task after so long. */
@@ -42,7 +42,7 @@ async function isRemoved(env: NodeJS.ProcessEnv, { repository, branch }: WorkRec
   try {
     // Commits that are on no branch would go with it.
     if ((await branchAt(gitOf(env, repository, tree))) !== branch) return false;
-    await run(gitAt(env, repository), ["worktree", "remove", tree]);
+    await worktreeCommand(gitAt(env, repository), ["remove", tree]);
     return true;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;

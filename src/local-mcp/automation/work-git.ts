@@ -1,7 +1,8 @@
 import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../../shared/error.ts";
-import { GitError, gitOutside, joinRaw, rawList, run, signed, text, type Git, type RawPath } from "../snapshots/git.ts";
+import { type Git, GitError, gitOutside, joinRaw, rawList, type RawPath, run, signed, text } from "../snapshots/git.ts";
 import { withoutSecrets } from "./program-env.ts";
 import { looksSecret } from "../snapshots/secret-names.ts";
 
@@ -117,6 +118,29 @@ export async function unlock(git: Git): Promise<void> {
 async function gitPath(git: Git, name: string): Promise<string> {
   const folder = await text(git, ["rev-parse", "--absolute-git-dir"]);
   return join(folder, name);
+}
+
+/** Of a git beside this one: what it is just making cannot be read yet, or is locked. */
+const isPassing = /failed to read|could not lock|unable to create '.*\.lock'/i;
+const pausesMs = [50, 100, 200, 400, 800];
+
+/**
+ * `git worktree`, where other workers add and remove theirs at the same time: git reads all of them, also one that is half made (seen: "failed to
+ * read .git/worktrees/tree1/commondir").
+ *
+ * @param again arguments after a failure, which may have left a part behind
+ */
+export async function worktreeCommand(git: Git, args: readonly string[], again = args): Promise<void> {
+  for (const [tries, pauseMs] of pausesMs.entries()) {
+    try {
+      await run(git, ["worktree", ...(tries === 0 ? args : again)]);
+      return;
+    } catch (error) {
+      if (!(error instanceof GitError) || !isPassing.test(error.message)) throw error;
+    }
+    await pause(pauseMs);
+  }
+  await run(git, ["worktree", ...again]);
 }
 
 /** The top of the work tree that a folder is in. @throws {GitError} when it is in none */

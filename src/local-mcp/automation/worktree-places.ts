@@ -1,9 +1,8 @@
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import type { ClaimedTask } from "../../contract/tasks.ts";
-import { run } from "../snapshots/git.ts";
 import type { ProcessIdentity, Processes } from "../processes.ts";
-import { commitOf, gitAt, gitOf, hasCommit, ownFolderOf, repositoryOf, unlock } from "./work-git.ts";
+import { commitOf, gitAt, gitOf, hasCommit, ownFolderOf, repositoryOf, unlock, worktreeCommand } from "./work-git.ts";
 import type { WorkPlace, WorkPlaces } from "./work-place.ts";
 import { isFree, readRecord, removeRecord, treeIn, writeRecord, type WorkRecord } from "./work-record.ts";
 import { Worktree, type WorktreeSurroundings } from "./worktree.ts";
@@ -78,7 +77,17 @@ export class WorktreePlaces implements WorkPlaces {
     const record = { task: task.task, repository, branch, base: isKnown ? before.base : commit, owner: own };
     writeRecord(outer, record);
     try {
-      await run(git, ["worktree", "add", "--quiet", "--no-track", "-b", branch, treeIn(outer), commit]);
+      const add = (make: "-b" | "-B"): string[] => [
+        "add",
+        "--quiet",
+        "--no-track",
+        make,
+        branch,
+        treeIn(outer),
+        commit,
+      ];
+      // The name is its own: where the first try has made the branch it is the same one.
+      await worktreeCommand(git, add("-b"), add("-B"));
     } catch (error) {
       removeRecord(outer);
       throw error;

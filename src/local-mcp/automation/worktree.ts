@@ -3,7 +3,7 @@ import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import { messageOf } from "../../shared/error.ts";
 import { GitError, run, type Git } from "../snapshots/git.ts";
-import { branchAt, commitAll, gitAt, gitOf, keepAll } from "./work-git.ts";
+import { branchAt, commitAll, gitAt, gitOf, keepAll, worktreeCommand } from "./work-git.ts";
 import type { Work, WorkPlace } from "./work-place.ts";
 import { removeRecord, treeIn, writeRecord, type WorkRecord } from "./work-record.ts";
 
@@ -74,7 +74,7 @@ export class Worktree implements WorkPlace {
     const isOnOwn = (await branchAt(this.#git)) === branch;
     if (!isOnOwn) return `its worktree stays, since it is on another branch than ${branch}: ${this.folder}`;
     try {
-      await run(repository, ["worktree", "remove", this.folder]);
+      await worktreeCommand(repository, ["remove", this.folder]);
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       return `its worktree stays, since not all in it is committed, or it is no worktree any more: ${this.folder} (${messageOf(error)})`;

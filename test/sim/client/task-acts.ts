@@ -102,8 +102,8 @@ function graph(client: Client, rng: Rng): void {
       const { dedupeKey: _key, ...plain } = newTask(client, rng, isNamed);
       const dependsOn = [...new Set([...before, ...others, ...around])];
       const parent = place > 0 && rng.chance(0.2) ? { parent: "t0" } : {};
-      const join = place === last && dependsOn.length > 0 ? joinOf(rng) : {};
-      return { ...plain, ref: `t${place}`, dependsOn, ...parent, ...join };
+      const task = { ...plain, ref: `t${place}`, dependsOn, ...parent };
+      return place === last && dependsOn.length > 0 ? joinedOrNot(rng, task) : task;
     });
   });
 }
@@ -114,8 +114,11 @@ function circleAt(place: number, last: number): string[] {
   return place === last ? ["t0"] : [];
 }
 
-function joinOf(rng: Rng): Pick<NewTask, "joinRule"> {
-  return rng.chance(0.4) ? { joinRule: rng.pick(["collect", "count"] as const) } : {};
+/** A join has no time of its own. */
+function joinedOrNot(rng: Rng, task: NewTask): NewTask {
+  if (!rng.chance(0.4)) return task;
+  const { scheduleToStartMs: _withinMs, ...plain } = task;
+  return { ...plain, delayMs: 0, joinRule: rng.pick(["collect", "count"] as const) };
 }
 
 function onSome(client: Client, rng: Rng, work: (task: number) => void): void {
