@@ -5,6 +5,7 @@ import { raisedEpoch } from "./epochs.ts";
 import * as meta from "./meta.ts";
 import { seekTakers } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
+import { given } from "../shared/given.ts";
 
 /** [BU7] So that two who change different limits do not undo each other. */
 function budgetsWith(present: Budgets, changes: BudgetChanges): Budgets {
@@ -16,7 +17,7 @@ function budgetsWith(present: Budgets, changes: BudgetChanges): Budgets {
 }
 
 export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings: Settings } {
-  const changed = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+  const changed = given(settings);
   const budgets = budgetsWith(tx.settings.budgets, settings.budgets ?? {});
   const next: Settings = { ...tx.settings, ...changed, budgets };
   meta.write(tx.sql, "settings", JSON.stringify(next));

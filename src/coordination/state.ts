@@ -17,6 +17,7 @@ import * as changes from "./changes.ts";
 import { once } from "./idempotency.ts";
 import * as leases from "./leases.ts";
 import type { Tx } from "./tx.ts";
+import { given } from "../shared/given.ts";
 
 /** Versioned keys. A version is the revision of the last change, so none comes twice, also over a deletion. */
 
@@ -103,10 +104,6 @@ export function set(tx: Tx, input: SetState): Result<OutputOf<"state.set">, Refu
   const write = { op: "set", key, value, ...given({ ifVersion, ttlMs }) } as const;
   const done = update(tx, { writes: [write], guards: guard ? [guard] : [], ...given({ by, requestId }) }, "state.set");
   return done.ok ? ok({ version: done.value.versions[0]?.version ?? 0 }) : done;
-}
-
-function given<T extends object>(values: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
 }
 
 export function remove(tx: Tx, input: DeleteState): Result<OutputOf<"state.delete">, Refusal> {

@@ -12,6 +12,7 @@ import { count, moment, type Cli, type Common, type Outcome } from "../cli.ts";
 import { findCheckpoint, findSession, projectOf } from "../named.ts";
 import { oneLine, shortId, table } from "../screen-text.ts";
 import { localTime } from "../times.ts";
+import { given } from "../../shared/given.ts";
 
 interface FilterOptions extends Common {
   readonly session?: string;
@@ -115,13 +116,6 @@ function takeInTexts(cli: Cli, runtime: Runtime): void {
     if (!(error instanceof StoreError)) throw error;
     cli.progress(`The newest checkpoints are not searched: ${error.message}`);
   }
-}
-
-type Filter = checkpoints.CheckpointFilter;
-
-/** Without what is not given: an absent field and an undefined one are not the same. */
-function given(values: { [Name in keyof Filter]: Filter[Name] | undefined }): Filter {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
 async function showOne(cli: Cli, id: string): Promise<Outcome> {

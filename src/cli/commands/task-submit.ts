@@ -7,6 +7,7 @@ import { withCheckedLink } from "../checked-link.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { jsonIn, jsonOfFile, jsonOfInput, taskNumbers, texts } from "../task-input.ts";
 import { parseDuration } from "../times.ts";
+import { given } from "../../shared/given.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 type Submitted = OutputOf<"tasks.submit">["tasks"][number];
@@ -88,17 +89,16 @@ async function payloadOf(
 
 function newTask(type: string, options: SubmitOptions, payload: Json | undefined): NewTask {
   const { priority, capability, delay, dependsOn, key, tag } = options;
-  const given = {
+  const told = {
     payload,
     priority,
-    capabilities: capability,
+    capabilities: capability && [...capability],
     delayMs: delay,
-    dependsOn,
+    dependsOn: dependsOn && [...dependsOn],
     dedupeKey: key,
-    tags: tag,
+    tags: tag && [...tag],
   };
-  const entries = Object.entries(given).filter(([, value]) => value !== undefined);
-  return { type, ...(Object.fromEntries(entries) as Omit<NewTask, "type">) };
+  return { type, ...given(told) };
 }
 
 function told({ task, state, isDuplicate }: Submitted): string {

@@ -2,6 +2,7 @@ import type { WorkNotes } from "../../contract/checkpoint.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { ConversationTurn, FileNote, TodoItem, ToolRun, WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "./journal.ts";
+import { given } from "../../shared/given.ts";
 
 /** Pure: no storage, no clock. What is known of a session is its last checkpoint and what the journal tells since. */
 
@@ -38,9 +39,8 @@ export function fold(base: WorkState, rows: readonly JournalRow[]): WorkState {
 /** [CP2] What the chat says of its own work replaces what was there; what it leaves out stays. */
 export function withNotes(state: WorkState, notes: WorkNotes): WorkState {
   const { files, ...rest } = notes;
-  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
   const named = (files ?? []).reduce<readonly FileNote[]>((list, path) => touch(list, path, "noted"), state.files);
-  return { ...state, ...given, files: named };
+  return { ...state, ...given(rest), files: named };
 }
 
 type Entry<Kind extends JournalKind> = Extract<JournalEntry, { kind: Kind }>;
