@@ -32,6 +32,7 @@ import { sweepRowRules, sweepRules } from "./sweeps.ts";
 import { syncContentRules } from "./sync-contents.ts";
 import { syncModelRules } from "./sync-model.ts";
 import { syncReadingRules } from "./sync-reading.ts";
+import { syncRowRules } from "./sync-rows.ts";
 import { syncRules } from "./sync.ts";
 import { taskAttemptRules } from "./task-attempts.ts";
 import { taskGraphRules } from "./task-graphs.ts";
@@ -106,6 +107,7 @@ export function rowSuites(open: OpenRowHost): void {
   requestRowRules(open);
   messageRowRules(open);
   taskRowRules(open);
+  syncRowRules(open);
   sweepRowRules(open);
   auditRowRules(open);
 }
