@@ -47,7 +47,7 @@ export async function withLink(cli: Cli, body: (link: Coordination) => Promise<O
 
 /** The edge where this machine has joined one, else its own file. */
 export async function coordination(cli: Cli): Promise<Result<Coordination, Refused["error"]>> {
-  const edge = readEdge(cli.paths.home);
+  const edge = readEdge(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   return edge.value === null ? ok(await local(cli)) : remote(edge.value, edge.value.token, edge.value.adminToken);
 }
