@@ -21,5 +21,5 @@ if (major < 22 || (major === 22 && minor < 16)) {
     if (warning.name === "ExperimentalWarning" && /SQLite/.test(warning.message)) return;
     for (const listener of others) listener(warning);
   });
-  require("./mcp.cjs");
+  module.exports = require("./mcp.cjs");
 }
