@@ -31,6 +31,8 @@ const { metafile } = await build({
   mainFields: ["module", "main"],
   format: "cjs",
   target: "node22.16",
+  // Where somebody needs it after all it is found below.
+  external: ["better-sqlite3"],
   minifyWhitespace: true,
   minifySyntax: true,
   metafile: true,

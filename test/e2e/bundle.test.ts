@@ -129,6 +129,14 @@ it("[DX4] the settings reach the server as its environment; those that are empty
   expect(existsSync(join(own, "shim.db"))).toBe(true);
 });
 
+it("[DX4] settings that name half a workspace are said on stderr, and the chat is saved all the same", async () => {
+  const running = await connected(await startOf(folder, { edge_url: "https://shim.example.com", token: "shim_a.b" }));
+  expect((await answer(running, "shim_force_checkpoint", work)).output).toMatchObject({ isNew: true });
+  await running.client.close();
+  const all = "set all of SHIM_EDGE_URL, SHIM_WORKSPACE, SHIM_TOKEN, or none";
+  expect(await running.ended).toBe(`SHIM: no workspace is joined: SHIM_WORKSPACE is missing; ${all}.\n`);
+});
+
 it("[DX2] Node's warning of its own SQLite is not shown, others are", async () => {
   const start = await startOf(folder);
   const warn = join(start.user, "warn.cjs");
