@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { planOperations } from "../../contract/plan-operations.ts";
 import { Job } from "../../contract/plans.ts";
+import { given } from "../../shared/given.ts";
 import { ok } from "../../shared/result.ts";
 import { withCheckedLink } from "../checked-link.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
@@ -68,8 +69,7 @@ function between(least: number, most: number): (text: string) => number {
 type Wish = Omit<InputOf<"plans.estimate">, "job">;
 
 function wishOf({ by, maxParts, split }: SplitOptions): Wish {
-  const wish = { strategy: by === undefined ? undefined : { by }, maxParts, isForced: split };
-  return Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
+  return given({ strategy: by === undefined ? undefined : { by }, maxParts, isForced: split });
 }
 
 /** [CL55] */
@@ -86,22 +86,18 @@ async function submitJob(cli: Cli, options: SubmitOptions, file: string): Promis
   const job = await jobOf(cli, file);
   if (!job.ok) return job;
   const { type, join, joinType, partial, key, priority, capability, tag } = options;
-  const given = {
+  const wanted = given({
     joinRule: join,
     joinType,
     onPartDeath: partial ? "ignore" : undefined,
     dedupeKey: key,
-    options: defined({ priority, capabilities: capability, tags: tag }),
-  };
+    options: given({ priority, capabilities: capability, tags: tag }),
+  });
   return withCheckedLink(cli, async (link) => {
-    const input = { job: job.value, type, ...wishOf(options), ...defined(given) } as InputOf<"plans.submit">;
+    const input = { job: job.value, type, ...wishOf(options), ...wanted } as InputOf<"plans.submit">;
     const done = await link.call("plans.submit", input);
     return done.ok ? ok({ data: done.value, text: submittedText(done.value) }) : done;
   });
-}
-
-function defined(values: object): object {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
 async function jobOf(cli: Cli, file: string) {

@@ -14,6 +14,7 @@ import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
 import { identify } from "../../local-mcp/processes.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { problemsOf } from "../../coordination/problems.ts";
+import { given } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { failed, wrongUsage, type Answer, type Refused } from "../answer.ts";
 import type { Cli, Outcome } from "../cli.ts";
@@ -45,8 +46,7 @@ function planOf(cli: Cli, flags: WorkerFlags, source: WorkerSource): Result<Work
   const found = source.kind === "file" ? readWorkerFile(cli, source.file) : ofCommand(cli, flags, source);
   if (!found.ok) return found;
   const { concurrency, capability, drainMs } = flags;
-  const given = Object.entries({ concurrency, capabilities: capability, drainMs });
-  const flagged = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  const flagged = given({ concurrency, capabilities: capability, drainMs });
   return checked({ ...found.value.config, ...flagged }, found.value.folder);
 }
 
@@ -55,8 +55,7 @@ function ofCommand(
   { folder, repository, base }: WorkerFlags,
   { type, words }: Extract<WorkerSource, { kind: "command" }>,
 ): Result<WorkerPlan, Refused["error"]> {
-  const places = Object.entries({ folder, repository, base }).filter(([, value]) => value !== undefined);
-  const types = { [type]: { command: words, ...Object.fromEntries(places) } };
+  const types = { [type]: { command: words, ...given({ folder, repository, base }) } };
   return checked({ types }, cli.io.cwd);
 }
 
