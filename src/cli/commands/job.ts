@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { planOperations } from "../../contract/plan-operations.ts";
 import { Job } from "../../contract/plans.ts";
@@ -7,7 +7,7 @@ import { ok } from "../../shared/result.ts";
 import { withCheckedLink } from "../checked-link.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { table } from "../screen-text.ts";
-import { texts } from "../task-input.ts";
+import { digit, texts } from "../task-input.ts";
 
 type Estimated = OutputOf<"plans.estimate">;
 type Submitted = OutputOf<"plans.submit">;
@@ -44,7 +44,7 @@ export function addJob(program: Command, cli: Cli): void {
     .addOption(new Option("--join <rule>", "the coordinator joins the results").choices(["collect", "merge", "count"]))
     .addOption(new Option("--join-type <type>", "a chat joins them, by a task of this type").conflicts("join"))
     .option("--partial", "join what there is when a part has died")
-    .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", between(0, 9))
+    .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digit(0, 9))
     .option("--capability <names...>", "only a chat that has them all takes a part", texts)
     .option("--tag <tags...>", "to find the tasks by", texts)
     .option("--key <key>", "a second job under the same key is the first one");
@@ -54,16 +54,8 @@ export function addJob(program: Command, cli: Cli): void {
 function withSplit(command: Command): Command {
   return command
     .addOption(new Option("--by <strategy>", "what a part is made of").choices(["file", "module", "phase"]))
-    .option("--max-parts <n>", "2 to 8 (default: 8)", between(2, 8))
+    .option("--max-parts <n>", "2 to 8 (default: 8)", digit(2, 8))
     .option("--split", "whatever the complexity");
-}
-
-function between(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be ${least} to ${most}.`);
-  };
 }
 
 type Wish = Omit<InputOf<"plans.estimate">, "job">;
