@@ -150,6 +150,9 @@ const isMissing: ReadonlySet<string> = new Set<Refusal["code"]>([
   "unknown_token",
 ]);
 
+/** What the chat of the command line calls its client. */
+export const commandLine = "shim command line";
+
 /** The command line as a chat of its own: one for each machine, which every command continues. */
 export async function asChat(link: Coordination): Promise<Result<Self, Refused["error"]>> {
   const chat = `cli-${link.machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 100)}`;
@@ -158,7 +161,7 @@ export async function asChat(link: Coordination): Promise<Result<Self, Refused["
     session: chat,
     process: `command line of ${link.machine}`,
     machine: link.machine,
-    client: "shim command line",
+    client: commandLine,
     role: "supervisor",
     capacity: 0,
   });
