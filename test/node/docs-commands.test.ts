@@ -58,7 +58,7 @@ function inSentences(page: string, text: string): Shown[] {
 
 const shown = pages.flatMap((page) => {
   const text = readFileSync(join(root, page), "utf8");
-  return [...inBlocks(page, text), ...inSentences(page, text)];
+  return inBlocks(page, text).concat(inSentences(page, text));
 });
 
 /** The program, with commands that do nothing. */
@@ -84,18 +84,22 @@ const leftOut = new Set([
 /** What stands for something that the reader puts in. */
 const placeholder = /^(\.{3}|<.*>|n|.*\|.*)$/;
 
-async function problemOf({ words, isInText, hasChoices }: Shown): Promise<string | null> {
+/** What is only left open in the text, and no mistake. */
+function isMeant({ words, isInText, hasChoices }: Shown, { code }: CommanderError): boolean {
+  if (isInText && leftOut.has(code)) return true;
+  if (hasChoices && code === "commander.excessArguments") return true;
+  // The value of an option that stands for one.
+  return code === "commander.invalidArgument" && words.some((one) => placeholder.test(one));
+}
+
+async function problemOf(one: Shown): Promise<string | null> {
   let complaint = "";
   try {
-    await program((text) => (complaint += text)).parseAsync([...words], { from: "user" });
+    await program((text) => (complaint += text)).parseAsync([...one.words], { from: "user" });
     return null;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (isInText && leftOut.has(error.code)) return null;
-    if (hasChoices && error.code === "commander.excessArguments") return null;
-    // The value of an option that stands for one.
-    if (error.code === "commander.invalidArgument" && words.some((one) => placeholder.test(one))) return null;
-    return complaint || error.message;
+    return isMeant(one, error) ? null : complaint || error.message;
   }
 }
 
