@@ -65,7 +65,8 @@ const act = fc.oneof(
       isHeard: fc.boolean(),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("restart" as const), who }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("begin" as const), who }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("copy" as const), who, to: who }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("poll" as const) }) },
   {
@@ -159,11 +160,15 @@ class World {
   async act(one: Act): Promise<void> {
     if (one.kind === "wait") return this.#host.wait(one.ms);
     if (one.kind === "poll") return this.#poll();
+    if (one.kind === "restart") return this.#host.restart?.();
     const home = this.#homes[one.who];
-    if (!home) return;
+    if (home) await this.#atHome(home, one);
+  }
+
+  async #atHome(home: Home, one: ActOf<"note" | "send" | "begin" | "copy">): Promise<void> {
     if (one.kind === "note") this.#note(home, one.notes);
     else if (one.kind === "send") await this.#send(home, one);
-    else if (one.kind === "restart") await this.#begin(home);
+    else if (one.kind === "begin") await this.#begin(home);
     // A backup of one home is put in the place of the other.
     else if (one.to % 2 === one.who % 2) this.#homes[one.to] = home.copy();
   }
