@@ -46,6 +46,11 @@ export function add(sql: Sql, at: number, sessionId: string, key: string, news: 
   );
 }
 
+/** Whether it was written down before, told or not. */
+export function has(sql: Sql, sessionId: string, key: string): boolean {
+  return sql.all("SELECT 1 FROM team_news WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
+}
+
 /** Oldest first. */
 export function untold(sql: Sql, sessionId: string, limit: number): NewsRow[] {
   return sql
