@@ -1,7 +1,7 @@
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { overlap } from "../../src/coordination/paths.ts";
 import * as files from "../../src/local-mcp/team/files-table.ts";
 import { aProject, anotherClaude, Claude, journalKinds, type Printed } from "../support/builders.ts";
@@ -151,6 +151,22 @@ function aProjectLinkedTo(main: string): string {
   writeFileSync(join(tree, ".git"), `gitdir: ${own}\n`);
   return tree;
 }
+
+it("[FI2] outside of git a file belongs to the nearest folder above it in which a chat works", () => {
+  const team = aTeam();
+  reserve(team, "src/deep/**");
+  const bare = join(team.a.cwd, "..", `bare-${process.pid}`);
+  for (const [root, isBare] of [
+    [bare, true],
+    [join(bare, "src"), false],
+  ] as const) {
+    mkdirSync(join(root, "src", "deep"), { recursive: true });
+    onTestFinished(() => rmSync(bare, { recursive: true, force: true }));
+    nameProject(team.runtime, realpathSync(root), isBare ? "parser" : "other");
+    const warned = edit(team.a, join(bare, "src", "deep", "a.ts")).systemMessage;
+    expect(warned === undefined).toBe(!isBare);
+  }
+});
 
 it("[FI4] in another checkout the chat is warned, and the edit goes on: once an hour for each holder and file", () => {
   const team = aTeam({ folderOfB: aProject() });

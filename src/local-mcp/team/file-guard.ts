@@ -1,4 +1,4 @@
-import { realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { HookInput } from "../../contract/hook-input.ts";
 import { namesAbove } from "../../coordination/paths.ts";
@@ -27,10 +27,10 @@ export interface Guarded {
 }
 
 export interface Place {
-  /** Of the work tree in which the file stands, whichever the chat works in. */
-  readonly root: string;
-  /** Below the root, with slashes. */
+  /** Absolute, links followed. */
   readonly path: string;
+  /** The work tree in which the file stands, whichever the chat works in; outside of git all folders above it, the nearest first. */
+  readonly roots: readonly string[];
 }
 
 const editing: ReadonlySet<string> = new Set(["Edit", "MultiEdit", "Write", "NotebookEdit"]);
@@ -45,17 +45,18 @@ const mostNames = 99;
  * @throws {StoreError} when the store cannot be read
  */
 export function lookAtEdit(sql: Sql, around: Guarded, file: Place): Verdict {
-  for (const { workspace, project } of projectsOf(sql, file.root)) {
-    const names = namesAbove(`file:${project}/${file.path}`).slice(0, mostNames);
+  for (const { workspace, project, root } of projectsOf(sql, file)) {
+    const path = relative(root, file.path).split(sep).join("/");
+    const names = namesAbove(`file:${project}/${path}`).slice(0, mostNames);
     const held = files.named(sql, workspace, names).filter((one) => isOfAnother(sql, around, one));
-    const here = held.find((one) => isSameCheckout(sql, one, file.root));
+    const here = held.find((one) => isSameCheckout(sql, one, root));
     const holder = here ?? held[0];
-    if (holder) return verdict(sql, around, holder, file.path, here !== undefined);
+    if (holder) return verdict(sql, around, holder, path, here !== undefined);
   }
   return free;
 }
 
-/** The file that a tool is about to write. Null: it writes none, or in no project. */
+/** The file that a tool is about to write. Null: it writes none. */
 export function editedFile(input: HookInput): Place | null {
   const path = editedPath(input);
   return path === null ? null : placeOf(path);
@@ -74,12 +75,17 @@ function pathIn(given: unknown): string | null {
   return typeof path === "string" && path !== "" ? path : null;
 }
 
-/** Null: in no project. A file that is yet to be made stands where the nearest folder above it really is. */
-function placeOf(given: string): Place | null {
-  const real = realPath(resolve(given));
-  const root = projectRoot(dirname(real));
-  if (root === null) return null;
-  return { root, path: relative(root, real).split(sep).join("/") };
+/** A file that is yet to be made stands where the nearest folder above it really is. */
+function placeOf(given: string): Place {
+  const path = realPath(resolve(given));
+  const root = projectRoot(dirname(path));
+  if (root !== null && existsSync(join(root, ".git"))) return { path, roots: [root] };
+  return { path, roots: foldersAbove(path) };
+}
+
+function foldersAbove(path: string): string[] {
+  const above = dirname(path);
+  return above === path ? [] : [above, ...foldersAbove(above)];
 }
 
 function realPath(path: string): string {
@@ -92,12 +98,20 @@ function realPath(path: string): string {
   }
 }
 
+interface Known extends files.NamedProject {
+  readonly root: string;
+}
+
 /** A linked work tree in which no chat has been yet is of the same project as the one it was made from. */
-function projectsOf(sql: Sql, root: string): files.NamedProject[] {
-  const known = files.projectsAt(sql, pathOf(root));
-  if (known.length > 0) return known;
-  const main = mainWorkTree(root);
-  return main === null ? [] : files.projectsAt(sql, pathOf(main));
+function projectsOf(sql: Sql, { roots }: Place): Known[] {
+  for (const root of roots) {
+    const known = files.projectsAt(sql, pathOf(root));
+    if (known.length > 0) return known.map(({ workspace, project }) => ({ workspace, project, root }));
+  }
+  const [root] = roots;
+  const main = root === undefined ? null : mainWorkTree(root);
+  if (root === undefined || main === null) return [];
+  return files.projectsAt(sql, pathOf(main)).map(({ workspace, project }) => ({ workspace, project, root }));
 }
 
 /** [FI5] What a chat of this machine has reserved whose process is proved dead is free, and the row goes. */
