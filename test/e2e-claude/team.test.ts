@@ -1,9 +1,10 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { Store } from "../../src/local-mcp/store/store.ts";
 import * as files from "../../src/local-mcp/team/files-table.ts";
 import * as news from "../../src/local-mcp/team/news.ts";
+import { untilFound } from "../support/claude-code.ts";
 import { call, Desk, told } from "../support/shim-desk.ts";
 
 /** Writes what an MCP process writes when it hears something. */
@@ -76,4 +77,26 @@ it("[FI3] Claude Code does not edit a file that another chat has reserved in its
   const { id } = desk.sessions()[0]!;
   expect(desk.shown(id).join()).toContain("The edit goes on");
   expect(desk.kinds(id).filter((kind) => kind.startsWith("tool"))).toEqual(["tool_start", "tool_end"]);
+});
+
+it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn that it starts is told the news", async () => {
+  const desk = new Desk();
+  mkdirSync(desk.paths.home);
+  writeFileSync(desk.paths.config, '{ "team": { "wake": "socket" } }');
+  const chat = await desk.terminal({ steps: [{ text: "Fixed." }, { text: "Answered." }] });
+  await chat.claude.send("fix the parser");
+  await untilFound(() => desk.sessions()[0], "the session");
+  const { id } = desk.sessions()[0]!;
+  const ends = (n: number) =>
+    desk.until(
+      id,
+      (_session, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === n,
+      `end ${n}`,
+    );
+  await ends(1);
+  heard(desk, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
+  await ends(2);
+  expect(told(chat.model, 1)).toContain("SHIM: news waits for this chat (1)");
+  expect(told(chat.model, 1)).toContain("Which grammar do you use?");
+  expect(desk.stored(id).journal.filter(({ entry }) => entry.kind === "prompt")).toHaveLength(1);
 });

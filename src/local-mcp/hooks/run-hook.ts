@@ -198,10 +198,11 @@ function placeOf(
   };
 }
 
-/** @returns whether it is told for the first time */
+/** @returns whether it is told for the first time, as far as that can be known: of some events nothing is kept */
 function keep(sql: Sql, now: number, event: HookEvent, input: HookInput, id: string): boolean {
-  let isNew = false;
-  for (const { key, entry } of entriesOf(event, input, turnOf(sql, event, input, id))) {
+  const entries = entriesOf(event, input, turnOf(sql, event, input, id));
+  let isNew = entries.length === 0;
+  for (const { key, entry } of entries) {
     // Before the end of its turn, and not again when that is told again: a later turn may have begun.
     if (event === "Stop" && !journal.has(sql, id, key)) keepAssistant(sql, id, now, input.last_assistant_message ?? "");
     // Told late, after its end: it runs no more.

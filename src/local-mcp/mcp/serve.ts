@@ -9,6 +9,7 @@ import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isPaused } from "../store/pause.ts";
 import { takePending } from "../snapshots/pending.ts";
+import { WakeUp } from "../team/wake.ts";
 import { Chat } from "./chat.ts";
 import { createServer } from "./server.ts";
 import { lookAfter, upkeep } from "./upkeep.ts";
@@ -40,6 +41,7 @@ export function serve(options: ServeOptions): void {
   if (!server) throw new Error("this process is not in the process table");
   let clientName: string | null = null;
   const chat = new Chat({ runtime, server, client, clientName: () => clientName });
+  const wakeUp = new WakeUp(runtime);
   const snapshots = new AbortController();
   let pending = Promise.resolve();
   const takeFiles = (): void => {
@@ -84,7 +86,7 @@ export function serve(options: ServeOptions): void {
   const timer = setInterval(() => {
     const isOrphan = [chat.client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) void shutDown("parent_death");
-    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, server, takeFiles);
+    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, server, wakeUp, takeFiles);
   }, tickMs);
   options.stdin.once("end", () => void shutDown("stdin_end"));
   options.stdin.once("close", () => void shutDown("stdin_end"));
@@ -110,11 +112,12 @@ function inPauses(run: (works: readonly (() => void)[]) => void): (work: () => v
   };
 }
 
-function tick(runtime: Runtime, chat: Chat, server: ProcessIdentity, takeFiles: () => void): void {
+function tick(runtime: Runtime, chat: Chat, server: ProcessIdentity, wakeUp: WakeUp, takeFiles: () => void): void {
   try {
     const session = chat.current();
     if (chat.client) servers.register(runtime, server, chat.client);
     if (session) lookAfter(chat, session);
+    if (session) wakeUp.look(session);
     upkeep(runtime);
     takeFiles();
   } catch (error) {

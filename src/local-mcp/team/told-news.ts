@@ -1,5 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import { age, clip } from "../recovery/brief.ts";
+import * as continuations from "./continuations.ts";
 import { markTold, untold, type News, type NewsRow } from "./news.ts";
 
 /** How a chat is told its news by a hook. The rows are in `team_news`; what is told is marked so in the same transaction. */
@@ -7,10 +8,13 @@ import { markTold, untold, type News, type NewsRow } from "./news.ts";
 /** At one time: what is more comes the next time. */
 const most = { items: 20, chars: 4_000 };
 const limits = { name: 80, title: 120, reason: 400, notice: 1_000 };
-const hour = 3_600_000;
 
 /** News for which a chat goes on by itself: somebody waits for it, or it works in vain. */
 const urgent: ReadonlySet<News["kind"]> = new Set(["message", "claim_lost", "task_cancelled", "report_refused"]);
+
+export function isUrgent({ kind }: News): boolean {
+  return urgent.has(kind);
+}
 
 /** [HO16] What a chat is told with its user's prompt. Null: nothing. */
 export function tellAtPrompt(sql: Sql, now: number, session: string): string | null {
@@ -26,17 +30,10 @@ export function tellAtPrompt(sql: Sql, now: number, session: string): string | n
  */
 export function tellAtStop(sql: Sql, now: number, session: string, mostAnHour: number): string | null {
   const rows = untold(sql, session, most.items);
-  if (!rows.some(({ news }) => urgent.has(news.kind)) || !mayGoOn(sql, now, session, mostAnHour)) return null;
-  sql.run("INSERT OR IGNORE INTO team_continuations (session_id, at) VALUES (?, ?)", session, now);
+  if (!rows.some(({ news }) => isUrgent(news)) || !continuations.take(sql, now, session, mostAnHour)) return null;
   const lead =
     "SHIM: before you stop, news from this chat's team. Do what it asks of you, if anything, then end your turn.";
   return tell(sql, now, session, rows, lead);
-}
-
-function mayGoOn(sql: Sql, now: number, session: string, mostAnHour: number): boolean {
-  sql.run("DELETE FROM team_continuations WHERE session_id = ? AND at <= ?", session, now - hour);
-  const done = sql.all("SELECT 1 FROM team_continuations WHERE session_id = ?", session);
-  return done.length < mostAnHour;
 }
 
 /** A brief has a fence of its own, and fills what a client takes of a hook: it comes alone. */
