@@ -3,17 +3,15 @@ import type { Lease } from "../contract/leases.ts";
 import type { Self } from "../contract/values.ts";
 import { overlap } from "../coordination/paths.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { readEdge, type Place } from "../local-mcp/authority.ts";
+import { readEdge } from "../local-mcp/authority.ts";
 import { localWorkspace } from "../local-mcp/link/open-link.ts";
 import { age } from "../local-mcp/recovery/brief.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
 import { projectRoot } from "../local-mcp/sessions/git-head.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import { findProject } from "../local-mcp/sync/find-project.ts";
-import { readKeys } from "../local-mcp/sync/key-ring.ts";
-import type { WorkspaceKey } from "../local-mcp/sync/workspace-key.ts";
 import { pathIn } from "../local-mcp/team/file-paths.ts";
 import * as filesTable from "../local-mcp/team/files-table.ts";
+import { namingOf, type Naming } from "../local-mcp/team/naming.ts";
 import { failed, wrongUsage, type Refused } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 import type { Coordination } from "./coordination.ts";
@@ -25,6 +23,7 @@ type Answered<T> = Result<T, Refused["error"]>;
 export interface FilePlace {
   readonly runtime: Runtime;
   readonly link: Coordination;
+  readonly naming: Naming;
   readonly workspace: string;
   readonly root: string;
   /** The beginning of the names of its reservations. */
@@ -46,21 +45,12 @@ export async function filePlace(cli: Cli, link: Coordination): Promise<Answered<
   const edge = readEdge(cli.paths.home);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   const runtime = await cli.runtime();
-  const key = edge.value === null ? ok(null) : keyOf(cli, edge.value);
-  if (!key.ok) return key;
   const workspace = edge.value?.workspace ?? localWorkspace;
-  const project = await findProject(runtime, { workspace, machine: link.machine, key: key.value }, root);
-  return ok({ runtime, link, workspace, root, prefix: `file:${project}/` });
+  const naming = namingOf(runtime, { workspace, machine: link.machine, place: edge.value });
+  const project = await naming.project(root);
+  if (!project.ok) return failed("no_key", `the project has no name in the workspace: ${project.error}.`);
+  return ok({ runtime, link, naming, workspace, root, prefix: `file:${project.value}/` });
 }
-
-function keyOf(cli: Cli, place: Place): Answered<WorkspaceKey> {
-  const keys = readKeys(cli.paths.home, place, cli.io.env);
-  if (!keys.ok) return failed("no_key", keys.error);
-  return keys.value ? ok(keys.value.current) : failed("no_key", noKey);
-}
-
-const noKey =
-  "this machine has no key of the workspace, so it cannot tell the project's name; `shim edge join` takes it.";
 
 /** @param given as the user has typed them, from the folder in which the command runs */
 export function resourcesOf(cli: Cli, place: FilePlace, given: readonly string[]): Answered<string[]> {
@@ -145,12 +135,10 @@ function note({ runtime, workspace, link, root }: FilePlace, leases: readonly Le
 }
 
 export async function described(place: FilePlace, { resource, holder, heldForMs }: Lease): Promise<Reserved> {
-  const { runtime, link, prefix } = place;
+  const { runtime, link, naming, prefix } = place;
   const about = { path: resource.slice(prefix.length), chat: holder, heldForMs, resource };
   const found = await link.call("chats.get", { chat: holder });
   const own = runtime.store.read((sql) => sessions.get(sql, holder)?.title ?? null, null);
   if (!found.ok) return { ...about, name: own, machine: null };
-  const { client, machine, metadata } = found.value;
-  const title = typeof metadata["title"] === "string" ? metadata["title"] : null;
-  return { ...about, name: own ?? title ?? client, machine };
+  return { ...about, name: own ?? naming.titleOf(found.value) ?? found.value.client, machine: found.value.machine };
 }

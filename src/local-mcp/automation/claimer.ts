@@ -27,12 +27,16 @@ export class Claimer {
   }
 
   /** @param types of none: all */
-  async claim(limit: number, types: readonly string[] = this.#types): Promise<Claimed> {
+  async claim(
+    limit: number,
+    types: readonly string[] = this.#types,
+    withinMs: number = claimWithinMs,
+  ): Promise<Claimed> {
     const since = read(this.#outside.clock);
     this.#requestId ??= newId(this.#outside);
     const ofTypes = types.length > 0 ? { types: [...types] } : {};
     const wish = { requestId: this.#requestId, limit, ...ofTypes, isStarted: true };
-    const answer = await this.#link.call("tasks.claim", wish, claimWithinMs);
+    const answer = await this.#link.call("tasks.claim", wish, withinMs);
     if (answer.ok) {
       this.#requestId = null;
       return { tasks: answer.value.claims, since, trouble: null };

@@ -11,6 +11,7 @@ import { isPaused } from "../store/pause.ts";
 import { takePending } from "../snapshots/pending.ts";
 import { WakeUp } from "../team/wake.ts";
 import { Chat } from "./chat.ts";
+import { openTeam } from "./open-team.ts";
 import { createServer } from "./server.ts";
 import { lookAfter, upkeep } from "./upkeep.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -40,7 +41,8 @@ export function serve(options: ServeOptions): void {
   const client = identify(runtime.processes, clientPid);
   if (!server) throw new Error("this process is not in the process table");
   let clientName: string | null = null;
-  const chat = new Chat({ runtime, server, client, clientName: () => clientName });
+  const team = openTeam(runtime, server, () => chat.client);
+  const chat: Chat = new Chat({ runtime, server, client, clientName: () => clientName, team });
   const wakeUp = new WakeUp(runtime);
   const snapshots = new AbortController();
   let pending = Promise.resolve();
@@ -75,7 +77,9 @@ export function serve(options: ServeOptions): void {
     const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
     // A killed client that led its terminal's session sends us SIGHUP by its death: that is no closed terminal.
     saveAndDetach(runtime, chat, server, isClientGone ? "stdin_end" : reason);
+    const left = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logged(runtime, "leaving the team"));
     if (isClientGone) await lastSnapshot(runtime, chat, pending);
+    await left;
     runtime.store.close();
     await handle.close().catch(logged(runtime, "close"));
     options.exit(0);
@@ -117,6 +121,7 @@ function tick(runtime: Runtime, chat: Chat, server: ProcessIdentity, wakeUp: Wak
     const session = chat.current();
     if (chat.client) servers.register(runtime, server, chat.client);
     if (session) lookAfter(chat, session);
+    void chat.team?.follow(session);
     if (session) wakeUp.look(session);
     upkeep(runtime);
     takeFiles();

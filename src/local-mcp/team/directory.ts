@@ -3,6 +3,7 @@ import type { ChatLink } from "../link/chat-link.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
+import type { Naming } from "./naming.ts";
 
 /** Who a chat is, as far as this chat may know it. Its name is what it calls itself: data. */
 export interface Person {
@@ -21,12 +22,14 @@ export class Directory {
   readonly #runtime: Pick<Runtime, "store" | "now">;
   readonly #link: ChatLink;
   readonly #machine: string;
+  readonly #naming: Naming;
   readonly #known = new Map<string, { readonly person: Person; readonly at: number }>();
 
-  constructor(runtime: Pick<Runtime, "store" | "now">, link: ChatLink, machine: string) {
+  constructor(runtime: Pick<Runtime, "store" | "now">, link: ChatLink, machine: string, naming: Naming) {
     this.#runtime = runtime;
     this.#link = link;
     this.#machine = machine;
+    this.#naming = naming;
   }
 
   async person(chat: string): Promise<Person> {
@@ -43,8 +46,9 @@ export class Directory {
   of({ chat, machine, client, metadata }: Pick<Chat, "chat" | "machine" | "client" | "metadata">): Person {
     const own = this.#ofSession(chat);
     if (own) return this.#keep(chat, own);
-    const { title, checkout } = metadata;
-    const name = typeof title === "string" ? label(title) : `${label(client)} ${shortId(chat)}`;
+    const title = this.#naming.titleOf({ chat, machine, metadata });
+    const { checkout } = metadata;
+    const name = title === null ? `${label(client)} ${shortId(chat)}` : label(title);
     return this.#keep(chat, { name, machine: label(machine), checkout: typeof checkout === "string" ? checkout : "" });
   }
 
@@ -67,5 +71,8 @@ export function shortId(chat: string): string {
 
 /** Another chat's words in a line of ours: one line, nothing that ends a quotation or a fence. */
 function label(text: string): string {
-  return redact(text).text.replaceAll(/[\s"<>`]+/g, " ").trim().slice(0, mostNameChars);
+  return redact(text)
+    .text.replaceAll(/[\s"<>`]+/g, " ")
+    .trim()
+    .slice(0, mostNameChars);
 }

@@ -12,9 +12,16 @@ const mostChars = 400;
 export function pathIn(root: string, given: string): Result<string, string> {
   const below = isAbsolute(given) ? relative(root, given) : given;
   const path = posix.normalize(below.split(sep).join("/")).replace(/\/$/, "");
-  if (path.startsWith("../") || path === ".." || isAbsolute(path)) return err(`"${given}" is not below ${root}`);
-  if (path === "." || path === "") return err(`"${given}" is the whole project; "**" reserves that`);
-  if (/[*]/.test(path.replace(/(^|\/)\*\*?$/, ""))) return err(`"${given}": * stands only as the last part of a path`);
-  if (/\p{Cc}/u.test(path) || path.length > mostChars) return err(`"${given}" is no path that can be reserved`);
-  return ok(path);
+  const wrong = wrongs.find(({ isSo }) => isSo(path));
+  return wrong ? err(`"${given}" ${wrong.why(root)}`) : ok(path);
 }
+
+const wrongs: readonly { readonly isSo: (path: string) => boolean; readonly why: (root: string) => string }[] = [
+  { isSo: (path) => /^\.\.(\/|$)/.test(path) || isAbsolute(path), why: (root) => `is not below ${root}` },
+  { isSo: (path) => path === "." || path === "", why: () => 'is the whole project; "**" reserves that' },
+  {
+    isSo: (path) => path.replace(/(^|\/)\*\*?$/, "").includes("*"),
+    why: () => "has * elsewhere than as its last part",
+  },
+  { isSo: (path) => /\p{Cc}/u.test(path) || path.length > mostChars, why: () => "cannot be reserved" },
+];

@@ -41,5 +41,5 @@ export function list(sql: Sql, { sessionId, workspace }: Holder): HeldTask[] {
       sessionId,
       workspace,
     )
-    .map(({ body, ...row }) => ({ ...row, task: JSON.parse(body) as ClaimedTask }));
+    .map(({ incarnation, at, body }) => ({ incarnation, at, task: JSON.parse(body) as ClaimedTask }));
 }

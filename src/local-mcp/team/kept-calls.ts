@@ -2,12 +2,7 @@ import type { InputOf } from "../../contract/operations.ts";
 import type { Sql } from "../../shared/sql.ts";
 
 /** What a chat may say to others while nobody can be reached. */
-export type SayName =
-  | "tasks.heartbeat"
-  | "tasks.ack"
-  | "tasks.nack"
-  | "tasks.submit"
-  | "messages.send";
+export type SayName = "tasks.heartbeat" | "tasks.ack" | "tasks.nack" | "tasks.submit" | "messages.send";
 
 /** Who says it is filled in when it is sent; what makes it take effect once (a claim, a request's id) is in it. */
 export type Said<Name extends SayName> = Omit<InputOf<Name>, "self">;
@@ -15,7 +10,7 @@ export type Said<Name extends SayName> = Omit<InputOf<Name>, "self">;
 export interface KeptCall {
   readonly seq: number;
   readonly name: SayName;
-  readonly input: Said<SayName>;
+  readonly input: Readonly<Record<string, unknown>>;
   readonly tries: number;
 }
 
@@ -46,7 +41,7 @@ export function first(sql: Sql, sessionId: string, workspace: string): KeptCall 
     sessionId,
     workspace,
   );
-  return row ? { ...row, input: JSON.parse(row.input) as Said<SayName> } : null;
+  return row ? { ...row, input: JSON.parse(row.input) as KeptCall["input"] } : null;
 }
 
 export function count(sql: Sql, sessionId: string): number {

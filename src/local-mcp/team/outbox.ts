@@ -2,7 +2,6 @@ import type { OutputOf } from "../../contract/operations.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Given } from "../edge/calls.ts";
 import type { Outside } from "../edge/outside.ts";
 import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
@@ -58,7 +57,7 @@ export class Outbox {
     const { runtime, outside } = this.#around;
     const seq = runtime.store.write((sql) => {
       also(sql);
-      return keptCalls.add(sql, runtime.now(), this.#around, name, input);
+      return this.keep(sql, name, input);
     });
     return new Promise((resolve) => {
       const cancel = outside.setTimer(() => {
@@ -71,6 +70,11 @@ export class Outbox {
       });
       this.send();
     });
+  }
+
+  /** In a transaction of the caller's; nobody waits for its answer. @returns its place in the line */
+  keep<Name extends SayName>(sql: Sql, name: Name, input: Said<Name>): number {
+    return keptCalls.add(sql, this.#around.runtime.now(), this.#around, name, input);
   }
 
   /** Sends what is kept, now. */
@@ -120,7 +124,7 @@ export class Outbox {
         this.#empty.clear();
         return true;
       }
-      const answer = await link.call(call.name, call.input as Given<SayName>, callWithinMs);
+      const answer = await link.call(call.name, call.input, callWithinMs);
       if (this.#isClosed) return true;
       if (!answer.ok && isUnheard(answer.error)) {
         runtime.store.write((sql) => keptCalls.failed(sql, call.seq, answer.error.code));
@@ -158,8 +162,11 @@ function isUnheard(error: Trouble): boolean {
 
 function lateNews({ name, input }: KeptCall, answer: Result<unknown, Trouble>): news.News | null {
   if (answer.ok) return name === "tasks.submit" ? submitted(answer.value as OutputOf<"tasks.submit">) : null;
+  // A claim that is over is told by the heartbeats themselves.
+  if (name === "tasks.heartbeat") return null;
   const reason = `${answer.error.code}: ${answer.error.message}`;
-  if ("task" in input && typeof input.task === "number") return { kind: "report_refused", task: input.task, reason };
+  const task = input["task"];
+  if (typeof task === "number") return { kind: "report_refused", task, reason };
   const what = name === "tasks.submit" ? "the tasks were not submitted" : "the message was not sent";
   return { kind: "notice", text: `What was kept while the coordinator could not be reached: ${what}. ${reason}` };
 }

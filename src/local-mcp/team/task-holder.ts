@@ -82,6 +82,16 @@ export class TaskHolder {
       });
   }
 
+  /** A checkpoint that the next attempt would miss if this chat died now. */
+  lookIfSaved(): void {
+    if (this.list().some(({ task }) => this.#checkpointOf(task.task) !== null)) this.look();
+  }
+
+  /** The last heartbeats, with the last checkpoint. */
+  async flush(): Promise<void> {
+    await this.#beatAll();
+  }
+
   /** All of it is another's now. */
   loseAll(reason: string): void {
     for (const held of this.list()) this.#lose(held, reason);

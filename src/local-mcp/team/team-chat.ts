@@ -2,13 +2,14 @@ import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { ChatNews } from "../automation/chat-news.ts";
 import { Claimer } from "../automation/claimer.ts";
-import type { Outside } from "../edge/outside.ts";
+import { newId, type Outside } from "../edge/outside.ts";
 import type { Chat, News, Trouble } from "../link/chat-link.ts";
 import type { OpenedLink } from "../link/open-link.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { Directory } from "./directory.ts";
 import { FileDesk } from "./file-desk.ts";
+import type { HeldTask } from "./held-tasks.ts";
 import * as keptCalls from "./kept-calls.ts";
 import { LeaderWatch } from "./leader-watch.ts";
 import * as members from "./members.ts";
@@ -16,6 +17,7 @@ import type { Naming } from "./naming.ts";
 import * as news from "./news.ts";
 import { Outbox } from "./outbox.ts";
 import { Post } from "./post.ts";
+import { Reports } from "./reports.ts";
 import { TaskHolder } from "./task-holder.ts";
 
 export interface TeamSurroundings {
@@ -28,7 +30,11 @@ export interface TeamSurroundings {
 /** How often it looks without being told, in ms. */
 const lookEveryMs = 15_000;
 const leaseWithinMs = 10_000;
-const again = 10_000;
+/** Somebody waits for the answer. */
+const claimWithinMs = 8_000;
+/** After a registration that was refused, or not answered, in ms. */
+const againMs = 10_000;
+/** So long a tool waits for the registration, in ms. */
 const waitMs = 5_000;
 
 /** One session as a chat of the workspace, from its registration to its leaving. [TE1] */
@@ -40,7 +46,8 @@ export class TeamChat {
   readonly outbox: Outbox;
   readonly tasks: TaskHolder;
   readonly files: FileDesk;
-  readonly claimer: Claimer;
+  readonly reports: Reports;
+  readonly #claimer: Claimer;
   readonly #post: Post;
   readonly #leaders: LeaderWatch;
   readonly #around: TeamSurroundings;
@@ -58,20 +65,22 @@ export class TeamChat {
   /** @param process whose life is the chat's, as a key */
   constructor(around: TeamSurroundings, sessionId: string, process: string) {
     const { runtime, outside, opened, naming } = around;
-    const { link, workspace, isLocal, machine } = opened;
+    const { link, workspace, machine } = opened;
     this.sessionId = sessionId;
     this.opened = opened;
     this.naming = naming;
     this.#around = around;
     this.#process = process;
-    this.directory = new Directory(runtime, link, machine);
+    this.directory = new Directory(runtime, link, machine, naming);
+    const isLocal = opened.place === null;
     const parts = { runtime, outside, link, sessionId, workspace, isLocal, directory: this.directory };
     this.outbox = new Outbox(parts);
     this.tasks = new TaskHolder(parts);
     this.files = new FileDesk(parts);
     this.#post = new Post(parts);
     this.#leaders = new LeaderWatch(parts);
-    this.claimer = new Claimer(link, outside, []);
+    this.reports = new Reports(parts, this.outbox, this.tasks);
+    this.#claimer = new Claimer(link, outside, []);
     this.#state = new ChatNews(link, outside.clock, () => ({}));
   }
 
@@ -93,6 +102,22 @@ export class TeamChat {
     if (this.#registered === null || this.#joining) return;
     const chat = await this.#describe();
     if (chat && JSON.stringify(chat) !== this.#registered) await this.join().then(() => this.#again(chat));
+  }
+
+  newId(): string {
+    return newId(this.#around.outside);
+  }
+
+  /** @param types of none: all. @returns null: nothing is there */
+  async claim(types: readonly string[]): Promise<Result<HeldTask | null, Trouble>> {
+    const { tasks, trouble } = await this.#claimer.claim(1, types, claimWithinMs);
+    const [task] = tasks;
+    if (task) {
+      const held = this.tasks.take(task);
+      this.#tellState();
+      return ok(held);
+    }
+    return trouble ? err(trouble) : ok(null);
   }
 
   /** Messages that are there now are taken in. */
@@ -118,6 +143,22 @@ export class TeamChat {
     opened.close();
   }
 
+  /** [TE3] Its client was killed: what it holds is free at once, where the coordinator does not see that by itself. */
+  async attest(withinMs: number): Promise<void> {
+    const { link, machine, place } = this.opened;
+    const { self } = link;
+    const late = Promise.withResolvers<void>();
+    const cancel = this.#around.outside.setTimer(() => late.resolve(), withinMs);
+    const tell = async (): Promise<void> => {
+      await this.tasks.flush();
+      if (place === null || !self) return;
+      await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, withinMs);
+    };
+    await Promise.race([tell(), late.promise]);
+    cancel();
+    this.close();
+  }
+
   /** Nothing more happens here; the chat itself goes on, in another process of the same client. */
   close(): void {
     this.#end();
@@ -138,7 +179,7 @@ export class TeamChat {
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
     if (!done.ok && !this.#isFollowing) {
       this.#cancelTimer();
-      this.#cancelTimer = this.#around.outside.setTimer(() => void this.join(), again);
+      this.#cancelTimer = this.#around.outside.setTimer(() => void this.join(), againMs);
     }
     return done;
   }
