@@ -5,7 +5,7 @@ import { Store } from "../../src/local-mcp/store/store.ts";
 import * as files from "../../src/local-mcp/team/files-table.ts";
 import * as news from "../../src/local-mcp/team/news.ts";
 import { untilFound } from "../support/claude-code.ts";
-import { call, Desk, told } from "../support/shim-desk.ts";
+import { call, Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";
 
 /** Writes what an MCP process writes when it hears something. */
 function heard(desk: Desk, write: (sql: Parameters<typeof news.add>[0]) => void): void {
@@ -99,4 +99,39 @@ it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn th
   expect(told(chat.model, 1)).toContain("SHIM: news waits for this chat (1)");
   expect(told(chat.model, 1)).toContain("Which grammar do you use?");
   expect(desk.stored(id).journal.filter(({ entry }) => entry.kind === "prompt")).toHaveLength(1);
+});
+
+it("[FI3] [FI5] a file that one Claude Code has reserved by its tool another one does not edit, until the first is killed", async () => {
+  const desk = new Desk();
+  const first = await desk.print("write the lexer", {
+    steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
+  });
+  await endlessTool(first.claude);
+  expect(told(first.model, -1)).toContain("Reserved: src/**");
+  const edit = call("Write", { file_path: desk.path("src/new.ts"), content: "export const a = 1;\n" });
+  const second = await desk.print("fix the parser", { steps: [edit, { hold: "again", ...edit }, { text: "Done." }] });
+  await second.model.held("again");
+  expect(told(second.model, 1)).toMatch(
+    /src\/new\.ts is reserved in this checkout by "write the lexer" \(chat [\w-]+\)/,
+  );
+  first.claude.kill("SIGKILL");
+  await first.claude.waitForExit();
+  second.model.release("again");
+  expect(await second.claude.waitForExit()).toEqual({ code: 0, signal: null });
+  expect(readFileSync(desk.path("src/new.ts"), "utf8")).toBe("export const a = 1;\n");
+});
+
+it("[HO17] a message that one Claude Code sends by its tool makes another one go on at the end of its turn", async () => {
+  const desk = new Desk();
+  const second = await desk.terminal({ steps: [{ hold: "turn", text: "Fixed." }, { text: "Answered." }] });
+  await second.claude.send("fix the parser");
+  await second.model.held("turn");
+  const { id } = desk.sessions()[0]!;
+  const send = shimTool("shim_send", { to: id, text: "Which grammar do you use?" });
+  const first = await desk.printed("write the lexer", { steps: [send, { text: "Asked." }] });
+  expect(told(first.model, -1)).toContain("Sent");
+  await untilFound(() => desk.news(id)[0], "the message");
+  second.model.release("turn");
+  await untilFound(() => second.model.requests.filter(({ kind }) => kind === "loop")[1], "the second turn");
+  expect(told(second.model, 1)).toMatch(/message from "write the lexer" \(chat [\w-]+\): Which grammar do you use\?/);
 });
