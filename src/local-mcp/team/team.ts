@@ -30,7 +30,7 @@ export type Ending = "goes_on" | "client_gone" | "over";
 
 const leaveWithinMs = 2_000;
 /** Chats that died are looked for this often, in ms. */
-const settleEveryMs = 60_000;
+const settleEveryMs = 10_000;
 
 /** The chats of one process: of Claude Code the one that works in it; of an app with many chats each that has asked for the team. [TE1] */
 export class Team {
@@ -106,6 +106,7 @@ export class Team {
     if (this.#isOver) return;
     const wanted = sessionId === null ? null : this.#wanted(sessionId);
     await this.#leaveOld(wanted);
+    await this.#settleDead();
     if (wanted === null || this.#isOver) return;
     if (this.#followed === wanted.id) return this.#lookAfter(wanted);
     this.#followed = wanted.id;
@@ -134,7 +135,6 @@ export class Team {
     else {
       chat.value.tasks.lookIfSaved();
       await chat.value.describe();
-      await this.#settleDead(chat.value);
     }
   }
 
@@ -147,16 +147,20 @@ export class Team {
   }
 
   /** [TE15] */
-  async #settleDead(chat: TeamChat): Promise<void> {
+  async #settleDead(): Promise<void> {
     const { runtime, outside } = this.#options;
-    const { opened } = chat;
-    if (Math.abs(runtime.now() - this.#settledAt) < settleEveryMs || opened.link.self === null) return;
+    if (Math.abs(runtime.now() - this.#settledAt) < settleEveryMs) return;
+    const [first] = this.#chats.values();
+    const chat = await first;
+    if (!chat?.ok || chat.value.opened.link.self === null) return;
+    const { opened } = chat.value;
     this.#settledAt = runtime.now();
     for (const member of deadMembers(runtime, opened.workspace)) {
-      const way = await this.#options.open();
-      const open = (): OpenedLink | null => (way.ok ? way.value.opened : null);
+      const open = async (): Promise<OpenedLink | null> => {
+        const way = await this.#options.open();
+        return way.ok ? way.value.opened : null;
+      };
       await settle({ runtime, outside, open }, opened, member);
-      if (way.ok) way.value.opened.close();
     }
   }
 
