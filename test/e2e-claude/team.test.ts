@@ -107,7 +107,7 @@ it("[FI3] [FI5] a file that one Claude Code has reserved by its tool another one
     steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
   });
   await endlessTool(first.claude);
-  expect(told(first.model, -1)).toContain("Reserved: src/**");
+  expect(told(first.model, -1)).toContain('"path":"src/**"');
   const edit = call("Write", { file_path: desk.path("src/new.ts"), content: "export const a = 1;\n" });
   const second = await desk.print("fix the parser", { steps: [edit, { hold: "again", ...edit }, { text: "Done." }] });
   await second.model.held("again");
@@ -127,9 +127,9 @@ it("[HO17] a message that one Claude Code sends by its tool makes another one go
   await second.claude.send("fix the parser");
   await second.model.held("turn");
   const { id } = desk.sessions()[0]!;
+  await untilFound(() => desk.isInTeam(id) || null, "the second chat in the team");
   const send = shimTool("shim_send", { to: id, text: "Which grammar do you use?" });
-  const first = await desk.printed("write the lexer", { steps: [send, { text: "Asked." }] });
-  expect(told(first.model, -1)).toContain("Sent");
+  await desk.printed("write the lexer", { steps: [send, { text: "Asked." }] });
   await untilFound(() => desk.news(id)[0], "the message");
   second.model.release("turn");
   await untilFound(() => second.model.requests.filter(({ kind }) => kind === "loop")[1], "the second turn");

@@ -7,6 +7,7 @@ import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { everythingOf, type Stored } from "../../src/local-mcp/sessions/stored.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { Store } from "../../src/local-mcp/store/store.ts";
+import * as members from "../../src/local-mcp/team/members.ts";
 import { untold, type NewsRow } from "../../src/local-mcp/team/news.ts";
 import {
   findChild,
@@ -135,6 +136,11 @@ export class Desk {
   /** Pids of the MCP processes that hooks watch. */
   servers(): number[] {
     return this.#store.read((sql) => sql.all<{ pid: number }>("SELECT pid FROM servers").map(({ pid }) => pid), []);
+  }
+
+  /** Whether its MCP process has registered the chat. */
+  isInTeam(id: string): boolean {
+    return this.#store.read((sql) => members.get(sql, id) !== null, false);
   }
 
   /** What a chat is yet to be told. */
