@@ -11,9 +11,6 @@ import { FakeTime, Machine } from "./edge-time.ts";
 import { connect, type Answer, type Connected } from "./mcp-client.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "./temp-runtime.ts";
 
-// Loaded by openTeam() at its first use; here no time passes for it.
-await Promise.all([import("../../src/local-mcp/link/open-link.ts"), import("../../src/local-mcp/team/naming.ts")]);
-
 /** One chat of Claude Code with its hooks and its MCP server. */
 export interface Mate extends Connected {
   readonly claude: Claude;

@@ -1,3 +1,5 @@
+import { namingOf } from "../team/naming.ts";
+import { openLink } from "../link/open-link.ts";
 import { ok } from "../../shared/result.ts";
 import { processKey } from "../coordinator/process-key.ts";
 import type { Outside } from "../edge/outside.ts";
@@ -21,9 +23,7 @@ export function openTeam(
     runtime,
     outside,
     processOf: ({ origin }) => processKey(origin === "handle" ? server : (client() ?? server)),
-    open: async () => {
-      const { openLink } = await import("../link/open-link.ts");
-      const { namingOf } = await import("../team/naming.ts");
+    open: () => {
       const opened = openLink(runtime, outside);
       return opened.ok ? ok({ opened: opened.value, naming: namingOf(runtime, opened.value) }) : opened;
     },

@@ -13,7 +13,7 @@ export interface LeftSurroundings {
   readonly runtime: Runtime;
   readonly outside: Pick<Outside, "setTimer" | "random">;
   /** To the same workspace as that of the chats. */
-  readonly open: () => Promise<OpenedLink | null>;
+  readonly open: () => OpenedLink | null;
 }
 
 const attestWithinMs = 10_000;
@@ -49,7 +49,7 @@ async function attest({ link, machine, place }: OpenedLink, { chat, process }: M
 
 /** Within the grace of a lost connection its claims are still good: then its results count. */
 async function sayAll({ runtime, outside, open }: LeftSurroundings, member: Member): Promise<boolean> {
-  const opened = await open();
+  const opened = open();
   if (!opened) return false;
   const { sessionId, workspace, chat, process } = member;
   const { link, machine, close } = opened;
