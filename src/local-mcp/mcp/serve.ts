@@ -9,6 +9,7 @@ import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isPaused } from "../store/pause.ts";
 import { takePending } from "../snapshots/pending.ts";
+import { startSync } from "../sync/start-sync.ts";
 import { Chat } from "./chat.ts";
 import { createServer } from "./server.ts";
 import { lookAfter, upkeep } from "./upkeep.ts";
@@ -62,6 +63,7 @@ export function serve(options: ServeOptions): void {
       onerror: (error) => runtime.log("warn", "transport", { error: error.message }),
     },
   );
+  const stopSync = startSync(runtime, server);
   let isOver = false;
   const shutDown = async (reason: string): Promise<void> => {
     if (isOver) return;
@@ -74,6 +76,7 @@ export function serve(options: ServeOptions): void {
     // A killed client that led its terminal's session sends us SIGHUP by its death: that is no closed terminal.
     saveAndDetach(runtime, chat, server, isClientGone ? "stdin_end" : reason);
     if (isClientGone) await lastSnapshot(runtime, chat, pending);
+    await stopSync().catch(logged(runtime, "sync"));
     runtime.store.close();
     await handle.close().catch(logged(runtime, "close"));
     options.exit(0);
