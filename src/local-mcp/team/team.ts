@@ -152,11 +152,14 @@ export class Team {
     const chat = this.#chats.get(sessionId);
     this.#chats.delete(sessionId);
     if (!chat) return;
-    const { runtime } = this.#options;
-    const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-    const isOver = ending === "over" || !session || session.endedAt !== null || session.origin === "handle";
-    if (isOver) await chat.leave(leaveWithinMs);
+    if (ending === "over" || this.#isOverFor(sessionId)) await chat.leave(leaveWithinMs);
     else if (ending === "client_gone") await chat.attest(leaveWithinMs);
     else chat.close();
+  }
+
+  /** The session has ended, or ends with this process. */
+  #isOverFor(sessionId: string): boolean {
+    const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+    return !session || session.endedAt !== null || session.origin === "handle";
   }
 }
