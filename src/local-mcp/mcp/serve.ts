@@ -9,7 +9,10 @@ import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isPaused } from "../store/pause.ts";
 import { takePending } from "../snapshots/pending.ts";
+import { startSync } from "../sync/start-sync.ts";
+import { WakeUp } from "../team/wake.ts";
 import { Chat } from "./chat.ts";
+import { openTeam } from "./open-team.ts";
 import { createServer } from "./server.ts";
 import { lookAfter, upkeep } from "./upkeep.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -39,7 +42,9 @@ export function serve(options: ServeOptions): void {
   const client = identify(runtime.processes, clientPid);
   if (!server) throw new Error("this process is not in the process table");
   let clientName: string | null = null;
-  const chat = new Chat({ runtime, server, client, clientName: () => clientName });
+  const team = openTeam(runtime, server, () => chat.client);
+  const chat: Chat = new Chat({ runtime, server, client, clientName: () => clientName, team });
+  const wakeUp = new WakeUp(runtime);
   const snapshots = new AbortController();
   let pending = Promise.resolve();
   const takeFiles = (): void => {
@@ -62,6 +67,7 @@ export function serve(options: ServeOptions): void {
       onerror: (error) => runtime.log("warn", "transport", { error: error.message }),
     },
   );
+  const stopSync = startSync(runtime, server);
   let isOver = false;
   const shutDown = async (reason: string): Promise<void> => {
     if (isOver) return;
@@ -73,7 +79,10 @@ export function serve(options: ServeOptions): void {
     const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
     // A killed client that led its terminal's session sends us SIGHUP by its death: that is no closed terminal.
     saveAndDetach(runtime, chat, server, isClientGone ? "stdin_end" : reason);
+    const left = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logged(runtime, "leaving the team"));
     if (isClientGone) await lastSnapshot(runtime, chat, pending);
+    await left;
+    await stopSync().catch(logged(runtime, "sync"));
     runtime.store.close();
     await handle.close().catch(logged(runtime, "close"));
     options.exit(0);
@@ -84,7 +93,7 @@ export function serve(options: ServeOptions): void {
   const timer = setInterval(() => {
     const isOrphan = [chat.client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) void shutDown("parent_death");
-    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, server, takeFiles);
+    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, server, wakeUp, takeFiles);
   }, tickMs);
   options.stdin.once("end", () => void shutDown("stdin_end"));
   options.stdin.once("close", () => void shutDown("stdin_end"));
@@ -110,11 +119,13 @@ function inPauses(run: (works: readonly (() => void)[]) => void): (work: () => v
   };
 }
 
-function tick(runtime: Runtime, chat: Chat, server: ProcessIdentity, takeFiles: () => void): void {
+function tick(runtime: Runtime, chat: Chat, server: ProcessIdentity, wakeUp: WakeUp, takeFiles: () => void): void {
   try {
     const session = chat.current();
     if (chat.client) servers.register(runtime, server, chat.client);
     if (session) lookAfter(chat, session);
+    void chat.team?.follow(session);
+    if (session) wakeUp.look(session);
     upkeep(runtime);
     takeFiles();
   } catch (error) {

@@ -1,0 +1,32 @@
+import { Submit } from "../../../contract/team-tools.ts";
+import type { NewTask } from "../../../contract/tasks.ts";
+import { ok } from "../../../shared/result.ts";
+import { redactJson } from "../../redaction/redact.ts";
+import { defineTeamTool, refusal } from "../team-tool.ts";
+
+export const submit = defineTeamTool({
+  name: "shim_submit",
+  title: "Give tasks to the team",
+  description:
+    "Submits tasks (any JSON as payload) that other chats and workers take by type, all or none; ref names one for dependsOn.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
+  ...Submit,
+  async act({ session, member }, { tasks: given }) {
+    // Redaction puts strings in place of strings.
+    const tasks = redactJson(given).value as NewTask[];
+    const wanted = { tasks, by: session.id, requestId: member.newId() };
+    const sent = await member.outbox.say("tasks.submit", wanted as never);
+    if (sent.kind === "kept") {
+      return ok({
+        message: "Kept: the tasks will be submitted once, when the coordinator is back; their numbers come as news.",
+        output: { state: "kept", tasks: [] },
+      });
+    }
+    if (!sent.answer.ok) return refusal(sent.answer.error);
+    const tasksOf = sent.answer.value.tasks.map(({ task, state }) => ({ task, state }));
+    return ok({
+      message: `Submitted: ${tasksOf.map(({ task, state }) => `${task} (${state ?? "known before"})`).join(", ")}.`,
+      output: { state: "submitted", tasks: tasksOf },
+    });
+  },
+});

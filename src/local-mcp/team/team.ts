@@ -1,0 +1,165 @@
+import { stackOf } from "../../shared/error.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Outside } from "../edge/outside.ts";
+import { isPassing, type Trouble } from "../link/chat-link.ts";
+import type { OpenedLink } from "../link/open-link.ts";
+import type { Runtime } from "../runtime.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { Session } from "../sessions/sessions.ts";
+import { deadMembers, settle } from "./left-behind.ts";
+import type { Naming } from "./naming.ts";
+import { TeamChat } from "./team-chat.ts";
+
+/** A way to whoever decides, and what is told there. */
+export interface Way {
+  readonly opened: OpenedLink;
+  readonly naming: Naming;
+}
+
+export interface TeamOptions {
+  readonly runtime: Runtime;
+  readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
+  /** A new one for each chat. */
+  readonly open: () => Result<Way, string>;
+  /** Whose life is the session's, as a key of a process. */
+  readonly processOf: (session: Session) => string;
+}
+
+/** What the end of this process means for its chats: they go on in a later one; their client is gone; they end with it. */
+export type Ending = "goes_on" | "client_gone" | "over";
+
+const leaveWithinMs = 2_000;
+/** Chats that died are looked for this often, in ms. */
+const settleEveryMs = 10_000;
+
+/** The chats of one process: of Claude Code the one that works in it; of an app with many chats each that has asked for the team. [TE1] */
+export class Team {
+  readonly #options: TeamOptions;
+  readonly #chats = new Map<string, TeamChat>();
+  /** The session of the client, which changes. */
+  #followed: string | null = null;
+  #isFollowing = false;
+  #reader: OpenedLink | null = null;
+  #settledAt = Number.NEGATIVE_INFINITY;
+  #isOver = false;
+
+  constructor(options: TeamOptions) {
+    this.#options = options;
+  }
+
+  /** The chat of a session, registered or about to be. */
+  async of(session: Session): Promise<Result<TeamChat, Trouble>> {
+    const known = this.#chats.get(session.id);
+    const made = known ? ok(known) : this.#make(session);
+    if (!made.ok) return made;
+    this.#chats.set(session.id, made.value);
+    const joined = await made.value.join();
+    // Where nobody can be reached, what the chat says is kept.
+    return joined.ok || isPassing(joined.error) ? made : joined;
+  }
+
+  /** [TE1] [TE3] From time to time: the session that the client works in now has joined, one that it has left or ended has left. */
+  async follow(sessionId: string | null): Promise<void> {
+    if (this.#isFollowing) return;
+    this.#isFollowing = true;
+    try {
+      await this.#follow(sessionId);
+    } catch (error) {
+      this.#options.runtime.log("error", "team", { error: stackOf(error) });
+    } finally {
+      this.#isFollowing = false;
+    }
+  }
+
+  /** For what anybody may read: the way of a chat that is here, else one of its own, kept until the end. */
+  reader(): OpenedLink | null {
+    const [chat] = this.#chats.values();
+    if (chat) return chat.opened;
+    const way = this.#reader ? null : this.#options.open();
+    if (way?.ok) this.#reader = way.value.opened;
+    return this.#reader;
+  }
+
+  /** [TE3] */
+  async end(ending: Ending): Promise<void> {
+    this.#isOver = true;
+    this.#reader?.close();
+    await Promise.all([...this.#chats.keys()].map((id) => this.#end(id, ending)));
+  }
+
+  #make(session: Session): Result<TeamChat, Trouble> {
+    const { runtime, outside, open, processOf } = this.#options;
+    const way = open();
+    if (!way.ok) return err({ code: "edge_unusable", message: `${way.error}.` });
+    return ok(new TeamChat({ runtime, outside, ...way.value }, session.id, processOf(session)));
+  }
+
+  async #follow(sessionId: string | null): Promise<void> {
+    if (this.#isOver) return;
+    const wanted = sessionId === null ? null : this.#wanted(sessionId);
+    await this.#leaveOld(wanted);
+    await this.#settleDead();
+    for (const chat of this.#chats.values()) chat.tasks.lookIfSaved();
+    if (wanted === null || this.#isOver) return;
+    const followed = this.#followed === wanted.id ? this.#chats.get(wanted.id) : undefined;
+    if (followed) return followed.describe();
+    this.#followed = wanted.id;
+    const joined = await this.of(wanted);
+    if (!joined.ok) this.#options.runtime.log("error", "team", { reason: joined.error.message });
+  }
+
+  /** Null: it is not stored, has ended, or its chat joins when it asks for the team. */
+  #wanted(sessionId: string): Session | null {
+    const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+    return session?.endedAt === null && session.origin !== "handle" ? session : null;
+  }
+
+  async #leaveOld(wanted: Session | null): Promise<void> {
+    const left = this.#followed;
+    if (left !== null && left !== wanted?.id) {
+      this.#followed = null;
+      await this.#end(left, "over");
+    }
+    await this.#leaveEnded();
+  }
+
+  async #leaveEnded(): Promise<void> {
+    const { runtime } = this.#options;
+    for (const id of this.#chats.keys()) {
+      const session = runtime.store.read((sql) => sessions.get(sql, id), null);
+      if (session?.endedAt !== null && session?.endedAt !== undefined) await this.#end(id, "over");
+    }
+  }
+
+  /** [TE15] */
+  async #settleDead(): Promise<void> {
+    const { runtime, outside } = this.#options;
+    if (Math.abs(runtime.now() - this.#settledAt) < settleEveryMs) return;
+    const [chat] = this.#chats.values();
+    if (!chat || chat.opened.link.self === null) return;
+    const { opened } = chat;
+    this.#settledAt = runtime.now();
+    for (const member of deadMembers(runtime, opened.workspace)) {
+      const open = (): OpenedLink | null => {
+        const way = this.#options.open();
+        return way.ok ? way.value.opened : null;
+      };
+      await settle({ runtime, outside, open }, opened, member);
+    }
+  }
+
+  async #end(sessionId: string, ending: Ending): Promise<void> {
+    const chat = this.#chats.get(sessionId);
+    this.#chats.delete(sessionId);
+    if (!chat) return;
+    if (ending === "over" || this.#isOverFor(sessionId)) await chat.leave(leaveWithinMs);
+    else if (ending === "client_gone") await chat.attest(leaveWithinMs);
+    else chat.close();
+  }
+
+  /** The session has ended, or ends with this process. */
+  #isOverFor(sessionId: string): boolean {
+    const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+    return !session || session.endedAt !== null || session.origin === "handle";
+  }
+}
