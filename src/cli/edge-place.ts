@@ -1,22 +1,11 @@
 import { Workspace } from "../contract/workspaces.ts";
 import { addressOf } from "../local-mcp/edge/address.ts";
-import { isSame, readEdge, type Edge, type Place } from "../local-mcp/authority.ts";
+import { edgeIn, isSame, readEdge, type Edge, type Place } from "../local-mcp/authority.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { failed, wrongUsage, type Refused } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 
 /** Which workspace a machine belongs to, and what has to be asked before that changes. */
-
-/** A token says for which machine (`m`) it is and what it may (`s`, a scope); whether that is true, the coordinator knows. */
-export function claimOf(token: string, claim: "m" | "s"): string | null {
-  try {
-    const text = Buffer.from(token.slice(5).split(".")[0] ?? "", "base64url").toString("utf8");
-    const value = (JSON.parse(text) as Record<string, unknown>)[claim];
-    return typeof value === "string" ? value : null;
-  } catch {
-    return null;
-  }
-}
 
 export function checkedNames(url: string, name: string): Result<void, Refused["error"]> {
   const workspace = Workspace.safeParse(name);
@@ -39,8 +28,20 @@ export function adminGoes({ adminToken }: Edge): string {
   return " The admin token goes with it: to keep one, first `shim edge token create --machine <name> --scope admin`.";
 }
 
+/** [DX4] What is written into the file would have no effect. */
+export function decidedElsewhere(cli: Cli): Refused | null {
+  const given = edgeIn(cli.io.env);
+  if (given.ok && given.value === null) return null;
+  return failed(
+    "environment_decides",
+    "SHIM_EDGE_URL, SHIM_WORKSPACE and SHIM_TOKEN of the environment decide here. Unset them first.",
+  );
+}
+
 /** [EM3] Two authorities are never mixed: what the old one knows stays with it. */
 export async function mayReplace(cli: Cli, { yes }: { readonly yes?: boolean }, next: Place): Promise<Refused | null> {
+  const elsewhere = decidedElsewhere(cli);
+  if (elsewhere) return elsewhere;
   const old = readEdge(cli.paths.home);
   if (!old.ok || old.value === null || isSame(old.value, next)) return null;
   const was = `${old.value.url}, workspace ${old.value.workspace}`;

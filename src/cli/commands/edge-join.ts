@@ -5,7 +5,8 @@ import type { Edge } from "../../local-mcp/authority.ts";
 import { wrongUsage, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { remote, type Coordination } from "../coordination.ts";
-import { checkedNames, claimOf, kept as keptAdmin, mayReplace } from "../edge-place.ts";
+import { checkedNames, kept as keptAdmin, mayReplace } from "../edge-place.ts";
+import { claimOf, isMachineToken } from "../../local-mcp/edge/machine-token.ts";
 import { comeIn, whatOfLocalWork } from "../join-workspace.ts";
 import { localWork } from "../local-work.ts";
 import { findKey, kept, type FoundKey } from "../workspace-key-input.ts";
@@ -27,8 +28,7 @@ export async function joinOne(cli: Cli, options: JoinOptions, name: string): Pro
   const may = await mayReplace(cli, options, { url, workspace: name });
   if (may) return may;
   const [token = "", line] = (await tokenText(cli)).trim().split(/\r?\n/);
-  if (!/^shim_[\w.-]+$/.test(token.trim()))
-    return wrongUsage("give the token on stdin: `shim edge join ... < token-file`.");
+  if (!isMachineToken(token.trim())) return wrongUsage("give the token on stdin: `shim edge join ... < token-file`.");
   const edge: Edge = {
     url,
     workspace: name,

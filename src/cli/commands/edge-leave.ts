@@ -6,7 +6,7 @@ import * as notes from "../../local-mcp/sync/notes.ts";
 import { failed, notFound, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { remote } from "../coordination.ts";
-import { adminGoes } from "../edge-place.ts";
+import { adminGoes, decidedElsewhere } from "../edge-place.ts";
 
 export interface LeaveOptions extends Common {
   readonly yes?: boolean;
@@ -15,9 +15,15 @@ export interface LeaveOptions extends Common {
 
 /** [SY74] The copies at the coordinator stay or go, as the user says; this machine keeps what it has, and its keys. */
 export async function leaveIt(cli: Cli, options: LeaveOptions): Promise<Outcome> {
+  const elsewhere = decidedElsewhere(cli);
+  if (elsewhere) return elsewhere;
   const old = readEdge(cli.paths.home);
   if (old.ok && old.value === null) return notFound("this machine has joined no workspace.");
-  const edge = old.ok ? old.value : null;
+  return leaveFrom(cli, options, old.ok ? old.value : null);
+}
+
+/** @param edge null: the file cannot be read */
+async function leaveFrom(cli: Cli, options: LeaveOptions, edge: Edge | null): Promise<Outcome> {
   const name = edge ? `${edge.url}, workspace ${edge.workspace}` : "an unreadable edge.json";
   const not = await notConfirmed(cli, options, name, edge ? adminGoes(edge) : "");
   if (not) return not;

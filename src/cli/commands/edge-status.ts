@@ -32,7 +32,7 @@ function unreachable(where: string, message: string, own: Own): Outcome {
 
 /** Null: this machine decides for itself. */
 async function ofThisMachine(cli: Cli): Promise<Own | null> {
-  const edge = readEdge(cli.paths.home);
+  const edge = readEdge(cli.paths.home, cli.io.env);
   if (!edge.ok || edge.value === null) return null;
   const ring = readKeys(cli.paths.home, edge.value, cli.io.env);
   const key = ring.ok ? (ring.value?.current.id ?? null) : null;

@@ -134,7 +134,7 @@ async function givenKey(cli: Cli, { keyFile }: KeyOptions): Promise<GivenKey> {
 }
 
 function joined(cli: Cli): Result<Edge, Refused["error"]> {
-  const edge = readEdge(cli.paths.home);
+  const edge = readEdge(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   return edge.value === null ? notFound("this machine has joined no workspace.") : ok(edge.value);
 }

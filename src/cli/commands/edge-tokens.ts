@@ -5,7 +5,7 @@ import { readEdge } from "../../local-mcp/authority.ts";
 import { failed, notFound, wrongUsage } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { remote } from "../coordination.ts";
-import { claimOf } from "../edge-place.ts";
+import { claimOf } from "../../local-mcp/edge/machine-token.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { table } from "../screen-text.ts";
 import { parseDuration } from "../times.ts";
@@ -31,7 +31,7 @@ export function addTokens(edge: Command, cli: Cli): void {
 }
 
 async function admin(cli: Cli): Promise<ReturnType<typeof remote>> {
-  const edge = readEdge(cli.paths.home);
+  const edge = readEdge(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   if (edge.value === null) return notFound("this machine has joined no workspace.");
   const { token, adminToken } = edge.value;
@@ -60,7 +60,7 @@ async function createToken(cli: Cli, { machine = "", scope = "work", ttl }: Toke
 }
 
 function joinLine(cli: Cli): string {
-  const edge = readEdge(cli.paths.home);
+  const edge = readEdge(cli.paths.home, cli.io.env);
   const { workspace, url } = (edge.ok ? edge.value : null) ?? { workspace: "<workspace>", url: "<url>" };
   return `shim edge join ${workspace} --url ${url} < token`;
 }
