@@ -55,9 +55,10 @@ export class StateSynchronizer {
     this.#round = new Round(options, this.#pace);
   }
 
-  start(): void {
+  /** @param afterMs a process that is over at once has done nothing */
+  start(afterMs = 0): void {
     if (this.#isStopped || this.#cancel) return;
-    this.#again(0);
+    this.#again(afterMs);
   }
 
   /** Sends what is left, if that takes no longer than a moment, and lets another process send. */
