@@ -1,0 +1,102 @@
+import type { WorkState } from "../../contract/work-state.ts";
+import type { Checkpoint, Trigger } from "../checkpoints/checkpoints.ts";
+import { readHead } from "../sessions/git-head.ts";
+import type { JournalRow } from "../sessions/journal.ts";
+import type { Session } from "../sessions/sessions.ts";
+import { emptyState, fold } from "../sessions/work-state.ts";
+import { inferCause } from "../signals/crash-cause.ts";
+import { compareFiles } from "../snapshots/file-state.ts";
+import type { RemoteCheckpoint } from "../sync/fetch-checkpoint.ts";
+import type { RemoteSession } from "../sync/remote-sessions.ts";
+import type { Fate } from "./remote-fate.ts";
+import { mapFiles } from "./remote-paths.ts";
+import { clockOf, sessionOf, unsavedSince } from "./remote-session.ts";
+import type { Elsewhere, Restoration } from "./restoration.ts";
+import { score } from "./score.ts";
+
+/** What was found out about a session of another machine. */
+export interface Known {
+  readonly row: RemoteSession;
+  readonly fate: Fate;
+  /** Null: none reached the workspace, or it cannot be fetched now. */
+  readonly newest: RemoteCheckpoint | null;
+  /** Root of the same project here; null: it is not here. */
+  readonly here: string | null;
+  readonly hasCommit: boolean | null;
+  readonly tasks: readonly string[];
+}
+
+/** [RE21] What is known of it, checked against this machine's files and git: its files are looked for in the project here. */
+export function remoteRestoration(found: Known): Restoration {
+  const { row, fate, newest, here } = found;
+  const session = sessionOf(row);
+  const unsaved = unsavedSince(row, newest?.content ?? null);
+  // Without a checkpoint its title is all that tells of its goal.
+  const state = fold(newest?.content.state ?? { ...emptyState, goal: session.title }, unsaved);
+  const { inside, outside } = mapFiles(state.files, { there: session.project, here });
+  const files = [...compareFiles(inside), ...outside.map((file) => ({ ...file, now: "unknown" as const }))];
+  const head = here === null ? null : readHead(here);
+  const known = { state, files, head, checkpoint: newest && checkpointOf(newest) };
+  return {
+    session: { ...session, project: here },
+    ...causeOf(session, state, unsaved, fate),
+    ...known,
+    knownUntil: session.lastSeenAt,
+    snapshot: null,
+    score: score(known),
+    elsewhere: elsewhere(found, unsaved),
+  };
+}
+
+function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
+  const { row, fate, newest, hasCommit, tasks } = found;
+  const { machine, content } = row;
+  return {
+    machine,
+    root: content.project,
+    isCertain: fate.isCertain,
+    hasCommit,
+    syncedUntil: clockOf(row)(content.sealedAt),
+    unsaved: unsaved.length,
+    lost: lostOf(row, newest, unsaved.length),
+    tasks,
+  };
+}
+
+/** What its machine had, and what did not come over. */
+function lostOf({ content }: RemoteSession, newest: RemoteCheckpoint | null, came: number): string | null {
+  if (content.newest !== null && newest === null) return "its checkpoints (none could be fetched): this is what its list entry tells";
+  if (newest?.isBehind) return "a newer checkpoint than this one, which its machine has taken";
+  const lost = newest === null || newest.content.at <= (content.newest?.at ?? 0) ? content.unsaved.count - came : 0;
+  return lost > 0 ? `${lost} events after the last checkpoint` : null;
+}
+
+function checkpointOf({ at, content }: RemoteCheckpoint): Checkpoint {
+  const { id, session, hash, journalSeq, rawBytes, redactions, summary } = content;
+  // Only shown: a newer program may have more triggers.
+  const trigger = content.trigger as Trigger;
+  return { seq: 0, id, sessionId: session, at, trigger, hash, journalSeq, rawBytes, redactions, summary };
+}
+
+function causeOf(
+  session: Session,
+  state: WorkState,
+  unsaved: readonly JournalRow[],
+  fate: Fate,
+): Pick<Restoration, "cause" | "causeDetail"> {
+  if (!fate.isOver) return { cause: null, causeDetail: fate.detail };
+  const last = unsaved.findLast(({ entry }) => ["failure", "turn_end", "prompt"].includes(entry.kind))?.entry;
+  const { cause, detail } = inferCause({
+    readings: session.readings,
+    endedAt: session.lastSeenAt,
+    lastStopFailure: last?.kind === "failure" ? last.text : null,
+    lastError: null,
+    detachReason: session.detachReason,
+    // Nothing of that machine can be seen from here.
+    isSameBoot: null,
+    oomKillsBefore: null,
+    oomKillsNow: null,
+    hadRunningTool: state.runningTools.length > 0,
+  });
+  return { cause, causeDetail: `${detail} ${fate.detail}` };
+}
