@@ -1,0 +1,84 @@
+import * as z from "zod";
+import { StoredEntry, StoredState } from "../store/stored-shapes.ts";
+
+/**
+ * What is in envelopes, as JSON. Stored at the coordinator and read by other versions of SHIM: add fields as optional. Times are of the clock of
+ * the machine that has sealed it; `sealedAt` is of the same clock, so ages can be told elsewhere.
+ */
+
+const text = z.string();
+const maybeText = z.nullable(text);
+const at = z.number();
+const maybeAt = z.nullable(at);
+const count = z.int().min(0);
+
+const Unsaved = z.object({
+  /** Journal entries since the newest checkpoint. */
+  count,
+  /** The newest of them, oldest first. */
+  entries: z.array(z.object({ at, entry: StoredEntry })),
+});
+
+export const SessionContent = z.object({
+  /** Of the device when it was sealed: with the number of the op it tells which of two is newer. */
+  epoch: count,
+  sealedAt: at,
+  client: text,
+  /** Folders as they are called on that machine. */
+  project: maybeText,
+  cwd: maybeText,
+  title: maybeText,
+  model: maybeText,
+  origin: text,
+  startedAt: at,
+  lastSeenAt: at,
+  savedAt: maybeAt,
+  endedAt: maybeAt,
+  endReason: maybeText,
+  detachedAt: maybeAt,
+  detachReason: maybeText,
+  recovery: maybeText,
+  toolCalls: count,
+  toolErrors: count,
+  /** Newest readings of the signals. */
+  readings: z.record(text, z.unknown()),
+  git: z.nullable(z.object({ branch: maybeText, commit: maybeText })),
+  /** Address of the repository, without user and password. */
+  remote: maybeText,
+  /** The newest checkpoint that there was: one that is older at the coordinator is not the last state. */
+  newest: z.nullable(z.object({ checkpoint: text, at })),
+  unsaved: Unsaved,
+});
+export type SessionContent = z.infer<typeof SessionContent>;
+
+export const CheckpointContent = z.object({
+  epoch: count,
+  sealedAt: at,
+  id: text,
+  session: text,
+  at,
+  trigger: text,
+  hash: text,
+  journalSeq: count,
+  rawBytes: count,
+  redactions: count,
+  summary: text,
+  /** Root of the project on that machine: paths below it can be found on another. */
+  project: maybeText,
+  cwd: maybeText,
+  state: StoredState,
+});
+export type CheckpointContent = z.infer<typeof CheckpointContent>;
+
+export function bytesOf(content: SessionContent | CheckpointContent): Uint8Array {
+  return Buffer.from(JSON.stringify(content), "utf8");
+}
+
+/** Null: it is not what this version knows under this name. */
+export function readContent<Content>(schema: z.ZodType<Content>, bytes: Uint8Array): Content | null {
+  try {
+    return schema.safeParse(JSON.parse(Buffer.from(bytes).toString("utf8"))).data ?? null;
+  } catch {
+    return null;
+  }
+}

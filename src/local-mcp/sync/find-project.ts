@@ -1,0 +1,68 @@
+import type { Runtime } from "../runtime.ts";
+import { type Git, GitError, gitOutside, lines, run, text } from "../snapshots/git.ts";
+import { normalRemote, projectKey, type ProjectFacts } from "./project-key.ts";
+import * as names from "./project-names.ts";
+import type { WorkspaceKey } from "./workspace-key.ts";
+
+/** Git that takes longer hangs, in ms. */
+const withinMs = 10_000;
+
+export interface Naming {
+  /** As the tables name it. */
+  readonly workspace: string;
+  readonly key: WorkspaceKey | null;
+  readonly machine: string;
+}
+
+/** What the project in a folder is called in a workspace: as kept, or found out by git and kept. */
+export async function findProject(
+  { store, now, env }: Pick<Runtime, "store" | "now" | "env">,
+  { workspace, key, machine }: Naming,
+  root: string,
+): Promise<string> {
+  const known = store.read((sql) => names.cached(sql, workspace, root, now()), null);
+  if (known !== null) return known;
+  const project = projectKey(key, await factsOf(env, root, machine));
+  store.write((sql) => names.keep(sql, workspace, root, project, now()));
+  return project;
+}
+
+/** A folder that is in no repository, is gone, or whose git does not answer, is known by its path alone. */
+export async function factsOf(env: NodeJS.ProcessEnv, folder: string, machine: string): Promise<ProjectFacts> {
+  const git = gitOutside(env, folder, AbortSignal.timeout(withinMs));
+  const nothing = { remote: null, rootCommit: null, machine, folder };
+  try {
+    const remote = await remoteOf(git);
+    return { ...nothing, remote, rootCommit: remote === null ? await rootOf(git) : null };
+  } catch (error) {
+    if (error instanceof GitError) return nothing;
+    throw error;
+  }
+}
+
+/** Of origin, else of the first by name that has an address elsewhere. */
+async function remoteOf(git: Git): Promise<string | null> {
+  const { code, stdout } = await run(git, ["config", "--null", "--get-regexp", "^remote\\..*\\.url$"], "", [0, 1]);
+  if (code !== 0) return null;
+  const found = stdout
+    .toString("utf8")
+    .split("\0")
+    .map((entry) => entry.split("\n"))
+    .map(([name = "", url = ""]) => ({ name, remote: normalRemote(url) }))
+    .filter(({ remote }) => remote !== null)
+    .sort((a, b) => rankOf(a.name).localeCompare(rankOf(b.name), "en"));
+  return found[0]?.remote ?? null;
+}
+
+function rankOf(name: string): string {
+  return name === "remote.origin.url" ? "" : name;
+}
+
+/** A shallow clone does not know it, and a repository without a commit has none. */
+async function rootOf(git: Git): Promise<string | null> {
+  if ((await text(git, ["rev-parse", "--is-shallow-repository"])) !== "false") return null;
+  const { code } = await run(git, ["rev-parse", "--verify", "--quiet", "HEAD"], "", [0, 1]);
+  if (code !== 0) return null;
+  const roots = await lines(git, ["rev-list", "--max-parents=0", "HEAD"]);
+  return roots.sort()[0] ?? null;
+}

@@ -1,0 +1,130 @@
+import type { MirroredSession } from "../../contract/sync.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../runtime.ts";
+import { readContent, SessionContent } from "./contents.ts";
+import { open, type NotOpened } from "./envelope.ts";
+import type { KeyRing } from "./key-ring.ts";
+import * as remote from "./remote-sessions.ts";
+import type { RemoteSession } from "./remote-sessions.ts";
+import type { SyncCall, SyncTrouble } from "./sync-call.ts";
+
+/** What reading needs: of this machine, and of the workspace. */
+export interface Around {
+  readonly runtime: Pick<Runtime, "now" | "store" | "log">;
+  readonly call: SyncCall;
+  readonly workspace: string;
+  readonly keys: KeyRing;
+  /** This machine's own; null before it has one. */
+  readonly device: string | null;
+}
+
+/** Why an envelope was not believed. */
+export interface RefusedEnvelope {
+  readonly device: string;
+  readonly session: string;
+  readonly code: NotOpened["code"] | "replayed";
+}
+
+export interface Pulled {
+  /** To ask for what changes after it. */
+  readonly revision: number;
+  readonly stored: number;
+  readonly refused: readonly RefusedEnvelope[];
+}
+
+const pageRows = 50;
+
+/**
+ * [SY50] Sessions of other machines that have changed after a revision, opened and stored. [SY51] What cannot be believed is refused aloud and
+ * changes nothing that was stored before.
+ *
+ * @param after 0: all of them, and what is not among them any more is dropped here
+ */
+export async function pull(around: Around, after: number): Promise<Result<Pulled, SyncTrouble>> {
+  const seen = new Set<string>();
+  const refused: RefusedEnvelope[] = [];
+  let stored = 0;
+  let revision = after;
+  for (;;) {
+    const page = await around.call("sync.list", { after: revision, limit: pageRows });
+    if (!page.ok) return page;
+    // It was put back to an earlier state: what it knows now counts.
+    if (page.value.revision < after) return pull(around, 0);
+    const { sessions } = page.value;
+    const wrong = sessions.flatMap((session) => storeOne(around, session) ?? []);
+    for (const session of sessions) seen.add(keyOf(session));
+    refused.push(...wrong);
+    stored += sessions.length - wrong.length;
+    const last = page.value.isMore ? sessions.at(-1) : undefined;
+    if (!last) return ok(ended(around, after, seen, { revision: page.value.revision, stored, refused }));
+    revision = last.revision;
+  }
+}
+
+function keyOf({ device, session }: Pick<MirroredSession, "device" | "session">): string {
+  return `${device} ${session}`;
+}
+
+function ended(around: Around, after: number, seen: ReadonlySet<string>, pulled: Pulled): Pulled {
+  if (after === 0) around.runtime.store.write((sql) => dropOthers(sql, around.workspace, seen));
+  for (const one of pulled.refused) around.runtime.log("warn", "an envelope of another machine is refused", { ...one });
+  return pulled;
+}
+
+/** @returns why it is refused; null: it is stored, or need not be */
+function storeOne(around: Around, session: MirroredSession): RefusedEnvelope | null {
+  const code = whyNot(around, session);
+  return code === null ? null : { device: session.device, session: session.session, code };
+}
+
+function whyNot(around: Around, session: MirroredSession): RefusedEnvelope["code"] | null {
+  const { runtime, workspace, keys, device: own } = around;
+  const { device, seq } = session;
+  if (device === own && session.taken === null) {
+    runtime.store.write((sql) => remote.drop(sql, workspace, device, session.session));
+    return null;
+  }
+  const about = { workspace, kind: "session", device, session: session.session, of: seq } as const;
+  const opened = open(keys.keys, about, session.envelope);
+  if (!opened.ok) return opened.error.code;
+  const content = readContent(SessionContent, opened.value);
+  if (content === null) return "malformed";
+  return runtime.store.write((sql) => {
+    const before = remote.get(sql, workspace, device, session.session);
+    if (before && isOlder({ seq, content }, before)) return "replayed";
+    remote.put(sql, rowOf(around, session, content));
+    return null;
+  });
+}
+
+/** [SY52] A device's numbers grow within an epoch, and its epochs grow: what comes before what was seen is an old one shown again. */
+function isOlder(one: Pick<RemoteSession, "seq" | "content">, before: RemoteSession): boolean {
+  if (one.content.epoch !== before.content.epoch) return one.content.epoch < before.content.epoch;
+  return one.seq < before.seq;
+}
+
+function rowOf({ runtime, workspace }: Around, session: MirroredSession, content: SessionContent): RemoteSession {
+  const now = runtime.now();
+  const { device, machine, project, seq, isEnded, newest, taken, checkpoints } = session;
+  return {
+    workspace,
+    device,
+    session: session.session,
+    machine,
+    project,
+    seq,
+    at: now - session.ageMs,
+    isEnded,
+    taken: taken && { chat: taken.chat, machine: taken.machine, at: now - taken.ageMs },
+    newest: newest && { checkpoint: newest.checkpoint, at: now - newest.ageMs },
+    checkpoints,
+    content,
+  };
+}
+
+/** [SY53] What was forgotten there is forgotten here. */
+function dropOthers(sql: Sql, workspace: string, seen: ReadonlySet<string>): void {
+  for (const row of remote.list(sql, workspace))
+    if (!seen.has(keyOf(row))) remote.drop(sql, workspace, row.device, row.session);
+}

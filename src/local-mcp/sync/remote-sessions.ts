@@ -1,0 +1,132 @@
+import type { Sql } from "../../shared/sql.ts";
+import type { SessionContent } from "./contents.ts";
+
+/** Sessions of the workspace's other machines, opened, as last heard of (remote_sessions). */
+
+export interface Taken {
+  readonly chat: string;
+  readonly machine: string;
+  /** Epoch ms of this machine. */
+  readonly at: number;
+}
+
+export interface RemoteSession {
+  readonly workspace: string;
+  readonly device: string;
+  readonly session: string;
+  readonly machine: string;
+  /** As this workspace names it. */
+  readonly project: string | null;
+  /** Number of the op that has stored it, in the epoch of `content`. */
+  readonly seq: number;
+  /** When it was last changed there, in epoch ms of this machine. */
+  readonly at: number;
+  readonly isEnded: boolean;
+  /** Who goes on with it. */
+  readonly taken: Taken | null;
+  /** Newest checkpoint that the coordinator has; `at` is of this machine's clock. */
+  readonly newest: { readonly checkpoint: string; readonly at: number } | null;
+  /** How many checkpoints of it the coordinator has. */
+  readonly checkpoints: number;
+  readonly content: SessionContent;
+}
+
+type Body = Pick<RemoteSession, "newest" | "checkpoints" | "content">;
+
+interface Row {
+  workspace: string;
+  device: string;
+  session_id: string;
+  machine: string;
+  project: string | null;
+  seq: number;
+  at: number;
+  is_ended: number;
+  taken_by: string | null;
+  body: string;
+}
+
+export interface RemoteFilter {
+  readonly project?: string;
+  readonly session?: string;
+  readonly device?: string;
+}
+
+/** Newest first. Those of this machine's own device are there only while somebody else goes on with them. */
+export function list(sql: Sql, workspace: string, { project, session, device }: RemoteFilter = {}): RemoteSession[] {
+  return sql
+    .all<Row>(
+      `SELECT * FROM remote_sessions WHERE workspace = ? AND (? IS NULL OR project = ?) AND (? IS NULL OR session_id = ?)
+         AND (? IS NULL OR device = ?) ORDER BY at DESC, session_id`,
+      workspace,
+      ...[project, session, device].flatMap((value) => [value ?? null, value ?? null]),
+    )
+    .map(fromRow);
+}
+
+export function get(sql: Sql, workspace: string, device: string, session: string): RemoteSession | null {
+  return list(sql, workspace, { device, session })[0] ?? null;
+}
+
+/** In place of what was known of it. */
+export function put(sql: Sql, row: RemoteSession): void {
+  const { newest, checkpoints, content } = row;
+  const body: Body = { newest, checkpoints, content };
+  sql.run(
+    `INSERT OR REPLACE INTO remote_sessions (workspace, device, session_id, machine, project, seq, at, is_ended, taken_by, body)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    row.workspace,
+    row.device,
+    row.session,
+    row.machine,
+    row.project,
+    row.seq,
+    row.at,
+    row.isEnded ? 1 : 0,
+    row.taken === null ? null : JSON.stringify(row.taken),
+    JSON.stringify(body),
+  );
+}
+
+/** @param taken null: it is nobody's again */
+export function setTaken(
+  sql: Sql,
+  { workspace, device, session }: Pick<RemoteSession, "workspace" | "device" | "session">,
+  taken: Taken | null,
+): void {
+  sql.run(
+    "UPDATE remote_sessions SET taken_by = ? WHERE workspace = ? AND device = ? AND session_id = ?",
+    taken === null ? null : JSON.stringify(taken),
+    workspace,
+    device,
+    session,
+  );
+}
+
+/** It is gone at the coordinator: what was opened of it goes, too. */
+export function drop(sql: Sql, workspace: string, device: string, session: string): void {
+  for (const table of ["remote_sessions", "remote_checkpoints"])
+    sql.run(`DELETE FROM ${table} WHERE workspace = ? AND device = ? AND session_id = ?`, workspace, device, session);
+}
+
+/** This machine belongs to the workspace no more. */
+export function dropAll(sql: Sql): void {
+  for (const table of ["remote_sessions", "remote_checkpoints"]) sql.run(`DELETE FROM ${table}`);
+}
+
+function fromRow(row: Row): RemoteSession {
+  const { workspace, device, machine, project, seq, at } = row;
+  return {
+    workspace,
+    device,
+    session: row.session_id,
+    machine,
+    project,
+    seq,
+    at,
+    isEnded: row.is_ended === 1,
+    // Both are written by put() and setTaken() only.
+    taken: row.taken_by === null ? null : (JSON.parse(row.taken_by) as Taken),
+    ...(JSON.parse(row.body) as Body),
+  };
+}

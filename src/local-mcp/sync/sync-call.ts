@@ -1,0 +1,20 @@
+import type * as z from "zod";
+import type { syncOperations } from "../../contract/sync-operations.ts";
+import type { Result } from "../../shared/result.ts";
+import type { Trouble } from "../link/chat-link.ts";
+
+type SyncName = keyof typeof syncOperations;
+
+export interface SyncTrouble extends Trouble {
+  readonly retryAfterMs?: number;
+  readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+export type SyncInput<Name extends SyncName> = z.input<(typeof syncOperations)[Name]["input"]>;
+export type SyncOutput<Name extends SyncName> = z.output<(typeof syncOperations)[Name]["output"]>;
+
+/** Asks the coordinator once; whoever asks repeats. */
+export type SyncCall = <Name extends SyncName>(
+  name: Name,
+  input: SyncInput<Name>,
+) => Promise<Result<SyncOutput<Name>, SyncTrouble>>;
