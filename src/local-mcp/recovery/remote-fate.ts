@@ -34,13 +34,21 @@ const goneWords: Readonly<Record<string, string>> = {
 export function fateOf(seen: Seen, silence: number): Fate {
   switch (seen.status) {
     case "unreachable":
-      return { isOver: false, isCertain: false, detail: `Whether it lives cannot be told now: ${seen.why ?? "no answer"}.` };
+      return {
+        isOver: false,
+        isCertain: false,
+        detail: `Whether it lives cannot be told now: ${seen.why ?? "no answer"}.`,
+      };
     case "unknown":
       return quiet(silence, "The coordinator knows no chat of it");
     case "offline":
       return gone(seen.reason ?? "", seen.lastSeenAgeMs, silence);
     default:
-      return { isOver: false, isCertain: true, detail: `It is ${seen.status}, and was heard ${age(seen.lastSeenAgeMs)} ago.` };
+      return {
+        isOver: false,
+        isCertain: true,
+        detail: `It is ${seen.status}, and was heard ${age(seen.lastSeenAgeMs)} ago.`,
+      };
   }
 }
 

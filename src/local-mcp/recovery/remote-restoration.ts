@@ -2,7 +2,6 @@ import type { WorkState } from "../../contract/work-state.ts";
 import type { Checkpoint, Trigger } from "../checkpoints/checkpoints.ts";
 import { readHead } from "../sessions/git-head.ts";
 import type { JournalRow } from "../sessions/journal.ts";
-import type { Session } from "../sessions/sessions.ts";
 import { emptyState, fold } from "../sessions/work-state.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import { compareFiles } from "../snapshots/file-state.ts";
@@ -31,21 +30,29 @@ export function remoteRestoration(found: Known): Restoration {
   const { row, fate, newest, here } = found;
   const session = sessionOf(row);
   const unsaved = unsavedSince(row, newest?.content ?? null);
-  // Without a checkpoint its title is all that tells of its goal.
-  const state = fold(newest?.content.state ?? { ...emptyState, goal: session.title }, unsaved);
+  const state = stateOf(row, newest);
   const { inside, outside } = mapFiles(state.files, { there: session.project, here });
   const files = [...compareFiles(inside), ...outside.map((file) => ({ ...file, now: "unknown" as const }))];
   const head = here === null ? null : readHead(here);
   const known = { state, files, head, checkpoint: newest && checkpointOf(newest) };
   return {
     session: { ...session, project: here },
-    ...causeOf(session, state, unsaved, fate),
+    ...causeOf(row, state, unsaved, fate),
     ...known,
     knownUntil: session.lastSeenAt,
     snapshot: null,
     score: score(known),
     elsewhere: elsewhere(found, unsaved),
   };
+}
+
+/** What its newest checkpoint and what came after it tell. */
+export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): WorkState {
+  // Without a checkpoint its title is all that tells of its goal.
+  const base = newest?.content.state ?? { ...emptyState, goal: row.content.title };
+  const state = fold(base, unsavedSince(row, newest?.content ?? null));
+  const { lastError } = state;
+  return { ...state, lastError: lastError && { ...lastError, at: clockOf(row)(lastError.at) } };
 }
 
 function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
@@ -65,7 +72,8 @@ function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
 
 /** What its machine had, and what did not come over. */
 function lostOf({ content }: RemoteSession, newest: RemoteCheckpoint | null, came: number): string | null {
-  if (content.newest !== null && newest === null) return "its checkpoints (none could be fetched): this is what its list entry tells";
+  if (content.newest !== null && newest === null)
+    return "its checkpoints (none could be fetched): this is what its list entry tells";
   if (newest?.isBehind) return "a newer checkpoint than this one, which its machine has taken";
   const lost = newest === null || newest.content.at <= (content.newest?.at ?? 0) ? content.unsaved.count - came : 0;
   return lost > 0 ? `${lost} events after the last checkpoint` : null;
@@ -79,7 +87,7 @@ function checkpointOf({ at, content }: RemoteCheckpoint): Checkpoint {
 }
 
 function causeOf(
-  session: Session,
+  { content }: RemoteSession,
   state: WorkState,
   unsaved: readonly JournalRow[],
   fate: Fate,
@@ -87,11 +95,11 @@ function causeOf(
   if (!fate.isOver) return { cause: null, causeDetail: fate.detail };
   const last = unsaved.findLast(({ entry }) => ["failure", "turn_end", "prompt"].includes(entry.kind))?.entry;
   const { cause, detail } = inferCause({
-    readings: session.readings,
-    endedAt: session.lastSeenAt,
+    readings: content.readings,
+    endedAt: content.lastSeenAt,
     lastStopFailure: last?.kind === "failure" ? last.text : null,
     lastError: null,
-    detachReason: session.detachReason,
+    detachReason: content.detachReason,
     // Nothing of that machine can be seen from here.
     isSameBoot: null,
     oomKillsBefore: null,
