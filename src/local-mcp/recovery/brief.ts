@@ -1,4 +1,4 @@
-import type { Predecessor } from "../../contract/work-state.ts";
+import type { Predecessor, WorkState } from "../../contract/work-state.ts";
 import type { FileComparison } from "../snapshots/file-state.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import * as remote from "./remote-brief.ts";
@@ -100,12 +100,15 @@ function about(from: Restoration, now: number): string[] {
     ...(from.elsewhere ? remote.about(from.elsewhere) : []),
     ...(from.cause === null ? [] : [`why it died: ${from.cause} (${from.causeDetail})`]),
     `last sign of life: ${age(now - from.knownUntil)} ago; started ${age(now - session.startedAt)} ago; ${session.toolCalls} tool calls, ${session.toolErrors} failed`,
-    `goal: ${oneLine(state.goal ?? state.firstPrompt ?? "not known", budgets.text)}`,
-    ...(state.lastPrompt && state.lastPrompt !== (state.goal ?? state.firstPrompt)
-      ? [`last request: ${oneLine(state.lastPrompt, budgets.text)}`]
-      : []),
+    ...wanted(state),
     ...(state.continues ? [before(state.continues)] : []),
   ];
+}
+
+function wanted({ goal, firstPrompt, lastPrompt }: WorkState): string[] {
+  const known = goal ?? firstPrompt;
+  const last = lastPrompt && lastPrompt !== known ? [`last request: ${oneLine(lastPrompt, budgets.text)}`] : [];
+  return [`goal: ${oneLine(known ?? "not known", budgets.text)}`, ...last];
 }
 
 function before({ session, goal, nextStep }: Predecessor): string {

@@ -4,9 +4,9 @@ import { age } from "./brief.ts";
 /** Pure: whether a session of another machine is over, by what whoever decides for the workspace knows of its chat. */
 
 /** unknown: there is no chat of this name (it never registered, or was forgotten); unreachable: nobody could be asked. */
-export type Seen =
-  | Pick<Chat, "status" | "reason" | "lastSeenAgeMs">
-  | { readonly status: "unknown" | "unreachable"; readonly why?: string };
+export type Seen = Told | { readonly status: "unknown" } | { readonly status: "unreachable"; readonly why: string };
+
+type Told = Pick<Chat, "status" | "reason" | "lastSeenAgeMs">;
 
 export interface Fate {
   readonly isOver: boolean;
@@ -32,24 +32,15 @@ const goneWords: Readonly<Record<string, string>> = {
  * @param silence how long nothing of the session has come, in ms
  */
 export function fateOf(seen: Seen, silence: number): Fate {
-  switch (seen.status) {
-    case "unreachable":
-      return {
-        isOver: false,
-        isCertain: false,
-        detail: `Whether it lives cannot be told now: ${seen.why ?? "no answer"}.`,
-      };
-    case "unknown":
-      return quiet(silence, "The coordinator knows no chat of it");
-    case "offline":
-      return gone(seen.reason ?? "", seen.lastSeenAgeMs, silence);
-    default:
-      return {
-        isOver: false,
-        isCertain: true,
-        detail: `It is ${seen.status}, and was heard ${age(seen.lastSeenAgeMs)} ago.`,
-      };
-  }
+  if ("lastSeenAgeMs" in seen) return told(seen, silence);
+  if (seen.status === "unknown") return quiet(silence, "The coordinator knows no chat of it");
+  const detail = `Whether it lives cannot be told now: ${seen.why}.`;
+  return { isOver: false, isCertain: false, detail };
+}
+
+function told({ status, reason, lastSeenAgeMs }: Told, silence: number): Fate {
+  if (status === "offline") return gone(reason ?? "", lastSeenAgeMs, silence);
+  return { isOver: false, isCertain: true, detail: `It is ${status}, and was heard ${age(lastSeenAgeMs)} ago.` };
 }
 
 function gone(reason: string, lastSeenAgeMs: number, silence: number): Fate {

@@ -36,13 +36,15 @@ const outside = "outside of its project there";
 export interface Mapped {
   readonly inside: readonly FileNote[];
   /** As they were called there: there is nothing to compare them with. */
-  readonly outside: readonly FileNote[];
+  readonly outside: readonly (FileNote & { readonly now: "unknown" })[];
 }
 
 export function mapFiles(files: readonly FileNote[], roots: Roots): Mapped {
-  const mapped = files.map((file) => ({ file, path: mapPath(file.path, roots) }));
-  return {
-    inside: mapped.flatMap(({ file, path }) => (path === null ? [] : [{ ...file, path }])),
-    outside: mapped.flatMap(({ file, path }) => (path === null ? [{ ...file, hash: null, skipped: outside }] : [])),
-  };
+  const mapped: { inside: FileNote[]; outside: (FileNote & { now: "unknown" })[] } = { inside: [], outside: [] };
+  for (const file of files) {
+    const path = mapPath(file.path, roots);
+    if (path === null) mapped.outside.push({ ...file, hash: null, skipped: outside, now: "unknown" });
+    else mapped.inside.push({ ...file, path });
+  }
+  return mapped;
 }

@@ -32,7 +32,7 @@ export function remoteRestoration(found: Known): Restoration {
   const unsaved = unsavedSince(row, newest?.content ?? null);
   const state = stateOf(row, newest);
   const { inside, outside } = mapFiles(state.files, { there: session.project, here });
-  const files = [...compareFiles(inside), ...outside.map((file) => ({ ...file, now: "unknown" as const }))];
+  const files = [...compareFiles(inside), ...outside];
   const head = here === null ? null : readHead(here);
   const known = { state, files, head, checkpoint: newest && checkpointOf(newest) };
   return {
@@ -72,10 +72,16 @@ function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
 
 /** What its machine had, and what did not come over. */
 function lostOf({ content }: RemoteSession, newest: RemoteCheckpoint | null, came: number): string | null {
-  if (content.newest !== null && newest === null)
-    return "its checkpoints (none could be fetched): this is what its list entry tells";
-  if (newest?.isBehind) return "a newer checkpoint than this one, which its machine has taken";
-  const lost = newest === null || newest.content.at <= (content.newest?.at ?? 0) ? content.unsaved.count - came : 0;
+  if (newest === null) return content.newest === null ? events(content.unsaved.count - came) : noneCame;
+  if (newest.isBehind) return "a newer checkpoint than this one, which its machine has taken";
+  // Those before a checkpoint that came after the session are in it.
+  const isLater = newest.content.at > (content.newest?.at ?? 0);
+  return isLater ? null : events(content.unsaved.count - came);
+}
+
+const noneCame = "its checkpoints (none could be fetched): this is what its list entry tells";
+
+function events(lost: number): string | null {
   return lost > 0 ? `${lost} events after the last checkpoint` : null;
 }
 

@@ -1,4 +1,3 @@
-import type { Readings } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -34,8 +33,7 @@ export function sessionOf(row: RemoteSession): Session {
     recoveryBy: null,
     toolCalls: content.toolCalls,
     toolErrors: content.toolErrors,
-    // Readings of that machine's SHIM: only their names may be of another version.
-    readings: content.readings as Readings,
+    readings: content.readings,
   };
 }
 
@@ -48,7 +46,7 @@ export function clockOf({ at, content }: RemoteSession): (there: number) => numb
 export function unsavedSince({ content }: RemoteSession, newest: CheckpointContent | null): JournalRow[] {
   return content.unsaved.entries
     .filter((one) => newest === null || one.at > newest.at)
-    .map((one, index) => ({ seq: index + 1, ...one }));
+    .map(({ at, entry }, index) => ({ seq: index + 1, at, entry }));
 }
 
 /** Whether this machine has a session of this name itself: then it knows more of it than its mirror tells. */
