@@ -29,6 +29,7 @@ import { stateModelRowRules, stateModelRules } from "./state-model.ts";
 import { stateUpdateRowRules, stateUpdateRules } from "./state-updates.ts";
 import { stateRules } from "./state.ts";
 import { sweepRowRules, sweepRules } from "./sweeps.ts";
+import { syncRules } from "./sync.ts";
 import { taskAttemptRules } from "./task-attempts.ts";
 import { taskGraphRules } from "./task-graphs.ts";
 import { taskHoldRules } from "./task-holds.ts";
@@ -83,6 +84,11 @@ export function taskSuites(open: OpenHost): void {
   taskJoinRules(open);
   planRules(open);
   budgetRules(open);
+}
+
+/** What machines keep for each other. */
+export function syncSuites(open: OpenHost): void {
+  syncRules(open);
 }
 
 /** What can only be seen in rows. */
