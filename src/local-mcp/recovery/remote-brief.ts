@@ -39,7 +39,10 @@ export function gitLine({ hasCommit }: Elsewhere, then: string, now: string | nu
  * @param age of the newest thing that came, as people say it
  */
 export function synced({ machine, unsaved, lost, tasks }: Elsewhere, age: string): string[] {
-  const later = unsaved === 0 ? "" : `; ${unsaved} events after the checkpoint came with it and are in this`;
+  const later =
+    unsaved === 0
+      ? ""
+      : `; ${events(unsaved)} after the checkpoint came with it, and ${unsaved === 1 ? "is" : "are"} in this`;
   const hidden = tasks.length - maxTasks;
   return [
     `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${age} ago${later}`,
@@ -47,4 +50,8 @@ export function synced({ machine, unsaved, lost, tasks }: Elsewhere, age: string
     ...tasks.slice(0, maxTasks).map((line) => `its task: ${line}`),
     ...(hidden > 0 ? [`and ${hidden} more tasks`] : []),
   ];
+}
+
+export function events(count: number): string {
+  return count === 1 ? "1 event" : `${count} events`;
 }

@@ -7,6 +7,7 @@ import { inferCause } from "../signals/crash-cause.ts";
 import { compareFiles } from "../snapshots/file-state.ts";
 import type { RemoteCheckpoint } from "../sync/fetch-checkpoint.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
+import { events } from "./remote-brief.ts";
 import type { Fate } from "./remote-fate.ts";
 import { mapFiles } from "./remote-paths.ts";
 import { clockOf, sessionOf, unsavedSince } from "./remote-session.ts";
@@ -72,17 +73,17 @@ function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
 
 /** What its machine had, and what did not come over. */
 function lostOf({ content }: RemoteSession, newest: RemoteCheckpoint | null, came: number): string | null {
-  if (newest === null) return content.newest === null ? events(content.unsaved.count - came) : noneCame;
+  if (newest === null) return content.newest === null ? lostEvents(content.unsaved.count - came) : noneCame;
   if (newest.isBehind) return "a newer checkpoint than this one, which its machine has taken";
   // Those before a checkpoint that came after the session are in it.
   const isLater = newest.content.at > (content.newest?.at ?? 0);
-  return isLater ? null : events(content.unsaved.count - came);
+  return isLater ? null : lostEvents(content.unsaved.count - came);
 }
 
 const noneCame = "its checkpoints (none could be fetched): this is what its list entry tells";
 
-function events(lost: number): string | null {
-  return lost > 0 ? `${lost} events after the last checkpoint` : null;
+function lostEvents(lost: number): string | null {
+  return lost > 0 ? `${events(lost)} after the last checkpoint` : null;
 }
 
 function checkpointOf({ at, content }: RemoteCheckpoint): Checkpoint {
