@@ -1,0 +1,91 @@
+import type { SyncOp } from "../../contract/sync.ts";
+import type { Sql } from "../../shared/sql.ts";
+
+/** What has changed and is not sealed yet (sync_changes); triggers of the store note it in the transaction of the change. */
+
+export interface Change {
+  readonly seq: number;
+  readonly kind: "session" | "checkpoint";
+  readonly session: string;
+  /** Of the session or the checkpoint. */
+  readonly id: string;
+  readonly at: number;
+}
+
+/** Of each session so many of its newest checkpoints are sent again, which is what a coordinator keeps. */
+const keptCheckpoints = 20;
+
+/** In the order of their noting. */
+export function first(sql: Sql, limit: number): Change[] {
+  return sql.all<Change>(
+    "SELECT seq, kind, session_id AS session, id, at FROM sync_changes ORDER BY seq LIMIT ?",
+    limit,
+  );
+}
+
+export function remove(sql: Sql, { seq }: Change): void {
+  sql.run("DELETE FROM sync_changes WHERE seq = ?", seq);
+}
+
+export function count(sql: Sql): number {
+  return sql.all<{ n: number }>("SELECT count(*) AS n FROM sync_changes")[0]?.n ?? 0;
+}
+
+/** Sealed, and not acknowledged. */
+export function sealedCount(sql: Sql): number {
+  return sql.all<{ n: number }>("SELECT count(*) AS n FROM sync_log")[0]?.n ?? 0;
+}
+
+/** Folders of the projects that something has changed in. */
+export function projects(sql: Sql): string[] {
+  return sql
+    .all<{ project: string }>(
+      `SELECT DISTINCT project FROM sessions
+       WHERE project IS NOT NULL AND id IN (SELECT session_id FROM sync_changes ORDER BY seq LIMIT 400)`,
+    )
+    .map(({ project }) => project);
+}
+
+/** [SY62] Everything that is kept, as if it were new. */
+export function noteAll(sql: Sql): void {
+  sql.run(
+    `INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at)
+     SELECT 'session', id, id, last_seen_at FROM sessions ORDER BY last_seen_at`,
+  );
+  sql.run(
+    `INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at)
+     SELECT 'checkpoint', session_id, id, at FROM (
+       SELECT seq, session_id, id, at, row_number() OVER (PARTITION BY session_id ORDER BY seq DESC) AS place FROM checkpoints
+     ) WHERE place <= ? ORDER BY seq`,
+    keptCheckpoints,
+  );
+}
+
+/** [SY62] What was sealed and is not acknowledged, forgets among it, is noted again; the log is empty then. */
+export function noteLogAgain(sql: Sql): void {
+  for (const { op, at } of sql.all<{ op: string; at: number }>("SELECT op, at FROM sync_log ORDER BY seq")) {
+    // Only this program writes it.
+    const { session, checkpoint } = JSON.parse(op) as SyncOp;
+    sql.run(
+      "INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES (?, ?, ?, ?)",
+      checkpoint === undefined ? "session" : "checkpoint",
+      session,
+      checkpoint ?? session,
+      at,
+    );
+  }
+  sql.run("DELETE FROM sync_log");
+}
+
+/**
+ * [SY65] Of each session only its newest checkpoint is sent, when more has gathered than can be sent soon. Deletions stay.
+ *
+ * @returns how many are passed over
+ */
+export function passOver(sql: Sql): number {
+  return sql.run(
+    `DELETE FROM sync_changes WHERE kind = 'checkpoint' AND EXISTS (
+       SELECT 1 FROM checkpoints mine JOIN checkpoints newer ON newer.session_id = mine.session_id AND newer.seq > mine.seq
+       WHERE mine.id = sync_changes.id)`,
+  );
+}

@@ -1,0 +1,94 @@
+import type { Sql } from "../../shared/sql.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { readHead } from "../sessions/git-head.ts";
+import * as journal from "../sessions/journal.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { CheckpointContent, SessionContent } from "./contents.ts";
+
+/** What of the store is put into envelopes, at this moment. */
+
+/** Newest journal entries that no checkpoint holds yet: how many are told, and how much of them, in characters of JSON. */
+const unsavedEntries = 30;
+const unsavedChars = 32_768;
+
+export interface Sealing {
+  readonly epoch: number;
+  readonly now: number;
+}
+
+/** @param remote address of its repository */
+export function sessionContent(
+  sql: Sql,
+  session: sessions.Session,
+  { epoch, now }: Sealing,
+  remote: string | null,
+): SessionContent {
+  const { client, project, cwd, title, model, origin, startedAt, lastSeenAt, savedAt, recovery } = session;
+  const { endedAt, endReason, detachedAt, detachReason, toolCalls, toolErrors, readings } = session;
+  const newest = checkpoints.latest(sql, session.id);
+  return {
+    epoch,
+    sealedAt: now,
+    client,
+    project,
+    cwd,
+    title,
+    model,
+    origin,
+    startedAt,
+    lastSeenAt,
+    savedAt,
+    recovery,
+    endedAt,
+    endReason,
+    detachedAt,
+    detachReason,
+    toolCalls,
+    toolErrors,
+    readings,
+    git: project === null ? null : readHead(project),
+    remote,
+    newest: newest && { checkpoint: newest.id, at: newest.at },
+    unsaved: unsavedOf(sql, session.id, newest?.journalSeq ?? 0),
+  };
+}
+
+function unsavedOf(sql: Sql, session: string, after: number): SessionContent["unsaved"] {
+  const rows = journal.list(sql, session, after);
+  const entries: SessionContent["unsaved"]["entries"] = [];
+  let chars = 0;
+  for (const { at, entry } of rows.slice(-unsavedEntries).toReversed()) {
+    chars += JSON.stringify(entry).length;
+    if (chars > unsavedChars) break;
+    entries.unshift({ at, entry });
+  }
+  return { count: rows.length, entries };
+}
+
+/** Null: its content is damaged. */
+export function checkpointContent(
+  sql: Sql,
+  checkpoint: checkpoints.Checkpoint,
+  session: sessions.Session | null,
+  { epoch, now }: Sealing,
+): CheckpointContent | null {
+  const state = checkpoints.soundStateOf(sql, checkpoint.seq);
+  if (state === null) return null;
+  const { id, at, trigger, hash, journalSeq, rawBytes, redactions, summary } = checkpoint;
+  return {
+    epoch,
+    sealedAt: now,
+    id,
+    session: checkpoint.sessionId,
+    at,
+    trigger,
+    hash,
+    journalSeq,
+    rawBytes,
+    redactions,
+    summary,
+    project: session?.project ?? null,
+    cwd: session?.cwd ?? null,
+    state,
+  };
+}

@@ -1,0 +1,74 @@
+import { maxPushOps, type SyncOp } from "../../contract/sync.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../runtime.ts";
+import * as devices from "./device.ts";
+import type { Device } from "./device.ts";
+import { mostLogChars } from "./seal-changes.ts";
+import type { SyncCall, SyncTrouble } from "./sync-call.ts";
+
+export interface Pushed {
+  /** What is stored now and was not known to be. */
+  readonly acked: readonly SyncOp["kind"][];
+  /** Under which key the workspace seals by now; null: nothing was asked. */
+  readonly keyId: string | null;
+}
+
+interface Row {
+  readonly seq: number;
+  readonly at: number;
+  readonly op: string;
+}
+
+/**
+ * [SY60] Sends the oldest sealed ops exactly as they stand, and takes those out of the log that are stored. Sent twice they are stored once.
+ *
+ * @returns else why not; `lost_place`: numbers have to begin anew
+ */
+export async function pushLog(
+  { store, now }: Pick<Runtime, "store" | "now">,
+  device: Device,
+  call: SyncCall,
+): Promise<Result<Pushed, SyncTrouble>> {
+  const rows = store.read(oldest, []);
+  const [firstRow] = rows;
+  if (!firstRow) return ok({ acked: [], keyId: null });
+  const ops = rows.map(({ op, at }) => withAge(op, Math.max(0, now() - at)));
+  const answer = await call("sync.push", { device: device.device, epoch: device.epoch, ops });
+  if (!answer.ok) return isLost.has(answer.error.code) ? lostPlace(answer.error.message) : answer;
+  const { mark, keyId } = answer.value;
+  if (mark < firstRow.seq) return lostPlace(`the coordinator knows numbers up to ${mark} only`);
+  const acked = store.write((sql) => acknowledge(sql, device, mark));
+  return acked === null ? lostPlace("the coordinator knows numbers that were never sealed here") : ok({ acked, keyId });
+}
+
+/** Only sealChanges() writes ops into the log. */
+function withAge(op: string, ageMs: number): SyncOp {
+  return Object.assign(JSON.parse(op) as Omit<SyncOp, "ageMs">, { ageMs });
+}
+
+/** A gap: what was acknowledged is not there any more. */
+const isLost: ReadonlySet<string> = new Set(["gap", "device_forked", "unknown_device"]);
+
+function lostPlace(message: string): { readonly ok: false; readonly error: SyncTrouble } {
+  return err({ code: "lost_place", message });
+}
+
+/** As many as one push holds. */
+function oldest(sql: Sql): Row[] {
+  const rows = sql.all<Row>("SELECT seq, at, op FROM sync_log ORDER BY seq LIMIT ?", maxPushOps);
+  let chars = 0;
+  return rows.filter(({ op }, place) => (chars += op.length) <= mostLogChars || place === 0);
+}
+
+/** @returns what is out of the log; null: the mark is of another history */
+function acknowledge(sql: Sql, device: Device, mark: number): SyncOp["kind"][] | null {
+  const now = devices.get(sql);
+  // Another process has begun anew in the meantime: its numbers are others.
+  if (now?.device !== device.device || now.epoch !== device.epoch) return [];
+  if (mark > now.sealed) return null;
+  sql.run("UPDATE sync_device SET acked = max(acked, ?)", mark);
+  const acked = sql.all<{ kind: SyncOp["kind"] }>("SELECT kind FROM sync_log WHERE seq <= ?", mark);
+  sql.run("DELETE FROM sync_log WHERE seq <= ?", mark);
+  return acked.map(({ kind }) => kind);
+}

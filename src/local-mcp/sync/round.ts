@@ -1,0 +1,152 @@
+import { uuidv7 } from "../../shared/ids.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { readEdge, type Edge } from "../authority.ts";
+import * as changes from "./changes.ts";
+import * as devices from "./device.ts";
+import { readKeys } from "./key-ring.ts";
+import * as notes from "./notes.ts";
+import type { SyncNotes } from "./notes.ts";
+import { pull, type Pulled } from "./pull.ts";
+import { Sender, type Place } from "./sender.ts";
+import type { SessionPace } from "./session-pace.ts";
+import type { SyncCall, SyncTrouble } from "./sync-call.ts";
+import type { SynchronizerOptions } from "./synchronizer.ts";
+import * as uploader from "./uploader.ts";
+
+/** @param signal aborted: nobody waits for an answer any more */
+export type Connect = (edge: Edge, signal: AbortSignal) => SyncCall;
+
+export interface SyncReport {
+  readonly sessions: number;
+  readonly checkpoints: number;
+  readonly forgotten: number;
+  readonly received: number;
+  readonly refused: number;
+  /** Changes that are not at the coordinator yet. */
+  readonly left: number;
+  /** Why the round did not come to its end. */
+  readonly trouble: SyncTrouble | null;
+}
+
+/** All sessions are asked for this often, in ms: what was forgotten elsewhere is missing then. */
+const fullPullMs = 900_000;
+const nothingDone = { sessions: 0, checkpoints: 0, forgotten: 0, received: 0, refused: 0 };
+
+/** One round after the other: what has changed is sealed and sent, then what others have changed is asked for. */
+export class Round {
+  readonly #options: SynchronizerOptions;
+  readonly #sender: Sender;
+  readonly #ending = new AbortController();
+  #isSending = false;
+  #done = nothingDone;
+  #pulled = { revision: 0, of: "", fullAt: Number.NEGATIVE_INFINITY };
+
+  constructor(options: SynchronizerOptions, pace: SessionPace) {
+    this.#options = options;
+    this.#sender = new Sender(options, pace, (acked) => this.#count(acked));
+  }
+
+  /** Whether this process was the one that sends, in the last round. */
+  get isSending(): boolean {
+    return this.#isSending;
+  }
+
+  /** Nobody waits for answers any more. */
+  end(): void {
+    this.#ending.abort();
+  }
+
+  async run(isPulling: boolean): Promise<SyncReport> {
+    this.#done = nothingDone;
+    this.#isSending = false;
+    const place = this.#place();
+    if (!place.ok) return this.report(place.error);
+    if (!this.#claim(place.value)) return this.report({ code: "not_uploader", message: "another process sends" });
+    this.#isSending = true;
+    const sent = await this.#sender.send(place.value);
+    const received = sent ?? (isPulling ? await this.#receive(place.value) : null);
+    this.#note(received);
+    return this.report(received);
+  }
+
+  report(trouble: SyncTrouble | null): SyncReport {
+    const left = this.#options.runtime.store.read((sql) => changes.count(sql) + changes.sealedCount(sql), 0);
+    return { ...this.#done, left, trouble };
+  }
+
+  #place(): Result<Place, SyncTrouble> {
+    const { runtime, connect } = this.#options;
+    const edge = readEdge(runtime.paths.home);
+    if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
+    if (edge.value === null) return err({ code: "no_edge", message: "this machine has joined no workspace" });
+    const ring = readKeys(runtime.paths.home, edge.value, runtime.env);
+    if (!ring.ok) return err({ code: "no_key", message: ring.error });
+    if (ring.value === null) return err({ code: "no_key", message: "this machine has no key of the workspace" });
+    return ok({ edge: edge.value, ring: ring.value, call: connect(edge.value, this.#ending.signal) });
+  }
+
+  /** [SY63] [SY61] Also makes the device's row where there is none: the store was lost, or older than the sync. */
+  #claim({ edge: { workspace } }: Place): boolean {
+    const { runtime, process } = this.#options;
+    const { store, now, random, processes } = runtime;
+    const isReady = store.read(
+      (sql) => devices.get(sql)?.workspace === workspace && !uploader.isDue(sql, now(), process, processes),
+      false,
+    );
+    if (isReady) return store.read((sql) => uploader.isOwn(sql, process), false);
+    return store.write((sql) => {
+      if (devices.get(sql)?.workspace !== workspace) {
+        devices.join(sql, now(), workspace, `dev_${uuidv7(now(), random(16))}`);
+        changes.noteAll(sql);
+      }
+      return uploader.claim(sql, now(), process, processes);
+    });
+  }
+
+  #count(acked: readonly string[]): void {
+    const of = (kind: string): number => acked.filter((one) => one === kind).length;
+    const { sessions, checkpoints, forgotten } = this.#done;
+    this.#done = {
+      ...this.#done,
+      sessions: sessions + of("session"),
+      checkpoints: checkpoints + of("checkpoint"),
+      forgotten: forgotten + of("forget"),
+    };
+  }
+
+  async #receive({ edge: { workspace }, ring, call }: Place): Promise<SyncTrouble | null> {
+    const { runtime, outside } = this.#options;
+    const of = [workspace, ...ring.keys.keys()].join(" ");
+    const now = outside.clock.monotonic();
+    // What did not open may open under a key that came since.
+    const isFull = this.#pulled.of !== of || now - this.#pulled.fullAt >= fullPullMs;
+    const device = runtime.store.read(devices.get, null)?.device ?? null;
+    const pulled = await pull({ runtime, call, workspace, keys: ring, device }, isFull ? 0 : this.#pulled.revision);
+    if (!pulled.ok) return pulled.error;
+    this.#pulled = { revision: pulled.value.revision, of, fullAt: isFull ? now : this.#pulled.fullAt };
+    this.#take(pulled.value);
+    return null;
+  }
+
+  #take({ stored, refused }: Pulled): void {
+    this.#done = { ...this.#done, received: stored, refused: refused.length };
+  }
+
+  /** Written only where it says something new: each write wakes others. */
+  #note(trouble: SyncTrouble | null): void {
+    const { store, now } = this.#options.runtime;
+    const { refused } = this.#done;
+    if (isSaid(store.read(notes.read, {}), trouble, refused, now())) return;
+    const synced = trouble === null ? { syncedAt: now() } : {};
+    const said = trouble && { code: trouble.code, message: trouble.message, at: now() };
+    store.write((sql) => notes.write(sql, { ...synced, trouble: said, refused }));
+  }
+}
+
+/** Of what `shim edge status` says, in ms. */
+const freshMs = 60_000;
+
+function isSaid(before: SyncNotes, trouble: SyncTrouble | null, refused: number, now: number): boolean {
+  const isFresh = trouble !== null || Math.abs(now - (before.syncedAt ?? 0)) < freshMs;
+  return isFresh && before.trouble?.code === trouble?.code && (before.refused ?? 0) === refused;
+}

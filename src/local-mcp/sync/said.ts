@@ -1,0 +1,35 @@
+import type { Sql } from "../../shared/sql.ts";
+import * as notices from "../store/notices.ts";
+import * as notes from "./notes.ts";
+import type { SealedSome } from "./seal-changes.ts";
+
+/** What of the sync a user must be told. */
+
+/** [SY65] Said once, until it is acknowledged. */
+export function sayPassedOver(sql: Sql, now: number, passed: number): void {
+  if (passed === 0) return;
+  notes.write(sql, { passedOver: (notes.read(sql).passedOver ?? 0) + passed });
+  sayOnce(
+    sql,
+    now,
+    "sync_passed_over",
+    "More had changed here than is sent to the workspace one by one: of each session only the newest checkpoint is sent. All of them are on this machine.",
+  );
+}
+
+/** [SY42] */
+export function sayKeptHere(sql: Sql, now: number, kept: SealedSome["keptHere"]): void {
+  const [first] = kept;
+  if (!first) return;
+  notes.write(sql, { keptHere: (notes.read(sql).keptHere ?? 0) + kept.length });
+  sayOnce(
+    sql,
+    now,
+    "sync_kept_here",
+    `${first.id} is on this machine only, and not in the workspace: ${first.reason}. \`shim edge status\` counts such cases.`,
+  );
+}
+
+function sayOnce(sql: Sql, now: number, kind: string, text: string): void {
+  if (!notices.list(sql).some((notice) => notice.kind === kind)) notices.add(sql, now, kind, text);
+}

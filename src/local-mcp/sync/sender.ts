@@ -1,0 +1,182 @@
+import { uuidv7 } from "../../shared/ids.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { SyncOp } from "../../contract/sync.ts";
+import type { Edge } from "../authority.ts";
+import * as changes from "./changes.ts";
+import * as devices from "./device.ts";
+import type { Device } from "./device.ts";
+import type { KeyRing } from "./key-ring.ts";
+import { ProjectBook } from "./project-book.ts";
+import * as names from "./project-names.ts";
+import { pushLog } from "./push-log.ts";
+import { sayKeptHere, sayPassedOver } from "./said.ts";
+import { sealChanges, type SealedSome } from "./seal-changes.ts";
+import type { SessionPace } from "./session-pace.ts";
+import type { SyncCall, SyncTrouble } from "./sync-call.ts";
+import type { SynchronizerOptions } from "./synchronizer.ts";
+import * as uploader from "./uploader.ts";
+import type { WorkspaceKey } from "./workspace-key.ts";
+
+/** What one round needs, as the files say at its beginning. */
+export interface Place {
+  readonly edge: Edge;
+  readonly ring: KeyRing;
+  readonly call: SyncCall;
+}
+
+/** [SY65] More changes than these are not sent one by one. */
+const mostChanges = 1_000;
+/** A coordinator that says more often that it knows nothing of the last epoch, or wants another key, is not to be believed. */
+const mostTurns = 3;
+
+type Step =
+  | { readonly kind: "sent"; readonly acked: readonly SyncOp["kind"][]; readonly waiting: number }
+  | { readonly kind: "done"; readonly waiting: number }
+  /** Begun anew, or under another key: from the beginning. */
+  | { readonly kind: "turned" }
+  | { readonly kind: "stopped"; readonly trouble: SyncTrouble };
+
+interface Begun {
+  readonly device: Device;
+  readonly key: WorkspaceKey;
+}
+
+/** Seals and sends what has changed, until nothing is left. */
+export class Sender {
+  readonly #options: SynchronizerOptions;
+  readonly #pace: SessionPace;
+  readonly #tell: (acked: readonly SyncOp["kind"][]) => void;
+  /** Under which key the workspace seals, where that is known. */
+  #wanted: string | null = null;
+  #currentId = "";
+  /** The coordinator has not what was acknowledged. */
+  #isLost = false;
+  #book: { readonly of: string; readonly book: ProjectBook } | null = null;
+
+  constructor(options: SynchronizerOptions, pace: SessionPace, tell: (acked: readonly SyncOp["kind"][]) => void) {
+    this.#options = options;
+    this.#pace = pace;
+    this.#tell = tell;
+  }
+
+  /** @returns why not all of it was sent */
+  async send(place: Place): Promise<SyncTrouble | null> {
+    // A new key of this machine is tried first.
+    if (place.ring.current.id !== this.#currentId) this.#wanted = null;
+    this.#currentId = place.ring.current.id;
+    for (let turns = 0; turns <= mostTurns;) {
+      const step = await this.#step(place);
+      if (step.kind === "stopped") return step.trouble;
+      if (step.kind === "sent") this.#tell(step.acked);
+      if (step.kind === "turned") turns += 1;
+      if (step.kind === "done") {
+        this.#pace.wait(step.waiting > 0);
+        return null;
+      }
+    }
+    return {
+      code: "lost_place",
+      message: "the coordinator does not keep to what it says; nothing more is sent for now",
+    };
+  }
+
+  async #step(place: Place): Promise<Step> {
+    const key = this.#keyOf(place);
+    if (!key.ok) return { kind: "stopped", trouble: key.error };
+    const begun = await this.#begin(place.call, key.value);
+    if (!begun.ok) {
+      const isOther = begun.error.code === "wrong_key" && this.#wanted !== key.value.id;
+      return isOther ? { kind: "turned" } : { kind: "stopped", trouble: begun.error };
+    }
+    if (begun.value === "new") return { kind: "turned" };
+    return this.#sealAndPush(place, { device: begun.value, key: key.value });
+  }
+
+  async #sealAndPush({ edge, call }: Place, begun: Begun): Promise<Step> {
+    const { sealed, waiting } = await this.#seal(edge, begun);
+    const pushed = await pushLog(this.#options.runtime, begun.device, call);
+    if (!pushed.ok) {
+      this.#isLost = pushed.error.code === "lost_place";
+      return this.#isLost ? { kind: "turned" } : { kind: "stopped", trouble: pushed.error };
+    }
+    const { acked, keyId } = pushed.value;
+    this.#wanted = keyId ?? this.#wanted;
+    return sealed.length + acked.length === 0 ? { kind: "done", waiting } : { kind: "sent", acked, waiting };
+  }
+
+  /** [SY66] The one that the workspace seals under, as far as that is known. */
+  #keyOf({ ring }: Place): Result<WorkspaceKey, SyncTrouble> {
+    const key = this.#wanted === null ? ring.current : ring.keys.get(this.#wanted);
+    if (key) return ok(key);
+    const message = `the workspace has another key by now (${this.#wanted}): \`shim edge rekey --code\` shows it where it was made, \`shim edge key\` takes it here; until then what changes waits`;
+    return err({ code: "wrong_key", message });
+  }
+
+  /** [SY61] A new epoch where one is needed. */
+  async #begin(call: SyncCall, key: WorkspaceKey): Promise<Result<Device | "new", SyncTrouble>> {
+    const { runtime, fingerprint } = this.#options;
+    const { store, now, random } = runtime;
+    const found = store.read((sql) => needOf(sql, { fingerprint, keyId: key.id }, this.#isLost), null);
+    if (!found) return err({ code: "no_edge", message: "this machine has left the workspace" });
+    const { device, why } = found;
+    if (why === null) return ok(device);
+    const requestId = `begin_${uuidv7(now(), random(16))}`;
+    const answer = await call("sync.begin", { device: device.device, keyId: key.id, requestId });
+    if (!answer.ok) {
+      const wanted = answer.error.details?.["keyId"];
+      if (answer.error.code === "wrong_key" && typeof wanted === "string") this.#wanted = wanted;
+      return answer;
+    }
+    this.#isLost = false;
+    this.#wanted = answer.value.keyId;
+    const { epoch } = answer.value;
+    store.write((sql) => {
+      const present = devices.get(sql);
+      if (present?.device !== device.device || present.epoch !== device.epoch) return;
+      devices.begin(sql, { epoch, fingerprint, keyId: key.id, isAll: why === "all" });
+      if (device.keyId !== key.id) names.forgetAll(sql, device.workspace);
+    });
+    runtime.log("info", "sync begins anew", { epoch, why });
+    return ok("new");
+  }
+
+  async #seal(edge: Edge, { device, key }: Begun): Promise<SealedSome> {
+    const { runtime, process } = this.#options;
+    const { store, now } = runtime;
+    const none: SealedSome = { sealed: [], keptHere: [], waiting: 0 };
+    if (store.read(changes.count, 0) === 0) return none;
+    const book = this.#bookOf(edge, key);
+    for (const root of store.read(changes.projects, [])) await book.learn(root);
+    const { isSessionDue } = this.#pace;
+    const some = store.write((sql) => {
+      const present = devices.get(sql);
+      const isSame = present?.epoch === device.epoch && present.device === device.device;
+      if (!isSame || !uploader.isOwn(sql, process)) return none;
+      if (changes.count(sql) > mostChanges) sayPassedOver(sql, now(), changes.passOver(sql));
+      const made = sealChanges(sql, present, { runtime, key, book, isSessionDue });
+      sayKeptHere(sql, now(), made.keptHere);
+      return made;
+    });
+    this.#pace.sent(some.sealed.filter(({ kind }) => kind === "session").map(({ session }) => session));
+    return some;
+  }
+
+  #bookOf({ workspace, machine }: Edge, key: WorkspaceKey): ProjectBook {
+    const of = `${workspace} ${key.id}`;
+    const book =
+      this.#book?.of === of ? this.#book.book : new ProjectBook(this.#options.runtime, { workspace, key, machine });
+    this.#book = { of, book };
+    return book;
+  }
+}
+
+function needOf(
+  sql: Sql,
+  identity: Parameters<typeof devices.needsEpoch>[2],
+  isLost: boolean,
+): { readonly device: Device; readonly why: "all" | "numbers" | null } | null {
+  const device = devices.get(sql);
+  if (!device) return null;
+  return { device, why: isLost ? "all" : devices.needsEpoch(sql, device, identity) };
+}

@@ -1,0 +1,154 @@
+import { fullJitter } from "../../shared/backoff.ts";
+import { messageOf, stackOf } from "../../shared/error.ts";
+import { edgeFile } from "../authority.ts";
+import { existsSync } from "node:fs";
+import type { Outside } from "../edge/outside.ts";
+import type { ProcessIdentity } from "../processes.ts";
+import type { Runtime } from "../runtime.ts";
+import { StoreError } from "../store/store-error.ts";
+import { Round, type Connect, type SyncReport } from "./round.ts";
+import { SessionPace } from "./session-pace.ts";
+import * as uploader from "./uploader.ts";
+
+export interface SynchronizerOptions {
+  readonly runtime: Runtime;
+  readonly outside: Pick<Outside, "setTimer" | "random" | "clock">;
+  /** This process. */
+  readonly process: ProcessIdentity;
+  readonly connect: Connect;
+  /** Which home on which machine this is; see fingerprint.ts. */
+  readonly fingerprint: string;
+}
+
+/** How often the store's version is looked at, in ms: a checkpoint is on its way within twice that. */
+const lookEveryMs = 250;
+/** While this machine has joined nothing, or another process sends. */
+const idleEveryMs = 2_000;
+/** What other machines have changed is asked for so often, in ms. */
+const pullEveryMs = 60_000;
+/** After these a person has to do something; files are looked at again soon. */
+const needsPerson: ReadonlySet<string> = new Set(["no_edge", "no_key", "wrong_key", "edge_unusable"]);
+const again = { baseMs: 1_000, capMs: 60_000 };
+/** How long the last round of a process may take, in ms. */
+const lastRoundMs = 2_000;
+
+/**
+ * Keeps what this machine stores at the coordinator as well, and what other machines store there here. One round at a time; whatever is cut short
+ * goes on with the next one.
+ */
+export class StateSynchronizer {
+  readonly #options: SynchronizerOptions;
+  readonly #pace: SessionPace;
+  readonly #round: Round;
+  #running: Promise<SyncReport> | null = null;
+  #cancel: (() => void) | null = null;
+  #isStopped = false;
+  /** The store as the last round has met it. */
+  #version = "";
+  #failures = 0;
+  /** By the monotonic clock. */
+  #notBefore = 0;
+  #pullAt = 0;
+
+  constructor(options: SynchronizerOptions) {
+    this.#options = options;
+    this.#pace = new SessionPace(() => options.outside.clock.monotonic());
+    this.#round = new Round(options, this.#pace);
+  }
+
+  start(): void {
+    if (this.#isStopped || this.#cancel) return;
+    this.#again(0);
+  }
+
+  /** Sends what is left, if that takes no longer than a moment, and lets another process send. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#cancel?.();
+    const { outside, runtime, process } = this.#options;
+    const late = Promise.withResolvers<void>();
+    const cancel = outside.setTimer(() => late.resolve(), lastRoundMs);
+    if (this.#round.isSending) await Promise.race([this.#last(), late.promise]);
+    cancel();
+    this.#round.end();
+    await this.#running;
+    if (this.#round.isSending) runtime.store.write((sql) => uploader.release(sql, process));
+  }
+
+  async #last(): Promise<void> {
+    await this.#running;
+    this.#pace.hurry();
+    await this.syncNow({ isPulling: false });
+  }
+
+  /** One round, or what is left of the one that is under way and one more. */
+  async syncNow(options: { readonly isPulling: boolean } = { isPulling: true }): Promise<SyncReport> {
+    while (this.#running) await this.#running;
+    this.#running = this.#oneRound(options.isPulling).finally(() => (this.#running = null));
+    return this.#running;
+  }
+
+  #again(ms: number): void {
+    if (this.#isStopped) return;
+    this.#cancel = this.#options.outside.setTimer(() => this.#look(), ms);
+  }
+
+  #look(): void {
+    const now = this.#options.outside.clock.monotonic();
+    const isPulling = now >= this.#pullAt;
+    if (!existsSync(edgeFile(this.#options.runtime.paths.home))) return this.#again(idleEveryMs);
+    if (now < this.#notBefore || !this.#isWorthwhile(isPulling)) return this.#again(lookEveryMs);
+    void this.syncNow({ isPulling }).then((report) => this.#after(report, isPulling));
+  }
+
+  /** Any commit, of this process or another, or the time that a session waits for. */
+  #isWorthwhile(isPulling: boolean): boolean {
+    return isPulling || this.#pace.isDue() || this.#failures > 0 || this.#versionNow() !== this.#version;
+  }
+
+  #after({ trouble }: SyncReport, isPulling: boolean): void {
+    const { outside } = this.#options;
+    const now = outside.clock.monotonic();
+    if (trouble === null) {
+      this.#failures = 0;
+      if (isPulling) this.#pullAt = now + pullEveryMs;
+    } else if (trouble.code === "not_uploader" || needsPerson.has(trouble.code)) {
+      this.#notBefore = now + idleEveryMs;
+    } else {
+      const jitterMs = fullJitter(again, this.#failures, outside.random);
+      this.#failures += 1;
+      this.#notBefore = now + Math.max(lookEveryMs, jitterMs, trouble.retryAfterMs ?? 0);
+    }
+    this.#again(lookEveryMs);
+  }
+
+  async #oneRound(isPulling: boolean): Promise<SyncReport> {
+    this.#version = this.#versionNow();
+    try {
+      return await this.#round.run(isPulling);
+    } catch (error) {
+      // The store says what to do; anything else is a bug, and the chat goes on without the sync.
+      const { runtime } = this.#options;
+      runtime.log("error", "sync", { error: error instanceof StoreError ? error.message : stackOf(error) });
+      const code = error instanceof StoreError ? error.code : "internal";
+      return this.#round.report({ code, message: messageOf(error) });
+    }
+  }
+
+  /** Another text after each commit: of other connections, and of this one. */
+  #versionNow(): string {
+    const { store } = this.#options.runtime;
+    try {
+      if (!store.isThere()) return "";
+      const connection = store.connection();
+      const [version] = connection.all<{ data_version: number }>("PRAGMA data_version");
+      const [own] = connection.all<{ n: number }>("SELECT total_changes() AS n");
+      return `${version?.data_version} ${own?.n}`;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      // The round says what is wrong with it.
+      return "unreadable";
+    }
+  }
+}

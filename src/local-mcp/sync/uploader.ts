@@ -1,0 +1,49 @@
+import type { Sql } from "../../shared/sql.ts";
+import { processKey, readProcessKey } from "../coordinator/process-key.ts";
+import { isOutOfSight, mayLive, type ProcessIdentity, type Processes } from "../processes.ts";
+
+/** One process of a machine sends at a time (sync_uploader). Two would send the same twice, and do no harm. */
+
+/** How often whoever sends says that it does, in ms; who is silent for much longer and cannot be seen is gone. */
+const everyMs = 30_000;
+const silentMs = 120_000;
+
+/** @returns whether it is this process */
+export function isOwn(sql: Sql, own: ProcessIdentity): boolean {
+  return rowOf(sql)?.process === processKey(own);
+}
+
+/** Whether a claim would do anything: a look that writes nothing. */
+export function isDue(sql: Sql, now: number, own: ProcessIdentity, processes: Processes): boolean {
+  const row = rowOf(sql);
+  if (!row) return true;
+  if (row.process === processKey(own)) return Math.abs(now - row.at) >= everyMs;
+  return !isThere(row, now, processes);
+}
+
+/** [SY63] Takes the place of whoever is gone. @returns whether this process sends */
+export function claim(sql: Sql, now: number, own: ProcessIdentity, processes: Processes): boolean {
+  if (isDue(sql, now, own, processes))
+    sql.run("INSERT OR REPLACE INTO sync_uploader (one, process, at) VALUES (1, ?, ?)", processKey(own), now);
+  return isOwn(sql, own);
+}
+
+export function release(sql: Sql, own: ProcessIdentity): void {
+  sql.run("DELETE FROM sync_uploader WHERE process = ?", processKey(own));
+}
+
+interface Row {
+  readonly process: string;
+  readonly at: number;
+}
+
+function rowOf(sql: Sql): Row | undefined {
+  return sql.all<Row>("SELECT process, at FROM sync_uploader")[0];
+}
+
+function isThere({ process, at }: Row, now: number, processes: Processes): boolean {
+  const identity = readProcessKey(process);
+  if (!identity) return false;
+  if (isOutOfSight(processes, identity)) return Math.abs(now - at) < silentMs;
+  return mayLive(processes, identity);
+}
