@@ -1,10 +1,7 @@
-import { hostname } from "node:os";
 import { errorTable, type Refusal } from "../contract/errors.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../contract/operations.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { localStore } from "../local-mcp/coordinator/local-store.ts";
-import { LocalCoordinator } from "../local-mcp/coordinator/local-coordinator.ts";
 import { processKey } from "../local-mcp/coordinator/process-key.ts";
 import { identify } from "../local-mcp/processes.ts";
 import { addressOf } from "../local-mcp/edge/address.ts";
@@ -13,6 +10,7 @@ import type { EdgeError } from "../local-mcp/edge/failure.ts";
 import { ask } from "../local-mcp/edge/http.ts";
 import { newId, type Outside } from "../local-mcp/edge/outside.ts";
 import { systemOutside } from "../local-mcp/edge/system-outside.ts";
+import { openLocal } from "../local-mcp/link/open-link.ts";
 import { readEdge, type Edge } from "../local-mcp/authority.ts";
 import { exitCodes, failed, type Refused } from "./answer.ts";
 import type { Cli, Outcome } from "./cli.ts";
@@ -100,10 +98,10 @@ function withId<Name extends OperationName>(
 async function local(cli: Cli): Promise<Coordination> {
   const { runtime } = await cli.loaded();
   const { driver, busyMs } = runtime.store.site;
-  const store = localStore({ home: cli.paths.home, driver, now: cli.io.now, busyMs });
-  const machine = hostname();
-  const own = identify(runtime.processes, process.pid);
-  const coordinator = new LocalCoordinator({ store, processes: runtime.processes, machine, now: cli.io.now });
+  const { processes } = runtime;
+  const own = identify(processes, process.pid);
+  const site = { home: cli.paths.home, driver, busyMs, processes, now: cli.io.now };
+  const { coordinator, machine, close } = openLocal(site);
   return {
     where: "this machine",
     machine,
@@ -114,7 +112,7 @@ async function local(cli: Cli): Promise<Coordination> {
       const result = coordinator.call(name, input);
       return Promise.resolve(result.ok ? result : refusedBy(result.error));
     },
-    close: () => store.close(),
+    close,
   };
 }
 

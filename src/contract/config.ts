@@ -5,6 +5,7 @@ import * as z from "zod/mini";
 const day = 86_400_000;
 
 export type RecoverySetting = "ask" | "brief" | "resume";
+export type WakeSetting = "hooks" | "socket";
 
 /** What holds where the file says nothing. Times in ms, sizes in bytes, shares 0 to 1. */
 export const defaults = {
@@ -48,6 +49,16 @@ export const defaults = {
   },
   snapshots: { isEnabled: true, maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 10_000 },
   retention: { maxAgeMs: 30 * day, checkpointsPerSession: 50, maxBytes: 1_073_741_824, backups: 5 },
+  team: {
+    /** Off: the chat registers with nobody, and has the six tools of a chat that works alone. */
+    isEnabled: true,
+    /** Also refuses an edit of a file that is reserved in another checkout; else that is a warning. */
+    strictFiles: false,
+    /** How often in an hour a chat goes on by itself at the end of a turn, because there is news for it. */
+    maxContinuationsPerHour: 3,
+    /** How news reaches a chat: by its next hook; or, in Claude Code, also while it is idle, by its messaging socket. */
+    wake: "hooks" as WakeSetting,
+  },
   /** The user's own status line command, run by `shim statusline` before its own part. */
   statusLine: null as string | null,
 };
@@ -81,7 +92,18 @@ export function configSchema(): z.ZodMiniType<Config> {
       maxBytes: z._default(positive(), retention.maxBytes),
       backups: z._default(positive(), retention.backups),
     }),
+    team: teamSchema(),
     statusLine: z._default(z.nullable(z.string().check(z.maxLength(2_000))), defaults.statusLine),
+  });
+}
+
+function teamSchema() {
+  const { team } = defaults;
+  return section({
+    isEnabled: z._default(z.boolean(), team.isEnabled),
+    strictFiles: z._default(z.boolean(), team.strictFiles),
+    maxContinuationsPerHour: z._default(z.int().check(z.minimum(0), z.maximum(60)), team.maxContinuationsPerHour),
+    wake: z._default(z.enum(["hooks", "socket"]), team.wake),
   });
 }
 

@@ -7,6 +7,7 @@ import * as z from "zod/mini";
 // oxlint-disable promise/valid-params -- zod's catch: a wrong type counts as missing
 const text = z.optional(z.catch(z.optional(z.string()), undefined));
 const number = z.optional(z.catch(z.optional(z.number()), undefined));
+const flag = z.optional(z.catch(z.optional(z.boolean()), undefined));
 // oxlint-enable promise/valid-params
 
 export const HookInput = z.looseObject({
@@ -31,6 +32,8 @@ export const HookInput = z.looseObject({
   compact_summary: text,
   last_assistant_message: text,
   reason: text,
+  /** At Stop: the client goes on already because a hook has told it to. */
+  stop_hook_active: flag,
 });
 export type HookInput = z.infer<typeof HookInput>;
 

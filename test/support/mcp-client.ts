@@ -5,6 +5,7 @@ import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { onTestFinished } from "vitest";
 import { Chat } from "../../src/local-mcp/mcp/chat.ts";
 import { createServer } from "../../src/local-mcp/mcp/server.ts";
+import type { Team } from "../../src/local-mcp/team/team.ts";
 import type { ProcessIdentity } from "../../src/local-mcp/processes.ts";
 import { rowCount } from "./builders.ts";
 import type { TempRuntime } from "./temp-runtime.ts";
@@ -33,6 +34,8 @@ export interface ConnectOptions {
   readonly name?: string;
   readonly serverPid?: number;
   readonly clientPid?: number;
+  /** Without it the chat works alone. */
+  readonly team?: (client: ProcessIdentity, server: ProcessIdentity) => Team | null;
 }
 
 /** A real client on the real server, in this process; only the pipe between them is in memory. */
@@ -43,6 +46,7 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
     runtime,
     server,
     client: running(runtime, clientPid, 1),
+    team: options.team?.(running(runtime, clientPid, 1), server) ?? null,
     clientName: () => made?.server.getClientVersion()?.name ?? null,
   });
   let made: ReturnType<typeof createServer> | null = null;

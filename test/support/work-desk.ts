@@ -232,6 +232,10 @@ export class CutLink implements ChatLink {
     return this.#link.onLost(heed);
   }
 
+  watch(...args: Parameters<ChatLink["watch"]>): () => void {
+    return this.#link.watch(...args);
+  }
+
   leave(withinMs: number): Promise<void> {
     return this.#link.leave(withinMs);
   }

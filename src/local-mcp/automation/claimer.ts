@@ -17,20 +17,26 @@ const claimWithinMs = 30_000;
 export class Claimer {
   readonly #link: ChatLink;
   readonly #outside: Pick<Outside, "clock" | "random">;
-  readonly #types: string[];
+  readonly #types: readonly string[];
   #requestId: string | null = null;
 
   constructor(link: ChatLink, outside: Pick<Outside, "clock" | "random">, types: readonly string[]) {
     this.#link = link;
     this.#outside = outside;
-    this.#types = [...types];
+    this.#types = types;
   }
 
-  async claim(limit: number): Promise<Claimed> {
+  /** @param types of none: all */
+  async claim(
+    limit: number,
+    types: readonly string[] = this.#types,
+    withinMs: number = claimWithinMs,
+  ): Promise<Claimed> {
     const since = read(this.#outside.clock);
     this.#requestId ??= newId(this.#outside);
-    const wish = { requestId: this.#requestId, limit, types: this.#types, isStarted: true };
-    const answer = await this.#link.call("tasks.claim", wish, claimWithinMs);
+    const ofTypes = types.length > 0 ? { types: [...types] } : {};
+    const wish = { requestId: this.#requestId, limit, ...ofTypes, isStarted: true };
+    const answer = await this.#link.call("tasks.claim", wish, withinMs);
     if (answer.ok) {
       this.#requestId = null;
       return { tasks: answer.value.claims, since, trouble: null };

@@ -1,4 +1,5 @@
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
+import type { Change } from "../../contract/state.ts";
 import type { Self } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Given } from "../edge/calls.ts";
@@ -32,6 +33,11 @@ export interface ChatLink {
   onNews(heed: (news: News) => void): () => void;
   /** The chat is another process's, or nobody will ever answer. @returns ends it */
   onLost(heed: (reason: string) => void): () => void;
+  /**
+   * What changes below a prefix, in order, from now on. Null: what was told before may be out of date, so all of it is to be looked at; also the
+   * first word, and after an interruption. @returns ends it
+   */
+  watch(prefix: string, heed: (changes: readonly Change[] | null) => void): () => void;
   /** The chat leaves; takes no longer than so many ms. */
   leave(withinMs: number): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import type { OutputOf } from "../../contract/operations.ts";
+import type { Change } from "../../contract/state.ts";
 import type { Self } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Given } from "../edge/calls.ts";
@@ -45,6 +46,16 @@ export class EdgeChatLink implements ChatLink {
       if (event.type === "chat-lost") heed(event.error.message);
       if (event.type === "state" && event.state === "closed") heed(event.reason);
     });
+  }
+
+  watch(prefix: string, heed: (changes: readonly Change[] | null) => void): () => void {
+    const watch = this.#client.watch({ prefix });
+    const follow = async (): Promise<void> => {
+      // Keys of the coordinator's own are in no snapshot: it only says that changes were missed.
+      for await (const event of watch) if (event.type !== "failed") heed(event.type === "changes" ? event.changes : null);
+    };
+    void follow();
+    return () => watch.close();
   }
 
   async leave(withinMs: number): Promise<void> {

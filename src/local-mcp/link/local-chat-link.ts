@@ -1,5 +1,6 @@
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
+import type { Change } from "../../contract/state.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, type Result } from "../../shared/result.ts";
 import type { Given } from "../edge/calls.ts";
@@ -7,6 +8,7 @@ import type { CallName } from "../edge/client.ts";
 import { newId, type Outside } from "../edge/outside.ts";
 import { StoreError } from "../store/store-error.ts";
 import type { Chat, ChatLink, News, Trouble } from "./chat-link.ts";
+import { LocalWatch } from "./local-watch.ts";
 
 /** The coordinator of this machine. */
 export interface LocalDesk {
@@ -75,6 +77,16 @@ export class LocalChatLink implements ChatLink {
   onLost(heed: (reason: string) => void): () => void {
     this.#lost.add(heed);
     return () => void this.#lost.delete(heed);
+  }
+
+  watch(prefix: string, heed: (changes: readonly Change[] | null) => void): () => void {
+    const watch = new LocalWatch((name, input) => this.#ask(name, input), prefix, heed);
+    void watch.look();
+    const stop = this.onNews(() => void watch.look());
+    return () => {
+      watch.close();
+      stop();
+    };
   }
 
   async leave(): Promise<void> {

@@ -17,6 +17,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { estimateLong, sampleChars } from "../signals/calibrate.ts";
 import * as notices from "../store/notices.ts";
 import { isPaused } from "../store/pause.ts";
+import type { Team } from "../team/team.ts";
 import type { ToolError } from "./tool.ts";
 
 export interface ChatOptions {
@@ -27,6 +28,8 @@ export interface ChatOptions {
   readonly client: ProcessIdentity | null;
   /** As the client names itself in the handshake. */
   readonly clientName: () => string | null;
+  /** Null: the chat works alone. */
+  readonly team: Team | null;
 }
 
 /**
@@ -46,6 +49,7 @@ export interface Wanted {
  */
 export class Chat {
   readonly runtime: Runtime;
+  readonly team: Team | null;
   readonly recent: Recent = new Map();
   readonly #options: ChatOptions;
   /** Sessions minted by this process, by project ("" for none). */
@@ -64,6 +68,7 @@ export class Chat {
   constructor(options: ChatOptions) {
     this.#options = options;
     this.runtime = options.runtime;
+    this.team = options.team;
     this.#client = options.client;
   }
 

@@ -10,6 +10,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { isPaused } from "../store/pause.ts";
 import { takePending } from "../snapshots/pending.ts";
 import { Chat } from "./chat.ts";
+import { openTeam } from "./open-team.ts";
 import { createServer } from "./server.ts";
 import { lookAfter, upkeep } from "./upkeep.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -39,7 +40,8 @@ export function serve(options: ServeOptions): void {
   const client = identify(runtime.processes, clientPid);
   if (!server) throw new Error("this process is not in the process table");
   let clientName: string | null = null;
-  const chat = new Chat({ runtime, server, client, clientName: () => clientName });
+  const team = openTeam(runtime, server, () => chat.client);
+  const chat: Chat = new Chat({ runtime, server, client, clientName: () => clientName, team });
   const snapshots = new AbortController();
   let pending = Promise.resolve();
   const takeFiles = (): void => {
@@ -73,7 +75,9 @@ export function serve(options: ServeOptions): void {
     const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
     // A killed client that led its terminal's session sends us SIGHUP by its death: that is no closed terminal.
     saveAndDetach(runtime, chat, server, isClientGone ? "stdin_end" : reason);
+    const left = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logged(runtime, "leaving the team"));
     if (isClientGone) await lastSnapshot(runtime, chat, pending);
+    await left;
     runtime.store.close();
     await handle.close().catch(logged(runtime, "close"));
     options.exit(0);
@@ -115,6 +119,7 @@ function tick(runtime: Runtime, chat: Chat, server: ProcessIdentity, takeFiles: 
     const session = chat.current();
     if (chat.client) servers.register(runtime, server, chat.client);
     if (session) lookAfter(chat, session);
+    void chat.team?.follow(session);
     upkeep(runtime);
     takeFiles();
   } catch (error) {

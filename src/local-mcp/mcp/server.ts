@@ -12,12 +12,21 @@ import { instructions } from "./instructions.ts";
 import { listed } from "./listed-schema.ts";
 import * as resources from "./resources.ts";
 import type { Tool, ToolError } from "./tool.ts";
+import { registerState } from "./state-resource.ts";
 import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
+import { chats } from "./tools/chats.ts";
 import { checkRecovery } from "./tools/check-recovery.ts";
 import { clearState } from "./tools/clear-state.ts";
+import { files } from "./tools/files.ts";
 import { forceCheckpoint } from "./tools/force-checkpoint.ts";
+import { inbox } from "./tools/inbox.ts";
 import { monitorSignals } from "./tools/monitor-signals.ts";
+import { next } from "./tools/next.ts";
+import { report } from "./tools/report.ts";
+import { send } from "./tools/send.ts";
 import { sessionStatus } from "./tools/session-status.ts";
+import { stateSet } from "./tools/state-set.ts";
+import { submit } from "./tools/submit.ts";
 import { stackOf } from "../../shared/error.ts";
 
 export const tools: readonly Tool[] = [
@@ -28,6 +37,9 @@ export const tools: readonly Tool[] = [
   forceCheckpoint,
   clearState,
 ];
+
+/** [TE18] Beside the six, where the chat may be in a team. */
+const teamTools: readonly Tool[] = [chats, submit, next, report, send, inbox, files, stateSet];
 
 export interface ServerOptions {
   readonly chat: Chat;
@@ -41,9 +53,10 @@ export function createServer(options: ServerOptions): McpServer {
   const { chat } = options;
   const server = new McpServer(
     { name: "shim", title: "SHIM", version: options.version },
-    { instructions: instructions(chat.runtime) },
+    { instructions: instructions(chat.runtime, chat.team !== null) },
   );
-  for (const tool of tools) register(server, tool, options);
+  for (const tool of chat.team ? [...tools, ...teamTools] : tools) register(server, tool, options);
+  if (chat.team) registerState(server, chat);
   registerResource(
     server,
     chat,

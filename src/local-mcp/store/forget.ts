@@ -34,7 +34,19 @@ interface Targets {
 const TARGETS = "purge_targets";
 const PENDING = "purge_pending";
 /** Tables whose rows belong to one session. */
-const OWNED = ["clients", "journal", "checkpoints", "signals", "crashes", "recoveries"];
+const OWNED = [
+  "clients",
+  "journal",
+  "checkpoints",
+  "signals",
+  "crashes",
+  "recoveries",
+  "team_chats",
+  "team_news",
+  "team_continuations",
+  "team_calls",
+  "team_claims",
+];
 /** Each waits as long as any write does for other processes. */
 const ATTEMPTS = 3;
 

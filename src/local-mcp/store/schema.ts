@@ -290,4 +290,21 @@ export const migrations: readonly Migration[] = [
        END`,
     ],
   },
+  {
+    id: 5,
+    name: "team_claims",
+    statements: [
+      // Tasks that a chat has taken, until it reports how they ended: a later process of the same client goes on with them.
+      `CREATE TABLE team_claims (
+         session_id TEXT NOT NULL,
+         workspace TEXT NOT NULL,
+         task INTEGER NOT NULL,
+         claim INTEGER NOT NULL,
+         incarnation INTEGER NOT NULL,
+         at INTEGER NOT NULL,
+         body TEXT NOT NULL,
+         PRIMARY KEY (session_id, task)
+       ) STRICT, WITHOUT ROWID`,
+    ],
+  },
 ];

@@ -46,15 +46,17 @@ export function add(sql: Sql, at: number, sessionId: string, key: string, news: 
   );
 }
 
+/** Whether it was written down before, told or not. */
+export function has(sql: Sql, sessionId: string, key: string): boolean {
+  return sql.all("SELECT 1 FROM team_news WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
+}
+
 /** Oldest first. */
 export function untold(sql: Sql, sessionId: string, limit: number): NewsRow[] {
-  return sql
-    .all<{ seq: number; key: string; at: number; body: string }>(
-      "SELECT seq, key, at, body FROM team_news WHERE session_id = ? AND told_at IS NULL ORDER BY seq LIMIT ?",
-      sessionId,
-      limit,
-    )
-    .map(({ body, ...row }) => ({ ...row, news: JSON.parse(body) as News }));
+  const query =
+    "SELECT seq, key, at, body FROM team_news WHERE session_id = ? AND told_at IS NULL ORDER BY seq LIMIT ?";
+  const rows = sql.all<{ seq: number; key: string; at: number; body: string }>(query, sessionId, limit);
+  return rows.map(({ seq, key, at, body }) => ({ seq, key, at, news: JSON.parse(body) as News }));
 }
 
 export function markTold(sql: Sql, at: number, rows: readonly Pick<NewsRow, "seq">[]): void {

@@ -1,0 +1,31 @@
+import { ok } from "../../shared/result.ts";
+import { processKey } from "../coordinator/process-key.ts";
+import type { Outside } from "../edge/outside.ts";
+import { systemOutside } from "../edge/system-outside.ts";
+import type { ProcessIdentity } from "../processes.ts";
+import type { Runtime } from "../runtime.ts";
+import { Team } from "../team/team.ts";
+
+/**
+ * The team of one process; null where it is switched off. [TE1] A chat of a client with sessions of its own lives as long as the client, so that a
+ * later process goes on with it; one that only this process knows, as long as this process.
+ */
+export function openTeam(
+  runtime: Runtime,
+  server: ProcessIdentity,
+  client: () => ProcessIdentity | null,
+  outside: Outside = systemOutside(),
+): Team | null {
+  if (!runtime.config.team.isEnabled) return null;
+  return new Team({
+    runtime,
+    outside,
+    processOf: ({ origin }) => processKey(origin === "handle" ? server : (client() ?? server)),
+    open: async () => {
+      const { openLink } = await import("../link/open-link.ts");
+      const { namingOf } = await import("../team/naming.ts");
+      const opened = openLink(runtime, outside);
+      return opened.ok ? ok({ opened: opened.value, naming: namingOf(runtime, opened.value) }) : opened;
+    },
+  });
+}

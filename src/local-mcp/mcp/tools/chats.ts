@@ -1,0 +1,79 @@
+import type { Chat } from "../../../contract/chats.ts";
+import type { TaskLine } from "../../../contract/task-views.ts";
+import { Chats } from "../../../contract/team-tools.ts";
+import { ok } from "../../../shared/result.ts";
+import { age } from "../../recovery/brief.ts";
+import type { TeamChat } from "../../team/team-chat.ts";
+import { defineTeamTool, fenced, refusal } from "../team-tool.ts";
+
+const withinMs = 8_000;
+const page = 100;
+const mostTasks = 200;
+const mostNoteChars = 200;
+
+export const chats = defineTeamTool({
+  name: "shim_chats",
+  title: "Who is in the team",
+  description: "The chats of this workspace: name, status, tasks with their progress; and how many tasks there are.",
+  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  ...Chats,
+  async act({ session, member }, { all }) {
+    const { link } = member.opened;
+    const found = await link.call("chats.list", { limit: page }, withinMs);
+    if (!found.ok) return refusal(found.error);
+    const running = await link.call("tasks.list", { state: "running", limit: mostTasks }, withinMs);
+    if (!running.ok) return refusal(running.error);
+    const summary = await link.call("tasks.progress", {}, withinMs);
+    if (!summary.ok) return refusal(summary.error);
+    const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
+    const here = found.value.chats.filter(({ status }) => all === true || status !== "offline");
+    const listed = here.map((chat) => lineOf(member, chat, running.value.tasks));
+    const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
+    return ok({
+      text: [`Tasks: ${counts}. Chats: ${listed.length}.`, fenced("chats", listed.map(textOf).join("\n"))].join("\n"),
+      output: { session: session.id, chats: listed, tasks, isMore: found.value.cursor !== null },
+    });
+  },
+});
+
+type Line = ReturnType<typeof lineOf>;
+
+function lineOf(member: TeamChat, chat: Chat, running: readonly TaskLine[]) {
+  const { name, machine } = member.directory.of(chat);
+  const tasks = running.filter((task) => task.chat === chat.chat).map(taskOf);
+  return {
+    chat: chat.chat,
+    name,
+    machine,
+    status: chat.status,
+    isSelf: chat.chat === member.sessionId,
+    ...(chat.progress ? { progress: chat.progress.slice(0, mostNoteChars) } : {}),
+    tasks,
+    lastSeenMsAgo: chat.lastSeenAgeMs,
+  };
+}
+
+function taskOf({ task, type, progress }: TaskLine) {
+  const { percent, note } = progress ?? {};
+  return {
+    task,
+    type,
+    ...(percent === undefined ? {} : { percent }),
+    ...(note === undefined ? {} : { note: note.slice(0, mostNoteChars) }),
+  };
+}
+
+function textOf({ chat, name, machine, status, isSelf, progress, tasks, lastSeenMsAgo }: Line): string {
+  const seen = status === "offline" ? `, seen ${age(lastSeenMsAgo)} ago` : "";
+  const self = isSelf ? " (this chat)" : "";
+  const does = tasks.map(({ task, type, percent, note }) => {
+    const share = percent === undefined ? "" : ` ${percent} %`;
+    return `task ${task} (${type})${share}${note === undefined ? "" : `: ${oneLine(note)}`}`;
+  });
+  const work = [...does, ...(progress && does.length === 0 ? [oneLine(progress)] : [])].join("; ");
+  return `${chat} "${name}" on ${machine}${self}: ${status}${seen}${work === "" ? "" : `; ${work}`}`;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, " ");
+}

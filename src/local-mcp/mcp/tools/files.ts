@@ -1,0 +1,105 @@
+import type * as z from "zod";
+import { Files } from "../../../contract/team-tools.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import { age } from "../../recovery/brief.ts";
+import { shown, type FilesRefused } from "../../team/file-desk.ts";
+import { pathIn } from "../../team/file-paths.ts";
+import type { Reservation } from "../../team/files-table.ts";
+import { defineTeamTool, fenced, refusal, type Caller } from "../team-tool.ts";
+import type { ToolAnswer, ToolError } from "../tool.ts";
+
+type Answered = Result<ToolAnswer<z.infer<typeof Files.output>>, ToolError>;
+
+interface Place {
+  readonly project: string;
+  readonly paths: readonly string[];
+}
+
+export const files = defineTeamTool({
+  name: "shim_files",
+  title: "Reserve files",
+  description:
+    "Before you edit files that others may edit: reserve, all or none; release when done. Others' edits there are refused or warned while this chat lives. A guard, not a lock.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  ...Files,
+  async act(caller, { action, paths = [], project }): Promise<Answered> {
+    if (action === "list") return list(caller);
+    if (action === "reserve" && paths.length === 0) {
+      return err({ code: "paths_missing", message: "reserve needs paths: file, dir/* or dir/**." });
+    }
+    const place = await placeOf(caller, paths, project);
+    if (!place.ok) return place;
+    return action === "reserve" ? reserve(caller, place.value) : release(caller, place.value);
+  },
+});
+
+async function placeOf(
+  { session, member }: Caller,
+  given: readonly string[],
+  wanted: string | undefined,
+): Promise<Result<Place, ToolError>> {
+  const root = wanted ?? session.project;
+  if (root === null) {
+    return err({ code: "no_project", message: 'SHIM does not know the project of this chat: give "project".' });
+  }
+  const paths = given.map((path) => pathIn(root, path));
+  const wrong = paths.find((path) => !path.ok);
+  if (wrong && !wrong.ok) return err({ code: "bad_path", message: `${wrong.error}. Nothing was changed.` });
+  const named = await member.naming.project(root);
+  if (!named.ok) return err({ code: "no_key", message: `${named.error}.` });
+  return ok({ project: named.value, paths: paths.flatMap((path) => (path.ok ? [path.value] : [])) });
+}
+
+async function reserve(caller: Caller, { project, paths }: Place): Promise<Answered> {
+  const reserved = await caller.member.files.reserve(project, paths);
+  if (!reserved.ok) return refused(caller, reserved.error);
+  const names = reserved.value.map(({ resource }) => shown(resource)).join(", ");
+  return ok({ text: `Reserved: ${names}. Release them when you are done.`, output: outputOf(caller, reserved.value) });
+}
+
+function refused(caller: Caller, { code, message, holder }: FilesRefused): Answered {
+  if (!holder) return refusal({ code, message });
+  const path = shown(holder.resource);
+  if (holder.holder === caller.member.sessionId) {
+    return err({
+      code,
+      message: `This chat holds ${path} already, which overlaps. Release it first, then reserve both.`,
+    });
+  }
+  const since = age(caller.chat.runtime.now() - holder.since);
+  return err({
+    code,
+    message: `Nothing was reserved: ${path} is held by ${holder.holder} "${holder.holderName}" on ${holder.machine}, for ${since}. Ask it with shim_send (to "${holder.holder}"), or work elsewhere.`,
+  });
+}
+
+async function release(caller: Caller, { project, paths }: Place): Promise<Answered> {
+  const released = await caller.member.files.release(project, paths);
+  if (!released.ok) return refusal(released.error);
+  const names = released.value.map(shown).join(", ");
+  return ok({ text: names === "" ? "Nothing of it was held." : `Released: ${names}.`, output: outputOf(caller, []) });
+}
+
+async function list(caller: Caller): Promise<Answered> {
+  const found = await caller.member.files.all();
+  if (!found.ok) return refusal(found.error);
+  const output = outputOf(caller, found.value);
+  const lines = output.files.map(
+    ({ path, holder, name, machine, isSelf, heldForMs }) =>
+      `${path}: ${isSelf ? "this chat" : `${holder} "${name}" on ${machine}`}, for ${age(heldForMs)}`,
+  );
+  return ok({ text: lines.length === 0 ? "No file is reserved." : fenced("files", lines.join("\n")), output });
+}
+
+function outputOf({ chat, session, member }: Caller, found: readonly Reservation[]): z.infer<typeof Files.output> {
+  const now = chat.runtime.now();
+  const listed = found.map(({ resource, holder, holderName, machine, since }) => ({
+    path: shown(resource),
+    holder,
+    name: holderName,
+    machine,
+    isSelf: holder === member.sessionId,
+    heldForMs: Math.max(0, now - since),
+  }));
+  return { session: session.id, files: listed };
+}

@@ -1,0 +1,39 @@
+import type { Target } from "../../../contract/messages.ts";
+import { Send } from "../../../contract/team-tools.ts";
+import { ok } from "../../../shared/result.ts";
+import { redact } from "../../redaction/redact.ts";
+import { recipient } from "../../team/recipients.ts";
+import { defineTeamTool, refusal } from "../team-tool.ts";
+
+export const send = defineTeamTool({
+  name: "shim_send",
+  title: "Write to other chats",
+  description: "Sends a text to a chat, a topic or all. Its chat sees it with its next prompt. Secrets are removed.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
+  ...Send,
+  async act({ session, member }, input) {
+    const found = await recipient(member, input.to);
+    if (!found.ok) return refusal(found.error);
+    const target = found.value;
+    const to = nameOf(target);
+    const { text: body, count } = redact(input.text);
+    const sent = await member.outbox.say("messages.send", { target, body, requestId: member.newId() });
+    const removed = count === 0 ? "" : ` Secrets removed: ${count}.`;
+    if (sent.kind === "kept") {
+      return ok({
+        text: `Kept: the message to ${to} will be sent once, when the coordinator is back.${removed}`,
+        output: { session: session.id, state: "kept" as const, to },
+      });
+    }
+    if (!sent.answer.ok) return refusal(sent.answer.error);
+    return ok({
+      text: `Sent to ${to}.${removed}`,
+      output: { session: session.id, state: "sent" as const, to, message: sent.answer.value.id },
+    });
+  },
+});
+
+function nameOf(target: Target): string {
+  if (target.to === "chat") return target.chat;
+  return target.to === "topic" ? `topic:${target.topic}` : "all";
+}

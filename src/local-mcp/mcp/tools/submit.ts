@@ -1,0 +1,31 @@
+import { Submit } from "../../../contract/team-tools.ts";
+import type { NewTask } from "../../../contract/tasks.ts";
+import { ok } from "../../../shared/result.ts";
+import { redactJson } from "../../redaction/redact.ts";
+import { defineTeamTool, refusal } from "../team-tool.ts";
+
+export const submit = defineTeamTool({
+  name: "shim_submit",
+  title: "Give tasks to the team",
+  description: "Submits tasks that other chats and workers take, all or none; with ref and dependsOn as a graph.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
+  ...Submit,
+  async act({ session, member }, { tasks: given }) {
+    // Redaction puts strings in place of strings.
+    const tasks = redactJson(given).value as NewTask[];
+    const wanted = { tasks, by: session.id, requestId: member.newId() };
+    const sent = await member.outbox.say("tasks.submit", wanted as never);
+    if (sent.kind === "kept") {
+      return ok({
+        text: "Kept: the tasks will be submitted once, when the coordinator is back; their numbers come as news.",
+        output: { session: session.id, state: "kept" as const, tasks: [] },
+      });
+    }
+    if (!sent.answer.ok) return refusal(sent.answer.error);
+    const tasksOf = sent.answer.value.tasks.map(({ task, state }) => ({ task, state }));
+    return ok({
+      text: `Submitted: ${tasksOf.map(({ task, state }) => `${task} (${state ?? "known before"})`).join(", ")}.`,
+      output: { session: session.id, state: "submitted" as const, tasks: tasksOf },
+    });
+  },
+});

@@ -1,0 +1,213 @@
+import type { Lease } from "../../contract/leases.ts";
+import type { Change } from "../../contract/state.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { newId, type Outside } from "../edge/outside.ts";
+import type { ChatLink, Trouble } from "../link/chat-link.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Directory } from "./directory.ts";
+import * as filesTable from "./files-table.ts";
+import type { Reservation } from "./files-table.ts";
+import * as news from "./news.ts";
+
+export interface FileSurroundings {
+  readonly runtime: Pick<Runtime, "store" | "now" | "log">;
+  readonly outside: Pick<Outside, "clock" | "random">;
+  readonly link: ChatLink;
+  readonly directory: Directory;
+  readonly sessionId: string;
+  readonly workspace: string;
+}
+
+/** Why a path was not reserved: who has it, or what went wrong. */
+export interface FilesRefused extends Trouble {
+  readonly holder: Reservation | null;
+}
+
+const scheme = "file:";
+const withinMs = 10_000;
+const page = 200;
+
+/**
+ * Reservations of files: leases that live as long as this chat, [TE12] several at once all or nothing; and the table of all of them, which hooks read:
+ * [TE13] the list at the start, then each change; own ones at once.
+ */
+export class FileDesk {
+  readonly #around: FileSurroundings;
+  #work: Promise<unknown> = Promise.resolve();
+  #stop: () => void = () => undefined;
+
+  constructor(around: FileSurroundings) {
+    this.#around = around;
+  }
+
+  /** Keeps the table from now on. */
+  follow(): void {
+    this.#stop();
+    this.#stop = this.#around.link.watch("$file/", (changes) => {
+      const { runtime } = this.#around;
+      this.#work = this.#work
+        .then(() => (changes ? this.#apply(changes) : this.#listAll()))
+        .catch((error: unknown) => runtime.log("error", "reservations of files", { error: String(error) }));
+    });
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  /** @param project as the coordinator names it; @param paths as {@link pathIn} gives them */
+  async reserve(project: string, paths: readonly string[]): Promise<Result<Reservation[], FilesRefused>> {
+    const held = await this.own();
+    if (!held.ok) return err({ ...held.error, holder: null });
+    const kept = new Set(held.value.map(({ resource }) => resource));
+    const wanted = [...new Set(paths)].map((path) => resourceOf(project, path));
+    const granted: Lease[] = [];
+    for (const resource of wanted.filter((one) => !kept.has(one))) {
+      const requestId = newId(this.#around.outside);
+      const answer = await this.#around.link.call("leases.acquire", { resource, requestId, isBound: true }, withinMs);
+      const lease = answer.ok && answer.value.state === "granted" ? answer.value.lease : null;
+      if (lease) granted.push(lease);
+      else {
+        await this.#giveBack(granted);
+        return err(await this.#refusal(resource, answer.ok ? busy : answer.error));
+      }
+    }
+    const reserved = [...held.value.filter(({ resource }) => wanted.includes(resource)), ...granted];
+    return ok(await this.#keep(reserved));
+  }
+
+  /** @param paths of nothing: all that this chat has */
+  async release(project: string, paths: readonly string[]): Promise<Result<string[], Trouble>> {
+    const held = await this.own();
+    if (!held.ok) return held;
+    const wanted = new Set(paths.map((path) => resourceOf(project, path)));
+    const given = held.value.filter(({ resource }) => paths.length === 0 || wanted.has(resource));
+    const refused = await this.#giveBack(given);
+    return refused ? err(refused) : ok(given.map(({ resource }) => resource));
+  }
+
+  /** Leases of files that this chat has now. */
+  async own(): Promise<Result<Lease[], Trouble>> {
+    const { self } = this.#around.link;
+    return self ? this.#leases({ holder: self.chat }) : err({ code: "not_registered", message: "no chat yet" });
+  }
+
+  /** All reservations, as the coordinator has them. */
+  async all(): Promise<Result<Reservation[], Trouble>> {
+    const leases = await this.#leases({});
+    if (!leases.ok) return leases;
+    return ok(await Promise.all(leases.value.map((lease) => this.#reservation(lease))));
+  }
+
+  async #leases(of: { readonly holder?: string }): Promise<Result<Lease[], Trouble>> {
+    const found: Lease[] = [];
+    let cursor: string | null = null;
+    do {
+      const next: { cursor?: string } = cursor === null ? {} : { cursor };
+      const answer = await this.#around.link.call(
+        "leases.list",
+        { prefix: scheme, limit: page, ...of, ...next },
+        withinMs,
+      );
+      if (!answer.ok) return answer;
+      found.push(...answer.value.leases);
+      ({ cursor } = answer.value);
+    } while (cursor !== null);
+    return ok(found);
+  }
+
+  async #giveBack(leases: readonly Lease[]): Promise<Trouble | null> {
+    const { link, runtime } = this.#around;
+    let refused: Trouble | null = null;
+    for (const { resource, token, holder } of leases) {
+      // Before the coordinator tells of it: what this chat gives back by itself is no news for it.
+      runtime.store.write((sql) => filesTable.drop(sql, resource, holder));
+      const answer = await link.call("leases.release", { resource, token }, withinMs);
+      if (!answer.ok) refused ??= answer.error;
+    }
+    return refused;
+  }
+
+  async #refusal(resource: string, error: Trouble): Promise<FilesRefused> {
+    if (error.code !== "lease_held") return { ...error, holder: null };
+    const all = await this.all();
+    const holder = all.ok ? all.value.find((one) => overlaps(one.resource, resource)) : undefined;
+    return { ...error, holder: holder ?? null };
+  }
+
+  async #keep(leases: readonly Lease[]): Promise<Reservation[]> {
+    const { runtime } = this.#around;
+    const reserved = await Promise.all(leases.map((lease) => this.#reservation(lease)));
+    runtime.store.write((sql) => {
+      for (const one of reserved) filesTable.keep(sql, runtime.now(), one);
+    });
+    return reserved;
+  }
+
+  async #reservation({ resource, holder, heldForMs }: Pick<Lease, "resource" | "holder" | "heldForMs">): Promise<Reservation> {
+    const { directory, workspace, runtime } = this.#around;
+    const { name: holderName, machine, checkout } = await directory.person(holder);
+    return { resource, workspace, holder, holderName, machine, checkout, since: runtime.now() - heldForMs };
+  }
+
+  async #listAll(): Promise<void> {
+    const all = await this.all();
+    const { runtime } = this.#around;
+    if (all.ok) runtime.store.write((sql) => filesTable.replaceAll(sql, runtime.now(), all.value));
+    else runtime.log("warn", "reservations of files are not known", { code: all.error.code });
+  }
+
+  async #apply(changes: readonly Change[]): Promise<void> {
+    for (const { key, value, revision } of changes) {
+      const resource = `${scheme}${key.slice("$file/".length)}`;
+      const holder = holderIn(value);
+      if (holder === null) this.#freed(resource, revision);
+      else {
+        const one = await this.#reservation({ resource, holder, heldForMs: 0 });
+        const { runtime } = this.#around;
+        runtime.store.write((sql) => filesTable.keep(sql, runtime.now(), one));
+      }
+    }
+  }
+
+  /** [TE14] A reservation of this chat that it has not given back itself is news. */
+  #freed(resource: string, revision: number): void {
+    const { runtime, sessionId, workspace, link } = this.#around;
+    runtime.store.write((sql) => {
+      const [known] = filesTable.named(sql, workspace, [resource]);
+      filesTable.drop(sql, resource);
+      if (known?.holder !== link.self?.chat) return;
+      const text = `This chat no longer holds ${shown(resource)}: its reservation is over. Reserve it again before you go on there.`;
+      news.add(sql, runtime.now(), sessionId, `freed:${workspace}:${revision}`, { kind: "notice", text });
+    });
+  }
+}
+
+const busy: Trouble = { code: "lease_held", message: "others stand in line for it" };
+
+export function resourceOf(project: string, path: string): string {
+  return `${scheme}${project}/${path}`;
+}
+
+/** Without the name of the project, which says nothing to people. */
+export function shown(resource: string): string {
+  return resource.slice(resource.indexOf("/") + 1);
+}
+
+/** [TE12] As the engine judges it: the same, or one is a folder that the other lies in. */
+function overlaps(a: string, b: string): boolean {
+  return covers(a, b) || covers(b, a);
+}
+
+function covers(range: string, other: string): boolean {
+  if (range === other) return true;
+  if (range.endsWith("/**")) return other.startsWith(range.slice(0, -2));
+  if (!range.endsWith("/*")) return false;
+  const folder = range.slice(0, -1);
+  return other.startsWith(folder) && !other.slice(folder.length).includes("/");
+}
+
+function holderIn(value: Change["value"]): string | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  return typeof value["holder"] === "string" ? value["holder"] : null;
+}

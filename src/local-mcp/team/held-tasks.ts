@@ -1,0 +1,45 @@
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import type { Sql } from "../../shared/sql.ts";
+
+/** A task that the chat has taken and not reported yet. The claim's number stays in this process and in the store. */
+export interface HeldTask {
+  readonly task: ClaimedTask;
+  readonly incarnation: number;
+  readonly at: number;
+}
+
+export interface Holder {
+  readonly sessionId: string;
+  readonly workspace: string;
+}
+
+export function keep(sql: Sql, { sessionId, workspace }: Holder, { task, incarnation, at }: HeldTask): void {
+  sql.run(
+    `INSERT OR REPLACE INTO team_claims (session_id, workspace, task, claim, incarnation, at, body)
+     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    sessionId,
+    workspace,
+    task.task,
+    task.claim,
+    incarnation,
+    at,
+    JSON.stringify(task),
+  );
+}
+
+/** @returns whether it was there */
+export function drop(sql: Sql, { sessionId }: Holder, { task, claim }: Pick<ClaimedTask, "task" | "claim">): boolean {
+  const query = "DELETE FROM team_claims WHERE session_id = ? AND task = ? AND claim = ?";
+  return sql.run(query, sessionId, task, claim) > 0;
+}
+
+/** The oldest first. */
+export function list(sql: Sql, { sessionId, workspace }: Holder): HeldTask[] {
+  return sql
+    .all<{ incarnation: number; at: number; body: string }>(
+      "SELECT incarnation, at, body FROM team_claims WHERE session_id = ? AND workspace = ? ORDER BY at, task",
+      sessionId,
+      workspace,
+    )
+    .map(({ incarnation, at, body }) => ({ incarnation, at, task: JSON.parse(body) as ClaimedTask }));
+}

@@ -1,0 +1,50 @@
+import type { Change } from "../../contract/state.ts";
+import type { ChatLink } from "../link/chat-link.ts";
+import type { Runtime } from "../runtime.ts";
+import * as news from "./news.ts";
+
+export interface LeaderSurroundings {
+  readonly runtime: Pick<Runtime, "store" | "now">;
+  readonly link: ChatLink;
+  readonly sessionId: string;
+  readonly workspace: string;
+}
+
+const prefix = "$leader/";
+
+/** [TE9] Who leads is told to the chat when it changes; who led already when the chat came is no news. */
+export class LeaderWatch {
+  readonly #around: LeaderSurroundings;
+  #stop: () => void = () => undefined;
+
+  constructor(around: LeaderSurroundings) {
+    this.#around = around;
+  }
+
+  follow(): void {
+    this.#stop();
+    this.#stop = this.#around.link.watch(prefix, (changes) => this.#tell(changes ?? []));
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  #tell(changes: readonly Change[]): void {
+    const { runtime, link, sessionId, workspace } = this.#around;
+    if (changes.length === 0) return;
+    runtime.store.write((sql) => {
+      for (const { key, value, revision } of changes) {
+        const leader = leaderIn(value);
+        const isSelf = leader !== null && leader === link.self?.chat;
+        const told = { kind: "leader_changed", name: key.slice(prefix.length), leader, isSelf } as const;
+        news.add(sql, runtime.now(), sessionId, `leader:${workspace}:${revision}`, told);
+      }
+    });
+  }
+}
+
+function leaderIn(value: Change["value"]): string | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  return typeof value["leader"] === "string" ? value["leader"] : null;
+}

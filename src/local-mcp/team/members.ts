@@ -1,0 +1,40 @@
+import type { Sql } from "../../shared/sql.ts";
+
+/** A chat that a process of this machine has registered: hooks and other processes read it. */
+export interface Member {
+  readonly sessionId: string;
+  readonly workspace: string;
+  readonly chat: string;
+  readonly incarnation: number;
+  /** As the coordinator knows it: see process-key.ts. */
+  readonly process: string;
+}
+
+const columns = "session_id AS sessionId, workspace, chat, incarnation, process";
+
+export function keep(sql: Sql, now: number, { sessionId, workspace, chat, incarnation, process }: Member): void {
+  sql.run(
+    `INSERT INTO team_chats (session_id, workspace, chat, incarnation, process, at) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (session_id) DO UPDATE SET workspace = excluded.workspace, chat = excluded.chat,
+       incarnation = excluded.incarnation, process = excluded.process, at = excluded.at`,
+    sessionId,
+    workspace,
+    chat,
+    incarnation,
+    process,
+    now,
+  );
+}
+
+/** @param process only while it is still this one's */
+export function drop(sql: Sql, sessionId: string, process: string): void {
+  sql.run("DELETE FROM team_chats WHERE session_id = ? AND process = ?", sessionId, process);
+}
+
+export function get(sql: Sql, sessionId: string): Member | null {
+  return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE session_id = ?`, sessionId)[0] ?? null;
+}
+
+export function inWorkspace(sql: Sql, workspace: string): Member[] {
+  return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE workspace = ?`, workspace);
+}

@@ -1,0 +1,124 @@
+import type { Chat } from "../../contract/chats.ts";
+import type { Json } from "../../contract/values.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { OpenedLink } from "../link/open-link.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Session } from "../sessions/sessions.ts";
+import { type About, open, seal } from "../sync/envelope.ts";
+import { findProject } from "../sync/find-project.ts";
+import { type KeyRing, readKeys } from "../sync/key-ring.ts";
+import { checkoutKey } from "../sync/project-key.ts";
+
+/** What a coordinator is told of a chat's place: [TE10] in clear on one machine; at an edge keyed hashes, and the rest sealed. */
+export interface Naming {
+  /** What the project of a folder is called in the workspace. */
+  project(root: string): Promise<Result<string, string>>;
+  /** Who the chat is, for others. */
+  metadata(session: Session): Promise<Record<string, Json>>;
+  /** What a chat calls itself; null: it does not say, or not to this machine. */
+  titleOf(chat: Pick<Chat, "chat" | "machine" | "metadata">): string | null;
+}
+
+type Of = Pick<OpenedLink, "workspace" | "machine" | "place">;
+
+export function namingOf(runtime: Runtime, of: Of): Naming {
+  return of.place === null ? new OpenNaming(runtime, of) : new SealedNaming(runtime, of, of.place);
+}
+
+/** Nobody but this user reads it. */
+class OpenNaming implements Naming {
+  readonly #runtime: Runtime;
+  readonly #of: Of;
+
+  constructor(runtime: Runtime, of: Of) {
+    this.#runtime = runtime;
+    this.#of = of;
+  }
+
+  async project(root: string): Promise<Result<string, string>> {
+    const { workspace, machine } = this.#of;
+    return ok(await findProject(this.#runtime, { workspace, machine, key: null }, root));
+  }
+
+  async metadata({ project: root, cwd, title }: Session): Promise<Record<string, Json>> {
+    const project = root === null ? null : await this.project(root);
+    return {
+      ...(project?.ok ? { project: project.value, checkout: root } : {}),
+      ...(cwd === null ? {} : { folder: cwd }),
+      ...(title === null ? {} : { title: title.slice(0, mostTitleChars) }),
+    };
+  }
+
+  titleOf({ metadata }: Pick<Chat, "metadata">): string | null {
+    return typeof metadata["title"] === "string" ? metadata["title"] : null;
+  }
+}
+
+const mostTitleChars = 200;
+const mostFolderChars = 1_000;
+
+/** [TE10] Whoever runs the edge sees which chats are in one project, and not in which. */
+class SealedNaming implements Naming {
+  readonly #runtime: Runtime;
+  readonly #of: Of;
+  readonly #keys: Result<KeyRing | null, string>;
+  /** A seal is another text each time: the same card is sealed once. */
+  #sealed: { readonly text: string; readonly card: string } | null = null;
+
+  constructor(runtime: Runtime, of: Of, place: NonNullable<Of["place"]>) {
+    this.#runtime = runtime;
+    this.#of = of;
+    this.#keys = readKeys(runtime.paths.home, place, runtime.env);
+    if (!this.#keys.ok) runtime.log("error", "the keys of the workspace are not used", { reason: this.#keys.error });
+  }
+
+  async project(root: string): Promise<Result<string, string>> {
+    const keys = this.#keys;
+    if (!keys.ok) return keys;
+    if (!keys.value) return err("this machine has no key of the workspace; `shim edge join` takes it");
+    const { workspace, machine } = this.#of;
+    return ok(await findProject(this.#runtime, { workspace, machine, key: keys.value.current }, root));
+  }
+
+  async metadata(session: Session): Promise<Record<string, Json>> {
+    const ring = this.#keys.ok ? this.#keys.value : null;
+    if (!ring) return {};
+    const card = this.#card(ring, session);
+    return { ...(await this.#place(ring, session)), ...(card === null ? {} : { card }) };
+  }
+
+  async #place({ current }: KeyRing, { project: root }: Session): Promise<Record<string, Json>> {
+    if (root === null) return {};
+    const project = await this.project(root);
+    if (!project.ok) return {};
+    return { project: project.value, checkout: checkoutKey(current, { machine: this.#of.machine, folder: root }) };
+  }
+
+  titleOf({ chat, machine, metadata }: Pick<Chat, "chat" | "machine" | "metadata">): string | null {
+    const ring = this.#keys.ok ? this.#keys.value : null;
+    const { card } = metadata;
+    if (!ring || typeof card !== "string") return null;
+    const opened = open(ring.keys, this.#about(chat, machine), card);
+    return opened.ok ? titleIn(Buffer.from(opened.value).toString("utf8")) : null;
+  }
+
+  #card(ring: KeyRing, { id, cwd, title }: Session): string | null {
+    const said = { folder: cwd?.slice(0, mostFolderChars), title: title?.slice(0, mostTitleChars) };
+    const text = JSON.stringify(said);
+    if (this.#sealed?.text === text) return this.#sealed.card;
+    const sealed = seal(ring.current, this.#about(id, this.#of.machine), Buffer.from(text), this.#runtime.random);
+    if (!sealed.ok) return null;
+    this.#sealed = { text, card: sealed.value };
+    return sealed.value;
+  }
+
+  #about(chat: string, machine: string): About {
+    return { workspace: this.#of.workspace, kind: "chat", device: machine, session: chat, of: "card" };
+  }
+}
+
+/** What was sealed with the workspace's key is SHIM's own; still another version may have written it. */
+function titleIn(text: string): string | null {
+  const card = JSON.parse(text) as { readonly title?: unknown };
+  return typeof card.title === "string" ? card.title : null;
+}

@@ -1,0 +1,280 @@
+import { Id } from "../../contract/values.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { ChatNews } from "../automation/chat-news.ts";
+import { Claimer } from "../automation/claimer.ts";
+import { newId, type Outside } from "../edge/outside.ts";
+import type { Chat, News, Trouble } from "../link/chat-link.ts";
+import type { OpenedLink } from "../link/open-link.ts";
+import type { Runtime } from "../runtime.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { Directory } from "./directory.ts";
+import { FileDesk } from "./file-desk.ts";
+import type { HeldTask } from "./held-tasks.ts";
+import * as keptCalls from "./kept-calls.ts";
+import { LeaderWatch } from "./leader-watch.ts";
+import * as members from "./members.ts";
+import type { Naming } from "./naming.ts";
+import * as news from "./news.ts";
+import { Outbox } from "./outbox.ts";
+import { Post } from "./post.ts";
+import { Reports } from "./reports.ts";
+import { TaskHolder } from "./task-holder.ts";
+
+export interface TeamSurroundings {
+  readonly runtime: Runtime;
+  readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
+  readonly opened: OpenedLink;
+  readonly naming: Naming;
+}
+
+/** How often it looks without being told, in ms. */
+const lookEveryMs = 15_000;
+const leaseWithinMs = 10_000;
+/** Somebody waits for the answer. */
+const claimWithinMs = 8_000;
+/** After a registration that was refused, or not answered, in ms. */
+const againMs = 10_000;
+/** So long a tool waits for the registration, in ms. */
+const waitMs = 5_000;
+
+/** One session as a chat of the workspace, from its registration to its leaving. [TE1] */
+export class TeamChat {
+  readonly sessionId: string;
+  readonly opened: OpenedLink;
+  readonly naming: Naming;
+  readonly directory: Directory;
+  readonly outbox: Outbox;
+  readonly tasks: TaskHolder;
+  readonly files: FileDesk;
+  readonly reports: Reports;
+  readonly #claimer: Claimer;
+  readonly #post: Post;
+  readonly #leaders: LeaderWatch;
+  readonly #around: TeamSurroundings;
+  readonly #process: string;
+  readonly #state: ChatNews;
+  #progress = "";
+  #joining: Promise<Result<null, Trouble>> | null = null;
+  /** As it was registered; null: it is not. */
+  #registered: string | null = null;
+  #isFollowing = false;
+  #isClosed = false;
+  #cancelTimer: () => void = () => undefined;
+  #stops: (() => void)[] = [];
+
+  /** @param process whose life is the chat's, as a key */
+  constructor(around: TeamSurroundings, sessionId: string, process: string) {
+    const { runtime, outside, opened, naming } = around;
+    const { link, workspace, machine } = opened;
+    this.sessionId = sessionId;
+    this.opened = opened;
+    this.naming = naming;
+    this.#around = around;
+    this.#process = process;
+    this.directory = new Directory(runtime, link, machine, naming);
+    const isLocal = opened.place === null;
+    const parts = { runtime, outside, link, sessionId, workspace, isLocal, directory: this.directory };
+    this.outbox = new Outbox(parts);
+    this.tasks = new TaskHolder(parts);
+    this.files = new FileDesk(parts);
+    this.#post = new Post(parts);
+    this.#leaders = new LeaderWatch(parts);
+    this.reports = new Reports(parts, this.outbox, this.tasks);
+    this.#claimer = new Claimer(link, outside, []);
+    this.#state = new ChatNews(link, outside.clock, () => ({}));
+  }
+
+  /** Registers it, and goes on trying in the background. @returns why it is not registered by now */
+  async join(): Promise<Result<null, Trouble>> {
+    if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
+    if (this.#registered !== null && this.opened.link.self) return ok(null);
+    this.#joining ??= this.#register().finally(() => (this.#joining = null));
+    const late = Promise.withResolvers<Result<null, Trouble>>();
+    const error = { code: "unreachable", message: "the coordinator has not answered yet" };
+    const cancel = this.#around.outside.setTimer(() => late.resolve(err(error)), waitMs);
+    const joined = await Promise.race([this.#joining, late.promise]);
+    cancel();
+    return joined;
+  }
+
+  /** Its title is known later than it is. */
+  async describe(): Promise<void> {
+    if (this.#registered === null || this.#joining) return;
+    const chat = await this.#describe();
+    if (chat && JSON.stringify(chat) !== this.#registered) await this.join().then(() => this.#again(chat));
+  }
+
+  newId(): string {
+    return newId(this.#around.outside);
+  }
+
+  /** @param types of none: all. @returns null: nothing is there */
+  async claim(types: readonly string[]): Promise<Result<HeldTask | null, Trouble>> {
+    const { tasks, trouble } = await this.#claimer.claim(1, types, claimWithinMs);
+    const [task] = tasks;
+    if (task) {
+      const held = this.tasks.take(task);
+      this.#tellState();
+      return ok(held);
+    }
+    return trouble ? err(trouble) : ok(null);
+  }
+
+  /** Messages that are there now are taken in. */
+  pull(): Promise<Result<null, Trouble>> {
+    return this.#post.pull();
+  }
+
+  /** What it says of its work. */
+  say(progress: string): void {
+    this.#progress = progress;
+    this.#tellState();
+  }
+
+  /** [TE3] The chat goes: what it holds is free. */
+  async leave(withinMs: number): Promise<void> {
+    const { runtime, opened } = this.#around;
+    this.#end();
+    await opened.link.leave(withinMs);
+    runtime.store.write((sql) => {
+      // Whoever sends what is kept has to know whose it is.
+      if (keptCalls.count(sql, this.sessionId) === 0) members.drop(sql, this.sessionId, this.#process);
+    });
+    opened.close();
+  }
+
+  /** [TE3] Its client was killed: what it holds is free at once, where the coordinator does not see that by itself. */
+  async attest(withinMs: number): Promise<void> {
+    const { link, machine, place } = this.opened;
+    const { self } = link;
+    const late = Promise.withResolvers<void>();
+    const cancel = this.#around.outside.setTimer(() => late.resolve(), withinMs);
+    const tell = async (): Promise<void> => {
+      await this.tasks.flush();
+      if (place === null || !self) return;
+      await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, withinMs);
+    };
+    await Promise.race([tell(), late.promise]);
+    cancel();
+    this.close();
+  }
+
+  /** Nothing more happens here; the chat itself goes on, in another process of the same client. */
+  close(): void {
+    this.#end();
+    this.opened.close();
+  }
+
+  #end(): void {
+    this.#isClosed = true;
+    this.#cancelTimer();
+    for (const stop of this.#stops) stop();
+    for (const part of [this.outbox, this.tasks, this.files, this.#post, this.#leaders]) part.close();
+  }
+
+  async #register(): Promise<Result<null, Trouble>> {
+    const chat = await this.#describe();
+    if (!chat) return err({ code: "unknown_session", message: `SHIM cannot register "${this.sessionId}" as a chat` });
+    const done = await this.#again(chat);
+    if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
+    if (!done.ok && !this.#isFollowing) {
+      this.#cancelTimer();
+      this.#cancelTimer = this.#around.outside.setTimer(() => void this.join(), againMs);
+    }
+    return done;
+  }
+
+  async #again(chat: Chat): Promise<Result<null, Trouble>> {
+    const { runtime, opened } = this.#around;
+    const registered = await opened.link.register(chat);
+    if (!registered.ok) return registered;
+    this.#registered = JSON.stringify(chat);
+    const { incarnation } = registered.value;
+    const { sessionId } = this;
+    const member = { sessionId, workspace: opened.workspace, chat: chat.chat, incarnation, process: this.#process };
+    runtime.store.write((sql) => members.keep(sql, runtime.now(), member));
+    this.#follow();
+    return ok(null);
+  }
+
+  async #describe(): Promise<Chat | null> {
+    const { runtime, opened, naming } = this.#around;
+    const session = runtime.store.read((sql) => sessions.get(sql, this.sessionId), null);
+    if (!session || !Id.safeParse(this.sessionId).success) return null;
+    return {
+      chat: this.sessionId,
+      session: this.sessionId,
+      process: this.#process,
+      machine: opened.machine,
+      client: session.client.slice(0, 200) || "unknown",
+      role: "worker",
+      isInteractive: true,
+      capacity: 1,
+      metadata: await naming.metadata(session),
+    };
+  }
+
+  /** Once, from the first registration on. */
+  #follow(): void {
+    if (this.#isFollowing || this.#isClosed) return;
+    this.#isFollowing = true;
+    const { link } = this.opened;
+    this.#stops = [link.onNews((what) => this.#heed(what)), link.onLost((reason) => this.#lost(reason))];
+    this.files.follow();
+    this.#leaders.follow();
+    this.#look();
+  }
+
+  #look(): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#around.outside.setTimer(() => this.#look(), lookEveryMs);
+    this.#heed("any");
+  }
+
+  #heed(what: News): void {
+    if (what !== "message") this.tasks.look();
+    if (what !== "task") void this.#post.pull().catch(this.#logged("messages"));
+    if (what !== "any") return;
+    this.outbox.send();
+    this.#tellState();
+    void this.#own().catch(this.#logged("the session's lease"));
+  }
+
+  /** [TE2] One chat works on a session. The same request again gets the same grant, so it may be asked at any time. */
+  async #own(): Promise<void> {
+    const { link } = this.opened;
+    const { self } = link;
+    if (!self) return;
+    const resource = `session:${this.sessionId}`;
+    const wanted = { resource, requestId: `own-${self.incarnation}`, isBound: true };
+    const answer = await link.call("leases.acquire", wanted, leaseWithinMs);
+    if (answer.ok || answer.error.code !== "lease_held") return;
+    const held = await link.call("leases.list", { prefix: resource, limit: 1 }, leaseWithinMs);
+    const by = held.ok ? held.value.leases[0]?.holder : undefined;
+    if (by === undefined || by === self.chat) return;
+    const { machine } = await this.directory.person(by);
+    this.#tell(`elsewhere:${by}`, { kind: "continued_elsewhere", session: this.sessionId, by, machine });
+  }
+
+  #lost(reason: string): void {
+    this.#registered = null;
+    this.tasks.loseAll(reason);
+    this.#tell(`lost:${reason}`, { kind: "notice", text: `This chat is no longer in the team: ${reason}` });
+  }
+
+  #tell(key: string, told: news.News): void {
+    const { runtime } = this.#around;
+    const isKnown = runtime.store.read((sql) => news.has(sql, this.sessionId, key), false);
+    if (!isKnown) runtime.store.write((sql) => void news.add(sql, runtime.now(), this.sessionId, key, told));
+  }
+
+  #tellState(): void {
+    const taskCount = this.tasks.list().length;
+    const state = { status: taskCount > 0 ? "busy" : "idle", taskCount, progress: this.#progress } as const;
+    void this.#state.tell(state, false).catch(this.#logged("the chat's state"));
+  }
+
+  #logged(what: string): (error: unknown) => void {
+    return (error) => this.#around.runtime.log("error", what, { error: String(error) });
+  }
+}
