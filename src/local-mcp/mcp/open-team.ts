@@ -24,8 +24,11 @@ export function openTeam(
     open: async () => {
       const { openLink } = await import("../link/open-link.ts");
       const { namingOf } = await import("../team/naming.ts");
+      const { OtherMachines } = await import("../recovery/other-machines.ts");
       const opened = openLink(runtime, outside);
-      return opened.ok ? ok({ opened: opened.value, naming: namingOf(runtime, opened.value) }) : opened;
+      if (!opened.ok) return opened;
+      const naming = namingOf(runtime, opened.value);
+      return ok({ opened: opened.value, naming, others: new OtherMachines(runtime) });
     },
   });
 }

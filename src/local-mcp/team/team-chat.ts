@@ -5,6 +5,7 @@ import { Claimer } from "../automation/claimer.ts";
 import { newId, type Outside } from "../edge/outside.ts";
 import type { Chat, News, Trouble } from "../link/chat-link.ts";
 import type { OpenedLink } from "../link/open-link.ts";
+import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { Directory } from "./directory.ts";
@@ -25,6 +26,8 @@ export interface TeamSurroundings {
   readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
   readonly opened: OpenedLink;
   readonly naming: Naming;
+  /** What other machines mean to the chat. */
+  readonly others: OtherMachines;
 }
 
 /** How often it looks without being told, in ms. */
@@ -238,6 +241,9 @@ export class TeamChat {
     this.outbox.send();
     this.#tellState();
     void this.#own().catch(this.#logged("the session's lease"));
+    void this.#around.others
+      .look(this.opened, this.sessionId, this.naming)
+      .catch(this.#logged("sessions of other machines"));
   }
 
   /** [TE2] One chat works on a session. The same request again gets the same grant, so it may be asked at any time. */
