@@ -3,6 +3,8 @@ import type { EngineOperation } from "../../src/coordination/engine.ts";
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import { LocalChatLink, type LocalDesk } from "../../src/local-mcp/link/local-chat-link.ts";
 import type { Trouble } from "../../src/local-mcp/link/chat-link.ts";
+import type { Outside } from "../../src/local-mcp/edge/outside.ts";
+import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
 import type { Reach } from "../../src/local-mcp/recovery/remote-find.ts";
 import { readHead } from "../../src/local-mcp/sessions/git-head.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
@@ -12,8 +14,12 @@ import { bytesOf, type CheckpointContent, type SessionContent } from "../../src/
 import { seal } from "../../src/local-mcp/sync/envelope.ts";
 import { pull, type Around } from "../../src/local-mcp/sync/pull.ts";
 import type { SyncCall } from "../../src/local-mcp/sync/sync-call.ts";
+import * as devices from "../../src/local-mcp/sync/device.ts";
+import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
+import type { Naming } from "../../src/local-mcp/team/naming.ts";
+import { Team, type Way } from "../../src/local-mcp/team/team.ts";
 import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
-import { err, type Result } from "../../src/shared/result.ts";
+import { err, ok, type Result } from "../../src/shared/result.ts";
 import { given } from "./state-builders.ts";
 import { FakeTime, seededRandom } from "./edge-time.ts";
 import { LocalHost } from "./local-host.ts";
@@ -24,6 +30,7 @@ const key = makeKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => at 
 const keys = { current: key, keys: new Map([[key.id, key]]) };
 
 export const workspace = "team";
+const place = { url: "https://edge.example", workspace };
 /** What the workspace calls the project that the machines share. */
 export const project = "project-key-1";
 
@@ -38,6 +45,8 @@ export class Machines {
     const runtime = tempRuntime(options);
     const device = new Device(this.host, `dev_${name}`, { machine: name, isAdmin: false });
     await device.begin(key.id);
+    keepKey(runtime.paths.home, place, key);
+    runtime.store.write((sql) => devices.join(sql, runtime.now(), workspace, device.device));
     const made = new MachineHome(this, name, runtime, device);
     this.#all.push(made);
     return made;
@@ -64,14 +73,27 @@ export class MachineHome {
     this.device = device;
   }
 
+  /** The chats of one process of this machine. */
+  team(): Team {
+    const { runtime, name } = this;
+    const outside = anOutside();
+    const naming: Naming = {
+      project: () => Promise.resolve(ok(project)),
+      metadata: () => Promise.resolve({}),
+      titleOf: () => null,
+    };
+    const open = (): Promise<Result<Way, string>> => {
+      const link = new LocalChatLink(this.#desk(), outside);
+      const opened = { link, workspace, machine: name, place, close: () => undefined };
+      return Promise.resolve(ok({ opened, naming, others: new OtherMachines(runtime) }));
+    };
+    return new Team({ runtime, outside, open, processOf: ({ id }) => processOf(id) });
+  }
+
   /** The session is a chat of the workspace from now on. */
   async join(session: string): Promise<Reach> {
     const { runtime, name } = this;
-    const outside = {
-      setTimer: new FakeTime().setTimer,
-      random: seededRandom(),
-      clock: { monotonic: () => 0, wall: () => 0 },
-    };
+    const outside = anOutside();
     const link = new LocalChatLink(this.#desk(), outside);
     const chat = { chat: session, session, process: processOf(session), machine: name, client: "test" };
     const registered = await link.register(chat);
@@ -173,6 +195,10 @@ export class MachineHome {
     if (world.isCut(name)) return Promise.resolve(err({ code: "unreachable", message: "no answer came" }));
     return world.host.call(name as EngineOperation, input as never, device.actor) as never;
   }
+}
+
+function anOutside(): Pick<Outside, "clock" | "setTimer" | "random"> {
+  return { setTimer: new FakeTime().setTimer, random: seededRandom(), clock: { monotonic: () => 0, wall: () => 0 } };
 }
 
 function processOf(session: string): string {

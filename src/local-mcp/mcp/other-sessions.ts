@@ -125,13 +125,12 @@ function hasMirrors({ store }: Runtime): boolean {
  */
 export async function heldByAnother(chat: Chat, session: Session, dead: string): Promise<ToolError | null> {
   const member = await chat.team?.of(session);
-  if (!member?.ok || member.value.opened.link.self === null) return null;
-  const { opened } = member.value;
+  const opened = member?.ok ? member.value.opened : null;
+  if (!opened?.link.self) return null;
   const { hold, heldWords } = await parts();
   const held = await hold(opened.link, dead);
-  if (held.ok || held.error.code !== "lease_held") return null;
-  const { holder } = held.error;
+  const holder = held.ok ? null : held.error.holder;
   // Its own chat counts as alive for a while; that its process is gone is seen from here.
-  if (holder === null || holder.chat === dead || holder.chat === session.id) return null;
+  if (holder === null || [dead, session.id].includes(holder.chat)) return null;
   return { code: "not_to_take", message: heldWords(dead, opened.machine, holder) };
 }

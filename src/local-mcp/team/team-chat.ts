@@ -45,6 +45,7 @@ export class TeamChat {
   readonly sessionId: string;
   readonly opened: OpenedLink;
   readonly naming: Naming;
+  readonly others: OtherMachines;
   readonly directory: Directory;
   readonly outbox: Outbox;
   readonly tasks: TaskHolder;
@@ -72,6 +73,7 @@ export class TeamChat {
     this.sessionId = sessionId;
     this.opened = opened;
     this.naming = naming;
+    this.others = around.others;
     this.#around = around;
     this.#process = process;
     this.directory = new Directory(runtime, link, machine, naming);
@@ -241,9 +243,7 @@ export class TeamChat {
     this.outbox.send();
     this.#tellState();
     void this.#own().catch(this.#logged("the session's lease"));
-    void this.#around.others
-      .look(this.opened, this.sessionId, this.naming)
-      .catch(this.#logged("sessions of other machines"));
+    void this.others.look(this.opened, this.sessionId, this.naming).catch(this.#logged("sessions of other machines"));
   }
 
   /** [TE2] One chat works on a session. The same request again gets the same grant, so it may be asked at any time. */

@@ -28,28 +28,33 @@ export const checkRecovery = defineTool({
     const elsewhere = await OtherSessions.of(chat, session);
     const others = elsewhere === "unreachable" ? null : elsewhere;
     const choice = await choose(chat, session, others, input.of);
-    if (choice === "unknown") {
-      return err({
-        code: "unknown_session",
-        message: `SHIM knows no session "${input.of}". Call without "of" to see the incomplete ones.`,
-      });
-    }
-    if (input.take === true) {
-      const refused = choice ? await choice.take() : nothingToTake;
-      if (refused) return err(refused);
-    }
-    const now = chat.runtime.now();
+    const refused = await refusalOf(choice, input);
+    if (refused !== null || choice === "unknown") return err(refused ?? unknown(input.of));
     const limit = listed[input.detail];
     const incomplete = [...here(chat, session, limit), ...((await others?.list(limit)) ?? [])].slice(0, limit);
-    const from = choice?.from ?? null;
-    const text = from ? brief(from, now, chat.runtime.config.recovery) : nothing(incomplete.length);
-    const unasked = elsewhere === "unreachable" ? `\n${cannotTell}` : "";
+    const told = choice && brief(choice.from, chat.runtime.now(), chat.runtime.config.recovery);
+    const text = told ?? nothing(incomplete.length);
+    const output = { session: session.id, incomplete };
     return ok({
-      text: `${text}${unasked}`,
-      output: { session: session.id, incomplete, ...(from ? { brief: text, score: from.score.total } : {}) },
+      text: elsewhere === "unreachable" ? `${text}\n${cannotTell}` : text,
+      output: told === null ? output : { ...output, brief: told, score: choice?.from.score.total },
     });
   },
 });
+
+function unknown(of: string | undefined): ToolError {
+  const message = `SHIM knows no session "${of}". Call without "of" to see the incomplete ones.`;
+  return { code: "unknown_session", message };
+}
+
+/** Why it is not gone on with, where that is wished; else null. */
+async function refusalOf(
+  choice: Choice | "unknown" | null,
+  { take: isToTake }: { readonly take?: boolean | undefined },
+): Promise<ToolError | null> {
+  if (isToTake !== true || choice === "unknown") return null;
+  return choice === null ? nothingToTake : choice.take();
+}
 
 const cannotTell =
   "Sessions of other machines are not among these: whoever decides for the workspace does not answer now.";
