@@ -9,6 +9,7 @@ import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isPaused } from "../store/pause.ts";
 import { takePending } from "../snapshots/pending.ts";
+import { startSync } from "../sync/start-sync.ts";
 import { Chat } from "./chat.ts";
 import { openTeam } from "./open-team.ts";
 import { createServer } from "./server.ts";
@@ -64,6 +65,7 @@ export function serve(options: ServeOptions): void {
       onerror: (error) => runtime.log("warn", "transport", { error: error.message }),
     },
   );
+  const stopSync = startSync(runtime, server);
   let isOver = false;
   const shutDown = async (reason: string): Promise<void> => {
     if (isOver) return;
@@ -78,6 +80,7 @@ export function serve(options: ServeOptions): void {
     const left = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logged(runtime, "leaving the team"));
     if (isClientGone) await lastSnapshot(runtime, chat, pending);
     await left;
+    await stopSync().catch(logged(runtime, "sync"));
     runtime.store.close();
     await handle.close().catch(logged(runtime, "close"));
     options.exit(0);

@@ -9,6 +9,7 @@ import { countForget } from "./forget-mark.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as snapshotDrops from "./snapshot-drops.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
+import * as syncDevice from "../sync/device.ts";
 import * as spool from "./spool.ts";
 import type { Store } from "./store.ts";
 import { rebuild } from "./text-index.ts";
@@ -73,9 +74,17 @@ export function forget(sql: Sql, what: Forget, keepsCopies = false): Forgotten {
   const rows = isCheckpoint
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
+  // What is sealed and not sent yet may hold it, and the key is on this machine.
+  if (isSealed(sql, sessions, checkpoints)) syncDevice.renew(sql);
   if (!keepsCopies) remember(sql, { sessions, projects: "project" in what ? [what.project] : [] });
   countForget(sql);
   return { sessions, checkpoints, rows, snapshots };
+}
+
+function isSealed(sql: Sql, sessions: readonly string[], checkpoints: readonly string[]): boolean {
+  const [theirs, ids] = inList("session_id", sessions);
+  const [these, names] = inList("json_extract(op, '$.checkpoint')", checkpoints);
+  return sql.all(`SELECT 1 FROM sync_log WHERE ${theirs} OR ${these} LIMIT 1`, ...ids, ...names).length > 0;
 }
 
 function sessionsOf(sql: Sql, what: Forget): string[] {

@@ -76,7 +76,8 @@ function removeSession(sql: Sql, id: string, budget: Budget): void {
     budget.limit,
   );
   if (budget.left <= 0) return;
-  for (const table of ["signals", "recoveries", "clients"]) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  for (const table of ["signals", "recoveries", "clients", "team_news", "team_continuations"])
+    sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
   budget.left -= sql.run("DELETE FROM sessions WHERE id = ?", id);
 }
 

@@ -19,7 +19,15 @@ interface Table {
 /** Rows that never change: those in the backup are as good, and are kept. Rows of other tables are newer in the damaged file. */
 const unchanging: ReadonlySet<string> = new Set(["journal", "checkpoints", "signals", "crashes", "recoveries"]);
 /** The new file's own. */
-const own: ReadonlySet<string> = new Set(["meta", "migrations", "notices", "checkpoints_unindexed"]);
+const own: ReadonlySet<string> = new Set([
+  "meta",
+  "migrations",
+  "notices",
+  "checkpoints_unindexed",
+  // Copies of what the coordinator has: it is asked for all of them again.
+  "remote_sessions",
+  "remote_checkpoints",
+]);
 
 /** Rows read at once; where a page is damaged, one by one. */
 const PAGE = 200;
@@ -83,7 +91,7 @@ function updates({ name, key, columns }: Table): string {
 /** Ordinary tables, by what both files say of them: a table of a later migration is taken over, too. */
 function commonTables(source: Connection, target: Connection): Table[] {
   const names = target.all<{ name: string }>(
-    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
+    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name",
   );
   return names
     .filter(({ name }) => !own.has(name))

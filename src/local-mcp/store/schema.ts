@@ -273,20 +273,26 @@ export const migrations: readonly Migration[] = [
          at INTEGER NOT NULL,
          body BLOB NOT NULL
        ) STRICT, WITHOUT ROWID`,
-      `CREATE TRIGGER sync_session_new AFTER INSERT ON sessions WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
-         INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES ('session', new.id, new.id, new.last_seen_at);
+      // No OR IGNORE: the statement that fires a trigger may bring a conflict clause of its own, which would count instead (lang_createtrigger.html).
+      `CREATE TRIGGER sync_session_new AFTER INSERT ON sessions
+         WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'session' AND id = new.id) BEGIN
+         INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('session', new.id, new.id, new.last_seen_at);
        END`,
-      `CREATE TRIGGER sync_session_changed AFTER UPDATE ON sessions WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
-         INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES ('session', new.id, new.id, new.last_seen_at);
+      `CREATE TRIGGER sync_session_changed AFTER UPDATE ON sessions
+         WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'session' AND id = new.id) BEGIN
+         INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('session', new.id, new.id, new.last_seen_at);
        END`,
       `CREATE TRIGGER sync_session_gone AFTER DELETE ON sessions WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
-         INSERT OR REPLACE INTO sync_changes (kind, session_id, id, at) VALUES ('session', old.id, old.id, old.last_seen_at);
+         DELETE FROM sync_changes WHERE kind = 'session' AND id = old.id;
+         INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('session', old.id, old.id, old.last_seen_at);
        END`,
-      `CREATE TRIGGER sync_checkpoint_new AFTER INSERT ON checkpoints WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
-         INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', new.session_id, new.id, new.at);
+      `CREATE TRIGGER sync_checkpoint_new AFTER INSERT ON checkpoints
+         WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'checkpoint' AND id = new.id) BEGIN
+         INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', new.session_id, new.id, new.at);
        END`,
       `CREATE TRIGGER sync_checkpoint_gone AFTER DELETE ON checkpoints WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
-         INSERT OR REPLACE INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', old.session_id, old.id, old.at);
+         DELETE FROM sync_changes WHERE kind = 'checkpoint' AND id = old.id;
+         INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', old.session_id, old.id, old.at);
        END`,
     ],
   },

@@ -46,14 +46,15 @@ export function projects(sql: Sql): string[] {
     .map(({ project }) => project);
 }
 
-/** [SY62] Everything that is kept, as if it were new. */
+/** [SY62] Everything that is kept, as if it were new; of each session in its order. */
 export function noteAll(sql: Sql): void {
+  sql.run("DELETE FROM sync_changes WHERE kind = 'checkpoint' AND id IN (SELECT id FROM checkpoints)");
   sql.run(
     `INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at)
      SELECT 'session', id, id, last_seen_at FROM sessions ORDER BY last_seen_at`,
   );
   sql.run(
-    `INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at)
+    `INSERT INTO sync_changes (kind, session_id, id, at)
      SELECT 'checkpoint', session_id, id, at FROM (
        SELECT seq, session_id, id, at, row_number() OVER (PARTITION BY session_id ORDER BY seq DESC) AS place FROM checkpoints
      ) WHERE place <= ? ORDER BY seq`,
@@ -61,20 +62,23 @@ export function noteAll(sql: Sql): void {
   );
 }
 
-/** [SY62] What was sealed and is not acknowledged, forgets among it, is noted again; the log is empty then. */
+/** [SY62] What was sealed and is not acknowledged, forgets among it, is noted again, before what has changed since; the log is empty then. */
 export function noteLogAgain(sql: Sql): void {
-  for (const { op, at } of sql.all<{ op: string; at: number }>("SELECT op, at FROM sync_log ORDER BY seq")) {
+  const log = sql.all<{ op: string; at: number }>("SELECT op, at FROM sync_log ORDER BY seq");
+  if (log.length === 0) return;
+  const since = first(sql, Number.MAX_SAFE_INTEGER);
+  sql.run("DELETE FROM sync_changes");
+  for (const { op, at } of log) {
     // Only this program writes it.
     const { session, checkpoint } = JSON.parse(op) as SyncOp;
-    sql.run(
-      "INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES (?, ?, ?, ?)",
-      checkpoint === undefined ? "session" : "checkpoint",
-      session,
-      checkpoint ?? session,
-      at,
-    );
+    note(sql, { kind: checkpoint === undefined ? "session" : "checkpoint", session, id: checkpoint ?? session, at });
   }
+  for (const change of since) note(sql, change);
   sql.run("DELETE FROM sync_log");
+}
+
+function note(sql: Sql, { kind, session, id, at }: Omit<Change, "seq">): void {
+  sql.run("INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES (?, ?, ?, ?)", kind, session, id, at);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { epochOf } from "../store/epoch.ts";
 import * as changes from "./changes.ts";
@@ -23,6 +24,10 @@ export interface Device {
 /** Stands where a fingerprint would: numbers begin anew, but the content at the coordinator is good. */
 const renewed = "";
 
+export function newId(now: number, random: (bytes: number) => Uint8Array): string {
+  return `dev_${uuidv7(now, random(16))}`;
+}
+
 export function get(sql: Sql): Device | null {
   const [row] = sql.all<Device>(
     `SELECT workspace, device, epoch, key_id AS keyId, sealed, acked, fingerprint, joined_at AS joinedAt
@@ -44,7 +49,7 @@ export function join(sql: Sql, now: number, workspace: string, device: string): 
 }
 
 export function leave(sql: Sql): void {
-  for (const table of ["sync_device", "sync_changes", "sync_log", "sync_uploader"]) sql.run(`DELETE FROM ${table}`);
+  for (const table of ["sync_device", "sync_changes", "sync_log"]) sql.run(`DELETE FROM ${table}`);
   remote.dropAll(sql);
 }
 

@@ -32,7 +32,7 @@ export async function fetchCheckpoint(
   if (!newest) return ok(null);
   const stored = around.runtime.store.read((sql) => cached(sql, row, newest.checkpoint), null);
   if (stored) return ok(withMark(row, stored));
-  const answer = await around.call("sync.checkpoint", { checkpoint: newest.checkpoint });
+  const answer = await around.call("sync.checkpoint", { checkpoint: newest.checkpoint, device });
   if (!answer.ok) {
     const isGone = answer.error.code === "unknown_key";
     return isGone ? err({ code: "not_found", message: `the checkpoint of ${session} is gone meanwhile` }) : answer;

@@ -52,10 +52,12 @@ export async function pull(around: Around, after: number): Promise<Result<Pulled
     // It was put back to an earlier state: what it knows now counts.
     if (page.value.revision < after) return pull(around, 0);
     const { sessions } = page.value;
-    const wrong = sessions.flatMap((session) => storeOne(around, session) ?? []);
-    for (const session of sessions) seen.add(keyOf(session));
-    refused.push(...wrong);
-    stored += sessions.length - wrong.length;
+    for (const session of sessions) {
+      seen.add(keyOf(session));
+      const fate = storeOne(around, session);
+      if (fate === "stored") stored += 1;
+      else if (fate !== "own") refused.push({ device: session.device, session: session.session, code: fate });
+    }
     const last = page.value.isMore ? sessions.at(-1) : undefined;
     if (!last) return ok(ended(around, after, seen, { revision: page.value.revision, stored, refused }));
     revision = last.revision;
@@ -72,18 +74,13 @@ function ended(around: Around, after: number, seen: ReadonlySet<string>, pulled:
   return pulled;
 }
 
-/** @returns why it is refused; null: it is stored, or need not be */
-function storeOne(around: Around, session: MirroredSession): RefusedEnvelope | null {
-  const code = whyNot(around, session);
-  return code === null ? null : { device: session.device, session: session.session, code };
-}
-
-function whyNot(around: Around, session: MirroredSession): RefusedEnvelope["code"] | null {
+/** @returns what became of it; a code says why it is refused */
+function storeOne(around: Around, session: MirroredSession): "stored" | "own" | RefusedEnvelope["code"] {
   const { runtime, workspace, keys, device: own } = around;
   const { device, seq } = session;
   if (device === own && session.taken === null) {
     runtime.store.write((sql) => remote.drop(sql, workspace, device, session.session));
-    return null;
+    return "own";
   }
   const about = { workspace, kind: "session", device, session: session.session, of: seq } as const;
   const opened = open(keys.keys, about, session.envelope);
@@ -94,14 +91,17 @@ function whyNot(around: Around, session: MirroredSession): RefusedEnvelope["code
     const before = remote.get(sql, workspace, device, session.session);
     if (before && isOlder({ seq, content }, before)) return "replayed";
     remote.put(sql, rowOf(around, session, content));
-    return null;
+    return "stored";
   });
 }
 
-/** [SY52] A device's numbers grow within an epoch, and its epochs grow: what comes before what was seen is an old one shown again. */
-function isOlder(one: Pick<RemoteSession, "seq" | "content">, before: RemoteSession): boolean {
-  if (one.content.epoch !== before.content.epoch) return one.content.epoch < before.content.epoch;
-  return one.seq < before.seq;
+/**
+ * [SY52] Numbers grow within an epoch of a device, and its epochs grow: what comes before what was seen is an old one shown again. Only a copied
+ * home goes on in an older epoch, and what it seals is of a later time.
+ */
+function isOlder({ seq, content }: Pick<RemoteSession, "seq" | "content">, before: RemoteSession): boolean {
+  if (content.epoch === before.content.epoch) return seq < before.seq;
+  return content.epoch < before.content.epoch && content.sealedAt <= before.content.sealedAt;
 }
 
 function rowOf({ runtime, workspace }: Around, session: MirroredSession, content: SessionContent): RemoteSession {

@@ -1,4 +1,3 @@
-import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { readEdge, type Edge } from "../authority.ts";
 import * as changes from "./changes.ts";
@@ -96,7 +95,7 @@ export class Round {
     if (isReady) return store.read((sql) => uploader.isOwn(sql, process), false);
     return store.write((sql) => {
       if (devices.get(sql)?.workspace !== workspace) {
-        devices.join(sql, now(), workspace, `dev_${uuidv7(now(), random(16))}`);
+        devices.join(sql, now(), workspace, devices.newId(now(), random));
         changes.noteAll(sql);
       }
       return uploader.claim(sql, now(), process, processes);

@@ -94,7 +94,9 @@ export class Sender {
   }
 
   async #sealAndPush({ edge, call }: Place, begun: Begun): Promise<Step> {
-    const { sealed, waiting } = await this.#seal(edge, begun);
+    const some = await this.#seal(edge, begun);
+    if (!some) return { kind: "turned" };
+    const { sealed, waiting } = some;
     const pushed = await pushLog(this.#options.runtime, begun.device, call);
     if (!pushed.ok) {
       this.#isLost = pushed.error.code === "lost_place";
@@ -115,19 +117,16 @@ export class Sender {
 
   /** [SY61] A new epoch where one is needed. */
   async #begin(call: SyncCall, key: WorkspaceKey): Promise<Result<Device | "new", SyncTrouble>> {
-    const { runtime, fingerprint } = this.#options;
+    const { runtime } = this.#options;
     const { store, now, random } = runtime;
+    const fingerprint = this.#options.fingerprint();
     const found = store.read((sql) => needOf(sql, { fingerprint, keyId: key.id }, this.#isLost), null);
     if (!found) return err({ code: "no_edge", message: "this machine has left the workspace" });
     const { device, why } = found;
     if (why === null) return ok(device);
     const requestId = `begin_${uuidv7(now(), random(16))}`;
     const answer = await call("sync.begin", { device: device.device, keyId: key.id, requestId });
-    if (!answer.ok) {
-      const wanted = answer.error.details?.["keyId"];
-      if (answer.error.code === "wrong_key" && typeof wanted === "string") this.#wanted = wanted;
-      return answer;
-    }
+    if (!answer.ok) return this.#notBegun(device, answer.error);
     this.#isLost = false;
     this.#wanted = answer.value.keyId;
     const { epoch } = answer.value;
@@ -141,24 +140,38 @@ export class Sender {
     return ok("new");
   }
 
-  async #seal(edge: Edge, { device, key }: Begun): Promise<SealedSome> {
+  /** [SY61] Of a home that was copied to a machine with another token, the copy is a device of its own. */
+  #notBegun(device: Device, trouble: SyncTrouble): Result<"new", SyncTrouble> {
+    const { store, now, random } = this.#options.runtime;
+    const wanted = trouble.details?.["keyId"];
+    if (trouble.code === "wrong_key" && typeof wanted === "string") this.#wanted = wanted;
+    if (trouble.code !== "forbidden" || device.epoch === 0) return err(trouble);
+    store.write((sql) => {
+      if (devices.get(sql)?.device !== device.device) return;
+      devices.join(sql, now(), device.workspace, devices.newId(now(), random));
+      changes.noteAll(sql);
+    });
+    return ok("new");
+  }
+
+  /** Null: another process has begun anew, or sends. */
+  async #seal(edge: Edge, { device, key }: Begun): Promise<SealedSome | null> {
     const { runtime, process } = this.#options;
     const { store, now } = runtime;
-    const none: SealedSome = { sealed: [], keptHere: [], waiting: 0 };
-    if (store.read(changes.count, 0) === 0) return none;
+    if (store.read(changes.count, 0) === 0) return { sealed: [], keptHere: [], waiting: 0 };
     const book = this.#bookOf(edge, key);
     for (const root of store.read(changes.projects, [])) await book.learn(root);
     const { isSessionDue } = this.#pace;
     const some = store.write((sql) => {
       const present = devices.get(sql);
       const isSame = present?.epoch === device.epoch && present.device === device.device;
-      if (!isSame || !uploader.isOwn(sql, process)) return none;
+      if (!isSame || !uploader.isOwn(sql, process)) return null;
       if (changes.count(sql) > mostChanges) sayPassedOver(sql, now(), changes.passOver(sql));
       const made = sealChanges(sql, present, { runtime, key, book, isSessionDue });
       sayKeptHere(sql, now(), made.keptHere);
       return made;
     });
-    this.#pace.sent(some.sealed.filter(({ kind }) => kind === "session").map(({ session }) => session));
+    if (some) this.#pace.sent(some.sealed.filter(({ kind }) => kind === "session").map(({ session }) => session));
     return some;
   }
 

@@ -17,7 +17,7 @@ export interface SynchronizerOptions {
   readonly process: ProcessIdentity;
   readonly connect: Connect;
   /** Which home on which machine this is; see fingerprint.ts. */
-  readonly fingerprint: string;
+  readonly fingerprint: () => string;
 }
 
 /** How often the store's version is looked at, in ms: a checkpoint is on its way within twice that. */
