@@ -34,6 +34,8 @@ const page = 200;
 export class FileDesk {
   readonly #around: FileSurroundings;
   #work: Promise<unknown> = Promise.resolve();
+  /** Tokens. */
+  readonly #givenBack = new Set<number>();
   #stop: () => void = () => undefined;
 
   constructor(around: FileSurroundings) {
@@ -120,6 +122,7 @@ export class FileDesk {
     const { link, runtime } = this.#around;
     let refused: Trouble | null = null;
     for (const { resource, token, holder } of leases) {
+      this.#givenBack.add(token);
       // Before the coordinator tells of it: what this chat gives back by itself is no news for it.
       runtime.store.write((sql) => filesTable.drop(sql, resource, holder));
       const answer = await link.call("leases.release", { resource, token }, withinMs);
@@ -144,7 +147,11 @@ export class FileDesk {
     return reserved;
   }
 
-  async #reservation({ resource, holder, heldForMs }: Pick<Lease, "resource" | "holder" | "heldForMs">): Promise<Reservation> {
+  async #reservation({
+    resource,
+    holder,
+    heldForMs,
+  }: Pick<Lease, "resource" | "holder" | "heldForMs">): Promise<Reservation> {
     const { directory, workspace, runtime } = this.#around;
     const { name: holderName, machine, checkout } = await directory.person(holder);
     return { resource, workspace, holder, holderName, machine, checkout, since: runtime.now() - heldForMs };
@@ -160,23 +167,30 @@ export class FileDesk {
   async #apply(changes: readonly Change[]): Promise<void> {
     for (const { key, value, revision } of changes) {
       const resource = `${scheme}${key.slice("$file/".length)}`;
-      const holder = holderIn(value);
-      if (holder === null) this.#freed(resource, revision);
-      else {
-        const one = await this.#reservation({ resource, holder, heldForMs: 0 });
-        const { runtime } = this.#around;
-        runtime.store.write((sql) => filesTable.keep(sql, runtime.now(), one));
-      }
+      const held = holderIn(value);
+      if (held === null) await this.#freed(resource, revision);
+      // Told later than it was given back.
+      else if (!this.#givenBack.has(held.token)) await this.#heard(resource, held.holder);
     }
   }
 
+  async #heard(resource: string, holder: string): Promise<void> {
+    const { runtime } = this.#around;
+    const one = await this.#reservation({ resource, holder, heldForMs: 0 });
+    runtime.store.write((sql) => filesTable.keep(sql, runtime.now(), one));
+  }
+
   /** [TE14] A reservation of this chat that it has not given back itself is news. */
-  #freed(resource: string, revision: number): void {
+  async #freed(resource: string, revision: number): Promise<void> {
     const { runtime, sessionId, workspace, link } = this.#around;
+    const [known] = runtime.store.read((sql) => filesTable.named(sql, workspace, [resource]), []);
+    const isOwn = known !== undefined && known.holder === link.self?.chat;
+    // It may have it again by now.
+    const held = isOwn ? await this.own() : null;
+    if (held?.ok && held.value.some((lease) => lease.resource === resource)) return;
     runtime.store.write((sql) => {
-      const [known] = filesTable.named(sql, workspace, [resource]);
       filesTable.drop(sql, resource);
-      if (known?.holder !== link.self?.chat) return;
+      if (!isOwn) return;
       const text = `This chat no longer holds ${shown(resource)}: its reservation is over. Reserve it again before you go on there.`;
       news.add(sql, runtime.now(), sessionId, `freed:${workspace}:${revision}`, { kind: "notice", text });
     });
@@ -207,7 +221,8 @@ function covers(range: string, other: string): boolean {
   return other.startsWith(folder) && !other.slice(folder.length).includes("/");
 }
 
-function holderIn(value: Change["value"]): string | null {
+function holderIn(value: Change["value"]): { readonly holder: string; readonly token: number } | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
-  return typeof value["holder"] === "string" ? value["holder"] : null;
+  const { holder, token } = value;
+  return typeof holder === "string" && typeof token === "number" ? { holder, token } : null;
 }

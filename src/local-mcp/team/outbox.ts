@@ -124,7 +124,7 @@ export class Outbox {
         this.#empty.clear();
         return true;
       }
-      const answer = await link.call(call.name, call.input as never, callWithinMs);
+      const answer = await link.call(call.name, call.input, callWithinMs);
       if (this.#isClosed) return true;
       if (!answer.ok && isUnheard(answer.error)) {
         runtime.store.write((sql) => keptCalls.failed(sql, call.seq, answer.error.code));

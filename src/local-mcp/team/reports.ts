@@ -49,9 +49,10 @@ export class Reports {
 
   async failed(held: HeldTask, reason: string, isRetryable: boolean): Promise<Ended> {
     const { task, claim } = held.task;
+    const beat = this.#beat(held, { note: reason });
     return this.#outbox.say("tasks.nack", { task, claim, reason, isRetryable }, (sql) => {
       heldTasks.drop(sql, this.#of, held.task);
-      this.#outbox.keep(sql, "tasks.heartbeat", this.#beat(held, { note: reason }));
+      this.#outbox.keep(sql, "tasks.heartbeat", beat);
     });
   }
 

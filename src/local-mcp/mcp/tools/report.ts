@@ -74,10 +74,14 @@ async function tell(member: TeamChat, held: HeldTask, input: Input): Promise<Res
       member.say(short ?? "");
       return ok(await member.reports.progress(held, progressOf(short, input.percent)));
     case "failed":
-      return ok(await member.reports.failed(held, short || "no reason given", input.retry ?? true));
+      return ok(await member.reports.failed(held, short || "no reason given", input.retry !== false));
     case "done":
-      return done(member, held, redactJson(input.result ?? note ?? null).value as Json);
+      return done(member, held, resultOf(input, note));
   }
+}
+
+function resultOf({ result }: Input, note: string | undefined): Json {
+  return redactJson(result ?? note ?? null).value as Json;
 }
 
 async function done(member: TeamChat, held: HeldTask, result: Json): Promise<Result<Ended, ToolError>> {
