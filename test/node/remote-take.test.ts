@@ -126,8 +126,8 @@ it("[RE25] the old session is told that it was continued elsewhere, and is not o
   expect(fresh.start()).toContain("fix the parser");
   expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
   await one.there.pull();
-  const { store, now } = one.there.runtime;
-  store.write((sql) => noteTaken(sql, now(), workspace, one.there.device.device));
+  noteTaken(one.there.runtime, workspace, one.there.device.device);
+  noteTaken(one.there.runtime, workspace, one.there.device.device);
   const told = { kind: "continued_elsewhere", session: one.dead.session, by: one.chat.session, machine: "laptop" };
   expect(newsOf(one.there, one.dead.session)).toEqual([told]);
   expect(newsOf(one.there, fresh.session)).toEqual([told]);
