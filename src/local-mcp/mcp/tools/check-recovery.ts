@@ -30,17 +30,27 @@ export const checkRecovery = defineTool({
     const choice = await choose(chat, session, others, input.of);
     const refused = await refusalOf(choice, input);
     if (refused !== null || choice === "unknown") return err(refused ?? unknown(input.of));
-    const limit = listed[input.detail];
-    const incomplete = [...here(chat, session, limit), ...((await others?.list(limit)) ?? [])].slice(0, limit);
-    const told = choice && brief(choice.from, chat.runtime.now(), chat.runtime.config.recovery);
-    const text = told ?? nothing(incomplete.length);
+    const incomplete = await listAll(chat, session, others, listed[input.detail]);
+    const text = [told(chat, choice, incomplete.length), ...(elsewhere === "unreachable" ? [cannotTell] : [])];
     const output = { session: session.id, incomplete };
-    return ok({
-      text: elsewhere === "unreachable" ? `${text}\n${cannotTell}` : text,
-      output: told === null ? output : { ...output, brief: told, score: choice?.from.score.total },
-    });
+    const briefed = choice ? { brief: text[0], score: choice.from.score.total } : {};
+    return ok({ text: text.join("\n"), output: { ...output, ...briefed } });
   },
 });
+
+function told({ runtime }: Chat, choice: Choice | null, others: number): string {
+  return choice ? brief(choice.from, runtime.now(), runtime.config.recovery) : nothing(others);
+}
+
+async function listAll(
+  chat: Chat,
+  session: sessions.Session,
+  others: OtherSessions | null,
+  limit: number,
+): Promise<Incomplete[]> {
+  const elsewhere = others === null ? [] : await others.list(limit);
+  return [...here(chat, session, limit), ...elsewhere].slice(0, limit);
+}
 
 function unknown(of: string | undefined): ToolError {
   const message = `SHIM knows no session "${of}". Call without "of" to see the incomplete ones.`;
