@@ -20,7 +20,7 @@ export interface OtherMachines {
 }
 
 /**
- * Asks what has changed, and works with that. [CL42]
+ * Asks what has changed, and works with that. [RE27]
  *
  * @param body is given null where this machine belongs to no workspace on an edge, or has no key of it
  */

@@ -17,7 +17,7 @@ import { projectHere, withOtherMachines, type OtherMachines } from "../other-mac
 import { oneLine, shortId } from "../screen-text.ts";
 import { startClient } from "./start-client.ts";
 
-/** `shim resume` of a session of another machine. [CL42] */
+/** `shim resume` of a session of another machine. [RE27] */
 
 interface Wish extends Common {
   readonly print?: boolean;

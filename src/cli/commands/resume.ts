@@ -46,7 +46,7 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   const found = id === undefined ? await choose(cli, runtime, options) : findSession(runtime, id);
   if (found.ok) return resume(cli, runtime, found.value, options);
   if (found.error.exit !== exitCodes.notFound) return found;
-  // [CL42] What is not here may be on another machine.
+  // [RE27] What is not here may be on another machine.
   const elsewhere = id === undefined ? await resumeNewest(cli, options) : await resumeElsewhere(cli, id, options);
   return elsewhere ?? found;
 }
