@@ -1,6 +1,10 @@
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { pathsIn } from "../src/local-mcp/paths.ts";
+import { openNodeSqlite } from "../src/local-mcp/store/driver-node-sqlite.ts";
+import { Store } from "../src/local-mcp/store/store.ts";
+import * as files from "../src/local-mcp/team/files-table.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
 
 const rounds = Number(process.env["SHIM_BENCH_STARTS"] ?? 40);
@@ -20,6 +24,8 @@ export async function benchStart(folder: string, emptyServer: string, memoryServ
     launcher: ["bin/shim.mjs", "mcp"],
     memory: [memoryServer],
   };
+  const team = { ...env, SHIM_HOME: join(folder, "team") };
+  const edit = anEdit(folder, team.SHIM_HOME);
   const times: Record<string, number[]> = {};
   const residents: Record<string, number> = {};
   const note = (name: string, time: number): void => void (times[name] ??= []).push(time);
@@ -32,6 +38,7 @@ export async function benchStart(folder: string, emptyServer: string, memoryServ
       residents[name] = started.residentBytes;
     }
     for (const event of ["PreToolUse", "PostToolUse", "Stop"]) keep(event, await timed(() => hook(event, round, env)));
+    keep(guarded, await timed(() => hook("PreToolUse", round, team, edit)));
   }
   const samples = Object.fromEntries(Object.entries(times).map(([name, list]) => [name, sample(list)]));
   return [...startRows(samples), ...hookRows(samples), ...sizeRows(residents, emptyServer)];
@@ -57,7 +64,30 @@ function residentOf(pid: number): number {
   return Number(pages) * 4_096;
 }
 
-function hook(event: string, round: number, env: NodeJS.ProcessEnv): void {
+const reservations = 1_000;
+const guarded = `PreToolUse of an edit, ${reservations.toLocaleString("en")} files reserved`;
+
+/** A project in which others have reserved many files, and the edit of one that is free. */
+function anEdit(folder: string, home: string): object {
+  const project = join(realpathSync(folder), "project");
+  mkdirSync(join(project, ".git"), { recursive: true });
+  const store = new Store({ path: pathsIn(home).database, driver: openNodeSqlite, now: Date.now });
+  store.write((sql) => {
+    sql.run("INSERT INTO team_projects (workspace, root, project, at) VALUES ('w', ?, 'p', 1)", project);
+    for (let n = 0; n < reservations; n++) {
+      const by = { holder: `chat-${n % 30}`, holderName: "another", machine: "m", checkout: project, since: 1 };
+      files.keep(sql, 1, { resource: `file:p/src/part-${n % 50}/file-${n}.ts`, workspace: "w", ...by });
+    }
+  });
+  store.close();
+  return {
+    cwd: project,
+    tool_name: "Edit",
+    tool_input: { file_path: join(project, "src", "part-1", "deep", "free.ts"), old_string: "a", new_string: "b" },
+  };
+}
+
+function hook(event: string, round: number, env: NodeJS.ProcessEnv, fields: object = {}): void {
   const input = JSON.stringify({
     session_id: "bench-session",
     cwd: "/",
@@ -68,6 +98,7 @@ function hook(event: string, round: number, env: NodeJS.ProcessEnv): void {
     tool_input: { command: "npm test -- parser" },
     tool_response: { stdout: "ok ".repeat(500), stderr: "" },
     last_assistant_message: `Round ${round} is done; the next step is the lexer.`,
+    ...fields,
   });
   const done = spawnSync(process.execPath, ["dist/hook.cjs", event], { env, input, encoding: "utf8" });
   if (done.status !== 0 || done.stderr) throw new Error(`hook ${event}: ${done.stderr}`);
@@ -107,7 +138,7 @@ function startRows(samples: Record<string, Sample>): Row[] {
 
 function hookRows(samples: Record<string, Sample>): Row[] {
   const node = samples["node"]?.p50 ?? NaN;
-  return ["PreToolUse", "PostToolUse", "Stop"].map((event) => {
+  return ["PreToolUse", "PostToolUse", "Stop", guarded].map((event) => {
     const { p50 = NaN, p99 = NaN } = samples[event] ?? {};
     const growth = p50 / node;
     return {

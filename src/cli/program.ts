@@ -12,6 +12,7 @@ import { addDoctor } from "./commands/doctor.ts";
 import { addEdge } from "./commands/edge.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addForget } from "./commands/forget.ts";
+import { addFiles } from "./commands/files.ts";
 import { addInit, addUninstall } from "./commands/init.ts";
 import { addJob } from "./commands/job.ts";
 import { addPause } from "./commands/pause.ts";
@@ -97,7 +98,7 @@ function build(cli: Cli, complain: (text: string) => void): Command {
   program.commandsGroup("Look and recover:");
   for (const add of [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain]) add(program, cli);
   program.commandsGroup("Work as a team:");
-  for (const add of [addChats, addLease, addState, addSend, addInbox, addWatch]) add(program, cli);
+  for (const add of [addChats, addLease, addState, addSend, addInbox, addFiles, addWatch]) add(program, cli);
   for (const add of [addTask, addJob, addQueue, addWorker, addBudget, addEdge]) add(program, cli);
   program.commandsGroup("Keep in order:");
   for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);

@@ -97,7 +97,7 @@ it(
     const paths = tempHome();
     const server = await startServer(paths);
     const { tools } = (await server.request("tools/list")) as { tools: { name: string; inputSchema: Message }[] };
-    expect(tools).toHaveLength(6);
+    expect(tools).toHaveLength(14);
     const made = await server.callTool("shim_force_checkpoint", { goal: "to be hit" });
     const [session, checkpoint] = [String(made.data["session"]), String(made.data["checkpoint"])];
     const ids = [session, session, session, checkpoint];

@@ -15,11 +15,19 @@ import { tempHome } from "../support/temp-store.ts";
 
 const names = [
   "shim_auto_checkpoint",
+  "shim_chats",
   "shim_check_recovery",
   "shim_clear_state",
+  "shim_files",
   "shim_force_checkpoint",
+  "shim_inbox",
   "shim_monitor_signals",
+  "shim_next",
+  "shim_report",
+  "shim_send",
   "shim_session_status",
+  "shim_state_set",
+  "shim_submit",
 ];
 const goal = "speak with every client";
 
@@ -61,7 +69,7 @@ for (const [name, connect] of Object.entries(clients)) {
     const refused = await client.callTool({ name: "shim_check_recovery", arguments: { of: "nobody" } });
     expect(refused).toMatchObject({ isError: true, content: [{ text: expect.stringContaining("unknown_session: ") }] });
     const templates = (await client.listResourceTemplates()).resourceTemplates.map(({ uriTemplate }) => uriTemplate);
-    expect(templates.sort()).toEqual(["shim://checkpoints/{id}", "shim://sessions/{id}"]);
+    expect(templates.sort()).toEqual(["shim://checkpoints/{id}", "shim://sessions/{id}", "shim://state/{key}"]);
     const uris = [`shim://checkpoints/${String(checkpoint)}`, `shim://sessions/${String(session)}`];
     expect((await client.listResources()).resources.map(({ uri }) => uri).sort()).toEqual(uris);
     for (const uri of uris)

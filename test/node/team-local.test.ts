@@ -1,26 +1,12 @@
-import { expect, it } from "vitest";
-import { readProcessKey } from "../../src/local-mcp/coordinator/process-key.ts";
-import * as filesTable from "../../src/local-mcp/team/files-table.ts";
-import { rowCount } from "../support/builders.ts";
-import { desktop } from "../support/mcp-client.ts";
-import { connect } from "../support/mcp-client.ts";
-import { openTeam } from "../../src/local-mcp/mcp/open-team.ts";
-import { outsideOf } from "../support/edge-chats.ts";
-import { TeamDesk, type Mate } from "../support/team-desk.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-
-async function two(): Promise<{ desk: TeamDesk; one: Mate; other: Mate }> {
-  const desk = new TeamDesk();
-  const [one, other] = [await desk.mate("plan it"), await desk.mate("build it")];
-  await one.tick();
-  await other.tick();
-  return { desk, one, other };
-}
-
-function filesOf({ runtime }: Mate): string[] {
-  return runtime.store.read(filesTable.list, []).map(({ resource, holderName }) => `${resource} ${holderName}`);
-}
+import { expect, it } from "vitest";
+import { readProcessKey } from "../../src/local-mcp/coordinator/process-key.ts";
+import { rowCount } from "../support/builders.ts";
+import { connect, desktop } from "../support/mcp-client.ts";
+import { openTeam } from "../../src/local-mcp/mcp/open-team.ts";
+import { outsideOf } from "../support/edge-chats.ts";
+import { TeamDesk, twoMates } from "../support/team-desk.ts";
 
 it("[TE1] a chat registers by itself once its session is stored, with its client's process; a start writes nothing", async () => {
   const desk = new TeamDesk();
@@ -73,14 +59,14 @@ it("[TE1] an app with many chats registers each at its first use of the team, fo
 });
 
 it("[TE2] a session that another chat goes on with is told to the one that comes back, once", async () => {
-  const { desk, one, other } = await two();
+  const { desk, one, other } = await twoMates();
   const session = one.claude.session;
   expect(desk.call("leases.list", { prefix: "session:" }).leases.map(({ resource }) => resource)).toEqual([
     `session:${session}`,
     `session:${other.claude.session}`,
   ]);
   one.claude.kill();
-  one.team.end("goes_on");
+  await one.team.end("goes_on");
   const self = { chat: other.claude.session, incarnation: 1 };
   desk.base.wait(2_000);
   desk.call("leases.acquire", { self, resource: `session:${session}`, requestId: "taken", isBound: true });
@@ -94,7 +80,7 @@ it("[TE2] a session that another chat goes on with is told to the one that comes
 });
 
 it("[TE3] a session that ends leaves, and so does one that the client has left for another; its files and tasks are free", async () => {
-  const { desk, one, other } = await two();
+  const { desk, one, other } = await twoMates();
   await one.ask("shim_submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");
   await one.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
@@ -113,7 +99,7 @@ it("[TE3] a session that ends leaves, and so does one that the client has left f
 });
 
 it("[TE3] [TE4] a later process of the same client goes on with its tasks and files; a killed client's are free", async () => {
-  const { desk, one, other } = await two();
+  const { desk, one, other } = await twoMates();
   await other.ask("shim_submit", { tasks: [{ type: "a", payload: "the work" }] });
   await one.ask("shim_next");
   await one.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
@@ -134,7 +120,7 @@ it("[TE3] [TE4] a later process of the same client goes on with its tasks and fi
 });
 
 it("[TE4] the next attempt gets the last checkpoint and progress of a chat that died", async () => {
-  const { desk, one, other } = await two();
+  const { desk, one, other } = await twoMates();
   await one.ask("shim_submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");
   await one.ask("shim_report", { outcome: "progress", note: "half", percent: 50 });
@@ -155,7 +141,7 @@ it("[TE4] the next attempt gets the last checkpoint and progress of a chat that 
 });
 
 it("[TE4] shim_next takes only the types that are asked for, says when nothing is there, and one task at a time", async () => {
-  const { one, other } = await two();
+  const { one, other } = await twoMates();
   await one.ask("shim_submit", { tasks: [{ type: "a" }, { type: "b" }] });
   expect(await other.ask("shim_next", { types: ["c"] })).toMatchObject({ output: { task: null } });
   expect(await other.ask("shim_next", { types: ["b"] })).toMatchObject({ output: { task: { task: 2, isNew: true } } });
@@ -165,7 +151,7 @@ it("[TE4] shim_next takes only the types that are asked for, says when nothing i
 });
 
 it("[TE5] a cancelled task and a lost claim are told once; a report without a task, and on another's, is refused", async () => {
-  const { desk, one, other } = await two();
+  const { desk, one, other } = await twoMates();
   await one.ask("shim_submit", { tasks: [{ type: "a" }, { type: "b" }] });
   await other.ask("shim_next");
   desk.call("tasks.cancel", { task: 1, reason: "not wanted" });
@@ -190,7 +176,7 @@ it("[TE5] a cancelled task and a lost claim are told once; a report without a ta
 });
 
 it("[TE8] [TE16] [TE20] messages reach a chat by id, its beginning, title, topic and all; each once, as data", async () => {
-  const { one, other } = await two();
+  const { one, other } = await twoMates();
   const { session } = other.claude;
   await other.ask("shim_inbox", { topics: ["build.*"] });
   const ways = [session, session.slice(0, 10), "BUILD it", "build", "topic:build.web", "all"];
@@ -209,7 +195,7 @@ it("[TE8] [TE16] [TE20] messages reach a chat by id, its beginning, title, topic
 });
 
 it("[TE20] a name that fits several chats is refused with their ids", async () => {
-  const { desk, one } = await two();
+  const { desk, one } = await twoMates();
   const third = await desk.mate("build it");
   await third.tick();
   const { isError, text } = await one.call("shim_send", { to: "build it", text: "x" });
@@ -220,7 +206,7 @@ it("[TE20] a name that fits several chats is refused with their ids", async () =
 });
 
 it("[TE8] more news than an answer takes come with the next", async () => {
-  const { one, other } = await two();
+  const { one, other } = await twoMates();
   for (let n = 0; n < 25; n++) await one.ask("shim_send", { to: other.claude.session, text: `message ${n}` });
   const counts = [];
   for (let calls = 0; calls < 3; calls++) {
@@ -251,58 +237,8 @@ it("[TE9] a new leader is told once, not the one that was there before", async (
   ]);
 });
 
-it("[TE12] several paths are reserved all or none, and who has one is named", async () => {
-  const { one, other } = await two();
-  await one.ask("shim_files", { action: "reserve", paths: ["src/**"] });
-  expect(await other.call("shim_files", { action: "reserve", paths: ["b.ts", "src/x.ts"] })).toMatchObject({
-    isError: true,
-    text: expect.stringMatching(
-      /^lease_held: Nothing was reserved: src\/\*\* is held by 0000.* "plan it" on .*, for \d+ s\. Ask it with shim_send/,
-    ) as string,
-  });
-  expect((await other.ask("shim_files", { action: "list" })).output["files"]).toMatchObject([{ path: "src/**" }]);
-  await one.ask("shim_files", { action: "release", paths: ["src/**"] });
-  expect(await other.ask("shim_files", { action: "reserve", paths: ["b.ts", "src/x.ts"] })).toMatchObject({
-    output: { files: [{ path: "b.ts" }, { path: "src/x.ts" }] },
-  });
-  expect((await other.ask("shim_files", { action: "reserve", paths: ["b.ts"] })).isError).toBe(false);
-  expect(await other.call("shim_files", { action: "reserve", paths: ["src/*"] })).toMatchObject({
-    isError: true,
-    text: "lease_held: This chat holds src/x.ts already, which overlaps. Release it first, then reserve both.",
-  });
-  expect((await other.ask("shim_files", { action: "release" })).text).toBe("Released: b.ts, src/x.ts.");
-});
-
-it("[TE13] the hooks' table follows reservations of all chats", async () => {
-  const { desk, one, other } = await two();
-  await one.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
-  expect(filesOf(one)).toEqual(["file:p1/a.ts plan it"]);
-  await one.ask("shim_files", { action: "release" });
-  expect(filesOf(one)).toEqual([]);
-  await one.ask("shim_files", { action: "reserve", paths: ["b/**"] });
-  desk.base.store.write((sql) => sql.run("DELETE FROM team_files"));
-  const third = await desk.mate("review it");
-  await third.tick();
-  await desk.time.pass(500);
-  expect(filesOf(other)).toEqual(["file:p1/b/** plan it"]);
-  desk.call("leases.force-release", { resource: "file:p1/b/**", reason: "stuck" });
-  await desk.time.pass(500);
-  expect(filesOf(other)).toEqual([]);
-});
-
-it("[TE14] a reservation that is taken away is told to its holder, not one that it gives back", async () => {
-  const { desk, one } = await two();
-  await one.ask("shim_files", { action: "reserve", paths: ["a.ts", "b.ts"] });
-  await one.ask("shim_files", { action: "release", paths: ["a.ts"] });
-  desk.call("leases.force-release", { resource: "file:p1/b.ts", reason: "stuck" });
-  await desk.time.pass(500);
-  expect((await one.ask("shim_inbox")).output["news"]).toMatchObject([
-    { kind: "notice", text: expect.stringMatching(/^This chat no longer holds b\.ts/) as string },
-  ]);
-});
-
 it("[TE17] shared state is written under a condition, and read as a resource", async () => {
-  const { one, other } = await two();
+  const { one, other } = await twoMates();
   const set = await one.ask("shim_state_set", { key: "plan/step 1", value: { done: false }, ifVersion: 0 });
   const { resources } = await other.client.listResources();
   const uri = "shim://state/plan%2Fstep%201";
@@ -326,7 +262,7 @@ it("[TE17] shared state is written under a condition, and read as a resource", a
 });
 
 it("[TE19] no secret reaches another chat, in whichever field it stands", async () => {
-  const { desk, one, other } = await two();
+  const { desk, one, other } = await twoMates();
   const secret = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
   await one.ask("shim_send", { to: other.claude.session, text: `use ${secret}` });
   await one.ask("shim_submit", { tasks: [{ type: "a", payload: { key: secret } }] });

@@ -13,7 +13,14 @@ type Fields = Record<string, unknown>;
 /** What a hook printed, parsed; an empty object when it printed nothing. */
 export interface Printed {
   readonly systemMessage?: string;
-  readonly hookSpecificOutput?: { readonly hookEventName: string; readonly additionalContext: string };
+  readonly decision?: string;
+  readonly reason?: string;
+  readonly hookSpecificOutput?: {
+    readonly hookEventName: string;
+    readonly additionalContext?: string;
+    readonly permissionDecision?: string;
+    readonly permissionDecisionReason?: string;
+  };
 }
 
 /** A new folder that is a git project on branch `main` with one commit, as far as its files tell. */

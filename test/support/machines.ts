@@ -82,10 +82,10 @@ export class MachineHome {
       metadata: () => Promise.resolve({}),
       titleOf: () => null,
     };
-    const open = (): Promise<Result<Way, string>> => {
+    const open = (): Result<Way, string> => {
       const link = new LocalChatLink(this.#desk(), outside);
       const opened = { link, workspace, machine: name, place, close: () => undefined };
-      return Promise.resolve(ok({ opened, naming, others: new OtherMachines(runtime) }));
+      return ok({ opened, naming, others: new OtherMachines(runtime) });
     };
     return new Team({ runtime, outside, open, processOf: ({ id }) => processOf(id) });
   }

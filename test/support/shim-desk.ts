@@ -7,6 +7,8 @@ import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { everythingOf, type Stored } from "../../src/local-mcp/sessions/stored.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { Store } from "../../src/local-mcp/store/store.ts";
+import * as members from "../../src/local-mcp/team/members.ts";
+import { untold, type NewsRow } from "../../src/local-mcp/team/news.ts";
 import {
   findChild,
   startClaude,
@@ -134,6 +136,16 @@ export class Desk {
   /** Pids of the MCP processes that hooks watch. */
   servers(): number[] {
     return this.#store.read((sql) => sql.all<{ pid: number }>("SELECT pid FROM servers").map(({ pid }) => pid), []);
+  }
+
+  /** Whether its MCP process has registered the chat. */
+  isInTeam(id: string): boolean {
+    return this.#store.read((sql) => members.get(sql, id) !== null, false);
+  }
+
+  /** What a chat is yet to be told. */
+  news(id: string): NewsRow[] {
+    return this.#store.read((sql) => untold(sql, id, 100), []);
   }
 
   /** What hooks have told the user in this session, by its transcript. */

@@ -100,3 +100,12 @@ export class TeamDesk {
     }
   }
 }
+
+/** Two chats in one project, both in the team. */
+export async function twoMates(): Promise<{ desk: TeamDesk; one: Mate; other: Mate }> {
+  const desk = new TeamDesk();
+  const [one, other] = [await desk.mate("plan it"), await desk.mate("build it")];
+  await one.tick();
+  await other.tick();
+  return { desk, one, other };
+}

@@ -40,7 +40,7 @@ export function addLeaseRun(lease: Command, cli: Cli): void {
 }
 
 /** As the contract has it: up to an hour. */
-function durationUpTo(leastSeconds: number): (text: string) => number {
+export function durationUpTo(leastSeconds: number): (text: string) => number {
   return (text) => {
     const ms = /^0s?$/.test(text) ? 0 : parseDuration(text);
     if (ms === null || ms < leastSeconds * 1_000 || ms > 3_600_000) {

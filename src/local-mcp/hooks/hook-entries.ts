@@ -3,6 +3,7 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { redactJson } from "../redaction/redact.ts";
 import { bound, digest, idOf, limits, pathOf, type KeyedEntry } from "../sessions/entries.ts";
+import { wakeWords } from "../team/wake-words.ts";
 import { cutTexts } from "./clean-input.ts";
 
 /**
@@ -30,10 +31,10 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
   SubagentStop: subagentEnd,
 };
 
-/** The client writes prompts of its own (a finished background task); they are not the user's words. */
+/** The client writes prompts of its own (a finished background task), and SHIM a line that wakes it; they are not the user's words. */
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
   const text = input.prompt?.trim();
-  if (!text || text.startsWith("<task-notification>")) return [];
+  if (!text || text.startsWith("<task-notification>") || text.startsWith(wakeWords)) return [];
   return [keyed(`prompt:${stamp(input, turn)}`, { kind: "prompt", text: bound(text, limits.prompt) })];
 }
 

@@ -17,14 +17,24 @@ import { markTranscript, transcriptMark } from "../sessions/transcript-mark.ts";
 import { isSlashCommand } from "../sessions/work-state.ts";
 import { readOn, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../store/pause.ts";
+import type { Place } from "../team/file-guard.ts";
 import { entriesOf } from "./hook-entries.ts";
 import { knownSessionId, sessionOf } from "./session-of.ts";
 import { startSession, type Started } from "./session-start.ts";
+import { askTeam, commandOf, guardedFile, warningOf, type TeamPart } from "./team-part.ts";
 
-/** What the client reads on the hook's stdout. Stop gets no `additionalContext`: Claude Code would go on working because of it. */
+/** What the client reads on the hook's stdout. */
 export interface HookAnswer {
   readonly systemMessage?: string;
-  readonly hookSpecificOutput?: { readonly hookEventName: HookEvent; readonly additionalContext: string };
+  /** At Stop: the client goes on, with the reason as what it is told. */
+  readonly decision?: "block";
+  readonly reason?: string;
+  readonly hookSpecificOutput?: {
+    readonly hookEventName: HookEvent;
+    readonly additionalContext?: string;
+    readonly permissionDecision?: "deny";
+    readonly permissionDecisionReason?: string;
+  };
 }
 
 /** Events that can only come from a session that lives; the others may arrive after its end. */
@@ -54,14 +64,16 @@ export function runHook(
     return {};
   }
   const read = readTranscript(runtime, input, client);
-  const done = runtime.store.write((sql) => record(sql, runtime, event, input, { client, project, read, isLate }));
+  const edited = guardedFile(runtime, event, input, isLate);
+  const around = { client, project, read, edited, isLate };
+  const done = runtime.store.write((sql) => record(sql, runtime, event, input, around));
   if (!done) return {};
   if (done.trigger) {
     const saved = capture(runtime, { sessionId: done.sessionId, trigger: done.trigger });
     if (!saved.ok && saved.error.code === "too_large") runtime.log("warn", "checkpoint too large", saved.error);
   }
   const told = done.started ? startSession(runtime, done.started) : null;
-  return answer(event, told, done.warning);
+  return answer(event, told, done);
 }
 
 /** [HO10] What is said during a pause stays unread when the pause is over. */
@@ -79,6 +91,7 @@ interface Circumstances {
   readonly client: ProcessIdentity | null;
   readonly project: string | null;
   readonly read: TranscriptRead | null;
+  readonly edited: Place | null;
   readonly isLate: boolean;
 }
 
@@ -93,6 +106,7 @@ interface Recorded {
   readonly trigger: ReturnType<typeof due>;
   readonly started: Started | null;
   readonly warning: string | null;
+  readonly team: TeamPart;
 }
 
 function readTranscript(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): TranscriptRead | null {
@@ -118,7 +132,9 @@ function record(
   const part = newPart(around, session);
   if (part) keepTexts(sql, session.id, now, part);
   const missed = missedStart(sql, event, session, around.isLate);
-  keep(sql, now, event, input, session.id);
+  const { edited, isLate } = around;
+  const hook = { event, input, session: session.id, edited, isLate, isFull: missed !== null };
+  const team = askTeam(sql, runtime, hook, () => keep(sql, now, event, input, session.id));
   if (event === "PostCompact") forgetContext(sql, now, session);
   const observed = observe(sql, runtime, session, part);
   if (event === "SessionEnd") finish(sql, now, session, input.reason ?? "other");
@@ -128,6 +144,7 @@ function record(
     trigger: due(event, { ...observed.facts, toolName: input.tool_name ?? null }, runtime.config.checkpoint),
     started: isFirst ? { session, before, source: sourceOf(input) } : missed,
     warning: deadServer(sql, runtime, event, around.client),
+    team,
   };
 }
 
@@ -181,16 +198,21 @@ function placeOf(
   };
 }
 
-function keep(sql: Sql, now: number, event: HookEvent, input: HookInput, id: string): void {
-  for (const { key, entry } of entriesOf(event, input, turnOf(sql, event, input, id))) {
+/** @returns whether it is told for the first time, as far as that can be known: of some events nothing is kept */
+function keep(sql: Sql, now: number, event: HookEvent, input: HookInput, id: string): boolean {
+  const entries = entriesOf(event, input, turnOf(sql, event, input, id));
+  let isNew = entries.length === 0;
+  for (const { key, entry } of entries) {
     // Before the end of its turn, and not again when that is told again: a later turn may have begun.
     if (event === "Stop" && !journal.has(sql, id, key)) keepAssistant(sql, id, now, input.last_assistant_message ?? "");
     // Told late, after its end: it runs no more.
     if (entry.kind === "tool_start" && journal.has(sql, id, `end:${entry.id}`)) continue;
     if (!journal.append(sql, id, now, key, entry)) continue;
+    isNew = true;
     const change = changeBy(entry);
     if (change) sessions.update(sql, id, change);
   }
+  return isNew;
 }
 
 /** What an entry that is new changes in its session's row. */
@@ -281,9 +303,14 @@ function deadServer(sql: Sql, runtime: Runtime, event: HookEvent, client: Proces
   return "SHIM: its MCP process has died, so its tools are gone; hooks go on saving this session. Reconnect with /mcp.";
 }
 
-function answer(event: HookEvent, context: string | null, warning: string | null): HookAnswer {
+/** At a stop any other word of ours would make Claude Code go on, or is read by nobody. */
+function answer(event: HookEvent, told: string | null, { warning, team }: Recorded): HookAnswer {
+  const command = commandOf(event, team);
+  if (command || event === "Stop") return command ?? {};
+  const context = told ?? team.news ?? warningOf(team);
+  const message = warning ?? warningOf(team);
   return {
-    ...(warning ? { systemMessage: warning } : {}),
+    ...(message ? { systemMessage: message } : {}),
     ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
   };
 }

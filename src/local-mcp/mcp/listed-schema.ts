@@ -2,8 +2,9 @@ import type { StandardSchemaWithJSON } from "@modelcontextprotocol/server";
 import type * as z from "zod";
 
 /**
- * [MC2] A schema as the list of tools shows it: without `$schema`. The dialect is the protocol's default, and every word of the list
- * costs each chat tokens.
+ * [MC2] A schema as the list of tools shows it: every word of the list costs each chat tokens. Left out is what is so anyway (the dialect, which is
+ * the protocol's default; that an integer is one that JavaScript can hold), limits that nobody meets who means well, and of answers what only a validator
+ * reads. All of it is still checked.
  */
 export function listed(schema: z.ZodType): StandardSchemaWithJSON {
   const standard = schema["~standard"];
@@ -11,11 +12,40 @@ export function listed(schema: z.ZodType): StandardSchemaWithJSON {
   return {
     "~standard": {
       ...standard,
-      jsonSchema: { input: (options) => undeclared(input(options)), output: (options) => undeclared(output(options)) },
+      jsonSchema: {
+        input: (options) => shortened(input(options), ofInput) as Record<string, unknown>,
+        output: (options) => shortened(output(options), ofAnswer) as Record<string, unknown>,
+      },
     },
   };
 }
 
-function undeclared({ $schema: _dialect, ...rest }: Record<string, unknown>): Record<string, unknown> {
-  return rest;
+const ofInput: ReadonlySet<string> = new Set(["$schema"]);
+const ofAnswer: ReadonlySet<string> = new Set(["$schema", "required", "additionalProperties"]);
+
+function shortened(schema: unknown, needless: ReadonlySet<string>): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => shortened(one, needless));
+  if (typeof schema !== "object" || schema === null) return schema;
+  const kept = Object.entries(schema).filter(([key, value]) => !isNeedless(key, value, needless));
+  return Object.fromEntries(kept.map(([key, value]) => [key, shortened(value, needless)]));
+}
+
+/** Texts of people are told how long they may be: not ids, which are shorter, and not paths and files, which may be long. */
+const leastTextChars = 1_000;
+const mostTextChars = 4_000;
+/** Of numbers and lists: none, or more than anybody gives. */
+const limits: ReadonlySet<string> = new Set(["minimum", "maximum", "minLength", "minItems", "maxItems"]);
+
+/** A list of names, or a flag: a property may be called the same. */
+function isNeedless(key: string, value: unknown, needless: ReadonlySet<string>): boolean {
+  if (typeof value === "number") return isLimit(key, value);
+  return (
+    needless.has(key) && (typeof value !== "object" || Array.isArray(value) || Object.keys(value ?? {}).length === 0)
+  );
+}
+
+function isLimit(key: string, value: number): boolean {
+  if (key === "maxLength") return value < leastTextChars || value > mostTextChars;
+  const isUsual = value <= 1 || value >= 20;
+  return limits.has(key) && isUsual;
 }

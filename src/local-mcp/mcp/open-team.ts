@@ -1,8 +1,11 @@
+import { namingOf } from "../team/naming.ts";
+import { openLink } from "../link/open-link.ts";
 import { ok } from "../../shared/result.ts";
 import { processKey } from "../coordinator/process-key.ts";
 import type { Outside } from "../edge/outside.ts";
 import { systemOutside } from "../edge/system-outside.ts";
 import type { ProcessIdentity } from "../processes.ts";
+import { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import { Team } from "../team/team.ts";
 
@@ -21,10 +24,7 @@ export function openTeam(
     runtime,
     outside,
     processOf: ({ origin }) => processKey(origin === "handle" ? server : (client() ?? server)),
-    open: async () => {
-      const { openLink } = await import("../link/open-link.ts");
-      const { namingOf } = await import("../team/naming.ts");
-      const { OtherMachines } = await import("../recovery/other-machines.ts");
+    open: () => {
       const opened = openLink(runtime, outside);
       if (!opened.ok) return opened;
       const naming = namingOf(runtime, opened.value);

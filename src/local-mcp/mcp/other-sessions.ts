@@ -1,22 +1,14 @@
 import type { Runtime } from "../runtime.ts";
-import type { Found, Reach } from "../recovery/remote-find.ts";
+import { named, offered, restorationOf, takeNamed } from "../recovery/remote-desk.ts";
+import { findElsewhere, type Found, type Reach } from "../recovery/remote-find.ts";
+import { reachOf } from "../recovery/remote-reach.ts";
+import { clockOf } from "../recovery/remote-session.ts";
+import { heldWords, hold } from "../recovery/remote-take.ts";
 import type { Restoration } from "../recovery/restoration.ts";
 import type { Session } from "../sessions/sessions.ts";
 import type { TeamChat } from "../team/team-chat.ts";
 import type { Chat } from "./chat.ts";
 import type { ToolError } from "./tool.ts";
-
-/** The mirrors need crypto and git, and most processes never look at one: they are loaded here, and late. */
-async function parts() {
-  const [reach, find, desk, take, session] = await Promise.all([
-    import("../recovery/remote-reach.ts"),
-    import("../recovery/remote-find.ts"),
-    import("../recovery/remote-desk.ts"),
-    import("../recovery/remote-take.ts"),
-    import("../recovery/remote-session.ts"),
-  ]);
-  return { ...reach, ...find, ...desk, ...take, ...session };
-}
 
 /** One that can be gone on with: its brief, and how that is done. */
 export interface Choice {
@@ -57,14 +49,12 @@ export class OtherSessions {
     if (!chat.team || !hasMirrors(chat.runtime)) return null;
     const member = await chat.team.of(session);
     if (!member.ok) return "unreachable";
-    const { reachOf } = await parts();
     const reach = reachOf(chat.runtime, member.value.opened, session.id);
     if (!reach) return null;
     return reach.link.self === null ? "unreachable" : new OtherSessions(reach, member.value, session);
   }
 
   async list(limit: number): Promise<Listed[]> {
-    const { clockOf } = await parts();
     const now = this.#reach.runtime.now();
     return (await this.#all()).slice(0, limit).map(({ row, fate }) => ({
       session: row.session,
@@ -78,7 +68,6 @@ export class OtherSessions {
 
   /** [RE24] The newest of the chat's project. */
   async newest(): Promise<Choice | null> {
-    const { offered } = await parts();
     const root = this.#session.project;
     const project = root === null ? null : await this.#member.naming.project(root);
     const place = { root, project: project?.ok ? project.value : null };
@@ -87,7 +76,6 @@ export class OtherSessions {
   }
 
   async named(id: string): Promise<Choice | null> {
-    const { named, restorationOf } = await parts();
     const row = named(this.#reach, id);
     if (!row) return null;
     // Files of another project would be compared with nothing that they have to do with.
@@ -99,7 +87,6 @@ export class OtherSessions {
 
   #choice(from: Restoration): Choice {
     const take = async (): Promise<ToolError | null> => {
-      const { named, takeNamed } = await parts();
       const row = named(this.#reach, from.session.id);
       const taken = row && (await takeNamed(this.#reach, row));
       return taken === null || taken.ok ? null : taken.error;
@@ -108,7 +95,6 @@ export class OtherSessions {
   }
 
   async #all(): Promise<Found[]> {
-    const { findElsewhere } = await parts();
     return (this.#found ??= findElsewhere(this.#reach));
   }
 }
@@ -127,7 +113,6 @@ export async function heldByAnother(chat: Chat, session: Session, dead: string):
   const member = await chat.team?.of(session);
   const opened = member?.ok ? member.value.opened : null;
   if (!opened?.link.self) return null;
-  const { hold, heldWords } = await parts();
   const held = await hold(opened.link, dead);
   const holder = held.ok ? null : held.error.holder;
   // Its own chat counts as alive for a while; that its process is gone is seen from here.

@@ -10,6 +10,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { isPaused } from "../store/pause.ts";
 import { takePending } from "../snapshots/pending.ts";
 import { startSync } from "../sync/start-sync.ts";
+import { WakeUp } from "../team/wake.ts";
 import { Chat } from "./chat.ts";
 import { openTeam } from "./open-team.ts";
 import { createServer } from "./server.ts";
@@ -43,6 +44,7 @@ export function serve(options: ServeOptions): void {
   let clientName: string | null = null;
   const team = openTeam(runtime, server, () => chat.client);
   const chat: Chat = new Chat({ runtime, server, client, clientName: () => clientName, team });
+  const wakeUp = new WakeUp(runtime);
   const snapshots = new AbortController();
   let pending = Promise.resolve();
   const takeFiles = (): void => {
@@ -91,7 +93,7 @@ export function serve(options: ServeOptions): void {
   const timer = setInterval(() => {
     const isOrphan = [chat.client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) void shutDown("parent_death");
-    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, server, takeFiles);
+    else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, server, wakeUp, takeFiles);
   }, tickMs);
   options.stdin.once("end", () => void shutDown("stdin_end"));
   options.stdin.once("close", () => void shutDown("stdin_end"));
@@ -117,12 +119,13 @@ function inPauses(run: (works: readonly (() => void)[]) => void): (work: () => v
   };
 }
 
-function tick(runtime: Runtime, chat: Chat, server: ProcessIdentity, takeFiles: () => void): void {
+function tick(runtime: Runtime, chat: Chat, server: ProcessIdentity, wakeUp: WakeUp, takeFiles: () => void): void {
   try {
     const session = chat.current();
     if (chat.client) servers.register(runtime, server, chat.client);
     if (session) lookAfter(chat, session);
     void chat.team?.follow(session);
+    if (session) wakeUp.look(session);
     upkeep(runtime);
     takeFiles();
   } catch (error) {

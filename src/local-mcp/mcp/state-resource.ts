@@ -1,4 +1,5 @@
 import { type McpServer, ResourceNotFoundError, ResourceTemplate } from "@modelcontextprotocol/server";
+import type { ChatLink } from "../link/chat-link.ts";
 import type { Chat } from "./chat.ts";
 
 const withinMs = 5_000;
@@ -19,8 +20,7 @@ export function registerState(server: McpServer, chat: Chat): void {
 
 /** Null: it is not there. */
 async function read(chat: Chat, key: string): Promise<string | null> {
-  const link = await linkOf(chat);
-  const found = await link?.call("state.get", { key }, withinMs);
+  const found = await linkOf(chat)?.call("state.get", { key }, withinMs);
   if (!found) throw new Error("this chat is not in the team yet; try again in a few seconds");
   if (!found.ok) throw new Error(`${found.error.code}: ${found.error.message}`);
   return found.value.entry ? JSON.stringify(found.value.entry, null, 1) : null;
@@ -28,12 +28,11 @@ async function read(chat: Chat, key: string): Promise<string | null> {
 
 /** A list is of much else, too: it is not refused because nobody can be reached. */
 async function list(chat: Chat): Promise<{ name: string; uri: string }[]> {
-  const link = await linkOf(chat);
-  const found = await link?.call("state.list", { limit: listed }, withinMs);
+  const found = await linkOf(chat)?.call("state.list", { limit: listed }, withinMs);
   if (!found?.ok) return [];
   return found.value.entries.map(({ key }) => ({ name: key, uri: `${prefix}${encodeURIComponent(key)}` }));
 }
 
-async function linkOf(chat: Chat) {
-  return (await chat.team?.reader())?.link ?? null;
+function linkOf(chat: Chat): ChatLink | undefined {
+  return chat.team?.reader()?.link;
 }

@@ -1,6 +1,6 @@
 import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 
 /** Where a project stands: read from the files of `.git`, since starting git costs more than a hook may take. */
 export interface GitHead {
@@ -19,6 +19,18 @@ export function projectRoot(folder: string, home = homedir()): string | null {
   for (let at = start; ; at = dirname(at)) {
     if (existsSync(join(at, ".git")) && (at !== home || at === start)) return at;
     if (dirname(at) === at) return start === at ? null : start;
+  }
+}
+
+/** The work tree from which this one was linked; null where it is none, or its repository is bare or a submodule's. */
+export function mainWorkTree(root: string): string | null {
+  try {
+    const git = gitFolder(root);
+    const common = resolve(git, small(join(git, "commondir")));
+    return basename(common) === ".git" ? dirname(common) : null;
+  } catch {
+    // Only a linked work tree has that file.
+    return null;
   }
 }
 

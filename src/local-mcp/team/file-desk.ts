@@ -199,7 +199,7 @@ export class FileDesk {
 
 const busy: Trouble = { code: "lease_held", message: "others stand in line for it" };
 
-export function resourceOf(project: string, path: string): string {
+function resourceOf(project: string, path: string): string {
   return `${scheme}${project}/${path}`;
 }
 

@@ -53,11 +53,6 @@ export function drop(sql: Sql, resource: string, holder?: string): void {
   else sql.run("DELETE FROM team_files WHERE resource = ? AND holder = ?", resource, holder);
 }
 
-/** Of a chat that is gone. */
-export function dropHolder(sql: Sql, workspace: string, holder: string): void {
-  sql.run("DELETE FROM team_files WHERE workspace = ? AND holder = ?", workspace, holder);
-}
-
 /** The whole of a workspace; what another one has left, before this machine moved to this one, goes too. */
 export function replaceAll(sql: Sql, now: number, reservations: readonly Reservation[]): void {
   const kept = new Set(reservations.map(({ resource }) => resource));
@@ -97,6 +92,6 @@ export function projectsAt(sql: Sql, root: string): NamedProject[] {
   return sql.all<NamedProject>("SELECT workspace, project FROM team_projects WHERE root = ? ORDER BY at DESC", root);
 }
 
-function fromRow({ holder_name: holderName, ...row }: Row): Reservation {
-  return { ...row, holderName };
+function fromRow({ resource, workspace, holder, holder_name, machine, checkout, since }: Row): Reservation {
+  return { resource, workspace, holder, holderName: holder_name, machine, checkout, since };
 }

@@ -21,8 +21,8 @@ export interface Way {
 export interface TeamOptions {
   readonly runtime: Runtime;
   readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
-  /** A new one for each chat. Loaded at the first call: a process that only answers a list of tools needs none of it. */
-  readonly open: () => Promise<Result<Way, string>>;
+  /** A new one for each chat. */
+  readonly open: () => Result<Way, string>;
   /** Whose life is the session's, as a key of a process. */
   readonly processOf: (session: Session) => string;
 }
@@ -32,16 +32,16 @@ export type Ending = "goes_on" | "client_gone" | "over";
 
 const leaveWithinMs = 2_000;
 /** Chats that died are looked for this often, in ms. */
-const settleEveryMs = 60_000;
+const settleEveryMs = 10_000;
 
 /** The chats of one process: of Claude Code the one that works in it; of an app with many chats each that has asked for the team. [TE1] */
 export class Team {
   readonly #options: TeamOptions;
-  readonly #chats = new Map<string, Promise<Result<TeamChat, Trouble>>>();
+  readonly #chats = new Map<string, TeamChat>();
   /** The session of the client, which changes. */
   #followed: string | null = null;
   #isFollowing = false;
-  #reader: Promise<Result<Way, string>> | null = null;
+  #reader: OpenedLink | null = null;
   #settledAt = Number.NEGATIVE_INFINITY;
   #isOver = false;
 
@@ -51,14 +51,10 @@ export class Team {
 
   /** The chat of a session, registered or about to be. */
   async of(session: Session): Promise<Result<TeamChat, Trouble>> {
-    const known = this.#chats.get(session.id) ?? this.#make(session);
-    this.#chats.set(session.id, known);
-    const made = await known;
-    // A file that was damaged may be whole again.
-    if (!made.ok) {
-      this.#chats.delete(session.id);
-      return made;
-    }
+    const known = this.#chats.get(session.id);
+    const made = known ? ok(known) : this.#make(session);
+    if (!made.ok) return made;
+    this.#chats.set(session.id, made.value);
     const joined = await made.value.join();
     // Where nobody can be reached, what the chat says is kept.
     return joined.ok || isPassing(joined.error) ? made : joined;
@@ -78,28 +74,24 @@ export class Team {
   }
 
   /** For what anybody may read: the way of a chat that is here, else one of its own, kept until the end. */
-  async reader(): Promise<OpenedLink | null> {
-    for (const chat of this.#chats.values()) {
-      const made = await chat;
-      if (made.ok) return made.value.opened;
-    }
-    this.#reader ??= this.#options.open();
-    const way = await this.#reader;
-    if (!way.ok) this.#reader = null;
-    return way.ok ? way.value.opened : null;
+  reader(): OpenedLink | null {
+    const [chat] = this.#chats.values();
+    if (chat) return chat.opened;
+    const way = this.#reader ? null : this.#options.open();
+    if (way?.ok) this.#reader = way.value.opened;
+    return this.#reader;
   }
 
   /** [TE3] */
   async end(ending: Ending): Promise<void> {
     this.#isOver = true;
-    const reader = await this.#reader;
-    if (reader?.ok) reader.value.opened.close();
+    this.#reader?.close();
     await Promise.all([...this.#chats.keys()].map((id) => this.#end(id, ending)));
   }
 
-  async #make(session: Session): Promise<Result<TeamChat, Trouble>> {
+  #make(session: Session): Result<TeamChat, Trouble> {
     const { runtime, outside, open, processOf } = this.#options;
-    const way = await open();
+    const way = open();
     if (!way.ok) return err({ code: "edge_unusable", message: `${way.error}.` });
     return ok(new TeamChat({ runtime, outside, ...way.value }, session.id, processOf(session)));
   }
@@ -108,8 +100,11 @@ export class Team {
     if (this.#isOver) return;
     const wanted = sessionId === null ? null : this.#wanted(sessionId);
     await this.#leaveOld(wanted);
+    await this.#settleDead();
+    for (const chat of this.#chats.values()) chat.tasks.lookIfSaved();
     if (wanted === null || this.#isOver) return;
-    if (this.#followed === wanted.id) return this.#lookAfter(wanted);
+    const followed = this.#followed === wanted.id ? this.#chats.get(wanted.id) : undefined;
+    if (followed) return followed.describe();
     this.#followed = wanted.id;
     const joined = await this.of(wanted);
     if (!joined.ok) this.#options.runtime.log("error", "team", { reason: joined.error.message });
@@ -130,16 +125,6 @@ export class Team {
     await this.#leaveEnded();
   }
 
-  async #lookAfter(session: Session): Promise<void> {
-    const chat = await this.#chats.get(session.id);
-    if (!chat?.ok) this.#followed = null;
-    else {
-      chat.value.tasks.lookIfSaved();
-      await chat.value.describe();
-      await this.#settleDead(chat.value);
-    }
-  }
-
   async #leaveEnded(): Promise<void> {
     const { runtime } = this.#options;
     for (const id of this.#chats.keys()) {
@@ -149,24 +134,26 @@ export class Team {
   }
 
   /** [TE15] */
-  async #settleDead(chat: TeamChat): Promise<void> {
+  async #settleDead(): Promise<void> {
     const { runtime, outside } = this.#options;
+    if (Math.abs(runtime.now() - this.#settledAt) < settleEveryMs) return;
+    const [chat] = this.#chats.values();
+    if (!chat || chat.opened.link.self === null) return;
     const { opened } = chat;
-    if (Math.abs(runtime.now() - this.#settledAt) < settleEveryMs || opened.link.self === null) return;
     this.#settledAt = runtime.now();
     for (const member of deadMembers(runtime, opened.workspace)) {
-      const way = await this.#options.open();
-      const open = (): OpenedLink | null => (way.ok ? way.value.opened : null);
+      const open = (): OpenedLink | null => {
+        const way = this.#options.open();
+        return way.ok ? way.value.opened : null;
+      };
       await settle({ runtime, outside, open }, opened, member);
-      if (way.ok) way.value.opened.close();
     }
   }
 
   async #end(sessionId: string, ending: Ending): Promise<void> {
-    const made = await this.#chats.get(sessionId);
+    const chat = this.#chats.get(sessionId);
     this.#chats.delete(sessionId);
-    if (!made?.ok) return;
-    const chat = made.value;
+    if (!chat) return;
     const { runtime } = this.#options;
     const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
     const isOver = ending === "over" || !session || session.endedAt !== null || session.origin === "handle";

@@ -14,7 +14,7 @@ const mostNoteChars = 200;
 export const chats = defineTeamTool({
   name: "shim_chats",
   title: "Who is in the team",
-  description: "The chats of this workspace: name, status, tasks with their progress; and how many tasks there are.",
+  description: "Chats of this workspace with status, tasks and their progress; counts of tasks.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Chats,
   async act({ session, member }, { all }) {

@@ -19,7 +19,7 @@ export const files = defineTeamTool({
   name: "shim_files",
   title: "Reserve files",
   description:
-    "Before you edit files that others may edit: reserve, all or none; release when done. Others' edits there are refused or warned while this chat lives. A guard, not a lock.",
+    "Before you edit files that others may edit: reserve, all or none; release when done. Others are then refused or warned.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Files,
   async act(caller, { action, paths = [], project }): Promise<Answered> {
@@ -91,7 +91,7 @@ async function list(caller: Caller): Promise<Answered> {
   return ok({ text: lines.length === 0 ? "No file is reserved." : fenced("files", lines.join("\n")), output });
 }
 
-function outputOf({ chat, session, member }: Caller, found: readonly Reservation[]): z.infer<typeof Files.output> {
+function outputOf({ chat, session, member }: Caller, found: readonly Reservation[]) {
   const now = chat.runtime.now();
   const listed = found.map(({ resource, holder, holderName, machine, since }) => ({
     path: shown(resource),

@@ -13,7 +13,7 @@ const mostChars = 20_000;
 export const inbox = defineTeamTool({
   name: "shim_inbox",
   title: "News of the team",
-  description: "Messages, lost claims, cancelled tasks and other news for this chat, each once. Hooks bring them, too.",
+  description: "Messages, lost claims, cancelled tasks and other news for this chat, each once.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   ...Inbox,
   async act({ chat, session, member }, { topics }) {

@@ -12,7 +12,7 @@ export const next = defineTeamTool({
   name: "shim_next",
   title: "Take a task",
   description:
-    "Takes one task of the team (or says which you have), with what earlier attempts left. It stays yours while this chat lives; end it with shim_report.",
+    "Takes one task (or says which you have), with what earlier attempts left. It is yours while this chat lives; end it with shim_report.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Next,
   async act({ session, member }, { types }) {

@@ -20,7 +20,7 @@ export const report = defineTeamTool({
   name: "shim_report",
   title: "Report on your task",
   description:
-    "Tells how the task from shim_next goes (progress) or how it ended (done, failed). Your newest checkpoint goes along, so checkpoint first.",
+    "Tells how the task from shim_next goes or ended. Your newest checkpoint goes along, so checkpoint first.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Report,
   async act({ session, member }, input) {

@@ -1,0 +1,89 @@
+import type { Command } from "commander";
+import { ok } from "../../shared/result.ts";
+import { age } from "../../local-mcp/recovery/brief.ts";
+import { notFound } from "../answer.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
+import { asChat, withLink, type Coordination } from "../coordination.ts";
+import { described, filePlace, giveBack, leasesOf, reserve, resourcesOf } from "../reserved-files.ts";
+import { oneLine, table } from "../screen-text.ts";
+import { durationUpTo } from "./lease-run.ts";
+
+interface Options extends Common {
+  readonly for?: number;
+}
+
+/** As long as a lease may be that does not live with its chat. */
+const usualMs = 3_600_000;
+
+export function addFiles(program: Command, cli: Cli): void {
+  const command = program.command("files").description("files of this project that chats have reserved");
+  const list = command.command("list").description("who has reserved what");
+  cli.define(list, () => withLink(cli, (link) => listFiles(cli, link)));
+  const take = command
+    .command("reserve <path...>")
+    .description('keep chats from editing these: a file, "folder/*" or "folder/**"')
+    .option("--for <duration>", "how long, up to 1h (default: 1h)", durationUpTo(1));
+  cli.define(take, (options: Options, ...paths: unknown[]) =>
+    withLink(cli, (link) => reserveFiles(cli, link, paths.flat() as string[], options.for ?? usualMs)),
+  );
+  const release = command
+    .command("release [path...]")
+    .description("give back what the command line has reserved: these, or all in this project");
+  cli.define(release, (_options: Options, ...paths: unknown[]) =>
+    withLink(cli, (link) => releaseFiles(cli, link, paths.flat() as string[])),
+  );
+}
+
+async function listFiles(cli: Cli, link: Coordination): Promise<Outcome> {
+  const place = await filePlace(cli, link);
+  if (!place.ok) return place;
+  const leases = await leasesOf(place.value);
+  if (!leases.ok) return leases;
+  const files = await Promise.all(leases.value.map((lease) => described(place.value, lease)));
+  const rows = files.map(({ path, name, chat, machine, heldForMs }) => [
+    path,
+    oneLine(name ?? "-", 40),
+    chat,
+    machine ?? "-",
+    `${age(heldForMs)} ago`,
+  ]);
+  const head = ["PATH", "RESERVED BY", "CHAT", "MACHINE", "SINCE"];
+  const text =
+    rows.length === 0 ? "Nothing is reserved in this project.\n" : table([head, ...rows], cli.io.size().columns);
+  return ok({ data: { project: place.value.root, files }, text });
+}
+
+async function reserveFiles(cli: Cli, link: Coordination, paths: readonly string[], ttlMs: number): Promise<Outcome> {
+  const place = await filePlace(cli, link);
+  if (!place.ok) return place;
+  const resources = resourcesOf(cli, place.value, paths);
+  if (!resources.ok) return resources;
+  const self = await asChat(link);
+  if (!self.ok) return self;
+  const reserved = await reserve(place.value, self.value, resources.value, ttlMs);
+  if (!reserved.ok) return reserved;
+  const files = await Promise.all(reserved.value.map((lease) => described(place.value, lease)));
+  const names = files.map(({ path }) => path).join(", ");
+  const text = `Reserved for ${age(ttlMs)}: ${names}. Chats do not edit them by their tools; what a shell writes is not seen.\n`;
+  return ok({ data: { files }, text });
+}
+
+async function releaseFiles(cli: Cli, link: Coordination, paths: readonly string[]): Promise<Outcome> {
+  const place = await filePlace(cli, link);
+  if (!place.ok) return place;
+  const wanted = resourcesOf(cli, place.value, paths);
+  if (!wanted.ok) return wanted;
+  const self = await asChat(link);
+  if (!self.ok) return self;
+  const own = await leasesOf(place.value, self.value.chat);
+  if (!own.ok) return own;
+  const held = own.value.filter(({ resource }) => paths.length === 0 || wanted.value.includes(resource));
+  if (held.length === 0)
+    return notFound("the command line has reserved none of these here; `shim files list` shows who has.");
+  for (const lease of held) {
+    const released = await giveBack(place.value, self.value, lease);
+    if (!released.ok) return released;
+  }
+  const released = held.map(({ resource }) => resource.slice(place.value.prefix.length));
+  return ok({ data: { released }, text: `Given back: ${released.join(", ")}.\n` });
+}

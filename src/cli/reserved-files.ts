@@ -1,0 +1,144 @@
+import { resolve } from "node:path";
+import type { Lease } from "../contract/leases.ts";
+import type { Self } from "../contract/values.ts";
+import { overlap } from "../coordination/paths.ts";
+import { ok, type Result } from "../shared/result.ts";
+import { readEdge } from "../local-mcp/authority.ts";
+import { localWorkspace } from "../local-mcp/link/open-link.ts";
+import { age } from "../local-mcp/recovery/brief.ts";
+import type { Runtime } from "../local-mcp/runtime.ts";
+import { projectRoot } from "../local-mcp/sessions/git-head.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import { pathIn } from "../local-mcp/team/file-paths.ts";
+import * as filesTable from "../local-mcp/team/files-table.ts";
+import { namingOf, type Naming } from "../local-mcp/team/naming.ts";
+import { failed, wrongUsage, type Refused } from "./answer.ts";
+import type { Cli } from "./cli.ts";
+import type { Coordination } from "./coordination.ts";
+import { pages } from "./pages.ts";
+
+type Answered<T> = Result<T, Refused["error"]>;
+
+/** The project around the folder in which the command runs, as the coordinator names it. */
+export interface FilePlace {
+  readonly runtime: Runtime;
+  readonly link: Coordination;
+  readonly naming: Naming;
+  readonly workspace: string;
+  readonly root: string;
+  /** The beginning of the names of its reservations. */
+  readonly prefix: string;
+}
+
+export interface Reserved {
+  readonly path: string;
+  readonly chat: string;
+  readonly name: string | null;
+  readonly machine: string | null;
+  readonly heldForMs: number;
+  readonly resource: string;
+}
+
+export async function filePlace(cli: Cli, link: Coordination): Promise<Answered<FilePlace>> {
+  const root = projectRoot(cli.io.cwd);
+  if (root === null) return wrongUsage(`${cli.io.cwd} is no project: run it in the folder of one.`);
+  const edge = readEdge(cli.paths.home);
+  if (!edge.ok) return failed("edge_unusable", edge.error);
+  const runtime = await cli.runtime();
+  const workspace = edge.value?.workspace ?? localWorkspace;
+  const naming = namingOf(runtime, { workspace, machine: link.machine, place: edge.value });
+  const project = await naming.project(root);
+  if (!project.ok) return failed("no_key", `the project has no name in the workspace: ${project.error}.`);
+  return ok({ runtime, link, naming, workspace, root, prefix: `file:${project.value}/` });
+}
+
+/** @param given as the user has typed them, from the folder in which the command runs */
+export function resourcesOf(cli: Cli, place: FilePlace, given: readonly string[]): Answered<string[]> {
+  const resources = new Set<string>();
+  for (const one of given) {
+    const path = pathIn(place.root, resolve(cli.io.cwd, one));
+    if (!path.ok) return wrongUsage(`${path.error}.`);
+    resources.add(place.prefix + path.value);
+  }
+  return ok([...resources]);
+}
+
+export async function leasesOf(place: FilePlace, holder?: string): Promise<Answered<Lease[]>> {
+  const filter = holder === undefined ? {} : { holder };
+  const listed = await pages({ most: 200 }, "leases", (page) =>
+    place.link.call("leases.list", { prefix: place.prefix, ...filter, ...page }),
+  );
+  return listed.ok ? ok(listed.value.leases) : listed;
+}
+
+/** [FI6] All of them, or none: what was got before one was refused is given back. One that this chat has already is prolonged. */
+export async function reserve(
+  place: FilePlace,
+  self: Self,
+  resources: readonly string[],
+  ttlMs: number,
+): Promise<Answered<Lease[]>> {
+  const own = await leasesOf(place, self.chat);
+  if (!own.ok) return own;
+  const reserved: Lease[] = [];
+  const granted: Lease[] = [];
+  for (const resource of resources) {
+    const before = own.value.find((lease) => lease.resource === resource);
+    const got = before ? await renew(place, self, before, ttlMs) : await acquire(place, self, resource, ttlMs);
+    if (!got.ok) {
+      for (const lease of granted) await giveBack(place, self, lease);
+      return got;
+    }
+    reserved.push(got.value);
+    if (!before) granted.push(got.value);
+  }
+  note(place, reserved);
+  return ok(reserved);
+}
+
+function renew({ link }: FilePlace, self: Self, { resource, token }: Lease, ttlMs: number): Promise<Answered<Lease>> {
+  return link.call("leases.renew", { self, resource, token, ttlMs });
+}
+
+async function acquire(place: FilePlace, self: Self, resource: string, ttlMs: number): Promise<Answered<Lease>> {
+  const requestId = Buffer.from(place.runtime.random(16)).toString("hex");
+  const asked = await place.link.call("leases.acquire", { self, resource, requestId, ttlMs });
+  if (!asked.ok) return asked.error.code === "lease_held" ? heldBy(place, resource, asked) : asked;
+  return asked.value.state === "granted" ? ok(asked.value.lease) : failed("lease_held", "others stand in line for it.");
+}
+
+async function heldBy(place: FilePlace, resource: string, refused: Refused): Promise<Refused> {
+  const leases = await leasesOf(place);
+  const held = leases.ok ? leases.value.find((lease) => overlap(lease.resource, resource)) : undefined;
+  if (!held) return refused;
+  const { path, name, machine } = await described(place, held);
+  const who = [name === null ? null : `"${name}"`, `chat ${held.holder}`, machine === null ? null : `on ${machine}`];
+  const since = `for ${age(held.heldForMs)}`;
+  const ask = `Ask with \`shim send ${held.holder} "..."\``;
+  return failed("lease_held", `${path} is reserved by ${who.filter(Boolean).join(", ")}, ${since}. ${ask}.`);
+}
+
+export async function giveBack(place: FilePlace, self: Self, { resource, token }: Lease): Promise<Answered<unknown>> {
+  const released = await place.link.call("leases.release", { self, resource, token });
+  if (released.ok) place.runtime.store.write((sql) => filesTable.drop(sql, resource, self.chat));
+  return released;
+}
+
+/** Hooks of this machine's chats look there at once; its other processes hear of it a moment later. */
+function note({ runtime, workspace, link, root }: FilePlace, leases: readonly Lease[]): void {
+  const now = runtime.now();
+  const row = { workspace, holderName: "the user, by the command line", machine: link.machine, checkout: root };
+  runtime.store.write((sql) => {
+    for (const { resource, holder, heldForMs } of leases)
+      filesTable.keep(sql, now, { ...row, resource, holder, since: now - heldForMs });
+  });
+}
+
+export async function described(place: FilePlace, { resource, holder, heldForMs }: Lease): Promise<Reserved> {
+  const { runtime, link, naming, prefix } = place;
+  const about = { path: resource.slice(prefix.length), chat: holder, heldForMs, resource };
+  const found = await link.call("chats.get", { chat: holder });
+  const own = runtime.store.read((sql) => sessions.get(sql, holder)?.title ?? null, null);
+  if (!found.ok) return { ...about, name: own, machine: null };
+  return { ...about, name: own ?? naming.titleOf(found.value) ?? found.value.client, machine: found.value.machine };
+}
