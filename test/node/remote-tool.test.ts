@@ -134,8 +134,9 @@ it("[RE24] a chat that joins is offered it by news, also where the death becomes
   await one.there.attest(one.dead.session);
   await look();
   expect(newsOf(one.here, one.chat.session)).toMatchObject([{ kind: "offer", session: one.dead.session }]);
+  expect(JSON.stringify(one.chat.prompt("what was I doing?"))).toContain("on another machine (desk)");
   one.world.wait(minute);
   await look();
-  expect(newsOf(one.here, one.chat.session)).toHaveLength(1);
+  expect(newsOf(one.here, one.chat.session)).toEqual([]);
   await team.end("over");
 });
