@@ -168,6 +168,8 @@ it("[RE26] [RE27] --undo gives it back for all machines, --dismiss is of this on
   const shown = await here.shim("sessions", "--all-machines");
   expect(shown.out).toMatch(/bbbb2222 +incomplete .* desk /);
   expect((await here.shim("sessions", "--all-machines", "--incomplete")).out).toContain("fix the parser");
+  await sync(there);
+  expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({ recovery: null });
 });
 
 it("[RE27] on a machine that has joined no workspace there are no other machines", async () => {

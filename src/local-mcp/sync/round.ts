@@ -76,7 +76,7 @@ export class Round {
 
   #place(): Result<Place, SyncTrouble> {
     const { runtime, connect } = this.#options;
-    const edge = readEdge(runtime.paths.home);
+    const edge = readEdge(runtime.paths.home, runtime.env);
     if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
     if (edge.value === null) return err({ code: "no_edge", message: "this machine has joined no workspace" });
     const ring = readKeys(runtime.paths.home, edge.value, runtime.env);

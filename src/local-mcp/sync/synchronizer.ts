@@ -1,7 +1,6 @@
 import { fullJitter } from "../../shared/backoff.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
-import { edgeFile } from "../authority.ts";
-import { existsSync } from "node:fs";
+import { readEdge } from "../authority.ts";
 import type { Outside } from "../edge/outside.ts";
 import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
@@ -97,9 +96,16 @@ export class StateSynchronizer {
   #look(): void {
     const now = this.#options.outside.clock.monotonic();
     const isPulling = now >= this.#pullAt;
-    if (!existsSync(edgeFile(this.#options.runtime.paths.home))) return this.#again(idleEveryMs);
+    if (!this.#isJoined()) return this.#again(idleEveryMs);
     if (now < this.#notBefore || !this.#isWorthwhile(isPulling)) return this.#again(lookEveryMs);
     void this.syncNow({ isPulling }).then((report) => this.#after(report, isPulling));
+  }
+
+  /** A file that cannot be read is for the round to tell. */
+  #isJoined(): boolean {
+    const { env, paths } = this.#options.runtime;
+    const edge = readEdge(paths.home, env);
+    return !edge.ok || edge.value !== null;
   }
 
   /** Any commit, of this process or another, or the time that a session waits for. */

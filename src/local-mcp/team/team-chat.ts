@@ -259,7 +259,12 @@ export class TeamChat {
     const by = held.ok ? held.value.leases[0]?.holder : undefined;
     if (by === undefined || by === self.chat) return;
     const { machine } = await this.directory.person(by);
-    this.#tell(`elsewhere:${by}`, { kind: "continued_elsewhere", session: this.sessionId, by, machine });
+    this.#tell(`continued:${this.sessionId}:${by}`, {
+      kind: "continued_elsewhere",
+      session: this.sessionId,
+      by,
+      machine,
+    });
   }
 
   #lost(reason: string): void {
