@@ -59,6 +59,8 @@ function describeTurn(entry: Turn, max: number): string {
       return `compacted: ${oneLine(entry.summary, max)}`;
     case "turn_end":
       return "answer complete";
+    case "continues":
+      return `goes on with session ${entry.session} of another machine`;
     case "detached":
       return `cut off (${entry.reason})`;
     case "end":

@@ -1,4 +1,4 @@
-import type { FileNote, TodoItem } from "./work-state.ts";
+import type { FileNote, Predecessor, TodoItem } from "./work-state.ts";
 
 /**
  * One thing that happened in a session, as a hook or the transcript told it; texts are redacted and bounded.
@@ -39,6 +39,8 @@ export type JournalEntry =
   | { readonly kind: "compacting"; readonly trigger: string }
   | { readonly kind: "compacted"; readonly summary: string }
   | { readonly kind: "turn_end" }
+  /** The session goes on with one of another machine. */
+  | ({ readonly kind: "continues" } & Predecessor)
   | { readonly kind: "subagent_end"; readonly text: string }
   | { readonly kind: "failure"; readonly text: string }
   | { readonly kind: "detached"; readonly reason: string }

@@ -32,6 +32,7 @@ export async function conformanceHost(runtime: TempRuntime): Promise<Conformance
     server: runtime.processes.start(500, 400),
     client: runtime.processes.start(400),
     clientName: () => "conformance",
+    team: null,
   });
   const make = (options: McpServerOptions = {}): McpServer => {
     const server = new McpServer(

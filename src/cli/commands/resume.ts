@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { codeOf } from "../../shared/error.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
@@ -14,10 +13,12 @@ import { catchUp } from "../../local-mcp/sessions/catch-up.ts";
 import { projectRoot } from "../../local-mcp/sessions/git-head.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
-import { ambiguous, failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
+import { ambiguous, exitCodes, failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { findSession } from "../named.ts";
 import { oneLine, shortId } from "../screen-text.ts";
+import { markElsewhere, resumeElsewhere, resumeNewest } from "./resume-elsewhere.ts";
+import { startClient } from "./start-client.ts";
 
 interface ResumeOptions extends Common {
   readonly print?: boolean;
@@ -39,11 +40,21 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   const asked = [id, options.undo, options.dismiss].filter((value) => value !== undefined);
   if (asked.length > 1) return wrongUsage("give one session: to resume, with --undo, or with --dismiss.");
   const runtime = await cli.runtime();
-  if (options.undo !== undefined) return mark(runtime, options.undo, "undo");
-  if (options.dismiss !== undefined) return mark(runtime, options.dismiss, "dismiss");
+  if (options.undo !== undefined) return markAnywhere(cli, runtime, options.undo, "undo");
+  if (options.dismiss !== undefined) return markAnywhere(cli, runtime, options.dismiss, "dismiss");
   takeIn(cli, () => void drainInto(runtime));
   const found = id === undefined ? await choose(cli, runtime, options) : findSession(runtime, id);
-  return found.ok ? resume(cli, runtime, found.value, options) : found;
+  if (found.ok) return resume(cli, runtime, found.value, options);
+  if (found.error.exit !== exitCodes.notFound) return found;
+  // [RE27] What is not here may be on another machine.
+  const elsewhere = id === undefined ? await resumeNewest(cli, options) : await resumeElsewhere(cli, id, options);
+  return elsewhere ?? found;
+}
+
+async function markAnywhere(cli: Cli, runtime: Runtime, id: string, action: "undo" | "dismiss"): Promise<Outcome> {
+  const isHere = findSession(runtime, id);
+  const isMissing = !isHere.ok && isHere.error.exit === exitCodes.notFound;
+  return (isMissing ? await markElsewhere(cli, id, action) : null) ?? mark(runtime, id, action);
 }
 
 function mark(runtime: Runtime, id: string, action: "undo" | "dismiss"): Outcome {
@@ -159,25 +170,11 @@ async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartP
   const printing = `\`shim resume ${shortId(session.id)} --print\` prints the brief.`;
   if (cwd === null)
     return failed("folder_gone", `the folder of the session (${session.cwd ?? "unknown"}) is gone. ${printing}`);
-  cli.progress(`In ${cwd}: ${plan.reason}.`);
   const { newId } = plan;
   if (newId !== null) take(runtime, from, newId);
   try {
-    const code = await cli.io.startProcess({ command: plan.command, args: plan.args, cwd });
-    if (code === 0) return ok({ data: { session: session.id, exit: code }, text: "" });
-    return failed("client_failed", `claude ended with exit code ${code}. ${printing}`);
-  } catch (error) {
-    return failed("client_not_started", `${notStarted(error)}. Install Claude Code${byHand(plan)}. ${printing}`);
+    return await startClient(cli, session.id, plan, cwd);
   } finally {
     if (newId !== null) release(runtime, session.id, newId);
   }
-}
-
-function notStarted(error: unknown): string {
-  const isMissing = codeOf(error) === "ENOENT";
-  return isMissing ? "`claude` was not found on the PATH" : `\`claude\` could not be started (${String(error)})`;
-}
-
-function byHand({ kind, command, args }: StartPlan): string {
-  return kind === "resume" ? `, or start it yourself: ${[command, ...args].join(" ")}` : "";
 }

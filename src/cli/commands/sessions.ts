@@ -13,10 +13,12 @@ import { findSession, projectOf } from "../named.ts";
 import { oneLine, shortId, shortPath, table } from "../screen-text.ts";
 import { view, type SessionView } from "../session-view.ts";
 import { localTime } from "../times.ts";
+import { elsewhereTable, listElsewhere, type ElsewhereView } from "./sessions-elsewhere.ts";
 
 interface ListOptions extends Common {
   readonly incomplete?: boolean;
   readonly project?: string;
+  readonly allMachines?: boolean;
   readonly limit?: number;
 }
 
@@ -28,6 +30,7 @@ export function addSessions(program: Command, cli: Cli): void {
     .description("list sessions; `show <id>` tells all that is stored")
     .option("--incomplete", "only those that died unfinished")
     .option("--project <folder>", "only those of this project")
+    .option("--all-machines", "also those of the workspace's other machines")
     .option("--limit <n>", `at most so many (default: ${defaultLimit})`, count);
   cli.define(command, (options: ListOptions) => list(cli, options));
   const show = command.command("show <session>").description("everything that is stored of one session");
@@ -40,7 +43,19 @@ async function list(cli: Cli, options: ListOptions): Promise<Outcome> {
   const title = options.incomplete ? "No session died unfinished" : "No sessions";
   const where = options.project === undefined ? "" : ` in ${projectOf(runtime, cli.io.cwd, options.project)}`;
   const text = found.length === 0 ? `${title}${where}.\n` : sessionTable(cli, found);
-  return ok({ data: { sessions: found }, text });
+  if (options.allMachines !== true) return ok({ data: { sessions: found }, text });
+  const elsewhere = await listElsewhere(cli, {
+    isIncomplete: options.incomplete === true,
+    limit: options.limit ?? defaultLimit,
+    ...(options.project === undefined ? {} : { root: projectOf(runtime, cli.io.cwd, options.project) }),
+  });
+  return ok({ data: { sessions: found, elsewhere: elsewhere ?? [] }, text: `${text}\n${othersText(cli, elsewhere)}` });
+}
+
+function othersText(cli: Cli, elsewhere: readonly ElsewhereView[] | null): string {
+  if (elsewhere === null)
+    return "Other machines: none. This machine belongs to no workspace on an edge whose key it has (`shim edge status`).\n";
+  return elsewhere.length === 0 ? "Other machines: none.\n" : elsewhereTable(cli, elsewhere);
 }
 
 function find(cli: Cli, runtime: Runtime, options: ListOptions): SessionView[] {

@@ -5,6 +5,7 @@ import { processKey } from "../coordinator/process-key.ts";
 import type { Outside } from "../edge/outside.ts";
 import { systemOutside } from "../edge/system-outside.ts";
 import type { ProcessIdentity } from "../processes.ts";
+import { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import { Team } from "../team/team.ts";
 
@@ -25,7 +26,9 @@ export function openTeam(
     processOf: ({ origin }) => processKey(origin === "handle" ? server : (client() ?? server)),
     open: () => {
       const opened = openLink(runtime, outside);
-      return opened.ok ? ok({ opened: opened.value, naming: namingOf(runtime, opened.value) }) : opened;
+      if (!opened.ok) return opened;
+      const naming = namingOf(runtime, opened.value);
+      return ok({ opened: opened.value, naming, others: new OtherMachines(runtime) });
     },
   });
 }

@@ -95,8 +95,7 @@ export function serve(options: ServeOptions): void {
     if (isOrphan) void shutDown("parent_death");
     else if (runtime.now() - startedAt >= settleMs) tick(runtime, chat, server, wakeUp, takeFiles);
   }, tickMs);
-  options.stdin.once("end", () => void shutDown("stdin_end"));
-  options.stdin.once("close", () => void shutDown("stdin_end"));
+  for (const event of ["end", "close"]) options.stdin.once(event, () => void shutDown("stdin_end"));
   // Not once(): after the first one the same signal again would kill this process in the middle of its last save.
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.on(signal, () => void shutDown(signal.toLowerCase()));

@@ -17,6 +17,25 @@ export interface SnapshotNote {
   readonly commit: string | null;
 }
 
+/** Of a session of another machine: what its brief says of that, and what could be found out from here. */
+export interface Elsewhere {
+  readonly machine: string;
+  /** Root of its project there; null: it had none. */
+  readonly root: string | null;
+  /** Whoever decides for the workspace says that its chat is gone; else nothing was heard of it, which may be the network's doing. */
+  readonly isCertain: boolean;
+  /** Whether the commit that it stood at is in the repository here; null: not known. */
+  readonly hasCommit: boolean | null;
+  /** Until when all that it did has reached the workspace, epoch ms of this machine. */
+  readonly syncedUntil: number;
+  /** Things that happened after the checkpoint, and reached the workspace with the session. */
+  readonly unsaved: number;
+  /** What its machine is known to have had, and did not come over; null: nothing. */
+  readonly lost: string | null;
+  /** What it had of the workspace's tasks, and what has become of that: one line each. */
+  readonly tasks: readonly string[];
+}
+
 /** Everything that can be said of a session that died, checked against what is there now. */
 export interface Restoration {
   readonly session: Session;
@@ -31,6 +50,8 @@ export interface Restoration {
   readonly head: GitHead | null;
   readonly snapshot: SnapshotNote | null;
   readonly score: RestoreScore;
+  /** Only of a session of another machine. */
+  readonly elsewhere?: Elsewhere;
 }
 
 /** The seeds' SessionRestorer: the state of the last checkpoint and all that the journal tells since, verified. Null for an unknown session. */

@@ -70,6 +70,7 @@ const appliers: Appliers = {
   compacted: (state, _at, { summary }) => ({ ...state, compactSummary: summary }),
   failure: (state, at, { text }) => ({ ...state, lastError: { at, text } }),
   turn_end: nothingRuns,
+  continues: (state, _at, { session, goal, nextStep }) => ({ ...state, continues: { session, goal, nextStep } }),
   end: nothingRuns,
   start: unchanged,
   compacting: unchanged,

@@ -23,7 +23,7 @@ export function sessionContent(
   { epoch, now }: Sealing,
   remote: string | null,
 ): SessionContent {
-  const { client, project, cwd, title, model, origin, startedAt, lastSeenAt, savedAt, recovery } = session;
+  const { client, project, cwd, title, model, origin, startedAt, lastSeenAt, savedAt } = session;
   const { endedAt, endReason, detachedAt, detachReason, toolCalls, toolErrors, readings } = session;
   const newest = checkpoints.latest(sql, session.id);
   return {
@@ -38,7 +38,7 @@ export function sessionContent(
     startedAt,
     lastSeenAt,
     savedAt,
-    recovery,
+    recovery: recoveryHere(sql, session),
     endedAt,
     endReason,
     detachedAt,
@@ -51,6 +51,12 @@ export function sessionContent(
     newest: newest && { checkpoint: newest.id, at: newest.at },
     unsaved: unsavedOf(sql, session.id, newest?.journalSeq ?? 0),
   };
+}
+
+/** [RE25] What a chat of another machine does with it, the mirror itself tells: given back there, it is open again at once. */
+export function recoveryHere(sql: Sql, { recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
+  const isElsewhere = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
+  return isElsewhere ? null : recovery;
 }
 
 function unsavedOf(sql: Sql, session: string, after: number): SessionContent["unsaved"] {

@@ -1,5 +1,6 @@
 import { err, ok, type Result } from "../../shared/result.ts";
 import { readEdge, type Edge } from "../authority.ts";
+import { noteTaken } from "../recovery/remote-return.ts";
 import * as changes from "./changes.ts";
 import * as devices from "./device.ts";
 import { readKeys } from "./key-ring.ts";
@@ -123,6 +124,7 @@ export class Round {
     const pulled = await pull({ runtime, call, workspace, keys: ring, device }, isFull ? 0 : this.#pulled.revision);
     if (!pulled.ok) return pulled.error;
     this.#pulled = { revision: pulled.value.revision, of, fullAt: isFull ? now : this.#pulled.fullAt };
+    if (device !== null) noteTaken(runtime, workspace, device);
     this.#take(pulled.value);
     return null;
   }

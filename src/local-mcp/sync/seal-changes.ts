@@ -8,7 +8,7 @@ import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as changes from "./changes.ts";
 import type { Change } from "./changes.ts";
-import { checkpointContent, sessionContent } from "./content-of.ts";
+import { checkpointContent, recoveryHere, sessionContent } from "./content-of.ts";
 import { bytesOf } from "./contents.ts";
 import type { Device } from "./device.ts";
 import { seal, type About } from "./envelope.ts";
@@ -80,7 +80,7 @@ export function sealChanges(sql: Sql, device: Device, sealer: Sealer): SealedSom
 function isEarly(sql: Sql, { kind, session }: Change, withMore: ReadonlySet<string>, sealer: Sealer): boolean {
   if (kind !== "session" || withMore.has(session) || sealer.isSessionDue(session)) return false;
   const row = sessions.get(sql, session);
-  return row !== null && !isOver(row);
+  return row !== null && !isOver(sql, row);
 }
 
 function logSize(sql: Sql): { readonly ops: number; readonly chars: number } {
@@ -120,15 +120,16 @@ function sessionOp(
     kind: "session",
     session: id,
     project: project?.name ?? null,
-    isEnded: isOver(session),
+    isEnded: isOver(sql, session),
     envelope: envelope.value,
   } as const;
   return ok({ op, at: session.lastSeenAt });
 }
 
 /** Nobody elsewhere is to go on with it. */
-function isOver({ endedAt, recovery }: sessions.Session): boolean {
-  return endedAt !== null || recovery === "recovered" || recovery === "dismissed";
+function isOver(sql: Sql, session: sessions.Session): boolean {
+  const recovery = recoveryHere(sql, session);
+  return session.endedAt !== null || recovery === "recovered" || recovery === "dismissed";
 }
 
 function checkpointOp(

@@ -5,6 +5,7 @@ import { Claimer } from "../automation/claimer.ts";
 import { newId, type Outside } from "../edge/outside.ts";
 import type { Chat, News, Trouble } from "../link/chat-link.ts";
 import type { OpenedLink } from "../link/open-link.ts";
+import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { Directory } from "./directory.ts";
@@ -25,6 +26,8 @@ export interface TeamSurroundings {
   readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
   readonly opened: OpenedLink;
   readonly naming: Naming;
+  /** What other machines mean to the chat. */
+  readonly others: OtherMachines;
 }
 
 /** How often it looks without being told, in ms. */
@@ -42,6 +45,7 @@ export class TeamChat {
   readonly sessionId: string;
   readonly opened: OpenedLink;
   readonly naming: Naming;
+  readonly others: OtherMachines;
   readonly directory: Directory;
   readonly outbox: Outbox;
   readonly tasks: TaskHolder;
@@ -69,6 +73,7 @@ export class TeamChat {
     this.sessionId = sessionId;
     this.opened = opened;
     this.naming = naming;
+    this.others = around.others;
     this.#around = around;
     this.#process = process;
     this.directory = new Directory(runtime, link, machine, naming);
@@ -238,6 +243,7 @@ export class TeamChat {
     this.outbox.send();
     this.#tellState();
     void this.#own().catch(this.#logged("the session's lease"));
+    void this.others.look(this.opened, this.sessionId, this.naming).catch(this.#logged("sessions of other machines"));
   }
 
   /** [TE2] One chat works on a session. The same request again gets the same grant, so it may be asked at any time. */
@@ -253,7 +259,12 @@ export class TeamChat {
     const by = held.ok ? held.value.leases[0]?.holder : undefined;
     if (by === undefined || by === self.chat) return;
     const { machine } = await this.directory.person(by);
-    this.#tell(`elsewhere:${by}`, { kind: "continued_elsewhere", session: this.sessionId, by, machine });
+    this.#tell(`continued:${this.sessionId}:${by}`, {
+      kind: "continued_elsewhere",
+      session: this.sessionId,
+      by,
+      machine,
+    });
   }
 
   #lost(reason: string): void {

@@ -3,6 +3,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Outside } from "../edge/outside.ts";
 import { isPassing, type Trouble } from "../link/chat-link.ts";
 import type { OpenedLink } from "../link/open-link.ts";
+import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -14,6 +15,7 @@ import { TeamChat } from "./team-chat.ts";
 export interface Way {
   readonly opened: OpenedLink;
   readonly naming: Naming;
+  readonly others: OtherMachines;
 }
 
 export interface TeamOptions {

@@ -1,0 +1,95 @@
+import { findElsewhere, isTaken, judge, type Reach } from "../../local-mcp/recovery/remote-find.ts";
+import { sessionOf } from "../../local-mcp/recovery/remote-session.ts";
+import * as remoteSessions from "../../local-mcp/sync/remote-sessions.ts";
+import type { RemoteSession } from "../../local-mcp/sync/remote-sessions.ts";
+import type { Cli } from "../cli.ts";
+import { oneLine, shortId, table } from "../screen-text.ts";
+import { withOtherMachines } from "../other-machines.ts";
+
+/** `unheard`: nothing came of it for a while, and nobody can say that it is dead; `unknown`: nobody could be asked. */
+export type StateElsewhere =
+  | "alive"
+  | "incomplete"
+  | "unheard"
+  | "finished"
+  | "taken"
+  | "recovered"
+  | "dismissed"
+  | "unknown";
+
+/** A session of another machine as the commands show it. Printed as JSON: fields are only added. */
+export interface ElsewhereView {
+  readonly id: string;
+  readonly state: StateElsewhere;
+  readonly machine: string;
+  readonly client: string;
+  /** As it is called on that machine. */
+  readonly project: string | null;
+  readonly title: string | null;
+  readonly startedAt: number;
+  readonly lastSeenAt: number;
+  readonly savedAt: number | null;
+  /** Stored at the coordinator. */
+  readonly checkpoints: number;
+  /** The chat that goes on with it, and its machine. */
+  readonly takenBy: { readonly chat: string; readonly machine: string } | null;
+}
+
+interface Wish {
+  readonly isIncomplete: boolean;
+  /** Only of the same project as this one here, by its root; absent: of all. */
+  readonly root?: string;
+  readonly limit: number;
+}
+
+/** [RE27] Null: this machine belongs to no workspace on an edge, or has no key of it. */
+export function listElsewhere(cli: Cli, { isIncomplete, root, limit }: Wish): Promise<ElsewhereView[] | null> {
+  return withOtherMachines(cli, async (others) => {
+    if (others === null) return null;
+    const { reach } = others;
+    const project = root === undefined ? undefined : await others.projectOf(root);
+    if (isIncomplete) {
+      const found = await findElsewhere(reach, project, limit);
+      return found.map(({ row, fate }) => view(row, fate.isCertain ? "incomplete" : "unheard"));
+    }
+    const { runtime, mirror } = reach;
+    const rows = runtime.store.read(
+      (sql) => remoteSessions.list(sql, mirror.workspace, project === undefined ? {} : { project }),
+      [],
+    );
+    const shown = rows.filter(({ device }) => device !== mirror.device).slice(0, limit);
+    return Promise.all(shown.map(async (row) => view(row, await stateOf(reach, row))));
+  });
+}
+
+async function stateOf(reach: Reach, row: RemoteSession): Promise<StateElsewhere> {
+  const { recovery } = row.content;
+  if (row.isEnded) return "finished";
+  if (recovery === "recovered" || recovery === "dismissed") return recovery;
+  const fate = await judge(reach, row);
+  if (!fate.isOver) return fate.isCertain ? "alive" : "unknown";
+  if (await isTaken(reach, row)) return "taken";
+  return fate.isCertain ? "incomplete" : "unheard";
+}
+
+function view(row: RemoteSession, state: StateElsewhere): ElsewhereView {
+  const { machine, checkpoints, taken } = row;
+  const { id, client, project, title, startedAt, lastSeenAt, savedAt } = sessionOf(row);
+  const takenBy = taken && { chat: taken.chat, machine: taken.machine };
+  return { id, state, machine, client, project, title, startedAt, lastSeenAt, savedAt, checkpoints, takenBy };
+}
+
+export function elsewhereTable(cli: Cli, views: readonly ElsewhereView[]): string {
+  const rows = views.map((one) => [
+    shortId(one.id),
+    one.state,
+    cli.ago(one.lastSeenAt),
+    one.savedAt === null ? "never" : cli.ago(one.savedAt),
+    String(one.checkpoints),
+    one.machine,
+    oneLine(one.project ?? "-", 40),
+    oneLine(one.title ?? "-", 50),
+  ]);
+  const head = ["ID", "STATE", "SEEN", "SAVED", "CHECKPOINTS", "MACHINE", "PROJECT THERE", "TITLE"];
+  return table([head, ...rows], cli.io.size().columns);
+}

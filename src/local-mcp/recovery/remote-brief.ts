@@ -1,0 +1,57 @@
+import type { FileComparison } from "../snapshots/file-state.ts";
+import type { Elsewhere } from "./restoration.ts";
+
+/** What the brief says otherwise of a session of another machine. Pure. [RE22] */
+
+const maxTasks = 8;
+
+export function place({ machine }: Elsewhere): string {
+  return ` on another machine (${machine})`;
+}
+
+export function about({ machine, root }: Elsewhere): string[] {
+  return [`it ran on: ${machine}, in ${root ?? "no project folder"} there`];
+}
+
+export const fileWords: Record<FileComparison, string> = {
+  same: "the same here",
+  changed: "DIFFERENT here",
+  missing: "NOT HERE",
+  unknown: "not verified",
+};
+
+/** @param then where git stood there. @param now where it stands here; null: it cannot be read */
+export function gitLine({ hasCommit }: Elsewhere, then: string, now: string | null): string {
+  if (now === null) return `git: there ${then}; here it cannot be read`;
+  if (then === now) return `git: ${then}, the same here`;
+  const commit =
+    hasCommit === null
+      ? "not known whether that commit is here"
+      : hasCommit
+        ? "that commit is in the repository here"
+        : "that commit is NOT HERE: it was not pushed, or not fetched";
+  return `git: there ${then} (${commit}); here ${now} (DIFFERENT)`;
+}
+
+/**
+ * What came over, what did not, and what became of its tasks.
+ *
+ * @param age of the newest thing that came, as people say it
+ */
+export function synced({ machine, unsaved, lost, tasks }: Elsewhere, age: string): string[] {
+  const later =
+    unsaved === 0
+      ? ""
+      : `; ${events(unsaved)} after the checkpoint came with it, and ${unsaved === 1 ? "is" : "are"} in this`;
+  const hidden = tasks.length - maxTasks;
+  return [
+    `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${age} ago${later}`,
+    `files as they were: on ${machine} only, where SHIM's snapshots of them are; what was neither pushed nor copied is not here`,
+    ...tasks.slice(0, maxTasks).map((line) => `its task: ${line}`),
+    ...(hidden > 0 ? [`and ${hidden} more tasks`] : []),
+  ];
+}
+
+export function events(count: number): string {
+  return count === 1 ? "1 event" : `${count} events`;
+}

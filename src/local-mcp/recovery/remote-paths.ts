@@ -1,0 +1,50 @@
+import { join } from "node:path";
+import type { FileNote } from "../../contract/work-state.ts";
+
+/** Pure: where the files of another machine's project stand in the same project here. */
+
+export interface Roots {
+  /** Root of the project there; null: it had none. */
+  readonly there: string | null;
+  /** The same here; null: there is none. */
+  readonly here: string | null;
+}
+
+/**
+ * [RE21] Only what is below the root there has a place here, below the root here. Either separator counts, since the other machine may run
+ * Windows.
+ *
+ * @returns null: it has none
+ */
+export function mapPath(path: string, { there, here }: Roots): string | null {
+  if (there === null || here === null) return null;
+  const root = there.replace(/[/\\]+$/, "");
+  const rest = path.slice(root.length);
+  if (root === "" || !path.startsWith(root) || !/^[/\\]/.test(rest)) return null;
+  const parts = rest.split(isWindows(root) ? /[/\\]+/ : /\/+/).filter((part) => part !== "");
+  if (parts.length === 0 || parts.some((part) => part === "." || part === "..")) return null;
+  return join(here, ...parts);
+}
+
+/** A backslash is a separator on Windows only. */
+function isWindows(root: string): boolean {
+  return /^[a-z]:|^\\\\/i.test(root);
+}
+
+const outside = "outside of its project there";
+
+export interface Mapped {
+  readonly inside: readonly FileNote[];
+  /** As they were called there: there is nothing to compare them with. */
+  readonly outside: readonly (FileNote & { readonly now: "unknown" })[];
+}
+
+export function mapFiles(files: readonly FileNote[], roots: Roots): Mapped {
+  const mapped: { inside: FileNote[]; outside: (FileNote & { now: "unknown" })[] } = { inside: [], outside: [] };
+  for (const file of files) {
+    const path = mapPath(file.path, roots);
+    if (path === null) mapped.outside.push({ ...file, hash: null, skipped: outside, now: "unknown" });
+    else mapped.inside.push({ ...file, path });
+  }
+  return mapped;
+}

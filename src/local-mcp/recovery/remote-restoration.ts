@@ -1,0 +1,117 @@
+import type { WorkState } from "../../contract/work-state.ts";
+import type { Checkpoint, Trigger } from "../checkpoints/checkpoints.ts";
+import { readHead } from "../sessions/git-head.ts";
+import type { JournalRow } from "../sessions/journal.ts";
+import { emptyState, fold } from "../sessions/work-state.ts";
+import { inferCause } from "../signals/crash-cause.ts";
+import { compareFiles } from "../snapshots/file-state.ts";
+import type { RemoteCheckpoint } from "../sync/fetch-checkpoint.ts";
+import type { RemoteSession } from "../sync/remote-sessions.ts";
+import { events } from "./remote-brief.ts";
+import type { Fate } from "./remote-fate.ts";
+import { mapFiles } from "./remote-paths.ts";
+import { clockOf, sessionOf, unsavedSince } from "./remote-session.ts";
+import type { Elsewhere, Restoration } from "./restoration.ts";
+import { score } from "./score.ts";
+
+/** What was found out about a session of another machine. */
+export interface Known {
+  readonly row: RemoteSession;
+  readonly fate: Fate;
+  /** Null: none reached the workspace, or it cannot be fetched now. */
+  readonly newest: RemoteCheckpoint | null;
+  /** Root of the same project here; null: it is not here. */
+  readonly here: string | null;
+  readonly hasCommit: boolean | null;
+  readonly tasks: readonly string[];
+}
+
+/** [RE21] What is known of it, checked against this machine's files and git: its files are looked for in the project here. */
+export function remoteRestoration(found: Known): Restoration {
+  const { row, fate, newest, here } = found;
+  const session = sessionOf(row);
+  const unsaved = unsavedSince(row, newest?.content ?? null);
+  const state = stateOf(row, newest);
+  const { inside, outside } = mapFiles(state.files, { there: session.project, here });
+  const files = [...compareFiles(inside), ...outside];
+  const head = here === null ? null : readHead(here);
+  const known = { state, files, head, checkpoint: newest && checkpointOf(newest) };
+  return {
+    session: { ...session, project: here },
+    ...causeOf(row, state, unsaved, fate),
+    ...known,
+    knownUntil: session.lastSeenAt,
+    snapshot: null,
+    score: score(known),
+    elsewhere: elsewhere(found, unsaved),
+  };
+}
+
+/** What its newest checkpoint and what came after it tell. */
+export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): WorkState {
+  // Without a checkpoint its title is all that tells of its goal.
+  const base = newest?.content.state ?? { ...emptyState, goal: row.content.title };
+  const state = fold(base, unsavedSince(row, newest?.content ?? null));
+  const { lastError } = state;
+  return { ...state, lastError: lastError && { ...lastError, at: clockOf(row)(lastError.at) } };
+}
+
+function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
+  const { row, fate, newest, hasCommit, tasks } = found;
+  const { machine, content } = row;
+  return {
+    machine,
+    root: content.project,
+    isCertain: fate.isCertain,
+    hasCommit,
+    syncedUntil: clockOf(row)(content.sealedAt),
+    unsaved: unsaved.length,
+    lost: lostOf(row, newest, unsaved.length),
+    tasks,
+  };
+}
+
+/** What its machine had, and what did not come over. */
+function lostOf({ content }: RemoteSession, newest: RemoteCheckpoint | null, came: number): string | null {
+  if (newest === null) return content.newest === null ? lostEvents(content.unsaved.count - came) : noneCame;
+  if (newest.isBehind) return "a newer checkpoint than this one, which its machine has taken";
+  // Those before a checkpoint that came after the session are in it.
+  const isLater = newest.content.at > (content.newest?.at ?? 0);
+  return isLater ? null : lostEvents(content.unsaved.count - came);
+}
+
+const noneCame = "its checkpoints (none could be fetched): this is what its list entry tells";
+
+function lostEvents(lost: number): string | null {
+  return lost > 0 ? `${events(lost)} after the last checkpoint` : null;
+}
+
+function checkpointOf({ at, content }: RemoteCheckpoint): Checkpoint {
+  const { id, session, hash, journalSeq, rawBytes, redactions, summary } = content;
+  // Only shown: a newer program may have more triggers.
+  const trigger = content.trigger as Trigger;
+  return { seq: 0, id, sessionId: session, at, trigger, hash, journalSeq, rawBytes, redactions, summary };
+}
+
+function causeOf(
+  { content }: RemoteSession,
+  state: WorkState,
+  unsaved: readonly JournalRow[],
+  fate: Fate,
+): Pick<Restoration, "cause" | "causeDetail"> {
+  if (!fate.isOver) return { cause: null, causeDetail: fate.detail };
+  const last = unsaved.findLast(({ entry }) => ["failure", "turn_end", "prompt"].includes(entry.kind))?.entry;
+  const { cause, detail } = inferCause({
+    readings: content.readings,
+    endedAt: content.lastSeenAt,
+    lastStopFailure: last?.kind === "failure" ? last.text : null,
+    lastError: null,
+    detachReason: content.detachReason,
+    // Nothing of that machine can be seen from here.
+    isSameBoot: null,
+    oomKillsBefore: null,
+    oomKillsNow: null,
+    hadRunningTool: state.runningTools.length > 0,
+  });
+  return { cause, causeDetail: `${detail} ${fate.detail}` };
+}

@@ -1,0 +1,68 @@
+import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../runtime.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import * as remoteSessions from "../sync/remote-sessions.ts";
+import type { RemoteSession, Taken } from "../sync/remote-sessions.ts";
+import * as news from "../team/news.ts";
+
+/** [RE25] Sessions of this machine that chats of others go on with, as the mirrors tell by now. Written only where that is news. */
+export function noteTaken({ store, now }: Pick<Runtime, "store" | "now">, workspace: string, device: string): void {
+  const rows = store.read((sql) => remoteSessions.list(sql, workspace, { device }), []);
+  for (const { session, taken } of rows) {
+    if (taken === null || store.read((sql) => news.has(sql, session, keyOf(session, taken)), false)) continue;
+    store.write((sql) => continuedElsewhere(sql, now(), session, taken));
+  }
+  const returned = store.read((sql) => givenBack(sql, rows), []);
+  if (returned.length > 0) store.write((sql) => open(sql, now(), returned));
+}
+
+interface Told {
+  readonly seq: number;
+  readonly session: string;
+}
+
+/** Told to be continued elsewhere, and by now nobody's. */
+function givenBack(sql: Sql, taken: readonly Pick<RemoteSession, "session">[]): Told[] {
+  const told = sql.all<Told>(
+    `SELECT n.seq, n.session_id AS session FROM team_news n JOIN sessions s ON s.id = n.session_id
+     WHERE n.kind = 'continued_elsewhere' AND n.key = 'continued:' || s.id || ':' || s.recovery_by
+       AND s.recovery = 'recovered' AND NOT EXISTS (SELECT 1 FROM sessions heir WHERE heir.id = s.recovery_by)`,
+  );
+  const isTaken = new Set(taken.map(({ session }) => session));
+  return told.filter(({ session }) => !isTaken.has(session));
+}
+
+/** [RE26] It is to be recovered again; the same chat may take it once more, and then it is told once more. */
+function open(sql: Sql, at: number, told: readonly Told[]): void {
+  for (const { seq, session } of told) {
+    sql.run("DELETE FROM team_news WHERE seq = ?", seq);
+    sessions.setRecovery(sql, at, session, null, null);
+    recoveries.note(sql, { at, sessionId: session, action: "undone" });
+  }
+}
+
+function keyOf(session: string, { chat }: Pick<Taken, "chat">): string {
+  return `continued:${session}:${chat}`;
+}
+
+/**
+ * [RE25] A session of this machine is gone on with elsewhere: it is not offered here any more, and it is told when it returns; so is a chat that had
+ * been offered it. Once: if it lives on in spite of that, and dies, it is to be recovered itself.
+ */
+export function continuedElsewhere(
+  sql: Sql,
+  now: number,
+  session: string,
+  taken: Pick<Taken, "chat" | "machine">,
+): void {
+  const { chat, machine } = taken;
+  const own = sessions.get(sql, session);
+  if (!own || chat === session) return;
+  const told: news.News = { kind: "continued_elsewhere", session, by: chat, machine };
+  const key = keyOf(session, taken);
+  if (!news.add(sql, now, session, key, told) || own.endedAt !== null) return;
+  if (own.recovery === "offered" && own.recoveryBy !== null) news.add(sql, now, own.recoveryBy, key, told);
+  sessions.setRecovery(sql, now, session, "recovered", chat);
+  recoveries.note(sql, { at: now, sessionId: session, action: "recovered", by: chat });
+}

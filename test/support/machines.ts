@@ -1,0 +1,206 @@
+import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
+import type { EngineOperation } from "../../src/coordination/engine.ts";
+import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
+import { LocalChatLink, type LocalDesk } from "../../src/local-mcp/link/local-chat-link.ts";
+import type { Trouble } from "../../src/local-mcp/link/chat-link.ts";
+import type { Outside } from "../../src/local-mcp/edge/outside.ts";
+import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
+import type { Reach } from "../../src/local-mcp/recovery/remote-find.ts";
+import { readHead } from "../../src/local-mcp/sessions/git-head.ts";
+import * as journal from "../../src/local-mcp/sessions/journal.ts";
+import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
+import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import { bytesOf, type CheckpointContent, type SessionContent } from "../../src/local-mcp/sync/contents.ts";
+import { seal } from "../../src/local-mcp/sync/envelope.ts";
+import { pull, type Around } from "../../src/local-mcp/sync/pull.ts";
+import type { SyncCall } from "../../src/local-mcp/sync/sync-call.ts";
+import * as devices from "../../src/local-mcp/sync/device.ts";
+import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
+import type { Naming } from "../../src/local-mcp/team/naming.ts";
+import { Team, type Way } from "../../src/local-mcp/team/team.ts";
+import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { err, ok, type Result } from "../../src/shared/result.ts";
+import { given } from "./state-builders.ts";
+import { FakeTime, seededRandom } from "./edge-time.ts";
+import { LocalHost } from "./local-host.ts";
+import { Device, type Content } from "./sync-builders.ts";
+import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "./temp-runtime.ts";
+
+const key = makeKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => at * 7));
+const keys = { current: key, keys: new Map([[key.id, key]]) };
+
+export const workspace = "team";
+const place = { url: "https://edge.example", workspace };
+/** What the workspace calls the project that the machines share. */
+export const project = "project-key-1";
+
+/** One coordinator, and machines with homes of their own that share one key. */
+export class Machines {
+  readonly host = new LocalHost(openBetterSqlite3);
+  readonly #all: MachineHome[] = [];
+  /** No answer comes while it is true. */
+  isCut: (name: OperationName) => boolean = () => false;
+
+  async add(name: string, options: TempRuntimeOptions = {}): Promise<MachineHome> {
+    const runtime = tempRuntime(options);
+    const device = new Device(this.host, `dev_${name}`, { machine: name, isAdmin: false });
+    await device.begin(key.id);
+    keepKey(runtime.paths.home, place, key);
+    runtime.store.write((sql) => devices.join(sql, runtime.now(), workspace, device.device));
+    const made = new MachineHome(this, name, runtime, device);
+    this.#all.push(made);
+    return made;
+  }
+
+  /** The same time passes everywhere. */
+  wait(ms: number): void {
+    this.host.wait(ms);
+    for (const { runtime } of this.#all) runtime.wait(ms);
+  }
+}
+
+/** A machine with a home, and the chats in it. */
+export class MachineHome {
+  readonly world: Machines;
+  readonly name: string;
+  readonly runtime: TempRuntime;
+  readonly device: Device;
+
+  constructor(world: Machines, name: string, runtime: TempRuntime, device: Device) {
+    this.world = world;
+    this.name = name;
+    this.runtime = runtime;
+    this.device = device;
+  }
+
+  /** The chats of one process of this machine. */
+  team(): Team {
+    const { runtime, name } = this;
+    const outside = anOutside();
+    const naming: Naming = {
+      project: () => Promise.resolve(ok(project)),
+      metadata: () => Promise.resolve({}),
+      titleOf: () => null,
+    };
+    const open = (): Result<Way, string> => {
+      const link = new LocalChatLink(this.#desk(), outside);
+      const opened = { link, workspace, machine: name, place, close: () => undefined };
+      return ok({ opened, naming, others: new OtherMachines(runtime) });
+    };
+    return new Team({ runtime, outside, open, processOf: ({ id }) => processOf(id) });
+  }
+
+  /** The session is a chat of the workspace from now on. */
+  async join(session: string): Promise<Reach> {
+    const { runtime, name } = this;
+    const outside = anOutside();
+    const link = new LocalChatLink(this.#desk(), outside);
+    const chat = { chat: session, session, process: processOf(session), machine: name, client: "test" };
+    const registered = await link.register(chat);
+    if (!registered.ok) throw new Error(registered.error.message);
+    return { runtime, link, mirror: this.#around(), asking: session, machine: name };
+  }
+
+  /** Whoever looks on this machine sees that the process of a chat is gone. */
+  async attest(session: string): Promise<void> {
+    const input = { chat: session, machine: this.name, process: processOf(session) };
+    given(await this.world.host.call("chats.attest-death", input, this.device.actor));
+  }
+
+  /** What the others have sealed. */
+  async pull(): Promise<void> {
+    const pulled = await pull(this.#around(), 0);
+    if (!pulled.ok) throw new Error(pulled.error.message);
+    if (pulled.value.refused.length > 0) throw new Error(JSON.stringify(pulled.value.refused));
+  }
+
+  /** Everything of a session that is stored here goes to the coordinator, or what a test makes of it. */
+  async mirror(
+    session: string,
+    {
+      change = {},
+      isWithoutCheckpoint = false,
+    }: { change?: Partial<SessionContent>; isWithoutCheckpoint?: boolean } = {},
+  ): Promise<void> {
+    const { device } = this;
+    const { row, content, checkpoint } = this.#contents(session);
+    const about = { workspace, device: device.device, session } as const;
+    const ops: Content[] = [];
+    if (checkpoint && !isWithoutCheckpoint) {
+      const envelope = this.#seal({ ...about, kind: "checkpoint", of: checkpoint.id }, checkpoint);
+      ops.push({ kind: "checkpoint", session, checkpoint: checkpoint.id, envelope, project });
+    }
+    const of = device.made + ops.length + 1;
+    const envelope = this.#seal({ ...about, kind: "session", of }, { ...content, ...change });
+    ops.push({ kind: "session", session, envelope, project, isEnded: row.endedAt !== null });
+    await device.push(...ops);
+  }
+
+  #seal(about: Parameters<typeof seal>[1], content: SessionContent | CheckpointContent): string {
+    const sealed = seal(key, about, bytesOf(content), this.runtime.random);
+    if (!sealed.ok) throw new Error(sealed.error.code);
+    return sealed.value;
+  }
+
+  #contents(id: string): { row: sessions.Session; content: SessionContent; checkpoint: CheckpointContent | null } {
+    return this.runtime.store.read((sql) => {
+      const row = sessions.get(sql, id);
+      if (!row) throw new Error(`no session ${id}`);
+      const newest = checkpoints.latest(sql, id);
+      const later = journal.list(sql, id, newest?.journalSeq ?? 0);
+      const sealing = { epoch: this.device.epoch, sealedAt: this.runtime.now() };
+      const {
+        id: _id,
+        transcriptPath: _path,
+        transcriptOffset: _offset,
+        parentId: _parent,
+        owner: _owner,
+        ...rest
+      } = row;
+      const { recoveryAt: _at, recoveryBy: _by, ...told } = rest;
+      const content = {
+        ...sealing,
+        ...told,
+        git: row.project === null ? null : readHead(row.project),
+        remote: null,
+        newest: newest && { checkpoint: newest.id, at: newest.at },
+        unsaved: { count: later.length, entries: later.map(({ at, entry }) => ({ at, entry })) },
+      };
+      const checkpoint = newest && {
+        ...sealing,
+        ...newest,
+        session: id,
+        project: row.project,
+        cwd: row.cwd,
+        state: checkpoints.stateOf(sql, newest.seq),
+      };
+      return { row, content, checkpoint };
+    }, null as never);
+  }
+
+  #desk(): LocalDesk {
+    return {
+      call: (name, input) => this.#call(name, input),
+      version: () => 0,
+    };
+  }
+
+  #around(): Around {
+    const call: SyncCall = (name, input) => this.#call(name, input);
+    return { runtime: this.runtime, call, workspace, keys, device: this.device.device };
+  }
+
+  #call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, Trouble>> {
+    const { world, device } = this;
+    if (world.isCut(name)) return Promise.resolve(err({ code: "unreachable", message: "no answer came" }));
+    return world.host.call(name as EngineOperation, input as never, device.actor) as never;
+  }
+}
+
+function anOutside(): Pick<Outside, "clock" | "setTimer" | "random"> {
+  return { setTimer: new FakeTime().setTimer, random: seededRandom(), clock: { monotonic: () => 0, wall: () => 0 } };
+}
+
+function processOf(session: string): string {
+  return `boot:${session}`;
+}
