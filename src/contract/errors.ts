@@ -15,6 +15,7 @@ export const errorTable = {
   unknown_key: { status: 404, retryable: false },
   unknown_task: { status: 404, retryable: false },
   unknown_token: { status: 404, retryable: false },
+  unknown_device: { status: 404, retryable: false },
   workspace_exists: { status: 409, retryable: false },
   session_in_use: { status: 409, retryable: true },
   chat_replaced: { status: 409, retryable: false },
@@ -28,6 +29,12 @@ export const errorTable = {
   duplicate_task: { status: 409, retryable: false },
   version_mismatch: { status: 409, retryable: false },
   key_reused: { status: 409, retryable: false },
+  /** The number of an op is not the one after the newest: what lies between is not there. */
+  gap: { status: 409, retryable: false },
+  /** Another op was stored under this number: the device goes on from a copy, or from an older state. */
+  device_forked: { status: 409, retryable: false },
+  /** The workspace seals under another key. */
+  wrong_key: { status: 409, retryable: false },
   compacted: { status: 410, retryable: false },
   budget_exceeded: { status: 402, retryable: false },
   too_large: { status: 413, retryable: false },

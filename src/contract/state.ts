@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { counter, durationMs, Id, Json, limit, whole } from "./values.ts";
 
-/** Keys that begin with `$` are the coordinator's own: `$chat/<chat>`, `$leader/<name>`. They can be watched, not written. */
+/** Keys that begin with `$` are the coordinator's own: `$chat/<chat>`, `$leader/<name>`, `$file/<project>/<path>`. They can be watched, not written. */
 const Key = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters")).refine(
   (key) => !key.startsWith("$"),
   "keys that begin with $ are the coordinator's own",

@@ -65,7 +65,7 @@ export function append(tx: Tx, change: NewChange, before = totalsIn(tx)): Totals
   return after;
 }
 
-/** Something of the coordinator's own that can be watched: `$chat/<chat>`, `$leader/<name>`. */
+/** Something of the coordinator's own that can be watched: `$chat/<chat>`, `$leader/<name>`, `$file/<project>/<path>`. */
 export function announce(tx: Tx, key: string, value: object | null): void {
   append(tx, { key, op: value ? "set" : "delete", value: value && JSON.stringify(value) });
 }

@@ -94,16 +94,22 @@ function grant(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted): LeaseRow {
   insert(tx.sql, row);
   // [CH6] Whoever holds something is watched.
   chatRows.lookAt(tx, chat, Math.min(row.expires_at, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
-  announceLeader(tx, resource, { leader: chat.chat, incarnation: chat.incarnation, term: row.token });
+  announce(tx, resource, row);
   return row;
 }
 
 const leaderScheme = "leader:";
+const fileScheme = "file:";
 
-/** [EL3] The watches of `$leader/` are told of each change. */
-function announceLeader(tx: Tx, resource: string, value: object | null): void {
+/** [EL3] [LE18] Watches of `$leader/` and of `$file/` are told of each change; of other leases it would only cost rows. */
+function announce(tx: Tx, resource: string, row: LeaseRow | null): void {
   if (resource.startsWith(leaderScheme)) {
-    changes.announce(tx, `$leader/${resource.slice(leaderScheme.length)}`, value);
+    const leader = row && { leader: row.holder, incarnation: row.incarnation, term: row.token };
+    changes.announce(tx, `$leader/${resource.slice(leaderScheme.length)}`, leader);
+  }
+  if (resource.startsWith(fileScheme)) {
+    const held = row && { holder: row.holder, incarnation: row.incarnation, token: row.token };
+    changes.announce(tx, `$file/${resource.slice(fileScheme.length)}`, held);
   }
 }
 
@@ -284,7 +290,7 @@ function free(tx: Tx, { resource }: LeaseRow): void {
 }
 
 function freed(tx: Tx, resource: string): void {
-  announceLeader(tx, resource, null);
+  announce(tx, resource, null);
   grantWaiting(tx, resource);
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { WorkLink } from "../../src/local-mcp/automation/work-link.ts";
+import type { ChatLink } from "../../src/local-mcp/link/chat-link.ts";
 import { CutLink, ofEvents, WorkDesk } from "../support/work-desk.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
@@ -132,7 +132,7 @@ it("[WK5] an attempt tells progress, checkpoint and what it has used, and lives 
 it("[WK5] workers of one machine do not keep each other awake: a heartbeat that only asks writes nothing down", async () => {
   const desk = new WorkDesk();
   const cuts: CutLink[] = [];
-  const link = (own: WorkLink): WorkLink => {
+  const link = (own: ChatLink): ChatLink => {
     const cut = new CutLink(own);
     cuts.push(cut);
     return cut;

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import * as dispatch from "../../src/coordination/dispatch.ts";
-import { EdgeWorkLink } from "../../src/local-mcp/automation/edge-work-link.ts";
+import { EdgeChatLink } from "../../src/local-mcp/link/edge-chat-link.ts";
 import { ok } from "../../src/shared/result.ts";
 import { aClient, registered, value, type TestClient } from "../support/edge-chats.ts";
 import { FakeEdge, token } from "../support/edge-server.ts";
@@ -13,7 +13,7 @@ interface EdgeWorker extends Omit<WorkerAtWork, "pid"> {
 function aWorker(edge: FakeEdge, wish: WorkerWish = {}): EdgeWorker {
   const made = aClient(edge);
   const { machine } = made;
-  const link = new EdgeWorkLink(made.client, { setTimer: machine.setTimer });
+  const link = new EdgeChatLink(made.client, { setTimer: machine.setTimer });
   return { ...startWorker({ machine, name: "w", link, process: "process of w" }, wish), made };
 }
 
@@ -32,11 +32,11 @@ async function ends(edge: FakeEdge, task: number): Promise<string[]> {
   return value(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
 }
 
-it("[EC22] a client hears that a task may be there, or is to be given up, and looks after each registration", async () => {
+it("[EC22] a client hears that a task or a message may be there, or a task is to be given up, and looks after each registration", async () => {
   const edge = new FakeEdge();
   const { client } = await registered(edge, "a");
-  let heard = 0;
-  const stop = client.onTasks(() => (heard += 1));
+  const heard: string[] = [];
+  const stop = client.onNews((news) => heard.push(news));
   edge.host.hints.push(
     { kind: "task", chat: "a" },
     { kind: "task", chat: "b" },
@@ -44,14 +44,14 @@ it("[EC22] a client hears that a task may be there, or is to be given up, and lo
   );
   edge.tell();
   await edge.time.pass(100);
-  expect(heard).toBe(1);
+  expect(heard).toEqual(["task", "message"]);
   edge.closeAll();
-  await edge.time.untilTrue(() => client.state === "connected" && heard > 1);
+  await edge.time.untilTrue(() => client.state === "connected" && heard.length > 2);
   stop();
   edge.host.hints.push({ kind: "task", chat: "a" });
   edge.tell();
   await edge.time.pass(100);
-  expect(heard).toBe(2);
+  expect(heard).toEqual(["task", "message", "any"]);
 });
 
 it("[WK2] on the edge a task that is pushed is taken at once; one whose hint was lost with the next look", async () => {

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { overlap } from "../../src/coordination/paths.ts";
-import { check, codeOf, holders, Peer, second } from "../support/coordination-builders.ts";
+import { check, codeOf, holders, Peer, second, toldBelow } from "../support/coordination-builders.ts";
 import { admin, runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { filesOf, isWithin, meet, resources } from "../support/lease-model.ts";
 import { given } from "../support/state-builders.ts";
@@ -176,5 +176,21 @@ export function leasePathRules(open: OpenHost): void {
     for (const resource of ["a*b", "file:a", "file:a/..b", "file:c/*", "file:b/**", "x/../y", "x".repeat(512)]) {
       expect(codeOf(await a.acquire(resource))).toBe("ok");
     }
+  });
+
+  it("[LE18] watches of $file/ are told who gets and who leaves files, also those that were waited for", async () => {
+    const host = await open();
+    const [a, b] = await crew(host);
+    const { token: first } = await a.hold("file:p/src/**");
+    const wait = given(await b.acquire("file:p/src/a.ts", { waitMs: 60 * second }));
+    await a.hold("name");
+    expect(wait.state).toBe("waiting");
+    await a.release({ resource: "file:p/src/**", token: first });
+    const [lease] = given(await host.call("leases.list", { prefix: "file:" })).leases;
+    expect(await toldBelow(host, "$file/")).toEqual([
+      { key: "$file/p/src/**", op: "set", value: { holder: "a", incarnation: 1, token: first } },
+      { key: "$file/p/src/**", op: "delete", value: null },
+      { key: "$file/p/src/a.ts", op: "set", value: { holder: "b", incarnation: 1, token: lease?.token } },
+    ]);
   });
 }

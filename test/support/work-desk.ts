@@ -2,8 +2,8 @@ import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { Setup } from "../../src/local-mcp/automation/attempt.ts";
 import type { Executor, Outcome, Run } from "../../src/local-mcp/automation/executor.ts";
-import { LocalWorkLink } from "../../src/local-mcp/automation/local-work-link.ts";
-import type { Trouble, WorkLink } from "../../src/local-mcp/automation/work-link.ts";
+import { LocalChatLink } from "../../src/local-mcp/link/local-chat-link.ts";
+import type { ChatLink, News, Trouble } from "../../src/local-mcp/link/chat-link.ts";
 import type { WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
 import {
   WorkerAutomation,
@@ -90,12 +90,12 @@ export interface WorkerAtWork {
 export interface WorkerWish extends Partial<Omit<WorkerOptions, "setups" | "chat">> {
   readonly types?: readonly string[];
   readonly capabilities?: readonly string[];
-  readonly link?: (link: WorkLink) => WorkLink;
+  readonly link?: (link: ChatLink) => ChatLink;
 }
 
 /** Starts a worker whose outside is this machine's. */
 export function startWorker(
-  { machine, name, link, process }: { machine: Machine; name: string; link: WorkLink; process: string },
+  { machine, name, link, process }: { machine: Machine; name: string; link: ChatLink; process: string },
   { types = ["build"], capabilities = [], ...wish }: WorkerWish = {},
 ): Omit<WorkerAtWork, "pid"> {
   const executor = new FakeExecutor();
@@ -178,7 +178,7 @@ export class WorkDesk {
       version: () => coordinator.version(),
     };
     const machine = new Machine(this.time);
-    const own = new LocalWorkLink(desk, { setTimer: machine.setTimer });
+    const own = new LocalChatLink(desk, { setTimer: machine.setTimer, clock: machine.clock, random: () => 0.5 });
     const link = wish.link?.(own) ?? own;
     return { ...startWorker({ machine, name: `w${pid}`, link, process }, wish), pid };
   }
@@ -192,7 +192,7 @@ export class WorkDesk {
 }
 
 /** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
-export class CutLink implements WorkLink {
+export class CutLink implements ChatLink {
   readonly lookEveryMs: number;
   readonly asked: string[] = [];
   /** That heartbeats have told. */
@@ -200,18 +200,22 @@ export class CutLink implements WorkLink {
   cut: "no" | "before" | "answers" = "no";
   /** Asks for something else than the worker does. */
   alter: (name: string, given: object) => object = (_name, given) => given;
-  readonly #link: WorkLink;
+  readonly #link: ChatLink;
 
-  constructor(link: WorkLink) {
+  constructor(link: ChatLink) {
     this.#link = link;
     this.lookEveryMs = link.lookEveryMs;
   }
 
-  register(...args: Parameters<WorkLink["register"]>): ReturnType<WorkLink["register"]> {
+  get self(): ChatLink["self"] {
+    return this.#link.self;
+  }
+
+  register(...args: Parameters<ChatLink["register"]>): ReturnType<ChatLink["register"]> {
     return this.#link.register(...args);
   }
 
-  readonly call: WorkLink["call"] = async (name, given, deadlineMs) => {
+  readonly call: ChatLink["call"] = async (name, given, deadlineMs) => {
     this.asked.push(name);
     if ("checkpoint" in given && given.checkpoint !== undefined) this.checkpoints.push(given.checkpoint);
     const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
@@ -220,7 +224,7 @@ export class CutLink implements WorkLink {
     return this.cut === "answers" ? lost : answer;
   };
 
-  onNews(heed: () => void): () => void {
+  onNews(heed: (news: News) => void): () => void {
     return this.#link.onNews(heed);
   }
 

@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import { EdgeWorkLink } from "../../local-mcp/automation/edge-work-link.ts";
-import { LocalWorkLink } from "../../local-mcp/automation/local-work-link.ts";
+import { EdgeChatLink } from "../../local-mcp/link/edge-chat-link.ts";
+import { LocalChatLink } from "../../local-mcp/link/local-chat-link.ts";
 import { MachineHealth } from "../../local-mcp/automation/machine-health.ts";
 import { removeOld } from "../../local-mcp/automation/old-worktrees.ts";
 import { OutputFiles } from "../../local-mcp/automation/output-files.ts";
 import type { Setup } from "../../local-mcp/automation/attempt.ts";
-import type { WorkLink } from "../../local-mcp/automation/work-link.ts";
+import type { ChatLink } from "../../local-mcp/link/chat-link.ts";
 import { WorkerAutomation, type Summary } from "../../local-mcp/automation/worker-automation.ts";
 import { WorkerConfig } from "../../local-mcp/automation/worker-config.ts";
 import type { WorkerEvent } from "../../local-mcp/automation/worker-events.ts";
@@ -117,7 +117,7 @@ function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, outside 
   return new WorkerAutomation(
     { chat, setups, concurrency, drainMs, maxTasks: flags.maxTasks ?? null, isOnce: flags.once === true },
     {
-      link: workLinkOf(link, outside),
+      link: chatLinkOf(link, outside),
       outside,
       health: () => health.look(),
       tell: (event) => tell(cli, flags.json === true, event),
@@ -126,10 +126,10 @@ function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, outside 
   );
 }
 
-function workLinkOf(link: Coordination, outside: Outside): WorkLink {
+function chatLinkOf(link: Coordination, outside: Outside): ChatLink {
   const { edge, version } = link;
-  if (edge) return new EdgeWorkLink(edge, outside);
-  return new LocalWorkLink({ call: (name, input) => link.call(name, input), version: version ?? (() => 0) }, outside);
+  if (edge) return new EdgeChatLink(edge, outside);
+  return new LocalChatLink({ call: (name, input) => link.call(name, input), version: version ?? (() => 0) }, outside);
 }
 
 function tell({ io }: Cli, isJson: boolean, event: WorkerEvent): void {

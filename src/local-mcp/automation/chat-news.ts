@@ -1,6 +1,6 @@
 import type { Health, Heartbeat } from "../../contract/chats.ts";
 import type { Outside } from "../edge/outside.ts";
-import type { WorkLink } from "./work-link.ts";
+import type { ChatLink } from "../link/chat-link.ts";
 
 /** How the worker is. */
 export type ChatState = Required<Pick<Heartbeat, "status" | "taskCount" | "progress">>;
@@ -10,14 +10,14 @@ const withinMs = 5_000;
 
 /** Heartbeats of the worker's chat: when something has changed, and now and then. [WK4] */
 export class ChatNews {
-  readonly #link: WorkLink;
+  readonly #link: ChatLink;
   readonly #clock: Outside["clock"];
   readonly #health: () => Health;
   #told = "";
   #toldAt = Number.NEGATIVE_INFINITY;
   #isTelling = false;
 
-  constructor(link: WorkLink, clock: Outside["clock"], health: () => Health) {
+  constructor(link: ChatLink, clock: Outside["clock"], health: () => Health) {
     this.#link = link;
     this.#clock = clock;
     this.#health = health;

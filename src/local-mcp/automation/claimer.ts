@@ -1,7 +1,7 @@
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { newId, type Outside } from "../edge/outside.ts";
 import { read, type Instant } from "../edge/trust.ts";
-import { isPassing, type Trouble, type WorkLink } from "./work-link.ts";
+import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
 
 /** What a claim has brought, and the start of the request. */
 export interface Claimed {
@@ -15,12 +15,12 @@ const claimWithinMs = 30_000;
 
 /** Asks for tasks. A request whose answer was lost is asked again under its id, so that what it has got is not left lying. [WK2] */
 export class Claimer {
-  readonly #link: WorkLink;
+  readonly #link: ChatLink;
   readonly #outside: Pick<Outside, "clock" | "random">;
   readonly #types: string[];
   #requestId: string | null = null;
 
-  constructor(link: WorkLink, outside: Pick<Outside, "clock" | "random">, types: readonly string[]) {
+  constructor(link: ChatLink, outside: Pick<Outside, "clock" | "random">, types: readonly string[]) {
     this.#link = link;
     this.#outside = outside;
     this.#types = [...types];

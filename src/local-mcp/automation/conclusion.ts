@@ -6,7 +6,7 @@ import type { News } from "./news.ts";
 import type { Pulse } from "./pulse.ts";
 import { gaveUp, report, type ReportSurroundings } from "./report.ts";
 import type { Verdict } from "./verdict.ts";
-import type { Trouble } from "./work-link.ts";
+import type { Trouble } from "../link/chat-link.ts";
 import type { End } from "./worker-events.ts";
 
 /** How an attempt ended, as the coordinator knows it. */

@@ -5,10 +5,10 @@ import type { Outside } from "../edge/outside.ts";
 import { elapsedMs, marginMs, read, type Instant } from "../edge/trust.ts";
 import type { News } from "./news.ts";
 import { Stop } from "./stop.ts";
-import { isPassing, type Trouble, type WorkLink } from "./work-link.ts";
+import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
 
 export interface PulseSurroundings {
-  readonly link: WorkLink;
+  readonly link: ChatLink;
   readonly outside: Pick<Outside, "clock" | "setTimer">;
 }
 

@@ -3,7 +3,7 @@ import { fullJitter } from "../../shared/backoff.ts";
 import { err, type Result } from "../../shared/result.ts";
 import type { Given } from "../edge/calls.ts";
 import { sleep, type Outside } from "../edge/outside.ts";
-import { isPassing, type Trouble, type WorkLink } from "./work-link.ts";
+import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
 
 type EndName = "tasks.ack" | "tasks.nack" | "tasks.release";
 
@@ -11,7 +11,7 @@ const askWithinMs = 30_000;
 const again = { baseMs: 500, capMs: 10_000 };
 
 export interface ReportSurroundings {
-  readonly link: WorkLink;
+  readonly link: ChatLink;
   readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
   /** Aborted: answers are not waited for any longer. */
   readonly giveUp: AbortSignal;

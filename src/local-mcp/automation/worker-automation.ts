@@ -10,7 +10,7 @@ import { Claimer, type Claimed } from "./claimer.ts";
 import type { Ended } from "./conclusion.ts";
 import { FailureStreak } from "./failure-streak.ts";
 import { Stop } from "./stop.ts";
-import { isPassing, type Chat, type Trouble, type WorkLink } from "./work-link.ts";
+import { isPassing, type Chat, type ChatLink, type Trouble } from "../link/chat-link.ts";
 import type { End, Tell } from "./worker-events.ts";
 
 export interface WorkerOptions {
@@ -27,7 +27,7 @@ export interface WorkerOptions {
 }
 
 export interface WorkerSurroundings {
-  readonly link: WorkLink;
+  readonly link: ChatLink;
   readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
   readonly health: () => Health;
   readonly tell: Tell;
@@ -88,7 +88,10 @@ export class WorkerAutomation {
     });
     if (!registered.ok) return registered;
     tell({ type: "registered", chat: chat.chat, taskTypes });
-    const stopHearing = [link.onNews(() => this.#heed()), link.onLost((reason) => this.#lose(reason))];
+    const stopHearing = [
+      link.onNews((news) => void (news !== "message" && this.#heed())),
+      link.onLost((reason) => this.#lose(reason)),
+    ];
     this.#look();
     await this.#over.promise;
     for (const stop of [...stopHearing, ...this.#timers]) stop();

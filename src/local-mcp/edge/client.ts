@@ -158,10 +158,12 @@ export class EdgeClient {
     return () => inbox.close();
   }
 
-  /** [EC22] A task may be there for this client's chat, or one that it has be cancelled: a claim, or a heartbeat, tells. @returns ends it */
-  onTasks(listener: () => void): () => void {
+  /** [EC22] A task or a message may be there for this client's chat, or a task that it has be cancelled: a claim, a heartbeat, a pull tells. @returns ends it */
+  onNews(listener: (news: "task" | "message" | "any") => void): () => void {
     return this.#signals.on(({ method }) => {
-      if (method === "tasks.new" || method === "registered") listener();
+      if (method === "tasks.new") listener("task");
+      else if (method === "messages.new" || method === "unread") listener("message");
+      else if (method === "registered") listener("any");
     });
   }
 

@@ -154,4 +154,140 @@ export const migrations: readonly Migration[] = [
        END`,
     ],
   },
+  {
+    id: 3,
+    name: "team",
+    statements: [
+      // Chats that processes of this machine have registered with whoever decides: hooks and the supervisor read them.
+      `CREATE TABLE team_chats (
+         session_id TEXT PRIMARY KEY,
+         workspace TEXT NOT NULL,
+         chat TEXT NOT NULL,
+         incarnation INTEGER NOT NULL,
+         process TEXT NOT NULL,
+         at INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      // What a chat is to be told, each once: by its next hook, or by a tool that it asks.
+      `CREATE TABLE team_news (
+         seq INTEGER PRIMARY KEY AUTOINCREMENT,
+         session_id TEXT NOT NULL,
+         key TEXT NOT NULL,
+         kind TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         body TEXT NOT NULL,
+         told_at INTEGER,
+         UNIQUE (session_id, key)
+       ) STRICT`,
+      "CREATE INDEX team_news_untold ON team_news (session_id, seq) WHERE told_at IS NULL",
+      // When a hook made a chat go on by itself.
+      `CREATE TABLE team_continuations (
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         PRIMARY KEY (session_id, at)
+       ) STRICT, WITHOUT ROWID`,
+      // Reservations of files, as last heard of.
+      `CREATE TABLE team_files (
+         resource TEXT PRIMARY KEY,
+         workspace TEXT NOT NULL,
+         holder TEXT NOT NULL,
+         holder_name TEXT NOT NULL,
+         machine TEXT NOT NULL,
+         checkout TEXT NOT NULL,
+         since INTEGER NOT NULL,
+         at INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      // What a project is called in a workspace, found once: a hook has no time to ask git.
+      `CREATE TABLE team_projects (
+         workspace TEXT NOT NULL,
+         root TEXT NOT NULL,
+         project TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         PRIMARY KEY (workspace, root)
+       ) STRICT, WITHOUT ROWID`,
+      // What a chat has to say to others (results, messages), until it is answered: it outlives the network and the process.
+      `CREATE TABLE team_calls (
+         seq INTEGER PRIMARY KEY AUTOINCREMENT,
+         session_id TEXT NOT NULL,
+         workspace TEXT NOT NULL,
+         name TEXT NOT NULL,
+         input TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         tries INTEGER NOT NULL DEFAULT 0,
+         last_error TEXT
+       ) STRICT`,
+    ],
+  },
+  {
+    id: 4,
+    name: "sync",
+    statements: [
+      // One row while this machine belongs to a workspace on the edge: only then changes are noted.
+      `CREATE TABLE sync_device (
+         workspace TEXT PRIMARY KEY,
+         device TEXT NOT NULL,
+         epoch INTEGER NOT NULL,
+         fingerprint TEXT NOT NULL,
+         key_id TEXT NOT NULL,
+         sealed INTEGER NOT NULL,
+         acked INTEGER NOT NULL,
+         joined_at INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      // The op log's first half: what has changed, in the transaction of the change.
+      `CREATE TABLE sync_changes (
+         seq INTEGER PRIMARY KEY AUTOINCREMENT,
+         kind TEXT NOT NULL,
+         session_id TEXT NOT NULL,
+         id TEXT NOT NULL,
+         at INTEGER NOT NULL
+       ) STRICT`,
+      "CREATE UNIQUE INDEX sync_changes_of ON sync_changes (kind, id)",
+      // The second half: sealed under a number of the device, sent as it stands here until it is acknowledged.
+      `CREATE TABLE sync_log (
+         seq INTEGER PRIMARY KEY,
+         kind TEXT NOT NULL,
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         hash TEXT NOT NULL,
+         op TEXT NOT NULL
+       ) STRICT`,
+      "CREATE TABLE sync_uploader (one INTEGER PRIMARY KEY CHECK (one = 1), process TEXT NOT NULL, at INTEGER NOT NULL) STRICT",
+      // Sessions of other machines of the workspace, opened, as last heard of.
+      `CREATE TABLE remote_sessions (
+         workspace TEXT NOT NULL,
+         device TEXT NOT NULL,
+         session_id TEXT NOT NULL,
+         machine TEXT NOT NULL,
+         project TEXT,
+         seq INTEGER NOT NULL,
+         at INTEGER NOT NULL,
+         is_ended INTEGER NOT NULL,
+         taken_by TEXT,
+         body TEXT NOT NULL,
+         PRIMARY KEY (workspace, session_id, device)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE remote_checkpoints (
+         checkpoint_id TEXT PRIMARY KEY,
+         workspace TEXT NOT NULL,
+         device TEXT NOT NULL,
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         body BLOB NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TRIGGER sync_session_new AFTER INSERT ON sessions WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
+         INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES ('session', new.id, new.id, new.last_seen_at);
+       END`,
+      `CREATE TRIGGER sync_session_changed AFTER UPDATE ON sessions WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
+         INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES ('session', new.id, new.id, new.last_seen_at);
+       END`,
+      `CREATE TRIGGER sync_session_gone AFTER DELETE ON sessions WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
+         INSERT OR REPLACE INTO sync_changes (kind, session_id, id, at) VALUES ('session', old.id, old.id, old.last_seen_at);
+       END`,
+      `CREATE TRIGGER sync_checkpoint_new AFTER INSERT ON checkpoints WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
+         INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', new.session_id, new.id, new.at);
+       END`,
+      `CREATE TRIGGER sync_checkpoint_gone AFTER DELETE ON checkpoints WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
+         INSERT OR REPLACE INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', old.session_id, old.id, old.at);
+       END`,
+    ],
+  },
 ];

@@ -1,16 +1,8 @@
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
+import type { Self } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Given } from "../edge/calls.ts";
-
-/** What a worker asks of whoever decides. */
-export type WorkName =
-  | "chats.drain"
-  | "chats.heartbeat"
-  | "tasks.ack"
-  | "tasks.claim"
-  | "tasks.heartbeat"
-  | "tasks.nack"
-  | "tasks.release";
+import type { CallName } from "../edge/client.ts";
 
 /** Why there is no answer, or which one: a code of the contract, of the client or of the store. */
 export interface Trouble {
@@ -18,21 +10,26 @@ export interface Trouble {
   readonly message: string;
 }
 
+/** task: a new one, or the end of one that it has; any: a look at all of it is worth while. */
+export type News = "task" | "message" | "any";
+
 export type Chat = InputOf<"chats.register">;
 
-/** Whoever decides, as a worker needs it: on the edge, or the file of this machine. Who asks is filled in. */
-export interface WorkLink {
-  /** How often a worker looks without being told, in ms. */
+/** Whoever decides, as one chat sees it: on the edge, or the file of this machine. Who asks is filled in, and the id of the request. */
+export interface ChatLink {
+  /** How often a chat looks without being told, in ms. */
   readonly lookEveryMs: number;
+  /** Null before the first registration, and when the chat is lost. */
+  readonly self: Self | null;
   /** Registers the chat, and again whenever it counts as gone. */
-  register(chat: Chat): Promise<Result<unknown, Trouble>>;
-  call<Name extends WorkName>(
+  register(chat: Chat): Promise<Result<OutputOf<"chats.register">, Trouble>>;
+  call<Name extends CallName>(
     name: Name,
     given: Given<Name>,
     deadlineMs: number,
   ): Promise<Result<OutputOf<Name>, Trouble>>;
-  /** Tasks may be there, or one that runs be cancelled. @returns ends it */
-  onNews(heed: () => void): () => void;
+  /** Something may be there for the chat. @returns ends it */
+  onNews(heed: (news: News) => void): () => void;
   /** The chat is another process's, or nobody will ever answer. @returns ends it */
   onLost(heed: (reason: string) => void): () => void;
   /** The chat leaves; takes no longer than so many ms. */

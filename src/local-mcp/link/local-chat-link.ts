@@ -1,10 +1,12 @@
-import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
+import type { Operation } from "../../contract/operation.ts";
+import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, type Result } from "../../shared/result.ts";
 import type { Given } from "../edge/calls.ts";
-import type { Outside } from "../edge/outside.ts";
+import type { CallName } from "../edge/client.ts";
+import { newId, type Outside } from "../edge/outside.ts";
 import { StoreError } from "../store/store-error.ts";
-import type { Chat, Trouble, WorkLink, WorkName } from "./work-link.ts";
+import type { Chat, ChatLink, News, Trouble } from "./chat-link.ts";
 
 /** The coordinator of this machine. */
 export interface LocalDesk {
@@ -20,36 +22,43 @@ const versionEveryMs = 250;
 const lostCodes: ReadonlySet<string> = new Set(["chat_replaced", "unknown_chat"]);
 
 /** Over the file of this machine, which answers at once and tells nothing: its version is looked at. */
-export class LocalWorkLink implements WorkLink {
+export class LocalChatLink implements ChatLink {
   readonly lookEveryMs = lookEveryMs;
   readonly #desk: LocalDesk;
-  readonly #outside: Pick<Outside, "setTimer">;
+  readonly #outside: Pick<Outside, "setTimer" | "random" | "clock">;
   readonly #lost = new Set<(reason: string) => void>();
   #chat: Chat | null = null;
   #self: Self | null = null;
 
-  constructor(desk: LocalDesk, outside: Pick<Outside, "setTimer">) {
+  constructor(desk: LocalDesk, outside: Pick<Outside, "setTimer" | "random" | "clock">) {
     this.#desk = desk;
     this.#outside = outside;
   }
 
-  async register(chat: Chat): Promise<Result<unknown, Trouble>> {
+  get self(): Self | null {
+    return this.#self;
+  }
+
+  async register(chat: Chat): Promise<Result<OutputOf<"chats.register">, Trouble>> {
     this.#chat = chat;
     const registered = await this.#ask("chats.register", chat);
     if (registered.ok) this.#self = { chat: chat.chat, incarnation: registered.value.incarnation };
     return registered;
   }
 
-  async call<Name extends WorkName>(name: Name, given: Given<Name>): Promise<Result<OutputOf<Name>, Trouble>> {
-    if (!this.#self) return err({ code: "not_registered", message: `${name} needs a registered chat` });
-    const self = name === "chats.drain" ? {} : { self: this.#self };
+  async call<Name extends CallName>(name: Name, given: Given<Name>): Promise<Result<OutputOf<Name>, Trouble>> {
+    const { shape }: Operation["input"] = operations[name].input;
+    const filled: Record<string, unknown> = { ...given };
+    if ("requestId" in shape) filled["requestId"] ??= newId(this.#outside);
+    if ("self" in shape) filled["self"] ??= this.#self;
+    if (filled["self"] === null) return err({ code: "not_registered", message: `${name} needs a registered chat` });
     // What was left out is filled in.
-    const answer = await this.#ask(name, { ...self, ...given } as InputOf<Name>);
+    const answer = await this.#ask(name, filled as InputOf<Name>);
     if (!answer.ok) await this.#heed(answer.error);
     return answer;
   }
 
-  onNews(heed: () => void): () => void {
+  onNews(heed: (news: News) => void): () => void {
     let seen: number | null = null;
     let cancel: (() => void) | null = null;
     const look = (): void => {
@@ -57,7 +66,7 @@ export class LocalWorkLink implements WorkLink {
       const now = this.#version();
       const isNews = seen !== null && now !== null && now !== seen;
       seen = now ?? seen;
-      if (isNews) heed();
+      if (isNews) heed("any");
     };
     look();
     return () => cancel?.();

@@ -1,15 +1,16 @@
 import type { OutputOf } from "../../contract/operations.ts";
+import type { Self } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Given } from "../edge/calls.ts";
-import type { EdgeClient } from "../edge/client.ts";
+import type { CallName, EdgeClient } from "../edge/client.ts";
 import type { Outside } from "../edge/outside.ts";
-import type { Chat, Trouble, WorkLink, WorkName } from "./work-link.ts";
+import type { Chat, ChatLink, News, Trouble } from "./chat-link.ts";
 
 /** What was pushed, and missed, is found after so long. */
 const lookEveryMs = 15_000;
 
 /** Over a client that reconnects and registers by itself. */
-export class EdgeWorkLink implements WorkLink {
+export class EdgeChatLink implements ChatLink {
   readonly lookEveryMs = lookEveryMs;
   readonly #client: EdgeClient;
   readonly #outside: Pick<Outside, "setTimer">;
@@ -19,11 +20,15 @@ export class EdgeWorkLink implements WorkLink {
     this.#outside = outside;
   }
 
-  register(chat: Chat): Promise<Result<unknown, Trouble>> {
+  get self(): Self | null {
+    return this.#client.self;
+  }
+
+  register(chat: Chat): Promise<Result<OutputOf<"chats.register">, Trouble>> {
     return this.#client.register(chat);
   }
 
-  call<Name extends WorkName>(
+  call<Name extends CallName>(
     name: Name,
     given: Given<Name>,
     deadlineMs: number,
@@ -31,8 +36,8 @@ export class EdgeWorkLink implements WorkLink {
     return this.#client.call(name, given, { deadlineMs });
   }
 
-  onNews(heed: () => void): () => void {
-    return this.#client.onTasks(heed);
+  onNews(heed: (news: News) => void): () => void {
+    return this.#client.onNews(heed);
   }
 
   onLost(heed: (reason: string) => void): () => void {
