@@ -43,6 +43,7 @@ const mostLimitMs = 18_000_000;
 /** A time that was told may be years away by mistake. */
 const longestTellMs = 7 * 86_400_000;
 const heldMs = 30_000;
+const leftReason = "its supervisor ended";
 /** The clock of who told it is not ours. */
 const resetMarginMs = 2_000;
 
@@ -57,7 +58,7 @@ export function started(before: Restarts, now: number): Restarts {
 /** What a supervisor finds that another one left: whatever ran then has ended with it, and was no crash of its own. [SU9] */
 export function inherited(before: Restarts, now: number): Restarts {
   if (before.phase !== "running") return before;
-  return { ...before, phase: "due", since: now, waitMs: 0, reason: "its supervisor ended" };
+  return { ...before, phase: "due", since: now, waitMs: 0, reason: leftReason };
 }
 
 /** Not now: somebody else is at it. */
@@ -81,24 +82,25 @@ export function ended(before: Restarts, ending: Ending, now: number, policy: Pol
   const at = { ...before, since: now, waitMs: 0 };
   switch (ending.kind) {
     case "finished":
-      if (policy.when === "always") return crashed(before, "it ended by itself", now, policy.rules);
-      return { ...at, phase: "finished", reason: null };
+      return policy.when === "always"
+        ? crashed(before, "it ended by itself", now, policy)
+        : { ...at, phase: "finished", reason: null };
     case "stopped":
       return { ...at, phase: "stopped", reason: "the user has ended it" };
     case "left":
-      return { ...at, phase: "due", reason: "its supervisor ended" };
+      return { ...at, phase: "due", reason: leftReason };
     case "failed":
       return { ...at, phase: "failed", reason: ending.reason };
     case "limited":
-      return policy.when === "never" ? { ...at, phase: "failed", reason: limitReason } : limited(at, ending, now);
+      return limited(at, ending.resetsAtMs, now, policy);
     case "crashed":
-      if (policy.when === "never") return { ...at, phase: "failed", reason: ending.reason };
-      return crashed(before, ending.reason, now, policy.rules);
+      return crashed(before, ending.reason, now, policy);
   }
 }
 
 /** [SU3] Waits double, and begin anew after a healthy time. [SU4] Too many crashes in a while are a loop. */
-function crashed(before: Restarts, reason: string, now: number, rules: RestartRules): Restarts {
+function crashed(before: Restarts, reason: string, now: number, { when, rules }: Policy): Restarts {
+  if (when === "never") return { ...before, phase: "failed", since: now, waitMs: 0, reason };
   const isRecent = (at: number): boolean => at <= now && now - at < rules.loopWithinMs;
   const crashes = [...before.crashes.filter(isRecent), now].slice(-rules.loopCrashes);
   const failures = now - before.since >= rules.healthyMs ? 1 : before.failures + 1;
@@ -111,10 +113,12 @@ function crashed(before: Restarts, reason: string, now: number, rules: RestartRu
 const limitReason = "a usage limit was reached";
 
 /** [SU5] Waits for the reset; it is no crash. */
-function limited(at: Restarts, { resetsAtMs }: Extract<Ending, { kind: "limited" }>, now: number): Restarts {
-  const next = { ...at, phase: "due", reason: limitReason } as const;
-  if (resetsAtMs === null || resetsAtMs <= now) {
-    return { ...next, limits: at.limits + 1, waitMs: Math.min(mostLimitMs, firstLimitMs * 2 ** Math.min(at.limits, 50)) };
+function limited(at: Restarts, resetsAtMs: number | null, now: number, { when }: Policy): Restarts {
+  const reason = limitReason;
+  if (when === "never") return { ...at, phase: "failed", reason };
+  if (resetsAtMs !== null && resetsAtMs > now) {
+    return { ...at, phase: "due", reason, waitMs: Math.min(longestTellMs, resetsAtMs - now + resetMarginMs) };
   }
-  return { ...next, waitMs: Math.min(longestTellMs, resetsAtMs - now + resetMarginMs) };
+  const waitMs = Math.min(mostLimitMs, firstLimitMs * 2 ** Math.min(at.limits, 50));
+  return { ...at, phase: "due", reason, waitMs, limits: at.limits + 1 };
 }

@@ -37,12 +37,13 @@ export function endingOf({ ended, isAsked, isSessionOver, limit, result }: Evide
   if (isSessionOver) return { kind: "finished" };
   if (isAsked) return { kind: "left" };
   if (ended.kind === "not_started") return { kind: "crashed", reason: `it cannot be started: ${ended.message}` };
-  const hasFailed = ended.code !== 0 || result?.isError === true;
-  if (!hasFailed) return { kind: "finished" };
-  if (limit) return { kind: "limited", resetsAtMs: limit.resetsAtMs };
+  if (ended.code === 0 && result?.isError !== true) return { kind: "finished" };
+  return limit ? { kind: "limited", resetsAtMs: limit.resetsAtMs } : failing(ended.code, result);
+}
+
+function failing(code: number, result: ResultEvent | null): Ending {
   if (result && byOwnLimit.has(result.subtype)) return { kind: "failed", reason: result.subtype };
-  if (bySignalOfUser.has(ended.code)) return { kind: "stopped" };
-  return { kind: "crashed", reason: reasonOf(ended.code) };
+  return bySignalOfUser.has(code) ? { kind: "stopped" } : { kind: "crashed", reason: reasonOf(code) };
 }
 
 function reasonOf(code: number): string {

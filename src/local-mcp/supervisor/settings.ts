@@ -38,7 +38,10 @@ const Claude = z.strictObject({
   args: z
     .array(z.string().max(10_000))
     .max(1_000)
-    .refine((args) => !args.some((arg) => ownOption.test(arg)), "SHIM gives -p, the session and the output format itself")
+    .refine(
+      (args) => !args.some((arg) => ownOption.test(arg)),
+      "SHIM gives -p, the session and the output format itself",
+    )
     .default([]),
   program: Text.default("claude"),
   /** Names of further variables of the environment that it gets. */

@@ -54,7 +54,8 @@ export class SupervisedClaude implements Supervised {
     const known = this.#lastOf(chat);
     if (!known) return this.#attempt(this.#anew("a new session"));
     if (known.endedAt !== null) return { kind: "finished", reason: `session ${known.id} has ended` };
-    if (known.recovery === "recovered") return { kind: "finished", reason: `session ${known.recoveryBy} goes on with it` };
+    if (known.recovery === "recovered")
+      return { kind: "finished", reason: `session ${known.recoveryBy} goes on with it` };
     if (known.recovery === "dismissed") return { kind: "finished", reason: `session ${known.id} was dismissed` };
     if (known.owner && mayLive(this.#options.runtime.processes, known.owner)) {
       return { kind: "held", reason: `session ${known.id} runs already (pid ${known.owner.pid})` };
@@ -67,8 +68,8 @@ export class SupervisedClaude implements Supervised {
     const { runtime } = this.#options;
     ifStored(runtime, () => void drainInto(runtime));
     return runtime.store.read((sql) => {
-      const begun = [session, before].filter((id) => id !== null && hasContent(sql, id));
-      return begun[0] ? sessions.get(sql, begun[0]) : null;
+      const begun = [session, before].find((id) => id !== null && hasContent(sql, id)) ?? null;
+      return begun === null ? null : sessions.get(sql, begun);
     }, null);
   }
 
@@ -109,10 +110,16 @@ export class SupervisedClaude implements Supervised {
     const heard = new Heard();
     const args = [
       "-p",
-      ...["--output-format", "stream-json", "--verbose"],
-      ...["--mcp-config", files.mcpConfig, "--settings", files.settings],
+      "--output-format",
+      "stream-json",
+      "--verbose",
+      "--mcp-config",
+      files.mcpConfig,
+      "--settings",
+      files.settings,
       ...watched.args,
-      ...[isResumed ? "--resume" : "--session-id", chat.session],
+      isResumed ? "--resume" : "--session-id",
+      chat.session,
     ];
     const env = environmentFor(runtime.env, watched.env, home);
     return {

@@ -1,9 +1,10 @@
 import { messageOf } from "../../shared/error.ts";
+import { redact } from "../redaction/redact.ts";
 import type { runProgram } from "../automation/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
 import { isAttempt, type Attempt, type Supervised } from "./supervised.ts";
 import type { SupervisorEvent } from "./supervisor-events.ts";
-import type { Kept, SupervisorState } from "./supervisor-state.ts";
+import { noChat, type Kept, type SupervisorState } from "./supervisor-state.ts";
 
 export interface SupervisedProgramOptions {
   readonly name: string;
@@ -11,8 +12,7 @@ export interface SupervisedProgramOptions {
   readonly kept: Kept;
   readonly state: SupervisorState;
   readonly policy: restarter.Policy;
-  /** How long it may take to end when it is asked to, in ms. */
-  readonly stopMs: number;
+  readonly patience: Patience;
   readonly now: () => number;
   readonly run: typeof runProgram;
   readonly tell: (event: SupervisorEvent) => void;
@@ -20,8 +20,12 @@ export interface SupervisedProgramOptions {
   readonly wake: () => void;
 }
 
-/** Between TERM and KILL; SHIM's own server saves files meanwhile. */
-const graceMs = 6_000;
+/** How long it may take to end when it is asked to, in ms: after INT, and after TERM. */
+export interface Patience {
+  readonly interruptMs: number;
+  readonly graceMs: number;
+}
+
 /** Of one line: the last event of Claude Code repeats what was refused. */
 const mostLineChars = 4_000_000;
 
@@ -42,6 +46,11 @@ export class SupervisedProgram {
     return this.#options.name;
   }
 
+  /** In which Claude Code works. */
+  get session(): string | null {
+    return this.#kept.chat.session;
+  }
+
   /** Ms until it wants to be looked at; null: until something happens. */
   dueIn(): number | null {
     return this.#running ? null : restarter.dueIn(this.#kept.restarts, this.#options.now());
@@ -50,10 +59,17 @@ export class SupervisedProgram {
   /** Starts what is due, and what somebody wants again. */
   look(): void {
     const { name, state, now } = this.#options;
-    if (state.isAskedAgain(name) && !this.#running) this.#keep({ restarts: restarter.begun(now()) });
+    if (state.isAskedAgain(name) && !this.#running) {
+      const { chat, restarts } = this.#kept;
+      // What has ended well begins anew; what has not goes on.
+      this.#keep({ restarts: restarter.begun(now()), chat: restarts.phase === "finished" ? noChat : chat });
+    }
     if (this.dueIn() !== 0 || this.#leaving.signal.aborted) return;
     const attempt = this.#next();
-    if (attempt) this.#running = this.#run(attempt).finally(() => this.#isOver());
+    if (!attempt) return;
+    this.#running = this.#run(attempt)
+      .catch((error: unknown) => this.#hold(error))
+      .finally(() => this.#isOver());
   }
 
   /** Ends it, for the next supervisor to go on with. */
@@ -83,41 +99,37 @@ export class SupervisedProgram {
       if (kind === "held") this.#keep({ restarts: restarter.held(restarts, now(), reason) });
       else this.#end({ kind }, reason);
     } catch (error) {
-      // A store or a disk that fails now may do later; the others go on.
-      this.#fail(error);
-      this.#kept = { ...this.#kept, restarts: restarter.held(this.#kept.restarts, now(), messageOf(error)) };
+      this.#hold(error);
     }
     return null;
   }
 
-  #fail(error: unknown): void {
-    this.#options.tell({ type: "problem", name: this.name, message: messageOf(error) });
+  /** A store or a disk that fails now may do later; the others go on. What cannot be written down is remembered as long as this process lives. */
+  #hold(error: unknown): void {
+    const message = messageOf(error);
+    this.#options.tell({ type: "problem", name: this.name, message });
+    this.#kept = { ...this.#kept, restarts: restarter.held(this.#kept.restarts, this.#options.now(), message) };
   }
 
   async #run(attempt: Attempt): Promise<void> {
     const { name, now, tell } = this.#options;
     const { start, how, chat, hear, over } = attempt;
-    try {
-      this.#keep({ chat, restarts: restarter.started(this.#kept.restarts, now()) });
-      tell({ type: "started", name, how, session: chat.session });
-      const show = (text: string | null): void => {
-        if (text !== null) tell({ type: "output", name, text });
-      };
-      const ended = await this.#options.run({
-        ...start,
-        signal: this.#leaving.signal,
-        interruptMs: this.#options.stopMs,
-        graceMs,
-        mostLineChars,
-        onLine: (line) => show(hear(line)),
-        onComplaint: (text) => show(text.trimEnd()),
-      });
-      const known = await over(ended, this.#leaving.signal.aborted);
-      this.#end(known.ending, null, known.chat);
-    } catch (error) {
-      this.#fail(error);
-      this.#end({ kind: "crashed", reason: messageOf(error) });
-    }
+    // Written down first: a supervisor that is killed now leaves no program that nobody knows of.
+    this.#keep({ chat, restarts: restarter.started(this.#kept.restarts, now()) });
+    tell({ type: "started", name, how, session: chat.session });
+    const show = (text: string | null): void => {
+      if (text !== null) tell({ type: "output", name, text });
+    };
+    const ended = await this.#options.run({
+      ...start,
+      signal: this.#leaving.signal,
+      ...this.#options.patience,
+      mostLineChars,
+      onLine: (line) => show(hear(line)),
+      onComplaint: (text) => show(redact(text.trimEnd()).text),
+    });
+    const known = await over(ended, this.#leaving.signal.aborted);
+    this.#end(known.ending, null, known.chat);
   }
 
   #end(ending: Parameters<typeof restarter.ended>[1], why: string | null = null, chat = this.#kept.chat): void {

@@ -28,7 +28,7 @@ export type KeptChat = Kept["chat"];
 
 const State = z.object({ programs: z.record(z.string(), Kept) });
 
-const noChat: KeptChat = { session: null, before: null, isUnresumable: false };
+export const noChat: KeptChat = { session: null, before: null, isUnresumable: false };
 
 /** What supervisors of one home know of their programs, over their own ends. A file: the store may be what fails. */
 export class SupervisorState {

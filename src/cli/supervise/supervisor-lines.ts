@@ -1,0 +1,55 @@
+import { age } from "../../local-mcp/recovery/brief.ts";
+import type { Restarts } from "../../local-mcp/supervisor/auto-restarter.ts";
+import type { SupervisorEvent } from "../../local-mcp/supervisor/supervisor-events.ts";
+import { oneLine } from "../screen-text.ts";
+
+const mostChars = 2_000;
+
+/** One line for people; of what a program prints, each of its own. */
+export function linesOf(event: SupervisorEvent): string[] {
+  if (event.type === "output")
+    return event.text.split("\n").map((line) => `${event.name} | ${oneLine(line, mostChars)}`);
+  return [oneLine(saidBy(event), mostChars)];
+}
+
+function saidBy(event: Exclude<SupervisorEvent, { type: "output" }>): string {
+  switch (event.type) {
+    case "supervising":
+      return `supervises ${event.watched.join(", ")} (pid ${event.pid})`;
+    case "started":
+      return `${event.name}: started (${event.how})`;
+    case "ended":
+      return `${event.name}: ${phaseText(event, event.againInMs)}; it ran for ${age(event.ranMs)}`;
+    case "died":
+      return `${event.name}: session ${event.session} died (${event.cause.replaceAll("_", " ")}), ${saved(event.checkpoint)}`;
+    case "restarting":
+      return `${event.name}: session ${event.session} is started again (${event.how})`;
+    case "held":
+      return `${event.name}: not started now: ${event.reason}`;
+    case "ending":
+      return `ends (${event.reason})`;
+    case "problem":
+      return [event.name, "problem", event.message].filter((part) => part !== null).join(": ");
+  }
+}
+
+function saved(checkpoint: string | null): string {
+  return checkpoint === null ? "with nothing to save" : `its last checkpoint is ${checkpoint}`;
+}
+
+/** How a program is, and what comes next. */
+export function phaseText({ phase, reason }: Pick<Restarts, "phase" | "reason">, againInMs: number | null): string {
+  const why = reason === null ? "" : `: ${reason}`;
+  switch (phase) {
+    case "running":
+      return "running";
+    case "due":
+      return `starts ${againInMs ? `in ${age(againInMs)}` : "now"}${why}`;
+    case "finished":
+    case "stopped":
+    case "failed":
+      return `${phase}${why}`;
+    case "looping":
+      return `stopped, since it crashed again and again${why}; \`shim supervise retry <name>\` starts it`;
+  }
+}
