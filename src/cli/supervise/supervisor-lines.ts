@@ -44,7 +44,7 @@ export function phaseText({ phase, reason }: Pick<Restarts, "phase" | "reason">,
     case "running":
       return "running";
     case "due":
-      return `starts ${againInMs ? `in ${age(againInMs)}` : "now"}${why}`;
+      return `${reason ?? "not started yet"}; ${againInMs ? `starts in ${age(againInMs + almostSecondMs)}` : "starts next"}`;
     case "finished":
     case "stopped":
     case "failed":
@@ -53,3 +53,6 @@ export function phaseText({ phase, reason }: Pick<Restarts, "phase" | "reason">,
       return `stopped, since it crashed again and again${why}; \`shim supervise retry <name>\` starts it`;
   }
 }
+
+/** An age is rounded down, and a wait up. */
+const almostSecondMs = 999;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { codeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import { digest } from "../sessions/entries.ts";
 import { createPrivateFolder, writeWhole } from "../store/place.ts";
 import { begun, Restarts } from "./auto-restarter.ts";
 import { supervisorFolder } from "./only-supervisor.ts";
@@ -10,7 +11,7 @@ import type { WatchedProgram } from "./settings.ts";
 
 /** Stored. Add fields as optional. */
 const Kept = z.object({
-  /** The settings that this is of: what was changed is begun anew. */
+  /** A hash of the settings that this is of: what was changed is begun anew. */
   settings: z.string(),
   restarts: Restarts,
   chat: z.object({
@@ -56,7 +57,7 @@ export class SupervisorState {
 
   /** What is known of a program as it is set now. */
   of(name: string, watched: WatchedProgram, now: number): Kept {
-    const settings = JSON.stringify(watched);
+    const settings = digest(JSON.stringify(watched));
     const known = this.get(name);
     if (known?.settings === settings) return known;
     return { settings, restarts: begun(now), chat: noChat };
