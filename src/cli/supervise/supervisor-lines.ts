@@ -39,20 +39,28 @@ function saved(checkpoint: string | null): string {
 
 /** How a program is, and what comes next. */
 export function phaseText({ phase, reason }: Pick<Restarts, "phase" | "reason">, againInMs: number | null): string {
-  const why = reason === null ? "" : `: ${reason}`;
+  const why = becauseOf(reason);
   switch (phase) {
     case "running":
       return "running";
     case "due":
-      return `${reason ?? "not started yet"}; ${againInMs ? `starts in ${age(againInMs + almostSecondMs)}` : "starts next"}`;
+      return `${reason ?? "not started yet"}; ${startText(againInMs ?? 0)}`;
+    case "looping":
+      return `stopped, since it crashed again and again${why}; \`shim supervise retry <name>\` starts it`;
     case "finished":
     case "stopped":
     case "failed":
-      return `${phase}${why}`;
-    case "looping":
-      return `stopped, since it crashed again and again${why}; \`shim supervise retry <name>\` starts it`;
   }
+  return `${phase}${why}`;
+}
+
+function becauseOf(reason: string | null): string {
+  return reason === null ? "" : `: ${reason}`;
 }
 
 /** An age is rounded down, and a wait up. */
 const almostSecondMs = 999;
+
+function startText(ms: number): string {
+  return ms === 0 ? "starts next" : `starts in ${age(ms + almostSecondMs)}`;
+}
