@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { ResultEvent } from "../../src/local-mcp/automation/claude/events.ts";
 import * as restarter from "../../src/local-mcp/supervisor/auto-restarter.ts";

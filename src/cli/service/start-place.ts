@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { dirname, posix, win32 } from "node:path";
+import { dirname, join, posix } from "node:path";
 import { writeDurably } from "../../local-mcp/clients/atomic-write.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Cli } from "../cli.ts";
@@ -23,7 +23,7 @@ export interface StartPlace {
 export function startPlace({ io, paths }: Cli): StartPlace {
   const { platform, env, homedir } = io.machine;
   if (platform === "win32") {
-    return { system: "task-scheduler", path: win32.join(paths.home, "supervisor-task.xml"), textOf: scheduledTask };
+    return { system: "task-scheduler", path: join(paths.home, "supervisor-task.xml"), textOf: scheduledTask };
   }
   if (platform === "darwin") {
     const path = posix.join(homedir, "Library", "LaunchAgents", `${agentName}.plist`);
