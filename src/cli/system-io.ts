@@ -116,7 +116,7 @@ function namesIn(folder: string): string[] {
   }
 }
 
-export function runQuietly(
+function runQuietly(
   command: string,
   args: readonly string[],
 ): { readonly code: number; readonly text: string } | null {

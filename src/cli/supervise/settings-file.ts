@@ -7,7 +7,7 @@ import { notFound, wrongUsage, type Refused } from "../answer.ts";
 import { readChecked } from "../checked-file.ts";
 import type { Cli } from "../cli.ts";
 
-export function settingsFile(cli: Cli): string {
+function settingsFile(cli: Cli): string {
   return join(cli.paths.home, "supervisor.json");
 }
 

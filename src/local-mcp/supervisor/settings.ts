@@ -70,9 +70,7 @@ export type WatchedChats = Extract<Watched, { kind: "sessions" | "desktop" }>;
 export type WatchedClaude = Extract<Watched, { kind: "claude" }>;
 
 /** Becomes the name of a file. */
-export const WatchName = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, "a name has 1 to 64 small letters, digits, _ and -");
+const watchName = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 /** What `supervisor.json` holds. */
 export const SupervisorSettings = z.strictObject({
@@ -80,7 +78,7 @@ export const SupervisorSettings = z.strictObject({
     .record(z.string(), Watched)
     .refine((watch) => Object.keys(watch).length > 0, "name something to watch")
     .refine((watch) => Object.keys(watch).length <= 50, "at most 50 things to watch")
-    .refine((watch) => Object.keys(watch).every((name) => WatchName.safeParse(name).success), {
+    .refine((watch) => Object.keys(watch).every((name) => watchName.test(name)), {
       message: "a name has 1 to 64 small letters, digits, _ and -",
     }),
   restarts: RestartRules.prefault({}),
