@@ -94,7 +94,8 @@ export async function startEdge(options: LocalEdgeOptions): Promise<Started> {
   }
 }
 
-async function bundle(entry: string, outfile: string): Promise<void> {
+/** A worker as workerd takes it. */
+export async function bundle(entry: string, outfile: string): Promise<void> {
   await build({
     entryPoints: [entry],
     bundle: true,

@@ -116,10 +116,7 @@ function namesIn(folder: string): string[] {
   }
 }
 
-function runQuietly(
-  command: string,
-  args: readonly string[],
-): { readonly code: number; readonly text: string } | null {
+function runQuietly(command: string, args: readonly string[]): { readonly code: number; readonly text: string } | null {
   const { status, stdout, stderr, error } = spawnSync(programPath(command, process.env), args, {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],

@@ -55,15 +55,20 @@ it("[SU1] [SU2] [SU14] what has finished or was stopped stays so, until the user
 });
 
 it("[SU12] asked to end it ends what it runs, each as it is used to, and the next one goes on", async () => {
-  const desk = new SupervisorDesk({
-    watch: {
-      job: { ...job, stopMs: 3_000 },
-      worker: { kind: "worker", args: ["--config", "w.yaml"], stopMs: 70_000 },
-      done: job,
+  const desk = new SupervisorDesk(
+    {
+      watch: {
+        job: { ...job, stopMs: 3_000 },
+        worker: { kind: "worker", args: ["--config", "w.yaml"], stopMs: 70_000 },
+        done: job,
+      },
     },
-  });
+    { env: { SHIM_TOKEN: "t" } },
+  );
   await desk.begin();
   const [first, worker, done] = desk.runs.map(({ program }) => program);
+  // A worker is SHIM itself.
+  expect([first?.env["SHIM_TOKEN"], worker?.env["SHIM_TOKEN"]]).toEqual([undefined, "t"]);
   expect([first?.interruptMs, first?.graceMs]).toEqual([0, 3_000]);
   expect([worker?.interruptMs, worker?.args.slice(1)]).toEqual([70_000, ["worker", "--config", "w.yaml"]]);
   expect(done?.command).toBe("make");

@@ -2,28 +2,36 @@ import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isOnPath } from "../../local-mcp/program-path.ts";
 import { isProgram, SupervisorSettings, type Watched } from "../../local-mcp/supervisor/settings.ts";
-import type { Result } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import { notFound, wrongUsage, type Refused } from "../answer.ts";
-import { readChecked } from "../checked-file.ts";
 import type { Cli } from "../cli.ts";
+import { inputOfFile } from "../plan-input.ts";
 
 function settingsFile(cli: Cli): string {
   return join(cli.paths.home, "supervisor.json");
 }
 
+const mostChars = 1_048_576;
 const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "worker", "args": ["--config", "worker.yaml"]}}}`;
 
 /** [SU14] What is to be watched; what is wrong is told, with its line, before anything is started. */
 export function readSettings(cli: Cli): Result<SupervisorSettings, Refused["error"]> {
   const file = settingsFile(cli);
   if (!existsSync(file)) return notFound(`there is no ${file}. It says what is watched, for example:\n${example}`);
-  const read = readChecked(cli, file, "the settings of the supervisor", SupervisorSettings);
+  const wanted = {
+    schema: SupervisorSettings,
+    form: "settings of a supervisor",
+    name: "settings",
+    maxChars: mostChars,
+  };
+  const read = inputOfFile(cli, file, "the settings of the supervisor", wanted);
   if (!read.ok) return read;
-  for (const [name, watched] of Object.entries(read.value.watch)) {
+  const settings = SupervisorSettings.parse(read.value);
+  for (const [name, watched] of Object.entries(settings.watch)) {
     const problem = problemOf(cli, watched);
     if (problem !== null) return wrongUsage(`${file}: ${name}: ${problem}.`);
   }
-  return read;
+  return ok(settings);
 }
 
 /** Said before anything is started: it would fail again and again. */

@@ -38,11 +38,17 @@ export interface ServerOptions {
 
 /** One MCP server for one connection; the SDK serves both protocol eras with it. */
 export function createServer(options: ServerOptions): McpServer {
-  const { chat } = options;
   const server = new McpServer(
     { name: "shim", title: "SHIM", version: options.version },
-    { instructions: instructions(chat.runtime) },
+    { instructions: instructions(options.chat.runtime) },
   );
+  equip(server, options);
+  return server;
+}
+
+/** All that clients find on a server of SHIM. */
+export function equip(server: McpServer, options: ServerOptions): void {
+  const { chat } = options;
   for (const tool of tools) register(server, tool, options);
   registerResource(
     server,
@@ -62,12 +68,15 @@ export function createServer(options: ServerOptions): McpServer {
   );
   server.registerPrompt(
     "shim_recover",
-    { title: "Continue a session that died", argsSchema: z.object({ session: z.string().max(200).optional() }) },
+    {
+      title: "Continue a session that died",
+      description: "What the session that is named was doing, else the newest that died, and what comes next",
+      argsSchema: z.object({ session: z.string().max(200).optional() }),
+    },
     ({ session }) => ({
       messages: [{ role: "user", content: { type: "text", text: resources.recoverPrompt(chat, session) } }],
     }),
   );
-  return server;
 }
 
 function register(server: McpServer, tool: Tool, options: ServerOptions): void {

@@ -3,6 +3,7 @@ import { messageOf } from "../../shared/error.ts";
 import { endMarked, markOf } from "../automation/marked-processes.ts";
 import type { runProgram } from "../automation/run-program.ts";
 import type { Launch } from "../clients/entries.ts";
+import { withoutSecrets } from "../own-secrets.ts";
 import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import { attestDeath, type AttestDeath } from "./death-attestation.ts";
@@ -133,9 +134,10 @@ export class SupervisorDaemon {
     switch (watched.kind) {
       case "command": {
         const [command, ...args] = watched.command;
-        return supervisedCommand({ command, args, cwd: folder, env });
+        return supervisedCommand({ command, args, cwd: folder, env: withoutSecrets(env) });
       }
       case "worker":
+        // It is SHIM itself.
         return supervisedCommand({
           command: launch.node,
           args: [launch.script, "worker", ...watched.args],

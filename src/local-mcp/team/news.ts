@@ -54,7 +54,7 @@ export function untold(sql: Sql, sessionId: string, limit: number): NewsRow[] {
       sessionId,
       limit,
     )
-    .map(({ body, ...row }) => ({ ...row, news: JSON.parse(body) as News }));
+    .map(({ seq, key, at, body }) => ({ seq, key, at, news: JSON.parse(body) as News }));
 }
 
 export function markTold(sql: Sql, at: number, rows: readonly Pick<NewsRow, "seq">[]): void {
