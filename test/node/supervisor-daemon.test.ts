@@ -78,7 +78,7 @@ it("[SU12] asked to end it ends what it runs, each as it is used to, and the nex
   expect(desk.told("ending")).toEqual([{ type: "ending", reason: "asked to end" }]);
   const phases = ["job", "worker", "done"].map((name) => desk.state.get(name)?.restarts.phase);
   expect(phases).toEqual(["due", "due", "finished"]);
-  expect(desk.state.get("job")?.restarts).toMatchObject({ crashes: [], reason: "its supervisor ended" });
+  expect(desk.state.get("job")?.restarts).toMatchObject({ crashes: [], reason: "it ended with its supervisor" });
 });
 
 it("[SU9] [SU12] what is running is on the disk before it is started, and was no crash when the supervisor vanished", async () => {

@@ -43,7 +43,7 @@ const mostLimitMs = 18_000_000;
 /** A time that was told may be years away by mistake. */
 const longestTellMs = 7 * 86_400_000;
 const heldMs = 30_000;
-const leftReason = "its supervisor ended";
+const leftReason = "it ended with its supervisor";
 /** The clock of who told it is not ours. */
 const resetMarginMs = 2_000;
 
