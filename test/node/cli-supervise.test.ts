@@ -81,7 +81,14 @@ it("[SU14] it does what supervisor.json says, tells it line by line, and ends wh
     null,
     [
       { name: "once", kind: "command", phase: "finished", reason: null, session: null, againInMs: null },
-      { name: "idle", kind: "command", phase: "due", reason: "it ended with its supervisor", session: null, againInMs: 0 },
+      {
+        name: "idle",
+        kind: "command",
+        phase: "due",
+        reason: "it ended with its supervisor",
+        session: null,
+        againInMs: 0,
+      },
     ],
   ]);
 });

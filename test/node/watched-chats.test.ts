@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import { identify } from "../../src/local-mcp/processes.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
+import * as servers from "../../src/local-mcp/sessions/servers.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { spool } from "../../src/local-mcp/hooks/spool-hook.ts";
 import { err } from "../../src/shared/result.ts";
@@ -57,14 +58,71 @@ it("[SU11] what ended well is no death, nor is one that another process goes on 
   expect([desk.told("died"), desk.opened]).toEqual([[], []]);
 });
 
-it("[SU11] chats of clients without hooks are watched by the life of their server, and never started", async () => {
-  const chat = { client: "claude-ai", origin: "handle", transcript: null };
-  const desk = await aDesk({ watch: { app: { kind: "desktop" } } }, chat);
+const app = { client: "claude-ai", origin: "handle", transcript: null };
+const appWatch = { watch: { app: { kind: "desktop", restartWith: ["open", "-a", "Claude"] } } };
+
+it("[SU16] chats of clients without hooks are watched by the life of their server; without a command the app is never started", async () => {
+  const desk = await aDesk({ watch: { app: { kind: "desktop" } } }, app);
+  desk.runtime.store.write((sql) => sessions.detach(sql, desk.runtime.now(), id, "client_gone"));
   await die(desk);
   expect(desk.told("died")).toEqual([expect.objectContaining({ name: "app", session: id })]);
-  const other = await aDesk({ watch: { chats: { kind: "sessions" } } }, chat);
+  expect(desk.opened).toEqual([]);
+  const other = await aDesk(watching, app);
   await die(other);
   expect(other.told("died")).toEqual([]);
+});
+
+it("[SU16] an app that was gone with its connection is started again, once for all of its chats, and a loop is stopped", async () => {
+  const desk = await aDesk(appWatch, app);
+  const second = "bbbb2222-0000-4000-8000-000000000002";
+  aLiveChat(desk.runtime, { ...app, id: second, pid: 701 });
+  await desk.pass(2_000);
+  const crash = async (...pids: readonly number[]): Promise<void> => {
+    for (const one of [id, second]) {
+      desk.runtime.store.write((sql) => sessions.detach(sql, desk.runtime.now(), one, "client_gone"));
+    }
+    for (const pid of pids) desk.runtime.processes.kill(pid);
+    await desk.pass(8_000);
+  };
+  await crash(700, 701);
+  expect(desk.opened.map(({ words }) => words)).toEqual([["open", "-a", "Claude"]]);
+  expect(desk.told("died")).toHaveLength(2);
+  for (let pid = 710; pid < 714; pid++) {
+    aLiveChat(desk.runtime, { ...app, id: `cccc${pid}-0000-4000-8000-000000000003`, pid });
+    await desk.pass(2_000);
+    desk.runtime.store.write((sql) => sql.run("UPDATE sessions SET detached_at = 1, detach_reason = 'client_gone'"));
+    await crash(pid);
+    await desk.pass(10_000);
+  }
+  expect(desk.opened).toHaveLength(4);
+  expect(desk.told("ended").at(-1)).toMatchObject({ name: "app", phase: "looping" });
+});
+
+it("[SU16] not started: an app that closed the connection first, whose server died alone, or that is there again", async () => {
+  const quit = await aDesk(appWatch, app);
+  quit.runtime.store.write((sql) => sessions.detach(sql, quit.runtime.now(), id, "stdin_end"));
+  await die(quit);
+  for (const [isAppAlive, opened] of [
+    [true, 0],
+    [false, 1],
+  ] as const) {
+    const desk = new SupervisorDesk(appWatch);
+    const client = desk.runtime.processes.start(690);
+    aLiveChat(desk.runtime, { ...app, id, pid: 700 });
+    servers.register(desk.runtime, identify(desk.runtime.processes, 700)!, client);
+    await desk.begin();
+    if (!isAppAlive) desk.runtime.processes.kill(690);
+    await die(desk);
+    expect([isAppAlive, desk.opened.length]).toEqual([isAppAlive, opened]);
+  }
+  const back = await aDesk(appWatch, app);
+  back.runtime.store.write((sql) => sessions.detach(sql, back.runtime.now(), id, "client_gone"));
+  back.runtime.processes.kill(700);
+  await back.pass(4_000);
+  aLiveChat(back.runtime, { ...app, id: "dddd4444-0000-4000-8000-000000000004", pid: 720 });
+  await back.pass(60_000);
+  for (const desk of [quit, back]) expect(desk.opened).toEqual([]);
+  expect([quit, back].map((desk) => desk.told("died").length)).toEqual([1, 1]);
 });
 
 it("[SU11] with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { programPath } from "../../local-mcp/program-path.ts";
-import type { OpenTerminal } from "../../local-mcp/supervisor/watched-chats.ts";
+import type { OpenTerminal } from "../../local-mcp/supervisor/chat-death.ts";
 
 /** What opens a terminal may stay as long as the terminal does, and is the user's from then on: it outlives the supervisor. */
 export const openTerminal: OpenTerminal = (command, args, cwd) =>

@@ -51,9 +51,9 @@ function programOf(watched: Watched): string | null {
     case "claude":
       return watched.program;
     case "sessions":
+    case "desktop":
       return watched.restartWith?.[0] ?? null;
     case "worker":
-    case "desktop":
       return null;
   }
 }

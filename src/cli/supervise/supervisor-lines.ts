@@ -19,11 +19,11 @@ function saidBy(event: Exclude<SupervisorEvent, { type: "output" }>): string {
     case "started":
       return `${event.name}: started (${event.how})`;
     case "ended":
-      return `${event.name}: ${phaseText(event, event.againInMs)}; it ran for ${age(event.ranMs)}`;
+      return `${event.name}: ${phaseText(event, event.againInMs)}; it ran for ${age(event.ranMs)}${retryOf(event)}`;
     case "died":
       return `${event.name}: session ${event.session} died (${event.cause.replaceAll("_", " ")}), ${saved(event.checkpoint)}`;
     case "restarting":
-      return `${event.name}: session ${event.session} is started again (${event.how})`;
+      return `${event.name}: ${whatOf(event)} is started again (${event.how})`;
     case "held":
       return `${event.name}: not started now: ${event.reason}`;
     case "ending":
@@ -31,6 +31,15 @@ function saidBy(event: Exclude<SupervisorEvent, { type: "output" }>): string {
     case "problem":
       return [event.name, "problem", event.message].filter((part) => part !== null).join(": ");
   }
+}
+
+/** Chats are started again by their user. */
+function retryOf({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
+  return isProgram && phase === "looping" ? `. \`shim supervise retry ${name}\` starts it` : "";
+}
+
+function whatOf({ session }: { readonly session: string | null }): string {
+  return session === null ? "the app" : `session ${session}`;
 }
 
 function saved(checkpoint: string | null): string {
@@ -46,7 +55,7 @@ export function phaseText({ phase, reason }: Pick<Restarts, "phase" | "reason">,
     case "due":
       return `${reason ?? "not started yet"}; ${startText(againInMs ?? 0)}`;
     case "looping":
-      return `stopped, since it crashed again and again${why}; \`shim supervise retry <name>\` starts it`;
+      return `stopped, since it crashed again and again${why}`;
     case "finished":
     case "stopped":
     case "failed":

@@ -29,6 +29,10 @@ export class ProcessMonitor {
     return this.#watched.get(id)?.goneAt === null;
   }
 
+  hasLiving(): boolean {
+    return [...this.#watched.values()].some(({ goneAt }) => goneAt === null);
+  }
+
   /** @returns the sessions that have died, each once, and a moment late: those that have ended well are none of them */
   look(): sessions.Session[] {
     const now = this.#runtime.now();

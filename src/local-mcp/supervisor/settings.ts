@@ -60,13 +60,18 @@ const Sessions = z.strictObject({
   restartWith: Words.optional(),
 });
 
-/** Chats of Claude Desktop, and of other clients without hooks: nothing that is left of them tells a crash of the app from its end. */
-const Desktop = z.strictObject({ kind: z.literal("desktop") });
+/** Chats of Claude Desktop, and of other clients without hooks. */
+const Desktop = z.strictObject({
+  kind: z.literal("desktop"),
+  /** What starts the app after a crash: `["open", "-a", "Claude"]`. */
+  restartWith: Words.optional(),
+});
 
 const Watched = z.discriminatedUnion("kind", [Command, Worker, Claude, Sessions, Desktop]);
 export type Watched = z.infer<typeof Watched>;
 export type WatchedProgram = Extract<Watched, { kind: "command" | "worker" | "claude" }>;
-export type WatchedChats = Extract<Watched, { kind: "sessions" | "desktop" }>;
+export type WatchedSessions = Extract<Watched, { kind: "sessions" }>;
+export type WatchedDesktop = Extract<Watched, { kind: "desktop" }>;
 export type WatchedClaude = Extract<Watched, { kind: "claude" }>;
 
 /** Becomes the name of a file. */

@@ -138,6 +138,14 @@ export class SupervisedProgram {
     const restarts = restarter.ended(this.#kept.restarts, ending, now(), policy);
     this.#keep({ restarts, chat });
     const { phase, reason } = restarts;
-    tell({ type: "ended", name, phase, reason: why ?? reason, againInMs: restarter.dueIn(restarts, now()), ranMs });
+    tell({
+      type: "ended",
+      name,
+      phase,
+      reason: why ?? reason,
+      againInMs: restarter.dueIn(restarts, now()),
+      ranMs,
+      isProgram: true,
+    });
   }
 }

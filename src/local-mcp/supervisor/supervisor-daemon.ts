@@ -6,6 +6,7 @@ import type { Launch } from "../clients/entries.ts";
 import { withoutSecrets } from "../own-secrets.ts";
 import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
+import type { OpenTerminal } from "./chat-death.ts";
 import { attestDeath, type AttestDeath } from "./death-attestation.ts";
 import { lastCheckpoint } from "./last-checkpoint.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./settings.ts";
@@ -15,7 +16,8 @@ import { supervisedCommand } from "./supervised-command.ts";
 import { SupervisedProgram, type Patience } from "./supervised-program.ts";
 import type { SupervisorEvent } from "./supervisor-events.ts";
 import type { SupervisorState } from "./supervisor-state.ts";
-import { ChatWatch, type OpenTerminal } from "./watched-chats.ts";
+import { AppWatch } from "./watched-app.ts";
+import { ChatWatch } from "./watched-chats.ts";
 
 export interface SupervisorOptions {
   readonly runtime: Runtime;
@@ -47,7 +49,7 @@ const bytesOfMb = 1_048_576;
 export class SupervisorDaemon {
   readonly #options: SupervisorOptions;
   readonly #programs: readonly SupervisedProgram[];
-  readonly #chats: readonly ChatWatch[];
+  readonly #chats: readonly (ChatWatch | AppWatch)[];
   #wake = new AbortController();
 
   constructor(options: SupervisorOptions) {
@@ -59,7 +61,10 @@ export class SupervisorDaemon {
       const { runtime, settings, open, tell } = options;
       const bury = (session: string): Promise<string | null> => this.#bury(session);
       const isOwn = (session: string): boolean => this.#programs.some((program) => program.session === session);
-      return [new ChatWatch({ name, runtime, watched, rules: settings.restarts, isOwn, bury, open, tell })];
+      const shared = { name, runtime, rules: settings.restarts, isOwn, bury, open, tell };
+      return [
+        watched.kind === "sessions" ? new ChatWatch({ ...shared, watched }) : new AppWatch({ ...shared, watched }),
+      ];
     });
   }
 

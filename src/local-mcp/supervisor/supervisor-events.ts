@@ -14,6 +14,8 @@ export type SupervisorEvent =
       /** Until it is started again; null: it is not. */
       readonly againInMs: number | null;
       readonly ranMs: number;
+      /** False: a chat, or an app, that the user has started. */
+      readonly isProgram: boolean;
     }
   | {
       readonly type: "died";
@@ -23,7 +25,8 @@ export type SupervisorEvent =
       readonly cause: CrashCause;
       readonly checkpoint: string | null;
     }
-  | { readonly type: "restarting"; readonly name: string; readonly session: string; readonly how: string }
+  /** `session`: null where an app is started, not a chat. */
+  | { readonly type: "restarting"; readonly name: string; readonly session: string | null; readonly how: string }
   | { readonly type: "held"; readonly name: string; readonly reason: string }
   | { readonly type: "ending"; readonly reason: string }
   | { readonly type: "problem"; readonly name: string | null; readonly message: string };

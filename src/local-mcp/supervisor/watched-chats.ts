@@ -5,29 +5,18 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { mayLive } from "../processes.ts";
 import { brief } from "../recovery/brief.ts";
 import { take } from "../recovery/recover.ts";
-import { restoration, type Restoration } from "../recovery/restoration.ts";
+import type { Restoration } from "../recovery/restoration.ts";
 import { checkTranscript, planStart, release } from "../recovery/start.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
+import { mourn, restorationOf, type WatchOptions } from "./chat-death.ts";
 import type { Ending } from "./ending.ts";
 import { ProcessMonitor } from "./process-monitor.ts";
-import type { WatchedChats } from "./settings.ts";
-import type { SupervisorEvent } from "./supervisor-events.ts";
+import type { WatchedSessions } from "./settings.ts";
 
-/** Starts something that goes on by itself. Rejects where it cannot be started. */
-export type OpenTerminal = (command: string, args: readonly string[], cwd: string) => Promise<void>;
-
-export interface ChatWatchOptions {
-  readonly name: string;
-  readonly runtime: Runtime;
-  readonly watched: WatchedChats;
-  readonly rules: restarter.RestartRules;
-  /** Not those that the supervisor runs itself. */
-  readonly isOwn: (session: string) => boolean;
-  readonly bury: (session: string) => Promise<string | null>;
-  readonly open: OpenTerminal;
-  readonly tell: (event: SupervisorEvent) => void;
+export interface ChatWatchOptions extends WatchOptions {
+  readonly watched: WatchedSessions;
 }
 
 const crashes: ReadonlySet<CrashCause> = new Set(["killed", "out_of_memory", "context_full"]);
@@ -50,10 +39,8 @@ export class ChatWatch {
 
   constructor(options: ChatWatchOptions) {
     this.#options = options;
-    const { watched, isOwn } = options;
-    const isOfKind = (session: sessions.Session): boolean =>
-      watched.kind === "sessions" ? session.client === "claude-code" : session.origin === "handle";
-    this.#monitor = new ProcessMonitor(options.runtime, (session) => isOfKind(session) && !isOwn(session.id));
+    const { runtime, isOwn } = options;
+    this.#monitor = new ProcessMonitor(runtime, ({ id, client }) => client === "claude-code" && !isOwn(id));
   }
 
   async look(): Promise<void> {
@@ -65,21 +52,16 @@ export class ChatWatch {
     }
   }
 
-  async #died(session: sessions.Session): Promise<void> {
-    const { name, runtime, bury, tell } = this.#options;
-    const checkpoint = await bury(session.id);
-    const from = this.#restorationOf(session.id);
-    // Its end came with a hook that had to wait in the spool.
-    if (!from?.cause || from.session.endedAt !== null) return;
-    tell({ type: "died", name, session: session.id, cause: from.cause, checkpoint });
-    const ending = this.#endingOf(from);
-    if (ending) this.#plan(session.id, ending, runtime.now());
+  async #died({ id }: sessions.Session): Promise<void> {
+    const from = await mourn(this.#options, id);
+    const ending = from && this.#endingOf(from);
+    if (ending) this.#plan(id, ending, this.#options.runtime.now());
   }
 
   /** What nobody knows the cause of, and what the user has closed, stays closed. */
   #endingOf({ cause, session, state }: Restoration): Ending | null {
     const { watched } = this.#options;
-    if (watched.kind !== "sessions" || !watched.restartWith || session.recovery !== null) return null;
+    if (!watched.restartWith || session.recovery !== null) return null;
     // Its worker goes on with it.
     if (state.firstPrompt?.startsWith("Do task ")) return null;
     if (cause === "usage_limit") return { kind: "limited", resetsAtMs: null };
@@ -93,21 +75,21 @@ export class ChatWatch {
     this.#planned.set(id, { restarts, from: id });
     const { phase, reason } = restarts;
     const againInMs = restarter.dueIn(restarts, now);
-    tell({ type: "ended", name: `${name} ${id}`, phase, reason, againInMs, ranMs: now - before.since });
-  }
-
-  #restorationOf(id: string): Restoration | null {
-    const { store, processes, now } = this.#options.runtime;
-    return store.read((sql) => {
-      const session = sessions.get(sql, id);
-      return session && restoration(sql, processes, session, now());
-    }, null);
+    tell({
+      type: "ended",
+      name: `${name} ${id}`,
+      phase,
+      reason,
+      againInMs,
+      ranMs: now - before.since,
+      isProgram: false,
+    });
   }
 
   async #again(id: string, restarts: restarter.Restarts): Promise<void> {
     const { runtime } = this.#options;
     this.#planned.delete(id);
-    const from = this.#restorationOf(id);
+    const from = restorationOf(runtime, id);
     if (!from || isTaken(from, runtime)) return;
     const now = runtime.now();
     const newId = uuidv7(now, runtime.random(16));
@@ -122,7 +104,7 @@ export class ChatWatch {
 
   async #open(words: readonly string[], cwd: string, session: string, how: string): Promise<void> {
     const { name, watched, open, tell } = this.#options;
-    const opener = watched.kind === "sessions" ? (watched.restartWith ?? []) : [];
+    const opener = watched.restartWith ?? [];
     const [command = "", ...args] = [...opener.map((word) => word.replaceAll("{cwd}", cwd)), ...words];
     try {
       await open(command, args, cwd);
