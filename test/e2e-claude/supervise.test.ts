@@ -108,3 +108,16 @@ it("[SU5] a usage limit is seen as Claude Code tells it, and waited for", async 
   supervisor.kill("SIGTERM");
   expect(await supervisor.ended()).toBe(0);
 });
+
+it.for(["SIGINT", "SIGTERM"] as const)(
+  "[SU1] Claude Code that its user ends with %s is not started again",
+  async (signal) => {
+    const { supervisor } = await supervised([endless, done]);
+    const claude = await supervisor.claude();
+    await findChild(claude.pid, "sleep 600");
+    process.kill(claude.pid, signal);
+    expect(await told(supervisor, "ended")).toMatchObject({ phase: "stopped", againInMs: null });
+    supervisor.kill("SIGTERM");
+    expect(await supervisor.ended()).toBe(0);
+  },
+);

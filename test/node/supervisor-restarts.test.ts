@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { ResultEvent } from "../../src/local-mcp/automation/claude/events.ts";
 import * as restarter from "../../src/local-mcp/supervisor/auto-restarter.ts";
-import { endingOf, type Ending, type Evidence } from "../../src/local-mcp/supervisor/ending.ts";
+import { endingOf, type Ending, type Evidence } from "../../src/local-mcp/supervisor/program-end.ts";
 
 const T0 = 1_700_000_000_000;
 const rules = restarter.RestartRules.parse({});
@@ -48,9 +48,13 @@ it("[SU1] tells a crash from an end that somebody wanted", () => {
     kind: "failed",
     reason: "error_max_turns",
   });
-  expect(ending(1, { result: result({ isError: true, subtype: "error_during_execution" }) })).toMatchObject({
+  const broken = { isError: true, subtype: "error_during_execution" };
+  expect(ending(1, { result: result(broken) })).toEqual({ kind: "crashed", reason: "it ended with exit code 1" });
+  expect(ending(0, { result: result(broken) })).toEqual({
     kind: "crashed",
+    reason: "Claude Code ended with error_during_execution",
   });
+  expect(ending(0, { result: result({ ...broken, terminalReason: "aborted_tools" }) })).toEqual({ kind: "stopped" });
 });
 
 it("[SU2] what ended well, was stopped or has failed waits for the user; always and never are heeded", () => {

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Ending } from "./ending.ts";
+import type { Ending } from "./program-end.ts";
 
 /** Pure: no clock, no timers. When a program that has ended is started again, and when no more. */
 

@@ -18,7 +18,7 @@ import type { Runtime } from "../runtime.ts";
 import { bound } from "../sessions/entries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { StoreError } from "../store/store-error.ts";
-import { endingOf } from "./ending.ts";
+import { endingOf } from "./program-end.ts";
 import type { WatchedClaude } from "./settings.ts";
 import type { Attempt, Over, Supervised, Unstarted } from "./supervised.ts";
 import type { KeptChat } from "./supervisor-state.ts";

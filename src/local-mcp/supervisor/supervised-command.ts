@@ -1,5 +1,5 @@
 import { redact } from "../redaction/redact.ts";
-import { endingOf } from "./ending.ts";
+import { endingOf } from "./program-end.ts";
 import type { Start, Supervised } from "./supervised.ts";
 
 /** A program that knows nothing of sessions. */
@@ -7,7 +7,7 @@ export function supervisedCommand(start: Omit<Start, "input">): Supervised {
   return {
     next: ({ chat }) => ({
       start: { ...start, input: "" },
-      how: [start.command, ...start.args].join(" "),
+      how: redact([start.command, ...start.args].join(" ")).text,
       chat,
       hear: (line) => redact(line).text,
       over: async (ended, isAsked) => ({

@@ -1,5 +1,5 @@
 import type { Ended } from "../automation/run-program.ts";
-import type { Ending } from "./ending.ts";
+import type { Ending } from "./program-end.ts";
 import type { Kept, KeptChat } from "./supervisor-state.ts";
 
 /** What is started, without a shell. */

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { messageOf } from "../../shared/error.ts";
-import { endMarked, markOf } from "../automation/marked-processes.ts";
+import { endMarked, hasMarks, markOf } from "../automation/marked-processes.ts";
 import type { runProgram } from "../automation/run-program.ts";
 import type { Launch } from "../clients/entries.ts";
 import { withoutSecrets } from "../own-secrets.ts";
@@ -43,6 +43,7 @@ export type SupervisorEnd = "asked" | "memory";
 
 /** How often chats, requests and the own memory are looked at. */
 const lookEveryMs = 2_000;
+const leftMs = 3_000;
 const bytesOfMb = 1_048_576;
 
 /** [SU12] Holds the parts together: looks at what is due, until it is to end; then everything that it runs ends with it. */
@@ -74,8 +75,7 @@ export class SupervisorDaemon {
    */
   async run(asked: AbortSignal, hurried: AbortSignal): Promise<SupervisorEnd> {
     const { own, before, settings, tell } = this.#options;
-    // [SU9] What the one before has left is ended before anything is started: never two of one program.
-    if (before) await endMarked(markOf(before));
+    if (before?.boot === own.boot) await this.#outlast(before, asked);
     tell({ type: "supervising", pid: own.pid, watched: Object.keys(settings.watch) });
     while (!asked.aborted && !this.#isTooLarge()) {
       this.#wake = new AbortController();
@@ -90,6 +90,13 @@ export class SupervisorDaemon {
     hurried.addEventListener("abort", () => void endMarked(markOf(own)), { once: true });
     await Promise.all(this.#programs.map((program) => program.leave()));
     return end;
+  }
+
+  /** [SU9] What the one before has left has ended before anything is started: never two of one program. */
+  async #outlast(before: ProcessIdentity, asked: AbortSignal): Promise<void> {
+    if (hasMarks) return endMarked(markOf(before));
+    // Its keepers end it within this time.
+    await this.#options.wait(leftMs, asked);
   }
 
   async #look(): Promise<void> {

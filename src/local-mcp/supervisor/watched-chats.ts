@@ -11,7 +11,7 @@ import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
 import { mourn, restorationOf, type WatchOptions } from "./chat-death.ts";
-import type { Ending } from "./ending.ts";
+import type { Ending } from "./program-end.ts";
 import { ProcessMonitor } from "./process-monitor.ts";
 import type { WatchedSessions } from "./settings.ts";
 

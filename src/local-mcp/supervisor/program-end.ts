@@ -43,9 +43,12 @@ export function endingOf({ ended, isAsked, isSessionOver, limit, result }: Evide
 
 function failing(code: number, result: ResultEvent | null): Ending {
   if (result && byOwnLimit.has(result.subtype)) return { kind: "failed", reason: result.subtype };
-  return bySignalOfUser.has(code) ? { kind: "stopped" } : { kind: "crashed", reason: reasonOf(code) };
+  // At SIGINT Claude Code ends with exit code 0, and this reason.
+  const isStopped = bySignalOfUser.has(code) || result?.terminalReason?.startsWith("aborted_") === true;
+  return isStopped ? { kind: "stopped" } : { kind: "crashed", reason: reasonOf(code, result) };
 }
 
-function reasonOf(code: number): string {
+function reasonOf(code: number, result: ResultEvent | null): string {
+  if (code === 0) return `Claude Code ended with ${result?.subtype ?? "nothing"}`;
   return code > 128 ? `it was ended by signal ${code - 128}` : `it ended with exit code ${code}`;
 }
