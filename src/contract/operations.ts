@@ -4,6 +4,7 @@ import { leaseOperations } from "./lease-operations.ts";
 import { messageOperations } from "./message-operations.ts";
 import { planOperations } from "./plan-operations.ts";
 import { stateOperations } from "./state-operations.ts";
+import { syncOperations } from "./sync-operations.ts";
 import { taskOperations } from "./task-operations.ts";
 import { workspaceOperations } from "./workspace-operations.ts";
 
@@ -15,6 +16,7 @@ export const operations = {
   ...messageOperations,
   ...taskOperations,
   ...planOperations,
+  ...syncOperations,
   ...workspaceOperations,
 } as const;
 

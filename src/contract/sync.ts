@@ -8,7 +8,7 @@ import { counter, Cursor, durationMs, Id, limit, Self } from "./values.ts";
 
 /** One home of SHIM on one machine. */
 const Device = Id;
-/** Of a device: given by the coordinator, another one after each restore and each copy of its home. */
+/** Of a device: given by the coordinator, another one after each restore and each copy of its home. Each is above all that were given before. */
 const Epoch = z.int().min(1);
 /** Name of a key, not the key: 16 hexadecimal digits. */
 export const KeyId = z.string().regex(/^[0-9a-f]{16}$/, "16 hexadecimal digits");
@@ -20,24 +20,37 @@ const Envelope = z
   .max(maxEnvelopeChars)
   .regex(/^[\w-]+$/, "base64url");
 
-export const SyncOp = z.strictObject({
-  /** In the order of the device, without gaps. */
-  seq: z.int().min(1),
-  /** SHA-256 (hex) of all of it but `ageMs`: tells one op from another of the same number. */
-  hash: z.string().regex(/^[0-9a-f]{64}$/, "SHA-256, hexadecimal"),
-  /** session, checkpoint: what it has is stored, in place of what was stored under its id. forget: what is stored under its id is deleted. */
-  kind: z.enum(["session", "checkpoint", "forget"]),
-  session: Id,
-  /** Of kind checkpoint; a forget without it is of the session and all its checkpoints. */
-  checkpoint: Id.optional(),
-  /** A name for the project that only holders of the key can make. */
-  project: Id.nullable().default(null),
-  isEnded: z.boolean().default(false),
-  /** How old it was when it was sent. */
-  ageMs: durationMs,
-  /** Absent in a forget. */
-  envelope: Envelope.optional(),
-});
+interface Parts {
+  readonly kind: "session" | "checkpoint" | "forget";
+  readonly checkpoint?: string | undefined;
+  readonly envelope?: string | undefined;
+}
+
+function isWhole({ kind, checkpoint, envelope }: Parts): boolean {
+  if ((envelope === undefined) !== (kind === "forget")) return false;
+  return kind === "forget" || (checkpoint === undefined) === (kind === "session");
+}
+
+export const SyncOp = z
+  .strictObject({
+    /** In the order of the device, without gaps. */
+    seq: z.int().min(1),
+    /** SHA-256 (hex) of all of it but `ageMs`: tells one op from another of the same number. */
+    hash: z.string().regex(/^[0-9a-f]{64}$/, "SHA-256, hexadecimal"),
+    /** session, checkpoint: what it has is stored, in place of what was stored under its id. forget: what is stored under its id is deleted. */
+    kind: z.enum(["session", "checkpoint", "forget"]),
+    session: Id,
+    /** Of kind checkpoint; a forget without it is of the session and all its checkpoints. */
+    checkpoint: Id.optional(),
+    /** A name for the project that only holders of the key can make. */
+    project: Id.nullable().default(null),
+    isEnded: z.boolean().default(false),
+    /** How old its content was when it was sent: of two that a device tells in different epochs the younger one stays. */
+    ageMs: durationMs,
+    /** Absent in a forget. */
+    envelope: Envelope.optional(),
+  })
+  .refine(isWhole, "a session has an envelope, a checkpoint an id and an envelope, and a forget no envelope");
 export type SyncOp = z.infer<typeof SyncOp>;
 
 export const BeginSync = {
@@ -79,6 +92,8 @@ export const MirroredSession = z.object({
   session: Id,
   project: Id.nullable(),
   isEnded: z.boolean(),
+  /** Of the op that is shown: in a later epoch the numbers begin anew. */
+  epoch: Epoch,
   seq: counter,
   ageMs: durationMs,
   /** Grows with each change of the row: ask for those after it. */
@@ -101,7 +116,14 @@ export const ListSync = {
     after: counter.default(0),
     limit: limit(100, 50),
   }),
-  output: z.object({ sessions: z.array(MirroredSession), revision: counter, isMore: z.boolean() }),
+  output: z.object({
+    sessions: z.array(MirroredSession),
+    /** Those that were forgotten since `after`: what is kept of them elsewhere goes, too. None where all is listed, from 0 on. */
+    forgotten: z.array(z.object({ device: Device, session: Id })),
+    /** Ask for what comes after it. Below `after`: the coordinator was restored, and all of it is listed anew. */
+    revision: counter,
+    isMore: z.boolean(),
+  }),
 };
 export type ListSync = z.infer<typeof ListSync.input>;
 
@@ -109,18 +131,23 @@ const StoredCheckpoint = z.object({
   checkpoint: Id,
   device: Device,
   session: Id,
+  epoch: Epoch,
   seq: counter,
   ageMs: durationMs,
   chars: counter,
 });
 export const ListCheckpoints = {
   input: z.strictObject({ session: Id, device: Device.optional(), limit: limit(100, 20), cursor: Cursor.optional() }),
-  output: z.object({ checkpoints: z.array(StoredCheckpoint) }),
+  output: z.object({ checkpoints: z.array(StoredCheckpoint), cursor: Cursor.nullable() }),
 };
 export type ListCheckpoints = z.infer<typeof ListCheckpoints.input>;
 
 export const GetCheckpoint = {
-  input: z.strictObject({ checkpoint: Id }),
+  input: z.strictObject({
+    checkpoint: Id,
+    /** A copied home stores the same ones: without it, the newest. */
+    device: Device.optional(),
+  }),
   output: StoredCheckpoint.extend({ envelope: z.string() }),
 };
 export type GetCheckpoint = z.infer<typeof GetCheckpoint.input>;

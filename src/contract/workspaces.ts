@@ -37,6 +37,10 @@ export const Settings = z.strictObject({
   keepDedupeMs: z.int().min(3_600_000).max(7_776_000_000),
   /** Tasks that were assigned and have not started are moved to chats with less load so often. */
   balancingIntervalMs: z.int().min(1_000).max(600_000),
+  /** Sessions and checkpoints of machines are kept so long after their last change; of each session so many checkpoints. */
+  keepSyncMs: z.int().min(3_600_000).max(31_536_000_000),
+  maxSyncCheckpoints: z.int().min(1).max(1_000),
+  maxSyncChars: z.int().min(1_000).max(5_000_000_000),
   budgets: Budgets,
   /** What makes a job complex. */
   complexity: ComplexityWeights,
@@ -61,6 +65,9 @@ export const defaultSettings: Settings = {
   keepDeadTasksMs: 2_592_000_000,
   keepDedupeMs: 604_800_000,
   balancingIntervalMs: 5_000,
+  keepSyncMs: 2_592_000_000,
+  maxSyncCheckpoints: 20,
+  maxSyncChars: 500_000_000,
   budgets: { task: {}, chat: {}, day: {} },
   complexity: defaultComplexityWeights,
 };

@@ -13,6 +13,7 @@ import * as meta from "./meta.ts";
 import * as moves from "./moves.ts";
 import * as outbox from "./outbox.ts";
 import * as state from "./state.ts";
+import * as syncRows from "./sync-rows.ts";
 import * as dedupe from "./task-dedupe.ts";
 import * as surplus from "./task-surplus.ts";
 import { seekTakers } from "./task-states.ts";
@@ -71,6 +72,13 @@ const timed: readonly Timed[] = [
     },
   },
   { name: "surplus", dueAt: surplus.dueAt, sweep: surplus.sweep },
+  {
+    name: "sync",
+    dueAt: syncRows.dueAt,
+    value: ({ keepSyncMs }) => keepSyncMs,
+    isCoarse: true,
+    sweep: syncRows.sweep,
+  },
   { name: "dedupe", dueAt: dedupe.dueAt, isCoarse: true, sweep: dedupe.prune },
   {
     name: "audit",

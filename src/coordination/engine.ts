@@ -19,6 +19,9 @@ import * as plans from "./plans.ts";
 import * as settings from "./settings.ts";
 import * as state from "./state.ts";
 import { submit } from "./submit.ts";
+import * as sync from "./sync.ts";
+import * as syncDevices from "./sync-devices.ts";
+import { push } from "./sync-push.ts";
 import { load } from "./task-load.ts";
 import { progress } from "./task-progress.ts";
 import * as taskQueries from "./task-queries.ts";
@@ -95,6 +98,16 @@ const handlers: Handlers = {
   "tasks.discard": deadLetters.discard,
   "plans.estimate": plans.estimate,
   "plans.submit": plans.submit,
+  "sync.begin": (tx, input, actor) => syncDevices.begin(tx, actor, input),
+  "sync.push": (tx, input, actor) => push(tx, actor, input),
+  "sync.rekey": (tx, input, actor) => syncDevices.rekey(tx, actor, input),
+  "sync.list": (tx, input) => ok(sync.list(tx, input)),
+  "sync.checkpoints": sync.checkpoints,
+  "sync.checkpoint": sync.checkpoint,
+  "sync.take": sync.take,
+  "sync.give-back": (tx, input, actor) => sync.giveBack(tx, actor, input),
+  "sync.status": (tx, { device }) => ok(syncDevices.status(tx, device)),
+  "sync.purge": (tx, input, actor) => syncDevices.purge(tx, actor, input),
   "budgets.get": (tx) => ok(budgets.get(tx)),
   "settings.get": (tx) => ok({ settings: tx.settings }),
   "settings.set": (tx, input, actor) => ok(settings.set(tx, actor, input)),

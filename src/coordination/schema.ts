@@ -1,4 +1,5 @@
 import type { Migration } from "../shared/migrate.ts";
+import { syncTables } from "./sync-schema.ts";
 import { planTables, taskTables, wishIndex } from "./task-schema.ts";
 
 /**
@@ -160,4 +161,5 @@ export const migrations: readonly Migration[] = [
   },
   { id: 3, name: "plans_budgets_performance", statements: planTables },
   { id: 4, name: "wishes", statements: [wishIndex] },
+  { id: 5, name: "sync", statements: syncTables },
 ];

@@ -1,0 +1,63 @@
+/**
+ * Of migration 5: append only, like it. Envelopes stand last in their rows, so that what is only listed or counted does not read them.
+ */
+export const syncTables: readonly string[] = [
+  // One row, so that a push writes its counters with one: what is stored is not summed up again each time, and no number comes twice.
+  `CREATE TABLE sync_totals (
+     one INTEGER PRIMARY KEY CHECK (one = 1),
+     key_id TEXT,
+     epoch INTEGER NOT NULL,
+     revision INTEGER NOT NULL,
+     chars INTEGER NOT NULL
+   ) STRICT`,
+  "INSERT INTO sync_totals (one, key_id, epoch, revision, chars) VALUES (1, NULL, 0, 0, 0)",
+  // Epochs are the workspace's, so one stands for its device. `hashes` are those of the newest ops up to the mark.
+  `CREATE TABLE sync_devices (
+     epoch INTEGER PRIMARY KEY,
+     device TEXT NOT NULL,
+     machine TEXT NOT NULL,
+     key_id TEXT NOT NULL,
+     mark INTEGER NOT NULL,
+     pushed_at INTEGER NOT NULL,
+     hashes TEXT NOT NULL
+   ) STRICT`,
+  // In the order of the changes: who polls reads on from a revision, and the oldest one is the first to go. Without an envelope there are only
+  // checkpoints of it yet.
+  `CREATE TABLE sync_sessions (
+     revision INTEGER PRIMARY KEY,
+     session TEXT NOT NULL,
+     device TEXT NOT NULL,
+     machine TEXT NOT NULL,
+     project TEXT,
+     is_ended INTEGER NOT NULL,
+     epoch INTEGER NOT NULL,
+     seq INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     changed_at INTEGER NOT NULL,
+     taken_chat TEXT,
+     taken_machine TEXT,
+     taken_at INTEGER,
+     chars INTEGER NOT NULL,
+     envelope TEXT NOT NULL,
+     UNIQUE (session, device)
+   ) STRICT`,
+  `CREATE TABLE sync_checkpoints (
+     checkpoint TEXT NOT NULL,
+     device TEXT NOT NULL,
+     session TEXT NOT NULL,
+     epoch INTEGER NOT NULL,
+     seq INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     chars INTEGER NOT NULL,
+     envelope TEXT NOT NULL,
+     PRIMARY KEY (checkpoint, device)
+   ) STRICT, WITHOUT ROWID`,
+  // What other machines have heard of, and must not keep either.
+  `CREATE TABLE sync_forgotten (
+     revision INTEGER PRIMARY KEY,
+     session TEXT NOT NULL,
+     device TEXT NOT NULL,
+     at INTEGER NOT NULL
+   ) STRICT`,
+  "CREATE INDEX sync_checkpoints_session ON sync_checkpoints (session, device)",
+];
