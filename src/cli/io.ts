@@ -59,6 +59,11 @@ export interface Io {
   readonly launch: Launch;
   /** `process.versions.node`. */
   readonly nodeVersion: string;
+  /** Runs a short program to its end: its exit code and what it has written. Null: there is none of this name. */
+  readonly runQuietly: (
+    command: string,
+    args: readonly string[],
+  ) => { readonly code: number; readonly text: string } | null;
   /** Version of a program (`--version`), or null when it does not run. */
   readonly versionOf: (program: string) => string | null;
   /** Loads SQLite, so only for commands that need the store. */

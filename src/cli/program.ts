@@ -20,8 +20,10 @@ import { addQueue } from "./commands/queue.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addResume } from "./commands/resume.ts";
 import { addSessions } from "./commands/sessions.ts";
+import { addService } from "./commands/service.ts";
 import { addStarted } from "./commands/started.ts";
 import { addStatusline } from "./commands/statusline.ts";
+import { addSupervise } from "./commands/supervise.ts";
 import { addTask } from "./commands/task.ts";
 import { addExport, addImport } from "./commands/transfer.ts";
 import { addUp } from "./commands/up.ts";
@@ -100,7 +102,8 @@ export function build(cli: Cli, complain: (text: string) => void): Command {
   for (const add of [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain]) add(program, cli);
   program.commandsGroup("Work as a team:");
   for (const add of [addChats, addLease, addState, addSend, addInbox, addFiles, addWatch]) add(program, cli);
-  for (const add of [addTask, addJob, addQueue, addWorker, addBudget, addEdge]) add(program, cli);
+  for (const add of [addTask, addJob, addQueue, addWorker, addSupervise, addService, addBudget, addEdge])
+    add(program, cli);
   program.commandsGroup("Keep in order:");
   for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);
   program.commandsGroup("Started by clients:");

@@ -1,9 +1,10 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { codeOf } from "../shared/error.ts";
 import { programPath } from "../local-mcp/program-path.ts";
 import type { Log } from "../local-mcp/runtime.ts";
 import { loadDriver } from "../local-mcp/store/open-driver.ts";
@@ -41,6 +42,7 @@ export function systemIo(bundle: string): Io {
     machine: { platform: process.platform, env: process.env, homedir: homedir(), exists: existsSync, list: namesIn },
     launch: { node: process.execPath, script: here("../bin/shim.mjs"), hookScript: here("./hook.cjs") },
     nodeVersion: process.versions.node,
+    runQuietly,
     versionOf,
     makeRuntime,
   };
@@ -112,6 +114,15 @@ function namesIn(folder: string): string[] {
   } catch {
     return [];
   }
+}
+
+function runQuietly(command: string, args: readonly string[]): { readonly code: number; readonly text: string } | null {
+  const { status, stdout, stderr, error } = spawnSync(programPath(command, process.env), args, {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (error && codeOf(error) === "ENOENT") return null;
+  return { code: status ?? 1, text: error ? error.message : `${stdout}${stderr}` };
 }
 
 export function versionOf(program: string): string | null {

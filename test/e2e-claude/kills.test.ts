@@ -56,7 +56,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
   const [dead] = desk.sessions();
   expect(dead).toMatchObject({
     endedAt: null,
-    detachReason: "stdin_end",
+    detachReason: "client_gone",
     recovery: null,
     toolCalls: 10,
     toolErrors: 1,

@@ -53,7 +53,14 @@ const ways: readonly Way[] = [
   { name: "end of stdin", start: {}, end: endOfStdin, code: 0, reason: "stdin_end", withinMs: 1_000 },
   ...signalled("direct", {}),
   ...signalled("through the launcher", viaLauncher),
-  { name: "kill -9 of the client", start: viaClient, end: killFirst, code: null, reason: "stdin_end", withinMs: 1_000 },
+  {
+    name: "kill -9 of the client",
+    start: viaClient,
+    end: killFirst,
+    code: null,
+    reason: "client_gone",
+    withinMs: 1_000,
+  },
 ];
 
 /** Here two processes stand between client and store, and the first one hands signals on. */

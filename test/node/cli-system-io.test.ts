@@ -61,6 +61,13 @@ it("a program's version is its first word on the matter, or null", () => {
   expect(versionOf("shim-no-such-program")).toBeNull();
 });
 
+it("a short program is run without a terminal: its exit code and what it says, or null", () => {
+  const { runQuietly } = systemIo(new URL("../../dist/cli.cjs", import.meta.url).href);
+  const script = "console.log('out'); console.error('err'); process.exit(3)";
+  expect(runQuietly(process.execPath, ["-e", script])).toEqual({ code: 3, text: "out\nerr\n" });
+  expect(runQuietly("shim-no-such-program", [])).toBeNull();
+});
+
 it("a question goes to stderr and takes one line from stdin", async () => {
   const stdin = new PassThrough();
   const asked: string[] = [];

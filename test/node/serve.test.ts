@@ -132,7 +132,7 @@ it("[MC8] when the client is gone without a word, that is noticed, and a hang-up
   runtime.processes.kill(clientPid);
   vi.advanceTimersByTime(2_000);
   expect(await server.ended).toBe(0);
-  expect(storedSession(runtime, id).detachReason).toBe("stdin_end");
+  expect(storedSession(runtime, id).detachReason).toBe("client_gone");
   const other = tempRuntime();
   const second = aServer(other);
   await greet(second);
@@ -140,7 +140,7 @@ it("[MC8] when the client is gone without a word, that is noticed, and a hang-up
   other.processes.kill(clientPid);
   second.raise("SIGHUP");
   await second.ended;
-  expect(storedSession(other, killed).detachReason).toBe("stdin_end");
+  expect(storedSession(other, killed).detachReason).toBe("client_gone");
 });
 
 it("[MC8] a client that only looks at the server finds nothing written", async () => {

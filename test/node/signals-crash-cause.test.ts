@@ -114,7 +114,10 @@ it("[SI24] a process that vanished without a word was killed, and the tool it wa
 
 it("[SI25] the end of the connection alone says nothing, unless the client would have reported its end", () => {
   expect(causeOf({ detachReason: "stdin_end" })).toBe("unknown");
-  expect(causeOf({ detachReason: "stdin_end", hasEndHook: true })).toBe("killed");
+  expect(causeOf({ detachReason: "client_gone" })).toBe("unknown");
+  for (const detachReason of ["stdin_end", "client_gone"]) {
+    expect(causeOf({ detachReason, hasEndHook: true })).toBe("killed");
+  }
   expect(causeOf({ detachReason: "constructor" })).toBe("unknown");
 });
 

@@ -126,6 +126,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     },
     launch: launchIn(home.folder),
     nodeVersion: "24.1.0",
+    runQuietly: () => null,
     versionOf: (program: string) => (program === "git" ? "git version 2.40.0" : "v24.1.0"),
     makeRuntime: async () => ({ runtime: home.runtime, driver: "node:sqlite" as const, fallbackReason: null }),
     ...overrides,

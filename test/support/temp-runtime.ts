@@ -37,6 +37,12 @@ export class FakeProcesses implements Processes {
     this.#table.delete(pid);
   }
 
+  /** So much memory from now on. */
+  use(pid: number, residentBytes: number): void {
+    const facts = this.#table.get(pid);
+    if (facts) this.#table.set(pid, { ...facts, residentBytes });
+  }
+
   reboot(): void {
     this.#table.clear();
     this.#boot = `${this.#boot}+`;

@@ -3,7 +3,7 @@ import { markName } from "./marked-processes.ts";
 /**
  * A small process between a worker and a program of a task. It is the first of the program's group, and sits at one end of a pipe: when the
  * other end closes, the worker is gone for whatever reason (kill -9 too): then TERM goes to the whole group, so that a program can end what it has
- * put outside of it, and 2 s later, or when the program has ended, KILL, itself included. [WK15]
+ * put outside of it, and 2 s later, or when the program has ended, KILL, itself included, and what has left the group, where that can be found (Linux). [WK15]
  *
  * Arguments: the program and its arguments. To the mark in its environment it adds its own number. On descriptor 3 it tells how the program ended, as one line of JSON (`Told`).
  */
@@ -24,7 +24,19 @@ function send(signal) {
     // It has ended in the same moment.
   }
 }
+function endMarked() {
+  const { readdirSync, readFileSync } = require("node:fs");
+  const mark = "${markName}=" + env.${markName};
+  for (const pid of readdirSync("/proc").filter((name) => /^\\d+$/.test(name))) {
+    try {
+      if (readFileSync("/proc/" + pid + "/environ", "utf8").split("\\0").includes(mark)) process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended in the same moment, or is another user's.
+    }
+  }
+}
 function kill() {
+  if (process.platform === "linux") endMarked();
   send("SIGKILL");
   process.exit(1);
 }

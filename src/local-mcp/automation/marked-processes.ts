@@ -8,6 +8,9 @@ import type { ProcessIdentity } from "../processes.ts";
  */
 export const markName = "SHIM_RUN";
 
+/** Whether the environment of another process can be read here. */
+export const hasMarks = process.platform === "linux";
+
 /** For what is left behind to end by itself: SHIM's own server saves files for up to five seconds. */
 const graceMs = 6_000;
 
@@ -35,7 +38,7 @@ function tell(mark: string, signal: NodeJS.Signals | 0): boolean {
 }
 
 function marked(mark: string): number[] {
-  if (process.platform !== "linux") return [];
+  if (!hasMarks) return [];
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && bears(name, mark))
     .map(Number);

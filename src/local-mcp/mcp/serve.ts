@@ -78,7 +78,7 @@ export function serve(options: ServeOptions): void {
     snapshots.abort();
     const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
     // A killed client that led its terminal's session sends us SIGHUP by its death: that is no closed terminal.
-    saveAndDetach(runtime, chat, server, isClientGone ? "stdin_end" : reason);
+    saveAndDetach(runtime, chat, server, isClientGone ? "client_gone" : reason);
     const left = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logged(runtime, "leaving the team"));
     if (isClientGone) await lastSnapshot(runtime, chat, pending);
     await left;

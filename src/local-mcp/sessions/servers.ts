@@ -42,6 +42,17 @@ export function prune(sql: Sql, boot: string, before: number): void {
   sql.run("DELETE FROM servers WHERE boot <> ? AND at < ?", boot, before);
 }
 
+/** The client of a server that did not leave in good order. */
+export function clientOf(sql: Sql, { boot, pid, start }: ProcessIdentity): ProcessIdentity | null {
+  const [row] = sql.all<{ pid: number; start: string }>(
+    "SELECT client_pid AS pid, client_start AS start FROM servers WHERE boot = ? AND pid = ? AND start = ?",
+    boot,
+    pid,
+    start,
+  );
+  return row ? { boot, ...row } : null;
+}
+
 export interface Served {
   /** Vanished without a word. */
   readonly dead: readonly ProcessIdentity[];

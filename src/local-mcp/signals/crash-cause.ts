@@ -10,7 +10,7 @@ export interface Evidence {
   readonly lastStopFailure: string | null;
   /** The last error that the client itself showed in the chat (`TranscriptPart.apiErrors`), if nothing was begun after it. */
   readonly lastError: string | null;
-  /** What the MCP process saw last: stdin_end, sigterm, sighup, sigint, parent_death; null: it saw nothing. */
+  /** What the MCP process saw last: stdin_end (its client lived on), client_gone, sigterm, sighup, sigint, parent_death; null: it saw nothing. */
   readonly detachReason: string | null;
   /** Whether the owner ran since the machine last started; null: not known, or it had no owner. */
   readonly isSameBoot: boolean | null;
@@ -101,7 +101,8 @@ function fromContext(evidence: Evidence): Cause | null {
 
 function fromSilence({ detachReason, isSameBoot, hadRunningTool, hasEndHook }: Evidence): Cause {
   const when = hadRunningTool ? " in the middle of a tool call" : "";
-  if (detachReason === "parent_death" || (detachReason === "stdin_end" && hasEndHook === true))
+  const isConnectionOver = detachReason === "stdin_end" || detachReason === "client_gone";
+  if (detachReason === "parent_death" || (isConnectionOver && hasEndHook === true))
     return { cause: "killed", detail: `The client went away${when} without reporting an end.` };
   if (detachReason !== null)
     return {

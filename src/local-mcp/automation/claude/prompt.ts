@@ -35,7 +35,7 @@ export function firstWords({ task, type }: Pick<ClaimedTask, "task" | "type">): 
   return `Do task ${task} (${type}):`;
 }
 
-const interrupted =
+export const interrupted =
   "You were interrupted in the middle of it, by the machine and not by a person. Go on from where you stopped; check first what a call has done whose result is missing or was refused.";
 
 const rules = [

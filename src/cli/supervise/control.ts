@@ -1,0 +1,97 @@
+import { isAlive, type ProcessIdentity } from "../../local-mcp/processes.ts";
+import { dueIn } from "../../local-mcp/supervisor/auto-restarter.ts";
+import { supervisorOf } from "../../local-mcp/supervisor/only-supervisor.ts";
+import { isProgram, type SupervisorSettings, type Watched } from "../../local-mcp/supervisor/settings.ts";
+import { SupervisorState } from "../../local-mcp/supervisor/supervisor-state.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { failed, notFound, type Refused } from "../answer.ts";
+import type { Cli, Outcome } from "../cli.ts";
+import { table } from "../screen-text.ts";
+import { readSettings } from "./settings-file.ts";
+import { phaseText } from "./supervisor-lines.ts";
+
+interface Known {
+  readonly settings: SupervisorSettings;
+  readonly state: SupervisorState;
+  readonly supervisor: ProcessIdentity | null;
+}
+
+async function known(cli: Cli): Promise<Result<Known, Refused["error"]>> {
+  const settings = readSettings(cli);
+  if (!settings.ok) return settings;
+  const state = SupervisorState.open(cli.paths.home);
+  if (!state.ok) return failed("state_damaged", `${state.error}; \`shim supervise\` says more.`);
+  const { processes } = await cli.runtime();
+  return ok({ settings: settings.value, state: state.value, supervisor: supervisorOf(cli.paths.home, processes) });
+}
+
+export async function status(cli: Cli): Promise<Outcome> {
+  const found = await known(cli);
+  if (!found.ok) return found;
+  const { settings, supervisor } = found.value;
+  const watched = Object.entries(settings.watch).map(([name, one]) => rowOf(cli, found.value, name, one));
+  const rows = watched.map(({ name, kind, text }) => [name, kind, text]);
+  const head = supervisor === null ? "No supervisor runs: `shim supervise`." : `Supervisor: pid ${supervisor.pid}.`;
+  return ok({
+    data: { pid: supervisor?.pid ?? null, watched: watched.map(({ text: _text, ...row }) => row) },
+    text: `${head}\n${table(rows, cli.io.size().columns)}`,
+  });
+}
+
+interface Row {
+  readonly name: string;
+  readonly kind: string;
+  readonly phase: string;
+  readonly reason: string | null;
+  readonly session: string | null;
+  readonly againInMs: number | null;
+  readonly text: string;
+}
+
+/** What a supervisor that was killed has left as running does not run any more. */
+function rowOf(cli: Cli, { state, supervisor }: Known, name: string, watched: Watched): Row {
+  const none = { name, kind: watched.kind, reason: null, session: null, againInMs: null };
+  const idle = { ...none, phase: "unwatched", text: "not watched now" };
+  if (!isProgram(watched)) return supervisor === null ? idle : { ...none, phase: "watched", text: "watched" };
+  const { restarts, chat } = state.of(name, watched, cli.io.now());
+  if (supervisor === null && restarts.phase === "running") return { ...idle, session: chat.session };
+  const againInMs = dueIn(restarts, cli.io.now());
+  const { phase, reason } = restarts;
+  return { ...none, phase, reason, session: chat.session, againInMs, text: phaseText(restarts, againInMs) };
+}
+
+/** How often a supervisor that was told to end is looked at, in ms. */
+const lookEveryMs = 100;
+
+export async function stop(cli: Cli): Promise<Outcome> {
+  const { processes } = await cli.runtime();
+  const supervisor = supervisorOf(cli.paths.home, processes);
+  if (supervisor === null) return notFound("no supervisor runs.");
+  if (!isAlive(processes, supervisor)) {
+    return failed("out_of_sight", `the supervisor (pid ${supervisor.pid}) runs in another container: end it there.`);
+  }
+  process.kill(supervisor.pid, "SIGTERM");
+  cli.progress("It lets end what it runs.");
+  const interrupted = cli.io.interrupted();
+  while (isAlive(processes, supervisor)) {
+    if (interrupted.aborted) return failed("interrupted", `supervisor ${supervisor.pid} is ending and not gone yet.`);
+    await cli.io.wait(lookEveryMs, interrupted);
+  }
+  return ok({ data: { pid: supervisor.pid }, text: `Supervisor ${supervisor.pid} has ended.\n` });
+}
+
+export async function again(cli: Cli, name: string): Promise<Outcome> {
+  const found = await known(cli);
+  if (!found.ok) return found;
+  const { settings, state, supervisor } = found.value;
+  const watched = Object.hasOwn(settings.watch, name) ? settings.watch[name] : undefined;
+  if (!watched || !isProgram(watched)) {
+    const names = Object.entries(settings.watch).flatMap(([one, what]) => (isProgram(what) ? [one] : []));
+    return notFound(`no program "${name}" is watched. There are: ${names.join(", ") || "none"}.`);
+  }
+  const { phase } = state.of(name, watched, cli.io.now()).restarts;
+  if (supervisor !== null && phase === "running") return failed("is_running", `${name} runs; nothing was changed.`);
+  state.askAgain(name);
+  const when = supervisor === null ? "with the next `shim supervise`" : "in a moment";
+  return ok({ data: { name, phase }, text: `${name} is started again ${when}.\n` });
+}

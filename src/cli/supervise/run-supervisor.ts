@@ -1,0 +1,122 @@
+import { runProgram } from "../../local-mcp/automation/run-program.ts";
+import { identify, type ProcessIdentity } from "../../local-mcp/processes.ts";
+import type { AttestDeath } from "../../local-mcp/supervisor/death-attestation.ts";
+import { becomeOnly, lastSupervisorOf, resign } from "../../local-mcp/supervisor/only-supervisor.ts";
+import { SupervisorDaemon, type SupervisorEnd } from "../../local-mcp/supervisor/supervisor-daemon.ts";
+import type { SupervisorEvent } from "../../local-mcp/supervisor/supervisor-events.ts";
+import { SupervisorState } from "../../local-mcp/supervisor/supervisor-state.ts";
+import type { SupervisorSettings } from "../../local-mcp/supervisor/settings.ts";
+import { ok } from "../../shared/result.ts";
+import { failed } from "../answer.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
+import { coordination } from "../coordination.ts";
+import { safe, safeJsonLine } from "../screen-text.ts";
+import { localTime } from "../times.ts";
+import { openTerminal } from "./open-terminal.ts";
+import { readSettings } from "./settings-file.ts";
+import { linesOf } from "./supervisor-lines.ts";
+
+/** `shim supervise`, to its end. [SU14] */
+export async function runSupervisor(cli: Cli, flags: Common): Promise<Outcome> {
+  const settings = readSettings(cli);
+  if (!settings.ok) return settings;
+  const { processes } = await cli.runtime();
+  const own = identify(processes, process.pid);
+  if (!own) return failed("unknown_process", "this system does not tell when a process was started.");
+  const { home } = cli.paths;
+  const before = lastSupervisorOf(home);
+  const only = await becomeOnly(home, own, processes);
+  if (!only.ok) return failed("already_running", running(only.error));
+  try {
+    return await supervise(cli, flags, settings.value, own, before);
+  } finally {
+    resign(home, own);
+  }
+}
+
+function running({ pid }: ProcessIdentity): string {
+  return `a supervisor runs already, pid ${pid}. \`shim supervise status\` shows what it does, \`shim supervise stop\` ends it.`;
+}
+
+async function supervise(
+  cli: Cli,
+  flags: Common,
+  settings: SupervisorSettings,
+  own: ProcessIdentity,
+  before: ProcessIdentity | null,
+): Promise<Outcome> {
+  const { io, paths } = cli;
+  const runtime = await cli.runtime();
+  const state = SupervisorState.open(paths.home);
+  if (!state.ok) {
+    return failed(
+      "state_damaged",
+      `${state.error}: remove it, and every program begins anew, also those that had ended.`,
+    );
+  }
+  const daemon = new SupervisorDaemon({
+    runtime,
+    settings,
+    folder: paths.home,
+    state: state.value,
+    launch: io.launch,
+    own,
+    before,
+    run: runProgram,
+    open: openTerminal,
+    attest: attestBy(cli),
+    tell: (event) => tell(cli, flags.json === true, event),
+    wait: io.wait,
+  });
+  return answerOf(await untilAsked(cli, daemon), settings);
+}
+
+async function untilAsked({ io }: Cli, daemon: SupervisorDaemon): Promise<SupervisorEnd> {
+  const [asked, hurried] = [new AbortController(), new AbortController()];
+  const hearings = [
+    io.onInterrupt(() => (asked.signal.aborted ? hurried.abort() : asked.abort())),
+    io.onReaderGone(() => asked.abort()),
+  ];
+  try {
+    return await daemon.run(asked.signal, hurried.signal);
+  } finally {
+    for (const stop of hearings) stop();
+  }
+}
+
+/** Asked anew each time: a machine may join another workspace meanwhile. */
+function attestBy(cli: Cli): AttestDeath {
+  return async (chat, process) => {
+    const link = await coordination(cli);
+    if (!link.ok) return link;
+    try {
+      return await link.value.call("chats.attest-death", { chat, machine: link.value.machine, process });
+    } finally {
+      link.value.close();
+    }
+  };
+}
+
+function tell({ io }: Cli, isJson: boolean, event: SupervisorEvent): void {
+  const at = io.now();
+  if (isJson) {
+    const { type, ...more } = event;
+    return io.stdout(`${safeJsonLine({ event: type, at, ...more })}\n`);
+  }
+  io.stdout(
+    safe(
+      linesOf(event)
+        .map((line) => `${localTime(at)} ${line}\n`)
+        .join(""),
+    ),
+  );
+}
+
+function answerOf(end: SupervisorEnd, { memoryLimitMb }: SupervisorSettings): Outcome {
+  if (end === "asked") return ok({ data: { event: "over" }, text: "", isOneLine: true });
+  // The service starts it again after a failure.
+  return failed(
+    "memory_limit",
+    `it used more than ${memoryLimitMb} MB and has ended, with all that it ran. \`shim supervise\` goes on where it was.`,
+  );
+}

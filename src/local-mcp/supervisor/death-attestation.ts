@@ -1,0 +1,32 @@
+import type { Result } from "../../shared/result.ts";
+import { readProcessKey } from "../coordinator/process-key.ts";
+import type { Trouble } from "../link/chat-link.ts";
+import { mayLive } from "../processes.ts";
+import type { Runtime } from "../runtime.ts";
+
+/** Whoever decides for this machine, as far as deaths are concerned. */
+export type AttestDeath = (chat: string, process: string) => Promise<Result<unknown, Trouble>>;
+
+interface Row {
+  readonly chat: string;
+  readonly process: string;
+}
+
+/**
+ * [SU10] Tells whoever decides that the process of a session's chat is gone, so that what the chat held is free at once. Only what can be seen from here
+ * is attested: a process that lives, or runs in another container, is not.
+ *
+ * @returns what went wrong, for people; null: nothing
+ */
+export async function attestDeath(runtime: Runtime, attest: AttestDeath, session: string): Promise<string | null> {
+  const [row] = runtime.store.read(
+    (sql) => sql.all<Row>("SELECT chat, process FROM team_chats WHERE session_id = ?", session),
+    [],
+  );
+  const process = row ? readProcessKey(row.process) : null;
+  if (!row || !process || mayLive(runtime.processes, process)) return null;
+  const told = await attest(row.chat, row.process);
+  // A chat that is not known there any more holds nothing.
+  if (told.ok || told.error.code === "unknown_chat") return null;
+  return `the death of chat ${row.chat} could not be attested: ${told.error.message}`;
+}

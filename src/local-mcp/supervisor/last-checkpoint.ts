@@ -1,0 +1,29 @@
+import { capture } from "../checkpoints/capture.ts";
+import { drainInto } from "../hooks/spool-hook.ts";
+import type { Runtime } from "../runtime.ts";
+import { catchUp } from "../sessions/catch-up.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { takePending } from "../snapshots/pending.ts";
+import { isPaused } from "../store/pause.ts";
+
+/** How long the files may take. */
+const filesMs = 5_000;
+
+/**
+ * [SU6] A session's last checkpoint, from what its chat has left on the disk: hooks that still wait in the spool, the transcript, the journal.
+ * Files are taken for a new checkpoint only, a moment after the death.
+ *
+ * @returns its id; null where there is nothing to save, it has ended well, or saving is paused
+ * @throws {StoreError} when the store takes nothing now
+ */
+export async function lastCheckpoint(runtime: Runtime, sessionId: string): Promise<string | null> {
+  drainInto(runtime);
+  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+  if (!session || session.endedAt !== null) return null;
+  runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
+  if (runtime.store.read((sql) => isPaused(sql, runtime.now(), session.project), false)) return null;
+  const saved = capture(runtime, { sessionId, trigger: "detached" });
+  if (!saved.ok) return null;
+  if (saved.value.isNew) await takePending(runtime, [sessionId], AbortSignal.timeout(filesMs));
+  return saved.value.checkpoint.id;
+}

@@ -1,0 +1,97 @@
+import * as z from "zod";
+import { RestartRules, RestartWhen } from "./auto-restarter.ts";
+
+const Text = z.string().min(1).max(4_096);
+const Words = z.tuple([Text], z.string().max(4_096));
+/** How long a program may take to end when it is asked to, in ms. */
+const StopMs = z.int().min(0).max(3_600_000);
+
+const Command = z.strictObject({
+  kind: z.literal("command"),
+  /** A program and its arguments, without a shell. */
+  command: Words,
+  /** Relative to where the settings stand. */
+  folder: Text.optional(),
+  restart: RestartWhen.default("on-crash"),
+  stopMs: StopMs.default(10_000),
+});
+
+const Worker = z.strictObject({
+  kind: z.literal("worker"),
+  /** What `shim worker` is called with: `["--config", "worker.yaml"]`. */
+  args: z.array(z.string().max(4_096)).min(1).max(1_000),
+  folder: Text.optional(),
+  restart: RestartWhen.default("on-crash"),
+  /** A worker lets its tasks end for a minute. */
+  stopMs: StopMs.default(65_000),
+});
+
+/** SHIM says itself in which session Claude Code works, and reads what it tells. */
+const ownOption =
+  /^(-p|--print|-c|--continue|-r|--resume|--session-id|--fork-session|--output-format|--input-format|--verbose)(=|$)/;
+
+const Claude = z.strictObject({
+  kind: z.literal("claude"),
+  folder: Text,
+  prompt: z.string().min(1).max(100_000),
+  /** Further arguments of `claude`: what it may do, which model. */
+  args: z
+    .array(z.string().max(10_000))
+    .max(1_000)
+    .refine(
+      (args) => !args.some((arg) => ownOption.test(arg)),
+      "SHIM gives -p, the session and the output format itself",
+    )
+    .default([]),
+  program: Text.default("claude"),
+  /** Names of further variables of the environment that it gets. */
+  env: z
+    .array(z.string().regex(/^[A-Za-z_]\w*$/, "the name of a variable"))
+    .max(100)
+    .default([]),
+  restart: z.enum(["on-crash", "never"]).default("on-crash"),
+  stopMs: StopMs.default(10_000),
+});
+
+/** Chats that the user starts: they are watched, and started again only where the settings say how. */
+const Sessions = z.strictObject({
+  kind: z.literal("sessions"),
+  /** What opens a new terminal; the command follows. `{cwd}` stands for the folder of the session. */
+  restartWith: Words.optional(),
+});
+
+/** Chats of Claude Desktop, and of other clients without hooks. */
+const Desktop = z.strictObject({
+  kind: z.literal("desktop"),
+  /** What starts the app after a crash: `["open", "-a", "Claude"]`. */
+  restartWith: Words.optional(),
+});
+
+const Watched = z.discriminatedUnion("kind", [Command, Worker, Claude, Sessions, Desktop]);
+export type Watched = z.infer<typeof Watched>;
+export type WatchedProgram = Extract<Watched, { kind: "command" | "worker" | "claude" }>;
+export type WatchedSessions = Extract<Watched, { kind: "sessions" }>;
+export type WatchedDesktop = Extract<Watched, { kind: "desktop" }>;
+export type WatchedClaude = Extract<Watched, { kind: "claude" }>;
+
+/** Becomes the name of a file. */
+const watchName = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+
+/** What `supervisor.json` holds. */
+export const SupervisorSettings = z.strictObject({
+  watch: z
+    .record(z.string(), Watched)
+    .refine((watch) => Object.keys(watch).length > 0, "name something to watch")
+    .refine((watch) => Object.keys(watch).length <= 50, "at most 50 things to watch")
+    .refine((watch) => Object.keys(watch).every((name) => watchName.test(name)), {
+      message: "a name has 1 to 64 small letters, digits, _ and -",
+    }),
+  restarts: RestartRules.prefault({}),
+  /** What the supervisor itself may use of memory. */
+  memoryLimitMb: z.int().min(128).max(65_536).default(256),
+});
+export type SupervisorSettings = z.infer<typeof SupervisorSettings>;
+
+export function isProgram(watched: Watched): watched is WatchedProgram {
+  return watched.kind !== "sessions" && watched.kind !== "desktop";
+}

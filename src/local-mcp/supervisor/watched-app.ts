@@ -1,0 +1,71 @@
+import { messageOf } from "../../shared/error.ts";
+import { isAlive } from "../processes.ts";
+import * as servers from "../sessions/servers.ts";
+import type { Session } from "../sessions/sessions.ts";
+import * as restarter from "./auto-restarter.ts";
+import { mourn, type WatchOptions } from "./chat-death.ts";
+import { ProcessMonitor } from "./process-monitor.ts";
+import type { WatchedDesktop } from "./settings.ts";
+
+export interface AppWatchOptions extends WatchOptions {
+  readonly watched: WatchedDesktop;
+}
+
+/**
+ * Chats of an app without hooks, by the life of SHIM's servers in it. [SU16] The app is started again only where the settings say how, and only
+ * after what looks like a crash.
+ */
+export class AppWatch {
+  readonly #options: AppWatchOptions;
+  readonly #monitor: ProcessMonitor;
+  /** Of the app; null: nothing was wrong yet. */
+  #restarts: restarter.Restarts | null = null;
+
+  constructor(options: AppWatchOptions) {
+    this.#options = options;
+    const { runtime, isOwn } = options;
+    this.#monitor = new ProcessMonitor(runtime, ({ id, origin }) => origin === "handle" && !isOwn(id));
+  }
+
+  async look(): Promise<void> {
+    const dead = this.#monitor.look();
+    for (const { id } of dead) await mourn(this.#options, id);
+    // One app has several chats.
+    if (this.#options.watched.restartWith && dead.some((session) => this.#isCrash(session))) this.#plan();
+    const now = this.#options.runtime.now();
+    if (this.#restarts && restarter.dueIn(this.#restarts, now) === 0) await this.#start(this.#restarts);
+  }
+
+  /** The client was gone with the connection; or it has vanished together with its server, which said nothing. */
+  #isCrash({ owner, detachedAt, detachReason }: Session): boolean {
+    if (detachedAt !== null) return detachReason === "client_gone";
+    const { store, processes } = this.#options.runtime;
+    const client = owner && store.read((sql) => servers.clientOf(sql, owner), null);
+    return client !== null && !isAlive(processes, client);
+  }
+
+  #plan(): void {
+    const { name, runtime, rules, tell } = this.#options;
+    const now = runtime.now();
+    const before = this.#restarts ?? restarter.begun(now);
+    const crash = { kind: "crashed", reason: "the app went away without closing its connections" } as const;
+    this.#restarts = restarter.ended(before, crash, now, { when: "on-crash", rules });
+    const { phase, reason } = this.#restarts;
+    const againInMs = restarter.dueIn(this.#restarts, now);
+    tell({ type: "ended", name, phase, reason, againInMs, ranMs: now - before.since, isProgram: false });
+  }
+
+  async #start(restarts: restarter.Restarts): Promise<void> {
+    const { name, runtime, watched, open, tell } = this.#options;
+    this.#restarts = restarter.started(restarts, runtime.now());
+    // The user was quicker.
+    if (this.#monitor.hasLiving()) return;
+    const [command = "", ...args] = watched.restartWith ?? [];
+    try {
+      await open(command, args, runtime.paths.home);
+      tell({ type: "restarting", name, session: null, how: [command, ...args].join(" ") });
+    } catch (error) {
+      tell({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });
+    }
+  }
+}

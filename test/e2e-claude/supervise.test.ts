@@ -1,0 +1,123 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { claudeBinary } from "../../scripts/install-claude.ts";
+import { cleanEnv, findChild, untilFound } from "../support/claude-code.ts";
+import { WorkerProcess } from "../support/claude-workers.ts";
+import { startScriptedModel, type ScriptedModel, type Step } from "../support/scripted-model.ts";
+import { bash, Desk, endless } from "../support/shim-desk.ts";
+
+const launcher = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
+const prompt = "Make the parser accept empty input";
+const done = { text: "It is done." };
+const usageLimit = {
+  error: { status: 429, type: "rate_limit_error", message: "This request would exceed your account's rate limit." },
+  times: 20,
+};
+
+interface Supervised {
+  readonly desk: Desk;
+  readonly model: ScriptedModel;
+  readonly supervisor: WorkerProcess;
+  /** Another supervisor of the same desk. */
+  readonly again: () => WorkerProcess;
+}
+
+/** `shim supervise` with the real Claude Code, which talks to a model that plays the steps. */
+async function supervised(steps: readonly Step[]): Promise<Supervised> {
+  const desk = new Desk();
+  const model = await startScriptedModel({ threads: [{ steps }] });
+  onTestFinished(() => model.close());
+  const args = ["--allowedTools", "Bash"];
+  const fix = { kind: "claude", folder: desk.project, prompt, program: claudeBinary(), args, stopMs: 2_000 };
+  mkdirSync(desk.paths.home, { recursive: true });
+  writeFileSync(join(desk.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
+  const env = cleanEnv({
+    home: desk.home,
+    modelUrl: model.url,
+    env: { SHIM_HOME: desk.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" },
+  });
+  const again = (): WorkerProcess =>
+    new WorkerProcess(
+      spawn(process.execPath, [launcher, "supervise", "--json"], { env, stdio: ["ignore", "pipe", "pipe"] }),
+    );
+  return { desk, model, supervisor: again(), again };
+}
+
+/** The newest thing of this kind that it has told, once there are so many. */
+function told(supervisor: WorkerProcess, event: string, count = 1): Promise<Record<string, unknown>> {
+  const look = (): Record<string, unknown> | undefined =>
+    supervisor.said().filter((said) => said.event === event)[count - 1] as Record<string, unknown> | undefined;
+  return untilFound(look, `"${event}" ${count} of the supervisor`);
+}
+
+it("[SU6] [SU7] [SU9] Claude Code that is killed in the middle of a tool goes on in its session, is done there, and is not begun again", async () => {
+  const { desk, model, supervisor } = await supervised([
+    bash("echo half > half.txt"),
+    endless,
+    bash("cat half.txt"),
+    done,
+  ]);
+  const claude = await supervisor.claude();
+  const tool = await findChild(claude.pid, "sleep 600");
+  process.kill(claude.pid, "SIGKILL");
+  const second = await told(supervisor, "started", 2);
+  const { session } = await told(supervisor, "started", 1);
+  expect(second).toMatchObject({ session, how: `session ${String(session)} is resumed` });
+  await desk.gone(tool.pid);
+  expect(await told(supervisor, "ended", 2)).toMatchObject({ phase: "finished", againInMs: null });
+  expect(supervisor.said().filter(({ event }) => event === "output")).toMatchObject([{ text: "It is done." }]);
+  const asked =
+    model.requests
+      .at(-1)
+      ?.messages.map(({ text }) => text)
+      .join("\n") ?? "";
+  expect(asked).toContain(prompt);
+  expect(asked).toContain("You were interrupted in the middle of it");
+  expect(asked).toContain("this session died");
+  expect(desk.sessions()).toMatchObject([{ id: session, endReason: expect.any(String) }]);
+  const { checkpoints } = desk.stored(String(session));
+  expect(checkpoints.map(({ trigger }) => trigger)).toContain("detached");
+  supervisor.kill("SIGTERM");
+  expect(await supervisor.ended()).toBe(0);
+});
+
+it("[SU7] [SU9] a supervisor that is asked to end stops Claude Code in its turn, and the next one goes on in the session", async () => {
+  const { desk, supervisor, again } = await supervised([endless, done]);
+  const claude = await supervisor.claude();
+  await findChild(claude.pid, "sleep 600");
+  supervisor.kill("SIGTERM");
+  expect(await supervisor.ended()).toBe(0);
+  expect(await told(supervisor, "ended")).toMatchObject({ phase: "due", reason: "it ended with its supervisor" });
+  expect(desk.processes()).toEqual([]);
+  const [session] = desk.sessions();
+  expect(session).toMatchObject({ endedAt: null });
+  const next = again();
+  expect(await told(next, "ended")).toMatchObject({ phase: "finished" });
+  expect(desk.sessions()).toMatchObject([{ id: session?.id, endReason: expect.any(String) }]);
+  next.kill("SIGTERM");
+  expect(await next.ended()).toBe(0);
+});
+
+it("[SU5] a usage limit is seen as Claude Code tells it, and waited for", async () => {
+  const { supervisor } = await supervised([usageLimit]);
+  const ended = await told(supervisor, "ended");
+  expect(ended).toMatchObject({ phase: "due", reason: "a usage limit was reached", againInMs: expect.any(Number) });
+  expect(ended["againInMs"]).toBeGreaterThanOrEqual(299_000);
+  supervisor.kill("SIGTERM");
+  expect(await supervisor.ended()).toBe(0);
+});
+
+it.for(["SIGINT", "SIGTERM"] as const)(
+  "[SU1] Claude Code that its user ends with %s is not started again",
+  async (signal) => {
+    const { supervisor } = await supervised([endless, done]);
+    const claude = await supervisor.claude();
+    await findChild(claude.pid, "sleep 600");
+    process.kill(claude.pid, signal);
+    expect(await told(supervisor, "ended")).toMatchObject({ phase: "stopped", againInMs: null });
+    supervisor.kill("SIGTERM");
+    expect(await supervisor.ended()).toBe(0);
+  },
+);

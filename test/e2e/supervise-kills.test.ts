@@ -1,0 +1,104 @@
+import { expect, it, vi } from "vitest";
+import { isThere, prompt, seeded, SupervisedHome, type ClaudeRun } from "../support/supervised-home.ts";
+
+/** `node scripts/supervise-kills.ts --rounds 200` asks for more. */
+const rounds = Number(process.env["SHIM_KILL_ROUNDS"] ?? 20);
+const seed = Number(process.env["SHIM_KILL_SEED"] ?? 1);
+const quick = { firstMs: 10, mostMs: 50, loopCrashes: 1_000_000 };
+
+function until(check: () => void): Promise<void> {
+  return vi.waitFor(check, { timeout: 30_000, interval: 20 });
+}
+
+/** Whom a kill meets: Claude Code itself, what watches over it, all of its group, or first its tools. */
+function kill({ pids, keeper }: ClaudeRun, draw: (below: number) => number): void {
+  const [own = 0, ...tools] = pids;
+  const signal = (["SIGKILL", "SIGSEGV", "SIGABRT"] as const)[draw(3)] ?? "SIGKILL";
+  switch (draw(4)) {
+    case 0:
+      return void process.kill(own, signal);
+    case 1:
+      return void process.kill(keeper, "SIGKILL");
+    case 2:
+      return void process.kill(-keeper, "SIGKILL");
+    default:
+      for (const pid of [...tools, own]) process.kill(pid, "SIGKILL");
+  }
+}
+
+/** The next run goes on with this one: in its session, or in a new one that has its brief. */
+function expectToContinue(next: ClaudeRun, before: ClaudeRun, isBroken: boolean): void {
+  expect([next.alive, before.pids.filter(isThere)]).toEqual([[], []]);
+  expect(next.isResumed).toBe(!isBroken);
+  expect(next.session === before.session).toBe(!isBroken);
+  const brief = isBroken ? next.prompt : next.told;
+  expect(brief).toContain(before.session);
+  expect(brief).toContain(prompt);
+}
+
+it(
+  `[SU7] [SU9] ${rounds} random kills: it is back each time, nothing is left over, never two, and each goes on with the session before`,
+  async () => {
+    const draw = seeded(seed);
+    const home = new SupervisedHome(quick);
+    const supervisor = home.supervise();
+    const waits: number[] = [];
+    let before = await home.run(1);
+    expect(before.prompt).toBe(prompt);
+    // What a run writes is decided before it begins.
+    let isBroken = false;
+    for (let round = 1; round <= rounds; round++) {
+      const isNextBroken = draw(3) === 0;
+      home.breakTranscripts(isNextBroken);
+      const killedAt = performance.now();
+      kill(before, draw);
+      const next = await home.run(round + 1);
+      waits.push(performance.now() - killedAt);
+      expectToContinue(next, before, isBroken);
+      before = next;
+      isBroken = isNextBroken;
+    }
+    expect(home.runs()).toHaveLength(rounds + 1);
+    supervisor.child.kill("SIGTERM");
+    expect(await supervisor.code).toBe(0);
+    await until(() => expect(before.pids.filter(isThere)).toEqual([]));
+    const sorted = waits.sort((a, b) => a - b);
+    const at = (share: number): number => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
+    console.log(
+      `${rounds} kills, seed ${seed}: back after ${at(0.5)} ms (median), ${at(0.95)} ms (95 %), ${at(1)} ms (most)`,
+    );
+  },
+  rounds * 10_000 + 60_000,
+);
+
+it("[SU9] a supervisor that is killed takes everything with it, and the next one goes on at once with one of each", async () => {
+  const home = new SupervisedHome(quick);
+  let before: ClaudeRun | null = null;
+  for (let round = 1; round <= 3; round++) {
+    const supervisor = home.supervise();
+    const run = await home.run(round);
+    if (before) expectToContinue(run, before, false);
+    supervisor.child.kill("SIGKILL");
+    await supervisor.code;
+    before = run;
+  }
+  await until(() => expect(before?.pids.filter(isThere)).toEqual([]));
+});
+
+it("[SU4] a crash loop is stopped and said, also over the end of its supervisor, until the user wants it again", async () => {
+  const home = new SupervisedHome({ firstMs: 10, mostMs: 50 });
+  const first = home.supervise();
+  for (let crash = 1; crash <= 5; crash++) process.kill((await home.run(crash)).pids[0] ?? 0, "SIGKILL");
+  await until(() => expect(first.events.at(-1)).toMatchObject({ event: "ended", phase: "looping", againInMs: null }));
+  expect(home.shim("supervise", "status")).toMatchObject({ watched: [{ name: "fix", phase: "looping" }] });
+  first.child.kill("SIGTERM");
+  await first.code;
+  const second = home.supervise();
+  await until(() => expect(second.events.map(({ event }) => event)).toContain("supervising"));
+  expect(home.shim("supervise", "status")).toMatchObject({ watched: [{ phase: "looping" }] });
+  expect(home.runs()).toHaveLength(5);
+  expect(home.shim("supervise", "retry", "fix")).toMatchObject({ name: "fix" });
+  expect(await home.run(6)).toMatchObject({ isResumed: true, alive: [] });
+  second.child.kill("SIGTERM");
+  expect(await second.code).toBe(0);
+});
