@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -233,4 +234,51 @@ it("[SU10] the coordinator of this machine is told of a chat that has died, and 
   const rows = files.read((sql) => sql.all("SELECT * FROM chats"), []);
   files.close();
   expect(rows).toEqual([expect.objectContaining({ chat: "c", status: "offline", reason: "attested" })]);
+});
+
+it("[SU14] stop asks the supervisor to end and waits until it is gone", async () => {
+  const home = aHome({ watch: { a: command("0") } });
+  const child = spawn(node, ["-e", "setInterval(() => 0, 1000)"], { stdio: "ignore" });
+  const pid = child.pid ?? 0;
+  home.alive.add(pid);
+  const gone = new Promise<NodeJS.Signals | null>((resolve) => void child.once("exit", (_, signal) => resolve(signal)));
+  void gone.then(() => home.alive.delete(pid));
+  mkdirSync(join(home.paths.home, "supervisor"));
+  const owner = { boot: "boot-1", pid, start: `s${pid}` };
+  writeFileSync(join(home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
+  const { signal } = new AbortController();
+  const ran = await home.shimWith({ interrupted: () => signal, wait: async () => pause(5) }, "supervise", "stop");
+  expect([ran.code, ran.out]).toEqual([0, `Supervisor ${pid} has ended.\n`]);
+  expect(await gone).toBe("SIGTERM");
+});
+
+it("[SU14] for people each line bears the time; a reader that goes away ends it, as Ctrl-C does", async () => {
+  const home = aHome({ watch: { once: command("console.log('made')") } });
+  let leave: (() => void) | null = null;
+  const wait: Io["wait"] = async () => {
+    await pause(5);
+    home.now += 1_000;
+    if (home.now > 1_700_000_100_000) leave?.();
+  };
+  const onReaderGone: Io["onReaderGone"] = (heed) => {
+    leave = heed;
+    return () => undefined;
+  };
+  const ran = await home.shimWith({ wait, onReaderGone }, "supervise");
+  expect([
+    ran.code,
+    ran.out
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.slice(20)),
+  ]).toEqual([
+    0,
+    [
+      expect.stringMatching(/^supervises once/),
+      expect.stringMatching(/^once: started/),
+      "once | made",
+      expect.stringMatching(/^once: finished/),
+      "ends (asked to end)",
+    ],
+  ]);
 });

@@ -51,6 +51,8 @@ export class SupervisorDaemon {
   readonly #options: SupervisorOptions;
   readonly #programs: readonly SupervisedProgram[];
   readonly #chats: readonly (ChatWatch | AppWatch)[];
+  /** Asked to end: what may be left out is. */
+  readonly #ending = new AbortController();
   #wake = new AbortController();
 
   constructor(options: SupervisorOptions) {
@@ -60,7 +62,7 @@ export class SupervisorDaemon {
     this.#chats = Object.entries(watch).flatMap(([name, watched]) => {
       if (isProgram(watched)) return [];
       const { runtime, settings, open, tell } = options;
-      const bury = (session: string): Promise<string | null> => this.#bury(session);
+      const bury = (session: string): Promise<string | null> => this.#bury(session, this.#ending.signal);
       const isOwn = (session: string): boolean => this.#programs.some((program) => program.session === session);
       const shared = { name, runtime, rules: settings.restarts, isOwn, bury, open, tell };
       return [
@@ -75,12 +77,13 @@ export class SupervisorDaemon {
    */
   async run(asked: AbortSignal, hurried: AbortSignal): Promise<SupervisorEnd> {
     const { own, before, settings, tell } = this.#options;
+    asked.addEventListener("abort", () => this.#end(), { once: true });
     if (before?.boot === own.boot) await this.#outlast(before, asked);
     tell({ type: "supervising", pid: own.pid, watched: Object.keys(settings.watch) });
     while (!asked.aborted && !this.#isTooLarge()) {
       this.#wake = new AbortController();
       await this.#look();
-      await this.#options.wait(this.#pauseMs(), AbortSignal.any([asked, this.#wake.signal]));
+      if (!asked.aborted) await this.#options.wait(this.#pauseMs(), this.#wake.signal);
     }
     const end = asked.aborted ? "asked" : "memory";
     tell({
@@ -90,6 +93,11 @@ export class SupervisorDaemon {
     hurried.addEventListener("abort", () => void endMarked(markOf(own)), { once: true });
     await Promise.all(this.#programs.map((program) => program.leave()));
     return end;
+  }
+
+  #end(): void {
+    this.#ending.abort();
+    this.#wake.abort();
   }
 
   /** [SU9] What the one before has left has ended before anything is started: never two of one program. */
@@ -157,16 +165,18 @@ export class SupervisorDaemon {
           env: { ...env, SHIM_HOME: runtime.paths.home },
         });
       case "claude": {
-        const bury = async (session: string): Promise<void> => void (await this.#bury(session));
+        const bury = async (session: string): Promise<void> => void (await this.#bury(session, never));
         return new SupervisedClaude({ runtime, launch, watched, folder, bury });
       }
     }
   }
 
   /** The last checkpoint, and the news of its death; neither keeps the other back. */
-  async #bury(session: string): Promise<string | null> {
+  async #bury(session: string, hurry: AbortSignal): Promise<string | null> {
     const { runtime, attest } = this.#options;
-    const checkpoint = await this.#tried(`the last checkpoint of ${session}`, () => lastCheckpoint(runtime, session));
+    const checkpoint = await this.#tried(`the last checkpoint of ${session}`, () =>
+      lastCheckpoint(runtime, session, hurry),
+    );
     const problem = await this.#tried(`the death of ${session}`, () => attestDeath(runtime, attest, session));
     if (problem !== null) this.#options.tell({ type: "problem", name: null, message: problem });
     return checkpoint;
@@ -181,6 +191,8 @@ export class SupervisorDaemon {
     }
   }
 }
+
+const never = new AbortController().signal;
 
 /** SHIM's own server, which Claude Code has started, saves files after TERM. */
 const graceMs = 6_000;
