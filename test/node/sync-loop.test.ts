@@ -152,3 +152,18 @@ it("[SY63] the last changes of a process are sent when it ends, if that is quick
   expect(listed.ok).toBe(true);
   expect(machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_uploader").length, 9)).toBe(0);
 });
+
+it("[SY42] what cannot be sent stays here, is counted and said once, and stops nothing else", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  machine.work("no id for a coordinator", "kept");
+  machine.work("s1", "sent");
+  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, left: 0, trouble: null });
+  expect((await machine.mirrored()).sessions).toEqual(["s1"]);
+  expect(machine.runtime.store.read(notes.read, {}).keptHere).toBe(2);
+  machine.work("no id for a coordinator", "kept again");
+  await world.time.pass(6_000);
+  await machine.sync.syncNow();
+  const said = machine.runtime.store.read(notices.list, []).filter(({ kind }) => kind === "sync_kept_here");
+  expect(said.map(({ text }) => text)).toEqual([expect.stringContaining("is on this machine only")]);
+});

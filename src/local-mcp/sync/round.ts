@@ -136,8 +136,9 @@ export class Round {
   /** Written only where it says something new: each write wakes others. */
   #note(trouble: SyncTrouble | null): void {
     const { store, now } = this.#options.runtime;
-    const { refused } = this.#done;
-    if (isSaid(store.read(notes.read, {}), trouble, refused, now())) return;
+    const { refused, sessions, checkpoints, forgotten } = this.#done;
+    const isQuiet = sessions + checkpoints + forgotten === 0;
+    if (isQuiet && isSaid(store.read(notes.read, {}), trouble, refused, now())) return;
     const synced = trouble === null ? { syncedAt: now() } : {};
     const said = trouble && { code: trouble.code, message: trouble.message, at: now() };
     store.write((sql) => notes.write(sql, { ...synced, trouble: said, refused }));
