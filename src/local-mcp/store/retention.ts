@@ -35,6 +35,7 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
   pruneJournal(sql, now - Math.min(FOLDED_JOURNAL_MS, retention.maxAgeMs), budget);
   pruneOldCrashes(sql, now - retention.maxAgeMs * CRASH_AGE_FACTOR, budget);
   sql.run("DELETE FROM notices WHERE acknowledged_at < ?", now - retention.maxAgeMs);
+  sql.run("DELETE FROM team_news WHERE told_at < ?", now - retention.maxAgeMs);
   pruneToSize(sql, retention.maxBytes, budget);
   return { checkpoints: budget.checkpoints, rows: limit - budget.left, isMore: budget.left <= 0 };
 }
@@ -67,6 +68,17 @@ function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   }
 }
 
+const ownTables = [
+  "signals",
+  "recoveries",
+  "clients",
+  "team_chats",
+  "team_news",
+  "team_continuations",
+  "team_calls",
+  "team_claims",
+];
+
 /** In portions: a session with more rows than the budget goes in several calls, its own row last. */
 function removeSession(sql: Sql, id: string, budget: Budget): void {
   removeCheckpoints(sql, "session_id = ?", [id], budget);
@@ -76,8 +88,7 @@ function removeSession(sql: Sql, id: string, budget: Budget): void {
     budget.limit,
   );
   if (budget.left <= 0) return;
-  for (const table of ["signals", "recoveries", "clients", "team_news", "team_continuations"])
-    sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  for (const table of ownTables) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
   budget.left -= sql.run("DELETE FROM sessions WHERE id = ?", id);
 }
 
