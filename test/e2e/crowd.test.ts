@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +8,8 @@ import type { McpConnection, Message } from "../../src/cli/demo/mcp-connection.t
 import { record } from "../../src/cli/demo/mcp-connection.ts";
 import { writeEdge } from "../../src/local-mcp/authority.ts";
 import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
+import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { answered, seeded, setting, startServer } from "../support/mcp-process.ts";
 
@@ -25,11 +28,14 @@ async function homes(kind: "local" | "edge"): Promise<Paths[]> {
   onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 5 }));
   if (kind === "local") return [aHome(root, "one")];
   const edge = await EdgeRuntime.open();
+  const key = makeKey(randomBytes);
   return Promise.all(
     ["one", "two"].map(async (machine) => {
       const paths = aHome(root, machine);
       const { token } = await edge.call("tokens.create", { machine, scope: "work" });
-      writeEdge(paths.home, { url: edge.url, workspace: edge.workspace, machine, token });
+      const place = { url: edge.url, workspace: edge.workspace };
+      writeEdge(paths.home, { ...place, machine, token });
+      expect(keepKey(paths.home, place, key).ok).toBe(true);
       return paths;
     }),
   );
