@@ -5,7 +5,8 @@ import { delimiter, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
 import { git, write } from "../support/git-project.ts";
-import { answered, built, startServer } from "../support/mcp-process.ts";
+import { untilFound } from "../support/claude-code.ts";
+import { answered, built, startServer, storeOf } from "../support/mcp-process.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -46,6 +47,13 @@ class Machine {
     const server = await startServer(this.paths);
     const { project } = this;
     const { session } = await answered(server, "shim_force_checkpoint", { goal, project, nextStep: "the next step" });
+    const store = storeOf(this.paths);
+    const isTaken = (): boolean =>
+      store.read(
+        (sql) => sql.all("SELECT 1 FROM snapshots WHERE session_id = ? AND state = 'done'", String(session)),
+        [],
+      ).length > 0;
+    await untilFound(() => isTaken() || null, "the files of the checkpoint");
     server.process.kill("SIGKILL");
     await server.ended;
     return String(session);
@@ -53,7 +61,7 @@ class Machine {
 
   /** @returns what the lines have said; any that fails fails the test */
   run(lines: readonly string[], env: Record<string, string>): string {
-    const { status, stdout, stderr } = spawnSync("bash", ["-euo", "pipefail", "-c", lines.join("\n")], {
+    const { status, stdout, stderr } = spawnSync("bash", ["-eo", "pipefail", "-c", lines.join("\n")], {
       cwd: this.project,
       encoding: "utf8",
       env: {
