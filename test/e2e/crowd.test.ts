@@ -123,7 +123,7 @@ async function crowd(paths: readonly Paths[], count: number): Promise<Member[]> 
 }
 
 it.for(["local", "edge"] as const)(
-  "[TE20] a crowd of chats works as one team: no call fails, every task is done once, and messages come (%s)",
+  "[MA5] a crowd of chats works as one team: no call fails, every task is done once, and messages come (%s)",
   { timeout: (seconds + 120) * 1_000 },
   async (kind) => {
     const members = await crowd(await homes(kind), kind === "local" ? Math.ceil(howMany / 3) : howMany);

@@ -51,4 +51,10 @@ export class CutProxy {
   cut(): void {
     this.#isCut = true;
   }
+
+  /** New connections get through; what was open when it was cut is broken by now. */
+  heal(): void {
+    this.#isCut = false;
+    for (const socket of this.#sockets) socket.destroy();
+  }
 }

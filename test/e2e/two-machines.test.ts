@@ -1,0 +1,169 @@
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { record, type McpConnection } from "../../src/cli/demo/mcp-connection.ts";
+import { CutProxy } from "../support/cut-proxy.ts";
+import { EdgeRuntime } from "../support/edge-runtime.ts";
+import { aFolder, MachineHome } from "../support/machine-home.ts";
+import { answered, startServer } from "../support/mcp-process.ts";
+import { realEdgeClient, value } from "../support/real-edge-client.ts";
+
+const patience = { timeout: 40_000, interval: 200 };
+
+interface Joined {
+  readonly machine: MachineHome;
+  readonly proxy: CutProxy;
+}
+
+/** Two machines with a clone of one project each, and a way of its own to one coordinator that gives up a silent chat after 5 s. */
+async function twoMachines(): Promise<{ edge: EdgeRuntime; a: Joined; b: Joined }> {
+  const edge = await EdgeRuntime.open();
+  const settings = { chatTtlMs: 5_000, interactiveGraceMs: 1_000, workerGraceMs: 1_000, lostSocketGraceMs: 1_000 };
+  await edge.call("settings.set", { settings });
+  const { folder, origin } = aFolder();
+  const a = await joined(edge, new MachineHome(folder, "desktop", origin), "desktop", null);
+  const code = await a.machine.run(["shim edge rekey --code --yes | grep -o 'shimkey-[^ ]*'"]);
+  const b = await joined(edge, new MachineHome(folder, "laptop", origin), "laptop", code.trim());
+  return { edge, a, b };
+}
+
+async function joined(edge: EdgeRuntime, machine: MachineHome, name: string, code: string | null): Promise<Joined> {
+  const proxy = await CutProxy.to(edge.url);
+  const { token } = await edge.call("tokens.create", { machine: name, scope: "work" });
+  writeFileSync(join(machine.home, "given"), [token, ...(code === null ? [] : [code]), ""].join("\n"), { mode: 0o600 });
+  await machine.run([`shim edge join ${edge.workspace} --url ${proxy.url} --import < "$HOME/given"`]);
+  return { machine, proxy };
+}
+
+async function aChat({ machine }: Joined, goal: string): Promise<{ server: McpConnection; session: string }> {
+  const server = await startServer(machine.paths);
+  const saved = await answered(server, "shim_force_checkpoint", {
+    goal,
+    project: machine.project,
+    nextStep: `go on with ${goal}`,
+    files: [join(machine.project, "one.ts")],
+  });
+  return { server, session: String(saved["session"]) };
+}
+
+function stateOf(edge: EdgeRuntime, task: number): Promise<string> {
+  return edge.call("tasks.get", { task }).then(({ state }) => state);
+}
+
+function lose({ process, ended }: McpConnection): Promise<unknown> {
+  process.kill("SIGKILL");
+  return ended;
+}
+
+it("[MA1] a machine loses power in mid-task: the other one's chat takes over its session and its task, and it is done once", async () => {
+  const { edge, a, b } = await twoMachines();
+  const one = await aChat(a, "the parser");
+  await answered(one.server, "shim_submit", { tasks: [{ type: "parser", payload: { part: "comments" } }] });
+  await answered(one.server, "shim_next", {});
+  await answered(one.server, "shim_force_checkpoint", {
+    inProgress: ["half of the lexer"],
+    nextStep: "the other half",
+  });
+  await answered(one.server, "shim_report", { outcome: "progress", percent: 50, note: "half" });
+  await a.machine.run(["shim edge sync"]);
+  a.proxy.cut();
+  await lose(one.server);
+  await vi.waitFor(async () => expect(await stateOf(edge, 1)).toBe("queued"), patience);
+
+  const other = await aChat(b, "hello");
+  const found = await vi.waitFor(async () => {
+    const { project } = b.machine;
+    const answer = await answered(other.server, "shim_check_recovery", { project });
+    expect(answer["brief"]).toContain(one.session);
+    return String(answer["brief"]);
+  }, patience);
+  expect(found).toContain("on another machine (desktop)");
+  expect(found).toContain("half of the lexer");
+  expect(found).toMatch(/one\.ts \(noted\): the same here/);
+  expect(found).toContain("not synced: whatever it did after");
+  await answered(other.server, "shim_check_recovery", { of: one.session, take: true });
+  const next = await answered(other.server, "shim_next", {});
+  expect(next).toMatchObject({ task: { task: 1, payload: { part: "comments" }, progress: { note: "half" } } });
+  expect(JSON.stringify(record(next["task"])["checkpoint"])).toContain(one.session);
+  await answered(other.server, "shim_report", { outcome: "done", result: "both halves" });
+  expect(await edge.call("tasks.get", { task: 1 })).toMatchObject({ state: "done", chat: null });
+  const { attempts } = await edge.call("tasks.history", { task: 1 });
+  expect(attempts.map(({ end, chat }) => [end, chat])).toEqual([
+    ["done", other.session],
+    ["chat_offline", one.session],
+  ]);
+
+  // The power is back: the chat that comes next there is not offered what went on elsewhere.
+  a.proxy.heal();
+  await a.machine.run(["shim edge sync"]);
+  const late = await startServer(a.machine.paths);
+  const answer = await answered(late, "shim_check_recovery", { project: a.machine.project });
+  expect(JSON.stringify(answer)).not.toContain("half of the lexer");
+});
+
+it("[MA2] what a chat reports while its network is away is kept, and counts once when it is back in time", async () => {
+  const { edge, a } = await twoMachines();
+  await edge.call("settings.set", { settings: { chatTtlMs: 60_000, lostSocketGraceMs: 60_000 } });
+  const one = await aChat(a, "the parser");
+  await answered(one.server, "shim_submit", { tasks: [{ type: "parser" }] });
+  await answered(one.server, "shim_next", {});
+  a.proxy.cut();
+  expect(await answered(one.server, "shim_report", { outcome: "done", result: 7 })).toMatchObject({ state: "kept" });
+  expect(await answered(one.server, "shim_send", { to: "all", text: "it is done" })).toMatchObject({ state: "kept" });
+  expect(await stateOf(edge, 1)).toBe("running");
+  a.proxy.heal();
+  await vi.waitFor(async () => expect(await stateOf(edge, 1)).toBe("done"), patience);
+  const { attempts } = await edge.call("tasks.history", { task: 1 });
+  expect(attempts).toMatchObject([{ end: "done", chat: one.session, lateCalls: 0 }]);
+});
+
+it("[MA3] a network that is away for longer: another chat has the task and the files, never both, and who comes back is told", async () => {
+  const { edge, a, b } = await twoMachines();
+  const [one, other] = [await aChat(a, "the parser"), await aChat(b, "the lexer")];
+  await answered(one.server, "shim_submit", { tasks: [{ type: "parser" }] });
+  await answered(one.server, "shim_next", {});
+  const reserve = { action: "reserve", paths: ["src/**"] };
+  await answered(one.server, "shim_files", reserve);
+  expect((await other.server.callTool("shim_files", reserve)).text).toContain(one.session);
+  a.proxy.cut();
+  // While the coordinator cannot know whether it still works, nobody else gets what it has.
+  expect((await other.server.callTool("shim_files", reserve)).isError).toBe(true);
+  await vi.waitFor(async () => {
+    expect(await answered(other.server, "shim_next", {})).toMatchObject({ task: { task: 1 } });
+  }, patience);
+  await vi.waitFor(async () => {
+    expect(await answered(other.server, "shim_files", reserve)).toMatchObject({ files: [{ isSelf: true }] });
+  }, patience);
+  await answered(other.server, "shim_report", { outcome: "done", result: "by the other" });
+  const late = await one.server.callTool("shim_report", { outcome: "done", task: 1, result: "too late" });
+  a.proxy.heal();
+  const told: string[] = [late.text];
+  await vi.waitFor(async () => {
+    const { news } = await answered(one.server, "shim_inbox", {});
+    told.push(JSON.stringify(news));
+    const all = told.join("\n");
+    expect(all).toMatch(/claim_lost|report_refused|stale_claim/);
+    expect(all).toContain("src/**");
+  }, patience);
+  expect(await edge.call("tasks.get", { task: 1 })).toMatchObject({ state: "done", result: "by the other" });
+  const { leases } = await edge.call("leases.list", { prefix: "file:" });
+  expect(leases.map(({ holder }) => holder)).toEqual([other.session]);
+});
+
+it("[MA4] a leader is killed: another one leads, and the chats are told", async () => {
+  const { edge, b } = await twoMachines();
+  const chat = await aChat(b, "to be told");
+  const script = join(import.meta.dirname, "..", "support", "leader-child.ts");
+  const leader = spawn(process.execPath, [script, edge.url, edge.adminToken], { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void leader.kill("SIGKILL"));
+  await new Promise((resolve) => leader.stdout.once("data", resolve));
+  const next = await realEdgeClient(edge.url, edge.adminToken, "next");
+  const waiting = next.lead({ name: "plan", waitMs: 60_000 });
+  leader.kill("SIGKILL");
+  expect(value(await waiting).isTrusted()).toBe(true);
+  await vi.waitFor(async () => {
+    const { news } = await answered(chat.server, "shim_inbox", {});
+    expect(news).toContainEqual(expect.objectContaining({ kind: "leader_changed", name: "plan", leader: "next" }));
+  }, patience);
+});
