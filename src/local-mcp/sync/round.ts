@@ -95,8 +95,7 @@ export class Round {
     if (isReady) return store.read((sql) => uploader.isOwn(sql, process), false);
     return store.write((sql) => {
       if (devices.get(sql)?.workspace !== workspace) {
-        devices.join(sql, now(), workspace, devices.newId(now(), random));
-        changes.noteAll(sql);
+        devices.join(sql, workspace, devices.newId(now(), random), 0);
       }
       return uploader.claim(sql, now(), process, processes);
     });
