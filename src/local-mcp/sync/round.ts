@@ -6,6 +6,7 @@ import { readKeys } from "./key-ring.ts";
 import * as notes from "./notes.ts";
 import type { SyncNotes } from "./notes.ts";
 import { pull, type Pulled } from "./pull.ts";
+import { sayWrongKey, unsayWrongKey } from "./said.ts";
 import { Sender, type Place } from "./sender.ts";
 import type { SessionPace } from "./session-pace.ts";
 import type { SyncCall, SyncTrouble } from "./sync-call.ts";
@@ -138,7 +139,11 @@ export class Round {
     if (isQuiet && isSaid(store.read(notes.read, {}), trouble, refused, now())) return;
     const synced = trouble === null ? { syncedAt: now() } : {};
     const said = trouble && { code: trouble.code, message: trouble.message, at: now() };
-    store.write((sql) => notes.write(sql, { ...synced, trouble: said, refused }));
+    store.write((sql) => {
+      notes.write(sql, { ...synced, trouble: said, refused });
+      if (trouble?.code === "wrong_key") sayWrongKey(sql, now(), trouble.message);
+      if (trouble === null) unsayWrongKey(sql, now());
+    });
   }
 }
 
