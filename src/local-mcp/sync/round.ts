@@ -60,13 +60,19 @@ export class Round {
     this.#done = nothingDone;
     this.#isSending = false;
     const place = this.#place();
-    if (!place.ok) return this.report(place.error);
+    if (!place.ok) return this.#withoutPlace(place.error);
     if (!this.#claim(place.value)) return this.report({ code: "not_uploader", message: "another process sends" });
     this.#isSending = true;
     const sent = await this.#sender.send(place.value);
     const received = sent ?? (isPulling ? await this.#receive(place.value) : null);
     this.#note(received);
     return this.report(received);
+  }
+
+  /** Whoever has left has forgotten what others have stored. */
+  #withoutPlace(trouble: SyncTrouble): SyncReport {
+    this.#pulled = { ...this.#pulled, of: "" };
+    return this.report(trouble);
   }
 
   report(trouble: SyncTrouble | null): SyncReport {
