@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { forgetEdge } from "../../src/local-mcp/authority.ts";
+import { decode, encode } from "../../src/local-mcp/store/checkpoint-body.ts";
 import * as notices from "../../src/local-mcp/store/notices.ts";
 import { forget } from "../../src/local-mcp/store/forget.ts";
 import { setEpoch } from "../../src/local-mcp/store/epoch.ts";
@@ -166,4 +167,41 @@ it("[SY42] what cannot be sent stays here, is counted and said once, and stops n
   await machine.sync.syncNow();
   const said = machine.runtime.store.read(notices.list, []).filter(({ kind }) => kind === "sync_kept_here");
   expect(said.map(({ text }) => text)).toEqual([expect.stringContaining("is on this machine only")]);
+});
+
+it("[SY67] what is refused, since the workspace is full say, is not sent again every minute", async () => {
+  const world = new SyncWorld();
+  const machine = await begun(world);
+  await world.host.call("settings.set", { settings: { maxSyncChars: 1_000_000 } });
+  const noise = (n: number): string => Buffer.from(machine.runtime.random(300_000)).toString("base64") + String(n);
+  for (let n = 0; n < 5; n++) machine.work("s1", noise(n));
+  const before = pushes(world);
+  await world.time.pass(900_000);
+  expect(machine.runtime.store.read(notes.read, {}).trouble).toMatchObject({ code: "quota_exceeded" });
+  expect(pushes(world) - before).toBeLessThan(8);
+  await world.host.call("settings.set", { settings: { maxSyncChars: 500_000_000 } });
+  await world.time.pass(310_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY68] what a forgotten session had handed on is taken out of the checkpoints of others at the coordinator, too", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  machine.work("s1", "of the forgotten");
+  const { runtime } = machine;
+  runtime.store.write((sql) => {
+    const [row] = sql.all<{ body: Uint8Array; hash: string }>("SELECT body, hash FROM checkpoints");
+    if (!row) throw new Error("no checkpoint");
+    const state = decode(row.body, row.hash) as object;
+    const { body, hash } = encode({ ...state, continues: { session: "s0", goal: "the secret goal", nextStep: null } });
+    sql.run("UPDATE checkpoints SET body = ?, hash = ?", body, hash);
+    sql.run("INSERT INTO recoveries (at, session_id, action, by_session) VALUES (0, 's0', 'recovered', 's1')");
+  });
+  expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0 });
+  world.weather = () => "unreachable";
+  runtime.store.write((sql) => forget(sql, { session: "s0" }));
+  await machine.sync.syncNow();
+  world.weather = () => "good";
+  expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
 });

@@ -6,6 +6,7 @@ import { readKeys } from "../../src/local-mcp/sync/key-ring.ts";
 import type { Around } from "../../src/local-mcp/sync/pull.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
+import * as notices from "../../src/local-mcp/store/notices.ts";
 import { backUp } from "../../src/local-mcp/store/backup.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { forget } from "../../src/local-mcp/store/forget.ts";
@@ -201,8 +202,12 @@ it("[SY66] another key than the workspace's is not used: changes wait until the 
   two.work("s2", "of two");
   expect((await two.sync.syncNow()).trouble).toMatchObject({ code: "wrong_key" });
   expect(await two.mirrored()).toMatchObject({ sessions: [] });
+  const said = (): string[] => two.runtime.store.read(notices.list, []).map(({ text }) => text);
+  await two.sync.syncNow();
+  expect(said()).toEqual([expect.stringContaining("the workspace has another key by now")]);
   two.take(key);
   expect(await two.sync.syncNow()).toMatchObject({ trouble: null, left: 0, received: 1, refused: 0 });
+  expect(said()).toEqual([]);
   expect(await two.mirrored()).toEqual(two.kept());
 });
 

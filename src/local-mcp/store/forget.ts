@@ -70,12 +70,12 @@ export function forget(sql: Sql, what: Forget, keepsCopies = false): Forgotten {
     ...ids,
   );
   snapshotDrops.mark(sql, theirs, ...ids);
-  dropHandedOn(sql, sessions);
+  const changed = dropHandedOn(sql, sessions);
   const rows = isCheckpoint
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
   // What is sealed and not sent yet may hold it, and the key is on this machine.
-  if (isSealed(sql, sessions, checkpoints)) syncDevice.renew(sql);
+  if (isSealed(sql, sessions, [...checkpoints, ...changed])) syncDevice.renew(sql);
   if (!keepsCopies) remember(sql, { sessions, projects: "project" in what ? [what.project] : [] });
   countForget(sql);
   return { sessions, checkpoints, rows, snapshots };
@@ -107,8 +107,13 @@ function deleteSession(sql: Sql, id: string): number {
   return rows + sql.run("DELETE FROM sessions WHERE id = ?", id);
 }
 
-/** [ST63] What a successor was handed of a forgotten session (`WorkState.continues`) goes with it. */
-function dropHandedOn(sql: Sql, sessions: readonly string[]): void {
+/**
+ * [ST63] What a successor was handed of a forgotten session (`WorkState.continues`) goes with it.
+ *
+ * @returns which checkpoints were changed
+ */
+function dropHandedOn(sql: Sql, sessions: readonly string[]): string[] {
+  const changed: string[] = [];
   const [where, values] = inList("session_id", sessions);
   const successors = column(
     sql,
@@ -116,8 +121,8 @@ function dropHandedOn(sql: Sql, sessions: readonly string[]): void {
     values,
   );
   const [theirs, ids] = inList("session_id", successors);
-  for (const row of sql.all<{ seq: number; hash: string; body: Uint8Array }>(
-    `SELECT seq, hash, body FROM checkpoints WHERE ${theirs}`,
+  for (const row of sql.all<{ seq: number; id: string; hash: string; body: Uint8Array }>(
+    `SELECT seq, id, hash, body FROM checkpoints WHERE ${theirs}`,
     ...ids,
   )) {
     const state = handedOn(row.body, row.hash);
@@ -125,7 +130,9 @@ function dropHandedOn(sql: Sql, sessions: readonly string[]): void {
     const { continues: _continues, ...rest } = state;
     const { body, hash, rawBytes } = encode(rest);
     sql.run("UPDATE checkpoints SET body = ?, hash = ?, raw_bytes = ? WHERE seq = ?", body, hash, rawBytes, row.seq);
+    changed.push(row.id);
   }
+  return changed;
 }
 
 /** Null for a state that was handed nothing, and for a damaged one: what cannot be read holds nothing to hand on. */

@@ -290,6 +290,11 @@ export const migrations: readonly Migration[] = [
          WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'checkpoint' AND id = new.id) BEGIN
          INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', new.session_id, new.id, new.at);
        END`,
+      // What a forgotten session had handed on is taken out of others.
+      `CREATE TRIGGER sync_checkpoint_changed AFTER UPDATE OF body ON checkpoints
+         WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'checkpoint' AND id = new.id) BEGIN
+         INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', new.session_id, new.id, new.at);
+       END`,
       `CREATE TRIGGER sync_checkpoint_gone AFTER DELETE ON checkpoints WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
          DELETE FROM sync_changes WHERE kind = 'checkpoint' AND id = old.id;
          INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', old.session_id, old.id, old.at);

@@ -7,6 +7,7 @@ import { readKeys } from "./key-ring.ts";
 import * as notes from "./notes.ts";
 import type { SyncNotes } from "./notes.ts";
 import { pull, type Pulled } from "./pull.ts";
+import { sayWrongKey, unsayWrongKey } from "./said.ts";
 import { Sender, type Place } from "./sender.ts";
 import type { SessionPace } from "./session-pace.ts";
 import type { SyncCall, SyncTrouble } from "./sync-call.ts";
@@ -60,13 +61,19 @@ export class Round {
     this.#done = nothingDone;
     this.#isSending = false;
     const place = this.#place();
-    if (!place.ok) return this.report(place.error);
+    if (!place.ok) return this.#withoutPlace(place.error);
     if (!this.#claim(place.value)) return this.report({ code: "not_uploader", message: "another process sends" });
     this.#isSending = true;
     const sent = await this.#sender.send(place.value);
     const received = sent ?? (isPulling ? await this.#receive(place.value) : null);
     this.#note(received);
     return this.report(received);
+  }
+
+  /** Whoever has left has forgotten what others have stored. */
+  #withoutPlace(trouble: SyncTrouble): SyncReport {
+    this.#pulled = { ...this.#pulled, of: "" };
+    return this.report(trouble);
   }
 
   report(trouble: SyncTrouble | null): SyncReport {
@@ -96,8 +103,7 @@ export class Round {
     if (isReady) return store.read((sql) => uploader.isOwn(sql, process), false);
     return store.write((sql) => {
       if (devices.get(sql)?.workspace !== workspace) {
-        devices.join(sql, now(), workspace, devices.newId(now(), random));
-        changes.noteAll(sql);
+        devices.join(sql, workspace, devices.newId(now(), random), 0);
       }
       return uploader.claim(sql, now(), process, processes);
     });
@@ -141,7 +147,11 @@ export class Round {
     if (isQuiet && isSaid(store.read(notes.read, {}), trouble, refused, now())) return;
     const synced = trouble === null ? { syncedAt: now() } : {};
     const said = trouble && { code: trouble.code, message: trouble.message, at: now() };
-    store.write((sql) => notes.write(sql, { ...synced, trouble: said, refused }));
+    store.write((sql) => {
+      notes.write(sql, { ...synced, trouble: said, refused });
+      if (trouble?.code === "wrong_key") sayWrongKey(sql, now(), trouble.message);
+      if (trouble === null) unsayWrongKey(sql, now());
+    });
   }
 }
 

@@ -149,8 +149,8 @@ export class Sender {
     if (trouble.code !== "forbidden" || device.epoch === 0) return err(trouble);
     store.write((sql) => {
       if (devices.get(sql)?.device !== device.device) return;
-      devices.join(sql, now(), device.workspace, devices.newId(now(), random));
-      changes.noteAll(sql);
+      devices.join(sql, device.workspace, devices.newId(now(), random), device.joinedAt);
+      if (device.joinedAt > 0) changes.noteAll(sql, device.joinedAt);
     });
     return ok("new");
   }
