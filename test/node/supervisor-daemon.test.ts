@@ -118,13 +118,18 @@ it("[SU1] a program that cannot be started has crashed, and the reason is told",
   await expect.poll(() => desk.told("ended").at(-1)?.reason).toBe("it cannot be started: there is no program make");
 });
 
+/** A file stands where the supervisor's folder should be. */
+function breakFolder({ runtime }: SupervisorDesk): string {
+  const folder = join(runtime.paths.home, "supervisor");
+  rmSync(folder, { recursive: true });
+  writeFileSync(folder, "");
+  return folder;
+}
+
 it("[SU12] what cannot be written down now is tried again, and the others go on", async () => {
   const desk = new SupervisorDesk({ watch: { job, other: { kind: "command", command: ["other"] } } });
   await desk.begin();
-  const folder = join(desk.runtime.paths.home, "supervisor");
-  rmSync(folder, { recursive: true });
-  // A file stands where the folder should be.
-  writeFileSync(folder, "");
+  const folder = breakFolder(desk);
   desk.runs[0]?.end(137);
   await expect
     .poll(() => desk.told("problem"))
@@ -135,6 +140,39 @@ it("[SU12] what cannot be written down now is tried again, and the others go on"
   await desk.pass(2_000);
   expect(desk.runs.map(({ program }) => program.command)).toEqual(["make", "other", "make"]);
   expect(desk.state.get("job")?.restarts.phase).toBe("running");
+});
+
+it("[SU2] [SU12] what has finished is not begun again because that could not be written down", async () => {
+  const desk = new SupervisorDesk(one);
+  await desk.begin();
+  const folder = breakFolder(desk);
+  desk.runs[0]?.end(0);
+  await expect.poll(() => desk.told("problem").length).toBe(1);
+  await desk.pass(100_000);
+  rmSync(folder);
+  await desk.pass(100_000);
+  expect([desk.runs.length, desk.state.get("job")?.restarts.phase]).toEqual([1, "finished"]);
+});
+
+it("[SU12] a store that cannot be read is said once, and the chats are looked at again", async () => {
+  const desk = new SupervisorDesk({ watch: { chats: { kind: "sessions" } } });
+  desk.runtime.store.write(() => undefined);
+  await desk.begin();
+  const { database } = desk.runtime.paths;
+  const { store } = desk.runtime;
+  const read = store.read.bind(store);
+  let isBroken = true;
+  store.read = (body, empty) => {
+    if (isBroken) throw new Error(`${database} cannot be read`);
+    return read(body, empty);
+  };
+  await desk.pass(20_000);
+  expect(desk.told("problem")).toEqual([{ type: "problem", name: null, message: `${database} cannot be read` }]);
+  isBroken = false;
+  await desk.pass(2_000);
+  isBroken = true;
+  await desk.pass(2_000);
+  expect(desk.told("problem")).toHaveLength(2);
 });
 
 it("[SU13] it ends when it uses more memory than it may, in good order", async () => {
