@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { SupervisorState } from "../../src/local-mcp/supervisor/supervisor-state.ts";
 import { SupervisorDesk } from "../support/supervisor-desk.ts";
 
@@ -158,21 +159,19 @@ it("[SU12] a store that cannot be read is said once, and the chats are looked at
   const desk = new SupervisorDesk({ watch: { chats: { kind: "sessions" } } });
   desk.runtime.store.write(() => undefined);
   await desk.begin();
-  const { database } = desk.runtime.paths;
-  const { store } = desk.runtime;
-  const read = store.read.bind(store);
-  let isBroken = true;
-  store.read = (body, empty) => {
-    if (isBroken) throw new Error(`${database} cannot be read`);
-    return read(body, empty);
-  };
+  // Another program brings a schema that this one cannot read, and takes it back.
+  const other = openBetterSqlite3({ path: desk.runtime.paths.database, readOnly: false, busyMs: 0 });
+  const spoil = (): unknown => other.run("INSERT INTO migrations VALUES (999, 'later', 999, 1)");
+  spoil();
   await desk.pass(20_000);
-  expect(desk.told("problem")).toEqual([{ type: "problem", name: null, message: `${database} cannot be read` }]);
-  isBroken = false;
+  const problem = { type: "problem", name: null, message: expect.stringMatching(/newer/) };
+  expect(desk.told("problem")).toEqual([problem]);
+  other.run("DELETE FROM migrations WHERE id = 999");
   await desk.pass(2_000);
-  isBroken = true;
+  spoil();
   await desk.pass(2_000);
-  expect(desk.told("problem")).toHaveLength(2);
+  expect(desk.told("problem")).toEqual([problem, problem]);
+  other.close();
 });
 
 it("[SU13] it ends when it uses more memory than it may, in good order", async () => {
