@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { SupervisorState } from "../../src/local-mcp/supervisor/supervisor-state.ts";
 import { SupervisorDesk } from "../support/supervisor-desk.ts";
 
@@ -118,13 +119,18 @@ it("[SU1] a program that cannot be started has crashed, and the reason is told",
   await expect.poll(() => desk.told("ended").at(-1)?.reason).toBe("it cannot be started: there is no program make");
 });
 
+/** A file stands where the supervisor's folder should be. */
+function breakFolder({ runtime }: SupervisorDesk): string {
+  const folder = join(runtime.paths.home, "supervisor");
+  rmSync(folder, { recursive: true });
+  writeFileSync(folder, "");
+  return folder;
+}
+
 it("[SU12] what cannot be written down now is tried again, and the others go on", async () => {
   const desk = new SupervisorDesk({ watch: { job, other: { kind: "command", command: ["other"] } } });
   await desk.begin();
-  const folder = join(desk.runtime.paths.home, "supervisor");
-  rmSync(folder, { recursive: true });
-  // A file stands where the folder should be.
-  writeFileSync(folder, "");
+  const folder = breakFolder(desk);
   desk.runs[0]?.end(137);
   await expect
     .poll(() => desk.told("problem"))
@@ -135,6 +141,37 @@ it("[SU12] what cannot be written down now is tried again, and the others go on"
   await desk.pass(2_000);
   expect(desk.runs.map(({ program }) => program.command)).toEqual(["make", "other", "make"]);
   expect(desk.state.get("job")?.restarts.phase).toBe("running");
+});
+
+it("[SU2] [SU12] what has finished is not begun again because that could not be written down", async () => {
+  const desk = new SupervisorDesk(one);
+  await desk.begin();
+  const folder = breakFolder(desk);
+  desk.runs[0]?.end(0);
+  await expect.poll(() => desk.told("problem").length).toBe(1);
+  await desk.pass(100_000);
+  rmSync(folder);
+  await desk.pass(100_000);
+  expect([desk.runs.length, desk.state.get("job")?.restarts.phase]).toEqual([1, "finished"]);
+});
+
+it("[SU12] a store that cannot be read is said once, and the chats are looked at again", async () => {
+  const desk = new SupervisorDesk({ watch: { chats: { kind: "sessions" } } });
+  desk.runtime.store.write(() => undefined);
+  await desk.begin();
+  // Another program brings a schema that this one cannot read, and takes it back.
+  const other = openBetterSqlite3({ path: desk.runtime.paths.database, readOnly: false, busyMs: 0 });
+  const spoil = (): unknown => other.run("INSERT INTO migrations VALUES (999, 'later', 999, 1)");
+  spoil();
+  await desk.pass(20_000);
+  const problem = { type: "problem", name: null, message: expect.stringMatching(/newer/) };
+  expect(desk.told("problem")).toEqual([problem]);
+  other.run("DELETE FROM migrations WHERE id = 999");
+  await desk.pass(2_000);
+  spoil();
+  await desk.pass(2_000);
+  expect(desk.told("problem")).toEqual([problem, problem]);
+  other.close();
 });
 
 it("[SU13] it ends when it uses more memory than it may, in good order", async () => {

@@ -42,7 +42,8 @@ const firstLimitMs = 300_000;
 const mostLimitMs = 18_000_000;
 /** A time that was told may be years away by mistake. */
 const longestTellMs = 7 * 86_400_000;
-const heldMs = 30_000;
+/** Who cannot go on now tries again after this time. */
+export const heldMs = 30_000;
 const leftReason = "it ended with its supervisor";
 /** The clock of who told it is not ours. */
 const resetMarginMs = 2_000;

@@ -35,6 +35,8 @@ export class SupervisedProgram {
   readonly #leaving = new AbortController();
   #kept: Kept;
   #running: Promise<void> | null = null;
+  /** When what is known is to be written down once more, epoch ms; null: it is. */
+  #writeAgainAt: number | null = null;
 
   constructor(options: SupervisedProgramOptions) {
     this.#options = options;
@@ -58,7 +60,16 @@ export class SupervisedProgram {
 
   /** Starts what is due, and what somebody wants again. */
   look(): void {
+    try {
+      this.#look();
+    } catch (error) {
+      this.#hold(error);
+    }
+  }
+
+  #look(): void {
     const { name, state, now } = this.#options;
+    if (this.#writeAgainAt !== null && now() >= this.#writeAgainAt) this.#keep({});
     if (state.isAskedAgain(name) && !this.#running) {
       const { chat, restarts } = this.#kept;
       // What has ended well begins anew; what has not goes on.
@@ -85,30 +96,30 @@ export class SupervisedProgram {
 
   #keep(change: Partial<Kept>): void {
     this.#kept = { ...this.#kept, ...change };
+    this.#writeAgainAt = this.#options.now() + restarter.heldMs;
     this.#options.state.keep(this.name, this.#kept);
+    this.#writeAgainAt = null;
   }
 
   #next(): Attempt | null {
     const { supervised, now, tell } = this.#options;
-    try {
-      const next = supervised.next(this.#kept);
-      if (isAttempt(next)) return next;
-      const { kind, reason } = next;
-      const { restarts } = this.#kept;
-      if (kind === "held" && restarts.reason !== reason) tell({ type: "held", name: this.name, reason });
-      if (kind === "held") this.#keep({ restarts: restarter.held(restarts, now(), reason) });
-      else this.#end({ kind }, reason);
-    } catch (error) {
-      this.#hold(error);
-    }
+    const next = supervised.next(this.#kept);
+    if (isAttempt(next)) return next;
+    const { kind, reason } = next;
+    const { restarts } = this.#kept;
+    if (kind === "held" && restarts.reason !== reason) tell({ type: "held", name: this.name, reason });
+    if (kind === "held") this.#keep({ restarts: restarter.held(restarts, now(), reason) });
+    else this.#end({ kind }, reason);
     return null;
   }
 
-  /** A store or a disk that fails now may do later; the others go on. What cannot be written down is remembered as long as this process lives. */
+  /** A store or a disk that fails now may do later; the others go on. What cannot be written down is remembered, and written later. */
   #hold(error: unknown): void {
     const message = messageOf(error);
     this.#options.tell({ type: "problem", name: this.name, message });
-    this.#kept = { ...this.#kept, restarts: restarter.held(this.#kept.restarts, this.#options.now(), message) };
+    const { restarts } = this.#kept;
+    const isWanted = restarts.phase === "running" || restarts.phase === "due";
+    if (isWanted) this.#kept = { ...this.#kept, restarts: restarter.held(restarts, this.#options.now(), message) };
   }
 
   async #run(attempt: Attempt): Promise<void> {

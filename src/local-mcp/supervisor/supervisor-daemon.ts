@@ -54,6 +54,8 @@ export class SupervisorDaemon {
   /** Asked to end: what may be left out is. */
   readonly #ending = new AbortController();
   #wake = new AbortController();
+  /** What kept it from looking at the chats last. */
+  #problem: string | null = null;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -112,9 +114,12 @@ export class SupervisorDaemon {
     for (const chats of this.#chats) {
       try {
         await chats.look();
+        this.#problem = null;
       } catch (error) {
-        // The store is looked at again a moment later.
-        this.#options.tell({ type: "problem", name: null, message: messageOf(error) });
+        // The store is looked at again a moment later; one word is enough.
+        const message = messageOf(error);
+        if (message !== this.#problem) this.#options.tell({ type: "problem", name: null, message });
+        this.#problem = message;
       }
     }
   }

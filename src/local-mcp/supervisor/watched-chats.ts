@@ -88,16 +88,16 @@ export class ChatWatch {
 
   async #again(id: string, restarts: restarter.Restarts): Promise<void> {
     const { runtime } = this.#options;
-    this.#planned.delete(id);
     const from = restorationOf(runtime, id);
-    if (!from || isTaken(from, runtime)) return;
+    if (!from || isTaken(from, runtime)) return void this.#planned.delete(id);
     const now = runtime.now();
     const newId = uuidv7(now, runtime.random(16));
     const transcript = checkTranscript(from.session.transcriptPath, id);
     const plan = planStart(from.session, transcript, { id: newId, brief: brief(from, now, "resume") });
     const cwd = [from.session.cwd, from.session.project].find((folder) => folder !== null && existsSync(folder));
+    if (plan && cwd && plan.newId !== null) take(runtime, from, plan.newId);
+    this.#planned.delete(id);
     if (!plan || !cwd) return this.#problem(`session ${id} cannot be started again: its folder is gone`);
-    if (plan.newId !== null) take(runtime, from, plan.newId);
     this.#planned.set(plan.newId ?? id, { restarts: restarter.started(restarts, now), from: id });
     await this.#open([plan.command, ...plan.args], cwd, id, plan.reason);
   }
