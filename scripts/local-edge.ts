@@ -31,6 +31,8 @@ interface Started {
 export class LocalEdge {
   readonly url: string;
   readonly workspace = workspace;
+  /** Makes workspaces. */
+  readonly adminSecret = secret;
   readonly adminToken: string;
   readonly #miniflare: Miniflare;
 
@@ -94,7 +96,8 @@ export async function startEdge(options: LocalEdgeOptions): Promise<Started> {
   }
 }
 
-async function bundle(entry: string, outfile: string): Promise<void> {
+/** A worker as workerd takes it. */
+export async function bundle(entry: string, outfile: string): Promise<void> {
   await build({
     entryPoints: [entry],
     bundle: true,

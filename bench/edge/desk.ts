@@ -1,8 +1,8 @@
 /** A coordinator under workerd and clients that speak the wire, as lean as can be: what is measured is the coordinator. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { build } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { bundle } from "../../scripts/local-edge.ts";
 import { WireClient, type About } from "./wire-client.ts";
 
 export class Desk {
@@ -21,17 +21,7 @@ export class Desk {
 
   static async open(isCounting: boolean): Promise<Desk> {
     const outfile = ".scratch/bench-edge/worker.mjs";
-    await build({
-      entryPoints: ["bench/edge/counting-worker.ts"],
-      bundle: true,
-      format: "esm",
-      platform: "neutral",
-      mainFields: ["module", "main"],
-      conditions: ["workerd", "worker", "browser"],
-      external: ["cloudflare:*", "node:*"],
-      target: "es2024",
-      outfile,
-    });
+    await bundle("bench/edge/counting-worker.ts", outfile);
     // On a disk: durability is what is compared.
     const folder = mkdtempSync(join(process.cwd(), ".scratch", "bench-edge-"));
     const miniflare = new Miniflare(

@@ -45,7 +45,7 @@ export async function withLink(cli: Cli, body: (link: Coordination) => Promise<O
 
 /** The edge where this machine has joined one, else its own file. */
 export async function coordination(cli: Cli): Promise<Result<Coordination, Refused["error"]>> {
-  const edge = readEdge(cli.paths.home);
+  const edge = readEdge(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   return edge.value === null ? ok(await local(cli)) : remote(edge.value, edge.value.token, edge.value.adminToken);
 }
@@ -148,6 +148,9 @@ const isMissing: ReadonlySet<string> = new Set<Refusal["code"]>([
   "unknown_token",
 ]);
 
+/** What the chat of the command line calls its client. */
+export const commandLine = "shim command line";
+
 /** The command line as a chat of its own: one for each machine, which every command continues. */
 export async function asChat(link: Coordination): Promise<Result<Self, Refused["error"]>> {
   const chat = `cli-${link.machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 100)}`;
@@ -156,7 +159,7 @@ export async function asChat(link: Coordination): Promise<Result<Self, Refused["
     session: chat,
     process: `command line of ${link.machine}`,
     machine: link.machine,
-    client: "shim command line",
+    client: commandLine,
     role: "supervisor",
     capacity: 0,
   });

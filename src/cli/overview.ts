@@ -5,6 +5,7 @@ import * as notices from "../local-mcp/store/notices.ts";
 import * as pauses from "../local-mcp/store/pause.ts";
 import { existsSync } from "node:fs";
 import { view, type SessionView } from "./session-view.ts";
+import type { TeamOverview } from "./team-overview.ts";
 
 export interface ClientState {
   readonly client: string;
@@ -23,12 +24,13 @@ export interface Overview {
   readonly notices: readonly notices.Notice[];
   readonly pauses: readonly pauses.Pause[];
   readonly clients: readonly ClientState[];
+  readonly team: TeamOverview;
 }
 
 const recentMs = 86_400_000;
 const most = { finished: 5, incomplete: 20 };
 
-export function overview(runtime: Runtime, clients: readonly ClientState[]): Overview {
+export function overview(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview {
   const now = runtime.now();
   const { path } = runtime.store;
   const empty = { alive: [], incomplete: [], finished: [], notices: [], pauses: [] };
@@ -44,5 +46,5 @@ export function overview(runtime: Runtime, clients: readonly ClientState[]): Ove
       pauses: pauses.list(sql, now),
     };
   }, empty);
-  return { at: now, store: { path, isThere: existsSync(path) }, clients, ...found };
+  return { at: now, store: { path, isThere: existsSync(path) }, clients, team, ...found };
 }

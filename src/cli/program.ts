@@ -77,7 +77,8 @@ function onlyClose(said: string): string {
   });
 }
 
-function build(cli: Cli, complain: (text: string) => void): Command {
+/** All commands. @param complain gets what is wrong with a command line */
+export function build(cli: Cli, complain: (text: string) => void): Command {
   const { io } = cli;
   const program = new Command("shim")
     .description("Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.")

@@ -2,6 +2,7 @@ import { age } from "../local-mcp/recovery/brief.ts";
 import type { RiskLevel } from "../contract/readings.ts";
 import type { Overview } from "./overview.ts";
 import { many, oneLine, shortId, shortPath, type Paint } from "./screen-text.ts";
+import { howToJoin, teamFacts, teamLines } from "./render-team.ts";
 import type { SessionView } from "./session-view.ts";
 import { localTime } from "./times.ts";
 
@@ -45,12 +46,14 @@ export function lines(shown: Overview, look: Look): string[] {
       `Died unfinished (${incomplete.length})`,
       incomplete.map((one) => deadLine(one, shown.at, look)),
     ),
+    ...teamLines(shown.team, paint),
     ...part(
       look,
       "Finished in the last day",
       finished.map((one) => finishedLine(one, shown.at, look)),
     ),
     ...howToGoOn(shown),
+    ...howToJoin(shown.team),
   ];
 }
 
@@ -115,6 +118,7 @@ export function facts(shown: Overview): Map<string, string> {
       `pause ${one.project}`,
       `paused: ${one.project ?? "every project"}`,
     ]),
+    ...teamFacts(shown.team),
   ]);
 }
 

@@ -32,6 +32,15 @@ export function taskNumbers(text: string, before: readonly number[] = []): numbe
   return [...before, oneTask(text)];
 }
 
+/** @param most at most 9 */
+export function digit(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be ${least} to ${most}.`);
+  };
+}
+
 export function texts(text: string, before: readonly string[] = []): string[] {
   if (text === "-") throw new InvalidArgumentError("Write - right after the type.");
   return [...before, text];

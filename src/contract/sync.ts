@@ -116,7 +116,14 @@ export const ListSync = {
     after: counter.default(0),
     limit: limit(100, 50),
   }),
-  output: z.object({ sessions: z.array(MirroredSession), revision: counter, isMore: z.boolean() }),
+  output: z.object({
+    sessions: z.array(MirroredSession),
+    /** Those that were forgotten since `after`: what is kept of them elsewhere goes, too. None where all is listed, from 0 on. */
+    forgotten: z.array(z.object({ device: Device, session: Id })),
+    /** Ask for what comes after it. Below `after`: the coordinator was restored, and all of it is listed anew. */
+    revision: counter,
+    isMore: z.boolean(),
+  }),
 };
 export type ListSync = z.infer<typeof ListSync.input>;
 

@@ -29,9 +29,9 @@ export const Settings = z.strictObject({
   maxStalls: z.int().min(1).max(100),
   /** A task that was assigned and not started by then is given back. */
   startDeadlineMs: z.int().min(1_000).max(600_000),
-  /** Tasks that are done or cancelled are kept so long, dead ones so long, and keys of duplicates so long after the submit. */
   /** Of more, the oldest that have ended go before their time; no workspace has more than twice as many. */
   maxTasks: z.int().min(10).max(5_000_000),
+  /** Tasks that are done or cancelled are kept so long, dead ones so long, and keys of duplicates so long after the submit. */
   keepTasksMs: z.int().min(3_600_000).max(7_776_000_000),
   keepDeadTasksMs: z.int().min(3_600_000).max(7_776_000_000),
   keepDedupeMs: z.int().min(3_600_000).max(7_776_000_000),

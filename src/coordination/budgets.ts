@@ -4,12 +4,11 @@ import type { OutputOf } from "../contract/operations.ts";
 import * as meta from "./meta.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "./tx.ts";
+import { difference, most, mostCounted, nothing, measures, sum, type Measure } from "./usage.ts";
 
 /** What work has used, against what it may use. Figures come from whoever measures; limits are judged here, in the same commit. */
 
 const dayMs = 86_400_000;
-const measures = ["wallMs", "tokens", "costMicros"] as const;
-const nothing: Usage = { wallMs: 0, tokens: 0, costMicros: 0 };
 
 interface Told {
   readonly claim: number;
@@ -79,9 +78,6 @@ export function forgetChat({ sql }: Tx, chat: string): void {
 
 type Kind = "chat" | "day";
 
-/** Whatever is told, a sum stays a number that every host can read: nobody's figures keep the others from work for ever. */
-const mostCounted = Number.MAX_SAFE_INTEGER;
-
 function add({ sql }: Tx, kind: Kind, key: string, { wallMs, tokens, costMicros }: Usage): void {
   sql.run(
     `INSERT INTO usage (kind, key, wall_ms, tokens, cost_micros) VALUES (?, ?, ?, ?, ?)
@@ -140,7 +136,7 @@ function firstReached(limits: readonly Limit[]): string | null {
   return null;
 }
 
-function inWords(measure: (typeof measures)[number], value: number): string {
+function inWords(measure: Measure, value: number): string {
   if (measure === "tokens") return `${value} tokens`;
   return measure === "wallMs" ? `${Math.round(value / 1_000)} s` : `${(value / 1e6).toFixed(2)} USD`;
 }
@@ -154,7 +150,7 @@ export function spent(tx: Tx, chat: string): Refusal | null {
 /** [BU5] What an attempt may still use: the least of all limits. */
 export function left(tx: Tx, row: Pick<TaskRow, "task" | "chat" | "budget">): Left {
   const all = limitsOf(tx, row.chat ?? "", row).map(({ budget, used }) => ({ budget, has: used() }));
-  const least = (name: (typeof measures)[number]): number | null => {
+  const least = (name: Measure): number | null => {
     const rest = all.flatMap(({ budget, has }) => {
       const limit = budget[name];
       return limit === undefined ? [] : [Math.max(0, limit - has[name])];
@@ -204,21 +200,4 @@ export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${wak
 export function endDay(tx: Tx): void {
   meta.remove(tx.sql, wakeKey);
   tx.sql.run("DELETE FROM usage WHERE kind = 'day' AND key < ?", dayOf({ now: tx.now - keptDays * dayMs }));
-}
-
-function sum(a: Usage, b: Usage): Usage {
-  const of = (name: (typeof measures)[number]): number => Math.min(mostCounted, a[name] + b[name]);
-  return { wallMs: of("wallMs"), tokens: of("tokens"), costMicros: of("costMicros") };
-}
-
-function difference(a: Usage, b: Usage): Usage {
-  return { wallMs: a.wallMs - b.wallMs, tokens: a.tokens - b.tokens, costMicros: a.costMicros - b.costMicros };
-}
-
-function most(a: Usage, b: Usage): Usage {
-  return {
-    wallMs: Math.max(a.wallMs, b.wallMs),
-    tokens: Math.max(a.tokens, b.tokens),
-    costMicros: Math.max(a.costMicros, b.costMicros),
-  };
 }

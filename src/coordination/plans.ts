@@ -1,13 +1,14 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { EstimateJob, SubmitJob } from "../contract/plan-operations.ts";
-import type { Job, SplitStrategy } from "../contract/plans.ts";
+import { SplitStrategy, type Job } from "../contract/plans.ts";
 import { NewTask } from "../contract/tasks.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { estimateComplexity } from "./complexity.ts";
 import { split, type Plan } from "./decompose.ts";
 import { once } from "./idempotency.ts";
 import { joinName } from "./plan-check.ts";
+import { problemsOf } from "./problems.ts";
 import { submitOnce } from "./submit.ts";
 import * as dedupe from "./task-dedupe.ts";
 import * as rows from "./task-rows.ts";
@@ -48,19 +49,20 @@ function plan(tx: Tx, { job, strategy, maxParts, isForced }: EstimateJob): Resul
     const parts = split(job, strategy, maxParts);
     return parts.ok ? ok({ complexity, parts: parts.value, reason: null }) : parts;
   }
-  const found = usual.map((one) => split(job, one, maxParts));
-  const fitting = found.find((one) => one.ok);
-  if (fitting) return ok({ complexity, parts: fitting.value, reason: null });
-  const [first] = found.flatMap((one) => (one.ok ? [] : [one.error.message]));
-  return ok({ complexity, parts: null, reason: first ?? "it cannot be split" });
+  const parts = splitAsUsual(job, maxParts);
+  if (!parts.ok) return ok({ complexity, parts: null, reason: parts.error.message });
+  return ok({ complexity, parts: parts.value, reason: null });
 }
 
-/** In this order. */
-const usual: readonly SplitStrategy[] = [
-  { by: "module" },
-  { by: "file" },
-  { by: "phase", phases: ["analyse", "change", "test", "document"] },
-];
+/** The first that fits; where none does, why the first one did not. */
+function splitAsUsual(job: Job, maxParts: number | undefined): Result<Plan, Refusal> {
+  const byModule = split(job, { by: "module" }, maxParts);
+  if (byModule.ok) return byModule;
+  const byFile = split(job, { by: "file" }, maxParts);
+  if (byFile.ok) return byFile;
+  const byPhase = split(job, SplitStrategy.parse({ by: "phase" }), maxParts);
+  return byPhase.ok ? byPhase : byModule;
+}
 
 /** [PL20] All or nothing; a repeat submits nothing more. */
 export function submit(tx: Tx, input: SubmitJob, actor: Actor): Result<Submitted, Refusal> {
@@ -152,12 +154,8 @@ function checked(drafts: readonly Draft[]): Result<NewTask[], Refusal> {
   for (const draft of drafts) {
     const task = NewTask.safeParse(draft);
     if (!task.success) {
-      const [issue] = task.error.issues;
-      const where = issue?.path.join(".") ?? "";
-      return err({
-        code: "bad_input",
-        message: `a task of this job cannot be submitted: ${where} ${issue?.message ?? ""}`.trim(),
-      });
+      const message = `a task of this job cannot be submitted: ${problemsOf(task.error)}`;
+      return err({ code: "bad_input", message });
     }
     tasks.push(task.data);
   }

@@ -131,7 +131,7 @@ function purgeOnce(tx: Tx, actor: Actor, { device }: PurgeSync): Result<OutputOf
   if (refused) return err(refused);
   const sums = rows.totals(tx.sql);
   const purged = {
-    sessions: rows.removeSessions(tx, sums, "device = ?", device),
+    sessions: rows.forgetSessions(tx, sums, "device = ?", device),
     checkpoints: rows.removeCheckpoints(tx, sums, "device = ?", device),
   };
   rows.saveTotals(tx.sql, sums);

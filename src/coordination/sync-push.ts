@@ -103,7 +103,7 @@ function forget(
   { session, checkpoint }: Pick<SyncOp, "session" | "checkpoint">,
 ): void {
   if (checkpoint === undefined) {
-    rows.removeAllOf(tx, sums, row.device, session);
+    rows.forgetSession(tx, sums, row.device, session);
     told.delete(session);
     return;
   }

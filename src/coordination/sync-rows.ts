@@ -204,7 +204,7 @@ export function putCheckpoint(tx: Tx, sums: Totals, { device, epoch }: Origin, o
     envelope.length,
     envelope,
   );
-  if (!row) keepNewest(tx, sums, device, session);
+  if (row?.session !== session) keepNewest(tx, sums, device, session);
   return true;
 }
 
@@ -216,25 +216,41 @@ function keepNewest(tx: Tx, sums: Totals, device: string, session: string): void
   removeCheckpoints(tx, sums, `device = ? AND checkpoint IN (${surplus})`, device, session, device, maxSyncCheckpoints);
 }
 
+/** @returns how many that were told */
+export function forgetSessions(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
+  const gone = tx.sql.all<SessionRow>(`SELECT ${sessionColumns} FROM sync_sessions WHERE ${where}`, ...values);
+  const told = gone.filter(({ chars }) => chars > 0);
+  for (const { session, device } of told) {
+    tx.sql.run(
+      "INSERT INTO sync_forgotten (revision, session, device, at) VALUES (?, ?, ?, ?)",
+      nextRevision(tx, sums),
+      session,
+      device,
+      tx.now,
+    );
+  }
+  remove(tx, sums, `sync_sessions WHERE ${where}`, values);
+  return told.length;
+}
+
 /** @returns how many */
 export function removeCheckpoints(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
   return remove(tx, sums, `sync_checkpoints WHERE ${where}`, values);
 }
 
-/** @returns how many that were told */
-export function removeSessions(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
-  return remove(tx, sums, `sync_sessions WHERE ${where}`, values);
-}
-
 function remove({ sql }: Tx, sums: Totals, rows: string, values: readonly SqlValue[]): number {
   const gone = sql.all<{ chars: number }>(`DELETE FROM ${rows} RETURNING chars`, ...values);
   sums.chars -= gone.reduce((sum, { chars }) => sum + chars, 0);
-  return gone.filter(({ chars }) => chars > 0).length;
+  return gone.length;
 }
 
-export const dueAt = "SELECT changed_at + ? FROM sync_sessions ORDER BY revision LIMIT 1";
+export const dueAt = `SELECT min(at) + ? FROM (SELECT * FROM (SELECT changed_at AS at FROM sync_sessions ORDER BY revision LIMIT 1)
+  UNION ALL SELECT * FROM (SELECT at FROM sync_forgotten ORDER BY revision LIMIT 1))`;
 
-/** [SY14] Sessions in which nothing has changed for `keepSyncMs` go with their checkpoints, about `limit` rows of them. */
+/**
+ * [SY14] Sessions in which nothing has changed for `keepSyncMs` go with their checkpoints, about `limit` rows of them. That is not told: other
+ * machines know how old theirs are.
+ */
 export function expire(tx: Tx, sums: Totals, limit: number): void {
   const over = tx.sql.all<Pick<SessionRow, "session" | "device">>(
     "SELECT session, device FROM sync_sessions WHERE changed_at <= ? ORDER BY revision LIMIT ?",
@@ -244,19 +260,27 @@ export function expire(tx: Tx, sums: Totals, limit: number): void {
   let left = limit;
   for (const { session, device } of over) {
     if (left <= 0) return;
-    left -= 1 + removeAllOf(tx, sums, device, session);
+    remove(tx, sums, `sync_sessions WHERE ${ofSession}`, [session, device]);
+    left -= 1 + removeCheckpoints(tx, sums, ofSession, session, device);
   }
 }
 
-/** @returns how many checkpoints */
-export function removeAllOf(tx: Tx, sums: Totals, device: string, session: string): number {
-  removeSessions(tx, sums, "session = ? AND device = ?", session, device);
-  return removeCheckpoints(tx, sums, "session = ? AND device = ?", session, device);
+const ofSession = "session = ? AND device = ?";
+
+/** [SY11] With all its checkpoints. */
+export function forgetSession(tx: Tx, sums: Totals, device: string, session: string): void {
+  forgetSessions(tx, sums, ofSession, session, device);
+  removeCheckpoints(tx, sums, ofSession, session, device);
 }
 
 /** For the alarm. */
 export function sweep(tx: Tx, limit: number): void {
   const sums = totals(tx.sql);
   expire(tx, sums, limit);
+  tx.sql.run(
+    "DELETE FROM sync_forgotten WHERE revision IN (SELECT revision FROM sync_forgotten WHERE at <= ? ORDER BY revision LIMIT ?)",
+    tx.now - tx.settings.keepSyncMs,
+    limit,
+  );
   saveTotals(tx.sql, sums);
 }

@@ -52,5 +52,12 @@ export const syncTables: readonly string[] = [
      envelope TEXT NOT NULL,
      PRIMARY KEY (checkpoint, device)
    ) STRICT, WITHOUT ROWID`,
+  // What other machines have heard of, and must not keep either.
+  `CREATE TABLE sync_forgotten (
+     revision INTEGER PRIMARY KEY,
+     session TEXT NOT NULL,
+     device TEXT NOT NULL,
+     at INTEGER NOT NULL
+   ) STRICT`,
   "CREATE INDEX sync_checkpoints_session ON sync_checkpoints (session, device)",
 ];

@@ -21,38 +21,64 @@ import type { Actor, Tx } from "./tx.ts";
 /** Of the envelopes in one answer that has more than one session. */
 const mostChars = 1_000_000;
 
-/** [SY20] In the order of the last changes; who reads on from the answer's revision misses none. [SY22] As many as fit. */
+/**
+ * [SY20] In the order of the last changes; who reads on from the answer's revision misses none. [SY22] As many as fit. [SY18] What was forgotten
+ * stands between, for those who may have read it before.
+ */
 export function list(tx: Tx, { project, session, device, after, limit }: ListSync): OutputOf<"sync.list"> {
   const { revision } = rows.totals(tx.sql);
-  const wheres = ["revision > ?", "chars > 0"];
   // A revision that is not one of this workspace's past (after a restore): all of it is news.
-  const values: SqlValue[] = [after > revision ? 0 : after];
-  for (const [name, value] of Object.entries({ project, session, device })) {
-    if (value === undefined) continue;
-    wheres.push(`${name} = ?`);
-    values.push(value);
-  }
-  const query = `SELECT ${rows.sessionColumns} FROM sync_sessions WHERE ${wheres.join(" AND ")} ORDER BY revision LIMIT ?`;
-  const found = tx.sql.all<rows.SessionRow>(query, ...values, limit + 1);
-  const page = fitting(found, limit);
-  const isMore = page.length < found.length;
+  const from = after > revision ? 0 : after;
+  const wanted = { "revision > ?": from, "session = ?": session, "device = ?": device };
+  const told = { ...wanted, "chars > ?": 0, "project = ?": project };
+  const found = changed<rows.SessionRow>(tx, `${rows.sessionColumns} FROM sync_sessions`, told, limit);
+  const forgotten = from === 0 ? [] : changed<Forgotten>(tx, forgottenRows, wanted, limit);
+  const end = endOfPage([...found, ...forgotten], limit);
+  const isOn = (row: Changed): boolean => end === null || row.revision <= end;
   return {
-    sessions: page.map((row) => told(tx, row)),
-    revision: isMore ? (page.at(-1)?.revision ?? revision) : revision,
-    isMore,
+    sessions: found.filter(isOn).map((row) => mirrored(tx, row)),
+    forgotten: forgotten.filter(isOn).map((row) => ({ device: row.device, session: row.session })),
+    revision: end ?? revision,
+    isMore: end !== null,
   };
 }
 
-function fitting(found: readonly rows.SessionRow[], limit: number): rows.SessionRow[] {
+type Changed = Pick<rows.SessionRow, "revision" | "chars">;
+type Forgotten = Changed & Pick<rows.SessionRow, "session" | "device">;
+
+/** But those that were told anew since. */
+const forgottenRows = `revision, session, device, 0 AS chars FROM
+  (SELECT * FROM sync_forgotten AS one WHERE NOT EXISTS
+    (SELECT 1 FROM sync_sessions WHERE session = one.session AND device = one.device))`;
+
+/** @returns the revision of the last one that fits; null: all do */
+function endOfPage(all: readonly Changed[], limit: number): number | null {
   let chars = 0;
-  const end = found.findIndex((row, at) => {
+  let last: number | null = null;
+  for (const [at, row] of all.toSorted((one, other) => one.revision - other.revision).entries()) {
     chars += row.chars;
-    return at === limit || (at > 0 && chars > mostChars);
-  });
-  return found.slice(0, end < 0 ? found.length : end);
+    if (at === limit || (at > 0 && chars > mostChars)) return last;
+    last = row.revision;
+  }
+  return null;
 }
 
-function told(tx: Tx, row: rows.SessionRow): MirroredSession {
+/** One more than the limit. @param wheres each with its value; those without one do not hold */
+function changed<Row>(
+  { sql }: Tx,
+  columns: string,
+  wheres: Readonly<Record<string, SqlValue | undefined>>,
+  limit: number,
+): Row[] {
+  const held = Object.entries(wheres).flatMap(([where, value]) => (value === undefined ? [] : [{ where, value }]));
+  return sql.all<Row>(
+    `SELECT ${columns} WHERE ${held.map(({ where }) => where).join(" AND ")} ORDER BY revision LIMIT ?`,
+    ...held.map(({ value }) => value),
+    limit + 1,
+  );
+}
+
+function mirrored(tx: Tx, row: rows.SessionRow): MirroredSession {
   const { session, device, machine, project, epoch, seq, revision } = row;
   const [text] = tx.sql.all<{ envelope: string }>("SELECT envelope FROM sync_sessions WHERE revision = ?", revision);
   const [count] = tx.sql.all<{ n: number }>(

@@ -247,14 +247,13 @@ export class ChatCoordinator extends DurableObject<Env> {
     release(socket);
   }
 
-  /** [DO8] */
+  /** [DO8] Within an event, at whose end what follows is told. */
   #gone(socket: WebSocket): void {
     this.#begin();
     const attachment = attachmentOf(socket);
     if (!attachment?.chat || attachment.incarnation === null) return;
     const { chat } = attachment;
     this.#transactions.run((tx) => ok(liveness.disconnected(tx, chat, this.#sockets.seenAt(socket))));
-    this.#settle();
   }
 
   /** [DO4] However it goes, an alarm is set again while something waits: also when it fails for the last time. */

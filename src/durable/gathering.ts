@@ -54,8 +54,12 @@ export class Gathering {
 
   #alone(work: () => void): void {
     this.#turn.begin();
-    work();
-    this.#turn.end();
+    try {
+      work();
+    } finally {
+      // What was written before it threw is settled all the same.
+      this.#turn.end();
+    }
   }
 
   async #open(): Promise<void> {

@@ -1,14 +1,11 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
+import { endAll } from "./ending.ts";
 import { identify, systemProcesses, unreadStart, type ProcessIdentity } from "./processes.ts";
 
 /** A group of processes, by the one that has begun it. On Windows there are no groups: there it is that one alone. */
 export type Group = ProcessIdentity;
 
 export const hasGroups = process.platform !== "win32";
-const lookEveryMs = 50;
-/** What was killed goes at once, unless it waits for a disk, or nobody takes note of its end. */
-const killedWithinMs = 2_000;
 
 /** @param pid of a process that was just started as the first of its group */
 export function groupOf(pid: number): Group {
@@ -16,21 +13,9 @@ export function groupOf(pid: number): Group {
   return identify(systemProcesses, pid) ?? { boot: systemProcesses.boot(), pid, start: unreadStart };
 }
 
-/** TERM to all of them, KILL to who is left after so many ms. Resolves when none is left. */
+/** TERM to all of them, before it INT where it is given time, KILL to who is left after so many ms. Resolves when none is left. */
 export async function endGroup(group: Group, graceMs: number, interruptMs = 0): Promise<void> {
-  if (interruptMs > 0 && tell(group, "SIGINT") && (await isGoneWithin(group, interruptMs))) return;
-  if (!tell(group, "SIGTERM") || (await isGoneWithin(group, graceMs))) return;
-  tell(group, "SIGKILL");
-  await isGoneWithin(group, killedWithinMs);
-}
-
-async function isGoneWithin(group: Group, ms: number): Promise<boolean> {
-  const until = performance.now() + ms;
-  while (performance.now() < until) {
-    await pause(lookEveryMs);
-    if (!tell(group, 0)) return true;
-  }
-  return false;
+  await endAll((signal) => tell(group, signal), graceMs, interruptMs);
 }
 
 /** @returns false: there is no such process any more */

@@ -1,4 +1,5 @@
 import { expect, it, vi } from "vitest";
+import { maxEnvelopeChars } from "../../src/contract/sync.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { realEdgeClient, value } from "../support/real-edge-client.ts";
 
@@ -86,4 +87,17 @@ it("[EC2] a submit that no frame holds arrives at the real runtime, while the so
   const submitted = value(await client.call("tasks.submit", { tasks }, { deadlineMs: 30_000 }));
   expect([submitted.tasks.length, client.state]).toEqual([120, "connected"]);
   expect((await edge.call("tasks.progress", {})).queuedTasks).toBe(120);
+});
+
+it("[EC2] sealed texts of the largest size arrive at the real runtime and come back, while the socket stays", async () => {
+  const edge = await EdgeRuntime.open();
+  const client = await realEdgeClient(edge.url, edge.adminToken, "sealed");
+  const { epoch } = value(await client.call("sync.begin", { device: "d1", keyId: "0123456789abcdef" }));
+  const envelope = "x".repeat(maxEnvelopeChars);
+  const op = { seq: 1, hash: "0".repeat(64), kind: "session", session: "s1", ageMs: 0, envelope } as const;
+  const ops = [op, { ...op, seq: 2, kind: "checkpoint", checkpoint: "k1" } as const];
+  expect(value(await client.call("sync.push", { device: "d1", epoch, ops }, { deadlineMs: 30_000 })).mark).toBe(2);
+  expect(value(await client.call("sync.list", {})).sessions[0]?.envelope).toBe(envelope);
+  expect(value(await client.call("sync.checkpoint", { checkpoint: "k1" })).envelope).toBe(envelope);
+  expect(client.state).toBe("connected");
 });

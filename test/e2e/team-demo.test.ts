@@ -1,6 +1,6 @@
 import type { Attempt } from "../../src/contract/task-views.ts";
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -8,6 +8,7 @@ import { TeamDemo } from "../../demo/team-demo.ts";
 import { textOf } from "../../demo/team-text.ts";
 import { descendantsOf } from "../../scripts/local-edge.ts";
 import { identify, isAlive, systemProcesses } from "../../src/local-mcp/processes.ts";
+import { processesIn } from "../support/processes-in.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const main = join(root, "demo", "main.ts");
@@ -18,23 +19,12 @@ function aStage(): string {
   return folder;
 }
 
-/** Processes whose working folder is in this one, also after it was removed. */
-function processesIn(folder: string): string[] {
-  return readdirSync("/proc").filter((name) => {
-    try {
-      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`).startsWith(folder);
-    } catch {
-      return false;
-    }
-  });
-}
-
-/** What the demo finds is asked here again, of the coordinator and of git. */
 /** Of one that failed with its reason: none should, so it is looked for. */
 function endOf({ end, reason }: Attempt): string {
   return end === "failed" ? `failed: ${reason}` : end;
 }
 
+/** What the demo finds is asked here again, of the coordinator and of git. */
 it("[DE4] [DE5] [DE6] [DE7] three workers do six tasks once, while a worker, the runtime and the queue fail, and nothing is left", async () => {
   const told: string[] = [];
   const { env, execPath: node } = process;

@@ -111,6 +111,7 @@ it("[WK18] what is wrong in a file, or in the options, is said with its line and
     ["types:\n  build: { command: [x], folder: ., base: main }\n", /without repository and base/],
     ["types:\n  build: { command: [x], base: --evil }\n", /the name of a branch/],
     ["types: {}\n", /name a type/],
+    ["- build\n", /w\.yaml holds no settings of a worker/],
     ["concurrency: 0\ntypes:\n  a: { command: [x] }\n", /line 1: concurrency: at least 1/],
     ["types:\n  'a b': { command: [x] }\n", /1 to 64 letters/],
     ["types: [\n", /line \d/],

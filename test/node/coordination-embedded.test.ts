@@ -1,5 +1,5 @@
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import { chatSuites, stateSuites, taskSuites } from "../rules/suites.ts";
+import { chatSuites, stateSuites, syncSuites, taskSuites } from "../rules/suites.ts";
 import { EmbeddedHost } from "../support/embedded-host.ts";
 import { notRun } from "../support/not-run.ts";
 
@@ -43,6 +43,8 @@ notRun({
     "[CH10] it is believed only of the process that runs the chat, and only from its machine",
     "[CH15] a token of another machine does nothing as a chat that it can see, an admin's does",
     "[CH11] a token registers chats of its own machine only, an admin's of any",
+    "[SY16] [SY2] of another machine's device only an admin deletes what is stored",
+    "[SY31] a third machine does not give back what is not its own",
   ],
 });
 
@@ -51,3 +53,4 @@ const open = (): Promise<EmbeddedHost> => Promise.resolve(new EmbeddedHost(openB
 chatSuites(open);
 stateSuites(open);
 taskSuites(open);
+syncSuites(open);

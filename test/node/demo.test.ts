@@ -1,10 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { DemoResult } from "../../src/cli/demo/demo.ts";
 import type { Io } from "../../src/cli/io.ts";
 import { aCliHome, type CliHome } from "../support/cli-home.ts";
+import { processesIn } from "../support/processes-in.ts";
 import { launchSources, sourceEnv, sources } from "../support/source-programs.ts";
 
 const timeout = 60_000;
@@ -103,15 +104,4 @@ function withoutBrief(home: CliHome): string {
   const script = join(home.folder, "no-brief.mjs");
   writeFileSync(script, `if (process.argv[2] !== "SessionStart") await import(${JSON.stringify(sources.hook)});\n`);
   return script;
-}
-
-/** Processes whose working folder is in this one, also after it was removed. */
-function processesIn(folder: string): string[] {
-  return readdirSync("/proc").filter((name) => {
-    try {
-      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`).startsWith(folder);
-    } catch {
-      return false;
-    }
-  });
 }

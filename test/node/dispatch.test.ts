@@ -1,18 +1,12 @@
 import { expect, it, vi } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
-import * as dispatch from "../../src/coordination/dispatch.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import { ok } from "../../src/shared/result.ts";
 import { Peer, second } from "../support/coordination-builders.ts";
 import { LocalHost } from "../support/local-host.ts";
 import { ask, day, given, hour, refusal } from "../support/state-builders.ts";
+import { look, takersOf, tokens } from "../support/takers.ts";
 
-/** A chat with a connection that takes tasks as they come. */
-async function taker(host: LocalHost, chat: string, more: Partial<InputOf<"chats.register">> = {}): Promise<Peer> {
-  const peer = await Peer.join(host, chat, { taskTypes: ["*"], capacity: 2, ...more });
-  await host.connect(chat);
-  return peer;
-}
+const taker = takersOf(2);
 
 async function submit(
   host: LocalHost,
@@ -20,17 +14,6 @@ async function submit(
 ): Promise<number[]> {
   const made = await ask(host, "tasks.submit", { tasks: tasks.map((task) => Object.assign({ type: "build" }, task)) });
   return made.tasks.map(({ task }) => task);
-}
-
-function look(host: LocalHost): number {
-  return host.commit((tx) => ok(dispatch.look(tx))).value;
-}
-
-/** How often a token was asked for since it was last asked. */
-function tokens(host: LocalHost): number {
-  const count = host.hints.filter(({ kind }) => kind === "dispatch").length;
-  host.hints.length = 0;
-  return count;
 }
 
 async function holders(host: LocalHost): Promise<Record<number, string | null>> {

@@ -1,12 +1,13 @@
 import { expect, it } from "vitest";
 import { redact } from "../../src/local-mcp/redaction/redact.ts";
-import { base62, base64, digits, draw, encode, hex, lower, upper, urlSafe } from "../support/secret-draw.ts";
+import { base62, base64, digits, draw, encode, encodeUrl, hex, lower, upper, urlSafe } from "../support/secret-draw.ts";
 
 const { chars } = draw(99);
 const upperDigits = upper + digits;
 
 /** Kind, then the token: what the issuer's format fixes is written out, the rest is drawn. */
 const tokens: readonly (readonly [kind: string, token: string])[] = [
+  ["shim-token", `shim_${encodeUrl(`{"w":"team","i":"${chars(base62, 20)}","m":"laptop"}`)}.${chars(urlSafe, 43)}`],
   ["aws-bedrock-key", `ABSK${chars(base62, 100)}`],
   ["slack-token", `xapp-1-A${chars(upperDigits, 10)}-${chars(digits, 13)}-${chars(hex, 64)}`],
   ["google-oauth", `1//0${chars(urlSafe, 60)}`],

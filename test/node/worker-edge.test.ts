@@ -1,9 +1,8 @@
 import { expect, it } from "vitest";
-import * as dispatch from "../../src/coordination/dispatch.ts";
 import { EdgeChatLink } from "../../src/local-mcp/link/edge-chat-link.ts";
-import { ok } from "../../src/shared/result.ts";
 import { aClient, registered, value, type TestClient } from "../support/edge-chats.ts";
 import { FakeEdge, token } from "../support/edge-server.ts";
+import { look } from "../support/takers.ts";
 import { ofEvents, startWorker, type WorkerAtWork, type WorkerWish } from "../support/work-desk.ts";
 
 interface EdgeWorker extends Omit<WorkerAtWork, "pid"> {
@@ -22,9 +21,9 @@ async function submit(edge: FakeEdge, overrides: object = {}): Promise<number> {
   return tasks[0]?.task ?? 0;
 }
 
-/** What the consumer of the queue does with a token. */
+/** What the consumer of the queue does with a token, and what follows for the connections. */
 function giveOut(edge: FakeEdge): void {
-  edge.host.commit((tx) => ok(dispatch.look(tx)));
+  look(edge.host);
   edge.tell();
 }
 

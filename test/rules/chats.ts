@@ -44,6 +44,7 @@ export function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in Engin
     "tasks.nack": { ...hold, reason: "broken" },
     "tasks.extend": { ...hold, ms: 1_000 },
     "tasks.release": hold,
+    "sync.take": { self, device: "d1", session: "s1", token: 1 },
   };
 }
 

@@ -29,6 +29,10 @@ import { stateModelRowRules, stateModelRules } from "./state-model.ts";
 import { stateUpdateRowRules, stateUpdateRules } from "./state-updates.ts";
 import { stateRules } from "./state.ts";
 import { sweepRowRules, sweepRules } from "./sweeps.ts";
+import { syncContentRules } from "./sync-contents.ts";
+import { syncModelRules } from "./sync-model.ts";
+import { syncReadingRules } from "./sync-reading.ts";
+import { syncRowRules } from "./sync-rows.ts";
 import { syncRules } from "./sync.ts";
 import { taskAttemptRules } from "./task-attempts.ts";
 import { taskGraphRules } from "./task-graphs.ts";
@@ -89,6 +93,9 @@ export function taskSuites(open: OpenHost): void {
 /** What machines keep for each other. */
 export function syncSuites(open: OpenHost): void {
   syncRules(open);
+  syncContentRules(open);
+  syncReadingRules(open);
+  syncModelRules(open);
 }
 
 /** What can only be seen in rows. */
@@ -100,6 +107,7 @@ export function rowSuites(open: OpenRowHost): void {
   requestRowRules(open);
   messageRowRules(open);
   taskRowRules(open);
+  syncRowRules(open);
   sweepRowRules(open);
   auditRowRules(open);
 }

@@ -26,6 +26,8 @@ export interface EngineHost {
   disconnect(chat: string): Promise<void>;
   /** All connections vanish without a close, as by a deploy; the host looks for them when it is next used. */
   loseConnections(): Promise<void>;
+  /** Starts anew, where a host remembers anything between two requests. */
+  restart?(): Promise<void>;
 }
 
 /** A host whose rows can be seen. */

@@ -132,6 +132,56 @@ it("[DO17] a start of the object writes nothing, nor does an alarm that finds no
   expect(await workspace.alarmAt()).toBe(alarm);
 });
 
+it("[DO17] a push writes two rows, two for each of its sessions and two for each checkpoint; repeats and reads write none", async () => {
+  const { workspace, connection, self } = await busy();
+  const { epoch } = await workspace.ask("sync.begin", { device: "d1", keyId: "0123456789abcdef" });
+  const rows: Record<string, number> = {};
+  let seq = 0;
+  type Op = InputOf<"sync.push">["ops"][number];
+  const op = (more: Partial<Op>): Op => {
+    const hash = String((seq += 1)).padStart(64, "0");
+    return { seq, hash, kind: "session", session: "s1", ageMs: 0, envelope: "x", ...more };
+  };
+  const push = (name: string, ...ops: Op[]) => count(name, "sync.push", { device: "d1", epoch, ops });
+  const count = async <Name extends "sync.push" | "sync.begin" | "sync.take" | "sync.give-back" | "sync.list">(
+    name: string,
+    operation: Name,
+    input: InputOf<Name>,
+  ): Promise<void> => {
+    rows[name] = await written(workspace, () => workspace.ask(operation, input));
+  };
+  await push("session, new", op({}));
+  await push("session, again", op({}));
+  const first = op({ kind: "checkpoint", checkpoint: "k1" });
+  await push("checkpoint, new", first);
+  await push("checkpoint, repeated", first);
+  await push("checkpoint, again", op({ kind: "checkpoint", checkpoint: "k1" }));
+  await push(
+    "ten checkpoints",
+    ...Array.from({ length: 10 }, (_, at) => op({ kind: "checkpoint", checkpoint: `t${at}` })),
+  );
+  const { envelope: _, ...gone } = op({ kind: "forget", checkpoint: "k1" });
+  await push("forget", gone);
+  await count("list", "sync.list", {});
+  await count("begin", "sync.begin", { device: "d1", keyId: "0123456789abcdef", requestId: "q" });
+  const token = await take(connection, self, "session:s1");
+  await count("take", "sync.take", { self, device: "d1", session: "s1", token });
+  await count("give-back", "sync.give-back", { device: "d1", session: "s1" });
+  expect(rows).toEqual({
+    "session, new": 4,
+    "session, again": 4,
+    "checkpoint, new": 6,
+    "checkpoint, repeated": 0,
+    "checkpoint, again": 6,
+    "ten checkpoints": 24,
+    forget: 5,
+    list: 0,
+    begin: 5,
+    take: 4,
+    "give-back": 4,
+  });
+});
+
 it("[DO17] a task writes nine rows from its submit to its end, and three when it is pruned; reads and repeats write none", async () => {
   const { workspace, connection, self } = await busy();
   const rows: Record<string, number> = {};

@@ -2,7 +2,7 @@ import type { Refusal } from "../../src/contract/errors.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import type { Actor } from "../../src/coordination/tx.ts";
 import type { Result } from "../../src/shared/result.ts";
-import { chatSuites, rowSuites, stateSuites, taskSuites } from "../rules/suites.ts";
+import { chatSuites, rowSuites, stateSuites, syncSuites, taskSuites } from "../rules/suites.ts";
 import type { OpenRowHost } from "../support/engine-host.ts";
 import { WorkerHost } from "./worker-host.ts";
 
@@ -23,4 +23,5 @@ const open: OpenRowHost = Object.assign(ObjectHost.open, { mostRuns: 5 });
 chatSuites(open);
 stateSuites(open);
 taskSuites(open);
+syncSuites(open);
 rowSuites(open);

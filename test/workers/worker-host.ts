@@ -168,6 +168,10 @@ export abstract class WorkerHost implements RowHost {
     await this.workspace.alarmAt();
   }
 
+  async restart(): Promise<void> {
+    await evictDurableObject(this.workspace.stub, { webSockets: "hibernate" });
+  }
+
   rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]> {
     return this.workspace.inside(({ storage }) => new StorageSql(storage).all<Row>(query, ...values));
   }
@@ -175,7 +179,7 @@ export abstract class WorkerHost implements RowHost {
   /** The object sees nothing of it: it starts anew, and looks when its alarm has to ring. */
   async run(statement: string, ...values: SqlValue[]): Promise<void> {
     await this.workspace.inside(({ storage }) => new StorageSql(storage).run(statement, ...values));
-    await evictDurableObject(this.workspace.stub, { webSockets: "hibernate" });
+    await this.restart();
     await this.nextDue();
   }
 

@@ -1,5 +1,4 @@
-import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 import type { Budget, BudgetChanges, Budgets, Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";

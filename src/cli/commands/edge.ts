@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { Scope, Workspace } from "../../contract/workspaces.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { addressOf } from "../../local-mcp/edge/address.ts";
-import { forgetEdge, isSame, readEdge, writeEdge, type Edge, type Place } from "../../local-mcp/authority.ts";
+import { claimOf, isMachineToken } from "../../local-mcp/edge/machine-token.ts";
+import { edgeIn, forgetEdge, isSame, readEdge, writeEdge, type Edge, type Place } from "../../local-mcp/authority.ts";
 import { failed, notFound, wrongUsage, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { coordination, remote } from "../coordination.ts";
@@ -114,7 +115,7 @@ async function joinOne(cli: Cli, options: UrlOptions, name: string): Promise<Out
   const may = await mayReplace(cli, options, { url, workspace: name });
   if (may) return may;
   const token = (await cli.io.readInput()).trim();
-  if (!/^shim_[\w.-]+$/.test(token)) return wrongUsage("give the token on stdin: `shim edge join ... < token-file`.");
+  if (!isMachineToken(token)) return wrongUsage("give the token on stdin: `shim edge join ... < token-file`.");
   const edge: Edge = {
     url,
     workspace: name,
@@ -131,17 +132,6 @@ async function joinOne(cli: Cli, options: UrlOptions, name: string): Promise<Out
     data: { workspace: name, url, machine: edge.machine },
     text: `This machine has joined ${name} as ${edge.machine}.\n`,
   });
-}
-
-/** A token says for which machine (`m`) it is and what it may (`s`, a scope); whether that is true, the coordinator knows. */
-function claimOf(token: string, claim: "m" | "s"): string | null {
-  try {
-    const text = Buffer.from(token.slice(5).split(".")[0] ?? "", "base64url").toString("utf8");
-    const value = (JSON.parse(text) as Record<string, unknown>)[claim];
-    return typeof value === "string" ? value : null;
-  } catch {
-    return null;
-  }
 }
 
 function checkedNames(url: string, name: string): Result<void, Refused["error"]> {
@@ -165,8 +155,20 @@ function adminGoes({ adminToken }: Edge): string {
   return " The admin token goes with it: to keep one, first `shim edge token create --machine <name> --scope admin`.";
 }
 
+/** [DX4] What is written into the file would have no effect. */
+function decidedElsewhere(cli: Cli): Refused | null {
+  const given = edgeIn(cli.io.env);
+  if (given.ok && given.value === null) return null;
+  return failed(
+    "environment_decides",
+    "SHIM_EDGE_URL, SHIM_WORKSPACE and SHIM_TOKEN of the environment decide here. Unset them first.",
+  );
+}
+
 /** [EM3] Two authorities are never mixed: what the old one knows stays with it. */
 async function mayReplace(cli: Cli, { yes }: UrlOptions, next: Place): Promise<Refused | null> {
+  const elsewhere = decidedElsewhere(cli);
+  if (elsewhere) return elsewhere;
   const old = readEdge(cli.paths.home);
   if (!old.ok || old.value === null || isSame(old.value, next)) return null;
   const was = `${old.value.url}, workspace ${old.value.workspace}`;
@@ -188,10 +190,13 @@ async function status(cli: Cli): Promise<Outcome> {
 }
 
 async function leaveIt(cli: Cli, { yes }: UrlOptions): Promise<Outcome> {
+  const elsewhere = decidedElsewhere(cli);
+  if (elsewhere) return elsewhere;
   const old = readEdge(cli.paths.home);
   if (old.ok && old.value === null) return notFound("this machine has joined no workspace.");
-  const name = old.ok && old.value ? `${old.value.url}, workspace ${old.value.workspace}` : "an unreadable edge.json";
-  const lost = old.ok && old.value ? adminGoes(old.value) : "";
+  const was = old.ok ? old.value : null;
+  const name = was ? `${was.url}, workspace ${was.workspace}` : "an unreadable edge.json";
+  const lost = was ? adminGoes(was) : "";
   const said = await cli.confirm(
     `Leave ${name}? The token is deleted here; revoke it there, too.${lost}`,
     yes === true,
@@ -203,7 +208,7 @@ async function leaveIt(cli: Cli, { yes }: UrlOptions): Promise<Outcome> {
 }
 
 async function admin(cli: Cli): Promise<ReturnType<typeof remote>> {
-  const edge = readEdge(cli.paths.home);
+  const edge = readEdge(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   if (edge.value === null) return notFound("this machine has joined no workspace.");
   const { token, adminToken } = edge.value;
@@ -232,7 +237,7 @@ async function createToken(cli: Cli, { machine = "", scope = "work", ttl }: Toke
 }
 
 function joinLine(cli: Cli): string {
-  const edge = readEdge(cli.paths.home);
+  const edge = readEdge(cli.paths.home, cli.io.env);
   const { workspace, url } = (edge.ok ? edge.value : null) ?? { workspace: "<workspace>", url: "<url>" };
   return `shim edge join ${workspace} --url ${url} < token`;
 }

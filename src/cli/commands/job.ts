@@ -1,12 +1,13 @@
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { planOperations } from "../../contract/plan-operations.ts";
 import { Job } from "../../contract/plans.ts";
+import { given } from "../../shared/given.ts";
 import { ok } from "../../shared/result.ts";
 import { withCheckedLink } from "../checked-link.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { table } from "../screen-text.ts";
-import { texts } from "../task-input.ts";
+import { digit, texts } from "../task-input.ts";
 
 type Estimated = OutputOf<"plans.estimate">;
 type Submitted = OutputOf<"plans.submit">;
@@ -43,7 +44,7 @@ export function addJob(program: Command, cli: Cli): void {
     .addOption(new Option("--join <rule>", "the coordinator joins the results").choices(["collect", "merge", "count"]))
     .addOption(new Option("--join-type <type>", "a chat joins them, by a task of this type").conflicts("join"))
     .option("--partial", "join what there is when a part has died")
-    .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", between(0, 9))
+    .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digit(0, 9))
     .option("--capability <names...>", "only a chat that has them all takes a part", texts)
     .option("--tag <tags...>", "to find the tasks by", texts)
     .option("--key <key>", "a second job under the same key is the first one");
@@ -53,23 +54,14 @@ export function addJob(program: Command, cli: Cli): void {
 function withSplit(command: Command): Command {
   return command
     .addOption(new Option("--by <strategy>", "what a part is made of").choices(["file", "module", "phase"]))
-    .option("--max-parts <n>", "2 to 8 (default: 8)", between(2, 8))
+    .option("--max-parts <n>", "2 to 8 (default: 8)", digit(2, 8))
     .option("--split", "whatever the complexity");
-}
-
-function between(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be ${least} to ${most}.`);
-  };
 }
 
 type Wish = Omit<InputOf<"plans.estimate">, "job">;
 
 function wishOf({ by, maxParts, split }: SplitOptions): Wish {
-  const wish = { strategy: by === undefined ? undefined : { by }, maxParts, isForced: split };
-  return Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
+  return given({ strategy: by === undefined ? undefined : { by }, maxParts, isForced: split });
 }
 
 /** [CL55] */
@@ -86,22 +78,18 @@ async function submitJob(cli: Cli, options: SubmitOptions, file: string): Promis
   const job = await jobOf(cli, file);
   if (!job.ok) return job;
   const { type, join, joinType, partial, key, priority, capability, tag } = options;
-  const given = {
+  const wanted = given({
     joinRule: join,
     joinType,
     onPartDeath: partial ? "ignore" : undefined,
     dedupeKey: key,
-    options: defined({ priority, capabilities: capability, tags: tag }),
-  };
+    options: given({ priority, capabilities: capability, tags: tag }),
+  });
   return withCheckedLink(cli, async (link) => {
-    const input = { job: job.value, type, ...wishOf(options), ...defined(given) } as InputOf<"plans.submit">;
+    const input = { job: job.value, type, ...wishOf(options), ...wanted } as InputOf<"plans.submit">;
     const done = await link.call("plans.submit", input);
     return done.ok ? ok({ data: done.value, text: submittedText(done.value) }) : done;
   });
-}
-
-function defined(values: object): object {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
 async function jobOf(cli: Cli, file: string) {

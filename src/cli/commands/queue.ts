@@ -3,6 +3,7 @@ import type { InputOf } from "../../contract/operations.ts";
 import type { TypeStats } from "../../contract/task-views.ts";
 import type { Json } from "../../contract/values.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
+import { given } from "../../shared/given.ts";
 import { ok } from "../../shared/result.ts";
 import { wrongUsage } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
@@ -83,15 +84,16 @@ function addReplay(queue: Command, cli: Cli): void {
 
 /** What is given in words is checked by the contract. */
 function replay(cli: Cli, { payload, type, reason, tag, limit }: ReplayOptions, text?: string): Promise<Outcome> {
-  const given = Object.entries({ type, reason, tag, limit }).filter(([, value]) => value !== undefined);
+  const filter = given({ type, reason, tag, limit });
+  const isFiltered = Object.keys(filter).length > 0;
   if (text !== undefined) {
-    if (given.length === 0) return replayTask(cli, text, payload);
+    if (!isFiltered) return replayTask(cli, text, payload);
     return Promise.resolve(wrongUsage("name a task, or give a filter, not both."));
   }
-  if (given.length === 0)
+  if (!isFiltered)
     return Promise.resolve(wrongUsage("name a dead task, or which ones: --type, --reason, --tag, --limit."));
   if (payload !== undefined) return Promise.resolve(wrongUsage("--payload is for one task."));
-  return withCheckedLink(cli, (link) => replayFitting(cli, link, Object.fromEntries(given)));
+  return withCheckedLink(cli, (link) => replayFitting(cli, link, filter as ReplayFilter));
 }
 
 async function replayFitting(cli: Cli, link: Coordination, filter: ReplayFilter): Promise<Outcome> {
@@ -104,8 +106,8 @@ async function replayFitting(cli: Cli, link: Coordination, filter: ReplayFilter)
   return ok({ data: done.value, text: text + table([["TASK", "STATE"], ...rows], cli.io.size().columns) });
 }
 
-async function replayTask(cli: Cli, text: string, given: string | undefined): Promise<Outcome> {
-  const payload = given === undefined ? null : jsonIn(given, "--payload");
+async function replayTask(cli: Cli, text: string, written: string | undefined): Promise<Outcome> {
+  const payload = written === undefined ? null : jsonIn(written, "--payload");
   if (payload && !payload.ok) return payload;
   const input = payload ? { payload: payload.value } : {};
   return ofTask(cli, text, (link, task) => replayIt(link, task, input));

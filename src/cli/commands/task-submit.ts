@@ -1,13 +1,13 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { Json } from "../../contract/values.ts";
+import { given } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { wrongUsage, type Refused } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
-import { jsonIn, jsonOfFile, jsonOfInput, taskNumbers, texts } from "../task-input.ts";
+import { digit, jsonIn, jsonOfFile, jsonOfInput, taskNumbers, texts } from "../task-input.ts";
 import { parseDuration } from "../times.ts";
-import { given } from "../../shared/given.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 type Submitted = OutputOf<"tasks.submit">["tasks"][number];
@@ -34,18 +34,13 @@ export function addSubmit(task: Command, cli: Cli): void {
     .addOption(new Option("--graph <file>", "a list of tasks in YAML or JSON, with ref and dependsOn").conflicts(ofOne))
     .option("--payload <json>", "what the task is about")
     .option("--payload-file <file>", "the same, from a file (-: from stdin)")
-    .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digit)
+    .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digit(0, 9))
     .option("--capability <names...>", "only a chat that has them all takes it", texts)
     .option("--delay <duration>", "not before so long (30s, 15m, 2h)", duration)
     .option("--depends-on <tasks...>", "not before these are done", taskNumbers)
     .option("--key <key>", "a second task under the same key is the first one")
     .option("--tag <tags...>", "to find it by", texts);
   cli.define(command, (options: SubmitOptions, type?: string, dash?: string) => submit(cli, options, type, dash));
-}
-
-function digit(text: string): number {
-  if (!/^\d$/.test(text)) throw new InvalidArgumentError("It must be 0 to 9.");
-  return Number(text);
 }
 
 function duration(text: string): number {

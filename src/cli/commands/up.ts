@@ -7,6 +7,7 @@ import { clientStates } from "../client-states.ts";
 import { overview, type ClientState, type Overview } from "../overview.ts";
 import { facts, lines, type Look } from "../render-overview.ts";
 import { safe } from "../screen-text.ts";
+import { TeamLook, type TeamOverview } from "../team-overview.ts";
 import { localTime } from "../times.ts";
 
 interface UpOptions extends Common {
@@ -16,11 +17,15 @@ interface UpOptions extends Common {
 const redrawMs = 2_000;
 /** Who is connected changes rarely, and looking costs the reading of the clients' files. */
 const clientsMs = 30_000;
+/** A coordinator on the edge counts requests. */
+const edgeMs = 10_000;
 
 export function addUp(program: Command, cli: Cli): void {
   const command = program
     .command("up")
-    .description("live view of sessions, risk and what died unfinished")
+    .description(
+      "live view of this machine: sessions, risk, what died unfinished, and the team with its tasks and files",
+    )
     .option("--once", "print once and end (--json does too)");
   cli.define(command, (options: UpOptions) => up(cli, options));
 }
@@ -28,38 +33,55 @@ export function addUp(program: Command, cli: Cli): void {
 async function up(cli: Cli, options: UpOptions): Promise<Outcome> {
   const runtime = await cli.runtime();
   const look = (): Look => ({ paint: cli.paint, columns: cli.io.size().columns, home: cli.io.env["HOME"] ?? "" });
-  const first = overview(runtime, clientStates(cli));
-  const isFresh = !first.store.isThere && !cli.io.isTty;
-  if (options.once || options.json || isFresh) return ok({ data: first, text: `${lines(first, look()).join("\n")}\n` });
-  const stop = cli.io.interrupted();
-  if (cli.io.isTty) await redraw(cli, runtime, look, stop);
-  else await tell(cli, runtime, stop);
-  return ok({ data: null, text: "" });
+  const team = new TeamLook(cli);
+  try {
+    const first = overview(runtime, clientStates(cli), await team.look());
+    const isFresh = !first.store.isThere && !cli.io.isTty;
+    if (options.once || options.json || isFresh)
+      return ok({ data: first, text: `${lines(first, look()).join("\n")}\n` });
+    const stop = cli.io.interrupted();
+    if (cli.io.isTty) await redraw({ cli, runtime, team }, look, stop);
+    else await tell({ cli, runtime, team }, stop);
+    return ok({ data: null, text: "" });
+  } finally {
+    team.close();
+  }
+}
+
+interface Looking {
+  readonly cli: Cli;
+  readonly runtime: Runtime;
+  readonly team: TeamLook;
 }
 
 /** Looks again and again until Ctrl-C, or until the launcher is gone: killed the hard way it passes no signal on. A store that is busy for a moment is no reason to end. */
 async function watch(
-  cli: Cli,
-  runtime: Runtime,
+  { cli, runtime, team }: Looking,
   stop: AbortSignal,
   show: (shown: Overview | string) => void,
 ): Promise<void> {
   let clients: readonly ClientState[] = [];
   let clientsAt = -Infinity;
+  let known: TeamOverview | null = null;
+  let knownAt = -Infinity;
   const parent = cli.io.parentPid();
   while (!stop.aborted && cli.io.parentPid() === parent) {
     if (runtime.now() - clientsAt >= clientsMs) {
       clients = clientStates(cli);
       clientsAt = runtime.now();
     }
-    show(lookOnce(runtime, clients));
+    if (!known || runtime.now() - knownAt >= (known.isEdge ? edgeMs : 0)) {
+      known = await team.look();
+      knownAt = runtime.now();
+    }
+    show(lookOnce(runtime, clients, known));
     await cli.io.wait(redrawMs, stop);
   }
 }
 
-function lookOnce(runtime: Runtime, clients: readonly ClientState[]): Overview | string {
+function lookOnce(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview | string {
   try {
-    return overview(runtime, clients);
+    return overview(runtime, clients, team);
   } catch (error) {
     if (error instanceof StoreError) return error.message;
     throw error;
@@ -75,10 +97,11 @@ const sequences = {
 };
 
 /** [CL20] Over the old picture, line by line, so that nothing flickers; cut to the window. */
-async function redraw(cli: Cli, runtime: Runtime, look: () => Look, stop: AbortSignal): Promise<void> {
+async function redraw(looking: Looking, look: () => Look, stop: AbortSignal): Promise<void> {
+  const { cli } = looking;
   cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);
   try {
-    await watch(cli, runtime, stop, (shown) => {
+    await watch(looking, stop, (shown) => {
       const { columns, rows } = cli.io.size();
       const all = typeof shown === "string" ? [shown] : lines(shown, look());
       const hint = cli.paint("dim", "Ctrl-C ends this view; nothing else.");
@@ -107,10 +130,11 @@ function cut(line: string, columns: number): string {
 }
 
 /** What there is, then each change as a line of its own, with its time. */
-async function tell(cli: Cli, runtime: Runtime, stop: AbortSignal): Promise<void> {
+async function tell(looking: Looking, stop: AbortSignal): Promise<void> {
+  const { cli, runtime } = looking;
   let before = new Map<string, string>();
   let isFirst = true;
-  await watch(cli, runtime, stop, (shown) => {
+  await watch(looking, stop, (shown) => {
     const after = typeof shown === "string" ? new Map([["store", shown]]) : facts(shown);
     const at = isFirst ? "" : `${localTime(runtime.now())} `;
     const changed = [...after].filter(([key, text]) => before.get(key) !== text).map(([, text]) => text);

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { EdgeChatLink } from "../../local-mcp/link/edge-chat-link.ts";
 import { LocalChatLink } from "../../local-mcp/link/local-chat-link.ts";
 import { MachineHealth } from "../../local-mcp/automation/machine-health.ts";
@@ -14,16 +14,17 @@ import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
 import { identify } from "../../local-mcp/processes.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { problemsOf } from "../../coordination/problems.ts";
+import { given } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { failed, wrongUsage, type Answer, type Refused } from "../answer.ts";
 import type { Cli, Outcome } from "../cli.ts";
 import type { WorkerFlags, WorkerSource } from "../commands/worker.ts";
 import { withLink, type Coordination } from "../coordination.ts";
+import { inputOfFile } from "../plan-input.ts";
 import { safe, safeJsonLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
-import { readWorkerFile, type WorkerPlan } from "./worker-file.ts";
 import { textOf } from "./worker-lines.ts";
-import { setupsOf, worktreesIn } from "./worker-setups.ts";
+import { setupsOf, worktreesIn, type WorkerPlan } from "./worker-setups.ts";
 
 /** `shim worker`, to its end. [WK18] */
 export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<Outcome> {
@@ -41,28 +42,38 @@ function warnOfAll(cli: Cli, { config }: WorkerPlan): void {
   }
 }
 
+const maxChars = 1_048_576;
+
+/** As it is written: what an option says goes before it, and defaults come last. */
+interface Wish {
+  readonly config: object;
+  readonly folder: string;
+}
+
 function planOf(cli: Cli, flags: WorkerFlags, source: WorkerSource): Result<WorkerPlan, Refused["error"]> {
-  const found = source.kind === "file" ? readWorkerFile(cli, source.file) : ofCommand(cli, flags, source);
-  if (!found.ok) return found;
+  const wish = source.kind === "file" ? ofFile(cli, source.file) : ok(ofCommand(cli, flags, source));
+  if (!wish.ok) return wish;
   const { concurrency, capability, drainMs } = flags;
-  const given = Object.entries({ concurrency, capabilities: capability, drainMs });
-  const flagged = Object.fromEntries(given.filter(([, value]) => value !== undefined));
-  return checked({ ...found.value.config, ...flagged }, found.value.folder);
+  const config = { ...wish.value.config, ...given({ concurrency, capabilities: capability, drainMs }) };
+  const parsed = WorkerConfig.safeParse(config);
+  if (!parsed.success) return wrongUsage(`${problemsOf(parsed.error)}.`);
+  return ok({ config: parsed.data, folder: wish.value.folder });
+}
+
+function ofFile(cli: Cli, file: string): Result<Wish, Refused["error"]> {
+  const schema = WorkerConfig;
+  const form = "settings of a worker";
+  const config = inputOfFile(cli, file, `the ${form}`, { schema, form, name: "the settings", maxChars });
+  return config.ok ? ok({ config: config.value, folder: dirname(resolve(cli.io.cwd, file)) }) : config;
 }
 
 function ofCommand(
   cli: Cli,
   { folder, repository, base }: WorkerFlags,
   { type, words }: Extract<WorkerSource, { kind: "command" }>,
-): Result<WorkerPlan, Refused["error"]> {
-  const places = Object.entries({ folder, repository, base }).filter(([, value]) => value !== undefined);
-  const types = { [type]: { command: words, ...Object.fromEntries(places) } };
-  return checked({ types }, cli.io.cwd);
-}
-
-function checked(config: object, folder: string): Result<WorkerPlan, Refused["error"]> {
-  const parsed = WorkerConfig.safeParse(config);
-  return parsed.success ? ok({ config: parsed.data, folder }) : wrongUsage(`${problemsOf(parsed.error)}.`);
+): Wish {
+  const types = { [type]: { command: words, ...given({ folder, repository, base }) } };
+  return { config: { types }, folder: cli.io.cwd };
 }
 
 async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: WorkerPlan): Promise<Outcome> {

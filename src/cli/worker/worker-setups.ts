@@ -6,7 +6,7 @@ import type { Setup } from "../../local-mcp/automation/attempt.ts";
 import type { Executor } from "../../local-mcp/automation/executor.ts";
 import { GivenFolder } from "../../local-mcp/automation/given-folder.ts";
 import type { WorkPlaces } from "../../local-mcp/automation/work-place.ts";
-import type { TypeConfig } from "../../local-mcp/automation/worker-config.ts";
+import type { TypeConfig, WorkerConfig } from "../../local-mcp/automation/worker-config.ts";
 import { commitOf, gitAt, topOf } from "../../local-mcp/automation/work-git.ts";
 import { WorktreePlaces } from "../../local-mcp/automation/worktree-places.ts";
 import type { Launch } from "../../local-mcp/clients/entries.ts";
@@ -16,7 +16,12 @@ import { isOnPath } from "../../local-mcp/program-path.ts";
 import { GitError } from "../../local-mcp/snapshots/git.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { failed, wrongUsage, type Refused } from "../answer.ts";
-import type { WorkerPlan } from "./worker-file.ts";
+
+/** What a worker is to do, and where paths in it begin. */
+export interface WorkerPlan {
+  readonly config: WorkerConfig;
+  readonly folder: string;
+}
 
 export interface SetupSurroundings {
   readonly runtime: Runtime;

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { setTimeout as pause } from "node:timers/promises";
+import { endAll } from "../ending.ts";
 import type { ProcessIdentity } from "../processes.ts";
 
 /**
@@ -8,10 +8,8 @@ import type { ProcessIdentity } from "../processes.ts";
  */
 export const markName = "SHIM_RUN";
 
-const lookEveryMs = 50;
 /** For what is left behind to end by itself: SHIM's own server saves files for up to five seconds. */
 const graceMs = 6_000;
-const killedWithinMs = 2_000;
 
 /** Of all that this worker has ever started; that of one program goes on with `-` and the number of its group. */
 export function markOf({ pid, start }: ProcessIdentity): string {
@@ -20,22 +18,11 @@ export function markOf({ pid, start }: ProcessIdentity): string {
 
 /** [WK14] TERM to all that bear the mark, KILL to who is left 6 s later. Resolves when none is left. */
 export async function endMarked(mark: string): Promise<void> {
-  if (!tell(mark, "SIGTERM") || (await isGoneWithin(mark, graceMs))) return;
-  tell(mark, "SIGKILL");
-  await isGoneWithin(mark, killedWithinMs);
-}
-
-async function isGoneWithin(mark: string, ms: number): Promise<boolean> {
-  const until = performance.now() + ms;
-  while (performance.now() < until) {
-    await pause(lookEveryMs);
-    if (marked(mark).length === 0) return true;
-  }
-  return false;
+  await endAll((signal) => tell(mark, signal), graceMs);
 }
 
 /** @returns whether there was one */
-function tell(mark: string, signal: NodeJS.Signals): boolean {
+function tell(mark: string, signal: NodeJS.Signals | 0): boolean {
   const found = marked(mark);
   for (const pid of found) {
     try {

@@ -1,6 +1,7 @@
 import type { Usage } from "../../contract/budgets.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
+import { most, nothing } from "../../coordination/usage.ts";
 import { redact } from "../redaction/redact.ts";
 
 type Checkpoint = Readonly<Record<string, Json>>;
@@ -10,19 +11,10 @@ const mostNoteChars = 500;
 const mostDataChars = 8_192;
 const mostCheckpointChars = 65_536;
 
-/** One figure after the other: never less than before. */
-function most(a: Usage, b: Usage): Usage {
-  return {
-    wallMs: Math.max(a.wallMs, b.wallMs),
-    tokens: Math.max(a.tokens, b.tokens),
-    costMicros: Math.max(a.costMicros, b.costMicros),
-  };
-}
-
 /** What an attempt has to tell with its next heartbeat. Redacted, and within what a coordinator takes. [WK8] */
 export class News {
   readonly #complain: (message: string) => void;
-  #usage: Usage = { wallMs: 0, tokens: 0, costMicros: 0 };
+  #usage: Usage = nothing;
   /** Of the executors, of this attempt and those before. */
   #checkpoint: Checkpoint;
   /** Where the work is. */

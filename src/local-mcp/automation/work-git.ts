@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../../shared/error.ts";
 import { type Git, GitError, gitOutside, joinRaw, rawList, type RawPath, run, signed, text } from "../snapshots/git.ts";
-import { withoutSecrets } from "./program-env.ts";
+import { withoutSecrets } from "../own-secrets.ts";
 import { looksSecret } from "../snapshots/secret-names.ts";
 
 /** Git in the worktree of a task: without hooks, signing and the user's own commands. */

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod";
+import { isSoWithin } from "../ending.ts";
 import { mayLive, type Processes } from "../processes.ts";
 import { writeWhole } from "../store/place.ts";
 import { isSomebodyIn } from "./folder-users.ts";
@@ -52,18 +52,9 @@ export function removeRecord(folder: string): void {
 export async function isFree(processes: Processes, folder: string, { owner }: WorkRecord): Promise<boolean> {
   if (owner !== null && mayLive(processes, owner)) return false;
   if (owner?.boot === processes.boot()) await endMarked(markOf(owner));
-  return owner === null ? !isSomebodyIn(treeIn(folder)) : isLeftWithin(treeIn(folder), leavingMs);
+  const isLeft = (): boolean => !isSomebodyIn(treeIn(folder));
+  return isLeft() || (owner !== null && isSoWithin(isLeft, leavingMs));
 }
 
 /** A process that is just ending has no mark any more, and still a place. */
 const leavingMs = 2_000;
-const lookEveryMs = 50;
-
-async function isLeftWithin(tree: string, ms: number): Promise<boolean> {
-  const until = performance.now() + ms;
-  while (isSomebodyIn(tree)) {
-    if (performance.now() >= until) return false;
-    await pause(lookEveryMs);
-  }
-  return true;
-}

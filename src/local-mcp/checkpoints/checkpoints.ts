@@ -62,7 +62,6 @@ export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
   return row.seq;
 }
 
-/** The session's newest one, or the newest before a place in the order. */
 /** Which checkpoint of the session is its newest; null before the first. */
 export function latestId(sql: Sql, sessionId: string): string | null {
   const [row] = sql.all<{ id: string }>(
@@ -77,6 +76,7 @@ export function foldTo(sql: Sql, seq: number, journalSeq: number): void {
   sql.run("UPDATE checkpoints SET journal_seq = ? WHERE seq = ? AND journal_seq < ?", journalSeq, seq, journalSeq);
 }
 
+/** The session's newest one, or the newest before a place in the order. */
 export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_INTEGER): Checkpoint | null {
   const [row] = sql.all<Checkpoint>(
     `SELECT ${columns} FROM checkpoints c WHERE session_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1`,

@@ -39,7 +39,7 @@ export const tools: readonly Tool[] = [
 ];
 
 /** [TE18] Beside the six, where the chat may be in a team. */
-const teamTools: readonly Tool[] = [chats, submit, next, report, send, inbox, files, stateSet];
+export const teamTools: readonly Tool[] = [chats, submit, next, report, send, inbox, files, stateSet];
 
 export interface ServerOptions {
   readonly chat: Chat;
@@ -50,11 +50,17 @@ export interface ServerOptions {
 
 /** One MCP server for one connection; the SDK serves both protocol eras with it. */
 export function createServer(options: ServerOptions): McpServer {
-  const { chat } = options;
   const server = new McpServer(
     { name: "shim", title: "SHIM", version: options.version },
-    { instructions: instructions(chat.runtime, chat.team !== null) },
+    { instructions: instructions(options.chat.runtime, options.chat.team !== null) },
   );
+  equip(server, options);
+  return server;
+}
+
+/** All that clients find on a server of SHIM. */
+export function equip(server: McpServer, options: ServerOptions): void {
+  const { chat } = options;
   for (const tool of chat.team ? [...tools, ...teamTools] : tools) register(server, tool, options);
   if (chat.team) registerState(server, chat);
   registerResource(
@@ -75,12 +81,15 @@ export function createServer(options: ServerOptions): McpServer {
   );
   server.registerPrompt(
     "shim_recover",
-    { title: "Continue a session that died", argsSchema: z.object({ session: z.string().max(200).optional() }) },
+    {
+      title: "Continue a session that died",
+      description: "What the session that is named was doing, else the newest that died, and what comes next",
+      argsSchema: z.object({ session: z.string().max(200).optional() }),
+    },
     ({ session }) => ({
       messages: [{ role: "user", content: { type: "text", text: resources.recoverPrompt(chat, session) } }],
     }),
   );
-  return server;
 }
 
 function register(server: McpServer, tool: Tool, options: ServerOptions): void {

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { delimiter, parse } from "node:path";
+import { withoutSecrets } from "../own-secrets.ts";
 import { programPath } from "../program-path.ts";
 
 /** Where git works and what it may see. Made by `gitOutside` or `gitIn`. */
@@ -65,7 +66,7 @@ const MAX_OUTPUT_BYTES = 268_435_456;
 const MAX_STDERR_CHARS = 65_536;
 
 function cleanEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const own = Object.entries(env).filter(([name]) => !name.startsWith("GIT_") || KEPT.has(name));
+  const own = Object.entries(withoutSecrets(env)).filter(([name]) => !name.startsWith("GIT_") || KEPT.has(name));
   return {
     ...Object.fromEntries(own),
     LC_ALL: "C",

@@ -1,0 +1,81 @@
+// `npm run bundle`: SHIM as an extension of Claude Desktop, .scratch/shim.mcpb, which needs nothing that is not in it.
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
+import { join } from "node:path";
+import { packExtension } from "@anthropic-ai/mcpb";
+import { build, type Metafile } from "esbuild";
+import { teamTools, tools } from "../src/local-mcp/mcp/server.ts";
+
+const root = join(import.meta.dirname, "..");
+const source = join(root, "desktop");
+
+const { version, license } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Record<string, string>;
+const scratch = process.argv[2] ?? join(root, ".scratch");
+const folder = join(scratch, "bundle");
+const packed = join(scratch, "shim.mcpb");
+
+rmSync(folder, { recursive: true, force: true });
+rmSync(packed, { force: true });
+mkdirSync(join(folder, "server"), { recursive: true });
+cpSync(join(source, "icon.png"), join(folder, "icon.png"));
+cpSync(join(source, "index.cjs"), join(folder, "server", "index.cjs"));
+writeFileSync(join(folder, "manifest.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
+
+const { metafile } = await build({
+  entryPoints: { mcp: join(root, "src/local-mcp/mcp/desktop-entry.ts") },
+  outdir: join(folder, "server"),
+  outExtension: { ".js": ".cjs" },
+  bundle: true,
+  platform: "node",
+  // jsonc-parser's "main" is UMD, which no bundler can follow.
+  mainFields: ["module", "main"],
+  format: "cjs",
+  target: "node22.16",
+  // Where somebody needs it after all it is found below.
+  external: ["better-sqlite3"],
+  minifyWhitespace: true,
+  minifySyntax: true,
+  metafile: true,
+  absWorkingDir: root,
+});
+const foreign = [...notBundled(metafile), ...nativeFiles()];
+if (foreign.length > 0) throw new Error(`The bundle needs what Claude Desktop cannot load: ${foreign.join(", ")}`);
+writeFileSync(join(folder, "server", "third-party-licenses.txt"), licenses(metafile));
+// It validates the manifest, and says what is wrong.
+if (!(await packExtension({ extensionPath: folder, outputPath: packed, silent: true }))) {
+  throw new Error("The bundle could not be packed.");
+}
+console.log(packed);
+
+/** The written one, with what is known elsewhere: Claude Desktop shows the tools before it has started anything. */
+function manifest(): Record<string, unknown> {
+  const written = JSON.parse(readFileSync(join(source, "manifest.json"), "utf8")) as Record<string, unknown>;
+  const listed = [...tools, ...teamTools].map(({ name, title }) => ({ name, description: title }));
+  return { ...written, version, license, tools: listed, prompts_generated: true };
+}
+
+/** Modules that would be looked for beside the bundle, where somebody else's may lie. */
+function notBundled({ outputs }: Metafile): string[] {
+  const imports = Object.values(outputs).flatMap((output) => output.imports);
+  return imports.filter(({ path }) => !isBuiltin(path)).map(({ path }) => path);
+}
+
+/** Claude Desktop on macOS loads no library that is not signed by Anthropic. */
+function nativeFiles(): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) =>
+    /\.(node|so|dylib|dll|exe)$/.test(path),
+  );
+}
+
+/** The licenses of what is bundled ask that their text goes with it. */
+function licenses({ inputs }: Metafile): string {
+  const packages = Object.keys(inputs).map((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]);
+  const found = [...new Set(packages)].filter((path) => path !== undefined).sort();
+  return found.map((path) => `${path.replace(/^.*node_modules\//, "")}\n\n${licenseOf(join(root, path))}\n`).join("\n");
+}
+
+function licenseOf(path: string): string {
+  const name = readdirSync(path).find((one) => /^licen[cs]e/i.test(one));
+  if (name === undefined) throw new Error(`${path} has no license file.`);
+  return readFileSync(join(path, name), "utf8");
+}

@@ -1,0 +1,71 @@
+import { age } from "../local-mcp/recovery/brief.ts";
+import type { Paint } from "./screen-text.ts";
+import { many, oneLine, shortId } from "./screen-text.ts";
+import type { TeamOverview } from "./team-overview.ts";
+
+/** Pure: the team as text. */
+
+/** [CL63] Nothing where there is no team to see; else chats, tasks and files with who has them. */
+export function teamLines(team: TeamOverview, paint: Paint): string[] {
+  if (team.trouble !== null) return [paint("yellow", `Team: ${team.where} did not answer: ${team.trouble}`), ""];
+  if (!hasTeam(team)) return [];
+  return [
+    paint("bold", `Team (${team.where})`),
+    ...team.chats.map((one) => {
+      const work = one.taskCount > 0 ? `, ${many(one.taskCount, "task")}` : "";
+      const progress = one.progress === null ? "" : `: ${oneLine(one.progress, 60)}`;
+      return `  ${shortId(one.chat)}  ${one.machine}  ${one.client}  ${one.status}${work}${progress}`;
+    }),
+    ...tasksLine(team),
+    ...team.underWay.map((one) => {
+      const by = one.chat === null ? "" : ` by ${shortId(one.chat)}`;
+      const note = one.progress?.note === undefined ? "" : `: ${oneLine(one.progress.note, 60)}`;
+      return `    ${one.task}  ${one.type}  ${one.state}${by}${note}`;
+    }),
+    ...team.files.map(
+      ({ resource, holder, heldForMs }) =>
+        `  ${pathOf(resource)}  reserved by ${shortId(holder)} for ${age(heldForMs)}`,
+    ),
+    "",
+  ];
+}
+
+function hasTeam({ isEdge, chats, tasks, files }: TeamOverview): boolean {
+  return isEdge || chats.length > 0 || files.length > 0 || (tasks?.totalTasks ?? 0) > 0;
+}
+
+function tasksLine({ tasks }: TeamOverview): string[] {
+  if (!tasks || tasks.totalTasks === 0) return [];
+  const { queuedTasks, inProgressTasks, completedTasks, totalTasks } = tasks;
+  return [`  tasks: ${queuedTasks} queued, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`];
+}
+
+/** The name of the project in front of it says nothing to people. */
+function pathOf(resource: string): string {
+  return resource.replace(/^file:[^/]*\//, "");
+}
+
+/** For a reader that is no terminal: without ages, so that a line changes only when the thing does. */
+export function teamFacts(team: TeamOverview): [string, string][] {
+  if (team.trouble !== null) return [["team", `${team.where} did not answer: ${team.trouble}`]];
+  return [
+    ...team.chats.map((one): [string, string] => [
+      `chat ${one.chat}`,
+      `chat ${one.chat} on ${one.machine} ${one.status}, ${many(one.taskCount, "task")}`,
+    ]),
+    ...team.underWay.map((one): [string, string] => [
+      `task ${one.task}`,
+      `task ${one.task} ${one.type} ${one.state}${one.chat === null ? "" : ` by ${one.chat}`}`,
+    ]),
+    ...team.files.map(({ resource, holder }): [string, string] => [
+      resource,
+      `${pathOf(resource)} reserved by ${holder}`,
+    ]),
+  ];
+}
+
+/** What a second machine takes, said where this one is alone. */
+export function howToJoin({ isEdge, chats }: TeamOverview): string[] {
+  if (isEdge || chats.length === 0) return [];
+  return ["A second machine: docs/two-machines.md (a coordinator both can reach, then `shim edge join` on each)."];
+}

@@ -1,0 +1,90 @@
+import type { Chat } from "../contract/chats.ts";
+import type { Lease } from "../contract/leases.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { TaskLine } from "../contract/task-views.ts";
+import type { Cli } from "./cli.ts";
+import { StoreError } from "../local-mcp/store/store-error.ts";
+import { commandLine, coordination, type Coordination } from "./coordination.ts";
+
+/** The team as `shim up` shows it. Printed as JSON: fields are only added. */
+export interface TeamOverview {
+  /** Who decides. */
+  readonly where: string;
+  readonly isEdge: boolean;
+  /** Why nothing is known now; null: what follows is of this moment. */
+  readonly trouble: string | null;
+  /** Without those that are offline, and the command line. */
+  readonly chats: readonly Chat[];
+  readonly tasks: OutputOf<"tasks.progress"> | null;
+  /** Assigned or running. */
+  readonly underWay: readonly TaskLine[];
+  /** Reservations of files. */
+  readonly files: readonly Lease[];
+}
+
+const most = 50;
+
+/** Looks at whoever decides for this machine. One view keeps one connection. */
+export class TeamLook {
+  readonly #cli: Cli;
+  #link: Coordination | null = null;
+
+  constructor(cli: Cli) {
+    this.#cli = cli;
+  }
+
+  async look(): Promise<TeamOverview> {
+    const link = await this.#open();
+    if (typeof link === "string") return { ...nothing, where: "edge.json", isEdge: true, trouble: link };
+    try {
+      return await lookAt(link);
+    } catch (error) {
+      // A file that is busy, or damaged, is no reason to show nothing of the rest.
+      if (!(error instanceof StoreError)) throw error;
+      return { ...nothing, trouble: error.message };
+    }
+  }
+
+  /** @returns else why there is none */
+  async #open(): Promise<Coordination | string> {
+    if (this.#link) return this.#link;
+    const opened = await coordination(this.#cli);
+    return opened.ok ? (this.#link = opened.value) : opened.error.message;
+  }
+
+  close(): void {
+    this.#link?.close();
+    this.#link = null;
+  }
+}
+
+const nothing: TeamOverview = {
+  where: "this machine",
+  isEdge: false,
+  trouble: null,
+  chats: [],
+  tasks: null,
+  underWay: [],
+  files: [],
+};
+
+async function lookAt(link: Coordination): Promise<TeamOverview> {
+  const around = { where: link.where, isEdge: link.edge !== null };
+  const chats = await link.call("chats.list", { limit: 200 });
+  const tasks = await link.call("tasks.progress", {});
+  const assigned = await link.call("tasks.list", { state: "assigned", limit: most });
+  const running = await link.call("tasks.list", { state: "running", limit: most });
+  const leases = await link.call("leases.list", { prefix: "file:", limit: most });
+  if (chats.ok && tasks.ok && assigned.ok && running.ok && leases.ok) {
+    return {
+      ...around,
+      trouble: null,
+      chats: chats.value.chats.filter(({ status, client }) => status !== "offline" && client !== commandLine),
+      tasks: tasks.value,
+      underWay: [...running.value.tasks, ...assigned.value.tasks],
+      files: leases.value.leases,
+    };
+  }
+  const [trouble] = [chats, tasks, assigned, running, leases].flatMap((one) => (one.ok ? [] : [one.error.message]));
+  return { ...nothing, ...around, trouble: trouble ?? null };
+}

@@ -1,0 +1,164 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { readEdge } from "../../src/local-mcp/authority.ts";
+import { teamTools, tools } from "../../src/local-mcp/mcp/server.ts";
+import {
+  answer,
+  connected,
+  manifestOf,
+  mcpb,
+  pathsOf,
+  startOf,
+  unpackedBundle,
+  type Mode,
+} from "../support/desktop.ts";
+import { makeProject } from "../support/git-project.ts";
+import { integrityOf, oldNode, storeOf } from "../support/mcp-process.ts";
+
+const { packed, folder } = unpackedBundle();
+const eras: Record<string, Mode> = { "2025 era": "legacy", "2026 era": { pin: "2026-07-28" } };
+const work = { goal: "survive in Claude Desktop", nextStep: "start again" };
+const old = oldNode();
+
+it("[DX1] the bundle is valid, has no native file, and lists the tools of the server", () => {
+  expect(mcpb("validate", join(folder, "manifest.json"))).toContain("Manifest schema validation passes!");
+  expect(mcpb("info", packed)).toContain("shim.mcpb");
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name !== "server");
+  const inServer = ["index.cjs", "mcp.cjs", "third-party-licenses.txt"].map((name) => join("server", name));
+  expect(files.sort()).toEqual(["icon.png", "manifest.json", ...inServer]);
+  const { version, tools: listed } = manifestOf(folder);
+  const { version: current } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+  expect(version).toBe(current);
+  expect(listed?.map(({ name }) => name)).toEqual([...tools, ...teamTools].map(({ name }) => name));
+});
+
+it("[DX1] settings that are secret are kept as such, and none is required", () => {
+  const settings = Object.entries(manifestOf(folder).user_config ?? {});
+  expect(settings.filter(([, one]) => one.sensitive).map(([name]) => name)).toEqual(["token", "workspace_key"]);
+  expect(settings.filter(([, one]) => one.required)).toEqual([]);
+});
+
+for (const [era, mode] of Object.entries(eras)) {
+  it(`[DX2] ${era}: what was saved before a kill -9 the next start brings back, on Node's own SQLite`, async () => {
+    const start = await startOf(folder);
+    const first = await connected(start, mode);
+    expect(existsSync(pathsOf(start).home)).toBe(false);
+    const saved = await answer(first, "shim_force_checkpoint", work);
+    process.kill(first.pid, "SIGKILL");
+    expect(await first.ended).toBe("");
+    const second = await connected(start, mode);
+    const found = await answer(second, "shim_check_recovery");
+    expect(found.text).toContain(work.nextStep);
+    expect(found.text).toContain(String(saved.output["session"]));
+    const status = await answer(second, "shim_session_status", { detail: "detailed" });
+    expect(status.output).toMatchObject({ store: "node:sqlite" });
+    await second.client.close();
+    expect(await second.ended).toBe("");
+    expect(integrityOf(storeOf(pathsOf(start)))).toEqual(["ok"]);
+  });
+}
+
+it("[DX2] a better-sqlite3 that lies beside the bundle is not loaded", async () => {
+  const trap = join(dirname(folder), "node_modules", "better-sqlite3");
+  mkdirSync(trap, { recursive: true });
+  onTestFinished(() => rmSync(dirname(trap), { recursive: true }));
+  writeFileSync(join(trap, "index.js"), `process.stderr.write("loaded"); throw new Error("loaded");`);
+  const running = await connected(await startOf(folder));
+  expect((await answer(running, "shim_force_checkpoint", work)).output).toMatchObject({ isNew: true });
+  await running.client.close();
+  expect(await running.ended).toBe("");
+});
+
+const recorder = join(import.meta.dirname, "..", "support", "started-programs.cjs");
+
+it("[DX3] it starts git and nothing else, and git is given no secret", async () => {
+  const { project } = makeProject({ "new.txt": "kept\n" });
+  const start = await startOf(folder, {
+    edge_url: "http://127.0.0.1:9",
+    workspace: "team",
+    token: "shim_a.b",
+    workspace_key: "k",
+  });
+  const list = join(start.user, "started");
+  const env = { ...start.env, SHIM_TEST_STARTED: list };
+  const running = await connected({ ...start, env }, "legacy", ["--require", recorder]);
+  await answer(running, "shim_force_checkpoint", { ...work, project });
+  for (const look of ["shim_check_recovery", "shim_monitor_signals", "shim_session_status"])
+    await answer(running, look, { project });
+  await expect.poll(() => existsSync(list), { timeout: 30_000 }).toBe(true);
+  await running.client.close();
+  await running.ended;
+  const started = readFileSync(list, "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { file: string; names: string[] });
+  expect([...new Set(started.map(({ file }) => file))]).toEqual(["git"]);
+  // What the tests do not reach does not name its own Node either.
+  expect(readFileSync(join(folder, "server", "mcp.cjs"), "utf8")).not.toContain("execPath");
+  const names = new Set(started.flatMap(({ names }) => names));
+  expect(names).toContain("SHIM_WORKSPACE");
+  expect([...names].filter((name) => /TOKEN|KEY/.test(name))).toEqual([]);
+});
+
+it("[DX3] without git it saves all but the files", async () => {
+  const { project } = makeProject();
+  const start = await startOf(folder);
+  const running = await connected({ ...start, env: { ...start.env, PATH: start.user } });
+  await answer(running, "shim_force_checkpoint", { ...work, project });
+  process.kill(running.pid, "SIGKILL");
+  expect(await running.ended).toBe("");
+  const again = await connected({ ...start, env: { ...start.env, PATH: start.user } });
+  expect((await answer(again, "shim_check_recovery", { project })).text).toContain(work.nextStep);
+});
+
+it("[DX4] the settings reach the server as its environment; those that are empty leave this machine to decide", async () => {
+  const settings = { edge_url: "https://shim.example.com", workspace: "team", token: "shim_a.b", machine: "desk" };
+  const { env, user } = await startOf(folder, settings);
+  const edge = { url: settings.edge_url, workspace: "team", token: "shim_a.b", machine: "desk" };
+  expect(readEdge(user, env)).toEqual({ ok: true, value: edge });
+  const empty = await startOf(folder);
+  expect(readEdge(empty.user, empty.env)).toEqual({ ok: true, value: null });
+  // Not given, and so passed on as it stands.
+  expect(empty.env["SHIM_HOME"]).toBe("${user_config.home}");
+  const own = join(empty.user, "of my own");
+  const chosen = await startOf(folder, { home: own });
+  const running = await connected(chosen);
+  await answer(running, "shim_force_checkpoint", work);
+  expect(existsSync(join(own, "shim.db"))).toBe(true);
+});
+
+it("[DX4] settings that name half a workspace are said on stderr, and the chat is saved all the same", async () => {
+  const running = await connected(await startOf(folder, { edge_url: "https://shim.example.com", token: "shim_a.b" }));
+  expect((await answer(running, "shim_force_checkpoint", work)).output).toMatchObject({ isNew: true });
+  await running.client.close();
+  const all = "set all of SHIM_EDGE_URL, SHIM_WORKSPACE, SHIM_TOKEN, or none";
+  expect(await running.ended).toBe(`SHIM: no workspace is joined: SHIM_WORKSPACE is missing; ${all}.\n`);
+});
+
+it("[DX2] Node's warning of its own SQLite is not shown, others are", async () => {
+  const start = await startOf(folder);
+  const warn = join(start.user, "warn.cjs");
+  writeFileSync(
+    warn,
+    `setImmediate(() => {
+      process.emitWarning("SQLite is an experimental feature and might change at any time", "ExperimentalWarning");
+      process.emitWarning("something else");
+    });`,
+  );
+  const running = await connected(start, "legacy", ["--require", warn]);
+  await answer(running, "shim_session_status");
+  await running.client.close();
+  const said = await running.ended;
+  expect(said).toContain("Warning: something else");
+  expect(said).not.toContain("SQLite");
+});
+
+it.skipIf(old === null)("[DX5] on a Node that is too old it says so and ends", async () => {
+  const { args, env } = await startOf(folder);
+  const run = () => execFileSync(String(old), args, { env, input: "", encoding: "utf8", stdio: "pipe" });
+  expect(run).toThrow(
+    expect.objectContaining({ status: 78, stderr: expect.stringMatching(/needs Node 22\.16 or newer/) }),
+  );
+});

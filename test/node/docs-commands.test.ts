@@ -1,0 +1,114 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { CommanderError } from "commander";
+import { expect, it } from "vitest";
+import { Cli } from "../../src/cli/cli.ts";
+import { build } from "../../src/cli/program.ts";
+import { aCliHome } from "../support/cli-home.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const pages = ["README.md", "SECURITY.md", "plugin/README.md", "docs", "docs/spec"].flatMap((name) =>
+  name.endsWith(".md")
+    ? [name]
+    : readdirSync(join(root, name)).flatMap((file) => (file.endsWith(".md") ? [`${name}/${file}`] : [])),
+);
+
+interface Shown {
+  readonly page: string;
+  readonly words: readonly string[];
+  /** Named in a sentence: what it needs may be left out. */
+  readonly isInText: boolean;
+  /** Several commands written as one. */
+  readonly hasChoices: boolean;
+}
+
+/** A word of a shell, quoted or not. */
+const word = /"[^"]*"|'[^']*'|[^\s"']+/g;
+
+function wordsOf(line: string): string[] {
+  const all = (line.match(word) ?? []).map((one) => one.replaceAll(/^["']|["']$/g, ""));
+  const end = all.findIndex((one) => /^([|<>#;&]+|2?>.*|&&)$/.test(one));
+  return all.slice(0, end < 0 ? undefined : end);
+}
+
+function inBlocks(page: string, text: string): Shown[] {
+  const blocks = text.match(/^```(?:sh)?\n[\s\S]*?^```$/gm) ?? [];
+  const lines = blocks.flatMap((block) => block.split("\n").slice(1, -1));
+  return lines.flatMap((line) => {
+    const found = /^\s*(?:[A-Z_]+=\S+ )*(?:npx shim|node bin\/shim\.mjs|shim) (.+)$/.exec(line);
+    return found?.[1] === undefined ? [] : [{ page, words: wordsOf(found[1]), isInText: false, hasChoices: false }];
+  });
+}
+
+function inSentences(page: string, text: string): Shown[] {
+  const withoutBlocks = text.replaceAll(/^```[\s\S]*?^```$/gm, "");
+  const spans = withoutBlocks.match(/`shim [a-z][^`]*`/g) ?? [];
+  return spans.map((span) => {
+    // What may be left out, and what stands for one of several.
+    const line = span
+      .slice(6, -1)
+      .replaceAll(/[[\]]/g, "")
+      .replaceAll(/ \\?\| /g, " ");
+    const words = wordsOf(line);
+    if (words.at(-1) === "...") words.pop();
+    return { page, words, isInText: true, hasChoices: / \\?\| /.test(span) };
+  });
+}
+
+const shown = pages.flatMap((page) => {
+  const text = readFileSync(join(root, page), "utf8");
+  return inBlocks(page, text).concat(inSentences(page, text));
+});
+
+/** The program, with commands that do nothing. */
+function program(complain: (text: string) => void): Command {
+  const idle = (command: Command): void => {
+    command.exitOverride().configureOutput({ writeErr: complain, writeOut: () => undefined });
+    command.action(() => undefined);
+    for (const one of command.commands) idle(one);
+  };
+  const built = build(new Cli(aCliHome().io()), complain);
+  for (const one of built.commands) idle(one);
+  return built.exitOverride();
+}
+
+const leftOut = new Set([
+  "commander.missingArgument",
+  "commander.missingMandatoryOptionValue",
+  "commander.optionMissingArgument",
+  // A group of commands.
+  "commander.help",
+  "commander.helpDisplayed",
+]);
+/** What stands for something that the reader puts in. */
+const placeholder = /^(\.{3}|<.*>|n|.*\|.*)$/;
+
+/** What is only left open in the text, and no mistake. */
+function isMeant({ words, isInText, hasChoices }: Shown, { code }: CommanderError): boolean {
+  if (isInText && leftOut.has(code)) return true;
+  if (hasChoices && code === "commander.excessArguments") return true;
+  // The value of an option that stands for one.
+  return code === "commander.invalidArgument" && words.some((one) => placeholder.test(one));
+}
+
+async function problemOf(one: Shown): Promise<string | null> {
+  let complaint = "";
+  try {
+    await program((text) => (complaint += text)).parseAsync([...one.words], { from: "user" });
+    return null;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return isMeant(one, error) ? null : complaint || error.message;
+  }
+}
+
+it("[CL64] every command that the documents show is one of the program's, with options that it has", async () => {
+  expect(shown.length).toBeGreaterThan(100);
+  const wrong = [];
+  for (const one of shown) {
+    const problem = await problemOf(one);
+    if (problem !== null) wrong.push(`${one.page}: shim ${one.words.join(" ")}: ${problem.trim()}`);
+  }
+  expect(wrong).toEqual([]);
+});

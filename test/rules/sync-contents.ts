@@ -1,0 +1,249 @@
+import { expect, it } from "vitest";
+import type { OutputOf } from "../../src/contract/operations.ts";
+import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
+import { day, given, hour, minute, refused, waitForFullHour } from "../support/state-builders.ts";
+import {
+  checkpoint,
+  checkpointsOf,
+  Device,
+  envelopes,
+  forget,
+  key,
+  list,
+  m2,
+  opened,
+  otherKey,
+  session,
+  status,
+} from "../support/sync-builders.ts";
+
+/** Rules of what stays of the things that devices store, and for how long, that hold behind any host. */
+export function syncContentRules(open: OpenHost): void {
+  ageRules(open);
+  checkpointRules(open);
+  keepingRules(open);
+  purgeRules(open);
+}
+
+function set(host: EngineHost, settings: Partial<Record<string, number>>): Promise<unknown> {
+  return host.call("settings.set", { settings }, admin).then(given);
+}
+
+function ageRules(open: OpenHost): void {
+  it("[SY10] a restored home, in its new epoch, does not replace what is newer; it goes on with what it does now", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1", "newest"), session("s2", "same"));
+    host.wait(hour);
+    await device.begin();
+    await device.push(session("s1", "of-yesterday", { ageMs: day }), session("s2", "sealed-anew", { ageMs: hour }));
+    expect(await envelopes(host)).toEqual(["newest", "sealed-anew"]);
+    await device.push(session("s1", "now"));
+    expect(await envelopes(host)).toEqual(["sealed-anew", "now"]);
+  });
+
+  it("[SY10] the same content, sealed anew in a younger epoch, is not older for having been on its way more quickly", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1", "old-key"), session("s2", "old-key"));
+    await device.begin();
+    await device.push(session("s1", "new-key", { ageMs: 30_000 }), session("s2", "new-key", { ageMs: 30_001 }));
+    expect(await envelopes(host)).toEqual(["old-key", "new-key"]);
+  });
+
+  it("[SY10] of two copies of a home, each in its epoch, the one that has the newer content of a session wins, whichever speaks last", async () => {
+    const host = await open();
+    const old = await Device.begun(host);
+    const copy = old.copy();
+    await copy.begin();
+    await copy.push(session("s1", "from-the-copy"));
+    host.wait(minute);
+    await old.push(session("s1", "an-older-one", { ageMs: 2 * minute }));
+    expect(await envelopes(host)).toEqual(["from-the-copy"]);
+    await old.push(session("s1", "a-newer-one"));
+    expect(await envelopes(host)).toEqual(["a-newer-one"]);
+    expect(await list(host)).toMatchObject({ sessions: [{ epoch: old.epoch, seq: 2, ageMs: 0 }] });
+    await copy.push(session("s1", "an-older-one", { ageMs: minute }));
+    expect(await envelopes(host)).toEqual(["a-newer-one"]);
+  });
+
+  it("[SY10] in one epoch the later op is the newer one, whatever it says of its age", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1", "a"));
+    await device.push(session("s1", "b", { ageMs: day, isEnded: true, project: "p" }));
+    expect(await list(host)).toMatchObject({
+      sessions: [{ envelope: "b", ageMs: day, isEnded: true, project: "p", machine: "m1", seq: 2, taken: null }],
+    });
+  });
+}
+
+function checkpointRules(open: OpenHost): void {
+  it("[SY12] the same checkpoint of the same device, sealed anew, replaces the old envelope", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1"), checkpoint("k1", "s1", "under-the-old-key"));
+    given(await host.call("sync.rekey", { keyId: otherKey, from: key }));
+    host.wait(minute);
+    await device.begin(otherKey);
+    await device.push(checkpoint("k1", "s1", "under-the-new-key", { ageMs: minute }));
+    expect(await opened(host, "k1")).toBe("under-the-new-key");
+    expect(await status(host)).toMatchObject({ checkpoints: 1, chars: "of-s1under-the-new-key".length });
+  });
+
+  it("[SY12] what two devices store under one id stands side by side, and neither deletes the other's", async () => {
+    const host = await open();
+    const [one, other] = [await Device.begun(host), await Device.begun(host, "d2", m2)];
+    await one.push(session("s1", "one"), checkpoint("k1", "s1", "one"));
+    host.wait(minute);
+    await other.push(session("s1", "other"), checkpoint("k1", "s1", "other"));
+    expect(await envelopes(host, { session: "s1" })).toEqual(["one", "other"]);
+    expect([await opened(host, "k1", "d1"), await opened(host, "k1", "d2")]).toEqual(["one", "other"]);
+    expect(await opened(host, "k1")).toBe("other");
+    await other.push(forget("s1"));
+    expect([await opened(host, "k1"), await envelopes(host)]).toEqual(["one", ["one"]]);
+  });
+
+  it("[SY13] of a session the newest `maxSyncCheckpoints` are kept, by their age; other sessions have their own", async () => {
+    const host = await open();
+    await set(host, { maxSyncCheckpoints: 3 });
+    const device = await Device.begun(host);
+    for (const [at, id] of ["k1", "k2", "k3", "k4", "k5"].entries()) {
+      await device.push(checkpoint(id, "s1", id, { ageMs: (5 - at) * minute }));
+    }
+    await device.push(checkpoint("k0", "s1", "late", { ageMs: hour }), checkpoint("other", "s2"));
+    expect(await checkpointsOf(host, "s1")).toEqual(["k5", "k4", "k3"]);
+    expect(await checkpointsOf(host, "s2")).toEqual(["other"]);
+    expect(await status(host)).toMatchObject({ checkpoints: 4, chars: "k5k4k3of-other".length });
+  });
+
+  it("[SY23] checkpoints are told newest first, page by page, without their content", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(...["k1", "k2", "k3", "k4", "k5"].map((id) => checkpoint(id, "s1")));
+    const pages: string[][] = [];
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const input = { session: "s1", limit: 2, ...(cursor === undefined ? {} : { cursor }) };
+      const answer: OutputOf<"sync.checkpoints"> = given(await host.call("sync.checkpoints", input));
+      pages.push(answer.checkpoints.map(({ checkpoint: id }) => id));
+      cursor = answer.cursor;
+    }
+    expect(pages).toEqual([["k5", "k4"], ["k3", "k2"], ["k1"]]);
+    expect(given(await host.call("sync.checkpoints", { session: "s1", limit: 5 }))).toMatchObject({
+      checkpoints: [
+        { checkpoint: "k5", device: "d1", epoch: device.epoch, seq: 5, ageMs: 0, chars: 5 },
+        {},
+        {},
+        {},
+        {},
+      ],
+      cursor: null,
+    });
+    expect(refused(await host.call("sync.checkpoints", { session: "s1", cursor: "second page" })).code).toBe(
+      "bad_input",
+    );
+    expect(refused(await host.call("sync.checkpoint", { checkpoint: "k9" })).code).toBe("unknown_key");
+  });
+}
+
+function keepingRules(open: OpenHost): void {
+  it("[SY14] a session goes with its checkpoints at the full hour, `keepSyncMs` after its last change, and not before", async () => {
+    const host = await open();
+    await set(host, { keepSyncMs: day });
+    const device = await Device.begun(host);
+    await device.push(session("s1"), checkpoint("k1", "s1"), checkpoint("k2", "untold"), session("s2"));
+    host.wait(day / 2);
+    await device.push(checkpoint("k3", "s2"));
+    host.wait(day / 2 - 1);
+    await host.ring();
+    expect(await envelopes(host)).toEqual(["of-s1", "of-s2"]);
+    host.wait(1);
+    waitForFullHour(host);
+    await host.ring();
+    expect(await envelopes(host)).toEqual(["of-s2"]);
+    expect(await status(host)).toMatchObject({ sessions: 1, checkpoints: 1, chars: "of-s2of-k3".length });
+  });
+
+  it("[SY15] beyond `maxSyncChars` a push is refused as a whole; one that needs no more room is not, and what is over its time makes room", async () => {
+    const host = await open();
+    await set(host, { maxSyncChars: 1_000, keepSyncMs: hour });
+    const device = await Device.begun(host);
+    await device.push(session("s1", "x".repeat(600)), session("s2", "x".repeat(400)));
+    const ops = device.make(session("s3", "x"));
+    const { code, message } = refused(await device.trySend(ops));
+    expect(code).toBe("quota_exceeded");
+    expect(message).toContain("maxSyncChars");
+    expect(await status(host)).toMatchObject({ sessions: 2, chars: 1_000, devices: [{ mark: 2 }] });
+    // The device forgets what it wanted to say, and says this under the same number.
+    device.made = 2;
+    await device.push(session("s1", "x".repeat(600)), forget("s2"), session("s4", "x".repeat(400)));
+    expect(await status(host)).toMatchObject({ sessions: 2, chars: 1_000 });
+    await set(host, { maxSyncChars: 1_000 });
+    host.wait(hour);
+    await device.push(session("s5", "x".repeat(1_000)));
+    expect(await envelopes(host)).toEqual(["x".repeat(1_000)]);
+  });
+
+  it("[SY15] where the limit was lowered, what needs no more room is still taken", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1", "x".repeat(3_000)), session("s2"));
+    await set(host, { maxSyncChars: 1_000 });
+    await device.push(session("s1", "x".repeat(2_000)));
+    expect((await device.refusal(session("s1", "x".repeat(2_001)))).code).toBe("quota_exceeded");
+    device.made -= 1;
+    await device.push(forget("s1"));
+    expect(await envelopes(host)).toEqual(["of-s2"]);
+  });
+}
+
+function purgeRules(open: OpenHost): void {
+  it("[SY16] what a device has stored is deleted as a whole; nothing of another one is, and it can begin anew", async () => {
+    const host = await open();
+    const [one, other] = [await Device.begun(host), await Device.begun(host, "d2", m2)];
+    await one.push(session("s1"), checkpoint("k1", "s1"), checkpoint("k2", "untold"), session("s2"));
+    await other.push(session("s3"));
+    const input = { device: "d1", requestId: "r1" };
+    expect(given(await host.call("sync.purge", input))).toEqual({ sessions: 2, checkpoints: 2 });
+    expect(given(await host.call("sync.purge", input))).toEqual({ sessions: 2, checkpoints: 2 });
+    expect(refused(await host.call("sync.purge", { device: "d1" })).code).toBe("unknown_device");
+    expect(await status(host)).toMatchObject({
+      keyId: key,
+      sessions: 1,
+      checkpoints: 0,
+      chars: 5,
+      devices: [{ device: "d2" }],
+    });
+    expect((await one.refusal(session("s4"))).code).toBe("unknown_device");
+    const before = one.epoch;
+    expect(await one.begin()).toBeGreaterThan(before);
+    await one.push(session("s4"));
+    expect(await envelopes(host)).toEqual(["of-s3", "of-s4"]);
+  });
+
+  it("[SY16] [SY2] of another machine's device only an admin deletes what is stored", async () => {
+    const host = await open();
+    const other = await Device.begun(host, "d2", m2);
+    await other.push(session("s1"));
+    expect(refused(await host.call("sync.purge", { device: "d2" })).code).toBe("forbidden");
+    expect(given(await host.call("sync.purge", { device: "d2" }, admin))).toEqual({ sessions: 1, checkpoints: 0 });
+    expect(await envelopes(host)).toEqual([]);
+  });
+
+  it("[SY17] devices are told with their machines, newest epochs, marks, keys, and how long ago they have stored something", async () => {
+    const host = await open();
+    expect(await status(host)).toEqual({ keyId: null, sessions: 0, checkpoints: 0, chars: 0, devices: [] });
+    const one = await Device.begun(host);
+    const copy = one.copy();
+    await copy.begin();
+    await copy.push(session("s1"), session("s2"));
+    host.wait(minute);
+    await Device.begun(host, "d2", m2);
+    const devices = [
+      { device: "d1", machine: "m1", epoch: copy.epoch, mark: 2, keyId: key, lastPushAgeMs: minute },
+      { device: "d2", machine: "m2", epoch: copy.epoch + 1, mark: 0, keyId: key, lastPushAgeMs: 0 },
+    ];
+    expect(await status(host)).toEqual({ keyId: key, sessions: 2, checkpoints: 0, chars: 10, devices });
+    expect(given(await host.call("sync.status", { device: "d2" })).devices).toEqual([devices[1]]);
+  });
+}

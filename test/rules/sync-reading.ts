@@ -1,0 +1,230 @@
+import { expect, it } from "vitest";
+import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
+import { Correspondent, given, later, minute, refused } from "../support/state-builders.ts";
+import { checkpoint, Device, envelopes, forget, list, m2, session } from "../support/sync-builders.ts";
+
+/** Rules of how other machines read what is kept, and take it over, that hold behind any host. */
+export function syncReadingRules(open: OpenHost): void {
+  listRules(open);
+  takeRules(open);
+}
+
+function listRules(open: OpenHost): void {
+  it("[SY20] sessions are told in the order of their last changes; who reads on from a revision gets each change once", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1"), session("s2"), session("s3"));
+    const first = await list(host, { limit: 2 });
+    expect(first).toMatchObject({ sessions: [{ session: "s1" }, { session: "s2" }], isMore: true });
+    await device.push(session("s1", "changed"));
+    const second = await list(host, { after: first.revision });
+    expect(second).toMatchObject({ sessions: [{ session: "s3" }, { envelope: "changed" }], isMore: false });
+    expect(await list(host, { after: second.revision })).toEqual({
+      sessions: [],
+      forgotten: [],
+      revision: second.revision,
+      isMore: false,
+    });
+  });
+
+  it("[SY20] by project, by session and by device", async () => {
+    const host = await open();
+    const [one, other] = [await Device.begun(host), await Device.begun(host, "d2", m2)];
+    await one.push(session("s1", "a", { project: "p" }), session("s2", "b", { project: "q" }));
+    await other.push(session("s1", "c", { project: "p" }));
+    expect(await envelopes(host, { project: "p" })).toEqual(["a", "c"]);
+    expect(await envelopes(host, { session: "s2" })).toEqual(["b"]);
+    expect(await envelopes(host, { session: "s1", device: "d2" })).toEqual(["c"]);
+    expect(await envelopes(host, { device: "d3" })).toEqual([]);
+  });
+
+  it("[SY20] who names a revision that is not yet there (after a restore) is told all", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1"), forget("s1"), session("s2"));
+    const { revision } = await list(host);
+    const answer = await list(host, { after: revision + 1_000 });
+    expect(answer).toMatchObject({ sessions: [{ session: "s2" }], forgotten: [], revision });
+  });
+
+  it("[SY4] [SY20] after a restore, once the epoch of the workspace is raised, no revision and no epoch comes a second time", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1"));
+    given(await host.call("epoch.raise", { reason: "a restore" }, admin));
+    // So much may have been lost.
+    const least = 2 ** 28;
+    await device.push(session("s1"));
+    expect((await list(host)).revision).toBeGreaterThan(least);
+    expect(await device.begin()).toBeGreaterThan(least);
+  });
+
+  it("[SY21] a new checkpoint, one that is forgotten, and a taker are changes of their session", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1"), session("s2"));
+    const changed = async (after: number): Promise<{ revision: number; found: unknown }> => {
+      const { revision, sessions } = await list(host, { after });
+      return {
+        revision,
+        found: sessions.map(({ session: id, checkpoints, newest }) => [id, checkpoints, newest?.checkpoint]),
+      };
+    };
+    const { revision } = await changed(0);
+    host.wait(minute);
+    await device.push(checkpoint("k1", "s1", "1", { ageMs: 10 }), checkpoint("k2", "s1", "2"));
+    const second = await changed(revision);
+    expect(second.found).toEqual([["s1", 2, "k2"]]);
+    await device.push(forget("s1", "k2"));
+    const third = await changed(second.revision);
+    expect(third.found).toEqual([["s1", 1, "k1"]]);
+    await taken(host, "c1");
+    expect((await changed(third.revision)).found).toEqual([["s1", 1, "k1"]]);
+  });
+
+  it("[SY21] a session of which only checkpoints were stored is told once it was", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(checkpoint("k1", "s1"));
+    expect(await list(host)).toMatchObject({ sessions: [] });
+    await device.push(session("s1"));
+    expect(await list(host)).toMatchObject({
+      sessions: [{ session: "s1", checkpoints: 1, newest: { checkpoint: "k1" } }],
+    });
+  });
+
+  it("[SY22] an answer has at most a million characters of envelopes, or one session; reading on gives the rest", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    const sizes = [400_000, 400_000, 300_000, 900_000, 200_000];
+    for (const [at, size] of sizes.entries()) await device.push(session(`s${at}`, "x".repeat(size)));
+    const pages: number[][] = [];
+    for (let after = 0, isMore = true; isMore;) {
+      const page = await list(host, { after });
+      pages.push(page.sessions.map(({ envelope }) => envelope.length));
+      ({ revision: after, isMore } = page);
+    }
+    expect(pages).toEqual([[400_000, 400_000], [300_000], [900_000], [200_000]]);
+  });
+
+  it("[SY18] what was forgotten, or purged, is told to those who may have read it, in its place among the changes", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1"), session("s2"), session("s3"), checkpoint("k1", "untold"));
+    const { revision } = await list(host);
+    await device.push(forget("s1"), forget("s2"), forget("s9"), session("s2", "told-anew"), forget("untold"));
+    expect(await list(host)).toMatchObject({ sessions: [{ session: "s3" }, { session: "s2" }], forgotten: [] });
+    const next = await list(host, { after: revision });
+    expect(next).toMatchObject({ sessions: [{ envelope: "told-anew" }], forgotten: [{ device: "d1", session: "s1" }] });
+    given(await host.call("sync.purge", { device: "d1" }));
+    const page = await list(host, { after: next.revision, limit: 1 });
+    const rest = await list(host, { after: page.revision, limit: 1 });
+    expect([page.isMore, rest.isMore]).toEqual([true, false]);
+    expect([...page.forgotten, ...rest.forgotten].map(({ session: id }) => id).toSorted()).toEqual(["s2", "s3"]);
+  });
+}
+
+/** A chat that holds the lease of s1, and has taken it. */
+async function taken(host: EngineHost, chat: string): Promise<Correspondent> {
+  const one = await Correspondent.join(host, chat);
+  const token = await lease(one);
+  const input = { self: one.self, device: "d1", session: "s1", token };
+  expect(given(await host.call("sync.take", input))).toEqual({ isTaken: true });
+  return one;
+}
+
+async function lease({ host, self }: Correspondent): Promise<number> {
+  const input = { self, resource: "session:s1", requestId: "l", ttlMs: 10 * minute };
+  const held = given(await host.call("leases.acquire", input));
+  return held.state === "granted" ? held.lease.token : 0;
+}
+
+async function takerOf(host: EngineHost): Promise<unknown> {
+  return (await list(host, { session: "s1" })).sessions[0]?.taken;
+}
+
+function takeRules(open: OpenHost): void {
+  it("[SY30] a chat that holds the lease of a session takes it, and all see who, where and since when; a repeat changes nothing", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1"));
+    const chat = await taken(host, "c1");
+    host.wait(minute);
+    await chat.back();
+    const { revision } = await list(host);
+    const again = { self: chat.self, device: "d1", session: "s1", token: await lease(chat) };
+    expect(given(await host.call("sync.take", again))).toEqual({ isTaken: true });
+    expect(await list(host)).toMatchObject({
+      revision,
+      sessions: [{ taken: { chat: "c1", machine: "m1", ageMs: minute } }],
+    });
+    // What its device still has to tell leaves it taken.
+    await device.push(session("s1", "late"));
+    expect(await list(host)).toMatchObject({ sessions: [{ envelope: "late", taken: { chat: "c1" } }] });
+  });
+
+  it("[SY30] without the lease, with another token, or with another's, nothing is taken; nor is what is not there", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1"));
+    const [one, other] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+    const wanted = { device: "d1", session: "s1" };
+    expect(refused(await host.call("sync.take", { self: one.self, ...wanted, token: 1 })).code).toBe("stale_token");
+    const token = await lease(one);
+    for (const [who, number] of [
+      [one, token + 1],
+      [other, token],
+    ] as const) {
+      const { code, message } = refused(await host.call("sync.take", { self: who.self, ...wanted, token: number }));
+      expect(code).toBe("stale_token");
+      expect(message).toContain("c1");
+    }
+    for (const strange of [
+      { ...wanted, device: "d2" },
+      { ...wanted, session: "s2" },
+    ]) {
+      expect(refused(await host.call("sync.take", { self: one.self, ...strange, token })).code).toBe("unknown_key");
+    }
+    expect(refused(await host.call("sync.take", { self: { chat: "c9", incarnation: 1 }, ...wanted, token })).code).toBe(
+      "unknown_chat",
+    );
+    expect(await takerOf(host)).toBeNull();
+  });
+
+  it("[SY30] when its holder has gone the next one takes it", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1"));
+    await (await taken(host, "c1")).leave();
+    const next = await Correspondent.join(host, "c2");
+    await later(host, 20 * minute, next);
+    await host.ring();
+    await next.back();
+    await taken(host, "c2");
+    expect(await takerOf(host)).toMatchObject({ chat: "c2" });
+  });
+
+  it("[SY31] it is given back by the machine that took it or the one it came from; that nobody had it is no error", async () => {
+    const host = await open();
+    const device = await Device.begun(host, "d1", m2);
+    await device.push(session("s1"));
+    const wanted = { device: "d1", session: "s1" };
+    expect(given(await host.call("sync.give-back", wanted))).toEqual({ wasTaken: false });
+    for (const actor of [undefined, m2, admin]) {
+      const chat = await taken(host, "c1");
+      expect(given(await host.call("sync.give-back", wanted, actor))).toEqual({ wasTaken: true });
+      expect(await takerOf(host)).toBeNull();
+      await chat.leave();
+    }
+    expect(refused(await host.call("sync.give-back", { ...wanted, session: "s2" })).code).toBe("unknown_key");
+  });
+
+  it("[SY31] a third machine does not give back what is not its own", async () => {
+    const host = await open();
+    const device = await Device.begun(host);
+    await device.push(session("s1"));
+    await taken(host, "c1");
+    expect(refused(await host.call("sync.give-back", { device: "d1", session: "s1" }, m2)).code).toBe("forbidden");
+    expect(await takerOf(host)).toMatchObject({ chat: "c1" });
+  });
+}

@@ -1,0 +1,26 @@
+import { expect, it } from "vitest";
+import { MAX_BODY_BYTES } from "../../src/contract/protocol.ts";
+import { maxEnvelopeChars } from "../../src/contract/sync.ts";
+import { bearer, request, TestWorkspace } from "./support.ts";
+
+const most = 4 * MAX_BODY_BYTES;
+
+it("[WO3] a push of what a machine keeps here may have four mebibytes, with envelopes of the largest size, which come back over a socket", async () => {
+  const workspace = await TestWorkspace.create();
+  const { connection } = await workspace.join("c1");
+  const { epoch } = await workspace.ask("sync.begin", { device: "d1", keyId: "0123456789abcdef" });
+  const envelope = "x".repeat(maxEnvelopeChars);
+  const ops = ["k1", "k2"].map((checkpoint, at) => {
+    return { seq: at + 1, hash: "0".repeat(64), kind: "checkpoint", session: "s1", checkpoint, ageMs: 0, envelope };
+  });
+  const body = JSON.stringify({ device: "d1", epoch, ops });
+  const path = `/v1/workspaces/${workspace.name}/sync/push`;
+  const push = (text: string): Promise<Response> =>
+    request(path, { method: "POST", headers: bearer(workspace.token), body: text });
+  expect((await push(body.padEnd(most + 1))).status).toBe(413);
+  expect((await push(body.replace(envelope, `${envelope}x`))).status).toBe(400);
+  expect((await workspace.ask("sync.status", {})).checkpoints).toBe(0);
+  expect((await push(body.padEnd(most))).status).toBe(200);
+  expect((await connection.ask("sync.checkpoint", { checkpoint: "k2" })).envelope).toBe(envelope);
+  expect((await workspace.ask("sync.status", {})).chars).toBe(2 * maxEnvelopeChars);
+});
