@@ -156,7 +156,7 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
   };
   server.answer = (_request, response) => void response.end(JSON.stringify({ ...health, protocol: 1 }));
   const token = tokenWith({ m: "m2", s: "work" });
-  const again = ["edge", "join", "team", "--url", `${server.url}/`];
+  const again = ["edge", "join", "team", "--url", `${server.url}/`, "--no-sync"];
   const input = { readInput: () => Promise.resolve(token) };
   expect(await home.shimWith(input, ...again)).toMatchObject({ code: 0 });
   const stored = JSON.parse(readFileSync(edgeFile(home.paths.home), "utf8")) as object;

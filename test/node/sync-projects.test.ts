@@ -10,6 +10,10 @@ import { tempRuntime } from "../support/temp-runtime.ts";
 
 const key = makeKey((bytes) => new Uint8Array(bytes).fill(7));
 
+async function nameAt(folder: string, machine: string): Promise<string> {
+  return projectKey(key, await factsOf(GIT_ENV, folder, machine));
+}
+
 it("[SY45] one repository has one address, whichever way it is written", () => {
   for (const url of [
     "git@github.com:owner/repo.git",
@@ -29,8 +33,6 @@ it("[SY45] two clones are one project, on whatever machine; a folder without git
   const { project, root } = makeProject({ "a.txt": "a" });
   git(root, "clone", "--quiet", project, "clone");
   const clone = join(root, "clone");
-  const nameAt = async (folder: string, machine: string): Promise<string> =>
-    projectKey(key, await factsOf(GIT_ENV, folder, machine));
   // A path is no address elsewhere: the first commit tells.
   expect(await nameAt(clone, "m2")).toBe(await nameAt(project, "m1"));
   git(project, "remote", "add", "origin", "git@example.com:a/b.git");

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { Refusal } from "../../src/contract/errors.ts";
@@ -39,6 +40,12 @@ export class EmbeddedHost implements EngineHost {
 
   now(): number {
     return this.#now;
+  }
+
+  /** Of its files, as they stand on the disk. */
+  bytes(): string {
+    const { path } = this.#store;
+    return [path, `${path}-wal`].map((file) => readFileSync(file, "latin1")).join("");
   }
 
   wait(ms: number): void {

@@ -1,0 +1,93 @@
+import type { Command } from "commander";
+import { Scope } from "../../contract/workspaces.ts";
+import { ok } from "../../shared/result.ts";
+import { readEdge } from "../../local-mcp/authority.ts";
+import { failed, notFound, wrongUsage } from "../answer.ts";
+import type { Cli, Common, Outcome } from "../cli.ts";
+import { remote } from "../coordination.ts";
+import { claimOf } from "../../local-mcp/edge/machine-token.ts";
+import { age } from "../../local-mcp/recovery/brief.ts";
+import { table } from "../screen-text.ts";
+import { parseDuration } from "../times.ts";
+
+interface TokenOptions extends Common {
+  readonly machine?: string;
+  readonly scope?: string;
+  readonly ttl?: string;
+}
+
+export function addTokens(edge: Command, cli: Cli): void {
+  const token = edge.command("token").description("tokens of machines (needs the workspace's admin token)");
+  const create = token
+    .command("create")
+    .description("a token for one machine, shown once")
+    .requiredOption("--machine <name>", "the machine it is for")
+    .option("--scope <scope>", "observe, submit, work or admin (default: work)")
+    .option("--ttl <duration>", "how long it is good (default: until it is revoked)");
+  cli.define(create, (options: TokenOptions) => createToken(cli, options));
+  cli.define(token.command("list").description("all tokens, without their secrets"), () => listTokens(cli));
+  const revoke = token.command("revoke <id>").description("make a token useless at once");
+  cli.define(revoke, (_options: Common, id: string) => revokeToken(cli, id));
+}
+
+async function admin(cli: Cli): Promise<ReturnType<typeof remote>> {
+  const edge = readEdge(cli.paths.home, cli.io.env);
+  if (!edge.ok) return failed("edge_unusable", edge.error);
+  if (edge.value === null) return notFound("this machine has joined no workspace.");
+  const { token, adminToken } = edge.value;
+  if (adminToken !== undefined) return remote(edge.value, adminToken);
+  if (claimOf(token, "s") === "admin") return remote(edge.value, token);
+  return failed("no_admin_token", "the admin token of the workspace is on the machine that made it; go there.");
+}
+
+async function createToken(cli: Cli, { machine = "", scope = "work", ttl }: TokenOptions): Promise<Outcome> {
+  const wanted = Scope.safeParse(scope);
+  if (!wanted.success) return wrongUsage(`"${scope}" is no scope: observe, submit, work or admin.`);
+  const ttlMs = ttl === undefined ? undefined : parseDuration(ttl);
+  if (ttlMs === null) return wrongUsage(`"${ttl}" is no duration. Give one such as 12h or 30d.`);
+  const link = await admin(cli);
+  if (!link.ok) return link;
+  const made = await link.value.call("tokens.create", {
+    machine,
+    scope: wanted.data,
+    ...(ttlMs === undefined ? {} : { ttlMs }),
+  });
+  if (!made.ok) return made;
+  cli.progress(
+    `Token ${made.value.id} for ${machine}, shown only now. There, with the token on stdin: ${joinLine(cli)}`,
+  );
+  return ok({ data: made.value, text: `${made.value.token}\n` });
+}
+
+function joinLine(cli: Cli): string {
+  const edge = readEdge(cli.paths.home, cli.io.env);
+  const { workspace, url } = (edge.ok ? edge.value : null) ?? { workspace: "<workspace>", url: "<url>" };
+  return `shim edge join ${workspace} --url ${url} < token`;
+}
+
+async function listTokens(cli: Cli): Promise<Outcome> {
+  const link = await admin(cli);
+  if (!link.ok) return link;
+  const listed = await link.value.call("tokens.list", {});
+  if (!listed.ok) return listed;
+  const now = cli.io.now();
+  const rows = listed.value.tokens.map((one) => [
+    one.id,
+    one.machine,
+    one.scope,
+    cli.ago(now - one.ageMs),
+    one.isRevoked ? "revoked" : one.expiresInMs === 0 ? "over" : "good",
+    one.expiresInMs === null ? "never" : one.expiresInMs === 0 ? "-" : `in ${age(one.expiresInMs)}`,
+  ]);
+  return ok({
+    data: listed.value,
+    text: table([["ID", "MACHINE", "SCOPE", "MADE", "STATE", "EXPIRES"], ...rows], cli.io.size().columns),
+  });
+}
+
+async function revokeToken(cli: Cli, id: string): Promise<Outcome> {
+  const link = await admin(cli);
+  if (!link.ok) return link;
+  const revoked = await link.value.call("tokens.revoke", { id });
+  return revoked.ok ? ok({ data: { id }, text: `${id} is revoked, and its connections are closed.\n` }) : revoked;
+}

@@ -1,0 +1,92 @@
+import { randomBytes } from "node:crypto";
+import { ok, type Result } from "../shared/result.ts";
+import { writeEdge, type Edge } from "../local-mcp/authority.ts";
+import * as devices from "../local-mcp/sync/device.ts";
+import { codeOf } from "../local-mcp/sync/workspace-key.ts";
+import { failed, wrongUsage, type Refused } from "./answer.ts";
+import type { Cli, Outcome } from "./cli.ts";
+import type { Coordination } from "./coordination.ts";
+import { moveTasks, type LocalWork } from "./local-work.ts";
+import { keyText, whatTheEdgeReads, type FoundKey } from "./workspace-key-input.ts";
+
+/** How a machine with work of its own becomes one of a workspace. */
+
+export interface Joining {
+  readonly edge: Edge;
+  readonly link: Coordination;
+  /** Null: nothing is synced. */
+  readonly found: FoundKey | null;
+  readonly work: LocalWork;
+  readonly isImporting: boolean;
+}
+
+/** Options of the commands that join. */
+export interface LocalChoice {
+  readonly import?: boolean;
+  readonly keep?: boolean;
+}
+
+/** [SY73] @returns whether it comes along */
+export async function whatOfLocalWork(
+  cli: Cli,
+  options: LocalChoice,
+  { sessions, tasks, keys, running }: LocalWork,
+): Promise<Result<boolean, Refused["error"]>> {
+  if (options.import && options.keep) return wrongUsage("give --import or --keep, not both.");
+  if (options.import || options.keep) return ok(options.import === true);
+  if (sessions + tasks.length + keys + running === 0) return ok(true);
+  const what = `On this machine there are ${sessions} sessions, ${tasks.length + running} open tasks and ${keys} keys of state.`;
+  const ways =
+    "--import sends the sessions and submits the tasks that nobody has begun; --keep leaves all of it here, where nothing is lost";
+  if (!cli.io.isInteractive)
+    return failed("choice_needed", `${what} Say what becomes of them: ${ways}. Nothing was changed.`);
+  const reply = (await cli.io.ask(`${what}\n${ways}. import or keep? `)).trim().toLowerCase();
+  if (reply === "import" || reply === "keep") return ok(reply === "import");
+  return failed("not_confirmed", "nothing was changed.");
+}
+
+/** What has to be known and written before is; now this machine belongs to the workspace. */
+export async function comeIn(cli: Cli, joining: Joining): Promise<Outcome> {
+  const { edge, link, work, isImporting } = joining;
+  const moved = isImporting ? await moveTasks(cli, link, work) : ok(0);
+  if (!moved.ok) return moved;
+  await begin(cli, edge, joining);
+  return ok(answer(joining, moved.value));
+}
+
+/** [SY61] The same workspace again, with another token say, leaves its numbers as they are. */
+async function begin(cli: Cli, edge: Edge, { found, isImporting }: Joining): Promise<void> {
+  const { store } = await cli.runtime();
+  writeEdge(cli.paths.home, edge);
+  if (!found) return;
+  store.write((sql) => {
+    const isKnown = devices.get(sql)?.workspace === edge.workspace;
+    const now = cli.io.now();
+    if (!isKnown) devices.join(sql, edge.workspace, devices.newId(now, randomBytes), isImporting ? 0 : now);
+    else if (isImporting) devices.sendAll(sql);
+  });
+}
+
+function answer(joining: Joining, tasks: number): { data: unknown; text: string } {
+  const { edge, found } = joining;
+  const { workspace, url, machine } = edge;
+  const data = { workspace, url, machine, keyId: found?.key.id ?? null, importedTasks: tasks };
+  const text = `This machine has joined ${workspace} as ${machine}.\n${localText(joining, tasks)}`;
+  if (!found) return { data, text: `${text}Nothing is synced: this machine only coordinates.\n` };
+  const hint = "`shim edge sync` sends at once what is here; open chats do it by themselves.\n";
+  if (!found.isNew) return { data, text: text + whatTheEdgeReads + hint };
+  return { data: { ...data, key: codeOf(found.key) }, text: text + whatTheEdgeReads + keyText(found.key) + hint };
+}
+
+function localText({ work, isImporting }: Joining, tasks: number): string {
+  if (!isImporting) return "";
+  const lines = [
+    tasks > 0 ? [`${tasks} open tasks were submitted there, and cancelled here.`] : [],
+    work.running > 0 ? [`${work.running} tasks that run go on here.`] : [],
+    work.keys > 0 ? ["State and messages of this machine stay in its own file."] : [],
+  ];
+  return lines
+    .flat()
+    .map((line) => `${line}\n`)
+    .join("");
+}

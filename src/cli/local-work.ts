@@ -1,0 +1,130 @@
+import { hostname } from "node:os";
+import type { NewTask } from "../contract/tasks.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { TaskState } from "../contract/tasks.ts";
+import { LocalCoordinator } from "../local-mcp/coordinator/local-coordinator.ts";
+import { localStore } from "../local-mcp/coordinator/local-store.ts";
+import { given } from "../shared/given.ts";
+import { ok, type Result } from "../shared/result.ts";
+import { failed, type Refused } from "./answer.ts";
+import type { Cli } from "./cli.ts";
+import type { Coordination } from "./coordination.ts";
+import { epochOf } from "../local-mcp/store/epoch.ts";
+import type { Store } from "../local-mcp/store/store.ts";
+
+/** [SY73] What this machine has done by itself, before it joins others. */
+export interface LocalWork {
+  readonly sessions: number;
+  /** Open tasks that nobody has begun. */
+  readonly tasks: readonly number[];
+  /** They go on here, whatever becomes of the others. */
+  readonly running: number;
+  readonly keys: number;
+}
+
+const waiting: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned"];
+const mostTasks = 1_000;
+
+/** @param body with the coordinator of this machine, which is closed afterwards */
+async function withLocal<T>(cli: Cli, body: (local: LocalCoordinator, store: Store) => T | Promise<T>): Promise<T> {
+  const { runtime } = await cli.loaded();
+  const { driver, busyMs } = runtime.store.site;
+  const store = localStore({ home: cli.paths.home, driver, now: cli.io.now, busyMs });
+  try {
+    const { processes } = runtime;
+    return await body(new LocalCoordinator({ store, processes, machine: hostname(), now: cli.io.now }), store);
+  } finally {
+    store.close();
+  }
+}
+
+export async function localWork(cli: Cli): Promise<LocalWork> {
+  const runtime = await cli.runtime();
+  const [row] = runtime.store.read((sql) => sql.all<{ n: number }>("SELECT count(*) AS n FROM sessions"), []);
+  return withLocal(cli, (local) => {
+    const keys = local.call("state.list", { prefix: "", limit: 500 });
+    return {
+      sessions: row?.n ?? 0,
+      tasks: waiting.flatMap((state) => tasksIn(local, state)).sort((a, b) => a - b),
+      running: tasksIn(local, "running").length,
+      keys: keys.ok ? keys.value.entries.filter(({ key }) => !key.startsWith("$")).length : 0,
+    };
+  });
+}
+
+function tasksIn(local: LocalCoordinator, state: TaskState): number[] {
+  const found: number[] = [];
+  for (let cursor: string | null = null; ;) {
+    const page: ReturnType<typeof local.call<"tasks.list">> = local.call("tasks.list", {
+      state,
+      limit: 200,
+      ...(cursor === null ? {} : { cursor }),
+    });
+    if (!page.ok) return found;
+    found.push(...page.value.tasks.map(({ task }) => task));
+    cursor = page.value.cursor;
+    if (cursor === null) return found;
+  }
+}
+
+/**
+ * [SY73] Submits the open tasks of this machine to the workspace, all or none, and cancels them here. The same again submits none twice.
+ *
+ * @returns how many were taken there
+ */
+export function moveTasks(
+  cli: Cli,
+  link: Coordination,
+  { tasks }: LocalWork,
+): Promise<Result<number, Refused["error"]>> {
+  if (tasks.length > mostTasks)
+    return Promise.resolve(
+      failed(
+        "too_many_tasks",
+        `at most ${mostTasks} open tasks come along, and there are ${tasks.length}; do or cancel some first, or --keep.`,
+      ),
+    );
+  return withLocal(cli, async (local, store) => {
+    const found = tasks.flatMap((task) => {
+      const one = local.call("tasks.get", { task });
+      return one.ok ? [one.value] : [];
+    });
+    if (found.length === 0) return ok(0);
+    const epoch = store.read(epochOf, 0);
+    const moved = new Set(found.map(({ task }) => task));
+    const submitted = await link.call("tasks.submit", {
+      tasks: found.map((task) =>
+        asNew(task, moved, `import.${link.machine.replaceAll(/[^\w.-]/g, "-").slice(0, 60)}.${epoch}`),
+      ),
+    });
+    if (!submitted.ok) return submitted;
+    const reason = `moved to ${link.where}`.slice(0, 500);
+    for (const { task } of found) local.call("tasks.cancel", { task, reason });
+    return ok(found.length);
+  });
+}
+
+/** What is done already is waited for no more; times that were set apart from the usual ones begin anew. */
+function asNew(task: OutputOf<"tasks.get">, moved: ReadonlySet<number>, prefix: string): NewTaskInput {
+  const { type, payload, priority, capabilities, tags, maxAttempts } = task;
+  const parent = task.parent !== null && moved.has(task.parent) ? refOf(task.parent) : undefined;
+  return {
+    type,
+    payload,
+    priority,
+    capabilities,
+    tags,
+    maxAttempts,
+    ref: refOf(task.task),
+    dedupeKey: `${prefix}.${task.task}`,
+    dependsOn: task.dependsOn.filter((one) => moved.has(one)).map(refOf),
+    ...(task.state === "scheduled" ? { delayMs: task.dueInMs ?? 0 } : {}),
+    ...given({ parent, budget: task.budget ?? undefined, joinRule: task.joinRule ?? undefined }),
+  };
+}
+
+type NewTaskInput = Partial<NewTask> & Pick<NewTask, "type">;
+
+function refOf(task: number): string {
+  return `local-${task}`;
+}
