@@ -33,9 +33,9 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
   pruneOldCheckpoints(sql, now - retention.maxAgeMs, budget);
   pruneSurplus(sql, retention.checkpointsPerSession, budget);
   pruneJournal(sql, now - Math.min(FOLDED_JOURNAL_MS, retention.maxAgeMs), budget);
+  pruneToldNews(sql, now - retention.maxAgeMs, budget);
   pruneOldCrashes(sql, now - retention.maxAgeMs * CRASH_AGE_FACTOR, budget);
   sql.run("DELETE FROM notices WHERE acknowledged_at < ?", now - retention.maxAgeMs);
-  sql.run("DELETE FROM team_news WHERE told_at < ?", now - retention.maxAgeMs);
   pruneToSize(sql, retention.maxBytes, budget);
   return { checkpoints: budget.checkpoints, rows: limit - budget.left, isMore: budget.left <= 0 };
 }
@@ -68,16 +68,8 @@ function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   }
 }
 
-const ownTables = [
-  "signals",
-  "recoveries",
-  "clients",
-  "team_chats",
-  "team_news",
-  "team_continuations",
-  "team_calls",
-  "team_claims",
-];
+/** Few rows of each session. What it has yet to say to others (team_calls) is sent without it. */
+const ownedBeside = ["signals", "recoveries", "clients", "team_news", "team_continuations", "team_claims"];
 
 /** In portions: a session with more rows than the budget goes in several calls, its own row last. */
 function removeSession(sql: Sql, id: string, budget: Budget): void {
@@ -88,7 +80,7 @@ function removeSession(sql: Sql, id: string, budget: Budget): void {
     budget.limit,
   );
   if (budget.left <= 0) return;
-  for (const table of ownTables) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  for (const table of ownedBeside) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
   budget.left -= sql.run("DELETE FROM sessions WHERE id = ?", id);
 }
 
@@ -157,6 +149,12 @@ function perSession(sql: Sql, name: "seq" | "journal_seq"): (session: string) =>
     known.set(session, found);
     return found;
   };
+}
+
+/** [ST48] What nobody was told stays as long as its session. */
+function pruneToldNews(sql: Sql, before: number, budget: Budget): void {
+  const told = "SELECT seq FROM team_news WHERE told_at < ? LIMIT ?";
+  budget.left -= sql.run(`DELETE FROM team_news WHERE seq IN (${told})`, before, budget.limit);
 }
 
 function pruneOldCrashes(sql: Sql, before: number, budget: Budget): void {
