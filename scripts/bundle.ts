@@ -76,6 +76,12 @@ function licenses({ inputs }: Metafile): string {
 
 function licenseOf(path: string): string {
   const name = readdirSync(path).find((one) => /^licen[cs]e/i.test(one));
-  if (name === undefined) throw new Error(`${path} has no license file.`);
-  return readFileSync(join(path, name), "utf8");
+  return name === undefined ? licenseSaid(path) : readFileSync(join(path, name), "utf8");
+}
+
+/** A package may come without the text: then what it says of itself goes along. */
+function licenseSaid(path: string): string {
+  const about = JSON.parse(readFileSync(join(path, "package.json"), "utf8")) as Record<string, unknown>;
+  if (typeof about["license"] !== "string") throw new Error(`${path} names no license.`);
+  return `${about["license"]}, as its package.json says: ${JSON.stringify({ author: about["author"], repository: about["repository"] })}`;
 }
