@@ -211,3 +211,11 @@ it("[TE1] a title that is known while nobody can be reached is told later, and t
   const chats = await desk.time.until(one.ask("shim_chats"));
   expect(chats.output["chats"]).toMatchObject([{ name: "another title", isSelf: true }, {}]);
 });
+
+it("[TE1] an edge that the environment names is the team's, where nothing else is set up", async () => {
+  const desk = new TeamDesk();
+  const env = { SHIM_EDGE_URL: edgeUrl, SHIM_WORKSPACE: "w1", SHIM_TOKEN: token, SHIM_MACHINE: "m1" };
+  const one = await desk.mate("plan it", { env });
+  await desk.time.until(one.tick());
+  expect(desk.edge.count("chats.register")).toBe(1);
+});
