@@ -68,17 +68,8 @@ function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   }
 }
 
-/** Few rows of each session. */
-const ownTables = [
-  "signals",
-  "recoveries",
-  "clients",
-  "team_chats",
-  "team_news",
-  "team_continuations",
-  "team_calls",
-  "team_claims",
-];
+/** Few rows of each session. What it has yet to say to others (team_calls) is sent without it. */
+const ownedBeside = ["signals", "recoveries", "clients", "team_news", "team_continuations", "team_claims"];
 
 /** In portions: a session with more rows than the budget goes in several calls, its own row last. */
 function removeSession(sql: Sql, id: string, budget: Budget): void {
@@ -89,7 +80,7 @@ function removeSession(sql: Sql, id: string, budget: Budget): void {
     budget.limit,
   );
   if (budget.left <= 0) return;
-  for (const table of ownTables) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  for (const table of ownedBeside) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
   budget.left -= sql.run("DELETE FROM sessions WHERE id = ?", id);
 }
 
