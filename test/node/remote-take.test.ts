@@ -96,6 +96,21 @@ it("[RE24] a chat is offered the newest one of its project once, by news; a seco
   expect(await offerElsewhere(other, place)).toBe(one.dead.session);
 });
 
+it("[RE24] what cannot be taken yet is not offered yet: its own chat holds its lease for a while", async () => {
+  const one = await aWorld({ isDead: false });
+  const place = { root: one.chat.cwd, project };
+  const back = await one.there.join(one.dead.session);
+  const lease = { resource: `session:${one.dead.session}`, requestId: "own", isBound: true };
+  await back.link.call("leases.acquire", lease, 1_000);
+  await one.world.host.connect(one.dead.session);
+  await one.world.host.disconnect(one.dead.session);
+  one.world.wait(25_000);
+  expect(await findElsewhere(one.reach, project)).toHaveLength(1);
+  expect(await offerElsewhere(one.reach, place)).toBeNull();
+  one.world.wait(minute);
+  expect(await offerElsewhere(one.reach, place)).toBe(one.dead.session);
+});
+
 it("[RE24] none is offered to a chat that was offered one of this machine, to a task's, after a dismissal, and when it is too old", async () => {
   const one = await aWorld();
   const place = { root: one.chat.cwd, project };

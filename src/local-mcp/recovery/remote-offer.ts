@@ -7,7 +7,7 @@ import { brief } from "./brief.ts";
 import { findElsewhere, offerable, type Reach } from "./remote-find.ts";
 import { look } from "./remote-look.ts";
 import { isFree, noteOf } from "./remote-notes.ts";
-import { takeOver } from "./remote-take.ts";
+import { holderOf, takeOver } from "./remote-take.ts";
 import type { Restoration } from "./restoration.ts";
 
 /** The project of a chat: its folder here, and what the workspace calls it. */
@@ -28,6 +28,8 @@ export async function offerElsewhere(reach: Reach, { root, project }: Place): Pr
   const [first] = offerable(reach, await findElsewhere(reach, project, 5));
   if (!first) return null;
   const { row } = first;
+  // Its own chat holds it for a while after its death; what is offered can be taken.
+  if ((await holderOf(reach.link, row.session)) !== null) return null;
   const isGoingOn = runtime.config.recovery === "resume";
   // Its brief tells the chat to go on with it: first it has to be its own.
   if (isGoingOn && !(await takeOver(reach, row)).ok) return null;
