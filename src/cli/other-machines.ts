@@ -49,7 +49,7 @@ interface OfWorkspace {
 }
 
 function workspaceOf({ paths, io }: Cli): OfWorkspace | null {
-  const edge = readEdge(paths.home);
+  const edge = readEdge(paths.home, io.env);
   if (!edge.ok || !edge.value) return null;
   const keys = readKeys(paths.home, edge.value, io.env);
   const { workspace, machine } = edge.value;

@@ -45,7 +45,7 @@ export interface Reserved {
 export async function filePlace(cli: Cli, link: Coordination, isLook: boolean): Promise<Answered<FilePlace>> {
   const root = projectRoot(cli.io.cwd);
   if (root === null) return wrongUsage(`${cli.io.cwd} is no project: run it in the folder of one.`);
-  const edge = readEdge(cli.paths.home);
+  const edge = readEdge(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   const runtime = await cli.runtime();
   const workspace = edge.value?.workspace ?? localWorkspace;

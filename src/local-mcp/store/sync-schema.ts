@@ -1,0 +1,81 @@
+/** Of migration 4: append only, like it. */
+export const syncTables: readonly string[] = [
+  // One row while this machine belongs to a workspace on the edge: only then changes are noted.
+  `CREATE TABLE sync_device (
+     workspace TEXT PRIMARY KEY,
+     device TEXT NOT NULL,
+     epoch INTEGER NOT NULL,
+     fingerprint TEXT NOT NULL,
+     key_id TEXT NOT NULL,
+     sealed INTEGER NOT NULL,
+     acked INTEGER NOT NULL,
+     joined_at INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID`,
+  // The op log's first half: what has changed, in the transaction of the change.
+  `CREATE TABLE sync_changes (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT,
+     kind TEXT NOT NULL,
+     session_id TEXT NOT NULL,
+     id TEXT NOT NULL,
+     at INTEGER NOT NULL
+   ) STRICT`,
+  "CREATE UNIQUE INDEX sync_changes_of ON sync_changes (kind, id)",
+  // The second half: sealed under a number of the device, sent as it stands here until it is acknowledged.
+  `CREATE TABLE sync_log (
+     seq INTEGER PRIMARY KEY,
+     kind TEXT NOT NULL,
+     session_id TEXT NOT NULL,
+     at INTEGER NOT NULL,
+     hash TEXT NOT NULL,
+     op TEXT NOT NULL
+   ) STRICT`,
+  "CREATE TABLE sync_uploader (one INTEGER PRIMARY KEY CHECK (one = 1), process TEXT NOT NULL, at INTEGER NOT NULL) STRICT",
+  // Sessions of other machines of the workspace, opened, as last heard of.
+  `CREATE TABLE remote_sessions (
+     workspace TEXT NOT NULL,
+     device TEXT NOT NULL,
+     session_id TEXT NOT NULL,
+     machine TEXT NOT NULL,
+     project TEXT,
+     seq INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     is_ended INTEGER NOT NULL,
+     taken_by TEXT,
+     body TEXT NOT NULL,
+     PRIMARY KEY (workspace, session_id, device)
+   ) STRICT, WITHOUT ROWID`,
+  `CREATE TABLE remote_checkpoints (
+     checkpoint_id TEXT PRIMARY KEY,
+     workspace TEXT NOT NULL,
+     device TEXT NOT NULL,
+     session_id TEXT NOT NULL,
+     at INTEGER NOT NULL,
+     body BLOB NOT NULL
+   ) STRICT, WITHOUT ROWID`,
+  // No OR IGNORE: the statement that fires a trigger may bring a conflict clause of its own, which would count instead (lang_createtrigger.html).
+  `CREATE TRIGGER sync_session_new AFTER INSERT ON sessions
+     WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'session' AND id = new.id) BEGIN
+     INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('session', new.id, new.id, new.last_seen_at);
+   END`,
+  `CREATE TRIGGER sync_session_changed AFTER UPDATE ON sessions
+     WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'session' AND id = new.id) BEGIN
+     INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('session', new.id, new.id, new.last_seen_at);
+   END`,
+  `CREATE TRIGGER sync_session_gone AFTER DELETE ON sessions WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
+     DELETE FROM sync_changes WHERE kind = 'session' AND id = old.id;
+     INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('session', old.id, old.id, old.last_seen_at);
+   END`,
+  `CREATE TRIGGER sync_checkpoint_new AFTER INSERT ON checkpoints
+     WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'checkpoint' AND id = new.id) BEGIN
+     INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', new.session_id, new.id, new.at);
+   END`,
+  // What a forgotten session had handed on is taken out of others.
+  `CREATE TRIGGER sync_checkpoint_changed AFTER UPDATE OF body ON checkpoints
+     WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'checkpoint' AND id = new.id) BEGIN
+     INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', new.session_id, new.id, new.at);
+   END`,
+  `CREATE TRIGGER sync_checkpoint_gone AFTER DELETE ON checkpoints WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
+     DELETE FROM sync_changes WHERE kind = 'checkpoint' AND id = old.id;
+     INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', old.session_id, old.id, old.at);
+   END`,
+];
