@@ -229,7 +229,7 @@ it("[RE22] whatever another machine has told, its brief keeps to the same bounds
   });
   fc.assert(
     fc.property(anyState(), elsewhere, fc.constantFrom("ask", "brief", "resume"), (state, elsewhere, occasion) => {
-      const written = brief(restored(state, { elsewhere }), now, occasion as Occasion);
+      const written = brief(restored(state, { elsewhere }), now, occasion);
       expect(written.length).toBeLessThan(9_700);
       expect(written.split(/shim-recovered-session/i)).toHaveLength(3);
       expect(written.split("\n")[0]).toMatch(

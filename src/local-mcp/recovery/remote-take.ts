@@ -25,7 +25,7 @@ export interface NotHeld extends Trouble {
   readonly holder: Holder | null;
 }
 
-export function leaseOf(session: string): string {
+function leaseOf(session: string): string {
   return `session:${session}`;
 }
 
