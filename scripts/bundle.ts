@@ -4,7 +4,7 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
-import { tools } from "../src/local-mcp/mcp/server.ts";
+import { teamTools, tools } from "../src/local-mcp/mcp/server.ts";
 
 const root = join(import.meta.dirname, "..");
 const source = join(root, "desktop");
@@ -50,7 +50,7 @@ console.log(packed);
 /** The written one, with what is known elsewhere: Claude Desktop shows the tools before it has started anything. */
 function manifest(): Record<string, unknown> {
   const written = JSON.parse(readFileSync(join(source, "manifest.json"), "utf8")) as Record<string, unknown>;
-  const listed = tools.map(({ name, title }) => ({ name, description: title }));
+  const listed = [...tools, ...teamTools].map(({ name, title }) => ({ name, description: title }));
   return { ...written, version, license, tools: listed, prompts_generated: true };
 }
 
@@ -76,6 +76,12 @@ function licenses({ inputs }: Metafile): string {
 
 function licenseOf(path: string): string {
   const name = readdirSync(path).find((one) => /^licen[cs]e/i.test(one));
-  if (name === undefined) throw new Error(`${path} has no license file.`);
-  return readFileSync(join(path, name), "utf8");
+  return name === undefined ? licenseSaid(path) : readFileSync(join(path, name), "utf8");
+}
+
+/** A package may come without the text: then what it says of itself goes along. */
+function licenseSaid(path: string): string {
+  const about = JSON.parse(readFileSync(join(path, "package.json"), "utf8")) as Record<string, unknown>;
+  if (typeof about["license"] !== "string") throw new Error(`${path} names no license.`);
+  return `${about["license"]}, as its package.json says: ${JSON.stringify({ author: about["author"], repository: about["repository"] })}`;
 }

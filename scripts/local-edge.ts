@@ -31,6 +31,8 @@ interface Started {
 export class LocalEdge {
   readonly url: string;
   readonly workspace = workspace;
+  /** Makes workspaces. */
+  readonly adminSecret = secret;
   readonly adminToken: string;
   readonly #miniflare: Miniflare;
 

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { ok, type Result } from "../shared/result.ts";
 import { writeEdge, type Edge } from "../local-mcp/authority.ts";
-import * as changes from "../local-mcp/sync/changes.ts";
 import * as devices from "../local-mcp/sync/device.ts";
 import { codeOf } from "../local-mcp/sync/workspace-key.ts";
 import { failed, wrongUsage, type Refused } from "./answer.ts";
@@ -62,8 +61,9 @@ async function begin(cli: Cli, edge: Edge, { found, isImporting }: Joining): Pro
   if (!found) return;
   store.write((sql) => {
     const isKnown = devices.get(sql)?.workspace === edge.workspace;
-    if (!isKnown) devices.join(sql, cli.io.now(), edge.workspace, devices.newId(cli.io.now(), randomBytes));
-    if (isImporting) changes.noteAll(sql);
+    const now = cli.io.now();
+    if (!isKnown) devices.join(sql, edge.workspace, devices.newId(now, randomBytes), isImporting ? 0 : now);
+    else if (isImporting) devices.sendAll(sql);
   });
 }
 

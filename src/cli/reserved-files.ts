@@ -9,6 +9,8 @@ import { age } from "../local-mcp/recovery/brief.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
 import { projectRoot } from "../local-mcp/sessions/git-head.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
+import { factsOf } from "../local-mcp/sync/find-project.ts";
+import { projectKey } from "../local-mcp/sync/project-key.ts";
 import { pathIn } from "../local-mcp/team/file-paths.ts";
 import * as filesTable from "../local-mcp/team/files-table.ts";
 import { namingOf, type Naming } from "../local-mcp/team/naming.ts";
@@ -39,7 +41,8 @@ export interface Reserved {
   readonly resource: string;
 }
 
-export async function filePlace(cli: Cli, link: Coordination): Promise<Answered<FilePlace>> {
+/** @param isLook [CL8] makes no store on this machine just to keep the name of the project for its hooks */
+export async function filePlace(cli: Cli, link: Coordination, isLook: boolean): Promise<Answered<FilePlace>> {
   const root = projectRoot(cli.io.cwd);
   if (root === null) return wrongUsage(`${cli.io.cwd} is no project: run it in the folder of one.`);
   const edge = readEdge(cli.paths.home);
@@ -47,9 +50,15 @@ export async function filePlace(cli: Cli, link: Coordination): Promise<Answered<
   const runtime = await cli.runtime();
   const workspace = edge.value?.workspace ?? localWorkspace;
   const naming = namingOf(runtime, { workspace, machine: link.machine, place: edge.value });
-  const project = await naming.project(root);
+  const isUnkept = isLook && edge.value === null && !runtime.store.isThere();
+  const project = isUnkept ? ok(await nameOf(cli, link, root)) : await naming.project(root);
   if (!project.ok) return failed("no_key", `the project has no name in the workspace: ${project.error}.`);
   return ok({ runtime, link, naming, workspace, root, prefix: `file:${project.value}/` });
+}
+
+/** As the naming of this machine's own coordinator makes it. */
+async function nameOf({ io }: Cli, { machine }: Coordination, root: string): Promise<string> {
+  return projectKey(null, await factsOf(io.env, root, machine));
 }
 
 /** @param given as the user has typed them, from the folder in which the command runs */
@@ -103,14 +112,18 @@ function renew({ link }: FilePlace, self: Self, { resource, token }: Lease, ttlM
 async function acquire(place: FilePlace, self: Self, resource: string, ttlMs: number): Promise<Answered<Lease>> {
   const requestId = Buffer.from(place.runtime.random(16)).toString("hex");
   const asked = await place.link.call("leases.acquire", { self, resource, requestId, ttlMs });
-  if (!asked.ok) return asked.error.code === "lease_held" ? heldBy(place, resource, asked) : asked;
+  if (!asked.ok) return asked.error.code === "lease_held" ? heldBy(place, self, resource, asked) : asked;
   return asked.value.state === "granted" ? ok(asked.value.lease) : failed("lease_held", "others stand in line for it.");
 }
 
-async function heldBy(place: FilePlace, resource: string, refused: Refused): Promise<Refused> {
+async function heldBy(place: FilePlace, self: Self, resource: string, refused: Refused): Promise<Refused> {
   const leases = await leasesOf(place);
   const held = leases.ok ? leases.value.find((lease) => overlap(lease.resource, resource)) : undefined;
   if (!held) return refused;
+  if (held.holder === self.chat) {
+    const path = held.resource.slice(place.prefix.length);
+    return failed("lease_held", `the command line has reserved ${path} already, which overlaps. Release that first.`);
+  }
   const { path, name, machine } = await described(place, held);
   const who = [name === null ? null : `"${name}"`, `chat ${held.holder}`, machine === null ? null : `on ${machine}`];
   const since = `for ${age(held.heldForMs)}`;

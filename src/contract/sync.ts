@@ -11,7 +11,7 @@ const Device = Id;
 /** Of a device: given by the coordinator, another one after each restore and each copy of its home. Each is above all that were given before. */
 const Epoch = z.int().min(1);
 /** Name of a key, not the key: 16 hexadecimal digits. */
-export const KeyId = z.string().regex(/^[0-9a-f]{16}$/, "16 hexadecimal digits");
+const KeyId = z.string().regex(/^[0-9a-f]{16}$/, "16 hexadecimal digits");
 /** A sealed text: base64url. A checkpoint has at most 1 MB compressed, which is 1.4 million characters here, below the 2 MB of a row. */
 export const maxEnvelopeChars = 1_450_000;
 const Envelope = z

@@ -5,7 +5,8 @@ import * as z from "zod";
  * operations behind them, whose refusals say what is wrong.
  */
 const common = { session: z.string().max(200).optional() };
-const answer = { session: z.string() };
+/** `message` says what was done and what to do: Claude Code shows a model only the structured part of an answer. */
+const answer = { session: z.string(), message: z.string() };
 const task = z.int().min(0);
 /** Any JSON. */
 const json = z.unknown();
@@ -81,7 +82,7 @@ export const Send = {
     text: z.string().min(1).max(60_000),
     ...common,
   }),
-  output: z.object({ ...answer, state: z.string(), to: z.string(), message: z.number().optional() }),
+  output: z.object({ ...answer, state: z.string(), to: z.string(), id: z.number().optional() }),
 };
 
 export const Inbox = {

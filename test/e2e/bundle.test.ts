@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { readEdge } from "../../src/local-mcp/authority.ts";
-import { tools } from "../../src/local-mcp/mcp/server.ts";
+import { teamTools, tools } from "../../src/local-mcp/mcp/server.ts";
 import {
   answer,
   connected,
@@ -31,7 +31,7 @@ it("[DX1] the bundle is valid, has no native file, and lists the tools of the se
   const { version, tools: listed } = manifestOf(folder);
   const { version: current } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
   expect(version).toBe(current);
-  expect(listed?.map(({ name }) => name)).toEqual(tools.map(({ name }) => name));
+  expect(listed?.map(({ name }) => name)).toEqual([...tools, ...teamTools].map(({ name }) => name));
 });
 
 it("[DX1] settings that are secret are kept as such, and none is required", () => {

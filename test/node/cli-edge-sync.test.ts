@@ -108,8 +108,11 @@ it("[SY73] what is kept stays here, and only what happens from now on is sent", 
   await home.shim("task", "submit", "build", "--payload", '{"n":1}');
   expect(await joinAs(home, server, [code], "--keep")).toMatchObject({ code: 0 });
   expect((await home.shim("edge", "sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
+  home.now += 1_000;
   addSession(home, { id: ids.elsewhere });
   expect((await home.shim("edge", "sync")).out).toContain("Sent: 1 sessions, 1 checkpoints");
+  // Also where all is sent again.
+  expect((await home.shim("edge", "rekey", "--yes")).out).toContain("Sent: 1 sessions, 1 checkpoints");
   const there = await server.host.call("tasks.list", {});
   expect(there.ok && there.value.tasks).toEqual([]);
   await home.shim("edge", "leave", "--yes");

@@ -1,8 +1,9 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { writeEdge } from "../../src/local-mcp/authority.ts";
 import { answerHook } from "../../src/local-mcp/hooks/answer-hook.ts";
+import { openLocal } from "../../src/local-mcp/link/open-link.ts";
 import * as files from "../../src/local-mcp/team/files-table.ts";
 import { aCliHome, type CliHome } from "../support/cli-home.ts";
 
@@ -44,10 +45,10 @@ it("[FI6] several are reserved all or none; what the command line has already is
   const home = aCliHome();
   await home.shim("files", "reserve", "src/**");
   const refused = await home.shim("files", "reserve", "docs/a.md", "src/b.ts");
-  expect(refused.code).toBe(1);
-  expect(refused.err).toMatch(
-    /^shim: src\/\*\* is reserved by "shim command line", chat (cli-\S+), on \S+, for 0 s\. Ask with `shim send \1 "\.\.\."`\.\n/,
-  );
+  expect([refused.code, refused.err]).toEqual([
+    1,
+    expect.stringContaining("has reserved src/** already, which overlaps"),
+  ]);
   expect(reserved(home)).toEqual(["src/**"]);
   home.now += 3_000_000;
   expect((await home.shim("files", "reserve", "src/**", "docs/a.md")).code).toBe(0);
@@ -57,6 +58,41 @@ it("[FI6] several are reserved all or none; what the command line has already is
   });
   home.now += 3_600_000;
   expect((await home.shim("files", "list")).out).toContain("Nothing is reserved");
+});
+
+it("[FI6] what another chat has is refused with who has it, for how long, and how to ask", async () => {
+  const home = aCliHome();
+  await home.shim("files", "reserve", "src/**");
+  const [mine] = home.runtime.store.read((sql) => files.list(sql), []);
+  await home.shim("files", "release");
+  const { driver, busyMs } = home.runtime.store.site;
+  const { processes, paths } = home.runtime;
+  const { coordinator, close } = openLocal({ home: paths.home, driver, busyMs, processes, now: () => home.now });
+  onTestFinished(close);
+  const process = "of another machine";
+  coordinator.call("chats.register", {
+    chat: "b-chat",
+    session: "b-chat",
+    process,
+    machine: "m2",
+    client: "claude-code",
+    metadata: { title: "write the lexer" },
+  });
+  const self = { chat: "b-chat", incarnation: 1 };
+  coordinator.call("leases.acquire", { self, resource: mine!.resource, requestId: "r1", ttlMs: 3_600_000 });
+  home.now += 300_000;
+  const refused = await home.shim("files", "reserve", "docs/a.md", "src/b.ts");
+  expect([refused.code, refused.err]).toEqual([
+    1,
+    'shim: src/** is reserved by "write the lexer", chat b-chat, on m2, for 5 min. Ask with `shim send b-chat "..."`.\n',
+  ]);
+  expect((await home.shim("files", "list")).out).not.toContain("docs/a.md");
+});
+
+it("[CL8] [FI6] looking at reserved files makes nothing", async () => {
+  const home = aCliHome();
+  expect((await home.shim("files", "list")).code).toBe(0);
+  expect(existsSync(home.paths.home)).toBe(false);
 });
 
 it("[FI6] what cannot be reserved is wrong usage, and nothing is", async () => {

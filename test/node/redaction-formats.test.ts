@@ -7,6 +7,7 @@ const upperDigits = upper + digits;
 
 /** Kind, then the token: what the issuer's format fixes is written out, the rest is drawn. */
 const tokens: readonly (readonly [kind: string, token: string])[] = [
+  ["shim-key", `shimkey-${chars(urlSafe, 48)}`],
   ["shim-token", `shim_${encodeUrl(`{"w":"team","i":"${chars(base62, 20)}","m":"laptop"}`)}.${chars(urlSafe, 43)}`],
   ["aws-bedrock-key", `ABSK${chars(base62, 100)}`],
   ["slack-token", `xapp-1-A${chars(upperDigits, 10)}-${chars(digits, 13)}-${chars(hex, 64)}`],

@@ -152,3 +152,33 @@ it("[SY63] the last changes of a process are sent when it ends, if that is quick
   expect(listed.ok).toBe(true);
   expect(machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_uploader").length, 9)).toBe(0);
 });
+
+it("[SY42] what cannot be sent stays here, is counted and said once, and stops nothing else", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  machine.work("no id for a coordinator", "kept");
+  machine.work("s1", "sent");
+  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, left: 0, trouble: null });
+  expect((await machine.mirrored()).sessions).toEqual(["s1"]);
+  expect(machine.runtime.store.read(notes.read, {}).keptHere).toBe(2);
+  machine.work("no id for a coordinator", "kept again");
+  await world.time.pass(6_000);
+  await machine.sync.syncNow();
+  const said = machine.runtime.store.read(notices.list, []).filter(({ kind }) => kind === "sync_kept_here");
+  expect(said.map(({ text }) => text)).toEqual([expect.stringContaining("is on this machine only")]);
+});
+
+it("[SY67] what is refused, since the workspace is full say, is not sent again every minute", async () => {
+  const world = new SyncWorld();
+  const machine = await begun(world);
+  await world.host.call("settings.set", { settings: { maxSyncChars: 1_000_000 } });
+  const noise = (n: number): string => Buffer.from(machine.runtime.random(300_000)).toString("base64") + String(n);
+  for (let n = 0; n < 5; n++) machine.work("s1", noise(n));
+  const before = pushes(world);
+  await world.time.pass(900_000);
+  expect(machine.runtime.store.read(notes.read, {}).trouble).toMatchObject({ code: "quota_exceeded" });
+  expect(pushes(world) - before).toBeLessThan(8);
+  await world.host.call("settings.set", { settings: { maxSyncChars: 500_000_000 } });
+  await world.time.pass(310_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});

@@ -6,7 +6,11 @@ import { readKeys } from "../../src/local-mcp/sync/key-ring.ts";
 import type { Around } from "../../src/local-mcp/sync/pull.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
+import * as notices from "../../src/local-mcp/store/notices.ts";
+import { backUp } from "../../src/local-mcp/store/backup.ts";
+import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { forget } from "../../src/local-mcp/store/forget.ts";
+import { breakPage } from "../support/damaged-store.ts";
 import { makeProject, git } from "../support/git-project.ts";
 import { aKey, SyncMachine, SyncWorld, type Weather } from "../support/sync-machines.ts";
 
@@ -105,7 +109,12 @@ it("[SY60] nothing is lost, nothing comes twice and the order holds, whatever is
 });
 
 it("[SY61] a copied home is told apart before it sends, on the same machine and on another, and neither loses anything", async () => {
-  for (const name of ["m1", "m2"]) {
+  for (const [name, isCopyFirst] of [
+    ["m1", true],
+    ["m1", false],
+    ["m2", true],
+    ["m2", false],
+  ] as const) {
     const world = new SyncWorld();
     const one = new SyncMachine(world);
     one.work("s1", "before the copy");
@@ -115,8 +124,8 @@ it("[SY61] a copied home is told apart before it sends, on the same machine and 
     await world.time.pass(40_000);
     copy.work("of-the-copy", "on");
     one.work("of-the-first", "on");
-    expect(await copy.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
-    expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+    for (const machine of isCopyFirst ? [copy, one] : [one, copy])
+      expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
     expect(deviceOf(one)).toMatchObject({ device: before.device, epoch: before.epoch });
     expect(deviceOf(copy).epoch).toBeGreaterThan(before.epoch);
     // With a token of another machine it is a device of its own.
@@ -149,6 +158,29 @@ it("[SY61] a store that was put back to an earlier state, and a coordinator that
   expect(await copy.mirrored()).toEqual(copy.kept());
 });
 
+it("[SY61] after the store was damaged and repaired from a backup, the coordinator has what is left, and what came since", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  for (let n = 0; n < 60; n++) machine.work(`s${n % 4}`, `text ${n} ${"long ".repeat(200)}`);
+  await machine.sync.syncNow();
+  await backUp(machine.runtime.store, machine.runtime.now(), 5);
+  for (let n = 60; n < 70; n++) machine.work(`s${n % 4}`, `text ${n} ${"long ".repeat(200)}`);
+  await machine.sync.syncNow();
+  const before = deviceOf(machine);
+  machine.runtime.store.close();
+  breakPage(openBetterSqlite3, machine.runtime.paths, "checkpoints", 0.5);
+  await world.time.pass(60_000);
+  // Whoever reads the page finds the damage.
+  machine.runtime.store.read((sql) => sql.all("SELECT * FROM checkpoints"), []);
+  machine.work("s0", "after the repair");
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(deviceOf(machine)).toMatchObject({ device: before.device });
+  expect(deviceOf(machine).epoch).toBeGreaterThan(before.epoch);
+  const there = await machine.mirrored();
+  expect(there.sessions).toEqual(machine.kept().sessions);
+  expect(there.checkpoints).toEqual(expect.arrayContaining(machine.kept().checkpoints));
+});
+
 it("[SY61] a coordinator that never keeps its place is not believed for ever", async () => {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
@@ -170,8 +202,12 @@ it("[SY66] another key than the workspace's is not used: changes wait until the 
   two.work("s2", "of two");
   expect((await two.sync.syncNow()).trouble).toMatchObject({ code: "wrong_key" });
   expect(await two.mirrored()).toMatchObject({ sessions: [] });
+  const said = (): string[] => two.runtime.store.read(notices.list, []).map(({ text }) => text);
+  await two.sync.syncNow();
+  expect(said()).toEqual([expect.stringContaining("the workspace has another key by now")]);
   two.take(key);
   expect(await two.sync.syncNow()).toMatchObject({ trouble: null, left: 0, received: 1, refused: 0 });
+  expect(said()).toEqual([]);
   expect(await two.mirrored()).toEqual(two.kept());
 });
 

@@ -194,3 +194,28 @@ it("[TE13] the hooks' table follows an edge, also over a lost connection", async
   await desk.time.untilTrue(() => files().length > 0);
   expect(files()).toEqual(["file:p1/b.ts"]);
 });
+
+it("[TE1] a title that is known while nobody can be reached is told later, and the chat is registered again", async () => {
+  const { desk, one } = await atEdge();
+  cut(desk);
+  desk.base.store.write((sql) =>
+    sql.run("UPDATE sessions SET title = 'another title' WHERE id = ?", one.claude.session),
+  );
+  await desk.time.until(one.tick());
+  expect(one.team.reader()?.link.self).toBeNull();
+  desk.edge.faults.isUnreachable = false;
+  await desk.time.until(one.tick());
+  await desk.time.pass(1_000);
+  const found = await desk.edge.host.call("chats.get", { chat: one.claude.session });
+  expect(found).toMatchObject({ value: { isConnected: true } });
+  const chats = await desk.time.until(one.ask("shim_chats"));
+  expect(chats.output["chats"]).toMatchObject([{ name: "another title", isSelf: true }, {}]);
+});
+
+it("[TE1] an edge that the environment names is the team's, where nothing else is set up", async () => {
+  const desk = new TeamDesk();
+  const env = { SHIM_EDGE_URL: edgeUrl, SHIM_WORKSPACE: "w1", SHIM_TOKEN: token, SHIM_MACHINE: "m1" };
+  const one = await desk.mate("plan it", { env });
+  await desk.time.until(one.tick());
+  expect(desk.edge.count("chats.register")).toBe(1);
+});

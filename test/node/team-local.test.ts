@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readProcessKey } from "../../src/local-mcp/coordinator/process-key.ts";
+import { pause } from "../../src/local-mcp/store/pause.ts";
 import { rowCount } from "../support/builders.ts";
 import { connect, desktop } from "../support/mcp-client.ts";
 import { openTeam } from "../../src/local-mcp/mcp/open-team.ts";
@@ -286,4 +287,15 @@ it("[TE18] a chat whose team is switched off works alone", async () => {
   expect(openTeam(desk.base, server, () => null)).toBeNull();
   const { client } = await desktop(desk.base);
   expect((await client.listTools()).tools).toHaveLength(6);
+});
+
+it("[TE1] while SHIM is paused no chat begins to be in the team; one that is goes on", async () => {
+  const desk = new TeamDesk();
+  const one = await desk.mate("plan it");
+  await one.tick();
+  desk.base.store.write((sql) => pause(sql, desk.base.now(), null, null));
+  const other = await desk.mate("build it");
+  await other.tick();
+  await one.tick();
+  expect(desk.call("chats.list", {}).chats).toMatchObject([{ chat: one.claude.session, status: "idle" }]);
 });

@@ -9,6 +9,8 @@ import { forget } from "../../src/local-mcp/store/forget.ts";
 import { migrations } from "../../src/local-mcp/store/schema.ts";
 import * as notices from "../../src/local-mcp/store/notices.ts";
 import { prune } from "../../src/local-mcp/store/retention.ts";
+import * as continuations from "../../src/local-mcp/team/continuations.ts";
+import * as news from "../../src/local-mcp/team/news.ts";
 import * as snapshotDrops from "../../src/local-mcp/store/snapshot-drops.ts";
 import { addCheckpoint, addJournal, addSession, addSnapshot, column, plantRest } from "../support/store-rows.ts";
 import { openStore, T0, tempStore } from "../support/temp-store.ts";
@@ -140,12 +142,15 @@ export function storeUpkeepRules(driver: Driver): void {
         addJournal(sql, { session });
         addCheckpoint(sql, { id: session, session });
         plantRest(sql, session, "x");
+        news.add(sql, T0, session, "k", { kind: "notice", text: "x" });
+        continuations.take(sql, T0, session, 1);
       }
     });
     const pruned = store.write((sql) => prune(sql, T0 + 1 + 30 * DAY, LIMITS, 1_000));
     expect([...pruned.checkpoints].sort()).toEqual(["dismissed", "ended", "recovered"]);
     expect(pruned.isMore).toBe(false);
-    for (const table of ["sessions", "journal", "checkpoints", "signals", "recoveries", "clients"]) {
+    const owned = ["journal", "checkpoints", "signals", "recoveries", "clients", "team_news", "team_continuations"];
+    for (const table of ["sessions", ...owned]) {
       const ids = store.read(
         (sql) => column(sql, `SELECT ${table === "sessions" ? "id" : "session_id"} FROM ${table}`),
         [],
@@ -211,6 +216,23 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(store.read((sql) => column(sql, "SELECT count(*) FROM journal"), [])).toEqual([2]);
     store.write((sql) => prune(sql, T0 + 7 * DAY + 1, LIMITS, 1_000));
     expect(store.read((sql) => column(sql, "SELECT key FROM journal"), [])).toEqual(["not folded"]);
+  });
+
+  it("[ST48] old news that a chat was told go, what it was not told stays with its session", () => {
+    const { store } = tempStore(driver);
+    store.write((sql) => {
+      addSession(sql, { lastSeenAt: T0 + 30 * DAY });
+      for (const key of ["told", "untold", "told today"]) news.add(sql, T0, "ses", key, { kind: "notice", text: key });
+      const [told, , today] = news.untold(sql, "ses", 3);
+      news.markTold(sql, T0, [told!]);
+      news.markTold(sql, T0 + 30 * DAY, [today!]);
+    });
+    const left = (): string[] =>
+      store.read((sql) => column(sql, "SELECT key FROM team_news ORDER BY seq"), []) as string[];
+    store.write((sql) => prune(sql, T0 + 30 * DAY, LIMITS, 1_000));
+    expect(left()).toEqual(["told", "untold", "told today"]);
+    store.write((sql) => prune(sql, T0 + 30 * DAY + 1, LIMITS, 1_000));
+    expect(left()).toEqual(["untold", "told today"]);
   });
 
   it("[ST11] a journal number never comes again, even when the newest rows were deleted", () => {

@@ -7,7 +7,6 @@ import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { everythingOf, type Stored } from "../../src/local-mcp/sessions/stored.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { Store } from "../../src/local-mcp/store/store.ts";
-import * as members from "../../src/local-mcp/team/members.ts";
 import { untold, type NewsRow } from "../../src/local-mcp/team/news.ts";
 import {
   findChild,
@@ -140,7 +139,7 @@ export class Desk {
 
   /** Whether its MCP process has registered the chat. */
   isInTeam(id: string): boolean {
-    return this.#store.read((sql) => members.get(sql, id) !== null, false);
+    return this.#store.read((sql) => sql.all("SELECT 1 FROM team_chats WHERE session_id = ?", id).length > 0, false);
   }
 
   /** What a chat is yet to be told. */

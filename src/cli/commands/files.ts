@@ -35,7 +35,7 @@ export function addFiles(program: Command, cli: Cli): void {
 }
 
 async function listFiles(cli: Cli, link: Coordination): Promise<Outcome> {
-  const place = await filePlace(cli, link);
+  const place = await filePlace(cli, link, true);
   if (!place.ok) return place;
   const leases = await leasesOf(place.value);
   if (!leases.ok) return leases;
@@ -54,7 +54,7 @@ async function listFiles(cli: Cli, link: Coordination): Promise<Outcome> {
 }
 
 async function reserveFiles(cli: Cli, link: Coordination, paths: readonly string[], ttlMs: number): Promise<Outcome> {
-  const place = await filePlace(cli, link);
+  const place = await filePlace(cli, link, false);
   if (!place.ok) return place;
   const resources = resourcesOf(cli, place.value, paths);
   if (!resources.ok) return resources;
@@ -69,7 +69,7 @@ async function reserveFiles(cli: Cli, link: Coordination, paths: readonly string
 }
 
 async function releaseFiles(cli: Cli, link: Coordination, paths: readonly string[]): Promise<Outcome> {
-  const place = await filePlace(cli, link);
+  const place = await filePlace(cli, link, false);
   if (!place.ok) return place;
   const wanted = resourcesOf(cli, place.value, paths);
   if (!wanted.ok) return wanted;

@@ -12,6 +12,7 @@ import type { WorkerEvent } from "../../local-mcp/automation/worker-events.ts";
 import { newId, type Outside } from "../../local-mcp/edge/outside.ts";
 import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
 import { identify } from "../../local-mcp/processes.ts";
+import { startSync } from "../../local-mcp/sync/start-sync.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { problemsOf } from "../../coordination/problems.ts";
 import { given } from "../../shared/given.ts";
@@ -98,10 +99,12 @@ async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: Work
     // Ctrl-C ends `| tee` first, and a terminal that is closed takes nothing: no reason to drop what runs.
     cli.io.onReaderGone(() => worker.drain("nobody reads what it says")),
   ];
+  const stopSync = startSync(runtime, own);
   try {
     const ended = await worker.run();
     return ended.ok ? ok(answerOf(flags, ended.value)) : failed(ended.error.code, `${ended.error.message}.`);
   } finally {
+    await stopSync();
     for (const stop of hearings) stop();
   }
 }

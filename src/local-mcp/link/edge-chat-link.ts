@@ -52,7 +52,8 @@ export class EdgeChatLink implements ChatLink {
     const watch = this.#client.watch({ prefix });
     const follow = async (): Promise<void> => {
       // Keys of the coordinator's own are in no snapshot: it only says that changes were missed.
-      for await (const event of watch) if (event.type !== "failed") heed(event.type === "changes" ? event.changes : null);
+      for await (const event of watch)
+        if (event.type !== "failed") heed(event.type === "changes" ? event.changes : null);
     };
     void follow();
     return () => watch.close();

@@ -4,10 +4,7 @@ import type { Result } from "../../shared/result.ts";
 import type { Trouble } from "./chat-link.ts";
 
 type Name = "state.changes" | "state.list";
-export type Ask = <Asked extends Name>(
-  name: Asked,
-  input: InputOf<Asked>,
-) => Promise<Result<OutputOf<Asked>, Trouble>>;
+export type Ask = <Asked extends Name>(name: Asked, input: InputOf<Asked>) => Promise<Result<OutputOf<Asked>, Trouble>>;
 
 /** In one answer. */
 const page = 500;

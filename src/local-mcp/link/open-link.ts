@@ -50,7 +50,7 @@ export const localWorkspace = "local";
 
 /** Over the edge where this machine has joined one, else over its own file. One for each chat. */
 export function openLink(runtime: Runtime, outside: Outside): Result<OpenedLink, string> {
-  const edge = readEdge(runtime.paths.home);
+  const edge = readEdge(runtime.paths.home, runtime.env);
   if (!edge.ok) return edge;
   if (edge.value === null) return ok(overFile(runtime, outside));
   const { url, workspace, token, machine } = edge.value;

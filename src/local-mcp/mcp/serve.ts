@@ -81,8 +81,7 @@ export function serve(options: ServeOptions): void {
     saveAndDetach(runtime, chat, server, isClientGone ? "stdin_end" : reason);
     const left = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logged(runtime, "leaving the team"));
     if (isClientGone) await lastSnapshot(runtime, chat, pending);
-    await left;
-    await stopSync().catch(logged(runtime, "sync"));
+    await Promise.all([left, stopSync().catch(logged(runtime, "sync"))]);
     runtime.store.close();
     await handle.close().catch(logged(runtime, "close"));
     options.exit(0);

@@ -39,7 +39,7 @@ export const tools: readonly Tool[] = [
 ];
 
 /** [TE18] Beside the six, where the chat may be in a team. */
-const teamTools: readonly Tool[] = [chats, submit, next, report, send, inbox, files, stateSet];
+export const teamTools: readonly Tool[] = [chats, submit, next, report, send, inbox, files, stateSet];
 
 export interface ServerOptions {
   readonly chat: Chat;

@@ -22,6 +22,8 @@ const formats: readonly Format[] = [
     token: () => /A[A-Z]{3}[A-Z2-7]{16}(?![A-Za-z0-9])/y,
   },
   { kind: "aws-bedrock-key", prefix: "ABSK[A-Za-z0-9]", token: () => /ABSK[A-Za-z0-9+/]{60,}={0,2}/y },
+  // Not `shimkey-`: behind its separator that of Mailgun would be seen first.
+  { kind: "shim-key", prefix: "shimkey-[\\w-]", token: () => /shimkey-[\w-]{48}/y },
   // SHIM's own: the payload begins with an open brace, unlike the names of its tools.
   { kind: "shim-token", prefix: "shim_eyJ", token: () => /shim_eyJ[\w-]{40,2000}\.[\w-]{43}/y },
   { kind: "github-token", prefix: "gh[pousr]_", token: () => /gh[pousr]_[A-Za-z0-9_]{30,}(?:\.[\w-]{10,2000}){0,2}/y },

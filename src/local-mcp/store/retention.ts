@@ -33,6 +33,7 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
   pruneOldCheckpoints(sql, now - retention.maxAgeMs, budget);
   pruneSurplus(sql, retention.checkpointsPerSession, budget);
   pruneJournal(sql, now - Math.min(FOLDED_JOURNAL_MS, retention.maxAgeMs), budget);
+  pruneToldNews(sql, now - retention.maxAgeMs, budget);
   pruneOldCrashes(sql, now - retention.maxAgeMs * CRASH_AGE_FACTOR, budget);
   sql.run("DELETE FROM notices WHERE acknowledged_at < ?", now - retention.maxAgeMs);
   pruneToSize(sql, retention.maxBytes, budget);
@@ -67,6 +68,9 @@ function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   }
 }
 
+/** Few rows of each session. What it has yet to say to others (team_calls) is sent without it. */
+const ownedBeside = ["signals", "recoveries", "clients", "team_news", "team_continuations", "team_claims"];
+
 /** In portions: a session with more rows than the budget goes in several calls, its own row last. */
 function removeSession(sql: Sql, id: string, budget: Budget): void {
   removeCheckpoints(sql, "session_id = ?", [id], budget);
@@ -76,8 +80,7 @@ function removeSession(sql: Sql, id: string, budget: Budget): void {
     budget.limit,
   );
   if (budget.left <= 0) return;
-  for (const table of ["signals", "recoveries", "clients", "team_news", "team_continuations"])
-    sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  for (const table of ownedBeside) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
   budget.left -= sql.run("DELETE FROM sessions WHERE id = ?", id);
 }
 
@@ -146,6 +149,12 @@ function perSession(sql: Sql, name: "seq" | "journal_seq"): (session: string) =>
     known.set(session, found);
     return found;
   };
+}
+
+/** [ST48] What nobody was told stays as long as its session. */
+function pruneToldNews(sql: Sql, before: number, budget: Budget): void {
+  const told = "SELECT seq FROM team_news WHERE told_at < ? LIMIT ?";
+  budget.left -= sql.run(`DELETE FROM team_news WHERE seq IN (${told})`, before, budget.limit);
 }
 
 function pruneOldCrashes(sql: Sql, before: number, budget: Budget): void {

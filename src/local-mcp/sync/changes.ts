@@ -46,18 +46,24 @@ export function projects(sql: Sql): string[] {
     .map(({ project }) => project);
 }
 
-/** [SY62] Everything that is kept, as if it were new; of each session in its order. */
-export function noteAll(sql: Sql): void {
+/**
+ * [SY62] Everything that is kept, as if it were new; of each session in its order.
+ *
+ * @param since what was over before stays on this machine, in epoch ms
+ */
+export function noteAll(sql: Sql, since: number): void {
   sql.run("DELETE FROM sync_changes WHERE kind = 'checkpoint' AND id IN (SELECT id FROM checkpoints)");
   sql.run(
     `INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at)
-     SELECT 'session', id, id, last_seen_at FROM sessions ORDER BY last_seen_at`,
+     SELECT 'session', id, id, last_seen_at FROM sessions WHERE last_seen_at > ? ORDER BY last_seen_at`,
+    since,
   );
   sql.run(
     `INSERT INTO sync_changes (kind, session_id, id, at)
      SELECT 'checkpoint', session_id, id, at FROM (
-       SELECT seq, session_id, id, at, row_number() OVER (PARTITION BY session_id ORDER BY seq DESC) AS place FROM checkpoints
+       SELECT seq, session_id, id, at, row_number() OVER (PARTITION BY session_id ORDER BY seq DESC) AS place FROM checkpoints WHERE at > ?
      ) WHERE place <= ? ORDER BY seq`,
+    since,
     keptCheckpoints,
   );
 }

@@ -18,6 +18,7 @@ export interface Device {
   readonly acked: number;
   /** Which home, on which machine, holds this row; "": numbers have to begin anew. */
   readonly fingerprint: string;
+  /** [SY73] What was over before stays on this machine; 0: nothing does. */
   readonly joinedAt: number;
 }
 
@@ -36,16 +37,27 @@ export function get(sql: Sql): Device | null {
   return row ?? null;
 }
 
-/** From now on changes are noted; what another workspace was told is forgotten. */
-export function join(sql: Sql, now: number, workspace: string, device: string): void {
+/**
+ * From now on changes are noted; what another workspace was told is forgotten.
+ *
+ * @param since see {@link Device.joinedAt}
+ */
+export function join(sql: Sql, workspace: string, device: string, since: number): void {
   leave(sql);
   sql.run(
     "INSERT INTO sync_device (workspace, device, epoch, fingerprint, key_id, sealed, acked, joined_at) VALUES (?, ?, 0, ?, '', 0, 0, ?)",
     workspace,
     device,
     renewed,
-    now,
+    since,
   );
+  if (since === 0) changes.noteAll(sql, since);
+}
+
+/** [SY73] What was to stay comes along now. */
+export function sendAll(sql: Sql): void {
+  sql.run("UPDATE sync_device SET joined_at = 0");
+  changes.noteAll(sql, 0);
 }
 
 export function leave(sql: Sql): void {
@@ -63,7 +75,7 @@ export function begin(
   next: { readonly epoch: number; readonly fingerprint: string; readonly keyId: string; readonly isAll: boolean },
 ): void {
   changes.noteLogAgain(sql);
-  if (next.isAll) changes.noteAll(sql);
+  if (next.isAll) changes.noteAll(sql, get(sql)?.joinedAt ?? 0);
   sql.run(
     "UPDATE sync_device SET epoch = ?, fingerprint = ?, key_id = ?, sealed = 0, acked = 0",
     next.epoch,

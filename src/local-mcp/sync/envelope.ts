@@ -25,7 +25,7 @@ export type NotOpened = {
 };
 
 /** Largest content, compressed, in bytes: it has to fit a row at the coordinator. */
-export const maxSealedBytes = 1_048_576;
+const maxSealedBytes = 1_048_576;
 /** A hostile envelope must not eat the memory: no content is larger than this, in bytes. */
 const maxOpenedBytes = 64 * 1024 * 1024;
 const version = 1;

@@ -29,8 +29,10 @@ export async function findProject(
 
 /** A folder that is in no repository, is gone, or whose git does not answer, is known by its path alone. */
 export async function factsOf(env: NodeJS.ProcessEnv, folder: string, machine: string): Promise<ProjectFacts> {
-  const git = gitOutside(env, folder, AbortSignal.timeout(withinMs));
   const nothing = { remote: null, rootCommit: null, machine, folder };
+  // No argument of a program can hold it, and no folder is called so.
+  if (folder.includes("\0")) return nothing;
+  const git = gitOutside(env, folder, AbortSignal.timeout(withinMs));
   try {
     const remote = await remoteOf(git);
     return { ...nothing, remote, rootCommit: remote === null ? await rootOf(git) : null };

@@ -7,6 +7,7 @@ import { readKeys } from "./key-ring.ts";
 import * as notes from "./notes.ts";
 import type { SyncNotes } from "./notes.ts";
 import { pull, type Pulled } from "./pull.ts";
+import { sayWrongKey, unsayWrongKey } from "./said.ts";
 import { Sender, type Place } from "./sender.ts";
 import type { SessionPace } from "./session-pace.ts";
 import type { SyncCall, SyncTrouble } from "./sync-call.ts";
@@ -96,8 +97,7 @@ export class Round {
     if (isReady) return store.read((sql) => uploader.isOwn(sql, process), false);
     return store.write((sql) => {
       if (devices.get(sql)?.workspace !== workspace) {
-        devices.join(sql, now(), workspace, devices.newId(now(), random));
-        changes.noteAll(sql);
+        devices.join(sql, workspace, devices.newId(now(), random), 0);
       }
       return uploader.claim(sql, now(), process, processes);
     });
@@ -136,11 +136,16 @@ export class Round {
   /** Written only where it says something new: each write wakes others. */
   #note(trouble: SyncTrouble | null): void {
     const { store, now } = this.#options.runtime;
-    const { refused } = this.#done;
-    if (isSaid(store.read(notes.read, {}), trouble, refused, now())) return;
+    const { refused, sessions, checkpoints, forgotten } = this.#done;
+    const isQuiet = sessions + checkpoints + forgotten === 0;
+    if (isQuiet && isSaid(store.read(notes.read, {}), trouble, refused, now())) return;
     const synced = trouble === null ? { syncedAt: now() } : {};
     const said = trouble && { code: trouble.code, message: trouble.message, at: now() };
-    store.write((sql) => notes.write(sql, { ...synced, trouble: said, refused }));
+    store.write((sql) => {
+      notes.write(sql, { ...synced, trouble: said, refused });
+      if (trouble?.code === "wrong_key") sayWrongKey(sql, now(), trouble.message);
+      if (trouble === null) unsayWrongKey(sql, now());
+    });
   }
 }
 

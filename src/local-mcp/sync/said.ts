@@ -30,6 +30,16 @@ export function sayKeptHere(sql: Sql, now: number, kept: SealedSome["keptHere"])
   );
 }
 
+/** [SY66] Nobody looks at `shim edge status` as long as nothing says that there is something to see. */
+export function sayWrongKey(sql: Sql, now: number, message: string): void {
+  sayOnce(sql, now, "sync_wrong_key", `Nothing of this machine is synced for now: ${message}.`);
+}
+
+export function unsayWrongKey(sql: Sql, now: number): void {
+  for (const { id } of notices.list(sql).filter(({ kind }) => kind === "sync_wrong_key"))
+    notices.acknowledge(sql, now, id);
+}
+
 function sayOnce(sql: Sql, now: number, kind: string, text: string): void {
   if (!notices.list(sql).some((notice) => notice.kind === kind)) notices.add(sql, now, kind, text);
 }

@@ -95,7 +95,8 @@ export class Sender {
 
   async #sealAndPush({ edge, call }: Place, begun: Begun): Promise<Step> {
     const some = await this.#seal(edge, begun);
-    if (!some) return { kind: "turned" };
+    if (some === "turned") return { kind: "turned" };
+    if (some === "not_uploader") return { kind: "stopped", trouble: { code: some, message: "another process sends" } };
     const { sealed, waiting } = some;
     const pushed = await pushLog(this.#options.runtime, begun.device, call);
     if (!pushed.ok) {
@@ -148,14 +149,14 @@ export class Sender {
     if (trouble.code !== "forbidden" || device.epoch === 0) return err(trouble);
     store.write((sql) => {
       if (devices.get(sql)?.device !== device.device) return;
-      devices.join(sql, now(), device.workspace, devices.newId(now(), random));
-      changes.noteAll(sql);
+      devices.join(sql, device.workspace, devices.newId(now(), random), device.joinedAt);
+      if (device.joinedAt > 0) changes.noteAll(sql, device.joinedAt);
     });
     return ok("new");
   }
 
-  /** Null: another process has begun anew, or sends. */
-  async #seal(edge: Edge, { device, key }: Begun): Promise<SealedSome | null> {
+  /** Else what another process has done meanwhile: it has begun anew, or sends now. */
+  async #seal(edge: Edge, { device, key }: Begun): Promise<SealedSome | "turned" | "not_uploader"> {
     const { runtime, process } = this.#options;
     const { store, now } = runtime;
     if (store.read(changes.count, 0) === 0) return { sealed: [], keptHere: [], waiting: 0 };
@@ -164,14 +165,15 @@ export class Sender {
     const { isSessionDue } = this.#pace;
     const some = store.write((sql) => {
       const present = devices.get(sql);
-      const isSame = present?.epoch === device.epoch && present.device === device.device;
-      if (!isSame || !uploader.isOwn(sql, process)) return null;
+      if (!uploader.isOwn(sql, process)) return "not_uploader";
+      if (present?.epoch !== device.epoch || present.device !== device.device) return "turned";
       if (changes.count(sql) > mostChanges) sayPassedOver(sql, now(), changes.passOver(sql));
       const made = sealChanges(sql, present, { runtime, key, book, isSessionDue });
       sayKeptHere(sql, now(), made.keptHere);
       return made;
     });
-    if (some) this.#pace.sent(some.sealed.filter(({ kind }) => kind === "session").map(({ session }) => session));
+    if (typeof some === "object")
+      this.#pace.sent(some.sealed.filter(({ kind }) => kind === "session").map(({ session }) => session));
     return some;
   }
 

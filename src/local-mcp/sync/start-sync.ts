@@ -28,9 +28,12 @@ export function synchronizerOf(
   });
 }
 
+/** A client that only looks at the server, and leaves, finds nothing written, in ms. */
+const settleMs = 3_000;
+
 /** [SY63] Of a process that lives for long. @returns ends it, sending what is left if that is quick */
 export function startSync(runtime: Runtime, process: ProcessIdentity): () => Promise<void> {
   const synchronizer = synchronizerOf(runtime, process);
-  synchronizer.start();
+  synchronizer.start(settleMs);
   return () => synchronizer.stop();
 }

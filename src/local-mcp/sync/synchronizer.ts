@@ -27,6 +27,17 @@ const idleEveryMs = 2_000;
 const pullEveryMs = 60_000;
 /** After these a person has to do something; files are looked at again soon. */
 const needsPerson: ReadonlySet<string> = new Set(["no_edge", "no_key", "wrong_key", "edge_unusable"]);
+/** The same again would be refused again, and it may be millions of characters: who changes that asks by `shim edge sync`, in ms. */
+const refusedMs = 300_000;
+const isRefused: ReadonlySet<string> = new Set([
+  "quota_exceeded",
+  "forbidden",
+  "unauthenticated",
+  "unknown_workspace",
+  "unknown_operation",
+  "unsupported_protocol",
+  "lost_place",
+]);
 const again = { baseMs: 1_000, capMs: 60_000 };
 /** How long the last round of a process may take, in ms. */
 const lastRoundMs = 2_000;
@@ -55,9 +66,10 @@ export class StateSynchronizer {
     this.#round = new Round(options, this.#pace);
   }
 
-  start(): void {
+  /** @param afterMs a process that is over at once has done nothing */
+  start(afterMs = 0): void {
     if (this.#isStopped || this.#cancel) return;
-    this.#again(0);
+    this.#again(afterMs);
   }
 
   /** Sends what is left, if that takes no longer than a moment, and lets another process send. */
@@ -121,6 +133,9 @@ export class StateSynchronizer {
       if (isPulling) this.#pullAt = now + pullEveryMs;
     } else if (trouble.code === "not_uploader" || needsPerson.has(trouble.code)) {
       this.#notBefore = now + idleEveryMs;
+    } else if (isRefused.has(trouble.code)) {
+      this.#failures += 1;
+      this.#notBefore = now + refusedMs;
     } else {
       const jitterMs = fullJitter(again, this.#failures, outside.random);
       this.#failures += 1;

@@ -22,7 +22,7 @@ function keyOf(bytes: Uint8Array): WorkspaceKey {
 }
 
 /** [SY40] 16 hexadecimal digits that say nothing of the key. */
-export function keyIdOf(bytes: Uint8Array): string {
+function keyIdOf(bytes: Uint8Array): string {
   return derive(bytes, "shim key id", 8).toString("hex");
 }
 

@@ -31,10 +31,6 @@ export function drop(sql: Sql, sessionId: string, process: string): void {
   sql.run("DELETE FROM team_chats WHERE session_id = ? AND process = ?", sessionId, process);
 }
 
-export function get(sql: Sql, sessionId: string): Member | null {
-  return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE session_id = ?`, sessionId)[0] ?? null;
-}
-
 export function inWorkspace(sql: Sql, workspace: string): Member[] {
   return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE workspace = ?`, workspace);
 }

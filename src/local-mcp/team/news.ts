@@ -53,10 +53,13 @@ export function has(sql: Sql, sessionId: string, key: string): boolean {
 
 /** Oldest first. */
 export function untold(sql: Sql, sessionId: string, limit: number): NewsRow[] {
-  const query =
-    "SELECT seq, key, at, body FROM team_news WHERE session_id = ? AND told_at IS NULL ORDER BY seq LIMIT ?";
-  const rows = sql.all<{ seq: number; key: string; at: number; body: string }>(query, sessionId, limit);
-  return rows.map(({ seq, key, at, body }) => ({ seq, key, at, news: JSON.parse(body) as News }));
+  return sql
+    .all<{ seq: number; key: string; at: number; body: string }>(
+      "SELECT seq, key, at, body FROM team_news WHERE session_id = ? AND told_at IS NULL ORDER BY seq LIMIT ?",
+      sessionId,
+      limit,
+    )
+    .map(({ seq, key, at, body }) => ({ seq, key, at, news: JSON.parse(body) as News }));
 }
 
 export function markTold(sql: Sql, at: number, rows: readonly Pick<NewsRow, "seq">[]): void {

@@ -61,6 +61,8 @@ export class TeamChat {
   #joining: Promise<Result<null, Trouble>> | null = null;
   /** As it was registered; null: it is not. */
   #registered: string | null = null;
+  /** The incarnation that was last seen to hold the session's lease. */
+  #owner: number | null = null;
   #isFollowing = false;
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
@@ -106,7 +108,10 @@ export class TeamChat {
   async describe(): Promise<void> {
     if (this.#registered === null || this.#joining) return;
     const chat = await this.#describe();
-    if (chat && JSON.stringify(chat) !== this.#registered) await this.join().then(() => this.#again(chat));
+    const isOld = this.opened.link.self === null || JSON.stringify(chat) !== this.#registered;
+    if (!chat || !isOld || this.#joining) return;
+    this.#joining = this.#again(chat).finally(() => (this.#joining = null));
+    await this.#joining;
   }
 
   newId(): string {
@@ -233,6 +238,7 @@ export class TeamChat {
   #look(): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#around.outside.setTimer(() => this.#look(), lookEveryMs);
+    this.#owner = null;
     this.#heed("any");
   }
 
@@ -242,18 +248,24 @@ export class TeamChat {
     if (what !== "any") return;
     this.outbox.send();
     this.#tellState();
-    void this.#own().catch(this.#logged("the session's lease"));
+    if (this.opened.link.self?.incarnation !== this.#owner) this.#own();
     void this.others.look(this.opened, this.sessionId, this.naming).catch(this.#logged("sessions of other machines"));
   }
 
-  /** [TE2] One chat works on a session. The same request again gets the same grant, so it may be asked at any time. */
-  async #own(): Promise<void> {
+  /** The same request again gets the same grant, so it may be asked at any time. */
+  #own(): void {
+    void this.#ownSession().catch(this.#logged("the session's lease"));
+  }
+
+  /** [TE2] One chat works on a session. */
+  async #ownSession(): Promise<void> {
     const { link } = this.opened;
     const { self } = link;
     if (!self) return;
     const resource = `session:${this.sessionId}`;
     const wanted = { resource, requestId: `own-${self.incarnation}`, isBound: true };
     const answer = await link.call("leases.acquire", wanted, leaseWithinMs);
+    if (answer.ok) this.#owner = self.incarnation;
     if (answer.ok || answer.error.code !== "lease_held") return;
     const held = await link.call("leases.list", { prefix: resource, limit: 1 }, leaseWithinMs);
     const by = held.ok ? held.value.leases[0]?.holder : undefined;

@@ -7,6 +7,7 @@ import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
+import { isPaused } from "../store/pause.ts";
 import { deadMembers, settle } from "./left-behind.ts";
 import type { Naming } from "./naming.ts";
 import { TeamChat } from "./team-chat.ts";
@@ -112,8 +113,13 @@ export class Team {
 
   /** Null: it is not stored, has ended, or its chat joins when it asks for the team. */
   #wanted(sessionId: string): Session | null {
-    const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-    return session?.endedAt === null && session.origin !== "handle" ? session : null;
+    const { store, now } = this.#options.runtime;
+    return store.read((sql) => {
+      const session = sessions.get(sql, sessionId);
+      if (session?.endedAt !== null || session.origin === "handle") return null;
+      // Nothing new begins while SHIM is paused.
+      return this.#chats.has(sessionId) || !isPaused(sql, now(), session.project) ? session : null;
+    }, null);
   }
 
   async #leaveOld(wanted: Session | null): Promise<void> {
@@ -154,11 +160,14 @@ export class Team {
     const chat = this.#chats.get(sessionId);
     this.#chats.delete(sessionId);
     if (!chat) return;
-    const { runtime } = this.#options;
-    const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-    const isOver = ending === "over" || !session || session.endedAt !== null || session.origin === "handle";
-    if (isOver) await chat.leave(leaveWithinMs);
+    if (ending === "over" || this.#isOverFor(sessionId)) await chat.leave(leaveWithinMs);
     else if (ending === "client_gone") await chat.attest(leaveWithinMs);
     else chat.close();
+  }
+
+  /** The session has ended, or ends with this process. */
+  #isOverFor(sessionId: string): boolean {
+    const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+    return !session || session.endedAt !== null || session.origin === "handle";
   }
 }

@@ -4,7 +4,7 @@ import { Chats } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, fenced, refusal } from "../team-tool.ts";
+import { defineTeamTool, refusal } from "../team-tool.ts";
 
 const withinMs = 8_000;
 const page = 100;
@@ -17,7 +17,7 @@ export const chats = defineTeamTool({
   description: "Chats of this workspace with status, tasks and their progress; counts of tasks.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Chats,
-  async act({ session, member }, { all }) {
+  async act({ member }, { all }) {
     const { link } = member.opened;
     const found = await link.call("chats.list", { limit: page }, withinMs);
     if (!found.ok) return refusal(found.error);
@@ -30,8 +30,9 @@ export const chats = defineTeamTool({
     const listed = here.map((chat) => lineOf(member, chat, running.value.tasks));
     const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
     return ok({
-      text: [`Tasks: ${counts}. Chats: ${listed.length}.`, fenced("chats", listed.map(textOf).join("\n"))].join("\n"),
-      output: { session: session.id, chats: listed, tasks, isMore: found.value.cursor !== null },
+      message: `Tasks: ${counts}. Chats: ${listed.length}.`,
+      told: { as: "chats", text: listed.map(textOf).join("\n") },
+      output: { chats: listed, tasks, isMore: found.value.cursor !== null },
     });
   },
 });

@@ -5,10 +5,10 @@ import { age } from "../../recovery/brief.ts";
 import { shown, type FilesRefused } from "../../team/file-desk.ts";
 import { pathIn } from "../../team/file-paths.ts";
 import type { Reservation } from "../../team/files-table.ts";
-import { defineTeamTool, fenced, refusal, type Caller } from "../team-tool.ts";
-import type { ToolAnswer, ToolError } from "../tool.ts";
+import { defineTeamTool, refusal, type Caller, type TeamAnswer } from "../team-tool.ts";
+import type { ToolError } from "../tool.ts";
 
-type Answered = Result<ToolAnswer<z.infer<typeof Files.output>>, ToolError>;
+type Answered = Result<TeamAnswer<z.infer<typeof Files.output>>, ToolError>;
 
 interface Place {
   readonly project: string;
@@ -54,7 +54,10 @@ async function reserve(caller: Caller, { project, paths }: Place): Promise<Answe
   const reserved = await caller.member.files.reserve(project, paths);
   if (!reserved.ok) return refused(caller, reserved.error);
   const names = reserved.value.map(({ resource }) => shown(resource)).join(", ");
-  return ok({ text: `Reserved: ${names}. Release them when you are done.`, output: outputOf(caller, reserved.value) });
+  return ok({
+    message: `Reserved: ${names}. Release them when you are done.`,
+    output: outputOf(caller, reserved.value),
+  });
 }
 
 function refused(caller: Caller, { code, message, holder }: FilesRefused): Answered {
@@ -77,7 +80,10 @@ async function release(caller: Caller, { project, paths }: Place): Promise<Answe
   const released = await caller.member.files.release(project, paths);
   if (!released.ok) return refusal(released.error);
   const names = released.value.map(shown).join(", ");
-  return ok({ text: names === "" ? "Nothing of it was held." : `Released: ${names}.`, output: outputOf(caller, []) });
+  return ok({
+    message: names === "" ? "Nothing of it was held." : `Released: ${names}.`,
+    output: outputOf(caller, []),
+  });
 }
 
 async function list(caller: Caller): Promise<Answered> {
@@ -88,10 +94,11 @@ async function list(caller: Caller): Promise<Answered> {
     ({ path, holder, name, machine, isSelf, heldForMs }) =>
       `${path}: ${isSelf ? "this chat" : `${holder} "${name}" on ${machine}`}, for ${age(heldForMs)}`,
   );
-  return ok({ text: lines.length === 0 ? "No file is reserved." : fenced("files", lines.join("\n")), output });
+  if (lines.length === 0) return ok({ message: "No file is reserved.", output });
+  return ok({ message: `Reserved: ${lines.length}.`, told: { as: "files", text: lines.join("\n") }, output });
 }
 
-function outputOf({ chat, session, member }: Caller, found: readonly Reservation[]) {
+function outputOf({ chat, member }: Caller, found: readonly Reservation[]) {
   const now = chat.runtime.now();
   const listed = found.map(({ resource, holder, holderName, machine, since }) => ({
     path: shown(resource),
@@ -101,5 +108,5 @@ function outputOf({ chat, session, member }: Caller, found: readonly Reservation
     isSelf: holder === member.sessionId,
     heldForMs: Math.max(0, now - since),
   }));
-  return { session: session.id, files: listed };
+  return { files: listed };
 }

@@ -7,8 +7,8 @@ import { redact, redactJson } from "../../redaction/redact.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { Ended } from "../../team/reports.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, refusal } from "../team-tool.ts";
-import type { ToolAnswer, ToolError } from "../tool.ts";
+import { defineTeamTool, refusal, type TeamAnswer } from "../team-tool.ts";
+import type { ToolError } from "../tool.ts";
 
 type Input = z.infer<typeof Report.input>;
 
@@ -23,7 +23,7 @@ export const report = defineTeamTool({
     "Tells how the task from shim_next goes or ended. Your newest checkpoint goes along, so checkpoint first.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Report,
-  async act({ session, member }, input) {
+  async act({ member }, input) {
     const held = heldOf(member, input.task);
     if (!held.ok) return held;
     const told = await tell(member, held.value, input);
@@ -31,30 +31,29 @@ export const report = defineTeamTool({
     const { task } = held.value.task;
     if (told.value.kind === "kept") {
       return ok({
-        text: `Kept: the report on task ${task} will be told once, when the coordinator is back. Go on.`,
-        output: { session: session.id, task, state: "kept" as const },
+        message: `Kept: the report on task ${task} will be told once, when the coordinator is back. Go on.`,
+        output: { task, state: "kept" },
       });
     }
-    return answerOf(session.id, task, input.outcome, told.value);
+    return answerOf(task, input.outcome, told.value);
   },
 });
 
 function answerOf(
-  session: string,
   task: number,
   outcome: Input["outcome"],
   { answer }: Extract<Ended, { kind: "answered" }>,
-): Result<ToolAnswer<z.infer<typeof Report.output>>, ToolError> {
+): Result<TeamAnswer<z.infer<typeof Report.output>>, ToolError> {
   if (!answer.ok) return refusal(answer.error);
   const { state, isCancelled, reason } = answer.value;
-  const output = { session, task, state: "told" as const, ...(state === undefined ? {} : { taskState: state }) };
+  const output = { task, state: "told", ...(state === undefined ? {} : { taskState: state }) };
   if (isCancelled)
     return ok({
-      text: `Task ${task} was cancelled (${reason ?? "no reason given"}): stop, and report it as failed.`,
+      message: `Task ${task} was cancelled (${reason ?? "no reason given"}): stop, and report it as failed.`,
       output,
     });
-  if (outcome === "progress") return ok({ text: `Told. Task ${task} stays yours.`, output });
-  return ok({ text: `Told: task ${task} is ${state ?? "over"}.`, output });
+  if (outcome === "progress") return ok({ message: `Told. Task ${task} stays yours.`, output });
+  return ok({ message: `Told: task ${task} is ${state ?? "over"}.`, output });
 }
 
 function heldOf(member: TeamChat, task: number | undefined): Result<HeldTask, ToolError> {

@@ -11,7 +11,7 @@ export const send = defineTeamTool({
   description: "Sends a text to a chat, a topic or all. Its chat sees it with its next prompt. Secrets are removed.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   ...Send,
-  async act({ session, member }, input) {
+  async act({ member }, input) {
     const found = await recipient(member, input.to);
     if (!found.ok) return refusal(found.error);
     const target = found.value;
@@ -21,14 +21,14 @@ export const send = defineTeamTool({
     const removed = count === 0 ? "" : ` Secrets removed: ${count}.`;
     if (sent.kind === "kept") {
       return ok({
-        text: `Kept: the message to ${to} will be sent once, when the coordinator is back.${removed}`,
-        output: { session: session.id, state: "kept" as const, to },
+        message: `Kept: the message to ${to} will be sent once, when the coordinator is back.${removed}`,
+        output: { state: "kept", to },
       });
     }
     if (!sent.answer.ok) return refusal(sent.answer.error);
     return ok({
-      text: `Sent to ${to}.${removed}`,
-      output: { session: session.id, state: "sent" as const, to, message: sent.answer.value.id },
+      message: `Sent to ${to}.${removed}`,
+      output: { state: "sent", to, id: sent.answer.value.id },
     });
   },
 });

@@ -25,8 +25,8 @@ export const stateSet = defineTeamTool({
       if (!deleted.ok) return refusal(deleted.error);
       const { isDeleted, version } = deleted.value;
       return ok({
-        text: isDeleted ? `Deleted ${key}.` : `${key} was not there.`,
-        output: { session: session.id, version, isDeleted },
+        message: isDeleted ? `Deleted ${key}.` : `${key} was not there.`,
+        output: { version, isDeleted },
       });
     }
     const value = redactJson(input.value).value as Json;
@@ -37,6 +37,6 @@ export const stateSet = defineTeamTool({
     );
     if (!written.ok) return refusal(written.error);
     const { version } = written.value;
-    return ok({ text: `Set ${key}, version ${version}.`, output: { session: session.id, version } });
+    return ok({ message: `Set ${key}, version ${version}.`, output: { version } });
   },
 });

@@ -18,15 +18,15 @@ export const submit = defineTeamTool({
     const sent = await member.outbox.say("tasks.submit", wanted as never);
     if (sent.kind === "kept") {
       return ok({
-        text: "Kept: the tasks will be submitted once, when the coordinator is back; their numbers come as news.",
-        output: { session: session.id, state: "kept" as const, tasks: [] },
+        message: "Kept: the tasks will be submitted once, when the coordinator is back; their numbers come as news.",
+        output: { state: "kept", tasks: [] },
       });
     }
     if (!sent.answer.ok) return refusal(sent.answer.error);
     const tasksOf = sent.answer.value.tasks.map(({ task, state }) => ({ task, state }));
     return ok({
-      text: `Submitted: ${tasksOf.map(({ task, state }) => `${task} (${state ?? "known before"})`).join(", ")}.`,
-      output: { session: session.id, state: "submitted" as const, tasks: tasksOf },
+      message: `Submitted: ${tasksOf.map(({ task, state }) => `${task} (${state ?? "known before"})`).join(", ")}.`,
+      output: { state: "submitted", tasks: tasksOf },
     });
   },
 });

@@ -1,0 +1,38 @@
+import { expect, it } from "vitest";
+import { Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";
+
+it("[TE1] [TE3] [TE4] real Claude Codes are chats of a team: what one that is killed had taken goes on in the next, from its checkpoint", async () => {
+  const desk = new Desk();
+  const first = await desk.print("plan the importer", {
+    steps: [
+      shimTool("shim_submit", { tasks: [{ type: "build", payload: { part: "the importer" } }] }),
+      shimTool("shim_next"),
+      shimTool("shim_files", { action: "reserve", paths: ["one.ts"] }),
+      shimTool("shim_force_checkpoint", { goal: "the importer", nextStep: "its tests" }),
+      shimTool("shim_report", { outcome: "progress", note: "half of it", percent: 50 }),
+      endless,
+    ],
+  });
+  await endlessTool(first.claude);
+  const [dead] = desk.sessions();
+  expect(told(first.model, -1)).toContain("Submitted: 1 (queued).");
+  expect(desk.isInTeam(dead!.id)).toBe(true);
+  first.claude.kill("SIGKILL");
+  await first.claude.waitForExit();
+  const second = await desk.printed("go on with the importer", {
+    steps: [
+      shimTool("shim_next"),
+      shimTool("shim_files", { action: "reserve", paths: ["one.ts"] }),
+      shimTool("shim_report", { outcome: "done", result: "made" }),
+      shimTool("shim_chats", { all: true }),
+      { text: "Done." },
+    ],
+  });
+  const heard = told(second.model, -1);
+  expect(heard).toMatch(/Taken task 1 \(build, attempt 1 of 3/);
+  expect(heard).toContain("half of it");
+  expect(heard).toContain(`"checkpoint":{"session":"${dead!.id}"`);
+  expect(heard).toContain("Reserved: one.ts.");
+  expect(heard).toContain("Told: task 1 is done.");
+  expect(heard).toContain('"completedTasks":1');
+});

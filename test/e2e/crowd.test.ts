@@ -1,0 +1,146 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { sample } from "../../bench/figures.ts";
+import type { McpConnection, Message } from "../../src/cli/demo/mcp-connection.ts";
+import { record } from "../../src/cli/demo/mcp-connection.ts";
+import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
+import { EdgeRuntime } from "../support/edge-runtime.ts";
+import { answered, seeded, setting, startServer } from "../support/mcp-process.ts";
+
+const howMany = setting("SHIM_CROWD_CHATS", 6);
+const seconds = setting("SHIM_CROWD_SECONDS", 4);
+
+function aHome(root: string, name: string): Paths {
+  const paths = pathsIn(join(root, name, "shim"));
+  mkdirSync(paths.home, { recursive: true });
+  return paths;
+}
+
+/** Homes of the machines that the chats are on: one, or two that share a coordinator under workerd. */
+async function homes(kind: "local" | "edge"): Promise<Paths[]> {
+  const root = mkdtempSync(join(tmpdir(), "shim-crowd-"));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 5 }));
+  if (kind === "local") return [aHome(root, "one")];
+  const edge = await EdgeRuntime.open();
+  return Promise.all(
+    ["one", "two"].map(async (machine) => {
+      const paths = aHome(root, machine);
+      const { token } = await edge.call("tokens.create", { machine, scope: "work" });
+      writeEdge(paths.home, { url: edge.url, workspace: edge.workspace, machine, token });
+      return paths;
+    }),
+  );
+}
+
+/** One chat that does a little of everything, and keeps the time of each call. */
+class Member {
+  readonly times: number[] = [];
+  readonly submitted: number[] = [];
+  readonly reported: number[] = [];
+  sent = 0;
+  heard = 0;
+  readonly #server: McpConnection;
+  readonly #random: () => number;
+  readonly #name: string;
+
+  constructor(server: McpConnection, name: string, random: () => number) {
+    this.#server = server;
+    this.#name = name;
+    this.#random = random;
+  }
+
+  async call(tool: string, given: Message): Promise<Message> {
+    const begun = performance.now();
+    const answer = await answered(this.#server, tool, given);
+    this.times.push(performance.now() - begun);
+    return answer;
+  }
+
+  /** @returns whether there was a task to do */
+  async work(): Promise<boolean> {
+    const { task } = await this.call("shim_next", {});
+    const number = record(task)["task"];
+    if (typeof number !== "number") return false;
+    await this.call("shim_report", { outcome: "progress", task: number, percent: 50, note: "half of it" });
+    const { state } = await this.call("shim_report", { outcome: "done", task: number, result: { by: this.#name } });
+    expect(state).toBe("told");
+    this.reported.push(number);
+    return true;
+  }
+
+  async act(): Promise<void> {
+    const luck = this.#random();
+    if (luck < 0.3) return void (await this.work());
+    if (luck < 0.5) return this.#submit();
+    if (luck < 0.65) {
+      this.sent += 1;
+      return void (await this.call("shim_send", { to: "topic:crowd", text: `word ${this.sent} of ${this.#name}` }));
+    }
+    if (luck < 0.75) return this.#listen();
+    if (luck < 0.85) return void (await this.call("shim_state_set", { key: `crowd/${this.#name}`, value: luck }));
+    if (luck < 0.92) return void (await this.call("shim_chats", {}));
+    await this.#reserve();
+  }
+
+  async #submit(): Promise<void> {
+    const { tasks } = await this.call("shim_submit", { tasks: [{ type: "crowd", payload: { by: this.#name } }] });
+    for (const one of tasks as { task: number }[]) this.submitted.push(one.task);
+  }
+
+  async #listen(): Promise<void> {
+    const { news } = await this.call("shim_inbox", { topics: ["crowd"] });
+    this.heard += (news as unknown[]).length;
+  }
+
+  async #reserve(): Promise<void> {
+    const path = `src/${this.#name}.ts`;
+    await this.call("shim_files", { action: "reserve", paths: [path] });
+    await this.call("shim_files", { action: "release", paths: [path] });
+  }
+}
+
+async function crowd(paths: readonly Paths[], count: number): Promise<Member[]> {
+  return Promise.all(
+    Array.from({ length: count }, async (_, at) => {
+      const home = paths[at % paths.length];
+      if (!home) throw new Error("no machine");
+      const server = await startServer(home);
+      const project = join(home.home, "..", "project");
+      mkdirSync(project, { recursive: true });
+      await answered(server, "shim_force_checkpoint", { goal: `chat ${at}`, project });
+      return new Member(server, `c${at}`, seeded(at + 1));
+    }),
+  );
+}
+
+it.for(["local", "edge"] as const)(
+  "[TE20] a crowd of chats works as one team: no call fails, every task is done once, and messages come (%s)",
+  { timeout: (seconds + 120) * 1_000 },
+  async (kind) => {
+    const members = await crowd(await homes(kind), kind === "local" ? Math.ceil(howMany / 3) : howMany);
+    const until = performance.now() + seconds * 1_000;
+    await Promise.all(
+      members.map(async (one) => {
+        while (performance.now() < until) await one.act();
+      }),
+    );
+    const times = sample(members.flatMap((one) => one.times));
+    // What is left is done by all together.
+    await Promise.all(
+      members.map(async (one) => {
+        while (await one.work());
+      }),
+    );
+    const submitted = members.flatMap((one) => one.submitted).toSorted((a, b) => a - b);
+    const reported = members.flatMap((one) => one.reported).toSorted((a, b) => a - b);
+    console.log(
+      `${kind}: ${members.length} chats, ${seconds} s: ${times.n} calls, p50 ${times.p50.toFixed(1)} ms, p99 ${times.p99.toFixed(1)} ms; ${reported.length} tasks done`,
+    );
+    expect(reported).toEqual(submitted);
+    expect(submitted.length).toBeGreaterThan(0);
+    expect(members.some(({ heard }) => heard > 0)).toBe(true);
+  },
+);

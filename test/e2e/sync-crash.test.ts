@@ -1,0 +1,34 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { EdgeRuntime } from "../support/edge-runtime.ts";
+import { temporaryFolder } from "../support/git-project.ts";
+import { syncCrash } from "../support/sync-crash.ts";
+
+const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 20);
+
+it(
+  `[SY60] kill -9 of the machine's process and of the runtime, ${rounds} times: nothing is lost, nothing comes twice, the order holds`,
+  { timeout: 120_000 + rounds * 8_000 },
+  async () => {
+    const edge = await EdgeRuntime.open();
+    const crash = await syncCrash(edge, temporaryFolder(), rounds);
+    console.log(`sync crash: ${JSON.stringify({ ...crash, lost: crash.lost.length, extra: crash.extra.length })}`);
+    expect(crash).toMatchObject({ lost: [], extra: [], disordered: [], refused: 0 });
+    expect(crash.kills).toBeGreaterThan(rounds);
+    expect(crash.stored).toBeGreaterThan(rounds * 5);
+    expect(crash.opened).toBeGreaterThan(5);
+    // [SY72] What the checkpoints say stands in none of the runtime's files.
+    const files = filesBelow(edge.folder);
+    expect(files.length).toBeGreaterThan(0);
+    const bytes = files.map((file) => readFileSync(file, "latin1"));
+    expect(bytes.some((text) => text.includes("r0.0"))).toBe(true);
+    expect(bytes.filter((text) => text.includes("what was asked as number"))).toEqual([]);
+  },
+);
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((name) => join(folder, name))
+    .filter((file) => statSync(file).isFile());
+}
