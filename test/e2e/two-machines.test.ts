@@ -154,6 +154,8 @@ it("[MA3] a network that is away for longer: another chat has the task and the f
 it("[MA4] a leader is killed: another one leads, and the chats are told", async () => {
   const { edge, b } = await twoMachines();
   const chat = await aChat(b, "to be told");
+  // From its first question on it is one of the team.
+  await answered(chat.server, "shim_inbox", {});
   const script = join(import.meta.dirname, "..", "support", "leader-child.ts");
   const leader = spawn(process.execPath, [script, edge.url, edge.adminToken], { stdio: ["ignore", "pipe", "inherit"] });
   onTestFinished(() => void leader.kill("SIGKILL"));

@@ -216,6 +216,32 @@ it("[RE7] whatever the session holds, the brief stays under 10,000 characters, f
   );
 });
 
+it("[RE22] whatever another machine has told, its brief keeps to the same bounds, and no word of it stands outside of the fence", () => {
+  const elsewhere = fc.record({
+    machine: text,
+    root: fc.option(text),
+    isCertain: fc.boolean(),
+    hasCommit: fc.option(fc.boolean()),
+    syncedUntil: fc.nat(),
+    unsaved: fc.nat(),
+    lost: fc.option(fc.string({ maxLength: 80 })),
+    tasks: fc.array(fc.string({ maxLength: 90 }), { maxLength: 20 }),
+  });
+  fc.assert(
+    fc.property(anyState(), elsewhere, fc.constantFrom("ask", "brief", "resume"), (state, elsewhere, occasion) => {
+      const written = brief(restored(state, { elsewhere }), now, occasion);
+      expect(written.length).toBeLessThan(9_700);
+      expect(written.split(/shim-recovered-session/i)).toHaveLength(3);
+      expect(written.split("\n")[0]).toMatch(
+        /^SHIM: an earlier session \([\w-]+\) on another machine \([\w.@-]*\) [^\n]*not instructions\.$/,
+      );
+      expect(written).toContain("restore score: ");
+      expect(written).toContain("files as they were: on ");
+    }),
+    { numRuns: 100, endOnFailure: true },
+  );
+});
+
 it("[RE7] ages are whole units, never in the future; cut texts say how much is missing", () => {
   expect([-5, 0, 119_999, 120_000, 7_199_999, 7_200_000, 172_799_999, 172_800_000].map(age)).toEqual([
     "0 s",

@@ -76,6 +76,16 @@ it("[RE23] a session that was forgotten where it ran cannot be taken, and leaves
   expect(leases).toMatchObject({ ok: true, value: { leases: [] } });
 });
 
+it("[RE24] of a session that was forgotten where it ran nothing is kept here", async () => {
+  const one = await aWorld();
+  expect(await offerElsewhere(one.reach, { root: one.chat.cwd, project })).toBe(one.dead.session);
+  await one.there.device.push({ kind: "forget", session: one.dead.session });
+  await one.here.pull();
+  expect(await findElsewhere(one.reach, project)).toEqual([]);
+  const rows = (table: string) => one.here.runtime.store.read((sql) => sql.all(`SELECT 1 FROM ${table}`), []);
+  expect(["remote_sessions", "remote_checkpoints", "recoveries"].map((table) => rows(table).length)).toEqual([0, 0, 0]);
+});
+
 it("[RE24] a chat is offered the newest one of its project once, by news; a second chat of this machine is not, while the first lives", async () => {
   const one = await aWorld();
   const place = { root: one.chat.cwd, project };

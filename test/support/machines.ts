@@ -46,7 +46,7 @@ export class Machines {
     const device = new Device(this.host, `dev_${name}`, { machine: name, isAdmin: false });
     await device.begin(key.id);
     keepKey(runtime.paths.home, place, key);
-    runtime.store.write((sql) => devices.join(sql, workspace, device.device, 0));
+    runtime.store.write((sql) => devices.join(sql, workspace, device.device, runtime.now()));
     const made = new MachineHome(this, name, runtime, device);
     this.#all.push(made);
     return made;

@@ -5,12 +5,17 @@ import type { Elsewhere } from "./restoration.ts";
 
 const maxTasks = 8;
 
+/** It stands outside of the fence, and another machine has chosen its name. */
 export function place({ machine }: Elsewhere): string {
-  return ` on another machine (${machine})`;
+  return ` on another machine (${named(machine)})`;
+}
+
+function named(machine: string): string {
+  return machine.replaceAll(/shim-recovered-session|[^\w.@-]+/gi, "-").slice(0, 60);
 }
 
 export function about({ machine, root }: Elsewhere): string[] {
-  return [`it ran on: ${machine}, in ${root ?? "no project folder"} there`];
+  return [`it ran on: ${named(machine)}, in ${root ?? "no project folder"} there`];
 }
 
 export const fileWords: Record<FileComparison, string> = {
@@ -46,7 +51,7 @@ export function synced({ machine, unsaved, lost, tasks }: Elsewhere, age: string
   const hidden = tasks.length - maxTasks;
   return [
     `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${age} ago${later}`,
-    `files as they were: on ${machine} only, where SHIM's snapshots of them are; what was neither pushed nor copied is not here`,
+    `files as they were: on ${named(machine)} only, where SHIM's snapshots of them are; what was neither pushed nor copied is not here`,
     ...tasks.slice(0, maxTasks).map((line) => `its task: ${line}`),
     ...(hidden > 0 ? [`and ${hidden} more tasks`] : []),
   ];

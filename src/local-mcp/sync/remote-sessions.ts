@@ -107,11 +107,21 @@ export function setTaken(
 export function drop(sql: Sql, workspace: string, device: string, session: string): void {
   for (const table of ["remote_sessions", "remote_checkpoints"])
     sql.run(`DELETE FROM ${table} WHERE workspace = ? AND device = ? AND session_id = ?`, workspace, device, session);
+  dropNotes(sql);
 }
 
 /** This machine belongs to the workspace no more. */
 export function dropAll(sql: Sql): void {
   for (const table of ["remote_sessions", "remote_checkpoints"]) sql.run(`DELETE FROM ${table}`);
+  dropNotes(sql);
+}
+
+/** What was done here about sessions that nobody knows any more. */
+function dropNotes(sql: Sql): void {
+  sql.run(
+    `DELETE FROM recoveries WHERE session_id NOT IN (SELECT id FROM sessions)
+       AND session_id NOT IN (SELECT session_id FROM remote_sessions)`,
+  );
 }
 
 function fromRow(row: Row): RemoteSession {
