@@ -34,6 +34,16 @@ it("[RE20] the tool lists and briefs on sessions of other machines, with the mac
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
 });
 
+it("[RE20] a chat that has just begun, on a machine that has heard of no other yet, is told as well, also of one that it names", async () => {
+  for (const given of [{}, { of: "dead" }]) {
+    const one = await aWorld();
+    one.here.runtime.store.write((sql) => sql.run("DELETE FROM remote_sessions"));
+    const { call } = await open(one);
+    const { text } = await call("shim_check_recovery", "of" in given ? { of: one.dead.session } : {});
+    expect(text).toContain("on another machine (desk) died 5 min ago");
+  }
+});
+
 it("[RE20] one of this machine comes first, and those of others are listed with it", async () => {
   const one = await aWorld();
   const own = new Claude(one.here.runtime, {

@@ -1,4 +1,5 @@
-import type { Runtime } from "../runtime.ts";
+import { Id } from "../../contract/values.ts";
+import { ok } from "../../shared/result.ts";
 import { named, offered, restorationOf, takeNamed } from "../recovery/remote-desk.ts";
 import { findElsewhere, type Found, type Reach } from "../recovery/remote-find.ts";
 import { reachOf } from "../recovery/remote-reach.ts";
@@ -6,6 +7,7 @@ import { clockOf } from "../recovery/remote-session.ts";
 import { heldWords, hold } from "../recovery/remote-take.ts";
 import type { Restoration } from "../recovery/restoration.ts";
 import type { Session } from "../sessions/sessions.ts";
+import { pullOf } from "../sync/pull.ts";
 import type { TeamChat } from "../team/team-chat.ts";
 import type { Chat } from "./chat.ts";
 import type { ToolError } from "./tool.ts";
@@ -41,17 +43,43 @@ export class OtherSessions {
   }
 
   /**
-   * Asks nobody while nothing of other machines is known here.
+   * Asks nobody where this machine has none beside it. Else it asks at once: a chat that has just begun knows of no other machine yet.
    *
-   * @returns null: there are none; "unreachable": there are, and nobody can tell now whether they live
+   * @param named a session that is asked for
+   * @returns null: there are none; "unreachable": there may be, and nobody can tell now
    */
-  static async of(chat: Chat, session: Session): Promise<OtherSessions | "unreachable" | null> {
-    if (!chat.team || !hasMirrors(chat.runtime)) return null;
+  static async of(
+    chat: Chat,
+    session: Session,
+    named: string | undefined,
+  ): Promise<OtherSessions | "unreachable" | null> {
+    // Where this machine's own file decides, or nothing can, there is no other machine.
+    if (!chat.team?.reader()?.place) return null;
     const member = await chat.team.of(session);
     if (!member.ok) return "unreachable";
     const reach = reachOf(chat.runtime, member.value.opened, session.id);
     if (!reach) return null;
-    return reach.link.self === null ? "unreachable" : new OtherSessions(reach, member.value, session);
+    if (reach.link.self === null) return "unreachable";
+    const others = new OtherSessions(reach, member.value, session);
+    return (await others.#hear(named)) ? others : "unreachable";
+  }
+
+  /** @returns whether anybody answered */
+  async #hear(named: string | undefined): Promise<boolean> {
+    const { mirror } = this.#reach;
+    const project = await this.#project();
+    const ofProject = project === null ? ok(null) : await pullOf(mirror, { project });
+    // The beginning of an id, or no id at all, can only be of one that is known.
+    const id = Id.safeParse(named);
+    const ofNamed = id.success ? await pullOf(mirror, { session: id.data }) : ok(null);
+    return ofProject.ok && ofNamed.ok;
+  }
+
+  /** What the workspace calls the chat's project; null: it has none. */
+  async #project(): Promise<string | null> {
+    const root = this.#session.project;
+    const project = root === null ? null : await this.#member.naming.project(root);
+    return project?.ok ? project.value : null;
   }
 
   async list(limit: number): Promise<Listed[]> {
@@ -68,9 +96,7 @@ export class OtherSessions {
 
   /** [RE24] The newest of the chat's project. */
   async newest(): Promise<Choice | null> {
-    const root = this.#session.project;
-    const project = root === null ? null : await this.#member.naming.project(root);
-    const place = { root, project: project?.ok ? project.value : null };
+    const place = { root: this.#session.project, project: await this.#project() };
     const from = await offered(this.#reach, await this.#all(), place);
     return from && this.#choice(from);
   }
@@ -79,10 +105,9 @@ export class OtherSessions {
     const row = named(this.#reach, id);
     if (!row) return null;
     // Files of another project would be compared with nothing that they have to do with.
-    const root = this.#session.project;
-    const project = root === null ? null : await this.#member.naming.project(root);
-    const isSame = project?.ok === true && project.value === row.project;
-    return this.#choice(await restorationOf(this.#reach, row, isSame ? root : null));
+    const project = await this.#project();
+    const isSame = project !== null && project === row.project;
+    return this.#choice(await restorationOf(this.#reach, row, isSame ? this.#session.project : null));
   }
 
   #choice(from: Restoration): Choice {
@@ -97,10 +122,6 @@ export class OtherSessions {
   async #all(): Promise<Found[]> {
     return (this.#found ??= findElsewhere(this.#reach));
   }
-}
-
-function hasMirrors({ store }: Runtime): boolean {
-  return store.read((sql) => sql.all("SELECT 1 FROM remote_sessions LIMIT 1").length > 0, false);
 }
 
 /**

@@ -36,6 +36,27 @@ export interface Pulled {
 const pageRows = 50;
 
 /**
+ * [SY50] The same for one project or one session, at once: for a chat that asks before the machine has heard of the others.
+ *
+ * @returns why nothing can be known
+ */
+export async function pullOf(
+  around: Around,
+  filter: { readonly project: string } | { readonly session: string },
+): Promise<Result<null, SyncTrouble>> {
+  let after = 0;
+  for (;;) {
+    const page = await around.call("sync.list", { ...filter, after, limit: pageRows });
+    if (!page.ok) return page;
+    const { sessions, isMore } = page.value;
+    for (const session of sessions) storeOne(around, session);
+    const last = isMore ? sessions.at(-1) : undefined;
+    if (!last) return ok(null);
+    after = last.revision;
+  }
+}
+
+/**
  * [SY50] Sessions of other machines that have changed after a revision, opened and stored. [SY51] What cannot be believed is refused aloud and
  * changes nothing that was stored before.
  *

@@ -25,16 +25,17 @@ export const checkRecovery = defineTool({
     const entered = chat.enter(input, "look");
     if (!entered.ok) return entered;
     const session = entered.value;
-    const elsewhere = await OtherSessions.of(chat, session);
+    const elsewhere = await OtherSessions.of(chat, session, input.of);
     const others = elsewhere === "unreachable" ? null : elsewhere;
     const choice = await choose(chat, session, others, input.of);
     const refused = await refusalOf(choice, input);
     if (refused !== null || choice === "unknown") return err(refused ?? unknown(input.of));
     const incomplete = await listAll(chat, session, others, listed[input.detail]);
-    const text = [told(chat, choice, incomplete.length), ...(elsewhere === "unreachable" ? [cannotTell] : [])];
-    const output = { session: session.id, incomplete };
-    const briefed = choice ? { brief: text[0], score: choice.from.score.total } : {};
-    return ok({ text: text.join("\n"), output: { ...output, ...briefed } });
+    const text = told(chat, choice, incomplete.length);
+    const briefed = choice ? { brief: text, score: choice.from.score.total } : {};
+    const output = { session: session.id, incomplete, ...briefed };
+    if (elsewhere !== "unreachable") return ok({ text, output });
+    return ok({ text: `${text}\n${cannotTell}`, output: { ...output, message: cannotTell } });
   },
 });
 

@@ -1,0 +1,103 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { expect, it, vi } from "vitest";
+import { CutProxy } from "../support/cut-proxy.ts";
+import { EdgeRuntime } from "../support/edge-runtime.ts";
+import { git } from "../support/git-project.ts";
+import { built } from "../support/mcp-process.ts";
+import { call, Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";
+
+const patience = { timeout: 60_000, interval: 250 };
+
+/** One command of `shim` at a desk. Not at once: the proxy of the test has to work meanwhile. @returns what it said */
+async function shim(desk: Desk, args: readonly string[], input = ""): Promise<string> {
+  const env = { PATH: process.env["PATH"], HOME: desk.home, SHIM_HOME: desk.paths.home };
+  const child = spawn(process.execPath, [built.launcher, ...args], { cwd: desk.project, env });
+  const said = { out: "", err: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (said.out += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said.err += text));
+  child.stdin.end(input);
+  const [code] = (await once(child, "close")) as [number | null];
+  expect(code, `shim ${args.join(" ")}\n${said.out}${said.err}`).toBe(0);
+  return said.out;
+}
+
+/** Two desks with clones of one project, joined to one coordinator that gives up a silent chat after 5 s, each on a way of its own. */
+async function twoDesks() {
+  const edge = await EdgeRuntime.open();
+  const settings = { chatTtlMs: 5_000, interactiveGraceMs: 1_000, lostSocketGraceMs: 1_000 };
+  await edge.call("settings.set", { settings });
+  const desks = { a: new Desk(), b: new Desk() };
+  rmSync(desks.b.project, { recursive: true });
+  git(desks.a.root, "clone", "-q", desks.a.project, desks.b.project);
+  for (const { project } of [desks.a, desks.b]) {
+    git(project, "config", "remote.origin.url", "https://git.example.com/team/parser.git");
+  }
+  const power = await CutProxy.to(edge.url);
+  const join = async (desk: Desk, machine: string, url: string, code: string): Promise<void> => {
+    const { token } = await edge.call("tokens.create", { machine, scope: "work" });
+    await shim(desk, ["edge", "join", edge.workspace, "--url", url, "--import"], `${token}\n${code}\n`);
+  };
+  await join(desks.a, "desktop", power.url, "");
+  const { key } = JSON.parse(await shim(desks.a, ["edge", "rekey", "--code", "--yes", "--json"])) as { key: string };
+  await join(desks.b, "laptop", edge.url, key);
+  return { edge, power, ...desks };
+}
+
+it("[MA1] Claude Code works on a task, its machine loses power; on the other machine Claude Code goes on from its checkpoint, once", async () => {
+  const { edge, power, a, b } = await twoDesks();
+  const first = await a.print("make the parser accept comments", {
+    steps: [
+      shimTool("shim_submit", { tasks: [{ type: "parser", payload: { part: "comments" } }] }),
+      shimTool("shim_next"),
+      call("Write", { file_path: a.path("one.ts"), content: "export const half = true;\n" }),
+      shimTool("shim_force_checkpoint", { goal: "the parser accepts comments", nextStep: "the other half" }),
+      shimTool("shim_report", { outcome: "progress", percent: 50, note: "half of it" }),
+      endless,
+    ],
+  });
+  await endlessTool(first.claude);
+  const dead = a.sessions()[0]!.id;
+  await vi.waitFor(async () => {
+    const { sessions } = await edge.call("sync.list", { session: dead });
+    const { progress } = await edge.call("tasks.get", { task: 1 });
+    expect([sessions[0]?.checkpoints, progress?.note]).toEqual([expect.any(Number), "half of it"]);
+    expect(sessions[0]?.checkpoints).toBeGreaterThan(0);
+  }, patience);
+  // All at once, and nobody is left who could tell the coordinator.
+  power.cut();
+  for (const { pid } of a.processes()) process.kill(pid, "SIGKILL");
+  await first.claude.waitForExit();
+  await vi.waitFor(async () => expect((await edge.call("tasks.get", { task: 1 })).state).toBe("queued"), patience);
+
+  const second = await b.printed("go on with what died on the other machine", {
+    steps: [
+      shimTool("shim_check_recovery"),
+      shimTool("shim_check_recovery", { of: dead, take: true }),
+      shimTool("shim_next"),
+      shimTool("shim_report", { outcome: "done", result: "both halves" }),
+      { text: "Done." },
+    ],
+  });
+  const heard = told(second.model, -1);
+  expect(heard).toContain("on another machine (desktop)");
+  expect(heard).toContain("the parser accepts comments");
+  expect(heard).toContain("the other half");
+  expect(heard).toMatch(/one\.ts \((edited|created)\): DIFFERENT here/);
+  expect(heard).toContain("half of it");
+  const heir = b.sessions().at(-1)!.id;
+  expect(await edge.call("tasks.get", { task: 1 })).toMatchObject({ state: "done", result: "both halves" });
+  const { attempts } = await edge.call("tasks.history", { task: 1 });
+  expect(attempts.map(({ end, chat }) => [end, chat])).toEqual([
+    ["done", heir],
+    ["chat_offline", dead],
+  ]);
+
+  // The power is back, and somebody opens the old chat again.
+  power.heal();
+  await shim(a, ["edge", "sync"]);
+  const back = await a.printed("go on", { args: ["--resume", dead], steps: [{ text: "I see." }] });
+  expect(told(back.model)).toMatch(/continued by .*|went on elsewhere/);
+  expect(told(back.model)).toContain(heir);
+});
