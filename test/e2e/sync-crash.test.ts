@@ -5,7 +5,7 @@ import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { temporaryFolder } from "../support/git-project.ts";
 import { syncCrash } from "../support/sync-crash.ts";
 
-const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 20);
+const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 50);
 
 it(
   `[SY60] kill -9 of the machine's process and of the runtime, ${rounds} times: nothing is lost, nothing comes twice, the order holds`,

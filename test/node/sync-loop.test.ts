@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { forgetEdge } from "../../src/local-mcp/authority.ts";
 import { decode, encode } from "../../src/local-mcp/store/checkpoint-body.ts";
 import * as notices from "../../src/local-mcp/store/notices.ts";
@@ -195,6 +196,7 @@ it("[SY68] what a forgotten session had handed on is taken out of the checkpoint
     const state = decode(row.body, row.hash) as object;
     const { body, hash } = encode({ ...state, continues: { session: "s0", goal: "the secret goal", nextStep: null } });
     sql.run("UPDATE checkpoints SET body = ?, hash = ?", body, hash);
+    sessions.seen(sql, 0, { id: "s0", client: "test", origin: "startup", isAlive: true });
     sql.run("INSERT INTO recoveries (at, session_id, action, by_session) VALUES (0, 's0', 'recovered', 's1')");
   });
   expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0 });
