@@ -196,7 +196,7 @@ it("[SY68] what a forgotten session had handed on is taken out of the checkpoint
     const state = decode(row.body, row.hash) as object;
     const { body, hash } = encode({ ...state, continues: { session: "s0", goal: "the secret goal", nextStep: null } });
     sql.run("UPDATE checkpoints SET body = ?, hash = ?", body, hash);
-    sessions.seen(sql, 0, { id: "s0", client: "test", origin: "startup", isAlive: true });
+    sessions.seen(sql, 0, { id: "s0", client: "test", origin: "startup", owner: null, isAlive: true });
     sql.run("INSERT INTO recoveries (at, session_id, action, by_session) VALUES (0, 's0', 'recovered', 's1')");
   });
   expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0 });
