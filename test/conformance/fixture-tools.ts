@@ -76,7 +76,7 @@ function registerQuestions(server: McpServer): void {
   const sampling = { ...described, inputSchema: z.object({ prompt: z.string() }) };
   server.registerTool("test_sampling", sampling, async ({ prompt }, { mcpReq }) => {
     const messages = [{ role: "user" as const, content: text(prompt) }];
-    const { content } = await mcpReq.requestSampling({ messages, maxTokens: 100 });
+    const { content } = await mcpReq.requestSampling({ messages, maxTokens: 100 }, onStreamOf(mcpReq));
     return { content: [text(`LLM response: ${JSON.stringify(content)}`)] };
   });
   const elicitation = { ...described, inputSchema: z.object({ message: z.string() }) };
@@ -105,13 +105,15 @@ function registerQuestions(server: McpServer): void {
   );
 }
 
+/** Else the SDK asks on the session's own stream, which the client may not have opened yet: then nobody hears it. */
+function onStreamOf({ id }: ServerContext["mcpReq"]): { relatedRequestId: ServerContext["mcpReq"]["id"] } {
+  return { relatedRequestId: id };
+}
+
 type Properties = ElicitRequestFormParams["requestedSchema"]["properties"];
 
 async function elicited({ mcpReq }: ServerContext, message: string, properties: Properties, required: string[] = []) {
-  const { action, content } = await mcpReq.elicitInput({
-    mode: "form",
-    message,
-    requestedSchema: { type: "object", properties, required },
-  });
+  const requestedSchema = { type: "object" as const, properties, required };
+  const { action, content } = await mcpReq.elicitInput({ mode: "form", message, requestedSchema }, onStreamOf(mcpReq));
   return { content: [text(`${action}: ${JSON.stringify(content)}`)] };
 }
