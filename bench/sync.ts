@@ -8,7 +8,7 @@ import * as checkpoints from "../src/local-mcp/checkpoints/checkpoints.ts";
 import * as sessions from "../src/local-mcp/sessions/sessions.ts";
 import { emptyState } from "../src/local-mcp/sessions/work-state.ts";
 import { encode } from "../src/local-mcp/store/checkpoint-body.ts";
-import { ms, perSecond, range, ratio, sample, timed, type Row } from "./figures.ts";
+import { mean, ms, perSecond, range, ratio, sample, timed, type Row } from "./figures.ts";
 import { connect } from "./stdio-client.ts";
 import { generator, lines } from "./texts.ts";
 import { storeOf, taken, Yard, type Machine } from "./yard.ts";
@@ -187,6 +187,7 @@ async function foreground(yard: Yard, reader: Machine, { env }: Machine, size: n
       goal: "at most 1.1 x",
       isReached: growth <= 1.1,
     },
+    // Of saves without a pause few meet a push, which a median does not see.
     {
       group,
       name: `${name}, mean`,
@@ -194,9 +195,4 @@ async function foreground(yard: Yard, reader: Machine, { env }: Machine, size: n
       against: `${ms(mean(times.joined))} against ${ms(mean(times.plain))}`,
     },
   ];
-}
-
-/** Of saves without a pause few meet a push, which a median does not see. */
-function mean(times: readonly number[]): number {
-  return times.reduce((sum, time) => sum + time, 0) / times.length;
 }

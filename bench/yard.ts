@@ -37,10 +37,13 @@ export class Yard {
   readonly key = makeKey(randomBytes);
   readonly #folder: string;
   readonly #ended = new AbortController();
+  /** Whoever interrupts the bench leaves no workerd behind. */
+  readonly #kill = (): unknown => this.edge.kill();
 
   private constructor(edge: LocalEdge, folder: string) {
     this.edge = edge;
     this.#folder = folder;
+    process.once("exit", this.#kill);
   }
 
   /** @param folder is made, and holds everything */
@@ -112,6 +115,7 @@ export class Yard {
   async close(): Promise<void> {
     this.#ended.abort();
     await this.edge.close();
+    process.off("exit", this.#kill);
   }
 }
 
