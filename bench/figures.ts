@@ -12,6 +12,10 @@ export function sample(times: readonly number[]): Sample {
   return { p50: at(0.5), p99: at(0.99), min: at(0), n: sorted.length };
 }
 
+export function mean(times: readonly number[]): number {
+  return times.reduce((sum, time) => sum + time, 0) / times.length;
+}
+
 export interface Row {
   readonly group: string;
   readonly name: string;

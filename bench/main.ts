@@ -4,10 +4,12 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { benchElsewhere } from "./elsewhere.ts";
 import { Parts } from "./parts.ts";
 import { benchRecovery } from "./recovery.ts";
 import { benchSave } from "./save.ts";
 import { benchStart } from "./start.ts";
+import { benchSync } from "./sync.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "shim-bench-"));
 const emptyServer = join(folder, "empty-server.mjs");
@@ -20,12 +22,12 @@ await build({
   format: "esm",
   target: "node22.16",
 });
+process.once("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 const parts = new Parts();
-try {
-  await parts.run("save", () => benchSave(folder, emptyServer, memoryServer));
-  await parts.run("recovery", () => benchRecovery(folder));
-  await parts.run("start", () => benchStart(folder, emptyServer, memoryServer));
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+await parts.run("save", () => benchSave(folder, emptyServer, memoryServer));
+await parts.run("recovery", () => benchRecovery(folder));
+await parts.run("start", () => benchStart(folder, emptyServer, memoryServer));
+await parts.run("sync", () => benchSync(folder));
+await parts.run("elsewhere", () => benchElsewhere(folder));
 parts.report("bench/results.json");

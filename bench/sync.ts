@@ -1,0 +1,198 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
+import { maxPushOps, type SyncOp } from "../src/contract/sync.ts";
+import * as checkpoints from "../src/local-mcp/checkpoints/checkpoints.ts";
+import * as sessions from "../src/local-mcp/sessions/sessions.ts";
+import { emptyState } from "../src/local-mcp/sessions/work-state.ts";
+import { encode } from "../src/local-mcp/store/checkpoint-body.ts";
+import { mean, ms, perSecond, range, ratio, sample, timed, type Row } from "./figures.ts";
+import { connect } from "./stdio-client.ts";
+import { generator, lines } from "./texts.ts";
+import { storeOf, taken, Yard, type Machine } from "./yard.ts";
+
+const rounds = Number(process.env["SHIM_BENCH_ROUNDS"] ?? 100);
+const group = "sync";
+
+/** What a machine saves is read on another one; and what that costs the chat that saves. */
+export async function benchSync(folder: string): Promise<Row[]> {
+  const yard = await Yard.open(join(folder, "sync"));
+  try {
+    const origin = yard.origin("project");
+    const reader = await yard.machine("reader", origin);
+    return [
+      ...(await reach(yard, reader, await yard.machine("writer", origin))),
+      ...(await throughput(yard, origin)),
+      ...(await foreground(yard, reader, await yard.machine("chat-2", origin), 2_000)),
+      ...(await foreground(yard, reader, await yard.machine("chat-20", origin), 20_000)),
+    ];
+  } finally {
+    await yard.close();
+  }
+}
+
+/** How often a synchronizer looks, in ms: saves must not keep step with it. */
+const lookEveryMs = 250;
+
+async function reach(yard: Yard, reader: Machine, { env, project }: Machine): Promise<Row[]> {
+  const server = await connect(["dist/mcp.cjs"], env);
+  const random = generator(1);
+  const times: { read: number[]; asked: number[]; bare: number[] } = { read: [], asked: [], bare: [] };
+  try {
+    for (let round = -3; round < rounds; round++) {
+      const bare = [await yard.roundTrip(reader), await yard.roundTrip(reader), await yard.roundTrip(reader)];
+      await pause(random() * lookEveryMs);
+      const done = lines(2_000, random);
+      const { checkpoint } = await server.call("shim_force_checkpoint", { project, done });
+      let asked: number[] = [];
+      const read = await timed(async () => (asked = await yard.untilReadable(reader, String(checkpoint))));
+      if (round < 0) continue;
+      times.read.push(read);
+      times.asked.push(...asked);
+      times.bare.push(...bare);
+    }
+  } finally {
+    await server.close();
+  }
+  const [read, asked, bare] = [sample(times.read), sample(times.asked), sample(times.bare)];
+  return [
+    {
+      group,
+      name: "from the answer to a save to readable on the other machine, p50 / p99",
+      figure: `${ms(read.p50)} / ${ms(read.p99)}`,
+      against: `bare HTTP round trip ${ms(bare.p50)} / ${ms(bare.p99)}: ${ratio(read.p50 / bare.p50)} / ${ratio(read.p99 / bare.p99)}; a question of the reader ${ms(asked.p50)} / ${ms(asked.p99)}`,
+      goal: "p99 under 2 s",
+      isReached: read.p99 < 2_000,
+    },
+  ];
+}
+
+/** One of them is its session: a thousand changes are the most that are sent one by one. */
+const changesOfSession = 20;
+const waitingSessions = Math.min(50, rounds);
+const waiting = waitingSessions * changesOfSession;
+
+async function throughput(yard: Yard, origin: string): Promise<Row[]> {
+  const times: { sent: number[]; idle: number[]; raw: number[] } = { sent: [], idle: [], raw: [] };
+  let chars = 0;
+  for (const round of range(3, (n) => n)) {
+    const before = await storedChars(yard);
+    const machine = await yard.machine(`backlog-${round}`, origin);
+    fill(machine, generator(round));
+    times.sent.push(await timed(() => sent(machine, waiting)));
+    times.idle.push(await timed(() => sent(machine, 0)));
+    chars = (await storedChars(yard)) - before;
+    times.raw.push(await pushedRaw(yard, await yard.machine(`raw-${round}`, origin), Math.round(chars / waiting)));
+  }
+  const [whole, idle, raw] = [sample(times.sent).p50, sample(times.idle).p50, sample(times.raw).p50];
+  const speed = (time: number): string =>
+    `${perSecond((waiting * 1_000) / time)}, ${(chars / time / 1_000).toFixed(2)} MB per s`;
+  return [
+    {
+      group,
+      name: `\`shim edge sync\` with ${waiting.toLocaleString("en")} changes waiting, the whole command`,
+      figure: `${speed(whole)} (${ms(whole)})`,
+      against: `bare pushes of as much: ${speed(raw)} (${ms(raw)}); the command with nothing to send ${ms(idle)}`,
+    },
+  ];
+}
+
+async function storedChars({ edge }: Yard): Promise<number> {
+  return (await edge.call("sync.status", {})).chars;
+}
+
+/** As chats leave it that are over, while the coordinator cannot be reached. */
+function fill({ paths, project }: Machine, random: () => number): void {
+  const store = storeOf(paths);
+  store.write((sql) => {
+    for (const id of range(waitingSessions, (n) => `ses_${n}_${Math.floor(random() * 1e9).toString(36)}`)) {
+      const owner = { boot: "an earlier boot", pid: 1, start: "1" };
+      const at = Date.now();
+      sessions.seen(sql, at, { id, client: "bench", origin: "handle", project, owner, isAlive: true });
+      for (let n = 1; n < changesOfSession; n++) {
+        const packed = encode({ ...emptyState, done: lines(2_000, random) });
+        const about = { trigger: "on_demand", journalSeq: 0, redactions: 0, summary: `step ${n}` } as const;
+        checkpoints.insert(sql, { id: `cp_${id}_${n}`, sessionId: id, at, ...about, ...packed });
+      }
+    }
+  });
+  store.close();
+}
+
+const run = promisify(execFile);
+
+/** @throws when it has not sent as many */
+async function sent({ env }: Machine, count: number): Promise<void> {
+  const given = { PATH: process.env["PATH"], ...env };
+  const { stdout } = await run(process.execPath, ["bin/shim.mjs", "edge", "sync", "--json"], { env: given });
+  const report = JSON.parse(stdout) as { readonly sessions: number; readonly checkpoints: number };
+  if (report.sessions + report.checkpoints !== count) throw new Error(`not ${count}: ${stdout}`);
+}
+
+/** Envelopes of this size in as many frames, sealed before the time begins. @returns ms */
+async function pushedRaw({ key }: Yard, { call }: Machine, size: number): Promise<number> {
+  const device = `dev_${randomBytes(8).toString("hex")}`;
+  const { epoch } = taken(await call("sync.begin", { device, keyId: key.id }));
+  const ops = range(waiting, (n) => rawOp(device, n, size));
+  return timed(async () => {
+    for (let first = 0; first < ops.length; first += maxPushOps)
+      taken(await call("sync.push", { device, epoch, ops: ops.slice(first, first + maxPushOps) }));
+  });
+}
+
+function rawOp(device: string, n: number, size: number): SyncOp {
+  const session = `ses_${device}_${Math.floor(n / changesOfSession)}`;
+  const envelope = randomBytes(size).toString("base64url").slice(0, size);
+  const common = { seq: n + 1, hash: randomBytes(32).toString("hex"), session, project: null, isEnded: false };
+  const kind = n % changesOfSession === 0 ? "session" : "checkpoint";
+  return { ...common, kind, ageMs: 0, envelope, ...(kind === "session" ? {} : { checkpoint: `cp_${device}_${n}` }) };
+}
+
+/** The same saves in a home that has joined and one that has not, by turns first. */
+async function foreground(yard: Yard, reader: Machine, { env }: Machine, size: number): Promise<Row[]> {
+  const joined = await connect(["dist/mcp.cjs"], env);
+  const plain = await connect(["dist/mcp.cjs"], { ...env, SHIM_HOME: `${env["SHIM_HOME"]}-alone` });
+  const random = generator(size);
+  const times: { joined: number[]; plain: number[] } = { joined: [], plain: [] };
+  try {
+    const first = await joined.call("shim_force_checkpoint", { done: lines(size, random) });
+    await yard.untilReadable(reader, String(first["checkpoint"]));
+    let last = "";
+    for (let round = -20; round < rounds * 3; round++) {
+      const done = lines(size, random);
+      const keep = (name: "joined" | "plain", time: number): unknown => round >= 0 && times[name].push(time);
+      const ways = {
+        joined: async () => void (last = String((await joined.call("shim_force_checkpoint", { done }))["checkpoint"])),
+        plain: () => plain.call("shim_force_checkpoint", { done }),
+      };
+      const order = round % 2 === 0 ? (["joined", "plain"] as const) : (["plain", "joined"] as const);
+      for (const name of order) keep(name, await timed(ways[name]));
+    }
+    // It was connected all the while.
+    await yard.untilReadable(reader, last);
+  } finally {
+    await Promise.all([joined.close(), plain.close()]);
+  }
+  const [with_, without] = [sample(times.joined), sample(times.plain)];
+  const growth = with_.p50 / without.p50;
+  const name = `save of ${size / 1_000} KB in a joined home against one that is not`;
+  return [
+    {
+      group,
+      name: `${name}, p50`,
+      figure: ratio(growth),
+      against: `${ms(with_.p50)} / p99 ${ms(with_.p99)} against ${ms(without.p50)} / p99 ${ms(without.p99)}`,
+      goal: "at most 1.1 x",
+      isReached: growth <= 1.1,
+    },
+    // Of saves without a pause few meet a push, which a median does not see.
+    {
+      group,
+      name: `${name}, mean`,
+      figure: ratio(mean(times.joined) / mean(times.plain)),
+      against: `${ms(mean(times.joined))} against ${ms(mean(times.plain))}`,
+    },
+  ];
+}
