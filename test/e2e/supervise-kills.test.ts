@@ -2,7 +2,7 @@ import { expect, it, vi } from "vitest";
 import { isThere, prompt, seeded, SupervisedHome, type ClaudeRun } from "../support/supervised-home.ts";
 
 /** `node scripts/supervise-kills.ts --rounds 200` asks for more. */
-const rounds = Number(process.env["SHIM_KILL_ROUNDS"] ?? 20);
+const rounds = Number(process.env["SHIM_KILL_ROUNDS"] ?? 12);
 const seed = Number(process.env["SHIM_KILL_SEED"] ?? 1);
 const quick = { firstMs: 10, mostMs: 50, loopCrashes: 1_000_000 };
 
