@@ -5,6 +5,7 @@ import { readKeys } from "../../src/local-mcp/sync/key-ring.ts";
 import type { Around } from "../../src/local-mcp/sync/pull.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
+import { forget } from "../../src/local-mcp/store/forget.ts";
 import { storedBytes } from "../support/temp-runtime.ts";
 import { aKey, SyncMachine, SyncWorld } from "../support/sync-machines.ts";
 
@@ -144,7 +145,7 @@ it("[SY54] a checkpoint that the coordinator keeps back is noticed", async () =>
   expect(await fetchCheckpoint({ ...around, call }, row)).toMatchObject({ ok: true, value: { isBehind: true } });
 });
 
-it("[SY53] what was forgotten elsewhere is forgotten here with the next full look; a taken session of one's own is seen", async () => {
+it("[SY53] what was forgotten elsewhere is forgotten here with the next look; a taken session of one's own is seen", async () => {
   const scene = await aScene();
   const { world, one, two } = scene;
   await two.sync.syncNow();
@@ -154,7 +155,6 @@ it("[SY53] what was forgotten elsewhere is forgotten here with the next full loo
   one.runtime.store.write((sql) => sql.run("DELETE FROM checkpoints WHERE session_id = ?", row.session));
   one.runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = ?", row.session));
   await one.sync.syncNow();
-  await world.time.pass(900_000);
   await two.sync.syncNow();
   expect(rowsOf(scene).map(({ session }) => session)).not.toContain(row.session);
   expect(two.runtime.store.read((sql) => sql.all("SELECT 1 FROM remote_checkpoints").length, 9)).toBe(0);
@@ -173,6 +173,46 @@ it("[SY53] what was forgotten elsewhere is forgotten here with the next full loo
   expect(one.runtime.store.read((sql) => remote.list(sql, "team"), [])).toMatchObject([
     { session, taken: { chat: "taker", machine: "m2" } },
   ]);
+});
+
+it("[SY53] a checkpoint that was forgotten elsewhere does not stay here", async () => {
+  const scene = await aScene();
+  const { one, two } = scene;
+  await two.sync.syncNow();
+  const [row] = rowsOf(scene);
+  if (!row?.newest) throw new Error("not there");
+  await fetchCheckpoint(aroundOf(scene), row);
+  const { checkpoint } = row.newest;
+  const cached = (): number => two.runtime.store.read((sql) => sql.all("SELECT 1 FROM remote_checkpoints").length, 9);
+  expect(cached()).toBe(1);
+  one.runtime.store.write((sql) => forget(sql, { checkpoint }));
+  await one.sync.syncNow();
+  await two.sync.syncNow();
+  expect(cached()).toBe(0);
+});
+
+it("[SY53] a look with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
+  const scene = await aScene();
+  const { world, one, two } = scene;
+  for (let n = 0; n < 48; n++) one.note(`old${n}`, "old");
+  await one.sync.syncNow();
+  for (let n = 0; n < 55; n++) one.note(`gone${n}`, "gone");
+  await one.sync.syncNow();
+  for (let n = 0; n < 55; n++) one.runtime.store.write((sql) => forget(sql, { session: `gone${n}` }));
+  await one.sync.syncNow();
+  one.note("last", "the last one");
+  await one.sync.syncNow();
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 51 });
+  // A full look, as a new process has it.
+  two.restart();
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 51 });
+  expect(rowsOf(scene)).toHaveLength(51);
+  // A coordinator whose list has no end.
+  world.twist = (name, answer) =>
+    name === "sync.list" ? { sessions: [], forgotten: [], revision: 7, isMore: true } : answer;
+  two.restart();
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: { code: "bad_answer" } });
+  expect(rowsOf(scene)).toHaveLength(51);
 });
 
 it("[SY72] a hundred marked words of prompts, titles, paths and states stand nowhere in the coordinator's files", async () => {

@@ -1,5 +1,5 @@
 import type { MirroredSession } from "../../contract/sync.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
 import { readContent, SessionContent } from "./contents.ts";
@@ -7,7 +7,7 @@ import { open, type NotOpened } from "./envelope.ts";
 import type { KeyRing } from "./key-ring.ts";
 import * as remote from "./remote-sessions.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
-import type { SyncCall, SyncTrouble } from "./sync-call.ts";
+import type { SyncCall, SyncOutput, SyncTrouble } from "./sync-call.ts";
 
 /** What reading needs: of this machine, and of the workspace. */
 export interface Around {
@@ -44,16 +44,10 @@ export async function pullOf(
   around: Around,
   filter: { readonly project: string } | { readonly session: string },
 ): Promise<Result<null, SyncTrouble>> {
-  let after = 0;
-  for (;;) {
-    const page = await around.call("sync.list", { ...filter, after, limit: pageRows });
-    if (!page.ok) return page;
-    const { sessions, isMore } = page.value;
+  const end = await eachPage(around, filter, 0, ({ sessions }) => {
     for (const session of sessions) storeOne(around, session);
-    const last = isMore ? sessions.at(-1) : undefined;
-    if (!last) return ok(null);
-    after = last.revision;
-  }
+  });
+  return end.ok ? ok(null) : end;
 }
 
 /**
@@ -66,22 +60,43 @@ export async function pull(around: Around, after: number): Promise<Result<Pulled
   const seen = new Set<string>();
   const refused: RefusedEnvelope[] = [];
   let stored = 0;
-  let revision = after;
-  for (;;) {
-    const page = await around.call("sync.list", { after: revision, limit: pageRows });
-    if (!page.ok) return page;
-    // It was put back to an earlier state: what it knows now counts.
-    if (page.value.revision < after) return pull(around, 0);
-    const { sessions } = page.value;
+  const end = await eachPage(around, {}, after, ({ sessions }) => {
     for (const session of sessions) {
       seen.add(keyOf(session));
       const fate = storeOne(around, session);
       if (fate === "stored") stored += 1;
       else if (fate !== "own") refused.push({ device: session.device, session: session.session, code: fate });
     }
-    const last = page.value.isMore ? sessions.at(-1) : undefined;
-    if (!last) return ok(ended(around, after, seen, { revision: page.value.revision, stored, refused }));
-    revision = last.revision;
+  });
+  if (end.ok) return ok(ended(around, after, seen, { revision: end.value, stored, refused }));
+  // What it knows now counts.
+  return end.error.code === putBack && after > 0 ? pull(around, 0) : end;
+}
+
+const putBack = "put_back";
+
+/**
+ * [SY53] To the last page, some of which have deletions only. What was forgotten there is forgotten here.
+ *
+ * @returns the revision to ask on from; else why the end was not reached, so that nobody takes what is missing for deleted
+ */
+async function eachPage(
+  around: Around,
+  filter: { readonly project?: string; readonly session?: string },
+  after: number,
+  take: (page: SyncOutput<"sync.list">) => void,
+): Promise<Result<number, SyncTrouble>> {
+  for (let from = after; ;) {
+    const page = await around.call("sync.list", { ...filter, after: from, limit: pageRows });
+    if (!page.ok) return page;
+    const { revision, forgotten, isMore } = page.value;
+    if (revision < from) return err({ code: putBack, message: "the coordinator was put back to an earlier state" });
+    take(page.value);
+    if (forgotten.length > 0) around.runtime.store.write((sql) => dropThese(sql, around.workspace, forgotten));
+    if (!isMore) return ok(revision);
+    if (revision === from)
+      return err({ code: "bad_answer", message: "the coordinator's list does not come to its end" });
+    from = revision;
   }
 }
 
@@ -144,7 +159,15 @@ function rowOf({ runtime, workspace }: Around, session: MirroredSession, content
   };
 }
 
-/** [SY53] What was forgotten there is forgotten here. */
+function dropThese(
+  sql: Sql,
+  workspace: string,
+  gone: readonly { readonly device: string; readonly session: string }[],
+): void {
+  for (const { device, session } of gone) remote.drop(sql, workspace, device, session);
+}
+
+/** [SY53] What a full look does not show is gone there. */
 function dropOthers(sql: Sql, workspace: string, seen: ReadonlySet<string>): void {
   for (const row of remote.list(sql, workspace))
     if (!seen.has(keyOf(row))) remote.drop(sql, workspace, row.device, row.session);

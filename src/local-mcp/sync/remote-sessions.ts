@@ -68,9 +68,16 @@ export function get(sql: Sql, workspace: string, device: string, session: string
   return list(sql, workspace, { device, session })[0] ?? null;
 }
 
-/** In place of what was known of it. */
+/** In place of what was known of it. [SY53] A checkpoint that was kept here and is not its newest any more may be forgotten there. */
 export function put(sql: Sql, row: RemoteSession): void {
   const { newest, checkpoints, content } = row;
+  sql.run(
+    "DELETE FROM remote_checkpoints WHERE workspace = ? AND device = ? AND session_id = ? AND checkpoint_id IS NOT ?",
+    row.workspace,
+    row.device,
+    row.session,
+    newest?.checkpoint ?? null,
+  );
   const body: Body = { newest, checkpoints, content };
   sql.run(
     `INSERT OR REPLACE INTO remote_sessions (workspace, device, session_id, machine, project, seq, at, is_ended, taken_by, body)
