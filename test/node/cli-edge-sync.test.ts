@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { edgeFile, readEdge } from "../../src/local-mcp/authority.ts";
-import { keyFile } from "../../src/local-mcp/sync/key-ring.ts";
+import { keepKey, keyFile } from "../../src/local-mcp/sync/key-ring.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
 import { codeOf, makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { aCliHome, addSession, ids, type CliHome } from "../support/cli-home.ts";
@@ -193,4 +193,35 @@ it("[SY76] another key is made only when it is confirmed, and other machines go 
   expect((await home.shim("edge", "rekey", "--yes")).code).toBe(1);
   server.isDown = false;
   expect((await home.shim("edge", "rekey", "--code", "--yes")).out).toContain(next);
+});
+
+it("[SY76] a rekey that was cut short is made good by the next one, and the code that is shown is the workspace's", async () => {
+  const server = await SyncServer.listen();
+  const home = aCliHome();
+  const code = await create(home, server);
+  addSession(home, { id: ids.dead });
+  await home.shim("edge", "sync");
+  const present = async (): Promise<string> => (await home.shim("edge", "rekey", "--code", "--yes", "--json")).out;
+  const there = async (): Promise<unknown> => {
+    const status = await server.host.call("sync.status", {});
+    return status.ok && status.value.keyId;
+  };
+  // The workspace has taken the key, and nobody here was told.
+  server.losesAnswersOf = "/sync/rekey";
+  expect((await home.shim("edge", "rekey", "--yes")).code).toBe(1);
+  server.losesAnswersOf = null;
+  expect(await present()).toContain(await there());
+  expect(await present()).not.toContain(code);
+  expect((await home.shim("edge", "rekey", "--yes")).out).toContain("The workspace has another key");
+  // Killed before it asked: the newest key here is none that the workspace knows.
+  const edge = readEdge(home.paths.home);
+  if (!edge.ok || !edge.value) throw new Error("not joined");
+  keepKey(
+    home.paths.home,
+    edge.value,
+    makeKey((bytes) => new Uint8Array(bytes).fill(9)),
+  );
+  expect(await present()).toContain(await there());
+  expect((await home.shim("edge", "rekey", "--yes")).out).toContain("The workspace has another key");
+  expect(await present()).toContain(await there());
 });

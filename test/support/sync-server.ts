@@ -17,6 +17,8 @@ export class SyncServer {
   readonly host = new EmbeddedHost(openNodeSqlite);
   readonly http: RealServer;
   isDown = false;
+  /** Does what it is asked under this path, and its answer is lost on the way. */
+  losesAnswersOf: string | null = null;
 
   private constructor(http: RealServer) {
     this.http = http;
@@ -36,6 +38,7 @@ export class SyncServer {
 
   async #respond(request: Seen, response: ServerResponse): Promise<void> {
     const { status, body } = this.#ofWorkspaces(request) ?? (await this.#answer(request));
+    if (this.losesAnswersOf !== null && request.url.endsWith(this.losesAnswersOf)) return void response.destroy();
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
   }
 

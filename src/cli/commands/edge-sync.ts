@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { identify } from "../../local-mcp/processes.ts";
 import { readEdge, type Edge } from "../../local-mcp/authority.ts";
-import { readKeys } from "../../local-mcp/sync/key-ring.ts";
+import { readKeys, type KeyRing } from "../../local-mcp/sync/key-ring.ts";
 import { synchronizerOf } from "../../local-mcp/sync/start-sync.ts";
 import type { SyncReport } from "../../local-mcp/sync/round.ts";
 import { codeOf, type WorkspaceKey } from "../../local-mcp/sync/workspace-key.ts";
@@ -71,14 +71,38 @@ export async function rekeyIt(cli: Cli, options: KeyOptions): Promise<Outcome> {
   const ring = readKeys(cli.paths.home, edge.value, cli.io.env);
   if (!ring.ok) return failed("key_unusable", `${ring.error}.`);
   if (ring.value === null) return notFound("this machine has no key of the workspace: `shim edge key` takes one.");
-  const { current } = ring.value;
-  if (options.code === true) return showCode(cli, options, current);
+  const present = await presentKey(edge.value, ring.value);
+  if (options.code === true) {
+    // With nobody there, what this machine seals under.
+    const key = !present.ok && present.error.code !== "wrong_key" ? ok(ring.value.current) : present;
+    return key.ok ? showCode(cli, options, key.value) : key;
+  }
+  if (!present.ok) return present;
   const question =
     "Make another key? All that this machine has stored is sealed again and sent again; other machines go on when they have the new key.";
   const said = await cli.confirm(question, options.yes === true);
   if (said !== "yes")
     return failed("not_confirmed", said === "no" ? "nothing was changed." : `${question} Say so with --yes.`);
-  return changeKey(cli, edge.value, current);
+  return changeKey(cli, edge.value, present.value);
+}
+
+/**
+ * [SY76] The key that the workspace seals under, which the newest one here is not where a rekey was cut short: its answer was lost, or it was killed
+ * before it asked.
+ */
+async function presentKey(edge: Edge, { current, keys }: KeyRing): Promise<Result<WorkspaceKey, Refused["error"]>> {
+  const link = remote(edge, edge.token);
+  if (!link.ok) return link;
+  const there = await link.value.call("sync.status", {});
+  link.value.close();
+  if (!there.ok) return there;
+  const { keyId } = there.value;
+  const key = keyId === null ? current : keys.get(keyId);
+  if (key) return ok(key);
+  return failed(
+    "wrong_key",
+    `the workspace has another key by now (${keyId}), which this machine does not know: \`shim edge rekey --code\` shows it where it was made, \`shim edge key\` takes it here.`,
+  );
 }
 
 async function showCode(cli: Cli, { yes }: KeyOptions, key: WorkspaceKey): Promise<Outcome> {
