@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { ok, type Result } from "../shared/result.ts";
-import { writeEdge, type Edge } from "../local-mcp/authority.ts";
+import { isSame, readEdge, writeEdge, type Edge, type Place } from "../local-mcp/authority.ts";
+import * as choices from "../local-mcp/sync/choice.ts";
 import * as devices from "../local-mcp/sync/device.ts";
 import { codeOf } from "../local-mcp/sync/workspace-key.ts";
 import { failed, wrongUsage, type Refused } from "./answer.ts";
@@ -18,6 +19,15 @@ export interface Joining {
   readonly found: FoundKey | null;
   readonly work: LocalWork;
   readonly isImporting: boolean;
+  /** [SY71] False: the user wants no sync, whatever keys there are. */
+  readonly isSynced: boolean;
+  /** It belonged to another coordinator until now, where a workspace may be called the same. */
+  readonly isMoving: boolean;
+}
+
+export function isMoving({ paths }: Cli, to: Place): boolean {
+  const old = readEdge(paths.home);
+  return old.ok && old.value !== null && !isSame(old.value, to);
 }
 
 /** Options of the commands that join. */
@@ -54,17 +64,23 @@ export async function comeIn(cli: Cli, joining: Joining): Promise<Outcome> {
   return ok(answer(joining, moved.value));
 }
 
-/** [SY61] The same workspace again, with another token say, leaves its numbers as they are. */
-async function begin(cli: Cli, edge: Edge, { found, isImporting }: Joining): Promise<void> {
+/**
+ * [SY61] The same workspace again, with another token say, leaves its numbers as they are. What was said is written before anybody can send.
+ */
+async function begin(cli: Cli, { workspace }: Edge, { edge, ...joining }: Joining): Promise<void> {
   const { store } = await cli.runtime();
-  writeEdge(cli.paths.home, edge);
-  if (!found) return;
   store.write((sql) => {
-    const isKnown = devices.get(sql)?.workspace === edge.workspace;
+    const device = devices.get(sql);
+    const known = device?.workspace === workspace && !joining.isMoving ? device : null;
     const now = cli.io.now();
-    if (!isKnown) devices.join(sql, edge.workspace, devices.newId(now, randomBytes), isImporting ? 0 : now);
-    else if (isImporting) devices.sendAll(sql);
+    const since = joining.isImporting ? 0 : (known?.joinedAt ?? now);
+    choices.write(sql, { workspace, isSynced: joining.isSynced, since });
+    if (!joining.isSynced) return devices.leave(sql);
+    if (!joining.found) return;
+    if (!known) devices.join(sql, workspace, devices.newId(now, randomBytes), since);
+    else if (joining.isImporting) devices.sendAll(sql);
   });
+  writeEdge(cli.paths.home, edge);
 }
 
 function answer(joining: Joining, tasks: number): { data: unknown; text: string } {

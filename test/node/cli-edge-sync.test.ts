@@ -69,7 +69,7 @@ it("[SY71] another machine gives the key; without it, or with another one, nothi
   const third = aCliHome();
   const joined = await joinAs(third, server, [], "--no-sync");
   expect([joined.code, joined.out]).toEqual([0, expect.stringContaining("Nothing is synced")]);
-  expect((await third.shim("edge", "status")).out).toContain("no key of the workspace");
+  expect((await third.shim("edge", "status")).out).toContain("joined with --no-sync");
   const line = { readInput: () => Promise.resolve(code) };
   expect((await third.shimWith(line, "edge", "key")).out).toContain("This machine has key");
 });
@@ -117,6 +117,37 @@ it("[SY73] what is kept stays here, and only what happens from now on is sent", 
   expect(there.ok && there.value.tasks).toEqual([]);
   await home.shim("edge", "leave", "--yes");
   expect((await home.shim("task", "list", "--json")).json()).toMatchObject({ tasks: [{ state: "queued" }] });
+});
+
+it("[SY71] [SY73] with --no-sync nothing is sent though the key is here, and what was to stay stays when the sync begins", async () => {
+  const server = await SyncServer.listen();
+  const code = await create(aCliHome(), server);
+  const home = aCliHome();
+  await joinAs(home, server, [code]);
+  await home.shim("edge", "sync");
+  addSession(home, { id: ids.dead });
+  expect(await joinAs(home, server, [], "--no-sync", "--keep")).toMatchObject({ code: 0 });
+  const refused = await home.shim("edge", "sync");
+  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("joined with --no-sync")]);
+  await home.shim("edge", "leave", "--yes");
+  expect(await joinAs(home, server, [], "--no-sync", "--keep")).toMatchObject({ code: 0 });
+  expect(await home.shim("edge", "sync")).toMatchObject({ code: 1 });
+  home.now += 1_000;
+  addSession(home, { id: ids.elsewhere });
+  const line = { readInput: () => Promise.resolve(code) };
+  expect(await home.shimWith(line, "edge", "key")).toMatchObject({ code: 0 });
+  expect((await home.shim("edge", "sync")).out).toContain("Sent: 1 sessions, 1 checkpoints");
+});
+
+it("[SY73] what one coordinator was sent stays away from another one with a workspace of the same name", async () => {
+  const [first, second] = [await SyncServer.listen(), await SyncServer.listen()];
+  const home = aCliHome();
+  addSession(home, { id: ids.dead });
+  await create(home, first, "--import");
+  expect((await home.shim("edge", "sync")).out).toContain("Sent: 1 sessions, 1 checkpoints");
+  const code = await create(aCliHome(), second);
+  expect(await joinAs(home, second, [code], "--keep", "--yes")).toMatchObject({ code: 0 });
+  expect((await home.shim("edge", "sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
 });
 
 it("[SY74] who leaves says what becomes of the copies; keys and sessions stay on the machine", async () => {

@@ -7,7 +7,7 @@ import type { Cli, Common, Outcome } from "../cli.ts";
 import { remote, type Coordination } from "../coordination.ts";
 import { checkedNames, kept as keptAdmin, mayReplace } from "../edge-place.ts";
 import { claimOf, isMachineToken } from "../../local-mcp/edge/machine-token.ts";
-import { comeIn, whatOfLocalWork } from "../join-workspace.ts";
+import { comeIn, isMoving, whatOfLocalWork } from "../join-workspace.ts";
 import { localWork } from "../local-work.ts";
 import { findKey, kept, type FoundKey } from "../workspace-key-input.ts";
 
@@ -94,5 +94,13 @@ async function joinWith(
   // A key that is not on the disk would be lost with what is sealed under it.
   const written = found ? kept(cli, edge, found.key) : ok(undefined);
   if (!written.ok) return written;
-  return comeIn(cli, { edge, link, found, work, isImporting: choice.value });
+  return comeIn(cli, {
+    edge,
+    link,
+    found,
+    work,
+    isImporting: choice.value,
+    isSynced: options.sync !== false,
+    isMoving: isMoving(cli, edge),
+  });
 }

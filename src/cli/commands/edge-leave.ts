@@ -1,6 +1,7 @@
 import { ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { forgetEdge, readEdge, type Edge } from "../../local-mcp/authority.ts";
+import * as choices from "../../local-mcp/sync/choice.ts";
 import * as devices from "../../local-mcp/sync/device.ts";
 import * as notes from "../../local-mcp/sync/notes.ts";
 import { failed, notFound, type Refused } from "../answer.ts";
@@ -41,6 +42,7 @@ async function leaveFrom(cli: Cli, options: LeaveOptions, edge: Edge | null): Pr
 function leaveAll(sql: Sql): void {
   devices.leave(sql);
   notes.forget(sql);
+  choices.forget(sql);
 }
 
 async function notConfirmed(cli: Cli, { yes }: LeaveOptions, name: string, lost: string): Promise<Refused | null> {

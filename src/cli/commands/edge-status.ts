@@ -1,4 +1,5 @@
 import { readEdge } from "../../local-mcp/authority.ts";
+import * as choices from "../../local-mcp/sync/choice.ts";
 import { readKeys } from "../../local-mcp/sync/key-ring.ts";
 import { syncStatus, type SyncStatus } from "../../local-mcp/sync/sync-status.ts";
 import { ok } from "../../shared/result.ts";
@@ -36,9 +37,14 @@ async function ofThisMachine(cli: Cli): Promise<Own | null> {
   if (!edge.ok || edge.value === null) return null;
   const ring = readKeys(cli.paths.home, edge.value, cli.io.env);
   const key = ring.ok ? (ring.value?.current.id ?? null) : null;
-  const sync = (await cli.runtime()).store.read(syncStatus, null);
+  const { workspace } = edge.value;
+  const { store } = await cli.runtime();
+  const sync = store.read(syncStatus, null);
+  const isWanted = store.read((sql) => choices.read(sql, workspace), null)?.isSynced !== false;
   const data = { key, device: null, ...sync };
   if (!ring.ok) return { data, text: `Not synced: ${ring.error}.\n` };
+  if (!isWanted)
+    return { data, text: "Not synced: this machine has joined with --no-sync; `shim edge key` begins to sync.\n" };
   if (key === null)
     return { data, text: "Not synced: this machine has no key of the workspace; `shim edge key` takes it.\n" };
   if (!sync) return { data, text: `Key ${key}. Nothing is synced yet: \`shim edge sync\`, or the next chat.\n` };

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { identify } from "../../local-mcp/processes.ts";
 import { readEdge, type Edge } from "../../local-mcp/authority.ts";
+import * as choices from "../../local-mcp/sync/choice.ts";
 import { readKeys, type KeyRing } from "../../local-mcp/sync/key-ring.ts";
 import { synchronizerOf } from "../../local-mcp/sync/start-sync.ts";
 import type { SyncReport } from "../../local-mcp/sync/round.ts";
@@ -72,25 +73,28 @@ export async function rekeyIt(cli: Cli, options: KeyOptions): Promise<Outcome> {
   if (!ring.ok) return failed("key_unusable", `${ring.error}.`);
   if (ring.value === null) return notFound("this machine has no key of the workspace: `shim edge key` takes one.");
   const present = await presentKey(edge.value, ring.value);
-  if (options.code === true) {
-    // With nobody there, what this machine seals under.
-    const key = !present.ok && present.error.code !== "wrong_key" ? ok(ring.value.current) : present;
-    return key.ok ? showCode(cli, options, key.value) : key;
-  }
+  if (options.code === true) return showCode(cli, options, shownKey(present, ring.value));
   if (!present.ok) return present;
-  const question =
-    "Make another key? All that this machine has stored is sealed again and sent again; other machines go on when they have the new key.";
-  const said = await cli.confirm(question, options.yes === true);
-  if (said !== "yes")
-    return failed("not_confirmed", said === "no" ? "nothing was changed." : `${question} Say so with --yes.`);
+  const not = await notConfirmed(cli, options);
+  if (not) return not;
   return changeKey(cli, edge.value, present.value);
 }
+
+async function notConfirmed(cli: Cli, { yes }: KeyOptions): Promise<Refused | null> {
+  const question =
+    "Make another key? All that this machine has stored is sealed again and sent again; other machines go on when they have the new key.";
+  const said = await cli.confirm(question, yes === true);
+  if (said === "yes") return null;
+  return failed("not_confirmed", said === "no" ? "nothing was changed." : `${question} Say so with --yes.`);
+}
+
+type Present = Result<WorkspaceKey, Refused["error"]>;
 
 /**
  * [SY76] The key that the workspace seals under, which the newest one here is not where a rekey was cut short: its answer was lost, or it was killed
  * before it asked.
  */
-async function presentKey(edge: Edge, { current, keys }: KeyRing): Promise<Result<WorkspaceKey, Refused["error"]>> {
+async function presentKey(edge: Edge, { current, keys }: KeyRing): Promise<Present> {
   const link = remote(edge, edge.token);
   if (!link.ok) return link;
   const there = await link.value.call("sync.status", {});
@@ -105,7 +109,14 @@ async function presentKey(edge: Edge, { current, keys }: KeyRing): Promise<Resul
   );
 }
 
-async function showCode(cli: Cli, { yes }: KeyOptions, key: WorkspaceKey): Promise<Outcome> {
+/** With nobody there, what this machine seals under. */
+function shownKey(present: Present, { current }: KeyRing): Present {
+  return present.ok || present.error.code === "wrong_key" ? present : ok(current);
+}
+
+async function showCode(cli: Cli, { yes }: KeyOptions, shown: Present): Promise<Outcome> {
+  if (!shown.ok) return shown;
+  const key = shown.value;
   const said = await cli.confirm("Show the key of the workspace on this screen?", yes === true);
   if (said !== "yes") return failed("not_confirmed", said === "no" ? "it is not shown." : "say so with --yes.");
   return ok({ data: { keyId: key.id, key: codeOf(key) }, text: keyText(key) });
@@ -147,6 +158,11 @@ export async function takeKey(cli: Cli, options: KeyOptions): Promise<Outcome> {
   if (!found.ok) return found;
   const written = kept(cli, edge.value, found.value.key);
   if (!written.ok) return written;
+  const { workspace } = edge.value;
+  (await cli.runtime()).store.write((sql) => {
+    const choice = choices.read(sql, workspace);
+    if (choice?.isSynced === false) choices.write(sql, { ...choice, isSynced: true });
+  });
   const { key, isNew } = found.value;
   const shown = isNew ? keyText(key) : "";
   return ok({ data: { keyId: key.id }, text: `This machine has key ${key.id} of the workspace.\n${shown}` });

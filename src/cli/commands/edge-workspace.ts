@@ -7,7 +7,7 @@ import type { Cli, Common, Outcome } from "../cli.ts";
 import { remote, type Coordination } from "../coordination.ts";
 import { createWorkspace } from "../create-workspace.ts";
 import { checkedNames, mayReplace } from "../edge-place.ts";
-import { comeIn, whatOfLocalWork } from "../join-workspace.ts";
+import { comeIn, isMoving, whatOfLocalWork } from "../join-workspace.ts";
 import { localWork } from "../local-work.ts";
 import { findKey, kept } from "../workspace-key-input.ts";
 
@@ -48,6 +48,7 @@ async function createAndJoin(
   const work = await localWork(cli);
   const choice = await whatOfLocalWork(cli, options, work);
   if (!choice.ok) return choice;
+  const moves = isMoving(cli, place);
   const made = await createWorkspace(cli.paths.home, place, secret);
   if (!made.ok) return made;
   const written = kept(cli, place, found.value.key);
@@ -56,7 +57,15 @@ async function createAndJoin(
     `Workspace ${place.workspace} is there. For another machine: \`shim edge token create --machine <name>\`.`,
   );
   return withEdge(cli, (edge, link) =>
-    comeIn(cli, { edge, link, found: { ...found.value, isNew: true }, work, isImporting: choice.value }),
+    comeIn(cli, {
+      edge,
+      link,
+      found: { ...found.value, isNew: true },
+      work,
+      isImporting: choice.value,
+      isSynced: true,
+      isMoving: moves,
+    }),
   );
 }
 

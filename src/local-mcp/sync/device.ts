@@ -51,7 +51,7 @@ export function join(sql: Sql, workspace: string, device: string, since: number)
     renewed,
     since,
   );
-  if (since === 0) changes.noteAll(sql, since);
+  changes.noteAll(sql, since);
 }
 
 /** [SY73] What was to stay comes along now. */

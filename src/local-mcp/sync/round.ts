@@ -1,6 +1,7 @@
 import { err, ok, type Result } from "../../shared/result.ts";
 import { readEdge, type Edge } from "../authority.ts";
 import { noteTaken } from "../recovery/remote-return.ts";
+import * as choices from "./choice.ts";
 import * as changes from "./changes.ts";
 import * as devices from "./device.ts";
 import { readKeys } from "./key-ring.ts";
@@ -86,6 +87,12 @@ export class Round {
     const edge = readEdge(runtime.paths.home, runtime.env);
     if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
     if (edge.value === null) return err({ code: "no_edge", message: "this machine has joined no workspace" });
+    const { workspace } = edge.value;
+    if (runtime.store.read((sql) => choices.read(sql, workspace), null)?.isSynced === false)
+      return err({
+        code: "no_sync",
+        message: "this machine has joined with --no-sync; `shim edge key` begins to sync",
+      });
     const ring = readKeys(runtime.paths.home, edge.value, runtime.env);
     if (!ring.ok) return err({ code: "no_key", message: ring.error });
     if (ring.value === null) return err({ code: "no_key", message: "this machine has no key of the workspace" });
@@ -103,7 +110,8 @@ export class Round {
     if (isReady) return store.read((sql) => uploader.isOwn(sql, process), false);
     return store.write((sql) => {
       if (devices.get(sql)?.workspace !== workspace) {
-        devices.join(sql, workspace, devices.newId(now(), random), 0);
+        const since = choices.read(sql, workspace)?.since ?? 0;
+        devices.join(sql, workspace, devices.newId(now(), random), since);
       }
       return uploader.claim(sql, now(), process, processes);
     });

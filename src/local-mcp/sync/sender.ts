@@ -150,7 +150,6 @@ export class Sender {
     store.write((sql) => {
       if (devices.get(sql)?.device !== device.device) return;
       devices.join(sql, device.workspace, devices.newId(now(), random), device.joinedAt);
-      if (device.joinedAt > 0) changes.noteAll(sql, device.joinedAt);
     });
     return ok("new");
   }

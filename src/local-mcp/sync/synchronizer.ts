@@ -26,7 +26,7 @@ const idleEveryMs = 2_000;
 /** What other machines have changed is asked for so often, in ms. */
 const pullEveryMs = 60_000;
 /** After these a person has to do something; files are looked at again soon. */
-const needsPerson: ReadonlySet<string> = new Set(["no_edge", "no_key", "wrong_key", "edge_unusable"]);
+const needsPerson: ReadonlySet<string> = new Set(["no_edge", "no_sync", "no_key", "wrong_key", "edge_unusable"]);
 /** The same again would be refused again, and it may be millions of characters: who changes that asks by `shim edge sync`, in ms. */
 const refusedMs = 300_000;
 const isRefused: ReadonlySet<string> = new Set([
