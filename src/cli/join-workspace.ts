@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { ok, type Result } from "../shared/result.ts";
+import type { Sql } from "../shared/sql.ts";
 import { isSame, readEdge, writeEdge, type Edge, type Place } from "../local-mcp/authority.ts";
 import * as choices from "../local-mcp/sync/choice.ts";
 import * as devices from "../local-mcp/sync/device.ts";
@@ -57,30 +58,37 @@ export async function whatOfLocalWork(
 
 /** What has to be known and written before is; now this machine belongs to the workspace. */
 export async function comeIn(cli: Cli, joining: Joining): Promise<Outcome> {
-  const { edge, link, work, isImporting } = joining;
+  const { link, work, isImporting } = joining;
   const moved = isImporting ? await moveTasks(cli, link, work) : ok(0);
   if (!moved.ok) return moved;
-  await begin(cli, edge, joining);
+  await begin(cli, joining);
   return ok(answer(joining, moved.value));
 }
 
 /**
  * [SY61] The same workspace again, with another token say, leaves its numbers as they are. What was said is written before anybody can send.
  */
-async function begin(cli: Cli, { workspace }: Edge, { edge, ...joining }: Joining): Promise<void> {
+async function begin(cli: Cli, joining: Joining): Promise<void> {
   const { store } = await cli.runtime();
-  store.write((sql) => {
-    const device = devices.get(sql);
-    const known = device?.workspace === workspace && !joining.isMoving ? device : null;
-    const now = cli.io.now();
-    const since = joining.isImporting ? 0 : (known?.joinedAt ?? now);
-    choices.write(sql, { workspace, isSynced: joining.isSynced, since });
-    if (!joining.isSynced) return devices.leave(sql);
-    if (!joining.found) return;
-    if (!known) devices.join(sql, workspace, devices.newId(now, randomBytes), since);
-    else if (joining.isImporting) devices.sendAll(sql);
-  });
-  writeEdge(cli.paths.home, edge);
+  store.write((sql) => beginSync(sql, joining, cli.io.now()));
+  writeEdge(cli.paths.home, joining.edge);
+}
+
+function beginSync(sql: Sql, joining: Joining, now: number): void {
+  const { found, isImporting, isSynced } = joining;
+  const { workspace } = joining.edge;
+  const known = knownDevice(sql, joining);
+  const since = isImporting ? 0 : (known?.joinedAt ?? now);
+  choices.write(sql, { workspace, isSynced, since });
+  if (!isSynced) return devices.leave(sql);
+  if (!found) return;
+  if (!known) devices.join(sql, workspace, devices.newId(now, randomBytes), since);
+  else if (isImporting) devices.sendAll(sql);
+}
+
+function knownDevice(sql: Sql, { edge, isMoving: moves }: Joining): devices.Device | null {
+  const device = devices.get(sql);
+  return device?.workspace === edge.workspace && !moves ? device : null;
 }
 
 function answer(joining: Joining, tasks: number): { data: unknown; text: string } {

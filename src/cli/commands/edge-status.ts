@@ -1,4 +1,5 @@
-import { readEdge } from "../../local-mcp/authority.ts";
+import { readEdge, type Edge } from "../../local-mcp/authority.ts";
+import type { Store } from "../../local-mcp/store/store.ts";
 import * as choices from "../../local-mcp/sync/choice.ts";
 import { readKeys } from "../../local-mcp/sync/key-ring.ts";
 import { syncStatus, type SyncStatus } from "../../local-mcp/sync/sync-status.ts";
@@ -34,21 +35,26 @@ function unreachable(where: string, message: string, own: Own): Outcome {
 /** Null: this machine decides for itself. */
 async function ofThisMachine(cli: Cli): Promise<Own | null> {
   const edge = readEdge(cli.paths.home, cli.io.env);
-  if (!edge.ok || edge.value === null) return null;
-  const ring = readKeys(cli.paths.home, edge.value, cli.io.env);
-  const key = ring.ok ? (ring.value?.current.id ?? null) : null;
-  const { workspace } = edge.value;
+  return edge.ok && edge.value !== null ? ofMember(cli, edge.value) : null;
+}
+
+async function ofMember(cli: Cli, edge: Edge): Promise<Own> {
+  const ring = readKeys(cli.paths.home, edge, cli.io.env);
+  const key = ring.ok ? (ring.value?.current.id ?? "") : "";
   const { store } = await cli.runtime();
   const sync = store.read(syncStatus, null);
-  const isWanted = store.read((sql) => choices.read(sql, workspace), null)?.isSynced !== false;
-  const data = { key, device: null, ...sync };
-  if (!ring.ok) return { data, text: `Not synced: ${ring.error}.\n` };
-  if (!isWanted)
-    return { data, text: "Not synced: this machine has joined with --no-sync; `shim edge key` begins to sync.\n" };
-  if (key === null)
-    return { data, text: "Not synced: this machine has no key of the workspace; `shim edge key` takes it.\n" };
+  const data = { key: key || null, device: null, ...sync };
+  const not = ring.ok ? whyNot(store, edge, key) : `${ring.error}.`;
+  if (not !== null) return { data, text: `Not synced: ${not}\n` };
   if (!sync) return { data, text: `Key ${key}. Nothing is synced yet: \`shim edge sync\`, or the next chat.\n` };
   return { data, text: linesOf(cli, key, sync) };
+}
+
+/** @param key "": it has none */
+function whyNot(store: Pick<Store, "read">, { workspace }: Edge, key: string): string | null {
+  if (store.read((sql) => choices.read(sql, workspace), null)?.isSynced === false)
+    return "this machine has joined with --no-sync; `shim edge key` begins to sync.";
+  return key === "" ? "this machine has no key of the workspace; `shim edge key` takes it." : null;
 }
 
 function linesOf(cli: Cli, key: string, { device, epoch, keyId, backlog, oldestAt, notes }: SyncStatus): string {
