@@ -250,3 +250,18 @@ it("[SY63] one process of a machine sends; when it is gone another one does, and
   expect(await third.syncNow()).toMatchObject({ left: 0, trouble: null });
   expect(await one.mirrored()).toEqual(one.kept());
 });
+
+it("[SY63] a process that hangs does not keep the others of its machine from sending, and finds that out when it goes on", async () => {
+  const world = new SyncWorld();
+  const one = new SyncMachine(world);
+  const beside = one.open(one.runtime.processes.start(500));
+  one.work("s1", "first");
+  await one.sync.syncNow();
+  one.work("s1", "second");
+  await world.time.pass(300_000);
+  expect((await beside.syncNow()).trouble).toMatchObject({ code: "not_uploader" });
+  await world.time.pass(300_000);
+  expect(await beside.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect((await one.sync.syncNow()).trouble).toMatchObject({ code: "not_uploader" });
+  expect(await one.mirrored()).toEqual(one.kept());
+});

@@ -7,6 +7,8 @@ import { isOutOfSight, mayLive, type ProcessIdentity, type Processes } from "../
 /** How often whoever sends says that it does, in ms; who is silent for much longer and cannot be seen is gone. */
 const everyMs = 30_000;
 const silentMs = 120_000;
+/** A living one looks at least every five minutes: whoever is silent for longer is stopped, or hangs, in ms. */
+const hungMs = 600_000;
 
 /** @returns whether it is this process */
 export function isOwn(sql: Sql, own: ProcessIdentity): boolean {
@@ -21,7 +23,7 @@ export function isDue(sql: Sql, now: number, own: ProcessIdentity, processes: Pr
   return !isThere(row, now, processes);
 }
 
-/** [SY63] Takes the place of whoever is gone. @returns whether this process sends */
+/** [SY63] Takes the place of whoever is gone, or hangs. @returns whether this process sends */
 export function claim(sql: Sql, now: number, own: ProcessIdentity, processes: Processes): boolean {
   if (isDue(sql, now, own, processes))
     sql.run("INSERT OR REPLACE INTO sync_uploader (one, process, at) VALUES (1, ?, ?)", processKey(own), now);
@@ -44,6 +46,7 @@ function rowOf(sql: Sql): Row | undefined {
 function isThere({ process, at }: Row, now: number, processes: Processes): boolean {
   const identity = readProcessKey(process);
   if (!identity) return false;
-  if (isOutOfSight(processes, identity)) return Math.abs(now - at) < silentMs;
-  return mayLive(processes, identity);
+  const silence = Math.abs(now - at);
+  if (isOutOfSight(processes, identity)) return silence < silentMs;
+  return silence < hungMs && mayLive(processes, identity);
 }
