@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { expect, it } from "vitest";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { forgetEdge } from "../../src/local-mcp/authority.ts";
@@ -205,5 +206,23 @@ it("[SY68] what a forgotten session had handed on is taken out of the checkpoint
   await machine.sync.syncNow();
   world.weather = () => "good";
   expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY68] in a full workspace what is forgotten is deleted all the same, and makes room", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  for (let n = 0; n < 8; n++) machine.work("stored", randomBytes(30_000).toString("hex"));
+  await machine.sync.syncNow();
+  const status = await world.host.call("sync.status", {});
+  const maxSyncChars = status.ok ? status.value.chars + 1_000 : 0;
+  await world.host.call("settings.set", { settings: { maxSyncChars } });
+  for (let n = 0; n < 60; n++) machine.note(`more${n}`, `text ${n}`);
+  expect((await machine.sync.syncNow()).trouble).toMatchObject({ code: "quota_exceeded" });
+  machine.runtime.store.write((sql) => forget(sql, { session: "stored" }));
+  expect(await machine.sync.syncNow()).toMatchObject({ forgotten: 9, trouble: null });
+  // Those that were sealed before and not sent have their pace.
+  await world.time.pass(6_000);
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
   expect(await machine.mirrored()).toEqual(machine.kept());
 });

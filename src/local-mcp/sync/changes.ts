@@ -23,6 +23,21 @@ export function first(sql: Sql, limit: number): Change[] {
   );
 }
 
+/** Of what is gone here, in the order of their noting. */
+export function deletions(sql: Sql, limit: number): Change[] {
+  return sql.all<Change>(
+    `SELECT seq, kind, session_id AS session, id, at FROM sync_changes
+     WHERE CASE kind WHEN 'session' THEN id NOT IN (SELECT id FROM sessions) ELSE id NOT IN (SELECT id FROM checkpoints) END
+     ORDER BY seq LIMIT ?`,
+    limit,
+  );
+}
+
+/** Whether anything is to be deleted at the coordinator, sealed or not. */
+export function hasDeletions(sql: Sql): boolean {
+  return deletions(sql, 1).length + sql.all("SELECT 1 FROM sync_log WHERE kind = 'forget' LIMIT 1").length > 0;
+}
+
 export function remove(sql: Sql, { seq }: Change): void {
   sql.run("DELETE FROM sync_changes WHERE seq = ?", seq);
 }

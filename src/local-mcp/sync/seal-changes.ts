@@ -21,6 +21,8 @@ export interface Sealer {
   readonly book: ProjectBook;
   /** Whether a session whose own row alone has changed is to be sent now. */
   readonly isSessionDue: (session: string) => boolean;
+  /** [SY68] The workspace is full: only what makes room is sealed, as long as there is any. */
+  readonly isFull: boolean;
 }
 
 export interface SealedSome {
@@ -48,7 +50,8 @@ interface Sealed {
  * content of this moment. One transaction.
  */
 export function sealChanges(sql: Sql, device: Device, sealer: Sealer): SealedSome {
-  const all = changes.first(sql, lookAhead);
+  const gone = sealer.isFull ? changes.deletions(sql, lookAhead) : [];
+  const all = gone.length > 0 ? gone : changes.first(sql, lookAhead);
   const withMore = new Set(all.filter(({ kind }) => kind === "checkpoint").map(({ session }) => session));
   const log = logSize(sql);
   const done: SealedSome["sealed"][number][] = [];

@@ -52,6 +52,8 @@ export class Sender {
   #currentId = "";
   /** The coordinator has not what was acknowledged. */
   #isLost = false;
+  /** It has no room for what was sent last. */
+  #isFull = false;
   #book: { readonly of: string; readonly book: ProjectBook } | null = null;
 
   constructor(options: SynchronizerOptions, pace: SessionPace, tell: (acked: readonly SyncOp["kind"][]) => void) {
@@ -101,11 +103,23 @@ export class Sender {
     const pushed = await pushLog(this.#options.runtime, begun.device, call);
     if (!pushed.ok) {
       this.#isLost = pushed.error.code === "lost_place";
-      return this.#isLost ? { kind: "turned" } : { kind: "stopped", trouble: pushed.error };
+      const isOn = this.#isLost || (pushed.error.code === "quota_exceeded" && this.#deletesFirst());
+      return isOn ? { kind: "turned" } : { kind: "stopped", trouble: pushed.error };
     }
+    this.#isFull = false;
     const { acked, keyId } = pushed.value;
     this.#wanted = keyId ?? this.#wanted;
     return sealed.length + acked.length === 0 ? { kind: "done", waiting } : { kind: "sent", acked, waiting };
+  }
+
+  /** [SY68] A push is taken whole or not at all: a deletion in it, or after it, would wait for room that only it can make. */
+  #deletesFirst(): boolean {
+    this.#isFull = this.#options.runtime.store.write((sql) => {
+      if (!changes.hasDeletions(sql)) return false;
+      devices.renew(sql);
+      return true;
+    });
+    return this.#isFull;
   }
 
   /** [SY66] The one that the workspace seals under, as far as that is known. */
@@ -167,7 +181,7 @@ export class Sender {
       if (!uploader.isOwn(sql, process)) return "not_uploader";
       if (present?.epoch !== device.epoch || present.device !== device.device) return "turned";
       if (changes.count(sql) > mostChanges) sayPassedOver(sql, now(), changes.passOver(sql));
-      const made = sealChanges(sql, present, { runtime, key, book, isSessionDue });
+      const made = sealChanges(sql, present, { runtime, key, book, isSessionDue, isFull: this.#isFull });
       sayKeptHere(sql, now(), made.keptHere);
       return made;
     });
