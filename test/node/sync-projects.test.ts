@@ -4,7 +4,9 @@ import { expect, it } from "vitest";
 import { factsOf, findProject } from "../../src/local-mcp/sync/find-project.ts";
 import { checkoutKey, normalRemote, projectKey } from "../../src/local-mcp/sync/project-key.ts";
 import * as names from "../../src/local-mcp/sync/project-names.ts";
+import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { namingOf } from "../../src/local-mcp/team/naming.ts";
 import { git, GIT_ENV, makeProject, temporaryFolder } from "../support/git-project.ts";
 import { tempRuntime } from "../support/temp-runtime.ts";
 
@@ -69,4 +71,18 @@ it("[SY45] a name is found once, and again after a day or under another key", as
   runtime.store.write((sql) => names.forgetAll(sql, "team"));
   const other = makeKey((bytes) => new Uint8Array(bytes).fill(9));
   expect(await findProject(runtime, { ...naming, key: other }, project)).not.toBe(now);
+});
+
+it("[TE10] [SY45] a chat that is open when the workspace's key changes calls its project as the others do", async () => {
+  const { project } = makeProject({ "a.txt": "a" });
+  const runtime = tempRuntime({ env: GIT_ENV });
+  const place = { url: "https://shim.example.com", workspace: "team" };
+  keepKey(runtime.paths.home, place, key);
+  const naming = namingOf(runtime, { workspace: "team", machine: "m1", place });
+  const facts = await factsOf(GIT_ENV, project, "m1");
+  expect(await naming.project(project)).toEqual({ ok: true, value: projectKey(key, facts) });
+  const next = makeKey((bytes) => new Uint8Array(bytes).fill(8));
+  keepKey(runtime.paths.home, place, next);
+  runtime.store.write((sql) => names.forgetAll(sql, "team"));
+  expect(await naming.project(project)).toEqual({ ok: true, value: projectKey(next, facts) });
 });

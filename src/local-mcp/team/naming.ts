@@ -61,19 +61,30 @@ const mostFolderChars = 1_000;
 class SealedNaming implements Naming {
   readonly #runtime: Runtime;
   readonly #of: Of;
-  readonly #keys: Result<KeyRing | null, string>;
+  readonly #place: NonNullable<Of["place"]>;
   /** A seal is another text each time: the same card is sealed once. */
-  #sealed: { readonly text: string; readonly card: string } | null = null;
+  #sealed: { readonly text: string; readonly keyId: string; readonly card: string } | null = null;
 
   constructor(runtime: Runtime, of: Of, place: NonNullable<Of["place"]>) {
     this.#runtime = runtime;
     this.#of = of;
-    this.#keys = readKeys(runtime.paths.home, place, runtime.env);
-    if (!this.#keys.ok) runtime.log("error", "the keys of the workspace are not used", { reason: this.#keys.error });
+    this.#place = place;
+    const keys = this.#keys();
+    if (!keys.ok) runtime.log("error", "the keys of the workspace are not used", { reason: keys.error });
+  }
+
+  /** [TE10] Read each time: a chat lives for days, and under an old key its projects have other names than those of other machines. */
+  #keys(): Result<KeyRing | null, string> {
+    return readKeys(this.#runtime.paths.home, this.#place, this.#runtime.env);
+  }
+
+  #ring(): KeyRing | null {
+    const keys = this.#keys();
+    return keys.ok ? keys.value : null;
   }
 
   async project(root: string): Promise<Result<string, string>> {
-    const keys = this.#keys;
+    const keys = this.#keys();
     if (!keys.ok) return keys;
     if (!keys.value) return err("this machine has no key of the workspace; `shim edge join` takes it");
     const { workspace, machine } = this.#of;
@@ -81,13 +92,13 @@ class SealedNaming implements Naming {
   }
 
   async metadata(session: Session): Promise<Record<string, Json>> {
-    const ring = this.#keys.ok ? this.#keys.value : null;
+    const ring = this.#ring();
     if (!ring) return {};
     const card = this.#card(ring, session);
-    return { ...(await this.#place(ring, session)), ...(card === null ? {} : { card }) };
+    return { ...(await this.#placeOf(ring, session)), ...(card === null ? {} : { card }) };
   }
 
-  async #place({ current }: KeyRing, { project: root }: Session): Promise<Record<string, Json>> {
+  async #placeOf({ current }: KeyRing, { project: root }: Session): Promise<Record<string, Json>> {
     if (root === null) return {};
     const project = await this.project(root);
     if (!project.ok) return {};
@@ -95,7 +106,7 @@ class SealedNaming implements Naming {
   }
 
   titleOf({ chat, machine, metadata }: Pick<Chat, "chat" | "machine" | "metadata">): string | null {
-    const ring = this.#keys.ok ? this.#keys.value : null;
+    const ring = this.#ring();
     const { card } = metadata;
     if (!ring || typeof card !== "string") return null;
     const opened = open(ring.keys, this.#about(chat, machine), card);
@@ -105,10 +116,11 @@ class SealedNaming implements Naming {
   #card(ring: KeyRing, { id, cwd, title }: Session): string | null {
     const said = { folder: cwd?.slice(0, mostFolderChars), title: title?.slice(0, mostTitleChars) };
     const text = JSON.stringify(said);
-    if (this.#sealed?.text === text) return this.#sealed.card;
+    const keyId = ring.current.id;
+    if (this.#sealed?.text === text && this.#sealed.keyId === keyId) return this.#sealed.card;
     const sealed = seal(ring.current, this.#about(id, this.#of.machine), Buffer.from(text), this.#runtime.random);
     if (!sealed.ok) return null;
-    this.#sealed = { text, card: sealed.value };
+    this.#sealed = { text, keyId, card: sealed.value };
     return sealed.value;
   }
 
