@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
@@ -43,32 +43,31 @@ it("[CL64] what the page for one machine shows works as it stands there", async 
   }
 });
 
-it("[CL64] what the page for two machines shows works as it stands there, at a coordinator under workerd", async () => {
-  const { folder, origin } = aFolder();
-  const edge = await EdgeRuntime.open();
-  const machines = {
-    first: new MachineHome(folder, "desktop", origin),
-    second: new MachineHome(folder, "laptop", origin),
-  };
-  const session = await machines.first.loseAChat("make the parser accept comments");
-  let token = "";
-  for (const { machine, lines } of blocksOf("two-machines.md")) {
-    const at = machines[machine as keyof typeof machines];
-    // The way of a stick, or of scp.
-    if (machine === "second") carry(machines);
-    if (lines.some((line) => line.includes("<token>"))) token = await tokenOf(machines.first);
-    const values = { [example]: edge.url, "<session>": session, "<token>": token };
-    await at.run(filled(lines, values), { SHIM_ADMIN_SECRET: edge.adminSecret });
-  }
-});
+it.for(["two-machines.md", "team.md"])(
+  "[CL64] what %s shows for several machines works as it stands there, at a coordinator under workerd",
+  async (page) => {
+    const { folder, origin } = aFolder();
+    const edge = await EdgeRuntime.open();
+    const machines = {
+      first: new MachineHome(folder, "desktop", origin),
+      second: new MachineHome(folder, "laptop", origin),
+    };
+    const session = await machines.first.loseAChat("make the parser accept comments");
+    let token = "";
+    for (const { machine, lines } of blocksOf(page)) {
+      const at = machines[machine as keyof typeof machines];
+      carry(machines);
+      if (lines.some((line) => line.includes("<token>"))) token = await tokenOf(machines.first);
+      const values = { [example]: edge.url, "<session>": session, "<token>": token };
+      await at.run(filled(lines, values), { SHIM_ADMIN_SECRET: edge.adminSecret });
+    }
+  },
+);
 
+/** The way of a stick, or of scp. */
 function carry({ first, second }: { first: MachineHome; second: MachineHome }): void {
-  const note = join(first.project, "laptop.txt");
-  try {
-    writeFileSync(join(second.project, "laptop.txt"), readFileSync(note));
-  } catch {
-    // Not written yet, or carried over before.
-  }
+  for (const name of readdirSync(first.home).filter((one) => one.endsWith(".txt")))
+    cpSync(join(first.home, name), join(second.home, name));
 }
 
 async function tokenOf(machine: MachineHome): Promise<string> {
