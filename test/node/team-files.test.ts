@@ -55,3 +55,15 @@ it("[TE14] a reservation that is taken away is told to its holder, not one that 
     { kind: "notice", text: expect.stringMatching(/^This chat no longer holds b\.ts/) as string },
   ]);
 });
+
+it("[TE14] a reservation that is taken away is told also where another process of the machine has heard of it first", async () => {
+  const { desk, one } = await twoMates();
+  await one.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
+  await desk.time.pass(500);
+  desk.call("leases.force-release", { resource: "file:p1/a.ts", reason: "stuck" });
+  one.runtime.store.write((sql) => filesTable.drop(sql, "file:p1/a.ts"));
+  await desk.time.pass(500);
+  expect((await one.ask("shim_inbox")).output["news"]).toMatchObject([
+    { kind: "notice", text: expect.stringMatching(/^This chat no longer holds a\.ts/) as string },
+  ]);
+});

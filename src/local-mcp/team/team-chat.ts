@@ -239,6 +239,7 @@ export class TeamChat {
     this.#cancelTimer();
     this.#cancelTimer = this.#around.outside.setTimer(() => this.#look(), lookEveryMs);
     this.#owner = null;
+    this.files.look();
     this.#heed("any");
   }
 
