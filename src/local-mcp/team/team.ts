@@ -7,6 +7,7 @@ import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
+import { StoreError } from "../store/store-error.ts";
 import { isPaused } from "../store/pause.ts";
 import { deadMembers, settle } from "./left-behind.ts";
 import type { Naming } from "./naming.ts";
@@ -165,9 +166,20 @@ export class Team {
     else chat.close();
   }
 
+  /** unknown: the store cannot be read now. */
+  #stored(sessionId: string): Session | null | "unknown" {
+    try {
+      return this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return "unknown";
+    }
+  }
+
   /** The session has ended, or ends with this process. */
   #isOverFor(sessionId: string): boolean {
-    const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+    const session = this.#stored(sessionId);
+    if (session === "unknown") return false;
     return !session || session.endedAt !== null || session.origin === "handle";
   }
 }
