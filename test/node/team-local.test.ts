@@ -1,15 +1,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { readProcessKey } from "../../src/local-mcp/coordinator/process-key.ts";
-import { StoreError } from "../../src/local-mcp/store/store-error.ts";
 import { pause } from "../../src/local-mcp/store/pause.ts";
 import { rowCount } from "../support/builders.ts";
 import { connect, desktop } from "../support/mcp-client.ts";
 import { openTeam } from "../../src/local-mcp/mcp/open-team.ts";
 import { outsideOf } from "../support/edge-chats.ts";
 import { tempRuntime } from "../support/temp-runtime.ts";
-import { TeamDesk, twoMates, type Mate } from "../support/team-desk.ts";
+import { TeamDesk, twoMates } from "../support/team-desk.ts";
 
 it("[TE1] a chat registers by itself once its session is stored, with its client's process; a start writes nothing", async () => {
   const desk = new TeamDesk();
@@ -317,47 +316,4 @@ it("[TE1] while SHIM is paused no chat begins to be in the team; one that is goe
   await other.tick();
   await one.tick();
   expect(desk.call("chats.list", {}).chats).toMatchObject([{ chat: one.claude.session, status: "idle" }]);
-});
-
-/** From now on the mate's store takes nothing. @returns it does again */
-function fillDisk({ runtime: { store } }: Mate): () => void {
-  const fail = (): never => {
-    throw new StoreError("store_full", "the disk is full");
-  };
-  const spies = [vi.spyOn(store, "write").mockImplementation(fail), vi.spyOn(store, "read").mockImplementation(fail)];
-  return () => {
-    for (const spy of spies) spy.mockRestore();
-  };
-}
-
-it("[TE21] a store that takes nothing for a while ends no process: what was heard meanwhile is told later", async () => {
-  const { desk, one, other } = await twoMates();
-  await other.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
-  await other.ask("shim_submit", { tasks: [{ type: "build" }] });
-  await other.ask("shim_next");
-  const self = { chat: one.claude.session, incarnation: 1 };
-  const heal = fillDisk(other);
-  desk.call("elections.campaign", { self, name: "deploy", requestId: "r1" });
-  desk.call("leases.force-release", { resource: "file:p1/a.ts", reason: "stuck" });
-  await desk.time.pass(60_000);
-  heal();
-  await desk.time.pass(30_000);
-  const told = ((await other.ask("shim_inbox")).output["news"] as { kind: string }[]).map(({ kind }) => kind);
-  expect(told).toEqual(expect.arrayContaining(["claim_lost", "leader_changed", "notice"]));
-});
-
-it("[TE21] a chat that was registered while the store took nothing hears its messages later", async () => {
-  const desk = new TeamDesk();
-  const [one, other] = [await desk.mate("plan it"), await desk.mate("build it")];
-  await one.tick();
-  const write = vi.spyOn(other.runtime.store, "write").mockImplementation(() => {
-    throw new StoreError("store_full", "the disk is full");
-  });
-  await other.tick();
-  await desk.time.pass(30_000);
-  write.mockRestore();
-  await desk.time.pass(30_000);
-  await one.ask("shim_send", { to: other.claude.session, text: "hello" });
-  await desk.time.pass(1_000);
-  expect(rowCount(desk.base, "team_news")).toBe(1);
 });

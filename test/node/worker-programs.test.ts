@@ -21,9 +21,13 @@ const withDeafChild = `const { spawn } = require("node:child_process");
   const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)'], { stdio: ["ignore", "pipe", "ignore"] });
   deaf.stdout.once("data", () => { console.log("deaf " + deaf.pid); next(); });`;
 
+function statOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/stat`, "utf8");
+}
+
 function isAlive(pid: number): boolean {
   try {
-    return !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+    return !/\) Z/.test(statOf(pid));
   } catch {
     return false;
   }
@@ -116,12 +120,11 @@ it.runIf(process.platform === "linux")("[WK14] a group of zombies is not waited 
   onTestFinished(() => void parent.kill("SIGKILL"));
   const [line] = (await once(createInterface({ input: parent.stdout as Readable }), "line")) as [string];
   const pid = Number(line);
-  const state = (of: number): string => readFileSync(`/proc/${of}/stat`, "utf8");
-  await vi.waitFor(() => expect(state(parent.pid ?? 0)).toContain("(sleep)"), { interval: 10 });
+  await vi.waitFor(() => expect(statOf(parent.pid ?? 0)).toContain("(sleep)"), { interval: 10 });
   (parent.stdio[3] as Writable).end();
-  await vi.waitFor(() => expect(state(pid)).toMatch(new RegExp(`\\) Z \\d+ ${pid} `)), { interval: 10 });
+  await vi.waitFor(() => expect(statOf(pid)).toMatch(new RegExp(`\\) Z \\d+ ${pid} `)), { interval: 10 });
   await endGroup({ boot: "", pid, start: unreadStart }, 60_000);
-  expect(state(pid)).toContain(") Z ");
+  expect(statOf(pid)).toContain(") Z ");
 });
 
 it("[WK14] a number that was given to another process is not killed", async () => {
