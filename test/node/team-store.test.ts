@@ -1,4 +1,6 @@
+import { rmSync, writeFileSync } from "node:fs";
 import { expect, it, vi } from "vitest";
+import { edgeFile } from "../../src/local-mcp/authority.ts";
 import { StoreError } from "../../src/local-mcp/store/store-error.ts";
 import { rowCount } from "../support/builders.ts";
 import { TeamDesk, twoMates, type Mate } from "../support/team-desk.ts";
@@ -43,4 +45,21 @@ it("[TE21] a chat that was registered while the store took nothing hears its mes
   await one.ask("shim_send", { to: other.claude.session, text: "hello" });
   await desk.time.pass(1_000);
   expect(rowCount(desk.base, "team_news")).toBe(1);
+});
+
+it("[TE21] an edge.json that cannot be used is logged once, named to the chat by its tools, and used when it is repaired", async () => {
+  const desk = new TeamDesk();
+  const one = await desk.mate("plan it");
+  const file = edgeFile(desk.base.paths.home);
+  writeFileSync(file, "{");
+  const before = one.runtime.logged.length;
+  for (let ticks = 0; ticks < 5; ticks++) await one.tick();
+  expect(one.runtime.logged.slice(before)).toEqual([expect.stringContaining("edge.json")]);
+  expect(await one.call("shim_chats")).toMatchObject({
+    isError: true,
+    text: expect.stringContaining("edge.json") as string,
+  });
+  rmSync(file);
+  await one.tick();
+  expect((await one.ask("shim_chats")).isError).toBe(false);
 });

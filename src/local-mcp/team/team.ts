@@ -43,6 +43,8 @@ export class Team {
   /** The session of the client, which changes. */
   #followed: string | null = null;
   #isFollowing = false;
+  /** Why the followed chat is not in the team, as it was said last. */
+  #problem: string | null = null;
   #reader: OpenedLink | null = null;
   #settledAt = Number.NEGATIVE_INFINITY;
   #isOver = false;
@@ -109,7 +111,10 @@ export class Team {
     if (followed) return followed.describe();
     this.#followed = wanted.id;
     const joined = await this.of(wanted);
-    if (!joined.ok) this.#options.runtime.log("error", "team", { reason: joined.error.message });
+    const problem = joined.ok ? null : joined.error.message;
+    // It is tried every few seconds; one word is enough.
+    if (problem !== null && problem !== this.#problem) this.#options.runtime.log("error", "team", { reason: problem });
+    this.#problem = problem;
   }
 
   /** Null: it is not stored, has ended, or its chat joins when it asks for the team. */
