@@ -111,8 +111,11 @@ export class Team {
     if (followed) return followed.describe();
     this.#followed = wanted.id;
     const joined = await this.of(wanted);
-    const problem = joined.ok ? null : joined.error.message;
-    // It is tried every few seconds; one word is enough.
+    this.#say(joined.ok ? null : joined.error.message);
+  }
+
+  /** It is tried every few seconds; one word is enough. */
+  #say(problem: string | null): void {
     if (problem !== null && problem !== this.#problem) this.#options.runtime.log("error", "team", { reason: problem });
     this.#problem = problem;
   }
