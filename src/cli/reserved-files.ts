@@ -13,6 +13,7 @@ import { factsOf } from "../local-mcp/sync/find-project.ts";
 import { projectKey } from "../local-mcp/sync/project-key.ts";
 import { pathIn } from "../local-mcp/team/file-paths.ts";
 import * as filesTable from "../local-mcp/team/files-table.ts";
+import { followed } from "../local-mcp/team/real-path.ts";
 import { namingOf, type Naming } from "../local-mcp/team/naming.ts";
 import { failed, wrongUsage, type Refused } from "./answer.ts";
 import type { Cli } from "./cli.ts";
@@ -67,7 +68,7 @@ export function resourcesOf(cli: Cli, place: FilePlace, given: readonly string[]
   for (const one of given) {
     const path = pathIn(place.root, resolve(cli.io.cwd, one));
     if (!path.ok) return wrongUsage(`${path.error}.`);
-    resources.add(place.prefix + path.value);
+    resources.add(place.prefix + followed(place.root, path.value));
   }
   return ok([...resources]);
 }

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { codeOf } from "../shared/error.ts";
 import { endAll } from "./ending.ts";
 import { identify, systemProcesses, unreadStart, type ProcessIdentity } from "./processes.ts";
@@ -22,7 +23,8 @@ export async function endGroup(group: Group, graceMs: number, interruptMs = 0): 
 function tell(group: Group, signal: NodeJS.Signals | 0): boolean {
   if (isAnother(group)) return false;
   try {
-    return process.kill(hasGroups ? -group.pid : group.pid, signal);
+    process.kill(hasGroups ? -group.pid : group.pid, signal);
+    return signal !== 0 || !isDead(group);
   } catch (error) {
     return codeOf(error) === "EPERM";
   }
@@ -32,4 +34,35 @@ function tell(group: Group, signal: NodeJS.Signals | 0): boolean {
 function isAnother({ pid, start }: Group): boolean {
   const found = systemProcesses.facts(pid)?.start;
   return found !== undefined && start !== unreadStart && found !== unreadStart && found !== start;
+}
+
+/**
+ * All that is left of it are zombies, which a signal still reaches: where nobody takes note of the end of orphans (a container without an init) they stay
+ * for ever. Read on Linux only. The first of a group lives as a rule, and then the others are not looked for.
+ */
+function isDead({ pid }: Group): boolean {
+  if (process.platform !== "linux" || statesIn([String(pid)], pid).some(isLiving)) return false;
+  const states = statesIn(
+    readdirSync("/proc").filter((name) => /^\d+$/.test(name)),
+    pid,
+  );
+  return states.length > 0 && !states.some(isLiving);
+}
+
+function isLiving(state: string): boolean {
+  return state !== "Z" && state !== "X";
+}
+
+/** proc(5): behind the command, which may hold blanks and brackets, stand state, parent and group. */
+function statesIn(pids: readonly string[], group: number): string[] {
+  return pids.flatMap((pid) => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      const [state = "", , of] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return Number(of) === group ? [state] : [];
+    } catch {
+      // It has ended in the same moment.
+      return [];
+    }
+  });
 }

@@ -10,6 +10,9 @@ import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordina
 import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { becomeOnly, resign, supervisorOf } from "../../src/local-mcp/supervisor/only-supervisor.ts";
+import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { aCliHome, addSession, ids, type CliHome } from "../support/cli-home.ts";
 
 const node = process.execPath;
@@ -281,4 +284,27 @@ it("[SU14] for people each line bears the time; a reader that goes away ends it,
       "ends (asked to end)",
     ],
   ]);
+});
+
+it("[SY63] while a supervisor of a machine that has joined a workspace runs, somebody sends what is stored", async () => {
+  const home = aHome({ watch: { chats: { kind: "sessions" } } });
+  addSession(home, { id: ids.dead });
+  // Nobody listens there.
+  const place = { url: "http://127.0.0.1:9", workspace: "w1" };
+  writeEdge(home.paths.home, { ...place, machine: "m1", token: "shim_w1_token" });
+  keepKey(
+    home.paths.home,
+    place,
+    makeKey(() => new Uint8Array(32).fill(7)),
+  );
+  const senders = (): { process: string }[] =>
+    home.runtime.store.read((sql) => sql.all<{ process: string }>("SELECT process FROM sync_uploader"), []);
+  const seen: string[] = [];
+  const ran = await supervise(home, () => {
+    seen.push(...senders().map(({ process: key }) => key));
+    return seen.length > 0;
+  });
+  expect(ran.code).toBe(0);
+  expect(seen[0]).toContain(String(process.pid));
+  expect(senders()).toEqual([]);
 });

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { brief } from "../../src/local-mcp/recovery/brief.ts";
-import { findElsewhere } from "../../src/local-mcp/recovery/remote-find.ts";
+import { findElsewhere, offerable } from "../../src/local-mcp/recovery/remote-find.ts";
 import { look } from "../../src/local-mcp/recovery/remote-look.ts";
 import { project } from "../support/machines.ts";
 import { aWorld, minute } from "../support/remote-world.ts";
@@ -121,4 +121,12 @@ it("[RE22] what its machine had and nobody has sent is said", async () => {
     change: { newest: { checkpoint: "cp_later", at: there.runtime.now() + minute } },
   });
   expect(await text()).toContain("not synced: a newer checkpoint than this one");
+});
+
+it("[RE24] what a worker has begun for a task is found, and not offered: the worker goes on with it", async () => {
+  const { world, reach } = await aWorld({ isKnown: false, prompt: "Do task 7 (fix):\n{}" });
+  world.wait(10 * minute);
+  const found = await findElsewhere(reach);
+  expect(found).toHaveLength(1);
+  expect(offerable(reach, found)).toEqual([]);
 });

@@ -1,3 +1,6 @@
+import { mkdirSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as filesTable from "../../src/local-mcp/team/files-table.ts";
 import { twoMates, type Mate } from "../support/team-desk.ts";
@@ -54,4 +57,35 @@ it("[TE14] a reservation that is taken away is told to its holder, not one that 
   expect((await one.ask("shim_inbox")).output["news"]).toMatchObject([
     { kind: "notice", text: expect.stringMatching(/^This chat no longer holds b\.ts/) as string },
   ]);
+});
+
+it("[TE14] a reservation that is taken away is told also where another process of the machine has heard of it first", async () => {
+  const { desk, one } = await twoMates();
+  await one.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
+  await desk.time.pass(500);
+  desk.call("leases.force-release", { resource: "file:p1/a.ts", reason: "stuck" });
+  one.runtime.store.write((sql) => filesTable.drop(sql, "file:p1/a.ts"));
+  await desk.time.pass(500);
+  expect((await one.ask("shim_inbox")).output["news"]).toMatchObject([
+    { kind: "notice", text: expect.stringMatching(/^This chat no longer holds a\.ts/) as string },
+  ]);
+});
+
+it("[TE11] [FI3] what is reserved by a link is reserved where the link leads, so an edit by either name is refused", async () => {
+  const { desk, one, other } = await twoMates();
+  mkdirSync(join(desk.project, "src"));
+  symlinkSync("src", join(desk.project, "link"));
+  symlinkSync(tmpdir(), join(desk.project, "away"));
+  await one.ask("shim_files", { action: "reserve", paths: ["link/**", "away/b.ts", "new/c.ts"] });
+  expect(filesOf(one).map((file) => file.split(" ")[0])).toEqual([
+    "file:p1/away/b.ts",
+    "file:p1/new/c.ts",
+    "file:p1/src/**",
+  ]);
+  for (const folder of ["link", "src"]) {
+    const file_path = join(desk.project, folder, "a.ts");
+    const edit = { tool_name: "Edit", tool_input: { file_path }, tool_use_id: folder };
+    expect(other.claude.tell("PreToolUse", edit)).toMatchObject({ hookSpecificOutput: { permissionDecision: "deny" } });
+  }
+  expect((await one.ask("shim_files", { action: "release", paths: ["link/**"] })).text).toBe("Released: src/**.");
 });

@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { ClaimedTask, Progress } from "../../src/contract/tasks.ts";
@@ -8,6 +10,7 @@ import type { Json } from "../../src/contract/values.ts";
 import { commandExecutor } from "../../src/local-mcp/automation/command-executor.ts";
 import type { Outcome } from "../../src/local-mcp/automation/executor.ts";
 import { runProgram, type Ended, type Program } from "../../src/local-mcp/automation/run-program.ts";
+import { unreadStart } from "../../src/local-mcp/processes.ts";
 import { endGroup, groupOf } from "../../src/local-mcp/process-group.ts";
 import { KeptOutput } from "../../src/local-mcp/automation/kept-output.ts";
 import { temporaryFolder } from "../support/git-project.ts";
@@ -18,9 +21,13 @@ const withDeafChild = `const { spawn } = require("node:child_process");
   const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)'], { stdio: ["ignore", "pipe", "ignore"] });
   deaf.stdout.once("data", () => { console.log("deaf " + deaf.pid); next(); });`;
 
+function statOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/stat`, "utf8");
+}
+
 function isAlive(pid: number): boolean {
   try {
-    return !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+    return !/\) Z/.test(statOf(pid));
   } catch {
     return false;
   }
@@ -95,6 +102,29 @@ it("[WK14] a stop is TERM to all of them, then KILL to who is left", async () =>
   stop.abort();
   expect(await ran.ended).toEqual({ kind: "exited", code: 5 });
   expect([ran.lines.at(-1), isAlive(deaf)]).toEqual(["heard", false]);
+});
+
+it("[WK14] what a program leaves behind may end its work first", async () => {
+  const folder = temporaryFolder();
+  const child = `process.on("SIGTERM", () => setTimeout(() => { require("node:fs").writeFileSync("saved", ""); process.exit(); }, 100)); console.log("ready"); setInterval(() => 0, 1000);`;
+  const script = `const left = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(child)}], { stdio: ["ignore", "pipe", "ignore"] });
+    left.stdout.once("data", () => process.exit(0));`;
+  expect(await begin(script, { cwd: folder, graceMs: 5_000 }).ended).toEqual({ kind: "exited", code: 0 });
+  expect(existsSync(join(folder, "saved"))).toBe(true);
+});
+
+it.runIf(process.platform === "linux")("[WK14] a group of zombies is not waited for", async () => {
+  // The sleep that the shell becomes takes no note of its child's end.
+  const script = "setsid cat <&3 >/dev/null & echo $!; exec sleep 60 3<&-";
+  const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "inherit", "pipe"] });
+  onTestFinished(() => void parent.kill("SIGKILL"));
+  const [line] = (await once(createInterface({ input: parent.stdout as Readable }), "line")) as [string];
+  const pid = Number(line);
+  await vi.waitFor(() => expect(statOf(parent.pid ?? 0)).toContain("(sleep)"), { interval: 10 });
+  (parent.stdio[3] as Writable).end();
+  await vi.waitFor(() => expect(statOf(pid)).toMatch(new RegExp(`\\) Z \\d+ ${pid} `)), { interval: 10 });
+  await endGroup({ boot: "", pid, start: unreadStart }, 60_000);
+  expect(statOf(pid)).toContain(") Z ");
 });
 
 it("[WK14] a number that was given to another process is not killed", async () => {

@@ -20,12 +20,14 @@ export interface World {
 }
 
 /** A chat on one machine works on a file, its state is mirrored; then it is killed. A chat on another machine has begun. */
-export async function aWorld(options: { readonly isDead?: boolean; readonly isKnown?: boolean } = {}): Promise<World> {
+export async function aWorld(
+  options: { readonly isDead?: boolean; readonly isKnown?: boolean; readonly prompt?: string } = {},
+): Promise<World> {
   const world = new Machines();
   const there = await world.add("desk");
   const here = await world.add("laptop");
   const dead = new Claude(there.runtime, { cwd: aProject(), session: "aaaa1111-0000-4000-8000-000000000001" });
-  dead.turn("fix the parser");
+  dead.turn(options.prompt ?? "fix the parser");
   dead.write(join(dead.cwd, "parser.ts"), "export const parser = 1;\n");
   dead.stop("The tokenizer drops the last line.");
   dead.prompt("and the lexer");

@@ -5,7 +5,9 @@ import { becomeOnly, lastSupervisorOf, resign } from "../../local-mcp/supervisor
 import { SupervisorDaemon, type SupervisorEnd } from "../../local-mcp/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../local-mcp/supervisor/supervisor-events.ts";
 import { SupervisorState } from "../../local-mcp/supervisor/supervisor-state.ts";
+import { startSync } from "../../local-mcp/sync/start-sync.ts";
 import type { SupervisorSettings } from "../../local-mcp/supervisor/settings.ts";
+import { stackOf } from "../../shared/error.ts";
 import { ok } from "../../shared/result.ts";
 import { failed } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
@@ -68,7 +70,13 @@ async function supervise(
     tell: (event) => tell(cli, flags.json === true, event),
     wait: io.wait,
   });
-  return answerOf(await untilAsked(cli, daemon), settings);
+  const stopSync = startSync(runtime, own);
+  try {
+    return answerOf(await untilAsked(cli, daemon), settings);
+  } finally {
+    // What is not sent yet stays for the next process of this machine.
+    await stopSync().catch((error: unknown) => runtime.log("error", "sync", { error: stackOf(error) }));
+  }
 }
 
 async function untilAsked({ io }: Cli, daemon: SupervisorDaemon): Promise<SupervisorEnd> {

@@ -16,7 +16,7 @@ export interface Program {
   readonly env: NodeJS.ProcessEnv;
   /** Written to its stdin, which ends behind it. */
   readonly input: string;
-  /** Aborted: TERM to all of its processes, and KILL to who is left after `graceMs`. */
+  /** Aborted: TERM to all of its processes, and KILL to who is left after `graceMs`. So it is with what is left when it ends by itself. */
   readonly signal: AbortSignal;
   readonly graceMs: number;
   /** Aborted: first INT, and TERM to who is left after so many ms. */
@@ -38,6 +38,8 @@ export type Ended =
 
 /** What somebody outside of the group still writes into its pipes is not waited for any longer. */
 const lastWordsMs = 1_000;
+/** For what a program leaves behind: SHIM's own server takes the last snapshot of a client that is gone. */
+const mostLeftMs = 6_000;
 /** Enough for one line of JSON. */
 const mostToldChars = 10_000;
 
@@ -59,7 +61,7 @@ export async function runProgram(program: Program): Promise<Ended> {
   const code = await exitOf(child);
   program.onEnd?.();
   program.signal.removeEventListener("abort", stop);
-  await (ending ?? endGroup(group, 0));
+  await (ending ?? endGroup(group, Math.min(program.graceMs, mostLeftMs)));
   await endMarked(`${ownMark()}-${group.pid}`);
   await Promise.race([closed, pause(lastWordsMs)]);
   for (const stream of [child.stdout, child.stderr]) stream?.destroy();

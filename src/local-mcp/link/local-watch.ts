@@ -31,11 +31,14 @@ export class LocalWatch {
     this.#isWanted = true;
     if (this.#isLooking) return;
     this.#isLooking = true;
-    while (this.#isWanted && !this.#isClosed) {
-      this.#isWanted = false;
-      await (this.#revision === null ? this.#begin() : this.#read(this.#revision));
+    try {
+      while (this.#isWanted && !this.#isClosed) {
+        this.#isWanted = false;
+        await (this.#revision === null ? this.#begin() : this.#read(this.#revision));
+      }
+    } finally {
+      this.#isLooking = false;
     }
-    this.#isLooking = false;
   }
 
   close(): void {

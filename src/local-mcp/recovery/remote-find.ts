@@ -1,4 +1,5 @@
 import type { WorkState } from "../../contract/work-state.ts";
+import { isOfTask } from "../automation/claude/prompt.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import type { ChatLink } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
@@ -115,13 +116,15 @@ function takerIn(sql: Sql, workspace: string, chat: string): Taker {
   return { own, row: remoteSessions.list(sql, workspace, { session: chat })[0] ?? null };
 }
 
-/** [RE24] Of those that were found, what may be offered to the chat that asks: recent ones that no other chat of this machine has. */
+/** [RE24] Of those that were found, what may be offered to the chat that asks: recent ones, of no task, that no other chat of this machine has. */
 export function offerable({ runtime, asking }: Reach, found: readonly Found[]): Found[] {
   const now = runtime.now();
   const { offerMaxAgeMs } = runtime.config;
   return found.filter(
     ({ row }) =>
       now - clockOf(row)(row.content.lastSeenAt) <= offerMaxAgeMs &&
+      // Its worker goes on with it; no chat stands for it, so that it may also be alive.
+      !isOfTask(row.content.title ?? "") &&
       runtime.store.read((sql) => isFree(sql, runtime.processes, now, row.session, asking), false),
   );
 }

@@ -36,6 +36,10 @@ export class FileDesk {
   #work: Promise<unknown> = Promise.resolve();
   /** Tokens. */
   readonly #givenBack = new Set<number>();
+  /** Tokens of what this chat has, by resource. Not from the table: another process may have heard first that it is lost. */
+  readonly #own = new Map<string, number>();
+  /** The table may miss something: the next look takes the whole list. */
+  #isStale = false;
   #stop: () => void = () => undefined;
 
   constructor(around: FileSurroundings) {
@@ -46,10 +50,20 @@ export class FileDesk {
   follow(): void {
     this.#stop();
     this.#stop = this.#around.link.watch("$file/", (changes) => {
-      const { runtime } = this.#around;
-      this.#work = this.#work
-        .then(() => (changes ? this.#apply(changes) : this.#listAll()))
-        .catch((error: unknown) => runtime.log("error", "reservations of files", { error: String(error) }));
+      this.#isStale ||= changes === null;
+      this.#then(() => (this.#isStale ? this.#listAll() : this.#apply(changes ?? [])));
+    });
+  }
+
+  /** From time to time: what could not be asked for, or written down, is taken in. */
+  look(): void {
+    if (this.#isStale) this.#then(() => (this.#isStale ? this.#listAll() : Promise.resolve()));
+  }
+
+  #then(work: () => Promise<void>): void {
+    this.#work = this.#work.then(work).catch((error: unknown) => {
+      this.#isStale = true;
+      this.#around.runtime.log("error", "reservations of files", { error: String(error) });
     });
   }
 
@@ -97,8 +111,7 @@ export class FileDesk {
   /** All reservations, as the coordinator has them. */
   async all(): Promise<Result<Reservation[], Trouble>> {
     const leases = await this.#leases({});
-    if (!leases.ok) return leases;
-    return ok(await Promise.all(leases.value.map((lease) => this.#reservation(lease))));
+    return leases.ok ? ok(await this.#reservations(leases.value)) : leases;
   }
 
   async #leases(of: { readonly holder?: string }): Promise<Result<Lease[], Trouble>> {
@@ -123,6 +136,7 @@ export class FileDesk {
     let refused: Trouble | null = null;
     for (const { resource, token, holder } of leases) {
       this.#givenBack.add(token);
+      this.#own.delete(resource);
       // Before the coordinator tells of it: what this chat gives back by itself is no news for it.
       runtime.store.write((sql) => filesTable.drop(sql, resource, holder));
       const answer = await link.call("leases.release", { resource, token }, withinMs);
@@ -140,7 +154,8 @@ export class FileDesk {
 
   async #keep(leases: readonly Lease[]): Promise<Reservation[]> {
     const { runtime } = this.#around;
-    const reserved = await Promise.all(leases.map((lease) => this.#reservation(lease)));
+    for (const { resource, token } of leases) this.#own.set(resource, token);
+    const reserved = await this.#reservations(leases);
     runtime.store.write((sql) => {
       for (const one of reserved) filesTable.keep(sql, runtime.now(), one);
     });
@@ -158,17 +173,31 @@ export class FileDesk {
   }
 
   async #listAll(): Promise<void> {
-    const all = await this.all();
-    const { runtime } = this.#around;
-    if (all.ok) runtime.store.write((sql) => filesTable.replaceAll(sql, runtime.now(), all.value));
-    else runtime.log("warn", "reservations of files are not known", { code: all.error.code });
+    const before = [...this.#own];
+    const leases = await this.#leases({});
+    const { runtime, link } = this.#around;
+    if (!leases.ok) return runtime.log("warn", "reservations of files are not known", { code: leases.error.code });
+    const reservations = await this.#reservations(leases.value);
+    runtime.store.write((sql) => filesTable.replaceAll(sql, runtime.now(), reservations));
+    this.#isStale = false;
+    const own = new Map(
+      leases.value.filter(({ holder }) => holder === link.self?.chat).map((one) => [one.resource, one]),
+    );
+    for (const [resource, token] of before) {
+      if (this.#own.get(resource) === token && !own.has(resource)) this.#tellLost(resource, token);
+    }
+    for (const { resource, token } of own.values()) if (!this.#givenBack.has(token)) this.#own.set(resource, token);
+  }
+
+  #reservations(leases: readonly Lease[]): Promise<Reservation[]> {
+    return Promise.all(leases.map((lease) => this.#reservation(lease)));
   }
 
   async #apply(changes: readonly Change[]): Promise<void> {
-    for (const { key, value, revision } of changes) {
+    for (const { key, value } of changes) {
       const resource = `${scheme}${key.slice("$file/".length)}`;
       const held = holderIn(value);
-      if (held === null) await this.#freed(resource, revision);
+      if (held === null) await this.#freed(resource);
       // Told later than it was given back.
       else if (!this.#givenBack.has(held.token)) await this.#heard(resource, held.holder);
     }
@@ -181,19 +210,22 @@ export class FileDesk {
   }
 
   /** [TE14] A reservation of this chat that it has not given back itself is news. */
-  async #freed(resource: string, revision: number): Promise<void> {
-    const { runtime, sessionId, workspace, link } = this.#around;
-    const [known] = runtime.store.read((sql) => filesTable.named(sql, workspace, [resource]), []);
-    const isOwn = known !== undefined && known.holder === link.self?.chat;
+  async #freed(resource: string): Promise<void> {
+    const { runtime } = this.#around;
+    const token = this.#own.get(resource);
     // It may have it again by now.
-    const held = isOwn ? await this.own() : null;
+    const held = token === undefined ? null : await this.own();
     if (held?.ok && held.value.some((lease) => lease.resource === resource)) return;
-    runtime.store.write((sql) => {
-      filesTable.drop(sql, resource);
-      if (!isOwn) return;
-      const text = `This chat no longer holds ${shown(resource)}: its reservation is over. Reserve it again before you go on there.`;
-      news.add(sql, runtime.now(), sessionId, `freed:${workspace}:${revision}`, { kind: "notice", text });
-    });
+    runtime.store.write((sql) => filesTable.drop(sql, resource));
+    if (token !== undefined && this.#own.get(resource) === token) this.#tellLost(resource, token);
+  }
+
+  #tellLost(resource: string, token: number): void {
+    const { runtime, sessionId, workspace } = this.#around;
+    const text = `This chat no longer holds ${shown(resource)}: its reservation is over. Reserve it again before you go on there.`;
+    const key = `freed:${workspace}:${resource}:${token}`;
+    runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, { kind: "notice", text }));
+    this.#own.delete(resource);
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { HookInput } from "../../contract/hook-input.ts";
 import { namesAbove } from "../../coordination/paths.ts";
@@ -10,6 +10,7 @@ import { pathOf } from "../sessions/entries.ts";
 import { mainWorkTree, projectRoot } from "../sessions/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as files from "./files-table.ts";
+import { realPath } from "./real-path.ts";
 import { named } from "./told-news.ts";
 
 /** Whether a chat may edit a file that others may have reserved. A guard and not a lock: what a shell writes is not seen here. */
@@ -86,16 +87,6 @@ function placeOf(given: string): Place {
 function foldersAbove(path: string): string[] {
   const above = dirname(path);
   return above === path ? [] : [above, ...foldersAbove(above)];
-}
-
-function realPath(path: string): string {
-  for (let at = path, rest = ""; ; rest = join(at.slice(dirname(at).length), rest), at = dirname(at)) {
-    try {
-      return join(realpathSync(at), rest);
-    } catch {
-      if (dirname(at) === at) return path;
-    }
-  }
 }
 
 interface Known extends files.NamedProject {

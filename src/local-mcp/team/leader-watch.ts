@@ -4,7 +4,7 @@ import type { Runtime } from "../runtime.ts";
 import * as news from "./news.ts";
 
 export interface LeaderSurroundings {
-  readonly runtime: Pick<Runtime, "store" | "now">;
+  readonly runtime: Pick<Runtime, "store" | "now" | "log">;
   readonly link: ChatLink;
   readonly sessionId: string;
   readonly workspace: string;
@@ -15,6 +15,8 @@ const prefix = "$leader/";
 /** [TE9] Who leads is told to the chat when it changes; who led already when the chat came is no news. */
 export class LeaderWatch {
   readonly #around: LeaderSurroundings;
+  /** Heard, and not written down yet. */
+  #heard: Change[] = [];
   #stop: () => void = () => undefined;
 
   constructor(around: LeaderSurroundings) {
@@ -23,16 +25,29 @@ export class LeaderWatch {
 
   follow(): void {
     this.#stop();
-    this.#stop = this.#around.link.watch(prefix, (changes) => this.#tell(changes ?? []));
+    this.#stop = this.#around.link.watch(prefix, (changes) => {
+      this.#heard.push(...(changes ?? []));
+      this.look();
+    });
   }
 
   close(): void {
     this.#stop();
   }
 
+  /** What was heard and could not be written down is written now. */
+  look(): void {
+    if (this.#heard.length === 0) return;
+    try {
+      this.#tell(this.#heard);
+      this.#heard = [];
+    } catch (error) {
+      this.#around.runtime.log("error", "a change of a leader is not written down yet", { error: String(error) });
+    }
+  }
+
   #tell(changes: readonly Change[]): void {
     const { runtime, link, sessionId, workspace } = this.#around;
-    if (changes.length === 0) return;
     runtime.store.write((sql) => {
       for (const { key, value, revision } of changes) {
         const leader = leaderIn(value);

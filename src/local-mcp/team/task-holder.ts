@@ -5,6 +5,7 @@ import type { Outside } from "../edge/outside.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
+import { StoreError } from "../store/store-error.ts";
 import * as heldTasks from "./held-tasks.ts";
 import type { HeldTask } from "./held-tasks.ts";
 import * as news from "./news.ts";
@@ -104,10 +105,20 @@ export class TaskHolder {
 
   #schedule(): void {
     this.#cancelTimer();
-    const held = this.list();
-    if (this.#isClosed || held.length === 0) return;
-    const everyMs = Math.min(rarestBeatMs, ...held.map(({ task }) => task.heartbeatMs / 4));
+    const everyMs = this.#isClosed ? null : this.#pauseMs();
+    if (everyMs === null) return;
     this.#cancelTimer = this.#around.outside.setTimer(() => this.look(), everyMs);
+  }
+
+  /** Null: it has none. What it has cannot be read now: it may be so later. */
+  #pauseMs(): number | null {
+    try {
+      const held = this.list();
+      return held.length === 0 ? null : Math.min(rarestBeatMs, ...held.map(({ task }) => task.heartbeatMs / 4));
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return rarestBeatMs;
+    }
   }
 
   async #beatAll(): Promise<void> {

@@ -8,6 +8,7 @@ import type { OpenedLink } from "../link/open-link.ts";
 import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { StoreError } from "../store/store-error.ts";
 import { Directory } from "./directory.ts";
 import { FileDesk } from "./file-desk.ts";
 import type { HeldTask } from "./held-tasks.ts";
@@ -145,12 +146,15 @@ export class TeamChat {
   async leave(withinMs: number): Promise<void> {
     const { runtime, opened } = this.#around;
     this.#end();
-    await opened.link.leave(withinMs);
-    runtime.store.write((sql) => {
-      // Whoever sends what is kept has to know whose it is.
-      if (keptCalls.count(sql, this.sessionId) === 0) members.drop(sql, this.sessionId, this.#process);
-    });
-    opened.close();
+    try {
+      await opened.link.leave(withinMs);
+      runtime.store.write((sql) => {
+        // Whoever sends what is kept has to know whose it is.
+        if (keptCalls.count(sql, this.sessionId) === 0) members.drop(sql, this.sessionId, this.#process);
+      });
+    } finally {
+      opened.close();
+    }
   }
 
   /** [TE3] Its client was killed: what it holds is free at once, where the coordinator does not see that by itself. */
@@ -185,25 +189,30 @@ export class TeamChat {
   async #register(): Promise<Result<null, Trouble>> {
     const chat = await this.#describe();
     if (!chat) return err({ code: "unknown_session", message: `SHIM cannot register "${this.sessionId}" as a chat` });
-    const done = await this.#again(chat);
+    const done = await this.#again(chat).catch(refusedByStore);
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
     if (!done.ok && !this.#isFollowing) {
       this.#cancelTimer();
-      this.#cancelTimer = this.#around.outside.setTimer(() => void this.join(), againMs);
+      this.#cancelTimer = this.#around.outside.setTimer(() => this.#joinAgain(), againMs);
     }
     return done;
+  }
+
+  #joinAgain(): void {
+    this.join().catch(this.#logged("registration"));
   }
 
   async #again(chat: Chat): Promise<Result<null, Trouble>> {
     const { runtime, opened } = this.#around;
     const registered = await opened.link.register(chat);
     if (!registered.ok) return registered;
-    this.#registered = JSON.stringify(chat);
     const { incarnation } = registered.value;
     const { sessionId } = this;
     const member = { sessionId, workspace: opened.workspace, chat: chat.chat, incarnation, process: this.#process };
     runtime.store.write((sql) => members.keep(sql, runtime.now(), member));
+    // Only now: whoever finds it registered takes it for granted that it hears what is for it.
     this.#follow();
+    this.#registered = JSON.stringify(chat);
     return ok(null);
   }
 
@@ -229,7 +238,10 @@ export class TeamChat {
     if (this.#isFollowing || this.#isClosed) return;
     this.#isFollowing = true;
     const { link } = this.opened;
-    this.#stops = [link.onNews((what) => this.#heed(what)), link.onLost((reason) => this.#lost(reason))];
+    this.#stops = [
+      link.onNews((what) => this.#safely(() => this.#heed(what))),
+      link.onLost((reason) => this.#safely(() => this.#lost(reason))),
+    ];
     this.files.follow();
     this.#leaders.follow();
     this.#look();
@@ -239,7 +251,18 @@ export class TeamChat {
     this.#cancelTimer();
     this.#cancelTimer = this.#around.outside.setTimer(() => this.#look(), lookEveryMs);
     this.#owner = null;
-    this.#heed("any");
+    this.files.look();
+    this.#leaders.look();
+    this.#safely(() => this.#heed("any"));
+  }
+
+  /** [TE21] Nobody else catches what is thrown here, and a store that takes nothing now may do so later: it is looked at again. */
+  #safely(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#logged("a look")(error);
+    }
   }
 
   #heed(what: News): void {
@@ -300,4 +323,9 @@ export class TeamChat {
   #logged(what: string): (error: unknown) => void {
     return (error) => this.#around.runtime.log("error", what, { error: String(error) });
   }
+}
+
+function refusedByStore(error: unknown): Result<null, Trouble> {
+  if (!(error instanceof StoreError)) throw error;
+  return err({ code: error.code, message: error.message });
 }

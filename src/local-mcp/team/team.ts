@@ -7,6 +7,7 @@ import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
+import { StoreError } from "../store/store-error.ts";
 import { isPaused } from "../store/pause.ts";
 import { deadMembers, settle } from "./left-behind.ts";
 import type { Naming } from "./naming.ts";
@@ -42,6 +43,8 @@ export class Team {
   /** The session of the client, which changes. */
   #followed: string | null = null;
   #isFollowing = false;
+  /** Why the followed chat is not in the team, as it was said last. */
+  #problem: string | null = null;
   #reader: OpenedLink | null = null;
   #settledAt = Number.NEGATIVE_INFINITY;
   #isOver = false;
@@ -108,7 +111,13 @@ export class Team {
     if (followed) return followed.describe();
     this.#followed = wanted.id;
     const joined = await this.of(wanted);
-    if (!joined.ok) this.#options.runtime.log("error", "team", { reason: joined.error.message });
+    this.#say(joined.ok ? null : joined.error.message);
+  }
+
+  /** It is tried every few seconds; one word is enough. */
+  #say(problem: string | null): void {
+    if (problem !== null && problem !== this.#problem) this.#options.runtime.log("error", "team", { reason: problem });
+    this.#problem = problem;
   }
 
   /** Null: it is not stored, has ended, or its chat joins when it asks for the team. */
@@ -165,9 +174,20 @@ export class Team {
     else chat.close();
   }
 
+  /** unknown: the store cannot be read now. */
+  #stored(sessionId: string): Session | null | "unknown" {
+    try {
+      return this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return "unknown";
+    }
+  }
+
   /** The session has ended, or ends with this process. */
   #isOverFor(sessionId: string): boolean {
-    const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+    const session = this.#stored(sessionId);
+    if (session === "unknown") return false;
     return !session || session.endedAt !== null || session.origin === "handle";
   }
 }

@@ -153,7 +153,7 @@ function word(text: string, max: number): string {
 }
 
 /** A text of another chat: its lines cannot look like the items of the list. */
-function block(text: string): string {
+export function block(text: string): string {
   return unmarked(text).replaceAll(/\r\n?|[\n\u2028\u2029]/g, "\n  ");
 }
 

@@ -35,6 +35,11 @@ export function firstWords({ task, type }: Pick<ClaimedTask, "task" | "type">): 
   return `Do task ${task} (${type}):`;
 }
 
+/** Whether a session is that of a task, by what it was begun with. */
+export function isOfTask(title: string): boolean {
+  return /^Do task \d+ \(/.test(title);
+}
+
 export const interrupted =
   "You were interrupted in the middle of it, by the machine and not by a person. Go on from where you stopped; check first what a call has done whose result is missing or was refused.";
 

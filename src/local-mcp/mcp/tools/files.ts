@@ -4,6 +4,7 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
 import { shown, type FilesRefused } from "../../team/file-desk.ts";
 import { pathIn } from "../../team/file-paths.ts";
+import { followed } from "../../team/real-path.ts";
 import type { Reservation } from "../../team/files-table.ts";
 import { defineTeamTool, refusal, type Caller, type TeamAnswer } from "../team-tool.ts";
 import type { ToolError } from "../tool.ts";
@@ -47,7 +48,7 @@ async function placeOf(
   if (wrong && !wrong.ok) return err({ code: "bad_path", message: `${wrong.error}. Nothing was changed.` });
   const named = await member.naming.project(root);
   if (!named.ok) return err({ code: "no_key", message: `${named.error}.` });
-  return ok({ project: named.value, paths: paths.flatMap((path) => (path.ok ? [path.value] : [])) });
+  return ok({ project: named.value, paths: paths.flatMap((path) => (path.ok ? [followed(root, path.value)] : [])) });
 }
 
 async function reserve(caller: Caller, { project, paths }: Place): Promise<Answered> {

@@ -3,6 +3,7 @@ import { ok } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
 import * as news from "../../team/news.ts";
 import type { News, NewsRow } from "../../team/news.ts";
+import { block } from "../../team/told-news.ts";
 import { defineTeamTool, refusal } from "../team-tool.ts";
 
 const mostNews = 20;
@@ -32,7 +33,7 @@ export const inbox = defineTeamTool({
     });
     const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): more may wait there.`;
     const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More wait: call again." : ""}${missing}`;
-    const texts = rows.map((row) => `${age(now - row.at)} ago: ${textOf(row.news)}`);
+    const texts = rows.map((row) => block(`${age(now - row.at)} ago: ${textOf(row.news)}`));
     return ok({
       message: lead,
       ...(rows.length === 0 ? {} : { told: { as: "news", text: texts.join("\n") } }),
