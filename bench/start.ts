@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathsIn } from "../src/local-mcp/paths.ts";
-import { openNodeSqlite } from "../src/local-mcp/store/driver-node-sqlite.ts";
+import { openBetterSqlite3 } from "../src/local-mcp/store/driver-better-sqlite3.ts";
 import { Store } from "../src/local-mcp/store/store.ts";
 import * as files from "../src/local-mcp/team/files-table.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
@@ -71,7 +71,7 @@ const guarded = `PreToolUse of an edit, ${reservations.toLocaleString("en")} fil
 function anEdit(folder: string, home: string): object {
   const project = join(realpathSync(folder), "project");
   mkdirSync(join(project, ".git"), { recursive: true });
-  const store = new Store({ path: pathsIn(home).database, driver: openNodeSqlite, now: Date.now });
+  const store = new Store({ path: pathsIn(home).database, driver: openBetterSqlite3, now: Date.now });
   store.write((sql) => {
     sql.run("INSERT INTO team_projects (workspace, root, project, at) VALUES ('w', ?, 'p', 1)", project);
     for (let n = 0; n < reservations; n++) {

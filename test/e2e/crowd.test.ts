@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { sample } from "../../bench/figures.ts";
 import type { McpConnection, Message } from "../../src/cli/demo/mcp-connection.ts";
@@ -15,6 +16,8 @@ import { answered, seeded, setting, startServer } from "../support/mcp-process.t
 
 const howMany = setting("SHIM_CROWD_CHATS", 6);
 const seconds = setting("SHIM_CROWD_SECONDS", 4);
+/** What a chat thinks between two calls, on average; 0: as fast as it is answered. */
+const pauseMs = setting("SHIM_CROWD_PAUSE_MS", 0);
 
 function aHome(root: string, name: string): Paths {
   const paths = pathsIn(join(root, name, "shim"));
@@ -63,6 +66,10 @@ class Member {
     const answer = await answered(this.#server, tool, given);
     this.times.push(performance.now() - begun);
     return answer;
+  }
+
+  luck(): number {
+    return this.#random();
   }
 
   /** @returns whether there was a task to do */
@@ -130,7 +137,10 @@ it.for(["local", "edge"] as const)(
     const until = performance.now() + seconds * 1_000;
     await Promise.all(
       members.map(async (one) => {
-        while (performance.now() < until) await one.act();
+        while (performance.now() < until) {
+          await one.act();
+          if (pauseMs > 0) await pause(one.luck() * 2 * pauseMs);
+        }
       }),
     );
     const times = sample(members.flatMap((one) => one.times));
