@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { record, type McpConnection } from "../../src/cli/demo/mcp-connection.ts";
 import { CutProxy } from "../support/cut-proxy.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
+import { git } from "../support/git-project.ts";
 import { aFolder, MachineHome } from "../support/machine-home.ts";
 import { answered, startServer } from "../support/mcp-process.ts";
 import { realEdgeClient, value } from "../support/real-edge-client.ts";
@@ -168,4 +169,45 @@ it("[MA4] a leader is killed: another one leads, and the chats are told", async 
     const { news } = await answered(chat.server, "shim_inbox", {});
     expect(news).toContainEqual(expect.objectContaining({ kind: "leader_changed", name: "plan", leader: "next" }));
   }, patience);
+});
+
+/** All bytes of all files below a folder. */
+function bytesBelow(folder: string): string {
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name));
+  return names.map((name) => (statSync(name).isFile() ? readFileSync(name).toString("latin1") : "")).join("\n");
+}
+
+it("[MA6] a hundred marked words of a chat's work stand nowhere in what the coordinator has stored", async () => {
+  const { edge, a } = await twoMachines();
+  const marks = Array.from({ length: 100 }, (_, n) => `MARK${n}q${(n * 7_919 + 13).toString(36)}z`);
+  const part = (from: number): string[] => marks.slice(from, from + 10);
+  const project = join(a.machine.home, part(0).join("-"));
+  mkdirSync(project);
+  git(project, "init", "-q", "-b", part(10)[0] ?? "");
+  git(project, "config", "remote.origin.url", `https://git.example.com/${part(10).slice(1).join("/")}.git`);
+  for (const name of part(20)) writeFileSync(join(project, `${name}.ts`), "export {};\n");
+  const server = await startServer(a.machine.paths);
+  await answered(server, "shim_force_checkpoint", {
+    project,
+    goal: part(30).join(" "),
+    done: part(40),
+    inProgress: part(50),
+    nextStep: part(60).join(" "),
+    decisions: part(70),
+    files: part(20).map((name) => join(project, `${name}.ts`)),
+    todos: part(80).map((text) => ({ text, status: "pending" })),
+    state: { words: part(90) },
+  });
+  // In the team it shows itself to others, and reserves.
+  await answered(server, "shim_chats", {});
+  await answered(server, "shim_submit", { tasks: [{ type: "open", payload: "READABLE" }] });
+  await answered(server, "shim_next", {});
+  await answered(server, "shim_report", { outcome: "progress", note: "half" });
+  await answered(server, "shim_files", { action: "reserve", paths: ["src/**"], project });
+  await a.machine.run(["shim edge sync"]);
+  expect(await edge.call("sync.status", {})).toMatchObject({ sessions: 1, checkpoints: 1 });
+  const stored = bytesBelow(edge.folder);
+  expect(marks.filter((mark) => stored.includes(mark))).toEqual([]);
+  // What is looked into is what is stored.
+  expect(stored).toContain("READABLE");
 });
