@@ -24,16 +24,16 @@ it("[RE20] what lives, in whatever status, is not over; while nobody answers not
 });
 
 it("[RE21] a path below the root there is the same path below the root here, whatever its machine writes between folders", () => {
-  const roots = { there: "/home/ann/app", here: "/work/app" };
-  expect(mapPath("/home/ann/app/src/a.ts", roots)).toBe("/work/app/src/a.ts");
-  expect(mapPath("/home/ann/app/odd\\name", roots)).toBe("/work/app/odd\\name");
-  expect(mapPath("C:\\Users\\ann\\app\\src\\a.ts", { there: "C:\\Users\\ann\\app\\", here: "/work/app" })).toBe(
-    "/work/app/src/a.ts",
+  const roots = { there: "/home/ann/app", here: "/srv/app" };
+  expect(mapPath("/home/ann/app/src/a.ts", roots)).toBe("/srv/app/src/a.ts");
+  expect(mapPath("/home/ann/app/odd\\name", roots)).toBe("/srv/app/odd\\name");
+  expect(mapPath("C:\\Users\\ann\\app\\src\\a.ts", { there: "C:\\Users\\ann\\app\\", here: "/srv/app" })).toBe(
+    "/srv/app/src/a.ts",
   );
 });
 
 it("[RE21] everything else has no place here: beside the root, the root itself, above it, or where one of the two is missing", () => {
-  const roots = { there: "/home/ann/app", here: "/work/app" };
+  const roots = { there: "/home/ann/app", here: "/srv/app" };
   for (const path of ["/home/ann/app2/a.ts", "/home/ann/app", "/home/ann/app/", "/etc/passwd", "a.ts", ""])
     expect(mapPath(path, roots)).toBeNull();
   for (const path of ["/home/ann/app/../secret", "/home/ann/app/src/../../x", "/home/ann/app/./a"])
@@ -49,10 +49,10 @@ it("[RE21] whatever a list of another machine holds, no path leads out of the pr
   fc.assert(
     fc.property(fc.array(fc.oneof(path, fc.string()), { maxLength: 8 }), (paths) => {
       const files = paths.map((one) => ({ path: one, hash: "h", action: "edited" as const }));
-      const { inside, outside } = mapFiles(files, { there: "/home/ann/app", here: "/work/app" });
+      const { inside, outside } = mapFiles(files, { there: "/home/ann/app", here: "/srv/app" });
       expect(inside.length + outside.length).toBe(paths.length);
       for (const file of inside) {
-        expect(file.path.startsWith("/work/app/")).toBe(true);
+        expect(file.path.startsWith("/srv/app/")).toBe(true);
         expect(file.path.split("/")).not.toContain("..");
       }
       for (const file of outside) expect(file).toMatchObject({ hash: null, now: "unknown" });
