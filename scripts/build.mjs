@@ -27,6 +27,25 @@ const lazyBuiltins = {
 };
 
 /**
+ * The SDK's validator of JSON schemas for Workers instead of ajv, which is 216 kB and compiles at every start. SHIM checks its input with zod;
+ * the validator is only loaded.
+ */
+const smallValidator = {
+  name: "small-validator",
+  setup(bundle) {
+    bundle.onResolve({ filter: /^@modelcontextprotocol\/server\/_shims$/ }, () => ({
+      path: "shims",
+      namespace: "validator",
+    }));
+    bundle.onLoad({ filter: /.*/, namespace: "validator" }, () => ({
+      resolveDir: import.meta.dirname,
+      contents: `export { CfWorkerJsonSchemaValidator as DefaultJsonSchemaValidator } from "@modelcontextprotocol/server/validators/cf-worker";
+export { default as process } from "node:process";`,
+    }));
+  },
+};
+
+/**
  * Starts a program with V8's compiled code of the last run: it saves a hook about 5 ms. CommonJS, because Node's ESM loader takes
  * another 5 ms. The cache lies in the user's own folder; in a shared one another user could plant code.
  */
@@ -34,14 +53,17 @@ const loader = (name) => `"use strict";
 const { homedir } = require("node:os");
 const { join } = require("node:path");
 require("node:module").enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "shim"));
-require("./${name}-main.cjs");
+module.exports = require("./${name}-main.cjs");
 `;
 
 const programs = {
-  mcp: "src/local-mcp/mcp/mcp-entry.ts",
+  mcp: "src/local-mcp/front/front-entry.ts",
+  "mcp-hooks": "src/local-mcp/front/system-hook-channel.ts",
+  "mcp-worker": "src/local-mcp/mcp/mcp-entry.ts",
   hook: "src/local-mcp/hooks/hook-entry.ts",
   statusline: "src/cli/statusline-entry.ts",
   cli: "src/cli/cli-entry.ts",
+  "commit-guard": "src/cli/commit-guard-entry.ts",
 };
 
 const built = await build({
@@ -56,11 +78,12 @@ const built = await build({
   format: "cjs",
   target: "node22.16",
   external: ["better-sqlite3"],
-  plugins: [lazyBuiltins],
+  plugins: [lazyBuiltins, smallValidator],
   define: { "import.meta.url": "shimUrl" },
   banner: { js: 'const shimUrl = require("node:url").pathToFileURL(__filename).href;' },
   minifyWhitespace: true,
   minifySyntax: true,
+  minifyIdentifiers: true,
   legalComments: "none",
 });
 const files = [

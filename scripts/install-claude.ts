@@ -4,6 +4,8 @@ import { join } from "node:path";
 
 /** What the hooks of this version send, and when, was seen by running it; another version is another set of facts. */
 export const CLAUDE_VERSION = "2.1.328";
+/** What npm installs on Node 20: some events differ, and one file of tests runs it. */
+export const OLDER_CLAUDE_VERSION = "2.1.197";
 
 const CACHE = join(import.meta.dirname, "..", ".scratch", "claude");
 const NPM_TIMEOUT_MS = 300_000;
@@ -20,9 +22,14 @@ export function claudeBinary(): string {
   );
 }
 
-/** Installs the pinned version from npm unless it is there already, and gives its path. Needs the registry once (some 360 MB). */
-export function installClaude(cache = CACHE): string {
-  const folder = join(cache, CLAUDE_VERSION);
+/** Path of another version; null where it is not installed. */
+export function otherClaudeBinary(version: string): string | null {
+  return binaryIn(join(CACHE, version));
+}
+
+/** Installs a version from npm unless it is there already, and gives its path. Needs the registry once (some 360 MB). */
+export function installClaude(cache = CACHE, version = CLAUDE_VERSION): string {
+  const folder = join(cache, version);
   const installed = binaryIn(folder);
   if (installed) return installed;
   mkdirSync(cache, { recursive: true });
@@ -31,7 +38,7 @@ export function installClaude(cache = CACHE): string {
   try {
     // No install scripts: theirs only copies the platform's binary, which is started directly here.
     const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
-    execFileSync("npm", ["install", "--prefix", partial, ...options, `@anthropic-ai/claude-code@${CLAUDE_VERSION}`], {
+    execFileSync("npm", ["install", "--prefix", partial, ...options, `@anthropic-ai/claude-code@${version}`], {
       stdio: ["ignore", 2, 2],
       timeout: NPM_TIMEOUT_MS,
     });
@@ -60,4 +67,6 @@ function binaryIn(folder: string): string | null {
   return packages.map((entry) => join(scope, entry, name)).find((path) => existsSync(path)) ?? null;
 }
 
-if (import.meta.main) console.log(installClaude());
+if (import.meta.main) {
+  for (const version of [CLAUDE_VERSION, OLDER_CLAUDE_VERSION]) console.log(installClaude(CACHE, version));
+}

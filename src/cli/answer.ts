@@ -21,6 +21,8 @@ export interface Answer {
   readonly data: unknown;
   /** Lines for people, each ending in a line break; "" prints nothing. */
   readonly text: string;
+  /** True: the text quotes what is stored, so that no command in it is printed another way. */
+  readonly isVerbatim?: boolean;
   /** True: the document is the last of a stream of lines. */
   readonly isOneLine?: boolean;
   /** True: the command did its work, and found that something is wrong. */

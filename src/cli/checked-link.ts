@@ -3,7 +3,7 @@ import { wrongUsage } from "./answer.ts";
 import type { Cli, Outcome } from "./cli.ts";
 import { withLink, type Coordination } from "./coordination.ts";
 
-/** [CL46] One question to whoever decides; what no coordinator would take is wrong usage, and is not asked. */
+/** [CL46] One call to the coordinator; input that no coordinator would take is wrong usage, and is not sent. */
 export function withCheckedLink(cli: Cli, body: (link: Coordination) => Promise<Outcome>): Promise<Outcome> {
   return withLink(cli, (link) => body(checking(link)));
 }

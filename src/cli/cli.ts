@@ -1,10 +1,11 @@
 import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
 import { age } from "../local-mcp/recovery/brief.ts";
 import { homeFrom, pathsIn, type Paths } from "../local-mcp/paths.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
+import { shimCommand, withShimCommand } from "../local-mcp/shim-command.ts";
 import * as notices from "../local-mcp/store/notices.ts";
 import { StoreError } from "../local-mcp/store/store-error.ts";
 import { exitCodes, failed, type Answer, type Refusal, type Refused } from "./answer.ts";
@@ -50,9 +51,20 @@ export class Cli {
     return (await this.loaded()).runtime;
   }
 
-  /** Adds `--json`, and runs `body` with the options and the arguments as the command declares them. */
+  /** [CL75] How the user can type `shim` here. */
+  get command(): string {
+    return shimCommand(this.io) ?? "shim";
+  }
+
+  /** SHIM's own words, as a terminal may show them and with commands as they can be typed here. */
+  shown(text: string): string {
+    return withShimCommand(safe(text), () => this.command);
+  }
+
+  /** Adds `--json` unless the command has one of its own, and runs `body` with the options and the arguments as the command declares them. */
   define(command: Command, body: Body): Command {
-    return command.option("--json", "print JSON").action(async (...all: unknown[]) => {
+    const hasOwn = command.options.some(({ long }) => long === "--json");
+    return (hasOwn ? command : command.option("--json", "print JSON")).action(async (...all: unknown[]) => {
       // commander calls with the declared arguments, the options and the command.
       const args = all.slice(0, -2) as string[];
       const given = (all.at(-1) as Command).optsWithGlobals<Common>();
@@ -63,7 +75,7 @@ export class Cli {
 
   /** One line about long work, for people who wait. */
   progress(text: string): void {
-    this.io.stderr(`${this.paint("dim", safe(text))}\n`);
+    this.io.stderr(`${this.paint("dim", this.shown(text))}\n`);
   }
 
   /** "12 s ago" */
@@ -82,12 +94,14 @@ export class Cli {
   /** Says what happened; the only place where answers, refusals and errors are printed. */
   report(outcome: Outcome, isJson: boolean): void {
     if (outcome.ok) {
-      const { data, text, isFailed, isOneLine, exit } = outcome.value;
-      this.io.stdout(isJson ? `${isOneLine ? safeJsonLine(data) : safeJson(data)}\n` : safe(text));
+      const { data, text, isFailed, isOneLine, isVerbatim, exit } = outcome.value;
+      const forPeople = isVerbatim === true ? safe(text) : this.shown(text);
+      this.io.stdout(isJson ? `${isOneLine ? safeJsonLine(data) : safeJson(data)}\n` : forPeople);
       this.exitCode = exit ?? (isFailed ? exitCodes.failed : exitCodes.ok);
       return;
     }
-    const { exit, code, message, candidates } = outcome.error;
+    const { exit, code, candidates } = outcome.error;
+    const message = withShimCommand(outcome.error.message, () => this.command);
     if (isJson) this.io.stdout(`${safeJson({ error: { code, message, ...(candidates ? { candidates } : {}) } })}\n`);
     this.io.stderr(`${this.paint("red", "shim:")} ${safe(message)}\n`);
     this.exitCode = exit;
@@ -109,7 +123,7 @@ export class Cli {
     const loaded = await this.#loaded?.catch(() => null);
     if (!loaded) return;
     const open = noticesOf(loaded.runtime);
-    for (const { text } of open) this.io.stderr(`${this.paint("yellow", "NOTICE:")} ${safe(text)}\n`);
+    for (const { text } of open) this.io.stderr(`${this.paint("yellow", "NOTICE:")} ${this.shown(text)}\n`);
     if (open.length > 0) this.progress("When you have read it: `shim doctor --acknowledge`.");
   }
 
@@ -153,6 +167,11 @@ export function countUpTo(most: number): (text: string) => number {
 }
 
 export const count = countUpTo(10_000);
+
+/** @param usual where it is not given */
+export function limitOption(usual: number, what = "at most so many"): Option {
+  return new Option("--limit <n>", `${what} (default: ${usual})`).argParser(count);
+}
 
 /** Versions and revisions stand above epoch * 2^28: they have up to 16 digits. */
 export function revision(text: string): number {

@@ -10,7 +10,14 @@ const oldestNode = [22, 16] as const;
 export function clientFindings(cli: Cli): Finding[] {
   const { machine, launch, versionOf } = cli.io;
   return detect(machine).flatMap((target) =>
-    inspect(target, { read: readText, exists: machine.exists, nodeVersion: versionOf, oldestNode, launch }),
+    inspect(target, {
+      read: readText,
+      exists: machine.exists,
+      nodeVersion: versionOf,
+      oldestNode,
+      launch,
+      claudeVersion: target.client === "claude-code" ? versionOf("claude") : null,
+    }),
   );
 }
 
@@ -25,6 +32,7 @@ export function clientStates(cli: Cli): ClientState[] {
       nodeVersion: () => newest,
       oldestNode,
       launch,
+      claudeVersion: null,
     });
     return {
       client: target.client,

@@ -18,7 +18,7 @@ import type { Cli, Outcome } from "./cli.ts";
 /** How long a command waits for the edge, in ms. */
 const patienceMs = 15_000;
 
-/** Whoever decides for this machine, asked by one command. */
+/** The coordinator of this machine, for one command. */
 export interface Coordination {
   readonly where: string;
   readonly machine: string;
@@ -32,7 +32,7 @@ export interface Coordination {
   close(): void;
 }
 
-/** What a command asks of whoever decides; the connection goes with it. */
+/** A command's call to the coordinator; the connection is closed after it. */
 export async function withLink(cli: Cli, body: (link: Coordination) => Promise<Outcome>): Promise<Outcome> {
   const link = await coordination(cli);
   if (!link.ok) return link;
@@ -151,9 +151,13 @@ const isMissing: ReadonlySet<string> = new Set<Refusal["code"]>([
 /** What the chat of the command line calls its client. */
 export const commandLine = "shim command line";
 
+export function commandLineChat(machine: string): string {
+  return `cli-${machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 100)}`;
+}
+
 /** The command line as a chat of its own: one for each machine, which every command continues. */
 export async function asChat(link: Coordination): Promise<Result<Self, Refused["error"]>> {
-  const chat = `cli-${link.machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 100)}`;
+  const chat = commandLineChat(link.machine);
   const registered = await link.call("chats.register", {
     chat,
     session: chat,

@@ -14,24 +14,24 @@ import { begin, finish } from "./unfinished-workspaces.ts";
  */
 export async function createWorkspace(
   home: string,
-  place: Pick<Edge, "url" | "workspace" | "machine">,
+  edge: Pick<Edge, "url" | "workspace" | "machine">,
   secret: string,
 ): Promise<Result<void, Refused["error"]>> {
-  const requestId = begin(home, place, () => newId(systemOutside()));
-  const made = await firstToken(place, secret, requestId);
+  const requestId = begin(home, edge, () => newId(systemOutside()));
+  const made = await firstToken(edge, secret, requestId);
   if (!made.ok) {
-    if (made.error.code === "workspace_exists") finish(home, place);
+    if (made.error.code === "workspace_exists") finish(home, edge);
     return made;
   }
-  const admin = remote(place, made.value);
+  const admin = remote(edge, made.value);
   if (!admin.ok) return admin;
-  const { machine } = place;
+  const { machine } = edge;
   // A machine may have another name by the next try.
   const named = `${requestId}:${machine.replaceAll(/[^\w.-]/g, "-").slice(0, 80)}`;
   const own = await admin.value.call("tokens.create", { machine, scope: "work", requestId: named });
   if (!own.ok) return own;
-  writeEdge(home, { ...place, token: own.value.token, adminToken: made.value });
-  finish(home, place);
+  writeEdge(home, { ...edge, token: own.value.token, adminToken: made.value });
+  finish(home, edge);
   return ok(undefined);
 }
 

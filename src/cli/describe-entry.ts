@@ -4,12 +4,14 @@ import { oneLine } from "./screen-text.ts";
 type Tool = Extract<JournalEntry, { kind: "tool_start" | "tool_end" | "tool_error" }>;
 type Todo = Extract<JournalEntry, { kind: "todos" | "todo" | "todo_removed" }>;
 type Said = Extract<JournalEntry, { kind: "prompt" | "assistant" | "subagent_end" | "failure" }>;
-type Turn = Exclude<JournalEntry, Tool | Todo | Said>;
+type Edge = Extract<JournalEntry, { kind: "start" | "continues" | "detached" | "end" }>;
+type Turn = Exclude<JournalEntry, Tool | Todo | Said | Edge>;
 
 /** One line of what happened; texts are cut to `max` characters. */
 export function describeEntry(entry: JournalEntry, max: number): string {
   if (isTool(entry)) return describeTool(entry, max);
   if (isTodo(entry)) return describeTodo(entry, max);
+  if (isEdge(entry)) return describeEdge(entry);
   return isSaid(entry) ? `${speakers[entry.kind]}: ${oneLine(entry.text, max)}` : describeTurn(entry, max);
 }
 
@@ -49,22 +51,46 @@ function describeTodo(entry: Todo, max: number): string {
   return `task ${id}: ${[text && oneLine(text, max), status].filter(Boolean).join(", ")}`;
 }
 
-function describeTurn(entry: Turn, max: number): string {
+function describeChoice(entry: Extract<Turn, { kind: "answers" | "plan" }>, max: number): string {
+  if (entry.kind === "plan") return `user approved a plan: ${oneLine(entry.text, max)}`;
+  const chosen = entry.answers.map(({ question, answer }) => `${oneLine(question, max)} -> ${oneLine(answer, max)}`);
+  return `user chose: ${chosen.join("; ")}`;
+}
+
+function describeCompaction(entry: Extract<Turn, { kind: "compacting" | "compacted" }>, max: number): string {
+  return entry.kind === "compacting"
+    ? `compaction begins (${entry.trigger})`
+    : `compacted: ${oneLine(entry.summary, max)}`;
+}
+
+function isEdge(entry: JournalEntry): entry is Edge {
+  return ["start", "continues", "detached", "end"].includes(entry.kind);
+}
+
+/** How a session begins and ends. */
+function describeEdge(entry: Edge): string {
   switch (entry.kind) {
     case "start":
       return `started (${entry.source})`;
-    case "compacting":
-      return `compaction begins (${entry.trigger})`;
-    case "compacted":
-      return `compacted: ${oneLine(entry.summary, max)}`;
-    case "turn_end":
-      return "answer complete";
     case "continues":
       return `goes on with session ${entry.session} of another machine`;
     case "detached":
       return `cut off (${entry.reason})`;
     case "end":
       return `ended (${entry.reason})`;
+  }
+}
+
+function describeTurn(entry: Turn, max: number): string {
+  switch (entry.kind) {
+    case "answers":
+    case "plan":
+      return describeChoice(entry, max);
+    case "compacting":
+    case "compacted":
+      return describeCompaction(entry, max);
+    case "turn_end":
+      return "answer complete";
     default:
       return newer(entry);
   }

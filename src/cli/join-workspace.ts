@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
-import { isSame, readEdge, writeEdge, type Edge, type Place } from "../local-mcp/authority.ts";
+import { isSame, readEdge, writeEdge, type Edge, type EdgeWorkspace } from "../local-mcp/authority.ts";
 import * as choices from "../local-mcp/sync/choice.ts";
 import * as devices from "../local-mcp/sync/device.ts";
 import { codeOf } from "../local-mcp/sync/workspace-key.ts";
@@ -26,7 +26,7 @@ export interface Joining {
   readonly isMoving: boolean;
 }
 
-export function isMoving({ paths }: Cli, to: Place): boolean {
+export function isMoving({ paths }: Cli, to: EdgeWorkspace): boolean {
   const old = readEdge(paths.home);
   return old.ok && old.value !== null && !isSame(old.value, to);
 }
@@ -48,7 +48,7 @@ export async function whatOfLocalWork(
   if (sessions + tasks.length + keys + running === 0) return ok(true);
   const what = `On this machine there are ${sessions} sessions, ${tasks.length + running} open tasks and ${keys} keys of state.`;
   const ways =
-    "--import sends the sessions and submits the tasks that nobody has begun; --keep leaves all of it here, where nothing is lost";
+    "--import sends the sessions and submits the tasks that have not begun; --keep leaves all of it here, where nothing is lost";
   if (!cli.io.isInteractive)
     return failed("choice_needed", `${what} Say what becomes of them: ${ways}. Nothing was changed.`);
   const reply = (await cli.io.ask(`${what}\n${ways}. import or keep? `)).trim().toLowerCase();

@@ -7,8 +7,12 @@ import { findProject } from "../local-mcp/sync/find-project.ts";
 import { readKeys, type KeyRing } from "../local-mcp/sync/key-ring.ts";
 import { pull } from "../local-mcp/sync/pull.ts";
 import type { SyncCall } from "../local-mcp/sync/sync-call.ts";
+import * as remoteSessions from "../local-mcp/sync/remote-sessions.ts";
+import type { Runtime } from "../local-mcp/runtime.ts";
+import { shortIds } from "../shared/short-id.ts";
 import type { Cli } from "./cli.ts";
 import { coordination, type Coordination } from "./coordination.ts";
+import { shortSession } from "./named.ts";
 
 /** The other machines of the workspace, as a command sees them. */
 export interface OtherMachines {
@@ -17,6 +21,8 @@ export interface OtherMachines {
   readonly isStale: boolean;
   /** What the workspace calls the project of a folder. */
   readonly projectOf: (root: string) => Promise<string>;
+  /** [CL78] As much of the id as tells the session from all others of this machine and of the others. */
+  readonly short: (session: string) => string;
 }
 
 /**
@@ -36,10 +42,19 @@ export async function withOtherMachines<T>(cli: Cli, body: (others: OtherMachine
     const { workspace, machine, keys } = of;
     const projectOf = (root: string): Promise<string> =>
       findProject(runtime, { workspace, machine, key: keys.current }, root);
-    return await body({ reach, isStale: !pulled.ok, projectOf });
+    return await body({ reach, isStale: !pulled.ok, projectOf, short: shortener(runtime, workspace) });
   } finally {
     opened.value.close();
   }
+}
+
+function shortener(runtime: Runtime, workspace: string): (session: string) => string {
+  const rows = runtime.store.read((sql) => remoteSessions.list(sql, workspace), []);
+  const amongRemote = shortIds(rows.map(({ session }) => session));
+  return (session) => {
+    const [remote, local] = [amongRemote(session), shortSession(runtime, session)];
+    return local.length > remote.length ? local : remote;
+  };
 }
 
 interface OfWorkspace {

@@ -1,5 +1,6 @@
 import type { Runtime } from "../local-mcp/runtime.ts";
 import { findIncomplete } from "../local-mcp/recovery/detect.ts";
+import { hasDied } from "../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as notices from "../local-mcp/store/notices.ts";
 import * as pauses from "../local-mcp/store/pause.ts";
@@ -36,7 +37,7 @@ export function overview(runtime: Runtime, clients: readonly ClientState[], team
   const empty = { alive: [], incomplete: [], finished: [], notices: [], pauses: [] };
   const found = runtime.store.read((sql) => {
     const open = [...sessions.open(sql)].map((one) => view(sql, runtime, one));
-    const dead = findIncomplete(sql, runtime.processes, now, { limit: most.incomplete });
+    const dead = findIncomplete(sql, runtime.processes, now, { limit: most.incomplete, accepts: hasDied });
     const recent = sessions.list(sql, { since: now - recentMs, limit: 200 }).filter((one) => one.endedAt !== null);
     return {
       alive: open.filter((one) => one.state === "alive"),

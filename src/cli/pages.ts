@@ -1,10 +1,17 @@
+import type { Command } from "commander";
 import { ok, type Result } from "../shared/result.ts";
+import { countUpTo } from "./cli.ts";
 
-interface Asked {
+export interface PageOptions {
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
-  /** Of one page. */
-  readonly most: number;
+}
+
+/** @param most items of one page */
+export function withPageOptions(command: Command, most: number): Command {
+  return command
+    .option("--limit <n>", `a page of so many, ${most} at most (default: all)`, countUpTo(most))
+    .option("--cursor <cursor>", "begin behind the page that had this cursor");
 }
 
 interface Page {
@@ -18,7 +25,7 @@ export async function pages<
   Value extends { cursor: string | null } & Record<Field, unknown[]>,
   E,
 >(
-  { limit, cursor, most }: Asked,
+  { limit, cursor, most }: PageOptions & { readonly most: number },
   field: Field,
   ask: (page: Page) => Promise<Result<Value, E>>,
 ): Promise<Result<Value, E>> {

@@ -61,8 +61,8 @@ function problemOf(plan: Plan, issue: z.core.$ZodIssue, name: string): PlanProbl
   // Of an item of a list the number is told by its line.
   const field = Array.isArray(plan.value) ? issue.path.slice(1) : issue.path;
   // A field that nobody knows stands in a line of its own.
-  const place = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
+  const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
   const isWhole = first === undefined && issue.code !== "unrecognized_keys";
   const message = problemsOf({ issues: [{ ...issue, path: isWhole ? [name] : field }] });
-  return { line: isWhole ? 0 : plan.lineOf(place), message };
+  return { line: isWhole ? 0 : plan.lineOf(path), message };
 }

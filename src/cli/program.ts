@@ -3,10 +3,13 @@ import { version } from "../local-mcp/version.ts";
 import { exitCodes, wrongUsage } from "./answer.ts";
 import { Cli } from "./cli.ts";
 import { isClose } from "./close-words.ts";
+import { addAudit } from "./commands/audit.ts";
+import { addChats } from "./commands/chats.ts";
 import { addCheckpoints, addSearch } from "./commands/checkpoints.ts";
 import { addConfig } from "./commands/config.ts";
 import { addBudget } from "./commands/budget.ts";
-import { addChats, addInbox, addLease, addSend, addState } from "./commands/coordinate.ts";
+import { addInbox, addLease, addSend, addState } from "./commands/coordinate.ts";
+import { addCost } from "./commands/cost.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEdge } from "./commands/edge.ts";
@@ -15,22 +18,25 @@ import { addForget } from "./commands/forget.ts";
 import { addFiles } from "./commands/files.ts";
 import { addInit, addUninstall } from "./commands/init.ts";
 import { addJob } from "./commands/job.ts";
+import { addLead } from "./commands/lead.ts";
+import { addName } from "./commands/name.ts";
 import { addPause } from "./commands/pause.ts";
 import { addQueue } from "./commands/queue.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addResume } from "./commands/resume.ts";
 import { addSessions } from "./commands/sessions.ts";
 import { addService } from "./commands/service.ts";
+import { addSettings } from "./commands/settings.ts";
 import { addStarted } from "./commands/started.ts";
 import { addStatusline } from "./commands/statusline.ts";
 import { addSupervise } from "./commands/supervise.ts";
 import { addTask } from "./commands/task.ts";
+import { addTopic } from "./commands/topic.ts";
 import { addExport, addImport } from "./commands/transfer.ts";
 import { addUp } from "./commands/up.ts";
 import { addWatch } from "./commands/watch.ts";
 import { addWorker } from "./commands/worker.ts";
 import type { Io } from "./io.ts";
-import { safe } from "./screen-text.ts";
 
 const ending = `
 Ids may be shortened to any beginning that fits one only. Every command has --json.
@@ -88,7 +94,7 @@ export function build(cli: Cli, complain: (text: string) => void): Command {
     .exitOverride()
     .showHelpAfterError("`shim --help` lists the commands, `shim help <command>` its options.")
     .configureOutput({
-      writeOut: (text) => io.stdout(safe(text)),
+      writeOut: (text) => io.stdout(cli.shown(text)),
       writeErr: complain,
       getOutHelpWidth: () => Math.min(100, io.size().columns),
       getOutHasColors: () => false,
@@ -99,10 +105,24 @@ export function build(cli: Cli, complain: (text: string) => void): Command {
   program.commandsGroup("Set up:");
   for (const add of [addInit, addUp, addDemo, addUninstall]) add(program, cli);
   program.commandsGroup("Look and recover:");
-  for (const add of [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain]) add(program, cli);
+  for (const add of [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain, addName])
+    add(program, cli);
   program.commandsGroup("Work as a team:");
-  for (const add of [addChats, addLease, addState, addSend, addInbox, addFiles, addWatch]) add(program, cli);
-  for (const add of [addTask, addJob, addQueue, addWorker, addSupervise, addService, addBudget, addEdge])
+  for (const add of [addChats, addLease, addLead, addState, addSend, addTopic, addInbox, addFiles, addWatch])
+    add(program, cli);
+  for (const add of [
+    addTask,
+    addJob,
+    addQueue,
+    addWorker,
+    addSupervise,
+    addService,
+    addBudget,
+    addCost,
+    addSettings,
+    addAudit,
+    addEdge,
+  ])
     add(program, cli);
   program.commandsGroup("Keep in order:");
   for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);

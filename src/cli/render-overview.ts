@@ -1,18 +1,20 @@
 import { age } from "../local-mcp/recovery/brief.ts";
 import type { RiskLevel } from "../contract/readings.ts";
 import type { Overview } from "./overview.ts";
-import { many, oneLine, shortId, shortPath, type Paint } from "./screen-text.ts";
+import { many, oneLine, shortPath, type Paint } from "./screen-text.ts";
 import { howToJoin, teamFacts, teamLines } from "./render-team.ts";
 import type { SessionView } from "./session-view.ts";
 import { localTime } from "./times.ts";
 
 /** Pure: the overview as text. */
 
-export interface Look {
+export interface Style {
   readonly paint: Paint;
   readonly columns: number;
   /** The user's home folder, shown as `~`. */
   readonly home: string;
+  /** What starts SHIM from a terminal here. */
+  readonly command: string;
 }
 
 const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
@@ -23,11 +25,11 @@ const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
 };
 
 /** [CL20] The whole view, one line each. */
-export function lines(shown: Overview, look: Look): string[] {
-  const { paint } = look;
+export function lines(shown: Overview, style: Style): string[] {
+  const { paint } = style;
   const { alive, incomplete, finished, notices, pauses } = shown;
   return [
-    paint("bold", `SHIM at ${localTime(shown.at)}, ${shortPath(shown.store.path, look.home)}`),
+    paint("bold", `SHIM at ${localTime(shown.at)}, ${shortPath(shown.store.path, style.home)}`),
     ...notices.map((one) => paint("yellow", `notice ${one.id}: ${one.text}`)),
     ...pauses.map((one) =>
       paint(
@@ -37,59 +39,77 @@ export function lines(shown: Overview, look: Look): string[] {
     ),
     "",
     ...part(
-      look,
+      style,
       `Alive (${alive.length})`,
-      alive.map((one) => aliveLine(one, shown.at, look)),
+      alive.map((one) => aliveLine(one, shown.at, style)),
     ),
     ...part(
-      look,
+      style,
       `Died unfinished (${incomplete.length})`,
-      incomplete.map((one) => deadLine(one, shown.at, look)),
+      incomplete.map((one) => deadLine(one, shown.at, style)),
     ),
     ...teamLines(shown.team, paint),
     ...part(
-      look,
+      style,
       "Finished in the last day",
-      finished.map((one) => finishedLine(one, shown.at, look)),
+      finished.map((one) => finishedLine(one, shown.at, style)),
     ),
-    ...howToGoOn(shown),
+    ...howToGoOn(shown, style.command),
     ...howToJoin(shown.team),
   ];
 }
 
-function part(look: Look, title: string, rows: readonly string[]): string[] {
-  return rows.length === 0 ? [] : [look.paint("bold", title), ...rows.map((row) => `  ${row}`), ""];
+function part(style: Style, title: string, rows: readonly string[]): string[] {
+  return rows.length === 0 ? [] : [style.paint("bold", title), ...rows.map((row) => `  ${row}`), ""];
 }
 
-function aliveLine(one: SessionView, now: number, look: Look): string {
+function aliveLine(one: SessionView, now: number, style: Style): string {
   const level = one.risk?.level ?? "safe";
-  const risk = look.paint(levelColours[level], `risk ${one.risk?.score ?? 0} ${level}`);
+  const risk = style.paint(levelColours[level], `risk ${one.risk?.score ?? 0} ${level}`);
   const why = one.risk?.reasons.map((reason) => reason.name).join(", ");
   const saved = one.savedAt === null ? "not saved yet" : `saved ${age(now - one.savedAt)} ago`;
   const fill = one.contextFill === null ? "" : `, context ${Math.round(one.contextFill * 100)} %`;
-  return `${head(one, look)}  ${saved}, ${risk}${why ? ` (${why})` : ""}${fill}`;
+  return `${head(one, style)}  ${activityText(one, now, style)}, ${saved}, ${risk}${why ? ` (${why})` : ""}${fill}`;
 }
 
-function deadLine(one: SessionView, now: number, look: Look): string {
-  const death = look.paint("red", `${one.cause}, ${age(now - one.lastSeenAt)} ago`);
-  return `${head(one, look)}  ${death}: shim resume ${shortId(one.id)}`;
+const waitingWords = {
+  permission: "waits for your permission",
+  dialog: "waits for your answer",
+  prompt: "waits for you",
+};
+
+/** [TE28] [CL68] A chat that waits for the user, or hangs, stands out. */
+function activityText({ activity, waiting }: SessionView, now: number, { paint }: Style): string {
+  if (waiting !== null) return paint("yellow", `${waitingWords[waiting.for]} (${age(now - waiting.since)})`);
+  if (activity === "waiting") return paint("yellow", "waits for you");
+  return activity === "stuck" ? paint("red", "stuck") : (activity ?? "idle");
 }
 
-function finishedLine(one: SessionView, now: number, look: Look): string {
-  return look.paint(
+function deadLine(one: SessionView, now: number, style: Style): string {
+  const death = style.paint("red", `${causeText(one)}, ${age(now - one.lastSeenAt)} ago`);
+  return `${head(one, style)}  ${death}: ${style.command} resume ${one.shortId}`;
+}
+
+/** [CL82] */
+function causeText({ cause }: SessionView): string {
+  return cause === null || cause === "unknown" ? "cause unknown" : cause;
+}
+
+function finishedLine(one: SessionView, now: number, style: Style): string {
+  return style.paint(
     "dim",
-    `${head(one, look)}  ${age(now - (one.endedAt ?? now))} ago, ${many(one.checkpoints, "checkpoint")}`,
+    `${head(one, style)}  ${age(now - (one.endedAt ?? now))} ago, ${many(one.checkpoints, "checkpoint")}`,
   );
 }
 
-function head(one: SessionView, look: Look): string {
-  const room = Math.max(10, Math.min(40, look.columns - 80));
-  const project = one.project === null ? one.client : shortPath(one.project, look.home);
-  return `${shortId(one.id)}  ${project}  ${oneLine(one.title ?? "untitled", room)}`;
+function head(one: SessionView, style: Style): string {
+  const room = Math.max(10, Math.min(40, style.columns - 80));
+  const project = one.project === null ? one.client : shortPath(one.project, style.home);
+  return `${one.shortId}  ${project}  ${oneLine(one.title ?? "untitled", room)}`;
 }
 
 /** [CL8] Where there is nothing to see yet: what to do. */
-function howToGoOn(shown: Overview): string[] {
+function howToGoOn(shown: Overview, command: string): string[] {
   const isInstalled = shown.clients.some((one) => one.isInstalled);
   const hasSessions = shown.alive.length + shown.incomplete.length + shown.finished.length > 0;
   const nothing = shown.store.isThere ? "No session is running." : "Nothing is stored on this machine yet.";
@@ -100,19 +120,14 @@ function howToGoOn(shown: Overview): string[] {
     found === ""
       ? "No client was found here; SHIM works with Claude Code, Claude Desktop and any MCP client."
       : `${found}: SHIM is not connected.`;
-  return [
-    ...state,
-    which,
-    "  shim init     connects it (in a clone: npm run init)",
-    "  npm run demo  shows a session die and come back",
-  ];
+  return [...state, which, `  ${command} init  connects it`, `  ${command} demo  shows a session die and come back`];
 }
 
 /** For a reader that is no terminal: a line for each thing, without ages, so that it changes only when the thing does. */
-export function facts(shown: Overview): Map<string, string> {
+export function facts(shown: Overview, command: string): Map<string, string> {
   const sessions = [...shown.alive, ...shown.incomplete, ...shown.finished];
   return new Map([
-    ...sessions.map((one): [string, string] => [one.id, fact(one)]),
+    ...sessions.map((one): [string, string] => [one.id, fact(one, command)]),
     ...shown.notices.map((one): [string, string] => [`notice ${one.id}`, `notice ${one.id}: ${one.text}`]),
     ...shown.pauses.map((one): [string, string] => [
       `pause ${one.project}`,
@@ -122,8 +137,10 @@ export function facts(shown: Overview): Map<string, string> {
   ]);
 }
 
-function fact(one: SessionView): string {
+function fact(one: SessionView, command: string): string {
+  const waits = one.waiting ? `, ${waitingWords[one.waiting.for]}` : "";
   const risk = one.risk ? `, risk ${one.risk.score} ${one.risk.level}` : "";
-  const cause = one.cause ? ` (${one.cause}; shim resume ${shortId(one.id)})` : "";
-  return `${one.id} ${one.state}${cause}${risk}, ${many(one.checkpoints, "checkpoint")}, ${oneLine(one.title ?? "untitled", 60)}`;
+  const activity = one.activity === null ? "" : `, ${one.activity}`;
+  const cause = one.state === "incomplete" ? ` (${causeText(one)}; ${command} resume ${one.shortId})` : "";
+  return `${one.id} ${one.state}${activity}${cause}${waits}${risk}, ${many(one.checkpoints, "checkpoint")}, ${oneLine(one.title ?? "untitled", 60)}`;
 }

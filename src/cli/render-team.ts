@@ -1,6 +1,7 @@
 import { age } from "../local-mcp/recovery/brief.ts";
+import { chatStatusText } from "./chat-status.ts";
 import type { Paint } from "./screen-text.ts";
-import { many, oneLine, shortId } from "./screen-text.ts";
+import { many, oneLine } from "./screen-text.ts";
 import type { TeamOverview } from "./team-overview.ts";
 
 /** Pure: the team as text. */
@@ -13,21 +14,30 @@ export function teamLines(team: TeamOverview, paint: Paint): string[] {
     paint("bold", `Team (${team.where})`),
     ...team.chats.map((one) => {
       const work = one.taskCount > 0 ? `, ${many(one.taskCount, "task")}` : "";
-      const progress = one.progress === null ? "" : `: ${oneLine(one.progress, 60)}`;
-      return `  ${shortId(one.chat)}  ${one.machine}  ${one.client}  ${one.status}${work}${progress}`;
+      const who = oneLine(team.names[one.chat]?.title ?? one.client, 40);
+      return `  ${shortId(team, one.chat)}  ${who}  ${one.machine}  ${chatStatusText(one)}${work}${after(one.progress)}`;
     }),
     ...tasksLine(team),
     ...team.underWay.map((one) => {
-      const by = one.chat === null ? "" : ` by ${shortId(one.chat)}`;
-      const note = one.progress?.note === undefined ? "" : `: ${oneLine(one.progress.note, 60)}`;
-      return `    ${one.task}  ${one.type}  ${one.state}${by}${note}`;
+      const by = one.chat === null ? "" : ` by ${shortId(team, one.chat)}`;
+      return `    ${one.task}  ${one.type}  ${one.state}${by}${after(one.progress?.note ?? null)}`;
     }),
     ...team.files.map(
       ({ resource, holder, heldForMs }) =>
-        `  ${pathOf(resource)}  reserved by ${shortId(holder)} for ${age(heldForMs)}`,
+        `  ${pathOf(resource)}  reserved by ${shortId(team, holder)} for ${age(heldForMs)}`,
     ),
     "",
   ];
+}
+
+function shortId({ names }: TeamOverview, chat: string): string {
+  return names[chat]?.shortId ?? chat;
+}
+
+/** [CL86] A colon only in front of something. */
+function after(text: string | null): string {
+  const line = oneLine(text ?? "", 60);
+  return line === "" ? "" : `: ${line}`;
 }
 
 function hasTeam({ isEdge, chats, tasks, files }: TeamOverview): boolean {

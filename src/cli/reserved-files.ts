@@ -23,7 +23,7 @@ import { pages } from "./pages.ts";
 type Answered<T> = Result<T, Refused["error"]>;
 
 /** The project around the folder in which the command runs, as the coordinator names it. */
-export interface FilePlace {
+export interface FileScope {
   readonly runtime: Runtime;
   readonly link: Coordination;
   readonly naming: Naming;
@@ -42,16 +42,16 @@ export interface Reserved {
   readonly resource: string;
 }
 
-/** @param isLook [CL8] makes no store on this machine just to keep the name of the project for its hooks */
-export async function filePlace(cli: Cli, link: Coordination, isLook: boolean): Promise<Answered<FilePlace>> {
+/** @param isReadOnly [CL8] makes no store on this machine just to keep the name of the project for its hooks */
+export async function fileScope(cli: Cli, link: Coordination, isReadOnly: boolean): Promise<Answered<FileScope>> {
   const root = projectRoot(cli.io.cwd);
   if (root === null) return wrongUsage(`${cli.io.cwd} is no project: run it in the folder of one.`);
   const edge = readEdge(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   const runtime = await cli.runtime();
   const workspace = edge.value?.workspace ?? localWorkspace;
-  const naming = namingOf(runtime, { workspace, machine: link.machine, place: edge.value });
-  const isUnkept = isLook && edge.value === null && !runtime.store.isThere();
+  const naming = namingOf(runtime, { workspace, machine: link.machine, edge: edge.value });
+  const isUnkept = isReadOnly && edge.value === null && !runtime.store.isThere();
   const project = isUnkept ? ok(await nameOf(cli, link, root)) : await naming.project(root);
   if (!project.ok) return failed("no_key", `the project has no name in the workspace: ${project.error}.`);
   return ok({ runtime, link, naming, workspace, root, prefix: `file:${project.value}/` });
@@ -63,83 +63,83 @@ async function nameOf({ io }: Cli, { machine }: Coordination, root: string): Pro
 }
 
 /** @param given as the user has typed them, from the folder in which the command runs */
-export function resourcesOf(cli: Cli, place: FilePlace, given: readonly string[]): Answered<string[]> {
+export function resourcesOf(cli: Cli, scope: FileScope, given: readonly string[]): Answered<string[]> {
   const resources = new Set<string>();
   for (const one of given) {
-    const path = pathIn(place.root, resolve(cli.io.cwd, one));
+    const path = pathIn(scope.root, resolve(cli.io.cwd, one));
     if (!path.ok) return wrongUsage(`${path.error}.`);
-    resources.add(place.prefix + followed(place.root, path.value));
+    resources.add(scope.prefix + followed(scope.root, path.value));
   }
   return ok([...resources]);
 }
 
-export async function leasesOf(place: FilePlace, holder?: string): Promise<Answered<Lease[]>> {
+export async function leasesOf(scope: FileScope, holder?: string): Promise<Answered<Lease[]>> {
   const filter = holder === undefined ? {} : { holder };
   const listed = await pages({ most: 200 }, "leases", (page) =>
-    place.link.call("leases.list", { prefix: place.prefix, ...filter, ...page }),
+    scope.link.call("leases.list", { prefix: scope.prefix, ...filter, ...page }),
   );
   return listed.ok ? ok(listed.value.leases) : listed;
 }
 
 /** [FI6] All of them, or none: what was got before one was refused is given back. One that this chat has already is prolonged. */
 export async function reserve(
-  place: FilePlace,
+  scope: FileScope,
   self: Self,
   resources: readonly string[],
   ttlMs: number,
 ): Promise<Answered<Lease[]>> {
-  const own = await leasesOf(place, self.chat);
-  if (!own.ok) return own;
+  const held = await leasesOf(scope, self.chat);
+  if (!held.ok) return held;
   const reserved: Lease[] = [];
   const granted: Lease[] = [];
   for (const resource of resources) {
-    const before = own.value.find((lease) => lease.resource === resource);
-    const got = before ? await renew(place, self, before, ttlMs) : await acquire(place, self, resource, ttlMs);
+    const before = held.value.find((lease) => lease.resource === resource);
+    const got = before ? await renew(scope, self, before, ttlMs) : await acquire(scope, self, resource, ttlMs);
     if (!got.ok) {
-      for (const lease of granted) await giveBack(place, self, lease);
+      for (const lease of granted) await giveBack(scope, self, lease);
       return got;
     }
     reserved.push(got.value);
     if (!before) granted.push(got.value);
   }
-  note(place, reserved);
+  note(scope, reserved);
   return ok(reserved);
 }
 
-function renew({ link }: FilePlace, self: Self, { resource, token }: Lease, ttlMs: number): Promise<Answered<Lease>> {
+function renew({ link }: FileScope, self: Self, { resource, token }: Lease, ttlMs: number): Promise<Answered<Lease>> {
   return link.call("leases.renew", { self, resource, token, ttlMs });
 }
 
-async function acquire(place: FilePlace, self: Self, resource: string, ttlMs: number): Promise<Answered<Lease>> {
-  const requestId = Buffer.from(place.runtime.random(16)).toString("hex");
-  const asked = await place.link.call("leases.acquire", { self, resource, requestId, ttlMs });
-  if (!asked.ok) return asked.error.code === "lease_held" ? heldBy(place, self, resource, asked) : asked;
+async function acquire(scope: FileScope, self: Self, resource: string, ttlMs: number): Promise<Answered<Lease>> {
+  const requestId = Buffer.from(scope.runtime.random(16)).toString("hex");
+  const asked = await scope.link.call("leases.acquire", { self, resource, requestId, ttlMs });
+  if (!asked.ok) return asked.error.code === "lease_held" ? heldBy(scope, self, resource, asked) : asked;
   return asked.value.state === "granted" ? ok(asked.value.lease) : failed("lease_held", "others stand in line for it.");
 }
 
-async function heldBy(place: FilePlace, self: Self, resource: string, refused: Refused): Promise<Refused> {
-  const leases = await leasesOf(place);
+async function heldBy(scope: FileScope, self: Self, resource: string, refused: Refused): Promise<Refused> {
+  const leases = await leasesOf(scope);
   const held = leases.ok ? leases.value.find((lease) => overlap(lease.resource, resource)) : undefined;
   if (!held) return refused;
   if (held.holder === self.chat) {
-    const path = held.resource.slice(place.prefix.length);
+    const path = held.resource.slice(scope.prefix.length);
     return failed("lease_held", `the command line has reserved ${path} already, which overlaps. Release that first.`);
   }
-  const { path, name, machine } = await described(place, held);
+  const { path, name, machine } = await described(scope, held);
   const who = [name === null ? null : `"${name}"`, `chat ${held.holder}`, machine === null ? null : `on ${machine}`];
   const since = `for ${age(held.heldForMs)}`;
   const ask = `Ask with \`shim send ${held.holder} "..."\``;
   return failed("lease_held", `${path} is reserved by ${who.filter(Boolean).join(", ")}, ${since}. ${ask}.`);
 }
 
-export async function giveBack(place: FilePlace, self: Self, { resource, token }: Lease): Promise<Answered<unknown>> {
-  const released = await place.link.call("leases.release", { self, resource, token });
-  if (released.ok) place.runtime.store.write((sql) => filesTable.drop(sql, resource, self.chat));
+export async function giveBack(scope: FileScope, self: Self, { resource, token }: Lease): Promise<Answered<unknown>> {
+  const released = await scope.link.call("leases.release", { self, resource, token });
+  if (released.ok) scope.runtime.store.write((sql) => filesTable.drop(sql, resource, self.chat));
   return released;
 }
 
 /** Hooks of this machine's chats look there at once; its other processes hear of it a moment later. */
-function note({ runtime, workspace, link, root }: FilePlace, leases: readonly Lease[]): void {
+function note({ runtime, workspace, link, root }: FileScope, leases: readonly Lease[]): void {
   const now = runtime.now();
   const row = { workspace, holderName: "the user, by the command line", machine: link.machine, checkout: root };
   runtime.store.write((sql) => {
@@ -148,11 +148,12 @@ function note({ runtime, workspace, link, root }: FilePlace, leases: readonly Le
   });
 }
 
-export async function described(place: FilePlace, { resource, holder, heldForMs }: Lease): Promise<Reserved> {
-  const { runtime, link, naming, prefix } = place;
+export async function described(scope: FileScope, { resource, holder, heldForMs }: Lease): Promise<Reserved> {
+  const { runtime, link, naming, prefix } = scope;
   const about = { path: resource.slice(prefix.length), chat: holder, heldForMs, resource };
   const found = await link.call("chats.get", { chat: holder });
-  const own = runtime.store.read((sql) => sessions.get(sql, holder)?.title ?? null, null);
+  const session = runtime.store.read((sql) => sessions.get(sql, holder), null);
+  const own = session && sessions.displayTitle(session);
   if (!found.ok) return { ...about, name: own, machine: null };
   return { ...about, name: own ?? naming.titleOf(found.value) ?? found.value.client, machine: found.value.machine };
 }

@@ -66,11 +66,6 @@ function oneLineCut(line: string, width: number): string {
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 3))}...`;
 }
 
-/** Enough of an id to be unique in practice: the first 8 characters of a client's, all of the time of a UUIDv7 of SHIM's own. */
-export function shortId(id: string): string {
-  return /^[a-z]+_.{1,13}/.exec(id)?.[0] ?? id.slice(0, 8);
-}
-
 /** "1 session", "2 sessions" */
 export function many(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;

@@ -88,7 +88,7 @@ function onReaderGone(heed: () => void): () => void {
   };
 }
 
-/** `shim sessions | head` ends the reader first: whoever has nothing else in hand ends too. */
+/** `shim sessions | head` ends the reader first: a command that does nothing else ends too. */
 export function endWithoutReader(): void {
   const { stdout } = process;
   stdout.on("error", () => {

@@ -2,6 +2,7 @@ import type { Chat } from "../contract/chats.ts";
 import type { Lease } from "../contract/leases.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { TaskLine } from "../contract/task-views.ts";
+import { allChats, ChatNames } from "./chat-names.ts";
 import type { Cli } from "./cli.ts";
 import { StoreError } from "../local-mcp/store/store-error.ts";
 import { commandLine, coordination, type Coordination } from "./coordination.ts";
@@ -18,14 +19,22 @@ export interface TeamOverview {
   readonly tasks: OutputOf<"tasks.progress"> | null;
   /** Assigned or running. */
   readonly underWay: readonly TaskLine[];
+  /** What people see of a chat instead of its id. */
+  readonly names: Readonly<Record<string, ChatName>>;
   /** Reservations of files. */
   readonly files: readonly Lease[];
 }
 
+export interface ChatName {
+  /** As much of the id as is unique in the workspace. */
+  readonly shortId: string;
+  readonly title: string | null;
+}
+
 const most = 50;
 
-/** Looks at whoever decides for this machine. One view keeps one connection. */
-export class TeamLook {
+/** Reads the team from the coordinator. One view keeps one connection. */
+export class TeamReader {
   readonly #cli: Cli;
   #link: Coordination | null = null;
 
@@ -33,11 +42,11 @@ export class TeamLook {
     this.#cli = cli;
   }
 
-  async look(): Promise<TeamOverview> {
+  async read(): Promise<TeamOverview> {
     const link = await this.#open();
     if (typeof link === "string") return { ...nothing, where: "edge.json", isEdge: true, trouble: link };
     try {
-      return await lookAt(link);
+      return await readTeam(this.#cli, link);
     } catch (error) {
       // A file that is busy, or damaged, is no reason to show nothing of the rest.
       if (!(error instanceof StoreError)) throw error;
@@ -63,14 +72,15 @@ const nothing: TeamOverview = {
   isEdge: false,
   trouble: null,
   chats: [],
+  names: {},
   tasks: null,
   underWay: [],
   files: [],
 };
 
-async function lookAt(link: Coordination): Promise<TeamOverview> {
+async function readTeam(cli: Cli, link: Coordination): Promise<TeamOverview> {
   const around = { where: link.where, isEdge: link.edge !== null };
-  const chats = await link.call("chats.list", { limit: 200 });
+  const chats = await allChats(link);
   const tasks = await link.call("tasks.progress", {});
   const assigned = await link.call("tasks.list", { state: "assigned", limit: most });
   const running = await link.call("tasks.list", { state: "running", limit: most });
@@ -79,7 +89,8 @@ async function lookAt(link: Coordination): Promise<TeamOverview> {
     return {
       ...around,
       trouble: null,
-      chats: chats.value.chats.filter(({ status, client }) => status !== "offline" && client !== commandLine),
+      names: namesOf(await ChatNames.of(cli, link, chats.value), chats.value),
+      chats: chats.value.filter(({ status, client }) => status !== "offline" && client !== commandLine),
       tasks: tasks.value,
       underWay: [...running.value.tasks, ...assigned.value.tasks],
       files: leases.value.leases,
@@ -87,4 +98,10 @@ async function lookAt(link: Coordination): Promise<TeamOverview> {
   }
   const [trouble] = [chats, tasks, assigned, running, leases].flatMap((one) => (one.ok ? [] : [one.error.message]));
   return { ...nothing, ...around, trouble: trouble ?? null };
+}
+
+function namesOf(names: ChatNames, chats: readonly Chat[]): Record<string, ChatName> {
+  return Object.fromEntries(
+    chats.map((one) => [one.chat, { shortId: names.short(one.chat), title: names.title(one) }]),
+  );
 }

@@ -1,6 +1,7 @@
 import { describeEntry } from "./describe-entry.ts";
 import type { Stored } from "../local-mcp/sessions/stored.ts";
-import { oneLine } from "./screen-text.ts";
+import { age } from "../local-mcp/recovery/brief.ts";
+import { many, oneLine } from "./screen-text.ts";
 
 /** Pure. */
 
@@ -40,7 +41,7 @@ export function timeline(stored: Stored): TimelineEntry[] {
       at: one.at,
       source: "crash" as const,
       kind: one.cause,
-      text: `died: ${one.cause}. ${one.detail}`,
+      text: `died: ${one.cause}. ${one.detail}${unsavedText(one)}`,
     })),
     ...stored.recoveries.map((one) => ({
       at: one.at,
@@ -66,7 +67,17 @@ function snapshotText({ checkpointId, state, reason, branch, commit }: Stored["s
   return `files of ${checkpointId}: ${state}${where}${reason ? `, ${oneLine(reason, longest)}` : ""}`;
 }
 
-function recoveryText({ action, bySession, score }: Stored["recoveries"][number]): string {
+function recoveryText({ action, bySession, score, rediscovery }: Stored["recoveries"][number]): string {
   const by = bySession ? ` ${action === "offered" ? "to" : "by"} session ${bySession}` : "";
-  return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}`;
+  const again = rediscovery
+    ? `; ${rediscovery.isOver ? "before its first edit" : "so far"} it read ${rediscovery.reads} files that the brief named and repeated ${rediscovery.repeats} calls whose result the brief gave`
+    : "";
+  return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${again}`;
+}
+
+/** Nothing where an older program has recorded the death. */
+export function unsavedText({ checkpointAgeMs, unsavedEvents, unsavedToolCalls }: Stored["crashes"][number]): string {
+  if (unsavedEvents === null) return "";
+  const saved = checkpointAgeMs === null ? "no checkpoint" : `last checkpoint ${age(checkpointAgeMs)} before`;
+  return ` At its death: ${saved}, ${many(unsavedEvents, "event")} and ${many(unsavedToolCalls ?? 0, "tool call")} after it.`;
 }

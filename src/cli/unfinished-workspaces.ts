@@ -2,8 +2,8 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { Id } from "../contract/values.ts";
-import { isSame, type Place } from "../local-mcp/authority.ts";
-import { createPrivateFolder, writeWhole } from "../local-mcp/store/place.ts";
+import { isSame, type EdgeWorkspace } from "../local-mcp/authority.ts";
+import { createPrivateFolder, writeWhole } from "../local-mcp/store/store-files.ts";
 
 /**
  * Requests for workspaces whose end is not known here: the same request again is answered with the same token. [CL32] Private, since with the
@@ -17,7 +17,7 @@ export function unfinishedFile(home: string): string {
 }
 
 /** The id under which this workspace was asked for before, else a new one; stored before anything is sent. */
-export function begin(home: string, { url, workspace }: Place, newId: () => string): string {
+export function begin(home: string, { url, workspace }: EdgeWorkspace, newId: () => string): string {
   const requests = read(home);
   const known = requests.find((one) => isSame(one, { url, workspace }));
   if (known) return known.requestId;
@@ -26,8 +26,8 @@ export function begin(home: string, { url, workspace }: Place, newId: () => stri
   return requestId;
 }
 
-export function finish(home: string, place: Place): void {
-  const rest = read(home).filter((one) => !isSame(one, place));
+export function finish(home: string, edge: EdgeWorkspace): void {
+  const rest = read(home).filter((one) => !isSame(one, edge));
   if (rest.length > 0) write(home, rest);
   else rmSync(unfinishedFile(home), { force: true });
 }

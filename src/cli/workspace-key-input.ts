@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { Place } from "../local-mcp/authority.ts";
+import type { EdgeWorkspace } from "../local-mcp/authority.ts";
 import { keepKey, readKeys, type KeyRing } from "../local-mcp/sync/key-ring.ts";
 import { codeOf, makeKey, readCode, type WorkspaceKey } from "../local-mcp/sync/workspace-key.ts";
 import { ok, type Result } from "../shared/result.ts";
@@ -28,11 +28,11 @@ export interface FoundKey {
  */
 export async function findKey(
   cli: Cli,
-  place: Place,
+  edge: EdgeWorkspace,
   given: GivenKey,
   wanted: string | null,
 ): Promise<Result<FoundKey, Refused["error"]>> {
-  const ring = readKeys(cli.paths.home, place, cli.io.env);
+  const ring = readKeys(cli.paths.home, edge, cli.io.env);
   if (!ring.ok) return failed("key_unusable", `${ring.error}.`);
   const code = codeIn(given);
   if (!code.ok) return code;
@@ -82,8 +82,8 @@ function keyNeeded(wanted: string): Refused {
   );
 }
 
-export function kept(cli: Cli, place: Place, key: WorkspaceKey): Result<void, Refused["error"]> {
-  const done = keepKey(cli.paths.home, place, key);
+export function kept(cli: Cli, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, Refused["error"]> {
+  const done = keepKey(cli.paths.home, edge, key);
   return done.ok ? done : failed("key_unusable", `${done.error}.`);
 }
 
@@ -91,7 +91,7 @@ export function kept(cli: Cli, place: Place, key: WorkspaceKey): Result<void, Re
 export function keyText(key: WorkspaceKey): string {
   return [
     `Key of the workspace: ${codeOf(key)}`,
-    "Other machines ask for it when they join. Keep it where you keep passwords: whoever has it, and a token, reads what is synced;",
+    "Other machines ask for it when they join. Keep it where you keep passwords: anyone who has it and a token can read what is synced;",
     "when every machine that has it is lost, what is synced is lost as well. Nobody else has it, the coordinator neither.",
     "",
   ].join("\n");

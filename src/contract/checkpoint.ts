@@ -20,9 +20,10 @@ const Todo = z.strictObject({
   text: line,
   status: z.enum(["pending", "in_progress", "completed"]),
 });
-/** What a chat can say of its own work. All optional: what is left out keeps its last value. */
+/** What a chat can say of its own work. All optional: what is left out keeps its last value; done, decisions and openQuestions join what was given before. */
 export const WorkNotes = z.strictObject({
-  goal: z.string().max(4_000).optional().describe("What the user wants"),
+  goal: z.string().max(4_000).optional(),
+  replace: z.boolean().optional().describe("done, decisions, openQuestions replace instead of adding"),
   done: lines.optional(),
   inProgress: lines.optional(),
   nextStep: z.string().max(4_000).optional(),

@@ -1,8 +1,17 @@
 import * as z from "zod/mini";
+import { notifyDefaults, notifyShape } from "./notify.ts";
 
 /** `config.json`. zod/mini, and built only when there is such a file: the hook loads this. */
 
 const day = 86_400_000;
+
+/** US dollars for a million tokens. */
+export interface ModelPrices {
+  readonly input: number;
+  readonly output: number;
+  readonly cacheRead: number;
+  readonly cacheWrite: number;
+}
 
 export type RecoverySetting = "ask" | "brief" | "resume";
 export type WakeSetting = "hooks" | "socket";
@@ -44,6 +53,55 @@ export const defaults = {
     everyMs: 300_000,
     /** Tool names, `*` as wildcard; a checkpoint with files is taken before they run. */
     beforeTools: [] as string[],
+    /**
+     * Shell commands that get the same: command and subcommands in their order, then options that must be there, `|` between alternatives, `*` as
+     * wildcard; `text:` is found anywhere, without case.
+     */
+    beforeCommands: [
+      "git push -f|--force|--force-with-lease|--mirror|--delete",
+      "git push * +*",
+      "git reset --hard",
+      "git clean -f|--force",
+      "git checkout --",
+      "git checkout .",
+      "git checkout -f|--force",
+      "git switch -f|--force|--discard-changes",
+      "git restore",
+      "git stash drop|clear",
+      "git branch -D",
+      "git rebase",
+      "git filter-branch|filter-repo",
+      "git worktree remove",
+      "rm -r|-R|--recursive",
+      "find -delete",
+      "shred|dropdb|mkfs*",
+      "dd of=*",
+      "prisma migrate|db",
+      "knex|sequelize|sequelize-cli|typeorm|drizzle-kit migrat*|db:*|push",
+      "rails|rake db:*",
+      "alembic upgrade|downgrade",
+      "flyway migrate|clean|undo",
+      "liquibase update|rollback|drop-all",
+      "dbmate|goose up|down|drop|migrate|reset",
+      "npm|pnpm|yarn|bun run *migrat*",
+      "yarn|pnpm|make *migrat*",
+      "manage.py migrate|flush",
+      "artisan migrate*|db:*",
+      "terraform|tofu|terragrunt apply|destroy",
+      "pulumi up|destroy",
+      "cdk|sst|serverless|sls deploy|destroy|remove",
+      "kubectl delete|drain|replace",
+      "helm uninstall|delete|rollback",
+      "docker|podman system|volume|image prune|rm",
+      "docker|podman compose down -v|--volumes",
+      "aws s3 rm|rb",
+      "redis-cli flushall|flushdb|FLUSHALL|FLUSHDB",
+      "text:drop table",
+      "text:drop database",
+      "text:drop schema",
+      "text:truncate table",
+      "text:delete from",
+    ],
     /** Largest state of one checkpoint, before compression. */
     maxBytes: 1_048_576,
   },
@@ -58,7 +116,21 @@ export const defaults = {
     maxContinuationsPerHour: 3,
     /** How news reaches a chat: by its next hook; or, in Claude Code, also while it is idle, by its messaging socket. */
     wake: "hooks" as WakeSetting,
+    /** What chats of this machine are capable of: they may take tasks that require it. A chat can state others. */
+    capabilities: [] as string[],
+    /** How many tasks a chat counts as able to have at a time. */
+    capacity: 1,
   },
+  /** How the user is notified of what happens in chats that nobody looks at. */
+  notify: notifyDefaults,
+  usage: {
+    /** By model id without its date. Used where the client does not say what a chat has cost; SHIM itself knows no prices. */
+    prices: {} as Record<string, ModelPrices>,
+    /** When they were last compared with the provider's list, such as 2026-11-20. */
+    pricesAsOf: null as string | null,
+  },
+  /** `shim init --todo-tools` has switched the client's to-do tools on; `shim uninstall` takes that back. */
+  todoTools: false,
   /** The user's own status line command, run by `shim statusline` before its own part. */
   statusLine: null as string | null,
 };
@@ -78,6 +150,10 @@ export function configSchema(): z.ZodMiniType<Config> {
         z.array(z.string().check(z.maxLength(200))).check(z.maxLength(50)),
         checkpoint.beforeTools,
       ),
+      beforeCommands: z._default(
+        z.array(z.string().check(z.minLength(1), z.maxLength(200))).check(z.maxLength(200)),
+        checkpoint.beforeCommands,
+      ),
       maxBytes: z._default(positive(), checkpoint.maxBytes),
     }),
     snapshots: section({
@@ -93,6 +169,9 @@ export function configSchema(): z.ZodMiniType<Config> {
       backups: z._default(positive(), retention.backups),
     }),
     team: teamSchema(),
+    notify: section(notifyShape()),
+    usage: usageSchema(),
+    todoTools: z._default(z.boolean(), defaults.todoTools),
     statusLine: z._default(z.nullable(z.string().check(z.maxLength(2_000))), defaults.statusLine),
   });
 }
@@ -104,6 +183,21 @@ function teamSchema() {
     strictFiles: z._default(z.boolean(), team.strictFiles),
     maxContinuationsPerHour: z._default(z.int().check(z.minimum(0), z.maximum(60)), team.maxContinuationsPerHour),
     wake: z._default(z.enum(["hooks", "socket"]), team.wake),
+    capabilities: z._default(
+      z.array(z.string().check(z.regex(/^[^\p{Cc}]{1,200}$/u))).check(z.maxLength(50)),
+      team.capabilities,
+    ),
+    capacity: z._default(z.int().check(z.minimum(0), z.maximum(100)), team.capacity),
+  });
+}
+
+function usageSchema() {
+  const { usage } = defaults;
+  const price = z.number().check(z.minimum(0), z.maximum(100_000));
+  const prices = z.strictObject({ input: price, output: price, cacheRead: price, cacheWrite: price });
+  return section({
+    prices: z._default(z.record(z.string().check(z.minLength(1), z.maxLength(200)), prices), usage.prices),
+    pricesAsOf: z._default(z.nullable(z.string().check(z.regex(/^\d{4}-\d{2}-\d{2}$/))), usage.pricesAsOf),
   });
 }
 

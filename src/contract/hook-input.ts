@@ -34,6 +34,12 @@ export const HookInput = z.looseObject({
   reason: text,
   /** At Stop: the client goes on already because a hook has told it to. */
   stop_hook_active: flag,
+  /** At Notification: what the client shows the user, and why (`permission_prompt`, `idle_prompt`, ...). */
+  message: text,
+  notification_type: text,
+  /** At PreModelSwitch. */
+  from_model: text,
+  to_model: text,
 });
 export type HookInput = z.infer<typeof HookInput>;
 
@@ -49,6 +55,8 @@ export const hookEvents = [
   "StopFailure",
   "SessionEnd",
   "SubagentStop",
+  "Notification",
+  "PreModelSwitch",
 ] as const;
 export type HookEvent = (typeof hookEvents)[number];
 

@@ -1,4 +1,4 @@
-import type { FileNote, Predecessor, TodoItem } from "./work-state.ts";
+import type { FileNote, FileStamp, Predecessor, TodoItem, WorkState } from "./work-state.ts";
 
 /**
  * One thing that happened in a session, as a hook or the transcript told it; texts are redacted and bounded.
@@ -6,7 +6,7 @@ import type { FileNote, Predecessor, TodoItem } from "./work-state.ts";
  */
 export type JournalEntry =
   /** `isUntold`: stored after the client had stopped waiting for an answer. */
-  | { readonly kind: "start"; readonly source: string; readonly isUntold?: true }
+  | { readonly kind: "start"; readonly source: string; readonly isUntold?: true; readonly git?: WorkState["git"] }
   | { readonly kind: "prompt"; readonly text: string }
   | { readonly kind: "assistant"; readonly text: string }
   | {
@@ -24,6 +24,7 @@ export type JournalEntry =
       /** The file it touched, absolute. */
       readonly path?: string;
       readonly action?: FileNote["action"];
+      readonly stamp?: FileStamp;
     }
   | {
       readonly kind: "tool_error";
@@ -36,6 +37,10 @@ export type JournalEntry =
   | { readonly kind: "todos"; readonly todos: readonly TodoItem[] }
   | { readonly kind: "todo"; readonly todo: Partial<TodoItem> & { readonly id: string } }
   | { readonly kind: "todo_removed"; readonly id: string }
+  /** What the user chose in a dialog of the client. */
+  | { readonly kind: "answers"; readonly answers: readonly { readonly question: string; readonly answer: string }[] }
+  /** The user approved it. */
+  | { readonly kind: "plan"; readonly text: string; readonly path?: string }
   | { readonly kind: "compacting"; readonly trigger: string }
   | { readonly kind: "compacted"; readonly summary: string }
   | { readonly kind: "turn_end" }

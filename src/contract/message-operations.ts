@@ -50,4 +50,12 @@ export const messageOperations = {
     errors: [],
     summary: "What bodies of a topic must look like.",
   },
+  "messages.list-topic-schemas": {
+    method: "GET",
+    path: "/messages/topic-schemas",
+    scope: "observe",
+    ...messages.ListTopicSchemas,
+    errors: [],
+    summary: "Topics whose bodies must look like something.",
+  },
 } as const satisfies Record<string, Operation>;

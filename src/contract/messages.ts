@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { counter, durationMs, Id, Json, limit, Self } from "./values.ts";
+import { counter, Cursor, durationMs, Id, Json, limit, Self } from "./values.ts";
 
 /** Words separated by dots. */
 const Topic = z.string().regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,7}$/, "words separated by dots, such as build.web");
@@ -82,3 +82,13 @@ export const SetTopicSchema = {
   output: z.object({ topic: Topic, hasSchema: z.boolean() }),
 };
 export type SetTopicSchema = z.infer<typeof SetTopicSchema.input>;
+
+/** By name; a page has few, as a schema may be large. */
+export const ListTopicSchemas = {
+  input: z.strictObject({ limit: limit(50, 20), cursor: Cursor.optional() }),
+  output: z.object({
+    topics: z.array(z.object({ topic: Topic, schema: z.record(z.string(), Json) })),
+    cursor: Cursor.nullable(),
+  }),
+};
+export type ListTopicSchemas = z.infer<typeof ListTopicSchemas.input>;

@@ -15,11 +15,16 @@ const some = z.looseObject({});
 const items = z.array(some);
 
 export const Chats = {
-  input: z.strictObject({ ...common, all: z.boolean().optional().describe("Also those that are gone") }),
+  input: z.strictObject({
+    ...common,
+    all: z.boolean().optional().describe("Also those that are gone"),
+  }),
   output: z.object({
     ...answer,
-    /** chat, name, machine, status, isSelf, progress, tasks [{task, type, percent, note}], lastSeenMsAgo */
+    /** chat, name, machine, status, isSelf, capabilities, capacity, progress, tasks [{task, type, percent, note}], lastSeenMsAgo */
     chats: items,
+    /** name, chat, term */
+    leaders: items,
     tasks: some,
     isMore: z.boolean(),
   }),
@@ -32,7 +37,7 @@ export const Submit = {
         z.strictObject({
           type: z.string().max(64),
           payload: json.optional(),
-          ref: z.string().max(128).optional(),
+          ref: z.string().max(128).optional().describe("A name for dependsOn"),
           dependsOn: z
             .array(z.union([task, z.string().max(128)]))
             .max(100)
@@ -55,7 +60,12 @@ export const Submit = {
 };
 
 export const Next = {
-  input: z.strictObject({ types: z.array(z.string().max(64)).max(20).optional().describe("Only these"), ...common }),
+  input: z.strictObject({
+    types: z.array(z.string().max(64)).max(20).optional(),
+    capabilities: z.array(z.string().max(200)).max(50).optional().describe("Yours, for tasks that require them"),
+    capacity: z.int().min(0).max(100).optional(),
+    ...common,
+  }),
   output: z.object({
     ...answer,
     /** task, isNew, type, payload, attempt, progress, checkpoint, inputs, remainingMs */
@@ -67,10 +77,10 @@ export const Report = {
   input: z.strictObject({
     outcome: z.enum(["progress", "done", "failed"]),
     task: task.optional().describe("Default: the one you have"),
-    note: z.string().max(4_000).optional().describe("Where it stands, or why it failed"),
+    note: z.string().max(4_000).optional().describe("How far, or why it failed"),
     percent: z.number().min(0).max(100).optional(),
-    result: json.optional().describe("Of done: any JSON"),
-    retry: z.boolean().optional().describe("Of failed, default true"),
+    result: json.optional(),
+    retry: z.boolean().optional().describe("Of failed; default true"),
     ...common,
   }),
   output: z.object({ ...answer, task, state: z.string(), taskState: z.string().optional() }),
@@ -78,7 +88,7 @@ export const Report = {
 
 export const Send = {
   input: z.strictObject({
-    to: z.string().min(1).max(300).describe('Chat (id, its beginning, or title), "topic:NAME", or "all"'),
+    to: z.string().min(1).max(300).describe('Chat id or title, "topic:NAME" or "all"'),
     text: z.string().min(1).max(60_000),
     ...common,
   }),
@@ -87,7 +97,7 @@ export const Send = {
 
 export const Inbox = {
   input: z.strictObject({
-    topics: z.array(z.string().max(500)).max(10).optional().describe("Listen to these too, such as build.*"),
+    topics: z.array(z.string().max(500)).max(10).optional().describe("Subscribe to these too, such as build.*"),
     ...common,
   }),
   output: z.object({
@@ -105,7 +115,7 @@ export const Files = {
       .array(z.string().min(1).max(1_000))
       .max(50)
       .optional()
-      .describe("file, dir/*, dir/**; release: default all of yours"),
+      .describe("file, dir/*, dir/**; release: default all"),
     project: z.string().max(4_096).optional().describe("Absolute folder"),
     ...common,
   }),
@@ -121,9 +131,17 @@ export const StateSet = {
     key: z.string().min(1).max(512),
     value: json.optional(),
     delete: z.boolean().optional(),
-    ifVersion: z.int().min(0).optional().describe("Only if the key has it; 0: only if it is not there"),
+    ifVersion: z.int().min(0).optional().describe("Only if the key has it; 0: only if absent"),
     ttlMs: z.int().min(1_000).optional(),
     ...common,
   }),
-  output: z.object({ ...answer, version: z.number(), isDeleted: z.boolean().optional() }),
+  output: z.object({
+    ...answer,
+    version: z.number().optional(),
+    isDeleted: z.boolean().optional(),
+    /** Of a read. */
+    value: json.optional(),
+    /** Of an election: chat, isSelf, term. */
+    leader: some.nullable().optional(),
+  }),
 };

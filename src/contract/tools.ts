@@ -6,7 +6,7 @@ import { WorkNotes } from "./checkpoint.ts";
  * only what a model cannot guess.
  */
 const id = z.string().max(200);
-const session = id.optional().describe("Handle, only where the client has no session of its own");
+const session = id.optional().describe("Default: this chat's");
 const project = z.string().max(4_096).optional().describe("Absolute folder");
 const detail = z.enum(["concise", "detailed"]).default("concise");
 const common = { session, project };
@@ -17,8 +17,8 @@ const level = z.enum(["safe", "warning", "danger", "critical"]);
 
 export const AutoCheckpoint = {
   input: z.strictObject({
-    doing: z.string().max(2_000).optional().describe("What you are doing now"),
-    next: z.string().max(4_000).optional().describe("The next step"),
+    doing: z.string().max(2_000).optional(),
+    next: z.string().max(4_000).optional(),
     ...common,
     detail,
   }),
@@ -36,8 +36,9 @@ export const AutoCheckpoint = {
 export const CheckRecovery = {
   input: z.strictObject({
     ...common,
-    of: id.optional().describe("Brief of this dead session instead of the newest"),
-    take: z.boolean().optional().describe("You go on with it"),
+    of: id.optional().describe("Brief of this session instead"),
+    take: z.boolean().optional().describe("Continue it here"),
+    dismiss: z.boolean().optional().describe("User does not want it: never offer it again"),
     detail,
   }),
   output: z.object({
@@ -61,7 +62,7 @@ export const CheckRecovery = {
 export const MonitorSignals = {
   input: z.strictObject({
     ...common,
-    contextTokens: z.int().min(0).max(100_000_000).optional().describe("Your own count, if you know it"),
+    contextTokens: z.int().min(0).max(100_000_000).optional().describe("Your own count"),
     detail,
   }),
   output: z.object({
@@ -91,7 +92,7 @@ export const ForceCheckpoint = {
   input: z.strictObject({
     ...WorkNotes.shape,
     ...common,
-    finish: z.boolean().optional().describe("The work is finished: never offer this session for recovery"),
+    finish: z.boolean().optional().describe("Only when the user says the work is finished"),
     detail,
   }),
   output: z.object({
@@ -108,10 +109,10 @@ export const ClearState = {
   input: z.strictObject({
     scope: z
       .enum(["checkpoint", "session", "offer", "notices"])
-      .describe("checkpoint or session: delete it; offer: never offer that session again; notices: acknowledge them"),
-    id: id.optional().describe("Of the checkpoint or session"),
+      .describe("offer: never offer that session again; notices: acknowledge them"),
+    id: id.optional(),
     confirm: z.literal("yes, delete").describe("Only after the user agreed"),
-    forget: z.boolean().optional().describe("Keep no backup, purge every copy"),
+    forget: z.boolean().optional().describe("No backup, purge every copy"),
     ...common,
     detail,
   }),

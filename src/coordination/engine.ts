@@ -78,6 +78,7 @@ const handlers: Handlers = {
   "messages.pull": messages.pull,
   "messages.ack": messages.ack,
   "messages.set-topic-schema": ({ sql }, input) => messages.setTopicSchema(sql, input),
+  "messages.list-topic-schemas": ({ sql }, input) => ok(messages.listTopicSchemas(sql, input)),
   "tasks.submit": submit,
   "tasks.claim": claim,
   "tasks.start": attempts.start,

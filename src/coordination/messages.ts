@@ -3,6 +3,7 @@ import type { Refusal } from "../contract/errors.ts";
 import {
   MAX_BODY_CHARS,
   type AckMessages,
+  type ListTopicSchemas,
   type Message,
   type Priority,
   type PullMessages,
@@ -203,6 +204,19 @@ export function setTopicSchema(
     );
   }
   return ok({ topic, hasSchema: schema !== null });
+}
+
+export function listTopicSchemas(
+  sql: Sql,
+  { limit, cursor }: ListTopicSchemas,
+): OutputOf<"messages.list-topic-schemas"> {
+  const query = "SELECT topic, json_schema FROM topics WHERE topic > ? ORDER BY topic LIMIT ?";
+  const rows = sql.all<{ topic: string; json_schema: string }>(query, cursor ?? "", limit + 1);
+  const page = rows.slice(0, limit);
+  return {
+    topics: page.map((row) => ({ topic: row.topic, schema: JSON.parse(row.json_schema) as Record<string, Json> })),
+    cursor: rows.length > limit ? (page.at(-1)?.topic ?? null) : null,
+  };
 }
 
 /** A new chat's inbox begins here; one that comes back finds its own. */

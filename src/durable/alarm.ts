@@ -1,3 +1,6 @@
+/** Rows of each kind that one sweep handles. */
+export const sweepRows = 200;
+
 /** One that is later than that has been lost. */
 const latestMs = 60_000;
 

@@ -1,34 +1,28 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Refusal } from "../contract/errors.ts";
-import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
-import { PING, PONG, PROTOCOL_VERSION } from "../contract/protocol.ts";
-import { checkFields, checkInput, checkScope, type Request as Checked } from "../coordination/check-input.ts";
+import { PING, PONG } from "../contract/protocol.ts";
+import { checkFields, checkInput, checkScope } from "../coordination/check-input.ts";
 import * as audit from "../coordination/audit.ts";
-import * as changes from "../coordination/changes.ts";
 import * as dispatch from "../coordination/dispatch.ts";
 import * as due from "../coordination/due.ts";
-import { isEngineOperation, noteOf, run, type HostOperation } from "../coordination/engine.ts";
 import * as liveness from "../coordination/liveness.ts";
-import * as meta from "../coordination/meta.ts";
-import * as outbox from "../coordination/outbox.ts";
 import { migrations } from "../coordination/schema.ts";
 import * as tokens from "../coordination/tokens.ts";
-import type { Actor, Tx } from "../coordination/tx.ts";
+import type { Tx } from "../coordination/tx.ts";
 import { stackOf } from "../shared/error.ts";
 import { migrate, schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { Alarm } from "./alarm.ts";
+import { Alarm, sweepRows } from "./alarm.ts";
 import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
 import { answer, readFrame, type Frame, type RpcRequest } from "./frames.ts";
 import { Gathering } from "./gathering.ts";
-import { close, closeCodes, isUndoable, notHere, onlyBySocket, release, send, Sockets } from "./sockets.ts";
+import { Operations } from "./operations.ts";
+import { close, closeCodes, isUndoable, release, send, Sockets } from "./sockets.ts";
 import { report } from "./report.ts";
 import { StorageSql } from "./storage-sql.ts";
 import { Transactions, undoing } from "./transactions.ts";
 
-/** A sweep takes on so many rows of each kind at a time. */
-const sweepRows = 200;
 const sweepsPerAlarm = 20;
 /** No alarm follows the one before sooner: what stays due in spite of a sweep must not spin. */
 const leastPauseMs = 250;
@@ -44,8 +38,15 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sockets = new Sockets(this.ctx, this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #gathering = new Gathering({ begin: () => this.#begin(), end: () => this.#settle() });
-  #isCreated = false;
   readonly #transactions = new Transactions(this.ctx.storage, this.#sql, this.#sockets, () => this.now());
+  readonly #operations = new Operations({
+    transactions: this.#transactions,
+    sockets: this.#sockets,
+    alarm: this.#alarm,
+    sql: this.#sql,
+    closeSocket: (socket, code, reason) => this.#end(socket, code, reason),
+  });
+  #isCreated = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -90,7 +91,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (!bearer.ok) return bearer;
     // [WO3] The worker has looked how it is nested.
     const checked = checkFields(name, input);
-    const result = checked.ok ? this.#run(bearer.value, checked.value) : checked;
+    const result = checked.ok ? this.#operations.run(bearer.value, checked.value) : checked;
     this.#settle();
     return result;
   }
@@ -102,46 +103,6 @@ export class ChatCoordinator extends DurableObject<Env> {
       ? ok(found)
       : err({ code: "unauthenticated", message: "the token was revoked, is over, or is not known" });
   }
-
-  /** @param socket the connection that asks; null over HTTP */
-  #run(bearer: tokens.Bearer, { name, input }: Checked, socket: WebSocket | null = null): Result<unknown, Refusal> {
-    const refused = checkScope(name, bearer.scope) ?? notHere(socket, name, input);
-    if (refused) return err(refused);
-    const actor = { machine: bearer.machine, isAdmin: bearer.scope === "admin" };
-    // The name decides the type of the input, which checkInput() has looked at; that it does TypeScript cannot follow.
-    if (!isEngineOperation(name)) return this.#own[name](input as never, actor, socket);
-    const result = this.#transactions.run((tx) => {
-      const result = run(tx, actor, name, input as never);
-      if (name === "settings.set" || name === "epoch.raise") this.#transactions.begin();
-      if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
-      return result;
-    });
-    const note = result.ok ? null : noteOf(input, result.error);
-    if (note) this.#transactions.run((tx) => ok(note(tx)));
-    return result;
-  }
-
-  /** Operations about connections, tokens and the alarm. */
-  readonly #own: OwnOperations = {
-    "state.watch": (input, _actor, socket) => {
-      const watched = socket ? this.#sockets.watch(socket, input) : onlyBySocket("state.watch");
-      // The answer goes first, then what happened since.
-      if (watched.ok) this.#transactions.tell({ kind: "changes" });
-      return watched;
-    },
-    "state.unwatch": (input, _actor, socket) =>
-      socket ? ok(this.#sockets.unwatch(socket, input)) : onlyBySocket("state.unwatch"),
-    "tokens.create": () => err({ code: "bad_input", message: "tokens are made over HTTP" }),
-    "tokens.list": () => this.#transactions.run((tx) => ok(tokens.list(tx))),
-    "tokens.revoke": ({ id }, actor) => {
-      const revoked = this.#transactions.run((tx) => tokens.revoke(tx, actor, id));
-      if (revoked.ok) {
-        for (const open of this.#sockets.ofToken(id)) this.#end(open, closeCodes.token, "the token was revoked");
-      }
-      return revoked;
-    },
-    health: () => this.#transactions.run((tx) => ok(this.#health(tx))),
-  };
 
   /** The worker has made and signed it, and makes it again for a request that is repeated. */
   addToken(credentials: Credentials, token: tokens.NewToken, asked: tokens.TokenRequest): string {
@@ -157,26 +118,6 @@ export class ChatCoordinator extends DurableObject<Env> {
         return added;
       }),
     );
-  }
-
-  #bind(tx: Tx, socket: WebSocket | null, { chat, incarnation }: OutputOf<"chats.register">): void {
-    this.#sockets.bind(chat, incarnation, socket);
-    if (this.#sockets.lastSeen(chat) !== null) liveness.connected(tx, chat);
-  }
-
-  #health(tx: Tx): OutputOf<"health"> {
-    const next = due.nextDue(tx);
-    return {
-      alarmInMs: this.#alarm.at === null ? null : this.#alarm.at - tx.now,
-      overdueRows: next !== null && next <= tx.now ? liveness.dueNow(tx, sweepRows).length || 1 : 0,
-      outboxDepth: outbox.depth(tx),
-      sockets: this.#sockets.count,
-      chats: meta.liveChats(tx.sql),
-      schemaVersion: schemaState(this.#sql).version,
-      epoch: tx.epoch,
-      revision: changes.totals(tx.sql).revision,
-      protocol: PROTOCOL_VERSION,
-    };
   }
 
   /** The upgrade. The worker has checked the signature, the origin and the address. */
@@ -223,7 +164,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     }
     const result = this.#guarded(() => {
       const checked = checkInput(request.method, request.params);
-      return checked.ok ? this.#run(bearer, checked.value, socket) : checked;
+      return checked.ok ? this.#operations.run(bearer, checked.value, socket) : checked;
     });
     return request.id === null ? [] : [answer(request.id, result)];
   }
@@ -347,14 +288,6 @@ export class ChatCoordinator extends DurableObject<Env> {
     });
   }
 }
-
-type OwnOperations = {
-  readonly [Name in HostOperation]: (
-    input: CheckedInputOf<Name>,
-    actor: Actor,
-    socket: WebSocket | null,
-  ) => Result<unknown, Refusal>;
-};
 
 function text(result: Result<unknown, Refusal>): string {
   return JSON.stringify(result);

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
@@ -7,7 +7,7 @@ import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { addressOf } from "./edge/address.ts";
 import { claimOf, isMachineToken } from "./edge/machine-token.ts";
-import { createPrivateFolder, writeWhole } from "./store/place.ts";
+import { createPrivateFolder, writeWhole } from "./store/store-files.ts";
 
 /**
  * Who decides for this machine's chats: the file of this machine, or a coordinator on the edge. [EM3] Exactly one of the two; the environment
@@ -24,9 +24,9 @@ const Edge = z.strictObject({
 });
 export type Edge = z.infer<typeof Edge>;
 
-export type Place = Pick<Edge, "url" | "workspace">;
+export type EdgeWorkspace = Pick<Edge, "url" | "workspace">;
 
-export function isSame(a: Place, b: Place): boolean {
+export function isSame(a: EdgeWorkspace, b: EdgeWorkspace): boolean {
   return a.workspace === b.workspace && a.url.replace(/\/+$/, "") === b.url.replace(/\/+$/, "");
 }
 
@@ -77,7 +77,33 @@ function textOf(env: NodeJS.ProcessEnv, name: string): string {
   return env[name]?.trim() ?? "";
 }
 
+/** Whether there is anything to read: cheap enough to be asked every second. */
+export function mayBeJoined(home: string, env: NodeJS.ProcessEnv): boolean {
+  return existsSync(edgeFile(home)) || needed.some((name) => textOf(env, name) !== "");
+}
+
+/** The file as it was read last. It is written whole, by a rename, so that another one has another inode. */
+let lastRead: { readonly path: string; readonly stamp: string; readonly edge: Result<Edge | null, string> } | null =
+  null;
+
 function readFile(path: string): Result<Edge | null, string> {
+  const stamp = stampOf(path);
+  if (stamp === null) return parseFile(path);
+  if (lastRead?.path !== path || lastRead.stamp !== stamp) lastRead = { path, stamp, edge: parseFile(path) };
+  return lastRead.edge;
+}
+
+/** Null: there is no file, or it cannot be looked up. */
+function stampOf(path: string): string | null {
+  try {
+    const { ino, mtimeNs, size, mode } = statSync(path, { bigint: true });
+    return `${ino} ${mtimeNs} ${size} ${mode}`;
+  } catch {
+    return null;
+  }
+}
+
+function parseFile(path: string): Result<Edge | null, string> {
   let text: string;
   try {
     text = readFileSync(path, "utf8");

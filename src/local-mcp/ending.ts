@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 /** Tells those who are to end; 0 tells nothing. @returns false: none of them is there any more */
 export type Tell = (signal: NodeJS.Signals | 0) => boolean;
 
-const lookEveryMs = 50;
+const pollEveryMs = 50;
 /** What was killed goes at once, unless it waits for a disk, or nobody takes note of its end. */
 const killedWithinMs = 2_000;
 
@@ -20,7 +20,7 @@ export async function endAll(tell: Tell, graceMs: number, interruptMs = 0): Prom
 export async function isSoWithin(isSo: () => boolean, ms: number): Promise<boolean> {
   const until = performance.now() + ms;
   while (performance.now() < until) {
-    await pause(lookEveryMs);
+    await pause(pollEveryMs);
     if (isSo()) return true;
   }
   return false;

@@ -11,6 +11,8 @@ export interface Paths {
   readonly snapshots: string;
   readonly config: string;
   readonly log: string;
+  /** Names of the clients other than Claude Code that have run SHIM's hooks. */
+  readonly foreignCallers: string;
 }
 
 export function pathsIn(home: string): Paths {
@@ -25,6 +27,7 @@ export function pathsIn(home: string): Paths {
     snapshots: at("snapshots"),
     config: at("config.json"),
     log: at("shim.log"),
+    foreignCallers: at("foreign-callers.json"),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Config } from "../contract/config.ts";
+import type { Launch } from "./clients/entries.ts";
 import type { Paths } from "./paths.ts";
 import type { Processes } from "./processes.ts";
 import type { Store } from "./store/store.ts";
@@ -9,6 +10,8 @@ export interface Runtime {
   readonly now: () => number;
   readonly random: (bytes: number) => Uint8Array;
   readonly env: NodeJS.ProcessEnv;
+  /** This Node and this copy of SHIM. */
+  readonly launch: Launch;
   readonly paths: Paths;
   readonly config: Config;
   readonly processes: Processes;

@@ -1,10 +1,13 @@
 import { randomBytes } from "node:crypto";
+import { basename, dirname, join } from "node:path";
 import { defaults } from "../contract/config.ts";
+import type { Launch } from "./clients/entries.ts";
 import { readConfig } from "./config-file.ts";
 import { fileLog } from "./log-file.ts";
 import { homeFrom, pathsIn } from "./paths.ts";
 import { systemProcesses } from "./processes.ts";
 import type { Log, Runtime } from "./runtime.ts";
+import { realPath } from "./shim-command.ts";
 import type { Driver } from "./store/driver.ts";
 import { Store } from "./store/store.ts";
 
@@ -28,10 +31,19 @@ export function systemRuntime(options: SystemOptions): Runtime {
     now,
     random: (bytes) => randomBytes(bytes),
     env: process.env,
+    launch: launchOf(process.argv),
     paths,
     config: config.ok ? config.value : defaults,
     processes: systemProcesses,
     store: new Store({ ...options, path: paths.database, now }),
     log,
   };
+}
+
+/** The arguments name this Node and a program in dist/, or the launcher in bin/ beside it, or a link to one of them. */
+function launchOf([node = "node", started = ""]: readonly string[]): Launch {
+  const folder = dirname(dirname(realPath(started) ?? started));
+  // The plugin of a clone has programs of its own, and the clone has the launcher.
+  const root = basename(folder) === "plugin" ? dirname(folder) : folder;
+  return { node, script: join(root, "bin", "shim.mjs"), hookScript: join(root, "dist", "hook.cjs") };
 }

@@ -1,7 +1,10 @@
+import { join } from "node:path";
 import { expect, it } from "vitest";
+import { claudeBinary } from "../../scripts/install-claude.ts";
 import { untilFound, type Terminal } from "../support/claude-code.ts";
 import { bash, briefs, Desk, endless, endlessTool, told, type Chat } from "../support/shim-desk.ts";
 
+const plugin = join(import.meta.dirname, "..", "..", "plugin");
 const answer = { steps: [{ text: "Hello." }] };
 
 it("[RE4] takes the end of a finished run for what it is: the next chat gets no brief", async () => {
@@ -22,7 +25,7 @@ it("[RE4] takes the end of a finished run for what it is: the next chat gets no 
   expect(desk.sessions().map(({ endReason }) => endReason)).toEqual(["other", "other"]);
 });
 
-it("[RE2] takes a run that was asked to stop in the middle of its turn for unfinished", async () => {
+it("[RE2] [SI35] takes a run that was asked to stop in the middle of its turn for unfinished", async () => {
   const desk = new Desk();
   const first = await desk.print("fix the parser", { steps: [bash("echo begun"), endless] });
   await endlessTool(first.claude);
@@ -33,7 +36,7 @@ it("[RE2] takes a run that was asked to stop in the middle of its turn for unfin
   expect(desk.kinds(stopped!.id).at(-1)).toBe("detached");
   const next = await desk.printed("hello", answer);
   const [brief] = briefs(told(next.model));
-  expect(brief).toContain("why it died: closed (");
+  expect(brief).toContain("asked to end, by which signal is not known");
   expect(brief).toContain("was running when it died: Bash exec sleep 600");
 });
 
@@ -64,26 +67,99 @@ it("[RE2] takes a run whose prompt became too long for unfinished", async () => 
 async function inTerminal(
   desk: Desk,
   steps: Parameters<Desk["terminal"]>[0]["steps"],
+  binary?: string,
 ): Promise<Chat<Terminal> & { id: string }> {
-  const chat = await desk.terminal({ steps });
+  const chat = await desk.terminal({ steps, ...(binary === undefined ? {} : { binary }) });
   await chat.claude.send("fix the parser");
   const { id } = await untilFound(() => desk.sessions()[0], "a session");
   return { ...chat, id };
 }
 
-it("[RE2] tells a terminal closed after the answer from one closed in the middle of work", async () => {
-  const desk = new Desk();
-  const idle = await inTerminal(desk, [{ text: "Fixed." }]);
-  await desk.until(idle.id, (_, { journal }) => journal.at(-1)?.entry.kind === "turn_end", "the end of the turn");
-  idle.claude.kill("SIGKILL");
-  await desk.until(idle.id, ({ endedAt }) => endedAt !== null, "the end of the session");
+/** A chat in a terminal whose turn has ended. */
+async function idleInTerminal(
+  desk: Desk,
+  answerText: string,
+  binary?: string,
+): Promise<Chat<Terminal> & { id: string }> {
+  const chat = await inTerminal(desk, [{ text: answerText }], binary);
+  await desk.until(chat.id, (_, { journal }) => journal.at(-1)?.entry.kind === "turn_end", "the end of the turn");
+  return chat;
+}
 
-  const other = new Desk();
-  const busy = await inTerminal(other, [endless]);
-  await other.until(busy.id, (_, { journal }) => journal.at(-1)?.entry.kind === "tool_start", "the tool");
+it("[RE50] [RE52] a terminal that is closed, or told to end, between two turns does not finish the chat; the next one mentions it once", async () => {
+  for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+    const desk = new Desk();
+    const idle = await idleInTerminal(desk, "Fixed.");
+    // script(1) that is killed closes the terminal, as a window does; TERM is sent to the client itself.
+    if (signal === "SIGKILL") idle.claude.kill(signal);
+    else process.kill(await idle.claude.claudePid(), signal);
+    await desk.until(idle.id, ({ detachReason }) => detachReason === "closed", "the end of the client");
+    expect(desk.session(idle.id)).toMatchObject({ endedAt: null, endReason: null });
+    await idle.claude.waitForExit();
+    const next = await desk.printed("hello", answer);
+    expect(told(next.model)).toContain(`"fix the parser" (${idle.id}), was closed`);
+    expect(briefs(told(next.model))).toEqual([]);
+    const later = await desk.printed("hello", answer);
+    expect(told(later.model)).not.toContain("fix the parser");
+  }
+});
+
+it("[RE51] [RE54] a terminal that is closed with a question open: the next chat has the brief, and its user reads so on the screen", async () => {
+  const desk = new Desk();
+  const idle = await idleInTerminal(desk, "Which database shall I use?");
+  idle.claude.kill("SIGKILL");
+  await desk.until(idle.id, ({ detachReason }) => detachReason === "closed_open", "the end of the client");
+  const next = await desk.terminal({ steps: [{ text: "Hello." }] });
+  await untilFound(() => next.claude.screen().includes("withworkopen;Claudehasitsbrief.") || null, "the line");
+  expect(next.claude.screen()).toContain('SHIM:"fixtheparser"wasclosed');
+  expect(next.claude.screen()).toContain("Notthisone?/shim:dismiss");
+  await next.claude.send("hello");
+  await untilFound(() => next.claude.screen().includes("Hello.") || null, "the answer");
+  expect(briefs(told(next.model))).toHaveLength(1);
+});
+
+it("[RE54] a terminal that is closed in the middle of work: what a script prints holds nothing of it", async () => {
+  const desk = new Desk();
+  const busy = await inTerminal(desk, [endless]);
+  await desk.until(busy.id, (_, { journal }) => journal.at(-1)?.entry.kind === "tool_start", "the tool");
   busy.claude.kill("SIGKILL");
-  await other.until(busy.id, (_, { journal }) => journal.at(-1)?.entry.kind === "detached", "the cut");
-  expect(other.session(busy.id)).toMatchObject({ endedAt: null });
-  const next = await other.printed("hello", answer);
+  await desk.until(busy.id, (_, { journal }) => journal.at(-1)?.entry.kind === "detached", "the cut");
+  expect(desk.session(busy.id)).toMatchObject({ endedAt: null });
+  const script = await desk.printed("hello", { ...answer, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
+  expect(script.claude.output.stdout).toBe("Hello.\n");
+  expect(told(script.model)).toContain(`session ${busy.id} of this project died`);
+  const next = await desk.printed("hello", answer);
+  expect(next.claude.output.stdout).toBe("Hello.\n");
   expect(briefs(told(next.model))[0]).toContain("why it died: closed (");
+});
+
+it.each([
+  ["/exit", "/exit"],
+  ["Ctrl-D", "\u0004"],
+])("[RE2] the user's own exit finishes the chat: %s", async (_name, keys) => {
+  const desk = new Desk();
+  const idle = await idleInTerminal(desk, "Which database shall I use?");
+  await leave(idle.claude, keys);
+  await idle.claude.waitForExit();
+  expect(desk.session(idle.id)).toMatchObject({ endReason: "prompt_input_exit" });
+});
+
+/** A key leaves the client when it is pressed twice: the client asks for the second time. */
+async function leave(claude: Terminal, keys: string): Promise<void> {
+  if (keys.startsWith("/")) return claude.send(keys);
+  await untilFound(() => claude.screen().includes("Whichdatabase") || null, "the answer on the screen");
+  claude.type(keys);
+  await untilFound(() => claude.screen().includes("againtoexit") || null, "the question of the client");
+  claude.type(keys);
+}
+
+it("[RE2] a run that a chat has started with claude -p is finished when it has ended", async () => {
+  const desk = new Desk();
+  const { home, paths } = desk;
+  const inner = `${claudeBinary()} -p inner --plugin-dir ${plugin}`;
+  await desk.printed("start another", {
+    steps: [bash(inner), { text: "Inner done." }, { text: "Started." }],
+    env: { CLAUDE_CODE_ENTRYPOINT: "cli", HOME: home, SHIM_HOME: paths.home },
+  });
+  expect(desk.sessions().map(({ endReason }) => endReason)).toEqual(["other", "other"]);
 });

@@ -10,7 +10,7 @@ import { inspect } from "../../src/local-mcp/clients/inspect.ts";
 import { planInstall } from "../../src/local-mcp/clients/plan.ts";
 import { detect } from "../../src/local-mcp/clients/targets.ts";
 import { planUninstall } from "../../src/local-mcp/clients/uninstall.ts";
-import { claudeBinary } from "../../scripts/install-claude.ts";
+import { CLAUDE_VERSION, claudeBinary } from "../../scripts/install-claude.ts";
 
 /** The real Claude Code: the path of its binary. It needs no network and no account for any of this. */
 const claude = claudeBinary();
@@ -40,7 +40,7 @@ it("[IN14] claude plugin validate accepts the plugin and the marketplace", () =>
     provides: { hooks: unknown[]; mcpServers: unknown[] };
   };
   expect([plugin.status, report.success]).toEqual([0, true]);
-  expect([report.provides.hooks.length, report.provides.mcpServers.length]).toEqual([11, 1]);
+  expect([report.provides.hooks.length, report.provides.mcpServers.length]).toEqual([16, 1]);
   expect(run(home, "plugin", "validate", "--strict", root).status).toBe(0);
 });
 
@@ -53,9 +53,17 @@ it("[IN13] inspect knows the plugin as claude plugin install leaves it", () => {
   const launch = { node: process.execPath, script: "/x/bin/shim.mjs", hookScript: "/x/dist/hook.cjs" };
   const seen: string[] = [];
   const exists = (path: string): boolean => seen.push(path) > 0;
-  const context = { read: readText, exists, nodeVersion: () => process.version, oldestNode: [22, 16], launch } as const;
+  const context = {
+    read: readText,
+    exists,
+    nodeVersion: () => process.version,
+    oldestNode: [22, 16],
+    launch,
+    claudeVersion: CLAUDE_VERSION,
+  } as const;
   expect(inspect({ ...target, serversFile: join(home, ".claude.json") }, context).map(({ text }) => text)).toEqual([
     "Claude Code: SHIM is installed as the plugin shim@shim",
+    expect.stringContaining("shim init --todo-tools"),
   ]);
   expect(seen).toEqual([join(root, "plugin", "dist", "hook.cjs")]);
 });
@@ -73,7 +81,7 @@ it(`[IN5] claude mcp get finds the server that init wrote, and uninstall takes i
     settingsFile: join(home, ".claude", "settings.json"),
     pluginsFolder: join(home, ".claude", "plugins"),
   } as const;
-  const context = { shimConfig: join(home, "shim", "config.json"), read: readText };
+  const context = { shimConfig: join(home, "shim", "config.json"), read: readText, claudeVersion: CLAUDE_VERSION };
   const launch = { node: process.execPath, script: "/x/bin/shim.mjs", hookScript: "/x/dist/hook.cjs" };
   const folder = join(home, "shim", "backups");
   const installed = planInstall(target, launch, context);

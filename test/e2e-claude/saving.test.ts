@@ -101,7 +101,7 @@ it("[HO1] lets Claude Code work on where nothing can be saved, and says that all
   );
   expect(desk.shown(id).length).toBeGreaterThan(0);
   for (const text of desk.shown(id))
-    expect(text).toMatch(/^SHIM cannot save: .*Events are lost until it can\. Run `shim doctor`\.$/);
+    expect(text).toMatch(/^SHIM cannot save: .*Events are lost until it can\. Run `\S+ \S+shim\.mjs doctor`\.$/);
 });
 
 it("works on with a full disk, and saves again when there is room", async (test) => {

@@ -6,6 +6,7 @@ import type { Paths } from "../../src/local-mcp/paths.ts";
 import {
   answered,
   integrityOf,
+  killAll,
   nextStepOf,
   seeded,
   setting,
@@ -13,7 +14,9 @@ import {
   storeOf,
   spawnServer,
 } from "../support/mcp-process.ts";
+import { familyOf } from "../support/family.ts";
 import { tempHome } from "../support/temp-store.ts";
+import { HookCaller } from "../support/hook-caller.ts";
 
 const rounds = setting("SHIM_CRASH_ROUNDS", 50);
 const seed = setting("SHIM_CRASH_SEED", 1);
@@ -73,7 +76,7 @@ it(
       if (brief !== null && expected.length > 0) {
         told += 1;
         expect(
-          expected.filter((step) => brief.includes(`next step: ${step.trim()}\n`)),
+          expected.filter((step) => brief.includes(`next step: ${step.trim()} (the chat, `)),
           `${where}: ${brief}`,
         ).toHaveLength(1);
       }
@@ -115,7 +118,7 @@ async function liveAndDie(victim: Saver, random: () => number): Promise<string |
   })();
   // A life that ends before it is killed ends with an error of its own.
   await Promise.race([isAsFar, life]);
-  server.process.kill("SIGKILL");
+  killAll(server);
   await expect(life).rejects.toThrow("the MCP process has ended (SIGKILL)");
   return brief;
 }
@@ -138,3 +141,48 @@ function aHome(): Paths {
   writeFileSync(paths.config, JSON.stringify({ retention: { checkpointsPerSession: 1_000_000 } }));
   return paths;
 }
+
+const events = setting("SHIM_HOOK_CRASH_ROUNDS", 50);
+
+it(
+  `[HO35] kill -9 of front, worker or both at ${events} random moments: no acknowledged event is lost, none is stored twice`,
+  { timeout: 60_000 + events * 3_000 },
+  async () => {
+    const paths = aHome();
+    const random = seeded(seed + 2);
+    const acknowledged: string[] = [];
+    let restarts = 0;
+    for (let round = 1; round <= events; round++) {
+      const server = spawnServer(paths);
+      const caller = new HookCaller(server, `round${round}`);
+      const life = caller.work().catch(() => undefined);
+      const wanted = 1 + Math.floor(10 * random());
+      while (caller.acknowledged.length < wanted) await pause(1);
+      if (random() < 0.5) {
+        const [, worker] = familyOf(server.pid);
+        if (worker) process.kill(worker.pid, "SIGKILL");
+        restarts += 1;
+        const more = caller.acknowledged.length + 5;
+        while (caller.acknowledged.length < more) await pause(1);
+      }
+      await pause(4 * random());
+      if (random() < 0.3) server.process.kill("SIGKILL");
+      else killAll(server);
+      await life;
+      await server.ended;
+      acknowledged.push(...caller.acknowledged);
+    }
+    const store = storeOf(paths);
+    expect(integrityOf(store)).toEqual(["ok"]);
+    const stored = store.read(
+      (sql) => sql.all<{ key: string }>("SELECT key FROM journal WHERE kind = 'tool_end'").map(({ key }) => key),
+      [],
+    );
+    expect(acknowledged.filter((id) => !stored.includes(`end:${id}`))).toEqual([]);
+    expect(new Set(stored).size).toBe(stored.length);
+    process.stdout.write(
+      `hooks: ${events} kills, ${restarts} of a worker before, ${acknowledged.length} events, none lost\n`,
+    );
+    expect(acknowledged.length).toBeGreaterThan(events);
+  },
+);

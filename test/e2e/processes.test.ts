@@ -7,7 +7,6 @@ import type { Store } from "../../src/local-mcp/store/store.ts";
 import {
   answered,
   built,
-  familyOf,
   integrityOf,
   oldNode,
   seeded,
@@ -18,6 +17,7 @@ import {
   storeOf,
   type StartOptions,
 } from "../support/mcp-process.ts";
+import { familyOf } from "../support/family.ts";
 import { tempHome } from "../support/temp-store.ts";
 
 const starts = setting("SHIM_PROCESS_STARTS", 200);
@@ -61,6 +61,9 @@ const ways: readonly Way[] = [
     reason: "client_gone",
     withinMs: 1_000,
   },
+  { name: "answers that are not read", start: {}, end: closeStdout, code: 0, reason: "stdin_end", withinMs: 2_000 },
+  // The client of this one lives on: it is the test.
+  { name: "kill -9 of the front", start: {}, end: killFirst, code: null, reason: "stdin_end", withinMs: 1_000 },
 ];
 
 /** Here two processes stand between client and store, and the first one hands signals on. */
@@ -95,6 +98,24 @@ it(
   },
 );
 
+it("[PR2] a worker ends when its front was killed at any moment of the start", { timeout: 120_000 }, async () => {
+  const paths = tempHome();
+  const rounds = 40;
+  const list = Array.from({ length: 10 }, (_, id) => `{"jsonrpc":"2.0","id":${id + 100},"method":"tools/list"}\n`);
+  for (let round = 0; round < rounds; round++) {
+    const front = spawnServer(paths);
+    void front.initialize("start").catch(() => undefined);
+    front.process.stdin.write(list.join(""));
+    const family = await untilWorker(front);
+    // Up to the moment at which a slow machine has answered, too.
+    await new Promise((resolve) => setTimeout(resolve, (round / rounds) * 400));
+    front.process.kill("SIGKILL");
+    const endedAt = performance.now();
+    await untilGone(family);
+    expect(performance.now() - endedAt, `round ${round}`).toBeLessThan(3_000);
+  }
+});
+
 it("[PR2] a server whose client died ends by itself, although another process holds the pipe open", async () => {
   const paths = tempHome();
   const holding = `(cat; exec sleep 60) | "$0" "$1"`;
@@ -102,7 +123,8 @@ it("[PR2] a server whose client died ends by itself, although another process ho
   const { session } = await answered(connection, "shim_force_checkpoint", { goal: "orphan" });
   const family = familyOf(connection.pid);
   const server = family.filter(({ pid }) => readlinkSync(`/proc/${pid}/exe`) === realpathSync(process.execPath));
-  expect(server).toHaveLength(1);
+  // The front and its worker.
+  expect(server).toHaveLength(2);
   const endedAt = performance.now();
   connection.process.kill("SIGKILL");
   await untilGone(server);
@@ -166,8 +188,25 @@ function endOfStdin({ connection }: Running): void {
   connection.process.stdin.end();
 }
 
+/** Many are under way. */
+function closeStdout({ connection }: Running): void {
+  const list = Array.from({ length: 40 }, (_, id) => `{"jsonrpc":"2.0","id":${id + 100},"method":"tools/list"}\n`);
+  connection.process.stdin.write(list.join(""));
+  connection.process.stdout.destroy();
+}
+
 function killFirst({ connection }: Running): void {
   connection.process.kill("SIGKILL");
+}
+
+async function untilWorker({ pid }: McpConnection): Promise<ProcessIdentity[]> {
+  const end = performance.now() + 5_000;
+  for (;;) {
+    const family = familyOf(pid);
+    if (family.length > 1) return family;
+    if (performance.now() > end) throw new Error("the front has started no worker");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }
 
 async function untilGone(family: readonly ProcessIdentity[]): Promise<void> {

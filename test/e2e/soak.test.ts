@@ -147,6 +147,7 @@ function drainAll(paths: Paths, store: Store): void {
     now: Date.now,
     random: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
     env: {},
+    launch: { node: process.execPath, script: "", hookScript: "" },
     paths,
     config: defaults,
     processes: systemProcesses,

@@ -7,7 +7,7 @@ import { isSound } from "../../src/local-mcp/store/database.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { epochOf } from "../../src/local-mcp/store/epoch.ts";
 import * as notices from "../../src/local-mcp/store/notices.ts";
-import { inodeOf } from "../../src/local-mcp/store/place.ts";
+import { inodeOf } from "../../src/local-mcp/store/store-files.ts";
 import { migrations } from "../../src/local-mcp/store/schema.ts";
 import * as spool from "../../src/local-mcp/store/spool.ts";
 import type { Store } from "../../src/local-mcp/store/store.ts";

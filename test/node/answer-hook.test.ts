@@ -33,7 +33,7 @@ function tell(runtime: TempRuntime, line: string, pid = 1_000): string {
 }
 
 it("[HO1] what Claude Code really sends becomes the session, its journal, its tasks and its end", () => {
-  const runtime = tempRuntime();
+  const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
   runtime.processes.start(1_000);
   expect(realLines.map((line) => tell(runtime, line))).toEqual(realLines.map(() => ""));
   expect(runtime.logged).toEqual([]);

@@ -119,7 +119,9 @@ it("[CP7] over the limit the tail of the conversation is shortened; what the cha
   const state = runtime.store.read((sql) => checkpoints.stateOf(sql, seq), null);
   expect(state?.conversation.at(-1)?.text).toMatch(/^19 /);
   expect(state?.conversation.length).toBeLessThan(10);
-  const refused = save(runtime, { decisions: Array.from({ length: 10 }, () => "d".repeat(1_000)) });
+  const refused = save(runtime, {
+    decisions: Array.from({ length: 10 }, (_, index) => `${index} ${"d".repeat(1_000)}`),
+  });
   expect(refused).toMatchObject({ ok: false, error: { code: "too_large", maxBytes: 8_000, largest: "decisions" } });
   expect(all(runtime)).toHaveLength(1);
 });
@@ -221,7 +223,7 @@ it("[CP12] a session that was handed a dead one keeps what that was about, for w
   second.kill();
   const third = new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" });
   const brief = third.start();
-  expect(brief).toContain("goal: go on");
+  expect(brief).toContain("goal: write the importer (the session before)");
   expect(brief).toContain(
     `before it: session ${first.session} had died and was handed to it; goal: write the importer`,
   );

@@ -160,7 +160,7 @@ it("[CL51] of one that somebody has it is said who, how far, and until when", as
     "Progress: 40 % half way",
     "Last heartbeat: 7 s ago; silent for 53 s more it has stalled.",
     "The attempt must end within 59 min, else it is a timeout.",
-    "It was cancelled: its chat is told with the answer to its next heartbeat.",
+    "It was cancelled: its chat learns so with the answer to its next heartbeat.",
   ]);
   work.done();
   expect(await explained(home, running)).toEqual([`Task ${running} (test) is done: by w, 0 s ago, after 12 s.`]);

@@ -21,7 +21,7 @@ it("[CL27] the command that meets a damaged store tells it on stderr, and so doe
   expect(ran.err.match(/^NOTICE: The store was damaged/gm)).toHaveLength(1);
   expect(ran.out).not.toContain("NOTICE");
   const later = await home.shim("search", "parser", "--json");
-  expect(later.json()).toEqual({ checkpoints: [] });
+  expect(later.json()).toEqual({ sessions: [], checkpoints: [] });
   expect(later.err).toMatch(/^NOTICE: The store was damaged/m);
   expect(later.err).toContain("shim doctor --acknowledge");
   await home.shim("doctor", "--acknowledge");

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { shortCheckpointId } from "../../src/local-mcp/sessions/short-ids.ts";
 import { takePending } from "../../src/local-mcp/snapshots/pending.ts";
 import { addSession, aCliHome, checkpointOf, ids, type CliHome } from "../support/cli-home.ts";
 
@@ -14,7 +15,7 @@ function git(home: CliHome, ...args: string[]): string {
 /** A project in git with uncommitted work, a dead session, and the snapshot of its files. */
 async function withSnapshot(home: CliHome): Promise<string> {
   home.alive.add(process.pid);
-  Object.assign(home.runtime.env, { PATH: process.env["PATH"] });
+  Object.assign(home.runtime.env, { PATH: `${join(home.folder, "path")}:${process.env["PATH"]}` });
   git(home, "init", "-q", "-b", "main");
   writeFileSync(join(home.project, "a.txt"), "one\n");
   git(home, "add", ".");
@@ -26,12 +27,16 @@ async function withSnapshot(home: CliHome): Promise<string> {
   return checkpointOf(home, ids.dead);
 }
 
+function shortOf(home: CliHome, checkpoint: string): string {
+  return home.runtime.store.read((sql) => shortCheckpointId(sql, checkpoint), "");
+}
+
 it("[CL13] the files of a checkpoint come into a new folder beside the project, or into the one that is named", async () => {
   const home = aCliHome();
   const id = await withSnapshot(home);
   const ran = await home.shim("restore", id, "--files");
   expect(ran.code).toBe(0);
-  const folder = join(home.folder, `project-${id.slice(0, 16)}`);
+  const folder = join(home.folder, `project-${shortOf(home, id)}`);
   expect(ran.out).toContain(`Restored 1 file into ${folder}`);
   expect(ran.out).toMatch(/Never saved:\n {2}\.env: /);
   expect(ran.err).toContain("Restoring the files");
@@ -107,7 +112,7 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
   const { err, code } = await home.shim("restore", later, "--files");
   expect(code).toBe(1);
   expect(err).toContain("no files were saved");
-  expect(err).toContain(`shim restore ${id.slice(0, 16)} --files`);
+  expect(err).toContain(`shim restore ${shortOf(home, id)} --files`);
   const shown = await home.shim("checkpoints", "show", id);
-  expect(shown.out).toContain(`files: done, \`shim restore ${id.slice(0, 16)} --files\``);
+  expect(shown.out).toContain(`files: done, \`shim restore ${shortOf(home, id)} --files\``);
 });

@@ -128,7 +128,7 @@ it("[RE27] while the coordinator does not answer nothing is started, and that is
   const ran = await here.shimWith(terminal, "resume", ids.dead);
   expect(ran.code).toBe(1);
   expect(ran.err).toContain("Other machines as last heard of");
-  expect(ran.err).toContain("cannot be told now");
+  expect(ran.err).toContain("is not known now");
   const printed = await here.shim("resume", ids.dead);
   expect(printed.code).toBe(0);
   expect(here.started).toEqual([]);

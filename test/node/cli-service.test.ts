@@ -23,7 +23,7 @@ function aDesk(more: Partial<Io> = {}): Desk {
   mkdirSync(home.paths.home, { recursive: true });
   const settings = { watch: { w: { kind: "worker", args: ["--config", "w.yaml"] }, chats: { kind: "sessions" } } };
   writeFileSync(join(home.paths.home, "supervisor.json"), JSON.stringify(settings));
-  home.runtime.env["PATH"] = "/usr/bin:/bin";
+  home.runtime.env["PATH"] = `${join(home.folder, "path")}:/usr/bin:/bin`;
   const unit = join(home.folder, ".config", "systemd", "user", "shim.service");
   const desk: Desk = {
     home,

@@ -192,7 +192,9 @@ it("[CL26] checkpoints are listed and searched by words, session, project and ti
   const { out } = await home.shim("search", "tests", "failed", "--session", "bbbb2");
   expect(out).toBe('Nothing found for "tests failed".\n');
   expect((await home.shim("search", "test", "failed")).out).toContain("one test failed");
-  expect((await home.shim("checkpoints")).out).toMatch(/^ID +SAVED +BECAUSE +SIZE +SESSION +SUMMARY\n/);
+  expect((await home.shim("checkpoints")).out).toMatch(
+    /^ {2}CHECKPOINT +SAVED +BECAUSE +LAST REQUEST +LAST TOOL +CHANGED FILES\n/,
+  );
   expect((await home.shim("checkpoints", "--project", "/nowhere")).out).toBe("No checkpoints.\n");
 });
 

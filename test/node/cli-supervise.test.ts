@@ -21,7 +21,7 @@ const command = (script: string): object => ({ kind: "command", command: [node, 
 function aHome(settings?: object | string): CliHome {
   const home = aCliHome();
   home.alive.add(process.pid);
-  home.runtime.env["PATH"] = process.env["PATH"];
+  home.runtime.env["PATH"] = `${join(home.folder, "path")}:${process.env["PATH"]}`;
   mkdirSync(home.paths.home, { recursive: true });
   const text = typeof settings === "string" ? settings : JSON.stringify(settings, null, 1);
   if (settings !== undefined) writeFileSync(join(home.paths.home, "supervisor.json"), text);

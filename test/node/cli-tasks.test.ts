@@ -190,8 +190,8 @@ it("[CL47] a cancelled task ends, who runs one is told, and what has ended stays
   });
   const running = await submit(home, "t");
   const work = new Worker(home).take();
-  expect((await home.shim("task", "cancel", running, "--reason", "x")).out).toContain("its chat is told to stop");
-  expect((await home.shim("task", "show", running)).out).toMatch(/^state +running, told to stop$/m);
+  expect((await home.shim("task", "cancel", running, "--reason", "x")).out).toContain("its chat is asked to stop");
+  expect((await home.shim("task", "show", running)).out).toMatch(/^state +running, asked to stop$/m);
   work.done();
   const late = await home.shim("task", "cancel", running, "--reason", "x");
   expect([late.code, late.out]).toEqual([1, `Task ${running} is done; what has ended stays as it is.\n`]);

@@ -33,7 +33,7 @@ it("[CL63] the view shows the chats, the tasks with who does them, and the files
   expect((await home.shim("up", "--once")).out).not.toContain("Team");
   atWork(home);
   const { out } = await home.shim("up", "--once");
-  expect(out).toContain("Team (this machine)\n  c0ffee11  here  claude-code  ");
+  expect(out).toContain("Team (this machine)\n  c0ffee11  claude-code  here  idle\n");
   expect(out).toContain("tasks: 1 queued, 1 under way, 0 done, 2 in all");
   expect(out).toMatch(/ test {2}running by c0ffee11: half of it\n/);
   expect(out).toContain("src/parser/**  reserved by c0ffee11 for 0 s");

@@ -37,7 +37,7 @@ it("[CL20] the view shows sessions with risk and last checkpoint, what died with
   const { out, code } = await home.shim("up", "--once");
   expect(code).toBe(0);
   expect(out).toMatch(
-    /Alive \(1\)\n {2}aaaa1111 {2}~\/project {2}work of aaaa {2}saved 60 s ago, risk 0.3 warning \(contextFill\), context 90 %/,
+    /Alive \(1\)\n {2}aaaa1111 {2}~\/project {2}work of aaaa {2}busy, saved 60 s ago, risk 0.3 warning \(contextFill\), context 90 %/,
   );
   expect(out).toMatch(/Died unfinished \(2\)/);
   expect(out).toContain("bbbb2222  ~/project  work of bbbb  killed, 60 s ago: shim resume bbbb2222");
@@ -98,7 +98,7 @@ it("[CL20] outside a terminal it prints a line for each change, and nothing whil
   // What is there at the beginning has no time; changes have.
   expect(lines.map((line) => time.test(line))).toEqual([false, false, false, false, true, true, true]);
   expect(lines.map((line) => line.replace(time, ""))).toEqual([
-    expect.stringMatching(/^aaaa1111.* alive, risk 0 safe, 1 checkpoint/),
+    expect.stringMatching(/^aaaa1111.* alive, busy, risk 0 safe, 1 checkpoint/),
     expect.stringMatching(/^bbbb.* incomplete \(killed; shim resume bbbb/),
     expect.stringMatching(/^bbbb.* incomplete/),
     expect.stringMatching(/^cccc4444.* finished/),
@@ -166,4 +166,18 @@ it("[CL20] a store that is busy for a moment is shown, and does not end the view
   );
   expect(bug.code).toBe(1);
   expect(bug.out.endsWith("\u001b[?25h")).toBe(true);
+});
+
+it("[CL68] shim up and shim sessions show which chat waits for its user, for what and since when", async () => {
+  const home = aCliHome();
+  seed(home);
+  const wait = { for: "permission", since: home.now } as const;
+  home.runtime.store.write((sql) => sessions.setWaiting(sql, ids.alive, wait));
+  home.now += 120_000;
+  expect((await home.shim("up", "--once")).out).toContain("work of aaaa  waits for your permission (2 min), saved");
+  const { out } = await home.shim("sessions");
+  expect(out).toMatch(/^aaaa1111\S* +waiting /m);
+  expect((await home.shim("sessions", "show", ids.alive)).out).toContain("waiting: for the user (permission) since ");
+  home.alive.clear();
+  expect((await home.shim("up", "--once")).out).not.toContain("waits for your");
 });

@@ -108,7 +108,7 @@ it("[WK18] what is wrong in a file, or in the options, is said with its line and
   for (const [text, said] of [
     ["types:\n  build:\n    comand: [x]\n", /w\.yaml: .*line 3: .*no such field: "comand"/],
     ["types:\n  build: { folder: . }\n", /line 2: types\.build: say how it is done/],
-    ["types:\n  build: { command: [x], folder: ., base: main }\n", /without repository and base/],
+    ["types:\n  build: { command: [x], folder: ., base: main }\n", /neither repository nor base/],
     ["types:\n  build: { command: [x], base: --evil }\n", /the name of a branch/],
     ["types: {}\n", /name a type/],
     ["- build\n", /w\.yaml holds no settings of a worker/],

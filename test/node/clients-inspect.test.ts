@@ -14,6 +14,7 @@ function aContext(overrides: Partial<InspectContext> = {}): InspectContext {
     nodeVersion: () => "v24.1.0",
     oldestNode: [22, 16],
     launch,
+    claudeVersion: "2.1.117 (Claude Code)",
     ...overrides,
   };
 }
@@ -43,6 +44,23 @@ it("[IN12] finds SHIM installed by init, and not installed", () => {
   expect(codes(lookAt(home))).toEqual(["ok installed"]);
   home.install(home.desktop);
   expect(codes(inspect(home.desktop, aContext()))).toEqual(["ok installed"]);
+});
+
+it("[IN21] says how tool events reach SHIM, and what to do where the client and the hooks do not fit", () => {
+  const home = aClientHome("2.1.117 (Claude Code)");
+  home.install();
+  const [found] = lookAt(home);
+  expect(found?.text).toBe(
+    "Claude Code: SHIM is installed by `shim init`; each tool event starts a process (Claude Code 2.1.117)",
+  );
+  const updated = { claudeVersion: "2.1.328 (Claude Code)" };
+  expect(codes(lookAt(home, updated))).toEqual(["error incomplete", "ok todo_tools_off"]);
+  home.claudeVersion = updated.claudeVersion;
+  home.install();
+  expect(lookAt(home, updated)[0]?.text).toContain("tool events go through its MCP process");
+  expect(codes(lookAt(home, updated))).toEqual(["ok installed", "ok todo_tools_off"]);
+  expect(codes(lookAt(home))).toEqual(["ok installed", "error hooks_too_new"]);
+  expect(codes(lookAt(home, { claudeVersion: null }))).toEqual(["ok installed"]);
 });
 
 it("[IN12] finds what is missing", () => {

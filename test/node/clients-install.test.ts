@@ -2,6 +2,7 @@ import { hookEvents } from "../../src/contract/hook-input.ts";
 import * as fc from "fast-check";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
+import { hookToolGroups } from "../../src/contract/hook-tool.ts";
 import { expect, it } from "vitest";
 import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "../../src/local-mcp/clients/entries.ts";
 import { valueAt } from "../../src/local-mcp/clients/json-text.ts";
@@ -21,12 +22,63 @@ it("[IN5] puts server, hooks and status line into a Claude Code without settings
   expect(JSON.parse(home.read(home.servers) ?? "")).toEqual({
     mcpServers: { shim: { type: "stdio", command: launch.node, args: [launch.script, "mcp"] } },
   });
-  const hooks = hookEvents.map((event) => [event, [{ hooks: [handler(event, event === "SessionStart" ? 15 : 10)] }]]);
+  const known = hookEvents.filter((event) => event !== "PreModelSwitch");
+  const hooks = known.map((event) => [event, [{ hooks: [handler(event, event === "SessionStart" ? 15 : 10)] }]]);
   expect(JSON.parse(home.read(home.settings) ?? "")).toEqual({
     hooks: Object.fromEntries(hooks) as object,
     statusLine: { type: "command", command: "/opt/node/bin/node /src/shim/bin/shim.mjs statusline" },
   });
   expect(home.read(home.config)).toBeNull();
+});
+
+it("[IN20] a client that knows hooks of a server gets them for tool events, under the server's name in its file", () => {
+  const home = aClientHome("2.1.118 (Claude Code)");
+  home.write(
+    home.servers,
+    JSON.stringify({ mcpServers: { mine: { command: launch.node, args: [launch.script, "mcp"] } } }),
+  );
+  home.install();
+  const { hooks } = JSON.parse(home.read(home.settings) ?? "") as { hooks: Record<string, object[]> };
+  expect(hooks["PreToolUse"]).toEqual(hookToolGroups("PreToolUse", "mine"));
+  expect(hooks["Stop"]).toEqual(hookToolGroups("Stop", "mine"));
+  for (const event of ["SessionStart", "UserPromptSubmit", "SessionEnd"] as const)
+    expect(hooks[event]).toEqual([{ hooks: [handler(event, event === "SessionStart" ? 15 : 10)] }]);
+  expect(Object.keys(hooks)).not.toContain("PreModelSwitch");
+  expect(home.install().edits).toEqual([]);
+});
+
+function eventsFor(version: string | null): string[] {
+  const home = aClientHome(version);
+  home.install();
+  return Object.keys((JSON.parse(home.read(home.settings) ?? "") as { hooks: object }).hooks);
+}
+
+it("[IN20] an event is registered only where the client knows it: an older one would ignore all hooks of the file", () => {
+  expect(eventsFor("2.1.251 (Claude Code)")).toContain("PreModelSwitch");
+  for (const version of ["2.1.250 (Claude Code)", "1.9.999", "not a version", null])
+    expect(eventsFor(version)).not.toContain("PreModelSwitch");
+});
+
+it("[IN20] an update of the client changes the hooks in their place, forth and back, and uninstall leaves nothing", () => {
+  const [old, updated] = ["2.1.117 (Claude Code)", "2.1.328 (Claude Code)"];
+  const mine = { hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } };
+  const home = aClientHome(old);
+  home.write(home.settings, JSON.stringify(mine));
+  home.install();
+  const before = home.read(home.settings);
+  home.claudeVersion = updated;
+  home.install();
+  const text = home.read(home.settings) ?? "";
+  const { hooks } = JSON.parse(text) as { hooks: Record<string, object[]> };
+  expect(hooks["Stop"]).toEqual([...mine.hooks.Stop, ...hookToolGroups("Stop", "shim")]);
+  expect(text.match(/hook\.cjs/g)).toHaveLength(3);
+  home.claudeVersion = old;
+  home.install();
+  expect(JSON.parse(home.read(home.settings) ?? "")).toEqual(JSON.parse(before ?? ""));
+  home.claudeVersion = updated;
+  home.install();
+  home.uninstall();
+  expect(JSON.parse(home.read(home.settings) ?? "")).toEqual(mine);
 });
 
 it("[IN5] puts only the server into Claude Desktop", () => {

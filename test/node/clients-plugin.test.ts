@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { pluginHooks } from "../../scripts/plugin-hooks.ts";
 import { expect, it } from "vitest";
 import { hookEvents } from "../../src/contract/hook-input.ts";
 import { hookTimeout } from "../../src/local-mcp/clients/entries.ts";
@@ -41,12 +42,30 @@ function start(folder: string, args: readonly string[], nodeVersion?: string): S
   });
 }
 
-it("[IN14] the plugin hooks the same events, with the same timeouts, as init does", () => {
-  const wanted = hookEvents.map((event) => {
-    const args = ["${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", event];
-    return [event, [{ hooks: [{ type: "command", command: "node", args, timeout: hookTimeout(event) }] }]];
-  });
-  expect(json("plugin/hooks/hooks.json")).toEqual({ hooks: Object.fromEntries(wanted) as object });
+it("[IN14] [IN20] the plugin's hook files are those of the table of events, one for each age of client", () => {
+  const written = pluginHooks();
+  for (const [name, content] of Object.entries(written)) expect(json(`plugin/hooks/${name}`)).toEqual(content);
+  const { hooks } = json("plugin/.claude-plugin/plugin.json") as { hooks: string[] };
+  expect(["./hooks/hooks.json", ...hooks]).toEqual(Object.keys(written).map((name) => `./hooks/${name}`));
+  const events = Object.values(written).flatMap((file) => Object.keys((file as { hooks: object }).hooks));
+  expect(events.toSorted()).toEqual([...hookEvents].toSorted());
+});
+
+it("[IN20] what starts while no server is connected stays a process of its own", () => {
+  const { hooks } = json("plugin/hooks/hooks.json") as { hooks: Record<string, unknown> };
+  expect(Object.keys(hooks)).toEqual(["SessionStart", "UserPromptSubmit", "SessionEnd"]);
+  expect(hooks["SessionStart"]).toEqual([
+    {
+      hooks: [
+        {
+          type: "command",
+          command: "node",
+          args: ["${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", "SessionStart"],
+          timeout: hookTimeout("SessionStart"),
+        },
+      ],
+    },
+  ]);
 });
 
 it("[IN14] the plugin has the package's version, and the marketplace leads to it", () => {

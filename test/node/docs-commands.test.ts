@@ -112,3 +112,57 @@ it("[CL64] every command that the documents show is one of the program's, with o
   }
   expect(wrong).toEqual([]);
 });
+
+/** Texts of the programs: SHIM's messages, and the comments that speak of commands. */
+const sources = ["src", "bin", "demo", "scripts", "plugin", "desktop"].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => /\.(?:[cm]?js|ts|md|json)$/.test(file) && !/(?:^|[\\/])dist[\\/]/.test(file))
+    .map((file) => `${folder}/${file}`),
+);
+
+/** Words behind "shim" that are no command of the table: programs that the launcher starts itself, and English. */
+const otherWords = new Set([
+  "mcp",
+  "hook",
+  "help",
+  "is",
+  "needs",
+  "command",
+  "process",
+  "names",
+  "with",
+  "key",
+  "reads",
+  "seal",
+]);
+
+function inSource(page: string, text: string): Shown[] {
+  // Inside of a template the quotes are escaped, and a value stands for something that is put in.
+  const plain = text
+    .replaceAll("\\`", "`")
+    .replaceAll(/\$\{[^`{}]*\}/g, "<x>")
+    .replaceAll(/\$\{[^`]*/g, "");
+  return inSentences(page, plain).filter(({ words: [first = ""] }) => !otherWords.has(first.replace(/:$/, "")));
+}
+
+it("[CL77] every command that a text of the source names is one of the program's, with options that it has", async () => {
+  const named = sources.flatMap((page) => inSource(page, readFileSync(join(root, page), "utf8")));
+  expect(named.length).toBeGreaterThan(80);
+  const wrong = [];
+  for (const one of named) {
+    const problem = await problemOf(one);
+    if (problem !== null) wrong.push(`${one.page}: shim ${one.words.join(" ")}: ${problem.trim()}`);
+  }
+  expect(wrong).toEqual([]);
+});
+
+it("[CL77] a command in double quotes or at the beginning of a line is in the table as well", () => {
+  const names = new Set(program(() => undefined).commands.map((command) => command.name()));
+  const typed = sources
+    .filter((page) => page.endsWith(".ts"))
+    .flatMap((page) => {
+      const text = readFileSync(join(root, page), "utf8");
+      return [...text.matchAll(/["'`\n] *(?:npx )?shim ([a-z-]+) /g)].map(([, word = ""]) => ({ page, word }));
+    });
+  expect(typed.filter(({ word }) => !names.has(word) && !otherWords.has(word))).toEqual([]);
+});

@@ -226,14 +226,14 @@ it("[FI5] a holder that is proved dead has reserved nothing, and what it had is 
   expect(isRefused(edit(far.a, join(far.a.cwd, "one.ts")))).toBe(true);
 });
 
-it("[FI7] a call that is refused has not begun: nothing says that it runs", () => {
+it("[FI7] a refused call never begins: it is recorded as failed, with the reason", () => {
   const team = aTeam();
   reserve(team, "one.ts");
   const before = journalKinds(team.runtime, team.a.session);
   edit(team.a, join(team.a.cwd, "one.ts"));
-  expect(journalKinds(team.runtime, team.a.session)).toEqual(before);
+  expect(journalKinds(team.runtime, team.a.session)).toEqual([...before, "tool_error"]);
   edit(team.a, join(team.a.cwd, "two.ts"));
-  expect(journalKinds(team.runtime, team.a.session)).toEqual([...before, "tool_start"]);
+  expect(journalKinds(team.runtime, team.a.session)).toEqual([...before, "tool_error", "tool_start"]);
 });
 
 it("[FI8] the table holds what was heard last: grants, ends, and a whole list that replaces it", () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { FileNote } from "../../src/contract/work-state.ts";
-import { compareFiles, noteFile, type FileLook } from "../../src/local-mcp/snapshots/file-state.ts";
+import { compareFiles, noteFile, type FileFacts } from "../../src/local-mcp/snapshots/file-state.ts";
 import { hasNpmToken, looksSecret } from "../../src/local-mcp/snapshots/secret-names.ts";
 import { LIMITS, temporaryFolder, write } from "../support/git-project.ts";
 
@@ -17,7 +17,7 @@ function why(path: string): string | undefined {
   return noteFile(path, "noted", LIMITS).skipped;
 }
 
-function closed(): FileLook {
+function closed(): FileFacts {
   return { isThere: null, hash: null, skipped: "unreadable", bytes: 0 };
 }
 
@@ -102,7 +102,7 @@ it("[GS51] looks at 500 files and 128 MiB at most", () => {
   const asked: number[] = [];
   const look =
     (bytes: number) =>
-    (_path: string, max: number): FileLook => {
+    (_path: string, max: number): FileFacts => {
       asked.push(max);
       return bytes > max
         ? { isThere: true, hash: null, skipped: "too large", bytes: 0 }

@@ -39,7 +39,7 @@ it("[CP12] the goal of the first lives through a chain of deaths", () => {
   second.kill();
   const third = anotherClaude(runtime, second, { session: "third-session" });
   const line = `before it: session ${first.session} had died and was handed to it; goal: fix the parser`;
-  expect(third.start()).toContain(`goal: go on\n${line}`);
+  expect(third.start()).toContain(`goal: fix the parser (the session before)\n${line}`);
   third.turn("go on again");
   third.kill();
   const brief = anotherClaude(runtime, third, { session: "fourth-session" }).start();
@@ -82,7 +82,7 @@ it("[HO11] the next start's brief holds what the store could not take at the end
 });
 
 it("[HO5] an end that two hooks tell one after the other stands once", () => {
-  const runtime = tempRuntime();
+  const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
   const claude = new Claude(runtime, { cwd: aProject(), hooks: 2 });
   for (const kind of ["end", "detached"]) {
     claude.start();

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { News } from "../../src/local-mcp/team/news.ts";
-import { markTold, untold } from "../../src/local-mcp/team/news.ts";
+import { markDelivered, undelivered } from "../../src/local-mcp/team/news.ts";
 import { aProject, anotherClaude, Claude, type Printed } from "../support/builders.ts";
 import { aMessage, hear } from "../support/team-rows.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "../support/temp-runtime.ts";
@@ -54,7 +54,7 @@ it("[HO16] of much news 20 items and 4,000 characters come at a time, the rest t
   for (let prompt = 0; prompt < 6; prompt++) {
     const text = context(claude.prompt(`prompt ${prompt}`));
     expect(text.length).toBeLessThanOrEqual(4_000);
-    const isMore = runtime.store.read((sql) => untold(sql, claude.session, 1).length > 0, false);
+    const isMore = runtime.store.read((sql) => undelivered(sql, claude.session, 1).length > 0, false);
     expect(text.includes("There is more")).toBe(isMore);
     told.push(items(text));
   }
@@ -79,7 +79,7 @@ it("[HO16] a message that is too long for one time comes in parts that make the 
   }
   expect(all).toBe(text);
   expect(parts).toBeGreaterThan(4);
-  expect(runtime.store.read((sql) => untold(sql, claude.session, 9), [])).toEqual([]);
+  expect(runtime.store.read((sql) => undelivered(sql, claude.session, 9), [])).toEqual([]);
 });
 
 it("[HO16] another chat's news, and what was told by the inbox, are not told", () => {
@@ -88,7 +88,7 @@ it("[HO16] another chat's news, and what was told by the inbox, are not told", (
   other.start();
   hear(runtime, other, aMessage("for the other"));
   hear(runtime, claude, aMessage("read already"));
-  runtime.store.write((sql) => markTold(sql, runtime.now(), untold(sql, claude.session, 9)));
+  runtime.store.write((sql) => markDelivered(sql, runtime.now(), undelivered(sql, claude.session, 9)));
   expect(context(claude.prompt("two"))).toBe("");
   expect(context(other.prompt("one"))).toContain("for the other");
 });

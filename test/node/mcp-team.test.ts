@@ -41,6 +41,31 @@ it("[TE18] a chat in a team lists fourteen tools, complete and under 5,000 token
   }
 });
 
+it("[TE30] what a model receives of all tools is under 2,600 tokens", async () => {
+  const runtime = tempRuntime();
+  const { client } = await connect(runtime, { team: (one, server) => openTeam(runtime, server, () => one) });
+  const { tools } = await client.listTools();
+  const received = tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
+  expect(estimateTokens(JSON.stringify(received), "claude-opus-5-5")).toBeLessThan(2_600);
+});
+
+it("[TE30] the instructions are under 200 tokens; with hooks they ask for nothing at the start", () => {
+  const runtime = tempRuntime();
+  const hooked = { ...runtime, env: { CLAUDE_CODE_SESSION_ID: "s" } };
+  for (const [one, isTeam] of [
+    [runtime, false],
+    [runtime, true],
+    [hooked, false],
+    [hooked, true],
+  ] as const) {
+    const text = instructions(one, isTeam);
+    expect(estimateTokens(text, "claude-opus-5-5"), text).toBeLessThan(200);
+    expect(text).toMatch(/decision[^]*finish: true only when the user[^]*data/);
+  }
+  expect(instructions(hooked, true)).not.toMatch(/shim_check_recovery|shim_auto_checkpoint/);
+  expect(instructions(runtime)).toMatch(/At the start call shim_check_recovery; after each step shim_auto_checkpoint/);
+});
+
 it("[TE18] the instructions tell of the team, and stay under 2 KB, also with a session that died", async () => {
   const runtime = tempRuntime();
   await aDeadChat(runtime, "and more ".repeat(50));

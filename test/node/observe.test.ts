@@ -49,7 +49,7 @@ it("[ID10] a figure that the chat reports counts where nothing is measured, and 
   const fresh = { contextFill: { value: 0.9, source: "reported", at: runtime.now() } } as const;
   const seen = runtime.store.write((sql) => observe(sql, runtime, session, null, fresh));
   expect(seen.risk).toMatchObject({ score: 0.3, level: "warning", reasons: [{ name: "contextFill" }] });
-  expect(seen.facts).toMatchObject({ levelBefore: "safe", levelNow: "warning" });
+  expect(seen.facts).toMatchObject({ isRiskPending: true });
   expect(runtime.store.read((sql) => history.list(sql, claude.session), [])[0]).toMatchObject({ level: "warning" });
 });
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { brief } from "../../src/local-mcp/recovery/brief.ts";
 import { findElsewhere, offerable } from "../../src/local-mcp/recovery/remote-find.ts";
-import { look } from "../../src/local-mcp/recovery/remote-look.ts";
+import { gatherRestoration } from "../../src/local-mcp/recovery/remote-gather.ts";
 import { project } from "../support/machines.ts";
 import { aWorld, minute } from "../support/remote-world.ts";
 
@@ -26,7 +26,9 @@ it("[RE20] one that no chat ever stood for counts as over after ten silent minut
   one.world.wait(6 * minute);
   const [found] = await findElsewhere(one.reach, project);
   expect(found?.fate).toMatchObject({ isOver: true, isCertain: false });
-  const text = found ? brief(await look(one.reach, found, one.chat.cwd), one.here.runtime.now(), "brief") : "";
+  const text = found
+    ? brief(await gatherRestoration(one.reach, found, one.chat.cwd), one.here.runtime.now(), "brief")
+    : "";
   expect(text).toContain("was last heard of 11 min ago (whether it died is not certain)");
   expect(text).toContain("The coordinator knows no chat of it");
 });
@@ -70,7 +72,7 @@ it("[RE21] its files are looked for in the project here: the same, different, or
   writeFileSync(join(chat.cwd, "parser.ts"), "export const parser = 1;\n");
   writeFileSync(join(chat.cwd, "src", "lexer.ts"), "another lexer");
   const [found] = await findElsewhere(reach, project);
-  const from = found && (await look(reach, found, chat.cwd));
+  const from = found && (await gatherRestoration(reach, found, chat.cwd));
   const compared = from?.files.map(({ path, now }) => [path, now]);
   expect(compared).toEqual(
     expect.arrayContaining([
@@ -80,9 +82,9 @@ it("[RE21] its files are looked for in the project here: the same, different, or
       ["/tmp/shim-outside-of-the-project.txt", "unknown"],
     ]),
   );
-  expect(from?.score.parts.find(({ name }) => name === "files unchanged")?.share).toBeCloseTo(1 / 3);
+  expect(from?.score.parts.find(({ name }) => name === "artifacts")?.share).toBeCloseTo((3 / 4 + 1) / 4);
   const text = from ? brief(from, here.runtime.now(), "brief") : "";
-  expect(text).toContain(`${join(chat.cwd, "src", "lexer.ts")} (created): DIFFERENT here`);
+  expect(text).toContain(`- ${join("src", "lexer.ts")} (created): DIFFERENT here`);
   expect(text).toContain("NOT HERE");
   expect(text).toContain("shim-outside-of-the-project.txt (created): not verified (outside of its project there)");
 });
@@ -90,7 +92,7 @@ it("[RE21] its files are looked for in the project here: the same, different, or
 it("[RE22] the brief says on which machine it was, how old all is, what was not synced, and that its snapshots are there", async () => {
   const { reach, dead, chat, here } = await aWorld();
   const [found] = await findElsewhere(reach, project);
-  const from = found && (await look(reach, found, chat.cwd));
+  const from = found && (await gatherRestoration(reach, found, chat.cwd));
   const text = from ? brief(from, here.runtime.now(), "brief") : "";
   for (const part of [
     `an earlier session (${dead.session}) on another machine (desk) died 5 min ago`,
@@ -101,7 +103,6 @@ it("[RE22] the brief says on which machine it was, how old all is, what was not 
     "not synced: whatever it did after 5 min ago; 1 event after the checkpoint came with it, and is in this",
     "files as they were: on desk only",
     "git: main at a1a1a1a1a1a1, the same here",
-    `shim resume ${dead.session} --print`,
     "take true",
   ])
     expect(text).toContain(part);
@@ -113,7 +114,7 @@ it("[RE22] what its machine had and nobody has sent is said", async () => {
   const text = async (): Promise<string> => {
     await here.pull();
     const [found] = await findElsewhere(reach, project);
-    return found ? brief(await look(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
+    return found ? brief(await gatherRestoration(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
   };
   await there.mirror(dead.session, { change: { unsaved: { count: 40, entries: [] } } });
   expect(await text()).toContain("not synced: 40 events after the last checkpoint; whatever");

@@ -92,7 +92,7 @@ it("[RE24] a chat is offered the newest one of its project once, by news; a seco
   expect(await offerElsewhere(one.reach, place)).toBe(one.dead.session);
   expect(await offerElsewhere(one.reach, place)).toBeNull();
   expect(newsOf(one.here, one.chat.session)).toMatchObject([
-    { kind: "offer", session: one.dead.session, machine: "desk", brief: expect.stringContaining("fix the parser") },
+    { kind: "offer", session: one.dead.session, machine: "desk", from: { state: { firstPrompt: "fix the parser" } } },
   ]);
   const second = new Claude(one.here.runtime, {
     pid: 2_000,
@@ -226,4 +226,12 @@ it("[RE26] where another chat was first, the chat that was started for it is tol
   ]);
   await new TakenSessions().settle(one.reach);
   expect(newsOf(one.here, one.chat.session)).toHaveLength(1);
+});
+
+it("[RE52] a session of another machine that was closed with nothing open is listed, not offered", async () => {
+  const one = await aWorld();
+  await one.there.mirror(one.dead.session, { change: { detachedAt: 1, detachReason: "closed" } });
+  await one.here.pull();
+  expect((await findElsewhere(one.reach, project)).map(({ row }) => row.session)).toEqual([one.dead.session]);
+  expect(await offerElsewhere(one.reach, { root: one.chat.cwd, project })).toBeNull();
 });

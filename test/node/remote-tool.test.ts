@@ -28,7 +28,7 @@ it("[RE20] the tool lists and briefs on sessions of other machines, with the mac
     },
   ]);
   expect(text).toContain("on another machine (desk) died 5 min ago");
-  expect(text).toContain(`${join(one.chat.cwd, "parser.ts")} (created): the same here`);
+  expect(text).toContain("- parser.ts (created): the same here");
   expect(output["score"]).toBeGreaterThan(50);
   // It was told: no hook brings it again.
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
@@ -60,7 +60,7 @@ it("[RE20] one of this machine comes first, and those of others are listed with 
   expect(output["incomplete"]).toMatchObject([{ session: one.dead.session, machine: "desk" }]);
   const named = await call("shim_check_recovery", { of: one.dead.session.slice(0, 8) });
   expect(named.text).toContain("fix the parser");
-  expect((await call("shim_check_recovery", { of: "aaaa" })).text).toContain("SHIM knows no session");
+  expect((await call("shim_check_recovery", { of: "aaa" })).text).toContain("SHIM knows no session");
 });
 
 it("[RE20] while the coordinator does not answer that is said, and what is here is answered all the same", async () => {
@@ -70,7 +70,7 @@ it("[RE20] while the coordinator does not answer that is said, and what is here 
   const { text, isError } = await call("shim_check_recovery");
   expect(isError).toBe(false);
   expect(text).toContain("No session died unfinished.");
-  expect(text).toContain("Sessions of other machines are not among these");
+  expect(text).toContain("Sessions of other machines are not included");
   const taken = await call("shim_check_recovery", { of: one.dead.session, take: true });
   expect(taken.isError).toBe(true);
 });
@@ -137,7 +137,7 @@ it("[RE24] a chat that joins is offered it by news, also where the death becomes
   const member = joined.ok ? joined.value : null;
   expect(member).toBeInstanceOf(TeamChat);
   const look = async (): Promise<void> => {
-    if (member) await member.others.look(member.opened, member.sessionId, member.naming);
+    if (member) await member.others.check(member.opened, member.sessionId, member.naming);
   };
   await look();
   expect(newsOf(one.here, one.chat.session)).toEqual([]);

@@ -185,7 +185,7 @@ it("[ID3] a session that was ended or detached and is seen alive again is open a
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.turn("one");
-  claude.tell("SessionEnd", { reason: "other" });
+  claude.tell("SessionEnd", { reason: "logout" });
   claude.tell("PostToolUse", { tool_name: "Bash", tool_use_id: "late", tool_input: {} });
   expect(storedSession(runtime, claude.session).endedAt).not.toBeNull();
   claude.prompt("two");

@@ -14,6 +14,7 @@ const clientPid = 4_000_000;
 
 interface Served {
   readonly stdin: PassThrough;
+  readonly stdout: PassThrough;
   /** The exit code, when the process would end. */
   readonly ended: Promise<number>;
   readonly exits: number[];
@@ -45,6 +46,7 @@ function aServer(runtime: TempRuntime): Served {
       runtime,
       version: "1",
       clientPid,
+      front: null,
       stdin,
       stdout,
       exit: (code) => {
@@ -65,6 +67,7 @@ function aServer(runtime: TempRuntime): Served {
   const send = (message: object): void => void stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
   return {
     stdin,
+    stdout,
     ended,
     exits,
     written: () => text,
@@ -108,6 +111,17 @@ it("[MC8] the end of stdin ends the process once; its session is saved and detac
       .split("\n")
       .every((line) => line.startsWith('{"')),
   ).toBe(true);
+});
+
+it("[MC8] a client that reads no more ends it, although the end of stdin is never seen", async () => {
+  const runtime = tempRuntime();
+  const server = aServer(runtime);
+  await greet(server);
+  const id = await save(server, { goal: "fix it" });
+  server.stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+  expect(await server.ended).toBe(0);
+  expect(server.exits).toEqual([0]);
+  expect(storedSession(runtime, id)).toMatchObject({ endedAt: null, detachReason: "stdin_end" });
 });
 
 it("[MC8] a signal ends it too, told twice as once, and is the reason of the detachment while the client lives", async () => {
@@ -172,6 +186,12 @@ it("[MC9] when the client was killed, the files of its last state are still save
   expect(states.map(({ state }) => state)).not.toContain("pending");
 });
 
+/** The background work is loaded with its first portion. */
+async function nextTick(): Promise<void> {
+  vi.advanceTimersByTime(2_000);
+  await vi.dynamicImportSettled();
+}
+
 it("[MC16] from time to time the process looks after its session: registered, spool taken over, readings and checkpoint up to date", async () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject(), pid: clientPid });
@@ -188,14 +208,14 @@ it("[MC16] from time to time the process looks after its session: registered, sp
     input,
   });
   runtime.wait(400_000);
-  vi.advanceTimersByTime(2_000);
+  await nextTick();
   expect(rowCount(runtime, "servers")).toBe(1);
   expect(rowCount(runtime, "checkpoints")).toBe(1);
   expect(drainInto(runtime)).toBe(0);
   expect(storedSession(runtime, claude.session)).toMatchObject({ savedAt: runtime.now() });
   const { readings } = storedSession(runtime, claude.session);
   runtime.wait(5_000);
-  vi.advanceTimersByTime(2_000);
+  await nextTick();
   expect(storedSession(runtime, claude.session).readings).toEqual(readings);
   server.raise("SIGTERM");
   await server.ended;
@@ -212,7 +232,7 @@ it("[MC16] a failing look is logged and ends nothing; a session that is over is 
   const before = storedSession(runtime, claude.session);
   runtime.wait(400_000);
   writeFileSync(runtime.paths.spool, "a file where the folder should be");
-  vi.advanceTimersByTime(2_000);
+  await nextTick();
   expect(runtime.logged.some((line) => line.includes('"tick"'))).toBe(true);
   expect(storedSession(runtime, claude.session)).toEqual(before);
   server.stdin.end();

@@ -18,7 +18,7 @@ import { tempRuntime } from "../support/temp-runtime.ts";
 import { anAssistantLine } from "../support/transcripts.ts";
 
 it("[RE4] after a normal end the next chat is told nothing, also of one that ends with -p", () => {
-  const runtime = tempRuntime();
+  const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts" } });
   const first = new Claude(runtime, { cwd: aProject() });
   first.start();
   first.turn("fix the parser");
@@ -51,14 +51,14 @@ it("[HO2] killed in the middle of a tool: the next chat of the project gets the 
   const brief = anotherClaude(runtime, first).start();
   expect(brief).toContain("why it died: killed");
   expect(brief).toContain("was running when it died: Bash npm run build");
-  expect(brief).toContain("goal: fix the parser");
-  expect(brief).toContain("last request: now the code, please");
+  expect(brief).toContain("goal: now the code, please (the user, 5 min ago)");
+  expect(brief).toContain("first request: fix the parser (5 min ago)");
   expect(brief).toContain("done:\n- write the test");
   expect(brief).toContain("to do:\n- write the code");
   expect(brief).toContain("- assistant: The test stands.");
-  expect(brief).toContain(`${kept} (created): unchanged since the checkpoint`);
-  expect(brief).toContain(`${changed} (created): CHANGED`);
-  expect(brief).toContain(`${gone} (created): MISSING`);
+  expect(brief).toContain(`- kept.ts (created): unchanged since the checkpoint`);
+  expect(brief).toContain(`- changed.ts (created): CHANGED`);
+  expect(brief).toContain(`- gone.ts (created): MISSING`);
   expect(brief).toContain("died 5 min ago");
 });
 
@@ -143,7 +143,7 @@ it("[HO3] after a compaction the chat gets back what it knew, each time, also tw
   claude.use("TaskCreate", { subject: "write the code" }, { task: { id: "1", subject: "write the code" } });
   const first = claude.compact("A first summary.");
   expect(first).toContain("this conversation was compacted");
-  expect(first).toContain("to do:\n- write the code");
+  expect(first).toContain("next step: write the code (the task list");
   const second = claude.compact("A second summary.");
   expect(second).toContain("summary of the compacted part: A first summary.");
   expect(second).not.toContain("thoughts");

@@ -136,7 +136,7 @@ it("[HO4] an MCP process is known once, until it says goodbye", () => {
   const client = runtime.processes.start(7);
   const server = runtime.processes.start(8);
   const look = (): servers.Served =>
-    runtime.store.read((sql) => servers.look(sql, runtime.processes, client), { dead: [], isServed: false });
+    runtime.store.read((sql) => servers.check(sql, runtime.processes, client), { dead: [], isServed: false });
   servers.register(runtime, server, client);
   servers.register(runtime, server, client);
   expect(rowCount(runtime, "servers")).toBe(1);

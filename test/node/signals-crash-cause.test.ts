@@ -52,14 +52,16 @@ it("[SI24] what the client said stands above how it was closed", () => {
   expect(causeOf({ lastStopFailure: "Prompt is too long", detachReason: "sighup" })).toBe("context_full");
 });
 
-it.each(["sighup", "sigterm", "sigint"])(
-  "[SI24] %s means that it was closed, even when memory was full",
-  (detachReason) => {
-    const { cause, detail } = inferCause(someEvidence({ detachReason, oomKillsNow: 1 }));
-    expect(cause).toBe("closed");
-    expect(detail).toContain(detachReason.toUpperCase());
-  },
-);
+it.each([
+  ["sighup", "its terminal was closed (SIGHUP)"],
+  ["sigterm", "it was asked to end (SIGTERM)"],
+  ["sigint", "it was asked to end, by which signal is not known"],
+])("[SI24] [SI35] %s means that it was closed, even when memory was full", (detachReason, how) => {
+  expect(inferCause(someEvidence({ detachReason, oomKillsNow: 1 }))).toEqual({
+    cause: "closed",
+    detail: `The last thing seen was that ${how}.`,
+  });
+});
 
 it("[SI24] an orderly signal before a restart of the machine means that it was closed", () => {
   const { cause, detail } = inferCause(someEvidence({ detachReason: "sigterm", isSameBoot: false }));

@@ -53,6 +53,9 @@ function aCrash(overrides: Partial<Crash> = {}): Crash {
     cause: "killed",
     detail: "Its process vanished.",
     readings: someReadings({ contextFill: 0.4 }, T0),
+    checkpointAgeMs: 60_000,
+    unsavedEvents: 3,
+    unsavedToolCalls: 1,
     ...overrides,
   };
 }

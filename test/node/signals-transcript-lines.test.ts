@@ -64,6 +64,7 @@ it("[SI5] usage counts once per message id, the last line wins", () => {
   expect(part.usage).toEqual([
     {
       messageId: "msg_b",
+      requestId: "req_1",
       model: "claude-opus-5-5",
       inputTokens: 9,
       cacheReadTokens: 0,
@@ -73,6 +74,7 @@ it("[SI5] usage counts once per message id, the last line wins", () => {
     },
     {
       messageId: "msg_a",
+      requestId: "req_1",
       model: "claude-opus-5-5",
       inputTokens: 3,
       cacheReadTokens: 500,

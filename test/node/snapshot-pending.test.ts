@@ -6,7 +6,7 @@ import type { Trigger } from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import { systemProcesses } from "../../src/local-mcp/processes.ts";
 import type { Runtime } from "../../src/local-mcp/runtime.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
-import { takeBeforeTool, takePending } from "../../src/local-mcp/snapshots/pending.ts";
+import { takeAwaited, takePending } from "../../src/local-mcp/snapshots/pending.ts";
 import { restoreFiles } from "../../src/local-mcp/snapshots/restore-files.ts";
 import { dropMarked } from "../../src/local-mcp/snapshots/stored-snapshots.ts";
 import { forget } from "../../src/local-mcp/store/forget.ts";
@@ -122,7 +122,7 @@ it("[GS21] before a risky tool its hook takes the files, and the timer of the MC
   const id = save(desk, "rm -rf build", "before_tool");
   await takePending(desk.runtime, ["s1"], desk.never);
   expect(rowOf(desk, id)?.state).toBe("pending");
-  await takeBeforeTool(desk.runtime);
+  await takeAwaited(desk.runtime);
   expect(rowOf(desk, id)?.state).toBe("done");
 });
 
@@ -130,7 +130,7 @@ it("[GS21] when the hook could not, the files are taken later all the same", asy
   const desk = aDesk();
   const id = save(desk, "rm -rf build", "before_tool");
   desk.clock.now += 13_000;
-  await takeBeforeTool(desk.runtime);
+  await takeAwaited(desk.runtime);
   expect(rowOf(desk, id)?.state).toBe("pending");
   await takePending(desk.runtime, ["s1"], desk.never);
   expect(rowOf(desk, id)?.state).toBe("done");

@@ -25,9 +25,10 @@ it("[ST70] every column of a session but its process is exported", () => {
   const { store } = filled();
   const columns = store.read((sql) => column(sql, "SELECT name FROM pragma_table_info('sessions')"), []).map(String);
   const session = JSON.parse(exported(store)[1] ?? "") as object;
-  expect([...Object.keys(session), "owner_boot", "owner_pid", "owner_start"].sort()).toEqual(
-    [...columns, "type"].sort(),
-  );
+  const processes = ["owner_boot", "owner_pid", "owner_start", "waiting_for", "waiting_since"];
+  // How the processes of this machine have watched it.
+  const marks = ["risk_covered", "risk_pending", "risk_below_at", "worked_at", "death_at"];
+  expect([...Object.keys(session), ...processes, ...marks].sort()).toEqual([...columns, "type"].sort());
 });
 
 it("[ST70] an export may be of one session, one project, or what was seen since", () => {

@@ -5,7 +5,7 @@ import { keepKey, keyFile, readKeys } from "../../src/local-mcp/sync/key-ring.ts
 import { open, seal, type About } from "../../src/local-mcp/sync/envelope.ts";
 import { codeOf, makeKey, readCode, type WorkspaceKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { tempHome } from "../support/temp-store.ts";
-import { createPrivateFolder } from "../../src/local-mcp/store/place.ts";
+import { createPrivateFolder } from "../../src/local-mcp/store/store-files.ts";
 
 const place = { url: "https://shim.example.com", workspace: "team" };
 let serial = 0;

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import * as devices from "../../src/local-mcp/sync/device.ts";
 import { fetchCheckpoint } from "../../src/local-mcp/sync/fetch-checkpoint.ts";
 import { readKeys } from "../../src/local-mcp/sync/key-ring.ts";
@@ -71,6 +72,20 @@ it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace re
   // Its own sessions are not stored a second time.
   await one.sync.syncNow();
   expect(remotes(one)).toEqual([]);
+});
+
+it("[CL81] other machines are told the name of a session that has one", async () => {
+  const world = new SyncWorld();
+  const key = aKey();
+  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key })];
+  one.work("s1", "first");
+  await one.sync.syncNow();
+  one.runtime.store.write((sql) => sessions.rename(sql, "s1", "Plan of March"));
+  // A change of the row alone is sent after a while.
+  await world.time.pass(600_000);
+  await one.sync.syncNow();
+  await two.sync.syncNow();
+  expect(remotes(two)).toMatchObject([{ content: { title: "Plan of March" } }]);
 });
 
 it("[SY60] nothing is lost, nothing comes twice and the order holds, whatever is cut and whoever dies", async () => {

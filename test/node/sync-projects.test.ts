@@ -76,13 +76,13 @@ it("[SY45] a name is found once, and again after a day or under another key", as
 it("[TE10] [SY45] a chat that is open when the workspace's key changes calls its project as the others do", async () => {
   const { project } = makeProject({ "a.txt": "a" });
   const runtime = tempRuntime({ env: GIT_ENV });
-  const place = { url: "https://shim.example.com", workspace: "team" };
-  keepKey(runtime.paths.home, place, key);
-  const naming = namingOf(runtime, { workspace: "team", machine: "m1", place });
+  const edge = { url: "https://shim.example.com", workspace: "team" };
+  keepKey(runtime.paths.home, edge, key);
+  const naming = namingOf(runtime, { workspace: "team", machine: "m1", edge });
   const facts = await factsOf(GIT_ENV, project, "m1");
   expect(await naming.project(project)).toEqual({ ok: true, value: projectKey(key, facts) });
   const next = makeKey((bytes) => new Uint8Array(bytes).fill(8));
-  keepKey(runtime.paths.home, place, next);
+  keepKey(runtime.paths.home, edge, next);
   runtime.store.write((sql) => names.forgetAll(sql, "team"));
   expect(await naming.project(project)).toEqual({ ok: true, value: projectKey(next, facts) });
 });

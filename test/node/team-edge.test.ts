@@ -34,8 +34,8 @@ async function atEdge(hasKey = true): Promise<AtEdge> {
   return { desk, one, other, ask };
 }
 
-function untold({ runtime, claude }: Mate): news.News[] {
-  return runtime.store.read((sql) => news.untold(sql, claude.session, 100), []).map((row) => row.news);
+function undelivered({ runtime, claude }: Mate): news.News[] {
+  return runtime.store.read((sql) => news.undelivered(sql, claude.session, 100), []).map((row) => row.news);
 }
 
 it("[TE1] [TE10] at an edge chats work together, and it sees of their place only hashes and an envelope", async () => {
@@ -89,7 +89,7 @@ it("[TE6] a report that is made without network counts once, also when its first
   cut(desk);
   const before = saidTo(desk).length;
   const done = await ask(other, "shim_report", { outcome: "done", result: "made" });
-  expect(done.text).toBe("Kept: the report on task 1 will be told once, when the coordinator is back. Go on.");
+  expect(done.text).toBe("Kept: the report on task 1 will be sent once, when the coordinator answers again. Go on.");
   expect(rowCount(desk.base, "team_calls")).toBe(1);
   let lost = 0;
   desk.edge.faults.loses = ({ direction, text }) =>
@@ -100,7 +100,7 @@ it("[TE6] a report that is made without network counts once, also when its first
   expect(saidTo(desk).slice(before)).toEqual(["tasks.ack", "tasks.ack"]);
   const found = await desk.edge.host.call("tasks.get", { task: 1 });
   expect(found).toMatchObject({ value: { state: "done", result: "made" } });
-  expect(untold(other)).toEqual([]);
+  expect(undelivered(other)).toEqual([]);
 });
 
 it("[TE6] what is said in an hour without network is kept, and takes effect once, in its order", async () => {
@@ -121,7 +121,7 @@ it("[TE6] what is said in an hour without network is kept, and takes effect once
   expect(await desk.edge.host.call("tasks.progress", {})).toMatchObject({ value: { totalTasks: 1 } });
   const { output } = await ask(one, "shim_inbox");
   expect(output["news"]).toMatchObject([{ text: "first" }, { text: "second" }]);
-  expect(untold(other)).toMatchObject([
+  expect(undelivered(other)).toMatchObject([
     { kind: "notice", text: expect.stringMatching(/coordinator.*: 1\.$/) as string },
   ]);
 });
@@ -136,9 +136,11 @@ it("[TE5] [TE7] a report that comes too late is told to the chat, and so is the 
   await desk.time.pass(3_600_000);
   desk.edge.faults.isUnreachable = false;
   await desk.time.untilTrue(() => rowCount(desk.base, "team_calls") === 0);
+  // A chat that did nothing in all that time has not asked either.
+  one.claude.use("Bash", { command: "ls" });
   await desk.time.pass(60_000);
-  expect(untold(other)).toMatchObject([{ kind: "report_refused", task: 1 }]);
-  expect(untold(one)).toMatchObject([{ kind: "claim_lost", task: 2 }]);
+  expect(undelivered(other)).toMatchObject([{ kind: "report_refused", task: 1 }]);
+  expect(undelivered(one)).toMatchObject([{ kind: "claim_lost", task: 2 }]);
 });
 
 it("[TE3] a client that was killed is attested dead: its task and its files are free at once", async () => {

@@ -6,10 +6,10 @@ import { defaults } from "../../src/contract/config.ts";
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
 const calm: TriggerFacts = {
   toolName: "Read",
+  toolInput: {},
   toolCalls: 1,
   sinceSavedMs: 1_000,
-  levelBefore: "safe",
-  levelNow: "safe",
+  isRiskPending: false,
 };
 
 function at(event: HookEvent, facts: Partial<TriggerFacts> = {}): string | null {
@@ -24,13 +24,13 @@ it("[CP9] every end and every compaction is a checkpoint; a start, a prompt and 
     Stop: "turn_end",
     StopFailure: "turn_end",
     SessionEnd: "session_end",
+    PreModelSwitch: "model_switch",
   });
 });
 
 it("[CP9] after a tool: when the risk has crossed a level upwards, every N calls, every M minutes, and when nothing was saved yet", () => {
   expect(at("PostToolUse")).toBeNull();
-  expect(at("PostToolUse", { levelNow: "warning" })).toBe("risk");
-  expect(at("PostToolUse", { levelBefore: "critical", levelNow: "danger" })).toBeNull();
+  expect(at("PostToolUse", { isRiskPending: true })).toBe("risk");
   expect(at("PostToolUseFailure", { toolCalls: 10 })).toBe("tools");
   expect(at("PostToolUse", { toolCalls: 9 })).toBeNull();
   expect(at("PostToolUse", { sinceSavedMs: 300_000 })).toBe("time");

@@ -31,12 +31,12 @@ function anIdleChat(wake: string = "socket", env: NodeJS.ProcessEnv = inbox): Id
 
 it("[HO20] an idle chat is woken once for news that somebody waits for, and its next hook tells them", () => {
   const { runtime, claude, wakeUp, posted } = anIdleChat();
-  wakeUp.look(claude.session);
+  wakeUp.check(claude.session);
   hear(runtime, claude, { kind: "leader_changed", name: "release", leader: null, isSelf: false });
-  wakeUp.look(claude.session);
+  wakeUp.check(claude.session);
   expect(posted).toEqual([]);
   hear(runtime, claude, aMessage("a secret plan"));
-  for (const look of [1, 2, 3]) wakeUp.look(look === 3 ? "another" : claude.session);
+  for (const look of [1, 2, 3]) wakeUp.check(look === 3 ? "another" : claude.session);
   const line = "SHIM: news waits for this chat (2); its hook brings it with this turn.";
   const user = JSON.stringify({ type: "user", message: { role: "user", content: line } });
   expect(posted).toEqual([["/run/c.sock", `{"type":"auth","token":"t0ken"}\n${user}\n`]]);
@@ -51,15 +51,15 @@ it("[HO20] a chat in its turn, or whose turn has just ended, is not woken, nor o
   claude.prompt("go on");
   hear(runtime, claude, aMessage("hello"));
   runtime.wait(60_000);
-  wakeUp.look(claude.session);
+  wakeUp.check(claude.session);
   claude.tell("Stop", { stop_hook_active: true, last_assistant_message: "Done." });
-  wakeUp.look(claude.session);
+  wakeUp.check(claude.session);
   runtime.wait(10_000);
   runtime.store.write((sql) => pause(sql, runtime.now(), runtime.now() + 5_000, claude.cwd));
-  wakeUp.look(claude.session);
+  wakeUp.check(claude.session);
   expect(posted).toEqual([]);
   runtime.wait(5_000);
-  wakeUp.look(claude.session);
+  wakeUp.check(claude.session);
   expect(posted).toHaveLength(1);
 });
 
@@ -68,7 +68,7 @@ it("[HO20] waking counts as going on by itself: three times an hour", () => {
   for (let n = 0; n < 5; n++) {
     hear(runtime, claude, aMessage(`message ${n}`));
     runtime.wait(1_000);
-    wakeUp.look(claude.session);
+    wakeUp.check(claude.session);
   }
   expect(posted).toHaveLength(3);
   expect(claude.stop()).toEqual({});
@@ -77,7 +77,7 @@ it("[HO20] waking counts as going on by itself: three times an hour", () => {
 it("[HO20] without the setting, or outside of Claude Code, nobody is woken", () => {
   for (const idle of [anIdleChat("hooks"), anIdleChat("socket", {})]) {
     hear(idle.runtime, idle.claude, aMessage("hello"));
-    idle.wakeUp.look(idle.claude.session);
+    idle.wakeUp.check(idle.claude.session);
     expect(idle.posted).toEqual([]);
   }
 });
@@ -96,7 +96,7 @@ it("[HO20] the lines reach the socket; where nobody listens it is logged without
   onTestFinished(() => void server.close());
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   hear(runtime, claude, aMessage("hello"));
-  new WakeUp(runtime).look(claude.session);
+  new WakeUp(runtime).check(claude.session);
   expect((await got.promise).split("\n").map((line) => line.slice(0, 14))).toEqual([
     '{"type":"auth"',
     '{"type":"user"',
@@ -110,7 +110,7 @@ it("[HO20] the lines reach the socket; where nobody listens it is logged without
     ...runtime,
     log: (_level, message, fields) => logged.resolve(message + JSON.stringify(fields)),
   });
-  wakeUp.look(claude.session);
+  wakeUp.check(claude.session);
   const line = await logged.promise;
   expect(line).toContain("could not be woken");
   expect(line).not.toContain("t0ken");

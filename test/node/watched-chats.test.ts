@@ -43,6 +43,15 @@ it("[SU6] [SU11] of a chat that dies the last checkpoint is taken and its death 
   expect([desk.told("died").length, desk.opened]).toEqual([1, []]);
 });
 
+it("[RE52] a chat that its client closed between two turns is no death, with or without open work", async () => {
+  for (const reason of ["closed", "closed_open"]) {
+    const desk = await aDesk(reopening);
+    desk.runtime.store.write((sql) => sessions.close(sql, desk.runtime.now(), id, reason));
+    await die(desk);
+    expect([desk.told("died"), desk.opened]).toEqual([[], []]);
+  }
+});
+
 it("[SU11] what ended well is no death, nor is one that another process goes on with; what was never seen alive is not watched", async () => {
   const desk = await aDesk(reopening);
   desk.runtime.store.write((sql) => sessions.end(sql, desk.runtime.now(), id, "prompt_input_exit"));

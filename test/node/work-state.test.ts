@@ -92,12 +92,14 @@ it("[CP2] what the chat says of its own work replaces what was there; what it le
   const state = withNotes(
     { ...emptyState, goal: "old", done: ["a"], nextStep: "c" },
     { goal: "new", done: ["a", "b"], nextStep: undefined },
+    T0,
   );
   expect(state).toMatchObject({ goal: "new", done: ["a", "b"], nextStep: "c" });
-  expect(withNotes(state, { state: null, todos: [] })).toMatchObject({ goal: "new", state: null });
+  expect(withNotes(state, { state: null, todos: [] }, T0)).toMatchObject({ goal: "new", state: null });
   const files = withNotes(
     { ...emptyState, files: [{ path: "/a", hash: "h", action: "edited" }] },
     { files: ["/b", "/a"] },
+    T0,
   ).files;
   expect(files).toEqual([
     { path: "/b", hash: null, action: "noted" },

@@ -16,10 +16,10 @@ it("[WK4] how a machine is: its cores since the last look, its memory, and how l
   const look = (): { busyMs: number; allMs: number } => times.shift() ?? { busyMs: 400, allMs: 2_000 };
   const health = new MachineHealth({ monotonic: () => now }, look, () => 0.5);
   now += 5_000;
-  expect(health.look()).toEqual({ cpu: 0.3, memory: 0.5, uptimeMs: 5_000 });
-  expect(health.look()).toEqual({ memory: 0.5, uptimeMs: 5_000 });
+  expect(health.check()).toEqual({ cpu: 0.3, memory: 0.5, uptimeMs: 5_000 });
+  expect(health.check()).toEqual({ memory: 0.5, uptimeMs: 5_000 });
   const unknown = new MachineHealth({ monotonic: () => now }, look, () => null);
-  expect(unknown.look()).toEqual({ uptimeMs: 0 });
+  expect(unknown.check()).toEqual({ uptimeMs: 0 });
 });
 
 it("[WK18] the newest two hundred outputs are kept, and nothing for who has written nothing", () => {

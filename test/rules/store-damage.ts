@@ -17,7 +17,7 @@ import { setAside } from "../../src/local-mcp/store/corruption.ts";
 import type { Driver } from "../../src/local-mcp/store/driver.ts";
 import { epochOf } from "../../src/local-mcp/store/epoch.ts";
 import * as notices from "../../src/local-mcp/store/notices.ts";
-import { inodeOf } from "../../src/local-mcp/store/place.ts";
+import { inodeOf } from "../../src/local-mcp/store/store-files.ts";
 import type { Store } from "../../src/local-mcp/store/store.ts";
 import { breakPage, dieAt } from "../support/damaged-store.ts";
 import { addCheckpoint, addJournal, addSession, column, searched } from "../support/store-rows.ts";

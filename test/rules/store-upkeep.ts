@@ -223,9 +223,9 @@ export function storeUpkeepRules(driver: Driver): void {
     store.write((sql) => {
       addSession(sql, { lastSeenAt: T0 + 30 * DAY });
       for (const key of ["told", "untold", "told today"]) news.add(sql, T0, "ses", key, { kind: "notice", text: key });
-      const [told, , today] = news.untold(sql, "ses", 3);
-      news.markTold(sql, T0, [told!]);
-      news.markTold(sql, T0 + 30 * DAY, [today!]);
+      const [told, , today] = news.undelivered(sql, "ses", 3);
+      news.markDelivered(sql, T0, [told!]);
+      news.markDelivered(sql, T0 + 30 * DAY, [today!]);
     });
     const left = (): string[] =>
       store.read((sql) => column(sql, "SELECT key FROM team_news ORDER BY seq"), []) as string[];

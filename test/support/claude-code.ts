@@ -18,6 +18,8 @@ export interface ClaudeOptions {
   /** `{ name: { command, args, env } }`; the only servers that Claude Code then starts, but for those of a plugin. */
   readonly mcpServers?: Readonly<Record<string, object>>;
   readonly pluginDir?: string;
+  /** Another Claude Code than the pinned one. */
+  readonly binary?: string;
 }
 
 export interface Exit {
@@ -37,7 +39,11 @@ export interface Claude {
 export function startClaude(options: ClaudeOptions & { readonly prompt: string }): Claude {
   const args = ["-p", options.prompt, ...commonArgs(options)];
   return watch(
-    spawn(claudeBinary(), args, { cwd: options.cwd, env: cleanEnv(options), stdio: ["ignore", "pipe", "pipe"] }),
+    spawn(options.binary ?? claudeBinary(), args, {
+      cwd: options.cwd,
+      env: cleanEnv(options),
+      stdio: ["ignore", "pipe", "pipe"],
+    }),
   );
 }
 
@@ -58,7 +64,7 @@ export interface Terminal extends Claude {
  */
 export function startTerminal(options: ClaudeOptions): Terminal {
   skipFirstRunDialogs(options.home, options.cwd);
-  const command = [claudeBinary(), ...commonArgs(options)].map(shellQuote).join(" ");
+  const command = [options.binary ?? claudeBinary(), ...commonArgs(options)].map(shellQuote).join(" ");
   const child = spawn("script", ["-qefc", `stty cols 180 rows 50; exec ${command}`, "/dev/null"], {
     cwd: options.cwd,
     env: { ...cleanEnv(options), TERM: "xterm-256color", SHELL: "/bin/sh" },

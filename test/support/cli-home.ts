@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -53,9 +62,11 @@ export function aCliHome(): CliHome {
     boot: () => "boot-1",
     facts: (pid) => (alive.has(pid) ? { parent: 1, start: `s${pid}`, command: "claude", residentBytes: 1_000 } : null),
   };
-  for (const name of ["project", "other", "app/bin", "app/dist"]) mkdirSync(join(folder, name), { recursive: true });
+  for (const name of ["project", "other", "app/bin", "app/dist", "path"])
+    mkdirSync(join(folder, name), { recursive: true });
   for (const path of Object.values(launchIn(folder))) writeFileSync(path, "");
-  const env = { SHIM_HOME: paths.home, HOME: folder };
+  symlinkSync(launchIn(folder).script, join(folder, "path", "shim"));
+  const env = { SHIM_HOME: paths.home, HOME: folder, PATH: `${join(folder, "path")}:/usr/bin:/bin` };
   let serial = 0;
   const home: CliHome = {
     folder,
@@ -69,6 +80,7 @@ export function aCliHome(): CliHome {
       now: () => home.now,
       random: (bytes) => Uint8Array.from({ length: bytes }, (_, at) => (at + serial++) % 256),
       env,
+      launch: launchIn(folder),
       paths,
       config: defaults,
       processes,
@@ -92,6 +104,8 @@ export function launchIn(folder: string): Launch {
   const at = (name: string): string => join(folder, "app", name);
   return { node: at("node"), script: at("bin/shim.mjs"), hookScript: at("dist/hook.cjs") };
 }
+
+const versions: Readonly<Record<string, string>> = { git: "git version 2.40.0", claude: "2.1.200 (Claude Code)" };
 
 function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: string } {
   const io = {
@@ -127,7 +141,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     launch: launchIn(home.folder),
     nodeVersion: "24.1.0",
     runQuietly: () => null,
-    versionOf: (program: string) => (program === "git" ? "git version 2.40.0" : "v24.1.0"),
+    versionOf: (program: string) => versions[program] ?? "v24.1.0",
     makeRuntime: async () => ({ runtime: home.runtime, driver: "node:sqlite" as const, fallbackReason: null }),
     ...overrides,
   };

@@ -5,7 +5,7 @@ import { apply, type Applied } from "../../src/local-mcp/clients/apply.ts";
 import * as backups from "../../src/local-mcp/clients/backups.ts";
 import { readText, type ClientRefusal } from "../../src/local-mcp/clients/client-files.ts";
 import type { Launch } from "../../src/local-mcp/clients/entries.ts";
-import { planInstall, type Plan } from "../../src/local-mcp/clients/plan.ts";
+import { planInstall, type PlanContext, type Plan } from "../../src/local-mcp/clients/plan.ts";
 import type { ClientTarget } from "../../src/local-mcp/clients/targets.ts";
 import { planUninstall } from "../../src/local-mcp/clients/uninstall.ts";
 import type { Result } from "../../src/shared/result.ts";
@@ -20,6 +20,10 @@ export const launch: Launch = {
 
 /** A user's home with Claude Code and Claude Desktop in a fresh folder. */
 export interface ClientHome {
+  /** What `claude --version` prints there. */
+  claudeVersion: string | null;
+  /** Whether `--todo-tools` is given. */
+  wantsTodoTools: boolean;
   readonly folder: string;
   readonly code: ClientTarget;
   readonly desktop: ClientTarget;
@@ -37,7 +41,8 @@ export interface ClientHome {
   uninstall(target?: ClientTarget): Plan;
 }
 
-export function aClientHome(): ClientHome {
+/** @param claudeVersion what `claude --version` prints there */
+export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code)"): ClientHome {
   const folder = mkdtempSync(join(tmpdir(), "shim-client-"));
   const servers = join(folder, ".claude.json");
   const settings = join(folder, ".claude", "settings.json");
@@ -60,7 +65,12 @@ export function aClientHome(): ClientHome {
     pluginsFolder: null,
   };
   let now = T0;
-  const context = { shimConfig: config, read: readText };
+  const context = (): PlanContext => ({
+    shimConfig: config,
+    read: readText,
+    claudeVersion: home.claudeVersion,
+    wantsTodoTools: home.wantsTodoTools,
+  });
   const home: ClientHome = {
     folder,
     code,
@@ -69,6 +79,8 @@ export function aClientHome(): ClientHome {
     settings,
     config,
     backups: kept,
+    claudeVersion,
+    wantsTodoTools: false,
     read(path) {
       try {
         return readFileSync(path, "latin1");
@@ -80,8 +92,8 @@ export function aClientHome(): ClientHome {
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, text);
     },
-    planInstall: (target, from = launch) => planInstall(target, from, context),
-    planUninstall: (target) => planUninstall(target, { ...context, backups: backups.list(kept) }),
+    planInstall: (target, from = launch) => planInstall(target, from, context()),
+    planUninstall: (target) => planUninstall(target, { ...context(), backups: backups.list(kept) }),
     apply: (plan) => valueOf(apply(valueOf(plan), { now: now++, backups: kept })),
     install(target = code, from = launch) {
       const plan = home.planInstall(target, from);

@@ -34,15 +34,15 @@ export function dieAt(step: string, store: Store, paths: Paths): void {
   const { site } = store;
   const backup = listBackups(paths.backups)[0]?.path ?? null;
   const noticeId = buildNext(site, backup, (sql) => notices.add(sql, T0, "store_damaged", "damaged."));
-  const folder = newSetAsideFolder(site.place, T0);
-  beginSwap(site.place, folder, noticeId);
+  const folder = newSetAsideFolder(site.files, T0);
+  beginSwap(site.files, folder, noticeId);
   if (step === "recorded") return;
   const moved = join(folder, "shim.db");
   renameSync(paths.database, moved);
   if (step === "database moved") return;
   if (existsSync(`${paths.database}-wal`)) renameSync(`${paths.database}-wal`, `${moved}-wal`);
   if (step === "log moved") return;
-  renameSync(site.place.next, paths.database);
+  renameSync(site.files.next, paths.database);
   if (step === "renamed") return;
   salvage(site, moved, noticeId);
 }

@@ -9,7 +9,7 @@ import { migrations } from "../../src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "../../src/coordination/tx.ts";
 import { connect } from "../../src/local-mcp/store/connect.ts";
 import type { Connection, Driver } from "../../src/local-mcp/store/driver.ts";
-import { createPrivateFile } from "../../src/local-mcp/store/place.ts";
+import { createPrivateFile } from "../../src/local-mcp/store/store-files.ts";
 import { migrate } from "../../src/shared/migrate.ts";
 import { ok, type Result } from "../../src/shared/result.ts";
 import type { SqlValue } from "../../src/shared/sql.ts";

@@ -30,7 +30,7 @@ const key = makeKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => at 
 const keys = { current: key, keys: new Map([[key.id, key]]) };
 
 export const workspace = "team";
-const place = { url: "https://edge.example", workspace };
+const edge = { url: "https://edge.example", workspace };
 /** What the workspace calls the project that the machines share. */
 export const project = "project-key-1";
 
@@ -45,7 +45,7 @@ export class Machines {
     const runtime = tempRuntime(options);
     const device = new Device(this.host, `dev_${name}`, { machine: name, isAdmin: false });
     await device.begin(key.id);
-    keepKey(runtime.paths.home, place, key);
+    keepKey(runtime.paths.home, edge, key);
     runtime.store.write((sql) => devices.join(sql, workspace, device.device, runtime.now()));
     const made = new MachineHome(this, name, runtime, device);
     this.#all.push(made);
@@ -84,7 +84,7 @@ export class MachineHome {
     };
     const open = (): Result<Way, string> => {
       const link = new LocalChatLink(this.#desk(), outside);
-      const opened = { link, workspace, machine: name, place, close: () => undefined };
+      const opened = { link, workspace, machine: name, edge, close: () => undefined };
       return ok({ opened, naming, others: new OtherMachines(runtime) });
     };
     return new Team({ runtime, outside, open, processOf: ({ id }) => processOf(id) });

@@ -5,7 +5,7 @@ import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { onTestFinished } from "vitest";
 import { Chat } from "../../src/local-mcp/mcp/chat.ts";
 import { createServer } from "../../src/local-mcp/mcp/server.ts";
-import type { Team } from "../../src/local-mcp/team/team.ts";
+import type { ChatTeam } from "../../src/local-mcp/mcp/late-team.ts";
 import type { ProcessIdentity } from "../../src/local-mcp/processes.ts";
 import { rowCount } from "./builders.ts";
 import type { TempRuntime } from "./temp-runtime.ts";
@@ -35,7 +35,7 @@ export interface ConnectOptions {
   readonly serverPid?: number;
   readonly clientPid?: number;
   /** Without it the chat works alone. */
-  readonly team?: (client: ProcessIdentity, server: ProcessIdentity) => Team | null;
+  readonly team?: (client: ProcessIdentity, server: ProcessIdentity) => ChatTeam | null;
 }
 
 /** A real client on the real server, in this process; only the pipe between them is in memory. */

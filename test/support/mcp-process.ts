@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { execFileSync } from "node:child_process";
@@ -6,8 +6,8 @@ import { afterAll, expect, onTestFinished } from "vitest";
 import { McpConnection, record, type Message } from "../../src/cli/demo/mcp-connection.ts";
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
-import { identify, systemProcesses, type ProcessIdentity } from "../../src/local-mcp/processes.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
+import { familyOf } from "./family.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { Store } from "../../src/local-mcp/store/store.ts";
 
@@ -38,6 +38,8 @@ export function envOf(paths: Paths, more: NodeJS.ProcessEnv = {}): NodeJS.Proces
     HOME: dirname(paths.home),
     XDG_CACHE_HOME: cache,
     SHIM_HOME: paths.home,
+    // Hooks answer Claude Code only.
+    CLAUDECODE: "1",
     ...more,
   };
 }
@@ -90,17 +92,9 @@ export function sessionOf(store: Store, id: unknown): sessions.Session {
   return found;
 }
 
-/** The process and all below it, now. */
-export function familyOf(pid: number): ProcessIdentity[] {
-  const parents = new Map<number, number[]>();
-  for (const name of readdirSync("/proc")) {
-    const facts = /^\d+$/.test(name) ? systemProcesses.facts(Number(name)) : null;
-    if (facts) parents.set(facts.parent, [...(parents.get(facts.parent) ?? []), Number(name)]);
-  }
-  const below = (one: number): number[] => [one, ...(parents.get(one) ?? []).flatMap(below)];
-  return below(pid)
-    .map((one) => identify(systemProcesses, one))
-    .filter((one) => one !== null);
+/** Ends the front and its worker at once, as a loss of power does. */
+export function killAll({ pid }: McpConnection): void {
+  for (const one of familyOf(pid)) process.kill(one.pid, "SIGKILL");
 }
 
 /** A node on the PATH that is too old for SHIM; null where there is none. */

@@ -50,5 +50,5 @@ export function rowOf({ here }: Pick<World, "here">, { session }: Claude): Remot
 }
 
 export function newsOf(home: MachineHome, session: string): news.News[] {
-  return home.runtime.store.read((sql) => news.untold(sql, session, 20), []).map((row) => row.news);
+  return home.runtime.store.read((sql) => news.undelivered(sql, session, 20), []).map((row) => row.news);
 }

@@ -34,7 +34,8 @@ export interface Thread {
    * counts. What the assistant wrote does not count: a subagent's prompt stands in the call of the chat that started it.
    */
   readonly match?: string;
-  readonly steps: readonly Step[];
+  /** A function makes its step when the request is there: it may hold what the step needs, such as the path of a plan. */
+  readonly steps: readonly (Step | ((request: ModelRequest) => Step))[];
 }
 
 export interface Script {
@@ -43,6 +44,8 @@ export interface Script {
   readonly aside?: string;
   /** Answer to the client's request for a summary when it compacts. It takes no step. */
   readonly summary?: string;
+  /** Called when a request of a conversation's main loop has come. */
+  readonly onRequest?: () => void;
 }
 
 export type RequestKind = "loop" | "aside" | "summary" | "count" | "unknown";
@@ -113,6 +116,7 @@ export async function startScriptedModel(script: Script): Promise<ScriptedModel>
     readRequest(incoming)
       .then((request) => {
         requests.push(request);
+        if (request.kind === "loop") script.onRequest?.();
         return answer(request, response);
       })
       .catch((error: unknown) => response.destroy(error instanceof Error ? error : new Error(String(error))));
@@ -149,7 +153,7 @@ function openGate(): Gate {
 /** Each thread keeps its own place; a request that no thread matches is told so, for the test to see. */
 function playThreads(threads: readonly Thread[]): (request: ModelRequest) => Step {
   const places = threads.map(({ steps }) =>
-    steps.flatMap((step) => Array.from({ length: step.times ?? 1 }, () => step)),
+    steps.flatMap((step) => Array.from({ length: typeof step === "function" ? 1 : (step.times ?? 1) }, () => step)),
   );
   return (request) => {
     const asked = request.messages.filter(({ role }) => role === "user");
@@ -157,7 +161,8 @@ function playThreads(threads: readonly Thread[]): (request: ModelRequest) => Ste
       ({ match }) => match === undefined || asked.some(({ text }) => text.includes(match)),
     );
     if (index === -1) return { text: "No thread of the script matches this conversation." };
-    return places[index]?.shift() ?? { text: SCRIPT_ENDED };
+    const step = places[index]?.shift() ?? { text: SCRIPT_ENDED };
+    return typeof step === "function" ? step(request) : step;
   };
 }
 

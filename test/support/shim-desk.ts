@@ -7,7 +7,7 @@ import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { everythingOf, type Stored } from "../../src/local-mcp/sessions/stored.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { Store } from "../../src/local-mcp/store/store.ts";
-import { untold, type NewsRow } from "../../src/local-mcp/team/news.ts";
+import { undelivered, type NewsRow } from "../../src/local-mcp/team/news.ts";
 import {
   findChild,
   startClaude,
@@ -25,7 +25,9 @@ import { startScriptedModel, type ScriptedModel, type Step } from "./scripted-mo
 const plugin = join(import.meta.dirname, "..", "..", "plugin");
 const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "mcp__plugin_shim_shim"];
 
-export interface ChatOptions extends Partial<Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd">> {
+export interface ChatOptions extends Partial<
+  Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd" | "binary" | "mcpServers">
+> {
   readonly steps: readonly Step[];
   /** What the model answers when the client asks for a summary to compact. */
   readonly summary?: string;
@@ -144,7 +146,7 @@ export class Desk {
 
   /** What a chat is yet to be told. */
   news(id: string): NewsRow[] {
-    return this.#store.read((sql) => untold(sql, id, 100), []);
+    return this.#store.read((sql) => undelivered(sql, id, 100), []);
   }
 
   /** What hooks have told the user in this session, by its transcript. */

@@ -124,7 +124,12 @@ export function plant(sql: Sql, session: string, project: string, text: string):
 
 export function plantRest(sql: Sql, session: string, text: string): void {
   sql.run("INSERT INTO signals VALUES (?, ?, 0.5, ?, ?)", session, T0, text, "{}");
-  sql.run("INSERT INTO crashes VALUES (?, ?, 'killed', ?, '{}')", session, T0, text);
+  sql.run(
+    "INSERT INTO crashes (session_id, at, cause, detail, readings) VALUES (?, ?, 'killed', ?, '{}')",
+    session,
+    T0,
+    text,
+  );
   sql.run(
     "INSERT INTO recoveries (at, session_id, action, detail) VALUES (?, ?, 'offered', ?)",
     T0,

@@ -26,7 +26,8 @@ const { hooks } = JSON.parse(fs.readFileSync(after("--settings"), "utf8"));
 function hook(hook_event_name, more) {
   const [{ hooks: [{ command, args }] }] = hooks[hook_event_name];
   const input = JSON.stringify({ session_id, transcript_path, cwd: process.cwd(), hook_event_name, ...more });
-  return spawnSync(command, args, { input, encoding: "utf8" }).stdout;
+  const env = { ...process.env, CLAUDECODE: "1", CLAUDE_CODE_ENTRYPOINT: "sdk-cli" };
+  return spawnSync(command, args, { input, env, encoding: "utf8" }).stdout;
 }
 function isThere(pid) {
   try {

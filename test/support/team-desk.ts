@@ -54,7 +54,7 @@ export class TeamDesk {
   ): Promise<Mate> {
     const pid = (this.#pid += 10);
     const { session = `0000${pid}-04b4-4fe0-bbd5-6aa531354563`, env = {} } = options;
-    const runtime = tempRuntime({ beside: this.base, env });
+    const runtime = tempRuntime({ beside: this.base, env, config: this.base.config });
     const claude = new Claude(runtime, { pid, cwd: this.project, session });
     claude.start();
     claude.prompt(prompt);

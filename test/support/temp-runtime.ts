@@ -89,6 +89,7 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
     now,
     random,
     env,
+    launch: { node: "/opt/node", script: "/opt/shim/bin/shim.mjs", hookScript: "/opt/shim/dist/hook.cjs" },
     paths,
     config: configSchema().parse(config),
     processes,

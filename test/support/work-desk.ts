@@ -193,7 +193,7 @@ export class WorkDesk {
 
 /** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
 export class CutLink implements ChatLink {
-  readonly lookEveryMs: number;
+  readonly pollEveryMs: number;
   readonly asked: string[] = [];
   /** That heartbeats have told. */
   readonly checkpoints: unknown[] = [];
@@ -204,7 +204,7 @@ export class CutLink implements ChatLink {
 
   constructor(link: ChatLink) {
     this.#link = link;
-    this.lookEveryMs = link.lookEveryMs;
+    this.pollEveryMs = link.pollEveryMs;
   }
 
   get self(): ChatLink["self"] {

@@ -36,6 +36,7 @@ export const samples: { readonly [Name in OperationName]: InputOf<Name> } = {
   "messages.pull": { self },
   "messages.ack": { self, cursor: 0 },
   "messages.set-topic-schema": { topic: "build", schema: null },
+  "messages.list-topic-schemas": {},
   "tasks.submit": { tasks: [{ type: "build", payload: { of: "web" } }] },
   "plans.estimate": { job: { title: "rename the store", files: [{ path: "a.ts" }, { path: "b/c.ts" }] } },
   "plans.submit": { job: { title: "rename the store", files: [{ path: "a.ts" }, { path: "b/c.ts" }] }, type: "build" },

@@ -169,6 +169,8 @@ export abstract class WorkerHost implements RowHost {
   }
 
   async restart(): Promise<void> {
+    // Only an object that runs can be evicted: it is woken first.
+    await this.workspace.alarmAt();
     await evictDurableObject(this.workspace.stub, { webSockets: "hibernate" });
   }
 

@@ -3,10 +3,11 @@ import type { Budget, BudgetChanges, Budgets, Usage } from "../../contract/budge
 import type { OutputOf } from "../../contract/operations.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { ok } from "../../shared/result.ts";
-import { failed, wrongUsage, type Refused } from "../answer.ts";
+import { wrongUsage } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import type { Coordination } from "../coordination.ts";
+import { needsAdmin } from "../needs-admin.ts";
 import { table } from "../screen-text.ts";
 
 type Whose = keyof Budgets;
@@ -117,13 +118,6 @@ async function setBudgets(cli: Cli, link: Coordination, options: SetOptions): Pr
     budgets[owner] = { ...budgets[owner], [measure]: limit === "none" ? null : limit };
   }
   const done = await link.call("settings.set", { settings: { budgets } });
-  if (!done.ok) return notSet(link, done);
+  if (!done.ok) return needsAdmin(link, "Limits are set", done);
   return showBudgets(cli, link);
-}
-
-/** [CL62] A machine that has joined a workspace may work there, and not decide what work may cost. */
-function notSet(link: Coordination, refused: Refused): Refused {
-  const { code, message } = refused.error;
-  if (code !== "forbidden") return refused;
-  return failed(code, `${message}. Limits are set with the admin token of ${link.where}; this machine has none.`);
 }

@@ -8,9 +8,10 @@ import { StoreError } from "../../local-mcp/store/store-error.ts";
 import * as textIndex from "../../local-mcp/store/text-index.ts";
 import { snapshotOf, type StoredSnapshotRow } from "../../local-mcp/sessions/stored.ts";
 import { failed, type Refusal } from "../answer.ts";
-import { count, moment, type Cli, type Common, type Outcome } from "../cli.ts";
-import { findCheckpoint, findSession, projectOf } from "../named.ts";
-import { oneLine, shortId, table } from "../screen-text.ts";
+import { checkpointGroups, groupsText, type CheckpointGroup, type ListedCheckpoint } from "../checkpoint-groups.ts";
+import { limitOption, moment, type Cli, type Common, type Outcome } from "../cli.ts";
+import { findCheckpoint, findSession, projectOf, shortCheckpoint } from "../named.ts";
+import { oneLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 import { given } from "../../shared/given.ts";
 
@@ -23,13 +24,15 @@ interface FilterOptions extends Common {
 }
 
 const defaultLimit = 20;
+/** Checkpoints of a session that are shown while others are shown too. */
+const shownOfSession = { listed: 5, found: 2 };
 
 export function addCheckpoints(program: Command, cli: Cli): void {
   const command = withFilter(program.command("checkpoints"), cli).description(
-    "list checkpoints; `show <id>` prints one",
+    "list checkpoints by session; `show <id>` prints one",
   );
   cli.define(command, (options: FilterOptions) => listAll(cli, options));
-  const list = command.command("list").description("list checkpoints, newest first");
+  const list = command.command("list").description("list checkpoints by session, newest first");
   cli.define(list, (options: FilterOptions) => listAll(cli, options));
   const show = command.command("show <checkpoint>").description("the whole state in one checkpoint");
   cli.define(show, (_options: Common, id: string) => showOne(cli, id));
@@ -37,7 +40,7 @@ export function addCheckpoints(program: Command, cli: Cli): void {
 
 export function addSearch(program: Command, cli: Cli): void {
   const command = withFilter(program.command("search <text...>"), cli).description(
-    "find checkpoints by words; all must occur",
+    "find sessions and their checkpoints by words; all must occur",
   );
   cli.define(command, (options: FilterOptions, ...given: unknown[]) => {
     // `<text...>` comes as one array.
@@ -52,60 +55,69 @@ function withFilter(command: Command, cli: Cli): Command {
     .option("--project <folder>", "only of this project")
     .option("--since <time>", "not older: 2d, 3h, 2026-11-20", moment(cli.io, "first"))
     .option("--until <time>", "not newer", moment(cli.io, "last"))
-    .option("--limit <n>", `at most so many (default: ${defaultLimit})`, count);
+    .addOption(limitOption(defaultLimit, "at most so many sessions, or checkpoints of --session"));
 }
 
 async function listAll(cli: Cli, options: FilterOptions): Promise<Outcome> {
   const found = await find(cli, options, undefined);
   if (!found.ok) return found;
-  const rows = found.value.map((one) => [
-    shortId(one.id),
-    cli.ago(one.at),
-    one.trigger,
-    `${one.rawBytes} B`,
-    shortId(one.sessionId),
-    oneLine(one.summary, 60),
-  ]);
-  const heads = ["ID", "SAVED", "BECAUSE", "SIZE", "SESSION", "SUMMARY"];
-  const text = rows.length === 0 ? "No checkpoints.\n" : table([heads, ...rows], cli.io.size().columns);
-  return ok({ data: { checkpoints: found.value }, text });
+  const groups = found.value;
+  const how = cli.shown(
+    "`shim checkpoints show <id>` prints one, `shim restore <id> --files` brings its files back.\n",
+  );
+  const text = groups.length === 0 ? "No checkpoints.\n" : `${groupsText(cli, groups)}${how}`;
+  return ok({ data: dataOf(groups), text, isVerbatim: true });
 }
 
 async function search(cli: Cli, options: FilterOptions, words: string): Promise<Outcome> {
   const found = await find(cli, options, words);
   if (!found.ok) return found;
-  const blocks = found.value.map((one) => {
-    const head = cli.paint("bold", `${shortId(one.id)}  ${localTime(one.at)}  session ${shortId(one.sessionId)}`);
-    const lines = matching(one.summary, words).map((line) => `  ${oneLine(line, cli.io.size().columns - 2)}`);
-    return [head, ...lines, ""].join("\n");
-  });
-  return ok({
-    data: { checkpoints: found.value },
-    text: blocks.length === 0 ? `Nothing found for "${words}".\n` : blocks.join("\n"),
-  });
+  const groups = found.value;
+  const width = cli.io.size().columns - 6;
+  const below = (one: ListedCheckpoint): string[] =>
+    matching(one, words).map((line) => `      ${oneLine(line, width)}`);
+  const text = groups.length === 0 ? `Nothing found for "${oneLine(words, 80)}".\n` : groupsText(cli, groups, below);
+  return ok({ data: dataOf(groups), text, isVerbatim: true });
 }
 
-/** The first line, which is the title, and those that hold one of the words. */
-function matching(summary: string, words: string): string[] {
+/** `checkpoints` is the same in one list. */
+function dataOf(groups: readonly CheckpointGroup[]): unknown {
+  return { sessions: groups, checkpoints: groups.flatMap((group) => group.checkpoints) };
+}
+
+/** The lines that hold one of the words and are not shown anyway. */
+function matching({ summary, contents }: ListedCheckpoint, words: string): string[] {
   const wanted = words.toLowerCase().split(/\s+/);
-  const [title = "", ...lines] = summary.split("\n");
-  const hits = lines.filter((line) => wanted.some((word) => line.toLowerCase().includes(word)));
-  return [title, ...hits.slice(0, 3)];
+  const [, ...behindTitle] = summary.split("\n");
+  const lines = behindTitle.filter((line) => line !== contents.lastRequest);
+  return lines.filter((line) => wanted.some((word) => line.toLowerCase().includes(word))).slice(0, 3);
 }
 
 async function find(
   cli: Cli,
   options: FilterOptions,
   text: string | undefined,
-): Promise<Result<checkpoints.Checkpoint[], Refusal>> {
+): Promise<Result<CheckpointGroup[], Refusal>> {
   const runtime = await cli.runtime();
   const { since, until, limit = defaultLimit } = options;
   const session = options.session === undefined ? null : findSession(runtime, options.session);
   if (session && !session.ok) return session;
-  const project = options.project === undefined ? undefined : projectOf(runtime, cli.io.cwd, options.project);
   if (text !== undefined) takeInTexts(cli, runtime);
-  const filter = given({ text, session: session?.value.id, project, since, until });
-  return ok(runtime.store.read((sql) => checkpoints.search(sql, { ...filter, limit }), []));
+  const filter = {
+    ...given({ text, session: session?.value.id, since, until }),
+    ...projectFilter(cli, runtime, options),
+  };
+  const ofMany = text === undefined ? shownOfSession.listed : shownOfSession.found;
+  return ok(
+    runtime.store.read(
+      (sql) => checkpointGroups(sql, filter, { sessions: limit, perSession: session ? limit : ofMany }),
+      [],
+    ),
+  );
+}
+
+function projectFilter(cli: Cli, runtime: Runtime, { project }: FilterOptions): { readonly project?: string } {
+  return project === undefined ? {} : { project: projectOf(runtime, cli.io.cwd, project) };
 }
 
 /** What waits for the search index; where it cannot be written, the search says what it may miss. */
@@ -131,12 +143,12 @@ async function showOne(cli: Cli, id: string): Promise<Outcome> {
     `saved: ${localTime(checkpoint.at)} (${cli.ago(checkpoint.at)}), because: ${checkpoint.trigger}`,
     `session: ${checkpoint.sessionId}`,
     `size: ${checkpoint.rawBytes} bytes, ${checkpoint.redactions} secrets removed, sha256 ${checkpoint.hash}`,
-    `files: ${filesText(checkpoint.id, snapshot)}`,
+    cli.shown(`files: ${filesText(shortCheckpoint(runtime, checkpoint.id), snapshot)}`),
     "state:",
     JSON.stringify(state.value, null, 2),
     "",
   ].join("\n");
-  return ok({ data: { checkpoint, state: state.value, snapshot }, text });
+  return ok({ data: { checkpoint, state: state.value, snapshot }, text, isVerbatim: true });
 }
 
 /** A damaged one is found out by its hash. */
@@ -153,6 +165,6 @@ function stateOf(runtime: Runtime, checkpoint: checkpoints.Checkpoint): Result<W
 function filesText(id: string, snapshot: StoredSnapshotRow | null): string {
   if (!snapshot) return "none";
   const why = snapshot.reason ? ` (${snapshot.reason})` : "";
-  const how = snapshot.state === "done" ? `, \`shim restore ${shortId(id)} --files\` brings them back` : "";
+  const how = snapshot.state === "done" ? `, \`shim restore ${id} --files\` brings them back` : "";
   return `${snapshot.state}${why}${how}`;
 }

@@ -85,8 +85,8 @@ function change(cli: Cli, key: string, value: unknown): Outcome {
   const before = current(cli);
   if (!before.ok) return before;
   if (valueAt(defaults, key) === undefined) return unknownKey(key);
-  const place = key.split(".");
-  const after = value === undefined ? json.remove(text, place) : json.set(text, place, value);
+  const keys = key.split(".");
+  const after = value === undefined ? json.remove(text, keys) : json.set(text, keys, value);
   const parsed = parseConfig(after.replace(/^\uFEFF/, ""), path);
   if (!parsed.ok) return wrongUsage(`${parsed.error.replace(`${path}: `, "")}\nNothing was changed.`);
   if (after !== text) {

@@ -1,21 +1,19 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
-import { ChatStatus } from "../../contract/chats.ts";
 import { Priority, type Target } from "../../contract/messages.ts";
 import type { Json } from "../../contract/values.ts";
-import { ok } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
-import { notFound, wrongUsage } from "../answer.ts";
-import { countUpTo, revision, type Cli, type Common, type Outcome } from "../cli.ts";
+import { notFound, wrongUsage, type Refused } from "../answer.ts";
+import { findChat } from "../chat-names.ts";
+import { revision, type Cli, type Common, type Outcome } from "../cli.ts";
 import { asChat, withLink, type Coordination } from "../coordination.ts";
 import { oneLine, table } from "../screen-text.ts";
-import { pages, rest } from "../pages.ts";
+import { pages, rest, withPageOptions, type PageOptions } from "../pages.ts";
+import { jsonIn, jsonOfInput } from "../task-input.ts";
 import { addLeaseRun } from "./lease-run.ts";
 
-interface Options extends Common {
-  readonly status?: string;
-  readonly limit?: number;
-  readonly cursor?: string;
+interface Options extends Common, PageOptions {
   readonly ifVersion?: number;
   readonly ttl?: number;
   readonly reason?: string;
@@ -23,46 +21,11 @@ interface Options extends Common {
   readonly ack?: boolean;
 }
 
-export function addChats(program: Command, cli: Cli): void {
-  const command = program
-    .command("chats")
-    .description("chats of the workspace, or of this machine")
-    .option("--status <status>", "idle, busy, stuck, draining or offline")
-    .option("--limit <n>", "a page of so many, 200 at most (default: all)", countUpTo(200))
-    .option("--cursor <cursor>", "begin behind the page that had this cursor");
-  cli.define(command, (options: Options) => withLink(cli, (link) => listChats(cli, link, options)));
-}
-
-async function listChats(cli: Cli, link: Coordination, { status, limit, cursor }: Options): Promise<Outcome> {
-  const wanted = ChatStatus.safeParse(status);
-  if (status !== undefined && !wanted.success) {
-    return wrongUsage(`"${status}" is no status: idle, busy, stuck, draining or offline.`);
-  }
-  const filter = wanted.success ? { status: wanted.data } : {};
-  const listed = await pages({ limit, cursor, most: 200 }, "chats", (page) =>
-    link.call("chats.list", { ...page, ...filter }),
-  );
-  if (!listed.ok) return listed;
-  const rows = listed.value.chats.map((chat) => [
-    chat.chat,
-    chat.reason === null ? chat.status : `${chat.status} (${chat.reason})`,
-    chat.machine,
-    `${age(chat.lastSeenAgeMs)} ago`,
-    `${chat.taskCount}/${chat.capacity}`,
-    oneLine(chat.progress ?? "-", 50),
-  ]);
-  const head = ["CHAT", "STATUS", "MACHINE", "SEEN", "TASKS", "PROGRESS"];
-  const text = rows.length === 0 ? `No chats at ${link.where}.\n` : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: listed.value, text: text + rest(listed.value.cursor) });
-}
+const mostInPage = { leases: 200, keys: 500 };
 
 export function addLease(program: Command, cli: Cli): void {
   const command = program.command("lease").description("leases: who has the exclusive right on what");
-  const list = command
-    .command("list [prefix]")
-    .description("leases that are held")
-    .option("--limit <n>", "a page of so many, 200 at most (default: all)", countUpTo(200))
-    .option("--cursor <cursor>", "begin behind the page that had this cursor");
+  const list = withPageOptions(command.command("list [prefix]"), mostInPage.leases).description("leases that are held");
   cli.define(list, (options: Options, prefix = "") => withLink(cli, (link) => listLeases(cli, link, prefix, options)));
   addLeaseRun(command, cli);
   const force = command
@@ -83,7 +46,7 @@ export function addLease(program: Command, cli: Cli): void {
 }
 
 async function listLeases(cli: Cli, link: Coordination, prefix: string, options: Options): Promise<Outcome> {
-  const listed = await pages({ ...options, most: 200 }, "leases", (page) =>
+  const listed = await pages({ ...options, most: mostInPage.leases }, "leases", (page) =>
     link.call("leases.list", { prefix, ...page }),
   );
   if (!listed.ok) return listed;
@@ -107,7 +70,7 @@ export function addState(program: Command, cli: Cli): void {
   const set = command
     .command("set <key> <value>")
     .description("set a value: JSON, or else taken as text")
-    .option("--if-version <n>", "only if nobody was first (0: only if it is not there)", revision)
+    .option("--if-version <n>", "only at this version (0: only if the key does not exist)", revision)
     .option("--ttl <seconds>", "it goes after so long", seconds);
   cli.define(set, (options: Options, key: string, value: string) =>
     withLink(cli, (link) => setState(link, key, value, options)),
@@ -121,11 +84,9 @@ export function addState(program: Command, cli: Cli): void {
         : notFound(`there is no key ${key}.`);
     }),
   );
-  const list = command
-    .command("list [prefix]")
-    .description("keys by their beginning")
-    .option("--limit <n>", "a page of so many, 500 at most (default: all)", countUpTo(500))
-    .option("--cursor <cursor>", "begin behind the page that had this cursor");
+  const list = withPageOptions(command.command("list [prefix]"), mostInPage.keys).description(
+    "keys by their beginning",
+  );
   cli.define(list, (options: Options, prefix = "") => withLink(cli, (link) => listState(cli, link, prefix, options)));
 }
 
@@ -165,7 +126,7 @@ function jsonOf(text: string): Json {
 }
 
 async function listState(cli: Cli, link: Coordination, prefix: string, options: Options): Promise<Outcome> {
-  const listed = await pages({ ...options, most: 500 }, "entries", (page) =>
+  const listed = await pages({ ...options, most: mostInPage.keys }, "entries", (page) =>
     link.call("state.list", { prefix, ...page }),
   );
   if (!listed.ok) return listed;
@@ -182,31 +143,60 @@ async function listState(cli: Cli, link: Coordination, prefix: string, options: 
 
 export function addSend(program: Command, cli: Cli): void {
   const command = program
-    .command("send <to> <text>")
-    .description("a message to a chat, to topic:<name>, or to all")
+    .command("send <to> [text]")
+    .description("a message to a chat, to topic:<name>, or to all; the text - is read from stdin")
+    .option("--json [body]", "send this JSON; without it, print the answer as JSON")
     .option("--priority <priority>", "low, normal or high");
-  cli.define(command, (options: Options, to: string, text: string) =>
-    withLink(cli, (link) => send(link, to, text, options)),
-  );
+  cli.define(command, async (options: SendOptions, to: string, text?: string) => {
+    const body = await bodyOf(cli, text, options.json);
+    return body.ok ? withLink(cli, (link) => send(cli, link, to, { ...options, body: body.value })) : body;
+  });
 }
 
-async function send(link: Coordination, to: string, text: string, options: Options): Promise<Outcome> {
+interface SendOptions extends Omit<Options, "json"> {
+  readonly json?: string | boolean;
+}
+
+/** [CL108] What stands in an argument, or on stdin. */
+async function bodyOf(
+  cli: Cli,
+  text: string | undefined,
+  json: string | boolean | undefined,
+): Promise<Result<Json, Refused["error"]>> {
+  if (typeof json !== "string") {
+    if (text === undefined) return wrongUsage("give a text, or an object: `shim send all --json '{\"job\": 7}'`.");
+    return text === "-" ? ok(jsonOf((await cli.io.readInput()).trimEnd())) : ok(jsonOf(text));
+  }
+  if (text !== undefined)
+    return wrongUsage("give a text or --json <body>, not both; --json as the last word prints JSON.");
+  return json === "-" ? jsonOfInput(cli) : jsonIn(json, "--json");
+}
+
+interface Sending extends SendOptions {
+  readonly body: Json;
+}
+
+async function send(cli: Cli, link: Coordination, to: string, { body, ...options }: Sending): Promise<Outcome> {
   const priority = Priority.safeParse(options.priority ?? "normal");
   if (!priority.success) return wrongUsage(`"${options.priority}" is no priority: low, normal or high.`);
+  const target = await targetOf(cli, link, to);
+  if (!target.ok) return target;
   const self = await asChat(link);
   if (!self.ok) return self;
   const sent = await link.call("messages.send", {
     self: self.value,
-    target: targetOf(to),
-    body: jsonOf(text),
+    target: target.value,
+    body,
     priority: priority.data,
   });
   return sent.ok ? ok({ data: sent.value, text: `Sent to ${to}.\n` }) : sent;
 }
 
-function targetOf(to: string): Target {
-  if (to === "all") return { to: "all" };
-  return to.startsWith("topic:") ? { to: "topic", topic: to.slice(6) } : { to: "chat", chat: to };
+async function targetOf(cli: Cli, link: Coordination, to: string): Promise<Result<Target, Refused["error"]>> {
+  if (to === "all") return ok({ to: "all" });
+  if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice(6) });
+  const chat = await findChat(cli, link, to);
+  return chat.ok ? ok({ to: "chat", chat: chat.value }) : chat;
 }
 
 export function addInbox(program: Command, cli: Cli): void {

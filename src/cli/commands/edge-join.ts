@@ -5,7 +5,7 @@ import type { Edge } from "../../local-mcp/authority.ts";
 import { wrongUsage, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { remote, type Coordination } from "../coordination.ts";
-import { checkedNames, kept as keptAdmin, mayReplace } from "../edge-place.ts";
+import { checkedNames, kept as keptAdmin, mayReplace } from "../edge-membership.ts";
 import { claimOf, isMachineToken } from "../../local-mcp/edge/machine-token.ts";
 import { comeIn, isMoving, whatOfLocalWork } from "../join-workspace.ts";
 import { localWork } from "../local-work.ts";

@@ -7,7 +7,7 @@ import * as notes from "../../local-mcp/sync/notes.ts";
 import { failed, notFound, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { remote } from "../coordination.ts";
-import { adminGoes, decidedElsewhere } from "../edge-place.ts";
+import { adminGoes, decidedElsewhere } from "../edge-membership.ts";
 
 export interface LeaveOptions extends Common {
   readonly yes?: boolean;

@@ -20,7 +20,7 @@ interface KeyOptions extends Common {
 
 /** Another process sends: how long it is waited for, and looked at, in ms. */
 const patienceMs = 20_000;
-const lookEveryMs = 250;
+const pollEveryMs = 250;
 
 /** [SY75] One round, by this process or the one that sends already. */
 export async function syncIt(cli: Cli): Promise<Outcome> {
@@ -47,7 +47,7 @@ async function roundOf(cli: Cli): Promise<SyncReport> {
   const until = cli.io.now() + patienceMs;
   let report = await synchronizer.syncNow();
   while (isSentByOther(report) && report.left > 0 && !signal.aborted && cli.io.now() < until) {
-    await cli.io.wait(lookEveryMs, signal);
+    await cli.io.wait(pollEveryMs, signal);
     report = await synchronizer.syncNow();
   }
   await synchronizer.stop();

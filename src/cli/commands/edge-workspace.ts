@@ -6,7 +6,7 @@ import { failed, wrongUsage } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { remote, type Coordination } from "../coordination.ts";
 import { createWorkspace } from "../create-workspace.ts";
-import { checkedNames, mayReplace } from "../edge-place.ts";
+import { checkedNames, mayReplace } from "../edge-membership.ts";
 import { comeIn, isMoving, whatOfLocalWork } from "../join-workspace.ts";
 import { localWork } from "../local-work.ts";
 import { findKey, kept } from "../workspace-key-input.ts";
@@ -40,21 +40,21 @@ export async function createOne(cli: Cli, options: UrlOptions, name: string): Pr
 async function createAndJoin(
   cli: Cli,
   options: UrlOptions,
-  place: Pick<Edge, "url" | "workspace" | "machine">,
+  wanted: Pick<Edge, "url" | "workspace" | "machine">,
   secret: string,
 ): Promise<Outcome> {
-  const found = await findKey(cli, place, {}, null);
+  const found = await findKey(cli, wanted, {}, null);
   if (!found.ok) return found;
   const work = await localWork(cli);
   const choice = await whatOfLocalWork(cli, options, work);
   if (!choice.ok) return choice;
-  const moves = isMoving(cli, place);
-  const made = await createWorkspace(cli.paths.home, place, secret);
+  const moves = isMoving(cli, wanted);
+  const made = await createWorkspace(cli.paths.home, wanted, secret);
   if (!made.ok) return made;
-  const written = kept(cli, place, found.value.key);
+  const written = kept(cli, wanted, found.value.key);
   if (!written.ok) return written;
   cli.progress(
-    `Workspace ${place.workspace} is there. For another machine: \`shim edge token create --machine <name>\`.`,
+    `Workspace ${wanted.workspace} is there. For another machine: \`shim edge token create --machine <name>\`.`,
   );
   return withEdge(cli, (edge, link) =>
     comeIn(cli, {

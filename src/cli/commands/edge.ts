@@ -7,7 +7,7 @@ import { rekeyIt, syncIt, takeKey } from "./edge-sync.ts";
 import { addTokens } from "./edge-tokens.ts";
 import { createOne, devUrl } from "./edge-workspace.ts";
 
-const importHelp = "what this machine has done by itself comes along: sessions, and tasks that nobody has begun";
+const importHelp = "what this machine has done by itself comes along: sessions, and tasks that have not begun";
 const keepHelp = "what this machine has done by itself stays in its own files";
 
 export function addEdge(program: Command, cli: Cli): void {

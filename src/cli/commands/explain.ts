@@ -38,7 +38,7 @@ async function explain(cli: Cli, id: string): Promise<Outcome> {
     ...entries.map((entry) => line(cli, entry)),
     "",
   ].join("\n");
-  return ok({ data: { session: now.view, timeline: entries }, text });
+  return ok({ data: { session: now.view, timeline: entries }, text, isVerbatim: true });
 }
 
 const colours: Partial<Record<TimelineEntry["source"], "green" | "red" | "cyan" | "yellow">> = {

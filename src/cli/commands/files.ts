@@ -4,8 +4,9 @@ import { age } from "../../local-mcp/recovery/brief.ts";
 import { notFound } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { asChat, withLink, type Coordination } from "../coordination.ts";
-import { described, filePlace, giveBack, leasesOf, reserve, resourcesOf } from "../reserved-files.ts";
+import { described, fileScope, giveBack, leasesOf, reserve, resourcesOf } from "../reserved-files.ts";
 import { oneLine, table } from "../screen-text.ts";
+import { addFilesGuard } from "./files-guard.ts";
 import { durationUpTo } from "./lease-run.ts";
 
 interface Options extends Common {
@@ -32,14 +33,15 @@ export function addFiles(program: Command, cli: Cli): void {
   cli.define(release, (_options: Options, ...paths: unknown[]) =>
     withLink(cli, (link) => releaseFiles(cli, link, paths.flat() as string[])),
   );
+  addFilesGuard(command, cli);
 }
 
 async function listFiles(cli: Cli, link: Coordination): Promise<Outcome> {
-  const place = await filePlace(cli, link, true);
-  if (!place.ok) return place;
-  const leases = await leasesOf(place.value);
+  const scope = await fileScope(cli, link, true);
+  if (!scope.ok) return scope;
+  const leases = await leasesOf(scope.value);
   if (!leases.ok) return leases;
-  const files = await Promise.all(leases.value.map((lease) => described(place.value, lease)));
+  const files = await Promise.all(leases.value.map((lease) => described(scope.value, lease)));
   const rows = files.map(({ path, name, chat, machine, heldForMs }) => [
     path,
     oneLine(name ?? "-", 40),
@@ -50,40 +52,40 @@ async function listFiles(cli: Cli, link: Coordination): Promise<Outcome> {
   const head = ["PATH", "RESERVED BY", "CHAT", "MACHINE", "SINCE"];
   const text =
     rows.length === 0 ? "Nothing is reserved in this project.\n" : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: { project: place.value.root, files }, text });
+  return ok({ data: { project: scope.value.root, files }, text });
 }
 
 async function reserveFiles(cli: Cli, link: Coordination, paths: readonly string[], ttlMs: number): Promise<Outcome> {
-  const place = await filePlace(cli, link, false);
-  if (!place.ok) return place;
-  const resources = resourcesOf(cli, place.value, paths);
+  const scope = await fileScope(cli, link, false);
+  if (!scope.ok) return scope;
+  const resources = resourcesOf(cli, scope.value, paths);
   if (!resources.ok) return resources;
   const self = await asChat(link);
   if (!self.ok) return self;
-  const reserved = await reserve(place.value, self.value, resources.value, ttlMs);
+  const reserved = await reserve(scope.value, self.value, resources.value, ttlMs);
   if (!reserved.ok) return reserved;
-  const files = await Promise.all(reserved.value.map((lease) => described(place.value, lease)));
+  const files = await Promise.all(reserved.value.map((lease) => described(scope.value, lease)));
   const names = files.map(({ path }) => path).join(", ");
   const text = `Reserved for ${age(ttlMs)}: ${names}. Chats do not edit them by their tools; what a shell writes is not seen.\n`;
   return ok({ data: { files }, text });
 }
 
 async function releaseFiles(cli: Cli, link: Coordination, paths: readonly string[]): Promise<Outcome> {
-  const place = await filePlace(cli, link, false);
-  if (!place.ok) return place;
-  const wanted = resourcesOf(cli, place.value, paths);
-  if (!wanted.ok) return wanted;
+  const scope = await fileScope(cli, link, false);
+  if (!scope.ok) return scope;
+  const resources = resourcesOf(cli, scope.value, paths);
+  if (!resources.ok) return resources;
   const self = await asChat(link);
   if (!self.ok) return self;
-  const own = await leasesOf(place.value, self.value.chat);
-  if (!own.ok) return own;
-  const held = own.value.filter(({ resource }) => paths.length === 0 || wanted.value.includes(resource));
+  const leases = await leasesOf(scope.value, self.value.chat);
+  if (!leases.ok) return leases;
+  const held = leases.value.filter(({ resource }) => paths.length === 0 || resources.value.includes(resource));
   if (held.length === 0)
     return notFound("the command line has reserved none of these here; `shim files list` shows who has.");
   for (const lease of held) {
-    const released = await giveBack(place.value, self.value, lease);
+    const released = await giveBack(scope.value, self.value, lease);
     if (!released.ok) return released;
   }
-  const released = held.map(({ resource }) => resource.slice(place.value.prefix.length));
+  const released = held.map(({ resource }) => resource.slice(scope.value.prefix.length));
   return ok({ data: { released }, text: `Given back: ${released.join(", ")}.\n` });
 }

@@ -67,7 +67,7 @@ function find(cli: Cli, runtime: Runtime, given: string): Result<Target, Refusal
   if (!found.ok) return found;
   const session = found.value;
   const isAlive = runtime.store.read((sql) => stateOf(sql, runtime, session) === "alive", false);
-  const label = `session ${session.id} (${oneLine(session.title ?? "untitled", 60)})`;
+  const label = `session ${session.id} (${oneLine(sessions.displayTitle(session) ?? "untitled", 60)})`;
   return ok({ what: { session: session.id }, label, isAlive });
 }
 

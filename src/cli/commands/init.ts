@@ -3,6 +3,7 @@ import { Option, type Command } from "commander";
 import { ok, type Result } from "../../shared/result.ts";
 import { apply } from "../../local-mcp/clients/apply.ts";
 import * as backups from "../../local-mcp/clients/backups.ts";
+import { applyLink, planLink, planLinkRemoval, type LinkPlan } from "../../local-mcp/clients/command-link.ts";
 import { readText, type ClientRefusal } from "../../local-mcp/clients/client-files.ts";
 import { serverCommand } from "../../local-mcp/clients/entries.ts";
 import { planInstall, type Plan } from "../../local-mcp/clients/plan.ts";
@@ -12,18 +13,25 @@ import { planUninstall } from "../../local-mcp/clients/uninstall.ts";
 import { homeFrom } from "../../local-mcp/paths.ts";
 import { failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
-import { safe } from "../screen-text.ts";
+import { linkResult, linkText, summaryOf } from "../init-summary.ts";
 
 interface InitOptions extends Common {
+  readonly todoTools?: boolean;
   readonly client?: string;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
+  /** False after --no-link. */
+  readonly link?: boolean;
 }
 
 type Action = Plan["action"];
 
 export function addInit(program: Command, cli: Cli): void {
-  const init = program.command("init").description("connect SHIM to the clients of this machine");
+  const init = program
+    .command("init")
+    .description("connect SHIM to the clients of this machine, and make `shim` a command")
+    .option("--no-link", "make no link to `shim` in ~/.local/bin")
+    .option("--todo-tools", "switch Claude Code's to-do tools on, which the newest models lack");
   cli.define(withOptions(init), (options: InitOptions) => run(cli, options, "install"));
 }
 
@@ -39,37 +47,83 @@ function withOptions(command: Command): Command {
     .option("-y, --yes", "do not ask");
 }
 
-/** [CL24] */
-async function run(cli: Cli, options: InitOptions, action: Action): Promise<Outcome> {
-  const planned = prepare(cli, options, action);
-  if (!planned.ok) return planned;
-  const plans = planned.value;
-  const hasChanges = plans.some((plan) => plan.edits.length > 0);
-  const preview = plans.map(renderPlan).join("\n");
-  const untouched = { isApplied: false, clients: plans.map((plan) => dataOf(plan, null)) };
-  if (!hasChanges) return ok({ data: untouched, text: preview });
-  if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
-  if (options.json !== true) cli.io.stdout(safe(`${preview}\n`));
-  const reply = await cli.confirm("Change these files?", options.yes === true);
-  if (reply === "unasked") {
-    return wrongUsage("this changes the files of your clients. Look at --dry-run, then add --yes.");
-  }
-  if (reply === "no") return ok({ data: untouched, text: "Nothing was changed.\n" });
-  return applyAll(cli, plans, action);
+/** What one run will do. */
+interface Prepared {
+  readonly plans: readonly Plan[];
+  readonly link: LinkPlan | null;
+  /** What a person should know of the link. */
+  readonly linkNote: string | null;
 }
 
-function prepare(cli: Cli, options: InitOptions, action: Action): Result<Plan[], Refusal> {
+/** [CL24] */
+async function run(cli: Cli, options: InitOptions, action: Action): Promise<Outcome> {
+  const prepared = prepare(cli, options, action);
+  if (!prepared.ok) return prepared;
+  const { plans, link } = prepared.value;
+  const hasChanges = link !== null || plans.some((plan) => plan.edits.length > 0);
+  const preview = [...plans.map(renderPlan), linkText(prepared.value), summaryOf(prepared.value, cli.io)]
+    .filter((part) => part !== "")
+    .join("\n");
+  const untouched = { isApplied: false, clients: plans.map((plan) => dataOf(plan, null)), link };
+  if (!hasChanges) return ok({ data: untouched, text: preview });
+  if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
+  if (options.json !== true) cli.io.stdout(cli.shown(`${preview}\n`));
+  const reply = await cli.confirm(
+    link === null ? "Change these files?" : "Change these files and the link?",
+    options.yes === true,
+  );
+  if (reply === "unasked") return wrongUsage(howToConfirm(cli, action));
+  if (reply === "no") return ok({ data: untouched, text: "Nothing was changed.\n" });
+  return applyAll(cli, prepared.value, action);
+}
+
+/** [CL76] */
+function howToConfirm({ io }: Cli, action: Action): string {
+  const name = action === "install" ? "init" : "uninstall";
+  const isByNpm = io.env["npm_lifecycle_event"] === name;
+  const commandWith = (option: string): string => (isByNpm ? `npm run ${name} -- ${option}` : `shim ${name} ${option}`);
+  return `this changes files, and there is no terminal to confirm it. To see the changes: \`${commandWith("--dry-run")}\`. To make them: \`${commandWith("--yes")}\`.`;
+}
+
+function prepare(cli: Cli, options: InitOptions, action: Action): Result<Prepared, Refusal> {
   const { machine, launch } = cli.io;
   const missing = [launch.script, launch.hookScript].find((path) => !machine.exists(path));
   if (action === "install" && missing !== undefined) {
     return failed("not_built", `${missing} is missing. In a clone run: npm ci && npm run build`);
   }
   const targets = detect(machine).filter((target) => options.client === undefined || target.client === options.client);
-  return targets.length === 0 ? notFound(noClient(cli, options.client)) : planAll(cli, targets, action);
+  const { link, linkNote } = linkFor(cli, options, action);
+  const isLinkLeft = action === "uninstall" && link !== null;
+  if (targets.length === 0 && !isLinkLeft) return notFound(noClient(cli, options.client));
+  const plans = planAll(cli, targets, action, options.todoTools === true);
+  return plans.ok ? ok({ plans: plans.value, link, linkNote }) : plans;
 }
 
-function planAll(cli: Cli, targets: readonly ClientTarget[], action: Action): Result<Plan[], Refusal> {
-  const context = { shimConfig: cli.paths.config, read: readText };
+/** Of one client alone: the others may still need the command. */
+function linkFor(cli: Cli, options: InitOptions, action: Action): Pick<Prepared, "link" | "linkNote"> {
+  const context = { machine: cli.io.machine, launch: cli.io.launch, record: linkRecord(cli) };
+  if (action === "uninstall") {
+    return { link: options.client === undefined ? planLinkRemoval(context) : null, linkNote: null };
+  }
+  if (options.link === false) return { link: null, linkNote: null };
+  const planned = planLink(context);
+  if (planned.ok) return { link: planned.value, linkNote: null };
+  return { link: null, linkNote: `${planned.error} is another program; it stays. SHIM is started by: ${cli.command}` };
+}
+
+/** Says which link `init` has made. */
+function linkRecord(cli: Cli): string {
+  return join(cli.paths.home, "command-link.json");
+}
+
+function planAll(
+  cli: Cli,
+  targets: readonly ClientTarget[],
+  action: Action,
+  wantsTodoTools: boolean,
+): Result<Plan[], Refusal> {
+  const claudeVersion = cli.io.versionOf("claude");
+  const context = { shimConfig: cli.paths.config, read: readText, claudeVersion, wantsTodoTools };
   const plans: Plan[] = [];
   for (const target of targets) {
     const plan =
@@ -102,7 +156,7 @@ function backupsFolder(cli: Cli): string {
 
 const makeWritable = "Make that folder one that your user can write to, or set SHIM_HOME to one.";
 
-function applyAll(cli: Cli, plans: readonly Plan[], action: Action): Outcome {
+function applyAll(cli: Cli, { plans, link }: Prepared, action: Action): Outcome {
   const done: { plan: Plan; backup: string | null }[] = [];
   for (const plan of plans) {
     const applied = apply(plan, { now: cli.io.now(), backups: backupsFolder(cli) });
@@ -115,7 +169,12 @@ function applyAll(cli: Cli, plans: readonly Plan[], action: Action): Outcome {
   }
   const saved = done.flatMap(({ backup }) => (backup === null ? [] : [`The files as they were: ${backup}`]));
   const clients = done.map(({ plan, backup }) => dataOf(plan, backup));
-  return ok({ data: { isApplied: true, clients }, text: [...saved, ...nextSteps(plans, action), ""].join("\n") });
+  const trouble = link === null ? null : applyLink(link, linkRecord(cli));
+  const linked = link === null ? [] : linkResult(link, trouble, cli.io.env);
+  return ok({
+    data: { isApplied: true, clients, link: trouble === null ? link : null },
+    text: [...saved, ...linked, ...nextSteps(plans, action), ""].join("\n"),
+  });
 }
 
 function already(plans: readonly Plan[]): string {

@@ -7,7 +7,7 @@ import { given } from "../../shared/given.ts";
 import { ok } from "../../shared/result.ts";
 import { wrongUsage } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
-import { count, countUpTo, type Cli, type Common, type Outcome } from "../cli.ts";
+import { countUpTo, limitOption, type Cli, type Common, type Outcome } from "../cli.ts";
 import type { Coordination } from "../coordination.ts";
 import { many, table } from "../screen-text.ts";
 import { jsonIn } from "../task-input.ts";
@@ -31,10 +31,7 @@ export function addQueue(program: Command, cli: Cli): void {
   const command = program.command("queue").description("figures of the queue, and what to do with dead tasks");
   const stats = command.command("stats").description("by type: numbers, ages, throughput, times");
   cli.define(stats, () => withCheckedLink(cli, (link) => showStats(cli, link)));
-  const dead = command
-    .command("dead")
-    .description("dead tasks, and why")
-    .option("--limit <n>", "at most so many (default: 50)", count);
+  const dead = command.command("dead").description("dead tasks, and why").addOption(limitOption(50));
   cli.define(dead, ({ limit }: QueueOptions) => withCheckedLink(cli, (link) => listDead(cli, link, limit)));
   addReplay(command, cli);
   const discard = command

@@ -6,8 +6,8 @@ import type { Runtime } from "../../local-mcp/runtime.ts";
 import { restoreFiles, type Restored } from "../../local-mcp/snapshots/restore-files.ts";
 import { failed, wrongUsage } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
-import { findCheckpoint } from "../named.ts";
-import { many, shortId } from "../screen-text.ts";
+import { findCheckpoint, shortCheckpoint } from "../named.ts";
+import { many } from "../screen-text.ts";
 
 interface RestoreOptions extends Common {
   readonly files?: boolean;
@@ -39,7 +39,7 @@ async function restore(cli: Cli, options: RestoreOptions, id: string): Promise<O
   const found = findCheckpoint(runtime, id);
   if (!found.ok) return found;
   const snapshot = runtime.store.read((sql) => snapshotOf(sql, found.value.id), null);
-  if (snapshot?.state === "done") return bringBack(cli, runtime, targetOf(cli, options, snapshot), snapshot);
+  if (snapshot?.state === "done") return bringBack(cli, runtime, targetOf(cli, runtime, options, snapshot), snapshot);
   return failed("no_snapshot", `${missing(cli, snapshot)}${otherOf(runtime, found.value.sessionId)}`);
 }
 
@@ -62,10 +62,15 @@ async function bringBack(cli: Cli, runtime: Runtime, into: Target, snapshot: Sto
   return ok({ data, text: render(into, done.value, leftOut) });
 }
 
-function targetOf(cli: Cli, options: RestoreOptions, { project, checkpointId }: StoredSnapshotRow): Target {
+function targetOf(
+  cli: Cli,
+  runtime: Runtime,
+  options: RestoreOptions,
+  { project, checkpointId }: StoredSnapshotRow,
+): Target {
   if (options.branch !== undefined) return { project, branch: options.branch };
   if (options.into !== undefined) return resolve(cli.io.cwd, options.into);
-  return join(dirname(project), `${basename(project)}-${shortId(checkpointId)}`);
+  return join(dirname(project), `${basename(project)}-${shortCheckpoint(runtime, checkpointId)}`);
 }
 
 /** [GS20] says who takes them, and that nobody does it late. */
@@ -87,7 +92,9 @@ function otherOf(runtime: Runtime, sessionId: string): string {
       ),
     [],
   );
-  return other ? ` The newest files of the session: \`shim restore ${shortId(other.id)} --files\`.` : "";
+  return other
+    ? ` The newest files of the session: \`shim restore ${shortCheckpoint(runtime, other.id)} --files\`.`
+    : "";
 }
 
 interface LeftOut {

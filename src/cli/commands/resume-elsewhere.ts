@@ -14,7 +14,7 @@ import type { RemoteSession } from "../../local-mcp/sync/remote-sessions.ts";
 import { ambiguous, failed, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { projectHere, withOtherMachines, type OtherMachines } from "../other-machines.ts";
-import { oneLine, shortId } from "../screen-text.ts";
+import { oneLine } from "../screen-text.ts";
 import { startClient } from "./start-client.ts";
 
 /** `shim resume` of a session of another machine. [RE27] */
@@ -42,7 +42,7 @@ export function resumeNewest(cli: Cli, wish: Wish): Promise<Outcome | null> {
     if (!second) return resume(cli, others, first, wish);
     const lines = found.map(
       ({ row }) =>
-        `${shortId(row.session)}  ${row.machine}  ${cli.ago(clockOf(row)(row.content.lastSeenAt))}  ${oneLine(row.content.title ?? "untitled", 60)}`,
+        `${others.short(row.session)}  ${row.machine}  ${cli.ago(clockOf(row)(row.content.lastSeenAt))}  ${oneLine(row.content.title ?? "untitled", 60)}`,
     );
     return ambiguous(
       `several sessions of this project died unfinished on other machines; name one:\n${lines.join("\n")}`,
@@ -136,7 +136,7 @@ async function whyNot(
   const { session, machine } = row;
   const refused = (code: string, why: string): Refused => failed(code, `${why} ${printing(row)}`);
   if (row.isEnded) return refused("finished", `session ${session} was finished on ${machine}.`);
-  if (isStale) return refused("unreachable", "whether somebody goes on with it cannot be told now.");
+  if (isStale) return refused("unreachable", "whether another chat continues it is not known now.");
   if (from.cause === null) return refused("still_running", `session ${session} on ${machine}: ${from.causeDetail}`);
   const holder = await holderOf(reach.link, session);
   if (holder !== null && holder.chat !== session) return failed("held", heldWords(session, machine, holder));
@@ -151,7 +151,7 @@ function notItsProject(row: RemoteSession): Refused {
 }
 
 function printing({ session }: RemoteSession): string {
-  return `\`shim resume ${shortId(session)} --print\` prints the brief.`;
+  return `\`shim resume ${session} --print\` prints the brief.`;
 }
 
 interface Starting {

@@ -6,17 +6,18 @@ import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
 import { brief } from "../../local-mcp/recovery/brief.ts";
 import { findIncomplete, type Incomplete } from "../../local-mcp/recovery/detect.ts";
 import { dismiss, take, undo } from "../../local-mcp/recovery/recover.ts";
-import { restoration, type Restoration } from "../../local-mcp/recovery/restoration.ts";
+import { restore, type Restoration } from "../../local-mcp/recovery/restoration.ts";
 import { checkTranscript, planStart, release, type StartPlan } from "../../local-mcp/recovery/start.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { catchUp } from "../../local-mcp/sessions/catch-up.ts";
 import { projectRoot } from "../../local-mcp/sessions/git-head.ts";
+import { hasDied } from "../../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
 import { ambiguous, exitCodes, failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
-import { findSession } from "../named.ts";
-import { oneLine, shortId } from "../screen-text.ts";
+import { findSession, shortSession } from "../named.ts";
+import { oneLine } from "../screen-text.ts";
 import { markElsewhere, resumeElsewhere, resumeNewest } from "./resume-elsewhere.ts";
 import { startClient } from "./start-client.ts";
 
@@ -76,17 +77,19 @@ function mark(runtime: Runtime, id: string, action: "undo" | "dismiss"): Outcome
   );
 }
 
-/** [CL9] Without an id: the one that died in this project; several are asked for, or listed. */
+/** [CL9] Without an id: the one that died in this project, or where none did was closed; several are asked for, or listed. */
 async function choose(cli: Cli, runtime: Runtime, options: ResumeOptions): Promise<Result<sessions.Session, Refusal>> {
   const project = projectRoot(cli.io.cwd);
   const all = runtime.store.read((sql) => findIncomplete(sql, runtime.processes, runtime.now(), { limit: 100 }), []);
-  const here = all.filter((one) => one.session.project === project);
+  const ofProject = all.filter((one) => one.session.project === project);
+  const dead = ofProject.filter((one) => hasDied(one.session));
+  const here = dead.length > 0 ? dead : ofProject;
   const [first] = here;
   if (!first) return notFound(nothingHere(project, all.length));
   if (here.length === 1) return ok(first.session);
   const lines = here.map(
     (one, at) =>
-      `${at + 1}  ${shortId(one.session.id)}  ${cli.ago(one.session.lastSeenAt)}  ${oneLine(one.session.title ?? "untitled", 70)}`,
+      `${at + 1}  ${shortSession(runtime, one.session.id)}  ${cli.ago(one.session.lastSeenAt)}  ${oneLine(sessions.displayTitle(one.session) ?? "untitled", 70)}`,
   );
   const isAsking = cli.io.isInteractive && options.json !== true && options.print !== true;
   const several = ambiguous(
@@ -116,7 +119,7 @@ async function ask(
 async function resume(cli: Cli, runtime: Runtime, session: sessions.Session, options: ResumeOptions): Promise<Outcome> {
   const now = runtime.now();
   takeIn(cli, () => runtime.store.write((sql) => catchUp(sql, now, session.id)));
-  const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, now), null);
+  const from = restore(runtime, session, now);
   if (!from) throw new Error(`session ${session.id} was deleted meanwhile`);
   const plan = planFor(runtime, from, now);
   if (isPrinting(cli, options)) return printed(from, now, runtime, plan);
@@ -125,7 +128,7 @@ async function resume(cli: Cli, runtime: Runtime, session: sessions.Session, opt
     return printed(from, now, runtime, plan);
   }
   const isRunning = from.cause === null && session.endedAt === null;
-  return isRunning ? failed("still_running", stillRunning(session)) : start(cli, runtime, from, plan);
+  return isRunning ? failed("still_running", stillRunning(runtime, session)) : start(cli, runtime, from, plan);
 }
 
 /** What waits to be stored belongs into the brief; where it cannot be stored now, the brief comes without it. */
@@ -142,9 +145,9 @@ function isPrinting(cli: Cli, { print, json }: ResumeOptions): boolean {
   return print === true || json === true || !cli.io.isTty || !cli.io.isInteractive;
 }
 
-function stillRunning({ id, owner }: sessions.Session): string {
+function stillRunning(runtime: Runtime, { id, owner }: sessions.Session): string {
   const who = owner ? ` (pid ${owner.pid})` : "";
-  return `session ${id} is still running${who}. \`shim resume ${shortId(id)} --print\` prints its brief.`;
+  return `session ${id} is still running${who}. \`shim resume ${shortSession(runtime, id)} --print\` prints its brief.`;
 }
 
 function planFor(runtime: Runtime, from: Restoration, now: number): StartPlan | null {
@@ -167,7 +170,7 @@ function printed(from: Restoration, now: number, runtime: Runtime, plan: StartPl
 async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartPlan): Promise<Outcome> {
   const { session } = from;
   const cwd = [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;
-  const printing = `\`shim resume ${shortId(session.id)} --print\` prints the brief.`;
+  const printing = `\`shim resume ${shortSession(runtime, session.id)} --print\` prints the brief.`;
   if (cwd === null)
     return failed("folder_gone", `the folder of the session (${session.cwd ?? "unknown"}) is gone. ${printing}`);
   const { newId } = plan;

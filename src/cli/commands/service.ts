@@ -21,7 +21,7 @@ export function addService(program: Command, cli: Cli): void {
   cli.define(uninstall, async (options: InstallOptions) => (await actions()).uninstallIt(cli, options));
   const logs = service
     .command("logs")
-    .description("what it has told")
+    .description("show its log")
     .option("--lines <n>", "the last so many (default: 100)", count)
     .option("--follow", "go on with what comes");
   cli.define(logs, async (options: LogOptions) => (await actions()).showLogs(cli, options));

@@ -3,8 +3,8 @@ import { sessionOf } from "../../local-mcp/recovery/remote-session.ts";
 import * as remoteSessions from "../../local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../local-mcp/sync/remote-sessions.ts";
 import type { Cli } from "../cli.ts";
-import { oneLine, shortId, table } from "../screen-text.ts";
-import { withOtherMachines } from "../other-machines.ts";
+import { oneLine, table } from "../screen-text.ts";
+import { withOtherMachines, type OtherMachines } from "../other-machines.ts";
 
 /** `unheard`: nothing came of it for a while, and nobody can say that it is dead; `unknown`: nobody could be asked. */
 export type StateElsewhere =
@@ -20,6 +20,8 @@ export type StateElsewhere =
 /** A session of another machine as the commands show it. Printed as JSON: fields are only added. */
 export interface ElsewhereView {
   readonly id: string;
+  /** As much of the id as is unique on this machine and those that it knows. */
+  readonly shortId: string;
   readonly state: StateElsewhere;
   readonly machine: string;
   readonly client: string;
@@ -46,11 +48,11 @@ interface Wish {
 export function listElsewhere(cli: Cli, { isIncomplete, root, limit }: Wish): Promise<ElsewhereView[] | null> {
   return withOtherMachines(cli, async (others) => {
     if (others === null) return null;
-    const { reach } = others;
+    const { reach, short } = others;
     const project = root === undefined ? undefined : await others.projectOf(root);
     if (isIncomplete) {
       const found = await findElsewhere(reach, project, limit);
-      return found.map(({ row, fate }) => view(row, fate.isCertain ? "incomplete" : "unheard"));
+      return found.map(({ row, fate }) => view(row, short, fate.isCertain ? "incomplete" : "unheard"));
     }
     const { runtime, mirror } = reach;
     const rows = runtime.store.read(
@@ -58,7 +60,7 @@ export function listElsewhere(cli: Cli, { isIncomplete, root, limit }: Wish): Pr
       [],
     );
     const shown = rows.filter(({ device }) => device !== mirror.device).slice(0, limit);
-    return Promise.all(shown.map(async (row) => view(row, await stateOf(reach, row))));
+    return Promise.all(shown.map(async (row) => view(row, short, await stateOf(reach, row))));
   });
 }
 
@@ -72,16 +74,29 @@ async function stateOf(reach: Reach, row: RemoteSession): Promise<StateElsewhere
   return fate.isCertain ? "incomplete" : "unheard";
 }
 
-function view(row: RemoteSession, state: StateElsewhere): ElsewhereView {
+function view(row: RemoteSession, short: OtherMachines["short"], state: StateElsewhere): ElsewhereView {
   const { machine, checkpoints, taken } = row;
   const { id, client, project, title, startedAt, lastSeenAt, savedAt } = sessionOf(row);
   const takenBy = taken && { chat: taken.chat, machine: taken.machine };
-  return { id, state, machine, client, project, title, startedAt, lastSeenAt, savedAt, checkpoints, takenBy };
+  return {
+    id,
+    shortId: short(id),
+    state,
+    machine,
+    client,
+    project,
+    title,
+    startedAt,
+    lastSeenAt,
+    savedAt,
+    checkpoints,
+    takenBy,
+  };
 }
 
 export function elsewhereTable(cli: Cli, views: readonly ElsewhereView[]): string {
   const rows = views.map((one) => [
-    shortId(one.id),
+    one.shortId,
     one.state,
     cli.ago(one.lastSeenAt),
     one.savedAt === null ? "never" : cli.ago(one.savedAt),

@@ -7,11 +7,12 @@ import type { Session } from "../../local-mcp/sessions/sessions.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { everythingOf, type Stored } from "../../local-mcp/sessions/stored.ts";
 import { listBackups } from "../../local-mcp/store/backup.ts";
-import { count, type Cli, type Common, type Outcome } from "../cli.ts";
+import { limitOption, type Cli, type Common, type Outcome } from "../cli.ts";
 import { describeEntry } from "../describe-entry.ts";
 import { findSession, projectOf } from "../named.ts";
-import { oneLine, shortId, shortPath, table } from "../screen-text.ts";
+import { oneLine, shortPath, table } from "../screen-text.ts";
 import { view, type SessionView } from "../session-view.ts";
+import { unsavedText } from "../timeline.ts";
 import { localTime } from "../times.ts";
 import { elsewhereTable, listElsewhere, type ElsewhereView } from "./sessions-elsewhere.ts";
 
@@ -31,7 +32,7 @@ export function addSessions(program: Command, cli: Cli): void {
     .option("--incomplete", "only those that died unfinished")
     .option("--project <folder>", "only those of this project")
     .option("--all-machines", "also those of the workspace's other machines")
-    .option("--limit <n>", `at most so many (default: ${defaultLimit})`, count);
+    .addOption(limitOption(defaultLimit));
   cli.define(command, (options: ListOptions) => list(cli, options));
   const show = command.command("show <session>").description("everything that is stored of one session");
   cli.define(show, (_options: Common, id: string) => showOne(cli, id));
@@ -40,9 +41,7 @@ export function addSessions(program: Command, cli: Cli): void {
 async function list(cli: Cli, options: ListOptions): Promise<Outcome> {
   const runtime = await cli.runtime();
   const found = find(cli, runtime, options);
-  const title = options.incomplete ? "No session died unfinished" : "No sessions";
-  const where = options.project === undefined ? "" : ` in ${projectOf(runtime, cli.io.cwd, options.project)}`;
-  const text = found.length === 0 ? `${title}${where}.\n` : sessionTable(cli, found);
+  const text = found.length === 0 ? noneText(cli, runtime, options) : sessionTable(cli, found);
   if (options.allMachines !== true) return ok({ data: { sessions: found }, text });
   const elsewhere = await listElsewhere(cli, {
     isIncomplete: options.incomplete === true,
@@ -52,10 +51,17 @@ async function list(cli: Cli, options: ListOptions): Promise<Outcome> {
   return ok({ data: { sessions: found, elsewhere: elsewhere ?? [] }, text: `${text}\n${othersText(cli, elsewhere)}` });
 }
 
+/** [CL88] With other machines in the same answer it says that it speaks of this one. */
+function noneText(cli: Cli, runtime: Runtime, { incomplete, project, allMachines }: ListOptions): string {
+  const title = incomplete ? "No session died unfinished" : "No sessions";
+  const where = project === undefined ? "" : ` in ${projectOf(runtime, cli.io.cwd, project)}`;
+  return `${title}${where}${allMachines ? " on this machine" : ""}.\n`;
+}
+
 function othersText(cli: Cli, elsewhere: readonly ElsewhereView[] | null): string {
   if (elsewhere === null)
     return "Other machines: none. This machine belongs to no workspace on an edge whose key it has (`shim edge status`).\n";
-  return elsewhere.length === 0 ? "Other machines: none.\n" : elsewhereTable(cli, elsewhere);
+  return elsewhere.length === 0 ? "Other machines: none.\n" : `Other machines:\n${elsewhereTable(cli, elsewhere)}`;
 }
 
 function find(cli: Cli, runtime: Runtime, options: ListOptions): SessionView[] {
@@ -72,8 +78,8 @@ function find(cli: Cli, runtime: Runtime, options: ListOptions): SessionView[] {
 function sessionTable(cli: Cli, views: readonly SessionView[]): string {
   const home = cli.io.env["HOME"] ?? "";
   const rows = views.map((one) => [
-    shortId(one.id),
-    one.state,
+    one.shortId,
+    one.activity ?? one.state,
     cli.ago(one.lastSeenAt),
     one.savedAt === null ? "never" : cli.ago(one.savedAt),
     String(one.checkpoints),
@@ -93,17 +99,22 @@ async function showOne(cli: Cli, id: string): Promise<Outcome> {
   if (!stored) throw new Error(`session ${session.id} was deleted meanwhile`);
   const backups = listBackups(runtime.paths.backups).length;
   const data = { session: { ...session, state }, counts: countsOf(stored), ...stored, copies: { backups } };
-  return ok({ data, text: render(session, state, stored, backups) });
+  const hints = [
+    "content of a checkpoint: `shim checkpoints show <id>`",
+    `copies: ${backups} backups may hold the same; \`shim forget ${session.id}\` deletes all of it`,
+  ].map((line) => `${cli.shown(line)}\n`);
+  return ok({ data, text: [render(session, state, stored), ...hints].join(""), isVerbatim: true });
 }
 
 function countsOf(stored: Stored): Record<string, number> {
   return Object.fromEntries(Object.entries(stored).map(([name, rows]) => [name, rows.length]));
 }
 
-function render(session: Session, state: string, stored: Stored, backups: number): string {
-  const { readings, owner, ...fields } = session;
+function render(session: Session, state: string, stored: Stored): string {
+  const { readings, owner, waiting, riskMark: _, ...fields } = session;
   const row = Object.entries<string | number | null>({
     ...fields,
+    waiting: waiting ? `for the user (${waiting.for}) since ${localTime(waiting.since)}` : null,
     owner: owner ? `pid ${owner.pid}, started ${owner.start}, boot ${owner.boot}` : null,
   });
   return [
@@ -130,7 +141,7 @@ function render(session: Session, state: string, stored: Stored, backups: number
     ),
     ...section(
       "crashes",
-      stored.crashes.map((one) => `${localTime(one.at)} ${one.cause}: ${one.detail}`),
+      stored.crashes.map((one) => `${localTime(one.at)} ${one.cause}: ${one.detail}${unsavedText(one)}`),
     ),
     ...section(
       "recoveries",
@@ -140,8 +151,6 @@ function render(session: Session, state: string, stored: Stored, backups: number
       "clients",
       stored.clients.map((one) => `${localTime(one.at)} pid ${one.pid} calls it ${one.givenId}`),
     ),
-    `content of a checkpoint: shim checkpoints show <id>`,
-    `copies: ${backups} backups may hold the same; \`shim forget ${session.id}\` deletes all of it`,
   ]
     .map((line) => `${line}\n`)
     .join("");

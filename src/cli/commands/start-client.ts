@@ -3,11 +3,10 @@ import { ok } from "../../shared/result.ts";
 import type { StartPlan } from "../../local-mcp/recovery/start.ts";
 import { failed } from "../answer.ts";
 import type { Cli, Outcome } from "../cli.ts";
-import { shortId } from "../screen-text.ts";
 
 /** [CL12] In a folder, in this terminal, without a shell. */
 export async function startClient(cli: Cli, session: string, plan: StartPlan, cwd: string): Promise<Outcome> {
-  const printing = `\`shim resume ${shortId(session)} --print\` prints the brief.`;
+  const printing = `\`shim resume ${session} --print\` prints the brief.`;
   cli.progress(`In ${cwd}: ${plan.reason}.`);
   try {
     const code = await cli.io.startProcess({ command: plan.command, args: plan.args, cwd });

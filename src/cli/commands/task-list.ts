@@ -3,7 +3,9 @@ import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { ok, type Result } from "../../shared/result.ts";
+import { shortIds } from "../../shared/short-id.ts";
 import { wrongUsage, type Refused } from "../answer.ts";
+import { allChats, findChat } from "../chat-names.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import type { Coordination } from "../coordination.ts";
 import { oneLine, table } from "../screen-text.ts";
@@ -25,14 +27,18 @@ export async function listTasks(cli: Cli, link: Coordination, options: ListOptio
   if (!wanted.success) {
     return wrongUsage(`"${state?.slice(0, 60)}" is no state: ${TaskState.options.join(", ")}.`);
   }
-  const listed = await pages(link, filterOf(options, wanted.data), options.limit ?? usualLimit);
+  const chat = options.chat === undefined ? ok(undefined) : await findChat(cli, link, options.chat);
+  if (!chat.ok) return chat;
+  const filter = filterOf({ ...options, ...(chat.value === undefined ? {} : { chat: chat.value }) }, wanted.data);
+  const listed = await pages(link, filter, options.limit ?? usualLimit);
   if (!listed.ok) return listed;
+  const short = await shortChats(link, listed.value.tasks);
   const rows = listed.value.tasks.map((task) => [
     String(task.task),
     task.state,
     task.type,
     String(task.priority),
-    task.chat ?? "-",
+    task.chat === null ? "-" : short(task.chat),
     `${task.failures}/${task.maxAttempts}`,
     `${age(task.ageMs)} ago`,
     oneLine(newsOf(task), 60),
@@ -80,10 +86,20 @@ function rest(cursor: string | null): string {
   return cursor === null ? "" : "There are more; --limit shows them.\n";
 }
 
-/** How far it is, or why it is not. */
-function newsOf({ progress, detail, isCancelAsked }: TaskLine): string {
-  const told = [isCancelAsked ? "told to stop" : "", detail ?? "", progressText(progress)];
-  return told.filter((text) => text !== "").join("; ") || "-";
+const endStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
+
+/** [CL87] How far it is, or why it is not. The progress of a task that has ended says nothing any more. */
+function newsOf({ state, progress, detail, isCancelAsked }: TaskLine): string {
+  const isOver = endStates.has(state);
+  const parts = [isCancelAsked && !isOver ? "asked to stop" : "", detail ?? "", isOver ? "" : progressText(progress)];
+  return parts.filter((text) => text !== "").join("; ") || "-";
+}
+
+/** The list of tasks is of use without the list of chats. */
+async function shortChats(link: Coordination, tasks: readonly TaskLine[]): Promise<(chat: string) => string> {
+  if (tasks.every(({ chat }) => chat === null)) return (chat) => chat;
+  const chats = await allChats(link);
+  return chats.ok ? shortIds(chats.value.map(({ chat }) => chat)) : (chat) => chat;
 }
 
 export function progressText(progress: Progress | null): string {

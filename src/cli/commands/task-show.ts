@@ -49,7 +49,7 @@ function factsOf(task: Task): [string, string][] {
 const mostShown = 1_000;
 
 function stateText({ state, reason, isCancelAsked }: Task): string {
-  return `${state}${reason === null ? "" : ` (${reason})`}${isCancelAsked ? ", told to stop" : ""}`;
+  return `${state}${reason === null ? "" : ` (${reason})`}${isCancelAsked ? ", asked to stop" : ""}`;
 }
 
 function listText(values: readonly (string | number)[]): string | null {

@@ -9,10 +9,10 @@ import { many, oneLine, safe, safeJsonLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 import { progressText } from "./task-list.ts";
 
-const lookEveryMs = 1_000;
+const pollEveryMs = 1_000;
 
-/** What one look shows. */
-interface Look {
+/** One state of the watched tasks. */
+interface View {
   /** For programs: what can change, without times. */
   readonly data: object;
   readonly text: string;
@@ -21,7 +21,7 @@ interface Look {
   readonly end: "open" | "well" | "badly";
 }
 
-type Looked = Result<Look, Refused["error"]>;
+type ViewResult = Result<View, Refused["error"]>;
 
 /** Rows of tasks at most. */
 const mostRows = 50;
@@ -33,21 +33,21 @@ export function watchTask(cli: Cli, link: Coordination, task: number, isJson: bo
     if (!found.ok) return found;
     const parts = await link.call("tasks.list", { parent: task, limit: mostRows });
     if (!parts.ok) return parts;
-    if (parts.value.tasks.length === 0) return ok(lookAtOne(found.value));
+    if (parts.value.tasks.length === 0) return ok(viewOfOne(found.value));
     const whole = await link.call("tasks.progress", { parent: task });
-    return whole.ok ? ok(lookAtWhole(found.value, parts.value.tasks, whole.value)) : whole;
+    return whole.ok ? ok(viewOfWhole(found.value, parts.value.tasks, whole.value)) : whole;
   });
 }
 
-function lookAtOne(line: TaskLine): Look {
+function viewOfOne(line: TaskLine): View {
   const { task, type, state, reason, detail, chat, failures, maxAttempts, isCancelAsked, progress } = line;
   const data = { task, type, state, reason, detail, chat, failures, maxAttempts, isCancelAsked, progress };
   return { data, text: taskText(line), rows: [rowOf(line)], end: endOf(state) };
 }
 
-/** With what is right below it. */
-function lookAtWhole(line: TaskLine, parts: readonly TaskLine[], { completedTasks, totalTasks }: Totals): Look {
-  const { data, text, end } = lookAtOne(line);
+/** With its direct parts. */
+function viewOfWhole(line: TaskLine, parts: readonly TaskLine[], { completedTasks, totalTasks }: Totals): View {
+  const { data, text, end } = viewOfOne(line);
   const label = `${text}, ${completedTasks} of ${many(totalTasks, "part")} done`;
   const first = { label, share: completedTasks / totalTasks, note: "" };
   return { data: { ...data, completedTasks, totalTasks }, text: label, rows: [first, ...parts.map(rowOf)], end };
@@ -58,7 +58,7 @@ function taskText(line: TaskLine): string {
   const news = [
     nameOf(line),
     chat === null ? "" : `by ${chat}`,
-    isCancelAsked ? "told to stop" : "",
+    isCancelAsked ? "asked to stop" : "",
     failures === 0 ? "" : `failed ${failures} of ${maxAttempts}`,
     state === "done" ? "" : progressText(progress),
     state === "done" ? "" : (detail ?? ""),
@@ -82,7 +82,7 @@ function rowOf(line: TaskLine): Row {
   };
 }
 
-function endOf(state: TaskLine["state"]): Look["end"] {
+function endOf(state: TaskLine["state"]): View["end"] {
   if (state === "done") return "well";
   return state === "dead" || state === "cancelled" ? "badly" : "open";
 }
@@ -97,7 +97,7 @@ export function watchAll(cli: Cli, link: Coordination, isJson: boolean): Promise
     if (!running.ok) return running;
     const lost = lostOf(found.value);
     before ??= lost;
-    return ok(lookAtAll(found.value, running.value.tasks, lost > before));
+    return ok(viewOfAll(found.value, running.value.tasks, lost > before));
   });
 }
 
@@ -108,7 +108,7 @@ function lostOf({ totalTasks, completedTasks, inProgressTasks, queuedTasks }: To
   return totalTasks - completedTasks - inProgressTasks - queuedTasks;
 }
 
-function lookAtAll(totals: Totals, running: readonly TaskLine[], isWorse: boolean): Look {
+function viewOfAll(totals: Totals, running: readonly TaskLine[], isWorse: boolean): View {
   const { totalTasks, completedTasks, inProgressTasks, queuedTasks, activeChats, isAll } = totals;
   const partly = isAll ? "" : " (of the newest 100,000)";
   const isOpen = inProgressTasks + queuedTasks > 0;
@@ -126,27 +126,27 @@ function canRedraw({ isTty, env }: Cli["io"]): boolean {
   return isTty && env["TERM"] !== "dumb";
 }
 
-async function follow(cli: Cli, isJson: boolean, look: () => Promise<Looked>): Promise<Outcome> {
+async function follow(cli: Cli, isJson: boolean, readView: () => Promise<ViewResult>): Promise<Outcome> {
   const screen = isJson ? jsonLines(cli) : canRedraw(cli.io) ? rowsOf(cli) : lines(cli);
   try {
-    return await showChanges(cli, screen, look);
+    return await showChanges(cli, screen, readView);
   } finally {
     screen.clear();
   }
 }
 
-/** Looks again and again, and answers with the last look: at the end, or at Ctrl-C. */
-async function showChanges({ io }: Cli, screen: Screen, look: () => Promise<Looked>): Promise<Outcome> {
+/** Polls, and answers with the last state: at the end, or at Ctrl-C. */
+async function showChanges({ io }: Cli, screen: Screen, readView: () => Promise<ViewResult>): Promise<Outcome> {
   const signal = io.interrupted();
   for (let shown = ""; ;) {
-    const looked = await look();
-    if (!looked.ok) return looked;
-    const { data, text, end } = looked.value;
-    const now = JSON.stringify(screen.newsOf(looked.value));
+    const read = await readView();
+    if (!read.ok) return read;
+    const { data, text, end } = read.value;
+    const now = JSON.stringify(screen.newsOf(read.value));
     if (end === "open" && !signal.aborted) {
-      if (now !== shown) screen.show(looked.value);
+      if (now !== shown) screen.show(read.value);
       shown = now;
-      await io.wait(lookEveryMs, signal);
+      await io.wait(pollEveryMs, signal);
       if (!signal.aborted) continue;
     }
     return ok({ data, text: screen.last(text, now === shown), isOneLine: true, isFailed: end !== "well" });
@@ -155,8 +155,8 @@ async function showChanges({ io }: Cli, screen: Screen, look: () => Promise<Look
 
 interface Screen {
   /** Shown again when this has changed. */
-  newsOf(look: Look): unknown;
-  show(look: Look): void;
+  newsOf(view: View): unknown;
+  show(view: View): void;
   /** What is said when nothing more comes; `isShown`: it was the last that was shown, too. */
   last(text: string, isShown: boolean): string;
   clear(): void;

@@ -3,12 +3,13 @@ import type { OutputOf } from "../../contract/operations.ts";
 import { ok } from "../../shared/result.ts";
 import type { Answer } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
-import { count, type Cli, type Common, type Outcome } from "../cli.ts";
+import { limitOption, type Cli, type Common, type Outcome } from "../cli.ts";
 import type { Coordination } from "../coordination.ts";
 import { oneTask, taskNumber } from "../task-input.ts";
 import { listTasks, type ListOptions } from "./task-list.ts";
 import { showTask } from "./task-show.ts";
 import { addSubmit } from "./task-submit.ts";
+import { showTaskTree } from "./task-tree.ts";
 import { watchAll, watchTask } from "./task-watch.ts";
 
 interface ReasonOptions extends Common {
@@ -26,13 +27,18 @@ export function addTask(program: Command, cli: Cli): void {
     .option("--chat <chat>", "only what this chat has")
     .option("--tag <tag>", "only with this tag")
     .option("--parent <task>", "only what is right below this task", oneTask)
-    .option("--limit <n>", "at most so many (default: 50)", count);
+    .addOption(limitOption(50));
   cli.define(list, (options: ListOptions) => withCheckedLink(cli, (link) => listTasks(cli, link, options)));
   const show = command.command("show <task>").description("one task, with its attempts");
   cli.define(show, (_options: Common, text: string) => ofTask(cli, text, (link, task) => showTask(cli, link, task)));
+  const tree = command.command("tree [task]").description("what a task, or every open one, waits for and is made of");
+  cli.define(tree, (_options: Common, text?: string) => {
+    if (text === undefined) return withCheckedLink(cli, (link) => showTaskTree(cli, link, null));
+    return ofTask(cli, text, (link, task) => showTaskTree(cli, link, task));
+  });
   const cancel = command
     .command("cancel <task>")
-    .description("end a task; who runs it is told to stop")
+    .description("end a task; the chat that runs it is asked to stop")
     .requiredOption("--reason <text>", "stands in the task");
   cli.define(cancel, ({ reason }: ReasonOptions, text: string) =>
     ofTask(cli, text, (link, task) => cancelTask(link, task, reason)),
@@ -62,6 +68,6 @@ async function cancelTask(link: Coordination, task: number, reason: string): Pro
 
 function cancelled(task: number, data: OutputOf<"tasks.cancel">): Answer {
   if (data.state === "cancelled") return { data, text: `Task ${task} is cancelled.\n` };
-  if (data.state === "running") return { data, text: `Task ${task} runs; its chat is told to stop.\n` };
+  if (data.state === "running") return { data, text: `Task ${task} runs; its chat is asked to stop.\n` };
   return { data, text: `Task ${task} is ${data.state}; what has ended stays as it is.\n`, isFailed: true };
 }

@@ -5,9 +5,9 @@ import { StoreError } from "../../local-mcp/store/store-error.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { clientStates } from "../client-states.ts";
 import { overview, type ClientState, type Overview } from "../overview.ts";
-import { facts, lines, type Look } from "../render-overview.ts";
+import { facts, lines, type Style } from "../render-overview.ts";
 import { safe } from "../screen-text.ts";
-import { TeamLook, type TeamOverview } from "../team-overview.ts";
+import { TeamReader, type TeamOverview } from "../team-overview.ts";
 import { localTime } from "../times.ts";
 
 interface UpOptions extends Common {
@@ -15,7 +15,7 @@ interface UpOptions extends Common {
 }
 
 const redrawMs = 2_000;
-/** Who is connected changes rarely, and looking costs the reading of the clients' files. */
+/** Connected clients change rarely, and reading their files costs time. */
 const clientsMs = 30_000;
 /** A coordinator on the edge counts requests. */
 const edgeMs = 10_000;
@@ -32,15 +32,20 @@ export function addUp(program: Command, cli: Cli): void {
 
 async function up(cli: Cli, options: UpOptions): Promise<Outcome> {
   const runtime = await cli.runtime();
-  const look = (): Look => ({ paint: cli.paint, columns: cli.io.size().columns, home: cli.io.env["HOME"] ?? "" });
-  const team = new TeamLook(cli);
+  const style = (): Style => ({
+    paint: cli.paint,
+    columns: cli.io.size().columns,
+    home: cli.io.env["HOME"] ?? "",
+    command: cli.command,
+  });
+  const team = new TeamReader(cli);
   try {
-    const first = overview(runtime, clientStates(cli), await team.look());
+    const first = overview(runtime, clientStates(cli), await team.read());
     const isFresh = !first.store.isThere && !cli.io.isTty;
     if (options.once || options.json || isFresh)
-      return ok({ data: first, text: `${lines(first, look()).join("\n")}\n` });
+      return ok({ data: first, text: `${lines(first, style()).join("\n")}\n` });
     const stop = cli.io.interrupted();
-    if (cli.io.isTty) await redraw({ cli, runtime, team }, look, stop);
+    if (cli.io.isTty) await redraw({ cli, runtime, team }, style, stop);
     else await tell({ cli, runtime, team }, stop);
     return ok({ data: null, text: "" });
   } finally {
@@ -48,15 +53,15 @@ async function up(cli: Cli, options: UpOptions): Promise<Outcome> {
   }
 }
 
-interface Looking {
+interface View {
   readonly cli: Cli;
   readonly runtime: Runtime;
-  readonly team: TeamLook;
+  readonly team: TeamReader;
 }
 
-/** Looks again and again until Ctrl-C, or until the launcher is gone: killed the hard way it passes no signal on. A store that is busy for a moment is no reason to end. */
+/** Polls until Ctrl-C, or until the launcher is gone: killed the hard way it passes no signal on. A store that is busy for a moment is no reason to end. */
 async function watch(
-  { cli, runtime, team }: Looking,
+  { cli, runtime, team }: View,
   stop: AbortSignal,
   show: (shown: Overview | string) => void,
 ): Promise<void> {
@@ -71,15 +76,15 @@ async function watch(
       clientsAt = runtime.now();
     }
     if (!known || runtime.now() - knownAt >= (known.isEdge ? edgeMs : 0)) {
-      known = await team.look();
+      known = await team.read();
       knownAt = runtime.now();
     }
-    show(lookOnce(runtime, clients, known));
+    show(checkOnce(runtime, clients, known));
     await cli.io.wait(redrawMs, stop);
   }
 }
 
-function lookOnce(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview | string {
+function checkOnce(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview | string {
   try {
     return overview(runtime, clients, team);
   } catch (error) {
@@ -97,13 +102,13 @@ const sequences = {
 };
 
 /** [CL20] Over the old picture, line by line, so that nothing flickers; cut to the window. */
-async function redraw(looking: Looking, look: () => Look, stop: AbortSignal): Promise<void> {
-  const { cli } = looking;
+async function redraw(view: View, style: () => Style, stop: AbortSignal): Promise<void> {
+  const { cli } = view;
   cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);
   try {
-    await watch(looking, stop, (shown) => {
+    await watch(view, stop, (shown) => {
       const { columns, rows } = cli.io.size();
-      const all = typeof shown === "string" ? [shown] : lines(shown, look());
+      const all = typeof shown === "string" ? [shown] : lines(shown, style());
       const hint = cli.paint("dim", "Ctrl-C ends this view; nothing else.");
       const fitting = [...all.slice(0, Math.max(1, rows - 2)), hint].map((line) => cut(safe(line), columns));
       cli.io.stdout(
@@ -130,16 +135,16 @@ function cut(line: string, columns: number): string {
 }
 
 /** What there is, then each change as a line of its own, with its time. */
-async function tell(looking: Looking, stop: AbortSignal): Promise<void> {
-  const { cli, runtime } = looking;
+async function tell(view: View, stop: AbortSignal): Promise<void> {
+  const { cli, runtime } = view;
   let before = new Map<string, string>();
   let isFirst = true;
-  await watch(looking, stop, (shown) => {
-    const after = typeof shown === "string" ? new Map([["store", shown]]) : facts(shown);
+  await watch(view, stop, (shown) => {
+    const after = typeof shown === "string" ? new Map([["store", shown]]) : facts(shown, cli.command);
     const at = isFirst ? "" : `${localTime(runtime.now())} `;
     const changed = [...after].filter(([key, text]) => before.get(key) !== text).map(([, text]) => text);
     const gone = [...before.keys()].filter((key) => !after.has(key)).map((key) => `${key} is gone`);
-    const plain: Look = { paint: (_format, text) => text, columns: 200, home: "" };
+    const plain: Style = { paint: (_format, text) => text, columns: 200, home: "", command: cli.command };
     const opening = isFirst && typeof shown !== "string" && after.size === 0 ? lines(shown, plain) : [];
     for (const text of [...opening, ...changed, ...gone]) cli.io.stdout(safe(`${at}${text}\n`));
     before = after;

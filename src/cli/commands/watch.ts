@@ -32,30 +32,30 @@ export function addWatch(program: Command, cli: Cli): void {
   );
 }
 
-interface Place {
+interface WatchStart {
   readonly prefix: string;
   readonly after: number;
 }
 
 /** Of this machine's own file: a look costs nothing. */
-const lookEveryMs = 500;
+const pollEveryMs = 500;
 
 async function pull(
   cli: Cli,
   link: Coordination,
-  place: Place,
+  start: WatchStart,
   options: Options,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  for (let { after } = place; ;) {
-    const pulled = await link.call("state.changes", { prefix: place.prefix, after, limit: 500 });
+  for (let { after } = start; ;) {
+    const pulled = await link.call("state.changes", { prefix: start.prefix, after, limit: 500 });
     if (!pulled.ok) return pulled;
     const { changes, isMore } = pulled.value;
     show(cli, options, changes);
     after = pulled.value.revision;
     if (isMore) continue;
     if (options.once || signal.aborted) return ended(after);
-    await cli.io.wait(lookEveryMs, signal);
+    await cli.io.wait(pollEveryMs, signal);
   }
 }
 
@@ -63,12 +63,12 @@ async function pull(
 async function follow(
   cli: Cli,
   edge: EdgeClient,
-  place: Place,
+  start: WatchStart,
   options: Options,
   signal: AbortSignal,
 ): Promise<Outcome> {
   edge.on((event) => tellState(cli, event));
-  const watch = edge.watch(place);
+  const watch = edge.watch(start);
   signal.addEventListener("abort", () => watch.close(), { once: true });
   if (signal.aborted) watch.close();
   for await (const event of watch) {
@@ -76,7 +76,7 @@ async function follow(
     if (event.type === "changes") show(cli, options, event.changes);
     else showAll(cli, options, event);
   }
-  return ended(watch.revision ?? place.after);
+  return ended(watch.revision ?? start.after);
 }
 
 /** Who follows sees why nothing comes. */

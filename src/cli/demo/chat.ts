@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { HookEvent } from "../../contract/hook-input.ts";
+import { hasGroups } from "../../local-mcp/process-group.ts";
 import { record, type Message } from "./mcp-connection.ts";
 import type { Order, Start } from "./stand-in.ts";
 
@@ -149,10 +150,10 @@ export class Chat {
     return record(answer["data"]);
   }
 
-  /** kill -9 of client and server; nothing is told to anybody. */
+  /** kill -9 of the client and of both processes of the server: a worker that lived on would save the files once more. */
   async kill(): Promise<void> {
     this.#process.kill("SIGKILL");
-    process.kill(this.#server, "SIGKILL");
+    process.kill(hasGroups ? -this.#server : this.#server, "SIGKILL");
     await this.#ended;
   }
 

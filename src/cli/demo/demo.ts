@@ -217,7 +217,7 @@ class Demo {
   }
 
   #checkBrief(context: string): void {
-    for (const { what, texts } of story.expectedBrief((name) => this.#scene.inProject(name))) {
+    for (const { what, texts } of story.expectedBrief()) {
       const lines = context.split("\n");
       const found = texts.map((text) => lines.find((line) => line.includes(text)));
       const isBack = found.every((line) => line !== undefined);

@@ -6,6 +6,8 @@ export interface Program {
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
+  /** First of a process group of its own, so that one signal reaches all processes of the server. */
+  readonly isGroup?: boolean;
 }
 
 export interface Ended {
@@ -45,8 +47,8 @@ export class McpConnection {
   readonly #waiting = new Map<unknown, Waiting>();
   #over: Error | null = null;
 
-  constructor({ command, args, env, cwd }: Program) {
-    this.process = spawn(command, args, { env, cwd, stdio: "pipe" });
+  constructor({ command, args, env, cwd, isGroup = false }: Program) {
+    this.process = spawn(command, args, { env, cwd, stdio: "pipe", detached: isGroup });
     const { stdin, stdout, stderr } = this.process;
     // A server that is gone is told by its end, to everybody who waits.
     stdin.on("error", () => undefined);

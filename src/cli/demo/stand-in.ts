@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { hasGroups } from "../../local-mcp/process-group.ts";
 import { McpConnection, type Message } from "./mcp-connection.ts";
 import { messageOf } from "../../shared/error.ts";
 
@@ -28,7 +29,7 @@ export interface Streams {
 }
 
 /** Of a client that is told to: starts the server and the hooks as its own children, so that its death is theirs to notice. */
-export interface Place {
+export interface ClientContext {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
   readonly pid: number;
@@ -38,8 +39,8 @@ export interface Place {
  * Stands for Claude Code: a process of its own that owns the MCP server and runs hooks and tools as the client does (seen in Claude Code
  * 2.1.328). Ends when its stdin does.
  */
-export async function standIn({ input, output }: Streams, place: Place): Promise<void> {
-  const client = new Client(place);
+export async function standIn({ input, output }: Streams, context: ClientContext): Promise<void> {
+  const client = new Client(context);
   const underWay: Promise<void>[] = [];
   for await (const line of createInterface({ input, crlfDelay: Infinity })) {
     // The demo wrote it: see Order.
@@ -55,11 +56,11 @@ export async function standIn({ input, output }: Streams, place: Place): Promise
 }
 
 class Client {
-  readonly #place: Place;
+  readonly #context: ClientContext;
   #server: McpConnection | null = null;
 
-  constructor(place: Place) {
-    this.#place = place;
+  constructor(context: ClientContext) {
+    this.#context = context;
   }
 
   async follow(order: Order): Promise<Message> {
@@ -80,16 +81,16 @@ class Client {
   }
 
   async #serve(program: Start): Promise<Message> {
-    const { cwd, env } = this.#place;
+    const { cwd, env } = this.#context;
     const { command, args } = program;
-    this.#server = new McpConnection({ command, args, cwd, env: { ...env, ...program.env } });
+    this.#server = new McpConnection({ command, args, cwd, env: { ...env, ...program.env }, isGroup: hasGroups });
     const told = await this.#server.initialize("claude-code");
     return { pid: this.#server.pid, instructions: told["instructions"] };
   }
 
   async #hook(program: Start, input: Message): Promise<Message> {
-    const env = { ...program.env, CLAUDE_PID: String(this.#place.pid) };
-    return this.#run({ ...program, env }, JSON.stringify({ ...input, cwd: this.#place.cwd }));
+    const env = { ...program.env, CLAUDECODE: "1", CLAUDE_PID: String(this.#context.pid) };
+    return this.#run({ ...program, env }, JSON.stringify({ ...input, cwd: this.#context.cwd }));
   }
 
   #begin(program: Start): Message {
@@ -112,7 +113,7 @@ class Client {
   }
 
   #spawn({ command, args, env }: Start, stdio: "pipe" | "ignore"): ReturnType<typeof spawn> {
-    return spawn(command, args, { cwd: this.#place.cwd, env: { ...this.#place.env, ...env }, stdio });
+    return spawn(command, args, { cwd: this.#context.cwd, env: { ...this.#context.env, ...env }, stdio });
   }
 
   async #leave(): Promise<Message> {

@@ -59,7 +59,7 @@ export interface Expected {
 }
 
 /** What the second chat must be told, by the words of the brief. */
-export function expectedBrief(inProject: (name: string) => string): Expected[] {
+export function expectedBrief(): Expected[] {
   return [
     { what: "goal", texts: [`goal: ${notes.goal}`] },
     { what: "last request", texts: [`last request: ${lastPrompt}`] },
@@ -70,11 +70,11 @@ export function expectedBrief(inProject: (name: string) => string): Expected[] {
     { what: "decisions", texts: notes.decisions.map((text) => `- ${text}`) },
     { what: "running tool", texts: [`- was running when it died: Bash ${slowCommand}`] },
     { what: "last error", texts: ["last error (", "ten cents and twenty cents"] },
-    { what: "conversation", texts: [`- assistant: ${firstAnswer}`, `- user: ${lastPrompt}`] },
+    { what: "conversation", texts: [`- assistant: ${firstAnswer}`] },
     { what: "why it died", texts: ["why it died: killed ("] },
-    { what: "changed file", texts: [`- ${inProject("price.mjs")} (edited): CHANGED since the checkpoint`] },
-    { what: "missing file", texts: [`- ${inProject("currency.txt")} (created): MISSING`] },
-    { what: "same file", texts: [`- ${inProject("README.md")} (edited): unchanged since the checkpoint`] },
+    { what: "changed file", texts: ["- price.mjs (edited): CHANGED since the checkpoint"] },
+    { what: "missing file", texts: ["- currency.txt (created): MISSING"] },
+    { what: "same file", texts: ["- README.md (edited): unchanged since the checkpoint"] },
     { what: "git branch", texts: ["git: main at ", ", unchanged"] },
   ];
 }

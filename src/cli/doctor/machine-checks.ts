@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readConfig } from "../../local-mcp/config-file.ts";
+import { readForeignCallers } from "../../local-mcp/hooks/foreign-callers.ts";
 import type { Cli } from "../cli.ts";
 import { clientFindings } from "../client-states.ts";
 import { many } from "../screen-text.ts";
@@ -13,7 +14,17 @@ const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
 
 /** [CL15] What the machine gives: Node, git, disk, settings, clients. */
 export function machineChecks(cli: Cli): Check[] {
-  return [node(cli), pinnedNode(cli), git(cli), folder(cli), disk(cli), config(cli), spool(cli), ...clients(cli)];
+  return [
+    node(cli),
+    pinnedNode(cli),
+    git(cli),
+    folder(cli),
+    disk(cli),
+    config(cli),
+    spool(cli),
+    ...foreign(cli),
+    ...clients(cli),
+  ];
 }
 
 function node(cli: Cli): Check {
@@ -91,6 +102,14 @@ function spool(cli: Cli): Check {
     `waiting in ${folder}: ${many(waiting, "file")} of events`,
     "The next running chat stores them. If they stay, look at the lines on the store.",
   );
+}
+
+/** [HO36] Other clients that run the hooks of Claude Code's settings. */
+function foreign(cli: Cli): Check[] {
+  const names = Object.keys(readForeignCallers(cli.paths.foreignCallers));
+  if (names.length === 0) return [];
+  const text = `${names.join(", ")} runs the hooks of Claude Code's settings; SHIM answers with nothing and saves none of its chats`;
+  return [warn("foreign_callers", text, "Switch off Claude Code's hooks in that client's settings.")];
 }
 
 function clients(cli: Cli): Check[] {

@@ -41,7 +41,7 @@ function deathText(reason: DeathReason, { failures, maxAttempts, stalls, lostCha
     case "poison":
       return `it was given up as poison, after ${many(lostChats, "lost chat")} and ${many(stalls, "stall")}`;
     case "expired":
-      return "nobody took it in time";
+      return "no chat took it in time";
     case "dependency":
       return "one that it depends on is dead or cancelled";
     case "budget_exceeded":

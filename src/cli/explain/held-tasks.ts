@@ -13,9 +13,9 @@ export function runningWhy({ chat, failures, maxAttempts, running, progress, isC
   const told = progressText(progress);
   return [
     `is running: by ${chat}${since}, attempt ${failures + 1} of ${maxAttempts}.`,
-    told === "" ? "No progress was told." : `Progress: ${told}`,
+    told === "" ? "No progress was reported." : `Progress: ${told}`,
     ...(running === null ? [] : deadlines(running)),
-    ...(isCancelAsked ? ["It was cancelled: its chat is told with the answer to its next heartbeat."] : []),
+    ...(isCancelAsked ? ["It was cancelled: its chat learns so with the answer to its next heartbeat."] : []),
   ];
 }
 

@@ -40,8 +40,7 @@ export function scheduledWhy({ task, attempts: [last] }: TaskFacts, now: number)
 
 export function queuedWhy({ task, takers }: TaskFacts): string[] {
   const able = takers.filter(({ obstacle }) => obstacle === null).length;
-  const expiry =
-    task.dueInMs === null ? [] : [`When nobody takes it for ${age(task.dueInMs)} more it is dead: expired.`];
+  const expiry = task.dueInMs === null ? [] : [`If no chat takes it within ${age(task.dueInMs)}, it is dead: expired.`];
   const lines = takers.map((taker) => `  ${taker.chat}: ${takerText(taker)}`);
   return [`is queued: ${ableText(able, takers.length)}`, ...lines, ...expiry];
 }

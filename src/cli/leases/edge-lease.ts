@@ -6,7 +6,8 @@ import type { Right } from "../../local-mcp/edge/kept-right.ts";
 import { marginMs } from "../../local-mcp/edge/trust.ts";
 import type { Refused } from "../answer.ts";
 import { unanswered } from "../coordination.ts";
-import { interruptedBefore, notGot, type KeptLease, type WantedLease } from "./kept-lease.ts";
+import { interruptedBefore, type KeptLease } from "./kept-lease.ts";
+import { notGot, type WantedRight } from "./wanted-right.ts";
 
 /** For giving it back, in ms. */
 const farewellMs = 5_000;
@@ -15,7 +16,7 @@ const farewellMs = 5_000;
 export async function takeOnEdge(
   edge: EdgeClient,
   chat: InputOf<"chats.register">,
-  wanted: WantedLease,
+  wanted: WantedRight,
   stop: AbortSignal,
 ): Promise<Result<KeptLease, Refused["error"]>> {
   const registered = await edge.register(chat);
@@ -23,7 +24,7 @@ export async function takeOnEdge(
   const lost = new AbortController();
   const lose = (reason: string): void => lost.abort(reason);
   const stopHearing = hear(edge, wanted, lose);
-  const held = await Promise.race([edge.hold(wanted, { onLost: lose }), aborted(stop)]);
+  const held = await Promise.race([wanted.holdOnEdge(edge, { onLost: lose }), aborted(stop)]);
   if (held !== null && held.ok) {
     const right = held.value;
     const giveBack = (): Promise<void> => {
@@ -39,7 +40,7 @@ export async function takeOnEdge(
 }
 
 /** Told when it is lost, and when nobody has confirmed it until its time at the coordinator is over. @returns ends it */
-function hear(edge: EdgeClient, { resource, ttlMs }: WantedLease, lose: (reason: string) => void): () => void {
+function hear(edge: EdgeClient, { resource, ttlMs }: WantedRight, lose: (reason: string) => void): () => void {
   let doubt: NodeJS.Timeout | undefined;
   const heed = (event: EdgeEvent): void => {
     if (event.type === "state" && event.state === "closed") return lose(event.reason);

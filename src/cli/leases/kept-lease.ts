@@ -5,13 +5,6 @@ import { newId } from "../../local-mcp/edge/outside.ts";
 import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
 import type { InputOf } from "../../contract/operations.ts";
 
-export interface WantedLease {
-  readonly resource: string;
-  readonly ttlMs: number;
-  /** How long to stand in line. */
-  readonly waitMs: number;
-}
-
 /** Held and renewed until it is given back or lost. */
 export interface KeptLease {
   readonly token: number;
@@ -22,17 +15,16 @@ export interface KeptLease {
 }
 
 /** One chat for each run: what it holds is nobody else's. */
-export function aRunningChat({ machine, process }: Coordination): InputOf<"chats.register"> {
+export function aRunningChat(
+  { machine, process }: Coordination,
+  kind: "run" | "lead" = "run",
+): InputOf<"chats.register"> {
   const name = machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80);
-  const chat = `run-${name}-${newId(systemOutside()).slice(-12)}`;
-  const client = "shim lease run";
+  const chat = `${kind}-${name}-${newId(systemOutside()).slice(-12)}`;
+  const client = kind === "run" ? "shim lease run" : "shim lead";
   return { chat, session: chat, process, machine, client, role: "worker", capacity: 0, isInteractive: false };
 }
 
-export function notGot(message: string): Refused {
-  return err({ exit: exitCodes.leaseNotGot, code: "lease_held", message });
-}
-
-export function interruptedBefore(): Refused {
-  return err({ exit: exitCodes.interrupted, code: "interrupted", message: "interrupted before the lease was got." });
+export function interruptedBefore(what = "the lease was got"): Refused {
+  return err({ exit: exitCodes.interrupted, code: "interrupted", message: `interrupted before ${what}.` });
 }

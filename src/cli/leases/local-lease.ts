@@ -8,9 +8,10 @@ import { StoreError } from "../../local-mcp/store/store-error.ts";
 import type { Refused } from "../answer.ts";
 import type { Coordination } from "../coordination.ts";
 import type { Io } from "../io.ts";
-import { interruptedBefore, notGot, type KeptLease, type WantedLease } from "./kept-lease.ts";
+import { interruptedBefore, type KeptLease } from "./kept-lease.ts";
+import { notGot, type Holding, type WantedRight } from "./wanted-right.ts";
 
-const lookEveryMs = 200;
+const pollEveryMs = 200;
 const renewEveryMs = 2_000;
 
 /** [CL33] From this machine's own file, which answers at once. */
@@ -18,7 +19,7 @@ export async function takeHere(
   { wait }: Pick<Io, "wait">,
   link: Coordination,
   chat: InputOf<"chats.register">,
-  wanted: WantedLease,
+  wanted: WantedRight,
   stop: AbortSignal,
 ): Promise<Result<KeptLease, Refused["error"]>> {
   const registered = await link.call("chats.register", chat);
@@ -31,15 +32,15 @@ export async function takeHere(
   }
   const over = new AbortController();
   const lost = new AbortController();
-  const lease = { self, resource: wanted.resource, token: got.value };
-  const kept = keep(wait, link, { ...lease, ttlMs: wanted.ttlMs }, lost, over.signal);
+  const holding = { self, token: got.value };
+  const kept = keep(wait, { link, wanted, holding }, lost, over.signal);
   const giveBack = async (): Promise<void> => {
     over.abort();
     await kept;
-    await link.call("leases.release", lease);
+    await wanted.releaseHere(link, holding);
     await link.call("chats.unregister", { self });
   };
-  return ok({ token: lease.token, lost: lost.signal, giveBack });
+  return ok({ token: got.value, lost: lost.signal, giveBack });
 }
 
 /** @returns the token */
@@ -47,49 +48,49 @@ async function acquire(
   wait: Io["wait"],
   link: Coordination,
   self: Self,
-  wanted: WantedLease,
+  wanted: WantedRight,
   stop: AbortSignal,
 ): Promise<Result<number, Refused["error"]>> {
   const requestId = newId(systemOutside());
   const until = performance.now() + wanted.waitMs;
   while (!stop.aborted) {
     const leftMs = Math.max(0, Math.ceil(until - performance.now()));
-    const asked = await link.call("leases.acquire", { ...wanted, self, requestId, waitMs: leftMs });
-    if (!asked.ok) return asked.error.code === "lease_held" ? notGot(`${asked.error.message}.`) : asked;
-    if (asked.value.state === "granted") return ok(asked.value.lease.token);
+    const asked = await wanted.askHere(link, self, requestId, leftMs);
+    if (!asked.ok) return asked;
+    if (asked.value !== null) return ok(asked.value);
     if (leftMs === 0) return notGot(`${wanted.resource} was not free within ${wanted.waitMs / 1_000} s.`);
-    await wait(Math.min(lookEveryMs, leftMs), stop);
+    await wait(Math.min(pollEveryMs, leftMs), stop);
   }
   return interruptedBefore();
 }
 
-type Held = Omit<InputOf<"leases.renew">, "ttlMs"> & { readonly ttlMs: number };
+interface Held {
+  readonly link: Coordination;
+  readonly wanted: WantedRight;
+  readonly holding: Holding;
+}
 
-async function keep(
-  wait: Io["wait"],
-  link: Coordination,
-  lease: Held,
-  lost: AbortController,
-  over: AbortSignal,
-): Promise<void> {
+async function keep(wait: Io["wait"], held: Held, lost: AbortController, over: AbortSignal): Promise<void> {
   const { clock } = systemOutside();
+  const { ttlMs } = held.wanted;
   for (let renewedAt = read(clock); !lost.signal.aborted;) {
-    await wait(Math.min(renewEveryMs, lease.ttlMs / 4), over);
+    await wait(Math.min(renewEveryMs, ttlMs / 4), over);
     if (over.aborted) return;
     const now = read(clock);
-    const problem = await renewed(link, lease);
+    const problem = await renewed(held);
     if (problem === null) renewedAt = now;
     // A file that cannot be written to now may be so again while its time lasts.
-    else if (problem.isFinal || elapsedMs(renewedAt, now) >= lease.ttlMs) lost.abort(problem.message);
+    else if (problem.isFinal || elapsedMs(renewedAt, now) >= ttlMs) lost.abort(problem.message);
   }
 }
 
-async function renewed(
-  link: Coordination,
-  lease: Held,
-): Promise<{ readonly isFinal: boolean; readonly message: string } | null> {
+async function renewed({
+  link,
+  wanted,
+  holding,
+}: Held): Promise<{ readonly isFinal: boolean; readonly message: string } | null> {
   try {
-    const answer = await link.call("leases.renew", lease);
+    const answer = await wanted.renewHere(link, holding);
     return answer.ok ? null : { isFinal: true, message: answer.error.message };
   } catch (error) {
     if (error instanceof StoreError) return { isFinal: false, message: error.message };

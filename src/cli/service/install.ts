@@ -6,7 +6,7 @@ import { failed, notFound, wrongUsage, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { readSettings } from "../supervise/settings-file.ts";
 import { agentName, unitName } from "./start-file.ts";
-import { installed, notOurs, remove, startPlace, write, type StartPlace } from "./start-place.ts";
+import { installed, notOurs, remove, startFile, write, type StartFile } from "./installed-file.ts";
 
 export interface InstallOptions extends Common {
   readonly dryRun?: boolean;
@@ -25,23 +25,23 @@ const spareSeconds = 30;
 export async function installIt(cli: Cli, options: InstallOptions): Promise<Outcome> {
   const settings = readSettings(cli);
   if (!settings.ok) return settings;
-  const place = startPlace(cli);
+  const file = startFile(cli);
   const stops = Object.values(settings.value.watch).map((one) => (isProgram(one) ? one.stopMs : 0));
   const { launch, env } = cli.io;
   const stopSeconds = spareSeconds + Math.ceil(Math.max(...stops) / 1_000);
-  const text = place.textOf({ launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds });
-  if (options.dryRun === true) return shown(place, text);
-  const hindrance = (await runningHindrance(cli)) ?? systemdHindrance(cli, place);
+  const text = file.textOf({ launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds });
+  if (options.dryRun === true) return shown(file, text);
+  const hindrance = (await runningHindrance(cli)) ?? systemdHindrance(cli, file);
   if (hindrance) return hindrance;
-  const sure = await cli.confirm(`Write ${place.path} and start the supervisor with each login?`, options.yes === true);
-  if (sure === "unasked") return wrongUsage("nobody can be asked here; --yes installs it, --dry-run shows the file.");
+  const sure = await cli.confirm(`Write ${file.path} and start the supervisor with each login?`, options.yes === true);
+  if (sure === "unasked") return wrongUsage("no user can be asked here; --yes installs it, --dry-run shows the file.");
   if (sure === "no") return ok({ data: { isInstalled: false }, text: "Nothing was changed.\n" });
-  const written = write(place, text);
+  const written = write(file, text);
   if (!written.ok) return failed("not_ours", written.error);
-  return started(cli, place);
+  return started(cli, file);
 }
 
-function shown({ path, system }: StartPlace, text: string): Outcome {
+function shown({ path, system }: StartFile, text: string): Outcome {
   return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
 }
 
@@ -55,7 +55,7 @@ async function runningHindrance(cli: Cli): Promise<Refused | null> {
   );
 }
 
-function systemdHindrance(cli: Cli, { system }: StartPlace): Refused | null {
+function systemdHindrance(cli: Cli, { system }: StartFile): Refused | null {
   if (system !== "systemd") return null;
   const asked = cli.io.runQuietly("systemctl", ["--user", "show-environment"]);
   if (asked?.code === 0) return null;
@@ -67,10 +67,10 @@ function systemdHindrance(cli: Cli, { system }: StartPlace): Refused | null {
   );
 }
 
-function started(cli: Cli, place: StartPlace): Outcome {
-  const { system, path } = place;
+function started(cli: Cli, file: StartFile): Outcome {
+  const { system, path } = file;
   if (system !== "systemd") {
-    const by = byHand(place);
+    const by = byHand(file);
     return ok({
       data: { isInstalled: true, isStarted: false, system, path },
       text: `${path} is written, untested. ${by}\n`,
@@ -87,7 +87,7 @@ function started(cli: Cli, place: StartPlace): Outcome {
   });
 }
 
-function byHand({ system, path }: StartPlace): string {
+function byHand({ system, path }: StartFile): string {
   return system === "launchd"
     ? `Start it: launchctl bootstrap gui/$(id -u) "${path}"; end it: launchctl bootout gui/$(id -u)/${agentName}`
     : `Start it: schtasks /Create /TN ${agentName} /XML "${path}"; remove it: schtasks /Delete /TN ${agentName}`;
@@ -100,15 +100,15 @@ function systemctl(cli: Cli, args: readonly string[]): Result<string, Refused["e
 }
 
 export function status(cli: Cli): Outcome {
-  const place = startPlace(cli);
-  const { system, path } = place;
-  const found = installed(place);
+  const file = startFile(cli);
+  const { system, path } = file;
+  const found = installed(file);
   if (found !== "ours") {
-    const text = found === null ? "Not installed: `shim service install`." : notOurs(place);
+    const text = found === null ? "Not installed: `shim service install`." : notOurs(file);
     return ok({ data: { isInstalled: false, system, path, state: null }, text: `${text}\n` });
   }
   if (system !== "systemd") {
-    return ok({ data: { isInstalled: true, system, path, state: null }, text: `${path} is there. ${byHand(place)}\n` });
+    return ok({ data: { isInstalled: true, system, path, state: null }, text: `${path} is there. ${byHand(file)}\n` });
   }
   // Its exit code is another one for each state.
   const state = cli.io.runQuietly("systemctl", ["--user", "is-active", unitName])?.text.trim() ?? "unknown";
@@ -117,38 +117,38 @@ export function status(cli: Cli): Outcome {
 }
 
 export async function uninstallIt(cli: Cli, options: InstallOptions): Promise<Outcome> {
-  const place = startPlace(cli);
-  const { system, path } = place;
-  const found = installed(place);
+  const file = startFile(cli);
+  const { system, path } = file;
+  const found = installed(file);
   if (found === null) return notFound(`${path} is not there, so there is nothing to remove.`);
-  if (found !== "ours") return failed("not_ours", notOurs(place));
+  if (found !== "ours") return failed("not_ours", notOurs(file));
   if (options.dryRun === true) return ok({ data: { isInstalled: true, system, path }, text: `${path} would go.\n` });
   const sure = await cli.confirm(
     "End the supervisor and all that it runs, and start it no more?",
     options.yes === true,
   );
-  if (sure === "unasked") return wrongUsage("nobody can be asked here; --yes removes it.");
+  if (sure === "unasked") return wrongUsage("no user can be asked here; --yes removes it.");
   if (sure === "no") return ok({ data: { isInstalled: true, system, path }, text: "Nothing was changed.\n" });
-  return removed(cli, place);
+  return removed(cli, file);
 }
 
-function removed(cli: Cli, place: StartPlace): Outcome {
-  const { system, path } = place;
+function removed(cli: Cli, file: StartFile): Outcome {
+  const { system, path } = file;
   const data = { isInstalled: false, system, path };
   if (system !== "systemd") {
-    remove(place);
-    return ok({ data, text: `${path} is gone. ${byHand(place)}\n` });
+    remove(file);
+    return ok({ data, text: `${path} is gone. ${byHand(file)}\n` });
   }
   const disabled = systemctl(cli, ["disable", "--now", unitName]);
   if (!disabled.ok) return disabled;
-  remove(place);
+  remove(file);
   const reloaded = systemctl(cli, ["daemon-reload"]);
   return reloaded.ok ? ok({ data, text: `The supervisor has ended, and ${path} is gone.\n` }) : reloaded;
 }
 
 /** The journal's own program shows it. */
 export async function showLogs(cli: Cli, { lines = 100, follow = false }: LogOptions): Promise<Outcome> {
-  const { system } = startPlace(cli);
+  const { system } = startFile(cli);
   if (system === "launchd") return failed("elsewhere", `it stands in ${cli.paths.home}/supervisor.log.`);
   if (system === "task-scheduler")
     return failed("elsewhere", "the Task Scheduler keeps no output; run `shim supervise`.");

@@ -3,6 +3,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { identify } from "../../local-mcp/processes.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { findIncomplete } from "../../local-mcp/recovery/detect.ts";
+import { hasDied } from "../../local-mcp/sessions/closed-sessions.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import * as clients from "../../local-mcp/sessions/clients.ts";
 import { observe } from "../../local-mcp/sessions/observe.ts";
@@ -11,11 +12,14 @@ import { assess } from "../../local-mcp/signals/risk.ts";
 import { parse, type StatusLineInput } from "../../local-mcp/signals/statusline-input.ts";
 import * as notices from "../../local-mcp/store/notices.ts";
 import { isPaused } from "../../local-mcp/store/pause.ts";
+import { shimCommand, withShimCommand } from "../../local-mcp/shim-command.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
+import { countCost } from "../../local-mcp/usage/ledger.ts";
 import { oneLine } from "../screen-text.ts";
+import { chatFacts, chatParts, noChatFacts, type ChatFacts } from "./chat-facts.ts";
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */
-export interface Status {
+export interface Status extends ChatFacts {
   readonly session: string | null;
   readonly savedMsAgo: number | null;
   readonly risk: Pick<Risk, "score" | "level"> | null;
@@ -31,6 +35,7 @@ const unknownStatus: Status = {
   savedMsAgo: null,
   risk: null,
   incomplete: 0,
+  ...noChatFacts,
   notices: [],
   trouble: null,
 };
@@ -42,11 +47,11 @@ const unknownStatus: Status = {
 export function statusOf(runtime: Runtime, text: string): Status {
   try {
     const input = parse(text, runtime.now(), runtime.env);
-    const known = look(runtime, input);
+    const known = readKnown(runtime, input);
     const trouble = known.isPaused ? "paused, nothing is saved" : keep(runtime, known.session, input);
     return { ...known.status, risk: riskNow(runtime, known.session, input), trouble };
   } catch (error) {
-    return { ...unknownStatus, trouble: troubleOf(error) };
+    return { ...unknownStatus, trouble: troubleOf(runtime, error) };
   }
 }
 
@@ -56,7 +61,7 @@ interface Known {
   readonly status: Status;
 }
 
-function look(runtime: Runtime, input: StatusLineInput): Known {
+function readKnown(runtime: Runtime, input: StatusLineInput): Known {
   // The shell that the client starts is our parent, so the client says its pid itself.
   const client = identify(runtime.processes, Number(runtime.env["CLAUDE_PID"]) || 0);
   return runtime.store.read<Known>(
@@ -72,11 +77,13 @@ function look(runtime: Runtime, input: StatusLineInput): Known {
 function around(sql: Sql, runtime: Runtime, session: sessions.Session | null): Omit<Known, "session"> {
   const now = runtime.now();
   const where = session ? { project: session.project, except: session.id } : {};
+  const id = session?.id ?? null;
   const status: Status = {
     ...unknownStatus,
-    session: session?.id ?? null,
+    session: id,
     savedMsAgo: agoOf(session?.savedAt ?? null, now),
-    incomplete: findIncomplete(sql, runtime.processes, now, { ...where, limit: 99 }).length,
+    incomplete: findIncomplete(sql, runtime.processes, now, { ...where, limit: 99, accepts: hasDied }).length,
+    ...chatFacts(sql, runtime, id),
     notices: notices.list(sql).map((one) => one.text),
   };
   return { status, isPaused: isPaused(sql, now, session?.project ?? null) };
@@ -93,18 +100,24 @@ function sessionId(input: StatusLineInput, current: clients.ClientSession | null
 
 /** Hooks make the session; before its first one there is no row to write to. */
 function keep(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): string | null {
-  if (!session) return input.readings.contextTokens ? "this chat is not saved, run `shim doctor`" : null;
+  if (!session) return input.readings.contextTokens ? `this chat is not saved, ${adviceFor(runtime)}` : null;
   try {
     runtime.store.write((sql) => {
       observe(sql, runtime, session, null, input.readings);
+      if (input.costUsd !== null) countCost(sql, session, input.costUsd, input.model, runtime.now());
       if (input.model) sessions.update(sql, session.id, { model: input.model });
     });
     return null;
   } catch (error) {
     // Another process is writing: the next line, a moment later, tells it all again.
     if (error instanceof StoreError && error.retryable) return null;
-    return troubleOf(error);
+    return troubleOf(runtime, error);
   }
+}
+
+/** [CL75] */
+function adviceFor(runtime: Runtime): string {
+  return withShimCommand("run `shim doctor`", () => shimCommand(runtime));
 }
 
 function riskNow(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): Status["risk"] {
@@ -129,9 +142,9 @@ function ages(session: sessions.Session, now: number): sessions.Session["reading
   };
 }
 
-function troubleOf(error: unknown): string {
+function troubleOf(runtime: Runtime, error: unknown): string {
   const code = error instanceof StoreError ? error.code : "internal error";
-  return `cannot save (${code}), run \`shim doctor\``;
+  return `cannot save (${code}), ${adviceFor(runtime)}`;
 }
 
 /** One line, and one for each notice. */
@@ -142,6 +155,7 @@ export function renderStatus(status: Status): string {
     ...(trouble === null ? [] : [trouble]),
     ...(trouble !== null && session === null ? [] : [saved]),
     ...(risk ? [`risk ${risk.score} ${risk.level}`] : []),
+    ...chatParts(status),
     ...(incomplete > 0 ? [`${incomplete} died unfinished`] : []),
   ];
   const said = status.notices.map((text) => `\nSHIM: ${oneLine(text, 150)}`).join("");

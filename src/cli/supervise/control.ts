@@ -61,7 +61,7 @@ function rowOf(cli: Cli, { state, supervisor }: Known, name: string, watched: Wa
 }
 
 /** How often a supervisor that was told to end is looked at, in ms. */
-const lookEveryMs = 100;
+const pollEveryMs = 100;
 
 export async function stop(cli: Cli): Promise<Outcome> {
   const { processes } = await cli.runtime();
@@ -75,7 +75,7 @@ export async function stop(cli: Cli): Promise<Outcome> {
   const interrupted = cli.io.interrupted();
   while (isAlive(processes, supervisor)) {
     if (interrupted.aborted) return failed("interrupted", `supervisor ${supervisor.pid} is ending and not gone yet.`);
-    await cli.io.wait(lookEveryMs, interrupted);
+    await cli.io.wait(pollEveryMs, interrupted);
   }
   return ok({ data: { pid: supervisor.pid }, text: `Supervisor ${supervisor.pid} has ended.\n` });
 }

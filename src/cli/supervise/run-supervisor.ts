@@ -5,6 +5,7 @@ import { becomeOnly, lastSupervisorOf, resign } from "../../local-mcp/supervisor
 import { SupervisorDaemon, type SupervisorEnd } from "../../local-mcp/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../local-mcp/supervisor/supervisor-events.ts";
 import { SupervisorState } from "../../local-mcp/supervisor/supervisor-state.ts";
+import { Notifier } from "../../local-mcp/notify/notifier.ts";
 import { startSync } from "../../local-mcp/sync/start-sync.ts";
 import type { SupervisorSettings } from "../../local-mcp/supervisor/settings.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -12,7 +13,7 @@ import { ok } from "../../shared/result.ts";
 import { failed } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { coordination } from "../coordination.ts";
-import { safe, safeJsonLine } from "../screen-text.ts";
+import { safeJsonLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 import { openTerminal } from "./open-terminal.ts";
 import { readSettings } from "./settings-file.ts";
@@ -71,12 +72,28 @@ async function supervise(
     wait: io.wait,
   });
   const stopSync = startSync(runtime, own);
+  const notifier = new Notifier({ runtime, ...(isRinging(cli, flags) ? { ring: () => io.stdout("\u0007") } : {}) });
+  const stopNotifying = every(notifyEveryMs, () => void notifier.check());
   try {
     return answerOf(await untilAsked(cli, daemon), settings);
   } finally {
+    stopNotifying();
     // What is not sent yet stays for the next process of this machine.
     await stopSync().catch((error: unknown) => runtime.log("error", "sync", { error: stackOf(error) }));
   }
+}
+
+/** How often it is looked whether the user is to be notified; the notifier itself looks less often. */
+const notifyEveryMs = 5_000;
+
+/** A bell in a file or in JSON is a stray character. */
+function isRinging({ io }: Cli, { json }: Common): boolean {
+  return io.isTty && json !== true;
+}
+
+function every(ms: number, work: () => void): () => void {
+  const timer = setInterval(work, ms);
+  return () => clearInterval(timer);
 }
 
 async function untilAsked({ io }: Cli, daemon: SupervisorDaemon): Promise<SupervisorEnd> {
@@ -105,14 +122,14 @@ function attestBy(cli: Cli): AttestDeath {
   };
 }
 
-function tell({ io }: Cli, isJson: boolean, event: SupervisorEvent): void {
-  const at = io.now();
+function tell(cli: Cli, isJson: boolean, event: SupervisorEvent): void {
+  const at = cli.io.now();
   if (isJson) {
     const { type, ...more } = event;
-    return io.stdout(`${safeJsonLine({ event: type, at, ...more })}\n`);
+    return cli.io.stdout(`${safeJsonLine({ event: type, at, ...more })}\n`);
   }
-  io.stdout(
-    safe(
+  cli.io.stdout(
+    cli.shown(
       linesOf(event)
         .map((line) => `${localTime(at)} ${line}\n`)
         .join(""),

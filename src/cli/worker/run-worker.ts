@@ -97,7 +97,7 @@ async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: Work
       else worker.hurry("asked to end at once");
     }),
     // Ctrl-C ends `| tee` first, and a terminal that is closed takes nothing: no reason to drop what runs.
-    cli.io.onReaderGone(() => worker.drain("nobody reads what it says")),
+    cli.io.onReaderGone(() => worker.drain("its output is not read any more")),
   ];
   const stopSync = startSync(runtime, own);
   try {
@@ -133,7 +133,7 @@ function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, outside 
     {
       link: chatLinkOf(link, outside),
       outside,
-      health: () => health.look(),
+      health: () => health.check(),
       tell: (event) => tell(cli, flags.json === true, event),
       keepOutput: (task, text) => files.keep(task, text),
     },

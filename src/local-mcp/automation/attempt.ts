@@ -61,7 +61,7 @@ export class Attempt {
   }
 
   /** Asks at once whether the task is still wanted. */
-  look(): void {
+  check(): void {
     this.#pulse.beatSoon();
   }
 
@@ -96,7 +96,7 @@ export class Attempt {
       const place = await this.#setup.places.open(this.task);
       this.#tell({ type: "began", attempt: this.task.attempt, folder: place.folder, isContinued: place.isContinued });
       for (const note of place.notes) this.#note(note);
-      this.#news.place(place.where());
+      this.#news.setWork(place.where());
       return ok(place);
     } catch (error) {
       return err(`there is no place to work: ${messageOf(error)}`);
@@ -157,7 +157,7 @@ export class Attempt {
   async #saveOnce(place: WorkPlace): Promise<void> {
     try {
       await place.save();
-      this.#news.place(place.where());
+      this.#news.setWork(place.where());
     } catch (error) {
       this.#note(`its work in progress was not kept: ${messageOf(error)}`);
     }
@@ -167,7 +167,7 @@ export class Attempt {
     await this.#saving;
     try {
       const work = await place.finish();
-      this.#news.place(place.where());
+      this.#news.setWork(place.where());
       return ok(work);
     } catch (error) {
       const reason = messageOf(error);

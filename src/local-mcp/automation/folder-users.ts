@@ -1,19 +1,17 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { sep } from "node:path";
 
-/**
- * Whether some process stands in the folder, or below it. Known on Linux only (proc(5), and of one's own processes); elsewhere nobody is seen.
- */
+/** Whether a process of this user has its working folder there, or below. Linux only (proc(5)); elsewhere none is found. */
 export function isSomebodyIn(folder: string): boolean {
   if (process.platform !== "linux") return false;
   return readdirSync("/proc").some((name) => {
-    const place = /^\d+$/.test(name) ? placeOf(name) : null;
-    return place === folder || place?.startsWith(`${folder}${sep}`) === true;
+    const workingFolder = /^\d+$/.test(name) ? workingFolderOf(name) : null;
+    return workingFolder === folder || workingFolder?.startsWith(`${folder}${sep}`) === true;
   });
 }
 
 /** Null: it has ended, or is another user's. */
-function placeOf(pid: string): string | null {
+function workingFolderOf(pid: string): string | null {
   try {
     return readlinkSync(`/proc/${pid}/cwd`);
   } catch {

@@ -32,7 +32,7 @@ export class MachineHealth {
     this.#seen = cpuTimes();
   }
 
-  look(): Health {
+  check(): Health {
     const before = this.#seen;
     this.#seen = this.#cpuTimes();
     const allMs = this.#seen.allMs - before.allMs;

@@ -65,7 +65,7 @@ export class News {
   }
 
   /** @param work where it is, and up to which commit */
-  place(work: Json): void {
+  setWork(work: Json): void {
     this.#change(this.#checkpoint, work);
   }
 

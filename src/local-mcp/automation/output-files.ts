@@ -2,7 +2,7 @@ import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { redact } from "../redaction/redact.ts";
-import { createPrivateFolder, writeWhole } from "../store/place.ts";
+import { createPrivateFolder, writeWhole } from "../store/store-files.ts";
 
 /** The newest are kept. */
 const mostFiles = 200;

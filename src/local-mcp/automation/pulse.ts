@@ -20,7 +20,7 @@ const sureShare = 2 / 3;
 const newsEveryMs = 1_000;
 /** Of one heartbeat, in ms. */
 const beatWithinMs = 10_000;
-const mostLookMs = 1_000;
+const mostCheckMs = 1_000;
 
 /**
  * The heartbeats of one attempt, and how long its claim can be trusted: [WK5] from the start of the last request that was answered for two
@@ -103,18 +103,18 @@ export class Pulse {
     if (over) this.#call(over);
     if (this.#isOver) return;
     if (this.#isDue(now)) void this.#beat(this.#isAsking(now));
-    this.#cancelTimer = this.#around.outside.setTimer(() => this.#tick(), this.#lookInMs(now));
+    this.#cancelTimer = this.#around.outside.setTimer(() => this.#tick(), this.#checkInMs(now));
   }
 
   /** Often, as clocks may jump; and when something is over. */
-  #lookInMs(now: Instant): number {
+  #checkInMs(now: Instant): number {
     const { heartbeatMs, budget } = this.#task;
     const ends = [this.#trustedForMs(now)];
     if (!this.#isCalled) {
       ends.push(this.#closesInMs - elapsedMs(this.#closesFrom, now));
       ends.push((budget.wallMs ?? Number.POSITIVE_INFINITY) - this.#wallMs(now));
     }
-    return Math.max(1, Math.ceil(Math.min(mostLookMs, heartbeatMs / 8, ...ends)));
+    return Math.max(1, Math.ceil(Math.min(mostCheckMs, heartbeatMs / 8, ...ends)));
   }
 
   #trustedForMs(now: Instant): number {

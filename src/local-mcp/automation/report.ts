@@ -37,7 +37,8 @@ export async function report<Name extends EndName>(
 
 function aborted(signal: AbortSignal): Promise<Result<never, Trouble>> {
   return new Promise((resolve) => {
-    const end = (): void => resolve(err({ code: gaveUp, message: "the coordinator was not told: no answer" }));
+    const end = (): void =>
+      resolve(err({ code: gaveUp, message: "the report did not reach the coordinator: no answer" }));
     if (signal.aborted) end();
     signal.addEventListener("abort", end, { once: true });
   });

@@ -83,7 +83,7 @@ function isFit(path: RawPath): boolean {
 }
 
 /**
- * [WK11] What the worktree holds now, as a commit that `ref` keeps: neither the branch nor the index of whoever works there is touched.
+ * [WK11] Commits the worktree's present content under `ref`: neither the branch nor the index of another process there is touched.
  *
  * @param index where a copy of the index may stand
  * @returns HEAD, where nothing is new
@@ -110,7 +110,7 @@ export async function commitAll(git: Git, message: string, now: number): Promise
   return commitOf(git, "HEAD");
 }
 
-/** Whoever held the index is gone. */
+/** The process that held the index is gone. */
 export async function unlock(git: Git): Promise<void> {
   rmSync(await gitPath(git, "index.lock"), { force: true });
 }

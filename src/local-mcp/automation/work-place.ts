@@ -16,7 +16,7 @@ export interface WorkPlace {
   readonly isContinued: boolean;
   /** What happened on the way there that people should know. */
   readonly notes: readonly string[];
-  /** Where it is and up to which commit, for whoever goes on with it. */
+  /** Where it is and up to which commit, for the chat that continues it. */
   where(): Json;
   /** Keeps what is there now, while somebody works there. */
   save(): Promise<void>;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { isSoWithin } from "../ending.ts";
 import { mayLive, type Processes } from "../processes.ts";
-import { writeWhole } from "../store/place.ts";
+import { writeWhole } from "../store/store-files.ts";
 import { isSomebodyIn } from "./folder-users.ts";
 import { endMarked, markOf } from "./marked-processes.ts";
 
@@ -46,7 +46,7 @@ export function removeRecord(folder: string): void {
 }
 
 /**
- * [WK12] Nobody works there: a worker that cannot be seen from here counts as alive, and so does whoever else stands in the worktree. What a dead
+ * [WK12] Nobody works there: a worker that cannot be seen from here counts as alive, and so does any other process in the worktree. What a dead
  * worker has left running is ended first.
  */
 export async function isFree(processes: Processes, folder: string, { owner }: WorkRecord): Promise<boolean> {

@@ -92,7 +92,7 @@ export class WorkerAutomation {
       link.onNews((news) => void (news !== "message" && this.#heed())),
       link.onLost((reason) => this.#lose(reason)),
     ];
-    this.#look();
+    this.#check();
     await this.#over.promise;
     for (const stop of [...stopHearing, ...this.#timers]) stop();
     await link.leave(leaveWithinMs);
@@ -126,15 +126,15 @@ export class WorkerAutomation {
   }
 
   /** Now and then, as what was told may have been missed. */
-  #look(): void {
-    this.#after(this.#around.link.lookEveryMs, () => this.#look());
+  #check(): void {
+    this.#after(this.#around.link.pollEveryMs, () => this.#check());
     const isAsking = this.#room > 0;
     void this.#pull();
     this.#tellState(!isAsking);
   }
 
   #heed(): void {
-    for (const attempt of this.#running) attempt.look();
+    for (const attempt of this.#running) attempt.check();
     void this.#pull();
   }
 
@@ -180,7 +180,7 @@ export class WorkerAutomation {
   }
 
   #meet({ code, message }: Trouble, before: Trouble | null): void {
-    if (code === "chat_draining") return this.drain("somebody has asked the chat to end");
+    if (code === "chat_draining") return this.drain("the chat was asked to end");
     if (message !== before?.message) this.#around.tell({ type: "problem", message });
     // Its token does not allow it: nothing changes that.
     if (code === "forbidden") this.#lose(message);

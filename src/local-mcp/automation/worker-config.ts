@@ -31,7 +31,7 @@ const TypeConfig = z
     path: ["finalCodes"],
   })
   .refine(({ folder, repository, base }) => folder === undefined || (repository ?? base) === undefined, {
-    message: "a folder is worked in as it is: without repository and base",
+    message: "a folder takes neither repository nor base",
     path: ["folder"],
   });
 export type TypeConfig = z.infer<typeof TypeConfig>;

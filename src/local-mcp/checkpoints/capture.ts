@@ -5,8 +5,10 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
 import { readHead } from "../sessions/git-head.ts";
+import { countRediscovery } from "../recovery/rediscovery.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { withoutSomeRequests } from "../sessions/requests.ts";
 import { emptyState, fold, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../snapshots/file-state.ts";
 import { encode, type EncodedBody } from "../store/checkpoint-body.ts";
@@ -19,6 +21,8 @@ export interface CaptureInput {
   readonly trigger: checkpoints.Trigger;
   /** Already redacted. */
   readonly notes?: WorkNotes;
+  /** It is taken because of a pending rise of the risk, so another process may take it first. */
+  readonly isForRise?: boolean;
   /** How many secrets were taken out of the notes. */
   readonly redactions?: number;
 }
@@ -124,15 +128,15 @@ export function currentState(sql: Sql, sessionId: string): WorkState | null {
 }
 
 function present(runtime: Runtime, basis: Basis, notes: WorkNotes | undefined): WorkState {
-  const state = notes ? withNotes(basis.state, notes) : basis.state;
+  const state = notes ? withNotes(basis.state, notes, runtime.now()) : basis.state;
   const limits = { maxFileBytes: runtime.config.snapshots.maxFileBytes };
   const files = state.files.map((file) => (file.action === "read" ? file : noteFile(file.path, file.action, limits)));
   const head = basis.session.project ? readHead(basis.session.project) : null;
-  return { ...state, files, ...(head ? { git: head } : {}) };
+  return { ...state, files, ...(head ? { git: head, firstGit: state.firstGit ?? head } : {}) };
 }
 
 function isEmpty(state: WorkState): boolean {
-  const { git: _git, continues: _continues, ...rest } = state;
+  const { git: _git, firstGit: _first, continues: _continues, ...rest } = state;
   return Object.values(rest).every((value) => value === null || (Array.isArray(value) && value.length === 0));
 }
 
@@ -141,18 +145,26 @@ interface Fitted {
   readonly packed: EncodedBody;
 }
 
-/** [CP7] Over the limit, the tail of the conversation is shortened first; what the chat itself gave is never cut, but refused with its size. */
+/** [CP7] Over the limit, the tail of the conversation is shortened first, then the requests; what the chat itself gave is never cut, but refused with its size. */
 function fit(state: WorkState, maxBytes: number): Result<Fitted, CaptureError> {
-  let { conversation } = state;
+  let fitting = state;
   for (;;) {
-    const fitting = { ...state, conversation };
     const packed = encode(fitting);
     if (packed.rawBytes <= maxBytes) return ok({ state: fitting, packed });
-    if (conversation.length === 0) {
-      return err({ code: "too_large", bytes: packed.rawBytes, maxBytes, largest: largestField(fitting) });
-    }
-    conversation = conversation.slice(Math.ceil(conversation.length / 2));
+    const shorter = shortened(fitting);
+    if (!shorter) return err({ code: "too_large", bytes: packed.rawBytes, maxBytes, largest: largestField(fitting) });
+    fitting = shorter;
   }
+}
+
+/** Null: nothing is left that may go. */
+function shortened(state: WorkState): WorkState | null {
+  const { conversation, requests = [] } = state;
+  const isLastTurn = conversation.length === 1;
+  if (conversation.length > 1)
+    return { ...state, conversation: conversation.slice(Math.ceil(conversation.length / 2)) };
+  if (requests.length > 4) return withoutSomeRequests(state, Math.ceil(requests.length / 4));
+  return isLastTurn ? { ...state, conversation: [] } : null;
 }
 
 function largestField(state: WorkState): string {
@@ -162,16 +174,27 @@ function largestField(state: WorkState): string {
 
 function store(sql: Sql, runtime: Runtime, input: CaptureInput, basis: Basis, fitted: Fitted): Captured | null {
   const { last } = basis;
-  if (checkpoints.latestId(sql, input.sessionId) !== (last?.id ?? null)) return null;
+  if (isOvertaken(sql, input, last)) return null;
+  if (last && isCoveredByAnother(sql, input)) return { checkpoint: last, isNew: false };
   const now = runtime.now();
   if (!sessions.markSaved(sql, now, input.sessionId, titleOf(fitted.state))) return null;
   takeOver(sql, now, input.sessionId, fitted.state, basis.handed);
+  if (fitted.state.continues) countRediscovery(sql, fitted.state.continues.session, input.sessionId);
   if (last?.hash === fitted.packed.hash && !basis.isLastDamaged) {
     // What happened since changes nothing of the state: it need not be folded, or counted as news, again.
     checkpoints.foldTo(sql, last.seq, basis.journalSeq);
     return { checkpoint: last, isNew: false };
   }
   return { checkpoint: add(sql, now, runtime, input, basis, fitted), isNew: true };
+}
+
+function isOvertaken(sql: Sql, { sessionId }: CaptureInput, last: checkpoints.Checkpoint | null): boolean {
+  return checkpoints.latestId(sql, sessionId) !== (last?.id ?? null);
+}
+
+/** [SI31] The rise of the risk that it is taken for has had its checkpoint meanwhile. */
+function isCoveredByAnother(sql: Sql, { isForRise, sessionId }: CaptureInput): boolean {
+  return isForRise === true && !sessions.isRiskPending(sql, sessionId);
 }
 
 function add(

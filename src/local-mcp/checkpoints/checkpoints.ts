@@ -8,6 +8,7 @@ export type Trigger =
   | "time"
   | "compact"
   | "before_tool"
+  | "model_switch"
   | "turn_end"
   | "session_end"
   | "detached"
@@ -86,12 +87,13 @@ export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_
   return row ?? null;
 }
 
-/** By id, or by the beginning of an id: at most two, so that the caller sees an ambiguous one. */
-export function byPrefix(sql: Sql, prefix: string): Checkpoint[] {
+/** By id, or by the beginning of an id: two, so that the caller sees an ambiguous one, or as many as it asks for. */
+export function byPrefix(sql: Sql, prefix: string, limit = 2): Checkpoint[] {
   return sql.all<Checkpoint>(
-    `SELECT ${columns} FROM checkpoints c WHERE id >= ? AND id < ? ORDER BY id LIMIT 2`,
+    `SELECT ${columns} FROM checkpoints c WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`,
     prefix,
     `${prefix}\u{10FFFF}`,
+    limit,
   );
 }
 
@@ -147,6 +149,32 @@ export interface CheckpointFilter {
 
 /** [CP4] Search by text, session, project and time, newest first. By text only what the index has taken in. */
 export function search(sql: Sql, filter: CheckpointFilter): Checkpoint[] {
+  const { where, values } = conditions(filter);
+  return sql.all<Checkpoint>(
+    `SELECT ${columns} FROM checkpoints c WHERE ${where} ORDER BY c.seq DESC LIMIT ?`,
+    ...values,
+    filter.limit ?? 20,
+  );
+}
+
+export interface SessionHits {
+  readonly sessionId: string;
+  /** How many of its checkpoints fit. */
+  readonly total: number;
+}
+
+/** The sessions of what {@link search} would find, by their newest checkpoint; the limit counts sessions. */
+export function sessionsWith(sql: Sql, filter: CheckpointFilter): SessionHits[] {
+  const { where, values } = conditions(filter);
+  return sql.all<SessionHits>(
+    `SELECT c.session_id AS sessionId, count(*) AS total FROM checkpoints c WHERE ${where}
+     GROUP BY c.session_id ORDER BY max(c.seq) DESC LIMIT ?`,
+    ...values,
+    filter.limit ?? 20,
+  );
+}
+
+function conditions(filter: CheckpointFilter): { readonly where: string; readonly values: (string | number)[] } {
   const where = ["c.seq < ?", "c.at >= ?", "c.at <= ?"];
   const never = Number.MAX_SAFE_INTEGER;
   const values: (string | number)[] = [filter.beforeSeq ?? never, filter.since ?? 0, filter.until ?? never];
@@ -158,11 +186,7 @@ export function search(sql: Sql, filter: CheckpointFilter): Checkpoint[] {
   add("c.seq IN (SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?)", matchAll(filter.text));
   add("c.session_id = ?", filter.session);
   add("c.session_id IN (SELECT id FROM sessions WHERE project = ?)", filter.project);
-  return sql.all<Checkpoint>(
-    `SELECT ${columns} FROM checkpoints c WHERE ${where.join(" AND ")} ORDER BY c.seq DESC LIMIT ?`,
-    ...values,
-    filter.limit ?? 20,
-  );
+  return { where: where.join(" AND "), values };
 }
 
 /** FTS5 syntax (sqlite.org/fts5.html 3): each word as a quoted string, so that no character of the user's is an operator. */

@@ -2,6 +2,8 @@ import type { FileNote, Predecessor, WorkState } from "../../contract/work-state
 import type { Sql } from "../../shared/sql.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { upToDate } from "../sessions/work-state.ts";
+import { goalOf, nextStepOf, rulesOf } from "../recovery/current-work.ts";
 
 /** A dead session that is on offer to a chat. */
 export interface Handed {
@@ -11,9 +13,20 @@ export interface Handed {
 
 /** [CP12] What its heir keeps of it. Of a chain of deaths the goal of the first is kept. */
 export function predecessor({ session, state }: Handed): Predecessor {
-  const goal = state.goal ?? state.continues?.goal ?? state.firstPrompt;
-  return { session, goal: short(goal), nextStep: short(state.nextStep) };
+  const current = upToDate(state);
+  const goal = firstGoal(state) ?? goalOf(current)?.text ?? null;
+  const own = rulesOf(current).orders.map(({ text }) => text);
+  const orders = [...new Set([...(state.continues?.orders ?? []), ...own])].slice(-maxOrders);
+  const next = nextStepOf(current)?.text ?? null;
+  return { session, goal: short(goal), nextStep: short(next), ...(orders.length > 0 ? { orders } : {}) };
 }
+
+function firstGoal({ goal, continues }: WorkState): string | null {
+  return goal ?? continues?.goal ?? null;
+}
+
+/** Standing orders that go on with the work. */
+const maxOrders = 20;
 
 /** Characters kept of each text of a predecessor. */
 const maxHanded = 600;

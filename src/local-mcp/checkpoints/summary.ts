@@ -9,10 +9,13 @@ export function summarize(title: string | null, state: WorkState): string {
     state.goal,
     state.lastPrompt,
     state.nextStep,
+    ...(state.requests ?? []).slice(-4).map(({ text }) => text),
     ...state.inProgress,
     ...state.todos.filter((todo) => todo.status !== "completed").map((todo) => todo.text),
     ...state.done.slice(-5),
     ...state.decisions.slice(-5),
+    ...(state.decided ?? []).slice(-5).map(({ text }) => text),
+    ...(state.orders ?? []).slice(-5).map(({ text }) => text),
     state.lastError?.text,
     ...state.files.slice(-20).map((file) => file.path.split(/[\\/]/).at(-1)),
   ];

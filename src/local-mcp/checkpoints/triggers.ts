@@ -1,18 +1,22 @@
 import type { Config } from "../../contract/config.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
-import type { RiskLevel } from "../../contract/readings.ts";
 import type { Trigger } from "./checkpoints.ts";
+import { isRiskyCommand } from "./risky-commands.ts";
 
 /** Pure: no storage, no clock. */
 
-export interface TriggerFacts {
+export interface ToolCall {
   readonly toolName: string | null;
+  readonly toolInput: unknown;
+}
+
+export interface TriggerFacts extends ToolCall {
   /** Tool calls since the last checkpoint. */
   readonly toolCalls: number;
   /** Since the state was last saved; null: never. */
   readonly sinceSavedMs: number | null;
-  readonly levelBefore: RiskLevel;
-  readonly levelNow: RiskLevel;
+  /** The risk has risen since the last checkpoint, whichever process saw it. */
+  readonly isRiskPending: boolean;
 }
 
 const always: Partial<Record<HookEvent, Trigger>> = {
@@ -21,21 +25,33 @@ const always: Partial<Record<HookEvent, Trigger>> = {
   Stop: "turn_end",
   StopFailure: "turn_end",
   SessionEnd: "session_end",
+  PreModelSwitch: "model_switch",
 };
-
-const levels: readonly RiskLevel[] = ["safe", "warning", "danger", "critical"];
 
 /**
  * [CP9] When a checkpoint is due: the risk has crossed a level upwards, every N tool calls, every M minutes while something happens, before and
- * after a compaction, at the end of a turn and of the session, and before a tool that the user marked as risky.
+ * after a compaction, at the end of a turn and of the session, before another model, before a
+ * tool that the user marked as risky, and [CP30] before a risky command.
  */
 export function due(event: HookEvent, facts: TriggerFacts, config: Config["checkpoint"]): Trigger | null {
-  const fixed = always[event];
-  if (fixed) return fixed;
-  if (event === "PreToolUse") return isRisky(facts.toolName, config.beforeTools) ? "before_tool" : null;
-  if (event !== "PostToolUse" && event !== "PostToolUseFailure") return null;
-  if (levels.indexOf(facts.levelNow) > levels.indexOf(facts.levelBefore)) return "risk";
-  return dueByCount(facts, config);
+  return dueByEvent(event, facts, config) ?? (isToolEnd(event) ? dueByTimer(facts, config) : null);
+}
+
+/** The part of {@link due} that needs no more than the event. */
+export function dueByEvent(event: HookEvent, call: ToolCall, config: Config["checkpoint"]): Trigger | null {
+  return always[event] ?? (event === "PreToolUse" && isRiskyCall(call, config) ? "before_tool" : null);
+}
+
+export function isToolEnd(event: HookEvent): boolean {
+  return event === "PostToolUse" || event === "PostToolUseFailure";
+}
+
+/** [SI30] Without a hook's event: the risk has risen, or a checkpoint is due by count. */
+export function dueByTimer(
+  facts: Pick<TriggerFacts, "toolCalls" | "sinceSavedMs" | "isRiskPending">,
+  config: Config["checkpoint"],
+): Trigger | null {
+  return facts.isRiskPending ? "risk" : dueByCount(facts, config);
 }
 
 /** Every N tool calls, or every M minutes while something changed. */
@@ -45,6 +61,10 @@ export function dueByCount(
 ): Trigger | null {
   if (facts.toolCalls >= config.everyToolCalls) return "tools";
   return facts.sinceSavedMs === null || facts.sinceSavedMs >= config.everyMs ? "time" : null;
+}
+
+function isRiskyCall({ toolName, toolInput }: ToolCall, config: Config["checkpoint"]): boolean {
+  return isRisky(toolName, config.beforeTools) || isRiskyCommand(toolName, toolInput, config);
 }
 
 function isRisky(tool: string | null, patterns: readonly string[]): boolean {

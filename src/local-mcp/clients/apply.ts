@@ -2,7 +2,8 @@ import { lstatSync, mkdirSync, readlinkSync, realpathSync, rmSync } from "node:f
 import { dirname } from "node:path";
 import { messageOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { flushFolder, writeDurably } from "./atomic-write.ts";
+import { syncFolder } from "../store/store-files.ts";
+import { writeDurably } from "./atomic-write.ts";
 import { keep } from "./backups.ts";
 import { isMissing, readText, refusal, type ClientRefusal } from "./client-files.ts";
 import type { FileEdit, Plan } from "./plan.ts";
@@ -88,7 +89,7 @@ function carryOut(edit: FileEdit): ClientRefusal | null {
     const file = before === null ? path : realpathSync(path);
     if (after === null) {
       rmSync(file);
-      flushFolder(dirname(file));
+      syncFolder(dirname(file));
       return null;
     }
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });

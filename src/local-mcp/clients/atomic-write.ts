@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { syncFolder } from "../store/store-files.ts";
 import { isMissing } from "./client-files.ts";
 
 /**
@@ -30,7 +31,7 @@ export function writeDurably(path: string, text: string, mode: number, check: ()
     rmSync(temporary, { force: true });
     throw error;
   }
-  flushFolder(dirname(path));
+  syncFolder(dirname(path));
 }
 
 interface Owned {
@@ -56,17 +57,6 @@ function writeFlushed(path: string, text: string, { mode, uid, gid }: Owned): vo
     const own = statSync(path);
     if (uid !== null && gid !== null && (uid !== own.uid || gid !== own.gid)) fchownSync(descriptor, uid, gid);
     fchmodSync(descriptor, mode & 0o7777);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** Makes the rename itself durable; Windows has no such call. */
-export function flushFolder(folder: string): void {
-  if (process.platform === "win32") return;
-  const descriptor = openSync(folder, "r");
-  try {
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);

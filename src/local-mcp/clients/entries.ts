@@ -1,4 +1,5 @@
 import type { HookEvent } from "../../contract/hook-input.ts";
+import { hookTool } from "../../contract/hook-tool.ts";
 
 /** What SHIM writes into a client's settings, and how it knows its own again after the clone moved. Pure. */
 
@@ -33,7 +34,7 @@ export function hookCommand(launch: Launch, event: HookEvent): { command: string
  * quoted word at the start for a value. Null: a path that cannot be written for both.
  */
 export function statusLineCommand(launch: Launch, platform: NodeJS.Platform): string | null {
-  if (platform !== "win32") return `${posixWord(launch.node)} ${posixWord(launch.script)} statusline`;
+  if (platform !== "win32") return `${shellWord(launch.node)} ${shellWord(launch.script)} statusline`;
   const node = launch.node.replaceAll("\\", "/");
   const script = windowsWord(launch.script.replaceAll("\\", "/"));
   const cut = node.lastIndexOf("/");
@@ -45,7 +46,8 @@ export function statusLineCommand(launch: Launch, platform: NodeJS.Platform): st
 
 const plainWord = /^[\w@%+:,./-]+$/;
 
-function posixWord(text: string): string {
+/** A word as a POSIX shell reads it back. */
+export function shellWord(text: string): string {
   return plainWord.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
@@ -84,12 +86,18 @@ export function isOurServer(value: unknown): boolean {
 
 /** One handler under an event: the hook's own script with the event as its argument, or `shim hook <event>`. */
 export function isOurHook(value: unknown, event: string): boolean {
+  if (isHookToolHandler(value)) return true;
   const found = commandIn(value);
   if (!found) return false;
   if (found.args.length === 0) return isShellHook(found.command, event);
   if (found.args.at(-1) !== event) return false;
   if (found.args.length === 2 && hookProgram.test(found.args[0] ?? "")) return node.test(found.command);
   return found.args.at(-2) === "hook" && programIndex(found) >= 0;
+}
+
+/** A handler that delivers the event to SHIM's MCP server, whatever the server is called. */
+export function isHookToolHandler(value: unknown): boolean {
+  return isRecord(value) && value["type"] === "mcp_tool" && value["tool"] === hookTool;
 }
 
 function isShellHook(command: string, event: string): boolean {

@@ -1,7 +1,9 @@
 import { hookEvents } from "../../contract/hook-input.ts";
+import { hasNoTodoTools, hookTool, hookToolSince } from "../../contract/hook-tool.ts";
 import type { ReadText } from "./client-files.ts";
-import { commandIn, scriptIn, type Launch } from "./entries.ts";
+import { commandIn, isHookToolHandler, scriptIn, type Launch } from "./entries.ts";
 import * as json from "./json-text.ts";
+import { deliveryFor } from "./plan.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
 import * as settings from "./settings-edits.ts";
 import { pathOf, type ClientTarget } from "./targets.ts";
@@ -29,7 +31,10 @@ type FindingCode =
   | "node_missing"
   | "node_too_old"
   | "hooks_disabled"
+  | "hooks_by_process"
+  | "hooks_too_new"
   | "no_status_line"
+  | "todo_tools_off"
   | "plugin_not_built";
 
 /** What the doctor lets `inspect` see of the machine. */
@@ -42,6 +47,8 @@ export interface InspectContext {
   readonly oldestNode: readonly [major: number, minor: number];
   /** What `shim init` would write now. */
   readonly launch: Launch;
+  /** What `claude --version` prints; null: it cannot be asked. */
+  readonly claudeVersion: string | null;
 }
 
 type Add = (severity: Finding["severity"], code: FindingCode, text: string, fix?: string) => void;
@@ -59,10 +66,10 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
   const texts = load(target, context, add);
   if (!texts) return findings;
   const plugins = pluginsOf(target, context, texts);
-  checkPresence(target, texts, plugins, add);
+  checkPresence(target, context, texts, plugins, add);
   checkDoubled(texts, plugins, add);
   checkCommands(texts, context, add);
-  checkClaudeCode(target, texts, add);
+  checkClaudeCode(target, texts, context, add);
   for (const plugin of plugins) checkPlugin(target, plugin, context, add);
   return findings;
 }
@@ -115,33 +122,76 @@ function hookedEvents(texts: Texts): string[] {
   return hookEvents.filter((event) => settings.ourHooks(texts.settings, event).length > 0);
 }
 
-function checkPresence(target: ClientTarget, texts: Texts, plugins: readonly InstalledPlugin[], add: Add): void {
+function checkPresence(
+  target: ClientTarget,
+  context: InspectContext,
+  texts: Texts,
+  plugins: readonly InstalledPlugin[],
+  add: Add,
+): void {
   const isServer = settings.ourServers(texts.servers).length > 0;
   const events = hookedEvents(texts);
   const plugin = plugins.find(({ scope }) => scope === "user");
   if (plugin) add("ok", "installed", `SHIM is installed as the plugin ${plugin.key}`);
   if (!isServer && settings.isNameTaken(texts.servers))
     add("error", "name_taken", 'another MCP server is named "shim"', "Rename or remove it, then run `shim init`.");
-  if (isServer || events.length > 0) checkComplete(target, isServer, events, add);
+  if (isServer || events.length > 0) checkComplete(target, context, { isServer, events }, texts, add);
   else if (!plugin) add("warning", "not_installed", "SHIM is not installed", "Run `shim init`.");
 }
 
-function checkComplete(target: ClientTarget, isServer: boolean, events: readonly string[], add: Add): void {
-  const wanted = target.settingsFile === null ? [] : hookEvents;
+interface Present {
+  readonly isServer: boolean;
+  readonly events: readonly string[];
+}
+
+function checkComplete(
+  target: ClientTarget,
+  { claudeVersion }: InspectContext,
+  { isServer, events }: Present,
+  texts: Texts,
+  add: Add,
+): void {
+  const delivery = deliveryFor(texts.servers, claudeVersion);
+  const wanted = target.settingsFile === null ? [] : settings.eventsOf(delivery);
   const missing = wanted.filter((event) => !events.includes(event));
   if (!isServer) add("error", "incomplete", "the hooks are there, but not the MCP server", again);
   if (missing.length > 0) add("error", "incomplete", `hooks are missing for ${missing.join(", ")}`, again);
-  if (isServer && missing.length === 0) add("ok", "installed", "SHIM is installed by `shim init`");
+  if (!isServer || missing.length > 0) return;
+  if (target.settingsFile === null) add("ok", "installed", "SHIM is installed by `shim init`");
+  else checkDelivery(delivery, texts, add);
+}
+
+/** [IN21] How tool events reach SHIM. */
+function checkDelivery({ server, version }: settings.HookDelivery, texts: Texts, add: Add): void {
+  const groups = JSON.stringify(json.valueAt(texts.settings, ["hooks", "PreToolUse"]) ?? []);
+  const isTool = groups.includes(`"tool":"${hookTool}"`);
+  const client = `Claude Code ${/\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
+  const how = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
+  add("ok", "installed", `SHIM is installed by \`shim init\`; ${how} (${client})`);
+  if (version === null || isTool === (server !== null)) return;
+  const slow = "a process for each event makes tool calls slow, and is no longer needed";
+  const unknown = `${client} does not know hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;
+  if (isTool) add("error", "hooks_too_new", unknown, `Update Claude Code, or: ${again}`);
+  else add("warning", "hooks_by_process", slow, again);
 }
 
 function checkDoubled(texts: Texts, plugins: readonly InstalledPlugin[], add: Add): void {
   const servers = settings.ourServers(texts.servers);
-  const twice = hookEvents.filter((event) => settings.ourHooks(texts.settings, event).length > 1);
+  const twice = hookEvents.filter((event) => isTwice(texts.settings, event));
   if (servers.length > 1)
     add("warning", "doubled", `SHIM is there as several MCP servers: ${servers.join(", ")}`, again);
   if (twice.length > 0) add("warning", "doubled", `SHIM has several hooks for ${twice.join(", ")}`, again);
   if (servers.length === 0 && hookedEvents(texts).length === 0) return;
   for (const plugin of plugins) add("warning", "doubled", doubledText(plugin), doubledFix(plugin));
+}
+
+/** Hooks of the MCP server have a group for each matcher; what is there several times is a process hook, or stands beside one. */
+function isTwice(text: string, event: string): boolean {
+  const handlers = settings
+    .ourHooks(text, event)
+    .map(({ group, handler }) => json.valueAt(text, ["hooks", event, group, "hooks", handler]));
+  const processes = handlers.filter((handler) => !isHookToolHandler(handler));
+  return processes.length > 1 || (processes.length === 1 && handlers.length > 1);
 }
 
 function doubledText({ key, project }: InstalledPlugin): string {
@@ -197,7 +247,7 @@ function checkNode(command: string, context: InspectContext, add: Add): void {
   );
 }
 
-function checkClaudeCode(target: ClientTarget, texts: Texts, add: Add): void {
+function checkClaudeCode(target: ClientTarget, texts: Texts, context: InspectContext, add: Add): void {
   if (target.settingsFile === null) return;
   if (json.valueAt(texts.settings, ["disableAllHooks"]) === true)
     add(
@@ -205,6 +255,12 @@ function checkClaudeCode(target: ClientTarget, texts: Texts, add: Add): void {
       "hooks_disabled",
       '"disableAllHooks" is set, so nothing is saved as it happens',
       `Remove it from ${target.settingsFile}.`,
+    );
+  if (hasNoTodoTools(context.claudeVersion) && !settings.isTodoToolsSet(texts.settings))
+    add(
+      "ok",
+      "todo_tools_off",
+      "the newest models have no to-do tools here; `shim init --todo-tools` switches them on",
     );
   if (settings.statusLineIn(texts.settings).kind !== "ours" && hookedEvents(texts).length > 0)
     add("warning", "no_status_line", "the status line is not SHIM's, so the fill of the context is estimated", again);

@@ -1,4 +1,5 @@
 import { hookEvents } from "../../contract/hook-input.ts";
+import { hasHookTool, hasNoTodoTools } from "../../contract/hook-tool.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { refusal, type ClientRefusal, type ReadText } from "./client-files.ts";
 import { serverName, statusLineCommand, type Launch } from "./entries.ts";
@@ -30,6 +31,10 @@ export interface PlanContext {
   /** SHIM's own config.json; it keeps the user's status line while SHIM's stands in its place. */
   readonly shimConfig: string;
   readonly read: ReadText;
+  /** What `claude --version` prints; null: it cannot be asked. */
+  readonly claudeVersion: string | null;
+  /** [IN22] The user wants the client's to-do tools switched on. */
+  readonly wantsTodoTools?: boolean;
 }
 
 /** The longest command that config.json's `statusLine` takes. */
@@ -51,13 +56,36 @@ export function planInstall(target: ClientTarget, launch: Launch, context: PlanC
     : [];
   const servers = editServers(target, launch, texts.servers, isPlugin);
   if (target.settingsFile === null) return ok(planOf(target, [servers], notes));
+  const settingsPlan = planSettings(target.settingsFile, target, launch, { texts, isPlugin }, context);
+  return ok(planOf(target, [servers, ...settingsPlan.edits], [...notes, ...settingsPlan.notes]));
+}
+
+interface Installed {
+  readonly texts: ClientTexts;
+  readonly isPlugin: boolean;
+}
+
+/** Hooks, status line and what SHIM has to remember of them. */
+function planSettings(
+  path: string,
+  target: ClientTarget,
+  launch: Launch,
+  { texts, isPlugin }: Installed,
+  context: PlanContext,
+): Pick<Plan, "edits" | "notes"> {
   const line = planStatusLine(target, launch, texts);
+  const isTodoTools = context.wantsTodoTools === true && !settings.isTodoToolsSet(texts.settings ?? "");
   const edits = [
-    servers,
-    editSettings(target.settingsFile, launch, texts.settings, { isPlugin, line }),
-    editConfig(context.shimConfig, texts.config, line),
+    editSettings(path, launch, texts.settings, {
+      isPlugin,
+      line,
+      isTodoTools,
+      delivery: deliveryFor(texts.servers ?? "", context.claudeVersion),
+    }),
+    editConfig(context.shimConfig, texts.config, line, isTodoTools),
   ];
-  return ok(planOf(target, edits, [...notes, ...line.notes, ...strictnessNotes(target, texts)]));
+  const notes = [...line.notes, ...strictnessNotes(target, texts), ...todoNotes(texts, context)];
+  return { edits: edits.filter((edit) => edit !== null), notes };
 }
 
 function planOf(target: ClientTarget, edits: readonly (FileEdit | null)[], notes: readonly string[]): Plan {
@@ -146,8 +174,16 @@ function leftAlone(why: string): StatusLinePlan {
   return { command: null, chained: null, notes: [`The status line is left alone: ${why}.`] };
 }
 
+/** [IN20] Through the MCP server where the client can, under the name that it has in the client's file. */
+export function deliveryFor(servers: string, version: string | null): settings.HookDelivery {
+  const [name = serverName] = settings.ourServers(servers);
+  return { server: hasHookTool(version) ? name : null, version };
+}
+
 interface SettingsPlan {
   readonly isPlugin: boolean;
+  readonly isTodoTools: boolean;
+  readonly delivery: settings.HookDelivery;
   readonly line: StatusLinePlan;
 }
 
@@ -155,25 +191,29 @@ function editSettings(
   path: string,
   launch: Launch,
   before: string | null,
-  { isPlugin, line }: SettingsPlan,
+  { isPlugin, isTodoTools, delivery, line }: SettingsPlan,
 ): FileEdit | null {
   const text = before ?? "";
-  const hooked = isPlugin ? settings.removeHooks(text, "") : settings.addHooks(text, launch);
-  const after = line.command === null ? hooked : settings.setStatusLine(hooked, line.command);
+  const hooked = isPlugin ? settings.removeHooks(text, "") : settings.addHooks(text, launch, delivery);
+  const lined = line.command === null ? hooked : settings.setStatusLine(hooked, line.command);
+  const after = isTodoTools ? settings.enableTodoTools(lined) : lined;
   const summary: string[] = [];
-  if (hooked !== text) summary.push(hooksSummary(text, isPlugin));
-  if (after !== hooked) summary.push(statusLineSummary(text, line));
+  if (hooked !== text) summary.push(hooksSummary(text, hooked, isPlugin));
+  if (lined !== hooked) summary.push(statusLineSummary(text, line));
+  if (after !== lined) summary.push("switches Claude Code's to-do tools on");
   return changeOf(path, before, after, summary);
 }
 
-function hooksSummary(text: string, isPlugin: boolean): string {
+function isIn(text: string, event: string): boolean {
+  return settings.ourHooks(text, event).length > 0;
+}
+
+function hooksSummary(before: string, after: string, isPlugin: boolean): string {
   if (isPlugin) return "removes the hooks, which the plugin brings";
-  const isThere = (event: string): boolean => settings.ourHooks(text, event).length > 0;
-  const corrected = hookEvents.filter(isThere);
-  const added = hookEvents.filter((event) => !isThere(event));
+  const added = hookEvents.filter((event) => !isIn(before, event) && isIn(after, event));
   const parts = [
     added.length > 0 && `adds hooks for ${added.join(", ")}`,
-    corrected.length > 0 && "corrects SHIM's hooks",
+    hookEvents.some((event) => isIn(before, event)) && "corrects SHIM's hooks",
   ];
   return parts.filter((part) => part !== false).join("; ");
 }
@@ -183,10 +223,30 @@ function statusLineSummary(text: string, line: StatusLinePlan): string {
   return settings.statusLineIn(text).kind === "ours" ? "corrects SHIM's status line" : "sets SHIM's status line";
 }
 
-function editConfig(path: string, before: string | null, line: StatusLinePlan): FileEdit | null {
-  const { chained } = line;
-  if (chained === null || json.valueAt(before ?? "", ["statusLine"]) === chained) return null;
-  return changeOf(path, before, json.set(before ?? "", ["statusLine"], chained), ["keeps your own status line"]);
+function editConfig(
+  path: string,
+  before: string | null,
+  { chained }: StatusLinePlan,
+  isTodoTools: boolean,
+): FileEdit | null {
+  const text = before ?? "";
+  const isKept = chained === null || json.valueAt(text, ["statusLine"]) === chained;
+  const kept = isKept ? text : json.set(text, ["statusLine"], chained);
+  const after = isTodoTools ? json.set(kept, ["todoTools"], true) : kept;
+  const summary = [
+    ...(isKept ? [] : ["keeps your own status line"]),
+    ...(isTodoTools ? ["remembers that the to-do tools were switched on"] : []),
+  ];
+  return after === text ? null : changeOf(path, before, after, summary);
+}
+
+/** [IN22] Nothing of SHIM depends on them: a person decides. */
+function todoNotes(texts: ClientTexts, { claudeVersion, wantsTodoTools }: PlanContext): string[] {
+  const isMissing = hasNoTodoTools(claudeVersion) && !settings.isTodoToolsSet(texts.settings ?? "");
+  if (!isMissing || wantsTodoTools) return [];
+  return [
+    "With the newest models this Claude Code has no to-do tools. SHIM does without them; `shim init --todo-tools` switches them on.",
+  ];
 }
 
 /** Claude Code reads strict JSON: it passes over such a settings file as a whole, and will not start with such servers. */

@@ -1,9 +1,11 @@
-import { hookEvents } from "../../contract/hook-input.ts";
+import { hookEvents, type HookEvent } from "../../contract/hook-input.ts";
+import { hookToolGroups, isEventKnown, isHookToolEvent } from "../../contract/hook-tool.ts";
 import type { Client } from "./targets.ts";
 import {
   commandIn,
   hookCommand,
   hookTimeout,
+  isHookToolHandler,
   isOurHook,
   isOurServer,
   isOurStatusLine,
@@ -25,7 +27,7 @@ export function shapeProblem(text: string): string | null {
 }
 
 function wrongShape(text: string): string | null {
-  for (const key of ["mcpServers", "hooks"]) {
+  for (const key of ["mcpServers", "hooks", "env"]) {
     const value = json.valueAt(text, [key]);
     if (value !== undefined && !isRecord(value)) return key;
   }
@@ -66,6 +68,19 @@ export function removeServers(text: string, original: string): string {
   return rest === text ? text : removeIfEmptied(rest, ["mcpServers"], original);
 }
 
+/** How Claude Code delivers events to SHIM. */
+export interface HookDelivery {
+  /** The name of SHIM's MCP server, which takes tool events; null: each event starts a process. */
+  readonly server: string | null;
+  /** Of the client; null: not known. */
+  readonly version: string | null;
+}
+
+/** The events that a client of this version can have hooks for. */
+export function eventsOf({ version }: HookDelivery): HookEvent[] {
+  return hookEvents.filter((event) => isEventKnown(event, version));
+}
+
 /** Where SHIM's handlers stand under an event: the matcher's group and the place in it. */
 export function ourHooks(text: string, event: string): { group: number; handler: number }[] {
   const groups = json.valueAt(text, ["hooks", event]);
@@ -79,28 +94,47 @@ export function ourHooks(text: string, event: string): { group: number; handler:
   });
 }
 
-/** [IN5] One handler for each event; one that is there is corrected in its place, the user's own are not touched. */
-export function addHooks(text: string, launch: Launch): string {
+/** [IN5] One hook for each event; one that is there is corrected in its place, the user's own are not touched. */
+export function addHooks(text: string, launch: Launch, delivery: HookDelivery): string {
   return hookEvents.reduce((rest, event) => {
-    const [first, ...others] = ourHooks(rest, event);
-    const wanted = hookCommand(launch, event);
-    if (!first) {
-      const handler = { type: "command", ...wanted, timeout: hookTimeout(event) };
-      return json.append(rest, ["hooks", event], { hooks: [handler] });
-    }
-    const single = removeHandlers(rest, event, others);
-    return setCommand(single, ["hooks", event, first.group, "hooks", first.handler], wanted);
+    if (!isEventKnown(event, delivery.version)) return withoutHooks(rest, event, "");
+    return delivery.server !== null && isHookToolEvent(event)
+      ? withToolHook(rest, event, hookToolGroups(event, delivery.server))
+      : withProcessHook(rest, event, launch);
   }, text);
 }
 
+/** [IN20] The event goes to the MCP server: a group for each matcher. A process hook of SHIM's goes. */
+function withToolHook(text: string, event: HookEvent, wanted: readonly object[]): string {
+  const found = ourHooks(text, event).map(({ group }) => json.valueAt(text, ["hooks", event, group]));
+  if (JSON.stringify(found) === JSON.stringify(wanted)) return text;
+  const without = removeHandlers(text, event, ourHooks(text, event));
+  return wanted.reduce<string>((rest, group) => json.append(rest, ["hooks", event], group), without);
+}
+
+function withProcessHook(text: string, event: HookEvent, launch: Launch): string {
+  const tools = ourHooks(text, event).filter(({ group, handler }) =>
+    isHookToolHandler(json.valueAt(text, ["hooks", event, group, "hooks", handler])),
+  );
+  const rest = removeHandlers(text, event, tools);
+  const [first, ...others] = ourHooks(rest, event);
+  const wanted = hookCommand(launch, event);
+  if (!first) {
+    const handler = { type: "command", ...wanted, timeout: hookTimeout(event) };
+    return json.append(rest, ["hooks", event], { hooks: [handler] });
+  }
+  const single = removeHandlers(rest, event, others);
+  return setCommand(single, ["hooks", event, first.group, "hooks", first.handler], wanted);
+}
+
 export function removeHooks(text: string, original: string): string {
-  const rest = hookEvents.reduce((rest, event) => {
-    const found = ourHooks(rest, event);
-    if (found.length === 0) return rest;
-    const without = removeHandlers(rest, event, found);
-    return removeIfEmptied(without, ["hooks", event], original);
-  }, text);
+  const rest = hookEvents.reduce((rest, event) => withoutHooks(rest, event, original), text);
   return rest === text ? text : removeIfEmptied(rest, ["hooks"], original);
+}
+
+function withoutHooks(text: string, event: HookEvent, original: string): string {
+  const found = ourHooks(text, event);
+  return found.length === 0 ? text : removeIfEmptied(removeHandlers(text, event, found), ["hooks", event], original);
 }
 
 /** Last first, so that the places before stay true. */
@@ -125,6 +159,24 @@ export function statusLineIn(text: string): StatusLine {
   if (!isRecord(value) || value["type"] !== "command") return { kind: "unknown" };
   const { command } = value;
   return typeof command === "string" ? { kind: "other", command } : { kind: "unknown" };
+}
+
+/** Brings back the to-do tools, which Claude Code 2.1.233 and later leaves out for the newest models. */
+const todoTools = ["env", "CLAUDE_CODE_ENABLE_TODO_TOOLS"];
+
+/** Whether the user, or SHIM, has said anything about the client's to-do tools. */
+export function isTodoToolsSet(text: string): boolean {
+  return json.valueAt(text, todoTools) !== undefined;
+}
+
+export function enableTodoTools(text: string): string {
+  return isTodoToolsSet(text) ? text : json.set(text, todoTools, "1");
+}
+
+export function removeTodoTools(text: string, original: string): string {
+  return json.valueAt(text, todoTools) === "1"
+    ? removeIfEmptied(json.remove(text, todoTools), ["env"], original)
+    : text;
 }
 
 /** The user's padding and other wishes for the line stay. */

@@ -45,12 +45,12 @@ function desktops(machine: Machine): ClientTarget[] {
     }));
 }
 
-interface Place {
+interface LabelledFolder {
   readonly label: string;
   readonly folder: string;
 }
 
-function desktopFolders(machine: Machine): Place[] {
+function desktopFolders(machine: Machine): LabelledFolder[] {
   const path = pathOf(machine.platform);
   const { env, homedir, platform } = machine;
   const label = "Claude Desktop";
@@ -60,7 +60,7 @@ function desktopFolders(machine: Machine): Place[] {
 }
 
 /** The Store's package keeps its data apart from the classic installer's, and its newer versions in yet another folder. */
-function windowsFolders(machine: Machine): Place[] {
+function windowsFolders(machine: Machine): LabelledFolder[] {
   const { env, homedir } = machine;
   const roaming = env["APPDATA"] || win32.join(homedir, "AppData", "Roaming");
   const local = env["LOCALAPPDATA"] || win32.join(homedir, "AppData", "Local");

@@ -24,7 +24,8 @@ export function planUninstall(target: ClientTarget, context: UninstallContext): 
   const edits = [editServers(target.serversFile, texts.servers, backups)];
   if (settingsFile !== null) {
     const kept = keptStatusLine(texts, installsOf(settingsFile, backups), installsOf(shimConfig, backups));
-    edits.push(editSettings(settingsFile, texts.settings, backups, kept));
+    const isTodoTools = json.valueAt(texts.config ?? "", ["todoTools"]) === true;
+    edits.push(editSettings(settingsFile, texts.settings, backups, kept, isTodoTools));
     edits.push(editConfig(shimConfig, texts.config, backups, kept));
   }
   return ok({ action: "uninstall", target, edits: edits.filter((edit) => edit !== null), notes: [] });
@@ -40,10 +41,12 @@ function editSettings(
   before: string | null,
   backups: readonly Backup[],
   kept: string | null,
+  isTodoTools: boolean,
 ): FileEdit | null {
-  const { text, how } = takeOut(path, before, backups, (text, original) =>
-    settings.restoreStatusLine(settings.removeHooks(text, original), kept),
-  );
+  const { text, how } = takeOut(path, before, backups, (text, original) => {
+    const rest = settings.restoreStatusLine(settings.removeHooks(text, original), kept);
+    return isTodoTools ? settings.removeTodoTools(rest, original) : rest;
+  });
   const summary = [`removes the hooks and SHIM's status line${how}`];
   if (kept !== null && text !== null && before !== text) summary.push(`puts your status line back: ${kept}`);
   return changeOf(path, before, text, summary);
@@ -55,9 +58,10 @@ function editConfig(
   backups: readonly Backup[],
   kept: string | null,
 ): FileEdit | null {
-  const { text } = takeOut(path, before, backups, (text) =>
-    kept !== null && json.valueAt(text, ["statusLine"]) === kept ? json.remove(text, ["statusLine"]) : text,
-  );
+  const { text } = takeOut(path, before, backups, (text) => {
+    const rest = json.valueAt(text, ["todoTools"]) === true ? json.remove(text, ["todoTools"]) : text;
+    return kept !== null && json.valueAt(rest, ["statusLine"]) === kept ? json.remove(rest, ["statusLine"]) : rest;
+  });
   return changeOf(path, before, text, ["gives your own status line back"]);
 }
 

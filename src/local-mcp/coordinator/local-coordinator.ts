@@ -29,16 +29,16 @@ export interface LocalCoordinatorOptions {
 /** Each call does at most so much of what is due. */
 const sweepRows = 20;
 /** Owners are looked at this often, in ms; each costs a look into the process table. */
-const lookEveryMs = 1_000;
+const pollEveryMs = 1_000;
 
 /**
- * The engine without a server: every process of this machine opens the same file, and whoever is alive does what is due. The life of a chat
+ * The engine without a server: every process of this machine opens the same file, and each of them does what is due. The life of a chat
  * is the life of its process, which everybody here can see. [EM1]
  */
 export class LocalCoordinator {
   readonly #options: LocalCoordinatorOptions;
   /** When this process last looked after the owners; only saves work, since expiry does not depend on it. */
-  #lookedAt = Number.NEGATIVE_INFINITY;
+  #checkedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LocalCoordinatorOptions) {
     this.#options = options;
@@ -62,8 +62,8 @@ export class LocalCoordinator {
       return err({ code: "bad_input", message: `${name} is for a coordinator on the edge; there is none here` });
     }
     if (isRead(name) && !this.#options.store.isThere()) return this.#ofNothing(name, input);
-    const isLookDue = this.#options.now() - this.#lookedAt >= lookEveryMs;
-    return isRead(name) && !isLookDue ? this.#read(name, input) : this.#write(name, input);
+    const isCheckDue = this.#options.now() - this.#checkedAt >= pollEveryMs;
+    return isRead(name) && !isCheckDue ? this.#read(name, input) : this.#write(name, input);
   }
 
   #read(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
@@ -141,11 +141,11 @@ export class LocalCoordinator {
     };
   }
 
-  /** [EM2] Chats whose process is gone are attested dead by whoever sees it; then what is due is done. */
+  /** [EM2] Chats whose process is gone are attested dead by the process that sees it; then what is due is done. */
   #upkeep(sql: Sql): void {
     const tx = this.#tx(sql);
-    if (tx.now - this.#lookedAt >= lookEveryMs) {
-      this.#lookedAt = tx.now;
+    if (tx.now - this.#checkedAt >= pollEveryMs) {
+      this.#checkedAt = tx.now;
       const rows = sql.all<chatRows.ChatRow>("SELECT * FROM chats WHERE status <> 'offline'");
       for (const row of rows) if (isGone(this.#options.processes, row.process)) liveness.goOffline(tx, row, "attested");
     }

@@ -5,7 +5,7 @@ import { fullJitter } from "../../shared/backoff.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { sleep, type Outside } from "./outside.ts";
 
-/** Whoever can be asked: the edge, or the coordinator of this machine. */
+/** The edge, or the coordinator of this machine. */
 export type Coordinate<Failure> = <Name extends "state.get" | "state.set">(
   name: Name,
   input: Name extends "state.get" ? { readonly key: string } : SetInput,

@@ -35,7 +35,7 @@ export function isBusy({ code }: Refusal): boolean {
   return code === "overloaded" || code === "internal";
 }
 
-/** Whoever answers so would answer nothing else either, for a while. */
+/** A coordinator that answers so would refuse other calls, too, for a while. */
 export function isUseless(error: Refusal): boolean {
   return isBusy(error) || error.code === "rate_limited";
 }

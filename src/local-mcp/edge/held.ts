@@ -97,7 +97,7 @@ export class Holder {
     return this.#confirmed(right);
   }
 
-  /** [EC12] Whoever has waited does not know since when it is his: he trusts it after his first renewal. Null: he has to ask again. */
+  /** [EC12] A client that has waited does not know the time of its grant: it trusts it after the first renewal. Null: it has to ask again. */
   async #confirmed(right: KeptRight): Promise<Result<Right, EdgeError> | null> {
     const confirmed = await right.confirm();
     if (confirmed.ok) return ok(right);

@@ -46,7 +46,7 @@ export interface Surroundings {
 }
 
 /** A bound lease follows pings, which say nothing of one that was taken away: it is looked at this often, in ms. */
-const boundLookMs = 300_000;
+const boundCheckMs = 300_000;
 /** These say that it is over; other failures that nothing is known. */
 const overCodes: ReadonlySet<string> = new Set(["not_holder", "chat_replaced", "unknown_chat"]);
 
@@ -78,9 +78,9 @@ export class KeptRight implements Right {
   #trust: Trust | null = null;
   /** While pings of this life of the registration prolong it. */
   #life: number | null = null;
-  #lookedAt: Instant;
+  #checkedAt: Instant;
   #triedAt: Instant;
-  #looking: Promise<Result<void, EdgeError>> | null = null;
+  #checking: Promise<Result<void, EdgeError>> | null = null;
   #cancelTimer: () => void = () => undefined;
 
   constructor(
@@ -93,7 +93,7 @@ export class KeptRight implements Right {
     this.#ways = ways;
     this.#onOver = onOver;
     this.#grant = grant;
-    this.#lookedAt = sentAt;
+    this.#checkedAt = sentAt;
     this.#triedAt = sentAt;
     this.name = ways.name;
     this.token = grant.token;
@@ -113,8 +113,8 @@ export class KeptRight implements Right {
 
   async confirm(): Promise<Result<Guard, EdgeError>> {
     if (this.isTrusted()) return ok(this.guard);
-    const looked = this.#isOver() ? err(this.#gone()) : await this.#look();
-    if (!looked.ok) return looked;
+    const checked = this.#isOver() ? err(this.#gone()) : await this.#check();
+    if (!checked.ok) return checked;
     return this.isTrusted() ? ok(this.guard) : err(this.#gone());
   }
 
@@ -125,7 +125,7 @@ export class KeptRight implements Right {
 
   /** It was granted to one who asked for it just then. */
   begin(life: number | null): void {
-    this.#take(this.#grant, this.#lookedAt, life);
+    this.#take(this.#grant, this.#checkedAt, life);
     this.#tick();
   }
 
@@ -133,7 +133,7 @@ export class KeptRight implements Right {
   heed(why: "registered" | "jump" | "usable" | "hint"): void {
     if (this.#isOver()) return;
     const isSure = this.isTrusted() && (why === "usable" || (why === "registered" && !this.#grant.isBound));
-    if (!isSure) void this.#look();
+    if (!isSure) void this.#check();
     else this.#tick();
   }
 
@@ -165,15 +165,15 @@ export class KeptRight implements Right {
   }
 
   /** One look at a time. */
-  #look(): Promise<Result<void, EdgeError>> {
-    this.#looking ??= this.#lookOnce().finally(() => {
-      this.#looking = null;
+  #check(): Promise<Result<void, EdgeError>> {
+    this.#checking ??= this.#checkOnce().finally(() => {
+      this.#checking = null;
       this.#tick();
     });
-    return this.#looking;
+    return this.#checking;
   }
 
-  async #lookOnce(): Promise<Result<void, EdgeError>> {
+  async #checkOnce(): Promise<Result<void, EdgeError>> {
     const life = this.#around.life();
     this.#triedAt = read(this.#around.outside.clock);
     const deadlineMs = Math.max(1_000, this.#grant.ttlMs / 2);
@@ -194,7 +194,7 @@ export class KeptRight implements Right {
     this.#grant = grant;
     this.#trust = trustOf(sentAt, grant.remainingMs, grant.ttlMs);
     this.#life = grant.isBound && life === this.#around.life() ? life : null;
-    this.#lookedAt = sentAt;
+    this.#checkedAt = sentAt;
   }
 
   #tick(): void {
@@ -203,18 +203,18 @@ export class KeptRight implements Right {
     const leftMs = this.#trustedForMs();
     if (leftMs > 0) this.#become("trusted", "confirmed");
     else this.#become("doubtful", "not confirmed in time, or a clock has jumped");
-    const dueMs = this.#lookInMs(leftMs);
-    if (dueMs <= 0 && !this.#looking) return void this.#look();
+    const dueMs = this.#checkInMs(leftMs);
+    if (dueMs <= 0 && !this.#checking) return void this.#check();
     const nextMs = Math.min(dueMs > 0 ? dueMs : retryMs(this.#grant), leftMs > 0 ? leftMs : retryMs(this.#grant));
     this.#cancelTimer = this.#around.outside.setTimer(() => this.#tick(), Math.max(1, Math.ceil(nextMs)));
   }
 
-  #lookInMs(leftMs: number): number {
+  #checkInMs(leftMs: number): number {
     const now = read(this.#around.outside.clock);
     const againMs = retryMs(this.#grant) - elapsedMs(this.#triedAt, now);
     if (leftMs === 0) return againMs;
-    const everyMs = this.#isFollowing ? boundLookMs : this.#grant.ttlMs / 2;
-    return Math.max(againMs, everyMs - elapsedMs(this.#lookedAt, now));
+    const everyMs = this.#isFollowing ? boundCheckMs : this.#grant.ttlMs / 2;
+    return Math.max(againMs, everyMs - elapsedMs(this.#checkedAt, now));
   }
 
   #become(state: RightState, reason: string): void {

@@ -7,7 +7,7 @@ import type { Link } from "./link.ts";
 import type { Outside } from "./outside.ts";
 import { snapshotOf, type Entered } from "./snapshot.ts";
 
-/** What a watch tells, in this order: whoever applies each of them has what the coordinator had at `revision`. */
+/** Steps of a watch, in order: a reader that applies each of them has the coordinator's state at `revision`. */
 export type WatchEvent =
   /** All keys below the prefix: forget what was known before. Keys that begin with `$` are never among them. */
   | { readonly type: "snapshot"; readonly entries: readonly Entered[]; readonly revision: number }
@@ -160,7 +160,7 @@ export class EdgeWatch implements Watch {
     taker({ done: false, value: event });
   }
 
-  /** Whoever takes events out slowly is told slowly: the coordinator waits for this. */
+  /** A slow reader gets events slowly: the coordinator waits for it. */
   #handOver(event: WatchEvent): void {
     if (event.type === "failed") return;
     this.#taken = event.revision;

@@ -1,22 +1,25 @@
 import type * as z from "zod/mini";
 import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
 import type { Runtime } from "../runtime.ts";
+import { shimCommand, withShimCommand } from "../shim-command.ts";
 import { isEmpty } from "../store/spool.ts";
 import { StoreError } from "../store/store-error.ts";
 import { cleanInput } from "./clean-input.ts";
-import { runHook, type HookAnswer } from "./run-hook.ts";
+import type { HookAnswer } from "./hook-answer.ts";
+import { runHook, type DeferredWork } from "./run-hook.ts";
 import { drainInto, spool } from "./spool-hook.ts";
+import { guardAnswer } from "./team-part.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 
-/** Larger input is not looked at: it could only be a tool's output. */
+/** Larger input is not read: it could only be a tool's output. */
 const maxInputChars = 32_000_000;
 
-/** Events at which the user looks at the screen: trouble is told there, once a turn and not at every tool. */
-const telling: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
+/** Events at which a problem is shown to the user: once a turn, not at every tool. */
+const showsProblems: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
 
 /**
- * What a hook process prints: JSON for the client, or nothing. [HO1] Never throws: bad input and broken storage end in the log, the
- * event in the spool, and the user is told.
+ * Returns the output of a hook process: JSON for the client, or nothing. [HO1] Never throws: bad input and broken storage are logged, the
+ * event goes to the spool, and the user is told.
  *
  * @param clientPid the process that started the hook
  */
@@ -31,18 +34,57 @@ export function answerHook(runtime: Runtime, event: string, readInput: () => str
   }
 }
 
-function guarded(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): HookAnswer {
+/**
+ * [HO30] An event that the client delivers to the MCP process. [HO31] Nothing but the event itself happens before the answer: events that wait
+ * in the spool, a checkpoint and a long transcript are left to `defer`.
+ *
+ * @param value what the hook tool was given
+ */
+export function answerEvent(
+  runtime: Runtime,
+  event: HookEvent,
+  value: unknown,
+  clientPid: number,
+  defer: (work: DeferredWork) => void,
+): HookAnswer {
   try {
-    const isTurn = drainFirst(runtime, event);
-    // What waits before it is being stored by another process just now: it waits behind it.
-    if (!isTurn && isKept(runtime, event, input, clientPid)) return {};
-    return runHook(runtime, event, input, clientPid);
+    const input = inputFrom(value);
+    if (typeof input !== "string") return guarded(runtime, event, input, clientPid, defer);
+    refused(runtime, `${event}: ${input}`);
+  } catch (error) {
+    refused(runtime, `${event}: ${stackOf(error)}`);
+  }
+  return {};
+}
+
+function guarded(
+  runtime: Runtime,
+  event: HookEvent,
+  input: HookInput,
+  clientPid: number,
+  defer?: (work: DeferredWork) => void,
+): HookAnswer {
+  try {
+    const isTurn = defer ? isEmpty(runtime.paths.spool) : drainFirst(runtime, event);
+    // Another process is storing the events that wait before this one: it waits behind them.
+    if (!isTurn && isKept(runtime, event, input, clientPid)) return guardOnly(runtime, event, input);
+    return runHook(runtime, event, input, clientPid, false, defer);
   } catch (error) {
     runtime.log("error", `${event} was not stored`, { error: stackOf(error) });
     const isPassing = error instanceof StoreError && error.retryable;
     const isLater = isKept(runtime, event, input, clientPid);
-    if ((isLater && isPassing) || !telling.has(event)) return {};
-    return { systemMessage: trouble(error, isLater) };
+    if ((isLater && isPassing) || !showsProblems.has(event)) return guardOnly(runtime, event, input);
+    return { systemMessage: withShimCommand(trouble(error, isLater), () => shimCommand(runtime)) };
+  }
+}
+
+/** [HO32] A reserved file stays guarded while the store takes no write: reservations can still be read. */
+function guardOnly(runtime: Runtime, event: HookEvent, input: HookInput): HookAnswer {
+  try {
+    return guardAnswer(runtime, event, input);
+  } catch (error) {
+    runtime.log("error", `${event}: reservations cannot be read`, { error: stackOf(error) });
+    return {};
   }
 }
 
@@ -52,14 +94,14 @@ function trouble(error: unknown, isLater: boolean): string {
   return `SHIM cannot save: ${what} ${fate} Run \`shim doctor\`.`;
 }
 
-/** A client waits for its hook: of a long queue each hook takes a part, and waits behind the rest. */
+/** The client waits for its hook: each hook handles only a part of a long queue. */
 const patienceMs = 300;
 
 /**
- * [HO8] Events keep their order: what waits in the spool comes first. It may be an earlier prompt, or the end of the session that a start is
- * to be told of; a start cannot wait itself, since the client reads its answer.
+ * [HO8] Events keep their order: those in the spool come first, such as an earlier prompt, or the end of the session that a start offers. A
+ * start cannot wait in the spool, since the client reads its answer.
  *
- * @returns whether nothing waits any more
+ * @returns whether the spool is empty
  * @throws {StoreError} when the store takes nothing
  */
 function drainFirst(runtime: Runtime, event: HookEvent): boolean {
@@ -75,7 +117,7 @@ function drainFirst(runtime: Runtime, event: HookEvent): boolean {
   }
 }
 
-/** False when not even the spool takes the event: then it is lost. */
+/** @returns false when the spool cannot be written either: the event is lost */
 function isKept(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): boolean {
   try {
     spool(runtime, event, input, clientPid);
@@ -88,18 +130,22 @@ function isKept(runtime: Runtime, event: HookEvent, input: HookInput, clientPid:
 
 /** The parsed input, or what is wrong with it. */
 function parse(text: string): HookInput | string {
-  if (text.length > maxInputChars) return `input of ${text.length} characters is not looked at`;
+  if (text.length > maxInputChars) return `input of ${text.length} characters is too long and was not read`;
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return "input is not JSON";
   }
+  return inputFrom(value);
+}
+
+function inputFrom(value: unknown): HookInput | string {
   const parsed = HookInput.safeParse(value);
   return parsed.success ? cleanInput(parsed.data) : `input is not what Claude Code sends: ${wrongIn(parsed.error)}`;
 }
 
-/** Whatever else may stand in it is taken as it is, or passed over. */
+/** Other fields are kept as they are, or ignored. */
 function wrongIn({ issues: [issue] }: z.core.$ZodError): string {
   const field = issue?.path.join(".") ?? "";
   if (!issue || field === "") return "a JSON object is needed";

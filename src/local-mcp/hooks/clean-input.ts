@@ -29,10 +29,10 @@ function mapped(
   );
 }
 
-/** Deeper than any tool writes. */
+/** No tool writes deeper values. */
 const deepest = 64;
 
-/** A copy of a JSON value with its texts cut to `maxText` characters and its lists to 1,000 items; what is nested too deep is left out. */
+/** A copy of a JSON value with texts of at most `maxText` characters and lists of at most 1,000 items, without values that are nested too deep. */
 export function cutTexts(value: unknown, maxText: number, depth = 0): unknown {
   if (typeof value === "string") return value.slice(0, maxText);
   if (typeof value !== "object" || value === null) return value;

@@ -1,4 +1,5 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import { describingArguments } from "../../contract/hook-tool.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { redactJson } from "../redaction/redact.ts";
@@ -7,10 +8,10 @@ import { wakeWords } from "../team/wake-words.ts";
 import { cutTexts } from "./clean-input.ts";
 
 /**
- * What a hook event says, as journal entries: redacted, bounded, keyed by the client's own ids so that the same event told
- * twice counts once. Pure.
+ * The journal entries of a hook event: redacted, bounded, keyed by the client's own ids so that an event that is reported twice counts
+ * once. Pure.
  *
- * @param turn tells one turn of the session from another: part of the keys of events that have no id of their own
+ * @param turn identifies the turn: part of the keys of events that have no id of their own
  */
 export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
   return readers[event](input, turn);
@@ -22,16 +23,18 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
   SessionEnd: () => [],
   UserPromptSubmit: prompt,
   PreToolUse: toolStart,
-  PostToolUse: (input) => [...toolEnd(input), ...todos(input)],
+  PostToolUse: (input) => [...toolEnd(input), ...todos(input), ...dialog(input)],
   PostToolUseFailure: toolError,
   PreCompact: compacting,
   PostCompact: compacted,
   Stop: turnEnd,
   StopFailure: failure,
   SubagentStop: subagentEnd,
+  Notification: () => [],
+  PreModelSwitch: () => [],
 };
 
-/** The client writes prompts of its own (a finished background task), and SHIM a line that wakes it; they are not the user's words. */
+/** Prompts of the client itself (a finished background task) and SHIM's wake line are not the user's words. */
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
   const text = input.prompt?.trim();
   if (!text || text.startsWith("<task-notification>") || text.startsWith(wakeWords)) return [];
@@ -87,28 +90,15 @@ function compacted(input: HookInput): KeyedEntry[] {
 
 function toolOf(input: HookInput): { id: string; name: string; input: string } | null {
   if (!input.tool_name || !input.tool_use_id) return null;
-  const who = input.agent_id ? `${input.tool_name} (subagent)` : input.tool_name;
-  return { id: input.tool_use_id, name: who, input: describeInput(input.tool_input) };
+  const name = input.agent_id ? `${input.tool_name} (subagent)` : input.tool_name;
+  return { id: input.tool_use_id, name, input: describeInput(input.tool_input) };
 }
 
-/** The one argument that tells a person what the call is about. */
-const telling = [
-  "command",
-  "file_path",
-  "notebook_path",
-  "path",
-  "pattern",
-  "query",
-  "url",
-  "subject",
-  "description",
-  "prompt",
-];
-
+/** The argument that describes the call best, or all of them. */
 export function describeInput(toolInput: unknown): string {
   const values = record(toolInput);
-  const told = telling.map((key) => values[key]).find((value) => typeof value === "string");
-  const text = told ?? JSON.stringify(redactJson(cutTexts(toolInput ?? {}, limits.input * 4)).value);
+  const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
+  const text = described ?? JSON.stringify(redactJson(cutTexts(toolInput ?? {}, limits.input * 4)).value);
   return bound(text, limits.input).replaceAll(/\s+/g, " ");
 }
 
@@ -127,6 +117,36 @@ function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] 
   if (!action || typeof path !== "string") return {};
   const isNew = action === "edited" && record(input.tool_response)["type"] === "create";
   return { path: pathOf(path), action: isNew ? "created" : action };
+}
+
+/** [JO13] What the user chose in a dialog, and [JO14] the plan that the user approved; a subagent has neither. */
+function dialog(input: HookInput): KeyedEntry[] {
+  if (input.agent_id || !input.tool_use_id) return [];
+  if (input.tool_name === "AskUserQuestion") return answers(input, input.tool_use_id);
+  if (input.tool_name === "ExitPlanMode") return plan(input, input.tool_use_id);
+  return [];
+}
+
+const mostAnswers = 20;
+
+function answers(input: HookInput, id: string): KeyedEntry[] {
+  const given = { ...record(record(input.tool_input)["answers"]), ...record(record(input.tool_response)["answers"]) };
+  const all = Object.entries(given)
+    .slice(0, mostAnswers)
+    .flatMap(([question, value]) => {
+      const answer = Array.isArray(value) ? value.filter((one) => typeof one === "string").join(", ") : textOf(value);
+      return answer ? [{ question: bound(question, limits.input), answer: bound(answer, limits.input) }] : [];
+    });
+  return all.length === 0 ? [] : [keyed(`answers:${id}`, { kind: "answers", answers: all })];
+}
+
+function plan(input: HookInput, id: string): KeyedEntry[] {
+  const [given, answer] = [record(input.tool_input), record(input.tool_response)];
+  const text = textOf(answer["plan"]) ?? textOf(given["plan"]);
+  if (!text?.trim()) return [];
+  const path = textOf(answer["filePath"]) ?? textOf(given["planFilePath"]);
+  const kept = { kind: "plan" as const, text: bound(text.trim(), limits.plan) };
+  return [keyed(`plan:${id}`, { ...kept, ...(path ? { path: pathOf(path) } : {}) })];
 }
 
 function todos(input: HookInput): KeyedEntry[] {
@@ -155,8 +175,8 @@ function taskUpdated(input: HookInput, values: Record<string, unknown>): KeyedEn
   const status = values["status"];
   if (status === "deleted") return [keyed(`todo:${input.tool_use_id}`, { kind: "todo_removed", id })];
   const text = typeof values["subject"] === "string" ? { text: bound(values["subject"], limits.input) } : {};
-  const known = status === undefined ? {} : { status: statusOf(status) };
-  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, ...text, ...known } })];
+  const change = { ...text, ...(status === undefined ? {} : { status: statusOf(status) }) };
+  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, ...change } })];
 }
 
 function todoItem(value: unknown): TodoItem {
@@ -183,7 +203,7 @@ function keyed(key: string, entry: JournalEntry): KeyedEntry {
   return { key, entry };
 }
 
-/** Tells two events of one kind apart where the client gives no id of the event: its turn and its content. */
+/** Distinguishes two events of one kind to which the client gives no id: the turn and the content. */
 function stamp(input: HookInput, turn: string): string {
   const content = `${input.prompt ?? ""}${input.last_assistant_message ?? ""}${input.error ?? ""}${input.trigger ?? ""}`;
   return `${turn}:${digest(content)}`;

@@ -1,7 +1,11 @@
-/** `node hook.cjs <Event>`: the short-lived process of one hook. Whatever happens it exits 0: a hook must never break the client. */
+/** `node hook.cjs <Event>`: the short-lived process of one hook. It always exits with 0: a hook must never break the client. */
 import { readFileSync, writeSync } from "node:fs";
 import * as z from "zod/mini";
+import { homeFrom, pathsIn } from "../paths.ts";
 import { clientPidOf } from "../processes.ts";
+import { findAwaited } from "../snapshots/awaited.ts";
+import { foreignCaller } from "./caller.ts";
+import { noteForeignCaller } from "./foreign-callers.ts";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../system-runtime.ts";
 import { answerHook } from "./answer-hook.ts";
@@ -10,25 +14,43 @@ import { stackOf } from "../../shared/error.ts";
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
 z.config({ jitless: true });
 
-/** How long a hook waits for a locked store before its event goes to the spool, in ms; a start, whose answer the client reads, longer. */
+/** The time that a hook waits for a locked store before its event goes to the spool, in ms; a start, whose answer the client reads, waits longer. */
 const eventBusyMs = 200;
 const startBusyMs = 5_000;
 /** A repair takes up to 20 ms for each megabyte, and the client kills a hook after ten seconds. */
 const maxUpkeepBytes = 200_000_000;
 
+/** The client's next step may change files, or drop them from the context. */
+const changesFiles: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
+
 async function main(event: string): Promise<void> {
+  const input = readFileSync(0, "utf8");
+  const caller = foreignCaller(process.env, () => parsed(input));
+  if (caller !== null) {
+    noteForeignCaller(pathsIn(homeFrom(process.env)).foreignCallers, caller, Date.now());
+    return;
+  }
   // node:sqlite and not better-sqlite3: it is part of node, so there is no binary to load (7 ms on the machine this was measured on).
   const busyMs = event === "SessionStart" ? startBusyMs : eventBusyMs;
   const runtime = systemRuntime({ driver: openNodeSqlite, busyMs, maxUpkeepBytes });
   const clientPid = Number(process.env["CLAUDE_PID"]) || clientPidOf(runtime.processes, process.env, process.ppid);
-  const answer = answerHook(runtime, event, () => readFileSync(0, "utf8"), clientPid);
+  const answer = answerHook(runtime, event, () => input, clientPid);
   // Not process.stdout: making that stream loads node:net.
   if (answer) writeSync(1, answer);
-  if (event === "PreToolUse" && runtime.config.checkpoint.beforeTools.length > 0) {
-    const { takeBeforeTool } = await import("../snapshots/pending.ts");
-    await takeBeforeTool(runtime);
+  if (changesFiles.has(event) && runtime.store.read((sql) => findAwaited(sql, runtime.now()) !== null, false)) {
+    const { takeAwaited } = await import("../snapshots/pending.ts");
+    await takeAwaited(runtime);
   }
   // The store is not closed: the last one to close it would bring the whole write-ahead log into the file, with four fsyncs, while the client waits.
+}
+
+/** Input that is not JSON is reported when it is read as an event. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 main(process.argv[2] ?? "").catch((error: unknown) => {

@@ -1,52 +1,51 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
-import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { capture } from "../checkpoints/capture.ts";
-import { due } from "../checkpoints/triggers.ts";
+import { capture, type Recent } from "../checkpoints/capture.ts";
+import type { Trigger } from "../checkpoints/checkpoints.ts";
+import { due, dueByEvent, isToolEnd, type ToolCall } from "../checkpoints/triggers.ts";
 import { identify, isAlive, type ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
-import { projectRoot } from "../sessions/git-head.ts";
+import { projectRoot, readHead } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
 import { pathOf } from "../sessions/entries.ts";
-import { forgetContext, keepAssistant, keepTexts, observe } from "../sessions/observe.ts";
-import { interrupted } from "../recovery/detect.ts";
+import { dueByTimer, forgetContext, observe, takeReadings } from "../sessions/observe.ts";
+import { recordEarlierDeath } from "../recovery/deaths.ts";
 import { catchUp } from "../sessions/catch-up.ts";
-import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { markTranscript, transcriptMark } from "../sessions/transcript-mark.ts";
-import { isSlashCommand } from "../sessions/work-state.ts";
+import { noteWaiting } from "../sessions/waiting.ts";
 import { readOn, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../store/pause.ts";
-import type { Place } from "../team/file-guard.ts";
-import { entriesOf } from "./hook-entries.ts";
+import type { EditedFile } from "../team/file-guard.ts";
+import { connectionWarning } from "./connection-warning.ts";
+import { endSession } from "./end-session.ts";
+import { answerOf, type HookAnswer } from "./hook-answer.ts";
+import { keepEvent } from "./keep-event.ts";
 import { knownSessionId, sessionOf } from "./session-of.ts";
 import { startSession, type Started } from "./session-start.ts";
-import { askTeam, commandOf, guardedFile, warningOf, type TeamPart } from "./team-part.ts";
-
-/** What the client reads on the hook's stdout. */
-export interface HookAnswer {
-  readonly systemMessage?: string;
-  /** At Stop: the client goes on, with the reason as what it is told. */
-  readonly decision?: "block";
-  readonly reason?: string;
-  readonly hookSpecificOutput?: {
-    readonly hookEventName: HookEvent;
-    readonly additionalContext?: string;
-    readonly permissionDecision?: "deny";
-    readonly permissionDecisionReason?: string;
-  };
-}
+import { deferredReadBytes, newPart, readTranscript, takeIn, type TranscriptRead } from "./transcript-part.ts";
+import { askTeam, guardedFile, type TeamPart } from "./team-part.ts";
 
 /** Events that can only come from a session that lives; the others may arrive after its end. */
 const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
 /** Events that tell which session a client works in; a subagent of the session before may still end after them. */
 const moving: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
 
+/** Work of an event that the client does not wait for. */
+export interface DeferredWork {
+  readonly sessionId: string;
+  /** The checkpoint that is due; null: none is. */
+  readonly trigger: Trigger | null;
+  /** More of the transcript is unread than an event may read. */
+  readonly isTranscriptBehind: boolean;
+}
+
 /**
  * One hook event: journal, readings, checkpoint if one is due, and what the user or the model should be told.
  *
  * @param clientPid the process that started the hook
  * @param isLate told after the event (a spool): no sign of life now, and nobody reads the answer
+ * @param defer takes over the checkpoint and a long transcript; without it they are done before the answer
  * @throws {StoreError} when nothing could be stored; the caller spools the event
  */
 export function runHook(
@@ -55,25 +54,57 @@ export function runHook(
   input: HookInput,
   clientPid: number,
   isLate = false,
+  defer?: (work: DeferredWork) => void,
 ): HookAnswer {
-  // First redacted: what makes a secret known may go when a path is made whole.
-  const project = input.cwd ? projectRoot(pathOf(input.cwd)) : null;
+  const project = projectIn(input);
   const client = identify(runtime.processes, clientPid);
   if (runtime.store.read((sql) => isPaused(sql, runtime.now(), project), false)) {
     passOver(runtime, input, client);
     return {};
   }
-  const read = readTranscript(runtime, input, client);
+  const read = readTranscript(runtime, input, client, defer ? deferredReadBytes : undefined);
   const edited = guardedFile(runtime, event, input, isLate);
-  const around = { client, project, read, edited, isLate };
+  const around = { client, project, read, edited, isLate, isDeferred: defer !== undefined };
   const done = runtime.store.write((sql) => record(sql, runtime, event, input, around));
   if (!done) return {};
-  if (done.trigger) {
-    const saved = capture(runtime, { sessionId: done.sessionId, trigger: done.trigger });
-    if (!saved.ok && saved.error.code === "too_large") runtime.log("warn", "checkpoint too large", saved.error);
-  }
-  const told = done.started ? startSession(runtime, done.started) : null;
-  return answer(event, told, done);
+  const { sessionId, trigger } = done;
+  const isTranscriptBehind = read === null && input.transcript_path !== undefined;
+  const work = { sessionId, trigger, isTranscriptBehind };
+  if (defer) defer(work);
+  else checkpoint(runtime, work);
+  const start = done.started ? startSession(runtime, done.started) : null;
+  return answerOf(runtime, event, input, { ...done, start });
+}
+
+/**
+ * [HO31] The part of an event that is left for the time after its answer: the session's readings and risk.
+ *
+ * @returns the checkpoint that is due after a tool call
+ * @throws {StoreError} when nothing could be stored; the next event or the timer does it
+ */
+export function observeAfter(runtime: Runtime, event: HookEvent, sessionId: string): Trigger | null {
+  return runtime.store.write((sql) => {
+    const session = sessions.get(sql, sessionId);
+    if (!session || isPaused(sql, runtime.now(), session.project)) return null;
+    const observation = observe(sql, runtime, session);
+    return isToolEnd(event) ? dueByTimer(observation, runtime) : null;
+  });
+}
+
+/** First redacted: what makes a secret known may go when a path is made whole. */
+function projectIn({ cwd }: HookInput): string | null {
+  return cwd ? projectRoot(pathOf(cwd)) : null;
+}
+
+/** The checkpoint that is due after an event. */
+export function checkpoint(
+  runtime: Runtime,
+  { sessionId, trigger }: Pick<DeferredWork, "sessionId" | "trigger">,
+  recent?: Recent,
+): void {
+  if (trigger === null) return;
+  const saved = capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, recent);
+  if (!saved.ok && saved.error.code === "too_large") runtime.log("warn", "checkpoint too large", saved.error);
 }
 
 /** [HO10] What is said during a pause stays unread when the pause is over. */
@@ -91,32 +122,18 @@ interface Circumstances {
   readonly client: ProcessIdentity | null;
   readonly project: string | null;
   readonly read: TranscriptRead | null;
-  readonly edited: Place | null;
+  readonly edited: EditedFile | null;
   readonly isLate: boolean;
-}
-
-interface TranscriptRead {
-  /** Where the reading began. */
-  readonly from: number;
-  readonly part: TranscriptPart;
+  /** The readings are taken after the answer, by {@link observeAfter}. */
+  readonly isDeferred: boolean;
 }
 
 interface Recorded {
   readonly sessionId: string;
-  readonly trigger: ReturnType<typeof due>;
+  readonly trigger: Trigger | null;
   readonly started: Started | null;
   readonly warning: string | null;
   readonly team: TeamPart;
-}
-
-function readTranscript(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): TranscriptRead | null {
-  const path = input.transcript_path;
-  if (!path) return null;
-  const from = runtime.store.read((sql) => {
-    const id = knownSessionId(sql, input, client);
-    return sessions.get(sql, id)?.transcriptOffset ?? transcriptMark(sql, id);
-  }, 0);
-  return { from, part: readOn(path, from) };
 }
 
 function record(
@@ -129,28 +146,48 @@ function record(
   if (event === "SessionEnd" && isForeign(sql, runtime, input, around.client)) return null;
   const now = runtime.now();
   const { session, before } = see(sql, runtime, event, input, around);
-  const part = newPart(around, session);
-  if (part) keepTexts(sql, session.id, now, part);
+  const part = newPart(around.read, session);
+  const missedTools = takeIn(sql, runtime, session, part, event, input);
   const missed = missedStart(sql, event, session, around.isLate);
   const { edited, isLate } = around;
   const hook = { event, input, session: session.id, edited, isLate, isFull: missed !== null };
-  const team = askTeam(sql, runtime, hook, () => keep(sql, now, event, input, session.id));
-  if (event === "PostCompact") forgetContext(sql, now, session);
-  const observed = observe(sql, runtime, session, part);
-  if (event === "SessionEnd") finish(sql, now, session, input.reason ?? "other");
+  const team = askTeam(sql, runtime, hook, (refusal) => {
+    // [FI7] A refused call never runs, and the client reports no end of it.
+    if (refusal === null) return keepEvent(sql, now, event, input, session.id, isLate);
+    return keepEvent(sql, now, "PostToolUseFailure", { ...input, error: refusal }, session.id, isLate);
+  });
+  const current = event === "PostCompact" ? forgetContext(sql, now, session) : session;
+  const trigger = triggerOf(sql, runtime, event, input, { session: current, part, isDeferred: around.isDeferred });
+  if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
   const isFirst = isFirstStart(sql, now, event, input, session.id, around);
   return {
     sessionId: session.id,
-    trigger: due(event, { ...observed.facts, toolName: input.tool_name ?? null }, runtime.config.checkpoint),
+    trigger,
     started: isFirst ? { session, before, source: sourceOf(input) } : missed,
-    warning: deadServer(sql, runtime, event, around.client),
+    warning: connectionWarning(sql, runtime, event, around.client, missedTools),
     team,
   };
 }
 
-/** Null when another hook that ran beside this one has read the same part before. */
-function newPart({ read }: Circumstances, session: sessions.Session): TranscriptPart | null {
-  return read?.from === session.transcriptOffset ? read.part : null;
+interface Observed {
+  readonly session: sessions.Session;
+  readonly part: TranscriptPart | null;
+  readonly isDeferred: boolean;
+}
+
+/** Takes the readings, as far as they are not deferred. */
+function triggerOf(
+  sql: Sql,
+  runtime: Runtime,
+  event: HookEvent,
+  { tool_name: toolName, tool_input: toolInput }: HookInput,
+  { session, part, isDeferred }: Observed,
+): Trigger | null {
+  const call: ToolCall = { toolName: toolName ?? null, toolInput };
+  const { checkpoint: config } = runtime.config;
+  if (!isDeferred) return due(event, { ...observe(sql, runtime, session, part).facts, ...call }, config);
+  if (part) takeReadings(sql, runtime, session, part);
+  return dueByEvent(event, call, config);
 }
 
 /** The session as it was before, and as this event shows it. */
@@ -163,15 +200,19 @@ function see(
 ): Pick<Started, "session" | "before"> {
   const { id, parentId } = sessionOf(sql, runtime, input, around.client, moving.has(event));
   const before = sessions.get(sql, id);
+  const isSignOfLife = !around.isLate && signsOfLife.has(event);
+  if (before && isSignOfLife) recordEarlierDeath(sql, runtime, before);
   const session = sessions.seen(sql, runtime.now(), {
     id,
-    ...placeOf(input, around),
+    ...sightingFields(input, around),
     client: "claude-code",
     origin: parentId ? "fork" : sourceOf(input),
     parentId,
     owner: around.client,
-    isAlive: !around.isLate && signsOfLife.has(event),
+    isAlive: isSignOfLife,
+    isWork: event !== "Notification",
   });
+  if (!around.isLate) noteWaiting(sql, runtime.now(), event, input, session);
   return { session: before ? session : fromMark(sql, session), before };
 }
 
@@ -186,7 +227,7 @@ function sourceOf(input: HookInput): string {
   return input.source ?? "startup";
 }
 
-function placeOf(
+function sightingFields(
   input: HookInput,
   around: Circumstances,
 ): Pick<sessions.Sighting, "project" | "cwd" | "model" | "transcriptPath"> {
@@ -198,42 +239,6 @@ function placeOf(
   };
 }
 
-/** @returns whether it is told for the first time, as far as that can be known: of some events nothing is kept */
-function keep(sql: Sql, now: number, event: HookEvent, input: HookInput, id: string): boolean {
-  const entries = entriesOf(event, input, turnOf(sql, event, input, id));
-  let isNew = entries.length === 0;
-  for (const { key, entry } of entries) {
-    // Before the end of its turn, and not again when that is told again: a later turn may have begun.
-    if (event === "Stop" && !journal.has(sql, id, key)) keepAssistant(sql, id, now, input.last_assistant_message ?? "");
-    // Told late, after its end: it runs no more.
-    if (entry.kind === "tool_start" && journal.has(sql, id, `end:${entry.id}`)) continue;
-    if (!journal.append(sql, id, now, key, entry)) continue;
-    isNew = true;
-    const change = changeBy(entry);
-    if (change) sessions.update(sql, id, change);
-  }
-  return isNew;
-}
-
-/** What an entry that is new changes in its session's row. */
-function changeBy(entry: JournalEntry): sessions.SessionChange | null {
-  if (entry.kind === "tool_end") return { toolCalls: 1 };
-  if (entry.kind === "tool_error") return { toolCalls: 1, toolErrors: 1 };
-  if (entry.kind !== "prompt" || isSlashCommand(entry.text)) return null;
-  return { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null };
-}
-
-/**
- * The client's id of the prompt; where an older one gives none, the place in the journal. One prompt may see several compactions, so
- * theirs is told by the one before.
- */
-function turnOf(sql: Sql, event: HookEvent, input: HookInput, id: string): string {
-  const place = (kinds: readonly JournalKind[]): number => journal.newest(sql, id, kinds, 1)[0]?.seq ?? 0;
-  if (event === "PreCompact") return `${input.prompt_id ?? "none"}:${place(["compacted"])}`;
-  if (input.prompt_id !== undefined) return input.prompt_id;
-  return `after:${place(event === "UserPromptSubmit" ? ["turn_end", "failure"] : ["prompt"])}`;
-}
-
 /** [HO5] With hooks registered twice (settings and plugin) each start runs two hooks; only the first speaks. */
 function isFirstStart(
   sql: Sql,
@@ -241,16 +246,21 @@ function isFirstStart(
   event: HookEvent,
   input: HookInput,
   id: string,
-  { client, isLate }: Circumstances,
+  { client, project, isLate }: Circumstances,
 ): boolean {
   if (event !== "SessionStart") return false;
   const source = sourceOf(input);
   const [before] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
   const key = `start:${source}:${client?.pid ?? 0}:${client?.start ?? ""}:${before?.seq ?? 0}`;
-  const start = { kind: "start", source } as const;
+  const start = { kind: "start", source, ...headOf(project) } as const;
   if (!isLate) return journal.append(sql, id, now, key, start);
   journal.append(sql, id, now, key, { ...start, isUntold: true });
   return false;
+}
+
+function headOf(project: string | null): { git?: NonNullable<ReturnType<typeof readHead>> } {
+  const git = project === null ? null : readHead(project);
+  return git ? { git } : {};
 }
 
 /** [HO14] A start that had to wait in the spool found nobody who read its answer: the user's next prompt brings it. */
@@ -268,49 +278,4 @@ function isForeign(sql: Sql, runtime: Runtime, input: HookInput, client: Process
   if (!owner) return false;
   if (!client) return isAlive(runtime.processes, owner);
   return owner.pid !== client.pid || owner.start !== client.start || owner.boot !== runtime.processes.boot();
-}
-
-/**
- * [RE2] SessionEnd is the end mark, but for one case: a client that is asked to stop in the middle of a turn (terminal closed, SIGTERM), or
- * whose turn failed (a usage limit), ends with the reason "other" and no Stop before. That work was cut off, not finished.
- */
-function finish(sql: Sql, now: number, session: sessions.Session, reason: string): void {
-  const [last] = journal.newest(
-    sql,
-    session.id,
-    ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"],
-    1,
-  );
-  const isInTurn = last !== undefined && last.entry.kind !== "turn_end";
-  // [HO5] Two hooks tell one end: it is known by the start before it.
-  const [start] = journal.newest(sql, session.id, ["start"], 1);
-  const key = `over:${start?.seq ?? 0}:${reason}:${last?.seq ?? 0}`;
-  if (reason === "other" && isInTurn) {
-    journal.append(sql, session.id, now, key, { kind: "detached", reason: interrupted });
-    sessions.detach(sql, now, session.id, interrupted);
-    return;
-  }
-  journal.append(sql, session.id, now, key, { kind: "end", reason });
-  sessions.end(sql, now, session.id, reason);
-}
-
-/** [HO4] Said once, with the user's next prompt: the row of the dead process goes with it. */
-function deadServer(sql: Sql, runtime: Runtime, event: HookEvent, client: ProcessIdentity | null): string | null {
-  if (event !== "UserPromptSubmit" || !client || !isAlive(runtime.processes, client)) return null;
-  const { dead, isServed } = servers.look(sql, runtime.processes, client);
-  for (const server of dead) servers.unregister(sql, server);
-  if (dead.length === 0 || isServed) return null;
-  return "SHIM: its MCP process has died, so its tools are gone; hooks go on saving this session. Reconnect with /mcp.";
-}
-
-/** At a stop any other word of ours would make Claude Code go on, or is read by nobody. */
-function answer(event: HookEvent, told: string | null, { warning, team }: Recorded): HookAnswer {
-  const command = commandOf(event, team);
-  if (command || event === "Stop") return command ?? {};
-  const context = told ?? team.news ?? warningOf(team);
-  const message = warning ?? warningOf(team);
-  return {
-    ...(message ? { systemMessage: message } : {}),
-    ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
-  };
 }

@@ -38,7 +38,7 @@ export function sessionOf(
   return { id, parentId: isTaken ? givenId : null };
 }
 
-/** The same look without writing: the id to read with before the write. */
+/** The session's id without writing, for reads before the write. */
 export function knownSessionId(sql: Sql, input: HookInput, client: ProcessIdentity | null): string {
   const current = client ? clients.current(sql, client) : null;
   return current?.givenId === input.session_id ? current.sessionId : input.session_id;
@@ -52,7 +52,7 @@ function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, cli
 }
 
 function leave(sql: Sql, now: number, sessionId: string, client: ProcessIdentity): void {
-  // Windows tells no start of a process: this one may only have got the number of the one that was in that session.
+  // Windows gives no start time of a process: this one may have reused the id of the client of that session.
   if (client.start === "unknown") return;
   const left = sessions.get(sql, sessionId);
   if (left && left.endedAt === null) sessions.end(sql, now, sessionId, "moved_on");

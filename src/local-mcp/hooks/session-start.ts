@@ -1,88 +1,130 @@
 import { age, brief, clip } from "../recovery/brief.ts";
+import { recordDeaths } from "../recovery/deaths.ts";
 import { hasContent, isDead } from "../recovery/detect.ts";
-import { offer, offerable } from "../recovery/recover.ts";
-import { restoration } from "../recovery/restoration.ts";
+import { offer, offerable, type Offer } from "../recovery/recover.ts";
+import { closedContext, offeredLine, resumedLine } from "../recovery/recovery-line.ts";
+import { restore, type Restoration } from "../recovery/restoration.ts";
 import type { Runtime } from "../runtime.ts";
+import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
+import { shortSessionId } from "../sessions/short-ids.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { shimCommand, withShimCommand } from "../shim-command.ts";
 import * as notices from "../store/notices.ts";
 
 /** Characters: with a whole brief the client still shows all of it. */
-const maxNotices = 400;
+const maxNotices = 250;
 
 export interface Started {
   readonly session: sessions.Session;
-  /** Its row before this start; null for a new session. */
+  /** The session's row before this start; null for a new session. */
   readonly before: sessions.Session | null;
   readonly source: string;
 }
 
-/**
- * What a session is told at its start. [HO2] Only where there is something to recover: a new chat gets the brief of a session that died in
- * its project; a resumed one learns how it died itself and what has changed since; a compacted one gets its own state back.
- */
-export function startSession(runtime: Runtime, started: Started): string | null {
-  const text = byWhat(runtime, started);
-  const warnings = runtime.store.read((sql) => notices.list(sql), []).map((notice) => `SHIM notice: ${notice.text}`);
-  const all = [clip(warnings.join("\n"), maxNotices), text ?? ""].filter((part) => part !== "");
-  return all.length > 0 ? all.join("\n\n") : null;
+/** The answer to a session's start. */
+export interface StartAnswer {
+  /** For the model. */
+  readonly context: string | null;
+  /** For the user: one line. */
+  readonly line: string | null;
 }
 
-function byWhat(runtime: Runtime, started: Started): string | null {
+export const nothingToSay: StartAnswer = { context: null, line: null };
+
+/**
+ * Answers a session's start. [HO2] A new chat gets the brief of a session that died in its project; a resumed one learns how it died and what
+ * has changed since; a compacted one gets its own state back. Without anything to recover the answer is empty. [RE54] The user reads one line
+ * about it, except in a run that a script has started: a program reads its output.
+ */
+export function startSession(runtime: Runtime, started: Started): StartAnswer {
+  recordDeaths(runtime, () => true);
+  const { context, line } = byWhat(runtime, started);
+  const typed = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
+  const warnings = runtime.store.read((sql) => notices.list(sql), []).map((notice) => `SHIM notice: ${notice.text}`);
+  const all = [clip(warnings.join("\n"), maxNotices), typed(context ?? "")].filter((part) => part !== "");
+  return {
+    context: all.length > 0 ? all.join("\n\n") : null,
+    line: line === null || isScripted(runtime) ? null : typed(line),
+  };
+}
+
+function byWhat(runtime: Runtime, started: Started): StartAnswer {
   switch (started.source) {
     case "startup":
       return offered(runtime, started);
     case "resume":
       return resumed(runtime, started);
     case "compact":
-      return compacted(runtime, started);
+      return { context: compacted(runtime, started), line: null };
     default:
-      return null;
+      return nothingToSay;
   }
 }
 
 /**
- * [HO9] A chat that `shim resume` has started with the brief of one session is not offered another. [HO15] What a task goes on with is its
- * worker's to say.
+ * [HO9] A chat that `shim resume` has started with the brief of one session is not offered another. [HO15] A worker decides itself what its
+ * task continues.
  */
-function offered(runtime: Runtime, { session }: Started): string | null {
-  if (runtime.env["SHIM_TASK"]) return null;
-  if (runtime.store.read((sql) => sessions.offeredTo(sql, session.id).length > 0, false)) return null;
-  if (isUnattended(runtime)) return pointer(runtime, session);
+function offered(runtime: Runtime, { session }: Started): StartAnswer {
+  if (runtime.env["SHIM_TASK"]) return nothingToSay;
+  if (runtime.store.read((sql) => sessions.offeredTo(sql, session.id).length > 0, false)) return nothingToSay;
+  if (isScripted(runtime) && runtime.config.recovery !== "resume") {
+    return { context: pointer(runtime, session), line: null };
+  }
   const found = offer(runtime, session.id, { project: session.project });
-  if (!found) return null;
-  const more = found.more > 0 ? `\n${found.more} more incomplete: \`shim sessions --incomplete\`.` : "";
-  return brief(found.from, runtime.now(), runtime.config.recovery) + more;
+  return found ? { context: offeredContext(runtime, found), line: lineOf(runtime, found) } : nothingToSay;
 }
 
-/** `claude -p`: a script or a program reads the answer, and nobody can be asked. */
-function isUnattended({ env, config }: Runtime): boolean {
-  return env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli" && config.recovery !== "resume";
+function offeredContext(runtime: Runtime, { from, more }: Offer): string {
+  if (isClosedWithNothingOpen(from.session)) return closedContext(from, runtime.now(), more);
+  const others = more > 0 ? `\n${more} more incomplete: \`shim sessions --incomplete\`.` : "";
+  return brief(from, runtime.now(), runtime.config.recovery) + others;
 }
 
-/** [HO13] A run that may be about anything is told in one line, and the offer stays for a chat with a user. */
+function lineOf(runtime: Runtime, { from, more }: Offer): string {
+  const { session, cause } = from;
+  const shortId = runtime.store.read((sql) => shortSessionId(sql, session.id), session.id);
+  const isPlugin = runtime.env["CLAUDE_PLUGIN_ROOT"] !== undefined;
+  return offeredLine({ session, cause, shortId, more }, runtime.now(), runtime.config.recovery, isPlugin);
+}
+
+/** `claude -p`: a script reads the answer, and there is no user to ask. */
+function isScripted({ env }: Runtime): boolean {
+  return env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli";
+}
+
+/** [HO13] A run of a script gets one line, and the offer stays open for a chat with a user. */
 function pointer(runtime: Runtime, { id, project }: sessions.Session): string | null {
   const dead = offerable(runtime, { project, except: id })[0]?.session;
-  if (!dead) return null;
+  if (!dead || isClosedWithNothingOpen(dead)) return null;
   const when = age(runtime.now() - dead.lastSeenAt);
   return `SHIM: session ${dead.id} of this project died ${when} ago. Only if your task is to go on with its work: shim_check_recovery (of "${dead.id}", take true). Else ignore this.`;
 }
 
-/** [RE10] The transcript brings back the talk; SHIM adds what it cannot know: why it died, and what is not as it was. */
-function resumed(runtime: Runtime, { before }: Started): string | null {
-  if (!before) return null;
+/** [RE10] The client restores the conversation; SHIM adds why the session died and what has changed since. */
+function resumed(runtime: Runtime, { before }: Started): StartAnswer {
+  if (!before) return nothingToSay;
   if (before.recovery === "recovered") {
-    return `SHIM: this session was continued by session ${before.recoveryBy} meanwhile; its work may be done already. Check before you repeat it.`;
+    return {
+      context: `SHIM: this session was continued by session ${before.recoveryBy} meanwhile; its work may be done already. Check before you repeat it.`,
+      line: "SHIM: another chat has continued this one meanwhile; its work may be done already. Claude knows.",
+    };
   }
-  if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return null;
-  const from = runtime.store.read(
-    (sql) => (hasContent(sql, before.id) ? restoration(sql, runtime.processes, before, runtime.now()) : null),
-    null,
-  );
-  return from ? brief(from, runtime.now(), "resumed") : null;
+  if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return nothingToSay;
+  const isKnown = runtime.store.read((sql) => hasContent(sql, before.id), false);
+  const from = isKnown ? restore(runtime, before, runtime.now()) : null;
+  if (!from) return nothingToSay;
+  const line = isClosed(before) ? null : resumedLine(from, runtime.now());
+  return { context: isAsLeft(from) ? null : brief(from, runtime.now(), "resumed"), line };
 }
 
-/** [HO3] What a compaction may drop: goal, decisions, open work. */
+/** [RE53] The user has closed the chat and opened it again, and nothing has changed. */
+function isAsLeft({ session, files }: Restoration): boolean {
+  return isClosed(session) && files.every(({ now }) => now !== "changed" && now !== "missing");
+}
+
+/** [HO3] The state that a compaction may drop: goal, decisions, open work. */
 function compacted(runtime: Runtime, { session }: Started): string | null {
-  const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, runtime.now()), null);
+  const from = restore(runtime, session, runtime.now());
   return from ? brief(from, runtime.now(), "compacted") : null;
 }

@@ -7,7 +7,7 @@ import { StoreError } from "../store/store-error.ts";
 import { cutTexts } from "./clean-input.ts";
 import { runHook } from "./run-hook.ts";
 
-/** Texts of a spooled event are cut to this many characters: more of them is never kept anyway. */
+/** Texts of a spooled event are cut to this many characters: the store keeps no more. */
 const maxText = 32_000;
 
 /**
@@ -17,18 +17,19 @@ const maxText = 32_000;
  */
 export function spool(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): void {
   const { tool_response: response, ...rest } = input;
-  // Of a tool's answer only what the journal reads: its kind, and the number of a new task.
+  // The journal reads only two fields of a tool's answer: its kind, and the number of a new task.
   const kept = typeof response === "object" && response !== null ? pick(response, ["type", "task"]) : undefined;
   const { value } = redactJson(cutTexts({ ...rest, ...(kept ? { tool_response: kept } : {}) }, maxText));
   const clientStart = identify(runtime.processes, clientPid)?.start ?? null;
-  append(runtime.paths.spool, { at: runtime.now(), event, clientPid, clientStart, input: value });
+  const entryPoint = runtime.env["CLAUDE_CODE_ENTRYPOINT"];
+  append(runtime.paths.spool, { at: runtime.now(), event, clientPid, clientStart, entryPoint, input: value });
 }
 
 /**
- * Applies what waits in the spool, at the time it happened. [HO8] An entry that is no hook event, or that fails for another reason than
- * the store, is dropped and logged: it would stop all that wait behind it.
+ * Applies the events in the spool, with their original time. [HO8] An entry that is no hook event, or that fails for another reason than the
+ * store, is dropped and logged: it would block all entries behind it.
  *
- * @param maxMs what is left after this time stays for the next one
+ * @param maxMs time limit; the rest stays for the next call
  * @throws {StoreError} when the store still takes nothing; all entries stay
  */
 export function drainInto(runtime: Runtime, maxMs = upkeepMs): number {
@@ -41,8 +42,8 @@ export function drainInto(runtime: Runtime, maxMs = upkeepMs): number {
       runtime.log("warn", "spooled entry is no hook event", { event: String(event) });
       return;
     }
-    const past = { ...runtime, now: () => entry.at };
-    // Another process may have got the number since: then the client is gone.
+    const past = { ...runtime, env: envOf(runtime, entry), now: () => entry.at };
+    // Another process may have the id by now: then the client is gone.
     const isSame = identify(runtime.processes, Number(clientPid))?.start === entry["clientStart"];
     try {
       runHook(past, event, input.data, isSame ? Number(clientPid) : noProcess, true);
@@ -54,11 +55,16 @@ export function drainInto(runtime: Runtime, maxMs = upkeepMs): number {
   return drain(runtime.paths.spool, apply, limits);
 }
 
-/** The MCP process may take so long at a time, in ms, and looks again two seconds later. */
+/** [RE50] Whether a user attended the session is known from the client that the event came from. */
+function envOf({ env }: Runtime, { entryPoint }: SpoolEntry): NodeJS.ProcessEnv {
+  return { ...env, CLAUDE_CODE_ENTRYPOINT: typeof entryPoint === "string" ? entryPoint : undefined };
+}
+
+/** Time limit of one call in the MCP process, which calls again two seconds later. */
 const upkeepMs = 1_000;
 const mostFiles = 500;
 
-/** No process has this number. */
+/** No process has this id. */
 const noProcess = -1;
 
 function pick(from: object, names: readonly string[]): Record<string, unknown> {

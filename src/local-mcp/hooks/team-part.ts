@@ -1,11 +1,12 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
-import { editedFile, lookAtEdit, type Place, type Verdict } from "../team/file-guard.ts";
-import { tellAtPrompt, tellAtStop } from "../team/told-news.ts";
-import type { HookAnswer } from "./run-hook.ts";
+import { editedFile, checkEdit, type EditedFile, type Verdict } from "../team/file-guard.ts";
+import * as spending from "../usage/task-spending.ts";
+import { deliverAtPrompt, deliverAtStop } from "../team/deliver-news.ts";
+import type { HookAnswer } from "./hook-answer.ts";
 
-/** What the team has to say at a hook. */
+/** The team's part of a hook's answer. */
 export interface TeamPart {
   readonly verdict: Verdict;
   readonly news: string | null;
@@ -15,42 +16,77 @@ export interface TeamHook {
   readonly event: HookEvent;
   readonly input: HookInput;
   readonly session: string;
-  readonly edited: Place | null;
-  /** Told after the event: nobody reads the answer. */
+  readonly edited: EditedFile | null;
+  /** Handled after the event: nobody reads the answer. */
   readonly isLate: boolean;
   /** A start is answered with this event: its brief fills what the client takes of a hook. */
   readonly isFull: boolean;
 }
 
-/** The file that the guard is to look at, found before the store is locked. */
-export function guardedFile({ config }: Runtime, event: HookEvent, input: HookInput, isLate: boolean): Place | null {
+/** The file that the guard checks, found before the store is locked. */
+export function guardedFile(
+  { config }: Runtime,
+  event: HookEvent,
+  input: HookInput,
+  isLate: boolean,
+): EditedFile | null {
   return event === "PreToolUse" && !isLate && config.team.isEnabled ? editedFile(input) : null;
 }
 
-/** @param keep stores the event; answers whether it is told for the first time, since of two hooks only one speaks [HO5] */
-export function askTeam(sql: Sql, runtime: Runtime, hook: TeamHook, keep: () => boolean): TeamPart {
-  const verdict = verdictOn(sql, runtime, hook);
-  // A call that is refused never runs: nobody would tell its end.
-  const isNew = verdict.kind !== "refused" && keep();
+/**
+ * @param keep stores the event, or that its tool call was refused for a reason; returns whether the event is new, since of two hooks only one
+ *   speaks [HO5]
+ */
+export function askTeam(
+  sql: Sql,
+  runtime: Runtime,
+  hook: TeamHook,
+  keep: (refusal: string | null) => boolean,
+): TeamPart {
+  const verdict = budgetVerdict(sql, runtime, hook) ?? verdictOn(sql, runtime, hook);
+  const isNew = keep(verdict.kind === "refused" ? verdict.reason : null);
   const isHeard = isNew && !hook.isLate && !hook.isFull;
   return { verdict, news: isHeard ? newsAt(sql, runtime, hook) : null };
+}
+
+/** [BU10] [BU11] The verdict of the budget of the chat's task; null: there is none. */
+function budgetVerdict(sql: Sql, runtime: Runtime, { event, input, session, isLate }: TeamHook): Verdict | null {
+  if (isLate) return null;
+  const now = runtime.now();
+  if (event === "UserPromptSubmit") spending.release(sql, session);
+  if (event === "PreToolUse") {
+    const reason = spending.refusal(sql, session, input.tool_name, now);
+    return reason === null ? null : { kind: "refused", reason };
+  }
+  const text = event === "PostToolUse" ? spending.warning(sql, session, now) : null;
+  return text === null ? null : { kind: "warned", text };
 }
 
 function verdictOn(sql: Sql, runtime: Runtime, { session, edited }: TeamHook): Verdict {
   if (!edited) return { kind: "free" };
   const { processes, config } = runtime;
-  return lookAtEdit(sql, { now: runtime.now(), processes, session, isStrict: config.team.strictFiles }, edited);
+  return checkEdit(sql, { now: runtime.now(), processes, session, isStrict: config.team.strictFiles }, edited);
+}
+
+/** The guard's answer alone, from a store that is only read: a refusal, or nothing. */
+export function guardAnswer(runtime: Runtime, event: HookEvent, input: HookInput): HookAnswer {
+  const edited = guardedFile(runtime, event, input, false);
+  if (!edited) return {};
+  const { processes, config } = runtime;
+  const guarded = { now: runtime.now(), processes, session: input.session_id, isStrict: config.team.strictFiles };
+  const verdict = runtime.store.read<Verdict>((sql) => checkEdit(sql, guarded, edited), { kind: "free" });
+  return commandOf(event, { verdict, news: null }) ?? {};
 }
 
 /** [HO18] A sub-agent's stop is not its chat's, a chat that goes on because of a hook is not sent on again, and a task's run is its worker's. */
 function newsAt(sql: Sql, runtime: Runtime, { event, input, session }: TeamHook): string | null {
   const { env, config } = runtime;
-  if (event === "UserPromptSubmit") return tellAtPrompt(sql, runtime.now(), session);
+  if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime.now(), session);
   if (event !== "Stop" || input.stop_hook_active || input.agent_id || env["SHIM_TASK"]) return null;
-  return tellAtStop(sql, runtime.now(), session, config.team.maxContinuationsPerHour);
+  return deliverAtStop(sql, runtime.now(), session, config.team.maxContinuationsPerHour);
 }
 
-/** What a client obeys. Null: nothing of that kind is said. */
+/** The part of the answer that the client obeys; null: there is none. */
 export function commandOf(event: HookEvent, { verdict, news }: TeamPart): HookAnswer | null {
   if (event === "Stop") return news === null ? null : { decision: "block", reason: news };
   if (verdict.kind !== "refused") return null;

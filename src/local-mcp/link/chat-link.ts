@@ -16,10 +16,10 @@ export type News = "task" | "message" | "any";
 
 export type Chat = InputOf<"chats.register">;
 
-/** Whoever decides, as one chat sees it: on the edge, or the file of this machine. Who asks is filled in, and the id of the request. */
+/** The coordinator of one chat: on the edge, or the file of this machine. Adds the sender and the id of the request to each call. */
 export interface ChatLink {
   /** How often a chat looks without being told, in ms. */
-  readonly lookEveryMs: number;
+  readonly pollEveryMs: number;
   /** Null before the first registration, and when the chat is lost. */
   readonly self: Self | null;
   /** Registers the chat, and again whenever it counts as gone. */

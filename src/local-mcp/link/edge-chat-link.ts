@@ -8,11 +8,11 @@ import type { Outside } from "../edge/outside.ts";
 import type { Chat, ChatLink, News, Trouble } from "./chat-link.ts";
 
 /** What was pushed, and missed, is found after so long. */
-const lookEveryMs = 15_000;
+const pollEveryMs = 15_000;
 
 /** Over a client that reconnects and registers by itself. */
 export class EdgeChatLink implements ChatLink {
-  readonly lookEveryMs = lookEveryMs;
+  readonly pollEveryMs = pollEveryMs;
   readonly #client: EdgeClient;
   readonly #outside: Pick<Outside, "setTimer">;
 

@@ -17,15 +17,15 @@ export interface LocalDesk {
   version(): number;
 }
 
-/** [EM2] Whoever asks sees who is gone, and gives back what that one had: so somebody has to ask, in ms. */
-const lookEveryMs = 500;
+/** [EM2] Each call releases what chats that are gone had, so that some call has to come within this time, in ms. */
+const pollEveryMs = 500;
 const versionEveryMs = 250;
 /** Somebody else is this chat, or it was forgotten. */
 const lostCodes: ReadonlySet<string> = new Set(["chat_replaced", "unknown_chat"]);
 
-/** Over the file of this machine, which answers at once and tells nothing: its version is looked at. */
+/** Over the file of this machine, which answers at once and sends no events: its version is polled. */
 export class LocalChatLink implements ChatLink {
-  readonly lookEveryMs = lookEveryMs;
+  readonly pollEveryMs = pollEveryMs;
   readonly #desk: LocalDesk;
   readonly #outside: Pick<Outside, "setTimer" | "random" | "clock">;
   readonly #lost = new Set<(reason: string) => void>();
@@ -63,14 +63,14 @@ export class LocalChatLink implements ChatLink {
   onNews(heed: (news: News) => void): () => void {
     let seen: number | null = null;
     let cancel: (() => void) | null = null;
-    const look = (): void => {
-      cancel = this.#outside.setTimer(look, versionEveryMs);
+    const check = (): void => {
+      cancel = this.#outside.setTimer(check, versionEveryMs);
       const now = this.#version();
       const isNews = seen !== null && now !== null && now !== seen;
       seen = now ?? seen;
       if (isNews) heed("any");
     };
-    look();
+    check();
     return () => cancel?.();
   }
 
@@ -81,8 +81,8 @@ export class LocalChatLink implements ChatLink {
 
   watch(prefix: string, heed: (changes: readonly Change[] | null) => void): () => void {
     const watch = new LocalWatch((name, input) => this.#ask(name, input), prefix, heed);
-    void watch.look();
-    const stop = this.onNews(() => void watch.look());
+    void watch.check();
+    const stop = this.onNews(() => void watch.check());
     return () => {
       watch.close();
       stop();

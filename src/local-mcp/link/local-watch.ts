@@ -16,7 +16,7 @@ export class LocalWatch {
   readonly #heed: (changes: readonly Change[] | null) => void;
   /** Null: where it begins is not known. */
   #revision: number | null = null;
-  #isLooking = false;
+  #isChecking = false;
   #isWanted = false;
   #isClosed = false;
 
@@ -27,17 +27,17 @@ export class LocalWatch {
   }
 
   /** One look at a time; what is asked meanwhile is looked at once more. */
-  async look(): Promise<void> {
+  async check(): Promise<void> {
     this.#isWanted = true;
-    if (this.#isLooking) return;
-    this.#isLooking = true;
+    if (this.#isChecking) return;
+    this.#isChecking = true;
     try {
       while (this.#isWanted && !this.#isClosed) {
         this.#isWanted = false;
         await (this.#revision === null ? this.#begin() : this.#read(this.#revision));
       }
     } finally {
-      this.#isLooking = false;
+      this.#isChecking = false;
     }
   }
 

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { readEdge, type Place } from "../authority.ts";
+import { readEdge, type EdgeWorkspace } from "../authority.ts";
 import { LocalCoordinator, type LocalCoordinatorOptions } from "../coordinator/local-coordinator.ts";
 import { localStore } from "../coordinator/local-store.ts";
 import { EdgeClient } from "../edge/client.ts";
@@ -33,14 +33,14 @@ export function openLocal({ home, driver, busyMs, processes, now }: LocalSite): 
   return { coordinator, machine, close: () => store.close() };
 }
 
-/** The way of one chat to whoever decides for this machine. */
+/** The link of one chat to the coordinator of this machine. */
 export interface OpenedLink {
   readonly link: ChatLink;
   /** As rows of the store name it. */
   readonly workspace: string;
   readonly machine: string;
-  /** Of the edge, whose keeper reads what is said. Null: this machine's own file. */
-  readonly place: Place | null;
+  /** The operator of the edge can read what is sent; null: this machine's own file. */
+  readonly edge: EdgeWorkspace | null;
   /** Nothing is asked any more; the chat is not unregistered by it. */
   readonly close: () => void;
 }
@@ -57,7 +57,7 @@ export function openLink(runtime: Runtime, outside: Outside): Result<OpenedLink,
   const client = EdgeClient.open({ edge: url, workspace, token }, outside);
   if (!client.ok) return err(client.error);
   const link = new EdgeChatLink(client.value, outside);
-  return ok({ link, workspace, machine, place: { url, workspace }, close: () => client.value.close() });
+  return ok({ link, workspace, machine, edge: { url, workspace }, close: () => client.value.close() });
 }
 
 function overFile({ paths, store, processes, now }: Runtime, outside: Outside): OpenedLink {
@@ -69,5 +69,5 @@ function overFile({ paths, store, processes, now }: Runtime, outside: Outside): 
     version: () => coordinator.version(),
   };
   const link = new LocalChatLink(desk as ConstructorParameters<typeof LocalChatLink>[0], outside);
-  return { link, workspace: localWorkspace, machine, place: null, close };
+  return { link, workspace: localWorkspace, machine, edge: null, close };
 }

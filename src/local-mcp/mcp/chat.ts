@@ -1,11 +1,11 @@
 import { isAbsolute } from "node:path";
 import type { Readings } from "../../contract/readings.ts";
-import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Recent } from "../checkpoints/capture.ts";
 import { isAlive, isBelow, type ProcessIdentity } from "../processes.ts";
 import { brief } from "../recovery/brief.ts";
+import { recordEarlierDeath } from "../recovery/deaths.ts";
 import { concerning } from "../recovery/detect.ts";
 import { offer } from "../recovery/recover.ts";
 import type { Runtime } from "../runtime.ts";
@@ -17,7 +17,9 @@ import * as sessions from "../sessions/sessions.ts";
 import { estimateLong, sampleChars } from "../signals/calibrate.ts";
 import * as notices from "../store/notices.ts";
 import { isPaused } from "../store/pause.ts";
-import type { Team } from "../team/team.ts";
+import type { ChatTeam } from "./late-team.ts";
+import { MintedSessions } from "./minted-sessions.ts";
+import { sessionOfArgument } from "./named-sessions.ts";
 import type { ToolError } from "./tool.ts";
 
 export interface ChatOptions {
@@ -29,7 +31,9 @@ export interface ChatOptions {
   /** As the client names itself in the handshake. */
   readonly clientName: () => string | null;
   /** Null: the chat works alone. */
-  readonly team: Team | null;
+  readonly team: ChatTeam | null;
+  /** A worker before this one has served the same connection. */
+  readonly isRestart?: boolean;
 }
 
 /**
@@ -49,16 +53,14 @@ export interface Wanted {
  */
 export class Chat {
   readonly runtime: Runtime;
-  readonly team: Team | null;
+  readonly team: ChatTeam | null;
   readonly recent: Recent = new Map();
   readonly #options: ChatOptions;
-  /** Sessions minted by this process, by project ("" for none). */
-  readonly #minted = new Map<string, string>();
+  readonly #minted: MintedSessions;
   /** Sessions of others that calls have gone on with. */
   readonly #continued = new Set<string>();
   /** What has passed, by session: how much, and a sample of it. */
   readonly #heard = new Map<string, { readonly chars: number; readonly sample: string }>();
-  #last: string | null = null;
   #clientName: string | null = null;
   #isOfferDue = true;
   #client: ProcessIdentity | null;
@@ -70,6 +72,15 @@ export class Chat {
     this.runtime = options.runtime;
     this.team = options.team;
     this.#client = options.client;
+    this.#minted = new MintedSessions(options.runtime);
+    if (options.isRestart) this.#takeOver();
+  }
+
+  /** [MC18] Sessions that calls have made before the worker was started again go on, and nothing is offered a second time. */
+  #takeOver(): void {
+    this.#isOfferDue = false;
+    const open = this.runtime.store.read((sql) => sessions.openOf(sql, this.#options.server), []);
+    this.#minted.takeOver(open);
   }
 
   /** The client, as far as it is known by now. */
@@ -88,7 +99,7 @@ export class Chat {
 
   /** [MC3] Finds or makes the session, and gives its sign of life. */
   enter(wanted: Wanted, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
-    const found = this.#look(wanted, purpose);
+    const found = this.#stored(wanted, purpose);
     if (!found.ok) return found;
     const isOfAnother = wanted.session !== undefined;
     if (found.value && isOfAnother && purpose !== "work") return ok(found.value);
@@ -97,7 +108,7 @@ export class Chat {
   }
 
   /** The session as it is stored; null before its first call. One read, since every call begins with it. */
-  #look(wanted: Wanted, purpose: Purpose): Result<sessions.Session | null, ToolError> {
+  #stored(wanted: Wanted, purpose: Purpose): Result<sessions.Session | null, ToolError> {
     const { project } = wanted;
     if (project !== undefined && !isAbsolute(project)) {
       return err({ code: "bad_project", message: `project must be an absolute path, not "${project}".` });
@@ -115,14 +126,17 @@ export class Chat {
     const now = this.runtime.now();
     // Most calls find a session that was seen a moment ago: one more sign of life is not worth a write to the disk.
     if (known && isFresh(known, sighting, now)) return known;
-    return this.runtime.store.write((sql) => sessions.seen(sql, now, sighting));
+    return this.runtime.store.write((sql) => {
+      if (known && sighting.isAlive) recordEarlierDeath(sql, this.runtime, known);
+      return sessions.seen(sql, now, sighting);
+    });
   }
 
   /** The sessions that this process answers for, to be saved and detached when it ends. */
   served(): string[] {
     const hooked = this.#served();
     const continued = [...this.#continued].filter((id) => this.#isOurs(id));
-    return [...new Set([...(hooked ? [hooked] : []), ...this.#minted.values(), ...continued])];
+    return [...new Set([...(hooked ? [hooked] : []), ...this.#minted.ids(), ...continued])];
   }
 
   #isOurs(sessionId: string): boolean {
@@ -132,7 +146,7 @@ export class Chat {
 
   /** The session of this client as far as it is known without making one. */
   current(): string | null {
-    return this.#served() ?? this.#last;
+    return this.#served() ?? this.#minted.last;
   }
 
   /** The chat has asked for itself. */
@@ -144,7 +158,7 @@ export class Chat {
   offerOnce(sessionId: string): string | null {
     if (!this.#isOfferDue) return null;
     this.#isOfferDue = false;
-    const session = this.runtime.store.read((sql) => untold(sql, sessionId), null);
+    const session = this.runtime.store.read((sql) => withoutHooks(sql, sessionId), null);
     const found = session ? offer(this.runtime, session.id, concerning(session)) : null;
     return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
   }
@@ -171,13 +185,13 @@ export class Chat {
 
   #find(sql: Sql, wanted: Wanted): Result<sessions.Session | null, ToolError> {
     if (wanted.session !== undefined) return this.#named(sql, wanted.session);
-    const id = this.#hooked(sql) ?? this.#minted.get(wanted.project ?? "");
-    return ok(sessions.get(sql, id ?? this.#mint(wanted.project)));
+    const id = this.#hooked(sql) ?? this.#minted.of(wanted.project);
+    return ok(sessions.get(sql, id ?? this.#minted.make(wanted.project)));
   }
 
   #sighting(wanted: Wanted, known: sessions.Session | null): sessions.Sighting {
-    const id = known?.id ?? this.current() ?? this.#mint(wanted.project);
-    const isMinted = known ? known.origin === "handle" : this.#isMinted(id);
+    const id = known?.id ?? this.current() ?? this.#minted.make(wanted.project);
+    const isMinted = known ? known.origin === "handle" : this.#minted.has(id);
     return {
       id,
       client: known?.client ?? this.#clientOf(),
@@ -215,12 +229,11 @@ export class Chat {
   }
 
   #named(sql: Sql, handle: string): Result<sessions.Session | null, ToolError> {
-    const [session, other] = handle.length < 8 ? [sessions.get(sql, handle)] : sessions.byPrefix(sql, handle);
-    if (session && (!other || session.id === handle)) return ok(session);
-    const why = other ? "is the beginning of several sessions" : "is not a session that SHIM knows";
+    const found = sessionOfArgument(sql, handle);
+    if (!found.ok || found.value) return found;
     return err({
       code: "unknown_session",
-      message: `"${handle}" ${why}. Leave "session" out, or take it from an earlier answer.`,
+      message: `"${handle}" is not a session that SHIM knows. Leave "session" out, or take it from an earlier answer.`,
     });
   }
 
@@ -249,32 +262,10 @@ export class Chat {
     const given = this.runtime.env["CLAUDE_CODE_SESSION_ID"];
     return given === undefined ? null : idOf(given);
   }
-
-  /** The session of this project that the process has made; without a project the one used last. */
-  #mint(project: string | undefined): string {
-    const known = project === undefined ? this.#last : (this.#minted.get(project) ?? this.#adopt(project));
-    const id = known ?? `ses_${uuidv7(this.runtime.now(), this.runtime.random(16))}`;
-    if (!known) this.#minted.set(project ?? "", id);
-    this.#last = id;
-    return id;
-  }
-
-  /** The chat's first calls named no project: the first one named is theirs. */
-  #adopt(project: string): string | null {
-    const id = this.#minted.get("") ?? null;
-    if (id === null) return null;
-    this.#minted.delete("");
-    this.#minted.set(project, id);
-    return id;
-  }
-
-  #isMinted(id: string): boolean {
-    return [...this.#minted.values()].includes(id);
-  }
 }
 
-/** The session, unless a hook has seen its start: then that has told it what there is to tell. */
-function untold(sql: Sql, sessionId: string): sessions.Session | null {
+/** The session, unless a hook has seen its start: that hook makes the offers. */
+function withoutHooks(sql: Sql, sessionId: string): sessions.Session | null {
   const hasHooks = journal.newest(sql, sessionId, ["start"], 1).length > 0;
   return hasHooks ? null : sessions.get(sql, sessionId);
 }

@@ -2,11 +2,11 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { dismiss } from "../recovery/recover.ts";
 import type { Runtime } from "../runtime.ts";
-import * as sessions from "../sessions/sessions.ts";
 import { dropMarked } from "../snapshots/stored-snapshots.ts";
 import { backUp } from "../store/backup.ts";
 import { forget, purge, type Forget } from "../store/forget.ts";
 import * as notices from "../store/notices.ts";
+import { sessionOfArgument } from "./named-sessions.ts";
 import type { ToolError } from "./tool.ts";
 
 export interface Clearing {
@@ -29,11 +29,14 @@ export async function clear(runtime: Runtime, what: Clearing): Promise<Result<Cl
     return ok({ deleted: runtime.store.write((sql) => notices.acknowledge(sql, runtime.now(), null)) });
   const kind = scope === "checkpoint" ? "checkpoint" : "session";
   if (id === undefined) return err({ code: "id_missing", message: `scope "${scope}" needs the id of the ${kind}.` });
-  if (!isKnown(runtime, kind, id)) {
+  const known = knownId(runtime, kind, id);
+  if (!known.ok) return known;
+  if (known.value === null) {
     return err({ code: "unknown_id", message: `SHIM knows no ${kind} "${id}". Nothing was deleted.` });
   }
-  if (scope === "offer") return ok({ deleted: dismiss(runtime, id) ? 1 : 0 });
-  return remove(runtime, kind === "checkpoint" ? { checkpoint: id } : { session: id }, what.forget === true);
+  if (scope === "offer") return ok({ deleted: dismiss(runtime, known.value) ? 1 : 0 });
+  const target = kind === "checkpoint" ? { checkpoint: known.value } : { session: known.value };
+  return remove(runtime, target, what.forget === true);
 }
 
 async function remove(runtime: Runtime, what: Forget, isForgotten: boolean): Promise<Result<Cleared, ToolError>> {
@@ -49,9 +52,11 @@ async function remove(runtime: Runtime, what: Forget, isForgotten: boolean): Pro
   return ok({ deleted, rows: gone.rows, ...(backup ? { backup } : {}) });
 }
 
-function isKnown(runtime: Runtime, kind: "checkpoint" | "session", id: string): boolean {
-  return runtime.store.read(
-    (sql) => (kind === "checkpoint" ? checkpoints.byPrefix(sql, id)[0]?.id === id : sessions.get(sql, id) !== null),
-    false,
-  );
+/** A session may be named by a beginning of its id that only it has; a checkpoint, whose ids look much alike, only by all of it. */
+function knownId(runtime: Runtime, kind: "checkpoint" | "session", id: string): Result<string | null, ToolError> {
+  return runtime.store.read<Result<string | null, ToolError>>((sql) => {
+    if (kind === "checkpoint") return ok(checkpoints.byPrefix(sql, id)[0]?.id === id ? id : null);
+    const found = sessionOfArgument(sql, id);
+    return found.ok ? ok(found.value?.id ?? null) : found;
+  }, ok(null));
 }

@@ -3,8 +3,8 @@ import type * as z from "zod";
 
 /**
  * [MC2] A schema as the list of tools shows it: every word of the list costs each chat tokens. Left out is what is so anyway (the dialect, which is
- * the protocol's default; that an integer is one that JavaScript can hold), limits that nobody meets who means well, and of answers what only a validator
- * reads. All of it is still checked.
+ * the protocol's default; that an integer is one that JavaScript can hold; defaults), limits that nobody meets who means well, and of answers what
+ * only a validator reads. All of it is still checked, and a refusal names the limit.
  */
 export function listed(schema: z.ZodType): StandardSchemaWithJSON {
   const standard = schema["~standard"];
@@ -20,7 +20,7 @@ export function listed(schema: z.ZodType): StandardSchemaWithJSON {
   };
 }
 
-const ofInput: ReadonlySet<string> = new Set(["$schema"]);
+const ofInput: ReadonlySet<string> = new Set(["$schema", "default"]);
 const ofAnswer: ReadonlySet<string> = new Set(["$schema", "required", "additionalProperties"]);
 
 function shortened(schema: unknown, needless: ReadonlySet<string>): unknown {
@@ -30,22 +30,14 @@ function shortened(schema: unknown, needless: ReadonlySet<string>): unknown {
   return Object.fromEntries(kept.map(([key, value]) => [key, shortened(value, needless)]));
 }
 
-/** Texts of people are told how long they may be: not ids, which are shorter, and not paths and files, which may be long. */
-const leastTextChars = 1_000;
-const mostTextChars = 4_000;
-/** Of numbers and lists: none, or more than anybody gives. */
-const limits: ReadonlySet<string> = new Set(["minimum", "maximum", "minLength", "minItems", "maxItems"]);
+/** Of numbers: none, or more than anybody gives. */
+const limits: ReadonlySet<string> = new Set(["minimum", "maximum"]);
+const sizes: ReadonlySet<string> = new Set(["minLength", "maxLength", "minItems", "maxItems"]);
 
 /** A list of names, or a flag: a property may be called the same. */
 function isNeedless(key: string, value: unknown, needless: ReadonlySet<string>): boolean {
-  if (typeof value === "number") return isLimit(key, value);
+  if (typeof value === "number") return sizes.has(key) || (limits.has(key) && (value <= 1 || value >= 20));
   return (
     needless.has(key) && (typeof value !== "object" || Array.isArray(value) || Object.keys(value ?? {}).length === 0)
   );
-}
-
-function isLimit(key: string, value: number): boolean {
-  if (key === "maxLength") return value < leastTextChars || value > mostTextChars;
-  const isUsual = value <= 1 || value >= 20;
-  return limits.has(key) && isUsual;
 }

@@ -10,7 +10,7 @@ import type { Runtime } from "../runtime.ts";
 import { Team } from "../team/team.ts";
 
 /**
- * The team of one process; null where it is switched off, and in the run of a task: [TE18] its worker is the member, and takes the tasks. [TE1] A chat of a client with sessions of its own lives as long as the client, so that a
+ * The team of one process. [TE1] A chat of a client with sessions of its own lives as long as the client, so that a
  * later process goes on with it; one that only this process knows, as long as this process.
  */
 export function openTeam(
@@ -18,8 +18,7 @@ export function openTeam(
   server: ProcessIdentity,
   client: () => ProcessIdentity | null,
   outside: Outside = systemOutside(),
-): Team | null {
-  if (!runtime.config.team.isEnabled || runtime.env["SHIM_TASK"]) return null;
+): Team {
   return new Team({
     runtime,
     outside,

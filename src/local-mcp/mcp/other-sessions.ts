@@ -6,6 +6,7 @@ import { reachOf } from "../recovery/remote-reach.ts";
 import { clockOf } from "../recovery/remote-session.ts";
 import { heldWords, hold } from "../recovery/remote-take.ts";
 import type { Restoration } from "../recovery/restoration.ts";
+import * as recoveries from "../sessions/recoveries.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { pullOf } from "../sync/pull.ts";
 import type { TeamChat } from "../team/team-chat.ts";
@@ -17,6 +18,8 @@ export interface Choice {
   readonly from: Restoration;
   /** @returns why not */
   readonly take: () => Promise<ToolError | null>;
+  /** [RE55] @returns why not */
+  readonly dismiss: () => Promise<ToolError | null>;
 }
 
 /** As `shim_check_recovery` lists it. */
@@ -54,7 +57,8 @@ export class OtherSessions {
     named: string | undefined,
   ): Promise<OtherSessions | "unreachable" | null> {
     // Where this machine's own file decides, or nothing can, there is no other machine.
-    if (!chat.team?.reader()?.place) return null;
+    const reader = await chat.team?.reader();
+    if (!reader?.edge || !chat.team) return null;
     const member = await chat.team.of(session);
     if (!member.ok) return "unreachable";
     const reach = reachOf(chat.runtime, member.value.opened, session.id);
@@ -116,7 +120,12 @@ export class OtherSessions {
       const taken = row && (await takeNamed(this.#reach, row));
       return taken === null || taken.ok ? null : taken.error;
     };
-    return { from, take };
+    const { store, now } = this.#reach.runtime;
+    const dismiss = async (): Promise<null> => {
+      store.write((sql) => recoveries.note(sql, { at: now(), sessionId: from.session.id, action: "dismissed" }));
+      return null;
+    };
+    return { from, take, dismiss };
   }
 
   async #all(): Promise<Found[]> {

@@ -1,8 +1,10 @@
+import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { brief } from "../recovery/brief.ts";
 import { findIncomplete } from "../recovery/detect.ts";
-import { restoration } from "../recovery/restoration.ts";
+import { restore } from "../recovery/restoration.ts";
+import { findSession } from "../sessions/session-prefix.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Chat } from "./chat.ts";
 
@@ -41,13 +43,20 @@ export function recoverPrompt(chat: Chat, sessionId: string | undefined): string
   const { runtime } = chat;
   const now = runtime.now();
   const except = chat.current() ?? "";
-  const from = runtime.store.read((sql) => {
-    const found = sessionId
-      ? sessions.get(sql, sessionId)
-      : findIncomplete(sql, runtime.processes, now, { limit: 1, except })[0]?.session;
-    return found ? restoration(sql, runtime.processes, found, now) : null;
-  }, null);
+  const found = runtime.store.read(
+    (sql) =>
+      sessionId
+        ? namedOrNull(sql, sessionId)
+        : (findIncomplete(sql, runtime.processes, now, { limit: 1, except })[0]?.session ?? null),
+    null,
+  );
+  const from = found && restore(runtime, found, now);
   if (!from)
     return sessionId ? `SHIM knows no session "${sessionId}".` : "SHIM knows of no session that died unfinished.";
   return `Continue this work.\n\n${brief(from, now, "resume")}`;
+}
+
+function namedOrNull(sql: Sql, given: string): sessions.Session | null {
+  const found = findSession(sql, given);
+  return found.kind === "one" ? found.session : null;
 }

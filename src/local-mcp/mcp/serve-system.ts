@@ -1,4 +1,5 @@
 import { edgeIn } from "../authority.ts";
+import { frontOf } from "../front/control.ts";
 import { clientPidOf } from "../processes.ts";
 import type { LoadedDriver } from "../store/open-driver.ts";
 import { systemRuntime } from "../system-runtime.ts";
@@ -15,10 +16,12 @@ export function serveSystem({ open, fallbackReason }: Pick<LoadedDriver, "open" 
     runtime.log("error", "the workspace of the environment cannot be used", { reason: edge.error });
     process.stderr.write(`SHIM: no workspace is joined: ${edge.error}.\n`);
   }
+  const front = frontOf(process.env, process.ppid);
   serve({
     runtime,
     version,
-    clientPid: clientPidOf(runtime.processes, process.env, process.ppid),
+    clientPid: front?.clientPid ?? clientPidOf(runtime.processes, process.env, process.ppid),
+    front,
     stdin: process.stdin,
     stdout: process.stdout,
     exit: (code) => process.exit(code),

@@ -6,8 +6,10 @@ import {
   type ServerContext,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
+import { shimCommand, withShimCommand } from "../shim-command.ts";
 import { StoreError } from "../store/store-error.ts";
 import type { Chat } from "./chat.ts";
+import { serverInfo } from "./handshake.ts";
 import { instructions } from "./instructions.ts";
 import { listed } from "./listed-schema.ts";
 import * as resources from "./resources.ts";
@@ -51,7 +53,7 @@ export interface ServerOptions {
 /** One MCP server for one connection; the SDK serves both protocol eras with it. */
 export function createServer(options: ServerOptions): McpServer {
   const server = new McpServer(
-    { name: "shim", title: "SHIM", version: options.version },
+    { ...serverInfo, version: options.version },
     { instructions: instructions(options.chat.runtime, options.chat.team !== null) },
   );
   equip(server, options);
@@ -108,7 +110,7 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
       options.afterAnswer(() => hear(options.chat, input, result));
       return result;
     } catch (error) {
-      return refused(failure(options.chat, tool.name, error));
+      return refused(options.chat, failure(options.chat, tool.name, error));
     }
   });
 }
@@ -132,12 +134,16 @@ interface CallResult {
 async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult> {
   const result = await tool.run(chat, input);
   const notices = chat.notices();
-  if (!result.ok) return refused(result.error, notices);
+  if (!result.ok) return refused(chat, result.error, notices);
   const { text, output } = result.value;
   const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };
   if (tool.name === "shim_check_recovery") chat.hasAsked();
   const offered = offerFor(chat, structured["session"]);
-  const parts = [...notices.map((notice) => `NOTICE: ${notice}`), text, ...(offered ? [offered] : [])];
+  const parts = [
+    ...notices.map((notice) => `NOTICE: ${notice}`),
+    text,
+    ...(offered ? [withCommand(chat, offered)] : []),
+  ];
   return { content: parts.map((part) => ({ type: "text", text: part })), structuredContent: structured };
 }
 
@@ -157,9 +163,14 @@ function offerFor(chat: Chat, session: unknown): string | null {
   return typeof session === "string" ? chat.offerOnce(session) : null;
 }
 
-function refused(error: ToolError, notices: readonly string[] = []): CallResult {
+function refused(chat: Chat, error: ToolError, notices: readonly string[] = []): CallResult {
   const text = [...notices.map((notice) => `NOTICE: ${notice}`), `${error.code}: ${error.message}`].join("\n");
-  return { isError: true, content: [{ type: "text", text }] };
+  return { isError: true, content: [{ type: "text", text: withCommand(chat, text) }] };
+}
+
+/** [CL75] */
+function withCommand({ runtime }: Chat, text: string): string {
+  return withShimCommand(text, () => shimCommand(runtime));
 }
 
 /** [MC6] Broken storage is said aloud, never answered as if it had saved. A bug is logged and named as one. */

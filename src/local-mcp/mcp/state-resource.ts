@@ -20,7 +20,7 @@ export function registerState(server: McpServer, chat: Chat): void {
 
 /** Null: it is not there. */
 async function read(chat: Chat, key: string): Promise<string | null> {
-  const found = await linkOf(chat)?.call("state.get", { key }, withinMs);
+  const found = await (await linkOf(chat))?.call("state.get", { key }, withinMs);
   if (!found) throw new Error("this chat is not in the team yet; try again in a few seconds");
   if (!found.ok) throw new Error(`${found.error.code}: ${found.error.message}`);
   return found.value.entry ? JSON.stringify(found.value.entry, null, 1) : null;
@@ -28,11 +28,11 @@ async function read(chat: Chat, key: string): Promise<string | null> {
 
 /** A list is of much else, too: it is not refused because nobody can be reached. */
 async function list(chat: Chat): Promise<{ name: string; uri: string }[]> {
-  const found = await linkOf(chat)?.call("state.list", { limit: listed }, withinMs);
+  const found = await (await linkOf(chat))?.call("state.list", { limit: listed }, withinMs);
   if (!found?.ok) return [];
   return found.value.entries.map(({ key }) => ({ name: key, uri: `${prefix}${encodeURIComponent(key)}` }));
 }
 
-function linkOf(chat: Chat): ChatLink | undefined {
-  return chat.team?.reader()?.link;
+async function linkOf(chat: Chat): Promise<ChatLink | undefined> {
+  return (await chat.team?.reader())?.link;
 }

@@ -1,7 +1,9 @@
+import { isWithin } from "../../shared/elapsed.ts";
 import { capture } from "../checkpoints/capture.ts";
+import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
 import type { Runtime } from "../runtime.ts";
 import { catchUp } from "../sessions/catch-up.ts";
-import { look } from "../sessions/look.ts";
+import { refresh } from "../sessions/refresh.ts";
 import { dueByTimer } from "../sessions/observe.ts";
 import * as clients from "../sessions/clients.ts";
 import * as servers from "../sessions/servers.ts";
@@ -13,43 +15,54 @@ import { isPaused } from "../store/pause.ts";
 import { prune } from "../store/retention.ts";
 import * as textIndex from "../store/text-index.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
+import { readSubagents } from "../usage/subagent-files.ts";
 import type { Chat } from "./chat.ts";
 
-/** Readings are taken anew this often, in ms. */
-const lookEveryMs = 15_000;
+const refreshEveryMs = 15_000;
 const upkeepEveryMs = 600_000;
 /** Rows of processes of an earlier boot are kept for so long. */
 const processRowsMs = 7 * 86_400_000;
 /** Rewriting a pack is worth it only when this share of it is garbage. */
 const routineGarbage = 0.3;
 
-/** The timer's look at the session: what nobody tells (memory, age, texts in the transcript), and a checkpoint if one is due. */
-export function lookAfter(chat: Chat, sessionId: string): void {
+/** Called by the timer: takes the readings that no hook reports (memory, age, texts in the transcript), and a checkpoint if one is due. */
+export function refreshIfDue(chat: Chat, sessionId: string): void {
   const { runtime } = chat;
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   if (!session || session.endedAt !== null) return;
   const last = session.readings.sessionAgeMs?.at ?? 0;
-  if (isWithin(runtime.now() - last, lookEveryMs)) return;
+  // [SI30] A status line takes readings all the time, and may be the one that saw the risk rise.
+  const isRecent = session.riskMark.pending === null && isWithin(runtime.now() - last, refreshEveryMs);
+  if (!isRecent) observeSession(chat, session);
+}
+
+/** Reads the session's transcript at once, however recent its readings are. */
+export function observeAgain(chat: Chat, sessionId: string): void {
+  const session = chat.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+  if (session) observeSession(chat, session);
+}
+
+function observeSession(chat: Chat, session: sessions.Session): void {
+  const { runtime } = chat;
+  const sessionId = session.id;
   if (runtime.store.read((sql) => isPaused(sql, runtime.now(), session.project), false)) {
     runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
     return;
   }
-  const trigger = dueByTimer(look(runtime, session, chat.heard(session)), runtime);
-  if (trigger) capture(runtime, { sessionId, trigger }, chat.recent);
+  readSubagents(runtime, session);
+  const trigger = dueByTimer(refresh(runtime, session, chat.heard(session)), runtime);
+  if (trigger) capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, chat.recent);
 }
 
 let lastUpkeepAt = 0;
+const deaths = new DeathWatch();
 
-/** A clock that was set back makes the time since negative: then it is due, too. */
-function isWithin(sinceMs: number, everyMs: number): boolean {
-  return sinceMs >= 0 && sinceMs < everyMs;
-}
-
-/** Spool, backup, retention: by whoever is there, in small portions. */
+/** Spool, backup and retention, in small portions, by any process that runs. */
 export function upkeep(runtime: Runtime): void {
   drainInto(runtime);
   if (runtime.store.read(textIndex.isBehind, false)) runtime.store.write(textIndex.takeIn);
   runtime.store.tidy();
+  deaths.check(runtime);
   const now = runtime.now();
   if (isWithin(now - lastUpkeepAt, upkeepEveryMs)) return;
   lastUpkeepAt = now;
@@ -58,6 +71,8 @@ export function upkeep(runtime: Runtime): void {
       runtime.log("error", "backup", { error: String(error) }),
     );
   }
+  // [RE64] What is pruned leaves its death behind.
+  recordDeaths(runtime, () => true);
   runtime.store.write((sql) => {
     prune(sql, now, runtime.config.retention, 200);
     history.thin(sql, now, { maxAgeMs: runtime.config.retention.maxAgeMs, rows: 500 });

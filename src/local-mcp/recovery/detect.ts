@@ -1,6 +1,7 @@
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive, isOutOfSight, type Processes } from "../processes.ts";
+import { isClosed } from "../sessions/closed-sessions.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { happenedIn } from "../store/happened.ts";
@@ -11,7 +12,7 @@ import { oomKills, systemMemory } from "../signals/memory.ts";
 export interface Incomplete {
   readonly session: sessions.Session;
   readonly cause: CrashCause;
-  /** What the cause rests on. */
+  /** The evidence for the cause. */
   readonly causeDetail: string;
 }
 
@@ -23,12 +24,14 @@ export interface Search {
   /** Never this one: the session that asks. */
   readonly except?: string;
   readonly limit?: number;
+  /** Only these. */
+  readonly accepts?: (session: sessions.Session) => boolean;
 }
 
 /** Reason of a session that its client ended in the middle of a turn. */
 export const interrupted = "interrupted";
 
-/** A session whose owner is not known, or not to be seen from here, counts as dead after this silence: no client is quiet longer in the middle of work. */
+/** A session whose owner is unknown or not visible counts as dead after this silence: no client is silent longer in the middle of work. */
 const silentMs = 600_000;
 
 /** A chat that is started for an offer is there within this time. */
@@ -42,7 +45,10 @@ export function findIncomplete(sql: Sql, processes: Processes, now: number, sear
   // Read once, not for each session: they are files of the system.
   const kills = once(() => oomKills(systemMemory));
   const isOne = (session: sessions.Session): boolean =>
-    isWanted(session, search) && isDead(session, processes, now) && hasContent(sql, session.id);
+    isWanted(session, search) &&
+    isDead(session, processes, now) &&
+    hasContent(sql, session.id) &&
+    (search.accepts?.(session) ?? true);
   const limit = search.limit ?? 20;
   const found = [
     ...first(sessions.open(sql, projectsOf(search)), isOne, limit),
@@ -67,7 +73,7 @@ function* first<T>(all: Iterable<T>, isWanted: (one: T) => boolean, limit: numbe
   }
 }
 
-/** Where the search can be left to the store. */
+/** The projects that the store can filter by; undefined: all. */
 function projectsOf({ project, isLoose }: Search): (string | null)[] | undefined {
   if (project === undefined || (project === null && isLoose)) return undefined;
   return isLoose ? [project, null] : [project];
@@ -94,7 +100,7 @@ function isWanted(session: sessions.Session, search: Search): boolean {
   return search.isLoose === true && isOfNone && session.origin === "handle";
 }
 
-/** What concerns a chat: its project; in a client without hooks, where many calls name none, also what names none. */
+/** The search for a chat: its project, and in a client without hooks also sessions without a project. */
 export function concerning(session: sessions.Session): Search {
   return { project: session.project, isLoose: session.origin === "handle" };
 }
@@ -108,13 +114,16 @@ export function hasContent(sql: Sql, sessionId: string): boolean {
   return sql.all(`SELECT 1 FROM sessions WHERE id = ? AND ${happenedIn("sessions.id")}`, sessionId).length > 0;
 }
 
-/** Why it died, from its last signals and what its processes left behind. */
+/** Infers why a session died, from its last signals and the end of its processes. */
 export function causeOf(
   sql: Sql,
   session: sessions.Session,
   processes: Processes,
   kills = (): number | null => oomKills(systemMemory),
 ): { cause: CrashCause; causeDetail: string } {
+  if (isClosed(session)) {
+    return { cause: "closed", causeDetail: "The client was closed, or asked to end, between two turns." };
+  }
   const [lastTool] = journal.newest(sql, session.id, ["tool_start", "tool_end", "tool_error", "turn_end"], 1);
   const { cause, detail } = inferCause({
     readings: session.readings,
@@ -127,14 +136,14 @@ export function causeOf(
     lastError: null,
     hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
   });
-  // Written by SessionEnd itself: the client ended in good order, only its work did not.
+  // SessionEnd has written it: the client ended in order, but its work did not.
   if (cause === "unknown" && session.detachReason === interrupted) {
-    return { cause: "closed", causeDetail: "The client was closed, or told to stop, before its turn was over." };
+    return { cause: "closed", causeDetail: "The client was closed, or asked to end, before its turn was over." };
   }
   return { cause, causeDetail: detail };
 }
 
-/** Null when something was begun, or ended well, after it. */
+/** Newest error of the journal, unless a prompt or the end of a turn follows. */
 function lastFailure(sql: Sql, sessionId: string): string | null {
   const [last] = journal.newest(sql, sessionId, ["failure", "turn_end", "prompt"], 1);
   return last?.entry.kind === "failure" ? last.entry.text : null;

@@ -1,33 +1,52 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
 import { catchUp } from "../sessions/catch-up.ts";
+import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { recordCrash } from "../signals/history.ts";
+import { recordDeath } from "./deaths.ts";
 import { findIncomplete, type Incomplete, type Search } from "./detect.ts";
-import { restoration, type Restoration } from "./restoration.ts";
+import { namedIn } from "./named-in-brief.ts";
+import { changesSince, restoration, withChanges, type Restoration } from "./restoration.ts";
 
 /** The seeds' RecoveryService: one offer per dead session, to one successor. */
+
+export interface Offer {
+  readonly from: Restoration;
+  /** The number of other sessions like it. */
+  readonly more: number;
+}
 
 /**
  * Offers the newest incomplete session to `to`. [RE8] An offer is made once: of two chats that ask at the same time one gets it.
  *
  * @returns what is offered, and how many more are incomplete; null when there is nothing
  */
-export function offer(runtime: Runtime, to: string, search: Search): { from: Restoration; more: number } | null {
+export function offer(runtime: Runtime, to: string, search: Search): Offer | null {
   const now = runtime.now();
   const wanted = { ...search, except: to };
-  if (offerable(runtime, wanted).length === 0) return null;
+  const [likely] = offerable(runtime, wanted);
+  if (!likely) return null;
+  // Git is asked before the transaction, which must not wait for it.
+  const before = runtime.store.read((sql) => restoration(sql, runtime.processes, likely.session, now), null);
+  const changes = before && changesSince(runtime.env, before);
   return runtime.store.write((sql) => {
-    const found = look(sql, runtime, wanted);
+    const found = find(sql, runtime, wanted);
     const first = found.find((one) => one.session.project === search.project) ?? found[0];
     if (!first) return null;
     catchUp(sql, now, first.session.id);
-    const from = restoration(sql, runtime.processes, first.session, now);
-    if (!from) return null;
-    handOver(sql, now, from, to);
-    // Under this setting its brief tells the chat to go on with it.
-    if (runtime.config.recovery === "resume") {
+    const known = restoration(sql, runtime.processes, first.session, now);
+    if (!known) return null;
+    const from = withChanges(known, first.session.id === likely.session.id ? changes : null);
+    handOver(sql, runtime, from, to);
+    if (isClosedWithNothingOpen(first.session)) {
+      for (const { session } of found) {
+        if (session !== first.session) {
+          recoveries.note(sql, { at: now, sessionId: session.id, action: "offered", by: to });
+        }
+      }
+    } else if (runtime.config.recovery === "resume") {
+      // Under this setting its brief tells the chat to go on with it.
       recoveries.note(sql, { at: now, sessionId: first.session.id, action: "taken", by: to });
     }
     return { from, more: found.length - 1 };
@@ -35,40 +54,64 @@ export function offer(runtime: Runtime, to: string, search: Search): { from: Res
 }
 
 /** Puts a session on offer to one chat and keeps how it died. */
-function handOver(sql: Sql, at: number, from: Restoration, to: string): void {
-  const { session, cause, causeDetail: detail } = from;
+function handOver(sql: Sql, runtime: Runtime, from: Restoration, to: string): void {
+  const { session, score } = from;
+  const at = runtime.now();
+  recordDeath(sql, runtime, session.id);
   sessions.setRecovery(sql, at, session.id, "offered", to);
-  recoveries.note(sql, { at, sessionId: session.id, action: "offered", by: to, score: from.score.total });
-  if (cause === null) return;
-  recordCrash(sql, { sessionId: session.id, at: session.lastSeenAt, cause, detail, readings: session.readings });
+  recoveries.note(sql, {
+    at,
+    sessionId: session.id,
+    action: "offered",
+    by: to,
+    score: score.total,
+    named: namedIn(from),
+  });
 }
 
 /**
- * The chat goes on with a dead session, whomever it was offered to: nobody else is offered it while that chat lives, and its next checkpoint
- * makes the session recovered.
+ * A chat continues a dead session, even if another was offered it: no other chat is offered it while this one lives, and the chat's next
+ * checkpoint makes the session recovered.
  */
 export function take(runtime: Runtime, from: Restoration, by: string): void {
   const at = runtime.now();
   const { id: sessionId } = from.session;
   runtime.store.write((sql) => {
     const known = sessions.get(sql, sessionId);
-    if (known?.recovery !== "offered" || known.recoveryBy !== by) handOver(sql, at, from, by);
+    if (known?.recovery !== "offered" || known.recoveryBy !== by) handOver(sql, runtime, from, by);
     recoveries.note(sql, { at, sessionId, action: "taken", by });
   });
 }
 
-/** [RE12] The incomplete sessions that are not too old, newest first. */
+/** [RE12] The incomplete sessions that are not too old, newest first; [RE52] only where there is none, those that were closed with nothing open. */
 export function offerable(runtime: Runtime, search: Search): Incomplete[] {
-  return runtime.store.read((sql) => look(sql, runtime, search), []);
+  return runtime.store.read((sql) => find(sql, runtime, search), []);
 }
 
-function look(sql: Sql, runtime: Runtime, search: Search): Incomplete[] {
+function find(sql: Sql, runtime: Runtime, search: Search): Incomplete[] {
   const now = runtime.now();
-  const found = findIncomplete(sql, runtime.processes, now, search);
-  return found.filter((one) => now - one.session.lastSeenAt <= runtime.config.offerMaxAgeMs);
+  const find = (isCalm: boolean): Incomplete[] => {
+    const accepts = (session: sessions.Session): boolean =>
+      now - session.lastSeenAt <= runtime.config.offerMaxAgeMs &&
+      isClosedWithNothingOpen(session) === isCalm &&
+      isOfferDue(sql, session);
+    return findIncomplete(sql, runtime.processes, now, { ...search, accepts });
+  };
+  const dead = find(false);
+  return dead.length > 0 ? dead : find(true);
 }
 
-/** Takes an offer back, or a recovery or dismissal: the session is incomplete again. @returns whether there was one */
+/** Offers of one closed session: a user who closes terminals every evening is not asked about each in every chat. */
+const mostOffers = { withNothingOpen: 1, withOpenWork: 3 };
+
+/** [RE51] [RE52] */
+function isOfferDue(sql: Sql, session: sessions.Session): boolean {
+  if (!isClosed(session)) return true;
+  const most = isClosedWithNothingOpen(session) ? mostOffers.withNothingOpen : mostOffers.withOpenWork;
+  return recoveries.offersSince(sql, session.id, session.detachedAt ?? 0) < most;
+}
+
+/** Undoes an offer, recovery or dismissal: the session is incomplete again. @returns whether there was one */
 export function undo(runtime: Runtime, sessionId: string): boolean {
   const now = runtime.now();
   return runtime.store.write((sql) => {
@@ -80,11 +123,12 @@ export function undo(runtime: Runtime, sessionId: string): boolean {
   });
 }
 
-/** The user does not want it: never offered again, but kept until retention takes it. @returns false for an unknown session */
+/** Never offers the session again; it is kept until retention deletes it. @returns false for an unknown session */
 export function dismiss(runtime: Runtime, sessionId: string): boolean {
   const now = runtime.now();
   return runtime.store.write((sql) => {
     if (!sessions.get(sql, sessionId)) return false;
+    recordDeath(sql, runtime, sessionId);
     sessions.setRecovery(sql, now, sessionId, "dismissed", null);
     recoveries.note(sql, { at: now, sessionId, action: "dismissed" });
     return true;

@@ -15,7 +15,7 @@ function named(machine: string): string {
 }
 
 export function about({ machine, root }: Elsewhere): string[] {
-  return [`it ran on: ${named(machine)}, in ${root ?? "no project folder"} there`];
+  return [`it ran on: ${named(machine)}, in ${root?.slice(0, 300) ?? "no project folder"} there`];
 }
 
 export const fileWords: Record<FileComparison, string> = {

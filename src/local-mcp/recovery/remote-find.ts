@@ -3,6 +3,7 @@ import { isOfTask } from "../automation/claude/prompt.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import type { ChatLink } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
+import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
 import type { Around } from "../sync/pull.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
@@ -12,32 +13,32 @@ import { fateOf, type Fate, type Seen } from "./remote-fate.ts";
 import { isFree } from "./remote-notes.ts";
 import { clockOf, isOwn } from "./remote-session.ts";
 
-/** The other machines of the workspace, as one chat of this one sees them. */
+/** The means by which one chat reads and takes sessions of other machines. */
 export interface Reach {
   readonly runtime: Runtime;
   readonly link: Pick<ChatLink, "self" | "call">;
-  /** How mirrors are read. */
+  /** For reading mirrors. */
   readonly mirror: Around;
   /** The chat that asks: its session. */
   readonly asking: string;
-  /** How this machine is called in the workspace. */
+  /** The name of this machine in the workspace. */
   readonly machine: string;
 }
 
-/** A session of another machine that nobody goes on with, and whether it is over. */
+/** A session of another machine that no chat continues, and whether it is over. */
 export interface Found {
   readonly row: RemoteSession;
   readonly fate: Fate;
 }
 
-/** How long one question to the coordinator may take, in ms. */
+/** Time limit of one call to the coordinator, in ms. */
 export const askMs = 5_000;
 
 /**
- * [RE20] The sessions of other machines that died unfinished, newest first: not ended, over by what the coordinator knows of their chats, gone on
- * with by nobody, and with something to recover. A session that this machine has itself is not among them.
+ * [RE20] The sessions of other machines that died unfinished, newest first: without an end, over by the coordinator's knowledge of their chats,
+ * continued by no chat, and with something to recover. A session that this machine has itself is not among them.
  *
- * @param project only those of one that the workspace calls so; absent: all
+ * @param project name of a project in the workspace; absent: all
  */
 export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<Found[]> {
   const { runtime, mirror } = reach;
@@ -62,7 +63,7 @@ function candidates(sql: Sql, { workspace, device }: Around, filter: { readonly 
   });
 }
 
-/** What its own machine has done about it counts: another chat there goes on with it, or its user wants none of it. */
+/** By its own machine: no chat there continues it, and its user has not dismissed it. */
 function isUnfinished({ isEnded, content }: RemoteSession): boolean {
   const isSettled = content.recovery === "recovered" || content.recovery === "dismissed";
   const hasContent = content.newest !== null || content.unsaved.count > 0 || content.toolCalls > 0;
@@ -82,8 +83,8 @@ async function seen(link: Pick<ChatLink, "call">, chat: string): Promise<Seen> {
 }
 
 /**
- * [RE23] Whoever has taken it goes on with it while its chat lives. When that is over, too, it counts only when its own state says that it did:
- * then that one is what is to be recovered.
+ * [RE23] A session is taken while the chat of its taker lives. If that is over, too, the taker counts only when its own last state says that it
+ * continued the session: then the taker is to be recovered.
  */
 export async function isTaken(reach: Reach, row: RemoteSession): Promise<boolean> {
   const { taken } = row;
@@ -98,7 +99,7 @@ async function wentOn({ runtime, mirror }: Reach, chat: string, session: string)
   if (own) return own.continues?.session === session;
   if (!row) return false;
   const newest = await fetchCheckpoint(mirror, row);
-  // Nobody can tell: better nobody goes on with it than two.
+  // Not known: it is better that no chat continues it than two.
   return !newest.ok || newest.value?.content.state.continues?.session === session;
 }
 
@@ -109,21 +110,22 @@ interface Taker {
 
 const nobody: Taker = { own: null, row: null };
 
-/** A chat of this machine, by what it has saved; or one of another. */
+/** The taker as this machine has stored it, or as its mirror says. */
 function takerIn(sql: Sql, workspace: string, chat: string): Taker {
   const saved = checkpoints.latest(sql, chat);
   const own = saved && checkpoints.soundStateOf(sql, saved.seq);
   return { own, row: remoteSessions.list(sql, workspace, { session: chat })[0] ?? null };
 }
 
-/** [RE24] Of those that were found, what may be offered to the chat that asks: recent ones, of no task, that no other chat of this machine has. */
+/** [RE24] The sessions that may be offered to the chat that asks: recent, not of a task, and continued by no other chat of this machine. */
 export function offerable({ runtime, asking }: Reach, found: readonly Found[]): Found[] {
   const now = runtime.now();
   const { offerMaxAgeMs } = runtime.config;
   return found.filter(
     ({ row }) =>
       now - clockOf(row)(row.content.lastSeenAt) <= offerMaxAgeMs &&
-      // Its worker goes on with it; no chat stands for it, so that it may also be alive.
+      !isClosedWithNothingOpen(row.content) &&
+      // Its worker continues it; it has no chat in the workspace, so it may be alive.
       !isOfTask(row.content.title ?? "") &&
       runtime.store.read((sql) => isFree(sql, runtime.processes, now, row.session, asking), false),
   );

@@ -4,9 +4,9 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isDead } from "./detect.ts";
 
-/** What this machine has done about sessions of other machines: rows of `recoveries`, as for its own. */
+/** The actions of this machine on sessions of other machines: rows of `recoveries`, as for its own. */
 
-/** The newest; null: nothing yet, or all was taken back. */
+/** The newest action; null: none, or undone. */
 export function noteOf(sql: Sql, sessionId: string): Pick<recoveries.RecoveryNote, "action" | "by"> | null {
   const [row] = sql.all<Pick<recoveries.RecoveryNote, "action" | "by">>(
     'SELECT action, by_session AS "by" FROM recoveries WHERE session_id = ? ORDER BY seq DESC LIMIT 1',
@@ -15,7 +15,7 @@ export function noteOf(sql: Sql, sessionId: string): Pick<recoveries.RecoveryNot
   return row === undefined || row.action === "undone" ? null : row;
 }
 
-/** [RE24] Whether it is for a chat of this machine to be offered: not when the user wants none of it, or another living chat here has it. */
+/** [RE24] Whether it may be offered to a chat of this machine: not when the user has dismissed it, or another living chat here has it. */
 export function isFree(sql: Sql, processes: Processes, now: number, sessionId: string, asking: string): boolean {
   const note = noteOf(sql, sessionId);
   if (note === null || note.by === asking) return note?.action !== "dismissed";
@@ -24,7 +24,7 @@ export function isFree(sql: Sql, processes: Processes, now: number, sessionId: s
   return other === null || other.endedAt !== null || isDead(other, processes, now);
 }
 
-/** Sessions of other machines that a chat of this one goes on with, as far as this machine has written down. */
+/** Sessions of other machines that a chat of this one continues, by the rows of this machine. */
 export function takenBy(sql: Sql, chat: string): string[] {
   return sql
     .all<{ id: string }>(

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { FileNote } from "../../contract/work-state.ts";
 
-/** Pure: where the files of another machine's project stand in the same project here. */
+/** Maps paths of another machine's project to the same project here. Pure. */
 
 export interface Roots {
   /** Root of the project there; null: it had none. */
@@ -11,10 +11,10 @@ export interface Roots {
 }
 
 /**
- * [RE21] Only what is below the root there has a place here, below the root here. Either separator counts, since the other machine may run
+ * [RE21] Maps a path below the root there to the same path below the root here. Both separators count, since the other machine may run
  * Windows.
  *
- * @returns null: it has none
+ * @returns null for any other path
  */
 export function mapPath(path: string, { there, here }: Roots): string | null {
   if (there === null || here === null) return null;
@@ -35,7 +35,7 @@ const outside = "outside of its project there";
 
 export interface Mapped {
   readonly inside: readonly FileNote[];
-  /** As they were called there: there is nothing to compare them with. */
+  /** Under their names there: this machine has nothing to compare them with. */
   readonly outside: readonly (FileNote & { readonly now: "unknown" })[];
 }
 

@@ -1,8 +1,8 @@
-import type { WorkState } from "../../contract/work-state.ts";
+import type { Statement, WorkState } from "../../contract/work-state.ts";
 import type { Checkpoint, Trigger } from "../checkpoints/checkpoints.ts";
 import { readHead } from "../sessions/git-head.ts";
 import type { JournalRow } from "../sessions/journal.ts";
-import { emptyState, fold } from "../sessions/work-state.ts";
+import { emptyState, fold, upToDate } from "../sessions/work-state.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import { compareFiles } from "../snapshots/file-state.ts";
 import type { RemoteCheckpoint } from "../sync/fetch-checkpoint.ts";
@@ -14,11 +14,11 @@ import { clockOf, sessionOf, unsavedSince } from "./remote-session.ts";
 import type { Elsewhere, Restoration } from "./restoration.ts";
 import { score } from "./score.ts";
 
-/** What was found out about a session of another machine. */
+/** The data about a session of another machine. */
 export interface Known {
   readonly row: RemoteSession;
   readonly fate: Fate;
-  /** Null: none reached the workspace, or it cannot be fetched now. */
+  /** Null: none has reached the workspace, or it cannot be fetched now. */
   readonly newest: RemoteCheckpoint | null;
   /** Root of the same project here; null: it is not here. */
   readonly here: string | null;
@@ -26,7 +26,7 @@ export interface Known {
   readonly tasks: readonly string[];
 }
 
-/** [RE21] What is known of it, checked against this machine's files and git: its files are looked for in the project here. */
+/** [RE21] Restores a session of another machine, checked against the files and git of the same project here. */
 export function remoteRestoration(found: Known): Restoration {
   const { row, fate, newest, here } = found;
   const session = sessionOf(row);
@@ -47,13 +47,37 @@ export function remoteRestoration(found: Known): Restoration {
   };
 }
 
-/** What its newest checkpoint and what came after it tell. */
+/** The state by the newest checkpoint and the entries after it. */
 export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): WorkState {
-  // Without a checkpoint its title is all that tells of its goal.
+  // Without a checkpoint only the title says something of the goal.
   const base = newest?.content.state ?? { ...emptyState, goal: row.content.title };
-  const state = fold(base, unsavedSince(row, newest?.content ?? null));
-  const { lastError } = state;
-  return { ...state, lastError: lastError && { ...lastError, at: clockOf(row)(lastError.at) } };
+  const state = upToDate(fold(base, unsavedSince(row, newest?.content ?? null)));
+  return byClock(state, clockOf(row));
+}
+
+/** The state with its times by this machine's clock. */
+function byClock(state: WorkState, clock: (at: number) => number): WorkState {
+  const known = <T extends { readonly at: number | null }>(one: T): T =>
+    one.at === null ? one : { ...one, at: clock(one.at) };
+  const maybe = <T extends { readonly at: number }>(one: T | undefined | null): T | null => (one ? known(one) : null);
+  const { requests, orders, decided, takenBack, plan, clientGoal, said, ...rest } = state;
+  const statement = <T extends Statement>(one: T): T => {
+    const [taken, followed] = [maybe(one.takenBack), maybe(one.followedBy)];
+    return { ...known(one), ...(taken ? { takenBack: taken } : {}), ...(followed ? { followedBy: followed } : {}) };
+  };
+  const times = Object.entries(said ?? {}).map(([name, at]) => [name, typeof at === "number" ? clock(at) : at]);
+  return {
+    ...rest,
+    conversation: state.conversation.map(known),
+    lastError: maybe(state.lastError),
+    ...(requests ? { requests: requests.map(known) } : {}),
+    ...(orders ? { orders: orders.map(statement) } : {}),
+    ...(decided ? { decided: decided.map(statement) } : {}),
+    ...(takenBack ? { takenBack: takenBack.map(known) } : {}),
+    ...(plan ? { plan: known(plan) } : {}),
+    ...(clientGoal ? { clientGoal: known(clientGoal) } : {}),
+    ...(said ? { said: Object.fromEntries(times) } : {}),
+  };
 }
 
 function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
@@ -71,11 +95,11 @@ function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
   };
 }
 
-/** What its machine had, and what did not come over. */
+/** A sentence about what its machine had and did not send; null: nothing. */
 function lostOf({ content }: RemoteSession, newest: RemoteCheckpoint | null, came: number): string | null {
   if (newest === null) return content.newest === null ? lostEvents(content.unsaved.count - came) : noneCame;
   if (newest.isBehind) return "a newer checkpoint than this one, which its machine has taken";
-  // Those before a checkpoint that came after the session are in it.
+  // A checkpoint that was sent after the session holds the entries before it.
   const isLater = newest.content.at > (content.newest?.at ?? 0);
   return isLater ? null : lostEvents(content.unsaved.count - came);
 }
@@ -107,7 +131,7 @@ function causeOf(
     lastStopFailure: last?.kind === "failure" ? last.text : null,
     lastError: null,
     detachReason: content.detachReason,
-    // Nothing of that machine can be seen from here.
+    // Not known of another machine.
     isSameBoot: null,
     oomKillsBefore: null,
     oomKillsNow: null,

@@ -6,7 +6,7 @@ import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession, Taken } from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";
 
-/** [RE25] Sessions of this machine that chats of others go on with, as the mirrors tell by now. Written only where that is news. */
+/** [RE25] Stores which sessions of this machine are continued by chats of others, by their mirrors. Writes only changes. */
 export function noteTaken({ store, now }: Pick<Runtime, "store" | "now">, workspace: string, device: string): void {
   const rows = store.read((sql) => remoteSessions.list(sql, workspace, { device }), []);
   for (const { session, taken } of rows) {
@@ -22,7 +22,7 @@ interface Told {
   readonly session: string;
 }
 
-/** Told to be continued elsewhere, and by now nobody's. */
+/** Sessions that were reported as continued elsewhere, and are not any more. */
 function givenBack(sql: Sql, taken: readonly Pick<RemoteSession, "session">[]): Told[] {
   const told = sql.all<Told>(
     `SELECT n.seq, n.session_id AS session FROM team_news n JOIN sessions s ON s.id = n.session_id
@@ -33,7 +33,7 @@ function givenBack(sql: Sql, taken: readonly Pick<RemoteSession, "session">[]): 
   return told.filter(({ session }) => !isTaken.has(session));
 }
 
-/** [RE26] It is to be recovered again; the same chat may take it once more, and then it is told once more. */
+/** [RE26] The session can be recovered again; if the same chat takes it once more, that is reported once more. */
 function open(sql: Sql, at: number, told: readonly Told[]): void {
   for (const { seq, session } of told) {
     sql.run("DELETE FROM team_news WHERE seq = ?", seq);
@@ -47,8 +47,8 @@ function keyOf(session: string, { chat }: Pick<Taken, "chat">): string {
 }
 
 /**
- * [RE25] A session of this machine is gone on with elsewhere: it is not offered here any more, and it is told when it returns; so is a chat that had
- * been offered it. Once: if it lives on in spite of that, and dies, it is to be recovered itself.
+ * [RE25] A session of this machine is continued elsewhere: it is not offered here any more, and it is told so when it returns, as is a chat that
+ * had been offered it. Once: if it lives on in spite of that, and dies, it is to be recovered itself.
  */
 export function continuedElsewhere(
   sql: Sql,

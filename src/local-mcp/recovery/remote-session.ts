@@ -4,7 +4,7 @@ import type { Session } from "../sessions/sessions.ts";
 import type { CheckpointContent } from "../sync/contents.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 
-/** Its session as the rest of SHIM knows one: times by this machine's clock, folders as they are called there, no owner that could be seen from here. */
+/** A session of another machine in the form of a local one: times by this machine's clock, folders of the other machine, no owner. */
 export function sessionOf(row: RemoteSession): Session {
   const { content } = row;
   const here = clockOf(row);
@@ -15,6 +15,7 @@ export function sessionOf(row: RemoteSession): Session {
     project: content.project,
     cwd: content.cwd,
     title: content.title,
+    name: null,
     model: content.model,
     transcriptPath: null,
     transcriptOffset: 0,
@@ -34,22 +35,25 @@ export function sessionOf(row: RemoteSession): Session {
     toolCalls: content.toolCalls,
     toolErrors: content.toolErrors,
     readings: content.readings,
+    riskMark: { covered: "safe", pending: null, belowAt: null },
+    workedAt: null,
+    deathAt: null,
   };
 }
 
-/** What a time of that machine's clock is by this one's: both know when the row was sealed. */
+/** Converts times of that machine's clock to this one's: both know when the row was sealed. */
 export function clockOf({ at, content }: RemoteSession): (there: number) => number {
   return (there) => at - (content.sealedAt - there);
 }
 
-/** What happened after a checkpoint, as far as it came: the entries may be older than a checkpoint that was sealed after them. */
+/** The entries after a checkpoint that have arrived: they may be older than a checkpoint that was sealed after them. */
 export function unsavedSince({ content }: RemoteSession, newest: CheckpointContent | null): JournalRow[] {
   return content.unsaved.entries
     .filter((one) => newest === null || one.at > newest.at)
     .map(({ at, entry }, index) => ({ seq: index + 1, at, entry }));
 }
 
-/** Whether this machine has a session of this name itself: then it knows more of it than its mirror tells. */
+/** Whether this machine has a session of this id itself, and so knows more than the mirror. */
 export function isOwn(sql: Sql, { session }: RemoteSession): boolean {
   return sql.all("SELECT 1 FROM sessions WHERE id = ?", session).length > 0;
 }

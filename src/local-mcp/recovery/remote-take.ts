@@ -13,7 +13,7 @@ import { stateOf } from "./remote-restoration.ts";
 
 type Line = Pick<ChatLink, "self" | "call">;
 
-/** Who goes on with a session, as far as the coordinator tells. */
+/** The chat that continues a session, as far as the coordinator knows. */
 export interface Holder {
   readonly chat: string;
   readonly machine: string | null;
@@ -21,7 +21,7 @@ export interface Holder {
 }
 
 export interface NotHeld extends Trouble {
-  /** Null: nobody could be asked, or the holder left in the same moment. */
+  /** Null: the coordinator did not answer, or the holder left in the same moment. */
   readonly holder: Holder | null;
 }
 
@@ -29,7 +29,7 @@ function leaseOf(session: string): string {
   return `session:${session}`;
 }
 
-/** One request of a chat for one session: the same again is the same grant, so that a lost answer costs nothing. */
+/** A repeated request of a chat for a session gets the same grant, so that a lost answer does no harm. */
 const requestId = "taken";
 
 /** [RE23] The right to go on with a session: of all chats that ask one gets it, for as long as it lives. @returns its fencing token */
@@ -52,10 +52,10 @@ export async function holderOf(link: Pick<Line, "call">, session: string): Promi
 }
 
 /**
- * [RE23] A chat of this machine goes on with a session of another one: it holds the lease, the mirror names it as the taker, and then it is written
- * down here. Cut off anywhere in between nothing is lost: the same again goes on where it stopped.
+ * [RE23] A chat of this machine continues a session of another one: it holds the lease, the mirror names it as the taker, and then it is stored
+ * here. After an interruption anywhere in between a repetition completes it.
  *
- * @returns else who has it, or why it cannot be known
+ * @returns otherwise the holder, or why it is not known
  */
 export async function takeOver(reach: Reach, row: RemoteSession): Promise<Result<null, Trouble>> {
   const { link, mirror, runtime } = reach;
@@ -96,12 +96,12 @@ function refusal({ session, machine }: RemoteSession, { code, message, holder }:
   if (code !== "lease_held")
     return {
       code,
-      message: `${session} was not taken, since whoever decides for the workspace did not answer (${message}). Nothing has changed; call again.`,
+      message: `${session} was not taken, since the coordinator of the workspace did not answer (${message}). Nothing has changed; call again.`,
     };
   return { code: "held", message: heldWords(session, machine, holder) };
 }
 
-/** Who goes on with it, since when, and what can be done. */
+/** The refusal: which chat continues the session, since when, and what can be done. */
 export function heldWords(session: string, machine: string, holder: Holder | null): string {
   if (holder === null) return `${session} was taken by another chat in this moment. Call again.`;
   if (holder.chat === session)
@@ -116,7 +116,7 @@ function unfinished({ session, machine }: RemoteSession, { code, message }: Trou
   return { code, message: `${session} was not taken (${message}). Nothing is lost; call again.` };
 }
 
-/** The session is nobody's again, here and for the workspace. */
+/** Gives the session back, here and for the workspace. */
 export async function giveBack(
   { runtime, mirror }: Pick<Reach, "runtime" | "mirror">,
   row: RemoteSession,

@@ -2,10 +2,13 @@ import type { CrashCause } from "../../contract/readings.ts";
 import type { FileNote, WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Processes } from "../processes.ts";
+import type { Runtime } from "../runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { readHead, type GitHead } from "../sessions/git-head.ts";
 import type { Session } from "../sessions/sessions.ts";
+import { upToDate } from "../sessions/work-state.ts";
+import { changesIn, type ProjectChanges } from "../snapshots/changed-files.ts";
 import { compareFiles, type FileComparison } from "../snapshots/file-state.ts";
 import { causeOf, isDead } from "./detect.ts";
 import { score, type RestoreScore } from "./score.ts";
@@ -17,26 +20,34 @@ export interface SnapshotNote {
   readonly commit: string | null;
 }
 
-/** Of a session of another machine: what its brief says of that, and what could be found out from here. */
+/** Facts of a session of another machine, for its brief. */
 export interface Elsewhere {
   readonly machine: string;
   /** Root of its project there; null: it had none. */
   readonly root: string | null;
-  /** Whoever decides for the workspace says that its chat is gone; else nothing was heard of it, which may be the network's doing. */
+  /** The coordinator says that its chat is gone; otherwise it was only silent, which may be due to the network. */
   readonly isCertain: boolean;
-  /** Whether the commit that it stood at is in the repository here; null: not known. */
+  /** Whether its commit is in the repository here; null: not known. */
   readonly hasCommit: boolean | null;
-  /** Until when all that it did has reached the workspace, epoch ms of this machine. */
+  /** All that it did until then has reached the workspace; epoch ms of this machine. */
   readonly syncedUntil: number;
-  /** Things that happened after the checkpoint, and reached the workspace with the session. */
+  /** The number of entries after the checkpoint that have reached the workspace. */
   readonly unsaved: number;
-  /** What its machine is known to have had, and did not come over; null: nothing. */
+  /** Data of its machine that is known not to have arrived; null: none. */
   readonly lost: string | null;
-  /** What it had of the workspace's tasks, and what has become of that: one line each. */
+  /** Its tasks in the workspace and their state now, one line each. */
   readonly tasks: readonly string[];
 }
 
-/** Everything that can be said of a session that died, checked against what is there now. */
+export interface RestoredFile extends FileNote {
+  readonly now: FileComparison;
+  /** Changed by other means than the chat's file tools, by git's account. */
+  readonly isFoundByGit?: true;
+  /** Committed as it is. */
+  readonly isCommitted?: true;
+}
+
+/** All that is known of a session that died, checked against the files and git of now. */
 export interface Restoration {
   readonly session: Session;
   /** Null while the session lives. */
@@ -44,20 +55,23 @@ export interface Restoration {
   readonly causeDetail: string;
   readonly state: WorkState;
   readonly checkpoint: checkpoints.Checkpoint | null;
-  /** The newest thing known of it, epoch ms: the age of the brief counts from here. */
+  /** Time of the newest known event, epoch ms: the age of the brief counts from here. */
   readonly knownUntil: number;
-  readonly files: readonly (FileNote & { readonly now: FileComparison })[];
+  readonly files: readonly RestoredFile[];
   readonly head: GitHead | null;
   readonly snapshot: SnapshotNote | null;
   readonly score: RestoreScore;
+  /** Files that other sessions of the project have edited, and when last, epoch ms: git cannot tell whose a change is. */
+  readonly editedByOthers?: ReadonlyMap<string, number>;
   /** Only of a session of another machine. */
   readonly elsewhere?: Elsewhere;
 }
 
-/** The seeds' SessionRestorer: the state of the last checkpoint and all that the journal tells since, verified. Null for an unknown session. */
+/** The seeds' SessionRestorer: the state of the last checkpoint with the journal entries since, verified. Null for an unknown session. */
 export function restoration(sql: Sql, processes: Processes, session: Session, now: number): Restoration | null {
-  const state = currentState(sql, session.id);
-  if (!state) return null;
+  const stored = currentState(sql, session.id);
+  if (!stored) return null;
+  const state = upToDate(stored);
   const files = compareFiles(state.files);
   const head = session.project ? readHead(session.project) : null;
   const snapshot = newestSnapshot(sql, session.id);
@@ -65,7 +79,72 @@ export function restoration(sql: Sql, processes: Processes, session: Session, no
   const { cause, causeDetail } = isDead(session, processes, now)
     ? causeOf(sql, session, processes)
     : { cause: null, causeDetail: "" };
-  return { session, cause, causeDetail, ...known, knownUntil: session.lastSeenAt, snapshot, score: score(known) };
+  const editedByOthers = filesOfOthers(sql, session);
+  const at = { knownUntil: session.lastSeenAt, snapshot, editedByOthers };
+  return { session, cause, causeDetail, ...known, ...at, score: score(known) };
+}
+
+/** [RE42] */
+function filesOfOthers(sql: Sql, { id, project, startedAt }: Session): ReadonlyMap<string, number> {
+  if (project === null) return new Map();
+  const rows = sql.all<{ path: string; at: number }>(
+    `SELECT json_extract(body, '$.path') AS path, max(at) AS at FROM journal
+     WHERE session_id IN (SELECT id FROM sessions WHERE project = ? AND id <> ? AND last_seen_at >= ?)
+       AND kind = 'tool_end' AND json_extract(body, '$.action') IN ('edited', 'created') GROUP BY path`,
+    project,
+    id,
+    startedAt,
+  );
+  return new Map(rows.map(({ path, at }) => [path, at]));
+}
+
+/** An edit is on the disk a moment before its event is recorded; clocks of files are coarse. */
+const editSlackMs = 2_000;
+
+/** Like `restoration`, with the changes that git reports. Null for an unknown session. */
+export function restore(runtime: Runtime, session: Session, now: number): Restoration | null {
+  const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, now), null);
+  return from && withChanges(from, changesSince(runtime.env, from));
+}
+
+/** Null: git gave no answer. Not to be called inside of a transaction, which would wait for git. */
+export function changesSince(env: NodeJS.ProcessEnv, { session, state }: Restoration): ProjectChanges | null {
+  if (session.project === null) return null;
+  const edited = state.files.filter(isEdited).map(({ path }) => path);
+  const { project, startedAt } = session;
+  return changesIn(env, { project, startedAt, commit: state.firstGit?.commit ?? null, edited });
+}
+
+/** [CP27] Adds files that changed by any means, newest last, with a mark on those that are committed as they are. */
+export function withChanges(from: Restoration, changes: ProjectChanges | null): Restoration {
+  if (changes === null) return from;
+  const known = new Set(from.files.map(({ path }) => path));
+  const dirty = new Set(changes.open.map(({ path }) => path));
+  const noted = from.files.map((file): RestoredFile => {
+    if (!isEdited(file) && dirty.has(file.path)) return { ...file, isFoundByGit: true };
+    const isClean = isEdited(file) && changes.clean.has(file.path) && file.now !== "missing" && file.now !== "changed";
+    return isClean ? { ...file, isCommitted: true } : file;
+  });
+  const isOfAnother = (path: string, modifiedMs: number | null): boolean => {
+    const at = from.editedByOthers?.get(path);
+    return at !== undefined && (modifiedMs ?? 0) <= at + editSlackMs;
+  };
+  const found = changes.open
+    .filter(({ path, modifiedMs }) => !known.has(path) && !isOfAnother(path, modifiedMs))
+    .toReversed()
+    .map(({ path, modifiedMs }): RestoredFile => {
+      const now = modifiedMs === null ? "missing" : "unknown";
+      return { path, hash: null, action: "noted", now, isFoundByGit: true };
+    });
+  const committed = [...changes.committed]
+    .filter((path) => !known.has(path) && !isOfAnother(path, null))
+    .map((path): RestoredFile => ({ path, hash: null, action: "noted", now: "same", isCommitted: true }));
+  const files = [...committed, ...noted, ...found];
+  return { ...from, files, score: score({ ...from, files }) };
+}
+
+export function isEdited({ action }: FileNote): boolean {
+  return action === "edited" || action === "created";
 }
 
 function newestSnapshot(sql: Sql, sessionId: string): SnapshotNote | null {

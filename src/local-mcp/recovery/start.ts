@@ -15,20 +15,20 @@ export interface StartPlan {
   readonly kind: "resume" | "new";
   readonly command: string;
   readonly args: readonly string[];
-  /** Why so, for the user. */
+  /** The reason, for the user. */
   readonly reason: string;
   /** The id that a new chat gets; null when the old session goes on. */
   readonly newId: string | null;
 }
 
 export interface NewChat {
-  /** What the new chat is given as its first prompt. */
+  /** The first prompt of the new chat. */
   readonly brief: string;
   /** A UUID for it, so that the offer can name its taker before it starts. */
   readonly id: string;
 }
 
-/** Only the end of a transcript is looked at, at most so much: its last line may hold a tool's whole output. */
+/** Bytes that are read from the end of a transcript: its last line may hold a tool's whole output. */
 const tailBytes = 8_388_608;
 
 /**

@@ -7,16 +7,16 @@ import { takenBy } from "./remote-notes.ts";
 import { hold, holderOf, release, takeOver } from "./remote-take.ts";
 
 /**
- * The sessions of other machines that the chat of this process goes on with. What is written down here (by its tool, or by `shim resume`, which
- * starts the chat) is what it wants; the leases follow.
+ * The sessions of other machines that the chat of this process continues. The rows in the store (written by its tool, or by `shim resume`, which
+ * starts the chat) say which it wants; the leases follow.
  */
 export class TakenSessions {
   /** Fencing tokens by session. */
   readonly #held = new Map<string, number>();
 
   /**
-   * [RE26] Takes what is wanted and not held, also what was lost while nobody could be reached, and lets go what was given back. To be called at the
-   * registration, and now and then.
+   * [RE26] Takes sessions that are wanted and not held, also those lost while the coordinator could not be reached, and releases those that were
+   * given back. To be called at the registration, and now and then.
    */
   async settle(reach: Reach): Promise<void> {
     const { runtime, link, asking } = reach;
@@ -30,7 +30,7 @@ export class TakenSessions {
     for (const session of wanted) await this.#keep(reach, session);
   }
 
-  /** The same request again answers with the same grant, as long as it is held. */
+  /** A repeated request gets the same grant, as long as it is held. */
   async #keep(reach: Reach, session: string): Promise<void> {
     const held = await hold(reach.link, session);
     if (held.ok && this.#held.get(session) === held.value) return;
@@ -39,17 +39,17 @@ export class TakenSessions {
   }
 }
 
-/** [RE26] Where another chat has it by now, the user's wish is over, and the chat is told. */
+/** [RE26] If another chat has it by now, the wish is dropped, and the chat is told. */
 async function take(reach: Reach, session: string): Promise<boolean> {
   const { runtime, mirror, link, asking } = reach;
   const [row] = runtime.store.read((sql) => remoteSessions.list(sql, mirror.workspace, { session }), []);
   if (!row) return false;
   const taken = await takeOver(reach, row);
   if (taken.ok) return true;
-  // It is tried again.
+  // Tried again later.
   if (isPassing(taken.error)) return false;
   const holder = await holderOf(link, session);
-  // Its own chat counts as alive for a while after its death.
+  // The session's own chat counts as alive for a while after its death.
   if (holder?.chat === session) return false;
   const at = runtime.now();
   const told: news.News =

@@ -30,7 +30,7 @@ const notations: readonly Notation[] = [
   {
     pattern:
       /\\{0,8}["'`]?[\])}*]{0,2}[?!]?(?:[ \t]string)?[ \t]{0,20}(?::=|\?=|=>|={1,3}|:)(?!:)\*{0,2}[ \t]{0,20}(?:[[(]\s{0,8})?/y,
-    isLiteral: isLiteralPlace,
+    isLiteral: isLiteralValue,
   },
   // set("name", "value")
   {
@@ -96,13 +96,13 @@ function valuesFrom(text: string, index: number, found: string, reader: ValueRea
   return valuesAt(text, { ...key, before, word: text.slice(index, key.end) }, reader);
 }
 
-interface Place {
+interface ValueStart {
   readonly at: number;
   readonly unquoted: "literal" | "bare";
 }
 
 /** Where the value of a name begins, by the notation that follows the name; null when none does. */
-function valueStart(text: string, name: Name): Place | null {
+function valueStart(text: string, name: Name): ValueStart | null {
   for (const { pattern, isHere, isLiteral } of notations) {
     const at = after(pattern, text, name.end);
     if (at === null || isHere?.(name) === false) continue;
@@ -112,7 +112,7 @@ function valueStart(text: string, name: Name): Place | null {
 }
 
 /** Env files, shell and ini lines, connection strings: what follows `=` is the value itself. */
-function isLiteralPlace({ before, word, end }: Name, text: string): boolean {
+function isLiteralValue({ before, word, end }: Name, text: string): boolean {
   if (text.charAt(end) !== "=" || /[=\s]/.test(text.charAt(end + 1))) return false;
   // An escaped line end before the name is no part of it.
   const [, own = ""] = /(?:\\[nrt])?([\w.-]*)$/.exec(before) ?? [];
@@ -122,21 +122,21 @@ function isLiteralPlace({ before, word, end }: Name, text: string): boolean {
 }
 
 function valuesAt(text: string, name: Name, reader: ValueReader): Finding[] {
-  const place = valueStart(text, name);
-  if (!place) return inProse(text, name);
-  if (name.strength === "cookie") return cookieAt(text, place.at, reader);
-  const credentials = name.strength === "password" ? null : after(scheme, text, place.at);
+  const found = valueStart(text, name);
+  if (!found) return inProse(text, name);
+  if (name.strength === "cookie") return cookieAt(text, found.at, reader);
+  const credentials = name.strength === "password" ? null : after(scheme, text, found.at);
   if (credentials !== null) return checked(text, reader.bare(credentials, "bare"), "authorization");
-  return listed(text, place, reader).flatMap((value) => checked(text, value, name.strength));
+  return listed(text, found, reader).flatMap((value) => checked(text, value, name.strength));
 }
 
 /** The value, or each of a list, which is read no further than anyone would write by hand. */
-function listed(text: string, place: Place, reader: ValueReader): Value[] {
-  const isList = /[[(]\s*$/.test(text.slice(place.at - 9, place.at));
+function listed(text: string, found: ValueStart, reader: ValueReader): Value[] {
+  const isList = /[[(]\s*$/.test(text.slice(found.at - 9, found.at));
   const values: Value[] = [];
-  let at: number | null = place.at;
+  let at: number | null = found.at;
   while (at !== null && values.length < 50) {
-    const value = reader.read(at, place.unquoted);
+    const value = reader.read(at, found.unquoted);
     if (value) values.push(value);
     at = isList && value?.shape === "quoted" ? after(nextItem, text, value.end) : null;
   }

@@ -69,17 +69,17 @@ export function redactJson(value: unknown): RedactedJson {
   return { value: copy, count: found.count, kinds: [...found.kinds] };
 }
 
-interface Place {
+interface Context {
   readonly strength: Strength | null;
   readonly depth: number;
 }
 
-function walk(value: unknown, place: Place, found: Found): unknown {
-  if (typeof value === "string") return text(value, place.strength, found);
+function walk(value: unknown, context: Context, found: Found): unknown {
+  if (typeof value === "string") return text(value, context.strength, found);
   if (typeof value !== "object" || value === null) return value;
-  if (place.depth >= deepest) return tooDeep;
-  const depth = place.depth + 1;
-  if (Array.isArray(value)) return value.map((item) => walk(item, { strength: place.strength, depth }, found));
+  if (context.depth >= deepest) return tooDeep;
+  const depth = context.depth + 1;
+  if (Array.isArray(value)) return value.map((item) => walk(item, { strength: context.strength, depth }, found));
   const entries = Object.entries(value);
   const own = strengthOfName(entries);
   return Object.fromEntries(

@@ -1,6 +1,8 @@
 import type { Sql } from "../../shared/sql.ts";
 import { readOn } from "../signals/transcript.ts";
 import { isPaused } from "../store/pause.ts";
+import { keepMissedTools } from "./missed-tools.ts";
+import { countResponses } from "../usage/ledger.ts";
 import { keepTexts } from "./observe.ts";
 import * as sessions from "./sessions.ts";
 
@@ -14,6 +16,10 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const part = readOn(session.transcriptPath, session.transcriptOffset);
   if (part.offset === session.transcriptOffset) return;
   // [HO10] What was said during a pause is passed over, also when it is over.
-  if (!isPaused(sql, now, session.project)) keepTexts(sql, sessionId, now, part);
+  if (!isPaused(sql, now, session.project)) {
+    keepTexts(sql, sessionId, now, part);
+    keepMissedTools(sql, sessionId, now, part, { isOver: true });
+    countResponses(sql, session, part, now);
+  }
   sessions.update(sql, sessionId, { transcriptOffset: part.offset });
 }

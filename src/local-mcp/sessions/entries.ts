@@ -9,7 +9,15 @@ export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
 }
 
 /** Longest texts kept, in characters. */
-export const limits = { prompt: 8_000, assistant: 6_000, input: 300, error: 1_500, summary: 16_000, label: 100 };
+export const limits = {
+  prompt: 8_000,
+  assistant: 6_000,
+  input: 300,
+  error: 1_500,
+  summary: 16_000,
+  plan: 2_000,
+  label: 100,
+};
 
 /** A text of the assistant, from a hook or the transcript. */
 export function assistant(text: string): KeyedEntry<Extract<JournalEntry, { kind: "assistant" }>> | null {

@@ -39,6 +39,16 @@ export function has(sql: Sql, sessionId: string, key: string): boolean {
   return sql.all("SELECT 1 FROM journal WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
 }
 
+/** The entry of this key; null: there is none. */
+export function find(sql: Sql, sessionId: string, key: string): JournalRow | null {
+  const [row] = sql.all<StoredRow>(
+    "SELECT seq, at, kind, body FROM journal WHERE session_id = ? AND key = ?",
+    sessionId,
+    key,
+  );
+  return row ? fromStored(row) : null;
+}
+
 /** What happened after `afterSeq`, oldest first. */
 export function list(sql: Sql, sessionId: string, afterSeq: number, limit = 5_000): JournalRow[] {
   return sql
@@ -62,6 +72,12 @@ export function newest(sql: Sql, sessionId: string, kinds: readonly JournalKind[
       limit,
     )
     .map(fromStored);
+}
+
+/** The `seq` of the newest prompt; 0: there is none. A turn may hold thousands of entries, so it has an index of its own. */
+export function newestPromptSeq(sql: Sql, sessionId: string): number {
+  const query = "SELECT seq FROM journal WHERE session_id = ? AND kind = 'prompt' ORDER BY seq DESC LIMIT 1";
+  return sql.all<{ seq: number }>(query, sessionId)[0]?.seq ?? 0;
 }
 
 function fromStored(row: StoredRow): JournalRow {

@@ -1,21 +1,23 @@
 import type { Readings, Risk } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Trigger } from "../checkpoints/checkpoints.ts";
-import { dueByCount, type TriggerFacts } from "../checkpoints/triggers.ts";
+import { dueByTimer as dueNow, type ToolCall, type TriggerFacts } from "../checkpoints/triggers.ts";
 import type { Runtime } from "../runtime.ts";
 import { calibrate } from "../signals/calibrate.ts";
 import { afterCompaction, derive, fromTranscript, merge, type ToolOutcome } from "../signals/collector.ts";
 import * as history from "../signals/history.ts";
 import { oomKills, share, systemMemory } from "../signals/memory.ts";
+import { markReading, type RiskMark } from "../signals/risk-mark.ts";
 import { assess } from "../signals/risk.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
 import { assistant, bound, limits } from "./entries.ts";
 import * as journal from "./journal.ts";
 import * as sessions from "./sessions.ts";
+import { unsavedOf } from "./unsaved.ts";
 
 export interface Observation {
   readonly risk: Risk;
-  readonly facts: Omit<TriggerFacts, "toolName">;
+  readonly facts: Omit<TriggerFacts, keyof ToolCall>;
 }
 
 /**
@@ -32,31 +34,56 @@ export function observe(
   fresh: Readings = {},
 ): Observation {
   const now = runtime.now();
-  const session = withoutOldContext(sessions.get(sql, seen.id) ?? seen, part, now);
-  const news = newsOf(sql, session.id);
-  const before = assess(session.readings, runtime.config.risk, now);
-  const own = merge(session.readings, derived(sql, runtime, session, news.all > 0, now));
-  const readings = merge(part ? merge(own, fromTranscript(part, session.readings, runtime.env, now)) : own, fresh);
+  const stored = sessions.get(sql, seen.id) ?? seen;
+  const session = part ? takeReadings(sql, runtime, stored, part) : stored;
+  const news = unsavedOf(sql, session.id);
+  const readings = merge(merge(session.readings, derived(sql, runtime, session, news.events > 0, now)), fresh);
   const risk = assess(readings, runtime.config.risk, now);
-  sessions.update(sql, session.id, { readings, ...(part ? readOnTo(sql, part) : {}) });
+  sessions.update(sql, session.id, { readings });
   history.record(sql, now, session.id, readings, risk);
+  const riskMark = markReading(session.riskMark, risk.level, now);
+  if (!isSame(riskMark, session.riskMark)) sessions.setRiskMark(sql, session.id, riskMark);
   const facts = {
     toolCalls: news.toolCalls,
     sinceSavedMs: session.savedAt === null ? null : now - session.savedAt,
-    levelBefore: before.level,
-    levelNow: risk.level,
+    isRiskPending: riskMark.pending !== null,
   };
   return { risk, facts };
 }
 
-function readOnTo(sql: Sql, part: TranscriptPart): sessions.SessionChange {
+/**
+ * Stores the readings that stand in the transcript, and how far it was read.
+ *
+ * @param session as it is stored now
+ * @returns the session with these readings
+ */
+export function takeReadings(
+  sql: Sql,
+  runtime: Runtime,
+  session: sessions.Session,
+  part: TranscriptPart,
+): sessions.Session {
+  const now = runtime.now();
+  const old = withoutOldContext(session.readings, part, now);
+  const readings = merge(old, fromTranscript(part, old, runtime.env, now));
+  sessions.update(sql, session.id, { readings, ...readOnTo(sql, part, session, now) });
+  return { ...session, readings };
+}
+
+function isSame(one: RiskMark, other: RiskMark): boolean {
+  return one.covered === other.covered && one.pending === other.pending && one.belowAt === other.belowAt;
+}
+
+function readOnTo(sql: Sql, part: TranscriptPart, session: sessions.Session, now: number): sessions.SessionChange {
   calibrate(sql, part);
-  return { transcriptOffset: part.offset, model: part.contextUsage?.model ?? null };
+  // What the client writes is a sign that it works.
+  const growth = part.offset > session.transcriptOffset ? { workedAt: now } : {};
+  return { transcriptOffset: part.offset, model: part.contextUsage?.model ?? null, ...growth };
 }
 
 /** Whether a look by the timer finds a checkpoint due. */
 export function dueByTimer(observation: Observation, runtime: Runtime): Trigger | null {
-  return dueByCount(observation.facts, runtime.config.checkpoint);
+  return dueNow(observation.facts, runtime.config.checkpoint);
 }
 
 /** [SI17] The context readings from before a compaction hold no more. */
@@ -83,8 +110,7 @@ export function keepTexts(sql: Sql, sessionId: string, now: number, part: Transc
 export function keepAssistant(sql: Sql, sessionId: string, at: number, text: string): void {
   const said = assistant(text);
   if (!said) return;
-  const promptSeq = journal.newest(sql, sessionId, ["prompt"], 1)[0]?.seq ?? 0;
-  journal.append(sql, sessionId, at, `${said.key}:${promptSeq}`, said.entry);
+  journal.append(sql, sessionId, at, `${said.key}:${journal.newestPromptSeq(sql, sessionId)}`, said.entry);
 }
 
 function derived(sql: Sql, runtime: Runtime, session: sessions.Session, hasNews: boolean, now: number): Readings {
@@ -106,9 +132,8 @@ function derived(sql: Sql, runtime: Runtime, session: sessions.Session, hasNews:
 }
 
 /** [SI17] A compaction that no hook told of stands in the transcript. */
-function withoutOldContext(session: sessions.Session, part: TranscriptPart | null, now: number): sessions.Session {
-  if (!part?.compactBoundary) return session;
-  return { ...session, readings: afterCompaction(session.readings, part.compactBoundary.at ?? now) };
+function withoutOldContext(readings: Readings, { compactBoundary }: TranscriptPart, now: number): Readings {
+  return compactBoundary ? afterCompaction(readings, compactBoundary.at ?? now) : readings;
 }
 
 function recentTools(sql: Sql, sessionId: string): ToolOutcome[] {
@@ -120,15 +145,4 @@ function recentTools(sql: Sql, sessionId: string): ToolOutcome[] {
         ? [{ name: entry.name, isError: entry.kind === "tool_error", durationMs: entry.durationMs ?? null }]
         : [],
     );
-}
-
-/** What the journal tells since the last checkpoint. */
-function newsOf(sql: Sql, sessionId: string): { all: number; toolCalls: number } {
-  const [row] = sql.all<{ all: number; toolCalls: number }>(
-    `SELECT count(*) AS "all", coalesce(sum(kind IN ('tool_end', 'tool_error')), 0) AS toolCalls FROM journal
-     WHERE session_id = ? AND seq > coalesce((SELECT journal_seq FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1), 0)`,
-    sessionId,
-    sessionId,
-  );
-  return row ?? { all: 0, toolCalls: 0 };
 }

@@ -10,17 +10,76 @@ export interface RecoveryNote {
   /** The chat that it concerns; null where it is the user's doing. */
   readonly by?: string | null;
   readonly score?: number | null;
+  /** What the chat was told of, to count what it looks up again. */
+  readonly named?: Named;
 }
 
-export function note(sql: Sql, { at, sessionId, action, by, score }: RecoveryNote): void {
+export interface Named {
+  /** Absolute paths. */
+  readonly files: readonly string[];
+  /** Tool calls with their results, as the journal words them. */
+  readonly results: readonly string[];
+}
+
+/** What a chat looked up again before its first edit, although its brief had said it. */
+export interface Rediscovery {
+  readonly reads: number;
+  readonly repeats: number;
+  /** The chat has made its first edit, or did so much without one that nothing more is counted. */
+  readonly isOver: boolean;
+}
+
+export interface RecoveryDetail {
+  readonly named?: Named;
+  readonly rediscovery?: Rediscovery;
+}
+
+export function note(sql: Sql, { at, sessionId, action, by, score, named }: RecoveryNote): void {
   sql.run(
-    "INSERT INTO recoveries (at, session_id, action, by_session, score) VALUES (?, ?, ?, ?, ?)",
+    "INSERT INTO recoveries (at, session_id, action, by_session, score, detail) VALUES (?, ?, ?, ?, ?, ?)",
     at,
     sessionId,
     action,
     by ?? null,
     score ?? null,
+    JSON.stringify(named ? { named } : {}),
   );
+}
+
+/** To how many chats the session was offered since `at` (epoch ms), and since the user took an offer back. */
+export function offersSince(sql: Sql, sessionId: string, at: number): number {
+  const [row] = sql.all<{ n: number }>(
+    `SELECT count(*) AS n FROM recoveries WHERE session_id = ? AND action = 'offered' AND at >= ?
+       AND seq > coalesce((SELECT max(seq) FROM recoveries WHERE session_id = ? AND action = 'undone'), 0)`,
+    sessionId,
+    at,
+    sessionId,
+  );
+  return row?.n ?? 0;
+}
+
+/** What a chat was given to continue since `at` (epoch ms), newest first. */
+export function givenTo(sql: Sql, by: string, at: number): { readonly sessionId: string; readonly at: number }[] {
+  return sql.all(
+    `SELECT session_id AS sessionId, max(at) AS at FROM recoveries
+     WHERE by_session = ? AND action IN ('offered', 'taken', 'recovered') AND at >= ? GROUP BY session_id ORDER BY max(seq) DESC`,
+    by,
+    at,
+  );
+}
+
+/** The newest offer of a session to a chat; null: there is none. */
+export function offerTo(sql: Sql, sessionId: string, by: string): { seq: number; detail: RecoveryDetail } | null {
+  const [row] = sql.all<{ seq: number; detail: string }>(
+    `SELECT seq, detail FROM recoveries WHERE session_id = ? AND by_session = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1`,
+    sessionId,
+    by,
+  );
+  return row ? { seq: row.seq, detail: JSON.parse(row.detail) as RecoveryDetail } : null;
+}
+
+export function setDetail(sql: Sql, seq: number, detail: RecoveryDetail): void {
+  sql.run("UPDATE recoveries SET detail = ? WHERE seq = ?", JSON.stringify(detail), seq);
 }
 
 /** Whether the chat has said, or was told, that it goes on with the dead session it was offered last. */

@@ -60,7 +60,7 @@ export interface Served {
 }
 
 /** Which of a client's servers are gone, and whether another serves it. */
-export function look(sql: Sql, processes: Processes, client: ProcessIdentity): Served {
+export function check(sql: Sql, processes: Processes, client: ProcessIdentity): Served {
   const rows = sql.all<{ pid: number; start: string }>(
     "SELECT pid, start FROM servers WHERE boot = ? AND client_pid = ? AND client_start = ?",
     client.boot,

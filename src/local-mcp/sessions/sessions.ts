@@ -1,68 +1,10 @@
 import type { Readings } from "../../contract/readings.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { ProcessIdentity } from "../processes.ts";
+import type { RiskMark } from "../signals/risk-mark.ts";
+import { fromRow, type Recovery, type Session, type SessionRow, type Waiting } from "./session-row.ts";
 
-export type Recovery = "offered" | "recovered" | "dismissed";
-
-export interface Session {
-  readonly id: string;
-  readonly client: string;
-  /** Root folder of the project; null where the client names none. */
-  readonly project: string | null;
-  readonly cwd: string | null;
-  readonly title: string | null;
-  readonly model: string | null;
-  readonly transcriptPath: string | null;
-  readonly transcriptOffset: number;
-  /** startup, resume, clear, compact, fork (as Claude Code says) or handle (minted by a tool call). */
-  readonly origin: string;
-  readonly parentId: string | null;
-  /** The process whose life is the session's life. */
-  readonly owner: ProcessIdentity | null;
-  readonly startedAt: number;
-  readonly lastSeenAt: number;
-  /** When its state was last known to be in a checkpoint. */
-  readonly savedAt: number | null;
-  readonly endedAt: number | null;
-  readonly endReason: string | null;
-  readonly detachedAt: number | null;
-  readonly detachReason: string | null;
-  readonly recovery: Recovery | null;
-  readonly recoveryAt: number | null;
-  readonly recoveryBy: string | null;
-  readonly toolCalls: number;
-  readonly toolErrors: number;
-  readonly readings: Readings;
-}
-
-interface Row {
-  id: string;
-  client: string;
-  project: string | null;
-  cwd: string | null;
-  title: string | null;
-  model: string | null;
-  transcript_path: string | null;
-  transcript_offset: number;
-  origin: string;
-  parent_id: string | null;
-  owner_boot: string | null;
-  owner_pid: number | null;
-  owner_start: string | null;
-  started_at: number;
-  last_seen_at: number;
-  saved_at: number | null;
-  ended_at: number | null;
-  end_reason: string | null;
-  detached_at: number | null;
-  detach_reason: string | null;
-  recovery: Recovery | null;
-  recovery_at: number | null;
-  recovery_by: string | null;
-  tool_calls: number;
-  tool_errors: number;
-  readings: string;
-}
+export type { Recovery, Session, Waiting } from "./session-row.ts";
 
 export interface Sighting {
   readonly id: string;
@@ -77,6 +19,8 @@ export interface Sighting {
   readonly owner: ProcessIdentity | null;
   /** False for what may arrive after the end (a late hook, a spool): it does not open an ended session again. */
   readonly isAlive: boolean;
+  /** False for what shows that the client lives, and not that anything is done (a notification). */
+  readonly isWork?: boolean;
 }
 
 /**
@@ -87,35 +31,37 @@ export function seen(sql: Sql, now: number, sighting: Sighting): Session {
   if (sighting.isAlive) {
     sql.run(
       `UPDATE sessions SET ended_at = NULL, end_reason = NULL, detached_at = NULL, detach_reason = NULL,
-         recovery = NULL, recovery_at = NULL, recovery_by = NULL
-       WHERE id = ? AND (ended_at IS NOT NULL OR detached_at IS NOT NULL OR recovery IS NOT NULL)`,
+         recovery = NULL, recovery_at = NULL, recovery_by = NULL, death_at = NULL
+       WHERE id = ? AND (ended_at IS NOT NULL OR detached_at IS NOT NULL OR recovery IS NOT NULL OR death_at IS NOT NULL)`,
       sighting.id,
     );
   }
-  const [row] = sql.all<Row>(
+  const [row] = sql.all<SessionRow>(
     `INSERT INTO sessions (id, client, project, cwd, model, transcript_path, origin, parent_id, owner_boot, owner_pid, owner_start,
-       started_at, last_seen_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       started_at, last_seen_at, worked_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (id) DO UPDATE SET
        project = coalesce(project, excluded.project), cwd = coalesce(excluded.cwd, cwd),
        model = coalesce(excluded.model, model), transcript_path = coalesce(excluded.transcript_path, transcript_path),
        owner_boot = coalesce(excluded.owner_boot, owner_boot), owner_pid = coalesce(excluded.owner_pid, owner_pid),
-       owner_start = coalesce(excluded.owner_start, owner_start), last_seen_at = max(last_seen_at, excluded.last_seen_at)
+       owner_start = coalesce(excluded.owner_start, owner_start), last_seen_at = max(last_seen_at, excluded.last_seen_at),
+       worked_at = coalesce(excluded.worked_at, worked_at)
      RETURNING *`,
     ...valuesOf(sighting),
     now,
     now,
+    sighting.isWork === false ? null : now,
   );
   if (!row) throw new Error(`session ${sighting.id} was not stored`);
   return fromRow(row);
 }
 
 function valuesOf({ owner, ...sighting }: Sighting): SqlValue[] {
-  const place = [sighting.project, sighting.cwd, sighting.model, sighting.transcriptPath];
+  const details = [sighting.project, sighting.cwd, sighting.model, sighting.transcriptPath];
   return [
     sighting.id,
     sighting.client,
-    ...place.map((value) => value ?? null),
+    ...details.map((value) => value ?? null),
     sighting.origin,
     sighting.parentId ?? null,
     ...(owner ? [owner.boot, owner.pid, owner.start] : [null, null, null]),
@@ -123,15 +69,24 @@ function valuesOf({ owner, ...sighting }: Sighting): SqlValue[] {
 }
 
 export function get(sql: Sql, id: string): Session | null {
-  const [row] = sql.all<Row>("SELECT * FROM sessions WHERE id = ?", id);
+  const [row] = sql.all<SessionRow>("SELECT * FROM sessions WHERE id = ?", id);
   return row ? fromRow(row) : null;
 }
 
-/** Sessions whose id begins with `prefix`, at most two: one is the answer, two is ambiguous. */
-export function byPrefix(sql: Sql, prefix: string): Session[] {
-  return sql
-    .all<Row>("SELECT * FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT 2", prefix, `${prefix}\u{10FFFF}`)
-    .map(fromRow);
+/** Sessions whose id begins with `prefix`: one is the answer, two are ambiguous, so more are found only on request. */
+export function byPrefix(sql: Sql, prefix: string, limit = 2): Session[] {
+  const query = "SELECT * FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT ?";
+  return sql.all<SessionRow>(query, prefix, `${prefix}\u{10FFFF}`, limit).map(fromRow);
+}
+
+/** [CL81] What people see of a session: its name, else its title. */
+export function displayTitle({ name, title }: Pick<Session, "name" | "title">): string | null {
+  return name ?? title;
+}
+
+/** [CL80] @param name redacted; null takes the name away */
+export function rename(sql: Sql, id: string, name: string | null): void {
+  sql.run("UPDATE sessions SET name = ? WHERE id = ?", name, id);
 }
 
 export interface SessionFilter {
@@ -143,7 +98,7 @@ export interface SessionFilter {
 /** Newest first. */
 export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
   return sql
-    .all<Row>(
+    .all<SessionRow>(
       "SELECT * FROM sessions WHERE last_seen_at >= ? AND (? IS NULL OR project = ?) ORDER BY last_seen_at DESC, id LIMIT ?",
       filter.since ?? 0,
       filter.project ?? null,
@@ -166,7 +121,7 @@ export function* open(sql: Sql, projects?: readonly (string | null)[]): Generato
      ORDER BY last_seen_at DESC, id LIMIT ${openPage} OFFSET ?`;
   const values = projects?.map((project) => project ?? "") ?? [];
   for (let offset = 0; ; offset += openPage) {
-    const page = sql.all<Row>(query, ...values, offset);
+    const page = sql.all<SessionRow>(query, ...values, offset);
     yield* page.map(fromRow);
     if (page.length < openPage) return;
   }
@@ -174,9 +129,32 @@ export function* open(sql: Sql, projects?: readonly (string | null)[]): Generato
 
 const openPage = 500;
 
-/** The end mark. [RE2] Only SessionEnd, or an explicit finish, sets it. */
+/** Open sessions made by tool calls of one server process, the one used last at the end. */
+export function openOf(sql: Sql, { boot, pid, start }: ProcessIdentity): Session[] {
+  return sql
+    .all<SessionRow>(
+      `SELECT * FROM sessions WHERE owner_boot = ? AND owner_pid = ? AND owner_start = ? AND origin = 'handle' AND ended_at IS NULL
+       ORDER BY last_seen_at, id`,
+      boot,
+      pid,
+      start,
+    )
+    .map(fromRow);
+}
+
+/**
+ * The end mark. [RE2] Only SessionEnd, or an explicit finish, sets it. [RE63] One that comes late, from the spool, shows that a death that was recorded
+ * was none.
+ */
 export function end(sql: Sql, now: number, id: string, reason: string): void {
-  sql.run("UPDATE sessions SET ended_at = ?, end_reason = ?, last_seen_at = ? WHERE id = ?", now, reason, now, id);
+  sql.run("DELETE FROM crashes WHERE session_id = ? AND at = (SELECT death_at FROM sessions WHERE id = ?)", id, id);
+  sql.run(
+    "UPDATE sessions SET ended_at = ?, end_reason = ?, last_seen_at = ?, death_at = NULL WHERE id = ?",
+    now,
+    reason,
+    now,
+    id,
+  );
 }
 
 /** [RE3] The end of stdin, or a signal, is not the end of the session: a killed client looks the same. */
@@ -189,11 +167,17 @@ export function detach(sql: Sql, now: number, id: string, reason: string): void 
   );
 }
 
+/** [RE50] The client closed it in good order: that says more than what its MCP process saw of the same end. */
+export function close(sql: Sql, now: number, id: string, reason: string): void {
+  sql.run("UPDATE sessions SET detached_at = ?, detach_reason = ? WHERE id = ? AND ended_at IS NULL", now, reason, id);
+}
+
 /** Counts tool calls and keeps the newest readings, title and how far the transcript was read. */
 export function update(sql: Sql, id: string, change: SessionChange): void {
   sql.run(
     `UPDATE sessions SET tool_calls = tool_calls + ?, tool_errors = tool_errors + ?, readings = coalesce(?, readings),
-       title = coalesce(title, ?), model = coalesce(?, model), transcript_offset = coalesce(?, transcript_offset)
+       title = coalesce(title, ?), model = coalesce(?, model), transcript_offset = coalesce(?, transcript_offset),
+       worked_at = coalesce(?, worked_at)
      WHERE id = ?`,
     change.toolCalls ?? 0,
     change.toolErrors ?? 0,
@@ -201,8 +185,19 @@ export function update(sql: Sql, id: string, change: SessionChange): void {
     change.title ?? null,
     change.model ?? null,
     change.transcriptOffset ?? null,
+    change.workedAt ?? null,
     id,
   );
+}
+
+export function setRiskMark(sql: Sql, id: string, { covered, pending, belowAt }: RiskMark): void {
+  const query = "UPDATE sessions SET risk_covered = ?, risk_pending = ?, risk_below_at = ? WHERE id = ?";
+  sql.run(query, covered, pending, belowAt, id);
+}
+
+/** Whether a rise of the risk still awaits its checkpoint. */
+export function isRiskPending(sql: Sql, id: string): boolean {
+  return sql.all("SELECT 1 FROM sessions WHERE id = ? AND risk_pending IS NOT NULL", id).length > 0;
 }
 
 export interface SessionChange {
@@ -214,15 +209,20 @@ export interface SessionChange {
   readonly title?: string | null;
   readonly model?: string | null;
   readonly transcriptOffset?: number;
+  readonly workedAt?: number;
 }
 
 /**
+ * [SI28] A checkpoint covers every rise of the risk that was seen before it.
+ *
  * @param title used where the session has none yet
  * @returns false when there is no such session any more
  */
 export function markSaved(sql: Sql, now: number, id: string, title: string | null): boolean {
   const changed = sql.run(
-    "UPDATE sessions SET saved_at = ?, last_seen_at = max(last_seen_at, ?), title = coalesce(title, ?) WHERE id = ?",
+    `UPDATE sessions SET saved_at = ?, last_seen_at = max(last_seen_at, ?), title = coalesce(title, ?),
+       risk_covered = coalesce(risk_pending, risk_covered), risk_pending = NULL
+     WHERE id = ?`,
     now,
     now,
     title,
@@ -235,47 +235,41 @@ export function setRecovery(sql: Sql, now: number, id: string, recovery: Recover
   sql.run("UPDATE sessions SET recovery = ?, recovery_at = ?, recovery_by = ? WHERE id = ?", recovery, now, by, id);
 }
 
+export function setWaiting(sql: Sql, id: string, waiting: Waiting | null): void {
+  sql.run(
+    "UPDATE sessions SET waiting_for = ?, waiting_since = ? WHERE id = ?",
+    waiting?.for ?? null,
+    waiting?.since ?? null,
+    id,
+  );
+}
+
+/** Sessions without an end mark that were last known to wait for their user, the longest first. */
+export function waiting(sql: Sql): Session[] {
+  const query =
+    "SELECT * FROM sessions WHERE waiting_for IS NOT NULL AND ended_at IS NULL ORDER BY waiting_since LIMIT 100";
+  return sql.all<SessionRow>(query).map(fromRow);
+}
+
+/** @returns false when its death is known already, or it has ended */
+export function markDead(sql: Sql, id: string): boolean {
+  const query = "UPDATE sessions SET death_at = last_seen_at WHERE id = ? AND death_at IS NULL AND ended_at IS NULL";
+  return sql.run(query, id) > 0;
+}
+
+/** Those whose process may be gone without a record of it, newest first. */
+export function notKnownDead(sql: Sql): Session[] {
+  const query = `SELECT * FROM sessions WHERE ended_at IS NULL AND death_at IS NULL AND owner_pid IS NOT NULL
+     ORDER BY last_seen_at DESC LIMIT 500`;
+  return sql.all<SessionRow>(query).map(fromRow);
+}
+
 /** All that are on offer: to a chat that has not saved anything since. */
 export function offered(sql: Sql): Session[] {
-  return sql.all<Row>("SELECT * FROM sessions WHERE recovery = 'offered'").map(fromRow);
+  return sql.all<SessionRow>("SELECT * FROM sessions WHERE recovery = 'offered'").map(fromRow);
 }
 
 /** The session that this one was offered last and has not taken over yet. */
 export function offeredTo(sql: Sql, by: string): Session[] {
-  return sql.all<Row>("SELECT * FROM sessions WHERE recovery = 'offered' AND recovery_by = ?", by).map(fromRow);
-}
-
-function fromRow(row: Row): Session {
-  return {
-    id: row.id,
-    client: row.client,
-    project: row.project,
-    cwd: row.cwd,
-    title: row.title,
-    model: row.model,
-    transcriptPath: row.transcript_path,
-    transcriptOffset: row.transcript_offset,
-    origin: row.origin,
-    parentId: row.parent_id,
-    owner: ownerOf(row),
-    startedAt: row.started_at,
-    lastSeenAt: row.last_seen_at,
-    savedAt: row.saved_at,
-    endedAt: row.ended_at,
-    endReason: row.end_reason,
-    detachedAt: row.detached_at,
-    detachReason: row.detach_reason,
-    recovery: row.recovery,
-    recoveryAt: row.recovery_at,
-    recoveryBy: row.recovery_by,
-    toolCalls: row.tool_calls,
-    toolErrors: row.tool_errors,
-    // Written by update() only.
-    readings: JSON.parse(row.readings) as Readings,
-  };
-}
-
-function ownerOf(row: Row): ProcessIdentity | null {
-  if (row.owner_boot === null || row.owner_pid === null || row.owner_start === null) return null;
-  return { boot: row.owner_boot, pid: row.owner_pid, start: row.owner_start };
+  return sql.all<SessionRow>("SELECT * FROM sessions WHERE recovery = 'offered' AND recovery_by = ?", by).map(fromRow);
 }

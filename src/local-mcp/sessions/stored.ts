@@ -1,6 +1,7 @@
 import type { Readings } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as journal from "./journal.ts";
+import type { RecoveryDetail, Rediscovery } from "./recoveries.ts";
 
 interface StoredCheckpoint {
   readonly id: string;
@@ -37,6 +38,9 @@ interface StoredCrash {
   readonly cause: string;
   readonly detail: string;
   readonly readings: Readings;
+  readonly checkpointAgeMs: number | null;
+  readonly unsavedEvents: number | null;
+  readonly unsavedToolCalls: number | null;
 }
 
 interface StoredRecovery {
@@ -44,6 +48,7 @@ interface StoredRecovery {
   readonly action: string;
   readonly bySession: string | null;
   readonly score: number | null;
+  readonly rediscovery: Rediscovery | null;
 }
 
 /** Every row of one session but its own, oldest first; bodies of checkpoints only as their sizes. */
@@ -74,14 +79,19 @@ export function everythingOf(sql: Sql, sessionId: string): Stored {
     ),
     crashes: withReadings(
       sql.all<Raw<StoredCrash>>(
-        "SELECT at, cause, detail, readings FROM crashes WHERE session_id = ? ORDER BY at",
+        `SELECT at, cause, detail, readings, checkpoint_age_ms AS checkpointAgeMs, unsaved_events AS unsavedEvents,
+           unsaved_tool_calls AS unsavedToolCalls FROM crashes WHERE session_id = ? ORDER BY at`,
         sessionId,
       ),
     ),
-    recoveries: sql.all(
-      "SELECT at, action, by_session AS bySession, score FROM recoveries WHERE session_id = ? ORDER BY seq",
-      sessionId,
-    ),
+    recoveries: sql
+      .all<Omit<StoredRecovery, "rediscovery"> & { detail: string }>(
+        "SELECT at, action, by_session AS bySession, score, detail FROM recoveries WHERE session_id = ? ORDER BY seq",
+        sessionId,
+      )
+      .map(({ detail, ...row }) =>
+        Object.assign(row, { rediscovery: (JSON.parse(detail) as RecoveryDetail).rediscovery ?? null }),
+      ),
     clients: sql.all("SELECT pid, given_id AS givenId, at FROM clients WHERE session_id = ? ORDER BY at", sessionId),
   };
 }

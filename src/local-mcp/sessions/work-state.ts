@@ -2,16 +2,24 @@ import type { WorkNotes } from "../../contract/checkpoint.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { ConversationTurn, FileNote, TodoItem, ToolRun, WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "./journal.ts";
-import { given } from "../../shared/given.ts";
+import { given as withoutUndefined } from "../../shared/given.ts";
+import { closingQuestion } from "../words/decision.ts";
+import { isDoneBy, isSaidDone, nextStepIn } from "../words/next-step.ts";
+import { isAboutTheSame } from "../words/sentences.ts";
+import { withFile } from "./file-notes.ts";
+import { beforePrompt } from "./goal-state.ts";
+import { earlierRequests, isRequest, isSlashCommand, withRequest } from "./requests.ts";
+import { withChatWords, withDecisions, withSummary, withUserWords } from "./statements.ts";
 
 /** Pure: no storage, no clock. What is known of a session is its last checkpoint and what the journal tells since. */
 
-/** Turns kept as the tail of the conversation, and files kept, newest last. */
+/** Turns kept as the tail of the conversation. */
 const maxTurns = 30;
-const maxFiles = 200;
 /** More tools than that do not run at once: the end of some was never told. */
 const maxRunning = 50;
 const maxTodos = 200;
+/** Of each list that a chat adds to. */
+const maxLines = 200;
 
 export const emptyState: WorkState = {
   goal: null,
@@ -33,14 +41,91 @@ export const emptyState: WorkState = {
 
 /** [CP1] The state after more of the journal; folding in parts gives the same as folding at once. */
 export function fold(base: WorkState, rows: readonly JournalRow[]): WorkState {
-  return rows.reduce((state, row) => apply(state, row.at, row.entry), base);
+  return rows.length === 0 ? base : rows.reduce((state, row) => apply(state, row.at, row.entry), upToDate(base));
 }
 
-/** [CP2] What the chat says of its own work replaces what was there; what it leaves out stays. */
-export function withNotes(state: WorkState, notes: WorkNotes): WorkState {
-  const { files, ...rest } = notes;
-  const named = (files ?? []).reduce<readonly FileNote[]>((list, path) => touch(list, path, "noted"), state.files);
-  return { ...state, ...given(rest), files: named };
+/** [CP28] A state that an earlier version has stored, with what it tells of requests and times. */
+export function upToDate(state: WorkState): WorkState {
+  if (state.requests !== undefined) return state;
+  const spoken = state.conversation.filter(({ role }) => role === "user");
+  const first: WorkState = {
+    ...state,
+    requests: earlierRequests(state),
+    ...timesOf(state),
+    ...(state.decisions.length > 0
+      ? { decided: state.decisions.map((text) => ({ text, at: null, source: "tool" as const })) }
+      : {}),
+  };
+  const texts = new Set(spoken.map(({ text }) => text));
+  const opening =
+    state.firstPrompt !== null && !texts.has(state.firstPrompt) ? [{ text: state.firstPrompt, at: 0 }] : [];
+  return [...opening, ...spoken].reduce((known, turn) => withUserWords(known, turn.at, turn.text), first);
+}
+
+/** An earlier version stored no times: the last turn's stands for all of them. */
+function timesOf(state: WorkState): Pick<WorkState, "said"> {
+  const at = state.conversation.at(-1)?.at ?? 0;
+  const said = {
+    ...(state.goal === null ? {} : { goal: at }),
+    ...(state.nextStep === null ? {} : { nextStep: at, nextBy: "tool" as const }),
+    ...(state.inProgress.length > 0 ? { inProgress: at } : {}),
+  };
+  return Object.keys(said).length > 0 ? { said } : {};
+}
+
+/** [CP2] What the chat says of its own work; what it leaves out stays. [CP24] Lists of what was done, settled or asked grow. */
+export function withNotes(given: WorkState, notes: WorkNotes, at: number): WorkState {
+  const state = upToDate(given);
+  const { files = [], done, decisions = [], openQuestions, replace, ...rest } = notes;
+  const joined = (known: readonly string[], more: readonly string[] | undefined): readonly string[] =>
+    more === undefined ? known : replace ? more : [...new Set([...known, ...more])].slice(-maxLines);
+  const named = files.reduce<readonly FileNote[]>((list, path) => withFile(list, path, "noted"), state.files);
+  const kept =
+    replace && notes.decisions ? (state.decided ?? []).filter((one) => one.source !== "tool") : state.decided;
+  const noted: WorkState = {
+    ...state,
+    ...withoutUndefined(rest),
+    done: joined(state.done, done),
+    decisions: joined(state.decisions, notes.decisions),
+    openQuestions: joined(state.openQuestions, openQuestions),
+    files: named,
+    ...(kept ? { decided: kept } : {}),
+    ...saidAt(state, notes, at),
+  };
+  const known = new Set((kept ?? []).map(({ text }) => text));
+  const fresh = decisions.filter((one) => !known.has(one));
+  const settled = withDecisions(noted, at, fresh, "tool");
+  return isStepOver(state, notes) ? withoutNextStep(settled) : settled;
+}
+
+function isStepOver(state: WorkState, { nextStep, done = [] }: WorkNotes): boolean {
+  return nextStep === undefined && done.some((one) => isStepDone(state, one));
+}
+
+function saidAt(state: WorkState, notes: WorkNotes, at: number): Pick<WorkState, "said"> {
+  const { said = {}, requests = [] } = state;
+  // Said again with nothing new in between it is as old as it was.
+  const isGoalAgain = notes.goal === state.goal && isOlder(requests.at(-1)?.at, said.goal);
+  const isStepAgain = notes.nextStep === state.nextStep && said.nextBy === "tool";
+  const fresh = {
+    ...timesIf(notes.goal, isGoalAgain, { goal: at }),
+    ...timesIf(notes.inProgress, isEqual(notes.inProgress, state.inProgress), { inProgress: at }),
+    ...timesIf(notes.nextStep, isStepAgain, { nextStep: at, nextBy: "tool" as const }),
+    ...timesIf(notes.todos, isEqual(notes.todos, state.todos), { todos: at }),
+  };
+  return Object.keys(fresh).length === 0 ? {} : { said: { ...said, ...fresh } };
+}
+
+function timesIf<Times extends object>(value: unknown, isAgain: boolean, times: Times): Partial<Times> {
+  return value === undefined || isAgain ? {} : times;
+}
+
+function isOlder(one: number | null | undefined, other: number | undefined): boolean {
+  return (one ?? 0) <= (other ?? 0);
+}
+
+function isEqual(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 type Entry<Kind extends JournalKind> = Extract<JournalEntry, { kind: Kind }>;
@@ -51,28 +136,47 @@ const nothingRuns = (state: WorkState): WorkState => ({ ...state, runningTools: 
 
 const appliers: Appliers = {
   prompt: (state, at, { text }) => prompted(state, at, text),
-  assistant: (state, at, { text }) => said(state, { role: "assistant", text, at }),
+  assistant: (state, at, { text }) => spoken(state, at, text),
   tool_start: (state, at, tool) => {
     const run = { id: tool.id, name: tool.name, input: tool.input, startedAt: at };
     return { ...state, runningTools: [...without(state, tool.id), run].slice(-maxRunning) };
   },
   tool_end: (state, _at, tool) => {
-    const files = tool.path ? touch(state.files, tool.path, tool.action ?? "noted") : state.files;
-    return { ...state, runningTools: without(state, tool.id), files };
+    const files = tool.path ? withFile(state.files, tool.path, tool.action ?? "noted", tool.stamp) : state.files;
+    const isSolved = state.lastError?.text.startsWith(`${callOf(tool)}: `) === true;
+    const lastError = isSolved ? null : state.lastError;
+    const ended = { ...state, runningTools: without(state, tool.id), files, lastError };
+    const isStep = state.nextStep !== null && tool.name === "Bash" && isDoneBy(state.nextStep, tool.input);
+    if (isStep) return withoutNextStep(ended);
+    return isNamedIn(state.nextStep, tool) ? { ...ended, said: { ...ended.said, isBegun: true } } : ended;
   },
   tool_error: (state, at, tool) => {
-    const lastError = { at, text: `${tool.name} ${tool.input}: ${tool.text}` };
-    return { ...state, runningTools: without(state, tool.id), lastError };
+    const runningTools = without(state, tool.id);
+    // A call that was cut off says nothing of the work: the error before it is still the one to know.
+    if (state.lastError !== null && cutOff.test(tool.text)) return { ...state, runningTools };
+    return { ...state, runningTools, lastError: { at, text: `${callOf(tool)}: ${tool.text}` } };
   },
-  todos: (state, _at, { todos }) => ({ ...state, todos }),
-  todo: (state, _at, { todo }) => ({ ...state, todos: changeTodo(state.todos, todo) }),
+  todos: (state, at, { todos }) => ticked({ ...state, todos }, at),
+  todo: (state, at, { todo }) => ticked({ ...state, todos: changeTodo(state.todos, todo) }, at),
   todo_removed: (state, _at, { id }) => ({ ...state, todos: state.todos.filter((todo) => todo.id !== id) }),
-  compacted: (state, _at, { summary }) => ({ ...state, compactSummary: summary }),
+  compacted: (state, at, { summary }) =>
+    withSummary({ ...state, compactSummary: summary, said: { ...state.said, summary: at } }, at, summary),
   failure: (state, at, { text }) => ({ ...state, lastError: { at, text } }),
-  turn_end: nothingRuns,
-  continues: (state, _at, { session, goal, nextStep }) => ({ ...state, continues: { session, goal, nextStep } }),
+  turn_end: (state, at) => {
+    const { said, ...ended } = nothingRuns(withoutOldWords(state));
+    return { ...ended, said: { ...said, turnEnd: at } };
+  },
+  continues: (state, _at, { kind: _kind, ...continues }) => ({ ...state, continues }),
+  answers: (state, at, { answers }) =>
+    withDecisions(
+      state,
+      at,
+      answers.map(({ question, answer }) => `${question} -> ${answer}`),
+      "dialog",
+    ),
+  plan: (state, at, { text, path }) => ({ ...state, plan: { text, at, ...(path ? { path } : {}) } }),
   end: nothingRuns,
-  start: unchanged,
+  start: (state, _at, { git }) => (git && !state.firstGit ? { ...state, firstGit: git } : state),
   compacting: unchanged,
   subagent_end: unchanged,
   detached: unchanged,
@@ -87,35 +191,93 @@ function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
   return applier ? applier(state, at, entry) : state;
 }
 
+function callOf({ name, input }: Entry<"tool_end" | "tool_error">): string {
+  return `${name} ${input}`;
+}
+
+/** Ended by SIGINT, SIGKILL or SIGTERM, or by the user. */
+const cutOff = /^\W*(?:error: )?(?:exit code (?:130|137|143)(?!\d)|(?:\[request )?interrupted|aborted|cancell?ed)/i;
+
 function without(state: WorkState, toolId: string): ToolRun[] {
   return state.runningTools.filter((tool) => tool.id !== toolId);
 }
 
-/** [CP8] A slash command is no request: it stands in the conversation, never as what the user wants. */
+/** [CP8] A slash command is no request, and neither are words that only say that the work may go on. */
 function prompted(state: WorkState, at: number, text: string): WorkState {
   const turn = said({ ...state, runningTools: [] }, { role: "user", text, at });
-  if (isSlashCommand(text)) return turn;
-  return { ...turn, firstPrompt: state.firstPrompt ?? text, lastPrompt: text };
+  if (isSlashCommand(text)) return withClientGoal(turn, at, text);
+  const before = state.conversation.at(-1);
+  const asking = before?.role === "assistant" ? before.text : "";
+  const answered = withAnswer(turn, at, asking, text);
+  return isRequest(text) ? requested(answered, at, text, asking) : answered;
 }
 
-export function isSlashCommand(prompt: string): boolean {
-  return /^\/[\w:-]+(\s|$)/.test(prompt);
+function requested(state: WorkState, at: number, text: string, asking: string): WorkState {
+  const before = beforePrompt(state, asking, text);
+  const asked = withUserWords(withRequest(state, at, text, before), at, text);
+  const next = asked.requests?.at(-1)?.kind === undefined ? withoutNextStep(asked) : asked;
+  return { ...next, firstPrompt: state.firstPrompt ?? text, lastPrompt: text };
+}
+
+/** [CP22] A short prompt after a question settles it. */
+function withAnswer(state: WorkState, at: number, asking: string, text: string): WorkState {
+  const question = closingQuestion(asking);
+  const isAnswer = text.trim() !== "" && text.length <= maxAnswer && !text.includes("\n");
+  return question && isAnswer ? withDecisions(state, at, [`${question} -> ${text}`], "user") : state;
+}
+
+/** Characters of a prompt that may be the answer to the chat's question. */
+const maxAnswer = 120;
+
+function withClientGoal(state: WorkState, at: number, text: string): WorkState {
+  const condition = /^\/goal\s+([\s\S]+)$/.exec(text)?.[1]?.trim();
+  if (condition === undefined) return state;
+  const { clientGoal: _before, ...rest } = state;
+  const isOver = /^(?:clear|off|stop|done|none|reset|cancel)$/i.test(condition);
+  return isOver ? rest : { ...rest, clientGoal: { text: condition.replaceAll(/\s+/g, " ").slice(0, 500), at } };
+}
+
+/** [CP25] The closing words of the chat say what comes next; and that a step is done. */
+function spoken(before: WorkState, at: number, text: string): WorkState {
+  const state = withChatWords(said(before, { role: "assistant", text, at }), at, text);
+  const nextStep = nextStepIn(text);
+  if (nextStep !== null) {
+    const { isBegun: _begun, ...fresh } = state.said ?? {};
+    return { ...state, nextStep: nextStep.slice(0, 600), said: { ...fresh, nextStep: at, nextBy: "chat" } };
+  }
+  return state.nextStep !== null && isSaidDone(state.nextStep, text) ? withoutNextStep(state) : state;
+}
+
+/** At the end of a turn only its last words say what comes next; what a tool was given stays. */
+function withoutOldWords(state: WorkState): WorkState {
+  const last = state.conversation.at(-1);
+  const isOld = state.said?.nextBy === "chat" && last?.role === "assistant" && last.at !== state.said.nextStep;
+  return isOld ? withoutNextStep(state) : state;
+}
+
+function withoutNextStep(state: WorkState): WorkState {
+  if (state.nextStep === null) return state;
+  const { nextStep: _at, nextBy: _by, isBegun: _begun, ...said } = state.said ?? {};
+  return { ...state, nextStep: null, said };
+}
+
+function isNamedIn(step: string | null, { path, action }: Entry<"tool_end">): boolean {
+  const name = path?.split(/[\\/]/).at(-1);
+  return step !== null && action !== "read" && name !== undefined && name.length > 2 && step.includes(name);
+}
+
+function isStepDone({ nextStep }: WorkState, done: string): boolean {
+  return nextStep !== null && isAboutTheSame(nextStep, done);
+}
+
+function ticked(state: WorkState, at: number): WorkState {
+  const isDone = state.todos.some((todo) => todo.status === "completed" && isStepDone(state, todo.text));
+  const next = isDone ? withoutNextStep(state) : state;
+  return { ...next, said: { ...next.said, todos: at } };
 }
 
 function said(state: WorkState, turn: ConversationTurn): WorkState {
   return { ...state, conversation: [...state.conversation, turn].slice(-maxTurns) };
-}
-
-/** Until the next checkpoint hashes it, nobody can tell the chat's own edit from another's. */
-const editedSince = "edited after the last checkpoint";
-
-/** [CP10] Newest last. A file that was edited stays edited when it is read again. Hashes are taken anew at each checkpoint. */
-function touch(files: readonly FileNote[], path: string, action: FileNote["action"]): readonly FileNote[] {
-  const known = files.find((file) => file.path === path);
-  const isWeaker = action === "read" || action === "noted";
-  const note: FileNote =
-    known && isWeaker ? known : { path, hash: null, action, ...(isWeaker ? {} : { skipped: editedSince }) };
-  return [...files.filter((file) => file !== known), note].slice(-maxFiles);
 }
 
 function changeTodo(todos: readonly TodoItem[], change: Partial<TodoItem> & { readonly id: string }): TodoItem[] {

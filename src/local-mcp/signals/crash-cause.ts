@@ -45,8 +45,9 @@ const clientError =
 
 const orderly: Readonly<Record<string, string>> = {
   sighup: "its terminal was closed (SIGHUP)",
-  sigterm: "it was asked to stop (SIGTERM)",
-  sigint: "it was interrupted (SIGINT)",
+  sigterm: "it was asked to end (SIGTERM)",
+  // [SI35] Claude Code stops its MCP servers with SIGINT, also when it got SIGTERM itself.
+  sigint: "it was asked to end, by which signal is not known",
 };
 
 /**

@@ -18,6 +18,11 @@ export interface Crash {
   readonly detail: string;
   /** The last ones before the end. */
   readonly readings: Readings;
+  /** Of the last checkpoint, when it died; null: it had none, or an older program has recorded the death. */
+  readonly checkpointAgeMs: number | null;
+  /** Entries of the journal, and tool calls among them, that no checkpoint held. */
+  readonly unsavedEvents: number | null;
+  readonly unsavedToolCalls: number | null;
 }
 
 export interface ListOptions {
@@ -107,18 +112,22 @@ export function thin(sql: Sql, now: number, limits: ThinLimits): number {
 }
 
 /**
- * [SI23] Keeps a death once: whoever finds it again, with less evidence, changes nothing.
+ * [SI23] Keeps a death once: a later report, with less evidence, changes nothing.
  *
  * @returns whether it was new
  */
 export function recordCrash(sql: Sql, crash: Crash): boolean {
   const added = sql.run(
-    "INSERT INTO crashes (session_id, at, cause, detail, readings) VALUES (?, ?, ?, ?, ?) ON CONFLICT (session_id, at) DO NOTHING",
+    `INSERT INTO crashes (session_id, at, cause, detail, readings, checkpoint_age_ms, unsaved_events, unsaved_tool_calls)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, at) DO NOTHING`,
     crash.sessionId,
     crash.at,
     crash.cause,
     crash.detail,
     JSON.stringify(crash.readings),
+    crash.checkpointAgeMs,
+    crash.unsavedEvents,
+    crash.unsavedToolCalls,
   );
   return added > 0;
 }
@@ -127,8 +136,9 @@ export function recordCrash(sql: Sql, crash: Crash): boolean {
 export function listCrashes(sql: Sql, options: ListOptions & { readonly sessionId?: string } = {}): Crash[] {
   const { sessionId = null, since = 0 } = options;
   return sql
-    .all<{ sessionId: string; at: number; cause: CrashCause; detail: string; readings: string }>(
-      `SELECT session_id AS sessionId, at, cause, detail, readings FROM crashes
+    .all<Omit<Crash, "readings"> & { readings: string }>(
+      `SELECT session_id AS sessionId, at, cause, detail, readings, checkpoint_age_ms AS checkpointAgeMs,
+         unsaved_events AS unsavedEvents, unsaved_tool_calls AS unsavedToolCalls FROM crashes
        WHERE at >= ? AND (? IS NULL OR session_id = ?) ORDER BY at DESC, session_id LIMIT ?`,
       since,
       sessionId,

@@ -26,6 +26,14 @@ export interface TranscriptToolError {
   readonly uuid: string;
 }
 
+/** The result of a tool call, whatever it was. */
+export interface TranscriptToolEnd {
+  readonly toolUseId: string;
+  /** Null: it went well. */
+  readonly error: string | null;
+  readonly at: number | null;
+}
+
 /** An answer of the client itself in place of the model: a limit reached, a prompt too long. */
 export interface TranscriptApiError {
   readonly text: string;
@@ -36,6 +44,7 @@ export interface TranscriptApiError {
 /** Tokens of one response, as the API counted them. */
 export interface Usage {
   readonly messageId: string;
+  readonly requestId: string | null;
   readonly model: string | null;
   readonly inputTokens: number;
   readonly cacheReadTokens: number;
@@ -56,9 +65,12 @@ export interface TranscriptContent {
   readonly texts: readonly TranscriptText[];
   readonly toolCalls: readonly TranscriptToolCall[];
   readonly toolErrors: readonly TranscriptToolError[];
+  readonly toolEnds: readonly TranscriptToolEnd[];
   readonly apiErrors: readonly TranscriptApiError[];
   /** One per message id: the client repeats a response over several lines, and the last one is complete. */
   readonly usage: readonly Usage[];
+  /** The same of sub-agents. */
+  readonly subagentUsage: readonly Usage[];
   /** The newest usage that still describes the context: null after a compaction until the next response. */
   readonly contextUsage: Usage | null;
   /** The newest one. */
@@ -82,24 +94,28 @@ interface Draft {
   texts: TranscriptText[];
   toolCalls: TranscriptToolCall[];
   toolErrors: TranscriptToolError[];
+  toolEnds: TranscriptToolEnd[];
   apiErrors: TranscriptApiError[];
   usage: Map<string, Usage>;
+  subagentUsage: Map<string, Usage>;
   contextUsage: Usage | null;
   compactBoundary: CompactBoundary | null;
   invalidLines: number;
 }
 
 /**
- * Reads complete lines in their order. [SI5] Sub-agents' lines (`isSidechain`), answers made up by the client
- * (`model: "<synthetic>"`) and unknown types count for nothing.
+ * Reads complete lines in their order. [SI5] Of sub-agents' lines (`isSidechain`) only what they used counts; answers made up by
+ * the client (`model: "<synthetic>"`) and unknown types count for nothing.
  */
 export function readLines(lines: Iterable<Line>): TranscriptContent {
   const draft: Draft = {
     texts: [],
     toolCalls: [],
     toolErrors: [],
+    toolEnds: [],
     apiErrors: [],
     usage: new Map(),
+    subagentUsage: new Map(),
     contextUsage: null,
     compactBoundary: null,
     invalidLines: 0,
@@ -108,9 +124,10 @@ export function readLines(lines: Iterable<Line>): TranscriptContent {
     if (line.text.trim() === "") continue;
     const object = parseObject(line.text);
     if (!object) draft.invalidLines += 1;
-    else if (object["isSidechain"] !== true) readLine(draft, object, originOf(object, line.position));
+    else if (object["isSidechain"] === true) readSidechain(draft, object, originOf(object, line.position));
+    else readLine(draft, object, originOf(object, line.position));
   }
-  return { ...draft, usage: [...draft.usage.values()] };
+  return { ...draft, usage: [...draft.usage.values()], subagentUsage: [...draft.subagentUsage.values()] };
 }
 
 function originOf(line: JsonObject, position: number): Origin {
@@ -135,16 +152,20 @@ function readLine(draft: Draft, line: JsonObject, origin: Origin): void {
 }
 
 function readUser(draft: Draft, line: JsonObject, message: JsonObject | null, origin: Origin): void {
-  for (const block of listAt(message, "content")) {
-    const result = asObject(block);
-    if (result?.["type"] !== "tool_result" || result["is_error"] !== true) continue;
-    draft.toolErrors.push({ toolUseId: textAt(result, "tool_use_id", 200), text: textOf(result), ...origin });
-  }
+  for (const block of listAt(message, "content")) readToolResult(draft, asObject(block), origin);
   const text = textOf(message);
   if (text === "") return;
   if (line["isCompactSummary"] === true) {
     if (draft.compactBoundary) draft.compactBoundary = { ...draft.compactBoundary, summary: text };
   } else if (line["isMeta"] !== true) draft.texts.push({ role: "user", text, ...origin });
+}
+
+function readToolResult(draft: Draft, result: JsonObject | null, origin: Origin): void {
+  if (result?.["type"] !== "tool_result") return;
+  const toolUseId = textAt(result, "tool_use_id", 200);
+  const error = result["is_error"] === true ? textOf(result) : null;
+  if (toolUseId !== null) draft.toolEnds.push({ toolUseId, error, at: origin.at });
+  if (error !== null) draft.toolErrors.push({ toolUseId, text: error, ...origin });
 }
 
 function readAssistant(draft: Draft, line: JsonObject, message: JsonObject | null, origin: Origin): void {
@@ -156,7 +177,7 @@ function readAssistant(draft: Draft, line: JsonObject, message: JsonObject | nul
   if (message?.["model"] === "<synthetic>") return;
   if (text !== "") draft.texts.push({ role: "assistant", text, ...origin });
   for (const block of listAt(message, "content")) readToolUse(draft, asObject(block), origin);
-  readUsage(draft, message, origin);
+  readUsage(draft, line, message, origin);
 }
 
 function readToolUse(draft: Draft, block: JsonObject | null, origin: Origin): void {
@@ -166,12 +187,28 @@ function readToolUse(draft: Draft, block: JsonObject | null, origin: Origin): vo
   draft.toolCalls.push({ id, name, input: block["input"] ?? null, ...origin });
 }
 
-function readUsage(draft: Draft, message: JsonObject | null, origin: Origin): void {
+function readSidechain(draft: Draft, line: JsonObject, origin: Origin): void {
+  const message = objectAt(line, "message");
+  const usage = line["type"] === "assistant" ? usageIn(line, message, origin) : null;
+  if (usage && usage.model !== "<synthetic>") draft.subagentUsage.set(usage.messageId, usage);
+}
+
+function readUsage(draft: Draft, line: JsonObject, message: JsonObject | null, origin: Origin): void {
+  const usage = usageIn(line, message, origin);
+  if (!usage) return;
+  // Deleted first, so that the map's order is the order of the last lines.
+  draft.usage.delete(usage.messageId);
+  draft.usage.set(usage.messageId, usage);
+  draft.contextUsage = usage;
+}
+
+function usageIn(line: JsonObject, message: JsonObject | null, origin: Origin): Usage | null {
   const counts = objectAt(message, "usage");
   const messageId = textAt(message, "id", 200);
-  if (!counts || messageId === null) return;
-  const usage: Usage = {
+  if (!counts || messageId === null) return null;
+  return {
     messageId,
+    requestId: textAt(line, "requestId", 200),
     model: textAt(message, "model", 200),
     inputTokens: numberAt(counts, "input_tokens") ?? 0,
     cacheReadTokens: numberAt(counts, "cache_read_input_tokens") ?? 0,
@@ -179,10 +216,6 @@ function readUsage(draft: Draft, message: JsonObject | null, origin: Origin): vo
     outputTokens: numberAt(counts, "output_tokens") ?? 0,
     at: origin.at,
   };
-  // Deleted first, so that the map's order is the order of the last lines.
-  draft.usage.delete(messageId);
-  draft.usage.set(messageId, usage);
-  draft.contextUsage = usage;
 }
 
 /** The text of a message or a tool result: its string, or its text blocks. */

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { readLines, type Line, type TranscriptContent } from "./transcript-lines.ts";
 import { codeOf } from "../../shared/error.ts";
 
@@ -54,6 +54,15 @@ export function readOn(path: string, offset: number, limits: ReadLimits = {}): T
     return { ...readLines([]), offset, size: 0, skippedBytes: 0, isRestarted: false, unreadable };
   } finally {
     file?.close();
+  }
+}
+
+/** How much was appended after `offset`, in bytes; 0 where there is no file to read, which `readOn` then reports. */
+export function unreadBytes(path: string, offset: number): number {
+  try {
+    return Math.max(0, statSync(path).size - offset);
+  } catch {
+    return 0;
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { isAbsolute } from "node:path";
-import type { FileNote } from "../../contract/work-state.ts";
+import type { FileNote, FileStamp } from "../../contract/work-state.ts";
 import { looksSecret } from "./secret-names.ts";
 import { codeOf } from "../../shared/error.ts";
 
@@ -11,8 +11,8 @@ export interface NoteLimits {
 
 export type FileComparison = "same" | "changed" | "missing" | "unknown";
 
-/** What a look at a file finds. `isThere` is null when even that cannot be told. */
-export interface FileLook {
+/** The facts read of a file. `isThere` is null when even that is not known. */
+export interface FileFacts {
   readonly isThere: boolean | null;
   readonly hash: string | null;
   readonly skipped?: string;
@@ -35,7 +35,7 @@ const BLOCK_BYTES = 65_536;
  */
 export function noteFile(path: string, action: FileNote["action"], limits: NoteLimits): FileNote {
   if (!isAbsolute(path)) return { path, hash: null, skipped: "not an absolute path", action };
-  const { hash, skipped } = lookAt(path, limits.maxFileBytes);
+  const { hash, skipped } = readFacts(path, limits.maxFileBytes);
   return skipped === undefined ? { path, hash, action } : { path, hash, skipped, action };
 }
 
@@ -43,30 +43,47 @@ export function noteFile(path: string, action: FileNote["action"], limits: NoteL
  * Compares files with what a checkpoint noted of them. [GS51] `unknown` is what was not hashed then or cannot be now. At most
  * 500 files of 16 MiB, 128 MiB together, are read.
  *
- * @param look tests give their own
+ * @param read tests give their own
  */
 export function compareFiles(
   files: readonly FileNote[],
-  look: (path: string, maxFileBytes: number) => FileLook = lookAt,
+  read: (path: string, maxFileBytes: number) => FileFacts = readFacts,
 ): (FileNote & { readonly now: FileComparison })[] {
   let left = MAX_COMPARED_BYTES;
   return files.map((note, index) => {
     if (index >= MAX_FILES || !isAbsolute(note.path)) return { ...note, now: "unknown" };
-    const found = look(note.path, Math.min(MAX_COMPARED_FILE_BYTES, left));
+    const found = read(note.path, Math.min(MAX_COMPARED_FILE_BYTES, left));
     left -= found.bytes;
     return { ...note, now: compare(note, found) };
   });
 }
 
-function compare(note: FileNote, now: FileLook): FileComparison {
+/** Null: it is not there, no regular file, or cannot be told. */
+export function stampOf(path: string): FileStamp | null {
+  if (!isAbsolute(path)) return null;
+  try {
+    const found = lstatSync(path);
+    return found.isFile() ? { bytes: found.size, modifiedMs: found.mtimeMs } : null;
+  } catch {
+    return null;
+  }
+}
+
+function compare(note: FileNote, now: FileFacts): FileComparison {
+  if (note.stamp && now.isThere !== false) return compareStamp(note.stamp, stampOf(note.path));
   if (note.hash === null) return compareUnhashed(note, now);
   if (now.isThere === false) return "missing";
   if (now.hash === null) return "unknown";
   return now.hash === note.hash ? "same" : "changed";
 }
 
+function compareStamp(then: FileStamp, now: FileStamp | null): FileComparison {
+  if (now === null) return "unknown";
+  return then.bytes === now.bytes && then.modifiedMs === now.modifiedMs ? "same" : "changed";
+}
+
 /** Without a hash only one thing can be known: whether the file was there. A note that nobody looked for says not even that. */
-function compareUnhashed({ skipped }: FileNote, { isThere }: FileLook): FileComparison {
+function compareUnhashed({ skipped }: FileNote, { isThere }: FileFacts): FileComparison {
   if (isThere === null || skipped === undefined) return "unknown";
   if (skipped === NOT_THERE) return isThere ? "changed" : "same";
   return isThere ? "unknown" : "missing";
@@ -74,7 +91,7 @@ function compareUnhashed({ skipped }: FileNote, { isThere }: FileLook): FileComp
 
 const NOT_THERE = "not there";
 
-function lookAt(path: string, maxFileBytes: number): FileLook {
+function readFacts(path: string, maxFileBytes: number): FileFacts {
   const isSecret = looksSecret(path);
   let file: number;
   try {
@@ -94,7 +111,7 @@ function lookAt(path: string, maxFileBytes: number): FileLook {
   }
 }
 
-function unopened(error: unknown): FileLook {
+function unopened(error: unknown): FileFacts {
   const code = codeOf(error);
   if (code === "ENOENT" || code === "ENOTDIR") return { isThere: false, hash: null, skipped: NOT_THERE, bytes: 0 };
   if (code === "ENXIO") return { isThere: true, hash: null, skipped: "not a regular file", bytes: 0 };
@@ -102,7 +119,7 @@ function unopened(error: unknown): FileLook {
 }
 
 /** Counts while it reads: the size that the file system tells may be old by then. */
-function hashOf(file: number, maxFileBytes: number): FileLook {
+function hashOf(file: number, maxFileBytes: number): FileFacts {
   if (fstatSync(file).size > maxFileBytes) return { isThere: true, hash: null, skipped: "too large", bytes: 0 };
   const hash = createHash("sha256");
   const block = Buffer.allocUnsafe(BLOCK_BYTES);

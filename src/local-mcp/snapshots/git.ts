@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { delimiter, parse } from "node:path";
 import { withoutSecrets } from "../own-secrets.ts";
 import { programPath } from "../program-path.ts";
@@ -63,6 +63,7 @@ const KEPT = new Set([
 
 /** Held in memory at once; a list of a million long paths is below it. */
 const MAX_OUTPUT_BYTES = 268_435_456;
+const MAX_ANSWER_BYTES = 16_777_216;
 const MAX_STDERR_CHARS = 65_536;
 
 function cleanEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
@@ -84,7 +85,7 @@ export function gitOutside(env: NodeJS.ProcessEnv, folder: string, signal: Abort
   return { env: cleanEnv(env), cwd: parse(folder).root || "/", before: ["-C", folder], signal };
 }
 
-export interface GitPlace {
+export interface GitLocation {
   readonly gitDir: string;
   readonly workTree?: string;
   /** Object folders that may be read besides the repository's own. */
@@ -97,20 +98,20 @@ export interface GitPlace {
  * Git in a repository of SHIM's own (or, for a new branch, in the project's). The user's global settings are not read, so
  * no filter, hook or pager of theirs is known to it.
  */
-export function gitIn(env: NodeJS.ProcessEnv, place: GitPlace, signal: AbortSignal): Git {
-  const alternates = (place.alternates ?? []).map(quoteFolder).join(delimiter);
+export function gitIn(env: NodeJS.ProcessEnv, location: GitLocation, signal: AbortSignal): Git {
+  const alternates = (location.alternates ?? []).map(quoteFolder).join(delimiter);
   return {
     env: {
       ...cleanEnv(env),
       GIT_CONFIG_GLOBAL: process.platform === "win32" ? "NUL" : "/dev/null",
       GIT_CONFIG_NOSYSTEM: "1",
       GIT_ATTR_NOSYSTEM: "1",
-      GIT_DIR: place.gitDir,
-      ...(place.workTree === undefined ? {} : { GIT_WORK_TREE: place.workTree }),
+      GIT_DIR: location.gitDir,
+      ...(location.workTree === undefined ? {} : { GIT_WORK_TREE: location.workTree }),
       ...(alternates === "" ? {} : { GIT_ALTERNATE_OBJECT_DIRECTORIES: alternates }),
     },
-    cwd: place.workTree ?? place.gitDir,
-    before: (place.config ?? []).flatMap((setting) => ["-c", setting]),
+    cwd: location.workTree ?? location.gitDir,
+    before: (location.config ?? []).flatMap((setting) => ["-c", setting]),
     signal,
   };
 }
@@ -200,6 +201,18 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
     else resolve({ code: code ?? -1, stdout: Buffer.concat(chunks), stderr });
   });
   return promise;
+}
+
+/** For a question that its caller has to wait for. Null: git is not there, fails, or takes longer. */
+export function answerSync(git: Git, args: readonly string[], timeout: number): Buffer | null {
+  const options = { cwd: git.cwd, env: git.env, timeout, killSignal: "SIGKILL", windowsHide: true } as const;
+  const program = programPath("git", git.env);
+  const { status, stdout } = spawnSync(program, [...HARDENED, ...git.before, ...args], {
+    ...options,
+    maxBuffer: MAX_ANSWER_BYTES,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  return status === 0 ? stdout : null;
 }
 
 /** Git's first complaint, without the hints that follow. */

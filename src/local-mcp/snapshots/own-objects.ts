@@ -86,6 +86,6 @@ export function reading(
   workTree?: string,
   config: readonly string[] = [],
 ): Git {
-  const place = { gitDir: opened.scratch, alternates: [opened.owned, ...others], config };
-  return gitIn(opened.host.env, workTree === undefined ? place : { ...place, workTree }, opened.signal);
+  const location = { gitDir: opened.scratch, alternates: [opened.owned, ...others], config };
+  return gitIn(opened.host.env, workTree === undefined ? location : { ...location, workTree }, opened.signal);
 }

@@ -1,12 +1,8 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
 import { isPaused } from "../store/pause.ts";
+import { awaitedMs, findAwaited, isBeforeTool, type Pending } from "./awaited.ts";
 import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
-
-interface Pending {
-  readonly checkpointId: string;
-  readonly project: string;
-}
 
 /**
  * Saves the files of these sessions' checkpoints that wait for it. [GS20] One process takes each, in turn; a snapshot that fails is kept with
@@ -18,23 +14,21 @@ export async function takePending(runtime: Runtime, sessionIds: readonly string[
 }
 
 /**
- * [GS21] The files from before a risky tool: its hook waits for them, since a moment later they may not be the same. Nobody else takes these for
- * as long as the hook may be at it.
+ * [GS21] The files from before a risky tool, and [CP33] before a compaction: their hook waits for them, since a moment later they may not be the same.
+ * No other process takes those of a tool for as long as the hook may be at it.
  */
-export async function takeBeforeTool(runtime: Runtime): Promise<void> {
-  await takeEach(runtime, findBeforeTool, AbortSignal.timeout(beforeToolMs));
+export async function takeAwaited(runtime: Runtime): Promise<void> {
+  await takeEach(runtime, findAwaited, AbortSignal.timeout(awaitedMs));
 }
 
-/** Whoever should have taken it is gone. */
+/** The process that should have taken it is gone. */
 const lateMs = 60_000;
-/** Well below the ten seconds that the client gives a hook. */
-const beforeToolMs = 6_000;
 
 type Find = (sql: Sql, now: number) => Pending | null;
 
-async function takeEach(runtime: Runtime, look: Find, signal: AbortSignal): Promise<void> {
+async function takeEach(runtime: Runtime, find: Find, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const next = claim(runtime, look);
+    const next = claim(runtime, find);
     if (!next) return;
     const snapshot = await takeSnapshot({
       env: runtime.env,
@@ -50,19 +44,17 @@ async function takeEach(runtime: Runtime, look: Find, signal: AbortSignal): Prom
   }
 }
 
-function claim(runtime: Runtime, look: Find): Pending | null {
+function claim(runtime: Runtime, find: Find): Pending | null {
   const now = runtime.now();
-  if (!runtime.store.read((sql) => look(sql, now), null)) return null;
+  if (!runtime.store.read((sql) => find(sql, now), null)) return null;
   return runtime.store.write((sql) => {
-    const found = look(sql, now);
+    const found = find(sql, now);
     if (found && isPaused(sql, now, found.project)) return null;
     if (found)
       sql.run("UPDATE snapshots SET state = 'running', at = ? WHERE checkpoint_id = ?", now, found.checkpointId);
     return found;
   });
 }
-
-const isBeforeTool = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpoint_id) = 'before_tool'";
 
 function giveUpLate(runtime: Runtime): void {
   const late = "state IN ('pending', 'running') AND at < ?";
@@ -84,16 +76,7 @@ function find(sql: Sql, now: number, sessionIds: readonly string[]): Pending | n
      WHERE s.state = 'pending' AND s.session_id IN (SELECT value FROM json_each(?)) AND NOT (${isBeforeTool} AND s.at > ?)
      ORDER BY s.at LIMIT 1`,
     JSON.stringify(sessionIds),
-    now - 2 * beforeToolMs,
-  );
-  return row ?? null;
-}
-
-function findBeforeTool(sql: Sql, now: number): Pending | null {
-  const [row] = sql.all<Pending>(
-    `SELECT s.checkpoint_id AS checkpointId, s.project FROM snapshots s
-     WHERE s.state = 'pending' AND s.at > ? AND ${isBeforeTool} ORDER BY s.at LIMIT 1`,
-    now - beforeToolMs,
+    now - 2 * awaitedMs,
   );
   return row ?? null;
 }

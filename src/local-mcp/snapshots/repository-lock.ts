@@ -44,7 +44,7 @@ function tryLock(path: string, me: string, processes: Processes, depth: number):
   if (owner === null || depth > MAX_DEPTH || isHeld(owner, processes)) return false;
   const breaking = `${path}.break`;
   if (!tryLock(breaking, me, processes, depth + 1)) return false;
-  // Whoever holds `breaking` is the only one to remove a dead owner's lock; it may be a living one's by now.
+  // The process that holds `breaking` is the only one to remove a dead owner's lock; it may be a living one's by now.
   if (read(path) === owner) unlinkSync(path);
   rmSync(breaking, { force: true });
   return false;

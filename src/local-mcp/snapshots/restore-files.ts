@@ -5,7 +5,7 @@ import { indexEntries, SUBMODULE_MODE, type IndexEntry } from "./changes.ts";
 import { firstLine, GitError, gitIn, joinRaw, run, shown, signed, text, type Git } from "./git.ts";
 import { needed, reading } from "./own-objects.ts";
 import { inRepository, lendObjects, projectObjects, withRepository, type Host, type Opened } from "./repository.ts";
-import { look, type LeftOut } from "./selection.ts";
+import { readStats, type LeftOut } from "./selection.ts";
 import { drop } from "./stage.ts";
 import { whyFailed } from "./take-snapshot.ts";
 import { discover, type WorkTree } from "./work-tree.ts";
@@ -84,7 +84,7 @@ async function intoFolder(opened: Opened, commit: string, folder: string): Promi
   // Exit 1: some could not be written; which ones is looked up below.
   const args = ["checkout-index", "-q", "-z", "--stdin"];
   const { stderr } = await run(git, args, joinRaw(files.map(({ path }) => path)), [0, 1, 128]);
-  const isThere = ({ path }: IndexEntry) => look(top, path) !== undefined;
+  const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
   const failed = files.filter((entry) => !isThere(entry));
   return ok({
     written: files.filter(isThere).map(({ path }) => shown(path)),

@@ -77,7 +77,7 @@ function judge(
   links: Map<string, boolean>,
 ): Verdict {
   if (path.endsWith("/")) return leftOut("a git repository of its own");
-  const stats = isBehindLink(top, path, links) ? undefined : look(top, path);
+  const stats = isBehindLink(top, path, links) ? undefined : readStats(top, path);
   if (!stats) return { is: "deleted" };
   if (stats.isDirectory()) return before?.mode === SUBMODULE_MODE ? leftOut("a submodule") : { is: "deleted" };
   const reason = stats.isSymbolicLink() ? null : refusal(top, path, stats, filter, limits);
@@ -89,7 +89,7 @@ function leftOut(reason: string): LeftOutVerdict {
 }
 
 /** Undefined: nothing is there, or nothing can be (a parent is a file, the name is too long). */
-export function look(top: string, path: RawPath): Stats | undefined {
+export function readStats(top: string, path: RawPath): Stats | undefined {
   try {
     return lstatSync(onDisk(top, path), { throwIfNoEntry: false });
   } catch {
@@ -103,7 +103,7 @@ function isBehindLink(top: string, path: RawPath, links: Map<string, boolean>): 
   if (folder === ".") return false;
   const known = links.get(folder);
   if (known !== undefined) return known;
-  const isLink = isBehindLink(top, folder, links) || look(top, folder)?.isSymbolicLink() === true;
+  const isLink = isBehindLink(top, folder, links) || readStats(top, folder)?.isSymbolicLink() === true;
   links.set(folder, isLink);
   return isLink;
 }

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join, posix } from "node:path";
 import type { Change, Entry, IndexEntry } from "./changes.ts";
 import { joinRaw, onDisk, run, shown, splitRaw, type Git, type RawPath } from "./git.ts";
-import { look, type LeftOut, type Selection } from "./selection.ts";
+import { readStats, type LeftOut, type Selection } from "./selection.ts";
 import type { WorkTree } from "./work-tree.ts";
 
 const MAX_FOLDERS_SEARCHED = 5_000;
@@ -29,7 +29,7 @@ export function copyProjectFiles(tree: WorkTree, scratch: string): void {
 
 /** Files that the user told git to overlook are part of the work all the same; those that are not in the work tree stay as they are. */
 export async function unhide(git: Git, top: string, tracked: readonly IndexEntry[]): Promise<void> {
-  const isThere = ({ path }: IndexEntry) => look(top, path) !== undefined;
+  const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
   const skipped = tracked.filter((entry) => entry.tag.toUpperCase() === "S" && isThere(entry));
   const assumed = tracked.filter(({ tag }) => tag !== tag.toUpperCase());
   if (skipped.length > 0)

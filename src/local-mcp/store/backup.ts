@@ -4,7 +4,7 @@ import { isSound, removeDatabase, type Site } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { forgetsOf } from "./forget-mark.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
-import { createPrivateFile, createPrivateFolder, renameWhole, syncFile } from "./place.ts";
+import { createPrivateFile, createPrivateFolder, renameWhole, syncFile } from "./store-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import type { Store } from "./store.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -31,28 +31,28 @@ let copies = 0;
 export async function backUp(store: Store, now: number, keep: number): Promise<string> {
   const { site } = store;
   try {
-    const partial = beginCopy(site.place.backups);
+    const partial = beginCopy(site.files.backups);
     try {
       await store.backup(partial);
       const forgets = seal(site, partial);
       // A copy begun before rows were forgotten would bring them back.
-      return withMaintenanceLock(site.place, site.driver, site.busyMs, "shared", () => {
+      return withMaintenanceLock(site.files, site.driver, site.busyMs, "shared", () => {
         if (store.read(forgetsOf, forgets) !== forgets) {
           throw new StoreError("store_locked", "rows were forgotten while the backup was written; repeat it");
         }
-        return keepCopy(site.place.backups, partial, now, keep);
+        return keepCopy(site.files.backups, partial, now, keep);
       });
     } finally {
       removeDatabase(partial);
     }
   } catch (error) {
-    throw toStoreError(error, site.place.database);
+    throw toStoreError(error, site.files.database);
   }
 }
 
 /** [ST13] The old schema's whole content, before a migration touches it. Call it under the exclusive maintenance lock. */
 export function backUpBeforeMigration(site: Site, connection: Connection): void {
-  const { backups } = site.place;
+  const { backups } = site.files;
   const partial = beginCopy(backups);
   try {
     connection.run("VACUUM INTO ?", partial);

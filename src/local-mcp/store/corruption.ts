@@ -7,7 +7,7 @@ import type { Connection } from "./driver.ts";
 import { epochOf, setEpoch } from "./epoch.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
-import { inodeOf } from "./place.ts";
+import { inodeOf } from "./store-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import { rebuild } from "./text-index.ts";
 import { beginSwap, finishSwap, newSetAsideFolder } from "./swap.ts";
@@ -28,21 +28,21 @@ export interface Damage {
  * SQLite's own check finds the file sound.
  */
 export function setAside(site: Site, damage: Damage): void {
-  const { place, driver, busyMs } = site;
-  withMaintenanceLock(place, driver, busyMs, "exclusive", () => {
+  const { files, driver, busyMs } = site;
+  withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
     finishSwap(site);
-    if (damage.inode === null || inodeOf(place.database) !== damage.inode) return;
+    if (damage.inode === null || inodeOf(files.database) !== damage.inode) return;
     if (!damage.isCertain && isUsable(site, damage)) return;
     const epoch = 1 + epochInDamaged(site);
-    const folder = newSetAsideFolder(place, site.now());
-    beginSwap(place, folder, buildReplacement(site, { damage, epoch, folder }));
+    const folder = newSetAsideFolder(files, site.now());
+    beginSwap(files, folder, buildReplacement(site, { damage, epoch, folder }));
     finishSwap(site);
   });
 }
 
 /** Sound after all (a passing fault), or made so by a new search index. */
 function isUsable(site: Site, damage: Damage): boolean {
-  const { database } = site.place;
+  const { database } = site.files;
   // SQLite would delete the log of a database of no bytes.
   if (statSync(database).size === 0) return false;
   try {
@@ -75,9 +75,9 @@ interface Replacement {
   readonly folder: string;
 }
 
-/** Builds `place.next` and answers the id of its notice. */
+/** Builds `files.next` and answers the id of its notice. */
 function buildReplacement(site: Site, replacement: Replacement): number {
-  for (const backup of existsSync(site.place.backups) ? listBackups(site.place.backups) : []) {
+  for (const backup of existsSync(site.files.backups) ? listBackups(site.files.backups) : []) {
     try {
       return buildNext(site, backup.path, (connection) => announce(connection, site, replacement, backup.path));
     } catch (error) {
@@ -102,7 +102,7 @@ function announce(connection: Connection, site: Site, replacement: Replacement, 
 }
 
 function epochInDamaged(site: Site): number {
-  const { database } = site.place;
+  const { database } = site.files;
   if (statSync(database).size === 0) return 0;
   try {
     const connection = site.driver({ path: database, readOnly: true, busyMs: site.busyMs });

@@ -2,13 +2,13 @@ import { chmodSync, copyFileSync, rmSync, statSync } from "node:fs";
 import { migrate, schemaState, type Migration } from "../../shared/migrate.ts";
 import { connect } from "./connect.ts";
 import type { Connection, Driver } from "./driver.ts";
-import { createPrivateFile, syncFile, type Place } from "./place.ts";
+import { createPrivateFile, syncFile, type StoreFiles } from "./store-files.ts";
 import { StoreError } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
 
 /** What the parts of the store need to know of it. */
 export interface Site {
-  readonly place: Place;
+  readonly files: StoreFiles;
   readonly driver: Driver;
   readonly now: () => number;
   /** How long a statement or the maintenance lock waits for another process, in ms. */
@@ -37,13 +37,13 @@ export function isReady(
 }
 
 /**
- * Builds a whole database at `place.next`: a copy of `from`, or a fresh one, brought to the newest schema, and what `fill` adds.
+ * Builds a whole database at `files.next`: a copy of `from`, or a fresh one, brought to the newest schema, and what `fill` adds.
  * Nothing looks at it before it is renamed.
  *
  * @throws {StoreError} `store_corrupt` or `store_newer` when `from` is no good
  */
 export function buildNext<T>(site: Site, from: string | null, fill: (connection: Connection) => T): T {
-  const { next } = site.place;
+  const { next } = site.files;
   removeDatabase(next);
   try {
     if (from === null) createPrivateFile(next);

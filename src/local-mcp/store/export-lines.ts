@@ -13,7 +13,7 @@ export interface ExportFilter {
 type Row = Record<string, unknown>;
 
 /** Columns of a session that mean something outside of this machine: its processes do not. */
-const SESSION = `id, client, project, cwd, title, model, transcript_path, transcript_offset, origin, parent_id, started_at,
+const SESSION = `id, client, project, cwd, title, name, model, transcript_path, transcript_offset, origin, parent_id, started_at,
   last_seen_at, saved_at, ended_at, end_reason, detached_at, detach_reason, recovery, recovery_at, recovery_by, tool_calls,
   tool_errors, readings`;
 

@@ -47,6 +47,11 @@ const OWNED = [
   "team_continuations",
   "team_calls",
   "team_claims",
+  "usage_messages",
+  "usage_costs",
+  "usage_totals",
+  "usage_files",
+  "task_spending",
 ];
 /** Each waits as long as any write does for other processes. */
 const ATTEMPTS = 3;
@@ -179,7 +184,7 @@ export function isPurgePending(sql: Sql): boolean {
  */
 export async function purge(store: Store, paths: Pick<Paths, "spool">): Promise<void> {
   const targets = store.read(targetsOf, { sessions: [], projects: [] });
-  const hadBackups = listBackups(store.site.place.backups).length > 0;
+  const hadBackups = listBackups(store.site.files.backups).length > 0;
   store.connection().all("PRAGMA secure_delete = ON");
   await step("the search index", store, () => store.write(rebuild));
   await step("the spool", store, () => spool.remove(paths.spool, (entry) => isAbout(entry, targets)));
@@ -216,11 +221,11 @@ async function step(left: string, store: Store, work: () => unknown): Promise<vo
 
 /** Any copy may hold the rows: rather none than one too many. */
 function removeCopies(store: Store): void {
-  const { place, driver, busyMs } = store.site;
-  withMaintenanceLock(place, driver, busyMs, "exclusive", () => {
-    rmSync(place.backups, { recursive: true, force: true });
-    rmSync(place.setAside, { recursive: true, force: true });
-    removeDatabase(place.next);
+  const { files, driver, busyMs } = store.site;
+  withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
+    rmSync(files.backups, { recursive: true, force: true });
+    rmSync(files.setAside, { recursive: true, force: true });
+    removeDatabase(files.next);
   });
 }
 

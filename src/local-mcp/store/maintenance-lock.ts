@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import type { Connection, Driver } from "./driver.ts";
-import { createPrivateFile, inodeOf, type Place } from "./place.ts";
+import { createPrivateFile, inodeOf, type StoreFiles } from "./store-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 
 /**
@@ -11,14 +11,14 @@ import { StoreError, toStoreError } from "./store-error.ts";
  * @throws {StoreError} `store_locked` after `busyMs`
  */
 export function withMaintenanceLock<T>(
-  place: Place,
+  files: StoreFiles,
   driver: Driver,
   busyMs: number,
   mode: "shared" | "exclusive",
   body: () => T,
 ): T {
   for (;;) {
-    const lock = take(place, driver, busyMs, mode);
+    const lock = take(files, driver, busyMs, mode);
     if (!lock) continue;
     try {
       return body();
@@ -29,19 +29,19 @@ export function withMaintenanceLock<T>(
 }
 
 /** Null when the lock file was replaced meanwhile: then the lock is on a file that nobody else looks at. */
-function take(place: Place, driver: Driver, busyMs: number, mode: "shared" | "exclusive"): Connection | null {
-  createPrivateFile(place.lock);
-  const inode = inodeOf(place.lock);
-  const connection = driver({ path: place.lock, readOnly: false, busyMs });
+function take(files: StoreFiles, driver: Driver, busyMs: number, mode: "shared" | "exclusive"): Connection | null {
+  createPrivateFile(files.lock);
+  const inode = inodeOf(files.lock);
+  const connection = driver({ path: files.lock, readOnly: false, busyMs });
   try {
     connection.run(mode === "exclusive" ? "BEGIN EXCLUSIVE" : "BEGIN");
     if (mode === "shared") connection.all("SELECT count(*) AS n FROM sqlite_schema");
-    if (inode !== null && inodeOf(place.lock) === inode) return connection;
+    if (inode !== null && inodeOf(files.lock) === inode) return connection;
   } catch (error) {
     connection.close();
-    const mapped = toStoreError(error, place.lock);
+    const mapped = toStoreError(error, files.lock);
     if (!(mapped instanceof StoreError) || mapped.code !== "store_corrupt") throw mapped;
-    rmSync(place.lock, { force: true });
+    rmSync(files.lock, { force: true });
     return null;
   }
   connection.close();

@@ -5,7 +5,7 @@ import { buildNext, type Site } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
-import { inodeOf, renameWhole } from "./place.ts";
+import { inodeOf, renameWhole } from "./store-files.ts";
 import { StoreError } from "./store-error.ts";
 import { finishSwap, newSetAsideFolder } from "./swap.ts";
 
@@ -16,18 +16,18 @@ export interface Opened {
 
 /** Opens the database; makes it when there is none, and finishes a swap whose process died. */
 export function openDatabase(site: Site): Opened {
-  const { place, driver, busyMs } = site;
+  const { files, driver, busyMs } = site;
   for (;;) {
-    const opened = withMaintenanceLock(place, driver, busyMs, "shared", () => {
-      const inode = inodeOf(place.database);
-      if (inode === null || existsSync(place.swap)) return null;
-      checkFile(place.database);
-      return { connection: connect(driver, place.database, busyMs), inode };
+    const opened = withMaintenanceLock(files, driver, busyMs, "shared", () => {
+      const inode = inodeOf(files.database);
+      if (inode === null || existsSync(files.swap)) return null;
+      checkFile(files.database);
+      return { connection: connect(driver, files.database, busyMs), inode };
     });
     if (opened) return opened;
-    withMaintenanceLock(place, driver, busyMs, "exclusive", () => {
+    withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
       finishSwap(site);
-      if (inodeOf(place.database) === null) create(site);
+      if (inodeOf(files.database) === null) create(site);
     });
   }
 }
@@ -44,23 +44,23 @@ function checkFile(path: string): void {
 }
 
 function create(site: Site): void {
-  const { place } = site;
+  const { files } = site;
   // A log without its database would be replayed into the new one.
-  const orphans = place.companions.filter((path) => existsSync(path));
+  const orphans = files.companions.filter((path) => existsSync(path));
   if (orphans.length > 0) {
-    const folder = newSetAsideFolder(place, site.now());
+    const folder = newSetAsideFolder(files, site.now());
     for (const path of orphans) renameSync(path, join(folder, basename(path)));
   }
-  const backups = existsSync(place.backups) ? readdirSync(place.backups).length : 0;
+  const backups = existsSync(files.backups) ? readdirSync(files.backups).length : 0;
   buildNext(site, null, (connection) => {
     if (orphans.length + backups === 0) return;
     notices.add(
       connection,
       site.now(),
       "store_missing",
-      `The store ${place.database} was gone, although it had been there before, so a new, empty one was begun. ` +
-        `Its backups stand in ${place.backups}: to go back to one, close all chats, delete shim.db, shim.db-wal and shim.db-shm, and copy the backup to shim.db.`,
+      `The store ${files.database} was gone, although it had been there before, so a new, empty one was begun. ` +
+        `Its backups stand in ${files.backups}: to go back to one, close all chats, delete shim.db, shim.db-wal and shim.db-shm, and copy the backup to shim.db.`,
     );
   });
-  renameWhole(place.next, place.database);
+  renameWhole(files.next, files.database);
 }

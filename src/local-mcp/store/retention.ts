@@ -1,5 +1,6 @@
 import type { Config } from "../../contract/config.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
+import { closedReason } from "../sessions/closed-sessions.ts";
 import { happenedIn } from "./happened.ts";
 import * as snapshotDrops from "./snapshot-drops.ts";
 
@@ -18,9 +19,12 @@ const FOLDED_JOURNAL_MS = 7 * DAY_MS;
 /** Crashes hold no text of the user's, and later tuning learns from them: kept this many times longer than sessions. */
 const CRASH_AGE_FACTOR = 12;
 
-/** An incomplete session may still be recovered. Needs the table under its own name. */
-const INCOMPLETE =
-  "(sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed')))";
+/** [SI43] What chats have cost is looked up long after the chats themselves are gone. */
+const USAGE_AGE_FACTOR = 3;
+
+/** An incomplete session may still be recovered; one that was closed with nothing open is as good as finished. Needs the table under its own name. */
+const INCOMPLETE = `(sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))
+  AND sessions.detach_reason IS NOT '${closedReason(false)}')`;
 const NEWEST = "(SELECT max(seq) FROM checkpoints newest WHERE newest.session_id = checkpoints.session_id)";
 
 /**
@@ -33,8 +37,9 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
   pruneOldCheckpoints(sql, now - retention.maxAgeMs, budget);
   pruneSurplus(sql, retention.checkpointsPerSession, budget);
   pruneJournal(sql, now - Math.min(FOLDED_JOURNAL_MS, retention.maxAgeMs), budget);
-  pruneToldNews(sql, now - retention.maxAgeMs, budget);
+  pruneDeliveredNews(sql, now - retention.maxAgeMs, budget);
   pruneOldCrashes(sql, now - retention.maxAgeMs * CRASH_AGE_FACTOR, budget);
+  pruneOldUsage(sql, now - retention.maxAgeMs * USAGE_AGE_FACTOR, budget);
   sql.run("DELETE FROM notices WHERE acknowledged_at < ?", now - retention.maxAgeMs);
   pruneToSize(sql, retention.maxBytes, budget);
   return { checkpoints: budget.checkpoints, rows: limit - budget.left, isMore: budget.left <= 0 };
@@ -69,7 +74,17 @@ function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
 }
 
 /** Few rows of each session. What it has yet to say to others (team_calls) is sent without it. */
-const ownedBeside = ["signals", "recoveries", "clients", "team_news", "team_continuations", "team_claims"];
+const ownedBeside = [
+  "signals",
+  "recoveries",
+  "clients",
+  "team_news",
+  "team_continuations",
+  "team_claims",
+  "usage_totals",
+  "usage_files",
+  "task_spending",
+];
 
 /** In portions: a session with more rows than the budget goes in several calls, its own row last. */
 function removeSession(sql: Sql, id: string, budget: Budget): void {
@@ -152,7 +167,7 @@ function perSession(sql: Sql, name: "seq" | "journal_seq"): (session: string) =>
 }
 
 /** [ST48] What nobody was told stays as long as its session. */
-function pruneToldNews(sql: Sql, before: number, budget: Budget): void {
+function pruneDeliveredNews(sql: Sql, before: number, budget: Budget): void {
   const told = "SELECT seq FROM team_news WHERE told_at < ? LIMIT ?";
   budget.left -= sql.run(`DELETE FROM team_news WHERE seq IN (${told})`, before, budget.limit);
 }
@@ -166,6 +181,12 @@ function pruneOldCrashes(sql: Sql, before: number, budget: Budget): void {
   for (const row of rows) {
     budget.left -= sql.run("DELETE FROM crashes WHERE session_id = ? AND at = ?", row.session_id, row.at);
   }
+}
+
+function pruneOldUsage(sql: Sql, before: number, budget: Budget): void {
+  const messages = "SELECT key FROM usage_messages WHERE at < ? ORDER BY at LIMIT ?";
+  budget.left -= sql.run(`DELETE FROM usage_messages WHERE key IN (${messages})`, before, budget.limit);
+  if (budget.left > 0) budget.left -= sql.run("DELETE FROM usage_costs WHERE at < ?", before);
 }
 
 /** [ST45] Oldest checkpoints first, then whole sessions that are over. Freed pages are used again; the file does not shrink. */

@@ -39,7 +39,7 @@ const SQLITE_PAGE = 4096;
  * Best effort: where nothing can be read the notice says so.
  */
 export function salvage(site: Site, damaged: string, noticeId: number): void {
-  const target = connect(site.driver, site.place.database, site.busyMs);
+  const target = connect(site.driver, site.files.database, site.busyMs);
   try {
     transaction(target, "BEGIN IMMEDIATE", () => {
       const found = takeOver(site, damaged, target);

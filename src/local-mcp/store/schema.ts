@@ -1,4 +1,5 @@
 import type { Migration } from "../../shared/migrate.ts";
+import { deathAndUsageTables } from "./death-and-usage-schema.ts";
 import { syncTables } from "./sync-schema.ts";
 import { teamTables } from "./team-schema.ts";
 
@@ -158,4 +159,22 @@ export const migrations: readonly Migration[] = [
   },
   { id: 3, name: "team", statements: teamTables },
   { id: 4, name: "sync", statements: syncTables },
+  {
+    id: 5,
+    name: "waiting chats and sent notifications",
+    statements: [
+      "ALTER TABLE sessions ADD COLUMN waiting_for TEXT",
+      "ALTER TABLE sessions ADD COLUMN waiting_since INTEGER",
+      "CREATE INDEX sessions_waiting ON sessions (waiting_since) WHERE waiting_for IS NOT NULL",
+      // The key is a digest: it names no session.
+      "CREATE TABLE sent_notifications (key TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    ],
+  },
+  { id: 6, name: "deaths and usage", statements: deathAndUsageTables },
+  { id: 7, name: "session names", statements: ["ALTER TABLE sessions ADD COLUMN name TEXT"] },
+  {
+    id: 8,
+    name: "index of prompts",
+    statements: ["CREATE INDEX journal_prompts ON journal (session_id, seq) WHERE kind = 'prompt'"],
+  },
 ];

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { identify, systemProcesses, type Processes } from "../processes.ts";
-import { createPrivateFolder, inodeOf, syncFolder, writeWhole } from "./place.ts";
+import { createPrivateFolder, inodeOf, syncFolder, writeWhole } from "./store-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import { codeOf } from "../../shared/error.ts";
 
@@ -36,7 +36,7 @@ const WAITING = /\.jsonl(\.\d+)*(\.taken-\d+-[0-9a-f]{8})?$/;
 const TAKEN = /\.taken-(\d+)-[0-9a-f]{8}$/;
 
 /**
- * [ST30] Keeps an entry on the disk while the store cannot be opened or locked; whoever opens it next takes it over. Each process
+ * [ST30] Keeps an entry on the disk while the store cannot be opened or locked; the process that opens it next takes it over. Each process
  * has a file of its own.
  *
  * @throws {StoreError} when the entry could not be written, or the spool is full

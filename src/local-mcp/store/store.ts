@@ -8,7 +8,7 @@ import { isReady, type Site } from "./database.ts";
 import type { Connection, Driver, DriverName } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import { openDatabase } from "./open-database.ts";
-import { createPrivateFile, inodeOf, placeOf } from "./place.ts";
+import { createPrivateFile, inodeOf, storeFilesOf } from "./store-files.ts";
 import { migrations as shimMigrations } from "./schema.ts";
 import { isIndexDamage, isKeyConflict, StoreError, toStoreError } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
@@ -45,7 +45,7 @@ export class Store {
     this.path = options.path;
     this.#maxUpkeepBytes = options.maxUpkeepBytes ?? Number.POSITIVE_INFINITY;
     this.site = {
-      place: placeOf(options.path),
+      files: storeFilesOf(options.path),
       driver: options.driver,
       now: options.now,
       busyMs: options.busyMs ?? 5_000,
@@ -60,7 +60,7 @@ export class Store {
 
   isThere(): boolean {
     // In the middle of a swap there is no database under the name, but there is one.
-    return inodeOf(this.path) !== null || existsSync(this.site.place.swap);
+    return inodeOf(this.path) !== null || existsSync(this.site.files.swap);
   }
 
   /**
@@ -105,15 +105,30 @@ export class Store {
     });
   }
 
+  /**
+   * Another text after each commit, whichever process made it; "" while there is no database. Cheap enough to ask for often.
+   *
+   * @throws {StoreError} when the file cannot be opened
+   */
+  version(): string {
+    return this.#guarded(() => {
+      if (!this.isThere()) return "";
+      const connection = this.#current();
+      const [others] = connection.all<{ data_version: number }>("PRAGMA data_version");
+      const [own] = connection.all<{ n: number }>("SELECT total_changes() AS n");
+      return `${this.#inode} ${others?.data_version} ${own?.n}`;
+    });
+  }
+
   /** Copies the whole database into a new private file while others work. */
   async backup(to: string): Promise<void> {
     this.connection();
-    const { place, driver, busyMs } = this.site;
+    const { files, driver, busyMs } = this.site;
     try {
       createPrivateFile(to);
       // Its own connection: a copy fails when it meets the connection in a write. An open read transaction holds one state
       // still; without it the copy would begin again with every write of another process.
-      const source = withMaintenanceLock(place, driver, busyMs, "shared", () => connect(driver, this.path, busyMs));
+      const source = withMaintenanceLock(files, driver, busyMs, "shared", () => connect(driver, this.path, busyMs));
       try {
         source.run("BEGIN");
         source.all("SELECT count(*) AS n FROM sqlite_schema");
@@ -154,8 +169,8 @@ export class Store {
 
   #migrate(connection: Connection): void {
     this.#checkUpkeep("brought to the newest schema");
-    const { place, driver, busyMs, migrations, now } = this.site;
-    withMaintenanceLock(place, driver, busyMs, "exclusive", () => {
+    const { files, driver, busyMs, migrations, now } = this.site;
+    withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
       // Replaced meanwhile: the new file is looked at next.
       if (inodeOf(this.path) !== this.#inode || this.#isReady(connection)) return;
       backUpBeforeMigration(this.site, connection);

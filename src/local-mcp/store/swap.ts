@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Site } from "./database.ts";
-import { createPrivateFolder, renameWhole, syncFolder, writeWhole, type Place } from "./place.ts";
+import { createPrivateFolder, renameWhole, syncFolder, writeWhole, type StoreFiles } from "./store-files.ts";
 import { salvage } from "./salvage.ts";
 
 /** How many damaged files are kept for a look; the disk that damages one may damage more. */
@@ -18,9 +18,9 @@ interface Swap {
   readonly attempts: number;
 }
 
-/** [ST6] From here on the swap is finished by whoever opens the store next: `place.next` is whole. */
-export function beginSwap(place: Place, folder: string, noticeId: number): void {
-  writeSwap(place, { folder: basename(folder), noticeId, attempts: 0 });
+/** [ST6] From here on the swap is finished by the process that opens the store next: `files.next` is whole. */
+export function beginSwap(files: StoreFiles, folder: string, noticeId: number): void {
+  writeSwap(files, { folder: basename(folder), noticeId, attempts: 0 });
 }
 
 /**
@@ -29,73 +29,73 @@ export function beginSwap(place: Place, folder: string, noticeId: number): void 
  * lock; does nothing when no swap is under way.
  */
 export function finishSwap(site: Site): void {
-  const { place } = site;
-  if (!existsSync(place.swap)) return;
-  const swap = readSwap(place, site.now());
-  const folder = join(place.setAside, swap.folder);
+  const { files } = site;
+  if (!existsSync(files.swap)) return;
+  const swap = readSwap(files, site.now());
+  const folder = join(files.setAside, swap.folder);
   createPrivateFolder(folder);
-  if (existsSync(place.next)) {
+  if (existsSync(files.next)) {
     // Other processes still have the old files open and go on in them; the log must be away before the new database has its name.
-    for (const path of [place.database, ...place.companions]) {
+    for (const path of [files.database, ...files.companions]) {
       const moved = join(folder, basename(path));
       if (existsSync(path) && !existsSync(moved)) renameSync(path, moved);
     }
     syncFolder(folder);
-    renameWhole(place.next, place.database);
+    renameWhole(files.next, files.database);
   }
   // Deleted by hand meanwhile: a new one will be made.
-  if (existsSync(place.database) && swap.attempts < SALVAGE_ATTEMPTS) {
-    salvageOnce(site, swap, join(folder, basename(place.database)));
+  if (existsSync(files.database) && swap.attempts < SALVAGE_ATTEMPTS) {
+    salvageOnce(site, swap, join(folder, basename(files.database)));
   }
-  rmSync(place.swap);
-  syncFolder(join(place.swap, ".."));
-  keepNewest(place);
+  rmSync(files.swap);
+  syncFolder(join(files.swap, ".."));
+  keepNewest(files);
 }
 
 /** The attempt is counted before it begins, and not at all when it ends with an error that can be told. */
 function salvageOnce(site: Site, swap: Swap, damaged: string): void {
-  writeSwap(site.place, { ...swap, attempts: swap.attempts + 1 });
+  writeSwap(site.files, { ...swap, attempts: swap.attempts + 1 });
   try {
     salvage(site, damaged, swap.noticeId);
   } catch (error) {
-    writeSwap(site.place, swap);
+    writeSwap(site.files, swap);
     throw error;
   }
 }
 
-function writeSwap(place: Place, swap: Swap): void {
-  writeWhole(place.swap, JSON.stringify(swap));
+function writeSwap(files: StoreFiles, swap: Swap): void {
+  writeWhole(files.swap, JSON.stringify(swap));
 }
 
 /** It is written whole; a disk that damages it as well must not keep the store shut. */
-function readSwap(place: Place, now: number): Swap {
+function readSwap(files: StoreFiles, now: number): Swap {
   try {
-    return JSON.parse(readFileSync(place.swap, "utf8")) as Swap;
+    return JSON.parse(readFileSync(files.swap, "utf8")) as Swap;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    return { folder: basename(newSetAsideFolder(place, now)), noticeId: 0, attempts: 0 };
+    return { folder: basename(newSetAsideFolder(files, now)), noticeId: 0, attempts: 0 };
   }
 }
 
 /** `<number>-<time>`: the number says which is the newest even when the clock was set back. */
-export function newSetAsideFolder(place: Place, now: number): string {
-  createPrivateFolder(place.setAside);
-  const newest = folders(place).at(-1);
+export function newSetAsideFolder(files: StoreFiles, now: number): string {
+  createPrivateFolder(files.setAside);
+  const newest = folders(files).at(-1);
   const number = (newest ? Number.parseInt(newest, 10) : 0) + 1;
   const time = new Date(now).toISOString().replaceAll(":", "-");
-  const folder = join(place.setAside, `${String(number).padStart(6, "0")}-${time}`);
+  const folder = join(files.setAside, `${String(number).padStart(6, "0")}-${time}`);
   mkdirSync(folder, { mode: 0o700 });
   return folder;
 }
 
-function folders(place: Place): string[] {
-  return readdirSync(place.setAside)
+function folders(files: StoreFiles): string[] {
+  return readdirSync(files.setAside)
     .filter((name) => /^\d{6,}-/.test(name))
     .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
 }
 
-function keepNewest(place: Place): void {
-  for (const name of folders(place).slice(0, -KEPT_FOLDERS)) {
-    rmSync(join(place.setAside, name), { recursive: true, force: true });
+function keepNewest(files: StoreFiles): void {
+  for (const name of folders(files).slice(0, -KEPT_FOLDERS)) {
+    rmSync(join(files.setAside, name), { recursive: true, force: true });
   }
 }

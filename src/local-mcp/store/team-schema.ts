@@ -1,6 +1,6 @@
 /** Of migration 3: append only, like it. */
 export const teamTables: readonly string[] = [
-  // Chats that processes of this machine have registered with whoever decides: hooks and the supervisor read them.
+  // Chats that processes of this machine have registered with the coordinator: hooks and the supervisor read them.
   `CREATE TABLE team_chats (
      session_id TEXT PRIMARY KEY,
      workspace TEXT NOT NULL,

@@ -2,7 +2,7 @@ import type { Sql } from "../../shared/sql.ts";
 
 /**
  * The search index over the summaries (FTS5). A save only notes that its row waits, since the index costs half of all pages that a save writes;
- * whoever searches, and the MCP process in its pauses, takes in what waits.
+ * each search, and the MCP process in its pauses, takes in what waits.
  */
 
 /** Whether summaries wait. */

@@ -35,6 +35,7 @@ const session = z.strictObject({
   project: nullableText,
   cwd: nullableText,
   title: nullableText,
+  name: nullableText.default(null),
   model: nullableText,
   transcript_path: nullableText,
   transcript_offset: count,

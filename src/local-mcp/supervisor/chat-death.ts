@@ -1,5 +1,6 @@
-import { restoration, type Restoration } from "../recovery/restoration.ts";
+import { restore, type Restoration } from "../recovery/restoration.ts";
 import type { Runtime } from "../runtime.ts";
+import { isClosed } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type * as restarter from "./auto-restarter.ts";
 import type { SupervisorEvent } from "./supervisor-events.ts";
@@ -21,18 +22,16 @@ export interface WatchOptions {
   readonly tell: (event: SupervisorEvent) => void;
 }
 
-export function restorationOf({ store, processes, now }: Runtime, id: string): Restoration | null {
-  return store.read((sql) => {
-    const session = sessions.get(sql, id);
-    return session && restoration(sql, processes, session, now());
-  }, null);
+export function restorationOf(runtime: Runtime, id: string): Restoration | null {
+  const session = runtime.store.read((sql) => sessions.get(sql, id), null);
+  return session && restore(runtime, session, runtime.now());
 }
 
-/** Does what is to be done for a chat that has died, and tells it. @returns null: its end came with a hook that had to wait in the spool */
+/** Does what is to be done for a chat that has died, and tells it. @returns null: its client ended in good order, which a hook in the spool may tell late */
 export async function mourn({ name, runtime, bury, tell }: WatchOptions, id: string): Promise<Restoration | null> {
   const checkpoint = await bury(id);
   const from = restorationOf(runtime, id);
-  if (!from?.cause || from.session.endedAt !== null) return null;
+  if (!from?.cause || from.session.endedAt !== null || isClosed(from.session)) return null;
   tell({ type: "died", name, session: id, cause: from.cause, checkpoint });
   return from;
 }

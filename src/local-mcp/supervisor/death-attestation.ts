@@ -4,7 +4,7 @@ import type { Trouble } from "../link/chat-link.ts";
 import { mayLive } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 
-/** Whoever decides for this machine, as far as deaths are concerned. */
+/** The coordinator of this machine, for deaths. */
 export type AttestDeath = (chat: string, process: string) => Promise<Result<unknown, Trouble>>;
 
 interface Row {
@@ -13,7 +13,7 @@ interface Row {
 }
 
 /**
- * [SU10] Tells whoever decides that the process of a session's chat is gone, so that what the chat held is free at once. Only what can be seen from here
+ * [SU10] Tells the coordinator that the process of a session's chat is gone, so that what the chat held is free at once. Only what can be seen from here
  * is attested: a process that lives, or runs in another container, is not.
  *
  * @returns what went wrong, for people; null: nothing

@@ -1,5 +1,6 @@
 import { capture } from "../checkpoints/capture.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
+import { recordDeath } from "../recovery/deaths.ts";
 import type { Runtime } from "../runtime.ts";
 import { catchUp } from "../sessions/catch-up.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -21,7 +22,11 @@ export async function lastCheckpoint(runtime: Runtime, sessionId: string, hurry:
   drainInto(runtime);
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   if (!session || session.endedAt !== null) return null;
-  runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
+  runtime.store.write((sql) => {
+    catchUp(sql, runtime.now(), sessionId);
+    // [RE60] Before the last checkpoint, which hides what the death would have lost.
+    recordDeath(sql, runtime, sessionId);
+  });
   if (runtime.store.read((sql) => isPaused(sql, runtime.now(), session.project), false)) return null;
   const saved = capture(runtime, { sessionId, trigger: "detached" });
   if (!saved.ok) return null;

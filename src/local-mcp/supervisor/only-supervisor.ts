@@ -5,7 +5,7 @@ import { codeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { mayLive, type Processes, type ProcessIdentity } from "../processes.ts";
 import { withLock } from "../snapshots/repository-lock.ts";
-import { createPrivateFolder, writeWhole } from "../store/place.ts";
+import { createPrivateFolder, writeWhole } from "../store/store-files.ts";
 
 const Identity = z.strictObject({ boot: z.string(), pid: z.number(), start: z.string() });
 /** Held for a moment only, by processes that begin to supervise. */

@@ -34,7 +34,7 @@ export class ProcessMonitor {
   }
 
   /** @returns the sessions that have died, each once, and a moment late: those that have ended well are none of them */
-  look(): sessions.Session[] {
+  check(): sessions.Session[] {
     const now = this.#runtime.now();
     for (const session of this.#living(now)) {
       if (session.owner) this.#watched.set(session.id, { owner: session.owner, goneAt: null });

@@ -11,7 +11,7 @@ import { mayLive } from "../processes.ts";
 import { brief } from "../recovery/brief.ts";
 import { causeOf, hasContent } from "../recovery/detect.ts";
 import { take } from "../recovery/recover.ts";
-import { restoration } from "../recovery/restoration.ts";
+import { restore } from "../recovery/restoration.ts";
 import { checkTranscript, release } from "../recovery/start.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime.ts";
@@ -94,7 +94,7 @@ export class SupervisedClaude implements Supervised {
       return { chat, isResumed: true, how: `session ${known.id} is resumed`, input: interrupted };
     }
     const now = runtime.now();
-    const from = runtime.store.read((sql) => restoration(sql, runtime.processes, known, now), null);
+    const from = restore(runtime, known, now);
     if (!from) return this.#anew("a new session");
     const session = this.#newId();
     ifStored(runtime, () => take(runtime, from, session));

@@ -59,15 +59,15 @@ export class SupervisedProgram {
   }
 
   /** Starts what is due, and what somebody wants again. */
-  look(): void {
+  check(): void {
     try {
-      this.#look();
+      this.#check();
     } catch (error) {
       this.#hold(error);
     }
   }
 
-  #look(): void {
+  #check(): void {
     const { name, state, now } = this.#options;
     if (this.#writeAgainAt !== null && now() >= this.#writeAgainAt) this.#keep({});
     if (state.isAskedAgain(name) && !this.#running) {

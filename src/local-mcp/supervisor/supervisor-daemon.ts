@@ -42,7 +42,7 @@ export interface SupervisorOptions {
 export type SupervisorEnd = "asked" | "memory";
 
 /** How often chats, requests and the own memory are looked at. */
-const lookEveryMs = 2_000;
+const pollEveryMs = 2_000;
 const leftMs = 3_000;
 const bytesOfMb = 1_048_576;
 
@@ -84,7 +84,7 @@ export class SupervisorDaemon {
     tell({ type: "supervising", pid: own.pid, watched: Object.keys(settings.watch) });
     while (!asked.aborted && !this.#isTooLarge()) {
       this.#wake = new AbortController();
-      await this.#look();
+      await this.#check();
       if (!asked.aborted) await this.#options.wait(this.#pauseMs(), this.#wake.signal);
     }
     const end = asked.aborted ? "asked" : "memory";
@@ -109,11 +109,11 @@ export class SupervisorDaemon {
     await this.#options.wait(leftMs, asked);
   }
 
-  async #look(): Promise<void> {
-    for (const program of this.#programs) program.look();
+  async #check(): Promise<void> {
+    for (const program of this.#programs) program.check();
     for (const chats of this.#chats) {
       try {
-        await chats.look();
+        await chats.check();
         this.#problem = null;
       } catch (error) {
         // The store is looked at again a moment later; one word is enough.
@@ -126,7 +126,7 @@ export class SupervisorDaemon {
 
   #pauseMs(): number {
     const due = this.#programs.flatMap((program) => program.dueIn() ?? []);
-    return Math.min(lookEveryMs, ...due);
+    return Math.min(pollEveryMs, ...due);
   }
 
   /** [SU13] */

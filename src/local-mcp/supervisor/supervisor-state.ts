@@ -4,7 +4,7 @@ import * as z from "zod";
 import { codeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { digest } from "../sessions/entries.ts";
-import { createPrivateFolder, writeWhole } from "../store/place.ts";
+import { createPrivateFolder, writeWhole } from "../store/store-files.ts";
 import { begun, Restarts } from "./auto-restarter.ts";
 import { supervisorFolder } from "./only-supervisor.ts";
 import type { WatchedProgram } from "./settings.ts";

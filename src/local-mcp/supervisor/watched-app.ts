@@ -27,8 +27,8 @@ export class AppWatch {
     this.#monitor = new ProcessMonitor(runtime, ({ id, origin }) => origin === "handle" && !isOwn(id));
   }
 
-  async look(): Promise<void> {
-    const dead = this.#monitor.look();
+  async check(): Promise<void> {
+    const dead = this.#monitor.check();
     for (const { id } of dead) await mourn(this.#options, id);
     // One app has several chats.
     if (this.#options.watched.restartWith && dead.some((session) => this.#isCrash(session))) this.#plan();

@@ -43,8 +43,8 @@ export class ChatWatch {
     this.#monitor = new ProcessMonitor(runtime, ({ id, client }) => client === "claude-code" && !isOwn(id));
   }
 
-  async look(): Promise<void> {
-    for (const session of this.#monitor.look()) await this.#died(session);
+  async check(): Promise<void> {
+    for (const session of this.#monitor.check()) await this.#died(session);
     const now = this.#options.runtime.now();
     for (const [id, planned] of this.#planned) {
       if (restarter.dueIn(planned.restarts, now) === 0) await this.#again(id, planned.restarts);

@@ -23,7 +23,7 @@ export function sessionContent(
   { epoch, now }: Sealing,
   remote: string | null,
 ): SessionContent {
-  const { client, project, cwd, title, model, origin, startedAt, lastSeenAt, savedAt } = session;
+  const { client, project, cwd, model, origin, startedAt, lastSeenAt, savedAt } = session;
   const { endedAt, endReason, detachedAt, detachReason, toolCalls, toolErrors, readings } = session;
   const newest = checkpoints.latest(sql, session.id);
   return {
@@ -32,7 +32,7 @@ export function sessionContent(
     client,
     project,
     cwd,
-    title,
+    title: sessions.displayTitle(session),
     model,
     origin,
     startedAt,

@@ -9,7 +9,7 @@ import type { SyncCall } from "./sync-call.ts";
 const patienceMs = 60_000;
 
 /**
- * Over HTTP, once: what is sealed does not fit a frame, and whoever syncs repeats by itself.
+ * Over HTTP, once: what is sealed does not fit a frame, and the sync itself repeats.
  *
  * @param signal aborted: nobody waits for an answer any more
  */

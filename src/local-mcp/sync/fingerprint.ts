@@ -11,8 +11,8 @@ const files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
  */
 export function fingerprintOf(home: string, machine = machineId()): string {
   const found = statSync(home, { bigint: true, throwIfNoEntry: false });
-  const place = found ? `${found.dev} ${found.ino}` : "none";
-  return createHash("sha256").update(`${machine} ${place}`).digest("hex").slice(0, 32);
+  const inode = found ? `${found.dev} ${found.ino}` : "none";
+  return createHash("sha256").update(`${machine} ${inode}`).digest("hex").slice(0, 32);
 }
 
 function machineId(): string {

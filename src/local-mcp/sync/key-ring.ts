@@ -3,8 +3,8 @@ import { join } from "node:path";
 import * as z from "zod";
 import { codeOf as errorCodeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Place } from "../authority.ts";
-import { createPrivateFolder, writeWhole } from "../store/place.ts";
+import type { EdgeWorkspace } from "../authority.ts";
+import { createPrivateFolder, writeWhole } from "../store/store-files.ts";
 import { codeOf, readCode, type WorkspaceKey } from "./workspace-key.ts";
 
 /** The keys of one workspace that this machine has. */
@@ -30,12 +30,12 @@ export function keyFile(home: string): string {
  */
 export function readKeys(
   home: string,
-  place: Place,
+  edge: EdgeWorkspace,
   env: Readonly<Record<string, string | undefined>>,
 ): Result<KeyRing | null, string> {
   const file = readFile(home);
   if (!file.ok) return file;
-  const stored = keysOf(file.value.workspaces[nameOf(place)] ?? []);
+  const stored = keysOf(file.value.workspaces[nameOf(edge)] ?? []);
   if (stored === null) return damaged(home);
   const given = env["SHIM_WORKSPACE_KEY"];
   if (given === undefined || given.trim() === "") return ok(ringOf(stored));
@@ -48,14 +48,14 @@ export function readKeys(
  *
  * @returns else why nothing was changed
  */
-export function keepKey(home: string, place: Place, key: WorkspaceKey): Result<void, string> {
+export function keepKey(home: string, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, string> {
   const file = readFile(home);
   if (!file.ok) return file;
-  const before = file.value.workspaces[nameOf(place)] ?? [];
+  const before = file.value.workspaces[nameOf(edge)] ?? [];
   const code = codeOf(key);
   const codes = [...before.filter((one) => one !== code), code];
   createPrivateFolder(home);
-  const next: KeyFile = { workspaces: { ...file.value.workspaces, [nameOf(place)]: codes } };
+  const next: KeyFile = { workspaces: { ...file.value.workspaces, [nameOf(edge)]: codes } };
   writeWhole(keyFile(home), `${JSON.stringify(next, null, 2)}\n`);
   return ok(undefined);
 }
@@ -85,6 +85,6 @@ function damaged(home: string): Result<never, string> {
   return err(`${keyFile(home)} is damaged; put a copy of it back, or move it away and join again with the key`);
 }
 
-function nameOf({ url, workspace }: Place): string {
+function nameOf({ url, workspace }: EdgeWorkspace): string {
   return `${url.replace(/\/+$/, "")} ${workspace}`;
 }

@@ -58,7 +58,7 @@ function lostPlace(message: string): { readonly ok: false; readonly error: SyncT
 function oldest(sql: Sql): Row[] {
   const rows = sql.all<Row>("SELECT seq, at, op FROM sync_log ORDER BY seq LIMIT ?", maxPushOps);
   let chars = 0;
-  return rows.filter(({ op }, place) => (chars += op.length) <= mostLogChars || place === 0);
+  return rows.filter(({ op }, index) => (chars += op.length) <= mostLogChars || index === 0);
 }
 
 /** @returns what is out of the log; null: the mark is of another history */

@@ -9,7 +9,7 @@ import * as notes from "./notes.ts";
 import type { SyncNotes } from "./notes.ts";
 import { pull, type Pulled } from "./pull.ts";
 import { sayWrongKey, unsayWrongKey } from "./said.ts";
-import { Sender, type Place } from "./sender.ts";
+import { Sender, type SyncTarget } from "./sender.ts";
 import type { SessionPace } from "./session-pace.ts";
 import type { SyncCall, SyncTrouble } from "./sync-call.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
@@ -61,18 +61,18 @@ export class Round {
   async run(isPulling: boolean): Promise<SyncReport> {
     this.#done = nothingDone;
     this.#isSending = false;
-    const place = this.#place();
-    if (!place.ok) return this.#withoutPlace(place.error);
-    if (!this.#claim(place.value)) return this.report({ code: "not_uploader", message: "another process sends" });
+    const target = this.#target();
+    if (!target.ok) return this.#withoutTarget(target.error);
+    if (!this.#claim(target.value)) return this.report({ code: "not_uploader", message: "another process sends" });
     this.#isSending = true;
-    const sent = await this.#sender.send(place.value);
-    const received = sent ?? (isPulling ? await this.#receive(place.value) : null);
+    const sent = await this.#sender.send(target.value);
+    const received = sent ?? (isPulling ? await this.#receive(target.value) : null);
     this.#note(received);
     return this.report(received);
   }
 
-  /** Whoever has left has forgotten what others have stored. */
-  #withoutPlace(trouble: SyncTrouble): SyncReport {
+  /** A machine that has left a workspace has deleted what others have stored. */
+  #withoutTarget(trouble: SyncTrouble): SyncReport {
     this.#pulled = { ...this.#pulled, of: "" };
     return this.report(trouble);
   }
@@ -82,7 +82,7 @@ export class Round {
     return { ...this.#done, left, trouble };
   }
 
-  #place(): Result<Place, SyncTrouble> {
+  #target(): Result<SyncTarget, SyncTrouble> {
     const { runtime, connect } = this.#options;
     const edge = readEdge(runtime.paths.home, runtime.env);
     if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
@@ -100,7 +100,7 @@ export class Round {
   }
 
   /** [SY63] [SY61] Also makes the device's row where there is none: the store was lost, or older than the sync. */
-  #claim({ edge: { workspace } }: Place): boolean {
+  #claim({ edge: { workspace } }: SyncTarget): boolean {
     const { runtime, process } = this.#options;
     const { store, now, random, processes } = runtime;
     const isReady = store.read(
@@ -128,7 +128,7 @@ export class Round {
     };
   }
 
-  async #receive({ edge: { workspace }, ring, call }: Place): Promise<SyncTrouble | null> {
+  async #receive({ edge: { workspace }, ring, call }: SyncTarget): Promise<SyncTrouble | null> {
     const { runtime, outside } = this.#options;
     const of = [workspace, ...ring.keys.keys()].join(" ");
     const now = outside.clock.monotonic();

@@ -35,7 +35,7 @@ export interface SealedSome {
 
 /** What is sealed and not acknowledged, in characters: no more is sealed before that is sent. */
 export const mostLogChars = 3_500_000;
-const lookAhead = 400;
+const batchSize = 400;
 
 type Op = Omit<SyncOp, "ageMs" | "hash">;
 
@@ -50,8 +50,8 @@ interface Sealed {
  * content of this moment. One transaction.
  */
 export function sealChanges(sql: Sql, device: Device, sealer: Sealer): SealedSome {
-  const gone = sealer.isFull ? changes.deletions(sql, lookAhead) : [];
-  const all = gone.length > 0 ? gone : changes.first(sql, lookAhead);
+  const gone = sealer.isFull ? changes.deletions(sql, batchSize) : [];
+  const all = gone.length > 0 ? gone : changes.first(sql, batchSize);
   const withMore = new Set(all.filter(({ kind }) => kind === "checkpoint").map(({ session }) => session));
   const log = logSize(sql);
   const done: SealedSome["sealed"][number][] = [];

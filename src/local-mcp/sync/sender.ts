@@ -19,7 +19,7 @@ import * as uploader from "./uploader.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 /** What one round needs, as the files say at its beginning. */
-export interface Place {
+export interface SyncTarget {
   readonly edge: Edge;
   readonly ring: KeyRing;
   readonly call: SyncCall;
@@ -63,12 +63,12 @@ export class Sender {
   }
 
   /** @returns why not all of it was sent */
-  async send(place: Place): Promise<SyncTrouble | null> {
+  async send(target: SyncTarget): Promise<SyncTrouble | null> {
     // A new key of this machine is tried first.
-    if (place.ring.current.id !== this.#currentId) this.#wanted = null;
-    this.#currentId = place.ring.current.id;
+    if (target.ring.current.id !== this.#currentId) this.#wanted = null;
+    this.#currentId = target.ring.current.id;
     for (let turns = 0; turns <= mostTurns;) {
-      const step = await this.#step(place);
+      const step = await this.#step(target);
       if (step.kind === "stopped") return step.trouble;
       if (step.kind === "sent") this.#tell(step.acked);
       if (step.kind === "turned") turns += 1;
@@ -83,19 +83,19 @@ export class Sender {
     };
   }
 
-  async #step(place: Place): Promise<Step> {
-    const key = this.#keyOf(place);
+  async #step(target: SyncTarget): Promise<Step> {
+    const key = this.#keyOf(target);
     if (!key.ok) return { kind: "stopped", trouble: key.error };
-    const begun = await this.#begin(place.call, key.value);
+    const begun = await this.#begin(target.call, key.value);
     if (!begun.ok) {
       const isOther = begun.error.code === "wrong_key" && this.#wanted !== key.value.id;
       return isOther ? { kind: "turned" } : { kind: "stopped", trouble: begun.error };
     }
     if (begun.value === "new") return { kind: "turned" };
-    return this.#sealAndPush(place, { device: begun.value, key: key.value });
+    return this.#sealAndPush(target, { device: begun.value, key: key.value });
   }
 
-  async #sealAndPush({ edge, call }: Place, begun: Begun): Promise<Step> {
+  async #sealAndPush({ edge, call }: SyncTarget, begun: Begun): Promise<Step> {
     const some = await this.#seal(edge, begun);
     if (some === "turned") return { kind: "turned" };
     if (some === "not_uploader") return { kind: "stopped", trouble: { code: some, message: "another process sends" } };
@@ -123,7 +123,7 @@ export class Sender {
   }
 
   /** [SY66] The one that the workspace seals under, as far as that is known. */
-  #keyOf({ ring }: Place): Result<WorkspaceKey, SyncTrouble> {
+  #keyOf({ ring }: SyncTarget): Result<WorkspaceKey, SyncTrouble> {
     const key = this.#wanted === null ? ring.current : ring.keys.get(this.#wanted);
     if (key) return ok(key);
     const message = `the workspace has another key by now (${this.#wanted}): \`shim edge rekey --code\` shows it where it was made, \`shim edge key\` takes it here; until then what changes waits`;

@@ -20,7 +20,10 @@ export interface SynchronizerOptions {
 }
 
 /** How often the store's version is looked at, in ms: a checkpoint is on its way within twice that. */
-const lookEveryMs = 250;
+const pollEveryMs = 250;
+/** The same once nothing was stored for a while: a chat that rests costs next to nothing. */
+const quietEveryMs = 1_000;
+const quietAfterMs = 10_000;
 /** While this machine has joined nothing, or another process sends. */
 const idleEveryMs = 2_000;
 /** What other machines have changed is asked for so often, in ms. */
@@ -59,6 +62,8 @@ export class StateSynchronizer {
   /** By the monotonic clock. */
   #notBefore = 0;
   #pullAt = 0;
+  /** When something was last found stored. */
+  #changedAt = 0;
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
@@ -102,14 +107,19 @@ export class StateSynchronizer {
 
   #again(ms: number): void {
     if (this.#isStopped) return;
-    this.#cancel = this.#options.outside.setTimer(() => this.#look(), ms);
+    this.#cancel = this.#options.outside.setTimer(() => this.#check(), ms);
   }
 
-  #look(): void {
+  #check(): void {
     const now = this.#options.outside.clock.monotonic();
     const isPulling = now >= this.#pullAt;
+    if (now < this.#notBefore) return this.#again(this.#notBefore - now);
+    if (!this.#isWorthwhile(isPulling)) {
+      return this.#again(now - this.#changedAt > quietAfterMs ? quietEveryMs : pollEveryMs);
+    }
+    // Reads a file, so only where there is something to send.
     if (!this.#isJoined()) return this.#again(idleEveryMs);
-    if (now < this.#notBefore || !this.#isWorthwhile(isPulling)) return this.#again(lookEveryMs);
+    if (this.#versionNow() !== this.#version) this.#changedAt = now;
     void this.syncNow({ isPulling }).then((report) => this.#after(report, isPulling));
   }
 
@@ -139,9 +149,9 @@ export class StateSynchronizer {
     } else {
       const jitterMs = fullJitter(again, this.#failures, outside.random);
       this.#failures += 1;
-      this.#notBefore = now + Math.max(lookEveryMs, jitterMs, trouble.retryAfterMs ?? 0);
+      this.#notBefore = now + Math.max(pollEveryMs, jitterMs, trouble.retryAfterMs ?? 0);
     }
-    this.#again(lookEveryMs);
+    this.#again(pollEveryMs);
   }
 
   async #oneRound(isPulling: boolean): Promise<SyncReport> {
@@ -157,15 +167,9 @@ export class StateSynchronizer {
     }
   }
 
-  /** Another text after each commit: of other connections, and of this one. */
   #versionNow(): string {
-    const { store } = this.#options.runtime;
     try {
-      if (!store.isThere()) return "";
-      const connection = store.connection();
-      const [version] = connection.all<{ data_version: number }>("PRAGMA data_version");
-      const [own] = connection.all<{ n: number }>("SELECT total_changes() AS n");
-      return `${version?.data_version} ${own?.n}`;
+      return this.#options.runtime.store.version();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       // The round says what is wrong with it.

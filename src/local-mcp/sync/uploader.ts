@@ -4,10 +4,10 @@ import { isOutOfSight, mayLive, type ProcessIdentity, type Processes } from "../
 
 /** One process of a machine sends at a time (sync_uploader). Two would send the same twice, and do no harm. */
 
-/** How often whoever sends says that it does, in ms; who is silent for much longer and cannot be seen is gone. */
+/** Interval of the sender's sign of life, in ms; a sender that is silent for much longer and not visible is gone. */
 const everyMs = 30_000;
 const silentMs = 120_000;
-/** A living one looks at least every five minutes: whoever is silent for longer is stopped, or hangs, in ms. */
+/** A living one checks at least every five minutes: one that is silent for longer is stopped, or hangs, in ms. */
 const hungMs = 600_000;
 
 /** @returns whether it is this process */
@@ -23,7 +23,7 @@ export function isDue(sql: Sql, now: number, own: ProcessIdentity, processes: Pr
   return !isThere(row, now, processes);
 }
 
-/** [SY63] Takes the place of whoever is gone, or hangs. @returns whether this process sends */
+/** [SY63] Replaces a sender that is gone, or hangs. @returns whether this process sends */
 export function claim(sql: Sql, now: number, own: ProcessIdentity, processes: Processes): boolean {
   if (isDue(sql, now, own, processes))
     sql.run("INSERT OR REPLACE INTO sync_uploader (one, process, at) VALUES (1, ?, ?)", processKey(own), now);

@@ -18,7 +18,7 @@ export interface FileSurroundings {
   readonly workspace: string;
 }
 
-/** Why a path was not reserved: who has it, or what went wrong. */
+/** The reason why a path was not reserved: its holder, or an error. */
 export interface FilesRefused extends Trouble {
   readonly holder: Reservation | null;
 }
@@ -28,17 +28,17 @@ const withinMs = 10_000;
 const page = 200;
 
 /**
- * Reservations of files: leases that live as long as this chat, [TE12] several at once all or nothing; and the table of all of them, which hooks read:
- * [TE13] the list at the start, then each change; own ones at once.
+ * Reservations of files: leases that live as long as this chat, [TE12] several at once all or nothing; and the table of all reservations, which
+ * hooks read: [TE13] the list at the start, then each change; this chat's own at once.
  */
 export class FileDesk {
   readonly #around: FileSurroundings;
   #work: Promise<unknown> = Promise.resolve();
   /** Tokens. */
   readonly #givenBack = new Set<number>();
-  /** Tokens of what this chat has, by resource. Not from the table: another process may have heard first that it is lost. */
+  /** Tokens of this chat's leases by resource. Not from the table: another process may have noted a loss first. */
   readonly #own = new Map<string, number>();
-  /** The table may miss something: the next look takes the whole list. */
+  /** The table may be incomplete: the next check reads the whole list. */
   #isStale = false;
   #stop: () => void = () => undefined;
 
@@ -55,8 +55,8 @@ export class FileDesk {
     });
   }
 
-  /** From time to time: what could not be asked for, or written down, is taken in. */
-  look(): void {
+  /** Called from time to time: reads the whole list if the table may be incomplete. */
+  check(): void {
     if (this.#isStale) this.#then(() => (this.#isStale ? this.#listAll() : Promise.resolve()));
   }
 
@@ -92,7 +92,7 @@ export class FileDesk {
     return ok(await this.#keep(reserved));
   }
 
-  /** @param paths of nothing: all that this chat has */
+  /** @param paths empty: all reservations of this chat */
   async release(project: string, paths: readonly string[]): Promise<Result<string[], Trouble>> {
     const held = await this.own();
     if (!held.ok) return held;
@@ -137,7 +137,7 @@ export class FileDesk {
     for (const { resource, token, holder } of leases) {
       this.#givenBack.add(token);
       this.#own.delete(resource);
-      // Before the coordinator tells of it: what this chat gives back by itself is no news for it.
+      // Before the coordinator reports it: a release by this chat itself is no news for it.
       runtime.store.write((sql) => filesTable.drop(sql, resource, holder));
       const answer = await link.call("leases.release", { resource, token }, withinMs);
       if (!answer.ok) refused ??= answer.error;
@@ -198,7 +198,7 @@ export class FileDesk {
       const resource = `${scheme}${key.slice("$file/".length)}`;
       const held = holderIn(value);
       if (held === null) await this.#freed(resource);
-      // Told later than it was given back.
+      // Reported after it was released.
       else if (!this.#givenBack.has(held.token)) await this.#heard(resource, held.holder);
     }
   }
@@ -213,7 +213,7 @@ export class FileDesk {
   async #freed(resource: string): Promise<void> {
     const { runtime } = this.#around;
     const token = this.#own.get(resource);
-    // It may have it again by now.
+    // This chat may hold it again by now.
     const held = token === undefined ? null : await this.own();
     if (held?.ok && held.value.some((lease) => lease.resource === resource)) return;
     runtime.store.write((sql) => filesTable.drop(sql, resource));

@@ -11,9 +11,9 @@ import { mainWorkTree, projectRoot } from "../sessions/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as files from "./files-table.ts";
 import { realPath } from "./real-path.ts";
-import { named } from "./told-news.ts";
+import { named } from "./deliver-news.ts";
 
-/** Whether a chat may edit a file that others may have reserved. A guard and not a lock: what a shell writes is not seen here. */
+/** Whether a chat may edit a file that others may have reserved. This is a guard, not a lock: it does not see what a shell writes. */
 export type Verdict =
   | { readonly kind: "free" }
   | { readonly kind: "refused"; readonly reason: string }
@@ -27,10 +27,10 @@ export interface Guarded {
   readonly isStrict: boolean;
 }
 
-export interface Place {
+export interface EditedFile {
   /** Absolute, links followed. */
   readonly path: string;
-  /** The work tree in which the file stands, whichever the chat works in; outside of git all folders above it, the nearest first. */
+  /** The work tree of the file, which may not be the chat's; outside of git all folders above the file, the nearest first. */
   readonly roots: readonly string[];
 }
 
@@ -45,7 +45,7 @@ const mostNames = 99;
  *
  * @throws {StoreError} when the store cannot be read
  */
-export function lookAtEdit(sql: Sql, around: Guarded, file: Place): Verdict {
+export function checkEdit(sql: Sql, around: Guarded, file: EditedFile): Verdict {
   for (const { workspace, project, root } of projectsOf(sql, file)) {
     const path = relative(root, file.path).split(sep).join("/");
     const names = namesAbove(`file:${project}/${path}`).slice(0, mostNames);
@@ -57,10 +57,10 @@ export function lookAtEdit(sql: Sql, around: Guarded, file: Place): Verdict {
   return free;
 }
 
-/** The file that a tool is about to write. Null: it writes none. */
-export function editedFile(input: HookInput): Place | null {
+/** The file that a tool is about to write; null: none. */
+export function editedFile(input: HookInput): EditedFile | null {
   const path = editedPath(input);
-  return path === null ? null : placeOf(path);
+  return path === null ? null : editedFileAt(path);
 }
 
 function editedPath({ tool_name: tool, tool_input: given, cwd }: HookInput): string | null {
@@ -76,8 +76,8 @@ function pathIn(given: unknown): string | null {
   return typeof path === "string" && path !== "" ? path : null;
 }
 
-/** A file that is yet to be made stands where the nearest folder above it really is. */
-function placeOf(given: string): Place {
+/** The path of a file that does not exist yet is resolved by the nearest folder above it. */
+function editedFileAt(given: string): EditedFile {
   const path = realPath(resolve(given));
   const root = projectRoot(dirname(path));
   if (root !== null && existsSync(join(root, ".git"))) return { path, roots: [root] };
@@ -89,12 +89,12 @@ function foldersAbove(path: string): string[] {
   return above === path ? [] : [above, ...foldersAbove(above)];
 }
 
-interface Known extends files.NamedProject {
+interface KnownProject extends files.NamedProject {
   readonly root: string;
 }
 
-/** A linked work tree in which no chat has been yet is of the same project as the one it was made from. */
-function projectsOf(sql: Sql, { roots }: Place): Known[] {
+/** A linked work tree that no chat has used yet belongs to the project of the main work tree. */
+export function projectsOf(sql: Sql, { roots }: EditedFile): KnownProject[] {
   for (const root of roots) {
     const known = files.projectsAt(sql, pathOf(root));
     if (known.length > 0) return known.map(({ workspace, project }) => ({ workspace, project, root }));
@@ -105,8 +105,12 @@ function projectsOf(sql: Sql, { roots }: Place): Known[] {
   return files.projectsAt(sql, pathOf(main)).map(({ workspace, project }) => ({ workspace, project, root }));
 }
 
-/** [FI5] What a chat of this machine has reserved whose process is proved dead is free, and the row goes. */
-function isOfAnother(sql: Sql, { session, processes }: Guarded, { resource, holder }: files.Reservation): boolean {
+/** [FI5] A reservation of a chat of this machine whose process is proved dead is dropped. */
+export function isOfAnother(
+  sql: Sql,
+  { session, processes }: Pick<Guarded, "session" | "processes">,
+  { resource, holder }: files.Reservation,
+): boolean {
   if (holder === session) return false;
   const [chat] = sql.all<{ process: string }>("SELECT process FROM team_chats WHERE session_id = ?", holder);
   const owner = chat ? readProcessKey(chat.process) : null;
@@ -142,7 +146,7 @@ function patternOf({ resource }: files.Reservation): string {
   return clip(resource.slice(resource.indexOf("/") + 1), 200);
 }
 
-/** [FI4] Once an hour for each holder and file. It is kept with the news, as told. */
+/** [FI4] Once an hour for each holder and file. It is stored as delivered news. */
 function isNewWarning(sql: Sql, now: number, session: string, what: string): boolean {
   const key = `file: ${what}`;
   const [last] = sql.all<{ at: number }>("SELECT at FROM team_news WHERE session_id = ? AND key = ?", session, key);

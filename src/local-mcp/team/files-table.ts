@@ -1,16 +1,16 @@
 import type { Sql } from "../../shared/sql.ts";
 
-/** What is reserved, as this machine last heard of it. Hooks look here: they have no time to ask whoever decides. */
+/** Reserved files, as far as this machine knows. Hooks read this table: they have no time to ask the coordinator. */
 export interface Reservation {
   /** `file:<project>/<path>`, `.../dir/*` or `.../dir/**`, as its lease is called. */
   readonly resource: string;
   readonly workspace: string;
   /** The chat. */
   readonly holder: string;
-  /** What its holder calls itself: another chat's words. */
+  /** The name that the holder gives itself: another chat's words. */
   readonly holderName: string;
   readonly machine: string;
-  /** The root of its work tree where that is known in clear, else what its chat says of it; empty: not known. */
+  /** The root of its work tree where that is known in clear, else the chat's own description; empty: not known. */
   readonly checkout: string;
   /** Epoch ms. */
   readonly since: number;
@@ -26,7 +26,7 @@ interface Row {
   since: number;
 }
 
-/** Whoever hears of the same grant again may know less of it: what is known of its checkout stays. */
+/** A later report of the same grant may have no checkout: the known one stays. */
 export function keep(sql: Sql, now: number, one: Reservation): void {
   sql.run(
     `INSERT INTO team_files (resource, workspace, holder, holder_name, machine, checkout, since, at)
@@ -47,13 +47,13 @@ export function keep(sql: Sql, now: number, one: Reservation): void {
   );
 }
 
-/** @param holder only if it is still this one's: somebody else may have got it since */
+/** @param holder deletes only this chat's reservation: another may hold it by now */
 export function drop(sql: Sql, resource: string, holder?: string): void {
   if (holder === undefined) sql.run("DELETE FROM team_files WHERE resource = ?", resource);
   else sql.run("DELETE FROM team_files WHERE resource = ? AND holder = ?", resource, holder);
 }
 
-/** The whole of a workspace; what another one has left, before this machine moved to this one, goes too. */
+/** Replaces the reservations of a workspace, and deletes those of an earlier workspace of this machine. */
 export function replaceAll(sql: Sql, now: number, reservations: readonly Reservation[]): void {
   const kept = new Set(reservations.map(({ resource }) => resource));
   for (const { resource } of list(sql)) if (!kept.has(resource)) drop(sql, resource);
@@ -69,7 +69,7 @@ export function list(sql: Sql): Reservation[] {
     .map(fromRow);
 }
 
-/** Those of these names that are reserved. @param resources at most 99: a statement takes 100 values */
+/** The reservations with these names. @param resources at most 99: a statement takes 100 values */
 export function named(sql: Sql, workspace: string, resources: readonly string[]): Reservation[] {
   const marks = resources.map(() => "?").join(", ");
   return sql
@@ -87,7 +87,7 @@ export interface NamedProject {
   readonly project: string;
 }
 
-/** What the folder's project is called in the workspaces that this machine has been in, the newest first. */
+/** The names of the folder's project in the workspaces that this machine has been in, newest first. */
 export function projectsAt(sql: Sql, root: string): NamedProject[] {
   return sql.all<NamedProject>("SELECT workspace, project FROM team_projects WHERE root = ? ORDER BY at DESC", root);
 }

@@ -1,5 +1,6 @@
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
+import * as spending from "../usage/task-spending.ts";
 
 /** A task that the chat has taken and not reported yet. The claim's number stays in this process and in the store. */
 export interface HeldTask {
@@ -25,11 +26,13 @@ export function keep(sql: Sql, { sessionId, workspace }: Holder, { task, incarna
     at,
     JSON.stringify(task),
   );
+  spending.begin(sql, sessionId, task, at);
 }
 
 /** @returns whether it was there */
 export function drop(sql: Sql, { sessionId }: Holder, { task, claim }: Pick<ClaimedTask, "task" | "claim">): boolean {
   const query = "DELETE FROM team_claims WHERE session_id = ? AND task = ? AND claim = ?";
+  spending.end(sql, sessionId, { task, claim });
   return sql.run(query, sessionId, task, claim) > 0;
 }
 

@@ -1,10 +1,10 @@
 import type { InputOf } from "../../contract/operations.ts";
 import type { Sql } from "../../shared/sql.ts";
 
-/** What a chat may say to others while nobody can be reached. */
+/** Operations that are kept while the coordinator cannot be reached. */
 export type SayName = "tasks.heartbeat" | "tasks.ack" | "tasks.nack" | "tasks.submit" | "messages.send";
 
-/** Who says it is filled in when it is sent; what makes it take effect once (a claim, a request's id) is in it. */
+/** The input without the sender, which is added when it is sent. It holds what makes it take effect once (a claim, a request's id). */
 export type Said<Name extends SayName> = Omit<InputOf<Name>, "self">;
 
 export interface KeptCall {
@@ -14,7 +14,7 @@ export interface KeptCall {
   readonly tries: number;
 }
 
-/** @returns its place in the order of all */
+/** @returns its sequence number */
 export function add<Name extends SayName>(
   sql: Sql,
   now: number,

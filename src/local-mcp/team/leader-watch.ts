@@ -12,10 +12,10 @@ export interface LeaderSurroundings {
 
 const prefix = "$leader/";
 
-/** [TE9] Who leads is told to the chat when it changes; who led already when the chat came is no news. */
+/** [TE9] Reports a new leader to the chat, but not the leader at the time when the chat joined. */
 export class LeaderWatch {
   readonly #around: LeaderSurroundings;
-  /** Heard, and not written down yet. */
+  /** Changes that are not stored yet. */
   #heard: Change[] = [];
   #stop: () => void = () => undefined;
 
@@ -27,7 +27,7 @@ export class LeaderWatch {
     this.#stop();
     this.#stop = this.#around.link.watch(prefix, (changes) => {
       this.#heard.push(...(changes ?? []));
-      this.look();
+      this.check();
     });
   }
 
@@ -35,8 +35,8 @@ export class LeaderWatch {
     this.#stop();
   }
 
-  /** What was heard and could not be written down is written now. */
-  look(): void {
+  /** Stores changes that could not be stored before. */
+  check(): void {
     if (this.#heard.length === 0) return;
     try {
       this.#tell(this.#heard);

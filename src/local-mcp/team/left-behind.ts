@@ -12,16 +12,16 @@ import { Outbox } from "./outbox.ts";
 export interface LeftSurroundings {
   readonly runtime: Runtime;
   readonly outside: Pick<Outside, "setTimer" | "random">;
-  /** To the same workspace as that of the chats. */
+  /** Opens a link to the workspace of the chats. */
   readonly open: () => OpenedLink | null;
 }
 
 const attestWithinMs = 10_000;
-/** For all that a chat has left to say, in ms. */
+/** Time limit for all kept calls of a chat, in ms. */
 const sayWithinMs = 60_000;
 const leaveWithinMs = 2_000;
 
-/** Chats whose process is gone, as this machine knows by itself. */
+/** Chats of this machine whose process is gone. */
 export function deadMembers({ store, processes }: Runtime, workspace: string): Member[] {
   return store
     .read((sql) => members.inWorkspace(sql, workspace), [])
@@ -31,7 +31,7 @@ export function deadMembers({ store, processes }: Runtime, workspace: string): M
     });
 }
 
-/** [TE15] What a chat had to say when its process died is said for it; then all that it holds is free. */
+/** [TE15] Sends the kept calls of a chat whose process died; then all that it holds is released. */
 export async function settle(around: LeftSurroundings, opened: OpenedLink, member: Member): Promise<void> {
   const { runtime } = around;
   const { sessionId, process } = member;
@@ -40,14 +40,14 @@ export async function settle(around: LeftSurroundings, opened: OpenedLink, membe
   if (isSettled) runtime.store.write((sql) => members.drop(sql, sessionId, process));
 }
 
-/** The coordinator of one machine sees it by itself. */
-async function attest({ link, machine, place }: OpenedLink, { chat, process }: Member): Promise<boolean> {
-  if (place === null) return true;
+/** On one machine the coordinator sees the death by itself. */
+async function attest({ link, machine, edge }: OpenedLink, { chat, process }: Member): Promise<boolean> {
+  if (edge === null) return true;
   const answer = await link.call("chats.attest-death", { chat, machine, process }, attestWithinMs);
   return answer.ok || answer.error.code === "unknown_chat";
 }
 
-/** Within the grace of a lost connection its claims are still good: then its results count. */
+/** Within the grace period of a lost connection its claims are valid, so that its results count. */
 async function sayAll({ runtime, outside, open }: LeftSurroundings, member: Member): Promise<boolean> {
   const opened = open();
   if (!opened) return false;

@@ -6,7 +6,7 @@ export interface Member {
   readonly workspace: string;
   readonly chat: string;
   readonly incarnation: number;
-  /** As the coordinator knows it: see process-key.ts. */
+  /** The key of the process; see process-key.ts. */
   readonly process: string;
 }
 
@@ -26,11 +26,15 @@ export function keep(sql: Sql, now: number, { sessionId, workspace, chat, incarn
   );
 }
 
-/** @param process only while it is still this one's */
+/** @param process deletes only a row of this process */
 export function drop(sql: Sql, sessionId: string, process: string): void {
   sql.run("DELETE FROM team_chats WHERE session_id = ? AND process = ?", sessionId, process);
 }
 
 export function inWorkspace(sql: Sql, workspace: string): Member[] {
   return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE workspace = ?`, workspace);
+}
+
+export function has(sql: Sql, sessionId: string): boolean {
+  return sql.all("SELECT 1 FROM team_chats WHERE session_id = ?", sessionId).length > 0;
 }

@@ -3,34 +3,34 @@ import type { Json } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../link/open-link.ts";
 import type { Runtime } from "../runtime.ts";
-import type { Session } from "../sessions/sessions.ts";
+import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { type About, open, seal } from "../sync/envelope.ts";
 import { findProject } from "../sync/find-project.ts";
 import { type KeyRing, readKeys } from "../sync/key-ring.ts";
 import { checkoutKey } from "../sync/project-key.ts";
 
-/** What a coordinator is told of a chat's place: [TE10] in clear on one machine; at an edge keyed hashes, and the rest sealed. */
+/** Names of a chat and its project at a coordinator: [TE10] in clear on one machine; at an edge keyed hashes, the rest sealed. */
 export interface Naming {
-  /** What the project of a folder is called in the workspace. */
+  /** The name in the workspace of the project of a folder. */
   project(root: string): Promise<Result<string, string>>;
-  /** Who the chat is, for others. */
+  /** The metadata that describes the chat to others. */
   metadata(session: Session): Promise<Record<string, Json>>;
-  /** What a chat calls itself; null: it does not say, or not to this machine. */
+  /** The title that a chat gives itself; null: it has none, or this machine cannot read it. */
   titleOf(chat: Pick<Chat, "chat" | "machine" | "metadata">): string | null;
 }
 
-type Of = Pick<OpenedLink, "workspace" | "machine" | "place">;
+type MachineInWorkspace = Pick<OpenedLink, "workspace" | "machine" | "edge">;
 
-export function namingOf(runtime: Runtime, of: Of): Naming {
-  return of.place === null ? new OpenNaming(runtime, of) : new SealedNaming(runtime, of, of.place);
+export function namingOf(runtime: Runtime, of: MachineInWorkspace): Naming {
+  return of.edge === null ? new OpenNaming(runtime, of) : new SealedNaming(runtime, of, of.edge);
 }
 
-/** Nobody but this user reads it. */
+/** For the file of this machine, which only this user reads. */
 class OpenNaming implements Naming {
   readonly #runtime: Runtime;
-  readonly #of: Of;
+  readonly #of: MachineInWorkspace;
 
-  constructor(runtime: Runtime, of: Of) {
+  constructor(runtime: Runtime, of: MachineInWorkspace) {
     this.#runtime = runtime;
     this.#of = of;
   }
@@ -40,7 +40,9 @@ class OpenNaming implements Naming {
     return ok(await findProject(this.#runtime, { workspace, machine, key: null }, root));
   }
 
-  async metadata({ project: root, cwd, title }: Session): Promise<Record<string, Json>> {
+  async metadata(session: Session): Promise<Record<string, Json>> {
+    const { project: root, cwd } = session;
+    const title = displayTitle(session);
     const project = root === null ? null : await this.project(root);
     return {
       ...(project?.ok ? { project: project.value, checkout: root } : {}),
@@ -57,25 +59,25 @@ class OpenNaming implements Naming {
 const mostTitleChars = 200;
 const mostFolderChars = 1_000;
 
-/** [TE10] Whoever runs the edge sees which chats are in one project, and not in which. */
+/** [TE10] The operator of the edge sees which chats share a project, but not which project it is. */
 class SealedNaming implements Naming {
   readonly #runtime: Runtime;
-  readonly #of: Of;
-  readonly #place: NonNullable<Of["place"]>;
-  /** A seal is another text each time: the same card is sealed once. */
+  readonly #of: MachineInWorkspace;
+  readonly #edge: NonNullable<MachineInWorkspace["edge"]>;
+  /** Sealing gives another text each time, so the result is kept until the card changes. */
   #sealed: { readonly text: string; readonly keyId: string; readonly card: string } | null = null;
 
-  constructor(runtime: Runtime, of: Of, place: NonNullable<Of["place"]>) {
+  constructor(runtime: Runtime, of: MachineInWorkspace, edge: NonNullable<MachineInWorkspace["edge"]>) {
     this.#runtime = runtime;
     this.#of = of;
-    this.#place = place;
+    this.#edge = edge;
     const keys = this.#keys();
     if (!keys.ok) runtime.log("error", "the keys of the workspace are not used", { reason: keys.error });
   }
 
   /** [TE10] Read each time: a chat lives for days, and under an old key its projects have other names than those of other machines. */
   #keys(): Result<KeyRing | null, string> {
-    return readKeys(this.#runtime.paths.home, this.#place, this.#runtime.env);
+    return readKeys(this.#runtime.paths.home, this.#edge, this.#runtime.env);
   }
 
   #ring(): KeyRing | null {
@@ -95,10 +97,10 @@ class SealedNaming implements Naming {
     const ring = this.#ring();
     if (!ring) return {};
     const card = this.#card(ring, session);
-    return { ...(await this.#placeOf(ring, session)), ...(card === null ? {} : { card }) };
+    return { ...(await this.#projectFields(ring, session)), ...(card === null ? {} : { card }) };
   }
 
-  async #placeOf({ current }: KeyRing, { project: root }: Session): Promise<Record<string, Json>> {
+  async #projectFields({ current }: KeyRing, { project: root }: Session): Promise<Record<string, Json>> {
     if (root === null) return {};
     const project = await this.project(root);
     if (!project.ok) return {};
@@ -113,8 +115,9 @@ class SealedNaming implements Naming {
     return opened.ok ? titleIn(Buffer.from(opened.value).toString("utf8")) : null;
   }
 
-  #card(ring: KeyRing, { id, cwd, title }: Session): string | null {
-    const said = { folder: cwd?.slice(0, mostFolderChars), title: title?.slice(0, mostTitleChars) };
+  #card(ring: KeyRing, session: Session): string | null {
+    const { id, cwd } = session;
+    const said = { folder: cwd?.slice(0, mostFolderChars), title: displayTitle(session)?.slice(0, mostTitleChars) };
     const text = JSON.stringify(said);
     const keyId = ring.current.id;
     if (this.#sealed?.text === text && this.#sealed.keyId === keyId) return this.#sealed.card;
@@ -129,7 +132,7 @@ class SealedNaming implements Naming {
   }
 }
 
-/** What was sealed with the workspace's key is SHIM's own; still another version may have written it. */
+/** Only SHIM seals with the workspace's key, but another version may have written it. */
 function titleIn(text: string): string | null {
   const card = JSON.parse(text) as { readonly title?: unknown };
   return typeof card.title === "string" ? card.title : null;

@@ -1,8 +1,10 @@
 import type { Sql } from "../../shared/sql.ts";
+import type { Occasion } from "../recovery/brief.ts";
+import type { Restoration } from "../recovery/restoration.ts";
 
 /**
- * What a chat is to be told by its next hook, or by a tool that it asks: whoever hears of it first writes it down here, and it is told once. The
- * texts are other chats' words: data, shown as such.
+ * News for a chat. The process that learns of it first stores it; the chat's next hook, or a tool that it calls, delivers it once. The texts
+ * are other chats' words: data, shown as such.
  */
 export type News =
   | {
@@ -15,12 +17,19 @@ export type News =
     }
   | { readonly kind: "claim_lost"; readonly task: number; readonly title: string; readonly reason: string }
   | { readonly kind: "task_cancelled"; readonly task: number; readonly title: string; readonly reason: string }
-  /** Was reported while nobody could be reached: whether it counted is known now. */
+  /** The report was made while the coordinator could not be reached; it has been refused since. */
   | { readonly kind: "report_refused"; readonly task: number; readonly reason: string }
   | { readonly kind: "leader_changed"; readonly name: string; readonly leader: string | null; readonly isSelf: boolean }
-  /** A session of another machine that died unfinished: its brief. */
-  | { readonly kind: "offer"; readonly session: string; readonly machine: string; readonly brief: string }
-  /** This chat's session, or one that it goes on with, is worked on elsewhere. */
+  /** A session of another machine that died unfinished: the data of its brief, or the brief itself in rows of an earlier version. */
+  | {
+      readonly kind: "offer";
+      readonly session: string;
+      readonly machine: string;
+      readonly from?: Restoration;
+      readonly occasion?: Occasion;
+      readonly brief?: string;
+    }
+  /** Another chat works on this chat's session, or on one that it continues. */
   | { readonly kind: "continued_elsewhere"; readonly session: string; readonly by: string; readonly machine: string }
   | { readonly kind: "notice"; readonly text: string };
 
@@ -31,7 +40,7 @@ export interface NewsRow {
   readonly news: News;
 }
 
-/** @param key what it is of: the same again is not told again. @returns whether it is new */
+/** @param key identifies the news: the same key is not stored twice. @returns whether it is new */
 export function add(sql: Sql, at: number, sessionId: string, key: string, news: News): boolean {
   const body = JSON.stringify(news);
   return (
@@ -46,19 +55,24 @@ export function add(sql: Sql, at: number, sessionId: string, key: string, news: 
   );
 }
 
-/** Whether it was written down before, told or not. */
+/** Whether it was stored before, delivered or not. */
 export function has(sql: Sql, sessionId: string, key: string): boolean {
   return sql.all("SELECT 1 FROM team_news WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
 }
 
 /** Oldest first. */
-export function untold(sql: Sql, sessionId: string, limit: number): NewsRow[] {
+export function undelivered(sql: Sql, sessionId: string, limit: number): NewsRow[] {
   const query =
     "SELECT seq, key, at, body FROM team_news WHERE session_id = ? AND told_at IS NULL ORDER BY seq LIMIT ?";
   const rows = sql.all<{ seq: number; key: string; at: number; body: string }>(query, sessionId, limit);
   return rows.map(({ seq, key, at, body }) => ({ seq, key, at, news: JSON.parse(body) as News }));
 }
 
-export function markTold(sql: Sql, at: number, rows: readonly Pick<NewsRow, "seq">[]): void {
+export function countUndelivered(sql: Sql, sessionId: string, kind: News["kind"]): number {
+  const query = "SELECT count(*) AS n FROM team_news WHERE session_id = ? AND kind = ? AND told_at IS NULL";
+  return sql.all<{ n: number }>(query, sessionId, kind)[0]?.n ?? 0;
+}
+
+export function markDelivered(sql: Sql, at: number, rows: readonly Pick<NewsRow, "seq">[]): void {
   for (const { seq } of rows) sql.run("UPDATE team_news SET told_at = ? WHERE seq = ? AND told_at IS NULL", at, seq);
 }

@@ -17,22 +17,22 @@ export interface OutboxSurroundings {
   readonly workspace: string;
 }
 
-/** Answered; or kept, and sent as soon as somebody can be reached. */
+/** Answered; or kept, and sent as soon as the coordinator can be reached. */
 export type Sent<Name extends SayName> =
   | { readonly kind: "answered"; readonly answer: Result<OutputOf<Name>, Trouble> }
   | { readonly kind: "kept" };
 
 type Waiter = (answer: Result<unknown, Trouble>) => void;
 
-/** Of one call, in ms. */
+/** Time limit of one call, in ms. */
 const callWithinMs = 10_000;
-/** So long a tool waits for the answer, in ms. */
+/** The time that a tool waits for the answer, in ms. */
 const waitMs = 5_000;
 const again = { baseMs: 500, capMs: 30_000 };
 
 /**
- * What the chat says to others. [TE6] On the disk before it is sent, in the order in which it was said, and until it is answered; it takes effect
- * once. [TE7] A refusal that comes when nobody waits for it any more is news for the chat.
+ * Calls of the chat to the coordinator. [TE6] Each is on the disk before it is sent and until it is answered, in order, and takes effect once.
+ * [TE7] A refusal that arrives when no tool waits for it any more is news for the chat.
  */
 export class Outbox {
   readonly #around: OutboxSurroundings;
@@ -48,7 +48,7 @@ export class Outbox {
     this.#around = around;
   }
 
-  /** @param also stored in the same transaction */
+  /** @param also runs in the same transaction */
   async say<Name extends SayName>(
     name: Name,
     input: Said<Name>,
@@ -72,12 +72,12 @@ export class Outbox {
     });
   }
 
-  /** In a transaction of the caller's; nobody waits for its answer. @returns its place in the line */
+  /** Keeps a call in the caller's transaction, without waiting for an answer. @returns its sequence number */
   keep<Name extends SayName>(sql: Sql, name: Name, input: Said<Name>): number {
     return keptCalls.add(sql, this.#around.runtime.now(), this.#around, name, input);
   }
 
-  /** Sends what is kept, now. */
+  /** Sends the kept calls now. */
   send(): void {
     this.#isWanted = true;
     if (this.#isSending || this.#isClosed) return;
@@ -90,7 +90,7 @@ export class Outbox {
       .finally(() => (this.#isSending = false));
   }
 
-  /** Nothing is sent any more; what is kept stays for a later process. */
+  /** Stops sending; kept calls stay for a later process. */
   close(): void {
     this.#isClosed = true;
     this.#cancelTimer();
@@ -114,7 +114,7 @@ export class Outbox {
     }
   }
 
-  /** @returns false: nobody can be reached now */
+  /** @returns false when the coordinator cannot be reached */
   async #sendKept(): Promise<boolean> {
     const { runtime, link, sessionId, workspace } = this.#around;
     for (;;) {
@@ -155,14 +155,14 @@ export class Outbox {
   }
 }
 
-/** The same may be heard later; who counts as gone is registered again. */
+/** The call may succeed later; a chat that counts as gone is registered again. */
 function isUnheard(error: Trouble): boolean {
   return isPassing(error) || error.code === "chat_offline" || error.code === "closed";
 }
 
 function lateNews({ name, input }: KeptCall, answer: Result<unknown, Trouble>): news.News | null {
   if (answer.ok) return name === "tasks.submit" ? submitted(answer.value as OutputOf<"tasks.submit">) : null;
-  // A claim that is over is told by the heartbeats themselves.
+  // The heartbeats themselves report a claim that is over.
   if (name === "tasks.heartbeat") return null;
   const reason = `${answer.error.code}: ${answer.error.message}`;
   const task = input["task"];

@@ -18,7 +18,7 @@ export interface PostSurroundings {
 const page = 50;
 const withinMs = 10_000;
 
-/** Messages for the chat: [TE8] written down as news before they are acknowledged, so that none is lost, and each once. */
+/** Messages for the chat: [TE8] stored as news before they are acknowledged, so that none is lost or delivered twice. */
 export class Post {
   readonly #around: PostSurroundings;
   #pulling: Promise<Result<null, Trouble>> | null = null;
@@ -28,7 +28,7 @@ export class Post {
     this.#around = around;
   }
 
-  /** Takes in what is there. @returns why not */
+  /** Reads new messages. */
   pull(): Promise<Result<null, Trouble>> {
     this.#pulling ??= this.#pullAll().finally(() => (this.#pulling = null));
     return this.#pulling;
@@ -60,7 +60,7 @@ export class Post {
       for (const { message, fromName } of named) {
         const { id, from, target } = message;
         const topic = target.to === "topic" ? target.topic : null;
-        // It was redacted by whoever has sent it, if that was SHIM.
+        // Only a message from SHIM was redacted by its sender.
         const text = redact(textOf(message.body)).text.slice(0, MAX_BODY_CHARS);
         const told = { kind: "message", id, from, fromName, topic, text } as const;
         news.add(sql, runtime.now(), sessionId, `message:${workspace}:${id}`, told);

@@ -2,7 +2,7 @@ import { realpathSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { pathIn } from "./file-paths.ts";
 
-/** With links followed; a file that is yet to be made stands where the nearest folder above it really is. @param path absolute */
+/** Follows links; the path of a file that does not exist yet is resolved by the nearest folder above it. @param path absolute */
 export function realPath(path: string): string {
   for (let at = path, rest = ""; ; rest = join(at.slice(dirname(at).length), rest), at = dirname(at)) {
     try {

@@ -2,20 +2,21 @@ import type { Chat } from "../../contract/chats.ts";
 import type { Target } from "../../contract/messages.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { isPassing, type Trouble } from "../link/chat-link.ts";
-import { shortId } from "./directory.ts";
 import type { TeamChat } from "./team-chat.ts";
 
 const withinMs = 5_000;
 const page = 200;
 /** Shorter beginnings of ids are more likely a word. */
 const leastIdChars = 6;
+/** Longer texts are ids in full. */
+const longestBeginning = 20;
 
-/** Whom a message is for: "all", "topic:NAME", or a chat by its id, the beginning of one, or its title. */
+/** The receivers of a message: "all", "topic:NAME", or a chat by its id, the beginning of its id, or its title. */
 export async function recipient(member: TeamChat, to: string): Promise<Result<Target, Trouble>> {
   if (to === "all") return ok({ to: "all" });
   if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice("topic:".length) });
   const found = await everybody(member);
-  // An id in full needs no list: the message is kept where nobody can be reached.
+  // A whole id needs no list: the message is kept while the coordinator cannot be reached.
   if (!found.ok) return isPassing(found.error) && isWholeId(to) ? ok({ to: "chat", chat: to }) : found;
   return among(
     member,
@@ -47,7 +48,7 @@ function matching(member: TeamChat, living: readonly Chat[], to: string): Chat[]
 }
 
 function isWholeId(to: string): boolean {
-  return shortId(to) !== to && /^[\w.:@-]{1,128}$/.test(to);
+  return to.length > longestBeginning && /^[\w.:@-]{1,128}$/.test(to);
 }
 
 async function everybody(member: TeamChat): Promise<Result<Chat[], Trouble>> {

@@ -1,3 +1,4 @@
+import type { Usage } from "../../contract/budgets.ts";
 import type { Progress, TaskState } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
@@ -7,7 +8,7 @@ import type { HeldTask, Holder } from "./held-tasks.ts";
 import type { Outbox } from "./outbox.ts";
 import type { TaskHolder } from "./task-holder.ts";
 
-/** What became of a report. */
+/** The result of a report. */
 export type Ended =
   | { readonly kind: "kept" }
   | { readonly kind: "answered"; readonly answer: Result<Answered, Trouble> };
@@ -19,7 +20,7 @@ interface Answered {
 }
 
 /**
- * How a chat's task goes and ends. [TE6] The task is out of the chat's hands in the transaction that keeps the report; the newest checkpoint goes
+ * Reports of a chat on its tasks. [TE6] The transaction that keeps the report also takes the task from the chat; the newest checkpoint is sent
  * before it, so that the next attempt has it.
  */
 export class Reports {
@@ -42,7 +43,7 @@ export class Reports {
     const { task, claim } = held.task;
     return this.#outbox.say(
       "tasks.ack",
-      { task, claim, result },
+      { task, claim, result, ...this.#used(held) },
       (sql) => void heldTasks.drop(sql, this.#of, held.task),
     );
   }
@@ -50,14 +51,20 @@ export class Reports {
   async failed(held: HeldTask, reason: string, isRetryable: boolean): Promise<Ended> {
     const { task, claim } = held.task;
     const beat = this.#beat(held, { note: reason });
-    return this.#outbox.say("tasks.nack", { task, claim, reason, isRetryable }, (sql) => {
+    return this.#outbox.say("tasks.nack", { task, claim, reason, isRetryable, ...this.#used(held) }, (sql) => {
       heldTasks.drop(sql, this.#of, held.task);
       this.#outbox.keep(sql, "tasks.heartbeat", beat);
     });
   }
 
-  #beat({ task: { task, claim } }: HeldTask, progress: Progress) {
+  #beat(held: HeldTask, progress: Progress) {
+    const { task, claim } = held.task;
     const checkpoint = this.#tasks.newestCheckpoint();
-    return { task, claim, progress, ...(checkpoint === null ? {} : { checkpoint }) };
+    return { task, claim, progress, ...(checkpoint === null ? {} : { checkpoint }), ...this.#used(held) };
+  }
+
+  #used(held: HeldTask): { usage?: Usage } {
+    const usage = this.#tasks.usageOf(held);
+    return usage ? { usage } : {};
   }
 }

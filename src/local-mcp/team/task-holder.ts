@@ -1,3 +1,4 @@
+import type { Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
@@ -6,6 +7,7 @@ import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
 import { StoreError } from "../store/store-error.ts";
+import * as spending from "../usage/task-spending.ts";
 import * as heldTasks from "./held-tasks.ts";
 import type { HeldTask } from "./held-tasks.ts";
 import * as news from "./news.ts";
@@ -16,24 +18,26 @@ export interface HolderSurroundings {
   readonly link: ChatLink;
   readonly sessionId: string;
   readonly workspace: string;
-  /** Whether a summary of the work may go along with a checkpoint's id: whoever runs an edge could read it. */
+  /** Whether a checkpoint is sent with a summary of the work, which the operator of an edge could read. */
   readonly isLocal: boolean;
+  /** Whether the chat shows signs of work. */
+  readonly isAtWork: () => boolean;
 }
 
-/** Four in the silence that is allowed, but no rarer than this, in ms. */
+/** Four heartbeats within the allowed silence, but at least one in this time, in ms. */
 const rarestBeatMs = 30_000;
 const beatWithinMs = 10_000;
 /** The claim is over, whatever this chat does. */
 const overCodes: ReadonlySet<string> = new Set(["stale_claim", "unknown_task", "unknown_chat", "chat_replaced"]);
 
 /**
- * Keeps the tasks of the chat its own: [TE4] heartbeats as long as the process lives, which carry the newest checkpoint, so that the next attempt can
- * go on from it. [TE5] A claim that is lost, and a task that somebody has cancelled, is news for the chat.
+ * Keeps the claims of the chat: [TE4] heartbeats as long as the chat shows signs of work [TE26], with the newest checkpoint, so that the next
+ * attempt can continue from it. [TE5] A lost claim and a cancelled task are news for the chat.
  */
 export class TaskHolder {
   readonly #around: HolderSurroundings;
-  /** By task: the checkpoint that was told last, and when the attempt's time is over. */
-  readonly #told = new Map<number, string | null>();
+  /** The last reported checkpoint, by task. */
+  readonly #reported = new Map<number, string | null>();
   readonly #closesAt = new Map<number, number>();
   #isBeating = false;
   #isClosed = false;
@@ -48,7 +52,7 @@ export class TaskHolder {
     return this.#around.runtime.store.read((sql) => heldTasks.list(sql, this.#around), []);
   }
 
-  /** Until the time of its attempt is over, in ms; null: not known yet. */
+  /** Remaining time of the attempt, in ms; null: not known yet. */
   remainingMs({ task }: HeldTask): number | null {
     const at = this.#closesAt.get(task.task);
     return at === undefined ? null : Math.max(0, at - this.#around.runtime.now());
@@ -71,11 +75,18 @@ export class TaskHolder {
     return { session: sessionId, checkpoint: found.id, ...(isLocal ? { summary: found.summary } : {}) };
   }
 
-  /** Looks whether the tasks are still wanted and still this chat's; after a registration, too. */
-  look(): void {
+  /** [BU8] The usage of the attempt by the client's figures and its transcript; null: not known. */
+  usageOf({ task: { claim } }: HeldTask): Usage | null {
+    const { runtime, sessionId } = this.#around;
+    const found = runtime.store.read((sql) => spending.get(sql, sessionId), null);
+    return found?.claim === claim ? spending.usageOf(found, runtime.now()) : null;
+  }
+
+  /** Checks by heartbeats that the tasks are not cancelled and still this chat's; also after a registration. */
+  check(): void {
     if (this.#isBeating || this.#isClosed) return;
     this.#isBeating = true;
-    void this.#beatAll()
+    void this.#beatIfAtWork()
       .catch((error: unknown) => this.#around.runtime.log("error", "heartbeat of a task", { error: String(error) }))
       .finally(() => {
         this.#isBeating = false;
@@ -83,9 +94,9 @@ export class TaskHolder {
       });
   }
 
-  /** A checkpoint that the next attempt would miss if this chat died now. */
-  lookIfSaved(): void {
-    if (this.list().some(({ task }) => this.#checkpointOf(task.task) !== null)) this.look();
+  /** Reports a checkpoint that the next attempt would miss if this chat died now. */
+  beatIfSaved(): void {
+    if (this.list().some(({ task }) => this.#checkpointOf(task.task) !== null)) this.check();
   }
 
   /** The last heartbeats, with the last checkpoint. */
@@ -93,7 +104,7 @@ export class TaskHolder {
     await this.#beatAll();
   }
 
-  /** All of it is another's now. */
+  /** All tasks of the chat are lost. */
   loseAll(reason: string): void {
     for (const held of this.list()) this.#lose(held, reason);
   }
@@ -107,10 +118,10 @@ export class TaskHolder {
     this.#cancelTimer();
     const everyMs = this.#isClosed ? null : this.#pauseMs();
     if (everyMs === null) return;
-    this.#cancelTimer = this.#around.outside.setTimer(() => this.look(), everyMs);
+    this.#cancelTimer = this.#around.outside.setTimer(() => this.check(), everyMs);
   }
 
-  /** Null: it has none. What it has cannot be read now: it may be so later. */
+  /** Null: the chat has no task. If the tasks cannot be read now, it is tried again later. */
   #pauseMs(): number | null {
     try {
       const held = this.list();
@@ -119,6 +130,10 @@ export class TaskHolder {
       if (!(error instanceof StoreError)) throw error;
       return rarestBeatMs;
     }
+  }
+
+  async #beatIfAtWork(): Promise<void> {
+    if (this.#around.isAtWork()) await this.#beatAll();
   }
 
   async #beatAll(): Promise<void> {
@@ -133,32 +148,50 @@ export class TaskHolder {
   async #beat(held: HeldTask): Promise<void> {
     const { task, claim } = held.task;
     const newest = this.#checkpointOf(task);
+    const usage = this.usageOf(held);
     const answer = await this.#around.link.call(
       "tasks.heartbeat",
-      { task, claim, ...(newest === null ? {} : { checkpoint: newest }) },
+      { task, claim, ...(newest === null ? {} : { checkpoint: newest }), ...(usage ? { usage } : {}) },
       beatWithinMs,
     );
     if (this.#isClosed) return;
-    if (answer.ok) this.#heard(held, answer.value, newest);
+    if (answer.ok) this.#heard(held, answer.value, newest, usage);
     else this.#failed(held, answer.error);
   }
 
   /** Null: nothing new. */
   #checkpointOf(task: number): Json {
     const newest = this.newestCheckpoint();
-    return newest !== null && this.#told.get(task) !== JSON.stringify(newest) ? newest : null;
+    return newest !== null && this.#reported.get(task) !== JSON.stringify(newest) ? newest : null;
   }
 
-  #heard(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, told: Json): void {
+  #heard(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, told: Json, usage: Usage | null): void {
     const { isCancelled, isOverBudget, reason, remainingMs } = answer;
     const { runtime } = this.#around;
     const { task, claim, type: title } = held.task;
-    if (told !== null) this.#told.set(task, JSON.stringify(told));
+    if (told !== null) this.#reported.set(task, JSON.stringify(told));
     this.#closesAt.set(task, runtime.now() + remainingMs);
-    if (isOverBudget) this.#lose(held, reason ?? "its budget is used up");
-    else if (isCancelled) {
+    if (isOverBudget) return this.#overspent(held, reason ?? "its budget is used up");
+    if (usage) this.#confirm(claim, usage);
+    if (isCancelled) {
       this.#tell(`cancelled:${task}:${claim}`, { kind: "task_cancelled", task, title, reason: reason ?? "cancelled" });
     }
+  }
+
+  /** Most heartbeats are below every limit, and write nothing. */
+  #confirm(claim: number, usage: Usage): void {
+    const { runtime, sessionId } = this.#around;
+    const isOver = runtime.store.read(
+      (sql) => spending.refusal(sql, sessionId, undefined, runtime.now()) !== null,
+      false,
+    );
+    if (isOver) runtime.store.write((sql) => spending.confirm(sql, sessionId, claim, usage));
+  }
+
+  #overspent(held: HeldTask, reason: string): void {
+    const { runtime, sessionId } = this.#around;
+    runtime.store.write((sql) => spending.exceed(sql, sessionId, held.task.claim, reason));
+    this.#lose(held, reason);
   }
 
   #failed(held: HeldTask, error: Trouble): void {
@@ -174,13 +207,13 @@ export class TaskHolder {
       if (!heldTasks.drop(sql, this.#around, claimed)) return;
       news.add(sql, runtime.now(), sessionId, `lost:${task}:${claim}`, { kind: "claim_lost", task, title, reason });
     });
-    this.#told.delete(task);
+    this.#reported.delete(task);
     this.#closesAt.delete(task);
   }
 
   #tell(key: string, told: news.News): void {
     const { runtime, sessionId } = this.#around;
-    // Most heartbeats of a cancelled task tell nothing new.
+    // Most heartbeats of a cancelled task bring nothing new.
     const isKnown = runtime.store.read((sql) => news.has(sql, sessionId, key), false);
     if (!isKnown) runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, told));
   }

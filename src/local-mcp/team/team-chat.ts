@@ -9,11 +9,14 @@ import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { StoreError } from "../store/store-error.ts";
+import { ChatActivity } from "./chat-activity.ts";
 import { Directory } from "./directory.ts";
 import { FileDesk } from "./file-desk.ts";
 import type { HeldTask } from "./held-tasks.ts";
 import * as keptCalls from "./kept-calls.ts";
 import { LeaderWatch } from "./leader-watch.ts";
+import { OwnAbilities, type Abilities } from "./abilities.ts";
+import { Leadership } from "./leadership.ts";
 import * as members from "./members.ts";
 import type { Naming } from "./naming.ts";
 import * as news from "./news.ts";
@@ -27,18 +30,17 @@ export interface TeamSurroundings {
   readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
   readonly opened: OpenedLink;
   readonly naming: Naming;
-  /** What other machines mean to the chat. */
+  /** Sessions of other machines that concern the chat. */
   readonly others: OtherMachines;
 }
 
-/** How often it looks without being told, in ms. */
-const lookEveryMs = 15_000;
+const pollEveryMs = 15_000;
 const leaseWithinMs = 10_000;
-/** Somebody waits for the answer. */
+/** A tool waits for the answer. */
 const claimWithinMs = 8_000;
 /** After a registration that was refused, or not answered, in ms. */
 const againMs = 10_000;
-/** So long a tool waits for the registration, in ms. */
+/** The time that a tool waits for the registration, in ms. */
 const waitMs = 5_000;
 
 /** One session as a chat of the workspace, from its registration to its leaving. [TE1] */
@@ -52,15 +54,16 @@ export class TeamChat {
   readonly tasks: TaskHolder;
   readonly files: FileDesk;
   readonly reports: Reports;
+  readonly leadership: Leadership;
+  readonly #abilities: OwnAbilities;
   readonly #claimer: Claimer;
   readonly #post: Post;
   readonly #leaders: LeaderWatch;
   readonly #around: TeamSurroundings;
   readonly #process: string;
-  readonly #state: ChatNews;
-  #progress = "";
+  readonly #activity: ChatActivity;
   #joining: Promise<Result<null, Trouble>> | null = null;
-  /** As it was registered; null: it is not. */
+  /** The registered description; null: not registered. */
   #registered: string | null = null;
   /** The incarnation that was last seen to hold the session's lease. */
   #owner: number | null = null;
@@ -69,7 +72,7 @@ export class TeamChat {
   #cancelTimer: () => void = () => undefined;
   #stops: (() => void)[] = [];
 
-  /** @param process whose life is the chat's, as a key */
+  /** @param process key of the process whose end is the chat's end */
   constructor(around: TeamSurroundings, sessionId: string, process: string) {
     const { runtime, outside, opened, naming } = around;
     const { link, workspace, machine } = opened;
@@ -80,19 +83,22 @@ export class TeamChat {
     this.#around = around;
     this.#process = process;
     this.directory = new Directory(runtime, link, machine, naming);
-    const isLocal = opened.place === null;
-    const parts = { runtime, outside, link, sessionId, workspace, isLocal, directory: this.directory };
+    const isLocal = opened.edge === null;
+    const isAtWork = (): boolean => this.#activity.keepsTasks();
+    const parts = { runtime, outside, link, sessionId, workspace, isLocal, isAtWork, directory: this.directory };
     this.outbox = new Outbox(parts);
     this.tasks = new TaskHolder(parts);
     this.files = new FileDesk(parts);
     this.#post = new Post(parts);
     this.#leaders = new LeaderWatch(parts);
     this.reports = new Reports(parts, this.outbox, this.tasks);
+    this.leadership = new Leadership({ runtime, link, sessionId, newId: () => this.newId() });
+    this.#abilities = new OwnAbilities(parts);
     this.#claimer = new Claimer(link, outside, []);
-    this.#state = new ChatNews(link, outside.clock, () => ({}));
+    this.#activity = new ChatActivity(runtime, sessionId, new ChatNews(link, outside.clock, () => ({})));
   }
 
-  /** Registers it, and goes on trying in the background. @returns why it is not registered by now */
+  /** Registers the chat, and goes on trying in the background. @returns the error of the first attempt */
   async join(): Promise<Result<null, Trouble>> {
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
     if (this.#registered !== null && this.opened.link.self) return ok(null);
@@ -105,7 +111,7 @@ export class TeamChat {
     return joined;
   }
 
-  /** Its title is known later than it is. */
+  /** Registers the chat again when its description, such as its title, has changed. */
   async describe(): Promise<void> {
     if (this.#registered === null || this.#joining) return;
     const chat = await this.#describe();
@@ -115,41 +121,47 @@ export class TeamChat {
     await this.#joining;
   }
 
+  /** [TE34] Sets the chat's abilities, and reports them to the coordinator at once. */
+  async able(abilities: Partial<Abilities>): Promise<void> {
+    this.#abilities.change(abilities);
+    await this.describe();
+  }
+
   newId(): string {
     return newId(this.#around.outside);
   }
 
-  /** @param types of none: all. @returns null: nothing is there */
+  /** @param types empty: all. @returns null: there is no task */
   async claim(types: readonly string[]): Promise<Result<HeldTask | null, Trouble>> {
     const { tasks, trouble } = await this.#claimer.claim(1, types, claimWithinMs);
     const [task] = tasks;
     if (task) {
       const held = this.tasks.take(task);
-      this.#tellState();
+      this.#activity.report(this.tasks.list().length);
       return ok(held);
     }
     return trouble ? err(trouble) : ok(null);
   }
 
-  /** Messages that are there now are taken in. */
+  /** Reads new messages. */
   pull(): Promise<Result<null, Trouble>> {
     return this.#post.pull();
   }
 
-  /** What it says of its work. */
+  /** Sets the chat's progress. */
   say(progress: string): void {
-    this.#progress = progress;
-    this.#tellState();
+    this.#activity.progress = progress;
+    this.#activity.report(this.tasks.list().length);
   }
 
-  /** [TE3] The chat goes: what it holds is free. */
+  /** [TE3] The chat leaves: all that it holds is released. */
   async leave(withinMs: number): Promise<void> {
     const { runtime, opened } = this.#around;
     this.#end();
     try {
       await opened.link.leave(withinMs);
       runtime.store.write((sql) => {
-        // Whoever sends what is kept has to know whose it is.
+        // The process that sends kept calls later reads the row.
         if (keptCalls.count(sql, this.sessionId) === 0) members.drop(sql, this.sessionId, this.#process);
       });
     } finally {
@@ -157,15 +169,15 @@ export class TeamChat {
     }
   }
 
-  /** [TE3] Its client was killed: what it holds is free at once, where the coordinator does not see that by itself. */
+  /** [TE3] The client was killed: releases all that the chat holds, where the coordinator does not see the death by itself. */
   async attest(withinMs: number): Promise<void> {
-    const { link, machine, place } = this.opened;
+    const { link, machine, edge } = this.opened;
     const { self } = link;
     const late = Promise.withResolvers<void>();
     const cancel = this.#around.outside.setTimer(() => late.resolve(), withinMs);
     const tell = async (): Promise<void> => {
       await this.tasks.flush();
-      if (place === null || !self) return;
+      if (edge === null || !self) return;
       await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, withinMs);
     };
     await Promise.race([tell(), late.promise]);
@@ -173,7 +185,7 @@ export class TeamChat {
     this.close();
   }
 
-  /** Nothing more happens here; the chat itself goes on, in another process of the same client. */
+  /** Stops all work here; the chat itself goes on, in another process of the same client. */
   close(): void {
     this.#end();
     this.opened.close();
@@ -183,19 +195,25 @@ export class TeamChat {
     this.#isClosed = true;
     this.#cancelTimer();
     for (const stop of this.#stops) stop();
-    for (const part of [this.outbox, this.tasks, this.files, this.#post, this.#leaders]) part.close();
+    for (const part of [this.outbox, this.tasks, this.files, this.#post, this.#leaders, this.leadership]) part.close();
   }
 
   async #register(): Promise<Result<null, Trouble>> {
+    const recalled = await this.#abilities.recall().catch(refusedByStore);
+    if (!recalled.ok) return this.#retried(recalled);
     const chat = await this.#describe();
     if (!chat) return err({ code: "unknown_session", message: `SHIM cannot register "${this.sessionId}" as a chat` });
     const done = await this.#again(chat).catch(refusedByStore);
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
-    if (!done.ok && !this.#isFollowing) {
+    return done.ok ? done : this.#retried(done);
+  }
+
+  #retried(failed: Result<null, Trouble>): Result<null, Trouble> {
+    if (!this.#isFollowing && !this.#isClosed) {
       this.#cancelTimer();
       this.#cancelTimer = this.#around.outside.setTimer(() => this.#joinAgain(), againMs);
     }
-    return done;
+    return failed;
   }
 
   #joinAgain(): void {
@@ -210,7 +228,7 @@ export class TeamChat {
     const { sessionId } = this;
     const member = { sessionId, workspace: opened.workspace, chat: chat.chat, incarnation, process: this.#process };
     runtime.store.write((sql) => members.keep(sql, runtime.now(), member));
-    // Only now: whoever finds it registered takes it for granted that it hears what is for it.
+    // Only now: others rely on a registered chat to receive its messages.
     this.#follow();
     this.#registered = JSON.stringify(chat);
     return ok(null);
@@ -228,8 +246,8 @@ export class TeamChat {
       client: session.client.slice(0, 200) || "unknown",
       role: "worker",
       isInteractive: true,
-      capacity: 1,
-      metadata: await naming.metadata(session),
+      ...this.#abilities.current,
+      metadata: { ...(await naming.metadata(session)), ...this.#abilities.mark },
     };
   }
 
@@ -244,19 +262,21 @@ export class TeamChat {
     ];
     this.files.follow();
     this.#leaders.follow();
-    this.#look();
+    void this.leadership.adopt().catch(this.#logged("the leadership of an earlier process"));
+    this.#check();
   }
 
-  #look(): void {
+  #check(): void {
     this.#cancelTimer();
-    this.#cancelTimer = this.#around.outside.setTimer(() => this.#look(), lookEveryMs);
+    this.#cancelTimer = this.#around.outside.setTimer(() => this.#check(), pollEveryMs);
     this.#owner = null;
-    this.files.look();
-    this.#leaders.look();
+    this.files.check();
+    this.#leaders.check();
+    void this.leadership.check().catch(this.#logged("the leadership"));
     this.#safely(() => this.#heed("any"));
   }
 
-  /** [TE21] Nobody else catches what is thrown here, and a store that takes nothing now may do so later: it is looked at again. */
+  /** [TE21] No caller catches errors of this work; a store that takes no write now may do so later, at the next check. */
   #safely(work: () => void): void {
     try {
       work();
@@ -266,16 +286,16 @@ export class TeamChat {
   }
 
   #heed(what: News): void {
-    if (what !== "message") this.tasks.look();
+    if (what !== "message") this.tasks.check();
     if (what !== "task") void this.#post.pull().catch(this.#logged("messages"));
     if (what !== "any") return;
     this.outbox.send();
-    this.#tellState();
+    this.#activity.report(this.tasks.list().length);
     if (this.opened.link.self?.incarnation !== this.#owner) this.#own();
-    void this.others.look(this.opened, this.sessionId, this.naming).catch(this.#logged("sessions of other machines"));
+    void this.others.check(this.opened, this.sessionId, this.naming).catch(this.#logged("sessions of other machines"));
   }
 
-  /** The same request again gets the same grant, so it may be asked at any time. */
+  /** A repeated request gets the same grant. */
   #own(): void {
     void this.#ownSession().catch(this.#logged("the session's lease"));
   }
@@ -312,12 +332,6 @@ export class TeamChat {
     const { runtime } = this.#around;
     const isKnown = runtime.store.read((sql) => news.has(sql, this.sessionId, key), false);
     if (!isKnown) runtime.store.write((sql) => void news.add(sql, runtime.now(), this.sessionId, key, told));
-  }
-
-  #tellState(): void {
-    const taskCount = this.tasks.list().length;
-    const state = { status: taskCount > 0 ? "busy" : "idle", taskCount, progress: this.#progress } as const;
-    void this.#state.tell(state, false).catch(this.#logged("the chat's state"));
   }
 
   #logged(what: string): (error: unknown) => void {

@@ -5,6 +5,7 @@ import { isPassing, type Trouble } from "../link/chat-link.ts";
 import type { OpenedLink } from "../link/open-link.ts";
 import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
+import { isClosed } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { StoreError } from "../store/store-error.ts";
@@ -13,7 +14,7 @@ import { deadMembers, settle } from "./left-behind.ts";
 import type { Naming } from "./naming.ts";
 import { TeamChat } from "./team-chat.ts";
 
-/** A way to whoever decides, and what is told there. */
+/** A link to the coordinator, and the names that are sent over it. */
 export interface Way {
   readonly opened: OpenedLink;
   readonly naming: Naming;
@@ -25,25 +26,25 @@ export interface TeamOptions {
   readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
   /** A new one for each chat. */
   readonly open: () => Result<Way, string>;
-  /** Whose life is the session's, as a key of a process. */
+  /** Key of the process whose end is the session's end. */
   readonly processOf: (session: Session) => string;
 }
 
-/** What the end of this process means for its chats: they go on in a later one; their client is gone; they end with it. */
+/** The chats of this process go on in a later one; their client is gone; or they end with it. */
 export type Ending = "goes_on" | "client_gone" | "over";
 
 const leaveWithinMs = 2_000;
-/** Chats that died are looked for this often, in ms. */
+/** Interval of the search for chats that died, in ms. */
 const settleEveryMs = 10_000;
 
-/** The chats of one process: of Claude Code the one that works in it; of an app with many chats each that has asked for the team. [TE1] */
+/** The chats of one process: the one of Claude Code, or those chats of an app that have asked for the team. [TE1] */
 export class Team {
   readonly #options: TeamOptions;
   readonly #chats = new Map<string, TeamChat>();
   /** The session of the client, which changes. */
   #followed: string | null = null;
   #isFollowing = false;
-  /** Why the followed chat is not in the team, as it was said last. */
+  /** The last logged reason why the followed chat is not in the team. */
   #problem: string | null = null;
   #reader: OpenedLink | null = null;
   #settledAt = Number.NEGATIVE_INFINITY;
@@ -60,11 +61,11 @@ export class Team {
     if (!made.ok) return made;
     this.#chats.set(session.id, made.value);
     const joined = await made.value.join();
-    // Where nobody can be reached, what the chat says is kept.
+    // While the coordinator cannot be reached, calls of the chat are kept.
     return joined.ok || isPassing(joined.error) ? made : joined;
   }
 
-  /** [TE1] [TE3] From time to time: the session that the client works in now has joined, one that it has left or ended has left. */
+  /** [TE1] [TE3] Called from time to time: the client's present session joins, one that it has left or ended leaves. */
   async follow(sessionId: string | null): Promise<void> {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
@@ -77,7 +78,7 @@ export class Team {
     }
   }
 
-  /** For what anybody may read: the way of a chat that is here, else one of its own, kept until the end. */
+  /** A link for reads: that of a chat here, else one of its own, kept until the end. */
   reader(): OpenedLink | null {
     const [chat] = this.#chats.values();
     if (chat) return chat.opened;
@@ -105,7 +106,7 @@ export class Team {
     const wanted = sessionId === null ? null : this.#wanted(sessionId);
     await this.#leaveOld(wanted);
     await this.#settleDead();
-    for (const chat of this.#chats.values()) chat.tasks.lookIfSaved();
+    for (const chat of this.#chats.values()) chat.tasks.beatIfSaved();
     if (wanted === null || this.#isOver) return;
     const followed = this.#followed === wanted.id ? this.#chats.get(wanted.id) : undefined;
     if (followed) return followed.describe();
@@ -114,13 +115,13 @@ export class Team {
     this.#say(joined.ok ? null : joined.error.message);
   }
 
-  /** It is tried every few seconds; one word is enough. */
+  /** Logs a problem once: joining is tried every few seconds. */
   #say(problem: string | null): void {
     if (problem !== null && problem !== this.#problem) this.#options.runtime.log("error", "team", { reason: problem });
     this.#problem = problem;
   }
 
-  /** Null: it is not stored, has ended, or its chat joins when it asks for the team. */
+  /** Null: the session is not stored, has ended, or joins when its chat asks for the team. */
   #wanted(sessionId: string): Session | null {
     const { store, now } = this.#options.runtime;
     return store.read((sql) => {
@@ -188,6 +189,6 @@ export class Team {
   #isOverFor(sessionId: string): boolean {
     const session = this.#stored(sessionId);
     if (session === "unknown") return false;
-    return !session || session.endedAt !== null || session.origin === "handle";
+    return !session || session.endedAt !== null || isClosed(session) || session.origin === "handle";
   }
 }

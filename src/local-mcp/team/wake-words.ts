@@ -1,2 +1,2 @@
-/** How a line begins that wakes a chat: its hook tells the news themselves. It is nobody's prompt, so the journal does not take it for one. */
+/** Beginning of the line that wakes a chat; its hook delivers the news. The journal does not store the line as a prompt. */
 export const wakeWords = "SHIM: news waits for this chat";

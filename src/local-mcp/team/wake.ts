@@ -5,11 +5,11 @@ import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isPaused } from "../store/pause.ts";
 import * as continuations from "./continuations.ts";
-import { untold } from "./news.ts";
-import { isUrgent } from "./told-news.ts";
+import { undelivered } from "./news.ts";
+import { isUrgent } from "./deliver-news.ts";
 import { wakeWords } from "./wake-words.ts";
 
-/** Where Claude Code takes messages from other processes of its user, as it tells those that it starts. */
+/** Claude Code's socket for messages of other processes of its user, from the environment of its child processes. */
 interface Inbox {
   readonly socket: string;
   readonly token: string;
@@ -18,20 +18,20 @@ interface Inbox {
 /** Sends lines to a local socket. */
 export type Post = (socket: string, lines: string) => Promise<void>;
 
-/** The hook of a turn's end has told by then what there was, in ms. */
+/** By then the hook of a turn's end has delivered the news, in ms. */
 const settleMs = 3_000;
 const postWithinMs = 5_000;
-const mostLooked = 100;
+const mostRead = 100;
 
 /**
- * [HO20] Wakes a Claude Code that is idle, by its messaging socket, where the settings say so (`team.wake`): one line says that there is news; the
- * hook of the turn that it starts tells them. Socket and token stand in this process's environment and go nowhere else.
+ * [HO20] Wakes an idle Claude Code by its messaging socket, if the settings say so (`team.wake`): one line says that there is news, and the hook
+ * of the turn that begins delivers them. Socket and token stay in this process's environment.
  */
 export class WakeUp {
   readonly #runtime: Runtime;
   readonly #post: Post;
   readonly #inbox: Inbox | null;
-  /** The newest news of a session for which it was called. Kept also where that failed: the next hook tells them. */
+  /** The newest news, by session, for which a wake was tried; after a failure the next hook delivers them. */
   readonly #calledFor = new Map<string, number>();
 
   constructor(runtime: Runtime, post: Post = postToSocket) {
@@ -40,13 +40,13 @@ export class WakeUp {
     this.#inbox = runtime.config.team.wake === "socket" ? inboxIn(runtime.env) : null;
   }
 
-  /** Looks whether the session is to be woken, and does it. */
-  look(session: string): void {
+  /** Wakes the session if it has urgent news. */
+  check(session: string): void {
     const inbox = this.#inbox;
     if (!inbox || !this.#runtime.store.read((sql) => this.#newest(sql, session) !== null, false)) return;
     const count = this.#runtime.store.write((sql) => this.#take(sql, session));
     if (count === 0) return;
-    const content = `${wakeWords} (${count === mostLooked ? "many" : count}); its hook brings it with this turn.`;
+    const content = `${wakeWords} (${count === mostRead ? "many" : count}); its hook brings it with this turn.`;
     const lines = [
       { type: "auth", token: inbox.token },
       { type: "user", message: { role: "user", content } },
@@ -57,19 +57,19 @@ export class WakeUp {
     );
   }
 
-  /** @returns how much news there is; 0: it is not to be woken */
+  /** @returns the number of news; 0: the chat is not to be woken */
   #take(sql: Sql, session: string): number {
     const newest = this.#newest(sql, session);
     if (newest === null) return 0;
     const { now, config } = this.#runtime;
     this.#calledFor.set(session, newest);
     if (!continuations.take(sql, now(), session, config.team.maxContinuationsPerHour)) return 0;
-    return untold(sql, session, mostLooked).length;
+    return undelivered(sql, session, mostRead).length;
   }
 
   /** The newest news for which an idle chat is to be woken. */
   #newest(sql: Sql, session: string): number | null {
-    const newest = untold(sql, session, mostLooked).findLast(({ news }) => isUrgent(news))?.seq;
+    const newest = undelivered(sql, session, mostRead).findLast(({ news }) => isUrgent(news))?.seq;
     if (newest === undefined || newest <= (this.#calledFor.get(session) ?? 0)) return null;
     return this.#isIdle(sql, session) ? newest : null;
   }
@@ -89,14 +89,14 @@ function inboxIn(env: NodeJS.ProcessEnv): Inbox | null {
   return socket && token ? { socket, token } : null;
 }
 
-/** @throws when nobody listens, or takes it in time */
+/** @throws {Error} when no process listens, or it does not read in time */
 function postToSocket(path: string, lines: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });
     socket.setTimeout(postWithinMs, () => socket.destroy(new Error("the client did not take it in time")));
     socket.once("error", reject);
     socket.once("close", () => resolve());
-    // It answers nothing, and closes when it has read to the end.
+    // The client sends no answer, and closes the socket at the end.
     socket.resume();
     socket.end(lines);
   });

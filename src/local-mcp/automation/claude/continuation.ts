@@ -8,7 +8,7 @@ import { drainInto } from "../../hooks/spool-hook.ts";
 import { mayLive } from "../../processes.ts";
 import { brief } from "../../recovery/brief.ts";
 import { take } from "../../recovery/recover.ts";
-import { restoration, type Restoration } from "../../recovery/restoration.ts";
+import { restore, type Restoration } from "../../recovery/restoration.ts";
 import { checkTranscript, release } from "../../recovery/start.ts";
 import { firstWords } from "./prompt.ts";
 import type { Runtime } from "../../runtime.ts";
@@ -22,7 +22,7 @@ export type Continuation =
   | { readonly kind: "brief"; readonly session: string; readonly from: Restoration; readonly reason: string }
   | { readonly kind: "new"; readonly session: string };
 
-/** Becomes an argument of a program, and comes from whoever had the task before. */
+/** Becomes an argument of a program, and comes from the chat that had the task before. */
 const SessionId = z.uuid();
 const Kept = z.object({
   claude: z.object({ session: SessionId, folder: z.string().max(4_096), isFull: z.boolean().default(false) }),
@@ -65,10 +65,8 @@ function restored(runtime: Runtime, id: string): Restoration | null {
       if (sessions.get(sql, id)) catchUp(sql, now, id);
     });
   });
-  return runtime.store.read((sql) => {
-    const session = sessions.get(sql, id);
-    return session && restoration(sql, runtime.processes, session, now);
-  }, null);
+  const session = runtime.store.read((sql) => sessions.get(sql, id), null);
+  return session && restore(runtime, session, now);
 }
 
 function hindrance(runtime: Runtime, session: sessions.Session, folder: string): string | null {

@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import { hookEvents } from "../../../contract/hook-input.ts";
+import { isEventKnown } from "../../../contract/hook-tool.ts";
 import { edgeFile } from "../../authority.ts";
 import { hookCommand, hookTimeout, serverCommand, serverName, type Launch } from "../../clients/entries.ts";
 import { digest } from "../../sessions/entries.ts";
-import { createPrivateFolder, inodeOf, writeWhole } from "../../store/place.ts";
+import { createPrivateFolder, inodeOf, writeWhole } from "../../store/store-files.ts";
 
 /** What is given to Claude Code as `--mcp-config` and `--settings`. */
 export interface OwnFiles {
@@ -25,7 +26,8 @@ export function ownFiles(home: string, launch: Launch): OwnFiles {
 }
 
 function hooksOf(launch: Launch): object {
-  const handlers = hookEvents.map((event) => {
+  const known = hookEvents.filter((event) => isEventKnown(event, null));
+  const handlers = known.map((event) => {
     const handler = { type: "command", ...hookCommand(launch, event), timeout: hookTimeout(event) };
     return [event, [{ hooks: [handler] }]];
   });

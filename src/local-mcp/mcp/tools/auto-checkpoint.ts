@@ -15,7 +15,7 @@ export const autoCheckpoint = defineTool({
   name: "shim_auto_checkpoint",
   title: "Checkpoint if due",
   description:
-    "Call after each finished step. Says what you do; saves a checkpoint when that changed, or when risk, time or tool calls make one due.",
+    "Say what you are doing and the next step; saved when that changed, or when risk, time or tool calls make it due.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...AutoCheckpoint,
   run(chat, input) {
@@ -26,7 +26,7 @@ export const autoCheckpoint = defineTool({
     const heard = chat.heard(session);
     const seen = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
     const isSaid = input.doing !== undefined || input.next !== undefined;
-    const trigger = isSaid ? "on_demand" : dueByTimer(seen, runtime);
+    const trigger = isSaid ? "on_demand" : (dueByTimer(seen, runtime) ?? atCriticalRisk(seen.risk));
     const answer = answerOf(session.id, seen.risk, input.detail);
     if (!trigger)
       return ok({
@@ -38,6 +38,11 @@ export const autoCheckpoint = defineTool({
     return saved.ok ? told(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
   },
 });
+
+/** [SI32] So close to the end every change is worth a checkpoint. */
+function atCriticalRisk({ level }: Risk): Trigger | null {
+  return level === "critical" ? "risk" : null;
+}
 
 interface Answer {
   readonly session: string;

@@ -1,6 +1,7 @@
 import type { Chat } from "../../../contract/chats.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { Chats } from "../../../contract/team-tools.ts";
+import type { Lease } from "../../../contract/leases.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
@@ -10,11 +11,12 @@ const withinMs = 8_000;
 const page = 100;
 const mostTasks = 200;
 const mostNoteChars = 200;
+const leaderPrefix = "leader:";
 
 export const chats = defineTeamTool({
   name: "shim_chats",
   title: "Who is in the team",
-  description: "Chats of this workspace with status, tasks and their progress; counts of tasks.",
+  description: "Chats of the workspace with status and tasks; who leads; counts of tasks.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Chats,
   async act({ member }, { all }) {
@@ -25,17 +27,28 @@ export const chats = defineTeamTool({
     if (!running.ok) return refusal(running.error);
     const summary = await link.call("tasks.progress", {}, withinMs);
     if (!summary.ok) return refusal(summary.error);
+    const leading = await link.call("leases.list", { prefix: leaderPrefix, limit: page }, withinMs);
+    if (!leading.ok) return refusal(leading.error);
+    const leaders = leading.value.leases.map(leaderOf);
     const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
     const here = found.value.chats.filter(({ status }) => all === true || status !== "offline");
     const listed = here.map((chat) => lineOf(member, chat, running.value.tasks));
     const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
     return ok({
       message: `Tasks: ${counts}. Chats: ${listed.length}.`,
-      told: { as: "chats", text: listed.map(textOf).join("\n") },
-      output: { chats: listed, tasks, isMore: found.value.cursor !== null },
+      told: { as: "chats", text: [...listed.map(textOf), ...leaders.map(leaderText)].join("\n") },
+      output: { chats: listed, leaders, tasks, isMore: found.value.cursor !== null },
     });
   },
 });
+
+function leaderOf({ resource, holder, token }: Lease) {
+  return { name: resource.slice(leaderPrefix.length), chat: holder, term: token };
+}
+
+function leaderText({ name, chat }: ReturnType<typeof leaderOf>): string {
+  return `${chat} leads ${name}`;
+}
 
 type Line = ReturnType<typeof lineOf>;
 
@@ -48,6 +61,8 @@ function lineOf(member: TeamChat, chat: Chat, running: readonly TaskLine[]) {
     machine,
     status: chat.status,
     isSelf: chat.chat === member.sessionId,
+    capabilities: chat.capabilities,
+    capacity: chat.capacity,
     ...(chat.progress ? { progress: chat.progress.slice(0, mostNoteChars) } : {}),
     tasks,
     lastSeenMsAgo: chat.lastSeenAgeMs,
@@ -64,7 +79,7 @@ function taskOf({ task, type, progress }: TaskLine) {
   };
 }
 
-function textOf({ chat, name, machine, status, isSelf, progress, tasks, lastSeenMsAgo }: Line): string {
+function textOf({ chat, name, machine, status, isSelf, capabilities, progress, tasks, lastSeenMsAgo }: Line): string {
   const seen = status === "offline" ? `, seen ${age(lastSeenMsAgo)} ago` : "";
   const self = isSelf ? " (this chat)" : "";
   const does = tasks.map(({ task, type, percent, note }) => {
@@ -72,7 +87,8 @@ function textOf({ chat, name, machine, status, isSelf, progress, tasks, lastSeen
     return `task ${task} (${type})${share}${note === undefined ? "" : `: ${oneLine(note)}`}`;
   });
   const work = [...does, ...(progress && does.length === 0 ? [oneLine(progress)] : [])].join("; ");
-  return `${chat} "${name}" on ${machine}${self}: ${status}${seen}${work === "" ? "" : `; ${work}`}`;
+  const can = capabilities.length === 0 ? "" : `; can ${capabilities.join(", ")}`;
+  return `${chat} "${name}" on ${machine}${self}: ${status}${seen}${can}${work === "" ? "" : `; ${work}`}`;
 }
 
 function oneLine(text: string): string {

@@ -1,14 +1,18 @@
 import { CheckRecovery } from "../../../contract/tools.ts";
-import { err, ok } from "../../../shared/result.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
 import { brief } from "../../recovery/brief.ts";
 import type * as z from "zod";
 import { concerning, findIncomplete } from "../../recovery/detect.ts";
-import { offer, take } from "../../recovery/recover.ts";
-import { restoration, type Restoration } from "../../recovery/restoration.ts";
+import { dismiss, offer, take } from "../../recovery/recover.ts";
+import { quotedTitle } from "../../recovery/recovery-line.ts";
+import { restore, type Restoration } from "../../recovery/restoration.ts";
 import * as sessions from "../../sessions/sessions.ts";
+import { shimCommand, withShimCommand } from "../../shim-command.ts";
+import { harmless } from "../../words/harmless.ts";
 import type { Chat } from "../chat.ts";
 import { heldByAnother, OtherSessions, type Choice } from "../other-sessions.ts";
-import { defineTool, type ToolError } from "../tool.ts";
+import { sessionOfArgument } from "../named-sessions.ts";
+import { defineTool, type ToolAnswer, type ToolError } from "../tool.ts";
 
 type Incomplete = z.infer<typeof CheckRecovery.output>["incomplete"][number];
 
@@ -17,8 +21,7 @@ const listed = { concise: 3, detailed: 20 };
 export const checkRecovery = defineTool({
   name: "shim_check_recovery",
   title: "Find work of sessions that died",
-  description:
-    "Call at the start of a chat. Lists sessions that died unfinished and briefs you on the newest of this project: goal, done, next step, files, cause.",
+  description: "Lists sessions that died unfinished, with a brief of the newest of this project.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...CheckRecovery,
   async run(chat, input) {
@@ -27,9 +30,12 @@ export const checkRecovery = defineTool({
     const session = entered.value;
     const elsewhere = await OtherSessions.of(chat, session, input.of);
     const others = elsewhere === "unreachable" ? null : elsewhere;
-    const choice = await choose(chat, session, others, input.of);
+    const chosen = await choose(chat, session, others, input.of);
+    if (!chosen.ok) return chosen;
+    const choice = chosen.value;
+    if (input.dismiss === true) return dismissed(session, choice, input);
     const refused = await refusalOf(choice, input);
-    if (refused !== null || choice === "unknown") return err(refused ?? unknown(input.of));
+    if (refused !== null) return err(refused);
     const incomplete = await listAll(chat, session, others, listed[input.detail]);
     const text = told(chat, choice, incomplete.length);
     const briefed = choice ? { brief: text, score: choice.from.score.total } : {};
@@ -39,8 +45,24 @@ export const checkRecovery = defineTool({
   },
 });
 
+/** [RE55] The user has said no. */
+async function dismissed(
+  session: sessions.Session,
+  choice: Choice | null,
+  { take: isToTake }: { readonly take?: boolean | undefined },
+): Promise<Result<ToolAnswer<z.infer<typeof CheckRecovery.output>>, ToolError>> {
+  if (isToTake === true) return err({ code: "contradiction", message: "Give take or dismiss, not both." });
+  if (!choice) return err(nothingToTake);
+  const refused = await choice.dismiss();
+  if (refused) return err(refused);
+  const text = `${quotedTitle(choice.from.session.title)} (${choice.from.session.id}) is not offered any more. The user can take that back: \`shim resume --undo\`.`;
+  return ok({ text, output: { session: session.id, incomplete: [], message: text } });
+}
+
 function told({ runtime }: Chat, choice: Choice | null, others: number): string {
-  return choice ? brief(choice.from, runtime.now(), runtime.config.recovery) : nothing(others);
+  if (choice === null) return nothing(others);
+  const text = brief(choice.from, runtime.now(), runtime.config.recovery);
+  return withShimCommand(text, () => shimCommand(runtime));
 }
 
 async function listAll(
@@ -60,15 +82,14 @@ function unknown(of: string | undefined): ToolError {
 
 /** Why it is not gone on with, where that is wished; else null. */
 async function refusalOf(
-  choice: Choice | "unknown" | null,
+  choice: Choice | null,
   { take: isToTake }: { readonly take?: boolean | undefined },
 ): Promise<ToolError | null> {
-  if (isToTake !== true || choice === "unknown") return null;
+  if (isToTake !== true) return null;
   return choice === null ? nothingToTake : choice.take();
 }
 
-const cannotTell =
-  "Sessions of other machines are not among these: whoever decides for the workspace does not answer now.";
+const cannotTell = "Sessions of other machines are not included: the coordinator of the workspace does not answer now.";
 const nothingToTake: ToolError = {
   code: "nothing_to_take",
   message: 'No session of this project died unfinished; "of" names another.',
@@ -80,30 +101,48 @@ async function choose(
   session: sessions.Session,
   others: OtherSessions | null,
   of: string | undefined,
-): Promise<Choice | "unknown" | null> {
-  const own = of === undefined ? offered(chat, session) : named(chat, of);
-  if (own) return { from: own, take: () => takeUp(chat, session, own) };
-  if (of === undefined) return (await others?.newest()) ?? null;
-  return (await others?.named(of)) ?? "unknown";
+): Promise<Result<Choice | null, ToolError>> {
+  const own = of === undefined ? ok(offered(chat, session)) : named(chat, of);
+  if (!own.ok) return own;
+  const from = own.value;
+  if (from) {
+    return ok({
+      from,
+      take: () => takeUp(chat, session, from),
+      dismiss: () => Promise.resolve(dismissOwn(chat, session, from)),
+    });
+  }
+  if (of === undefined) return ok((await others?.newest()) ?? null);
+  const elsewhere = await others?.named(of);
+  return elsewhere ? ok(elsewhere) : err(unknown(of));
+}
+
+function dismissOwn({ runtime }: Chat, session: sessions.Session, from: Restoration): ToolError | null {
+  const { id, endedAt } = from.session;
+  const refused = (why: string): ToolError => ({ code: "not_to_dismiss", message: `${id} ${why}` });
+  if (id === session.id) return refused("is this chat itself.");
+  if (endedAt !== null) return refused("was finished, so it is not offered.");
+  if (from.cause === null) return refused("is still running, so it is not offered.");
+  dismiss(runtime, id);
+  return null;
 }
 
 /** The session already offered to this chat stays its offer until its first checkpoint takes it over. */
 function offered(chat: Chat, session: sessions.Session): Restoration | null {
   const { runtime } = chat;
   const now = runtime.now();
-  const earlier = runtime.store.read((sql) => {
-    const [mine] = sessions.offeredTo(sql, session.id);
-    return mine ? restoration(sql, runtime.processes, mine, now) : null;
-  }, null);
-  return earlier ?? offer(runtime, session.id, concerning(session))?.from ?? null;
+  const mine = runtime.store.read((sql) => sessions.offeredTo(sql, session.id)[0] ?? null, null);
+  return (mine && restore(runtime, mine, now)) ?? offer(runtime, session.id, concerning(session))?.from ?? null;
 }
 
-function named(chat: Chat, id: string): Restoration | null {
+function named(chat: Chat, given: string): Result<Restoration | null, ToolError> {
   const { runtime } = chat;
-  return runtime.store.read((sql) => {
-    const session = sessions.get(sql, id);
-    return session ? restoration(sql, runtime.processes, session, runtime.now()) : null;
-  }, null);
+  const found = runtime.store.read<Result<sessions.Session | null, ToolError>>(
+    (sql) => sessionOfArgument(sql, given),
+    ok(null),
+  );
+  if (!found.ok || !found.value) return found.ok ? ok(null) : found;
+  return ok(restore(runtime, found.value, runtime.now()));
 }
 
 /** [MC17] Why it cannot be taken up; null when it is. */
@@ -133,7 +172,7 @@ function here(chat: Chat, session: sessions.Session, limit: number): Incomplete[
   );
   return found.map((one) => ({
     session: one.session.id,
-    title: one.session.title ?? "untitled",
+    title: harmless(sessions.displayTitle(one.session) ?? "untitled"),
     diedMsAgo: now - one.session.lastSeenAt,
     cause: one.cause,
     project: one.session.project ?? "",

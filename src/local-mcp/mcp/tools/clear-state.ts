@@ -5,8 +5,7 @@ import { clear } from "../clear.ts";
 export const clearState = defineTool({
   name: "shim_clear_state",
   title: "Delete saved state",
-  description:
-    "Deletes exactly what scope and id name, after a backup (none with forget). Irreversible; only when the user asked for it.",
+  description: "Deletes what scope and id name, after a backup. Irreversible; only when the user asked for it.",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   ...ClearState,
   async run(chat, input) {

@@ -11,7 +11,7 @@ import type { ToolError } from "../tool.ts";
 
 type Answered = Result<TeamAnswer<z.infer<typeof Files.output>>, ToolError>;
 
-interface Place {
+interface ProjectPaths {
   readonly project: string;
   readonly paths: readonly string[];
 }
@@ -19,8 +19,7 @@ interface Place {
 export const files = defineTeamTool({
   name: "shim_files",
   title: "Reserve files",
-  description:
-    "Before you edit files that others may edit: reserve, all or none; release when done. Others are then refused or warned.",
+  description: "Reserve files, all or none, before you edit what others may edit; release when done.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Files,
   async act(caller, { action, paths = [], project }): Promise<Answered> {
@@ -28,17 +27,17 @@ export const files = defineTeamTool({
     if (action === "reserve" && paths.length === 0) {
       return err({ code: "paths_missing", message: "reserve needs paths: file, dir/* or dir/**." });
     }
-    const place = await placeOf(caller, paths, project);
-    if (!place.ok) return place;
-    return action === "reserve" ? reserve(caller, place.value) : release(caller, place.value);
+    const wanted = await projectPathsOf(caller, paths, project);
+    if (!wanted.ok) return wanted;
+    return action === "reserve" ? reserve(caller, wanted.value) : release(caller, wanted.value);
   },
 });
 
-async function placeOf(
+async function projectPathsOf(
   { session, member }: Caller,
   given: readonly string[],
   wanted: string | undefined,
-): Promise<Result<Place, ToolError>> {
+): Promise<Result<ProjectPaths, ToolError>> {
   const root = wanted ?? session.project;
   if (root === null) {
     return err({ code: "no_project", message: 'SHIM does not know the project of this chat: give "project".' });
@@ -51,7 +50,7 @@ async function placeOf(
   return ok({ project: named.value, paths: paths.flatMap((path) => (path.ok ? [followed(root, path.value)] : [])) });
 }
 
-async function reserve(caller: Caller, { project, paths }: Place): Promise<Answered> {
+async function reserve(caller: Caller, { project, paths }: ProjectPaths): Promise<Answered> {
   const reserved = await caller.member.files.reserve(project, paths);
   if (!reserved.ok) return refused(caller, reserved.error);
   const names = reserved.value.map(({ resource }) => shown(resource)).join(", ");
@@ -77,7 +76,7 @@ function refused(caller: Caller, { code, message, holder }: FilesRefused): Answe
   });
 }
 
-async function release(caller: Caller, { project, paths }: Place): Promise<Answered> {
+async function release(caller: Caller, { project, paths }: ProjectPaths): Promise<Answered> {
   const released = await caller.member.files.release(project, paths);
   if (!released.ok) return refusal(released.error);
   const names = released.value.map(shown).join(", ");

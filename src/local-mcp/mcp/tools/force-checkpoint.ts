@@ -9,8 +9,7 @@ import { defineTool } from "../tool.ts";
 export const forceCheckpoint = defineTool({
   name: "shim_force_checkpoint",
   title: "Checkpoint now",
-  description:
-    "Saves a durable checkpoint now. Give goal, done, nextStep and decisions in your own words; what you leave out keeps its last value. Secrets are removed.",
+  description: "Saves a checkpoint now, in your words; what you leave out keeps its last value. Secrets are removed.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...ForceCheckpoint,
   run(chat, input) {

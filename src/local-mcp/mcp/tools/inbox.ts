@@ -1,9 +1,11 @@
 import { Inbox } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
+import { delivered } from "../../recovery/offer-news.ts";
 import * as news from "../../team/news.ts";
 import type { News, NewsRow } from "../../team/news.ts";
-import { block } from "../../team/told-news.ts";
+import { harmless } from "../../words/harmless.ts";
+import { block } from "../../team/deliver-news.ts";
 import { defineTeamTool, refusal } from "../team-tool.ts";
 
 const mostNews = 20;
@@ -14,7 +16,7 @@ const mostChars = 20_000;
 export const inbox = defineTeamTool({
   name: "shim_inbox",
   title: "News of the team",
-  description: "Messages, lost claims, cancelled tasks and other news for this chat, each once.",
+  description: "Messages, lost claims, cancelled tasks and other news, each once.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   ...Inbox,
   async act({ chat, session, member }, { topics }) {
@@ -26,9 +28,11 @@ export const inbox = defineTeamTool({
     const { runtime } = chat;
     const now = runtime.now();
     const { rows, isMore } = runtime.store.write((sql) => {
-      const waiting = news.untold(sql, session.id, mostNews + 1);
+      const waiting = news
+        .undelivered(sql, session.id, mostNews + 1)
+        .map((row) => Object.assign(row, { news: delivered(row.news, now) }));
       const told = fitting(waiting);
-      news.markTold(sql, now, told);
+      news.markDelivered(sql, now, told);
       return { rows: told, isMore: told.length < waiting.length };
     });
     const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): more may wait there.`;
@@ -38,13 +42,22 @@ export const inbox = defineTeamTool({
       message: lead,
       ...(rows.length === 0 ? {} : { told: { as: "news", text: texts.join("\n") } }),
       output: {
-        news: rows.map((row) => Object.assign({ ageMs: now - row.at }, row.news)),
+        news: rows.map((row) => Object.assign({ ageMs: now - row.at }, harmlessNews(row.news))),
         isMore,
         isComplete: pulled.ok,
       },
     });
   },
 });
+
+/** [RE38] The brief of an offer has its own fence, and is neutralised already. */
+function harmlessNews<One extends News>(one: One): One {
+  const entries = Object.entries(one).map(([name, value]: [string, unknown]) => [
+    name,
+    typeof value === "string" && name !== "brief" ? harmless(value) : value,
+  ]);
+  return Object.fromEntries(entries) as One;
+}
 
 function fitting(rows: readonly NewsRow[]): NewsRow[] {
   const fits: NewsRow[] = [];

@@ -1,7 +1,7 @@
 import type { Readings, Risk } from "../../../contract/readings.ts";
 import { MonitorSignals } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { look } from "../../sessions/look.ts";
+import { refresh } from "../../sessions/refresh.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { defineTool } from "../tool.ts";
 
@@ -9,7 +9,7 @@ export const monitorSignals = defineTool({
   name: "shim_monitor_signals",
   title: "Crash risk now",
   description:
-    "Crash risk (0 to 1) with its reasons: context fill, time since checkpoint, memory, rate limit, tool errors. At danger or above, call shim_force_checkpoint.",
+    "Crash risk, 0 to 1, with reasons such as context fill, memory and rate limit. From danger on, call shim_force_checkpoint.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...MonitorSignals,
   run(chat, input) {
@@ -18,7 +18,7 @@ export const monitorSignals = defineTool({
     const { runtime } = chat;
     const session = entered.value;
     const fresh = { ...chat.heard(session), ...reported(input.contextTokens, runtime.now()) };
-    const { risk } = look(runtime, session, fresh);
+    const { risk } = refresh(runtime, session, fresh);
     const all = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings ?? {}, {});
     const reasons = risk.reasons.map(reasonText);
     return ok({

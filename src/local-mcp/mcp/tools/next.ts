@@ -1,38 +1,55 @@
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { Next } from "../../../contract/team-tools.ts";
-import { ok } from "../../../shared/result.ts";
+import { Label } from "../../../contract/values.ts";
+import { given } from "../../../shared/given.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
+import { redact } from "../../redaction/redact.ts";
+import type { Abilities } from "../../team/abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, refusal } from "../team-tool.ts";
+import type { ToolError } from "../tool.ts";
 
 const mostChars = 4_000;
 
 export const next = defineTeamTool({
   name: "shim_next",
   title: "Take a task",
-  description:
-    "Takes one task (or says which you have), with what earlier attempts left. It is yours while this chat lives; end it with shim_report.",
+  description: "Takes a task, or says which you have, with what earlier attempts left. End it with shim_report.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Next,
-  async act({ member }, { types }) {
+  async act({ member }, { types, capabilities, capacity }) {
+    const stated = await able(member, given({ capabilities, capacity }));
+    if (!stated.ok) return stated;
     const [held] = member.tasks.list();
-    const taken = held ? null : await member.claim(types ?? []);
-    if (taken && !taken.ok) return refusal(taken.error);
-    const found = held ?? taken?.value ?? null;
-    if (!found) {
-      return ok({
-        message: "Nothing is there to be taken.",
-        output: { task: null },
-      });
-    }
-    return ok({
-      message: messageOf(member, found, held === undefined),
-      told: { as: "task", text: contentOf(found.task) },
-      output: { task: { ...shownTask(member, found), isNew: held === undefined } },
-    });
+    if (held) return ok(answerOf(member, held, false));
+    const taken = await member.claim(types ?? []);
+    if (!taken.ok) return refusal(taken.error);
+    if (taken.value) return ok(answerOf(member, taken.value, true));
+    return ok({ message: "Nothing is there to be taken.", output: { task: null } });
   },
 });
+
+function answerOf(member: TeamChat, held: HeldTask, isNew: boolean) {
+  return {
+    message: messageOf(member, held, isNew),
+    told: { as: "task", text: contentOf(held.task) },
+    output: { task: { ...shownTask(member, held), isNew } },
+  };
+}
+
+/** [TE34] Secrets are removed: others see it. */
+async function able(member: TeamChat, wanted: Partial<Abilities>): Promise<Result<null, ToolError>> {
+  if (Object.keys(wanted).length === 0) return ok(null);
+  const capabilities = wanted.capabilities?.map((name) => redact(name).text);
+  const wrong = capabilities?.find((name) => !Label.safeParse(name).success);
+  if (wrong !== undefined) {
+    return err({ code: "bad_input", message: `"${wrong}" is no capability: 1 to 200 characters on one line.` });
+  }
+  await member.able({ ...wanted, ...given({ capabilities }) });
+  return ok(null);
+}
 
 function shownTask(member: TeamChat, held: HeldTask) {
   const { task, type, payload, attempt, progress, checkpoint, inputs } = held.task;

@@ -19,8 +19,7 @@ const mostResultChars = 262_144;
 export const report = defineTeamTool({
   name: "shim_report",
   title: "Report on your task",
-  description:
-    "Tells how the task from shim_next goes or ended. Your newest checkpoint goes along, so checkpoint first.",
+  description: "Progress or end of your task. Your newest checkpoint goes along, so checkpoint first.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Report,
   async act({ member }, input) {
@@ -31,7 +30,7 @@ export const report = defineTeamTool({
     const { task } = held.value.task;
     if (told.value.kind === "kept") {
       return ok({
-        message: `Kept: the report on task ${task} will be told once, when the coordinator is back. Go on.`,
+        message: `Kept: the report on task ${task} will be sent once, when the coordinator answers again. Go on.`,
         output: { task, state: "kept" },
       });
     }

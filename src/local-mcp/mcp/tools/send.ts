@@ -8,7 +8,7 @@ import { defineTeamTool, refusal } from "../team-tool.ts";
 export const send = defineTeamTool({
   name: "shim_send",
   title: "Write to other chats",
-  description: "Sends a text to a chat, a topic or all. Its chat sees it with its next prompt. Secrets are removed.",
+  description: "Sends a text to other chats, who see it with their next prompt. Secrets are removed.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   ...Send,
   async act({ member }, input) {

@@ -9,8 +9,7 @@ import { defineTool } from "../tool.ts";
 export const sessionStatus = defineTool({
   name: "shim_session_status",
   title: "What is saved of this session",
-  description:
-    "Handle of this session, when it was last saved, its checkpoints, incomplete sessions of others, state of the store.",
+  description: "This session's handle, last save and checkpoints; how many others died.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...SessionStatus,
   run(chat, input) {

@@ -1,42 +1,121 @@
+import type * as z from "zod";
+import type { Leader } from "../../../contract/elections.ts";
 import { StateSet } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/values.ts";
-import { err, ok } from "../../../shared/result.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
 import { redactJson } from "../../redaction/redact.ts";
-import { defineTeamTool, refusal } from "../team-tool.ts";
+import type { TeamChat } from "../../team/team-chat.ts";
+import { defineTeamTool, refusal, type Caller, type TeamAnswer } from "../team-tool.ts";
+import type { ToolError } from "../tool.ts";
+
+type Input = z.infer<typeof StateSet.input>;
+type Answered = Result<TeamAnswer<z.infer<typeof StateSet.output>>, ToolError>;
 
 const withinMs = 8_000;
+const leaderPrefix = "$leader/";
+/** Of a value in the text; all of it is in the structured answer. */
+const mostChars = 4_000;
 
 export const stateSet = defineTeamTool({
   name: "shim_state_set",
-  title: "Write shared state",
+  title: "Shared state and elections",
   description:
-    "Sets or deletes a key that all chats share; with ifVersion only if nobody has changed it. Read it as resource shim://state/KEY.",
+    'Sets a key that all chats share, deletes it, or reads it (no value). "$leader/NAME": true campaigns, delete resigns, no value tells who leads.',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   ...StateSet,
-  async act({ session, member }, input) {
-    const { key, ifVersion, ttlMs } = input;
-    const { link } = member.opened;
-    const condition = { key, by: session.id, ...(ifVersion === undefined ? {} : { ifVersion }) };
-    if ((input.delete === true) === (input.value !== undefined)) {
-      return err({ code: "bad_input", message: 'give "value", or "delete": true, and not both; null is a value.' });
+  async act(caller, input): Promise<Answered> {
+    if (input.delete === true && input.value !== undefined) {
+      return err({ code: "bad_input", message: 'give "value" or "delete": true, not both; without either it reads.' });
     }
-    if (input.delete === true) {
-      const deleted = await link.call("state.delete", condition, withinMs);
-      if (!deleted.ok) return refusal(deleted.error);
-      const { isDeleted, version } = deleted.value;
-      return ok({
-        message: isDeleted ? `Deleted ${key}.` : `${key} was not there.`,
-        output: { version, isDeleted },
-      });
-    }
-    const value = redactJson(input.value).value as Json;
-    const written = await link.call(
-      "state.set",
-      { ...condition, value, ...(ttlMs === undefined ? {} : { ttlMs }) },
-      withinMs,
-    );
-    if (!written.ok) return refusal(written.error);
-    const { version } = written.value;
-    return ok({ message: `Set ${key}, version ${version}.`, output: { version } });
+    if (input.key.startsWith(leaderPrefix)) return election(caller.member, input);
+    if (input.delete === true) return remove(caller, input);
+    return input.value === undefined ? read(caller.member, input.key) : write(caller, input);
   },
 });
+
+/** [TE31] For clients that read no resources. */
+async function read({ opened }: TeamChat, key: string): Promise<Answered> {
+  const found = await opened.link.call("state.get", { key }, withinMs);
+  if (!found.ok) return refusal(found.error);
+  const { entry } = found.value;
+  if (entry === null) return ok({ message: `${key} is not set.`, output: { version: 0 } });
+  const text = JSON.stringify(entry.value);
+  const cut =
+    text.length <= mostChars ? text : `${text.slice(0, mostChars)} [cut; all of it is in the structured answer]`;
+  return ok({
+    message: `${key}, version ${entry.version}.`,
+    told: { as: "state", text: cut },
+    output: { version: entry.version, value: entry.value },
+  });
+}
+
+async function write({ session, member }: Caller, { key, ifVersion, ttlMs, value: given }: Input): Promise<Answered> {
+  const value = redactJson(given).value as Json;
+  const written = await member.opened.link.call(
+    "state.set",
+    { key, by: session.id, value, ...condition(ifVersion), ...(ttlMs === undefined ? {} : { ttlMs }) },
+    withinMs,
+  );
+  if (!written.ok) return refusal(written.error);
+  const { version } = written.value;
+  return ok({ message: `Set ${key}, version ${version}.`, output: { version } });
+}
+
+async function remove({ session, member }: Caller, { key, ifVersion }: Input): Promise<Answered> {
+  const wanted = { key, by: session.id, ...condition(ifVersion) };
+  const deleted = await member.opened.link.call("state.delete", wanted, withinMs);
+  if (!deleted.ok) return refusal(deleted.error);
+  const { isDeleted, version } = deleted.value;
+  return ok({ message: isDeleted ? `Deleted ${key}.` : `${key} was not there.`, output: { version, isDeleted } });
+}
+
+function condition(ifVersion: number | undefined): { ifVersion?: number } {
+  return ifVersion === undefined ? {} : { ifVersion };
+}
+
+/** [TE32] */
+async function election(member: TeamChat, input: Input): Promise<Answered> {
+  const name = input.key.slice(leaderPrefix.length);
+  if (input.delete === true) return resign(member, name);
+  if (input.value === undefined) {
+    const found = await member.leadership.leaderOf(name);
+    return found.ok ? leads(member, name, found.value) : refusal(found.error);
+  }
+  if (input.value !== true) {
+    return err({
+      code: "bad_input",
+      message: `${input.key} takes true (campaign), "delete": true (resign) or no value.`,
+    });
+  }
+  const answer = await member.leadership.campaign(name);
+  if (!answer.ok) return refusal(answer.error);
+  const { leader, state } = answer.value;
+  if (state === "leading") return leads(member, name, leader);
+  const now = leader === null ? `Nobody leads ${name} yet` : `${leader.leader} leads ${name}`;
+  return ok({
+    message: `${now}; this chat is in line, and its news say when it leads.`,
+    output: { leader: leader && shown(member, leader) },
+  });
+}
+
+async function resign(member: TeamChat, name: string): Promise<Answered> {
+  const done = await member.leadership.resign(name);
+  if (!done.ok) return refusal(done.error);
+  const message = done.value
+    ? `This chat no longer leads ${name}.`
+    : `This chat did not lead ${name}, and is not in line.`;
+  return ok({ message, output: { isDeleted: done.value } });
+}
+
+function leads(member: TeamChat, name: string, leader: Leader | null): Answered {
+  if (leader === null) return ok({ message: `Nobody leads ${name}.`, output: { leader: null } });
+  const found = shown(member, leader);
+  const message = found.isSelf
+    ? `This chat leads ${name}, term ${leader.term}, until it resigns or ends. Its news say if that is lost.`
+    : `${leader.leader} leads ${name}, term ${leader.term}.`;
+  return ok({ message, output: { leader: found } });
+}
+
+function shown(member: TeamChat, { leader: chat, term }: Leader) {
+  return { chat, isSelf: chat === member.sessionId, term };
+}

@@ -7,8 +7,7 @@ import { defineTeamTool, refusal } from "../team-tool.ts";
 export const submit = defineTeamTool({
   name: "shim_submit",
   title: "Give tasks to the team",
-  description:
-    "Submits tasks (any JSON as payload) that other chats and workers take by type, all or none; ref names one for dependsOn.",
+  description: "Submits tasks that other chats and workers take by type, all or none. The payload is any JSON.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   ...Submit,
   async act({ session, member }, { tasks: given }) {

@@ -1,0 +1,66 @@
+/** `npm run bench:restore`: how much of generated sessions the next chat is given, with the real client. See bench/restore/README.md. */
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { CLAUDE_VERSION } from "../scripts/install-claude.ts";
+import { version } from "../src/local-mcp/version.ts";
+import { BenchDesk } from "./restore/bench-desk.ts";
+import { kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
+import { measureAll } from "./restore/measure.ts";
+import { halves, type Half } from "./restore/phrasings/bank.ts";
+import { failures, summarize, tableOfFacts, tableOfKinds, tableOfTargets } from "./restore/report.ts";
+
+const usage = `npm run bench:restore -- [--seed N] [--sessions N] [--only NAME]... [--phrasings ${halves.join("|")}] [--keep DIR] [--jobs N]
+kinds: ${kindNames.join(", ")}`;
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: String(Math.floor(Math.random() * 100_000)) },
+    sessions: { type: "string", default: String(sessionsOfRound) },
+    only: { type: "string", multiple: true, default: [] },
+    phrasings: { type: "string", default: "known" },
+    keep: { type: "string" },
+    jobs: { type: "string", default: "2" },
+    help: { type: "boolean", default: false },
+  },
+});
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+const half = halves.find((name): name is Half => name === values.phrasings);
+const [seed, count, jobs] = [values.seed, values.sessions, values.jobs].map(Number) as [number, number, number];
+if (half === undefined || ![seed, count, jobs].every((value) => Number.isInteger(value) && value >= 0)) {
+  console.error(usage);
+  process.exit(2);
+}
+
+process.once("exit", () => BenchDesk.removeAll());
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+const about = `seed ${seed}, phrasings ${half}, Claude Code ${CLAUDE_VERSION}, SHIM ${version}, node ${process.version}`;
+console.error(about);
+const plans = Array.from({ length: count }, (_, index) => makeSession(seed, index, half));
+const chosen = plans.filter(({ name }) => values.only.length === 0 || values.only.some((part) => name.includes(part)));
+const startedAt = performance.now();
+const { measured, failed } = await measureAll(chosen, values.keep ?? null, Math.max(1, jobs));
+for (const line of failures(measured)) console.log(line);
+for (const { name, error } of failed) console.log(`${name}: COULD NOT BE RUN: ${error}`);
+if (measured.length > 0) {
+  console.log(`\n${tableOfKinds(measured)}\n\n${tableOfFacts(measured)}\n\n${tableOfTargets(measured)}\n`);
+}
+const tookMs = Math.round(performance.now() - startedAt);
+console.log(
+  `${about}; ${measured.length} sessions in ${Math.round(tookMs / 1_000)} s, ${failed.length} could not be run`,
+);
+const results = {
+  seed,
+  half,
+  claude: CLAUDE_VERSION,
+  shim: version,
+  node: process.version,
+  at: new Date().toISOString(),
+  tookMs,
+};
+writeFileSync(
+  "bench/results-restore.json",
+  `${JSON.stringify({ ...results, ...(measured.length > 0 ? { total: summarize(measured) } : {}), measured, failed }, null, 2)}\n`,
+);
+if (failed.length > 0 || measured.length === 0) process.exitCode = 1;

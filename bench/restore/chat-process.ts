@@ -1,0 +1,88 @@
+import { join } from "node:path";
+import { childrenOf, untilFound } from "../../test/support/claude-code.ts";
+import { BenchDesk, kill } from "./bench-desk.ts";
+import type { EndsBy } from "./plan.ts";
+import { StreamChat, type Answers } from "./stream-chat.ts";
+import { TerminalChat } from "./terminal-chat.ts";
+
+const plugin = join(import.meta.dirname, "..", "..", "plugin");
+const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "mcp__plugin_shim_shim"];
+
+export interface ProcessOptions {
+  readonly desk: BenchDesk;
+  readonly modelUrl: string;
+  readonly driver: "stream" | "terminal";
+  readonly env: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+}
+
+/** One process of Claude Code with SHIM's plugin, with or without a screen. */
+export class ChatProcess {
+  readonly #desk: BenchDesk;
+  readonly #chat: StreamChat | TerminalChat;
+
+  constructor({ desk, modelUrl, driver, env, args = [] }: ProcessOptions) {
+    this.#desk = desk;
+    const options = {
+      home: desk.home,
+      cwd: desk.project,
+      modelUrl,
+      env: { SHIM_HOME: desk.shimHome, CLAUDE_CODE_MAX_RETRIES: "0", ...env },
+      args: ["--allowedTools", allowed.join(","), ...args],
+    };
+    const servers = ["--mcp-config", '{"mcpServers":{}}', "--plugin-dir", plugin];
+    this.#chat =
+      driver === "terminal"
+        ? new TerminalChat(options, plugin)
+        : new StreamChat({ ...options, args: [...servers, ...options.args] });
+  }
+
+  get session(): string | null {
+    return this.#chat instanceof StreamChat ? this.#chat.session : null;
+  }
+
+  turn(prompt: string, answers?: Answers): Promise<void> {
+    return this.#chat.turn(prompt, answers);
+  }
+
+  async send(prompt: string): Promise<void> {
+    await this.#chat.send(prompt);
+  }
+
+  async clear(): Promise<void> {
+    if (this.#chat instanceof StreamChat) throw new Error("/clear needs a terminal");
+    await this.#chat.clear();
+  }
+
+  finish(): Promise<void> {
+    return this.#chat.finish();
+  }
+
+  /** Ends the process in the given way, and waits until all that belongs to it is gone but for tools that run on. */
+  async end(by: EndsBy): Promise<void> {
+    const client = this.#chat instanceof StreamChat ? this.#chat.pid : await this.#chat.clientPid();
+    const below = descendants(client);
+    if (by === "closed terminal" && this.#chat instanceof TerminalChat) this.#chat.closeTerminal();
+    else if (by === "SIGTERM") kill(client, "SIGTERM");
+    else if (by === "SIGHUP" || by === "closed terminal") kill(client, "SIGHUP");
+    else this.#killTree(client, below, by);
+    await this.#chat.waitForExit();
+    const isLeft = (): boolean => {
+      const living = this.#desk.processes().filter(({ command }) => !command.includes("sleep 600"));
+      return living.some(({ pid }) => pid === client || below.includes(pid));
+    };
+    await untilFound(() => !isLeft() || null, "the end of the processes of a chat");
+  }
+
+  #killTree(client: number, below: readonly number[], by: EndsBy): void {
+    const commands = new Map(this.#desk.processes().map(({ pid, command }) => [pid, command]));
+    const isVictim = (pid: number): boolean => by === "power lost" || (commands.get(pid) ?? "").includes(" mcp");
+    const victims = by === "kill client" ? [] : below.filter(isVictim);
+    for (const pid of [...victims, client]) kill(pid, "SIGKILL");
+  }
+}
+
+function descendants(pid: number): number[] {
+  const children = childrenOf(pid).map((child) => child.pid);
+  return [...children, ...children.flatMap(descendants)];
+}

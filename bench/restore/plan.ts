@@ -1,0 +1,70 @@
+import type { ModelRequest, Step } from "../../test/support/scripted-model.ts";
+import type { Fact } from "./facts.ts";
+import type { Answers } from "./stream-chat.ts";
+
+/** A step whose text or input is known only when the request is there, such as the path of a plan. */
+export type PlannedStep = Step | ((request: ModelRequest) => Step);
+
+export interface Turn {
+  readonly prompt: string;
+  readonly steps: readonly PlannedStep[];
+  readonly answers?: Answers;
+}
+
+export type Part =
+  | { readonly do: "turn"; readonly turn: Turn }
+  /** `/compact` of the user. */
+  | { readonly do: "compact" }
+  /** `/clear` of the user; needs the terminal. */
+  | { readonly do: "clear" }
+  /** The process dies or is closed, and the user opens the session again. */
+  | { readonly do: "restart"; readonly isKilled: boolean; readonly flag: "--resume" | "--continue" };
+
+export type EndsBy =
+  | "kill client"
+  | "kill client and MCP process"
+  | "power lost"
+  | "SIGTERM"
+  | "SIGHUP"
+  | "closed terminal";
+/** Between two turns, in a tool that runs, or while the model answers. */
+export type EndsIn = "idle" | "tool" | "answer";
+
+export type AfterDeath =
+  | { readonly do: "lose-transcript" }
+  | { readonly do: "write"; readonly path: string; readonly content: string }
+  | { readonly do: "delete"; readonly path: string }
+  | { readonly do: "checkout"; readonly branch: string };
+
+/** A subagent's own conversation, found by a word of its prompt. */
+export interface SubagentThread {
+  readonly match: string;
+  readonly steps: readonly Step[];
+}
+
+export interface Chat {
+  readonly parts: readonly Part[];
+  readonly subagents: readonly SubagentThread[];
+  /** What the client is given each time that it asks for a summary. */
+  readonly summary: string;
+}
+
+export interface SessionPlan {
+  readonly name: string;
+  readonly kind: string;
+  readonly files: Readonly<Record<string, string>>;
+  readonly branch: string;
+  readonly main: Chat;
+  /** Runs in the same project, in turn with the main chat. */
+  readonly other: { readonly chat: Chat; readonly fate: "lives on" | "finished" } | null;
+  readonly driver: "stream" | "terminal";
+  readonly env: Readonly<Record<string, string>>;
+  readonly endsBy: EndsBy;
+  readonly endsIn: EndsIn;
+  readonly after: readonly AfterDeath[];
+  readonly isOnOtherMachine: boolean;
+  readonly facts: readonly Fact[];
+}
+
+/** Stands for the project's folder in the steps of a plan. */
+export const projectSlot = "@project@";

@@ -1,0 +1,87 @@
+import { mkdtempSync, realpathSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { startScriptedModel } from "../../test/support/scripted-model.ts";
+import { Yard, type Machine } from "../yard.ts";
+import { BenchDesk } from "./bench-desk.ts";
+import { briefIn, toolResultIn } from "./brief-in.ts";
+import { ChatProcess } from "./chat-process.ts";
+import type { SessionPlan } from "./plan.ts";
+import { shimTool } from "./story.ts";
+
+/** How long nothing new has to arrive before the sync counts as up to date. */
+const settledMs = 4_000;
+const patienceMs = 60_000;
+/** The coordinator takes a chat that was not heard of for 5 s for offline. */
+const chatTtlMs = 5_000;
+const offlineMs = chatTtlMs + 1_500;
+
+/**
+ * The session runs on one machine, which then loses power; the next chat is on another machine of the workspace. There the
+ * brief is what `shim_check_recovery` answers when the chat takes the session: the hook alone gives a line.
+ */
+export async function playOnTwoMachines(
+  plan: SessionPlan,
+  runToDeath: (desk: BenchDesk, beforeDeath: (session: string | null) => Promise<void>) => Promise<string | null>,
+): Promise<string> {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), "shim-restore-")));
+  const origin = new BenchDesk({
+    home: join(root, "home"),
+    project: join(root, "origin"),
+    shimHome: join(root, "shim"),
+  });
+  const desks: BenchDesk[] = [];
+  let yard: Yard | null = null;
+  try {
+    yard = await Yard.open(join(root, "yard"));
+    const settings = { chatTtlMs, interactiveGraceMs: 1_000, lostSocketGraceMs: 1_000 };
+    await yard.edge.call("settings.set", { settings });
+    origin.makeProject(plan.files);
+    const [there, here] = [await yard.machine("desktop", origin.project), await yard.machine("laptop", origin.project)];
+    desks.push(...[there, here].map(deskOf));
+    const [first, second] = desks as [BenchDesk, BenchDesk];
+    first.nameUser();
+    const { edge } = yard;
+    const session = await runToDeath(first, async (id) => {
+      await settled(async () => {
+        const { sessions } = await edge.call("sync.list", { session: id ?? "" });
+        return JSON.stringify(sessions.map(({ seq, checkpoints }) => [seq, checkpoints]));
+      });
+    });
+    await pause(offlineMs);
+    return await takenOver(second, session ?? "");
+  } finally {
+    await yard?.close();
+    for (const desk of [...desks, origin]) await desk.remove();
+  }
+}
+
+/** What the tool answers when a chat takes the session that a hook has only named. */
+export async function takenOver(desk: BenchDesk, session: string): Promise<string> {
+  const steps = [shimTool("shim_check_recovery", { of: session, take: true }), { text: "I have it." }];
+  const model = await startScriptedModel({ threads: [{ steps }] });
+  const chat = new ChatProcess({ desk, modelUrl: model.url, driver: "stream", env: {} });
+  await chat.turn("hello");
+  const [context, answer] = [briefIn(model), toolResultIn(model)];
+  await chat.finish();
+  await model.close();
+  return context.split("\n").length > answer.split("\n").length ? context : answer;
+}
+
+function deskOf({ env, project }: Machine): BenchDesk {
+  return new BenchDesk({ home: env["HOME"] ?? "", project, shimHome: env["SHIM_HOME"] ?? "" });
+}
+
+/** Resolves when what `read` gives has been the same for a while. */
+async function settled(read: () => Promise<string>): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  let [last, since] = ["", performance.now()];
+  while (performance.now() < deadline) {
+    const now = await read();
+    if (now !== last) [last, since] = [now, performance.now()];
+    if (performance.now() - since >= settledMs && now !== "[]") return;
+    await pause(250);
+  }
+  throw new Error(`the sync did not settle: ${last}`);
+}

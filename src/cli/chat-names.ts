@@ -1,0 +1,80 @@
+import type { Chat } from "../contract/chats.ts";
+import { readEdge } from "../local-mcp/authority.ts";
+import { localWorkspace } from "../local-mcp/link/open-link.ts";
+import type { Runtime } from "../local-mcp/runtime.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import { namingOf, type Naming } from "../local-mcp/team/naming.ts";
+import { ok, type Result } from "../shared/result.ts";
+import { shortIds } from "../shared/short-id.ts";
+import { ambiguous, type Refused } from "./answer.ts";
+import type { Cli } from "./cli.ts";
+import { commandLine, type Coordination } from "./coordination.ts";
+import { pages } from "./pages.ts";
+import { oneLine } from "./screen-text.ts";
+
+type Answered<T> = Result<T, Refused["error"]>;
+
+/** [CL85] Titles, projects and short ids of the chats that a coordinator knows. */
+export class ChatNames {
+  readonly #runtime: Runtime;
+  readonly #naming: Naming;
+  readonly short: (chat: string) => string;
+
+  private constructor(runtime: Runtime, naming: Naming, chats: readonly Chat[]) {
+    this.#runtime = runtime;
+    this.#naming = naming;
+    this.short = shortIds(chats.map(({ chat }) => chat));
+  }
+
+  /** @param chats all that short ids have to tell apart */
+  static async of(cli: Cli, link: Coordination, chats: readonly Chat[]): Promise<ChatNames> {
+    const runtime = await cli.runtime();
+    const edge = readEdge(cli.paths.home, cli.io.env);
+    const joined = edge.ok ? edge.value : null;
+    const workspace = joined?.workspace ?? localWorkspace;
+    return new ChatNames(runtime, namingOf(runtime, { workspace, machine: link.machine, edge: joined }), chats);
+  }
+
+  title(chat: Chat): string | null {
+    if (chat.client === commandLine) return "(the command line)";
+    const session = this.#session(chat);
+    return (session && sessions.displayTitle(session)) ?? this.#naming.titleOf(chat);
+  }
+
+  /** The root of its project; null where this machine does not know it. */
+  project(chat: Chat): string | null {
+    const { checkout } = chat.metadata;
+    const isPath = typeof checkout === "string" && /^([\\/]|[A-Za-z]:)/.test(checkout);
+    return this.#session(chat)?.project ?? (isPath ? checkout : null);
+  }
+
+  #session({ chat }: Chat): sessions.Session | null {
+    return this.#runtime.store.read((sql) => sessions.get(sql, chat), null);
+  }
+}
+
+export function allChats(link: Coordination): Promise<Answered<readonly Chat[]>> {
+  return pages({ most: 200 }, "chats", (page) => link.call("chats.list", page)).then((listed) =>
+    listed.ok ? ok(listed.value.chats) : listed,
+  );
+}
+
+/** [CL79] The chat that the beginning of an id means; an id that fits none goes on as it is, and the coordinator answers. */
+export async function findChat(cli: Cli, link: Coordination, given: string): Promise<Answered<string>> {
+  const listed = await allChats(link);
+  if (!listed.ok) return listed;
+  const isWhole = listed.value.some(({ chat }) => chat === given);
+  const fitting = isWhole ? [] : listed.value.filter(({ chat }) => chat.startsWith(given));
+  const [first, second] = fitting;
+  if (!second) return ok(first?.chat ?? given);
+  const names = await ChatNames.of(cli, link, listed.value);
+  const lines = fitting
+    .slice(0, mostCandidates)
+    .map((one) => `\n  ${names.short(one.chat)}  ${one.status}  ${oneLine(names.title(one) ?? one.client, 60)}`);
+  return ambiguous(
+    `"${given}" is the beginning of several chats; give more of the id:${lines.join("")}`,
+    fitting.map(({ chat }) => chat),
+  );
+}
+
+const mostCandidates = 8;

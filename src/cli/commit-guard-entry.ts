@@ -1,0 +1,40 @@
+/** What the pre-commit hook of git runs, with the staged paths on stdin: it loads little, and only a reserved file makes it ask. */
+import { readFileSync, writeSync } from "node:fs";
+import { openNodeSqlite } from "../local-mcp/store/driver-node-sqlite.ts";
+import { systemRuntime } from "../local-mcp/system-runtime.ts";
+import { messageOf } from "../shared/error.ts";
+import { checkCommit } from "./commit-guard/check-commit.ts";
+import { refusedExit } from "./commit-guard/hook-file.ts";
+
+/** Somebody waits for the commit. */
+const busyMs = 500;
+const patienceMs = 4_000;
+
+async function main(): Promise<number> {
+  const runtime = systemRuntime({ driver: openNodeSqlite, busyMs });
+  const commit = { root: process.cwd(), staged: readFileSync(0, "utf8"), parentPid: process.ppid };
+  const { promise: patience, resolve } = Promise.withResolvers<"late">();
+  const timer = setTimeout(() => resolve("late"), patienceMs);
+  // One SQLite in a process: the one that is open.
+  const makeRuntime = async () => ({ runtime, driver: "node:sqlite" as const, fallbackReason: null });
+  const ask = async () => {
+    const [{ Cli }, { coordination }, { systemIo }] = await Promise.all([
+      import("./cli.ts"),
+      import("./coordination.ts"),
+      import("./system-io.ts"),
+    ]);
+    return coordination(new Cli({ ...systemIo(import.meta.url), makeRuntime }));
+  };
+  const { isRefused, text } = await checkCommit(runtime, commit, ask, patience);
+  clearTimeout(timer);
+  writeSync(2, text);
+  return isRefused ? refusedExit : 0;
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    writeSync(2, `SHIM: ${messageOf(error)}\n`);
+    process.exit(1);
+  },
+);

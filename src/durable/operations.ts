@@ -1,0 +1,112 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
+import { PROTOCOL_VERSION } from "../contract/protocol.ts";
+import { checkScope, type Request } from "../coordination/check-input.ts";
+import * as changes from "../coordination/changes.ts";
+import * as due from "../coordination/due.ts";
+import { isEngineOperation, noteOf, run, type HostOperation } from "../coordination/engine.ts";
+import * as liveness from "../coordination/liveness.ts";
+import * as meta from "../coordination/meta.ts";
+import * as outbox from "../coordination/outbox.ts";
+import * as tokens from "../coordination/tokens.ts";
+import type { Actor, Tx } from "../coordination/tx.ts";
+import { schemaState } from "../shared/migrate.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import type { Sql } from "../shared/sql.ts";
+import { sweepRows, type Alarm } from "./alarm.ts";
+import { closeCodes, notHere, onlyBySocket, type Sockets } from "./sockets.ts";
+import type { Transactions } from "./transactions.ts";
+
+interface OperationsOptions {
+  readonly sql: Sql;
+  readonly sockets: Sockets;
+  readonly alarm: Alarm;
+  readonly transactions: Transactions;
+  readonly closeSocket: (socket: WebSocket, code: number, reason: string) => void;
+}
+
+/** Runs operations whose input and sender have been checked: those of the engine, and those that only this host has. */
+export class Operations {
+  readonly #sql: Sql;
+  readonly #sockets: Sockets;
+  readonly #alarm: Pick<Alarm, "at">;
+  readonly #transactions: Transactions;
+  readonly #closeSocket: OperationsOptions["closeSocket"];
+
+  constructor({ sql, sockets, alarm, transactions, closeSocket }: OperationsOptions) {
+    this.#sql = sql;
+    this.#sockets = sockets;
+    this.#alarm = alarm;
+    this.#transactions = transactions;
+    this.#closeSocket = closeSocket;
+  }
+
+  /** @param socket the connection that asks; null over HTTP */
+  run(bearer: tokens.Bearer, { name, input }: Request, socket: WebSocket | null = null): Result<unknown, Refusal> {
+    const refused = checkScope(name, bearer.scope) ?? notHere(socket, name, input);
+    if (refused) return err(refused);
+    const actor = { machine: bearer.machine, isAdmin: bearer.scope === "admin" };
+    // The name decides the type of the input, which checkInput() has looked at; that it does TypeScript cannot follow.
+    if (!isEngineOperation(name)) return this.#hostOperations[name](input as never, actor, socket);
+    const result = this.#transactions.run((tx) => {
+      const result = run(tx, actor, name, input as never);
+      if (name === "settings.set" || name === "epoch.raise") this.#transactions.begin();
+      if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
+      return result;
+    });
+    const note = result.ok ? null : noteOf(input, result.error);
+    if (note) this.#transactions.run((tx) => ok(note(tx)));
+    return result;
+  }
+
+  /** Operations about connections, tokens and the alarm. */
+  readonly #hostOperations: HostOperations = {
+    "state.watch": (input, _actor, socket) => {
+      const watched = socket ? this.#sockets.watch(socket, input) : onlyBySocket("state.watch");
+      // The answer goes first, then what happened since.
+      if (watched.ok) this.#transactions.tell({ kind: "changes" });
+      return watched;
+    },
+    "state.unwatch": (input, _actor, socket) =>
+      socket ? ok(this.#sockets.unwatch(socket, input)) : onlyBySocket("state.unwatch"),
+    "tokens.create": () => err({ code: "bad_input", message: "tokens are made over HTTP" }),
+    "tokens.list": () => this.#transactions.run((tx) => ok(tokens.list(tx))),
+    "tokens.revoke": ({ id }, actor) => {
+      const revoked = this.#transactions.run((tx) => tokens.revoke(tx, actor, id));
+      if (revoked.ok) {
+        for (const open of this.#sockets.ofToken(id))
+          this.#closeSocket(open, closeCodes.token, "the token was revoked");
+      }
+      return revoked;
+    },
+    health: () => this.#transactions.run((tx) => ok(this.#health(tx))),
+  };
+
+  #bind(tx: Tx, socket: WebSocket | null, { chat, incarnation }: OutputOf<"chats.register">): void {
+    this.#sockets.bind(chat, incarnation, socket);
+    if (this.#sockets.lastSeen(chat) !== null) liveness.connected(tx, chat);
+  }
+
+  #health(tx: Tx): OutputOf<"health"> {
+    const next = due.nextDue(tx);
+    return {
+      alarmInMs: this.#alarm.at === null ? null : this.#alarm.at - tx.now,
+      overdueRows: next !== null && next <= tx.now ? liveness.dueNow(tx, sweepRows).length || 1 : 0,
+      outboxDepth: outbox.depth(tx),
+      sockets: this.#sockets.count,
+      chats: meta.liveChats(tx.sql),
+      schemaVersion: schemaState(this.#sql).version,
+      epoch: tx.epoch,
+      revision: changes.totals(tx.sql).revision,
+      protocol: PROTOCOL_VERSION,
+    };
+  }
+}
+
+type HostOperations = {
+  readonly [Name in HostOperation]: (
+    input: CheckedInputOf<Name>,
+    actor: Actor,
+    socket: WebSocket | null,
+  ) => Result<unknown, Refusal>;
+};

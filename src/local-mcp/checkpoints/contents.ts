@@ -1,0 +1,48 @@
+import type { WorkState } from "../../contract/work-state.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { soundStateOf, type Checkpoint } from "./checkpoints.ts";
+
+/** What tells a checkpoint from the others of its session. Printed as JSON: fields are only added. */
+export interface CheckpointContents {
+  readonly lastRequest: string | null;
+  /** The newest tool call before the checkpoint; null also when its journal row was pruned. */
+  readonly lastTool: { readonly name: string; readonly input: string } | null;
+  /** Absolute paths that the chat had edited or created by then, newest last. */
+  readonly changedFiles: readonly string[];
+  /** Its content does not match its hash. */
+  readonly isDamaged: boolean;
+}
+
+/** [CL84] */
+export function contentsOf(sql: Sql, checkpoint: Checkpoint): CheckpointContents {
+  const state = soundStateOf(sql, checkpoint.seq);
+  return {
+    lastRequest: state?.lastPrompt ?? null,
+    lastTool: toolBefore(sql, checkpoint) ?? runningTool(state),
+    changedFiles: changedFiles(state),
+    isDamaged: state === null,
+  };
+}
+
+function toolBefore(sql: Sql, { sessionId, journalSeq }: Checkpoint): CheckpointContents["lastTool"] {
+  const [row] = sql.all<{ body: string }>(
+    "SELECT body FROM journal WHERE session_id = ? AND seq <= ? AND kind = 'tool_start' ORDER BY seq DESC LIMIT 1",
+    sessionId,
+    journalSeq,
+  );
+  if (!row) return null;
+  // Written by the journal only.
+  const { name, input } = JSON.parse(row.body) as Extract<JournalEntry, { kind: "tool_start" }>;
+  return { name, input };
+}
+
+function runningTool(state: WorkState | null): CheckpointContents["lastTool"] {
+  const last = state?.runningTools.at(-1);
+  return last ? { name: last.name, input: last.input } : null;
+}
+
+function changedFiles(state: WorkState | null): string[] {
+  const changed = (state?.files ?? []).filter(({ action }) => action === "edited" || action === "created");
+  return changed.map(({ path }) => path);
+}

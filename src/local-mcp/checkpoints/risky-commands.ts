@@ -1,0 +1,177 @@
+import type { Config } from "../../contract/config.ts";
+import { simpleCommands, type SimpleCommand } from "./shell-words.ts";
+
+/** Pure: which commands destroy what no later command brings back. */
+
+const shellTools: ReadonlySet<string> = new Set(["Bash", "PowerShell"]);
+
+/** These run the command that follows somewhere in their words. */
+const runners: ReadonlySet<string> = new Set(
+  "sudo doas env nohup nice time timeout command builtin exec xargs watch npx bunx pnpm yarn npm bun bundle poetry uv pipx python python3 node php ruby docker podman kubectl ssh do then else".split(
+    " ",
+  ),
+);
+/** These run a text that is one of their words. */
+const interpreters: ReadonlySet<string> = new Set(["bash", "sh", "zsh", "dash", "ksh", "eval", "ssh", "su", "xargs"]);
+const mostNested = 3;
+/** Options and operands of a runner are few; more words are what it works on. */
+const mostRunnerWords = 30;
+
+/**
+ * [CP30] Whether a tool call runs a command of the list: by the words of each simple command in it, not by its text, so that a quoted mention is
+ * none. [CP31] `sudo`, variables in front, wrappers, paths and `bash -c` do not hide a command.
+ */
+export function isRiskyCommand(
+  toolName: string | null,
+  toolInput: unknown,
+  config: Pick<Config["checkpoint"], "beforeCommands">,
+): boolean {
+  if (toolName === null || !shellTools.has(toolName) || config.beforeCommands.length === 0) return false;
+  const text = commandOf(toolInput);
+  if (text === null) return false;
+  const list = listOf(config.beforeCommands);
+  return hasText(text, list) || hasCommand(text, list, mostNested);
+}
+
+function commandOf(toolInput: unknown): string | null {
+  if (typeof toolInput !== "object" || toolInput === null || !("command" in toolInput)) return null;
+  return typeof toolInput.command === "string" ? toolInput.command : null;
+}
+
+interface Pattern {
+  readonly subcommands: readonly Matcher[];
+  /** Options and operands that must all be there. */
+  readonly flags: readonly Matcher[];
+}
+
+type Matcher = (word: string) => boolean;
+
+/** Most commands of a chat begin no pattern: they cost one look into the map. */
+interface PatternList {
+  readonly texts: readonly string[];
+  readonly byName: ReadonlyMap<string, readonly Pattern[]>;
+  /** Whose command's name has a wildcard. */
+  readonly others: readonly { readonly name: Matcher; readonly pattern: Pattern }[];
+}
+
+const known = new WeakMap<readonly string[], PatternList>();
+
+function listOf(sources: readonly string[]): PatternList {
+  const list = known.get(sources) ?? readPatterns(sources);
+  known.set(sources, list);
+  return list;
+}
+
+const textMark = /^text:\s*/i;
+
+function readPatterns(sources: readonly string[]): PatternList {
+  const byName = new Map<string, Pattern[]>();
+  const others: { name: Matcher; pattern: Pattern }[] = [];
+  for (const source of sources.filter((one) => !textMark.test(one))) {
+    const words = source.trim().split(/\s+/);
+    const [names = "", ...subcommands] = words.filter((word) => !isFlag(word));
+    const pattern = {
+      subcommands: subcommands.map((word) => anyOf(word.split("|").map(glob))),
+      flags: words.filter(isFlag).map((word) => anyOf(word.split("|").map(flagMatcher))),
+    };
+    for (const name of names.split("|")) {
+      if (name.includes("*")) others.push({ name: glob(name), pattern });
+      else byName.set(name, [...(byName.get(name) ?? []), pattern]);
+    }
+  }
+  const texts = sources.filter((one) => textMark.test(one)).map((one) => one.replace(textMark, "").toLowerCase());
+  return { texts, byName, others };
+}
+
+function isFlag(word: string): boolean {
+  return word.startsWith("-");
+}
+
+function anyOf(matchers: readonly Matcher[]): Matcher {
+  return (word) => matchers.some((matches) => matches(word));
+}
+
+function glob(pattern: string): Matcher {
+  if (!pattern.includes("*")) return (word) => word === pattern;
+  const parts = pattern.split("*").map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&"));
+  const expression = new RegExp(`^${parts.join(".*")}$`, "s");
+  return (word) => expression.test(word);
+}
+
+/** `-r` is also in `-fr`; `--force` is also `--force=yes`. */
+function flagMatcher(flag: string): Matcher {
+  if (/^-\w$/.test(flag)) return (word) => /^-\w+$/.test(word) && word.includes(flag.charAt(1));
+  return (word) => word === flag || word.startsWith(`${flag}=`);
+}
+
+function hasText(text: string, { texts }: PatternList): boolean {
+  if (texts.length === 0) return false;
+  const plain = text.toLowerCase().replaceAll(/\s+/g, " ");
+  return texts.some((wanted) => plain.includes(wanted));
+}
+
+function hasCommand(text: string, list: PatternList, nested: number): boolean {
+  return simpleCommands(text).some((words) => isRisky(words, list, nested));
+}
+
+function isRisky(all: SimpleCommand, list: PatternList, nested: number): boolean {
+  const words = all.slice(all.findIndex((word) => !/^\w+=/.test(word)));
+  if (all.some((word) => runsSubstituted(word, list, nested))) return true;
+  // Options and operands of a runner stand before what it runs.
+  const starts = runners.has(baseName(words[0] ?? "")) ? Math.min(words.length, mostRunnerWords) : 1;
+  return Array.from({ length: starts }, (_, at) => words.slice(at)).some(
+    (rest) => matchesAny(rest, list) || runsText(rest, list, nested),
+  );
+}
+
+function matchesAny(words: SimpleCommand, { byName, others }: PatternList): boolean {
+  const [command = "", ...rest] = words;
+  const name = baseName(command);
+  const isMatch = (pattern: Pattern): boolean => matches(rest, pattern);
+  const isFound = byName.get(name)?.some(isMatch) || others.some((one) => one.name(name) && isMatch(one.pattern));
+  return isFound && !isRemovalOfGenerated(words);
+}
+
+function runsText([first = "", ...rest]: SimpleCommand, list: PatternList, nested: number): boolean {
+  if (nested === 0 || !interpreters.has(baseName(first))) return false;
+  return rest.some((word) => /\s/.test(word) && hasCommand(word, list, nested - 1));
+}
+
+/** A substitution within double quotes. */
+function runsSubstituted(word: string, list: PatternList, nested: number): boolean {
+  const at = word.search(/\$\(|`/);
+  return at >= 0 && nested > 0 && hasCommand(word.slice(at + 1), list, nested - 1);
+}
+
+function baseName(word: string): string {
+  return word.slice(word.lastIndexOf("/") + 1);
+}
+
+function matches(words: readonly string[], { subcommands, flags }: Pattern): boolean {
+  return hasSubcommands(words, subcommands) && flags.every((flag) => words.some(flag));
+}
+
+/** In their order from the front; only options, and what may be the value of one, stand between them. */
+function hasSubcommands(words: readonly string[], wanted: readonly Matcher[]): boolean {
+  let found = 0;
+  let isAfterOption = false;
+  for (const word of words) {
+    const next = wanted[found];
+    if (!next) return true;
+    if (next(word)) found += 1;
+    else if (!word.startsWith("-") && !isAfterOption) return false;
+    isAfterOption = word.startsWith("-") && !word.includes("=");
+  }
+  return found === wanted.length;
+}
+
+/** Made again by the next build. */
+const generated =
+  /^(?:\.\/)?(?:[\w@.-]+\/)*(?:node_modules|dist|build|out|target|coverage|\.cache|\.next|\.turbo|__pycache__|\.pytest_cache)(?:\/|$)/;
+
+/** [CP32] `rm -rf node_modules/.cache` is no risk: each operand lies in a folder that builds and installers make, below the folder it runs in. */
+function isRemovalOfGenerated([command = "", ...rest]: SimpleCommand): boolean {
+  if (baseName(command) !== "rm") return false;
+  const operands = rest.filter((word) => !word.startsWith("-"));
+  return operands.length > 0 && operands.every((path) => generated.test(path) && !path.split("/").includes(".."));
+}

@@ -1,0 +1,62 @@
+/** Pure: the simple commands of a shell text, as far as they can be told without running it. */
+
+/** The words of one simple command, quotes removed. */
+export type SimpleCommand = readonly string[];
+
+const separators = new Set([";", "&", "|", "\n", "(", ")", "`"]);
+const space = /\s/;
+/** A longer text is a file that is being written, not a list of commands. */
+const maxChars = 20_000;
+
+interface Reader {
+  readonly commands: string[][];
+  words: string[];
+  /** Null: between two words. */
+  word: string | null;
+  quote: string | null;
+}
+
+/** Splits at `;`, `&`, `|`, lines, groups and substitutions. A quoted text is one word, whatever stands in it. */
+export function simpleCommands(text: string): SimpleCommand[] {
+  const reader: Reader = { commands: [], words: [], word: null, quote: null };
+  const source = text.slice(0, maxChars);
+  for (let at = 0; at < source.length; at++) {
+    const char = source[at] ?? "";
+    if (char === "\\" && reader.quote !== "'") {
+      at += 1;
+      // A line that goes on.
+      if (source[at] !== "\n") add(reader, source[at] ?? "");
+    } else read(reader, char);
+  }
+  endCommand(reader);
+  return reader.commands;
+}
+
+function read(reader: Reader, char: string): void {
+  const { quote } = reader;
+  if (quote !== null) {
+    if (char === quote) reader.quote = null;
+    else add(reader, char);
+  } else if (char === "'" || char === '"') {
+    reader.quote = char;
+    reader.word ??= "";
+  } else if (separators.has(char)) endCommand(reader);
+  else if (space.test(char)) endWord(reader);
+  else add(reader, char);
+}
+
+function add(reader: Reader, char: string): void {
+  reader.word = (reader.word ?? "") + char;
+}
+
+function endWord(reader: Reader): void {
+  // `{`, `}`, `!` and `$` (of a substitution) stand for themselves.
+  if (reader.word !== null && !/^[{}!$]?$/.test(reader.word)) reader.words.push(reader.word);
+  reader.word = null;
+}
+
+function endCommand(reader: Reader): void {
+  endWord(reader);
+  if (reader.words.length > 0) reader.commands.push(reader.words);
+  reader.words = [];
+}

@@ -1,0 +1,55 @@
+/** `shim mcp`: the process that a client starts for each chat. Only what the connection needs is loaded before the worker is on its way. */
+import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { messageOf } from "../../shared/error.ts";
+import { fileLog } from "../log-file.ts";
+import { homeFrom, pathsIn } from "../paths.ts";
+import { clientPidOf, identify, isAlive, systemProcesses } from "../processes.ts";
+import { frontVariables } from "./control.ts";
+import { Front, type Worker } from "./front.ts";
+
+const log = fileLog(pathsIn(homeFrom(process.env)).log, Date.now);
+
+/** Most objects of the worker live short; a small young generation costs no time that was measured, and saves 5 MB. */
+const workerFlags = ["--max-semi-space-size=1"];
+
+const clientPid = clientPidOf(systemProcesses, process.env, process.ppid);
+const client = identify(systemProcesses, clientPid);
+
+function startWorker(isRestart: boolean): Worker {
+  const child = spawn(process.execPath, [...workerFlags, join(__dirname, "mcp-worker.cjs")], {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, ...frontVariables({ pid: process.pid, clientPid, isRestart }) },
+  });
+  return {
+    pid: child.pid ?? 0,
+    stdin: child.stdin,
+    stdout: child.stdout,
+    kill: (signal) => void child.kill(signal),
+    onExit(listener) {
+      child.once("error", (error) => listener(null, messageOf(error)));
+      child.once("close", (code, signal) => listener(code, signal ?? "exit"));
+    },
+  };
+}
+
+/** A file of its own, which is loaded once the worker is on its way. */
+const loadHooks = (): typeof import("./system-hook-channel.ts") =>
+  createRequire(__filename)("./mcp-hooks.cjs") as typeof import("./system-hook-channel.ts");
+
+const front: Front = new Front({
+  stdin: process.stdin,
+  stdout: process.stdout,
+  startWorker,
+  onInitialize: (params) => loadHooks().answerInitialize(params),
+  onHook: (given) => loadHooks().systemHookChannel(front, clientPid).answer(given),
+  isClientAlive: () => client !== null && isAlive(systemProcesses, client),
+  now: Date.now,
+  later: (work, ms) => void setTimeout(work, ms),
+  log,
+  exit: (code) => process.exit(code),
+});
+front.start();
+setImmediate(loadHooks);
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => front.end(signal));

@@ -1,0 +1,37 @@
+import type { Readable } from "node:stream";
+
+/** One JSON-RPC message of the stdio transport. */
+export interface Message {
+  readonly id?: string | number;
+  readonly method?: string;
+  readonly params?: { readonly name?: unknown; readonly arguments?: unknown; readonly requestId?: unknown };
+  readonly [field: string]: unknown;
+}
+
+/** Splits a stream at newlines only: U+2028 and the like are part of a message (MCP specification, "Transports", stdio). */
+export function eachLine(stream: Readable, take: (line: string) => void): void {
+  let chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => {
+    let from = 0;
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
+      chunks.push(chunk.subarray(from, end));
+      const line = Buffer.concat(chunks).toString();
+      chunks = [];
+      from = end + 1;
+      if (line.trim() !== "") take(line);
+    }
+    if (from < chunk.length) chunks.push(chunk.subarray(from));
+  });
+}
+
+const newline = 0x0a;
+
+/** Null: not a JSON object. */
+export function parseMessage(line: string): Message | null {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Message) : null;
+  } catch {
+    return null;
+  }
+}

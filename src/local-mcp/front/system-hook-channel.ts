@@ -1,0 +1,47 @@
+import { setTimeout as pause } from "node:timers/promises";
+import * as z from "zod/mini";
+import { stackOf } from "../../shared/error.ts";
+import { initializeResult } from "../mcp/handshake.ts";
+import type { Runtime } from "../runtime.ts";
+import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
+import { systemRuntime } from "../system-runtime.ts";
+import { afterEvent } from "./control.ts";
+import type { Front } from "./front.ts";
+import { HookChannel } from "./hook-channel.ts";
+
+/** An event waits this long for a locked store before it goes to the spool, in ms. */
+const busyMs = 100;
+/** The repair of a larger file is left to the worker. */
+const maxUpkeepBytes = 200_000_000;
+
+let opened: Runtime | null = null;
+let made: HookChannel | null = null;
+
+/** The result of the handshake; null leaves it to the worker. Never throws. See {@link initializeResult}. */
+export function answerInitialize(params: unknown): object | null {
+  const runtime = systemFrontRuntime();
+  try {
+    return initializeResult(runtime, params);
+  } catch (error) {
+    runtime.log("error", "the handshake is left to the worker", { error: stackOf(error) });
+    return null;
+  }
+}
+
+/** The hook events of this process, on the real machine. */
+export function systemHookChannel(front: Front, clientPid: number): HookChannel {
+  return (made ??= new HookChannel({
+    runtime: systemFrontRuntime(),
+    pid: process.pid,
+    clientPid,
+    defer: (work) => front.ask(afterEvent, work),
+    afterAnswer: (work) => void setImmediate(work),
+    pause: (ms) => pause(ms),
+  }));
+}
+
+function systemFrontRuntime(): Runtime {
+  if (opened) return opened;
+  z.config({ jitless: true });
+  return (opened = systemRuntime({ driver: openNodeSqlite, busyMs, maxUpkeepBytes }));
+}

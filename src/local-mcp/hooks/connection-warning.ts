@@ -1,0 +1,32 @@
+import type { HookEvent } from "../../contract/hook-input.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { isAlive, type ProcessIdentity } from "../processes.ts";
+import type { Runtime } from "../runtime.ts";
+import * as servers from "../sessions/servers.ts";
+
+/** The warning about the connection between the client and SHIM's MCP process; null: there is none. */
+export function connectionWarning(
+  sql: Sql,
+  runtime: Runtime,
+  event: HookEvent,
+  client: ProcessIdentity | null,
+  missedTools: number,
+): string | null {
+  return deadServer(sql, runtime, event, client) ?? missedWarning(event, missedTools);
+}
+
+/** [HO4] Shown once, with the user's next prompt, which also deletes the row of the dead process. */
+function deadServer(sql: Sql, runtime: Runtime, event: HookEvent, client: ProcessIdentity | null): string | null {
+  if (event !== "UserPromptSubmit" || !client || !isAlive(runtime.processes, client)) return null;
+  const { dead, isServed } = servers.check(sql, runtime.processes, client);
+  for (const server of dead) servers.unregister(sql, server);
+  if (dead.length === 0 || isServed) return null;
+  return "SHIM: its MCP process has died. Reconnect it with /mcp: until then its tools are gone, reserved files are not guarded, and tool calls are saved with your next prompt.";
+}
+
+/** [HO37] At the end of a turn the events of all its tools have arrived; a call that is only in the transcript was not saved in time. */
+function missedWarning(event: HookEvent, missed: number): string | null {
+  if (event !== "UserPromptSubmit" || missed === 0) return null;
+  const calls = missed === 1 ? "One tool call" : `${missed} tool calls`;
+  return `SHIM: ${calls} did not reach its MCP process; what the transcript tells of ${missed === 1 ? "it" : "them"} is saved now. If this comes again: /mcp shows the process.`;
+}

@@ -1,0 +1,57 @@
+import type { Sql } from "../../shared/sql.ts";
+import { currentState } from "../checkpoints/capture.ts";
+import { interrupted } from "../recovery/detect.ts";
+import type { Runtime } from "../runtime.ts";
+import { closedReason, hasOpenWork } from "../sessions/closed-sessions.ts";
+import * as journal from "../sessions/journal.ts";
+import * as sessions from "../sessions/sessions.ts";
+
+const runs = /^(sdk-|mcp$|claude-code-github-action$)/;
+
+/** Whether the client runs without a user, by its entry point. */
+export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
+  return runs.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
+}
+
+/**
+ * SessionEnd. [RE2] The end mark is set when the user ended the chat, or a run without a user ended normally. [RE50] The reason `other` means
+ * that the client was asked to end: in the middle of a turn the work was interrupted; between two turns the session waits to be continued.
+ */
+export function endSession(sql: Sql, runtime: Runtime, session: sessions.Session, reason: string): void {
+  const now = runtime.now();
+  const [last] = journal.newest(sql, session.id, turnKinds, 1);
+  // [HO5] Two hooks report one end: the start before it and the last event identify it.
+  const [start] = journal.newest(sql, session.id, ["start"], 1);
+  const key = `over:${start?.seq ?? 0}:${reason}:${last?.seq ?? 0}`;
+  const detached = reason === "other" ? detachReason(sql, runtime, session.id, last) : null;
+  if (detached === null) {
+    journal.append(sql, session.id, now, key, { kind: "end", reason });
+    return sessions.end(sql, now, session.id, reason);
+  }
+  journal.append(sql, session.id, now, key, { kind: "detached", reason: detached });
+  if (detached === interrupted) sessions.detach(sql, now, session.id, detached);
+  else sessions.close(sql, now, session.id, detached);
+}
+
+const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"] as const;
+
+/** @returns null for a normal end, also of a chat without a prompt */
+function detachReason(sql: Sql, runtime: Runtime, id: string, last: journal.JournalRow | undefined): string | null {
+  if (!last) return null;
+  if (last.entry.kind !== "turn_end") return interrupted;
+  // The ordinary end of a run has the same reason as a closed terminal.
+  if (isWithoutUser(runtime.env)) return null;
+  const state = currentState(sql, id);
+  const isOpen = state !== null && hasOpenWork(state);
+  return closedReason(isOpen || isCutOff(sql, id, last, runtime.now()));
+}
+
+/** A user cannot read an answer and close the terminal within this time. */
+const hangUpMs = 3_000;
+
+/** Older clients report a tool that the hangup killed as failed, and let the model answer before they end. */
+function isCutOff(sql: Sql, id: string, last: journal.JournalRow, now: number): boolean {
+  if (now - last.at > hangUpMs) return false;
+  const [tool] = journal.newest(sql, id, ["tool_end", "tool_error"], 1);
+  return tool?.entry.kind === "tool_error" && now - tool.at <= hangUpMs;
+}

@@ -1,0 +1,21 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+
+/** Clients that were seen to run SHIM's hooks, with the time of the first call (epoch ms). A file: no store is opened for them. */
+export type ForeignCallers = Readonly<Record<string, number>>;
+
+export function readForeignCallers(path: string): ForeignCallers {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as ForeignCallers;
+  } catch {
+    return {};
+  }
+}
+
+/** [HO36] Written once for each client. Of two concurrent writes one may be lost; the client's next call repeats it. */
+export function noteForeignCaller(path: string, name: string, now: number): void {
+  const known = readForeignCallers(path);
+  if (known[name] !== undefined) return;
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  writeFileSync(path, JSON.stringify({ ...known, [name]: now }), { mode: 0o600 });
+}

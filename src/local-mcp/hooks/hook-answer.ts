@@ -1,0 +1,57 @@
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { Runtime } from "../runtime.ts";
+import { switchWarning } from "../signals/model-switch.ts";
+import { isWithoutUser } from "./end-session.ts";
+import { nothingToSay, type StartAnswer } from "./session-start.ts";
+import { commandOf, warningOf, type TeamPart } from "./team-part.ts";
+
+/** Answer to a hook event, as the client reads it. */
+export interface HookAnswer {
+  readonly systemMessage?: string;
+  /** At Stop: the client goes on, and gives the model the reason. */
+  readonly decision?: "block";
+  readonly reason?: string;
+  readonly hookSpecificOutput?: {
+    readonly hookEventName: HookEvent;
+    readonly additionalContext?: string;
+    readonly permissionDecision?: "deny" | "ask";
+    readonly permissionDecisionReason?: string;
+  };
+}
+
+export interface Outcome {
+  readonly start: StartAnswer | null;
+  readonly warning: string | null;
+  readonly team: TeamPart;
+}
+
+/** At a stop any other text would make Claude Code go on, or nobody would read it. */
+export function answerOf(runtime: Runtime, event: HookEvent, input: HookInput, outcome: Outcome): HookAnswer {
+  const command = commandOf(event, outcome.team);
+  if (command || event === "Stop") return command ?? {};
+  return event === "PreModelSwitch" ? modelSwitch(runtime, event, input) : textOf(event, outcome);
+}
+
+function textOf(event: HookEvent, { start, warning, team }: Outcome): HookAnswer {
+  const { context: startContext, line } = start ?? nothingToSay;
+  const context = startContext ?? team.news ?? warningOf(team);
+  return {
+    ...messageFor(line, warning ?? warningOf(team)),
+    ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
+  };
+}
+
+/** [SI34] A message would be shown after the switch; a question comes before it. A client without a user refuses what it would have to ask. */
+function modelSwitch({ env }: Runtime, event: HookEvent, input: HookInput): HookAnswer {
+  const { from_model: from = null, to_model: to = null, context_tokens: contextTokens = null } = input;
+  const warning = switchWarning({ from, to, contextTokens }, env);
+  if (warning === null) return {};
+  if (isWithoutUser(env)) return { systemMessage: warning };
+  const question = { permissionDecision: "ask", permissionDecisionReason: warning } as const;
+  return { hookSpecificOutput: { hookEventName: event, ...question } };
+}
+
+function messageFor(line: string | null, warning: string | null): Pick<HookAnswer, "systemMessage"> {
+  const lines = [line, warning].filter((text) => text !== null);
+  return lines.length > 0 ? { systemMessage: lines.join("\n") } : {};
+}

@@ -1,0 +1,64 @@
+import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
+
+/** Pure: the arguments of the hook tool as the input that a hook process would have read from stdin. */
+
+/** Fields whose value is a number, a truth value, or JSON of an object or list; the client gives all as text. */
+const numbers: ReadonlySet<string> = new Set(["duration_ms", "context_tokens"]);
+const booleans: ReadonlySet<string> = new Set(["stop_hook_active"]);
+const structured: ReadonlySet<string> = new Set([
+  "tool_input",
+  "tool_input.todos",
+  "tool_input.questions",
+  "tool_input.answers",
+  "tool_response.task",
+  "tool_response.answers",
+]);
+
+export interface HookToolInput {
+  readonly event: HookToolEvent;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+
+/** [HO30] Null: these are not the arguments of a hook event. */
+export function hookInputOf(given: unknown): HookToolInput | null {
+  if (typeof given !== "object" || given === null) return null;
+  const values = new Map<string, unknown>(Object.entries(given));
+  const event = values.get("event");
+  if (typeof event !== "string" || !isHookToolEvent(event)) return null;
+  const input: Record<string, unknown> = { hook_event_name: event };
+  for (const name of [...hookToolFields[event], "tool_input"]) {
+    const text = values.get(name);
+    // The client writes an absent field and an empty one alike.
+    if (typeof text !== "string" || text === "") continue;
+    setAt(input, name.split("."), valueOf(name, text));
+  }
+  return { event, input };
+}
+
+function valueOf(name: string, text: string): unknown {
+  if (numbers.has(name)) return Number.isFinite(Number(text)) ? Number(text) : undefined;
+  if (booleans.has(name)) return text === "true";
+  return structured.has(name) ? jsonOf(text) : text;
+}
+
+/** A text that is not JSON is the value itself: a tool may take a plain text where others take an object. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}
+
+function setAt(target: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {
+  if (name === undefined || value === undefined) return;
+  const [inner] = rest;
+  if (inner === undefined) {
+    target[name] = value;
+    return;
+  }
+  const known = target[name];
+  const holder: Record<string, unknown> = typeof known === "object" && known !== null ? { ...known } : {};
+  setAt(holder, rest, value);
+  target[name] = holder;
+}

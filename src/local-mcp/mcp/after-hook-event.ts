@@ -1,0 +1,15 @@
+import { checkpoint, type DeferredWork } from "../hooks/run-hook.ts";
+import { observeAgain } from "./upkeep.ts";
+import type { Chat } from "./chat.ts";
+import { stackOf } from "../../shared/error.ts";
+
+/** [HO31] What an event has left to do once it is answered: the rest of a long transcript, and the checkpoint that is due. */
+export function afterHookEvent(chat: Chat, { sessionId, trigger, isTranscriptBehind }: DeferredWork): void {
+  const { runtime } = chat;
+  try {
+    if (isTranscriptBehind) observeAgain(chat, sessionId);
+    checkpoint(runtime, { sessionId, trigger }, chat.recent);
+  } catch (error) {
+    runtime.log("error", "the work after a hook event failed", { error: stackOf(error) });
+  }
+}

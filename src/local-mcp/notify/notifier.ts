@@ -1,0 +1,108 @@
+import { messageOf } from "../../shared/error.ts";
+import type { Runtime } from "../runtime.ts";
+import { notifyDesktop } from "./desktop-notification.ts";
+import { dueNotifications, type Notification } from "./due-notifications.ts";
+import * as sent from "./sent-notifications.ts";
+import { postWebhook } from "./webhook.ts";
+
+type Channel = "desktop" | "webhook" | "bell";
+
+export interface NotifierOptions {
+  readonly runtime: Runtime;
+  /** Tasks of the workspace that are dead; absent: this process does not look. */
+  readonly deadTasks?: () => Promise<readonly Notification[]>;
+  /** Absent: this process has no terminal. */
+  readonly ring?: () => void;
+}
+
+/** How often it looks, in ms. */
+const pollEveryMs = 10_000;
+/** Longer than anything that is looked at stays a reason. */
+const keptMs = 90 * 86_400_000;
+
+/** Tells the user what happens in chats that nobody looks at. [CL70] Off unless the settings say how. */
+export class Notifier {
+  readonly #options: NotifierOptions;
+  readonly #channels: readonly Channel[];
+  /** Channels whose last attempt failed, which the log says already. */
+  readonly #failing = new Set<Channel>();
+  #checkedAt = Number.NEGATIVE_INFINITY;
+  #isChecking = false;
+  /** There was no store yet, so there is nothing that was so before. */
+  #hasBegunEmpty = false;
+
+  constructor(options: NotifierOptions) {
+    this.#options = options;
+    const { desktop, webhook, bell } = options.runtime.config.notify;
+    this.#channels = [
+      ...(desktop ? ["desktop" as const] : []),
+      ...(webhook === null ? [] : ["webhook" as const]),
+      ...(bell && options.ring ? ["bell" as const] : []),
+    ];
+  }
+
+  /** To be called often; never rejects. */
+  async check(): Promise<void> {
+    const { runtime } = this.#options;
+    const now = runtime.now();
+    if (this.#channels.length === 0 || this.#isChecking || Math.abs(now - this.#checkedAt) < pollEveryMs) return;
+    this.#checkedAt = now;
+    this.#isChecking = true;
+    try {
+      const due = [...runtime.store.read((sql) => dueNotifications(sql, runtime), []), ...(await this.#deadTasks())];
+      for (const channel of this.#channels) await this.#send(channel, this.#claim(channel, due));
+    } catch (error) {
+      runtime.log("error", "notifications", { error: messageOf(error) });
+    } finally {
+      this.#isChecking = false;
+    }
+  }
+
+  async #deadTasks(): Promise<readonly Notification[]> {
+    const { runtime, deadTasks } = this.#options;
+    if (!deadTasks || !runtime.config.notify.events.includes("task_dead")) return [];
+    return deadTasks();
+  }
+
+  /** [CL71] Those that no process has sent on this channel. What was so before the channel was first in use is not sent. */
+  #claim(channel: Channel, due: readonly Notification[]): Notification[] {
+    const { store, now } = this.#options.runtime;
+    const keyOf = ({ key }: Notification): string => `${channel}:${key}`;
+    const begun = `${channel}:begun`;
+    const isNews = store.read<boolean | null>(
+      (sql) => !sent.isSent(sql, begun) || due.some((one) => !sent.isSent(sql, keyOf(one))),
+      null,
+    );
+    if (isNews === null) this.#hasBegunEmpty = true;
+    if (isNews !== true) return [];
+    return store.write((sql) => {
+      // Never pruned.
+      const isFirst = sent.claim(sql, Number.MAX_SAFE_INTEGER, begun);
+      sent.prune(sql, now() - keptMs);
+      const mine = due.filter((one) => sent.claim(sql, now(), keyOf(one)));
+      return isFirst && !this.#hasBegunEmpty ? [] : mine;
+    });
+  }
+
+  async #send(channel: Channel, all: readonly Notification[]): Promise<void> {
+    for (const one of all) {
+      try {
+        await this.#sendOne(channel, one);
+        this.#failing.delete(channel);
+      } catch (error) {
+        if (!this.#failing.has(channel)) {
+          this.#options.runtime.log("error", `a ${channel} notification was not sent`, { error: messageOf(error) });
+        }
+        this.#failing.add(channel);
+      }
+    }
+  }
+
+  async #sendOne(channel: Channel, notification: Notification): Promise<void> {
+    const { runtime, ring } = this.#options;
+    const { webhook } = runtime.config.notify;
+    if (channel === "desktop") await notifyDesktop(notification.text, runtime.env);
+    else if (channel === "bell") ring?.();
+    else if (webhook !== null) await postWebhook(webhook, notification, runtime.now());
+  }
+}

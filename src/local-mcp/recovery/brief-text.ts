@@ -1,0 +1,80 @@
+import type { Remark, Statement, WorkState } from "../../contract/work-state.ts";
+import { isOutdated } from "../sessions/statements.ts";
+import { harmless } from "../words/harmless.ts";
+import type { Known } from "./current-work.ts";
+
+/** How the lines of a brief are written. Pure. */
+
+/** A line of the brief; of those that do not fit the ones of the highest rank are left out first, of one rank the last of their part. */
+export interface Line {
+  readonly text: string;
+  readonly rank: 0 | 1 | 2 | 3 | 4;
+}
+
+/** Lines under a heading, which goes with the last of them. */
+export interface Section {
+  readonly heading?: string;
+  readonly lines: readonly Line[];
+  /** Newest last: what does not fit is left out from the front. */
+  readonly isNewestLast?: boolean;
+}
+
+/** A text that may name what was taken back later, or hold a decision of which something was said later, says so. */
+export function current(state: WorkState, { text, at }: { text: string; at: number | null }, width: number): string {
+  const changed = isOutdated(state, text, at) ?? laterOn(state, text, at, ({ takenBack }) => takenBack);
+  const said = changed ? null : laterOn(state, text, at, ({ followedBy }) => followedBy);
+  const note = changed ? ` [changed later: ${oneLine(changed.text, 120)}]` : "";
+  return `${oneLine(text, width)}${said ? ` [said later: ${oneLine(said.text, 120)}]` : note}`;
+}
+
+/** The remark on a decision that a text holds, if it is newer than the text. */
+function laterOn(
+  { decided = [] }: WorkState,
+  text: string,
+  at: number | null,
+  remarkOn: (decision: Statement) => Remark | undefined,
+): Remark | null {
+  const plain = text.replaceAll(/\s+/g, " ");
+  const remarks = decided.flatMap((one) => (plain.includes(one.text) ? [remarkOn(one)] : []));
+  return remarks.findLast((one) => one && one.text !== plain && (at === null || at < one.at)) ?? null;
+}
+
+export function known(state: WorkState, { text, source, at }: Known, now: number, width: number): string {
+  return `${current(state, { text, at }, width)}${stamp(`${source}, `, now, at)}`;
+}
+
+export function stamp(source: string, now: number, at: number | null): string {
+  const time = at === null || at === 0 ? "" : `${age(now - at)} ago`;
+  const all = `${source}${time}`.replace(/, $/, "");
+  return all === "" ? "" : ` (${all})`;
+}
+
+export function when(now: number, at: number | null): string {
+  return stamp("", now, at);
+}
+
+export function ago(now: number, at: number): string {
+  return stamp("", now, at);
+}
+
+export function ranked(rank: Line["rank"], texts: readonly string[]): Line[] {
+  return texts.map((text) => ({ text, rank }));
+}
+
+export function oneLine(text: string, max: number): string {
+  return clip(harmless(text).replaceAll(/\s+/g, " ").trim(), max);
+}
+
+/** At most `max` characters, and how many were left out. */
+export function clip(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 20)} ... [${text.length - max + 20} more]`;
+}
+
+/** "42 s", "5 min", "3 h", "2 d": whole units, rounded down. */
+export function age(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1_000));
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7_200) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}

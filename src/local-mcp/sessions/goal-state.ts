@@ -1,0 +1,31 @@
+import type { UserRequest, WorkState } from "../../contract/work-state.ts";
+import { saysDone } from "../words/next-step.ts";
+import type { Before } from "./request-kind.ts";
+import { lastGoalRequest } from "./requests.ts";
+import { settledIn } from "./statements.ts";
+
+/** What is known of the user's goals when the next prompt comes. Pure. */
+
+export function beforePrompt(state: WorkState, asking: string, prompt: string): Before {
+  return {
+    isAsked: /[?？]\s*$/.test(asking),
+    isGoalReached: goalReached(state) !== null,
+    isOfSettled: settledIn(state, prompt).length > 0,
+  };
+}
+
+/** The words by which the chat has said of a goal of the user that it is done; null: it has not. */
+export function goalReached(
+  { requests = [], conversation }: WorkState,
+  goal: Pick<UserRequest, "text" | "at"> | null = lastGoalRequest(requests),
+): string | null {
+  if (goal === null) return null;
+  const since = conversation.filter(({ role, at }) => role === "assistant" && at >= (goal.at ?? 0));
+  return since.map(({ text }) => saysDone(goal.text, text, 0.4)).findLast((one) => one !== null) ?? null;
+}
+
+/** The request that was the goal before the last one. */
+export function goalRequestBefore(requests: readonly UserRequest[]): UserRequest | null {
+  const last = requests.findLastIndex((one) => one.kind === undefined);
+  return last > 0 ? lastGoalRequest(requests.slice(0, last)) : null;
+}

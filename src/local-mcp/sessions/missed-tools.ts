@@ -1,0 +1,84 @@
+import type { HookInput } from "../../contract/hook-input.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { entriesOf } from "../hooks/hook-entries.ts";
+import type { TranscriptToolCall, TranscriptToolEnd } from "../signals/transcript-lines.ts";
+import type { TranscriptPart } from "../signals/transcript.ts";
+import { idOf } from "./entries.ts";
+import * as journal from "./journal.ts";
+import * as sessions from "./sessions.ts";
+
+export interface MissedToolsOptions {
+  /** The tool call whose event is being recorded; null for other events. */
+  readonly current?: string | null;
+  /** The client has ended: nothing comes after this part. */
+  readonly isOver?: boolean;
+}
+
+/**
+ * Takes over the tool calls of a transcript whose events never came: hooks are fail-open, so a client goes on without an MCP process. [JO20] They
+ * have the keys of the events, so one that comes after all counts once. [JO22] A fork's transcript begins with the calls of the session before.
+ *
+ * @returns how many calls were missed from their start to their end
+ */
+export function keepMissedTools(
+  sql: Sql,
+  sessionId: string,
+  now: number,
+  part: TranscriptPart,
+  { current = null, isOver = false }: MissedToolsOptions = {},
+): number {
+  const { startedAt = 0 } = sessions.get(sql, sessionId) ?? {};
+  const own = part.toolCalls.filter(({ at }) => (at ?? now) >= startedAt);
+  const calls = new Map(own.map((call) => [call.id, call]));
+  const begun = own.filter(({ id }) => id !== current && keepStart(sql, sessionId, now, id, calls));
+  const started = new Set(begun.map(({ id }) => id));
+  const ends = isOver ? part.toolEnds.filter((end) => !isCutOff(part, end)) : part.toolEnds;
+  const ended = ends.filter((end) => end.toolUseId !== current && keepEnd(sql, sessionId, now, end, calls));
+  return ended.filter(({ toolUseId, error }) => error === null && started.has(toolUseId)).length;
+}
+
+/** [JO21] A client that is told to end kills its tools and writes that they failed, as its last words. */
+function isCutOff({ texts, toolCalls }: TranscriptPart, { error, at }: TranscriptToolEnd): boolean {
+  return error !== null && at !== null && [...texts, ...toolCalls].every((other) => (other.at ?? 0) <= at);
+}
+
+type Calls = ReadonlyMap<string, TranscriptToolCall>;
+
+function keepStart(sql: Sql, sessionId: string, now: number, toolUseId: string, calls: Calls): boolean {
+  const call = calls.get(toolUseId);
+  const id = idOf(toolUseId);
+  if (!call || journal.has(sql, sessionId, `start:${id}`) || journal.has(sql, sessionId, `end:${id}`)) return false;
+  return keepAll(sql, sessionId, call.at ?? now, entriesOf("PreToolUse", inputOf(sessionId, call), ""));
+}
+
+function keepEnd(sql: Sql, sessionId: string, now: number, end: TranscriptToolEnd, calls: Calls): boolean {
+  const { toolUseId, error, at } = end;
+  const id = idOf(toolUseId);
+  if (journal.has(sql, sessionId, `end:${id}`)) return false;
+  const call = calls.get(toolUseId) ?? startedCall(sql, sessionId, id);
+  if (!call) return false;
+  const event = error === null ? "PostToolUse" : "PostToolUseFailure";
+  const input = { ...inputOf(sessionId, call), ...(error === null ? {} : { error }) };
+  const isKept = keepAll(sql, sessionId, at ?? now, entriesOf(event, input, ""));
+  if (isKept) sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: error === null ? 0 : 1 });
+  return isKept;
+}
+
+function keepAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {
+  return entries.map(({ key, entry }) => journal.append(sql, sessionId, at, key, entry)).includes(true);
+}
+
+/** A call whose start came by its event; the journal keeps the argument that tells most, which for a file is its path. */
+function startedCall(
+  sql: Sql,
+  sessionId: string,
+  id: string,
+): Pick<TranscriptToolCall, "id" | "name" | "input"> | null {
+  const entry = journal.find(sql, sessionId, `start:${id}`)?.entry;
+  if (entry?.kind !== "tool_start") return null;
+  return { id, name: entry.name, input: { file_path: entry.input } };
+}
+
+function inputOf(sessionId: string, call: Pick<TranscriptToolCall, "id" | "name" | "input">): HookInput {
+  return { session_id: sessionId, tool_name: call.name, tool_use_id: idOf(call.id), tool_input: call.input };
+}

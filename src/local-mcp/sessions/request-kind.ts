@@ -1,0 +1,137 @@
+import type { UserRequest } from "../../contract/work-state.ts";
+import { isChangeOfMind } from "../words/change-of-mind.ts";
+import { isOnlyDecision } from "../words/decision.ts";
+import { clauses, contentWords, isQuestion, sentences } from "../words/sentences.ts";
+import { isOrder, isOrderFirst } from "../words/standing-order.ts";
+import { asksForWork, isExchange, isForeign, tellsProblem } from "../words/work-request.ts";
+
+/** What a prompt of the user is: what the work is about from now on, or less than that. Pure. */
+
+export function isSaidForAll(sentence: string): boolean {
+  return isOrder(sentence) || isOnlyDecision(sentence);
+}
+
+const named =
+  /\d|[\w-]+\.[a-z]{1,5}(?![\w.])|[\w.-]*\/[\w.-]+|`[^`]+`|["“«„][^"”»“]+["”»“]|(?<!\p{L})[a-z]+[A-Z]\w*|\w+_\w+|(?<!\p{L})\p{Lu}{2,}(?!\p{L})|(?<=\p{L}[\p{L},]*\s)\p{Lu}\p{L}+/u;
+
+/** A rule, a limit, a name, a number or a change of mind. */
+export function carries(text: string): boolean {
+  return sentences(text).some((one) => named.test(one) || isOrder(one) || isChangeOfMind(one));
+}
+
+const joining =
+  /^(?:also|and|plus|still|again|nope|additionally|oh,? and|one more thing|while you(?:'re| are) at it|(?:please )?(?:continue|go on|proceed|carry on|resume)(?: with)?|then also|und|auch|außerdem|noch|weiter mit|et|aussi|y|también|además|e|anche|também|ook|и|ещё|еще|также)(?!\p{L})|^(?:还有|另外|也|あと|それから|また|그리고|또)/iu;
+const added = /(?<!\p{L})(?:too|as well|auch|aussi|también|anche|também|też|тоже)[.!]?$/iu;
+/** A few words about what is there already. */
+const pointing =
+  /(?<!\p{L})(?:it|its|that|this|these|those|them|they|es|dies|sie|ça|cela|eso|esto|quello|questo|isso|isto|dit|это|его)(?!\p{L})|それ|これ|它|这个|那个|그거|이거/iu;
+const asking =
+  /^(?:what|why|how(?! about)|where|when|who|which|is|are|does|did|was|were|was|warum|wieso|wie|wo|wann|wer|que|quoi|pourquoi|comment|où|quand|qué|por qué|cómo|dónde|cuándo|perché|come|dove|por que|como|onde|что|почему|как|где|когда)(?!\p{L})|^(?:什么|为什么|怎么|哪|何|なぜ|どう|무엇|왜|어떻게)/iu;
+const leaving =
+  /(?<!\p{L})(?:stop|drop|forget|cancel|abandon|leave|pause|park|work on|switch to working|lass|arrête|deja|lascia)(?!\p{L})/iu;
+
+/** Leaves the work that was asked for; "leave it alone" is a rule. */
+function isLeaving(sentence: string): boolean {
+  if (!leaving.test(sentence) || isOrderFirst(sentence)) return false;
+  return !clauses(sentence).slice(1).some(isOnlyDecision);
+}
+
+function isRule(sentence: string): boolean {
+  return isOrderFirst(sentence) || isOnlyDecision(sentence);
+}
+
+/** What the chat has said before a prompt. */
+export interface Before {
+  /** Its last words were a question. */
+  readonly isAsked?: boolean;
+  /** It has said that the goal is reached. */
+  readonly isGoalReached?: boolean;
+  /** The prompt names something that was settled. */
+  readonly isOfSettled?: boolean;
+}
+
+/** [CP35] What a prompt is; undefined: a goal. */
+export function kindOf(prompt: string, before: Before): UserRequest["kind"] {
+  const all = sentences(prompt);
+  const size = prompt.slice(0, 400).trim().split(/\s+/).length;
+  if (before.isAsked && size <= 6 && prompt.length <= 60) return "answer";
+  if (isOnlyRules(all) && !all.some((one) => isWork(one, before))) return "rule";
+  if (isOnlyQuestion(all)) return "question";
+  return isAddition(prompt, size) || !isGoal(prompt, all, before) ? "follow_up" : undefined;
+}
+
+function isOnlyQuestion([only, ...others]: readonly string[]): boolean {
+  if (only === undefined || others.length > 0) return false;
+  return (
+    (isQuestion(only) && (asking.test(only) || !asksForWork(only))) ||
+    (only.split(/\s+/).length <= 9 && showing.test(only))
+  );
+}
+
+/** Wants to see or hear of what is there. */
+const showing =
+  /^(?:(?:please|ok|now|just|and)[\s,]+)*(?:(?:can|could|would|will) you (?:please |just |quickly )?)?(?:(?:show|tell|remind|give) (?:me|us) (?:the|what|why|how|where|which|who|when|if|whether|that|your)|explain (?:what|why|how|that|this)|summari[sz]e (?:what|where|that|this|everything|your|the (?:conversation|session|changes|state|status|progress|plan))|zeig(?:e)? (?:mir|uns)|montre(?:-| )moi|muéstrame|mostrami|pokaż mi|покажи)(?!\p{L})/iu;
+
+function isOnlyRules(all: readonly string[]): boolean {
+  return all.length > 0 && all.every(isRule) && !all.every(isLeaving);
+}
+
+/** Where nothing had been settled of it, to put one thing in the place of another is work, and what does not work is a problem. */
+function isWork(sentence: string, { isOfSettled = false }: Before): boolean {
+  if (isOfSettled || isOrderFirst(sentence)) return false;
+  return tellsProblem(sentence) || (isExchange(sentence) && asksForWork(sentence));
+}
+
+/** "Make it shorter", not "sand the table and oil it". */
+function pointsBack(prompt: string): boolean {
+  const at = prompt.search(pointing);
+  return at >= 0 && !/(?<!\p{L})(?:the|an?|our|my|every|each|all|some) \p{L}/iu.test(prompt.slice(0, at));
+}
+
+function isAddition(prompt: string, size: number): boolean {
+  const isTouch = size <= 8 && pointsBack(prompt) && !leaving.test(prompt) && !carries(prompt);
+  return isTouch || (size <= 14 && (joining.test(prompt.trim()) || added.test(prompt.trim())));
+}
+
+/**
+ * Whether a prompt says what the work is about from now on: it asks for work, tells a problem, or is too long to be a remark. A few words of which
+ * neither is known are an addition, unless the goal before is reached or they are in a language that is less known.
+ */
+function isGoal(prompt: string, all: readonly string[], before: Before): boolean {
+  if (contentWords(prompt.slice(0, start)).size === 0) return false;
+  const others = all.filter((one) => !isRule(one) || isLeaving(one) || isWork(one, before));
+  if (others.some((one) => asksForWork(one) && !(before.isOfSettled && isExchange(one)))) return true;
+  if (before.isOfSettled) return false;
+  const framing = all.length < few ? others : others.filter((one) => one === all[0] || one === all.at(-1));
+  return framing.some(tellsProblem) || (others.length === all.length && isLikelyGoal(prompt, all, before));
+}
+
+/** Judges a prompt in which no sentence is known to ask for something. */
+function isLikelyGoal(prompt: string, all: readonly string[], { isGoalReached = false }: Before): boolean {
+  if (all.length >= few && all.every((one) => !isTask(one))) return false;
+  const isLong = all.length < few && prompt.split(/\s+/).length > remark;
+  return isGoalReached || isLong || (isForeign(prompt) && !isTerse(prompt));
+}
+
+/** A few words; in a script without spaces a few characters. */
+function isTerse(prompt: string): boolean {
+  const words = prompt.trim().split(/\s+/).length;
+  return prompt.length <= terse.chars || (words > 1 && words <= terse.words);
+}
+
+const terse = { words: 6, chars: 16 };
+/** Words of the longest remark. */
+const remark = 24;
+
+/** A sentence that begins like this tells or describes. */
+const describing =
+  /^(?:the|a|an|there|here|it|its|this|that|these|those|they|he|she|one|some|most|many|several|both|all|at|on|during|since|yesterday|today|for comparison|as|we (?:saw|see|had|have|got|were|noticed|found)|i (?:attach|see|saw|had|have|think|guess|noticed|found|got)|you (?:see|saw)|der|die|das|ein|eine|es|hier|le|la|les|un|une|il|elle|voici|el|los|las|una|hay|il|lo|gli)(?!\p{L})|^[\p{N}|[({]/iu;
+
+/** Characters in which a prompt says what it is about. */
+const start = 320;
+/** In a longer prompt much may be pasted. */
+const few = 6;
+
+export function isTask(sentence: string): boolean {
+  return !describing.test(sentence) && !isRule(sentence);
+}

@@ -1,0 +1,112 @@
+import type { UserRequest, WorkState } from "../../contract/work-state.ts";
+import { isAcknowledgement } from "../words/acknowledgement.ts";
+import { sentences, withoutCode } from "../words/sentences.ts";
+import { asksForWork } from "../words/work-request.ts";
+import { carries, isSaidForAll, isTask, kindOf, type Before } from "./request-kind.ts";
+
+/** The user's requests as a session's state keeps them. Pure. */
+
+/** Characters of one request, and of all of them. */
+const limits = { gist: 500, whole: 320, all: 32_000 };
+/** [CP19] Requests kept; the first ones and the newest are never thinned out. */
+const counts = { plain: 60, all: 200, first: 3, newest: 30 };
+
+/** The client's own command and SHIM's are not what the user wants. */
+export function isSlashCommand(prompt: string): boolean {
+  return /^\/[\w:-]+(\s|$)/.test(prompt);
+}
+
+export function isRequest(prompt: string): boolean {
+  return prompt.trim() !== "" && !isSlashCommand(prompt) && !isAcknowledgement(prompt);
+}
+
+/** What a prompt says in few words: all of a short one, of a long one its first and last sentence and those that carry something between them. */
+function gist(prompt: string): string {
+  const plain = withoutCode(prompt).replaceAll(/\s+/g, " ").trim();
+  if (plain.length <= limits.whole) return plain;
+  const all = sentences(prompt);
+  const [first = plain, last = ""] = [all[0], all.length > 1 ? all.at(-1) : ""];
+  const kept = new Set<string>();
+  let left = limits.gist - Math.min(first.length, 200) - Math.min(last.length, 120);
+  const between = all.slice(1, -1);
+  for (const one of [isSaidForAll, asksForWork, isTask, carries].flatMap((isOne) => between.filter(isOne))) {
+    if (kept.has(one) || one.length > left) continue;
+    kept.add(one);
+    left -= one.length + 1;
+  }
+  const inOrder = between.filter((one) => kept.delete(one));
+  return [first.slice(0, 200), ...inOrder, last.slice(0, 120)].filter((one) => one !== "").join(" … ");
+}
+
+/** [CP18] The state with one more request. */
+export function withRequest(state: WorkState, at: number, prompt: string, before: Before): WorkState {
+  const request = requestOf(prompt, at, kindOf(prompt, before));
+  const { requests, plain, kept } = thin([...(state.requests ?? []), request]);
+  const was = state.thinned ?? { plain: 0, kept: 0 };
+  return {
+    ...state,
+    requests,
+    ...(plain + kept + was.plain + was.kept === 0
+      ? {}
+      : { thinned: { plain: was.plain + plain, kept: was.kept + kept } }),
+  };
+}
+
+/** [CP19] The oldest plain request behind the first ones goes first; one that carries something only when all of them have no room. */
+function thin(all: readonly UserRequest[]): { requests: readonly UserRequest[]; plain: number; kept: number } {
+  let requests = all;
+  let [plain, kept] = [0, 0];
+  for (let gone = dispensable(requests); gone !== null; gone = dispensable(requests)) {
+    if (requests[gone]?.isKept) kept += 1;
+    else plain += 1;
+    requests = requests.toSpliced(gone, 1);
+  }
+  return { requests, plain, kept };
+}
+
+/** Index of the request that goes; null: there is room for all. */
+function dispensable(requests: readonly UserRequest[]): number | null {
+  const isPlainFull = requests.filter((one) => !one.isKept).length > counts.plain;
+  const isFull = requests.length > counts.all || requests.reduce((sum, one) => sum + one.text.length, 0) > limits.all;
+  if (!isPlainFull && !isFull) return null;
+  const middle = requests.slice(counts.first, -counts.newest);
+  const oldest = middle.findIndex((one) => !one.isKept);
+  if (oldest >= 0) return counts.first + oldest;
+  return isFull ? counts.first : null;
+}
+
+/** For a checkpoint with no room: so many of the oldest behind the first go. */
+export function withoutSomeRequests(state: WorkState, count: number): WorkState {
+  const [first, ...rest] = state.requests ?? [];
+  if (!first) return state;
+  const gone = rest.slice(0, count);
+  const kept = gone.filter((one) => one.isKept).length;
+  const was = state.thinned ?? { plain: 0, kept: 0 };
+  return {
+    ...state,
+    requests: [first, ...rest.slice(count)],
+    thinned: { plain: was.plain + gone.length - kept, kept: was.kept + kept },
+  };
+}
+
+/** What a state of an earlier version tells of the requests. */
+export function earlierRequests(state: WorkState): readonly UserRequest[] {
+  const { firstPrompt, lastPrompt, conversation } = state;
+  const spoken = conversation.filter((turn) => turn.role === "user" && isRequest(turn.text));
+  const texts = new Set(spoken.map(({ text }) => text));
+  const unspoken = [firstPrompt, lastPrompt].filter((text) => text !== null && isRequest(text) && !texts.has(text));
+  const all = [
+    ...[...new Set(unspoken)].map((text) => ({ text: text ?? "", at: null })),
+    ...spoken.map(({ text, at }) => ({ text, at })),
+  ];
+  return all.map(({ text, at }) => requestOf(text, at, kindOf(text, {})));
+}
+
+function requestOf(prompt: string, at: number | null, kind: UserRequest["kind"]): UserRequest {
+  return { text: gist(prompt), at, ...(kind ? { kind } : {}), ...(carries(prompt) ? { isKept: true } : {}) };
+}
+
+/** The last request that is more than an addition, a question, an answer or a rule. */
+export function lastGoalRequest(requests: readonly UserRequest[]): UserRequest | null {
+  return requests.findLast((one) => one.kind === undefined) ?? requests[0] ?? null;
+}

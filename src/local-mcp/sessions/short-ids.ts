@@ -1,0 +1,30 @@
+import { shortIdAmong } from "../../shared/short-id.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { displayTitle, type Session } from "./sessions.ts";
+
+/** [CL78] Unique among all sessions of this machine. */
+export function shortSessionId(sql: Sql, id: string): string {
+  return shortIdAmong(id, neighbours(sql, "sessions", id));
+}
+
+/** [CL78] Unique among all checkpoints of this machine. */
+export function shortCheckpointId(sql: Sql, id: string): string {
+  return shortIdAmong(id, neighbours(sql, "checkpoints", id));
+}
+
+/** [CL79] Sessions that an ambiguous id may mean, with what tells them apart. */
+export function candidateLines(sql: Sql, candidates: readonly Session[]): string[] {
+  return candidates.map((one) => `${shortSessionId(sql, one.id)} ("${quotable(displayTitle(one) ?? "untitled")}")`);
+}
+
+/** Words of an earlier chat in a line that a model takes for SHIM's: one line, and nothing that ends the quotation. */
+function quotable(title: string): string {
+  return title.replaceAll(/[\s"<>`]+/g, " ").slice(0, 80);
+}
+
+/** In the order of ids, the ids with the longest common beginning stand beside each other. */
+function neighbours(sql: Sql, table: "sessions" | "checkpoints", id: string): string[] {
+  const before = `SELECT id FROM ${table} WHERE id < ? ORDER BY id DESC LIMIT 1`;
+  const after = `SELECT id FROM ${table} WHERE id > ? ORDER BY id LIMIT 1`;
+  return [before, after].flatMap((query) => sql.all<{ id: string }>(query, id)).map((row) => row.id);
+}

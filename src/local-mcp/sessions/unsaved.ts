@@ -1,0 +1,17 @@
+import type { Sql } from "../../shared/sql.ts";
+
+export interface Unsaved {
+  readonly events: number;
+  readonly toolCalls: number;
+}
+
+/** What the journal holds since the session's last checkpoint. */
+export function unsavedOf(sql: Sql, sessionId: string): Unsaved {
+  const [row] = sql.all<Unsaved>(
+    `SELECT count(*) AS events, coalesce(sum(kind IN ('tool_end', 'tool_error')), 0) AS toolCalls FROM journal
+     WHERE session_id = ? AND seq > coalesce((SELECT journal_seq FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1), 0)`,
+    sessionId,
+    sessionId,
+  );
+  return row ?? { events: 0, toolCalls: 0 };
+}

@@ -1,0 +1,47 @@
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { mayLive, type Processes } from "../processes.ts";
+import * as sessions from "./sessions.ts";
+
+/** A permission, a dialog of a tool's server, or the next prompt. */
+type WaitingFor = sessions.Waiting["for"];
+
+const types: Readonly<Record<string, WaitingFor>> = {
+  permission_prompt: "permission",
+  worker_permission_prompt: "permission",
+  elicitation_dialog: "dialog",
+  elicitation_url_dialog: "dialog",
+  agent_needs_input: "dialog",
+  idle_prompt: "prompt",
+};
+
+/** What a Notification says of the chat; null: nothing that the user must do. Older clients give a message only. */
+function waitingFor({ notification_type: type, message }: HookInput): WaitingFor | null {
+  if (type !== undefined) return Object.hasOwn(types, type) ? (types[type] ?? null) : null;
+  if (/\bpermission\b/i.test(message ?? "")) return "permission";
+  return /\bwaiting for your input\b/i.test(message ?? "") ? "prompt" : null;
+}
+
+/** A subagent may end, and the client may notify, while the question to the user is still open. */
+const leaveItOpen: ReadonlySet<HookEvent> = new Set(["Notification", "SubagentStop", "PreModelSwitch"]);
+
+/** [HO21] A Notification marks the session as waiting for its user; any other sign of work ends that. */
+export function noteWaiting(
+  sql: Sql,
+  now: number,
+  event: HookEvent,
+  input: HookInput,
+  session: Pick<sessions.Session, "id" | "waiting">,
+): void {
+  if (event === "Notification") {
+    const what = waitingFor(input);
+    if (what !== null && what !== session.waiting?.for) sessions.setWaiting(sql, session.id, { for: what, since: now });
+  } else if (session.waiting !== undefined && !leaveItOpen.has(event)) {
+    sessions.setWaiting(sql, session.id, null);
+  }
+}
+
+/** Living sessions that wait for their user, the longest first. */
+export function waitingSessions(sql: Sql, processes: Processes, except: string | null): sessions.Session[] {
+  return sessions.waiting(sql).filter(({ id, owner }) => id !== except && owner !== null && mayLive(processes, owner));
+}

@@ -1,0 +1,100 @@
+import { lstatSync } from "node:fs";
+import { isAbsolute, join, relative, sep } from "node:path";
+import { answerSync, gitOutside, shown, splitRaw, type Git } from "./git.ts";
+
+/** What git says has changed in a project since a session began, by whatever means. */
+
+export interface ChangedFile {
+  /** Absolute. */
+  readonly path: string;
+  /** Null: it is gone. */
+  readonly modifiedMs: number | null;
+}
+
+export interface ProjectChanges {
+  /** Not committed, newest first. */
+  readonly open: readonly ChangedFile[];
+  /** Committed since the session began. */
+  readonly committed: ReadonlySet<string>;
+  /** Of the paths that were asked about, those that git has and that are as committed. */
+  readonly clean: ReadonlySet<string>;
+}
+
+export interface Since {
+  readonly project: string;
+  /** Commit that the session began at; null: not known, or there was none. */
+  readonly commit: string | null;
+  /** Epoch ms: what was written before is not the session's. */
+  readonly startedAt: number;
+  /** Absolute paths of files that the chat has edited. */
+  readonly edited: readonly string[];
+}
+
+/** One question; a recovery that waits longer does without the answer. */
+const timeoutMs = 1_500;
+const mostFiles = 2_000;
+/** A file's time may be coarser than the clock. */
+const slackMs = 2_000;
+const flags = ["--name-only", "-z", "--no-renames", "--ignore-submodules=all"];
+const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+/**
+ * [RE32] Reads only, and compares by size and time as git's index has them, so that no filter of the project runs.
+ *
+ * @returns null where git cannot tell: no repository, no git, no answer in time
+ */
+export function changesIn(
+  env: NodeJS.ProcessEnv,
+  { project, commit, startedAt, edited }: Since,
+): ProjectChanges | null {
+  const git = gitOutside(env, project, AbortSignal.timeout(timeoutMs * 4));
+  const head = list(git, ["rev-parse", "-q", "--verify", "HEAD^{commit}"], "\n")?.[0] ?? null;
+  const dirty = list(git, ["diff-index", ...flags, head ?? emptyTree, "--"]);
+  const untracked = list(git, ["ls-files", "--others", "--exclude-standard", "-z"]);
+  if (dirty === null || untracked === null) return null;
+  const open = [...new Set([...dirty, ...untracked])]
+    .slice(0, mostFiles)
+    .map((path) => changedFile(join(project, path)));
+  const committed = committedBetween(git, commit, head);
+  const isOpen = new Set(open.map(({ path }) => path));
+  return {
+    open: open.filter(({ modifiedMs }) => modifiedMs === null || modifiedMs >= startedAt - slackMs).sort(newestFirst),
+    committed: new Set(committed.map((path) => join(project, path))),
+    clean: new Set(tracked(git, project, edited).filter((path) => !isOpen.has(path))),
+  };
+}
+
+function committedBetween(git: Git, commit: string | null, head: string | null): string[] {
+  if (commit === null || head === null || commit === head) return [];
+  return list(git, ["diff-tree", "-r", ...flags, commit, head, "--"]) ?? [];
+}
+
+function tracked(git: Git, project: string, edited: readonly string[]): string[] {
+  const inside = edited
+    .filter((path) => isAbsolute(path))
+    .map((path) => relative(project, path))
+    .filter((path) => path !== "" && !path.startsWith("..") && !isAbsolute(path))
+    .map((path) => path.split(sep).join("/"));
+  if (inside.length === 0) return [];
+  const known = list(git, ["--literal-pathspecs", "ls-files", "-z", "--", ...inside.slice(-500)]) ?? [];
+  return known.map((path) => join(project, path));
+}
+
+function list(git: Git, args: readonly string[], separator: "\0" | "\n" = "\0"): string[] | null {
+  const answer = answerSync(git, args, timeoutMs);
+  if (answer === null) return null;
+  if (separator === "\0") return splitRaw(answer).map(shown);
+  return answer.toString("utf8").split("\n").filter(Boolean);
+}
+
+function newestFirst(one: ChangedFile, other: ChangedFile): number {
+  return (other.modifiedMs ?? 0) - (one.modifiedMs ?? 0);
+}
+
+function changedFile(path: string): ChangedFile {
+  try {
+    return { path, modifiedMs: lstatSync(path).mtimeMs };
+  } catch {
+    return { path, modifiedMs: null };
+  }
+}

@@ -1,0 +1,183 @@
+import type { Config, ModelPrices } from "../../contract/config.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Session } from "../sessions/sessions.ts";
+import { canonicalModel } from "../signals/context-window.ts";
+import type { Usage } from "../signals/transcript-lines.ts";
+import * as spending from "./task-spending.ts";
+
+/** What chats have used: tokens of each response, and what the client says that a session has cost. Each function is part of the caller's transaction. */
+
+export interface Heard {
+  /** Of the chat's own model, and of its sub-agents where their lines stand in the same file. */
+  readonly usage: readonly Usage[];
+  readonly subagentUsage: readonly Usage[];
+}
+
+export type Prices = Config["usage"]["prices"];
+
+/**
+ * [SI40] Counts each response once, by its own id, into its session, day, project, model and the task that the chat has. A line that is read again, a
+ * transcript that repeats an earlier one and a process that starts anew change nothing; a later line of the same response adds what it has more.
+ */
+export function countResponses(sql: Sql, session: Session, heard: Heard, now: number, prices: Prices = {}): void {
+  for (const usage of heard.usage) countResponse(sql, session, usage, { now, prices, isSubagent: false });
+  for (const usage of heard.subagentUsage) countResponse(sql, session, usage, { now, prices, isSubagent: true });
+}
+
+interface Circumstances {
+  readonly now: number;
+  readonly prices: Prices;
+  readonly isSubagent: boolean;
+}
+
+interface Counts {
+  readonly input: number;
+  readonly output: number;
+  readonly cacheRead: number;
+  readonly cacheWrite: number;
+}
+
+const none: Counts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+
+function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: Circumstances): void {
+  const key = `${usage.messageId}:${usage.requestId ?? ""}`;
+  const before = countsOf(sql, key);
+  const after = larger(before ?? none, usage);
+  const more = difference(after, before ?? none);
+  if (before && sum(more) === 0) return;
+  const at = Math.min(now, usage.at ?? now);
+  const model = modelOf(usage.model);
+  const task = taskAt(sql, session.id, at);
+  keep(sql, session, { key, at, model, task, isSubagent, counts: after });
+  if (task) spending.add(sql, session.id, sum(more), estimateOf(sql, session.id, prices[model], more));
+}
+
+function estimateOf(sql: Sql, sessionId: string, price: ModelPrices | undefined, counts: Counts): number {
+  return hasClientCost(sql, sessionId) ? 0 : (priceOf(price, counts) ?? 0);
+}
+
+function modelOf(model: string | null): string {
+  return model === null ? "unknown" : canonicalModel(model);
+}
+
+/** The task that the chat has, unless it took it later. */
+function taskAt(sql: Sql, sessionId: string, at: number): spending.TaskSpending | null {
+  const current = spending.get(sql, sessionId);
+  return current && current.startedAt <= at ? current : null;
+}
+
+interface Response {
+  readonly key: string;
+  readonly at: number;
+  readonly model: string;
+  readonly task: spending.TaskSpending | null;
+  readonly isSubagent: boolean;
+  readonly counts: Counts;
+}
+
+function keep(sql: Sql, { id, project }: Session, { key, at, model, task, isSubagent, counts }: Response): void {
+  sql.run(
+    `INSERT INTO usage_messages (key, session_id, at, day, project, model, task, claim, is_subagent, input, output, cache_read, cache_write)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET input = excluded.input, output = excluded.output,
+       cache_read = excluded.cache_read, cache_write = excluded.cache_write`,
+    key,
+    id,
+    at,
+    dayOf(at),
+    project,
+    model,
+    task?.task ?? null,
+    task?.claim ?? null,
+    isSubagent ? 1 : 0,
+    counts.input,
+    counts.output,
+    counts.cacheRead,
+    counts.cacheWrite,
+  );
+}
+
+function countsOf(sql: Sql, key: string): Counts | null {
+  const query =
+    "SELECT input, output, cache_read AS cacheRead, cache_write AS cacheWrite FROM usage_messages WHERE key = ?";
+  return sql.all<Counts>(query, key)[0] ?? null;
+}
+
+function larger(counts: Counts, usage: Usage): Counts {
+  return {
+    input: Math.max(counts.input, Math.round(usage.inputTokens)),
+    output: Math.max(counts.output, Math.round(usage.outputTokens)),
+    cacheRead: Math.max(counts.cacheRead, Math.round(usage.cacheReadTokens)),
+    cacheWrite: Math.max(counts.cacheWrite, Math.round(usage.cacheCreationTokens)),
+  };
+}
+
+function difference(a: Counts, b: Counts): Counts {
+  return {
+    input: a.input - b.input,
+    output: a.output - b.output,
+    cacheRead: a.cacheRead - b.cacheRead,
+    cacheWrite: a.cacheWrite - b.cacheWrite,
+  };
+}
+
+function sum({ input, output, cacheRead, cacheWrite }: Counts): number {
+  return input + output + cacheRead + cacheWrite;
+}
+
+/** In millionths of a dollar: dollars for a million tokens are that for one. Null: the model has no price. */
+export function priceOf(price: ModelPrices | undefined, counts: Counts): number | null {
+  if (!price) return null;
+  const { input, output, cacheRead, cacheWrite } = counts;
+  return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
+}
+
+function hasClientCost(sql: Sql, sessionId: string): boolean {
+  return sql.all("SELECT 1 FROM usage_totals WHERE session_id = ?", sessionId).length > 0;
+}
+
+/** As budgets count days: of UTC. */
+export function dayOf(at: number): string {
+  return new Date(at).toISOString().slice(0, 10);
+}
+
+/**
+ * [SI41] The client tells a running total: only what is above the last one is new, and a smaller one that comes late changes nothing. A total of
+ * another process of the client that is smaller begins anew; what a session had cost before SHIM knew it is not counted.
+ */
+export function countCost(sql: Sql, session: Session, costUsd: number, model: string | null, now: number): void {
+  const total = Math.round(costUsd * 1_000_000);
+  const process = session.owner ? `${session.owner.boot} ${session.owner.pid} ${session.owner.start}` : "";
+  const [last] = sql.all<{ total: number; process: string }>(
+    "SELECT cost_micros AS total, process FROM usage_totals WHERE session_id = ?",
+    session.id,
+  );
+  const isLate = last !== undefined && last.process === process && total <= last.total;
+  if (isLate) return;
+  sql.run(
+    `INSERT INTO usage_totals (session_id, cost_micros, process, at) VALUES (?, ?, ?, ?)
+     ON CONFLICT (session_id) DO UPDATE SET cost_micros = excluded.cost_micros, process = excluded.process, at = excluded.at`,
+    session.id,
+    total,
+    process,
+    now,
+  );
+  const base = last?.total ?? (session.origin === "startup" ? 0 : total);
+  if (total > base) addCost(sql, session, total - base, model, now);
+}
+
+function addCost(sql: Sql, session: Session, micros: number, model: string | null, now: number): void {
+  const current = spending.get(sql, session.id);
+  sql.run(
+    `INSERT INTO usage_costs (session_id, day, model, task, claim, project, cost_micros, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (session_id, day, model, task, claim) DO UPDATE SET cost_micros = cost_micros + excluded.cost_micros, at = excluded.at`,
+    session.id,
+    dayOf(now),
+    modelOf(model),
+    current?.task ?? 0,
+    current?.claim ?? 0,
+    session.project,
+    micros,
+    now,
+  );
+  if (current) spending.add(sql, session.id, 0, micros);
+}

@@ -1,0 +1,49 @@
+import { readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { codeOf } from "../../shared/error.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Session } from "../sessions/sessions.ts";
+import { readOn } from "../signals/transcript.ts";
+import { countResponses } from "./ledger.ts";
+
+const mostFiles = 500;
+
+/**
+ * [SI42] Sub-agents have transcripts of their own, in a folder beside the chat's. Read on by the timer alone: a hook has no time to walk a folder.
+ */
+export function readSubagents(runtime: Runtime, session: Session): void {
+  if (!session.transcriptPath) return;
+  const folder = join(dirname(session.transcriptPath), basename(session.transcriptPath, ".jsonl"), "subagents");
+  for (const name of transcriptsIn(folder)) readOne(runtime, session, folder, name);
+}
+
+function transcriptsIn(folder: string): string[] {
+  try {
+    const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    return names.filter((name) => /^agent-.*\.jsonl$/.test(basename(name))).slice(0, mostFiles);
+  } catch (error) {
+    // Most chats have none.
+    if (codeOf(error) === null) throw error;
+    return [];
+  }
+}
+
+function readOne(runtime: Runtime, session: Session, folder: string, name: string): void {
+  const offset = runtime.store.read((sql) => {
+    const query = "SELECT bytes FROM usage_files WHERE session_id = ? AND name = ?";
+    return sql.all<{ bytes: number }>(query, session.id, name)[0]?.bytes ?? 0;
+  }, 0);
+  const part = readOn(join(folder, name), offset);
+  if (part.offset === offset) return;
+  const subagentUsage = [...part.usage, ...part.subagentUsage];
+  runtime.store.write((sql) => {
+    countResponses(sql, session, { usage: [], subagentUsage }, runtime.now(), runtime.config.usage.prices);
+    sql.run(
+      `INSERT INTO usage_files (session_id, name, bytes) VALUES (?, ?, ?)
+       ON CONFLICT (session_id, name) DO UPDATE SET bytes = excluded.bytes`,
+      session.id,
+      name,
+      part.offset,
+    );
+  });
+}

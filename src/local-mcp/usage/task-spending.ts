@@ -1,0 +1,133 @@
+import type { Usage } from "../../contract/budgets.ts";
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import type { Sql } from "../../shared/sql.ts";
+
+/** What the task that a chat has now has used, against what it may use: one row for each chat, so that a hook reads one before each tool call. */
+
+export interface TaskSpending {
+  readonly task: number;
+  readonly claim: number;
+  readonly startedAt: number;
+  readonly tokens: number;
+  readonly costMicros: number;
+  readonly limitWallMs: number | null;
+  readonly limitTokens: number | null;
+  readonly limitCostMicros: number | null;
+  /** Why the coordinator has ended the claim; null: it has not. */
+  readonly exceeded: string | null;
+  readonly warnedAt: number | null;
+}
+
+export function begin(sql: Sql, sessionId: string, { task, claim, budget }: ClaimedTask, now: number): void {
+  sql.run(
+    `INSERT OR REPLACE INTO task_spending
+       (session_id, task, claim, started_at, tokens, cost_micros, limit_wall_ms, limit_tokens, limit_cost_micros)
+     VALUES (?, ?, ?, ?, 0, 0, ?, ?, ?)`,
+    sessionId,
+    task,
+    claim,
+    now,
+    budget.wallMs,
+    budget.tokens,
+    budget.costMicros,
+  );
+}
+
+/** The chat has the task no more. What was stopped at its limit stays stopped until the user says something. */
+export function end(sql: Sql, sessionId: string, { task, claim }: Pick<ClaimedTask, "task" | "claim">): void {
+  const query = "DELETE FROM task_spending WHERE session_id = ? AND task = ? AND claim = ? AND exceeded IS NULL";
+  sql.run(query, sessionId, task, claim);
+}
+
+/** The coordinator, which knows the limits of all, has ended the claim. */
+export function exceed(sql: Sql, sessionId: string, claim: number, reason: string): void {
+  sql.run("UPDATE task_spending SET exceeded = ? WHERE session_id = ? AND claim = ?", reason, sessionId, claim);
+}
+
+/** [BU12] The user has said how to go on. */
+export function release(sql: Sql, sessionId: string): void {
+  sql.run("DELETE FROM task_spending WHERE session_id = ? AND exceeded IS NOT NULL", sessionId);
+}
+
+export function get(sql: Sql, sessionId: string): TaskSpending | null {
+  const [row] = sql.all<TaskSpending>(
+    `SELECT task, claim, started_at AS startedAt, tokens, cost_micros AS costMicros, limit_wall_ms AS limitWallMs,
+       limit_tokens AS limitTokens, limit_cost_micros AS limitCostMicros, exceeded, warned_at AS warnedAt
+     FROM task_spending WHERE session_id = ?`,
+    sessionId,
+  );
+  return row ?? null;
+}
+
+export function add(sql: Sql, sessionId: string, tokens: number, costMicros: number): void {
+  if (tokens === 0 && costMicros === 0) return;
+  const query = "UPDATE task_spending SET tokens = tokens + ?, cost_micros = cost_micros + ? WHERE session_id = ?";
+  sql.run(query, tokens, costMicros, sessionId);
+}
+
+export function usageOf({ startedAt, tokens, costMicros }: TaskSpending, now: number): Usage {
+  return { wallMs: Math.max(0, now - startedAt), tokens, costMicros: Math.round(costMicros) };
+}
+
+/** [BU13] The coordinator has heard of a use above a limit, and lets the attempt go on: the limit was raised. */
+export function confirm(sql: Sql, sessionId: string, claim: number, { wallMs, tokens, costMicros }: Usage): void {
+  sql.run(
+    `UPDATE task_spending SET limit_wall_ms = iif(limit_wall_ms <= ?, NULL, limit_wall_ms),
+       limit_tokens = iif(limit_tokens <= ?, NULL, limit_tokens),
+       limit_cost_micros = iif(limit_cost_micros <= ?, NULL, limit_cost_micros)
+     WHERE session_id = ? AND claim = ? AND (limit_wall_ms <= ? OR limit_tokens <= ? OR limit_cost_micros <= ?)`,
+    wallMs,
+    tokens,
+    costMicros,
+    sessionId,
+    claim,
+    wallMs,
+    tokens,
+    costMicros,
+  );
+}
+
+interface Measure {
+  readonly used: number;
+  readonly limit: number;
+  readonly text: string;
+}
+
+function measuresOf(spending: TaskSpending, now: number): Measure[] {
+  const { wallMs, tokens, costMicros } = usageOf(spending, now);
+  const { limitWallMs, limitTokens, limitCostMicros } = spending;
+  return [
+    ...measure(tokens, limitTokens, (value) => `${value.toLocaleString("en-US")} tokens`),
+    ...measure(costMicros, limitCostMicros, (value) => `$${(value / 1_000_000).toFixed(2)}`),
+    ...measure(wallMs, limitWallMs, (value) => `${Math.round(value / 60_000)} min`),
+  ];
+}
+
+function measure(used: number, limit: number | null, show: (value: number) => string): Measure[] {
+  return limit === null ? [] : [{ used, limit, text: `${show(used)} of ${show(limit)}` }];
+}
+
+/** SHIM's own tools stay open: the chat has to report what it has. */
+const ownTool = /^mcp__.*__shim_\w+$/;
+
+/** [BU11] Why a tool call is denied: limits are hard. Null: nothing is known against it. */
+export function refusal(sql: Sql, sessionId: string, toolName: string | undefined, now: number): string | null {
+  const spending = get(sql, sessionId);
+  if (!spending || ownTool.test(toolName ?? "")) return null;
+  const over = spending.exceeded ?? measuresOf(spending, now).find(({ used, limit }) => used >= limit)?.text ?? null;
+  if (over === null) return null;
+  return `SHIM: the budget of task ${spending.task} is used up (${over}). Do not go on with it by other means. Report what is done with shim_report, and tell the user, who can raise the limit with \`shim budget set\` or say how to go on.`;
+}
+
+const warnShare = 0.8;
+
+/** [BU10] What the user and the chat are told when four fifths are used; null: not yet, or told already. */
+export function warning(sql: Sql, sessionId: string, now: number): string | null {
+  const spending = get(sql, sessionId);
+  if (!spending || spending.warnedAt !== null || spending.exceeded !== null) return null;
+  const near = measuresOf(spending, now).filter(({ used, limit }) => used >= limit * warnShare);
+  if (near.length === 0) return null;
+  sql.run("UPDATE task_spending SET warned_at = ? WHERE session_id = ?", now, sessionId);
+  const what = near.map(({ text }) => text).join(", ");
+  return `SHIM: task ${spending.task} has used ${what} of its budget. At the limit tool calls are denied: finish, or report what is done.`;
+}

@@ -1,0 +1,127 @@
+import type { Config } from "../../contract/config.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { dayOf, priceOf } from "./ledger.ts";
+
+export const groupings = ["day", "session", "project", "model", "task"] as const;
+export type Grouping = (typeof groupings)[number];
+
+/** Printed as JSON by `shim cost`: fields are only added. */
+export interface UsageLine {
+  /** Null: no project, or no task. */
+  readonly key: string | null;
+  readonly responses: number;
+  readonly input: number;
+  readonly output: number;
+  readonly cacheRead: number;
+  readonly cacheWrite: number;
+  /** As the client says. */
+  readonly clientCostUsd: number;
+  /** By the prices of the user's settings, of sessions whose client says nothing. */
+  readonly estimatedCostUsd: number;
+  /** Tokens of neither kind. */
+  readonly unpricedTokens: number;
+}
+
+const columns: Readonly<Record<Grouping, string>> = {
+  day: "day",
+  session: "session_id",
+  project: "project",
+  model: "model",
+  task: "nullif(task, 0)",
+};
+
+interface Counted {
+  readonly key: string | number | null;
+  readonly session: string;
+  readonly model: string;
+  readonly responses: number;
+  readonly input: number;
+  readonly output: number;
+  readonly cacheRead: number;
+  readonly cacheWrite: number;
+}
+
+export interface UsageQuery {
+  readonly by: Grouping;
+  /** Epoch ms: from the day (UTC) of this moment on; null: all that is kept. */
+  readonly since: number | null;
+}
+
+/** [SI44] What was used, with the client's own cost of a session before any estimate. The most expensive first, days newest first. */
+export function usageBy(sql: Sql, { by, since }: UsageQuery, { prices }: Config["usage"]): UsageLine[] {
+  const from = since === null ? "" : dayOf(since);
+  const column = columns[by];
+  const counted = sql.all<Counted>(
+    `SELECT ${column} AS key, session_id AS session, model, count(*) AS responses, sum(input) AS input, sum(output) AS output,
+       sum(cache_read) AS cacheRead, sum(cache_write) AS cacheWrite
+     FROM usage_messages WHERE day >= ? GROUP BY 1, 2, 3`,
+    from,
+  );
+  const costs = sql.all<{ key: string | number | null; session: string; micros: number }>(
+    `SELECT ${column} AS key, session_id AS session, sum(cost_micros) AS micros FROM usage_costs WHERE day >= ? GROUP BY 1, 2`,
+    from,
+  );
+  const hasClientCost = new Set(
+    sql.all<{ id: string }>("SELECT DISTINCT session_id AS id FROM usage_costs").map(({ id }) => id),
+  );
+  const lines = new Map<string, UsageLine>();
+  for (const one of counted) {
+    const estimate = hasClientCost.has(one.session) ? 0 : priceOf(prices[one.model], one);
+    const tokens = one.input + one.output + one.cacheRead + one.cacheWrite;
+    const cost = { estimatedCostUsd: (estimate ?? 0) / 1e6, unpricedTokens: estimate === null ? tokens : 0 };
+    merge(lines, { ...none, ...one, ...cost, key: textOf(one.key) });
+  }
+  for (const { key, micros } of costs) merge(lines, { ...none, key: textOf(key), clientCostUsd: micros / 1e6 });
+  return [...lines.values()].sort(by === "day" ? newestFirst : dearestFirst);
+}
+
+export const none: UsageLine = {
+  key: null,
+  responses: 0,
+  input: 0,
+  output: 0,
+  cacheRead: 0,
+  cacheWrite: 0,
+  clientCostUsd: 0,
+  estimatedCostUsd: 0,
+  unpricedTokens: 0,
+};
+
+function textOf(key: string | number | null): string | null {
+  return key === null ? null : String(key);
+}
+
+function merge(lines: Map<string, UsageLine>, line: UsageLine): void {
+  const name = line.key ?? "";
+  lines.set(name, sum(lines.get(name) ?? { ...none, key: line.key }, line));
+}
+
+export function sum(a: UsageLine, b: UsageLine): UsageLine {
+  return {
+    key: a.key,
+    responses: a.responses + b.responses,
+    input: a.input + b.input,
+    output: a.output + b.output,
+    cacheRead: a.cacheRead + b.cacheRead,
+    cacheWrite: a.cacheWrite + b.cacheWrite,
+    clientCostUsd: a.clientCostUsd + b.clientCostUsd,
+    estimatedCostUsd: a.estimatedCostUsd + b.estimatedCostUsd,
+    unpricedTokens: a.unpricedTokens + b.unpricedTokens,
+  };
+}
+
+function newestFirst(a: UsageLine, b: UsageLine): number {
+  return (b.key ?? "").localeCompare(a.key ?? "");
+}
+
+function dearestFirst(a: UsageLine, b: UsageLine): number {
+  return costOf(b) - costOf(a) || tokensOf(b) - tokensOf(a) || newestFirst(b, a);
+}
+
+export function costOf({ clientCostUsd, estimatedCostUsd }: UsageLine): number {
+  return clientCostUsd + estimatedCostUsd;
+}
+
+function tokensOf({ input, output, cacheRead, cacheWrite }: UsageLine): number {
+  return input + output + cacheRead + cacheWrite;
+}

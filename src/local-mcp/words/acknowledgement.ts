@@ -1,0 +1,37 @@
+/** Words of which an acknowledgement is made up; anything else in a prompt makes it a request. */
+const words = new Set(
+  `y yes yeah yep yup ya ok okay okey k kk sure fine good great nice perfect cool right correct exactly agreed approved thanks thank thx ty please pls
+   go going ahead on continue proceed carry keep resume do did it that this so then and now just the a i we you let lets let's us with next step part all of both
+   sounds looks lgtm done well alright absolutely definitely excellent awesome wonderful super amazing yay hi hello hey hm hmm ah oh
+   sgtm nicely neat solid sweet brilliant lovely cheers np ta keep keeping at up onward onwards proceeding
+   to me as is fine works for more again retry try same forward start begin work working finish
+   ja jo jep klar gut genau passt weiter mach machen mache bitte danke super prima einverstanden so es und nun los gerne
+   oui ouais d'accord vas-y vas y continue continuez merci bien parfait c'est bon allez fais le poursuis
+   si sí vale bueno claro sigue continúa continua adelante gracias perfecto hazlo de acuerdo dale
+   sim continue prossiga obrigado obrigada certo beleza pode ir va bene certo avanti grazie procedi perfetto
+   tak dobrze dalej kontynuuj dzięki dzieki jasne evet devam tamam teşekkürler hai goed prima verder doorgaan graag bedankt
+   да ага ок хорошо давай дальше продолжай продолжайте спасибо отлично ладно угу
+   jo jatka kyllä fortsätt bra tack fortsæt tak`
+    .split(/\s+/)
+    .map((one) => one.trim()),
+);
+
+const unspaced =
+  /^(?:好的?|是的?|对|对的|嗯|行|可以|继续|请继续|接着|谢谢|没问题|同意|はい|ええ|お願いします|続けて(?:ください)?|続行|了解(?:です)?|ありがとう(?:ございます)?|いいです(?:ね)?|いいね|進めて(?:ください)?|お願い|そのまま|どうぞ|大丈夫(?:です)?|問題(?:ない|ありません)|很好|不错|就这样|进行吧?|네|예|응|좋아요?|계속(?:해(?:요|줘|주세요)?)?|고마워요?|알겠습니다|그래요?|좋습니다|진행(?:해|해줘|해주세요)?|괜찮아요?)+$/u;
+
+/** A longer text has something to say. */
+const most = { words: 8, chars: 60 };
+
+/**
+ * Whether a prompt only says that the work may go on. By its shape: short, and not one word in it that says what to do. A number, a name or any
+ * other word makes it a request or an answer.
+ */
+export function isAcknowledgement(prompt: string): boolean {
+  const plain = prompt.toLowerCase().replaceAll("’", "'").trim();
+  if (plain.length > most.chars) return false;
+  const letters = plain.replaceAll(/[^\p{L}\p{N}' -]/gu, " ").trim();
+  if (letters === "") return true;
+  if (unspaced.test(letters.replaceAll(/\s/g, ""))) return true;
+  const all = letters.split(/\s+/);
+  return all.length <= most.words && all.every((one) => words.has(one));
+}

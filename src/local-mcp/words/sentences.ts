@@ -1,0 +1,124 @@
+/** Pure: the parts of what people write that the meaning of a text is read from. */
+
+/** Lines that a person has pasted and not written: log lines, stack traces, quotations, diffs. */
+const pasted =
+  /^\s*(?:>|at .+:\d+|\[?\d{4}-\d\d-\d\d[ T]\d|\[?\d\d:\d\d:\d\d|[+-]{3} |@@ |\w*(?:Error|Exception|Warning):)/;
+/** Cells of a table, which may stand before a sentence where line ends were lost. */
+const cells = /^\s*(?:\|[^|]*(?=\|))+\|\s*/;
+const abbreviated = String.raw`(?<!\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|bzw|ca|nr|mr|mrs|dr|z\.\s?b|p\.\s?ej|par ex)\.)`;
+const sentenceEnd = new RegExp(String.raw`\n+|(?<=[.!?…]["')\]*]{0,3})${abbreviated}\s+|(?<=[。！？])`, "iu");
+/** Where the end of a sentence was left out: a capital on a word that has none within a sentence. */
+const lostEnd =
+  /(?<=[\p{Ll}\p{N})]) (?=(?:You|We|Please|Never|Always|Don['’]t|Do not|Nothing|Nobody|Every|Each|Also|From now on|Under no|Make sure|Keep|Avoid|Only|Whatever|Absolutely) \p{Ll})/gu;
+const listMarks = /^\s*(?:[-*•–+#]+|\d+[.)])\s+/gm;
+
+/** Without blocks of code: what is in them is data, not speech. */
+export function withoutCode(text: string): string {
+  return text.replaceAll(/```[\s\S]*?(?:```|$)/g, " [code] ");
+}
+
+/** What is longer, or more, is looked at up to here: the patterns that read a sentence take their time from its length. */
+const most = { chars: 400, sentences: 300 };
+
+/** Where line ends were lost, the sentence that follows a line of a log: it begins with a capital and ends as a sentence does. */
+const afterLog = /(?<=[\p{Ll}\p{N})] )\p{Lu}\p{Ll}+ \p{Ll}[^\n]*[.!?。！？]$/u;
+
+const logged = /^\s*\[?(?:\d{4}-\d\d-\d\d[ T]\d|\d\d:\d\d:\d\d)/;
+
+const nextEntry = /(?=\[?\d{4}-\d\d-\d\d[ T]\d)/;
+
+function withoutLog(text: string): string[] {
+  const start = text.slice(0, most.chars);
+  if (!pasted.test(start)) return [text];
+  return logged.test(start) ? start.split(nextEntry).flatMap((entry) => afterLog.exec(entry.trim()) ?? []) : [];
+}
+
+/** The sentences that somebody wrote, each on one line; pasted lines and code are left out. */
+export function sentences(text: string): string[] {
+  const written = withoutCode(text)
+    .split("\n")
+    .flatMap((line) => (line.length > most.chars ? [line] : withoutLog(line)))
+    .join("\n");
+  return written
+    .replaceAll(listMarks, "")
+    .replaceAll(lostEnd, "\n")
+    .split(sentenceEnd)
+    .flatMap(withoutLog)
+    .slice(0, most.sentences)
+    .map((sentence) =>
+      sentence.slice(0, most.chars).replace(cells, "").replaceAll(listMarks, "").replaceAll(/\s+/g, " ").trim(),
+    )
+    .filter((sentence) => /[\p{L}\p{N}]/u.test(sentence));
+}
+
+const clauseEnd = /[,;:]\s+|\s+[–—-]\s+|\s+(?:and|but|so|then|und|aber|et|mais|pero|ma|mas|maar|но|а)\s+|[，；、：]/iu;
+
+export function clauses(sentence: string): string[] {
+  return sentence.split(clauseEnd).map((clause) => clause.trim());
+}
+
+/** "..., ok?" asks for nothing. */
+const tag =
+  /[,–-]\s*(?:ok|okay|right|alright|all right|please|deal|agreed|clear|got it|understood|ja|oder|d'accord|vale|va bene|ok)\?$/iu;
+
+export function isQuestion(sentence: string): boolean {
+  return /[?？]["')\]]*$/.test(sentence) && !tag.test(sentence);
+}
+
+/** Words that say nothing of what a sentence is about, by themselves. */
+const empty = new Set(
+  `a an the this that these those it its he she they them their we us our you your i me my mine one ones there here
+   and or but so then than if when while as of in on at to for from by with into onto over under about after before up down out off
+   is are was were be been being am do does did done have has had having will would shall should can could may might must
+   not no nor never always only just also too very really still yet again now today already soon all any some each every both either neither more most
+   actually instead rather anymore longer back else ever please ok okay yes yeah let lets use used using uses go going goes went gone get got make made making
+   keep kept want need needs like prefer think remember sure don't doesn't won't can't isn't it's that's let's i'll we'll we're i'm you're
+   what switch switched switching move moved migrate replace replaced drop dropped revert reverted undo scrap forget cancel which who how why where plan change changed mind decided decision choose chose thing things stuff way time from-now-on henceforth
+   next step first last new old other same such because since due via per
+   der die das den dem des ein eine einen einem einer und oder aber mit von zu zum zur im am auf fuer für ist sind war nicht kein keine keinen immer nie niemals nur bitte doch statt
+   le la les un une des du de et ou mais avec pour dans sur est sont ne pas jamais toujours plus que qui au aux
+   el los las una unos unas y o pero con por para en es son no nunca siempre solo se lo al del que`
+    .split(/\s+/)
+    .map((word) => word.trim()),
+);
+
+const word = /[\p{L}\p{N}][\p{L}\p{N}_./@#+'’-]*/gu;
+const unspaced = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
+
+/** Whether one of the content words is a word, and not two characters of a script that writes no spaces. */
+export function isWholeWord(one: string): boolean {
+  return !unspaced.test(one);
+}
+
+/** What a text is about: its words without inflection, without those that say nothing by themselves. */
+export function contentWords(text: string): Set<string> {
+  const found = new Set<string>();
+  for (const [raw] of text.toLowerCase().matchAll(word)) {
+    const plain = raw.replace(/[./'’@#-]+$/u, "");
+    if (unspaced.test(plain)) for (let at = 0; at < plain.length - 1; at++) found.add(plain.slice(at, at + 2));
+    else if (plain.length > 0 && !empty.has(plain)) found.add(stem(plain));
+  }
+  return found;
+}
+
+function stem(plain: string): string {
+  if (plain.length < 5 || /[\d./_@]/.test(plain)) return plain;
+  const base = plain.replace(/(?:ing|ed|es|s)$/, "");
+  return base.length < 3 ? plain : base.replace(/(.)\1$/, "$1").replace(/e$/, "");
+}
+
+/** How much of `part` is in `whole`, 0 to 1; 0 where `part` is empty. */
+export function coverage(part: ReadonlySet<string>, whole: ReadonlySet<string>): number {
+  return part.size === 0 ? 0 : [...part].filter((one) => whole.has(one)).length / part.size;
+}
+
+/** Whether two texts are about one thing: the shorter one is mostly in the longer. */
+export function isAboutTheSame(one: string, other: string, least = 0.6): boolean {
+  const [a, b] = [contentWords(one), contentWords(other)];
+  const [shorter, longer] = a.size <= b.size ? [a, b] : [b, a];
+  const isIn = (word: string): boolean =>
+    longer.has(word) ||
+    [...longer].some((one) => Math.min(one.length, word.length) >= 4 && (one.startsWith(word) || word.startsWith(one)));
+  const shared = shorter.size === 0 ? 0 : [...shorter].filter(isIn).length / shorter.size;
+  return shared >= least && (shared * shorter.size >= 2 || shorter.size === longer.size);
+}

@@ -1,0 +1,40 @@
+import { expect, it } from "vitest";
+import { OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
+import { hasDied } from "../../src/local-mcp/sessions/closed-sessions.ts";
+import { bash, briefs, Desk, endless, endlessTool, told } from "../support/shim-desk.ts";
+import { untilFound } from "../support/claude-code.ts";
+
+/** What npm installs on Node 20. Its hangup in the middle of a tool comes with a failed tool, an answer and a Stop. */
+const binary = otherClaudeBinary(OLDER_CLAUDE_VERSION) ?? "not installed: node scripts/install-claude.ts";
+const answer = { steps: [{ text: "Hello." }], binary };
+
+it("[RE2] an older client: a finished run is finished, one that was asked to stop in its turn is not", async () => {
+  const desk = new Desk();
+  await desk.printed("fix the parser", { steps: [bash("echo fixed"), { text: "Fixed." }], binary });
+  expect(desk.sessions()).toMatchObject([{ endReason: "other" }]);
+  const cut = await desk.print("fix the lexer", { steps: [bash("echo begun"), endless], binary });
+  await endlessTool(cut.claude);
+  cut.claude.kill("SIGTERM");
+  await cut.claude.waitForExit();
+  const next = await desk.printed("hello", answer);
+  expect(briefs(told(next.model))[0]).toContain("fix the lexer");
+});
+
+it.each([
+  ["between two turns", [{ text: "Fixed." }], "turn_end", false],
+  ["in the middle of a tool", [endless, { text: "The build was stopped." }], "tool_start", true],
+] as const)(
+  "[RE50] [RE51] an older client whose terminal is closed %s has not finished",
+  async (_when, steps, kind, isDeath) => {
+    const desk = new Desk();
+    const chat = await desk.terminal({ steps, binary });
+    await chat.claude.send("fix the parser");
+    const { id } = await untilFound(() => desk.sessions()[0], "a session");
+    await desk.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === kind, kind);
+    chat.claude.kill("SIGKILL");
+    await desk.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === "detached", "the end of the client");
+    const session = desk.session(id);
+    // The client may end before or after it has let the model answer.
+    expect([session.endedAt, hasDied(session)]).toEqual([null, isDeath]);
+  },
+);

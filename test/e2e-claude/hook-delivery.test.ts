@@ -1,0 +1,42 @@
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { bash, call, Desk, told } from "../support/shim-desk.ts";
+
+const launcher = join(import.meta.dirname, "..", "..", "plugin", "launch.mjs");
+
+it("[HO30] tool events reach SHIM through its MCP process, each once, and the model sees no tool of it", async () => {
+  const desk = new Desk();
+  const steps = [bash("sleep 1"), bash("exit 3"), call("Read", { file_path: desk.path("one.ts") }), { text: "Done." }];
+  const { model } = await desk.printed("look around", { steps });
+  const [session] = desk.sessions();
+  expect(desk.kinds(session!.id).filter((kind) => kind.startsWith("tool_"))).toEqual([
+    "tool_start",
+    "tool_end",
+    "tool_start",
+    "tool_error",
+    "tool_start",
+    "tool_end",
+  ]);
+  expect(session).toMatchObject({ toolCalls: 3, toolErrors: 1 });
+  expect(JSON.stringify(model.requests.map(({ body }) => body?.["tools"]))).not.toContain("shim_hook");
+  expect(told(model, -1)).not.toContain("SHIM: ");
+});
+
+it("[HO5] a server that the user has registered by hand beside the plugin's neither replaces it nor counts twice", async () => {
+  const desk = new Desk();
+  const mcpServers = { mine: { type: "stdio", command: "node", args: [launcher, "mcp"] } };
+  await desk.printed("look around", { mcpServers, steps: [bash("sleep 1"), bash("echo two"), { text: "Done." }] });
+  const [session, ...others] = desk.sessions();
+  expect(others).toEqual([]);
+  expect(desk.kinds(session!.id)).toEqual([
+    "start",
+    "prompt",
+    "tool_start",
+    "tool_end",
+    "tool_start",
+    "tool_end",
+    "assistant",
+    "turn_end",
+    "end",
+  ]);
+});
