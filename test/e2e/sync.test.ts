@@ -7,7 +7,7 @@ import type { Store } from "../../src/local-mcp/store/store.ts";
 import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { answered, startServer, storeOf } from "../support/mcp-process.ts";
+import { answered, killAll, startServer, storeOf } from "../support/mcp-process.ts";
 import { tempHome } from "../support/temp-store.ts";
 
 const key = makeKey((bytes) => new Uint8Array(bytes).fill(5));
@@ -43,7 +43,8 @@ it("[SY63] [SY64] chats of a machine send what they save; when the process that 
   const sender = senderOf(store);
   const [dead, alive] = first.process.pid === sender ? [first, second] : [second, first];
   expect(dead.process.pid).toBe(sender);
-  dead.process.kill("SIGKILL");
+  // With its worker, which would send what is left when its front has ended.
+  killAll(dead);
   await vi.waitFor(() => expect(identify(systemProcesses, sender)).toBeNull(), soon);
   const after = await answered(alive, "shim_force_checkpoint", { goal: "after the kill" });
   await vi.waitFor(async () => expect(await storedAt(edge)).toContain(after["checkpoint"]), soon);

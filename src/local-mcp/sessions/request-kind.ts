@@ -1,3 +1,4 @@
+import { pattern } from "../words/pattern.ts";
 import type { UserRequest } from "../../contract/work-state.ts";
 import { isChangeOfMind } from "../words/change-of-mind.ts";
 import { isOnlyDecision } from "../words/decision.ts";
@@ -19,14 +20,26 @@ export function carries(text: string): boolean {
   return sentences(text).some((one) => named.test(one) || isOrder(one) || isChangeOfMind(one));
 }
 
-const joining =
-  /^(?:also|and|plus|still|again|nope|additionally|oh,? and|one more thing|while you(?:'re| are) at it|(?:please )?(?:continue|go on|proceed|carry on|resume)(?: with)?|then also|und|auch|außerdem|noch|weiter mit|et|aussi|y|también|además|e|anche|também|ook|и|ещё|еще|также)(?!\p{L})|^(?:还有|另外|也|あと|それから|また|그리고|또)/iu;
+const joining = new RegExp(
+  pattern`
+    ^(?:also|and|plus|still|again|nope|additionally|oh,? and|one more thing|while you(?:'re| are) at it|
+    (?:please )?(?:continue|go on|proceed|carry on|resume)(?: with)?|then also|und|auch|außerdem|noch|weiter mit|et|
+    aussi|y|también|además|e|anche|também|ook|и|ещё|еще|также)(?!\p{L})|^(?:还有|另外|也|あと|それから|また|그리고|또)
+  `,
+  "iu",
+);
 const added = /(?<!\p{L})(?:too|as well|auch|aussi|también|anche|também|też|тоже)[.!]?$/iu;
 /** A few words about what is there already. */
 const pointing =
   /(?<!\p{L})(?:it|its|that|this|these|those|them|they|es|dies|sie|ça|cela|eso|esto|quello|questo|isso|isto|dit|это|его)(?!\p{L})|それ|これ|它|这个|那个|그거|이거/iu;
-const asking =
-  /^(?:what|why|how(?! about)|where|when|who|which|is|are|does|did|was|were|was|warum|wieso|wie|wo|wann|wer|que|quoi|pourquoi|comment|où|quand|qué|por qué|cómo|dónde|cuándo|perché|come|dove|por que|como|onde|что|почему|как|где|когда)(?!\p{L})|^(?:什么|为什么|怎么|哪|何|なぜ|どう|무엇|왜|어떻게)/iu;
+const asking = new RegExp(
+  pattern`
+    ^(?:what|why|how(?! about)|where|when|who|which|is|are|does|did|was|were|was|warum|wieso|wie|wo|wann|wer|que|
+    quoi|pourquoi|comment|où|quand|qué|por qué|cómo|dónde|cuándo|perché|come|dove|por que|como|onde|что|почему|как|
+    где|когда)(?!\p{L})|^(?:什么|为什么|怎么|哪|何|なぜ|どう|무엇|왜|어떻게)
+  `,
+  "iu",
+);
 const leaving =
   /(?<!\p{L})(?:stop|drop|forget|cancel|abandon|leave|pause|park|work on|switch to working|lass|arrête|deja|lascia)(?!\p{L})/iu;
 
@@ -69,8 +82,15 @@ function isOnlyQuestion([only, ...others]: readonly string[]): boolean {
 }
 
 /** Wants to see or hear of what is there. */
-const showing =
-  /^(?:(?:please|ok|now|just|and)[\s,]+)*(?:(?:can|could|would|will) you (?:please |just |quickly )?)?(?:(?:show|tell|remind|give) (?:me|us) (?:the|what|why|how|where|which|who|when|if|whether|that|your)|explain (?:what|why|how|that|this)|summari[sz]e (?:what|where|that|this|everything|your|the (?:conversation|session|changes|state|status|progress|plan))|zeig(?:e)? (?:mir|uns)|montre(?:-| )moi|muéstrame|mostrami|pokaż mi|покажи)(?!\p{L})/iu;
+const showing = new RegExp(
+  pattern`
+    ^(?:(?:please|ok|now|just|and)[\s,]+)*(?:(?:can|could|would|will) you (?:please |just |quickly )?)?(?:(?:show|
+    tell|remind|give) (?:me|us) (?:the|what|why|how|where|which|who|when|if|whether|that|your)|explain (?:what|why|
+    how|that|this)|summari[sz]e (?:what|where|that|this|everything|your|the (?:conversation|session|changes|state|
+    status|progress|plan))|zeig(?:e)? (?:mir|uns)|montre(?:-| )moi|muéstrame|mostrami|pokaż mi|покажи)(?!\p{L})
+  `,
+  "iu",
+);
 
 function isOnlyRules(all: readonly string[]): boolean {
   return all.length > 0 && all.every(isRule) && !all.every(isLeaving);
@@ -124,8 +144,15 @@ const terse = { words: 6, chars: 16 };
 const remark = 24;
 
 /** A sentence that begins like this tells or describes. */
-const describing =
-  /^(?:the|a|an|there|here|it|its|this|that|these|those|they|he|she|one|some|most|many|several|both|all|at|on|during|since|yesterday|today|for comparison|as|we (?:saw|see|had|have|got|were|noticed|found)|i (?:attach|see|saw|had|have|think|guess|noticed|found|got)|you (?:see|saw)|der|die|das|ein|eine|es|hier|le|la|les|un|une|il|elle|voici|el|los|las|una|hay|il|lo|gli)(?!\p{L})|^[\p{N}|[({]/iu;
+const describing = new RegExp(
+  pattern`
+    ^(?:the|a|an|there|here|it|its|this|that|these|those|they|he|she|one|some|most|many|several|both|all|at|on|
+    during|since|yesterday|today|for comparison|as|we (?:saw|see|had|have|got|were|noticed|found)|i (?:attach|see|
+    saw|had|have|think|guess|noticed|found|got)|you (?:see|saw)|der|die|das|ein|eine|es|hier|le|la|les|un|une|il|
+    elle|voici|el|los|las|una|hay|il|lo|gli)(?!\p{L})|^[\p{N}|[({]
+  `,
+  "iu",
+);
 
 /** Characters in which a prompt says what it is about. */
 const start = 320;

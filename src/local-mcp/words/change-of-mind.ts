@@ -1,26 +1,53 @@
+import { pattern } from "./pattern.ts";
 import { contentWords, coverage } from "./sentences.ts";
 import { isForbidding } from "./standing-order.ts";
 
 /** Sentences that take something back, and what they take back. Pure. */
 
 const named = String.raw`([^,.;:!?()，。；]{1,80}?)`;
-const end = String.raw`(?=$|[,.;:!?()，。；]|\s+(?:and|but|with|use|using|for|in|on|because|since|as|any ?more|after|at|we|i|und|weil|lieber|besser|für|et|pour|car|y|para|porque|e|per|по)(?!\p{L}))`;
+const end = pattern`
+  (?=$|[,.;:!?()，。；]|\s+(?:and|but|with|use|using|for|in|on|because|since|as|any ?more|after|at|we|i|und|weil|
+  lieber|besser|für|et|pour|car|y|para|porque|e|per|по)(?!\p{L}))
+`;
 
 /** Each names what is given up. */
 const givingUp = [
-  String.raw`(?<!\p{L})(?:instead of|rather than|in place of|no longer|away from|and not|not|anstatt|statt|anstelle von|nicht mehr|au lieu d['e]|plutôt qu['e]|en lugar de|en vez de|invece di|em vez de|in plaats van|zamiast|вместо)\s+(?:using\s+|with\s+)?${named}${end}`,
+  pattern`
+    (?<!\p{L})(?:instead of|rather than|in place of|no longer|away from|and not|not|anstatt|statt|anstelle von|
+    nicht mehr|au lieu d['e]|plutôt qu['e]|en lugar de|en vez de|invece di|em vez de|in plaats van|zamiast|
+    вместо)\s+(?:using\s+|with\s+)?${named}${end}
+  `,
   String.raw`(?<!\p{L})(?:from|von|depuis|desde|da|с)\s+${named}\s+(?:to|over to|auf|zu|nach|vers|à|a|на)(?!\p{L})`,
   String.raw`(?<!\p{L})(?:move|migrate|switch|get|take)\s+(?:the\s+|our\s+)?[\p{L}\p{N}_./-]+\s+(?:off|away from|out of)\s+${named}${end}`,
   String.raw`(?<!\p{L})(?:says? no to|said no to|veto(?:ed|es)?|goodbye|good-?bye|bye|scratch|ruled? out)\s+${named}${end}`,
-  String.raw`(?<!\p{L})(?:replac(?:e|ing|ed)|swap(?:ped)?|exchange|substitute|ersetze?n?|remplace[rz]?|reemplaza\p{L}*|sostituisci|substitua)\s+${named}\s+(?:with|by|for|durch|par|por|con|com)(?!\p{L})`,
-  String.raw`(?<!\p{L})(?:drop(?:ped|ping)?|scrap|forget(?: about)?|ditch|abandon(?:ed)?|undo|undid|revert(?:ed)?(?! to)|cancel|discard|stop using|do not use|don['’]?t use|verwirf|vergiss|oublie[rz]?|olvida|lascia perdere)\s+${named}${end}`,
+  pattern`
+    (?<!\p{L})(?:replac(?:e|ing|ed)|swap(?:ped)?|exchange|substitute|ersetze?n?|remplace[rz]?|reemplaza\p{L}*|
+    sostituisci|substitua)\s+${named}\s+(?:with|by|for|durch|par|por|con|com)(?!\p{L})
+  `,
+  pattern`
+    (?<!\p{L})(?:drop(?:ped|ping)?|scrap|forget(?: about)?|ditch|abandon(?:ed)?|undo|undid|revert(?:ed)?(?! to)|
+    cancel|discard|stop using|do not use|don['’]?t use|verwirf|vergiss|oublie[rz]?|olvida|
+    lascia perdere)\s+${named}${end}
+  `,
   String.raw`(?:^|[,;:.!]\s*|(?<!\p{L})(?:actually|ok|okay|sorry|well)\s+)(?:no|kein(?:e|en)?|pas de|nada de|niente)\s+(?!longer|more)${named}${end}`,
-  String.raw`(?:^|[,;:]\s*)${named}\s+(?:is|are)\s+(?:out|off the table|gone|dropped|cancelled|canceled|obsolete|dead|not (?:needed|wanted) any ?more|no longer (?:needed|wanted|used))(?!\p{L})`,
+  pattern`
+    (?:^|[,;:]\s*)${named}\s+(?:is|are)\s+(?:out|off the table|gone|dropped|cancelled|canceled|obsolete|dead|
+    not (?:needed|wanted) any ?more|no longer (?:needed|wanted|used))(?!\p{L})
+  `,
   String.raw`([\p{L}\p{N}_-]{1,20})(?:を|は)?やめ|不(?:再)?(?:要|用)\s*([\p{L}\p{N}_-]{1,20}?)(?=[,，。了]|$)`,
 ].map((source) => new RegExp(source, "giu"));
 
-const marker =
-  /(?<!\p{L})(?:actually|instead|on second thoughts?|change of plans?|changed (?:my|our) minds?|no longer|scratch that|never ?mind|forget (?:it|that|what i)|correction|strike that|undo|undid|revert(?:ed)?|roll(?:ed)? back|go(?:ing)? back|back to|any ?more|after all|switch(?:ed|ing)? (?:to|from|over)|i was wrong|rather than|replace[sd]?|nicht mehr|doch (?:lieber|nicht)|lieber|stattdessen|anders|finalement|plutôt|au lieu|mejor|en realidad|en vez|en lugar|cambio de plan|invece|anzi|ripensandoci|na verdade|em vez|toch|liever|jednak|zamiast|лучше|вместо|передумал\p{L}*)(?!\p{L})|改为|改用|换成|不再|やっぱり|やはり|代わりに|변경|대신/iu;
+const marker = new RegExp(
+  pattern`
+    (?<!\p{L})(?:actually|instead|on second thoughts?|change of plans?|changed (?:my|our) minds?|no longer|
+    scratch that|never ?mind|forget (?:it|that|what i)|correction|strike that|undo|undid|revert(?:ed)?|
+    roll(?:ed)? back|go(?:ing)? back|back to|any ?more|after all|switch(?:ed|ing)? (?:to|from|over)|i was wrong|
+    rather than|replace[sd]?|nicht mehr|doch (?:lieber|nicht)|lieber|stattdessen|anders|finalement|plutôt|au lieu|
+    mejor|en realidad|en vez|en lugar|cambio de plan|invece|anzi|ripensandoci|na verdade|em vez|toch|liever|jednak|
+    zamiast|лучше|вместо|передумал\p{L}*)(?!\p{L})|改为|改用|换成|不再|やっぱり|やはり|代わりに|변경|대신
+  `,
+  "iu",
+);
 
 const returning = new RegExp(
   String.raw`(?<!\p{L})(?:back to|revert(?:ed)? to|return(?:ed)? to|zurück (?:zu|auf)|reviens? à|revenir à|volver a|tornare a|voltar (?:a|para))\s+${named}${end}`,
