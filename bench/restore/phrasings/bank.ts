@@ -1,4 +1,6 @@
 import type { Random } from "../random.ts";
+import { blindLanguageCount, blindOtherLanguages } from "./blind-other-languages.ts";
+import { blind } from "./blind.ts";
 import { english } from "./english.ts";
 import { freshOtherLanguages } from "./fresh-other-languages.ts";
 import { fresh } from "./fresh.ts";
@@ -22,9 +24,28 @@ export type Phrase =
 /** Templates by what they say. */
 export type Bank = Partial<Record<Phrase, readonly string[]>>;
 
-/** Which half of each list is used: `known` the first, `held-out` the second, `all` both. `fresh` is a set of its own, used whole. */
-export const halves = ["known", "held-out", "all", "fresh"] as const;
+/**
+ * Which half of each list is used: `known` the first, `held-out` the second, `all` both. `fresh` and `blind` are sets of their own,
+ * used whole.
+ */
+export const halves = ["known", "held-out", "all", "fresh", "blind"] as const;
 export type Half = (typeof halves)[number];
+
+/** Sentences in English and in `languages` other languages, which take turns in each list. */
+interface PhraseSet {
+  readonly inEnglish: Bank;
+  readonly inOthers: Bank;
+  readonly languages: number;
+}
+
+const developed: PhraseSet = { inEnglish: english, inOthers: otherLanguages, languages: languageCount };
+const setOf: Readonly<Record<Half, PhraseSet>> = {
+  known: developed,
+  "held-out": developed,
+  all: developed,
+  fresh: { inEnglish: fresh, inOthers: freshOtherLanguages, languages: languageCount },
+  blind: { inEnglish: blind, inOthers: blindOtherLanguages, languages: blindLanguageCount },
+};
 
 export interface Slots {
   readonly a?: string;
@@ -43,7 +64,7 @@ export class Phrases {
   constructor(random: Random, half: Half, isForeign = false) {
     this.#random = random;
     this.#half = half;
-    this.#language = isForeign ? random.between(0, languageCount - 1) : null;
+    this.#language = isForeign ? random.between(0, setOf[half].languages - 1) : null;
   }
 
   say(phrase: Phrase, { a = "", b = "", c = "", n = 0 }: Slots = {}): string {
@@ -52,15 +73,15 @@ export class Phrases {
   }
 
   #templates(phrase: Phrase): readonly string[] {
-    const [inEnglish, inOthers] = this.#half === "fresh" ? [fresh, freshOtherLanguages] : [english, otherLanguages];
+    const { inEnglish, inOthers, languages } = setOf[this.#half];
     const own = this.#language === null ? undefined : inOthers[phrase];
-    if (own) return halfOf(own, this.#half).filter((_, index) => index % languageCount === this.#language);
+    if (own) return halfOf(own, this.#half).filter((_, index) => index % languages === this.#language);
     return halfOf(inEnglish[phrase] ?? [], this.#half);
   }
 }
 
 function halfOf(list: readonly string[], half: Half): readonly string[] {
-  if (half === "all" || half === "fresh") return list;
+  if (half === "all" || half === "fresh" || half === "blind") return list;
   const middle = list.length / 2;
   return half === "known" ? list.slice(0, middle) : list.slice(middle);
 }
