@@ -6,7 +6,7 @@ import { familyOf } from "../test/support/family.ts";
 import { ms, sample, timed, type Row } from "./figures.ts";
 
 const rounds = Number(process.env["SHIM_BENCH_EVENTS"] ?? 1_000);
-const idleMs = Number(process.env["SHIM_BENCH_IDLE_MS"] ?? 30_000);
+const idleMs = Number(process.env["SHIM_BENCH_IDLE_MS"] ?? 60_000);
 /** From the last call on, until a process counts as idle: by then it has loaded what it works with in the background, and looks less often. */
 const settleMs = 25_000;
 

@@ -32,11 +32,11 @@ export class Files {
 
   /** A look at a file that stays as it is. */
   read(): Step[] {
-    return [readStep(this.#random.pick(this.#untouched()))];
+    return [readStep(this.#anyFile())];
   }
 
   edit(): Step[] {
-    const path = this.#random.pick(this.#untouched());
+    const path = this.#anyFile();
     return [readStep(path), this.#editStep(path)];
   }
 
@@ -54,7 +54,7 @@ export class Files {
 
   /** Changes a file by a shell command: a new one, or one that is there. */
   shell(): Step[] {
-    const path = this.#random.isLucky(0.5) ? this.#newPath() : this.#random.pick(this.#untouched());
+    const path = this.#random.isLucky(0.5) ? this.#newPath() : this.#anyFile();
     const isNew = !this.#versions.has(path);
     this.#changed.set(path, isNew ? "Bash, new" : "Bash, edited");
     this.#versions.delete(path);
@@ -97,6 +97,12 @@ export class Files {
 
   #untouched(): string[] {
     return Object.keys(this.initial).filter((path) => !this.#changed.has(path) && !this.#ignored.has(path));
+  }
+
+  /** An untouched file; in a session that has changed them all, one that it has edited. */
+  #anyFile(): string {
+    const untouched = this.#untouched();
+    return this.#random.pick(untouched.length > 0 ? untouched : [...this.#versions.keys()]);
   }
 
   #editStep(path: string): Step {

@@ -108,6 +108,30 @@ it("[CP35] words that ask for nothing known are a new goal where the chat has sa
   expect(reached.requests?.map(({ kind }) => kind)).toEqual([undefined, undefined]);
 });
 
+it.each(["nice one", "splendid!", "great work there"])(
+  "[CP35] a remark is no new goal, also where the goal is reached: %s",
+  (remark) => {
+    const shelf = user("Build a shelf for the kitchen");
+    expect(goalOf(after(shelf, chat("The shelf for the kitchen is built."), user(remark)))).toBe(
+      "Build a shelf for the kitchen",
+    );
+  },
+);
+
+it.each([
+  "What would it take to hang the shelf on hooks? Don't just describe it, go ahead and get it done.",
+  "Don't just measure the shelf, build a new one from oak.",
+  "The door no longer closes since we moved the shelf.",
+])("[CP35] a request is one, however it begins: %s", (request) => {
+  expect(goalOf(after(user("Paint the fence of the garden"), user(request)))).toBe(request);
+});
+
+it("[CP35] a story that ends in a decision is no new goal", () => {
+  const story =
+    "I spoke with the joiner for an hour, and he had a long list of reasons that I did not follow in every detail. Bottom line, the table gets built with oak. He comes by on Tuesday.";
+  expect(goalOf(after(user("Paint the fence of the garden"), user(story)))).toBe("Paint the fence of the garden");
+});
+
 it("[CP38] what the chat has said of a goal being done is known, for the last one and the one before", () => {
   const state = after(
     user("Build a shelf for the kitchen"),

@@ -309,8 +309,9 @@ it("[JO16] no text makes the reading of its words slow", () => {
   ];
   for (const part of evil) {
     const text = part.repeat(Math.floor(8_000 / part.length));
-    const from = performance.now();
+    // Time on the processor: other processes of the machine do not count.
+    const from = process.cpuUsage();
     after(user(text), chat(text), user(text), { kind: "compacted", summary: text + text });
-    expect(performance.now() - from, JSON.stringify(part)).toBeLessThan(400);
+    expect(process.cpuUsage(from).user / 1_000, JSON.stringify(part)).toBeLessThan(400);
   }
 });

@@ -59,7 +59,11 @@ export function wantedSections({ state }: Restoration, now: number): Section[] {
         ]),
         ...ranked(
           1,
-          line(open === requests[0] ? "perhaps still open, first" : "perhaps still open", open, widths.request),
+          line(
+            open === requests[0] ? "perhaps still open, first" : "perhaps still open, earlier",
+            open,
+            widths.request,
+          ),
         ),
         ...ranked(1, line("last", last, widths.goal)),
         ...ranked(2, line("first", first, widths.request)),

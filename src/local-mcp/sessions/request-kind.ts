@@ -1,5 +1,6 @@
 import { pattern } from "../words/pattern.ts";
 import type { UserRequest } from "../../contract/work-state.ts";
+import { isAcknowledgement } from "../words/acknowledgement.ts";
 import { isChangeOfMind } from "../words/change-of-mind.ts";
 import { isOnlyDecision } from "../words/decision.ts";
 import { clauses, contentWords, isQuestion, sentences } from "../words/sentences.ts";
@@ -130,7 +131,13 @@ function isGoal(prompt: string, all: readonly string[], before: Before): boolean
 function isLikelyGoal(prompt: string, all: readonly string[], { isGoalReached = false }: Before): boolean {
   if (all.length >= few && all.every((one) => !isTask(one))) return false;
   const isLong = all.length < few && prompt.split(/\s+/).length > remark;
-  return isGoalReached || isLong || (isForeign(prompt) && !isTerse(prompt));
+  return (isGoalReached && !isRemark(prompt)) || isLong || (isForeign(prompt) && !isTerse(prompt));
+}
+
+/** "Nice one", "love it": too little to say what is to be done next. */
+function isRemark(prompt: string): boolean {
+  const rest = prompt.split(/\s+/).filter((word) => !isAcknowledgement(word));
+  return contentWords(rest.join(" ")).size < 2 && !named.test(prompt);
 }
 
 /** A few words; in a script without spaces a few characters. */

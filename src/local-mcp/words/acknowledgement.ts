@@ -3,7 +3,7 @@ import { pattern } from "./pattern.ts";
 const words = new Set(
   `y yes yeah yep yup ya ok okay okey k kk sure fine good great nice perfect cool right correct exactly agreed approved thanks thank thx ty please pls
    go going ahead on continue proceed carry keep resume do did it that this so then and now just the a i we you let lets let's us with next step part all of both
-   sounds looks lgtm done well alright absolutely definitely excellent awesome wonderful super amazing yay hi hello hey hm hmm ah oh
+   sounds looks lgtm done well alright absolutely definitely excellent awesome wonderful super amazing yay love hi hello hey hm hmm mhm ah oh
    sgtm nicely neat solid sweet brilliant lovely cheers np ta keep keeping at up onward onwards proceeding
    to me as is fine works for more again retry try same forward start begin work working finish
    ja jo jep klar gut genau passt weiter mach machen mache bitte danke super prima einverstanden so es und nun los gerne

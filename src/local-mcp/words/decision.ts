@@ -29,7 +29,7 @@ const settled = new RegExp(
 );
 const chatSettles = new RegExp(
   pattern`
-    (?<!\p{L})(?:decided|decision:|i chose|i've chosen|opted (?:for|to)|settled on|going with|went with|switch(?:ed|
+    (?<!\p{L})(?:decided|decision:|i chose|i've chosen|opted (?:for|to)|settled on|going with|going (?:that|this) way|went with|switch(?:ed|
     ing) (?:from|to)|reverted|rolled back|(?:i|we)(?:'ll| will| have|'ve)? (?:use|used|take|took|pick|picked|choose|
     chose|go with|stick with|stay with|keep) .{1,80}(?:instead|because|rather|over|,? (?:since|as) |, (?:it|that|
     this|which)(?:'s| is| has| gives| keeps| needs)|for the)|instead of|rather than|(?:i|we)(?:['’]ve|['’]m|
@@ -55,7 +55,7 @@ const determined = new RegExp(
     ^(?!there(?!\p{L}))(?:(?:ok|okay|so|then|and|now|yes|no|well)[\s,]{1,3}){0,2}(?:(?:the|our|its|this|that|these|
     those|all|each|every)\s+)?(?:[\p{L}\p{N}_./-]+\s+){1,6}?(?:(?:should|shall|will|is going to|are going to|has to|
     have to|is to|are to)\s+(?:be|use|run|live|go|come|stay|get|have|look|sit|rest)|(?:soll(?:en)?|wird|werden|sera|
-    seront|será|serán|sarà|saranno))(?!\p{L})
+    seront|gets \p{L}+(?:ed|t|en) (?:with|by|using|on|in|via|through)|será|serán|sarà|saranno))(?!\p{L})
   `,
   "iu",
 );

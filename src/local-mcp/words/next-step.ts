@@ -74,7 +74,7 @@ const finished = new RegExp(
 /** Said of a goal or a step that is reached. */
 const achieved = new RegExp(
   pattern`
-    (?<!\p{L})(?:ready|landed|through|shipped|delivered|wired|connected|integrated|handled|solved|resolved|closed|
+    (?<!\p{L})(?:verified|confirmed|behaves (?:as|like|the way)|ready|landed|through|shipped|delivered|wired|connected|integrated|handled|solved|resolved|closed|
     closes|live|all set|got .{1,60} working|wrapped up|passes|in place|takes? care of|taken care of|put|set up|
     built|runs?|works?|check|supports?|accepts?|possible now|durch|steht|läuft|listo|lista|pronto|zrobion\p{L}*|
     działa|skończ\p{L}*)(?!\p{L})|終わ|終え|動き|できる|✓|✅|☑

@@ -33,7 +33,7 @@ const opening = pattern`
 `;
 const imperative = new RegExp(
   pattern`
-    ${opening}(?:always|never|do not|don['’]?t|dont|must(?: not|n't)?|only|keep(?! (?:going|on|it up|working|at it|
+    ${opening}(?:always|never|(?:do not|don['’]?t|dont)(?! (?:just|only|simply|merely)(?!\p{L}))|must(?: not|n't)?|only|keep(?! (?:going|on|it up|working|at it|
     trying|in mind that i))|prefer|avoid|remember(?! when)|make sure|ensure|stick (?:to|with)|follow|adhere to|
     comply with|make it (?:a|your|our) (?:habit|rule|point|practice|policy)|refrain|leave .{1,60} (?:alone|
     untouched|as (?:it|they) (?:is|are))|no (?!(?:one|longer|more than one way|thanks|wait|it|that|i|this|you|not|

@@ -1,5 +1,5 @@
 import { pattern } from "./pattern.ts";
-import { clauses, isQuestion } from "./sentences.ts";
+import { clauses, contentWords, isQuestion } from "./sentences.ts";
 
 /** Sentences in which a user asks for work, as opposed to those that rule, settle, ask or describe. By their shape; pure. */
 
@@ -47,9 +47,11 @@ const otherVerb = pattern`
   through)(?!\p{L}))
 `;
 const imperative = new RegExp(
-  String.raw`${opener}(?:(?:${verbs})(?!\p{L})|${otherVerb}|have (?!you|we|i|they|a|an|no|to|it)(?:the |our )?\S+ \p{L}{3,})`,
+  String.raw`${opener}(?:(?:${verbs})(?!\p{L})|have (?!you|we|i|they|a|an|no|to|it)(?:the |our )?\S+ \p{L}{3,})`,
   "iu",
 );
+
+const otherImperative = new RegExp(`${opener}${otherVerb}`, "iu");
 
 /** "Could you ...", "I need ...", "it would be nice if ...", "your job is ...": what follows is the work. */
 const framed = new RegExp(
@@ -66,7 +68,7 @@ const framed = new RegExp(
     :|,|\.|!| for | on | in | about |$)|^(?:would|i['’]d|we['’]d)(?: really)? (?:love|like)|^(?:can|could|should|
     would|will) (?!i |we |you |it be)(?:the |our )?\S+ (?:${verbs})|it (?:would|['’]d) be (?:great|nice|good|cool|
     helpful|useful|awesome|lovely)|time (?:to|we|for)|^(?:the |our )?(?:goal|objective|aim|task|job|mission|plan|
-    assignment)(?: \p{L}+){0,4}(?: is|:)|is (?:it possible|there (?:a|any) (?:way|chance|possibility))|how (?:about|
+    assignment)(?: \p{L}+){0,4}(?: is|:)|what (?:would|will) it take to|how (?:can|could|do|would) (?:i|we|you) (?:${verbs})|is (?:it possible|there (?:a|any) (?:way|chance|possibility))|how (?:about|
     hard would)|(?:feature|change) request|what (?:we|i)(?:['’]m| am| are| want| need|['’]d like)|(?:i|we)(?:['’]m|
     ['’]re| am| are) (?:looking for|after|trying to|hoping)|please (?:${verbs}|do|have))(?!\p{L})
   `,
@@ -96,8 +98,8 @@ const problem = new RegExp(
     no \p{L}+ (?:is|are) (?:shown|found|returned|displayed)|locally but not|schl(?:agen|ägt) fehl|times? out|
     time-?outs?|is off(?= (?:with|by|in|here|again|today))|add up|mismatch(?:es)?|disagree|inconsistent|(?:does|
     do)(?:n['’]t| not) (?:work|start|load|show|run|compile|build|respond|open|save|update|handle|render)|
-    not working|stopped working|no longer works|too slow|is slow|takes (?:too long|ages|forever|\p{L}+ (?:seconds|
-    minutes|hours))|flaky|stuck|shows? up twice|duplicates?|regression|errors? (?:in|when|while|with)|(?<!no |
+    not working|stopped working|no longer (?!uses|needs|is|has|applies|counts|matters)\p{L}+s|too slow|is slow|
+    takes (?:too long|ages|forever|\p{L}+ (?:seconds|minutes|hours))|flaky|stuck|shows? up twice|duplicates?|regression|errors? (?:in|when|while|with)|(?<!no |
     without )exceptions?|corrupt(?:s|ed)?|incorrect(?:ly)?|wrong|misses|misbehaves|is missing|are missing|
     complain(?:s|ed)?|reported|stürzt|kaputt|fehler(?:haft)?|verliert|funktioniert nicht|geht nicht|hängt|plante|
     bogue|perd|erreurs?|ne (?:marche|fonctionne) (?:pas|plus)|falla|pierde|errores|no funciona|se cae|si blocca|
@@ -160,9 +162,12 @@ export function isExchange(sentence: string): boolean {
 /** Whether a sentence asks for work in so many words. */
 export function asksForWork(sentence: string): boolean {
   if (framed.test(sentence) || turning.test(sentence) || elsewhere.test(sentence)) return true;
-  return (
-    wanted.test(sentence) || (!isQuestion(sentence) && clauses(sentence).some((clause) => imperative.test(clause)))
-  );
+  return wanted.test(sentence) || (!isQuestion(sentence) && clauses(sentence).some(isImperative));
+}
+
+/** "Nice one" is none: an unknown verb needs something that it is done to. */
+function isImperative(clause: string): boolean {
+  return imperative.test(clause) || (otherImperative.test(clause) && contentWords(clause).size > 1);
 }
 
 /** Whether it tells of something that is wrong. */
