@@ -5,6 +5,8 @@ import { english } from "./english.ts";
 import { freshOtherLanguages } from "./fresh-other-languages.ts";
 import { fresh } from "./fresh.ts";
 import { languageCount, otherLanguages } from "./other-languages.ts";
+import { thirdLanguageCount, thirdOtherLanguages } from "./third-other-languages.ts";
+import { third } from "./third.ts";
 
 export type Phrase =
   | "goal"
@@ -25,10 +27,10 @@ export type Phrase =
 export type Bank = Partial<Record<Phrase, readonly string[]>>;
 
 /**
- * Which half of each list is used: `known` the first, `held-out` the second, `all` both. `fresh` and `blind` are sets of their own,
- * used whole.
+ * Which half of each list is used: `known` the first, `held-out` the second, `all` both. `fresh`, `blind` and `third` are sets of
+ * their own, used whole.
  */
-export const halves = ["known", "held-out", "all", "fresh", "blind"] as const;
+export const halves = ["known", "held-out", "all", "fresh", "blind", "third"] as const;
 export type Half = (typeof halves)[number];
 
 /** Sentences in English and in `languages` other languages, which take turns in each list. */
@@ -45,6 +47,7 @@ const setOf: Readonly<Record<Half, PhraseSet>> = {
   all: developed,
   fresh: { inEnglish: fresh, inOthers: freshOtherLanguages, languages: languageCount },
   blind: { inEnglish: blind, inOthers: blindOtherLanguages, languages: blindLanguageCount },
+  third: { inEnglish: third, inOthers: thirdOtherLanguages, languages: thirdLanguageCount },
 };
 
 export interface Slots {
@@ -81,7 +84,7 @@ export class Phrases {
 }
 
 function halfOf(list: readonly string[], half: Half): readonly string[] {
-  if (half === "all" || half === "fresh" || half === "blind") return list;
+  if (half === "all" || half === "fresh" || half === "blind" || half === "third") return list;
   const middle = list.length / 2;
   return half === "known" ? list.slice(0, middle) : list.slice(middle);
 }
