@@ -171,7 +171,7 @@ it("[CP38] the goal before is named where nothing says that it is done, and what
     ["with a stamp on it", "Done."],
   ];
   const open = briefOf(["Build a shelf for the kitchen", "I bought wood."], letter, ...later);
-  expect(open).toContain("\nperhaps still open, first request: Build a shelf for the kitchen");
+  expect(open).toContain("\nrequest that is perhaps still open: Build a shelf for the kitchen");
   expect(open).toMatch(/\nlater requests, newest last:\n- a bit friendlier/);
   expect(open).toContain("the goal, the one before perhaps open");
   const done = briefOf(["Build a shelf for the kitchen", "The shelf for the kitchen is done."], letter, ...later);

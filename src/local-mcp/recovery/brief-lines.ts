@@ -50,23 +50,16 @@ export function wantedSections({ state }: Restoration, now: number): Section[] {
   const last = others.find((one) => one === requests.at(-1));
   const first = others.find((one) => one !== last);
   const line = (name: string, one: UserRequest | undefined, width: number): string[] =>
-    one ? [`${name} request: ${current(state, one, width)}${when(now, one.at)}`] : [];
+    one ? [`${name}: ${current(state, one, width)}${when(now, one.at)}`] : [];
   return [
     {
       lines: [
         ...ranked(0, [
           goal ? `goal: ${known(state, goal, now, widths.goal)}${reached(state, goal)}` : "goal: not known",
         ]),
-        ...ranked(
-          1,
-          line(
-            open === requests[0] ? "perhaps still open, first" : "perhaps still open, earlier",
-            open,
-            widths.request,
-          ),
-        ),
-        ...ranked(1, line("last", last, widths.goal)),
-        ...ranked(2, line("first", first, widths.request)),
+        ...ranked(1, line("request that is perhaps still open", open, widths.request)),
+        ...ranked(1, line("last request", last, widths.goal)),
+        ...ranked(2, line("first request", first, widths.request)),
         ...ranked(1, before(state)),
       ],
     },
