@@ -7,13 +7,16 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
 } from "node:fs";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { secretNames, secretProblem } from "../src/contract/secrets.ts";
+import { isSoWithin } from "../src/local-mcp/ending.ts";
 import { openBetterSqlite3 } from "../src/local-mcp/store/driver-better-sqlite3.ts";
 import { createPrivateFile } from "../src/local-mcp/store/store-files.ts";
+import { systemProcesses } from "../src/local-mcp/processes.ts";
 import { codeOf, messageOf } from "../src/shared/error.ts";
 import { randomSecrets, type Secrets } from "./local-runtime.ts";
 
@@ -66,6 +69,40 @@ export function lock(folder: string): () => void {
       `Another \`npm run dev\` uses ${folder}, which is made for one. Use the coordinator that it runs, or end it first (Ctrl-C in its terminal).`,
       { cause: error },
     );
+  }
+}
+
+/** One that was just killed may need a moment to end, in ms. */
+const endsWithinMs = 2_000;
+
+/**
+ * [DV5] For who has the lock.
+ *
+ * @throws {Error} where a runtime uses the folder without the lock
+ */
+export async function checkUnused(folder: string): Promise<void> {
+  const path = realpathSync(folder);
+  const isUnused = (): boolean => runtimeIn(path) === undefined;
+  if (isUnused() || (await isSoWithin(isUnused, endsWithinMs))) return;
+  const pid = runtimeIn(path);
+  throw new Error(
+    `A runtime (process ${pid}) still uses ${folder}: one that a killed \`npm run dev\` has left, or that of \`wrangler dev\`. End it first: kill ${pid}`,
+  );
+}
+
+/** A workerd that has files of the folder open; read by proc(5), so on Linux only. */
+function runtimeIn(folder: string): number | undefined {
+  if (process.platform !== "linux") return undefined;
+  const pids = readdirSync("/proc").map(Number).filter(Number.isInteger);
+  return pids.find((pid) => systemProcesses.facts(pid)?.command === "workerd" && hasOpen(pid, `${folder}/`));
+}
+
+function hasOpen(pid: number, start: string): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith(start));
+  } catch {
+    // It has ended, or is another user's.
+    return false;
   }
 }
 

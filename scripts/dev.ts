@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { messageOf } from "../src/shared/error.ts";
-import { lock, makePrivate, secretsIn } from "./dev-folder.ts";
+import { checkUnused, lock, makePrivate, secretsIn } from "./dev-folder.ts";
 import { keepRunning } from "./keep-running.ts";
 import { bundle, LocalRuntime } from "./local-runtime.ts";
 
@@ -56,6 +56,7 @@ async function run(signal: AbortSignal): Promise<void> {
   makePrivate(files);
   const release = lock(files);
   try {
+    await checkUnused(files);
     await checkFree(port);
     const secrets = secretsIn(join(folder, ".dev.vars"));
     const script = join(files, "dev", "worker.mjs");

@@ -20,8 +20,8 @@ export interface KeepRunningOptions {
   readonly signal: AbortSignal;
 }
 
-/** A runtime that does one long thing is no dead one. */
-const mostSilent = 3;
+/** A runtime that does one long thing is no dead one, and one that was killed is just being started again by Miniflare. */
+const mostSilent = { looks: 3, ms: 20_000 };
 
 /** [DV6] Five crashes within 15 minutes are a loop. */
 const policy: Policy = { when: "on-crash", rules: RestartRules.parse({}) };
@@ -50,12 +50,15 @@ export async function keepRunning(options: KeepRunningOptions): Promise<void> {
 
 /** @returns whether the signal came; false: the runtime no longer answers */
 async function untilSilent(runtime: Kept, options: KeepRunningOptions, crashes: Crashes): Promise<boolean> {
-  const { isAnswering, everyMs, signal } = options;
-  let [known, silent] = [0, 0];
+  const { isAnswering, everyMs, now, signal } = options;
+  let known = 0;
+  let silent = { looks: 0, since: 0 };
   while (!(await isOver(everyMs, options))) {
     for (; known < runtime.restarts; known++) crashes.add("The runtime has ended unexpectedly");
-    silent = (await isAnswering(runtime.url)) ? 0 : silent + 1;
-    if (silent < mostSilent || signal.aborted) continue;
+    const lookedAt = now();
+    if (await isAnswering(runtime.url)) silent = { looks: 0, since: 0 };
+    else silent = { looks: silent.looks + 1, since: silent.looks === 0 ? lookedAt : silent.since };
+    if (silent.looks < mostSilent.looks || now() - silent.since < mostSilent.ms || signal.aborted) continue;
     crashes.add("The runtime no longer answers");
     return false;
   }

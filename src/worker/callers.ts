@@ -67,7 +67,7 @@ async function shed({ env }: Here, key: string): Promise<Refusal | null> {
 async function failedAuthentication({ env, req }: Here): Promise<Refusal> {
   const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
   if (key === null || !(await isAbove(env.AUTH_FAILURE_LIMITER, key))) return unauthenticated;
-  const message = "too many requests without a valid token or secret from this address";
+  const message = "too many requests from this address had no valid token or secret; try again in a minute";
   return { code: "rate_limited", message, retryAfterMs: 60_000 };
 }
 

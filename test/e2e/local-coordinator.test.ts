@@ -188,6 +188,21 @@ it("[DV5] a second one on the same folder is refused, on another port too, until
   expect((await rawRequest(next.port, "/health")).status).toBe(200);
 });
 
+it("[DV5] a runtime that was left behind, as nothing was there to end it, keeps a second one out", async () => {
+  const folder = devFolder();
+  const first = await DevServer.start(folder);
+  const { runtime } = first;
+  first.leaveRuntime();
+  await first.ended;
+  const second = await DevServer.start(folder);
+  expect(await second.ended).toBe(1);
+  expect(second.stderr).toContain(`A runtime (process ${runtime}) still uses ${join(folder, ".wrangler")}`);
+  process.kill(runtime, "SIGKILL");
+  await first.untilGone();
+  const next = await DevServer.start(folder);
+  expect((await rawRequest(next.port, "/health")).status).toBe(200);
+});
+
 it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
   "[DV7] %s to all of its processes ends it in good order",
   async (signal) => {

@@ -1,5 +1,15 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
@@ -87,4 +97,19 @@ it("[DV5] a folder is locked by one process, until it is released or that proces
   release();
   expect(another()).toBe("locked\n");
   expect(modeOf(folder, "dev.lock")).toBe(0o600);
+});
+
+it("[DV1] [DV2] one program starts the local runtime, and no other starts any", () => {
+  const starters = ["src", "scripts", "demo", "bench", "test"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => /\.(ts|mjs)$/.test(name))
+      .map((name) => join(folder, name))
+      .filter((name) =>
+        /from "(miniflare|wrangler|workerd)"|bin", "wrangler|new Miniflare/.test(
+          readFileSync(join(root, name), "utf8"),
+        ),
+      ),
+  );
+  // The other one only deploys.
+  expect(starters.sort()).toEqual(["scripts/deploy.ts", "scripts/local-runtime.ts", "test/node/dev-folder.test.ts"]);
 });

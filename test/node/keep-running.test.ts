@@ -25,6 +25,12 @@ class Script {
     return true;
   };
 
+  /** Does not answer for so long, in ms. */
+  silent(ms: number): boolean {
+    this.now += ms;
+    return false;
+  }
+
   run(): Promise<void> {
     return keepRunning({
       start: () => this.#start(),
@@ -57,10 +63,14 @@ class Script {
 }
 
 const answers = (): boolean => true;
-const silent = (): boolean => false;
-
 it("[DV6] [DV7] a runtime that answers is left alone until the user ends it", async () => {
-  const script = new Script([answers, silent, answers, silent, silent, answers]);
+  const script: Script = new Script([answers, late, answers, late, late, answers, soon, soon, soon, soon]);
+  function late(): boolean {
+    return script.silent(19_000);
+  }
+  function soon(): boolean {
+    return script.silent(1_000);
+  }
   await script.run();
   expect([script.starts, script.open, script.told]).toEqual([1, 0, ["at http://127.0.0.1:1"]]);
 });
@@ -75,8 +85,11 @@ it("[DV6] a runtime that was killed is told, once each time", async () => {
   ]);
 });
 
-it("[DV6] a runtime that is silent three times in a row is closed and started again", async () => {
-  const script = new Script([silent, silent, silent, answers]);
+it("[DV6] a runtime that does not answer for 20 seconds is closed and started again", async () => {
+  const script: Script = new Script([silent, silent, silent, answers]);
+  function silent(): boolean {
+    return script.silent(10_000);
+  }
   await script.run();
   expect([script.starts, script.open]).toEqual([2, 0]);
   expect(script.told[1]).toMatch(/^The runtime no longer answers; it is started again with the same state/);
@@ -99,7 +112,10 @@ it("[DV6] the fifth crash within 15 minutes ends it, with the reason; older ones
 });
 
 it("[DV6] a start that fails is tried again, but for the first one", async () => {
-  const script = new Script([silent, silent, silent, answers], [2]);
+  const script: Script = new Script([silent, silent, silent, answers], [2]);
+  function silent(): boolean {
+    return script.silent(10_000);
+  }
   await script.run();
   expect([script.starts, script.open]).toEqual([3, 0]);
   expect(script.told[2]).toMatch(/^The runtime cannot be started: the port is in use; it is started again/);

@@ -109,6 +109,13 @@ export class DevServer {
     this.#process.kill("SIGKILL");
   }
 
+  /** kill -9 of all but workerd. */
+  leaveRuntime(): void {
+    const { runtime } = this;
+    // The script last: its end makes the others end.
+    for (const { pid } of this.processes.toReversed()) if (pid !== runtime) process.kill(pid, "SIGKILL");
+  }
+
   async untilSaid(text: string): Promise<void> {
     await vi.waitUntil(() => this.#stderr.includes(text), { timeout: 30_000, interval: 20 });
   }
