@@ -2,10 +2,11 @@
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { messageOf } from "../src/shared/error.ts";
+import { stop as stopBundler } from "esbuild";
+import { codeOf, messageOf } from "../src/shared/error.ts";
 import { checkUnused, lock, makePrivate, secretsIn } from "./dev-folder.ts";
 import { keepRunning } from "./keep-running.ts";
-import { bundle, LocalRuntime } from "./local-runtime.ts";
+import { bundle, LocalRuntime, type LocalRuntimeOptions } from "./local-runtime.ts";
 
 const root = join(import.meta.dirname, "..");
 /** Where .dev.vars and .wrangler are; this clone, but for tests. */
@@ -28,17 +29,29 @@ function portOf(text: string): number {
   return port;
 }
 
-/** [CL89] @throws {Error} where the port cannot be used */
+/** [CL89] Miniflare's own advice is an option that this program does not have. */
+function portProblem(port: number, error: NodeJS.ErrnoException): Error {
+  const isInUse = error.code === "EADDRINUSE" || error.code === "ERR_ADDRESS_IN_USE";
+  const problem = isInUse ? "is in use" : `cannot be used: ${error.message}`;
+  const other = port === 65_535 ? usualPort : port + 1;
+  return new Error(`Port ${port} ${problem}. Choose another port: SHIM_DEV_PORT=${other} npm run dev`);
+}
+
+/** @throws {Error} where the port cannot be used */
 async function checkFree(port: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const server = createServer();
-  server.once("error", ({ code, message }: NodeJS.ErrnoException) => {
-    const problem = code === "EADDRINUSE" ? "is in use" : `cannot be used: ${message}`;
-    const other = port === 65_535 ? usualPort : port + 1;
-    reject(new Error(`Port ${port} ${problem}. Choose another port: SHIM_DEV_PORT=${other} npm run dev`));
-  });
+  server.once("error", (error) => reject(portProblem(port, error)));
   server.listen(port, "127.0.0.1", () => server.close(() => resolve()));
   return promise;
+}
+
+async function start(options: LocalRuntimeOptions & { readonly port: number }): Promise<LocalRuntime> {
+  try {
+    return await LocalRuntime.start(options);
+  } catch (error) {
+    throw error instanceof Error && codeOf(error) === "ERR_ADDRESS_IN_USE" ? portProblem(options.port, error) : error;
+  }
 }
 
 async function isAnswering(url: string, end: AbortSignal): Promise<boolean> {
@@ -61,9 +74,10 @@ async function run(signal: AbortSignal): Promise<void> {
     const secrets = secretsIn(join(folder, ".dev.vars"));
     const script = join(files, "dev", "worker.mjs");
     await bundle(join(root, "src", "worker", "worker-entry.ts"), script);
+    await stopBundler();
     const state = join(files, "state", "v3");
     await keepRunning({
-      start: () => LocalRuntime.start({ script, state, port, secrets, isLimited: true }),
+      start: () => start({ script, state, port, secrets, isLimited: true }),
       isAnswering: (url) => isAnswering(url, signal),
       everyMs,
       now: Date.now,
