@@ -27,7 +27,12 @@ export default defineConfig({
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml" },
-            miniflare: { bindings: { SHIM_SIGNING_SECRET: "of-the-tests", SHIM_ADMIN_SECRET: "admin-of-the-tests" } },
+            miniflare: {
+              bindings: {
+                SHIM_SIGNING_SECRET: "signs-the-tokens-of-all-the-tests",
+                SHIM_ADMIN_SECRET: "makes-workspaces-for-all-the-tests",
+              },
+            },
           }),
         ],
         test: { name: "workers", include: ["test/workers/**/*.test.ts"], testTimeout: 60_000 },

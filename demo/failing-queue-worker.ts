@@ -7,15 +7,17 @@ export { ChatCoordinator, QueueQuarantine } from "../src/worker/worker-entry.ts"
 /** In memory: a new runtime throws nothing. */
 const batches = { toFail: 0, failed: 0 };
 
-/** Answers how many batches have failed; a POST says how many more are to. */
-async function told(request: Request): Promise<Response> {
+/** Answers the deployment's admin how many batches have failed; a POST says how many more are to. */
+async function told(request: Request, { SHIM_ADMIN_SECRET }: Env): Promise<Response> {
+  if (request.headers.get("authorization") !== `Bearer ${SHIM_ADMIN_SECRET}`)
+    return new Response(null, { status: 401 });
   if (request.method === "POST") batches.toFail = Number(await request.text());
   return Response.json(batches);
 }
 
 export default {
   fetch(request, env, ctx): Response | Promise<Response> {
-    return new URL(request.url).pathname === "/failing-batches" ? told(request) : worker.fetch(request, env, ctx);
+    return new URL(request.url).pathname === "/failing-batches" ? told(request, env) : worker.fetch(request, env, ctx);
   },
   async queue(batch, env): Promise<void> {
     if (batches.toFail === 0) return worker.queue(batch, env);

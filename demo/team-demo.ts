@@ -215,7 +215,8 @@ export class TeamDemo {
   /** How many batches have failed. @param more so many shall */
   async #batches(more?: number): Promise<{ readonly failed: number }> {
     const url = `${this.edge.url}/failing-batches`;
-    const answer = await fetch(url, more === undefined ? {} : { method: "POST", body: String(more) });
+    const headers = { authorization: `Bearer ${this.edge.adminSecret}` };
+    const answer = await fetch(url, more === undefined ? { headers } : { method: "POST", body: String(more), headers });
     return (await answer.json()) as { failed: number };
   }
 

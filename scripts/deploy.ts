@@ -1,7 +1,8 @@
-// `npm run deploy`: sets the secrets that are missing, then deploys. Needs `wrangler login`, or CLOUDFLARE_API_TOKEN.
+// `npm run deploy`: deploys, then sets the secrets that are missing, from the environment or random. Needs `wrangler login`, or CLOUDFLARE_API_TOKEN.
 import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { secretNames, secretProblem } from "../src/contract/secrets.ts";
 
 const root = join(import.meta.dirname, "..");
 const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
@@ -39,6 +40,13 @@ function hasQueue(name: string): boolean {
   return asked.status === 0;
 }
 
+for (const name of secretNames) {
+  const problem = process.env[name] === undefined ? null : secretProblem(name, process.env[name]);
+  if (problem) {
+    console.error(`${problem}. Nothing was deployed: unset it, and a random one is made, or choose another.`);
+    process.exit(1);
+  }
+}
 for (const queue of ["shim-dispatch", "shim-dispatch-dead"]) if (!hasQueue(queue)) run(["queues", "create", queue]);
 run(["deploy"]);
 const known = knownSecrets();
@@ -46,10 +54,11 @@ if (known === null) {
   console.error("The secrets of the worker cannot be listed; run `npm run deploy` again.");
   process.exit(1);
 }
-for (const name of ["SHIM_SIGNING_SECRET", "SHIM_ADMIN_SECRET"].filter((name) => !known.includes(name))) {
-  const value = randomBytes(32).toString("base64url");
+for (const name of secretNames.filter((name) => !known.includes(name))) {
+  const given = process.env[name];
+  const value = given ?? randomBytes(32).toString("base64url");
   run(["secret", "put", name], value);
-  if (name === "SHIM_ADMIN_SECRET") {
+  if (name === "SHIM_ADMIN_SECRET" && given === undefined) {
     console.error("Keep this; it makes workspaces, and it is shown only now:");
     console.log(`SHIM_ADMIN_SECRET=${value}`);
   }

@@ -1,29 +1,23 @@
-// The worker under a workerd of its own, for tests and for the demo.
+// A local coordinator with one workspace, for tests, bench and the demo.
 import { readdirSync, readFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { build } from "esbuild";
-import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import type { InputOf, OperationName, OutputOf } from "../src/contract/operations.ts";
 import { operations } from "../src/contract/operations.ts";
+import { bundle, LocalRuntime, type LocalRuntimeOptions } from "./local-runtime.ts";
 
-const secret = "admin-of-this-runtime";
 const workspace = "team";
-const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-export interface LocalEdgeOptions {
+export interface LocalEdgeOptions extends Pick<LocalRuntimeOptions, "log"> {
   /** What workerd runs: `src/worker/worker-entry.ts`, or something around it. */
   readonly entry: string;
   /** Holds the built worker and its state, and stays after the end. */
   readonly folder: string;
-  /** Told of each line that the worker and workerd log; without it they come out here. */
-  readonly log?: (line: string) => void;
 }
 
 interface Started {
-  readonly miniflare: Miniflare;
-  readonly url: string;
+  readonly runtime: LocalRuntime;
   readonly adminToken: string;
 }
 
@@ -32,13 +26,14 @@ export class LocalEdge {
   readonly url: string;
   readonly workspace = workspace;
   /** Makes workspaces. */
-  readonly adminSecret = secret;
+  readonly adminSecret: string;
   readonly adminToken: string;
-  readonly #miniflare: Miniflare;
+  readonly #runtime: LocalRuntime;
 
-  constructor({ miniflare, url, adminToken }: Started) {
-    this.#miniflare = miniflare;
-    this.url = url;
+  constructor({ runtime, adminToken }: Started) {
+    this.#runtime = runtime;
+    this.url = runtime.url;
+    this.adminSecret = runtime.secrets.SHIM_ADMIN_SECRET;
     this.adminToken = adminToken;
   }
 
@@ -78,88 +73,28 @@ export class LocalEdge {
   }
 
   async close(): Promise<void> {
-    await this.#miniflare.dispose();
+    await this.#runtime.close();
   }
 }
 
 /** Rejects, with nothing left running, where it cannot be started. */
-export async function startEdge(options: LocalEdgeOptions): Promise<Started> {
-  const script = join(options.folder, "worker.mjs");
-  await bundle(options.entry, script);
-  const miniflare = withoutItsSignals(() => workerd(script, options));
+export async function startEdge({ entry, folder, log }: LocalEdgeOptions): Promise<Started> {
+  const script = join(folder, "worker.mjs");
+  await bundle(entry, script);
+  const runtime = await LocalRuntime.start({ script, state: join(folder, "state"), ...(log ? { log } : {}) });
   try {
-    const url = (await miniflare.ready).origin;
-    return { miniflare, url, adminToken: await madeWorkspace(url) };
+    return { runtime, adminToken: await madeWorkspace(runtime, workspace) };
   } catch (error) {
-    await miniflare.dispose();
+    await runtime.close();
     throw error;
   }
 }
 
-/** A worker as workerd takes it. */
-export async function bundle(entry: string, outfile: string): Promise<void> {
-  await build({
-    entryPoints: [entry],
-    bundle: true,
-    format: "esm",
-    platform: "neutral",
-    mainFields: ["module", "main"],
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
-    target: "es2024",
-    outfile,
-  });
-}
-
-/** As wrangler.toml says. */
-function workerd(script: string, { folder, log }: LocalEdgeOptions): Miniflare {
-  return new Miniflare(
-    convertV4MiniflareOptions({
-      name: "shim",
-      host: "127.0.0.1",
-      port: 0,
-      modules: true,
-      scriptPath: script,
-      // workerd takes no module from above it, and without this it is the folder where the program runs.
-      modulesRoot: folder,
-      compatibilityDate: "2026-09-30",
-      durableObjects: {
-        COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
-        QUARANTINE: { className: "QueueQuarantine", useSQLite: true },
-      },
-      queueProducers: { DISPATCH: "shim-dispatch" },
-      queueConsumers: {
-        "shim-dispatch": {
-          maxBatchSize: 100,
-          maxBatchTimeout: 0,
-          maxRetries: 10,
-          deadLetterQueue: "shim-dispatch-dead",
-        },
-        "shim-dispatch-dead": { maxBatchSize: 100, maxBatchTimeout: 5 },
-      },
-      bindings: { SHIM_SIGNING_SECRET: "signs-for-this-runtime", SHIM_ADMIN_SECRET: secret },
-      resourcePersistencePath: join(folder, "state"),
-      unsafeHandleRuntimeRestart: () => undefined,
-      ...(log ? { handleStructuredLogs: ({ message }: { message: string }) => log(message) } : {}),
-    }),
-  );
-}
-
-/** Miniflare ends the whole process at a signal, at once. What is to be done then is for the program to say that uses it. */
-function withoutItsSignals(start: () => Miniflare): Miniflare {
-  const before = new Map(endSignals.map((signal) => [signal, process.listeners(signal)]));
-  const miniflare = start();
-  for (const signal of endSignals) {
-    const added = process.listeners(signal).filter((listener) => !before.get(signal)?.includes(listener));
-    for (const listener of added) process.off(signal, listener);
-  }
-  return miniflare;
-}
-
-async function madeWorkspace(url: string): Promise<string> {
+/** @returns its first token, of scope admin */
+export async function madeWorkspace({ url, secrets }: LocalRuntime, workspace: string): Promise<string> {
   const made = await fetch(`${url}/v1/workspaces`, {
     method: "POST",
-    headers: { authorization: `Bearer ${secret}` },
+    headers: { authorization: `Bearer ${secrets.SHIM_ADMIN_SECRET}` },
     body: JSON.stringify({ workspace }),
   });
   if (!made.ok) throw new Error(`no workspace was made: ${made.status} ${await made.text()}`);

@@ -1,58 +1,36 @@
 /** A coordinator under workerd and clients that speak the wire, as lean as can be: what is measured is the coordinator. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import { bundle } from "../../scripts/local-edge.ts";
+import { madeWorkspace } from "../../scripts/local-edge.ts";
+import { bundle, LocalRuntime } from "../../scripts/local-runtime.ts";
 import { WireClient, type About } from "./wire-client.ts";
 
 export class Desk {
-  readonly #miniflare: Miniflare;
+  readonly #runtime: LocalRuntime;
   readonly #folder: string;
   /** Of the workspace. */
   readonly url: string;
   readonly token: string;
 
-  private constructor(miniflare: Miniflare, folder: string, url: string, token: string) {
-    this.#miniflare = miniflare;
+  private constructor(runtime: LocalRuntime, folder: string, token: string) {
+    this.#runtime = runtime;
     this.#folder = folder;
-    this.url = url;
+    this.url = `${runtime.url}/v1/workspaces/bench`;
     this.token = token;
   }
 
   static async open(isCounting: boolean): Promise<Desk> {
-    const outfile = ".scratch/bench-edge/worker.mjs";
-    await bundle("bench/edge/counting-worker.ts", outfile);
+    const script = ".scratch/bench-edge/worker.mjs";
+    await bundle("bench/edge/counting-worker.ts", script);
     // On a disk: durability is what is compared.
-    const folder = mkdtempSync(join(process.cwd(), ".scratch", "bench-edge-"));
-    const miniflare = new Miniflare(
-      convertV4MiniflareOptions({
-        name: "shim",
-        host: "127.0.0.1",
-        port: 0,
-        modules: true,
-        scriptPath: outfile,
-        compatibilityDate: "2026-09-30",
-        durableObjects: {
-          COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
-          QUARANTINE: { className: "QueueQuarantine", useSQLite: true },
-        },
-        queueProducers: { DISPATCH: "shim-dispatch", EMPTY: "bench-empty" },
-        queueConsumers: {
-          "shim-dispatch": { maxBatchSize: 100, maxBatchTimeout: 0 },
-          "bench-empty": { maxBatchSize: 100, maxBatchTimeout: 0 },
-        },
-        bindings: { SHIM_SIGNING_SECRET: "bench", SHIM_ADMIN_SECRET: "bench", COUNT_ROWS: isCounting ? "1" : "0" },
-        resourcePersistencePath: folder,
-      }),
-    );
-    const url = (await miniflare.ready).origin;
-    const made = await fetch(`${url}/v1/workspaces`, {
-      method: "POST",
-      headers: { authorization: "Bearer bench" },
-      body: JSON.stringify({ workspace: "bench" }),
+    const state = mkdtempSync(join(process.cwd(), ".scratch", "bench-edge-"));
+    const runtime = await LocalRuntime.start({
+      script,
+      state,
+      bindings: { COUNT_ROWS: isCounting ? "1" : "0" },
+      queues: { EMPTY: "bench-empty" },
     });
-    const { token } = (await made.json()) as { token: string };
-    return new Desk(miniflare, folder, `${url}/v1/workspaces/bench`, token);
+    return new Desk(runtime, state, await madeWorkspace(runtime, "bench"));
   }
 
   client(chat: string, about: About = {}): Promise<WireClient> {
@@ -81,7 +59,7 @@ export class Desk {
   }
 
   async close(): Promise<void> {
-    await this.#miniflare.dispose();
+    await this.#runtime.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }

@@ -8,10 +8,14 @@ export interface Env {
   readonly QUARANTINE: DurableObjectNamespace<QueueQuarantine>;
   /** Tokens that make a workspace look at its tasks. */
   readonly DISPATCH: Queue<{ readonly workspace: string }>;
-  /** Signs tokens: whoever has it makes tokens of every workspace. */
+  /** Signs tokens: whoever has it makes tokens of every workspace. At least 32 characters. */
   readonly SHIM_SIGNING_SECRET: string;
-  /** Makes workspaces. */
+  /** Makes workspaces. At least 32 characters. */
   readonly SHIM_ADMIN_SECRET: string;
   /** Absent where the plan or the local runtime has none. */
   readonly RATE_LIMITER?: RateLimit;
+  /** Counts failed authentications of each client address. */
+  readonly AUTH_FAILURE_LIMITER?: RateLimit;
+  /** Set by the programs that start a local runtime; absent on Cloudflare. */
+  readonly SHIM_LOCAL?: string;
 }

@@ -9,11 +9,11 @@ import { CreateToken, type Scope } from "../contract/workspaces.ts";
 import type { NewToken } from "../coordination/tokens.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import type { Result } from "../shared/result.ts";
-import { refused, unauthenticated } from "./answers.ts";
+import { refused } from "./answers.ts";
 import {
+  asDeploymentAdmin,
   authenticate,
   coordinatorOf,
-  isDeploymentAdmin,
   quarantineOf,
   type Bound,
   type Caller,
@@ -21,6 +21,7 @@ import {
 } from "./callers.ts";
 import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, queryOf, readBody, readQuery } from "./inputs.ts";
+import { onlyLoopbackHosts } from "./local-host.ts";
 import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";
@@ -42,6 +43,7 @@ app.notFound((context) =>
   }),
 );
 
+app.use(onlyLoopbackHosts);
 app.get("/health", (context) => health(context));
 app.get("/openapi.json", () => Response.json(openApi()));
 app.post("/v1/workspaces", limited(), (context) => createWorkspace(context));
@@ -60,8 +62,10 @@ function limited({ maxBodyBytes: maxSize = MAX_BODY_BYTES }: Pick<Operation, "ma
 /** [QU7] Who has the deployment's admin secret is told besides what nobody could read of its queues. */
 async function health(context: Here): Promise<Response> {
   const versions = { protocol: PROTOCOL_VERSION, oldestProtocol: OLDEST_PROTOCOL_VERSION };
-  if (!(await isDeploymentAdmin(context))) return Response.json(versions);
-  return Response.json({ ...versions, quarantine: await quarantineOf(context.env).list() });
+  if (context.req.header("authorization") === undefined) return Response.json(versions);
+  const admin = await asDeploymentAdmin(context);
+  if (admin.ok) return Response.json({ ...versions, quarantine: await quarantineOf(context.env).list() });
+  return admin.error.code === "unauthenticated" ? Response.json(versions) : refused(admin.error);
 }
 
 /** An object that is overloaded must not be asked again at once (Cloudflare, Durable Objects error handling). */
@@ -75,7 +79,8 @@ function failed(error: unknown): Refusal {
 
 /** [WO1] [WO10] Only the holder of the deployment's admin secret makes a workspace. */
 async function createWorkspace(context: Here): Promise<Response> {
-  if (!(await isDeploymentAdmin(context))) return refused(unauthenticated);
+  const admin = await asDeploymentAdmin(context);
+  if (!admin.ok) return refused(admin.error);
   const body = await readBody(context);
   if (!body.ok) return refused(body.error);
   const checked = check(NewWorkspace, body.value);

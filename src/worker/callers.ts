@@ -1,12 +1,15 @@
 import type { Context } from "hono";
 import type { Refusal } from "../contract/errors.ts";
+import { secretProblem } from "../contract/secrets.ts";
 import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from "../contract/protocol.ts";
 import type { Credentials } from "../durable/attachments.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import type { Env } from "../durable/env.ts";
 import type { QueueQuarantine } from "../durable/queue-quarantine.ts";
+import { report } from "../durable/report.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { unauthenticated } from "./answers.ts";
+import { clientKey } from "./client-address.ts";
 import * as tokens from "./tokens.ts";
 
 export interface Bound {
@@ -27,9 +30,11 @@ export async function authenticate(context: Here): Promise<Result<Caller, Refusa
     const served = `${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}`;
     return err({ code: "unsupported_protocol", message: `protocol ${served} is served; update the older side` });
   }
+  const problem = secretProblem("SHIM_SIGNING_SECRET", context.env.SHIM_SIGNING_SECRET);
+  if (problem) return err(notSetUp(problem));
   const token = bearerText(context);
   const claims = token === null ? null : await tokens.read(context.env.SHIM_SIGNING_SECRET, token);
-  if (token === null || !claims) return err(unauthenticated);
+  if (token === null || !claims) return err(await failedAuthentication(context));
   const refused = notFor(claims, context.req.param("workspace")) ?? (await shed(context, claims.id));
   if (refused) return err(refused);
   const { workspace, id } = claims;
@@ -50,17 +55,44 @@ function notFor({ expiresAt, workspace }: tokens.Claims, wanted: string | undefi
 }
 
 /** Per location and only roughly counted: it sheds floods, and is no quota. */
-async function shed(context: Here, key: string): Promise<Refusal | null> {
-  const outcome = await context.env.RATE_LIMITER?.limit({ key });
-  if (!outcome || outcome.success) return null;
+async function shed({ env }: Here, key: string): Promise<Refusal | null> {
+  if (!(await isAbove(env.RATE_LIMITER, key))) return null;
   return { code: "rate_limited", message: "too many requests", retryAfterMs: 10_000 };
 }
 
-/** Whether the caller has the secret of the whole deployment. */
-export async function isDeploymentAdmin(context: Here): Promise<boolean> {
-  const secret = context.env.SHIM_ADMIN_SECRET;
+/**
+ * [WO12] Only failures are counted, and only they are refused: what has a valid token or secret passes, whatever else comes from its
+ * address. Behind NAT, and on loopback, many callers share one.
+ */
+async function failedAuthentication({ env, req }: Here): Promise<Refusal> {
+  const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
+  if (key === null || !(await isAbove(env.AUTH_FAILURE_LIMITER, key))) return unauthenticated;
+  const message = "too many requests from this address had no valid token or secret; try again in a minute";
+  return { code: "rate_limited", message, retryAfterMs: 60_000 };
+}
+
+async function isAbove(limiter: RateLimit | undefined, key: string): Promise<boolean> {
+  return limiter !== undefined && !(await limiter.limit({ key })).success;
+}
+
+/** [WO11] [WO12] Whether the caller has the secret of the whole deployment; refused where it has not, or where that secret is too weak. */
+export async function asDeploymentAdmin(context: Here): Promise<Result<void, Refusal>> {
+  const { SHIM_ADMIN_SECRET: secret, SHIM_SIGNING_SECRET: signing } = context.env;
   const given = bearerText(context);
-  return Boolean(secret) && given !== null && (await tokens.isSame(given, secret));
+  if (!secret || given === null || !(await tokens.isSame(given, secret))) {
+    // A token that this deployment has signed is no guess.
+    const isToken = given !== null && signing && (await tokens.read(signing, given)) !== null;
+    return err(isToken ? unauthenticated : await failedAuthentication(context));
+  }
+  const problem = secretProblem("SHIM_ADMIN_SECRET", secret) ?? secretProblem("SHIM_SIGNING_SECRET", signing);
+  return problem ? err(notSetUp(problem)) : ok(undefined);
+}
+
+/** [WO11] */
+function notSetUp(problem: string): Refusal {
+  report("the deployment is not set up", { problem });
+  const remedy = "set another value: `wrangler secret put`, or .dev.vars on this machine";
+  return { code: "internal", message: `${problem}; ${remedy}`, retryAfterMs: 60_000 };
 }
 
 export function coordinatorOf(context: Here, workspace: string): DurableObjectStub<ChatCoordinator> {

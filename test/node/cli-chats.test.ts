@@ -118,8 +118,10 @@ it("[CL89] `npm run dev` on a port that is in use names SHIM_DEV_PORT with anoth
   await once(server, "listening");
   const { port } = server.address() as { port: number };
   const script = join(import.meta.dirname, "..", "..", "scripts", "dev.ts");
-  const dev = (value: string): { status: number | null; stderr: string } =>
-    spawnSync(process.execPath, [script], { env: { ...process.env, SHIM_DEV_PORT: value }, encoding: "utf8" });
+  const dev = (value: string): { status: number | null; stderr: string } => {
+    const env = { ...process.env, SHIM_DEV_PORT: value, SHIM_DEV_FOLDER: aCliHome().project };
+    return spawnSync(process.execPath, [script], { env, encoding: "utf8" });
+  };
   const taken = dev(String(port));
   expect(taken.status).toBe(1);
   expect(taken.stderr).toContain(`Port ${port} is in use`);

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { parseEnv } from "node:util";
 import { readEdge, type Edge } from "../../local-mcp/authority.ts";
 import { failed, wrongUsage } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
@@ -85,8 +86,7 @@ function adminSecret(cli: Cli, url: string): string | null {
   if (given) return given;
   if (!isDevServer(url, [devPort, cli.io.env["SHIM_DEV_PORT"]])) return null;
   try {
-    const text = readFileSync(join(cli.io.cwd, ".dev.vars"), "utf8");
-    return /^SHIM_ADMIN_SECRET=(.+)$/m.exec(text)?.[1]?.trim() ?? null;
+    return parseEnv(readFileSync(join(cli.io.cwd, ".dev.vars"), "utf8"))["SHIM_ADMIN_SECRET"] || null;
   } catch {
     return null;
   }

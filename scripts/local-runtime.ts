@@ -1,0 +1,164 @@
+// The worker under a workerd of its own: what every local coordinator is started with, by `npm run dev`, demo, bench and tests.
+import { randomBytes } from "node:crypto";
+import { dirname } from "node:path";
+import { build } from "esbuild";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { secretNames, type SecretName } from "../src/contract/secrets.ts";
+import { RuntimeGuard } from "./runtime-guard.ts";
+
+const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+export type Secrets = Record<SecretName, string>;
+
+export interface LocalRuntimeOptions {
+  /** The built worker. */
+  readonly script: string;
+  /** Holds what is stored; is made. */
+  readonly state: string;
+  /** On 127.0.0.1. Without it, any that is free. */
+  readonly port?: number;
+  /** Without them, random ones. */
+  readonly secrets?: Secrets;
+  /** Told of each line that the worker and workerd log; without it they come out here. */
+  readonly log?: (line: string) => void;
+  /** Whether requests of valid tokens are limited as on Cloudflare. */
+  readonly isLimited?: boolean;
+  /** Besides the bindings of wrangler.toml. */
+  readonly bindings?: Readonly<Record<string, string>>;
+  /** More queues, by the binding of their producer; each is consumed by the worker. */
+  readonly queues?: Readonly<Record<string, string>>;
+}
+
+/** What is made in the folder of the state is that of this name. */
+const name = "shim-coordinator";
+
+export function randomSecrets(): Secrets {
+  const [signing, admin] = secretNames.map(() => randomBytes(32).toString("base64url"));
+  return { SHIM_SIGNING_SECRET: signing ?? "", SHIM_ADMIN_SECRET: admin ?? "" };
+}
+
+/**
+ * One workerd behind one port of 127.0.0.1, without inspector and without Cloudflare's Local Explorer. A workerd that is killed is started again
+ * at the same address, and none outlives this process. Miniflare itself listens for workerd on a second port of 127.0.0.1, and answers 403 to
+ * whoever does not know the random secret of this start.
+ */
+export class LocalRuntime {
+  readonly url: string;
+  readonly secrets: Secrets;
+  readonly #miniflare: Miniflare;
+  readonly #guard: RuntimeGuard;
+  readonly #restarts: () => number;
+
+  private constructor(
+    url: string,
+    secrets: Secrets,
+    miniflare: Miniflare,
+    guard: RuntimeGuard,
+    restarts: () => number,
+  ) {
+    this.url = url;
+    this.secrets = secrets;
+    this.#miniflare = miniflare;
+    this.#guard = guard;
+    this.#restarts = restarts;
+  }
+
+  /** Rejects, with nothing left running, where it cannot be started. */
+  static async start(options: LocalRuntimeOptions): Promise<LocalRuntime> {
+    const secrets = options.secrets ?? randomSecrets();
+    const guard = new RuntimeGuard();
+    let restarts = 0;
+    const miniflare = withoutItsSignals(() => workerd(options, secrets, () => (restarts += 1)));
+    try {
+      const { origin } = await miniflare.ready;
+      return new LocalRuntime(origin, secrets, miniflare, guard, () => restarts);
+    } catch (error) {
+      // It rejects with the same error again.
+      await miniflare.dispose().catch(() => undefined);
+      await guard.release();
+      throw error;
+    }
+  }
+
+  /** How often workerd has ended by itself and was started again. */
+  get restarts(): number {
+    return this.#restarts();
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#miniflare.dispose();
+    } finally {
+      await this.#guard.release();
+    }
+  }
+}
+
+/** A worker as workerd takes it. */
+export async function bundle(entry: string, outfile: string): Promise<void> {
+  await build({
+    entryPoints: [entry],
+    bundle: true,
+    format: "esm",
+    platform: "neutral",
+    mainFields: ["module", "main"],
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*"],
+    target: "es2024",
+    outfile,
+  });
+}
+
+/** As wrangler.toml says. */
+function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () => void): Miniflare {
+  const { script, state, port = 0, log, isLimited = false, bindings = {}, queues = {} } = options;
+  return new Miniflare(
+    convertV4MiniflareOptions({
+      name,
+      host: "127.0.0.1",
+      port,
+      modules: true,
+      scriptPath: script,
+      // workerd takes no module from above it, and without this it is the folder where the program runs.
+      modulesRoot: dirname(script),
+      compatibilityDate: "2026-09-30",
+      durableObjects: {
+        COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
+        QUARANTINE: { className: "QueueQuarantine", useSQLite: true },
+      },
+      queueProducers: { DISPATCH: "shim-dispatch", ...queues },
+      queueConsumers: {
+        "shim-dispatch": {
+          maxBatchSize: 100,
+          maxBatchTimeout: 0,
+          maxRetries: 10,
+          deadLetterQueue: "shim-dispatch-dead",
+        },
+        "shim-dispatch-dead": { maxBatchSize: 100, maxBatchTimeout: 5 },
+        ...Object.fromEntries(Object.values(queues).map((queue) => [queue, { maxBatchSize: 100, maxBatchTimeout: 0 }])),
+      },
+      ratelimits: {
+        AUTH_FAILURE_LIMITER: { namespace_id: "1002", simple: { limit: 20, period: 60 } },
+        ...(isLimited ? { RATE_LIMITER: { namespace_id: "1001", simple: { limit: 1_000, period: 10 } } } : {}),
+      },
+      bindings: { ...secrets, SHIM_LOCAL: "1", ...bindings },
+      resourcePersistencePath: state,
+      // Else it asks Cloudflare for the properties of a request.
+      cf: false,
+      logRequests: false,
+      unsafeHandleRuntimeRestart: restarted,
+      ...(log ? { handleStructuredLogs: ({ message }: { message: string }) => log(message) } : {}),
+    }),
+  );
+}
+
+/** Miniflare ends the whole process at a signal, at once. What is to be done then is for the program to say that uses it. */
+function withoutItsSignals(start: () => Miniflare): Miniflare {
+  const before = new Map(endSignals.map((signal) => [signal, process.listeners(signal)]));
+  const miniflare = start();
+  for (const signal of endSignals) {
+    const added = process.listeners(signal).filter((listener) => !before.get(signal)?.includes(listener));
+    for (const listener of added) process.off(signal, listener);
+  }
+  return miniflare;
+}
