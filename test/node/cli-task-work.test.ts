@@ -59,6 +59,8 @@ it("[WK30] [CL120] [CL121] a worker's dependent task holds what it depends on; d
   ]);
   const diff = (await home.shim("task", "diff", three, "--json")).json();
   expect(diff).toMatchObject({ branch: result.branch, files: [{ path: "tests.js", added: 1, removed: 0 }] });
+  const all = (await home.shim("task", "diff", three, "--all", "--json")).json() as { files: { path: string }[] };
+  expect(all.files.map(({ path }) => path)).toEqual(["api.js", "db.js", "tests.js"]);
   expect((await home.shim("task", "diff", one)).out).toMatch(/api\.js \| 1 \+[\s\S]*\+api/);
   const log = (await home.shim("task", "log", three, "--json")).json() as {
     commits: { subject: string; at: number }[];

@@ -65,5 +65,5 @@ function integrationText(job: number, integration: Integration): string {
       ? "no tests ran on it: its worker's settings name none (jobTests)"
       : `its tests have passed: ${tests}`;
   const where = machine === null ? "" : ` on ${machine}`;
-  return `All of it is on ${branch} (${commit.slice(0, 12)}${where}); ${tested}. \`shim task diff ${job}\` shows it, \`shim task merge ${job}\` merges it.\n`;
+  return `All of it is on ${branch} (${commit.slice(0, 12)}${where}); ${tested}. \`shim task diff ${job} --all\` shows it, \`shim task merge ${job}\` merges it.\n`;
 }

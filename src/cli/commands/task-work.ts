@@ -13,6 +13,8 @@ import { bring, cleanBranch, fastForward, identityOf, withRepository, type Repos
 
 export interface WorkOptions extends Common {
   readonly remote?: string;
+  /** Also what the task began with. */
+  readonly all?: boolean;
 }
 
 type Task = OutputOf<"tasks.get">;
@@ -23,16 +25,20 @@ interface Range {
   readonly base: string;
 }
 
-/** [CL120] What a task has changed itself, without what it began from. */
-export function diffTask(cli: Cli, link: Coordination, task: number, { remote }: WorkOptions): Promise<Outcome> {
-  return withRange(cli, link, task, remote, async ({ git }, { work, base }) => {
+/** [CL120] What a task has changed itself; with `--all` also the results that it began with. */
+export function diffTask(cli: Cli, link: Coordination, task: number, options: WorkOptions): Promise<Outcome> {
+  return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
     const readable = { ...git, before: [...git.before, "-c", "core.quotePath=false"] };
     const plain = ["--no-ext-diff", "--no-textconv", "--no-color", "--no-renames"];
     const { stdout } = await run(readable, ["diff", ...plain, "--stat", "--patch", base, work.commit]);
     const counts = await lines(readable, ["diff", ...plain, "--numstat", base, work.commit]);
     const diff = stdout.toString("utf8");
     const data = { task, branch: work.branch, base, commit: work.commit, files: counts.map(fileOf), diff };
-    return ok({ data, text: diff === "" ? `Task ${task} changed nothing of its own.\n` : diff, isVerbatim: true });
+    return ok({
+      data,
+      text: diff === "" ? `Task ${task} changed nothing of its own; --all shows what it began with.\n` : diff,
+      isVerbatim: true,
+    });
   });
 }
 
@@ -47,13 +53,13 @@ function countIn(text: string): number | null {
 }
 
 /** [CL121] Its own commits, the newest first. */
-export function logTask(cli: Cli, link: Coordination, task: number, { remote }: WorkOptions): Promise<Outcome> {
-  return withRange(cli, link, task, remote, async ({ git }, { work, base }) => {
+export function logTask(cli: Cli, link: Coordination, task: number, options: WorkOptions): Promise<Outcome> {
+  return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
     const format = "--format=%H%x09%at%x09%an%x09%s";
     const found = await lines(git, ["log", "--no-color", "--no-show-signature", format, `${base}..${work.commit}`]);
     const commits = found.map(commitIn);
     const rows = commits.map(({ commit, at, author, subject }) => [commit.slice(0, 12), cli.ago(at), author, subject]);
-    const nothing = `Task ${task} has no commit of its own.\n`;
+    const nothing = `Task ${task} has no commit of its own; --all shows those that it began with.\n`;
     const shown = table([["COMMIT", "MADE", "BY", "SUBJECT"], ...rows], cli.io.size().columns);
     const data = { task, branch: work.branch, base, commit: work.commit, commits };
     return ok({ data, text: commits.length === 0 ? nothing : shown, isVerbatim: true });
@@ -69,7 +75,7 @@ async function withRange(
   cli: Cli,
   link: Coordination,
   task: number,
-  remote: string | undefined,
+  { remote, all }: WorkOptions,
   body: (repository: Repository, range: Range) => Promise<Outcome>,
 ): Promise<Outcome> {
   const found = await link.call("tasks.get", { task });
@@ -81,7 +87,8 @@ async function withRange(
     if (!here.ok) return here;
     const { commit } = work.value.work;
     // A worker of an older version did not say where it began.
-    const base = work.value.base ?? (await text(repository.git, ["merge-base", "HEAD", commit]));
+    const own = all === true ? null : work.value.base;
+    const base = own ?? (await text(repository.git, ["merge-base", "HEAD", commit]));
     return body(repository, { work: work.value.work, base });
   });
 }

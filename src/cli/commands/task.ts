@@ -68,6 +68,7 @@ function addWork(command: Command, cli: Cli): void {
       .command(`${name} <task>`)
       .description(description)
       .option("--remote <name>", "fetch what is not here from this remote");
+    if (name !== "merge") own.option("--all", "also what the task began with: the work of those it depends on");
     cli.define(own, (options: WorkOptions, text: string) =>
       ofTask(cli, text, async (link, task) => {
         const work = await import("./task-work.ts");

@@ -15,16 +15,18 @@ export interface InputWork {
   readonly machine: string | null;
 }
 
+/** Words of other machines that messages quote. */
+const plain = z.string().regex(/^[^\p{Cc}]{1,300}$/u);
 const hash = z.string().regex(/^[0-9a-f]{40,64}$/);
 
 /** What the worker of a task with a worktree put around the result of its program. */
 export const WorkResult = z.object({
-  branch: z.string().min(1).max(300).nullable(),
+  branch: plain.nullable(),
   commit: hash,
   /** Where its own changes begin: behind the merged inputs. */
   base: hash.optional(),
-  machine: z.string().max(300).optional(),
-  tests: z.object({ command: z.string() }).nullable().optional(),
+  machine: plain.optional(),
+  tests: z.object({ command: z.string() }).optional(),
 });
 export type WorkResult = z.infer<typeof WorkResult>;
 
