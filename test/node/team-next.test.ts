@@ -81,3 +81,25 @@ it("[TE40] [HO17] the news is reason enough to go on at the end of a turn; who h
   expect(JSON.stringify(one.claude.stop())).toMatch(/task 2 .*can be taken now: shim_next/);
   expect(await news(other)).toEqual([]);
 });
+
+it("[TE41] a chat that takes a task is told of the commits that it builds on", async () => {
+  const { desk, one, other } = await twoMates();
+  const tasks = [
+    { type: "api", ref: "api" },
+    { type: "notes", ref: "notes" },
+    { type: "tests", dependsOn: ["api", "notes"] },
+  ];
+  desk.call("tasks.submit", { tasks, requestId: "r1" });
+  const commit = "a".repeat(40);
+  for (const [type, result] of [
+    ["api", { branch: "shim/task-1-x", commit, output: null }],
+    ["notes", { branch: "; rm -rf", commit: "--evil" }],
+  ] as const) {
+    await other.ask("shim_next", { types: [type] });
+    await other.ask("shim_report", { outcome: "done", result });
+  }
+  const { output } = await one.ask("shim_next", { types: ["tests"] });
+  expect(output["message"]).toMatch(
+    new RegExp(`merge those that this folder lacks before you begin \\(git merge ${commit}\\)`),
+  );
+});

@@ -3,6 +3,7 @@ import { Next } from "../../../contract/team-tools.ts";
 import { Label } from "../../../contract/values.ts";
 import { given } from "../../../shared/given.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
+import { WorkResult } from "../../automation/input-work.ts";
 import { age } from "../../recovery/brief.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Abilities } from "../../team/abilities.ts";
@@ -99,7 +100,20 @@ function messageOf(member: TeamChat, held: HeldTask, isNew: boolean): string {
   const { task, type, attempt, maxAttempts } = held.task;
   const remainingMs = member.tasks.remainingMs(held);
   const until = remainingMs === null ? "" : `, ${age(remainingMs)} left`;
-  return `${isNew ? "Taken" : "You have"} task ${task} (${type}, attempt ${attempt} of ${maxAttempts}${until}). End it with shim_report.`;
+  const first = `${isNew ? "Taken" : "You have"} task ${task} (${type}, attempt ${attempt} of ${maxAttempts}${until}).`;
+  return `${first}${buildsOn(held.task)} End it with shim_report.`;
+}
+
+/** [TE41] A chat works in a folder of its own: nobody has merged there what its task builds on. */
+function buildsOn({ inputs }: ClaimedTask): string {
+  const commits = inputs.flatMap(({ result }) => WorkResult.safeParse(result).data ?? []).filter(isOnBranch);
+  if (commits.length === 0) return "";
+  const named = commits.slice(0, mostNamed).map(({ commit }) => commit);
+  return ` It builds on commits that other tasks have left: merge those that this folder lacks before you begin (git merge ${named.join(" ")}).`;
+}
+
+function isOnBranch({ branch }: WorkResult): boolean {
+  return branch !== null;
 }
 
 function contentOf({ payload, progress, checkpoint, inputs }: ClaimedTask): string {
