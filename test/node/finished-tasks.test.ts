@@ -69,6 +69,23 @@ it("[RE70] a session whose task another chat has finished is offered to nobody, 
   });
 });
 
+it("[RE70] so it is when its server outlives the client and hears that the task is another's", async () => {
+  const { desk, one, other } = await twoMates();
+  const { session } = one.claude;
+  desk.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
+  await one.ask("shim_next", { types: ["tests"] });
+  one.claude.kill();
+  await desk.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
+  await one.team.end("client_gone");
+  const left = desk.base.store.read((sql) => sql.all("SELECT task FROM team_claims WHERE session_id = ?", session), []);
+  expect(left).toEqual([]);
+  settleFinishedHere(desk.base);
+  expect(incomplete(desk)).toContain(session);
+  await other.ask("shim_report", { outcome: "done", result: "well" });
+  settleFinishedHere(desk.base);
+  expect(incomplete(desk)).not.toContain(session);
+});
+
 it("[RE70] a cancelled task is wanted by nobody; one that is queued or running again still is", async () => {
   const { desk, one, other } = await diedAtWork();
   const { session } = one.claude;

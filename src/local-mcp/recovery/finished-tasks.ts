@@ -75,22 +75,47 @@ function numbersOf(left: readonly LeftTask[]): number[] {
 
 /** Of sessions that died unfinished, and of which this was not found before. */
 function leftTasks(sql: Sql, { processes, now, paths }: Runtime, workspace: string): LeftTask[] {
-  const rows = sql.all<{ session: string; task: number; at: number; body: string }>(
-    `SELECT c.session_id AS session, c.task, c.at, c.body FROM team_claims c JOIN sessions s ON s.id = c.session_id
-     WHERE c.workspace = ? AND s.ended_at IS NULL AND (s.recovery IS NULL OR s.recovery = 'offered') ORDER BY c.at DESC LIMIT ?`,
-    workspace,
-    mostTasks,
+  const held = heldAtDeath(sql, workspace);
+  const lost = lostAtDeath(sql, workspace).filter(
+    (one) => !held.some(({ session, task }) => session === one.session && task === one.task),
   );
-  const claimed = rows.map(({ session, task, at, body }): LeftTask => {
-    const { type } = JSON.parse(body) as ClaimedTask;
-    return { session, task, type, at };
-  });
-  const all = [...claimed, ...(workspace === local ? ofWorkers(sql, join(paths.home, "work")) : [])];
+  const all = [...held, ...lost, ...(workspace === local ? ofWorkers(sql, join(paths.home, "work")) : [])];
   return all.filter(({ session, task }) => {
     const known = sessions.get(sql, session);
     return known !== null && isDead(known, processes, now()) && !recoveries.hasFinished(sql, session, task);
   });
 }
+
+const isOpen = "s.ended_at IS NULL AND (s.recovery IS NULL OR s.recovery = 'offered')";
+
+function heldAtDeath(sql: Sql, workspace: string): LeftTask[] {
+  const rows = sql.all<{ session: string; task: number; at: number; body: string }>(
+    `SELECT c.session_id AS session, c.task, c.at, c.body FROM team_claims c JOIN sessions s ON s.id = c.session_id
+     WHERE c.workspace = ? AND ${isOpen} ORDER BY c.at DESC LIMIT ?`,
+    workspace,
+    mostTasks,
+  );
+  return rows.map(({ session, task, at, body }) => {
+    const { type } = JSON.parse(body) as ClaimedTask;
+    return { session, task, type, at };
+  });
+}
+
+/** Its server may outlive a client that was killed, and hear that the task is another's now. What it lost in its life is no work that it left. */
+function lostAtDeath(sql: Sql, workspace: string): LeftTask[] {
+  return sql.all<{ session: string; task: number; type: string; at: number }>(
+    `SELECT n.session_id AS session, json_extract(n.body, '$.task') AS task, json_extract(n.body, '$.title') AS type, n.at
+     FROM sessions s JOIN team_news n ON n.session_id = s.id
+     WHERE n.kind = 'claim_lost' AND json_extract(n.body, '$.workspace') = ? AND n.at >= s.last_seen_at - ? AND ${isOpen}
+     ORDER BY n.at DESC LIMIT ?`,
+    workspace,
+    aroundDeathMs,
+    mostTasks,
+  );
+}
+
+/** Between the last sign of life and the news that a task is lost, in ms. */
+const aroundDeathMs = 60_000;
 
 /** Sessions that `shim worker` has begun for tasks of this machine, by their first words and the worktree. @param work where worktrees are */
 function ofWorkers(sql: Sql, work: string): LeftTask[] {

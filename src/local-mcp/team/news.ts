@@ -15,7 +15,13 @@ export type News =
       readonly topic: string | null;
       readonly text: string;
     }
-  | { readonly kind: "claim_lost"; readonly task: number; readonly title: string; readonly reason: string }
+  | {
+      readonly kind: "claim_lost";
+      readonly task: number;
+      readonly title: string;
+      readonly reason: string;
+      readonly workspace?: string;
+    }
   | { readonly kind: "task_cancelled"; readonly task: number; readonly title: string; readonly reason: string }
   /** The chat asked for such a task when there was none. */
   | { readonly kind: "task_available"; readonly task: number; readonly title: string }
