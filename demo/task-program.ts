@@ -1,5 +1,5 @@
 /** What the workers of the demo run for each task: edits files, or runs tests; see docs/worker.md for what it is told and how it answers. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -22,7 +22,6 @@ interface Told {
   readonly type: string;
   readonly payload: unknown;
   readonly checkpoint: { readonly done?: number } | null;
-  readonly inputs: readonly { readonly result: { readonly commit: string } }[];
 }
 
 /** What a refactoring answers. */
@@ -34,7 +33,6 @@ export interface Refactored {
 
 export interface Tested {
   readonly passed: number;
-  readonly commit: string;
 }
 
 const [words = "."] = process.argv.slice(2);
@@ -74,21 +72,15 @@ async function wordFor(name: string): Promise<void> {
   while (!existsSync(join(words, name))) await pause(lookEveryMs);
 }
 
-/** Brings the branches together on which the tasks before have worked, and runs the tests there. */
-function test({ payload, inputs }: Told): Tested {
+/** Runs tests on the work of the tasks before, which its worker has merged here. */
+function test({ payload }: Told): Tested {
   const { folders } = payload as TestPayload;
-  for (const { result } of inputs) git("merge", "--quiet", "--no-edit", result.commit);
   const found = folders.map((folder) => `${folder}/${folder}.test.mjs`);
   const { status, stdout } = spawnSync(process.execPath, ["--test", "--test-reporter=tap", ...found], {
     encoding: "utf8",
   });
   if (status !== 0) throw new Error(`tests fail: ${/^not ok .*/m.exec(stdout)?.[0] ?? `exit code ${status}`}`);
-  return { passed: Number(/^# pass (\d+)$/m.exec(stdout)?.[1]), commit: git("rev-parse", "HEAD") };
-}
-
-function git(...args: string[]): string {
-  const own = ["-c", "user.name=SHIM demo", "-c", "user.email=demo@localhost", "-c", "commit.gpgSign=false"];
-  return execFileSync("git", [...own, ...args], { encoding: "utf8" }).trim();
+  return { passed: Number(/^# pass (\d+)$/m.exec(stdout)?.[1]) };
 }
 
 const told = JSON.parse(readFileSync(0, "utf8")) as Told;

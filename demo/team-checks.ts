@@ -30,6 +30,7 @@ type Known = OutputOf<"tasks.get"> & OutputOf<"tasks.history">;
 const Result = z.object({
   branch: z.string().nullable(),
   commit: z.string(),
+  tests: z.object({ command: z.string() }).optional(),
   output: z.object({ began: z.number().optional(), edits: z.number().optional() }),
 });
 
@@ -105,12 +106,21 @@ function ofRepository(scene: TeamScene, node: string, { before }: Facts, known: 
       holds: passed === all && failed === 0,
       detail: `${before.passed} of ${all} passed before, ${passed} now, on ${last.branch}`,
     },
+    onOneBranch(known.at(-1)?.task, last),
     {
       what: "worktrees",
       holds: worktrees === 1 && kept === "",
       detail: worktrees === 1 ? "removed, the branches stay" : `${worktrees - 1} were left`,
     },
   ];
+}
+
+function onOneBranch(job: number | undefined, { branch, tests }: z.infer<typeof Result>): Check {
+  return {
+    what: "one branch",
+    holds: branch === `shim/job-${job}` && tests !== undefined,
+    detail: `all of it is on ${branch}, where its worker has run ${tests?.command ?? "no tests"}`,
+  };
 }
 
 function isOf(task: number, subject: string | undefined): boolean {

@@ -203,7 +203,8 @@ export class TeamDemo {
     const dependsOn = [first, second, third];
     const tasks = await this.#submit([
       { type: "test", payload: { folders: ["frontend"] }, dependsOn: [second] },
-      { type: "test", payload: { folders: [...shop.areas] }, dependsOn },
+      // A whole job: its work is on a branch of its own, once the tests of the project have passed there.
+      { type: "test", payload: { job: { title: "the shop" }, folders: [...shop.areas] }, dependsOn },
     ]);
     await this.#done(tasks);
     const ms = performance.now() - startedAt;

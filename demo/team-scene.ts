@@ -37,7 +37,8 @@ export class TeamScene {
     this.git("commit", "--quiet", "--message", "A shop");
     const command = [node, join(import.meta.dirname, "task-program.ts"), this.#words];
     const how = { command, repository: this.project };
-    writeFileSync(this.settings, JSON.stringify({ drainMs: 0, types: { refactor: how, test: how } }));
+    const test = { ...how, jobTests: [node, "--test"] };
+    writeFileSync(this.settings, JSON.stringify({ drainMs: 0, types: { refactor: how, test } }));
   }
 
   join(edge: Edge): void {

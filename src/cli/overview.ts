@@ -1,5 +1,6 @@
 import type { Runtime } from "../local-mcp/runtime.ts";
 import { findIncomplete } from "../local-mcp/recovery/detect.ts";
+import { settleFinishedHere } from "../local-mcp/recovery/finished-tasks.ts";
 import { hasDied } from "../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as notices from "../local-mcp/store/notices.ts";
@@ -32,6 +33,7 @@ const recentMs = 86_400_000;
 const most = { finished: 5, incomplete: 20 };
 
 export function overview(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview {
+  settleFinishedHere(runtime);
   const now = runtime.now();
   const { path } = runtime.store;
   const empty = { alive: [], incomplete: [], finished: [], notices: [], pauses: [] };

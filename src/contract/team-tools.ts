@@ -64,12 +64,15 @@ export const Next = {
     types: z.array(z.string().max(64)).max(20).optional(),
     capabilities: z.array(z.string().max(200)).max(50).optional().describe("Yours, for tasks that require them"),
     capacity: z.int().min(0).max(100).optional(),
+    waitMs: z.int().min(0).max(50_000).optional().describe("Wait for one"),
     ...common,
   }),
   output: z.object({
     ...answer,
     /** task, isNew, type, payload, attempt, progress, checkpoint, inputs, remainingMs */
     task: some.nullable(),
+    /** Where there is none: type, tasks, waitsFor [{task, state}], needs, dueInMs */
+    waiting: items.optional(),
   }),
 };
 

@@ -33,7 +33,7 @@ it("[WK11] each task gets a worktree of its own; what was done is one commit by 
 it("[WK11] where nothing was changed no branch is left", async () => {
   const yard = new Yard();
   const place = await yard.open(aTask());
-  expect(await place.finish()).toEqual({ branch: null, commit: yard.git("rev-parse", "HEAD") });
+  expect(await place.finish()).toMatchObject({ branch: null, commit: yard.git("rev-parse", "HEAD") });
   expect([await place.leave(false), yard.branches()]).toEqual([null, []]);
 });
 

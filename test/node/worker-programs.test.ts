@@ -221,6 +221,7 @@ async function execute(
   const outcome = await executor.run({
     task,
     folder: temporaryFolder(),
+    merged: { tasks: [], conflicts: [] },
     signal,
     left: task.budget,
     onUsage: () => undefined,
@@ -294,7 +295,8 @@ it("[WK16] exit codes: 75 is a failure that passes, others fail with what was sa
   const none = commandExecutor({ command: ["no-such-program"], env: process.env, finalCodes: [] });
   const around = { onUsage: nothing, onProgress: nothing, onCheckpoint: nothing, onOutput: nothing };
   const { signal } = new AbortController();
-  const run = { task, folder: temporaryFolder(), signal, left: task.budget, ...around };
+  const merged = { tasks: [], conflicts: [] };
+  const run = { task, folder: temporaryFolder(), merged, signal, left: task.budget, ...around };
   expect(await none.run(run)).toMatchObject({ kind: "failed", isRetryable: true });
 });
 

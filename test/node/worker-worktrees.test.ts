@@ -24,7 +24,7 @@ it("[WK11] a `.git` that a program has taken away or written anew leads to no ot
     change(place.folder);
     write(place.folder, { "new.txt": "new\n" });
     await place.save();
-    expect(await place.finish()).toEqual({ branch, commit: yard.git("rev-parse", branch) });
+    expect(await place.finish()).toMatchObject({ branch, commit: yard.git("rev-parse", branch) });
     expect(yard.git("show", `${branch}:new.txt`)).toBe("new");
     await place.leave(false);
   }

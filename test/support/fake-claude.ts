@@ -16,6 +16,7 @@ import type { ClaimedTask, Progress } from "../../src/contract/tasks.ts";
 import { claudeExecutor, type Patience } from "../../src/local-mcp/automation/claude/claude-executor.ts";
 import { ClaudeSettings } from "../../src/local-mcp/automation/claude/settings.ts";
 import type { Outcome } from "../../src/local-mcp/automation/executor.ts";
+import type { MergedInputs } from "../../src/local-mcp/automation/work-place.ts";
 import { launchIn } from "./cli-home.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 
@@ -75,6 +76,7 @@ export interface RunOptions {
   readonly left?: Partial<Left>;
   readonly signal?: AbortSignal;
   readonly patience?: Patience;
+  readonly merged?: MergedInputs;
   readonly onOutput?: (text: string) => void;
   readonly onUsage?: (usage: Usage) => void;
 }
@@ -103,6 +105,7 @@ export class FakeClaude {
     onUsage,
     patience,
     monotonic,
+    merged,
   }: RunOptions = {}): Promise<TaskRun> {
     const told = { usage: [] as Usage[], progress: [] as Progress[], checkpoints: [] as unknown[], output: "" };
     const executor = claudeExecutor({
@@ -115,6 +118,7 @@ export class FakeClaude {
     const outcome = await executor.run({
       task: aClaim(task),
       folder: this.folder,
+      merged: merged ?? { tasks: [], conflicts: [] },
       signal: signal ?? new AbortController().signal,
       left: { wallMs: null, tokens: null, costMicros: null, ...left },
       onUsage: (usage) => {

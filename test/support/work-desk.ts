@@ -4,7 +4,7 @@ import type { Setup } from "../../src/local-mcp/automation/attempt.ts";
 import type { Executor, Outcome, Run } from "../../src/local-mcp/automation/executor.ts";
 import { LocalChatLink } from "../../src/local-mcp/link/local-chat-link.ts";
 import type { ChatLink, News, Trouble } from "../../src/local-mcp/link/chat-link.ts";
-import type { WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
+import type { Work, WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
 import {
   WorkerAutomation,
   type Summary,
@@ -49,6 +49,7 @@ export class FakePlace implements WorkPlace {
   readonly folder = "/somewhere";
   readonly isContinued = false;
   readonly notes = [];
+  readonly merged = { tasks: [], conflicts: [] };
   readonly done: string[] = [];
   commits = 0;
 
@@ -63,6 +64,14 @@ export class FakePlace implements WorkPlace {
     await this.saving;
     this.commits += 1;
     this.done.push("saved");
+  }
+
+  problem(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  publish(work: Work): Promise<{ work: Work; note: null }> {
+    return Promise.resolve({ work, note: null });
   }
 
   finish(): Promise<null> {

@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import type { ClaimedTask } from "../../src/contract/tasks.ts";
 import type { Json } from "../../src/contract/values.ts";
-import type { WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
+import { inputWork } from "../../src/local-mcp/automation/input-work.ts";
+import type { Work, WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
+import type { InputSettings } from "../../src/local-mcp/automation/worktree-inputs.ts";
 import { WorktreePlaces } from "../../src/local-mcp/automation/worktree-places.ts";
 import { seededRandom } from "./edge-time.ts";
 import { git, GIT_ENV, temporaryFolder, write } from "./git-project.ts";
@@ -12,6 +14,14 @@ interface Where {
   readonly branch: string;
   readonly commit: string;
 }
+
+type YardWish = Partial<InputSettings> & {
+  readonly pid?: number;
+  readonly machine?: string;
+  readonly base?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly repository?: string;
+};
 
 /** A repository with one commit, and a machine whose workers do tasks in worktrees of it. */
 export class Yard {
@@ -29,10 +39,11 @@ export class Yard {
   }
 
   /** By the worker with this number; each is another process. */
-  open(task: ClaimedTask, { pid = 1, machine = "m1", base = "HEAD", env = {} } = {}): Promise<WorkPlace> {
+  open(task: ClaimedTask, wish: YardWish = {}): Promise<WorkPlace> {
+    const { pid = 1, machine = "m1", base = "HEAD", env = {}, repository = this.repository, ...inputs } = wish;
     const facts = this.processes.facts(pid);
     const own = facts ? { boot: this.processes.boot(), pid, start: facts.start } : this.processes.start(pid);
-    const { repository, home, processes } = this;
+    const { home, processes } = this;
     const random = this.#random;
     const options = {
       repository,
@@ -44,8 +55,20 @@ export class Yard {
       random,
       env: { ...GIT_ENV, ...env },
       now: () => T0,
+      inputs: { isMerged: true, isConflictKept: false, remote: null, ...inputs },
     };
-    return new WorktreePlaces(options).open(task);
+    return new WorktreePlaces(options).open(task, () => inputWork(unasked, task.inputs));
+  }
+
+  /** Does a task: writes files. @returns its result */
+  async done(task: ClaimedTask, files: Record<string, string>, wish: YardWish = {}): Promise<Work> {
+    const place = await this.open(task, wish);
+    write(place.folder, files);
+    const finished = await place.finish();
+    if (!finished) throw new Error("a worktree has no work");
+    const { work } = await place.publish(finished);
+    await place.leave(false);
+    return work;
   }
 
   git(...args: string[]): string {
@@ -55,6 +78,10 @@ export class Yard {
   branches(): string[] {
     return this.git("branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean);
   }
+}
+
+function unasked(): Promise<never> {
+  return Promise.reject(new Error("no result has to be asked for"));
 }
 
 export function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
@@ -75,6 +102,18 @@ export function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
     heartbeatMs: 60_000,
     budget: { wallMs: null, tokens: null, costMicros: null },
   };
+}
+
+/** A task that depends on others, with their results. */
+export function aDependent(results: Readonly<Record<number, Json | Work>>, task = 9): ClaimedTask {
+  const inputs = Object.entries(results).map(([number, result]) => ({
+    task: Number(number),
+    ref: null,
+    state: "done" as const,
+    result: result as Json,
+    isLeftOut: false,
+  }));
+  return { ...aTask(null, task), inputs };
 }
 
 export function whereOf(place: WorkPlace): Where {

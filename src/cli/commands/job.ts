@@ -8,6 +8,7 @@ import { withCheckedLink } from "../checked-link.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { table } from "../screen-text.ts";
 import { digit, texts } from "../task-input.ts";
+import { ofTask } from "./task.ts";
 
 type Estimated = OutputOf<"plans.estimate">;
 type Submitted = OutputOf<"plans.submit">;
@@ -49,6 +50,13 @@ export function addJob(program: Command, cli: Cli): void {
     .option("--tag <tags...>", "to find the tasks by", texts)
     .option("--key <key>", "a second job under the same key is the first one");
   cli.define(submit, (options: SubmitOptions, file: string) => submitJob(cli, options, file));
+  const show = job.command("show <job>").description("how far a job is, its parts, and the branch that it has become");
+  cli.define(show, (_options: Common, text: string) =>
+    ofTask(cli, text, async (link, task) => {
+      const { showJob } = await import("./job-show.ts");
+      return showJob(cli, link, task);
+    }),
+  );
 }
 
 function withSplit(command: Command): Command {

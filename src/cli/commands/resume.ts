@@ -4,6 +4,7 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
 import { brief } from "../../local-mcp/recovery/brief.ts";
+import { settleFinishedHere } from "../../local-mcp/recovery/finished-tasks.ts";
 import { findIncomplete, type Incomplete } from "../../local-mcp/recovery/detect.ts";
 import { dismiss, take, undo } from "../../local-mcp/recovery/recover.ts";
 import { restore, type Restoration } from "../../local-mcp/recovery/restoration.ts";
@@ -44,6 +45,7 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   if (options.undo !== undefined) return markAnywhere(cli, runtime, options.undo, "undo");
   if (options.dismiss !== undefined) return markAnywhere(cli, runtime, options.dismiss, "dismiss");
   takeIn(cli, () => void drainInto(runtime));
+  settleFinishedHere(runtime);
   const found = id === undefined ? await choose(cli, runtime, options) : findSession(runtime, id);
   if (found.ok) return resume(cli, runtime, found.value, options);
   if (found.error.exit !== exitCodes.notFound) return found;

@@ -3,6 +3,7 @@ import { ok } from "../../shared/result.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { findIncomplete } from "../../local-mcp/recovery/detect.ts";
+import { settleFinishedHere } from "../../local-mcp/recovery/finished-tasks.ts";
 import type { Session } from "../../local-mcp/sessions/sessions.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { everythingOf, type Stored } from "../../local-mcp/sessions/stored.ts";
@@ -40,6 +41,7 @@ export function addSessions(program: Command, cli: Cli): void {
 
 async function list(cli: Cli, options: ListOptions): Promise<Outcome> {
   const runtime = await cli.runtime();
+  settleFinishedHere(runtime);
   const found = find(cli, runtime, options);
   const text = found.length === 0 ? noneText(cli, runtime, options) : sessionTable(cli, found);
   if (options.allMachines !== true) return ok({ data: { sessions: found }, text });

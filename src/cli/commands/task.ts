@@ -11,6 +11,7 @@ import { showTask } from "./task-show.ts";
 import { addSubmit } from "./task-submit.ts";
 import { showTaskTree } from "./task-tree.ts";
 import { watchAll, watchTask } from "./task-watch.ts";
+import type { WorkOptions } from "./task-work.ts";
 
 interface ReasonOptions extends Common {
   readonly reason: string;
@@ -36,6 +37,7 @@ export function addTask(program: Command, cli: Cli): void {
     if (text === undefined) return withCheckedLink(cli, (link) => showTaskTree(cli, link, null));
     return ofTask(cli, text, (link, task) => showTaskTree(cli, link, task));
   });
+  addWork(command, cli);
   const cancel = command
     .command("cancel <task>")
     .description("end a task; the chat that runs it is asked to stop")
@@ -49,6 +51,31 @@ export function addTask(program: Command, cli: Cli): void {
     if (text === undefined) return withCheckedLink(cli, (link) => watchAll(cli, link, isJson));
     return ofTask(cli, text, (link, task) => watchTask(cli, link, task, isJson));
   });
+}
+
+/** What tasks have left in the repository where the command stands. */
+function addWork(command: Command, cli: Cli): void {
+  for (const { name, description, body } of [
+    { name: "diff", description: "what a task has changed, as a patch", body: "diffTask" },
+    { name: "log", description: "the commits of a task", body: "logTask" },
+    {
+      name: "merge",
+      description: "merge a task, or the parts of a job, into the branch you are on",
+      body: "mergeTask",
+    },
+  ] as const) {
+    const own = command
+      .command(`${name} <task>`)
+      .description(description)
+      .option("--remote <name>", "fetch what is not here from this remote");
+    if (name !== "merge") own.option("--all", "also what the task began with: the work of those it depends on");
+    cli.define(own, (options: WorkOptions, text: string) =>
+      ofTask(cli, text, async (link, task) => {
+        const work = await import("./task-work.ts");
+        return work[body](cli, link, task, options);
+      }),
+    );
+  }
 }
 
 /** A command about one task that its argument names. */

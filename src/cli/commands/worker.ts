@@ -9,6 +9,8 @@ export interface WorkerFlags extends Common {
   readonly folder?: string;
   readonly repository?: string;
   readonly base?: string;
+  readonly mergeInputs?: boolean;
+  readonly remote?: string;
   readonly concurrency?: number;
   readonly capability?: readonly string[];
   readonly once?: boolean;
@@ -22,7 +24,7 @@ export type WorkerSource =
   | { readonly kind: "command"; readonly type: string; readonly words: readonly string[] };
 
 /** What a file says of each type itself. */
-const ofOne = ["type", "folder", "repository", "base"];
+const ofOne = ["type", "folder", "repository", "base", "remote"];
 
 export function addWorker(program: Command, cli: Cli): void {
   const command = program
@@ -33,6 +35,8 @@ export function addWorker(program: Command, cli: Cli): void {
     .option("--folder <path>", "work in this folder itself")
     .option("--repository <path>", "work in worktrees of this repository (default: the one here)")
     .option("--base <revision>", "what new worktrees begin from (default: HEAD)")
+    .option("--no-merge-inputs", "do not merge what a task depends on into its new worktree")
+    .option("--remote <name>", "push finished branches to this remote, and fetch missing ones from it")
     .option("--concurrency <n>", "tasks at a time (default: 1)", countUpTo(100))
     .option("--capability <name>", "also takes tasks that need this; may be given several times", oneMore)
     .option("--once", "end when there is nothing to take")
@@ -60,8 +64,12 @@ function ms(text: string): number {
   return Number(text);
 }
 
-function sourceOf({ config, type }: WorkerFlags, words: readonly string[]): Result<WorkerSource, Refused["error"]> {
+function sourceOf(
+  { config, type, mergeInputs }: WorkerFlags,
+  words: readonly string[],
+): Result<WorkerSource, Refused["error"]> {
   if (config !== undefined) {
+    if (mergeInputs === false) return wrongUsage("with --config the file says `mergeInputs: false` of each type.");
     const isBoth = words.length > 0;
     return isBoth
       ? wrongUsage("with --config the file names the commands; give no other.")

@@ -70,10 +70,11 @@ function ofFile(cli: Cli, file: string): Result<Wish, Refused["error"]> {
 
 function ofCommand(
   cli: Cli,
-  { folder, repository, base }: WorkerFlags,
+  { folder, repository, base, remote, mergeInputs }: WorkerFlags,
   { type, words }: Extract<WorkerSource, { kind: "command" }>,
 ): Wish {
-  const types = { [type]: { command: words, ...given({ folder, repository, base }) } };
+  const inputs = mergeInputs === false ? { mergeInputs } : {};
+  const types = { [type]: { command: words, ...given({ folder, repository, base, remote }), ...inputs } };
   return { config: { types }, folder: cli.io.cwd };
 }
 

@@ -5,9 +5,12 @@ import { commandExecutor } from "../../local-mcp/automation/command-executor.ts"
 import type { Setup } from "../../local-mcp/automation/attempt.ts";
 import type { Executor } from "../../local-mcp/automation/executor.ts";
 import { GivenFolder } from "../../local-mcp/automation/given-folder.ts";
+import { hasRemote } from "../../local-mcp/automation/remote-branches.ts";
+import { testedExecutor } from "../../local-mcp/automation/tested-executor.ts";
 import type { WorkPlaces } from "../../local-mcp/automation/work-place.ts";
 import type { TypeConfig, WorkerConfig } from "../../local-mcp/automation/worker-config.ts";
 import { commitOf, gitAt, topOf } from "../../local-mcp/automation/work-git.ts";
+import type { InputSettings } from "../../local-mcp/automation/worktree-inputs.ts";
 import { WorktreePlaces } from "../../local-mcp/automation/worktree-places.ts";
 import type { Launch } from "../../local-mcp/clients/entries.ts";
 import type { ProcessIdentity } from "../../local-mcp/processes.ts";
@@ -46,10 +49,9 @@ export async function setupsOf(
 ): Promise<Result<ReadonlyMap<string, Setup>, Refused["error"]>> {
   const setups = new Map<string, Setup>();
   for (const [type, wanted] of Object.entries(config.types)) {
-    const program = wanted.command?.[0] ?? wanted.claude?.program;
     // Said before a task is taken: each would fail, three times.
-    if (program !== undefined && !isOnPath(program, around.runtime.env))
-      return wrongUsage(`${type}: there is no program ${program}.`);
+    const missing = programsOf(wanted).find((program) => !isOnPath(program, around.runtime.env));
+    if (missing !== undefined) return wrongUsage(`${type}: there is no program ${missing}.`);
     const places = await placesOf(around, type, wanted, folder);
     if (!places.ok) return places;
     setups.set(type, { executor: executorOf(around, wanted), places: places.value });
@@ -57,7 +59,17 @@ export async function setupsOf(
   return ok(setups);
 }
 
-function executorOf(
+function programsOf({ command, claude, jobTests }: TypeConfig): string[] {
+  return [command?.[0], claude?.program, jobTests?.[0]].filter((program) => program !== undefined);
+}
+
+function executorOf(around: SetupSurroundings, config: TypeConfig): Executor {
+  const executor = untestedExecutor(around, config);
+  const { jobTests: command } = config;
+  return command ? testedExecutor(executor, { command, env: around.runtime.env }) : executor;
+}
+
+function untestedExecutor(
   { runtime, launch, monotonic }: SetupSurroundings,
   { command, finalCodes = [], claude }: TypeConfig,
 ): Executor {
@@ -69,9 +81,10 @@ function executorOf(
 async function placesOf(
   around: SetupSurroundings,
   type: string,
-  { folder, repository, base = "HEAD" }: TypeConfig,
+  config: TypeConfig,
   from: string,
 ): Promise<Result<WorkPlaces, Refused["error"]>> {
+  const { folder, repository, base = "HEAD", remote } = config;
   if (folder !== undefined) return givenFolder(around, type, resolve(from, folder));
   const { runtime, machine, own, random } = around;
   const { env, now, processes, paths } = runtime;
@@ -79,8 +92,22 @@ async function placesOf(
   if (!top.ok) return top;
   const unknown = await unknownBase(runtime, type, top.value, base);
   if (unknown) return unknown;
+  if (remote !== undefined && !(await hasRemote(gitAt(env, top.value), remote)))
+    return wrongUsage(`${type}: ${top.value} has no remote ${remote}; \`git remote\` lists them.`);
   const home = worktreesIn(paths.home);
-  return ok(new WorktreePlaces({ repository: top.value, base, home, machine, processes, own, env, now, random }));
+  const inputs = inputsOf(config);
+  return ok(
+    new WorktreePlaces({ repository: top.value, base, home, machine, processes, own, env, now, random, inputs }),
+  );
+}
+
+/** A model can resolve a conflict; of a program nobody knows, so it has to be asked for. */
+function inputsOf({ mergeInputs, onConflict, remote, claude }: TypeConfig): InputSettings {
+  return {
+    isMerged: mergeInputs !== false,
+    isConflictKept: (onConflict ?? (claude ? "pass" : "fail")) === "pass",
+    remote: remote ?? null,
+  };
 }
 
 function givenFolder({ machine }: SetupSurroundings, type: string, path: string): Result<WorkPlaces, Refused["error"]> {

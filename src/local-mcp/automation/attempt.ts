@@ -5,12 +5,13 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Instant } from "../edge/trust.ts";
 import { Conclusion, type ConclusionSurroundings, type Ended } from "./conclusion.ts";
 import type { Executor, Outcome } from "./executor.ts";
+import { inputWork, type InputWork } from "./input-work.ts";
 import { KeptOutput } from "./kept-output.ts";
 import { News } from "./news.ts";
 import { Pulse } from "./pulse.ts";
 import { Stop } from "./stop.ts";
 import { verdictOf } from "./verdict.ts";
-import type { Work, WorkPlace, WorkPlaces } from "./work-place.ts";
+import { PlaceError, type Work, type WorkPlace, type WorkPlaces } from "./work-place.ts";
 import type { Tell, WorkerEvent } from "./worker-events.ts";
 
 /** How tasks of one type are done. */
@@ -26,6 +27,9 @@ export interface AttemptSurroundings extends ConclusionSurroundings {
   /** Keeps for people what a program has written. */
   readonly keepOutput: (task: ClaimedTask, text: string) => void;
 }
+
+/** For the result of another task, in ms. */
+const askWithinMs = 30_000;
 
 type Checkpoint = Readonly<Record<string, Json>>;
 
@@ -69,7 +73,7 @@ export class Attempt {
     this.#pulse.start();
     const opened = await this.#open();
     const outcome = opened.ok ? await this.#execute(opened.value) : this.#notOpened(opened.error);
-    const work = opened.ok ? await this.#putAway(opened.value) : ok(null);
+    const work = opened.ok ? await this.#putAway(opened.value, outcome.kind === "done") : ok(null);
     const conclusion = new Conclusion(this.#around, this.task, this.#pulse, this.#news);
     const ended = await conclusion.tell(verdictOf(outcome, this.#stop, work));
     if (opened.ok) await this.#leave(opened.value, ended);
@@ -90,30 +94,36 @@ export class Attempt {
   }
 
   /** What was stopped before it began needs no place. */
-  async #open(): Promise<Result<WorkPlace, string>> {
-    if (this.#stop) return err(this.#stop.message);
+  async #open(): Promise<Result<WorkPlace, PlaceError>> {
+    if (this.#stop) return err(new PlaceError(this.#stop.message, true));
     try {
-      const place = await this.#setup.places.open(this.task);
+      const place = await this.#setup.places.open(this.task, () => this.#inputWork());
       this.#tell({ type: "began", attempt: this.task.attempt, folder: place.folder, isContinued: place.isContinued });
       for (const note of place.notes) this.#note(note);
       this.#news.setWork(place.where());
       return ok(place);
     } catch (error) {
-      return err(`there is no place to work: ${messageOf(error)}`);
+      if (error instanceof PlaceError) return err(error);
+      return err(new PlaceError(`there is no place to work: ${messageOf(error)}`, true));
     }
   }
 
-  #notOpened(reason: string): Outcome {
-    return this.#stop ? { kind: "stopped" } : failed(reason);
+  #inputWork(): Promise<InputWork[]> {
+    return inputWork((input) => this.#around.link.call("tasks.get", input, askWithinMs), this.task.inputs);
+  }
+
+  #notOpened({ message: reason, isRetryable }: PlaceError): Outcome {
+    return this.#stop ? { kind: "stopped" } : { kind: "failed", reason, isRetryable };
   }
 
   async #execute(place: WorkPlace): Promise<Outcome> {
     if (this.#stop) return { kind: "stopped" };
     this.#saveLater(place);
     try {
-      return await this.#setup.executor.run({
+      const outcome = await this.#setup.executor.run({
         task: this.task,
         folder: place.folder,
+        merged: place.merged,
         signal: this.#stopping.signal,
         left: this.task.budget,
         onUsage: (usage) => this.#news.use(usage),
@@ -125,6 +135,8 @@ export class Attempt {
         onCheckpoint: (checkpoint) => this.#save(place, checkpoint),
         onOutput: (text) => this.#output.push(text),
       });
+      const problem = outcome.kind === "done" ? await place.problem() : null;
+      return problem === null ? outcome : failed(problem);
     } catch (error) {
       return failed(`the executor threw, which is a bug of it: ${messageOf(error)}`);
     } finally {
@@ -163,17 +175,23 @@ export class Attempt {
     }
   }
 
-  async #putAway(place: WorkPlace): Promise<Result<Work | null, string>> {
+  async #putAway(place: WorkPlace, isDone: boolean): Promise<Result<Work | null, string>> {
     await this.#saving;
     try {
       const work = await place.finish();
       this.#news.setWork(place.where());
-      return ok(work);
+      return ok(work && isDone ? await this.#publish(place, work) : work);
     } catch (error) {
       const reason = messageOf(error);
       this.#note(`its work was not committed: ${reason}`);
       return err(reason);
     }
+  }
+
+  async #publish(place: WorkPlace, finished: Work): Promise<Work> {
+    const { work, note } = await place.publish(finished);
+    if (note !== null) this.#note(note);
+    return work;
   }
 
   async #leave(place: WorkPlace, ended: Ended): Promise<void> {

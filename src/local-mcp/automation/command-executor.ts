@@ -53,9 +53,10 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Run
 }
 
 /** What the program is told of its task. */
-function inputOf({ task: claimed }: Run): object {
+function inputOf({ task: claimed, merged }: Run): object {
   const { task, type, payload, attempt, progress, checkpoint, inputs } = claimed;
-  return { task, type, payload, attempt, progress, checkpoint, inputs };
+  const conflicts = merged.conflicts.length === 0 ? {} : { conflicts: merged.conflicts };
+  return { task, type, payload, attempt, progress, checkpoint, inputs, ...conflicts };
 }
 
 function heed(run: Run, said: Said): void {

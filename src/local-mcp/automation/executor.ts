@@ -1,6 +1,7 @@
 import type { Left, Usage } from "../../contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
+import type { MergedInputs } from "./work-place.ts";
 
 /** What runs a task: a command, or Claude Code. */
 
@@ -8,6 +9,8 @@ export interface Run {
   readonly task: ClaimedTask;
   /** Absolute. The task's own worktree, or the folder that its worker was given. */
   readonly folder: string;
+  /** Results of the tasks before that are in the folder. */
+  readonly merged: MergedInputs;
   /** Aborted: stop, with all processes, and settle. Its reason says why. */
   readonly signal: AbortSignal;
   /** What the attempt may still use; the executor stops itself where it can measure that more was used. */
@@ -22,7 +25,8 @@ export interface Run {
 }
 
 export type Outcome =
-  | { readonly kind: "done"; readonly result: Json }
+  /** tests: the command that has passed on it. */
+  | { readonly kind: "done"; readonly result: Json; readonly tests?: { readonly command: string } }
   | { readonly kind: "failed"; readonly reason: string; readonly isRetryable: boolean; readonly delayMs?: number }
   /** By the signal. */
   | { readonly kind: "stopped" }

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import type { ClaimedTask } from "../../contract/tasks.ts";
-import type { WorkPlace, WorkPlaces } from "./work-place.ts";
+import { nothingMerged, type WorkPlace, type WorkPlaces } from "./work-place.ts";
 
 /** All tasks in one folder, which is as they leave it. */
 export class GivenFolder implements WorkPlaces {
@@ -22,9 +22,12 @@ export class GivenFolder implements WorkPlaces {
       folder,
       isContinued: task.checkpoint !== null,
       notes: [],
+      merged: nothingMerged,
       where: () => ({ machine, folder }),
       save: () => Promise.resolve(),
+      problem: () => Promise.resolve(null),
       finish: () => Promise.resolve(null),
+      publish: (work) => Promise.resolve({ work, note: null }),
       leave: () => Promise.resolve(null),
     });
   }

@@ -21,16 +21,20 @@ export type Verdict =
 /** @param work what became of the folder, or why it could not be kept */
 export function verdictOf(outcome: Outcome, stop: Stop | null, work: Result<Work | null, string>): Verdict {
   // A result that is there is told, whatever else was wanted meanwhile: whether it still counts the coordinator says.
-  if (outcome.kind === "done") return doneWith(outcome.result, work);
+  if (outcome.kind === "done") return doneWith(outcome, work);
   if (outcome.kind === "over_budget") return outcome;
   if (stop) return stopped(stop);
   if (outcome.kind === "failed") return { ...outcome, end: "failed" };
   return failed("failed", "it stopped by itself");
 }
 
-function doneWith(output: Json, work: Result<Work | null, string>): Verdict {
+function doneWith(
+  { result: output, tests }: Extract<Outcome, { kind: "done" }>,
+  work: Result<Work | null, string>,
+): Verdict {
   if (!work.ok) return failed("failed", `its work could not be kept: ${work.error}`);
-  return { kind: "done", result: work.value === null ? output : { ...work.value, output } };
+  if (work.value === null) return { kind: "done", result: output };
+  return { kind: "done", result: { ...work.value, ...(tests ? { tests } : {}), output } };
 }
 
 function stopped({ kind, message: reason }: Stop): Verdict {

@@ -1,11 +1,24 @@
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
+import type { InputWork } from "./input-work.ts";
 
 /** What a task's work has become: stands in its result. */
 export interface Work {
   /** null: nothing was changed, or the work is on no branch. */
   readonly branch: string | null;
   readonly commit: string;
+  /** Where the task's own changes begin: the base, with the results of its inputs. */
+  readonly base: string;
+  /** Where the commit was made. */
+  readonly machine: string;
+}
+
+/** Results of other tasks that a place begins with. */
+export interface MergedInputs {
+  /** The tasks whose commits are in it. */
+  readonly tasks: readonly number[];
+  /** Files in which they differ, with the marks of a conflict. */
+  readonly conflicts: readonly { readonly task: number; readonly files: readonly string[] }[];
 }
 
 /** Where one attempt works. What goes wrong in it is thrown as an Error with words for people. */
@@ -16,16 +29,36 @@ export interface WorkPlace {
   readonly isContinued: boolean;
   /** What happened on the way there that people should know. */
   readonly notes: readonly string[];
+  readonly merged: MergedInputs;
   /** Where it is and up to which commit, for the chat that continues it. */
   where(): Json;
   /** Keeps what is there now, while somebody works there. */
   save(): Promise<void>;
+  /** Why what is there cannot be a result yet; null: it can. */
+  problem(): Promise<string | null>;
   /** Nobody works there any more: all of it is kept. @returns null: nobody asks what became of the folder */
   finish(): Promise<Work | null>;
+  /** Gives the work of a task that is done its last name, and brings it to where other machines find it. */
+  publish(work: Work): Promise<{ readonly work: Work; readonly note: string | null }>;
   /** @param isOpen the task goes on, so that its folder may be of use; @returns what people should know */
   leave(isOpen: boolean): Promise<string | null>;
 }
 
 export interface WorkPlaces {
-  open(task: ClaimedTask): Promise<WorkPlace>;
+  /** @param inputs the commits of the tasks that this one depends on; throws as `inputWork` does */
+  open(task: ClaimedTask, inputs: () => Promise<InputWork[]>): Promise<WorkPlace>;
 }
+
+/** The task cannot begin in the place that it needs. `message` is for people. */
+export class PlaceError extends Error {
+  /** false: the same again would go the same way. */
+  readonly isRetryable: boolean;
+
+  constructor(message: string, isRetryable: boolean) {
+    super(message);
+    this.name = "PlaceError";
+    this.isRetryable = isRetryable;
+  }
+}
+
+export const nothingMerged: MergedInputs = { tasks: [], conflicts: [] };

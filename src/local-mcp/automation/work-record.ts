@@ -7,6 +7,19 @@ import { writeWhole } from "../store/store-files.ts";
 import { isSomebodyIn } from "./folder-users.ts";
 import { endMarked, markOf } from "./marked-processes.ts";
 
+/** Results of other tasks in a worktree. */
+export const Merged = z.object({
+  tasks: z.array(z.int()).max(1_000).readonly(),
+  conflicts: z
+    .array(z.object({ task: z.int(), files: z.array(z.string().max(4_096)).max(1_000).readonly() }))
+    .max(1_000)
+    .readonly(),
+  /** The commit that has them: where the task's own changes begin. */
+  commit: z.string().regex(/^[0-9a-f]{40,64}$/),
+});
+
+export type Merged = z.infer<typeof Merged>;
+
 /** What stands beside a worktree: whose it is. Stored. Add fields as optional. */
 const Stored = z.object({
   task: z.int(),
@@ -15,6 +28,7 @@ const Stored = z.object({
   branch: z.string(),
   /** Where the first attempt began. */
   base: z.string(),
+  merged: Merged.optional(),
   /** The worker that works there; null: nobody does. */
   owner: z.object({ boot: z.string(), pid: z.int(), start: z.string() }).nullable(),
 });

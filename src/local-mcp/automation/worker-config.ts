@@ -21,6 +21,17 @@ const TypeConfig = z
       .string()
       .regex(/^[^-\p{Cc}\s][^\p{Cc}\s]{0,199}$/u, "the name of a branch, a tag or a commit")
       .optional(),
+    /** false: a new worktree does not begin with the results of the tasks that its task depends on. */
+    mergeInputs: z.boolean().optional(),
+    /** Where those contradict each other: fail names the files; pass hands them on with the marks of the conflict. */
+    onConflict: z.enum(["fail", "pass"]).optional(),
+    /** The name of a remote in the repository: finished branches go there, missing ones come from there. */
+    remote: z
+      .string()
+      .regex(/^[A-Za-z0-9_][\w./-]{0,99}$/, "the name of a remote")
+      .optional(),
+    /** Has to succeed on what a job has become before the job is done. A program and its arguments, without a shell. */
+    jobTests: z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096)).optional(),
   })
   .refine(
     ({ command, claude }) => (command === undefined) !== (claude === undefined),
@@ -33,7 +44,12 @@ const TypeConfig = z
   .refine(({ folder, repository, base }) => folder === undefined || (repository ?? base) === undefined, {
     message: "a folder takes neither repository nor base",
     path: ["folder"],
-  });
+  })
+  .refine(
+    ({ folder, mergeInputs, onConflict, remote }) =>
+      folder === undefined || (mergeInputs ?? onConflict ?? remote) === undefined,
+    { message: "a folder takes no mergeInputs, onConflict and remote: nothing is merged there", path: ["folder"] },
+  );
 export type TypeConfig = z.infer<typeof TypeConfig>;
 
 /** The file that `shim worker --config` reads. */

@@ -3,15 +3,16 @@ import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import { messageOf } from "../../shared/error.ts";
 import { GitError, run, type Git } from "../snapshots/git.ts";
+import { isWholeJob, nameJobBranch } from "./job-branch.ts";
+import { unresolved } from "./merge-commits.ts";
+import { pushBranch } from "./remote-branches.ts";
 import { branchAt, commitAll, gitAt, gitOf, keepAll, worktreeCommand } from "./work-git.ts";
-import type { Work, WorkPlace } from "./work-place.ts";
-import { removeRecord, treeIn, writeRecord, type WorkRecord } from "./work-record.ts";
+import { nothingMerged, type MergedInputs, type Work, type WorkPlace } from "./work-place.ts";
+import { removeRecord, treeIn, writeRecord, type Merged, type WorkRecord } from "./work-record.ts";
+import type { InputSurroundings } from "./worktree-inputs.ts";
 
-export interface WorktreeSurroundings {
-  readonly env: NodeJS.ProcessEnv;
+export interface WorktreeSurroundings extends InputSurroundings {
   readonly machine: string;
-  /** Epoch ms. */
-  readonly now: () => number;
 }
 
 /** The worktree of one task. [WK11] [WK12] */
@@ -24,6 +25,8 @@ export class Worktree implements WorkPlace {
   readonly #task: ClaimedTask;
   readonly #record: WorkRecord;
   #commit: string;
+  /** Of the job that the task stands for; null: its branch bears the task's name. */
+  #jobBranch: string | null = null;
 
   /** @param outer the folder that holds the worktree and its record, which is this process's own */
   constructor(
@@ -43,9 +46,22 @@ export class Worktree implements WorkPlace {
     this.notes = begun.notes;
   }
 
+  get merged(): MergedInputs {
+    return this.#record.merged ?? nothingMerged;
+  }
+
   where(): Json {
-    const { branch, base } = this.#record;
-    return { machine: this.#around.machine, folder: this.folder, branch, base, commit: this.#commit };
+    const { branch, base, merged } = this.#record;
+    const { machine } = this.#around;
+    const known = merged ? { merged: asJson(merged) } : {};
+    return { machine, folder: this.folder, branch, base, commit: this.#commit, ...known };
+  }
+
+  /** [WK31] */
+  async problem(): Promise<string | null> {
+    const named = this.merged.conflicts.flatMap(({ files }) => files);
+    const left = await unresolved(this.#git, named);
+    return left.length === 0 ? null : `the conflict of its inputs is not resolved in ${left.join(", ")}`;
   }
 
   async save(): Promise<void> {
@@ -58,8 +74,33 @@ export class Worktree implements WorkPlace {
     this.#commit = await commitAll(this.#git, this.#message(`${type}, attempt ${attempt}`), this.#around.now());
     await run(this.#git, ["update-ref", "-d", this.#ref]);
     const branch = await branchAt(this.#git);
-    const isNothing = branch === this.#record.branch && this.#commit === this.#record.base;
-    return { branch: isNothing ? null : branch, commit: this.#commit };
+    const { base, merged } = this.#record;
+    const isNothing = branch === this.#record.branch && this.#commit === base;
+    const { machine } = this.#around;
+    return { branch: isNothing ? null : branch, commit: this.#commit, base: merged?.commit ?? base, machine };
+  }
+
+  async publish(work: Work): Promise<{ readonly work: Work; readonly note: string | null }> {
+    if (work.branch === null) return { work, note: null };
+    const git = gitAt(this.#around.env, this.#record.repository);
+    const branch = isWholeJob(this.#task.payload)
+      ? await nameJobBranch(git, this.#task.task, work.commit)
+      : work.branch;
+    if (branch !== work.branch) this.#jobBranch = branch;
+    return { work: { ...work, branch }, note: await this.#push(git, branch, work.commit) };
+  }
+
+  /** [WK33] Its result counts all the same: the commit is on this machine. @returns why it is nowhere else */
+  async #push(git: Git, branch: string, commit: string): Promise<string | null> {
+    const { remote } = this.#around.inputs;
+    if (remote === null) return null;
+    try {
+      await pushBranch(git, remote, branch, commit);
+      return null;
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      return `${branch} could not be pushed to ${remote}, so other machines do not have it: ${error.message}`;
+    }
   }
 
   async leave(isOpen: boolean): Promise<string | null> {
@@ -79,8 +120,9 @@ export class Worktree implements WorkPlace {
       if (!(error instanceof GitError)) throw error;
       return `its worktree stays, since not all in it is committed, or it is no worktree any more: ${this.folder} (${messageOf(error)})`;
     }
-    // Of a branch with nothing on it nobody needs the name.
-    if (this.#commit === base) await run(repository, ["update-ref", "-d", `refs/heads/${branch}`, base]);
+    // Of a branch with nothing on it, and of one that is the job's, nobody needs the name.
+    const isNeedless = this.#commit === base || this.#jobBranch !== null;
+    if (isNeedless) await run(repository, ["update-ref", "-d", `refs/heads/${branch}`, this.#commit]);
     removeRecord(this.#outer);
     return null;
   }
@@ -96,4 +138,8 @@ export class Worktree implements WorkPlace {
   #message(what: string): string {
     return `shim: task ${this.#task.task}: ${what}`;
   }
+}
+
+function asJson({ tasks, conflicts, commit }: Merged): Json {
+  return { tasks: [...tasks], conflicts: conflicts.map(({ task, files }) => ({ task, files: [...files] })), commit };
 }

@@ -1,12 +1,15 @@
 import { age, brief, clip } from "../recovery/brief.ts";
+import { finishedText } from "../recovery/brief-lines.ts";
 import { recordDeaths } from "../recovery/deaths.ts";
 import { hasContent, isDead } from "../recovery/detect.ts";
+import { settleFinishedHere } from "../recovery/finished-tasks.ts";
 import { offer, offerable, type Offer } from "../recovery/recover.ts";
 import { closedContext, offeredLine, resumedLine } from "../recovery/recovery-line.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
 import type { Runtime } from "../runtime.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
+import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../shim-command.ts";
 import * as notices from "../store/notices.ts";
@@ -38,6 +41,7 @@ export const nothingToSay: StartAnswer = { context: null, line: null };
  */
 export function startSession(runtime: Runtime, started: Started): StartAnswer {
   recordDeaths(runtime, () => true);
+  settleFinishedHere(runtime);
   const { context, line } = byWhat(runtime, started);
   const typed = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
   const warnings = runtime.store.read((sql) => notices.list(sql), []).map((notice) => `SHIM notice: ${notice.text}`);
@@ -104,18 +108,28 @@ function pointer(runtime: Runtime, { id, project }: sessions.Session): string | 
 /** [RE10] The client restores the conversation; SHIM adds why the session died and what has changed since. */
 function resumed(runtime: Runtime, { before }: Started): StartAnswer {
   if (!before) return nothingToSay;
-  if (before.recovery === "recovered") {
-    return {
-      context: `SHIM: this session was continued by session ${before.recoveryBy} meanwhile; its work may be done already. Check before you repeat it.`,
-      line: "SHIM: another chat has continued this one meanwhile; its work may be done already. Claude knows.",
-    };
-  }
+  if (before.recovery === "recovered") return continued(runtime, before);
   if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return nothingToSay;
   const isKnown = runtime.store.read((sql) => hasContent(sql, before.id), false);
   const from = isKnown ? restore(runtime, before, runtime.now()) : null;
   if (!from) return nothingToSay;
   const line = isClosed(before) ? null : resumedLine(from, runtime.now());
   return { context: isAsLeft(from) ? null : brief(from, runtime.now(), "resumed"), line };
+}
+
+/** By another chat; [RE70] or its task has been done by one. */
+function continued(runtime: Runtime, { id, recoveryBy }: sessions.Session): StartAnswer {
+  const done = runtime.store.read((sql) => recoveries.finished(sql, id), []);
+  if (done.length > 0) {
+    return {
+      context: `SHIM: while this session was gone, ${done.map(finishedText).join("; ")}.`,
+      line: "SHIM: another chat has finished this one's task meanwhile. Claude knows.",
+    };
+  }
+  return {
+    context: `SHIM: this session was continued by session ${recoveryBy} meanwhile; its work may be done already. Check before you repeat it.`,
+    line: "SHIM: another chat has continued this one meanwhile; its work may be done already. Claude knows.",
+  };
 }
 
 /** [RE53] The user has closed the chat and opened it again, and nothing has changed. */

@@ -1,6 +1,7 @@
 import type { ConversationTurn, Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { goalReached } from "../sessions/goal-state.ts";
+import type { FinishedTask } from "../sessions/recoveries.ts";
 import { lastGoalRequest } from "../sessions/requests.ts";
 import { isOutdated } from "../sessions/statements.ts";
 import { closingWordsIn } from "../words/next-step.ts";
@@ -24,19 +25,26 @@ import { room } from "./score.ts";
 /** The parts of a brief. Pure. */
 
 const widths = { goal: 500, request: 240, line: 220, words: 360, summary: 500, state: 400 };
-const most = { recent: 5, kept: 10, lines: 8, todos: 8 };
+const most = { recent: 5, kept: 10, lines: 8, todos: 8, finished: 5 };
 
 export function aboutSection(from: Restoration, now: number): Section {
-  const { session, cause, causeDetail, elsewhere } = from;
+  const { session, cause, causeDetail, elsewhere, finished = [] } = from;
   const calls = `${session.toolCalls} tool calls, ${session.toolErrors} failed`;
   return {
     lines: ranked(0, [
       `project: ${oneLine(session.project ?? "none", 300)}`,
       ...(elsewhere ? remote.about(elsewhere) : []),
+      ...finished.slice(-most.finished).map(finishedText),
       ...(cause === null ? [] : [`why it died: ${cause} (${oneLine(causeDetail, 300)})`]),
       `last sign of life: ${age(now - from.knownUntil)} ago; started ${age(now - session.startedAt)} ago; ${calls}`,
     ]),
   };
+}
+
+/** [RE70] */
+export function finishedText({ task, type, state, by }: FinishedTask): string {
+  if (state === "cancelled") return `its task ${task} (${type}) was cancelled: nobody wants it any more`;
+  return `its task ${task} (${type}) was finished by ${by ?? "another chat"}: do not do it again`;
 }
 
 /** The user's words first: what the work is about, and how it came to that. */

@@ -6,6 +6,7 @@ import type { Runtime } from "../runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { readHead, type GitHead } from "../sessions/git-head.ts";
+import * as recoveries from "../sessions/recoveries.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { upToDate } from "../sessions/work-state.ts";
 import { changesIn, type ProjectChanges } from "../snapshots/changed-files.ts";
@@ -63,6 +64,8 @@ export interface Restoration {
   readonly score: RestoreScore;
   /** Files that other sessions of the project have edited, and when last, epoch ms: git cannot tell whose a change is. */
   readonly editedByOthers?: ReadonlyMap<string, number>;
+  /** Its tasks that others have done, or that were cancelled. */
+  readonly finished?: readonly recoveries.FinishedTask[];
   /** Only of a session of another machine. */
   readonly elsewhere?: Elsewhere;
 }
@@ -80,7 +83,8 @@ export function restoration(sql: Sql, processes: Processes, session: Session, no
     ? causeOf(sql, session, processes)
     : { cause: null, causeDetail: "" };
   const editedByOthers = filesOfOthers(sql, session);
-  const at = { knownUntil: session.lastSeenAt, snapshot, editedByOthers };
+  const finished = recoveries.finished(sql, session.id);
+  const at = { knownUntil: session.lastSeenAt, snapshot, editedByOthers, finished };
   return { session, cause, causeDetail, ...known, ...at, score: score(known) };
 }
 

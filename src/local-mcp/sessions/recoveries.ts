@@ -1,7 +1,19 @@
 import type { Sql } from "../../shared/sql.ts";
 
-/** What has happened to the offers of a dead session: `offered` to a chat, `taken` up by it, `recovered` with its first checkpoint after that. */
-export type RecoveryAction = "offered" | "taken" | "recovered" | "undone" | "dismissed";
+/**
+ * What has happened to the offers of a dead session: `offered` to a chat, `taken` up by it, `recovered` with its first checkpoint after that; `finished`:
+ * others have done its tasks, or those were cancelled.
+ */
+export type RecoveryAction = "offered" | "taken" | "recovered" | "undone" | "dismissed" | "finished";
+
+/** A task of a dead session that nobody has to do any more. Stored. */
+export interface FinishedTask {
+  readonly task: number;
+  readonly type: string;
+  readonly state: "done" | "cancelled";
+  /** The chat that has done it; null: nobody. */
+  readonly by: string | null;
+}
 
 export interface RecoveryNote {
   readonly at: number;
@@ -12,6 +24,7 @@ export interface RecoveryNote {
   readonly score?: number | null;
   /** What the chat was told of, to count what it looks up again. */
   readonly named?: Named;
+  readonly finished?: readonly FinishedTask[];
 }
 
 export interface Named {
@@ -32,9 +45,10 @@ export interface Rediscovery {
 export interface RecoveryDetail {
   readonly named?: Named;
   readonly rediscovery?: Rediscovery;
+  readonly finished?: readonly FinishedTask[];
 }
 
-export function note(sql: Sql, { at, sessionId, action, by, score, named }: RecoveryNote): void {
+export function note(sql: Sql, { at, sessionId, action, by, score, ...detail }: RecoveryNote): void {
   sql.run(
     "INSERT INTO recoveries (at, session_id, action, by_session, score, detail) VALUES (?, ?, ?, ?, ?, ?)",
     at,
@@ -42,7 +56,7 @@ export function note(sql: Sql, { at, sessionId, action, by, score, named }: Reco
     action,
     by ?? null,
     score ?? null,
-    JSON.stringify(named ? { named } : {}),
+    JSON.stringify(detail),
   );
 }
 
@@ -89,4 +103,15 @@ export function isTaken(sql: Sql, sessionId: string, by: string): boolean {
     sessionId,
   );
   return row?.action === "taken" && row.by === by;
+}
+
+/** [RE70] Tasks that it had and that nobody has to do any more. */
+export function finished(sql: Sql, sessionId: string): FinishedTask[] {
+  const query = "SELECT detail FROM recoveries WHERE session_id = ? AND action = 'finished' ORDER BY seq";
+  const rows = sql.all<{ detail: string }>(query, sessionId);
+  return rows.flatMap(({ detail }) => (JSON.parse(detail) as RecoveryDetail).finished ?? []);
+}
+
+export function hasFinished(sql: Sql, sessionId: string, task: number): boolean {
+  return finished(sql, sessionId).some((one) => one.task === task);
 }

@@ -2,6 +2,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { readHead } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
+import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { CheckpointContent, SessionContent } from "./contents.ts";
 
@@ -53,10 +54,13 @@ export function sessionContent(
   };
 }
 
-/** [RE25] What a chat of another machine does with it, the mirror itself tells: given back there, it is open again at once. */
-export function recoveryHere(sql: Sql, { recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
-  const isElsewhere = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
-  return isElsewhere ? null : recovery;
+/**
+ * [RE25] What a chat of another machine does with it, the mirror itself tells: given back there, it is open again at once. [RE70] That its tasks are
+ * finished only this machine tells.
+ */
+export function recoveryHere(sql: Sql, { id, recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
+  const isForeign = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
+  return isForeign && recoveries.finished(sql, id).length === 0 ? null : recovery;
 }
 
 function unsavedOf(sql: Sql, session: string, after: number): SessionContent["unsaved"] {

@@ -11,8 +11,14 @@ import { markDelivered, undelivered, type News, type NewsRow } from "./news.ts";
 const most = { items: 20, chars: 4_000 };
 const limits = { name: 80, title: 120, reason: 400, notice: 1_000 };
 
-/** News for which a chat goes on by itself: another chat waits for it, or its work is in vain. */
-const urgent: ReadonlySet<News["kind"]> = new Set(["message", "claim_lost", "task_cancelled", "report_refused"]);
+/** News for which a chat goes on by itself: another chat waits for it, its work is in vain, or the task is there for which it waits. */
+const urgent: ReadonlySet<News["kind"]> = new Set([
+  "message",
+  "claim_lost",
+  "task_cancelled",
+  "report_refused",
+  "task_available",
+]);
 
 export function isUrgent({ kind }: News): boolean {
   return urgent.has(kind);
@@ -105,13 +111,10 @@ function inTwo(message: Message, ageMs: number, chars: number): { readonly head:
 }
 
 function textOf(news: News): string {
+  if ("title" in news) return `${taskOf(news)}${ofTask(news)}`;
   switch (news.kind) {
     case "message":
       return `message from ${named(news.fromName, news.from)}${topicOf(news)}: ${block(news.text)}`;
-    case "claim_lost":
-      return `${taskOf(news)} is no longer this chat's: ${word(news.reason, limits.reason)}`;
-    case "task_cancelled":
-      return `${taskOf(news)} was cancelled: ${word(news.reason, limits.reason)}`;
     case "report_refused":
       return `the report on task ${news.task} did not count: ${word(news.reason, limits.reason)}`;
     case "leader_changed":
@@ -123,6 +126,12 @@ function textOf(news: News): string {
     case "notice":
       return clip(block(news.text), limits.notice);
   }
+}
+
+function ofTask(news: Extract<News, { readonly title: string }>): string {
+  if (news.kind === "task_available") return ", of a type that this chat asked for, can be taken now: shim_next";
+  const what = news.kind === "claim_lost" ? "is no longer this chat's" : "was cancelled";
+  return ` ${what}: ${word(news.reason, limits.reason)}`;
 }
 
 function topicOf({ topic }: Message): string {

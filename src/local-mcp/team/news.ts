@@ -15,8 +15,16 @@ export type News =
       readonly topic: string | null;
       readonly text: string;
     }
-  | { readonly kind: "claim_lost"; readonly task: number; readonly title: string; readonly reason: string }
+  | {
+      readonly kind: "claim_lost";
+      readonly task: number;
+      readonly title: string;
+      readonly reason: string;
+      readonly workspace?: string;
+    }
   | { readonly kind: "task_cancelled"; readonly task: number; readonly title: string; readonly reason: string }
+  /** The chat asked for such a task when there was none. */
+  | { readonly kind: "task_available"; readonly task: number; readonly title: string }
   /** The report was made while the coordinator could not be reached; it has been refused since. */
   | { readonly kind: "report_refused"; readonly task: number; readonly reason: string }
   | { readonly kind: "leader_changed"; readonly name: string; readonly leader: string | null; readonly isSelf: boolean }

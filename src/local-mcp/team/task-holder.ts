@@ -201,11 +201,12 @@ export class TaskHolder {
 
   /** Unless its end was reported meanwhile. */
   #lose({ task: claimed }: HeldTask, reason: string): void {
-    const { runtime, sessionId } = this.#around;
+    const { runtime, sessionId, workspace } = this.#around;
     const { task, claim, type: title } = claimed;
+    const told = { kind: "claim_lost", task, title, reason, workspace } as const;
     runtime.store.write((sql) => {
       if (!heldTasks.drop(sql, this.#around, claimed)) return;
-      news.add(sql, runtime.now(), sessionId, `lost:${task}:${claim}`, { kind: "claim_lost", task, title, reason });
+      news.add(sql, runtime.now(), sessionId, `lost:${task}:${claim}`, told);
     });
     this.#reported.delete(task);
     this.#closesAt.delete(task);

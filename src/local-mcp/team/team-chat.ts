@@ -1,7 +1,6 @@
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { ChatNews } from "../automation/chat-news.ts";
-import { Claimer } from "../automation/claimer.ts";
 import { newId, type Outside } from "../edge/outside.ts";
 import type { Chat, News, Trouble } from "../link/chat-link.ts";
 import type { OpenedLink } from "../link/open-link.ts";
@@ -12,7 +11,6 @@ import { StoreError } from "../store/store-error.ts";
 import { ChatActivity } from "./chat-activity.ts";
 import { Directory } from "./directory.ts";
 import { FileDesk } from "./file-desk.ts";
-import type { HeldTask } from "./held-tasks.ts";
 import * as keptCalls from "./kept-calls.ts";
 import { LeaderWatch } from "./leader-watch.ts";
 import { OwnAbilities, type Abilities } from "./abilities.ts";
@@ -23,6 +21,7 @@ import * as news from "./news.ts";
 import { Outbox } from "./outbox.ts";
 import { Post } from "./post.ts";
 import { Reports } from "./reports.ts";
+import { TaskClaims } from "./task-claims.ts";
 import { TaskHolder } from "./task-holder.ts";
 
 export interface TeamSurroundings {
@@ -36,8 +35,6 @@ export interface TeamSurroundings {
 
 const pollEveryMs = 15_000;
 const leaseWithinMs = 10_000;
-/** A tool waits for the answer. */
-const claimWithinMs = 8_000;
 /** After a registration that was refused, or not answered, in ms. */
 const againMs = 10_000;
 /** The time that a tool waits for the registration, in ms. */
@@ -52,11 +49,11 @@ export class TeamChat {
   readonly directory: Directory;
   readonly outbox: Outbox;
   readonly tasks: TaskHolder;
+  readonly claims: TaskClaims;
   readonly files: FileDesk;
   readonly reports: Reports;
   readonly leadership: Leadership;
   readonly #abilities: OwnAbilities;
-  readonly #claimer: Claimer;
   readonly #post: Post;
   readonly #leaders: LeaderWatch;
   readonly #around: TeamSurroundings;
@@ -94,8 +91,10 @@ export class TeamChat {
     this.reports = new Reports(parts, this.outbox, this.tasks);
     this.leadership = new Leadership({ runtime, link, sessionId, newId: () => this.newId() });
     this.#abilities = new OwnAbilities(parts);
-    this.#claimer = new Claimer(link, outside, []);
     this.#activity = new ChatActivity(runtime, sessionId, new ChatNews(link, outside.clock, () => ({})));
+    const able = (): readonly string[] => this.#abilities.current.capabilities;
+    const taken = (): void => this.#activity.report(this.tasks.list().length);
+    this.claims = new TaskClaims({ ...parts, tasks: this.tasks, able, taken });
   }
 
   /** Registers the chat, and goes on trying in the background. @returns the error of the first attempt */
@@ -129,18 +128,6 @@ export class TeamChat {
 
   newId(): string {
     return newId(this.#around.outside);
-  }
-
-  /** @param types empty: all. @returns null: there is no task */
-  async claim(types: readonly string[]): Promise<Result<HeldTask | null, Trouble>> {
-    const { tasks, trouble } = await this.#claimer.claim(1, types, claimWithinMs);
-    const [task] = tasks;
-    if (task) {
-      const held = this.tasks.take(task);
-      this.#activity.report(this.tasks.list().length);
-      return ok(held);
-    }
-    return trouble ? err(trouble) : ok(null);
   }
 
   /** Reads new messages. */
@@ -195,7 +182,8 @@ export class TeamChat {
     this.#isClosed = true;
     this.#cancelTimer();
     for (const stop of this.#stops) stop();
-    for (const part of [this.outbox, this.tasks, this.files, this.#post, this.#leaders, this.leadership]) part.close();
+    const { outbox, tasks, claims, files, leadership } = this;
+    for (const part of [outbox, tasks, claims, files, this.#post, this.#leaders, leadership]) part.close();
   }
 
   async #register(): Promise<Result<null, Trouble>> {
@@ -286,7 +274,10 @@ export class TeamChat {
   }
 
   #heed(what: News): void {
-    if (what !== "message") this.tasks.check();
+    if (what !== "message") {
+      this.tasks.check();
+      void this.claims.check().catch(this.#logged("tasks that were asked for"));
+    }
     if (what !== "task") void this.#post.pull().catch(this.#logged("messages"));
     if (what !== "any") return;
     this.outbox.send();

@@ -68,7 +68,7 @@ export class ClaudeRun {
 
   #start(): Promise<Ended> {
     const { settings, runtime, launch, patience } = this.#options;
-    const { folder, left, signal, task } = this.#run;
+    const { folder, left, signal, task, merged } = this.#run;
     const home = runtime.paths.home;
     const fence = Buffer.from(runtime.random(fenceBytes)).toString("hex");
     const brief = this.#next.kind === "brief" ? briefOf(runtime, this.#next.from) : null;
@@ -77,7 +77,7 @@ export class ClaudeRun {
       args: argumentsFor(settings, ownFiles(home, launch), this.#next, left),
       cwd: folder,
       env: programEnv(environmentFor(runtime.env, settings.env, home), task),
-      input: promptFor({ task, next: this.#next, instruction: settings.instruction, brief, fence }),
+      input: promptFor({ task, merged, next: this.#next, instruction: settings.instruction, brief, fence }),
       signal: AbortSignal.any([signal, this.#limit.signal]),
       ...(patience ?? usualPatience),
       mostLineChars,

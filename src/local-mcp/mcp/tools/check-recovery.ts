@@ -1,6 +1,8 @@
 import { CheckRecovery } from "../../../contract/tools.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { brief } from "../../recovery/brief.ts";
+import { finishedText } from "../../recovery/brief-lines.ts";
+import { settleFinishedHere } from "../../recovery/finished-tasks.ts";
 import type * as z from "zod";
 import { concerning, findIncomplete } from "../../recovery/detect.ts";
 import { dismiss, offer, take } from "../../recovery/recover.ts";
@@ -130,6 +132,7 @@ function dismissOwn({ runtime }: Chat, session: sessions.Session, from: Restorat
 /** The session already offered to this chat stays its offer until its first checkpoint takes it over. */
 function offered(chat: Chat, session: sessions.Session): Restoration | null {
   const { runtime } = chat;
+  settleFinishedHere(runtime);
   const now = runtime.now();
   const mine = runtime.store.read((sql) => sessions.offeredTo(sql, session.id)[0] ?? null, null);
   return (mine && restore(runtime, mine, now)) ?? offer(runtime, session.id, concerning(session))?.from ?? null;
@@ -153,14 +156,17 @@ async function takeUp(chat: Chat, session: sessions.Session, from: Restoration):
   if (endedAt !== null) return refused("was finished: there is nothing to go on with.");
   if (from.cause === null) return refused("is still running.");
   if (recovery === "recovered" && recoveryBy !== session.id) {
-    return refused(
-      `is continued by ${recoveryBy}. If the user wants it here: \`shim resume --undo ${id}\`, then again.`,
-    );
+    return refused(`${doneBy(from)}. If the user wants it here: \`shim resume --undo ${id}\`, then again.`);
   }
   if (recovery === "recovered") return null;
   const held = await heldByAnother(chat, session, id);
   if (held === null) take(chat.runtime, from, session.id);
   return held;
+}
+
+function doneBy({ session, finished = [] }: Restoration): string {
+  const [done] = finished;
+  return done ? `is not unfinished: ${finishedText(done)}` : `is continued by ${session.recoveryBy}`;
 }
 
 function here(chat: Chat, session: sessions.Session, limit: number): Incomplete[] {

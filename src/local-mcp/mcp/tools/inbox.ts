@@ -78,14 +78,17 @@ function leaderText({ name, leader, isSelf }: Extract<News, { kind: "leader_chan
   return `${isSelf ? "this chat" : (leader ?? "nobody")} leads ${name} now`;
 }
 
+function ofTask(told: Extract<News, { readonly title: string }>): string {
+  if (told.kind === "task_available") return ", of a type that you asked for, can be taken now: shim_next";
+  if (told.kind === "claim_lost") return ` is no longer yours: ${told.reason}. Stop the work on it.`;
+  return ` was cancelled: ${told.reason}. Stop, and report it as failed.`;
+}
+
 function textOf(told: News): string {
+  if ("title" in told) return `task ${told.task} (${told.title})${ofTask(told)}`;
   switch (told.kind) {
     case "message":
       return messageText(told);
-    case "claim_lost":
-      return `task ${told.task} (${told.title}) is no longer yours: ${told.reason}. Stop the work on it.`;
-    case "task_cancelled":
-      return `task ${told.task} (${told.title}) was cancelled: ${told.reason}. Stop, and report it as failed.`;
     case "report_refused":
       return `your report on task ${told.task} did not count: ${told.reason}`;
     case "leader_changed":

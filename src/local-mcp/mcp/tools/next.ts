@@ -3,11 +3,13 @@ import { Next } from "../../../contract/team-tools.ts";
 import { Label } from "../../../contract/values.ts";
 import { given } from "../../../shared/given.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
+import { WorkResult } from "../../automation/input-work.ts";
 import { age } from "../../recovery/brief.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Abilities } from "../../team/abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
+import type { Waited } from "../../team/waited-tasks.ts";
 import { defineTeamTool, refusal } from "../team-tool.ts";
 import type { ToolError } from "../tool.ts";
 
@@ -19,17 +21,45 @@ export const next = defineTeamTool({
   description: "Takes a task, or says which you have, with what earlier attempts left. End it with shim_report.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Next,
-  async act({ member }, { types, capabilities, capacity }) {
+  async act({ member }, { types = [], capabilities, capacity, waitMs = 0 }) {
     const stated = await able(member, given({ capabilities, capacity }));
     if (!stated.ok) return stated;
     const [held] = member.tasks.list();
     if (held) return ok(answerOf(member, held, false));
-    const taken = await member.claim(types ?? []);
+    const taken = await member.claims.take(types, waitMs);
     if (!taken.ok) return refusal(taken.error);
     if (taken.value) return ok(answerOf(member, taken.value, true));
-    return ok({ message: "Nothing is there to be taken.", output: { task: null } });
+    const waited = await member.claims.waited(types);
+    // That nothing was taken is known without it.
+    const waiting = waited.ok ? waited.value : [];
+    return ok({ message: nothing(waiting), output: { task: null, waiting } });
   },
 });
+
+/** [TE39] */
+function nothing(waiting: readonly Waited[]): string {
+  const why = waiting.length === 0 ? "Nothing is there to be taken" : waiting.map(reasonOf).join("; ");
+  return `${why}. News will say when there is a task for this chat; shim_next then takes it.`;
+}
+
+const mostNamed = 10;
+
+/** Capabilities are words of others: they stand in the structured answer. */
+function reasonOf({ type, tasks, waitsFor, needs, dueInMs }: Waited): string {
+  const s = tasks.length === 1 ? "s" : "";
+  const reasons = [
+    waitsFor.length === 0 ? "" : `wait${s} for ${listed(waitsFor)}`,
+    dueInMs === null ? "" : `come${s} in ${age(dueInMs)}`,
+    needs.length === 0 ? "" : `need${s} capabilities that this chat has not`,
+  ].filter((text) => text !== "");
+  return `${tasks.length} task${s === "" ? "s" : ""} of type ${type} ${reasons.join(", or ") || "cannot be taken yet"}`;
+}
+
+function listed(tasks: Waited["waitsFor"]): string {
+  const named = tasks.slice(0, mostNamed).map(({ task, state }) => `${task} (${state})`);
+  const more = tasks.length > mostNamed ? ` and ${tasks.length - mostNamed} more` : "";
+  return `${named.join(", ")}${more}`;
+}
 
 function answerOf(member: TeamChat, held: HeldTask, isNew: boolean) {
   return {
@@ -70,7 +100,20 @@ function messageOf(member: TeamChat, held: HeldTask, isNew: boolean): string {
   const { task, type, attempt, maxAttempts } = held.task;
   const remainingMs = member.tasks.remainingMs(held);
   const until = remainingMs === null ? "" : `, ${age(remainingMs)} left`;
-  return `${isNew ? "Taken" : "You have"} task ${task} (${type}, attempt ${attempt} of ${maxAttempts}${until}). End it with shim_report.`;
+  const first = `${isNew ? "Taken" : "You have"} task ${task} (${type}, attempt ${attempt} of ${maxAttempts}${until}).`;
+  return `${first}${buildsOn(held.task)} End it with shim_report.`;
+}
+
+/** [TE41] A chat works in a folder of its own: nobody has merged there what its task builds on. */
+function buildsOn({ inputs }: ClaimedTask): string {
+  const commits = inputs.flatMap(({ result }) => WorkResult.safeParse(result).data ?? []).filter(isOnBranch);
+  if (commits.length === 0) return "";
+  const named = commits.slice(0, mostNamed).map(({ commit }) => commit);
+  return ` It builds on commits that other tasks have left: merge those that this folder lacks before you begin (git merge ${named.join(" ")}).`;
+}
+
+function isOnBranch({ branch }: WorkResult): boolean {
+  return branch !== null;
 }
 
 function contentOf({ payload, progress, checkpoint, inputs }: ClaimedTask): string {

@@ -1,0 +1,157 @@
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Git, gitIn, run, shown, signed, splitRaw, text } from "../snapshots/git.ts";
+
+/** A commit that is to be merged, under the name that conflict markers give it: letters, digits and hyphens. */
+export interface Side {
+  readonly name: string;
+  readonly commit: string;
+}
+
+/** Where one side and the sides before it changed the same lines or the same file. */
+export interface Conflict {
+  readonly name: string;
+  /** Paths, as people read them. */
+  readonly files: readonly string[];
+}
+
+export interface Merged {
+  /** Contains `start` and every side. With conflicts its files hold the marks of them. */
+  readonly commit: string;
+  readonly conflicts: readonly Conflict[];
+}
+
+export interface MergeSurroundings {
+  readonly env: NodeJS.ProcessEnv;
+  /** The repository's own folder, as `git rev-parse --git-common-dir` names it. */
+  readonly repository: string;
+  /** Epoch ms; the time of the merge commits. */
+  readonly now: number;
+  /** Aborted: git is ended. */
+  readonly signal: AbortSignal;
+  /** Name and email of the merge commits; without it they are SHIM's. */
+  readonly author?: Author;
+}
+
+export interface Author {
+  readonly name: string;
+  readonly email: string;
+}
+
+/** The name of what was merged before, in the marks of a conflict. */
+const ours = "before";
+/** A line that begins or ends a conflict, as a POSIX extended expression. */
+const conflictMark = `^(<{7,}|>{7,}) (${ours}|task-[0-9]+)`;
+
+/**
+ * [WK30] Merges commits one after the other, in the given order, and stores only objects: no branch, index or work tree of the repository changes.
+ * Git runs in an empty repository that borrows the objects, so that no hook, merge driver or filter of the repository's settings is known to it.
+ *
+ * @param isKept a side that conflicts is merged all the same, with the marks in its files; otherwise the first conflict ends the merge
+ * @throws {GitError} when a commit is not there, or two have no history in common
+ */
+export async function mergeCommits(
+  around: MergeSurroundings,
+  start: string,
+  sides: readonly Side[],
+  isKept: boolean,
+): Promise<Merged> {
+  const scratch = mkdtempSync(join(tmpdir(), "shim-merge-"));
+  try {
+    const git = await borrowing(around, scratch, start);
+    let commit = start;
+    const conflicts: Conflict[] = [];
+    for (const side of sides) {
+      const merged = await mergeOne(git, around, commit, side);
+      if (merged.conflict) conflicts.push({ name: side.name, files: merged.conflict });
+      if (merged.conflict && !isKept) break;
+      commit = merged.commit;
+    }
+    return { commit, conflicts };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Git in a new repository below `scratch` whose objects are those of the user's repository. */
+async function borrowing({ env, repository, signal }: MergeSurroundings, scratch: string, start: string): Promise<Git> {
+  const gitDir = join(scratch, "git");
+  const workTree = join(scratch, "tree");
+  mkdirSync(workTree);
+  const format = start.length > 40 ? "sha256" : "sha1";
+  const own = gitIn(env, { gitDir, workTree }, signal);
+  await run(own, ["init", "--quiet", "--template=", `--object-format=${format}`, "--initial-branch=none"]);
+  // Where the history of a shallow clone ends is known to the repository alone.
+  const shallow = join(repository, "shallow");
+  if (existsSync(shallow)) copyFileSync(shallow, join(gitDir, "shallow"));
+  return { ...own, env: { ...own.env, GIT_OBJECT_DIRECTORY: join(repository, "objects") } };
+}
+
+interface OneMerged {
+  readonly commit: string;
+  /** The files that conflict; null: it was merged cleanly. */
+  readonly conflict: readonly string[] | null;
+}
+
+async function mergeOne(git: Git, around: MergeSurroundings, commit: string, side: Side): Promise<OneMerged> {
+  if (await isAncestor(git, side.commit, commit)) return { commit, conflict: null };
+  if (await isAncestor(git, commit, side.commit)) return { commit: side.commit, conflict: null };
+  await run(git, ["update-ref", `refs/heads/${ours}`, commit]);
+  await run(git, ["update-ref", `refs/heads/${side.name}`, side.commit]);
+  await readAttributes(git, commit);
+  // Conflict markers bear the names of these branches.
+  const args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, side.name];
+  const { code, stdout } = await run(git, args, "", [0, 1]);
+  const [tree = "", ...files] = splitRaw(stdout);
+  const merge = [tree, "-p", commit, "-p", side.commit, "-m", subject(side, code === 1)];
+  const made = await text(authored(git, around), ["commit-tree", ...merge]);
+  return { commit: made, conflict: code === 1 ? files.map(shown) : null };
+}
+
+/** `.gitattributes` of the tree say where git's own drivers (union, binary) are wanted; without a work tree git reads none. */
+async function readAttributes(git: Git, commit: string): Promise<void> {
+  const pathspec = ":(glob)**/.gitattributes";
+  // Exit code 1: there is none.
+  await run(git, ["checkout", "--quiet", commit, "--", pathspec], "", [0, 1]);
+}
+
+function subject({ name }: Side, isConflict: boolean): string {
+  return `shim: merge ${name}${isConflict ? ", with conflicts" : ""}`;
+}
+
+function authored(git: Git, { now, author }: MergeSurroundings): Git {
+  const own = signed(git, now);
+  if (!author) return own;
+  const { name, email } = author;
+  const as = {
+    GIT_AUTHOR_NAME: name,
+    GIT_AUTHOR_EMAIL: email,
+    GIT_COMMITTER_NAME: name,
+    GIT_COMMITTER_EMAIL: email,
+  };
+  return { ...own, env: { ...own.env, ...as } };
+}
+
+async function isAncestor(git: Git, ancestor: string, commit: string): Promise<boolean> {
+  return (await run(git, ["merge-base", "--is-ancestor", ancestor, commit], "", [0, 1])).code === 0;
+}
+
+/** Of files that hold marks of a conflict in the work tree, those among `files`. */
+export async function unresolved(git: Git, files: readonly string[]): Promise<string[]> {
+  if (files.length === 0) return [];
+  const search = [
+    "grep",
+    "-z",
+    "-l",
+    "-I",
+    "--no-textconv",
+    "--untracked",
+    "--no-exclude-standard",
+    "-E",
+    conflictMark,
+  ];
+  const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
+  const { stdout } = await run(literal, [...search, "--", ...files], "", [0, 1]);
+  return splitRaw(stdout).map(shown);
+}
