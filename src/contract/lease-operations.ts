@@ -8,7 +8,7 @@ export const leaseOperations = {
     path: "/leases/acquire",
     scope: "work",
     ...leases.AcquireLease,
-    errors: [...ofChat, "lease_held"],
+    errors: [...ofChat, "lease_held", "quota_exceeded"],
     summary: "Takes a lease, or stands in line for it.",
   },
   "leases.renew": {
@@ -72,7 +72,7 @@ export const leaseOperations = {
     path: "/elections/renew",
     scope: "work",
     ...elections.RenewTerm,
-    errors: [...ofChat, "not_holder"],
+    errors: [...ofChat, "not_holder", "quota_exceeded"],
     summary: "The leader stays.",
   },
   "elections.resign": {
