@@ -62,7 +62,7 @@ export class Neighbour {
     const acquired = await ask("leases.acquire", { self, resource: "own", requestId, ttlMs: 30_000 });
     const token = (acquired.result?.["lease"] as { token: number } | undefined)?.token ?? 0;
     await ask("leases.release", { self, resource: "own", token });
-    await ask("tasks.submit", { tasks: [{ type: "own", payload: 1, priority: "high" }] });
+    await ask("tasks.submit", { tasks: [{ type: "own", payload: 1, priority: 9 }] });
     const claimed = await ask("tasks.claim", { self, requestId, limit: 1 });
     const [claim] = (claimed.result?.["claims"] as { task: number; claim: number }[] | undefined) ?? [];
     if (claim) await ask("tasks.ack", { self, task: claim.task, claim: claim.claim, result: 1 });

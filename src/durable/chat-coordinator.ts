@@ -43,10 +43,13 @@ const failedPauseMs = 30_000;
 export class ChatCoordinator extends DurableObject<Env> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #outgoing = new Outgoing(() => crypto.randomUUID());
-  readonly #watches = new Watches(this.#sql, this.#outgoing);
+  readonly #throttle = new Throttle();
+  readonly #watches = new Watches(this.#sql, this.#outgoing, {
+    isSpent: (token) => this.#isSpent(token),
+    charge: (token, chars) => this.#throttle.charge(token, { chars, rows: 1 }),
+  });
   readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
   readonly #tokenEnds = new TokenEnds(this.#sql);
-  readonly #throttle = new Throttle();
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #gathering = new Gathering({ begin: () => this.#begin(), end: () => this.#settle() });
   readonly #transactions = new Transactions(
@@ -221,6 +224,11 @@ export class ChatCoordinator extends DurableObject<Env> {
     close(socket, code, reason);
     this.#gone(socket);
     release(socket);
+  }
+
+  #isSpent(token: string): boolean {
+    const { settings, now } = this.#transactions.tx();
+    return this.#throttle.isSpent(token, settings.maxOperationsPerSecond, now);
   }
 
   /** [DO21] What a token that is over has open ends at once, also when its client only pings. */

@@ -1,4 +1,6 @@
 import type { CheckedInputOf, OperationName } from "../contract/operations.ts";
+import * as chatRows from "../coordination/chat-rows.ts";
+import type { Sql } from "../shared/sql.ts";
 
 /**
  * What an operation does to the storage of its workspace.
@@ -8,9 +10,9 @@ import type { CheckedInputOf, OperationName } from "../contract/operations.ts";
 type Effect = "read" | "keep" | "free" | "grow";
 
 /** Complete by its type: a new operation does not compile before it has an effect. */
-const effects: { readonly [Name in OperationName]: Effect | ((input: CheckedInputOf<Name>) => Effect) } = {
-  // A chat that lost its connection registers before it can renew anything.
-  "chats.register": "keep",
+const effects: { readonly [Name in OperationName]: Effect | ((input: CheckedInputOf<Name>, sql: Sql) => Effect) } = {
+  // A chat that lost its connection registers again before it can renew anything.
+  "chats.register": ({ chat }, sql) => (chatRows.lifeOf({ sql }, chat) ? "keep" : "grow"),
   "chats.heartbeat": "keep",
   "chats.list": "read",
   "chats.get": "read",
@@ -84,12 +86,12 @@ const effects: { readonly [Name in OperationName]: Effect | ((input: CheckedInpu
   health: "read",
 };
 
-export function effectOf<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Effect {
-  const effect: Effect | ((input: CheckedInputOf<Name>) => Effect) = effects[name];
-  return typeof effect === "function" ? effect(input) : effect;
+export function effectOf<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>, sql: Sql): Effect {
+  const effect: Effect | ((input: CheckedInputOf<Name>, sql: Sql) => Effect) = effects[name];
+  return typeof effect === "function" ? effect(input, sql) : effect;
 }
 
 /** Whether it is of those that are never held back by what else its token does. */
 export function keepsWork(name: OperationName): boolean {
-  return effects[name] === "keep";
+  return effects[name] === "keep" || name === "chats.register";
 }

@@ -4,6 +4,9 @@ import type { Tx } from "../coordination/tx.ts";
 import type { Sockets } from "./sockets.ts";
 import type { Throttle } from "./throttle.ts";
 
+/** As so many operations it counts to open a socket. */
+const operationsPerSocket = 20;
+
 interface Opening {
   readonly sockets: Sockets;
   readonly throttle: Throttle;
@@ -23,6 +26,8 @@ export function notOpened({ settings, now }: Tx, token: string, { sockets, throt
       details,
     };
   }
+  const refused = throttle.take(token, "keep", maxOperationsPerSecond, now, operationsPerSocket);
+  if (refused) return refused;
   const isRoom = (): boolean => sockets.ofToken(token).length < maxSocketsPerToken && sockets.count < maxSockets;
   if (isRoom()) return null;
   for (const socket of sockets.ofToken(token)) {

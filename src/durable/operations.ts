@@ -70,7 +70,7 @@ export class Operations {
 
   /** [DO27] What grows is refused where the storage is nearly used up; what keeps, ends and deletes goes on. */
   noRoom<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Refusal | null {
-    if (!this.#transactions.isFull || effectOf(name, input) !== "grow") return null;
+    if (!this.#transactions.isFull || effectOf(name, input, this.#sql) !== "grow") return null;
     return {
       code: "quota_exceeded",
       message: `the storage of the workspace is full, so ${name} is refused; delete what is not needed, or raise maxStorageBytes where it is below what the object can hold`,

@@ -29,11 +29,14 @@ interface Level {
 export class Throttle {
   readonly #levels = new Map<string, Level>();
 
-  /** @param perSecond operations that the token may do */
-  take(token: string, share: Share, perSecond: number, now: number): Refusal | null {
+  /**
+   * @param perSecond operations that the token may do
+   * @param count as so many operations it counts
+   */
+  take(token: string, share: Share, perSecond: number, now: number, count = 1): Refusal | null {
     const level = this.#level(token, perSecond, now);
     if (level[share] >= 1) {
-      level[share] -= 1;
+      level[share] -= count;
       return null;
     }
     level.refusals -= 0.1;
@@ -49,6 +52,11 @@ export class Throttle {
   charge(token: string, { chars, rows }: { readonly chars: number; readonly rows: number }): void {
     const level = this.#levels.get(token);
     if (level) level.usual -= chars / charsPerOperation + rows / rowsPerOperation;
+  }
+
+  /** Nothing more is to be sent to it without being asked. */
+  isSpent(token: string, perSecond: number, now: number): boolean {
+    return this.#level(token, perSecond, now).usual <= 0;
   }
 
   /** [DO24] A frame of which something was refused. @returns whether the token has been refused so often that it does not listen */

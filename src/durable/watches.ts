@@ -25,6 +25,12 @@ const maxUnackedChars = 2_000_000;
 /** Revisions that stored positions of watches may lag behind: after a start they are compared again. */
 const maxLag = 256;
 
+/** What may be sent to the connections of a token without being asked. */
+interface PushBudget {
+  readonly isSpent: (token: string) => boolean;
+  readonly charge: (token: string, chars: number) => void;
+}
+
 /** A connection with watches. */
 interface Watcher {
   readonly socket: WebSocket;
@@ -38,14 +44,16 @@ interface Watcher {
 export class Watches {
   readonly #sql: Sql;
   readonly #outgoing: Outgoing;
+  readonly #budget: PushBudget;
   /** Positions were stored at this revision; null: not known since the start. */
   #storedAt: number | null = null;
   /** The newest revision that watches were compared with since the start. */
   #newest = 0;
 
-  constructor(sql: Sql, outgoing: Outgoing) {
+  constructor(sql: Sql, outgoing: Outgoing, budget: PushBudget) {
     this.#sql = sql;
     this.#outgoing = outgoing;
+    this.#budget = budget;
   }
 
   watch(socket: WebSocket, { watch: id, prefix, after }: WatchState): Result<OutputOf<"state.watch">, Refusal> {
@@ -82,13 +90,10 @@ export class Watches {
   taken(socket: WebSocket, id: unknown, revision: unknown): void {
     const attachment = attachmentOf(socket);
     const watch = attachment?.watches.find((one) => one.id === id);
-    if (!attachment || !watch || typeof revision !== "number") return;
-    if (revision >= watch.told) {
-      watch.taken = watch.sent;
-      watch.chars = 0;
-    } else watch.taken = Math.max(watch.taken, revision);
-    // What another watch has taken in makes room for all of the connection.
-    for (const one of attachment.watches) this.#follow({ socket, attachment }, one);
+    if (!attachment || !watch || typeof revision !== "number" || !acknowledge(watch, revision)) return;
+    const newest = changes.totals(this.#sql).revision;
+    // What one watch has taken in makes room for all of the connection.
+    for (const one of attachment.watches) if (one.sent < newest) this.#follow({ socket, attachment }, one);
     attach(socket, attachment);
   }
 
@@ -145,20 +150,28 @@ export class Watches {
     let isSent = false;
     // What is left follows when the client has taken in what it has.
     for (let isMore = true; isMore && !isWaiting(watch, isFull(watcher));) {
-      const wanted = { prefix: watch.prefix, after: watch.sent, limit: changesPerFrame };
-      const pulled = found?.covers(watch.sent) ? ok(found.pull(wanted)) : changes.pull(this.#sql, wanted);
-      if (!pulled.ok) return this.#stall(watcher, watch);
-      if (pulled.value.changes.length === 0) pass(watch, pulled.value.revision);
-      else isSent = this.#send(watcher, watch, pulled.value);
+      const pulled = this.#next(watch, found);
+      const isSending = pulled.ok && pulled.value.changes.length > 0;
+      if (!pulled.ok || (isSending && this.#budget.isSpent(watcher.attachment.token.id))) {
+        return this.#stall(watcher, watch);
+      }
+      if (isSending) isSent = this.#send(watcher, watch, pulled.value);
+      else pass(watch, pulled.value.revision);
       isMore = pulled.value.isMore;
     }
     return isSent;
   }
 
-  #send({ socket }: Watcher, watch: Watch, { changes: told, revision }: OutputOf<"state.changes">): true {
+  #next({ prefix, sent: after }: Watch, found: changes.Newer | null): ReturnType<typeof changes.pull> {
+    const wanted = { prefix, after, limit: changesPerFrame };
+    return found?.covers(after) ? ok(found.pull(wanted)) : changes.pull(this.#sql, wanted);
+  }
+
+  #send({ socket, attachment }: Watcher, watch: Watch, { changes: told, revision }: OutputOf<"state.changes">): true {
     const { id, told: after } = watch;
     const text = notification("state.changes", { watch: id, after, changes: told, revision });
     this.#outgoing.send(socket, text);
+    this.#budget.charge(attachment.token.id, text.length);
     watch.sent = revision;
     watch.told = revision;
     watch.chars = (watch.chars ?? 0) + text.length;
@@ -194,6 +207,16 @@ function isFull({ attachment }: Watcher): boolean {
   let chars = 0;
   for (const watch of attachment.watches) chars += watch.chars ?? 0;
   return chars >= maxUnackedChars;
+}
+
+/** @returns whether that was new */
+function acknowledge(watch: Watch, revision: number): boolean {
+  const isAll = revision >= watch.told;
+  const taken = isAll ? watch.sent : Math.max(watch.taken, revision);
+  const isNew = taken !== watch.taken || (isAll && (watch.chars ?? 0) > 0);
+  watch.taken = taken;
+  if (isAll) watch.chars = 0;
+  return isNew;
 }
 
 /** Nothing up to there was for this watch: who has taken in the last frame has nothing to take in. */

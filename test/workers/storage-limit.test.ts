@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { stopClock, TestWorkspace, wait } from "./support.ts";
+import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
 
 const hour = 3_600_000;
 
@@ -28,6 +28,7 @@ it("[DO27] near its limit what grows is refused, and all that keeps, ends or del
     await workspace.call("messages.send", { self, target: { to: "all" }, body: "x" }),
     await workspace.call("tokens.create", { machine: "m2", scope: "work" }),
     await workspace.call("leases.acquire", { self, resource: "s", requestId: "q" }),
+    await workspace.call("chats.register", aChat("c2")),
   ]) {
     expect([refused.status, refused.error?.code]).toEqual([507, "quota_exceeded"]);
   }

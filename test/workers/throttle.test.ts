@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { operations, type OperationName } from "../../src/contract/operations.ts";
 import { effectOf } from "../../src/durable/effects.ts";
 import { Throttle } from "../../src/durable/throttle.ts";
+import type { Sql } from "../../src/shared/sql.ts";
 import { samples } from "./samples.ts";
 import { stopClock, TestWorkspace, wait } from "./support.ts";
 
@@ -49,6 +50,26 @@ it("[DO23] what a token does is bounded, over sockets and over HTTP; others, and
   expect(await workspace.refusal("state.get", { key: "k" }, token)).toBeNull();
 });
 
+it("[DO23] what its watches are sent counts: who has used up its share is told to ask anew, and asks when it may", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { token } = await workspace.tokenOf("observe");
+  const connection = await workspace.connect(null, token);
+  for (let n = 0; n < 16; n++) await connection.ask("state.watch", { watch: `w${n}`, prefix: "", after: 0 });
+  await workspace.ask("settings.set", { settings: slow });
+  for (let n = 0; n < 12; n++) await workspace.ask("state.set", { key: "k", value: n });
+  const methods: (string | undefined)[] = [];
+  connection.send({ jsonrpc: "2.0", id: 99, method: "chats.heartbeat", params: {} });
+  for (let message = await connection.next(); message.id !== 99; message = await connection.next())
+    methods.push(message.method);
+  expect(methods.filter((method) => method === "resync")).toHaveLength(16);
+  expect(methods.length).toBeLessThan(16 * 12);
+  expect(await connection.refusal("state.watch", { watch: "w0", prefix: "", after: 1 })).toBe("throttled");
+  wait(1_000);
+  await connection.ask("state.watch", { watch: "w0", prefix: "", after: 11 });
+  expect((await connection.next()).params?.["changes"]).toMatchObject([{ key: "k", value: 11 }]);
+});
+
 it("[DO24] who goes on sending although it is throttled is closed with 4006, and refused for a while", async () => {
   stopClock();
   const workspace = await TestWorkspace.create();
@@ -79,15 +100,18 @@ it("[DO23] what an operation writes and answers counts, not only that it was ask
   expect(take(-1_000_000)).toBe(false);
 });
 
+/** A workspace without rows. */
+const empty: Sql = { all: () => [], run: () => 0 };
+
 function updating(op: "set" | "delete"): string {
   const write = { op, key: "k", ...(op === "set" ? { value: 1 } : {}) };
-  return effectOf("state.update", { writes: [write], guards: [] } as never);
+  return effectOf("state.update", { writes: [write], guards: [] } as never, empty);
 }
 
 it("[DO27] every operation has an effect on the storage: reads read, and no more than what must go on is kept", () => {
   const names = Object.keys(operations) as OperationName[];
   for (const name of names) {
-    const effect = effectOf(name, samples[name] as never);
+    const effect = effectOf(name, samples[name] as never, empty);
     if (operations[name].method === "GET") expect([name, effect]).toEqual([name, "read"]);
   }
   expect([updating("set"), updating("delete")]).toEqual(["grow", "free"]);
