@@ -64,7 +64,7 @@ export const leaseOperations = {
     path: "/elections/campaign",
     scope: "work",
     ...elections.Campaign,
-    errors: ofChat,
+    errors: [...ofChat, "quota_exceeded"],
     summary: "Becomes the leader where there is none, or stands in line.",
   },
   "elections.renew": {
@@ -72,7 +72,7 @@ export const leaseOperations = {
     path: "/elections/renew",
     scope: "work",
     ...elections.RenewTerm,
-    errors: [...ofChat, "not_holder", "quota_exceeded"],
+    errors: [...ofChat, "not_holder"],
     summary: "The leader stays.",
   },
   "elections.resign": {

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { Operation } from "../../src/contract/operation.ts";
 import { operations, type OperationName } from "../../src/contract/operations.ts";
 import { effectOf } from "../../src/durable/effects.ts";
 import { Throttle } from "../../src/durable/throttle.ts";
@@ -112,7 +113,9 @@ it("[DO27] every operation has an effect on the storage: reads read, and no more
   const names = Object.keys(operations) as OperationName[];
   for (const name of names) {
     const effect = effectOf(name, samples[name] as never, empty);
-    if (operations[name].method === "GET") expect([name, effect]).toEqual([name, "read"]);
+    const { method, errors }: Operation = operations[name];
+    if (method === "GET") expect([name, effect]).toEqual([name, "read"]);
+    if (effect === "grow") expect([name, errors]).toEqual([name, expect.arrayContaining(["quota_exceeded"])]);
   }
   expect([updating("set"), updating("delete")]).toEqual(["grow", "free"]);
 });
