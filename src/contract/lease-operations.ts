@@ -8,7 +8,7 @@ export const leaseOperations = {
     path: "/leases/acquire",
     scope: "work",
     ...leases.AcquireLease,
-    errors: [...ofChat, "lease_held"],
+    errors: [...ofChat, "lease_held", "quota_exceeded"],
     summary: "Takes a lease, or stands in line for it.",
   },
   "leases.renew": {
@@ -64,7 +64,7 @@ export const leaseOperations = {
     path: "/elections/campaign",
     scope: "work",
     ...elections.Campaign,
-    errors: ofChat,
+    errors: [...ofChat, "quota_exceeded"],
     summary: "Becomes the leader where there is none, or stands in line.",
   },
   "elections.renew": {

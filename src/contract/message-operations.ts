@@ -7,7 +7,7 @@ export const messageOperations = {
     path: "/messages",
     scope: "work",
     ...messages.SendMessage,
-    errors: [...ofChat, "throttled", "quota_exceeded", "schema_mismatch", "key_reused"],
+    errors: [...ofChat, "quota_exceeded", "schema_mismatch", "key_reused"],
     summary: "Sends to a chat, a topic or all. It is kept until each receiver has acknowledged it or its time is over.",
   },
   "messages.subscribe": {
@@ -47,7 +47,7 @@ export const messageOperations = {
     path: "/messages/topic-schema",
     scope: "admin",
     ...messages.SetTopicSchema,
-    errors: [],
+    errors: ["quota_exceeded"],
     summary: "What bodies of a topic must look like.",
   },
   "messages.list-topic-schemas": {

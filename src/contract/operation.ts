@@ -28,6 +28,7 @@ export const commonErrors = [
   "forbidden",
   "unknown_workspace",
   "rate_limited",
+  "throttled",
   "overloaded",
   "internal",
 ] as const satisfies readonly ErrorCode[];

@@ -16,5 +16,28 @@ export const PING_INTERVAL_MS = 10_000;
 export const MAX_FRAME_CHARS = 1_048_576;
 /** Requests in one frame. */
 export const MAX_BATCH = 100;
+/** While the answers of a frame have fewer characters, its next request is done; the others are refused as `too_large`. */
+export const MAX_ANSWER_CHARS = 2_000_000;
 /** Body of an HTTP request, in bytes, unless the operation says otherwise. */
 export const MAX_BODY_BYTES = 1_048_576;
+
+/** Why the coordinator closes a socket. A client that reads one of the first three must not simply come back. */
+export const CLOSE_CODES = {
+  /** The token was revoked or has expired. */
+  token: 4001,
+  chat: 4002,
+  protocol: 4003,
+  /** Another connection of the chat took over. */
+  replaced: 4004,
+  /** Too much was sent that the client has not read. It may connect again and continue from its cursors. */
+  slow: 4005,
+  /** It went on sending although it was throttled. It may connect again after a while. */
+  flood: 4006,
+} as const;
+
+/**
+ * A notification {mark}: the client answers it with the notification `flow.read` {mark}, so that the coordinator knows that everything before it
+ * was read.
+ */
+export const FLOW_MARK = "flow.mark";
+export const FLOW_READ = "flow.read";

@@ -56,7 +56,7 @@ export const syncOperations = {
     path: "/sync/take",
     scope: "work",
     ...sync.TakeSession,
-    errors: [...ofChat, "unknown_key", "stale_token"],
+    errors: [...ofChat, "unknown_key", "stale_token", "quota_exceeded"],
     summary: "A chat that holds the lease of a session goes on with it.",
   },
   "sync.give-back": {

@@ -19,7 +19,7 @@ const workOperations = {
     path: "/tasks/claim",
     scope: "work",
     ...tasks.ClaimTasks,
-    errors: [...ofChat, "chat_draining", "budget_exceeded"],
+    errors: [...ofChat, "chat_draining", "budget_exceeded", "quota_exceeded"],
     summary: "Takes what this chat can do, the highest priority first, as far as its capacity goes.",
   },
   "tasks.start": {
@@ -142,7 +142,7 @@ const viewOperations = {
     path: "/tasks/replay",
     scope: "submit",
     ...views.ReplayTasks,
-    errors: ["unknown_task"],
+    errors: ["unknown_task", "quota_exceeded"],
     summary: "Dead tasks begin anew.",
   },
   "tasks.discard": {

@@ -41,6 +41,13 @@ export const Settings = z.strictObject({
   keepSyncMs: z.int().min(3_600_000).max(31_536_000_000),
   maxSyncCheckpoints: z.int().min(1).max(1_000),
   maxSyncChars: z.int().min(1_000).max(5_000_000_000),
+  /** From four fifths of it on nothing that grows is accepted. On Cloudflare an object holds 10 GB. */
+  maxStorageBytes: z.int().min(100_000).max(10_000_000_000),
+  /** Open sockets of one token, and of the workspace. */
+  maxSocketsPerToken: z.int().min(1).max(10_000),
+  maxSockets: z.int().min(1).max(10_000),
+  /** Of one token, sustained; three seconds' worth at once. What keeps and ends work has a share of the same size for itself. */
+  maxOperationsPerSecond: z.int().min(10).max(1_000_000),
   budgets: Budgets,
   /** What makes a job complex. */
   complexity: ComplexityWeights,
@@ -68,6 +75,10 @@ export const defaultSettings: Settings = {
   keepSyncMs: 2_592_000_000,
   maxSyncCheckpoints: 20,
   maxSyncChars: 500_000_000,
+  maxStorageBytes: 10_000_000_000,
+  maxSocketsPerToken: 200,
+  maxSockets: 1_000,
+  maxOperationsPerSecond: 2_000,
   budgets: { task: {}, chat: {}, day: {} },
   complexity: defaultComplexityWeights,
 };
@@ -146,5 +157,10 @@ export const GetHealth = {
     epoch: counter,
     revision: counter,
     protocol: z.int(),
+    /** Null where the host does not measure it. `full`: what grows is refused as `quota_exceeded` until something has been deleted. */
+    storage: z
+      .object({ bytes: counter, limitBytes: counter, state: z.enum(["normal", "full"]) })
+      .nullable()
+      .default(null),
   }),
 };

@@ -1,4 +1,5 @@
 import type { Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
 import type { Change, PullChanges } from "../contract/state.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
@@ -73,7 +74,7 @@ export function announce(tx: Tx, key: string, value: object | null): void {
 const floorKey = "changes_floor";
 
 /** The newest revision that is not kept any more: a watch from there on misses nothing. 0: all are kept. */
-function floor(sql: Sql): number {
+export function floor(sql: Sql): number {
   return Number(meta.read(sql, floorKey) ?? 0);
 }
 
@@ -96,10 +97,7 @@ const mostBytes = 1_000_000;
  * [SV2] Ordered, without gap or duplicate; [SV3] changes of one update stand in one answer. [SV4] Below the floor, and from a revision that is
  * not one of this workspace's past (after a restore), it is refused as compacted.
  */
-export function pull(
-  sql: Sql,
-  { prefix, after, limit }: PullChanges,
-): Result<{ changes: Change[]; revision: number; isMore: boolean }, Refusal> {
+export function pull(sql: Sql, { prefix, after, limit }: PullChanges): Result<OutputOf<"state.changes">, Refusal> {
   const lowest = floor(sql);
   const newest = totals(sql).revision;
   if (!isKnown(sql, after, lowest)) {
@@ -109,18 +107,68 @@ export function pull(
       details: { floor: lowest, revision: newest },
     });
   }
-  const rows = sql.all<Row>(
-    `SELECT revision, grp, key, op, by_chat, coalesce(octet_length(value), 0) AS size FROM changes
-     WHERE revision > ? ORDER BY revision LIMIT ?`,
-    after,
-    mostLooked,
-  );
-  const page = wholeGroups(rows, prefix, limit, rows.length === mostLooked);
-  return ok({
-    changes: page.rows.map((row) => told(sql, row)),
-    revision: page.revision ?? after,
-    isMore: (page.revision ?? after) < newest,
-  });
+  return ok(new Newer(sql, after).pull({ prefix, after, limit }));
+}
+
+/** What is newer than a revision; null: below the floor, or not of this workspace's past. */
+export function newer(sql: Sql, after: number): Newer | null {
+  return isKnown(sql, after, floor(sql)) ? new Newer(sql, after) : null;
+}
+
+/** Changes after a revision, whole groups, read once for any number of readers. */
+export class Newer {
+  readonly #sql: Sql;
+  readonly #after: number;
+  readonly #newest: number;
+  readonly #rows: readonly Row[];
+  readonly #told = new Map<number, Change>();
+
+  constructor(sql: Sql, after: number) {
+    this.#sql = sql;
+    this.#after = after;
+    this.#newest = totals(sql).revision;
+    const rows = sql.all<Row>(
+      `SELECT revision, grp, key, op, by_chat, coalesce(octet_length(value), 0) AS size FROM changes
+       WHERE revision > ? ORDER BY revision LIMIT ?`,
+      after,
+      mostLooked,
+    );
+    // The last group may go on behind the rows that were read.
+    const last = rows.length === mostLooked ? rows.findIndex(({ grp }) => grp === rows.at(-1)?.grp) : 0;
+    this.#rows = last > 0 ? rows.slice(0, last) : rows;
+  }
+
+  /** Up to where they were read. */
+  get revision(): number {
+    return this.#rows.at(-1)?.revision ?? this.#after;
+  }
+
+  /** Whether there are any after this revision, of all that follow it. */
+  covers(after: number): boolean {
+    return after >= this.#after && after < this.revision;
+  }
+
+  hasNone(prefix: string, after: number): boolean {
+    return !this.#rows.some(({ revision, key }) => revision > after && key.startsWith(prefix));
+  }
+
+  /** As {@link pull}, from a revision that is covered. */
+  pull({ prefix, after, limit }: PullChanges): OutputOf<"state.changes"> {
+    const rows = this.#rows.filter(({ revision }) => revision > after);
+    const page = wholeGroups(rows, prefix, limit);
+    const revision = page.revision ?? after;
+    return { changes: page.rows.map((row) => this.#tell(row)), revision, isMore: revision < this.#newest };
+  }
+
+  #tell({ revision, grp, key, op, by_chat: by }: Row): Change {
+    const known = this.#told.get(revision);
+    if (known) return known;
+    const [row] = this.#sql.all<{ value: string | null }>("SELECT value FROM changes WHERE revision = ?", revision);
+    const value = JSON.parse(row?.value ?? "null") as Change["value"];
+    const told = { revision, group: grp, key, op, by, value };
+    this.#told.set(revision, told);
+    return told;
+  }
 }
 
 /** Between two epochs lie those that a restore has undone. */
@@ -139,14 +187,11 @@ function wholeGroups(
   rows: readonly Row[],
   prefix: string,
   limit: number,
-  isCut: boolean,
-): { rows: Row[]; revision: number | null } {
+): { readonly rows: readonly Row[]; readonly revision: number | null } {
   const fitting: Row[] = [];
   let revision: number | null = null;
   let bytes = 0;
-  const groups = Object.values(Object.groupBy(rows, ({ grp }) => grp)) as Row[][];
-  // The last group may go on behind the rows that were read.
-  for (const group of isCut && groups.length > 1 ? groups.slice(0, -1) : groups) {
+  for (const group of Object.values(Object.groupBy(rows, ({ grp }) => grp)) as Row[][]) {
     const wanted = group.filter(({ key }) => key.startsWith(prefix));
     bytes += wanted.reduce((sum, { size }) => sum + size, 0);
     if (fitting.length > 0 && (fitting.length + wanted.length > limit || bytes > mostBytes)) break;
@@ -154,11 +199,6 @@ function wholeGroups(
     revision = group.at(-1)?.revision ?? revision;
   }
   return { rows: fitting, revision };
-}
-
-function told(sql: Sql, { revision, grp, key, op, by_chat: by }: Row): Change {
-  const [row] = sql.all<{ value: string | null }>("SELECT value FROM changes WHERE revision = ?", revision);
-  return { revision, group: grp, key, op, by, value: JSON.parse(row?.value ?? "null") as Change["value"] };
 }
 
 /** Of the newest epoch; those of an older one go by their age. */

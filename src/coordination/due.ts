@@ -35,7 +35,7 @@ interface Timed {
   readonly sweep: (tx: Tx, limit: number) => void;
 }
 
-/** It waits for the full hour, so that rows which grow old one by one ring no alarm each. */
+/** It waits for the full hour, so that rows which grow old one by one ring no alarm each; not where the storage is full. */
 const coarseMs = 3_600_000;
 
 const timed: readonly Timed[] = [
@@ -117,7 +117,8 @@ function look(tx: Tx): Look {
   const turns = timed.map((one) => {
     const at = row[one.name] ?? null;
     if (at === null) return { one, at };
-    return { one, at: Math.max(one.isCoarse ? Math.ceil(at / coarseMs) * coarseMs : at, until[one.name] ?? 0) };
+    const isLater = one.isCoarse && !tx.isFull;
+    return { one, at: Math.max(isLater ? Math.ceil(at / coarseMs) * coarseMs : at, until[one.name] ?? 0) };
   });
   return { chats: row["chats"] ?? null, tasks: row["tasks"] ?? null, turns };
 }

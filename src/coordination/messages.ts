@@ -143,11 +143,11 @@ export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result
     .filter((priority) => priority >= priorities[minPriority ?? "low"])
     .toSorted((a, b) => b - a)
     .flatMap((priority) => ofPriority(tx, self.chat, unread, priority, limit + 1));
-  const page = wanted.slice(0, limit);
+  const messages = page(tx, wanted.slice(0, limit));
   return ok({
-    messages: page.map((row) => told(tx, row)),
+    messages,
     unread: unread.length,
-    isMore: wanted.length > page.length,
+    isMore: wanted.length > messages.length,
     cursor: inbox.cursorOf(tx.sql, self.chat).cursor,
   });
 }
@@ -164,14 +164,30 @@ function ofPriority(
   return isAll ? unread.filter((row) => row.priority === priority) : inbox.unread(tx, chat, limit, priority);
 }
 
-function told(tx: Tx, row: inbox.MessageRow): Message {
-  const [found] = tx.sql.all<{ body: string }>("SELECT body FROM messages WHERE id = ?", row.id);
+/** Of the bodies in one answer, after the first. */
+const mostChars = 1_000_000;
+
+/** [MS19] As many as fit into one answer, at least one. */
+function page(tx: Tx, rows: readonly inbox.MessageRow[]): Message[] {
+  const messages: Message[] = [];
+  let chars = 0;
+  for (const row of rows) {
+    const [found] = tx.sql.all<{ body: string }>("SELECT body FROM messages WHERE id = ?", row.id);
+    const body = found?.body ?? "null";
+    chars += body.length;
+    if (messages.length > 0 && chars > mostChars) break;
+    messages.push(told(tx, row, body));
+  }
+  return messages;
+}
+
+function told(tx: Tx, row: inbox.MessageRow, body: string): Message {
   return {
     id: row.id,
     from: row.from_chat,
     target: inbox.targetOf(row.target),
     priority: priorityNames[row.priority] ?? "normal",
-    body: JSON.parse(found?.body ?? "null") as Json,
+    body: JSON.parse(body) as Json,
     isData: true,
     ageMs: Math.max(0, tx.now - row.at),
   };

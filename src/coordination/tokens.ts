@@ -76,6 +76,8 @@ export interface Bearer {
   readonly id: string;
   readonly machine: string;
   readonly scope: Scope;
+  /** Epoch ms; null: it does not expire. */
+  readonly expiresAt: number | null;
 }
 
 /** [WI5] Whose token it is; null: unknown, revoked or over. */
@@ -83,7 +85,18 @@ export function bearer({ sql, now }: Pick<Tx, "sql" | "now">, id: string, hash: 
   const [row] = sql.all<Row>("SELECT * FROM tokens WHERE id = ?", id);
   if (!row || row.hash !== hash || row.revoked_at !== null) return null;
   if (row.expires_at !== null && row.expires_at <= now) return null;
-  return { id, machine: row.machine, scope: row.scope };
+  return { id, machine: row.machine, scope: row.scope, expiresAt: row.expires_at };
+}
+
+/** Of these tokens, those that are good, each with its end (epoch ms; null: it does not expire). */
+export function goodAmong({ sql, now }: Pick<Tx, "sql" | "now">, ids: readonly string[]): Map<string, number | null> {
+  const rows = sql.all<Pick<Row, "id" | "expires_at">>(
+    `SELECT id, expires_at FROM tokens
+     WHERE id IN (SELECT value FROM json_each(?)) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`,
+    JSON.stringify(ids),
+    now,
+  );
+  return new Map(rows.map((row) => [row.id, row.expires_at]));
 }
 
 export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {

@@ -48,6 +48,8 @@ export interface Tx {
   /** Who asks, while an operation runs; absent in what the host does by itself. */
   readonly actor?: Actor;
   readonly memory?: Memory | null;
+  /** The storage is nearly used up: what may be deleted is deleted at once. */
+  readonly isFull?: boolean;
   /** Tells after the commit. */
   readonly tell: (hint: Hint) => void;
 }

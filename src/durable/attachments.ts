@@ -1,16 +1,19 @@
 /** What a hibernating socket remembers: at most 16 KB, so the number and the size of watches are bounded. */
 
+/** Changed in place while the object is awake; what is stored of it may lag behind ({@link Watches}). */
 export interface Watch {
   readonly id: string;
   readonly prefix: string;
-  /** Looked through up to this revision: what fits was told. */
-  readonly sent: number;
+  /** Compared up to this revision: what matches was sent. */
+  sent: number;
   /** The revision of the last frame. */
-  readonly told: number;
-  /** The client has taken in what was told up to this revision; with the last frame, all that was looked through. */
-  readonly taken: number;
-  /** It does not follow: nothing more is told before it asks anew. */
-  readonly isStalled: boolean;
+  told: number;
+  /** The client has taken in what was sent up to this revision; with the last frame, all that was compared. */
+  taken: number;
+  /** Characters of the frames that are not acknowledged. Absent: 0. */
+  chars?: number;
+  /** It does not follow: nothing more is sent before it asks anew. */
+  isStalled: boolean;
 }
 
 /** A signed token as the worker has read it: the object looks whether it is still good. */
@@ -44,11 +47,19 @@ function bytesOf(text: string): number {
   return /[\u0100-\uffff]/.test(text) ? 2 * text.length : text.length;
 }
 
+/** Reading one anew takes longer than all else that a change costs a connection. */
+const known = new WeakMap<WebSocket, Attachment>();
+
 export function attachmentOf(socket: WebSocket): Attachment | null {
+  const found = known.get(socket);
+  if (found) return found;
   // Written by attach() of this or an older program.
-  return socket.deserializeAttachment() as Attachment | null;
+  const stored = socket.deserializeAttachment() as Attachment | null;
+  if (stored) known.set(socket, stored);
+  return stored;
 }
 
 export function attach(socket: WebSocket, attachment: Attachment): void {
+  known.set(socket, attachment);
   socket.serializeAttachment(attachment);
 }

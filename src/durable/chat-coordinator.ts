@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Refusal } from "../contract/errors.ts";
-import { PING, PONG } from "../contract/protocol.ts";
-import { checkFields, checkInput, checkScope } from "../coordination/check-input.ts";
+import { errorTable, type Refusal } from "../contract/errors.ts";
+import { CLOSE_CODES, PING, PONG } from "../contract/protocol.ts";
+import { checkFields, checkScope } from "../coordination/check-input.ts";
 import * as audit from "../coordination/audit.ts";
 import * as dispatch from "../coordination/dispatch.ts";
 import * as due from "../coordination/due.ts";
@@ -15,13 +15,20 @@ import { err, ok, type Result } from "../shared/result.ts";
 import { Alarm, sweepRows } from "./alarm.ts";
 import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
-import { answer, readFrame, type Frame, type RpcRequest } from "./frames.ts";
+import { answer, readFrame } from "./frames.ts";
 import { Gathering } from "./gathering.ts";
+import { guarded } from "./guarded.ts";
+import { notOpened } from "./opening.ts";
 import { Operations } from "./operations.ts";
-import { close, closeCodes, isUndoable, release, send, Sockets } from "./sockets.ts";
+import { Outgoing } from "./outgoing.ts";
 import { report } from "./report.ts";
+import { Requests } from "./requests.ts";
+import { close, release, Sockets } from "./sockets.ts";
 import { StorageSql } from "./storage-sql.ts";
-import { Transactions, undoing } from "./transactions.ts";
+import { Throttle } from "./throttle.ts";
+import { TokenEnds } from "./token-ends.ts";
+import { Transactions } from "./transactions.ts";
+import { Watches } from "./watches.ts";
 
 const sweepsPerAlarm = 20;
 /** No alarm follows the one before sooner: what stays due in spite of a sweep must not spin. */
@@ -35,17 +42,42 @@ const failedPauseMs = 30_000;
  */
 export class ChatCoordinator extends DurableObject<Env> {
   readonly #sql = new StorageSql(this.ctx.storage);
-  readonly #sockets = new Sockets(this.ctx, this.#sql);
+  readonly #outgoing = new Outgoing(() => crypto.randomUUID());
+  readonly #throttle = new Throttle();
+  readonly #watches = new Watches(this.#sql, this.#outgoing, {
+    isSpent: (token) => this.#isSpent(token),
+    charge: (token, chars) => this.#throttle.charge(token, { chars, rows: 1 }),
+  });
+  readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
+  readonly #tokenEnds = new TokenEnds(this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #gathering = new Gathering({ begin: () => this.#begin(), end: () => this.#settle() });
-  readonly #transactions = new Transactions(this.ctx.storage, this.#sql, this.#sockets, () => this.now());
+  readonly #transactions = new Transactions(
+    this.ctx.storage,
+    this.#sql,
+    this.#sockets,
+    () => this.now(),
+    () => this.size(),
+  );
   readonly #operations = new Operations({
     transactions: this.#transactions,
     sockets: this.#sockets,
+    watches: this.#watches,
     alarm: this.#alarm,
     sql: this.#sql,
+    size: () => this.size(),
     closeSocket: (socket, code, reason) => this.#end(socket, code, reason),
   });
+  readonly #requests = new Requests({
+    sql: this.#sql,
+    operations: this.#operations,
+    transactions: this.#transactions,
+    throttle: this.#throttle,
+    watches: this.#watches,
+    outgoing: this.#outgoing,
+  });
+  /** Connections that were closed from here. */
+  readonly #ended = new WeakSet<WebSocket>();
   #isCreated = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -57,6 +89,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       if (!this.#isCreated) return;
       this.#migrate();
       await this.#alarm.load();
+      this.#endExpired();
       // All of them: a connection that is gone is not looked for again.
       this.#transactions.run((tx) => ok(liveness.missing(tx, Number.MAX_SAFE_INTEGER)));
       this.#settle(0);
@@ -66,6 +99,11 @@ export class ChatCoordinator extends DurableObject<Env> {
   /** Epoch ms: the one place of the object that reads a clock. */
   protected now(): number {
     return Date.now();
+  }
+
+  /** Of what is stored, in bytes, without what was deleted. */
+  protected size(): number {
+    return this.ctx.storage.sql.databaseSize;
   }
 
   /** Makes the workspace with its first token. [WO10] The same again, while that token is good, is the same success. */
@@ -82,7 +120,9 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** One operation, as JSON text of a Result: what an RPC returns keeps its types only as plain data. */
   call(credentials: Credentials, name: string, input: unknown): string {
-    return text(this.#guarded(() => this.#call(credentials, name, input)));
+    const answered = text(guarded(() => this.#call(credentials, name, input)));
+    this.#throttle.charge(credentials.id, { chars: answered.length, rows: 0 });
+    return answered;
   }
 
   #call(credentials: Credentials, name: string, input: unknown): Result<unknown, Refusal> {
@@ -91,7 +131,9 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (!bearer.ok) return bearer;
     // [WO3] The worker has looked how it is nested.
     const checked = checkFields(name, input);
-    const result = checked.ok ? this.#operations.run(bearer.value, checked.value) : checked;
+    const work = (): Result<unknown, Refusal> =>
+      checked.ok ? this.#operations.run(bearer.value, checked.value) : checked;
+    const result = this.#requests.one(bearer.value, name, work);
     this.#settle();
     return result;
   }
@@ -108,10 +150,13 @@ export class ChatCoordinator extends DurableObject<Env> {
   addToken(credentials: Credentials, token: tokens.NewToken, asked: tokens.TokenRequest): string {
     this.#begin();
     return text(
-      this.#guarded(() => {
+      guarded(() => {
         const bearer = this.#bearer(credentials);
         if (!bearer.ok) return bearer;
-        const refused = checkScope("tokens.create", bearer.value.scope);
+        const { machine, scope } = token;
+        const refused =
+          checkScope("tokens.create", bearer.value.scope) ??
+          this.#operations.noRoom("tokens.create", { machine, scope });
         if (refused) return err(refused);
         const added = this.#transactions.run((tx) => tokens.addOnce(tx, bearer.value.machine, token, asked));
         this.#settle();
@@ -122,14 +167,23 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** The upgrade. The worker has checked the signature, the origin and the address. */
   override fetch(request: Request): Response {
+    this.#begin();
     const { searchParams } = new URL(request.url);
     const credentials = { id: searchParams.get("token") ?? "", hash: searchParams.get("hash") ?? "" };
     const bearer = this.#bearer(credentials);
-    if (!bearer.ok) return Response.json({ code: bearer.error.code, message: bearer.error.message }, { status: 401 });
+    if (!bearer.ok) return Response.json(bearer.error, { status: 401 });
+    const refused = notOpened(this.#transactions.tx(), bearer.value.id, {
+      sockets: this.#sockets,
+      throttle: this.#throttle,
+      end: (socket, code, reason) => this.#end(socket, code, reason),
+    });
+    if (refused) return Response.json(refused, { status: errorTable[refused.code].status });
     const chat = searchParams.get("chat");
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, [`token:${bearer.value.id}`, ...(chat === null ? [] : [`chat:${chat}`])]);
     attach(server, { token: credentials, openedAt: this.now(), chat, incarnation: null, watches: [] });
+    this.#tokenEnds.opened(bearer.value.expiresAt);
+    this.#settle(0);
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -138,35 +192,18 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #handle(socket: WebSocket, message: string | ArrayBuffer): void {
+    // Nobody reads an answer to what was still on its way.
+    if (this.#ended.has(socket)) return;
     const bearer = this.#bearer(attachmentOf(socket)?.token ?? { id: "", hash: "" });
-    if (!bearer.ok) return this.#end(socket, closeCodes.token, bearer.error.message);
+    if (!bearer.ok) return this.#end(socket, CLOSE_CODES.token, bearer.error.message);
     const frame = readFrame(message);
     if (!frame.ok) {
-      send(socket, JSON.stringify(answer(null, frame)));
-      return this.#end(socket, closeCodes.protocol, "not a frame of JSON-RPC 2.0");
+      this.#outgoing.send(socket, JSON.stringify(answer(null, frame)));
+      return this.#end(socket, CLOSE_CODES.protocol, "not a frame of JSON-RPC 2.0");
     }
-    const answers = this.#answerAll(socket, bearer.value, frame.value.requests);
-    const [first] = answers;
-    if (first) send(socket, JSON.stringify(frame.value.isBatch ? answers : first));
-  }
-
-  #answerAll(socket: WebSocket, bearer: tokens.Bearer, requests: Frame["requests"]): object[] {
-    const each = (): object[] => requests.flatMap((request) => this.#answer(socket, bearer, request));
-    return requests.length > 1 && requests.every(isUndoable) ? this.#transactions.together(each) : each();
-  }
-
-  #answer(socket: WebSocket, bearer: tokens.Bearer, request: RpcRequest | null): object[] {
-    if (!request) return [answer(null, err({ code: "bad_input", message: "not a request of JSON-RPC 2.0" }))];
-    if (request.method === "state.watch-ack") {
-      const { watch, revision } = request.params as { watch?: unknown; revision?: unknown };
-      this.#sockets.taken(socket, watch, revision);
-      return [];
-    }
-    const result = this.#guarded(() => {
-      const checked = checkInput(request.method, request.params);
-      return checked.ok ? this.#operations.run(bearer, checked.value, socket) : checked;
-    });
-    return request.id === null ? [] : [answer(request.id, result)];
+    const answered = this.#requests.frame(socket, bearer.value, frame.value);
+    if (answered.text !== null) this.#outgoing.send(socket, answered.text);
+    if (answered.isFlooding) this.#end(socket, CLOSE_CODES.flood, "throttled, and it went on; wait before coming back");
   }
 
   /** [DO20] What it has sent before is handled before. */
@@ -183,14 +220,28 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** Closed from here. What follows for its chat does not wait for the other side, which may never answer. */
   #end(socket: WebSocket, code: number, reason: string): void {
+    this.#ended.add(socket);
     close(socket, code, reason);
     this.#gone(socket);
     release(socket);
   }
 
+  #isSpent(token: string): boolean {
+    const { settings, now } = this.#transactions.tx();
+    return this.#throttle.isSpent(token, settings.maxOperationsPerSecond, now);
+  }
+
+  /** [DO21] What a token that is over has open ends at once, also when its client only pings. */
+  #endExpired(): void {
+    for (const socket of this.#tokenEnds.ended(this.#sockets.all(), this.now())) {
+      this.#end(socket, CLOSE_CODES.token, "the token has expired, or was revoked");
+    }
+  }
+
   /** [DO8] Within an event, at whose end what follows is told. */
   #gone(socket: WebSocket): void {
-    this.#begin();
+    this.#outgoing.forget(socket);
+    this.#sockets.begin();
     const attachment = attachmentOf(socket);
     if (!attachment?.chat || attachment.incarnation === null) return;
     const { chat } = attachment;
@@ -203,6 +254,8 @@ export class ChatCoordinator extends DurableObject<Env> {
     this.#alarm.ring();
     if (!this.#isCreated) return;
     try {
+      // Before older changes go: positions of watches are in memory.
+      this.#sockets.tellChanges();
       this.#sweep();
       this.#settle(leastPauseMs);
     } catch (error) {
@@ -224,15 +277,30 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** After each event: the alarm rings no later than something is due, and whoever waits is told. Without an await, so it is stored with the rows. */
   #settle(pauseMs: number | null = null): void {
-    // What is only read makes nothing due.
-    if (this.#sql.hasWritten() || pauseMs !== null || this.#alarm.isLost(this.now())) {
-      const tx = this.#transactions.tx();
-      const next = due.nextDue(tx);
-      if (next !== null) this.#alarm.arm(Math.max(next, tx.now + (pauseMs ?? 0)), tx.now);
-    }
+    if (this.#isToArm() || pauseMs !== null) this.#arm(pauseMs ?? 0);
     const hints = this.#transactions.takeHints();
     if (hints.some(({ kind }) => kind === "dispatch")) this.ctx.waitUntil(this.#sendToken());
     this.#sockets.tell(hints);
+    this.#endSlow();
+  }
+
+  /** What is only read makes nothing due, unless the storage is full: then more is. */
+  #isToArm(): boolean {
+    const isFull = this.#isCreated && this.#transactions.isFull;
+    return this.#sql.hasWritten() || isFull || this.#alarm.isLost(this.now());
+  }
+
+  /** [DO22] */
+  #endSlow(): void {
+    const overfull = this.#outgoing.overfull();
+    for (const socket of overfull) this.#end(socket, CLOSE_CODES.slow, "too much is unread; connect again and go on");
+    if (overfull.length > 0) this.#arm(0);
+  }
+
+  #arm(pauseMs: number): void {
+    const tx = this.#transactions.tx();
+    const times = [due.nextDue(tx), this.#tokenEnds.next].filter((at) => at !== null);
+    if (times.length > 0) this.#alarm.arm(Math.max(Math.min(...times), tx.now + pauseMs), tx.now);
   }
 
   /** [QU1] After the commit; where it fails the alarm finds the row and sends another. */
@@ -265,17 +333,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   #begin(): void {
     this.#transactions.begin();
     this.#sockets.begin();
-  }
-
-  /** A bug is logged with its stack and answered without it. */
-  #guarded(work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
-    try {
-      return work();
-    } catch (error) {
-      if (error === undoing) throw error;
-      report("an operation failed", { error: stackOf(error) });
-      return err({ code: "internal", message: "the coordinator failed; nothing was changed", retryAfterMs: 1_000 });
-    }
+    if (this.#isCreated && this.#tokenEnds.isDue(this.now())) this.#endExpired();
   }
 
   #migrate(): void {

@@ -14,6 +14,8 @@ export interface RpcRequest {
 export interface Frame {
   readonly requests: readonly (RpcRequest | null)[];
   readonly isBatch: boolean;
+  /** Of its text. */
+  readonly chars: number;
 }
 
 /** Null stands for an element that is no request. */
@@ -33,7 +35,7 @@ export function readFrame(text: string | ArrayBuffer): Result<Frame, Refusal> {
   if (parts.length === 0 || parts.length > MAX_BATCH) {
     return err({ code: "bad_input", message: `a frame holds 1 to ${MAX_BATCH} requests` });
   }
-  return ok({ requests: parts.map(requestOf), isBatch });
+  return ok({ requests: parts.map(requestOf), isBatch, chars: text.length });
 }
 
 function requestOf(part: unknown): RpcRequest | null {

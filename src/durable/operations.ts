@@ -1,6 +1,6 @@
 import type { Refusal } from "../contract/errors.ts";
-import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
-import { PROTOCOL_VERSION } from "../contract/protocol.ts";
+import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
+import { CLOSE_CODES, PROTOCOL_VERSION } from "../contract/protocol.ts";
 import { checkScope, type Request } from "../coordination/check-input.ts";
 import * as changes from "../coordination/changes.ts";
 import * as due from "../coordination/due.ts";
@@ -14,13 +14,18 @@ import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { sweepRows, type Alarm } from "./alarm.ts";
-import { closeCodes, notHere, onlyBySocket, type Sockets } from "./sockets.ts";
+import { effectOf } from "./effects.ts";
+import { notHere, onlyBySocket, type Sockets } from "./sockets.ts";
 import type { Transactions } from "./transactions.ts";
+import type { Watches } from "./watches.ts";
 
 interface OperationsOptions {
   readonly sql: Sql;
   readonly sockets: Sockets;
+  readonly watches: Watches;
   readonly alarm: Alarm;
+  /** Of the storage, in bytes. */
+  readonly size: () => number;
   readonly transactions: Transactions;
   readonly closeSocket: (socket: WebSocket, code: number, reason: string) => void;
 }
@@ -29,13 +34,17 @@ interface OperationsOptions {
 export class Operations {
   readonly #sql: Sql;
   readonly #sockets: Sockets;
+  readonly #watches: Watches;
+  readonly #size: () => number;
   readonly #alarm: Pick<Alarm, "at">;
   readonly #transactions: Transactions;
   readonly #closeSocket: OperationsOptions["closeSocket"];
 
-  constructor({ sql, sockets, alarm, transactions, closeSocket }: OperationsOptions) {
+  constructor({ sql, sockets, watches, alarm, size, transactions, closeSocket }: OperationsOptions) {
     this.#sql = sql;
     this.#sockets = sockets;
+    this.#watches = watches;
+    this.#size = size;
     this.#alarm = alarm;
     this.#transactions = transactions;
     this.#closeSocket = closeSocket;
@@ -43,7 +52,7 @@ export class Operations {
 
   /** @param socket the connection that asks; null over HTTP */
   run(bearer: tokens.Bearer, { name, input }: Request, socket: WebSocket | null = null): Result<unknown, Refusal> {
-    const refused = checkScope(name, bearer.scope) ?? notHere(socket, name, input);
+    const refused = checkScope(name, bearer.scope) ?? notHere(socket, name, input) ?? this.noRoom(name, input);
     if (refused) return err(refused);
     const actor = { machine: bearer.machine, isAdmin: bearer.scope === "admin" };
     // The name decides the type of the input, which checkInput() has looked at; that it does TypeScript cannot follow.
@@ -59,23 +68,33 @@ export class Operations {
     return result;
   }
 
+  /** [DO27] What grows is refused where the storage is nearly used up; what keeps, ends and deletes goes on. */
+  noRoom<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Refusal | null {
+    if (!this.#transactions.isFull || effectOf(name, input, this.#sql) !== "grow") return null;
+    return {
+      code: "quota_exceeded",
+      message: `the storage of the workspace is full, so ${name} is refused; delete what is not needed, or raise maxStorageBytes where it is below what the object can hold`,
+      details: { bytes: this.#size(), limit: "maxStorageBytes" },
+    };
+  }
+
   /** Operations about connections, tokens and the alarm. */
   readonly #hostOperations: HostOperations = {
     "state.watch": (input, _actor, socket) => {
-      const watched = socket ? this.#sockets.watch(socket, input) : onlyBySocket("state.watch");
+      const watched = socket ? this.#watches.watch(socket, input) : onlyBySocket("state.watch");
       // The answer goes first, then what happened since.
       if (watched.ok) this.#transactions.tell({ kind: "changes" });
       return watched;
     },
     "state.unwatch": (input, _actor, socket) =>
-      socket ? ok(this.#sockets.unwatch(socket, input)) : onlyBySocket("state.unwatch"),
+      socket ? ok(this.#watches.unwatch(socket, input)) : onlyBySocket("state.unwatch"),
     "tokens.create": () => err({ code: "bad_input", message: "tokens are made over HTTP" }),
     "tokens.list": () => this.#transactions.run((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
       const revoked = this.#transactions.run((tx) => tokens.revoke(tx, actor, id));
       if (revoked.ok) {
         for (const open of this.#sockets.ofToken(id))
-          this.#closeSocket(open, closeCodes.token, "the token was revoked");
+          this.#closeSocket(open, CLOSE_CODES.token, "the token was revoked");
       }
       return revoked;
     },
@@ -99,6 +118,11 @@ export class Operations {
       epoch: tx.epoch,
       revision: changes.totals(tx.sql).revision,
       protocol: PROTOCOL_VERSION,
+      storage: {
+        bytes: this.#size(),
+        limitBytes: tx.settings.maxStorageBytes,
+        state: this.#transactions.isFull ? "full" : "normal",
+      },
     };
   }
 }

@@ -1,23 +1,15 @@
 import type { Refusal } from "../contract/errors.ts";
-import type { OutputOf } from "../contract/operations.ts";
-import type { UnwatchState, WatchState } from "../contract/state.ts";
-import * as changes from "../coordination/changes.ts";
+import { CLOSE_CODES } from "../contract/protocol.ts";
 import * as chatRows from "../coordination/chat-rows.ts";
 import type { Hint, Presence } from "../coordination/tx.ts";
 import { isEngineOperation } from "../coordination/engine.ts";
 import * as inboxes from "../coordination/inboxes.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
-import { attach, attachmentOf, maxPrefixBytes, maxWatches, prefixBytes, type Watch } from "./attachments.ts";
+import { attach, attachmentOf } from "./attachments.ts";
 import { notification, type RpcRequest } from "./frames.ts";
-
-/** Why the coordinator closes a socket: a client that reads the first three must not simply come back. */
-export const closeCodes = { token: 4001, chat: 4002, protocol: 4003, replaced: 4004 } as const;
-
-/** Changes that a client may be behind in taking in before its watch stalls. */
-const maxBehind = 1_000;
-/** Changes in one frame. */
-const changesPerFrame = 200;
+import type { Outgoing } from "./outgoing.ts";
+import type { Watches } from "./watches.ts";
 
 /**
  * The connections of one object: who is heard, and what they are told. Everything that is remembered stands in the sockets' own attachments,
@@ -26,12 +18,16 @@ const changesPerFrame = 200;
 export class Sockets implements Presence {
   readonly #ctx: Pick<DurableObjectState, "getWebSockets" | "getWebSocketAutoResponseTimestamp">;
   readonly #sql: Sql;
+  readonly #outgoing: Outgoing;
+  readonly #watches: Watches;
   /** Of the present event only: one operation asks for the same chat several times. */
   readonly #seen = new Map<string, number | null>();
 
-  constructor(ctx: DurableObjectState, sql: Sql) {
+  constructor(ctx: DurableObjectState, sql: Sql, outgoing: Outgoing, watches: Watches) {
     this.#ctx = ctx;
     this.#sql = sql;
+    this.#outgoing = outgoing;
+    this.#watches = watches;
   }
 
   /** [DO2] The last ping, answered without waking the object, or the opening, over the chat's open connections. */
@@ -58,6 +54,10 @@ export class Sockets implements Presence {
     return this.#open().length;
   }
 
+  all(): readonly WebSocket[] {
+    return this.#open();
+  }
+
   #open(tag?: string): WebSocket[] {
     return this.#ctx.getWebSockets(tag).filter(({ readyState }) => readyState === WebSocket.OPEN);
   }
@@ -75,57 +75,16 @@ export class Sockets implements Presence {
       const isOver = socket !== null || attachmentOf(other)?.incarnation !== incarnation;
       if (other === socket || !isOver) continue;
       release(other);
-      close(other, closeCodes.replaced, "another connection of this chat took over");
+      close(other, CLOSE_CODES.replaced, "another connection of this chat took over");
     }
     const attachment = socket && attachmentOf(socket);
     if (attachment) attach(socket, { ...attachment, incarnation });
     this.#seen.delete(chat);
   }
 
-  watch(socket: WebSocket, { watch: id, prefix, after }: WatchState): Result<OutputOf<"state.watch">, Refusal> {
-    const attachment = attachmentOf(socket);
-    if (!attachment) return err({ code: "internal", message: "this connection is not known" });
-    const others = attachment.watches.filter((one) => one.id !== id);
-    if (others.length >= maxWatches) {
-      return err({ code: "quota_exceeded", message: `a connection has at most ${maxWatches} watches` });
-    }
-    if (prefixBytes([...others, { prefix }]) > maxPrefixBytes) {
-      return err({
-        code: "quota_exceeded",
-        message: `the prefixes of a connection have at most ${maxPrefixBytes} bytes`,
-      });
-    }
-    const first = changes.pull(this.#sql, { prefix, after, limit: 1 });
-    if (!first.ok) return first;
-    attach(socket, {
-      ...attachment,
-      watches: [...others, { id, prefix, sent: after, told: after, taken: after, isStalled: false }],
-    });
-    return ok({ watch: id, revision: after });
-  }
-
-  unwatch(socket: WebSocket, { watch: id }: UnwatchState): OutputOf<"state.unwatch"> {
-    const attachment = attachmentOf(socket);
-    const left = attachment?.watches.filter((one) => one.id !== id) ?? [];
-    if (!attachment || left.length === attachment.watches.length) return { isRemoved: false };
-    attach(socket, { ...attachment, watches: left });
-    return { isRemoved: true };
-  }
-
-  /** The client has taken in what it was told: more may follow. */
-  taken(socket: WebSocket, id: unknown, revision: unknown): void {
-    const attachment = attachmentOf(socket);
-    if (!attachment || typeof revision !== "number") return;
-    const watches = attachment.watches.map((one) =>
-      one.id === id ? { ...one, taken: revision >= one.told ? one.sent : Math.max(one.taken, revision) } : one,
-    );
-    attach(socket, { ...attachment, watches });
-    this.tellChanges(socket);
-  }
-
   /** After a commit. What a closed connection misses it finds by asking. */
   tell(hints: readonly Hint[]): void {
-    if (hints.some(({ kind }) => kind === "changes")) for (const socket of this.#open()) this.tellChanges(socket);
+    if (hints.some(({ kind }) => kind === "changes")) this.tellChanges();
     for (const hint of hints) {
       if (hint.kind === "lease") this.#send(hint.chat, notification("lease.granted", { resource: hint.resource }));
       if (hint.kind === "message") this.#tellMessage(hint);
@@ -140,12 +99,12 @@ export class Sockets implements Presence {
     const receivers = hint.topic === null ? null : new Set(inboxes.receivers(this.#sql, hint.topic));
     for (const socket of this.#open()) {
       const chat = boundChat(socket);
-      if (chat !== null && (receivers === null || receivers.has(chat))) send(socket, text);
+      if (chat !== null && (receivers === null || receivers.has(chat))) this.#outgoing.send(socket, text);
     }
   }
 
   #send(chat: string, text: string): void {
-    for (const socket of this.#bound(chat)) send(socket, text);
+    for (const socket of this.#bound(chat)) this.#outgoing.send(socket, text);
   }
 
   /** [DO10] Not where the chat is back by now: it may have come back in the same event that saw it gone. */
@@ -154,7 +113,7 @@ export class Sockets implements Presence {
     if (status !== "offline") return;
     for (const socket of this.#bound(chat)) {
       release(socket);
-      close(socket, closeCodes.chat, "this chat counts as gone; register it again");
+      close(socket, CLOSE_CODES.chat, "this chat counts as gone; register it again");
     }
   }
 
@@ -163,39 +122,9 @@ export class Sockets implements Presence {
     return this.#open(`token:${id}`);
   }
 
-  /** [DO5] Each watch is told what is new below its prefix, in order; one that does not follow is told to ask anew. */
-  tellChanges(socket: WebSocket): void {
-    const attachment = attachmentOf(socket);
-    if (!attachment || attachment.watches.length === 0) return;
-    const watches = attachment.watches.map((watch) => this.#tellWatch(socket, watch));
-    if (watches.some((watch, at) => watch !== attachment.watches[at])) attach(socket, { ...attachment, watches });
+  tellChanges(): void {
+    this.#watches.tell(this.#open());
   }
-
-  #tellWatch(socket: WebSocket, watch: Watch): Watch {
-    if (watch.isStalled) return watch;
-    if (watch.told - watch.taken >= maxBehind) return stalled(socket, watch);
-    const pulled = changes.pull(this.#sql, { prefix: watch.prefix, after: watch.sent, limit: changesPerFrame });
-    if (!pulled.ok) return stalled(socket, watch);
-    const { changes: found, revision, isMore } = pulled.value;
-    if (revision === watch.sent) return watch;
-    if (found.length > 0) {
-      const { id, told: after } = watch;
-      send(socket, notification("state.changes", { watch: id, after, changes: found, revision }));
-    }
-    const next = found.length > 0 ? { ...watch, sent: revision, told: revision } : passed(watch, revision);
-    // What is left follows when the client has taken in what it has.
-    return isMore && next.told - next.taken < maxBehind ? this.#tellWatch(socket, next) : next;
-  }
-}
-
-/** Nothing up to there was for this watch: who has taken in the last frame has nothing to take in. */
-function passed(watch: Watch, revision: number): Watch {
-  return { ...watch, sent: revision, taken: watch.taken >= watch.told ? revision : watch.taken };
-}
-
-function stalled(socket: WebSocket, watch: Watch): Watch {
-  send(socket, notification("resync", { watch: watch.id, revision: watch.taken }));
-  return { ...watch, isStalled: true };
 }
 
 /** [DO7] On a socket a chat can be registered only where the address has named it: so the runtime finds its connections. */
@@ -225,15 +154,6 @@ function boundChat(socket: WebSocket): string | null {
 export function release(socket: WebSocket): void {
   const attachment = attachmentOf(socket);
   if (attachment) attach(socket, { ...attachment, incarnation: null });
-}
-
-/** A connection that is closing takes nothing more; its client asks when it is back. */
-export function send(socket: WebSocket, text: string): void {
-  try {
-    socket.send(text);
-  } catch {
-    // The runtime throws for a socket that was closed in the same moment.
-  }
 }
 
 export function close(socket: WebSocket, code: number, reason: string): void {

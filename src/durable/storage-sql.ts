@@ -5,6 +5,7 @@ export class StorageSql implements Sql {
   readonly #sql: SqlStorage;
   /** Rows and index entries, also those of transactions that were undone. */
   #written = 0;
+  #asked = 0;
 
   constructor(storage: DurableObjectStorage) {
     this.#sql = storage.sql;
@@ -26,8 +27,13 @@ export class StorageSql implements Sql {
 
   /** Whether anything was written since it was last asked. */
   hasWritten(): boolean {
-    const has = this.#written > 0;
-    this.#written = 0;
+    const has = this.#written > this.#asked;
+    this.#asked = this.#written;
     return has;
+  }
+
+  /** Rows and index entries since the start. */
+  get written(): number {
+    return this.#written;
   }
 }

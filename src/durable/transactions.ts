@@ -13,22 +13,32 @@ export class Transactions {
   readonly #sql: Sql;
   readonly #presence: Presence;
   readonly #now: () => number;
+  readonly #size: () => number;
   #hints: Hint[] = [];
   /** Read once for each event: within one nothing else can change them. */
   #facts: meta.Facts | null = null;
+  #isFull: boolean | null = null;
   /** Of what runs together; null: each by itself. */
   #memory: Memory | null = null;
 
-  constructor(storage: DurableObjectStorage, sql: Sql, presence: Presence, now: () => number) {
+  /** @param size of the storage, in bytes */
+  constructor(storage: DurableObjectStorage, sql: Sql, presence: Presence, now: () => number, size: () => number) {
     this.#storage = storage;
     this.#sql = sql;
     this.#presence = presence;
     this.#now = now;
+    this.#size = size;
   }
 
   /** A new event, or settings that have changed: nothing that was read before holds. */
   begin(): void {
     this.#facts = null;
+    this.#isFull = null;
+  }
+
+  /** [DO27] Measured once for each event: what a single one can add is far below what is left free. */
+  get isFull(): boolean {
+    return this.tx().isFull === true;
   }
 
   tell(hint: Hint): void {
@@ -105,14 +115,21 @@ export class Transactions {
   tx(): Tx {
     const sql = this.#sql;
     const { settings, epoch } = (this.#facts ??= meta.facts(sql));
+    const isFull = (this.#isFull ??= this.#size() >= fullFrom(settings.maxStorageBytes));
     return {
       sql,
       now: this.#now(),
       presence: this.#presence,
       settings,
       epoch,
+      isFull,
       memory: this.#memory,
       tell: (hint) => this.#hints.push(hint),
     };
   }
+}
+
+/** From so many bytes on nothing that grows is accepted: what keeps and deletes has to be written, too. */
+function fullFrom(maxBytes: number): number {
+  return maxBytes * 0.8;
 }

@@ -148,6 +148,7 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
     alarmInMs: null,
     overdueRows: 0,
     outboxDepth: 0,
+    storage: null,
     sockets: 0,
     chats: 0,
     schemaVersion: 1,

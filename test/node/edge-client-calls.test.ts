@@ -211,8 +211,12 @@ it("[EC11] refusals are the caller's answer, also those that may be repeated", a
     error: { code: "lease_held", retryAfterMs: expect.any(Number), details: { holder: "a", resource: "r" } },
   });
   expect(edge.count("leases.acquire")).toBe(2);
-  edge.faults.refuses = () => ({ code: "rate_limited", message: "slow down", retryAfterMs: 100 });
-  expect(codeOf(await edge.time.until(two.client.call("state.get", { key: "k" })))).toBe("rate_limited");
+  edge.faults.refuses = () => ({
+    code: "throttled",
+    message: "these two chats only answer each other",
+    retryAfterMs: 100,
+  });
+  expect(codeOf(await edge.time.until(two.client.call("state.get", { key: "k" })))).toBe("throttled");
   expect(edge.count("state.get")).toBe(1);
 });
 

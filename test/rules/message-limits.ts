@@ -34,6 +34,21 @@ function limitRules(open: OpenHost): void {
     expect(await to.bodies()).toEqual([most]);
   });
 
+  it("[MS19] a pull tells no more than a million characters, at least one message, and the rest after it", async () => {
+    const [from, to] = await two(open);
+    const long = "x".repeat(MAX_BODY_CHARS - 2);
+    for (let n = 0; n < 20; n++) await from.send(toAll, long);
+    const counts: number[] = [];
+    for (let isMore = true; isMore;) {
+      const pulled = await ask(to.host, "messages.pull", { self: to.self, limit: 100 });
+      counts.push(pulled.messages.length);
+      expect(pulled.unread).toBe(20 - counts.slice(0, -1).reduce((sum, count) => sum + count, 0));
+      await ask(to.host, "messages.ack", { self: to.self, cursor: pulled.messages.at(-1)?.id ?? 0 });
+      isMore = pulled.isMore;
+    }
+    expect(counts).toEqual([15, 5]);
+  });
+
   it("[MS11] to a chat that is not known nothing is sent", async () => {
     const [from] = await two(open);
     const { code, message } = refused(await from.trySend({ to: "chat", chat: "nobody" }, "hi"));

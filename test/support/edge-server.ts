@@ -210,6 +210,7 @@ const healthy = {
   alarmInMs: null,
   overdueRows: 0,
   outboxDepth: 0,
+  storage: null,
   sockets: 0,
   chats: 0,
   schemaVersion: 1,

@@ -77,6 +77,7 @@ const health = {
   alarmInMs: null,
   overdueRows: 0,
   outboxDepth: 0,
+  storage: null,
   sockets: 0,
   chats: 0,
   schemaVersion: 1,

@@ -1,4 +1,4 @@
-import { PING, PONG } from "../../src/contract/protocol.ts";
+import { FLOW_MARK, FLOW_READ, PING, PONG } from "../../src/contract/protocol.ts";
 import type { Message } from "./connection.ts";
 
 /** The client's end of a socket on which several questions may be open at a time; what it is told beside them is not kept. */
@@ -28,6 +28,9 @@ export class Line {
   #take(text: string): void {
     if (text === PONG) return this.#pinged.shift()?.();
     const message = JSON.parse(text) as Message;
+    if (message.method === FLOW_MARK && this.#socket.readyState === WebSocket.OPEN) {
+      this.#socket.send(JSON.stringify({ jsonrpc: "2.0", method: FLOW_READ, params: message.params }));
+    }
     if (typeof message.id !== "number") return;
     this.#asked.get(message.id)?.(message);
     this.#asked.delete(message.id);

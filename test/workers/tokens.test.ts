@@ -204,7 +204,6 @@ it("[WI5] a token that is over is refused by the worker and by the object, and i
   expect(asked).not.toHaveBeenCalled();
   const inside = await workspace.stub.call({ id, hash: await tokens.hashOf(token) }, "settings.get", {});
   expect(JSON.parse(inside)).toMatchObject({ ok: false, error: { code: "unauthenticated" } });
-  connection.send({ jsonrpc: "2.0", id: 1, method: "settings.get", params: {} });
   expect(await connection.closed).toMatchObject({ code: 4001 });
 });
 

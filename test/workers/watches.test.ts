@@ -180,6 +180,16 @@ it("[DO14] who takes nothing in is told to ask anew, once, a thousand changes be
   expect(keysOf(await connection.told(), "w")).toEqual(["a/over", "a/over", "a/over", "a/over"]);
 }, 30_000);
 
+it("[DO14] so it is with a connection that has no other watch", async () => {
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
+  for (let times = 0; times < 10; times++) await setMany(workspace, "a/", 100);
+  expect(changesOf(await connection.told(), "w")).toHaveLength(1_000);
+  await workspace.ask("state.set", { key: "b", value: 1 });
+  expect(await connection.told()).toMatchObject([{ method: "resync", params: { watch: "w", revision: 0 } }]);
+});
+
 it("[DO14] who takes in what he is told never has to ask anew, however far back he begins", async () => {
   const workspace = await TestWorkspace.create();
   for (let times = 0; times < 25; times++) await setMany(workspace, "a/", 100);

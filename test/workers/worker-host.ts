@@ -10,6 +10,7 @@ import * as tokens from "../../src/coordination/tokens.ts";
 import type { Actor, Tx } from "../../src/coordination/tx.ts";
 import { attachmentOf, type Credentials } from "../../src/durable/attachments.ts";
 import { StorageSql } from "../../src/durable/storage-sql.ts";
+import { Throttle } from "../../src/durable/throttle.ts";
 import { err, ok, type Result } from "../../src/shared/result.ts";
 import * as signed from "../../src/worker/tokens.ts";
 import type { SqlValue } from "../../src/shared/sql.ts";
@@ -57,6 +58,7 @@ export abstract class WorkerHost implements RowHost {
   /** A new one; the rules ask more often than the worker lets a stranger. */
   protected static async prepare(): Promise<TestWorkspace> {
     stopClock();
+    vi.spyOn(Throttle.prototype, "take").mockReturnValue(null);
     if (bindings.RATE_LIMITER) vi.spyOn(bindings.RATE_LIMITER, "limit").mockResolvedValue({ success: true });
     const workspace = await TestWorkspace.create();
     await workspace.inside((state) => {

@@ -16,8 +16,8 @@ export async function status(cli: Cli): Promise<Outcome> {
   const own = await ofThisMachine(cli);
   const { where } = link.value;
   if (!health.ok) return own ? unreachable(where, health.error.message, own) : health;
-  const { chats, epoch, revision, overdueRows, sockets } = health.value;
-  const text = `Decided by ${where}: ${chats} chats, revision ${revision}, epoch ${epoch}, ${sockets} connections, ${overdueRows} rows overdue.\n`;
+  const { chats, epoch, revision, overdueRows, sockets, storage } = health.value;
+  const text = `Decided by ${where}: ${chats} chats, revision ${revision}, epoch ${epoch}, ${sockets} connections, ${overdueRows} rows overdue${storage?.state === "full" ? ", its storage is full: delete what is not needed" : ""}.\n`;
   if (!own) return ok({ data: { where, ...health.value }, text });
   return ok({ data: { where, ...health.value, sync: own.data }, text: text + own.text });
 }

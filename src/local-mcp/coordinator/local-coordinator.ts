@@ -164,7 +164,7 @@ export class LocalCoordinator {
         revision: changes.totals(sql).revision,
       };
     }, empty);
-    return { alarmInMs: null, outboxDepth: 0, sockets: 0, protocol: PROTOCOL_VERSION, ...found };
+    return { alarmInMs: null, outboxDepth: 0, sockets: 0, storage: null, protocol: PROTOCOL_VERSION, ...found };
   }
 
   /** Changes with each commit of another process; compare two answers to see whether anything happened. */

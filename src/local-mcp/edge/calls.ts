@@ -4,7 +4,7 @@ import { Self } from "../../contract/values.ts";
 import { checkInput } from "../../coordination/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { isBusy, type EdgeError, type Unanswered } from "./failure.ts";
+import { isBusy, isHeldBack, type EdgeError, type Unanswered } from "./failure.ts";
 import { bytesOf, maxFrameInputBytes } from "./frames.ts";
 import type { Passed } from "./gate.ts";
 import type { Link } from "./link.ts";
@@ -142,7 +142,8 @@ export class Calls {
     if (!isRepeatable(outcome)) return null;
     const jitterMs = fullJitter(again, attempt, this.#outside.random);
     if (outcome.kind !== "answered" || outcome.result.ok) return jitterMs;
-    const waitMs = Math.max(jitterMs, outcome.result.error.retryAfterMs ?? 0);
+    // Many that were told the same time do not come back together.
+    const waitMs = jitterMs + (outcome.result.error.retryAfterMs ?? 0);
     return waitMs < this.#left({ until }) ? waitMs : null;
   }
 
@@ -172,7 +173,7 @@ function selfOf(input: object): Self | null {
 
 function isRepeatable(outcome: Outcome<unknown>): boolean {
   if (outcome.kind !== "answered") return outcome.kind === "lost";
-  return !outcome.result.ok && isBusy(outcome.result.error);
+  return !outcome.result.ok && (isBusy(outcome.result.error) || isHeldBack(outcome.result.error));
 }
 
 function say({ name, requestId }: Request<OperationName>, reason: string): { message: string; requestId?: string } {

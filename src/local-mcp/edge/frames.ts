@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { MAX_BODY_BYTES } from "../../contract/protocol.ts";
+import { FLOW_MARK, MAX_BODY_BYTES } from "../../contract/protocol.ts";
 import { Change } from "../../contract/state.ts";
 import { counter, Id } from "../../contract/values.ts";
 
@@ -30,7 +30,10 @@ export type Incoming =
   | { readonly kind: "result"; readonly id: number; readonly result: unknown }
   | { readonly kind: "error"; readonly id: number; readonly error: unknown }
   | { readonly kind: "notification"; readonly notification: Notification }
+  | { readonly kind: "mark"; readonly mark: string }
   | { readonly kind: "unknown"; readonly message: string };
+
+const Mark = z.object({ method: z.literal(FLOW_MARK), params: z.object({ mark: z.string().max(200) }) });
 
 /** A frame holds a little more than its input, in bytes. */
 export const maxFrameInputBytes = MAX_BODY_BYTES - 1_024;
@@ -63,6 +66,8 @@ function readOne(value: unknown): Incoming {
   }
   const told = Notification.safeParse(value);
   if (told.success) return { kind: "notification", notification: told.data };
+  const marked = Mark.safeParse(value);
+  if (marked.success) return { kind: "mark", mark: marked.data.params.mark };
   return { kind: "unknown", message: "a frame is neither an answer nor a known notification" };
 }
 

@@ -1,6 +1,7 @@
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName } from "../../contract/operations.ts";
 import type { Refusal } from "../../contract/errors.ts";
+import { CLOSE_CODES } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Address } from "./address.ts";
@@ -14,7 +15,7 @@ import * as http from "./http.ts";
 import { lost, type Ask } from "./outcome.ts";
 import type { Outside } from "./outside.ts";
 import type { Ping, Registration } from "./registration.ts";
-import { closeCodes, EdgeSocket, type Closed } from "./socket.ts";
+import { EdgeSocket, type Closed } from "./socket.ts";
 import { elapsedMs, read, type Instant } from "./trust.ts";
 
 /** Of an attempt that only looks whether somebody answers, in ms. */
@@ -178,7 +179,7 @@ export class Link {
       onClosed: (closed) => this.#closed(socket, closed),
       onNotification: (notification) => {
         // It will close this connection; a new one registers the chat first.
-        if (notification.method === "chat.offline") socket.close(closeCodes.offline, "the chat counts as gone");
+        if (notification.method === "chat.offline") socket.close(CLOSE_CODES.chat, "the chat counts as gone");
         else this.#signals.emit(notification);
       },
       onPong: (sentAt) => this.#heard(sentAt),
@@ -209,8 +210,8 @@ export class Link {
     const wasFallback = this.#state === "fallback";
     this.#socket = null;
     this.#isLive = false;
-    if (code === closeCodes.replaced) this.#registration.lose({ code: "chat_replaced", message });
-    if (code === closeCodes.unauthenticated) return this.close("the token was revoked, or is not accepted");
+    if (code === CLOSE_CODES.replaced) this.#registration.lose({ code: "chat_replaced", message });
+    if (code === CLOSE_CODES.token) return this.close("the token was revoked, or is not accepted");
     if (wasFallback) return this.#socketLater();
     if (wasOpen) return this.#down(message);
     void this.#tryHttp(message);
@@ -259,7 +260,8 @@ export class Link {
   #down(reason: string, retryAfterMs = 0): void {
     const { setTimer, random } = this.#options.outside;
     this.#leave();
-    const retryInMs = Math.max(retryAfterMs, fullJitter(reconnect, this.#attempt, random));
+    // Many that were told the same time do not come back together.
+    const retryInMs = retryAfterMs + fullJitter(reconnect, this.#attempt, random);
     this.#attempt += 1;
     this.#become("disconnected", reason, { retryInMs });
     this.#cancelRetry = setTimer(() => this.#connect(), retryInMs);

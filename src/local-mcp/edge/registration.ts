@@ -5,7 +5,7 @@ import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeEvent, Emitter, Signal } from "./events.ts";
-import { isBusy, type EdgeError } from "./failure.ts";
+import { isUseless, type EdgeError } from "./failure.ts";
 import type { Ask, Outcome } from "./outcome.ts";
 import type { Outside } from "./outside.ts";
 import type { Instant } from "./trust.ts";
@@ -142,7 +142,7 @@ export class Registration {
   }
 
   #refused(error: Refusal, again: () => void): void {
-    if (this.#tell && !isBusy(error)) return this.#tell(err(error));
+    if (this.#tell && !isUseless(error)) return this.#tell(err(error));
     // Who works on the session instead will not give it back.
     if (error.code === "session_in_use" || !errorTable[error.code].retryable) return this.lose(error);
     this.#events.emit({ type: "problem", message: `the chat is not registered: ${error.message}` });
@@ -150,7 +150,7 @@ export class Registration {
   }
 
   #later(leastMs: number, again: () => void): void {
-    const waitMs = Math.max(leastMs, fullJitter(retry, this.#attempt, this.#outside.random));
+    const waitMs = leastMs + fullJitter(retry, this.#attempt, this.#outside.random);
     this.#attempt += 1;
     this.#cancelRetry = this.#outside.setTimer(again, waitMs);
   }

@@ -1,5 +1,5 @@
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
-import { PING, PING_INTERVAL_MS, PONG, PROTOCOL_VERSION } from "../../contract/protocol.ts";
+import { CLOSE_CODES, FLOW_READ, PING, PING_INTERVAL_MS, PONG, PROTOCOL_VERSION } from "../../contract/protocol.ts";
 import { headersOf, socketOf, type Address } from "./address.ts";
 import { notificationFrame, readFrame, requestFrame, type Notification } from "./frames.ts";
 import { answered, garbled, lost, refused, type Outcome } from "./outcome.ts";
@@ -7,9 +7,6 @@ import type { Outside, Socket } from "./outside.ts";
 import { read, type Instant } from "./trust.ts";
 
 /** One connection, from its opening to its end; it never opens another. */
-
-/** What the coordinator closes with, as far as it matters here. */
-export const closeCodes = { unauthenticated: 4001, offline: 4002, protocol: 4003, replaced: 4004 } as const;
 
 /** Until it is open, in ms. */
 const openWithinMs = 10_000;
@@ -174,6 +171,10 @@ export class EdgeSocket {
         case "notification":
           this.#handlers.onNotification(incoming.notification);
           break;
+        case "mark":
+          // [EC23] Everything before it was read.
+          this.notify(FLOW_READ, { mark: incoming.mark });
+          break;
         case "unknown":
           this.#handlers.onProblem(incoming.message);
           break;
@@ -198,7 +199,7 @@ export class EdgeSocket {
     this.#isOver = true;
     this.#cancelTimer();
     this.#socket.close(1000);
-    const isPoison = code === closeCodes.protocol;
+    const isPoison = code === CLOSE_CODES.protocol;
     for (const id of this.#pending.keys()) this.#settle(id, isPoison ? garbled(message) : lost(true, message));
     this.#handlers.onClosed({ code, message, wasOpen: this.#isOpen });
   }

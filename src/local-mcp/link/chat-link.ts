@@ -1,14 +1,17 @@
+import type { Refusal } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { Change } from "../../contract/state.ts";
 import type { Self } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Given } from "../edge/calls.ts";
 import type { CallName } from "../edge/client.ts";
+import { isHeldBack } from "../edge/failure.ts";
 
 /** Why there is no answer, or which one: a code of the contract, of the client or of the store. */
 export interface Trouble {
   readonly code: string;
   readonly message: string;
+  readonly details?: NonNullable<Refusal["details"]>;
 }
 
 /** task: a new one, or the end of one that it has; any: a look at all of it is worth while. */
@@ -50,12 +53,11 @@ const passing: ReadonlySet<string> = new Set([
   "not_registered",
   "overloaded",
   "internal",
-  "rate_limited",
   "store_locked",
   "store_full",
   "store_unavailable",
 ]);
 
-export function isPassing({ code }: Trouble): boolean {
-  return passing.has(code);
+export function isPassing(trouble: Trouble): boolean {
+  return passing.has(trouble.code) || isHeldBack(trouble);
 }

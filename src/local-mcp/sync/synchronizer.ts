@@ -149,7 +149,7 @@ export class StateSynchronizer {
     } else {
       const jitterMs = fullJitter(again, this.#failures, outside.random);
       this.#failures += 1;
-      this.#notBefore = now + Math.max(pollEveryMs, jitterMs, trouble.retryAfterMs ?? 0);
+      this.#notBefore = now + Math.max(pollEveryMs, jitterMs + (trouble.retryAfterMs ?? 0));
     }
     this.#again(pollEveryMs);
   }

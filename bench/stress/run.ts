@@ -1,0 +1,122 @@
+import { execFile, execFileSync } from "node:child_process";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { descendantsOf, type LocalEdge } from "../../scripts/local-edge.ts";
+import { sample } from "../figures.ts";
+import { attacker, type AttackName, type Tally, type Target } from "./attacks.ts";
+import { Neighbour } from "./neighbour.ts";
+
+const run = promisify(execFile);
+/** Between two looks at the memory. */
+const lookMs = 250;
+
+export const targets = { p50Ratio: 3, p99Ms: 250, memoryMb: 100 } as const;
+
+/** What one attack did, and what it did to the others. Times in ms, sizes in bytes. */
+export interface Outcome {
+  readonly attack: AttackName;
+  readonly tally: Pick<Tally, "accepted" | "refused" | "opened" | "closed">;
+  readonly undisturbedP50: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly neighbourRefused: Readonly<Record<string, number>>;
+  readonly isHanging: boolean;
+  /** How far workerd's memory rose above what it was before the attack. */
+  readonly memory: number;
+  /** By how much the folder of its state grew. */
+  readonly folder: number;
+  /** As the object itself measures it; null: it does not answer. */
+  readonly storage: { readonly bytes: number; readonly limitBytes: number; readonly state: string } | null;
+}
+
+/** One attack on a coordinator of its own, and an ordinary chat beside it. */
+export async function underAttack(edge: LocalEdge, state: string, attack: AttackName, ms: number): Promise<Outcome> {
+  const workspace = `${edge.url}/v1/workspaces/${edge.workspace}`;
+  const tokenOf = async (machine: string, scope: "observe" | "submit" | "work"): Promise<string> =>
+    (await edge.call("tokens.create", { machine, scope })).token;
+  const neighbour = await Neighbour.join(workspace, await tokenOf("neighbour", "work"));
+  const target: Target = {
+    workspace,
+    adminToken: edge.adminToken,
+    tokens: {
+      observe: await tokenOf(attacker, "observe"),
+      submit: await tokenOf(attacker, "submit"),
+      work: await tokenOf(attacker, "work"),
+    },
+  };
+  // The first second opens what the runtime opens once.
+  await neighbour.work(1_000);
+  const undisturbed = await neighbour.work(ms);
+  const memory = new Memory();
+  const before = sizeOf(state);
+  const program = join(import.meta.dirname, "attacker.ts");
+  const attacking = run(process.execPath, [program, JSON.stringify(target), attack, String(ms)], { maxBuffer: 1e7 });
+  const disturbed = await neighbour.work(ms);
+  const { stdout } = await attacking;
+  const rise = memory.stop();
+  neighbour.close();
+  const health = await edge.call("health", {}).catch(() => null);
+  const { p50, p99 } = sample(disturbed.times);
+  return {
+    attack,
+    tally: JSON.parse(stdout) as Tally,
+    undisturbedP50: sample(undisturbed.times).p50,
+    p50,
+    p99,
+    neighbourRefused: disturbed.refused,
+    isHanging: disturbed.isHanging,
+    memory: rise,
+    folder: sizeOf(state) - before,
+    storage: health?.storage ?? null,
+  };
+}
+
+/** What missed its target; empty: nothing. */
+export function missed({ undisturbedP50, p50, p99, isHanging, memory, storage }: Outcome): string[] {
+  return [
+    ...(isHanging ? ["the neighbour is not answered"] : []),
+    ...(p50 > targets.p50Ratio * undisturbedP50 ? ["p50"] : []),
+    ...(p99 > targets.p99Ms ? ["p99"] : []),
+    ...(memory > targets.memoryMb * 1e6 ? ["memory"] : []),
+    ...(storage === null || storage.bytes > storage.limitBytes ? ["storage"] : []),
+  ];
+}
+
+/** Of all workerd below this process, looked at now and then. */
+class Memory {
+  readonly #before = memoryOfWorkerd();
+  #most = this.#before;
+  readonly #timer = setInterval(() => (this.#most = Math.max(this.#most, memoryOfWorkerd())), lookMs);
+
+  stop(): number {
+    clearInterval(this.#timer);
+    return Math.max(this.#most, memoryOfWorkerd()) - this.#before;
+  }
+}
+
+function memoryOfWorkerd(): number {
+  const pids = descendantsOf(process.pid).join(",");
+  if (pids === "") return 0;
+  const lines = psOf(pids).trim().split("\n");
+  const sizes = lines.filter((line) => line.includes("workerd")).map((line) => Number(line.trim().split(/\s+/)[0]));
+  return 1_024 * sizes.reduce((sum, kilobytes) => sum + kilobytes, 0);
+}
+
+/** A process may end while it is looked at. */
+function psOf(pids: string): string {
+  try {
+    return execFileSync("ps", ["-o", "rss=,comm=", "-p", pids], { encoding: "utf8" });
+  } catch {
+    return "";
+  }
+}
+
+function sizeOf(folder: string): number {
+  return readdirSync(folder, { withFileTypes: true }).reduce((sum, entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return sum + sizeOf(path);
+    // A journal may be gone by now.
+    return sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0);
+  }, 0);
+}

@@ -1,0 +1,127 @@
+import type { Refusal } from "../contract/errors.ts";
+import { isOperation } from "../contract/operations.ts";
+import { FLOW_READ, MAX_ANSWER_CHARS } from "../contract/protocol.ts";
+import { checkInput } from "../coordination/check-input.ts";
+import type { Bearer } from "../coordination/tokens.ts";
+import { err, type Result } from "../shared/result.ts";
+import { keepsWork } from "./effects.ts";
+import { answer, type Frame, type RpcRequest } from "./frames.ts";
+import { guarded } from "./guarded.ts";
+import type { Operations } from "./operations.ts";
+import type { Outgoing } from "./outgoing.ts";
+import { isUndoable } from "./sockets.ts";
+import type { StorageSql } from "./storage-sql.ts";
+import type { Share, Throttle } from "./throttle.ts";
+import type { Transactions } from "./transactions.ts";
+import type { Watches } from "./watches.ts";
+
+interface RequestsOptions {
+  readonly sql: StorageSql;
+  readonly operations: Operations;
+  readonly transactions: Transactions;
+  readonly throttle: Throttle;
+  readonly watches: Watches;
+  readonly outgoing: Outgoing;
+}
+
+interface Admitted {
+  readonly request: RpcRequest | null;
+  readonly refused: Refusal | null;
+}
+
+/** Does what frames ask for, within the bounds of their token and of an answer. */
+export class Requests {
+  readonly #options: RequestsOptions;
+
+  constructor(options: RequestsOptions) {
+    this.#options = options;
+  }
+
+  /** @returns the text of the answer; null: nothing in the frame is answered */
+  frame(socket: WebSocket, bearer: Bearer, { requests, isBatch, chars }: Frame): Answered {
+    const { throttle, sql, transactions } = this.#options;
+    const { settings, now } = transactions.tx();
+    const admitted = requests.map((request): Admitted => {
+      const refused = throttle.take(bearer.id, shareOf(request), settings.maxOperationsPerSecond, now);
+      return { request, refused };
+    });
+    const before = sql.written;
+    const each = (): string[] => this.#answerAll(socket, bearer, admitted);
+    const isTogether = requests.length > 1 && requests.every(isUndoable);
+    const texts = isTogether ? transactions.together(each) : each();
+    const text = isBatch ? `[${texts.join(",")}]` : (texts[0] ?? "");
+    throttle.charge(bearer.id, { chars: chars + text.length, rows: sql.written - before });
+    const isFlooding = admitted.some(({ refused }) => refused) && throttle.isFlooding(bearer.id, chars);
+    return { text: texts.length === 0 ? null : text, isFlooding };
+  }
+
+  /** [DO25] Once the answers are long enough, what follows is not done. */
+  #answerAll(socket: WebSocket, bearer: Bearer, admitted: readonly Admitted[]): string[] {
+    const texts: string[] = [];
+    let chars = 0;
+    for (const { request, refused } of admitted) {
+      const refusal = refused ?? (request?.id !== null && chars >= MAX_ANSWER_CHARS ? tooLong : null);
+      const text = refusal ? refuse(request, refusal) : this.#answer(socket, bearer, request);
+      if (text === null) continue;
+      texts.push(text);
+      chars += text.length;
+    }
+    return texts;
+  }
+
+  #answer(socket: WebSocket, bearer: Bearer, request: RpcRequest | null): string | null {
+    if (!request) return JSON.stringify(answer(null, err(noRequest)));
+    const { method, params, id } = request;
+    if (method === "state.watch-ack") {
+      const { watch, revision } = params as { watch?: unknown; revision?: unknown };
+      this.#options.watches.taken(socket, watch, revision);
+      return null;
+    }
+    if (method === FLOW_READ) {
+      this.#options.outgoing.read(socket, (params as { mark?: unknown }).mark);
+      return null;
+    }
+    const result = guarded(() => {
+      const checked = checkInput(method, params);
+      return checked.ok ? this.#options.operations.run(bearer, checked.value, socket) : checked;
+    });
+    return id === null ? null : JSON.stringify(answer(id, result));
+  }
+
+  /** One operation over HTTP. */
+  one(bearer: Bearer, name: string, work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
+    const { throttle, sql, transactions } = this.#options;
+    const { settings, now } = transactions.tx();
+    const refused = throttle.take(bearer.id, shareOfName(name), settings.maxOperationsPerSecond, now);
+    if (refused) return err(refused);
+    const before = sql.written;
+    const result = work();
+    throttle.charge(bearer.id, { chars: 0, rows: sql.written - before });
+    return result;
+  }
+}
+
+interface Answered {
+  readonly text: string | null;
+  readonly isFlooding: boolean;
+}
+
+const noRequest: Refusal = { code: "bad_input", message: "not a request of JSON-RPC 2.0" };
+const tooLong: Refusal = {
+  code: "too_large",
+  message: `the answers before this one have ${MAX_ANSWER_CHARS} characters; it was not done: send it in another frame`,
+};
+
+function refuse(request: RpcRequest | null, refusal: Refusal): string | null {
+  if (request?.id === null) return null;
+  return JSON.stringify(answer(request?.id ?? null, err(refusal)));
+}
+
+function shareOf(request: RpcRequest | null): Share {
+  if (request?.method === "state.watch-ack" || request?.method === FLOW_READ) return "keep";
+  return request ? shareOfName(request.method) : "usual";
+}
+
+function shareOfName(name: string): Share {
+  return isOperation(name) && keepsWork(name) ? "keep" : "usual";
+}

@@ -1,0 +1,226 @@
+import type { Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { UnwatchState, WatchState } from "../contract/state.ts";
+import * as changes from "../coordination/changes.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import type { Sql } from "../shared/sql.ts";
+import {
+  attach,
+  attachmentOf,
+  maxPrefixBytes,
+  maxWatches,
+  prefixBytes,
+  type Attachment,
+  type Watch,
+} from "./attachments.ts";
+import { notification } from "./frames.ts";
+import type { Outgoing } from "./outgoing.ts";
+
+/** Changes that a client may be behind in taking in before its watch stalls. */
+const maxBehind = 1_000;
+/** Changes in one frame. */
+const changesPerFrame = 200;
+/** Characters of changes that one connection may have unacknowledged: more follow when it has taken them in. */
+const maxUnackedChars = 2_000_000;
+/** Revisions that stored positions of watches may lag behind: after a start they are compared again. */
+const maxLag = 256;
+
+/** What may be sent to the connections of a token without being asked. */
+interface PushBudget {
+  readonly isSpent: (token: string) => boolean;
+  readonly charge: (token: string, chars: number) => void;
+}
+
+/** A connection with watches. */
+interface Watcher {
+  readonly socket: WebSocket;
+  readonly attachment: Attachment;
+}
+
+/**
+ * [DO5] [DO14] The watches of an object's connections. A change is read once, and compared with all of their prefixes in memory; an attachment is
+ * stored when something was sent over its connection, or when its positions have fallen far behind.
+ */
+export class Watches {
+  readonly #sql: Sql;
+  readonly #outgoing: Outgoing;
+  readonly #budget: PushBudget;
+  /** Positions were stored at this revision; null: not known since the start. */
+  #storedAt: number | null = null;
+  /** The newest revision that watches were compared with since the start. */
+  #newest = 0;
+
+  constructor(sql: Sql, outgoing: Outgoing, budget: PushBudget) {
+    this.#sql = sql;
+    this.#outgoing = outgoing;
+    this.#budget = budget;
+  }
+
+  watch(socket: WebSocket, { watch: id, prefix, after }: WatchState): Result<OutputOf<"state.watch">, Refusal> {
+    const attachment = attachmentOf(socket);
+    if (!attachment) return err({ code: "internal", message: "this connection is not known" });
+    const others = attachment.watches.filter((one) => one.id !== id);
+    if (others.length >= maxWatches) {
+      return err({ code: "quota_exceeded", message: `a connection has at most ${maxWatches} watches` });
+    }
+    if (prefixBytes([...others, { prefix }]) > maxPrefixBytes) {
+      return err({
+        code: "quota_exceeded",
+        message: `the prefixes of a connection have at most ${maxPrefixBytes} bytes`,
+      });
+    }
+    const first = changes.pull(this.#sql, { prefix, after, limit: 1 });
+    if (!first.ok) return first;
+    attach(socket, {
+      ...attachment,
+      watches: [...others, { id, prefix, sent: after, told: after, taken: after, chars: 0, isStalled: false }],
+    });
+    return ok({ watch: id, revision: after });
+  }
+
+  unwatch(socket: WebSocket, { watch: id }: UnwatchState): OutputOf<"state.unwatch"> {
+    const attachment = attachmentOf(socket);
+    const left = attachment?.watches.filter((one) => one.id !== id) ?? [];
+    if (!attachment || left.length === attachment.watches.length) return { isRemoved: false };
+    attach(socket, { ...attachment, watches: left });
+    return { isRemoved: true };
+  }
+
+  /** The client has taken in what was sent: more may follow. */
+  taken(socket: WebSocket, id: unknown, revision: unknown): void {
+    const attachment = attachmentOf(socket);
+    const watch = attachment?.watches.find((one) => one.id === id);
+    if (!attachment || !watch || typeof revision !== "number" || !acknowledge(watch, revision)) return;
+    const newest = changes.totals(this.#sql).revision;
+    // What one watch has taken in makes room for all of the connection.
+    for (const one of attachment.watches) if (one.sent < newest) this.#follow({ socket, attachment }, one);
+    attach(socket, attachment);
+  }
+
+  /** Sends what is new to all watches of these connections. */
+  tell(sockets: readonly WebSocket[]): void {
+    const watchers = sockets.flatMap((socket): Watcher[] => {
+      const attachment = attachmentOf(socket);
+      return attachment && attachment.watches.length > 0 ? [{ socket, attachment }] : [];
+    });
+    const newest = watchers.length === 0 ? 0 : changes.totals(this.#sql).revision;
+    const sentTo = new Set<Watcher>();
+    if (newest > this.#newest) this.#stallWaiting(watchers, newest, sentTo);
+    this.#newest = newest;
+    for (let from = oldest(watchers); from !== null && from < newest; from = oldest(watchers)) {
+      this.#storedAt ??= from;
+      this.#compare(watchers, changes.newer(this.#sql, from), sentTo);
+    }
+    this.#store(watchers, sentTo, newest);
+  }
+
+  #store(watchers: readonly Watcher[], sentTo: ReadonlySet<Watcher>, newest: number): void {
+    const storedAt = (this.#storedAt ??= newest);
+    // Positions below what is kept would be lost, though nothing was missed.
+    const isLagging = newest - storedAt >= maxLag || (newest > storedAt && changes.floor(this.#sql) > storedAt);
+    for (const { socket, attachment } of isLagging ? watchers : sentTo) attach(socket, attachment);
+    if (isLagging) this.#storedAt = newest;
+  }
+
+  /** There are new changes, and these have not yet taken in what they have. */
+  #stallWaiting(watchers: readonly Watcher[], newest: number, sentTo: Set<Watcher>): void {
+    for (const watcher of watchers) {
+      for (const watch of watcher.attachment.watches) {
+        const { isStalled, sent, told, taken } = watch;
+        if (isStalled || (told - taken < maxBehind && !(isFull(watcher) && newest - sent >= maxBehind))) continue;
+        this.#stall(watcher, watch);
+        sentTo.add(watcher);
+      }
+    }
+  }
+
+  #compare(watchers: readonly Watcher[], found: changes.Newer | null, sentTo: Set<Watcher>): void {
+    for (const watcher of watchers) {
+      const isHeld = isFull(watcher);
+      for (const watch of watcher.attachment.watches) {
+        if (isWaiting(watch, isHeld)) continue;
+        if (found?.hasNone(watch.prefix, watch.sent)) pass(watch, Math.max(watch.sent, found.revision));
+        else if (this.#follow(watcher, watch, found)) sentTo.add(watcher);
+      }
+    }
+  }
+
+  /** @returns whether anything was sent */
+  #follow(watcher: Watcher, watch: Watch, found: changes.Newer | null = null): boolean {
+    let isSent = false;
+    // What is left follows when the client has taken in what it has.
+    for (let isMore = true; isMore && !isWaiting(watch, isFull(watcher));) {
+      const pulled = this.#next(watch, found);
+      const isSending = pulled.ok && pulled.value.changes.length > 0;
+      if (!pulled.ok || (isSending && this.#budget.isSpent(watcher.attachment.token.id))) {
+        return this.#stall(watcher, watch);
+      }
+      if (isSending) isSent = this.#send(watcher, watch, pulled.value);
+      else pass(watch, pulled.value.revision);
+      isMore = pulled.value.isMore;
+    }
+    return isSent;
+  }
+
+  #next({ prefix, sent: after }: Watch, found: changes.Newer | null): ReturnType<typeof changes.pull> {
+    const wanted = { prefix, after, limit: changesPerFrame };
+    return found?.covers(after) ? ok(found.pull(wanted)) : changes.pull(this.#sql, wanted);
+  }
+
+  #send({ socket, attachment }: Watcher, watch: Watch, { changes: told, revision }: OutputOf<"state.changes">): true {
+    const { id, told: after } = watch;
+    const text = notification("state.changes", { watch: id, after, changes: told, revision });
+    this.#outgoing.send(socket, text);
+    this.#budget.charge(attachment.token.id, text.length);
+    watch.sent = revision;
+    watch.told = revision;
+    watch.chars = (watch.chars ?? 0) + text.length;
+    return true;
+  }
+
+  #stall({ socket }: Watcher, watch: Watch): true {
+    this.#outgoing.send(socket, notification("resync", { watch: watch.id, revision: watch.taken }));
+    watch.isStalled = true;
+    watch.chars = 0;
+    return true;
+  }
+}
+
+/** Where those stand that have not been sent everything; null: all wait for their clients. */
+function oldest(watchers: readonly Watcher[]): number | null {
+  let least: number | null = null;
+  for (const watcher of watchers) {
+    const isHeld = isFull(watcher);
+    for (const watch of watcher.attachment.watches) {
+      if (!isWaiting(watch, isHeld) && (least === null || watch.sent < least)) least = watch.sent;
+    }
+  }
+  return least;
+}
+
+/** Nothing more is sent before its client has taken in what it has, or asks anew. */
+function isWaiting({ isStalled, told, taken }: Watch, isHeld: boolean): boolean {
+  return isStalled || isHeld || told - taken >= maxBehind;
+}
+
+function isFull({ attachment }: Watcher): boolean {
+  let chars = 0;
+  for (const watch of attachment.watches) chars += watch.chars ?? 0;
+  return chars >= maxUnackedChars;
+}
+
+/** @returns whether that was new */
+function acknowledge(watch: Watch, revision: number): boolean {
+  const isAll = revision >= watch.told;
+  const taken = isAll ? watch.sent : Math.max(watch.taken, revision);
+  const isNew = taken !== watch.taken || (isAll && (watch.chars ?? 0) > 0);
+  watch.taken = taken;
+  if (isAll) watch.chars = 0;
+  return isNew;
+}
+
+/** Nothing up to there was for this watch: who has taken in the last frame has nothing to take in. */
+function pass(watch: Watch, revision: number): void {
+  if (watch.taken >= watch.told) watch.taken = revision;
+  watch.sent = revision;
+}

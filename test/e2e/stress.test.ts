@@ -1,0 +1,45 @@
+import { expect, it } from "vitest";
+import { storageLimit, type AttackName } from "../../bench/stress/attacks.ts";
+import { targets, underAttack, type Outcome } from "../../bench/stress/run.ts";
+import { EdgeRuntime } from "../support/edge-runtime.ts";
+
+const ms = 3_000;
+/** Below what a slow machine does, and above what the neighbour needs. */
+const maxOperationsPerSecond = 1_000;
+
+async function attacked(attack: AttackName): Promise<Outcome> {
+  const edge = await EdgeRuntime.open();
+  await edge.call("settings.set", { settings: { maxOperationsPerSecond } });
+  const outcome = await underAttack(edge, edge.folder, attack, ms);
+  expect(outcome.isHanging).toBe(false);
+  // Twice the target: when garbage is collected is the runtime's choice.
+  expect(outcome.memory).toBeLessThan(2 * targets.memoryMb * 1e6);
+  return outcome;
+}
+
+/** What holds on every machine; how fast the neighbour is only `npm run stress` says. */
+it("[DO25] under frames with large answers the coordinator's memory is bounded, and its neighbour is answered", async () => {
+  const { tally, neighbourRefused } = await attacked("answers");
+  expect(tally.refused["too_large"]).toBeGreaterThan(0);
+  expect(neighbourRefused).toEqual({});
+});
+
+it("[DO26] [DO28] a token opens no more sockets than it may, with idle watches on all of them", async () => {
+  const { tally, neighbourRefused } = await attacked("watches");
+  expect(tally.opened).toBeLessThanOrEqual(200);
+  expect(neighbourRefused).toEqual({});
+});
+
+it("[DO23] [DO24] under a flood of frames a token is throttled, and its neighbour is not", async () => {
+  const { tally, neighbourRefused } = await attacked("frames");
+  // What it may do at once, and then in each second: the last frame may go beyond.
+  expect(tally.accepted).toBeLessThan(maxOperationsPerSecond * (3 + (2 * ms) / 1_000));
+  expect(tally.refused["throttled"]).toBeGreaterThan(0);
+  expect(neighbourRefused).toEqual({});
+});
+
+it("[DO27] under a flood of values the storage stays below its limit", async () => {
+  const { storage } = await attacked("storage");
+  expect(storage?.limitBytes).toBe(storageLimit);
+  expect(storage?.bytes).toBeLessThan(storageLimit);
+});

@@ -1,0 +1,213 @@
+import { evictDurableObject } from "cloudflare:test";
+import { expect, it } from "vitest";
+import { FLOW_MARK, FLOW_READ, MAX_ANSWER_CHARS } from "../../src/contract/protocol.ts";
+import { maxUnreadChars, Outgoing } from "../../src/durable/outgoing.ts";
+import type { Connection, Message } from "./connection.ts";
+import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
+
+interface Part {
+  readonly id: number;
+  readonly result?: unknown;
+  readonly error?: { readonly data: { readonly code: string; readonly retryAfterMs?: number } };
+}
+
+function rpc(id: number, method: string, params: object = {}): object {
+  return { jsonrpc: "2.0", id, method, params };
+}
+
+/** The next frame that is no mark; marks are sent back, or not. */
+async function next(connection: Connection, isReader = true): Promise<Message | readonly Part[]> {
+  for (;;) {
+    const message = await connection.next();
+    if (message.method !== FLOW_MARK) return message;
+    if (isReader) connection.send({ jsonrpc: "2.0", method: FLOW_READ, params: message.params });
+  }
+}
+
+async function answers(connection: Connection, frame: readonly object[], isReader = true): Promise<readonly Part[]> {
+  connection.send(frame);
+  return (await next(connection, isReader)) as readonly Part[];
+}
+
+/** Values of a million characters together. */
+async function fill(workspace: TestWorkspace): Promise<void> {
+  for (let n = 0; n < 8; n++) await workspace.ask("state.set", { key: `large/${n}`, value: "x".repeat(124_000) });
+}
+
+const lists = Array.from({ length: 100 }, (_, n) => rpc(n, "state.list"));
+
+it("[DO25] a frame is answered up to a bound; what follows is refused as too_large and not done, and can be asked again", async () => {
+  const workspace = await TestWorkspace.create();
+  await fill(workspace);
+  const { token } = await workspace.tokenOf("submit");
+  const connection = await workspace.connect(null, token);
+  const frame = [...lists.slice(0, 99), rpc(99, "state.set", { key: "after", value: 1 })];
+  const parts = await answers(connection, frame);
+  expect(parts.map(({ id }) => id)).toEqual(frame.map((_, n) => n));
+  const done = parts.filter(({ result }) => result !== undefined);
+  expect(done.length).toBeLessThanOrEqual(3);
+  expect(JSON.stringify(parts).length).toBeLessThan(MAX_ANSWER_CHARS + 1_500_000);
+  const rest = parts.slice(done.length);
+  expect(new Set(rest.map(({ error }) => error?.data.code))).toEqual(new Set(["too_large"]));
+  expect((await workspace.ask("state.get", { key: "after" })).entry).toBeNull();
+  expect(await answers(connection, [frame[99] ?? {}])).toMatchObject([{ id: 99, result: {} }]);
+});
+
+it("[DO22] who does not read what it asks for is closed with 4005, whatever else it sends, and may come back", async () => {
+  const workspace = await TestWorkspace.create();
+  await fill(workspace);
+  const connection = await workspace.connect();
+  let asked = 0;
+  const closed = connection.closed.then(() => true);
+  // The answers lie unread: no mark comes back, though others do.
+  while (asked < 20 && !(await Promise.race([closed, settled(connection, asked)]))) {
+    connection.send([...lists.slice(0, 4), rpc(1_000 + asked, FLOW_READ, { mark: "guessed" })]);
+    asked += 1;
+  }
+  expect((await connection.closed).code).toBe(4005);
+  expect(asked).toBeLessThan(10);
+  const again = await workspace.connect();
+  await again.ask("settings.get", {});
+});
+
+/** Resolves once a frame was answered. */
+async function settled(connection: Connection, asked: number): Promise<false> {
+  if (asked > 0) await next(connection, false);
+  return false;
+}
+
+it("[DO22] who sends marks back may read without an end", async () => {
+  const workspace = await TestWorkspace.create();
+  await fill(workspace);
+  const { id } = await workspace.ask("tokens.create", { machine: "m1", scope: "observe" });
+  expect(id).toBeTruthy();
+  await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 1_000_000 } });
+  const connection = await workspace.connect();
+  for (let times = 0; times * 4_000_000 < 3 * maxUnreadChars; times++) {
+    expect(await answers(connection, lists.slice(0, 4))).toHaveLength(4);
+  }
+  expect(connection.socket.readyState).toBe(WebSocket.OPEN);
+});
+
+it("[DO22] of many that owe a sign together too much, the largest are closed", () => {
+  const outgoing = new Outgoing(() => "m");
+  const sockets = Array.from({ length: 8 }, () => ({ send: () => undefined }) as unknown as WebSocket);
+  for (const [n, socket] of sockets.entries()) outgoing.send(socket, "x".repeat(5_000_000 + n * 800_000));
+  // 62.4 million in all: the largest go until 48 million are left.
+  expect(outgoing.overfull()).toEqual([sockets[7], sockets[6]]);
+  for (const socket of sockets) outgoing.read(socket, "m");
+  expect(outgoing.overfull()).toEqual([]);
+});
+
+it("[DO14] a client that acknowledges nothing is sent two million characters of changes, and the rest when it does", async () => {
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  await connection.ask("state.watch", { watch: "w", prefix: "large/", after: 0 });
+  for (let times = 0; times < 4; times++) await fill(workspace);
+  const frames: Message[] = [];
+  const revisions = (): number[] =>
+    frames.flatMap(({ params = {} }) => (params["changes"] as { revision: number }[]).map(({ revision }) => revision));
+  const collect = async (): Promise<void> => {
+    connection.send(rpc(7, "settings.get"));
+    for (;;) {
+      const message = (await next(connection)) as Message;
+      if (message.id === 7) return;
+      frames.push(message);
+    }
+  };
+  await collect();
+  const sent = frames.reduce((chars, frame) => chars + JSON.stringify(frame).length, 0);
+  expect(sent).toBeGreaterThan(1_900_000);
+  expect(sent).toBeLessThan(3_100_000);
+  expect(revisions().length).toBeLessThan(32);
+  for (let times = 0; times < 5 && revisions().length < 32; times++) {
+    const revision = revisions().at(-1) ?? 0;
+    connection.send({ jsonrpc: "2.0", method: "state.watch-ack", params: { watch: "w", revision } });
+    await collect();
+  }
+  expect(revisions()).toEqual(Array.from({ length: 32 }, (_, n) => n + 1));
+});
+
+it("[DO26] sockets of a token, and of the workspace, are bounded; silent ones make room for a new one of their token", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  await workspace.ask("settings.set", { settings: { maxSocketsPerToken: 3, maxSockets: 4 } });
+  const { token } = await workspace.tokenOf("work");
+  const open = [await workspace.connect("c1", token), await workspace.connect(null, token)];
+  await open[0]?.ask("chats.register", aChat("c1"));
+  wait(89_999);
+  await workspace.connect(null, token);
+  const refusal = async (by: string): Promise<unknown> => {
+    const answer = await workspace.upgrade(null, by);
+    return [answer.status, (await answer.json<{ error: { code: string } }>()).error.code];
+  };
+  expect(await refusal(token)).toEqual([507, "quota_exceeded"]);
+  const other = await workspace.connect();
+  expect(await refusal(workspace.token)).toEqual([507, "quota_exceeded"]);
+  wait(1);
+  await workspace.connect(null, token);
+  expect((await open[0]?.closed)?.code).toBe(4005);
+  expect((await open[1]?.closed)?.code).toBe(4005);
+  expect((await workspace.ask("health", {})).sockets).toBe(3);
+  await other.ask("settings.get", {});
+});
+
+it("[DO28] a change that no watch matches is compared with all of them by one query, and stores no attachment", async () => {
+  const workspace = await TestWorkspace.create();
+  const connections = await Promise.all(Array.from({ length: 10 }, () => workspace.connect()));
+  for (const connection of connections) {
+    for (let n = 0; n < 16; n++)
+      await connection.ask("state.watch", { watch: `w${n}`, prefix: `none/${n}/`, after: 0 });
+  }
+  const count = async (work: () => Promise<unknown>): Promise<[queries: number, stored: number]> => {
+    let [queries, stored] = [0, 0];
+    await workspace.inside((state) => {
+      const { sql } = state.storage;
+      const exec = sql.exec.bind(sql);
+      sql.exec = ((...given: Parameters<typeof exec>) => {
+        queries += 1;
+        return exec(...given);
+      }) as typeof sql.exec;
+      for (const socket of state.getWebSockets()) {
+        const store = socket.serializeAttachment.bind(socket);
+        socket.serializeAttachment = (attachment: unknown) => {
+          stored += 1;
+          store(attachment);
+        };
+      }
+    });
+    await work();
+    await workspace.inside((state) => void Reflect.deleteProperty(state.storage.sql, "exec"));
+    return [queries, stored];
+  };
+  const [queries, stored] = await count(() => workspace.ask("state.set", { key: "other", value: 1 }));
+  expect(queries).toBeLessThan(40);
+  expect(stored).toBe(0);
+  await connections[3]?.ask("state.watch", { watch: "w0", prefix: "other", after: 1 });
+  const [, storedThen] = await count(() => workspace.ask("state.set", { key: "other", value: 2 }));
+  expect(storedThen).toBe(1);
+  expect((await connections[3]?.told())?.map(({ params }) => params?.["watch"])).toEqual(["w0"]);
+});
+
+it("[DO28] a watch that nothing has matched for long misses nothing, over sleep and compaction", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const connection = await workspace.connect();
+  await connection.ask("state.watch", { watch: "w", prefix: "mine", after: 0 });
+  const hour = 3_600_000;
+  for (let times = 0; times < 5; times++) {
+    for (let n = 0; n < 3; n++) {
+      const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set", key: `k${at}`, value: n }) as const);
+      await workspace.ask("state.update", { writes });
+    }
+    await workspace.ask("state.set", { key: "last", value: times });
+    if (times % 2 === 0) await evictDurableObject(workspace.stub);
+    wait(2 * hour);
+    await workspace.ring();
+    await evictDurableObject(workspace.stub);
+  }
+  await workspace.ask("state.set", { key: "mine", value: 1 });
+  const told = await connection.told();
+  expect(told.map(({ method }) => method)).toEqual(["state.changes"]);
+  expect(told[0]?.params?.["changes"]).toMatchObject([{ key: "mine", value: 1 }]);
+});

@@ -1,0 +1,121 @@
+import { expect, it } from "vitest";
+import type { Operation } from "../../src/contract/operation.ts";
+import { operations, type OperationName } from "../../src/contract/operations.ts";
+import { effectOf } from "../../src/durable/effects.ts";
+import { Throttle } from "../../src/durable/throttle.ts";
+import type { Sql } from "../../src/shared/sql.ts";
+import { samples } from "./samples.ts";
+import { stopClock, TestWorkspace, wait } from "./support.ts";
+
+interface Part {
+  readonly id: number;
+  readonly error?: {
+    readonly data: { readonly code: string; readonly retryAfterMs: number; readonly retryable: boolean };
+  };
+}
+
+function frame(count: number, method: string, params: object): object[] {
+  return Array.from({ length: count }, (_, id) => ({ jsonrpc: "2.0", id, method, params }));
+}
+
+const slow = { maxOperationsPerSecond: 10 };
+
+it("[DO23] what a token does is bounded, over sockets and over HTTP; others, and what keeps its own work, are not held back", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { token } = await workspace.tokenOf("work");
+  const connection = await workspace.connect("c1", token);
+  const self = { chat: "c1", incarnation: 1 };
+  await workspace.join("c2");
+  await connection.ask("chats.register", { chat: "c1", session: "s", process: "p", machine: "m1", client: "t" });
+  const lease = await connection.ask("leases.acquire", { self, resource: "r", requestId: "q" });
+  await workspace.ask("settings.set", { settings: slow });
+  connection.send(frame(100, "state.get", { key: "k" }));
+  const parts = (await connection.next()) as unknown as readonly Part[];
+  const refused = parts.flatMap(({ error }) => (error ? [error.data] : []));
+  expect(parts.length - refused.length).toBeLessThanOrEqual(30);
+  expect(refused.length).toBeGreaterThan(0);
+  for (const data of refused) expect(data).toMatchObject({ code: "throttled", retryable: true });
+  const waitMs = Math.max(...refused.map(({ retryAfterMs }) => retryAfterMs));
+  expect(waitMs).toBeGreaterThanOrEqual(100);
+  const answer = await workspace.call("state.get", { key: "k" }, token);
+  expect([answer.status, answer.error?.code]).toEqual([429, "throttled"]);
+  expect(Number(answer.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+  expect(await workspace.refusal("state.get", { key: "k" })).toBeNull();
+  // Its own share.
+  expect(await connection.refusal("chats.heartbeat", { self })).toBeNull();
+  const fencing = lease.state === "granted" ? lease.lease.token : 0;
+  expect(await connection.refusal("leases.renew", { self, resource: "r", token: fencing })).toBeNull();
+  expect(await connection.refusal("leases.release", { self, resource: "r", token: fencing })).toBeNull();
+  wait(5_000);
+  expect(await workspace.refusal("state.get", { key: "k" }, token)).toBeNull();
+});
+
+it("[DO23] what its watches are sent counts: who has used up its share is told to ask anew, and asks when it may", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { token } = await workspace.tokenOf("observe");
+  const connection = await workspace.connect(null, token);
+  for (let n = 0; n < 16; n++) await connection.ask("state.watch", { watch: `w${n}`, prefix: "", after: 0 });
+  await workspace.ask("settings.set", { settings: slow });
+  for (let n = 0; n < 12; n++) await workspace.ask("state.set", { key: "k", value: n });
+  const methods: (string | undefined)[] = [];
+  connection.send({ jsonrpc: "2.0", id: 99, method: "chats.heartbeat", params: {} });
+  for (let message = await connection.next(); message.id !== 99; message = await connection.next())
+    methods.push(message.method);
+  expect(methods.filter((method) => method === "resync")).toHaveLength(16);
+  expect(methods.length).toBeLessThan(16 * 12);
+  expect(await connection.refusal("state.watch", { watch: "w0", prefix: "", after: 1 })).toBe("throttled");
+  wait(1_000);
+  await connection.ask("state.watch", { watch: "w0", prefix: "", after: 11 });
+  expect((await connection.next()).params?.["changes"]).toMatchObject([{ key: "k", value: 11 }]);
+});
+
+it("[DO24] who goes on sending although it is throttled is closed with 4006, and refused for a while", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  await workspace.ask("settings.set", { settings: slow });
+  const { token } = await workspace.tokenOf("observe");
+  const connection = await workspace.connect(null, token);
+  for (let times = 0; times < 20; times++) connection.send(frame(100, "settings.get", {}));
+  expect((await connection.closed).code).toBe(4006);
+  const refused = await workspace.upgrade(null, token);
+  expect(refused.status).toBe(429);
+  const { error } = await refused.json<{ error: { code: string; retryAfterMs: number } }>();
+  expect(error.code).toBe("throttled");
+  await workspace.connect();
+  wait(error.retryAfterMs);
+  await workspace.connect(null, token);
+});
+
+it("[DO23] what an operation writes and answers counts, not only that it was asked", () => {
+  const throttle = new Throttle();
+  const take = (now: number): boolean => throttle.take("t", "usual", 100, now) === null;
+  expect(take(0)).toBe(true);
+  throttle.charge("t", { chars: 500_000, rows: 400 });
+  // 300 less 1, less 200 for the characters, less 100 for the rows.
+  expect(take(0)).toBe(false);
+  expect(take(10)).toBe(false);
+  expect(take(20)).toBe(true);
+  // A clock that was set back takes nothing and gives nothing.
+  expect(take(-1_000_000)).toBe(false);
+});
+
+/** A workspace without rows. */
+const empty: Sql = { all: () => [], run: () => 0 };
+
+function updating(op: "set" | "delete"): string {
+  const write = { op, key: "k", ...(op === "set" ? { value: 1 } : {}) };
+  return effectOf("state.update", { writes: [write], guards: [] } as never, empty);
+}
+
+it("[DO27] every operation has an effect on the storage: reads read, and no more than what must go on is kept", () => {
+  const names = Object.keys(operations) as OperationName[];
+  for (const name of names) {
+    const effect = effectOf(name, samples[name] as never, empty);
+    const { method, errors }: Operation = operations[name];
+    if (method === "GET") expect([name, effect]).toEqual([name, "read"]);
+    if (effect === "grow") expect([name, errors]).toEqual([name, expect.arrayContaining(["quota_exceeded"])]);
+  }
+  expect([updating("set"), updating("delete")]).toEqual(["grow", "free"]);
+});

@@ -1,0 +1,99 @@
+import { evictDurableObject } from "cloudflare:test";
+import { expect, it } from "vitest";
+import { PING } from "../../src/contract/protocol.ts";
+import type { Connection } from "./connection.ts";
+import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
+
+const ttlMs = 60_000;
+
+/** A chat of a token that expires after a minute: it watches everything, and holds a bound lease. */
+async function aGuest(workspace: TestWorkspace): Promise<{ connection: Connection; id: string; token: string }> {
+  const { id, token } = await workspace.tokenOf("work", "m1", ttlMs);
+  const connection = await workspace.connect("c1", token);
+  const { incarnation } = await connection.ask("chats.register", aChat("c1"));
+  const self = { chat: "c1", incarnation };
+  await connection.ask("leases.acquire", { self, resource: "r", requestId: "q", isBound: true });
+  const { revision } = await connection.ask("health", {});
+  await connection.ask("state.watch", { watch: "w", prefix: "", after: revision });
+  return { connection, id, token };
+}
+
+it("[DO21] the connections of a token are closed when it expires, without a request, also while the object slept", async () => {
+  stopClock();
+  for (const isAsleep of [false, true]) {
+    const workspace = await TestWorkspace.create();
+    const { connection } = await aGuest(workspace);
+    const stays = await workspace.connect();
+    const expiresAt = Date.now() + ttlMs;
+    // The chat is watched: until then its pings keep it.
+    expect(await workspace.alarmAt()).toBeLessThanOrEqual(expiresAt);
+    wait(ttlMs);
+    if (isAsleep) await evictDurableObject(workspace.stub, { webSockets: "hibernate" });
+    await workspace.ring();
+    expect(await connection.closed).toMatchObject({ code: 4001 });
+    await stays.ask("settings.get", {});
+  }
+});
+
+it("[DO21] an alarm is set for the expiry of a token with an open connection, though nothing else is due", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { token } = await workspace.tokenOf("observe", "m1", 2 * ttlMs);
+  await workspace.connect(null, token);
+  const sooner = await workspace.tokenOf("observe", "m1", ttlMs);
+  const connection = await workspace.connect(null, sooner.token);
+  const expiresAt = Date.now() + ttlMs;
+  expect(await workspace.alarmAt()).toBe(expiresAt);
+  await evictDurableObject(workspace.stub, { webSockets: "hibernate" });
+  wait(ttlMs);
+  await workspace.ring();
+  expect(await connection.closed).toMatchObject({ code: 4001 });
+  expect(await workspace.alarmAt()).toBe(expiresAt + ttlMs);
+});
+
+it("[DO21] nothing is sent to a token that is over, though the alarm is late and its client goes on pinging", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { connection } = await aGuest(workspace);
+  wait(ttlMs);
+  connection.send(PING);
+  await workspace.ask("state.set", { key: "secret", value: "s" });
+  expect(await connection.closed).toMatchObject({ code: 4001 });
+  const texts: string[] = [];
+  for (let text = await connection.text(); ; text = await connection.text()) {
+    texts.push(text);
+    if (text === "pong") break;
+  }
+  expect(texts.join("")).not.toContain("secret");
+});
+
+it("[DO21] a chat of a token that is over goes offline after its grace, and its bound lease ends by itself", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  await aGuest(workspace);
+  wait(ttlMs);
+  await workspace.ring();
+  expect(await workspace.rows("SELECT is_connected, grace_until FROM chats")).toEqual([
+    { is_connected: 0, grace_until: Date.now() + 20_000 },
+  ]);
+  wait(20_000);
+  await workspace.ring();
+  expect(await workspace.chat("c1")).toMatchObject({ status: "offline", isConnected: false });
+  wait(30_000);
+  const other = await workspace.register("c2");
+  const taken = await workspace.ask("leases.acquire", { self: other, resource: "r", requestId: "q" });
+  expect(taken.state).toBe("granted");
+});
+
+it("[DO21] a connection of a token that was revoked while nobody closed it is closed at the next start", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  const { connection, id } = await aGuest(workspace);
+  // As a crash between the commit and the close leaves it.
+  await workspace.inside(({ storage }) => {
+    storage.sql.exec("UPDATE tokens SET revoked_at = 1 WHERE id = ?", id);
+  });
+  await evictDurableObject(workspace.stub, { webSockets: "hibernate" });
+  await workspace.ask("state.set", { key: "secret", value: "s" });
+  expect(await connection.closed).toMatchObject({ code: 4001 });
+});
