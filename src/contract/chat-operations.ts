@@ -7,7 +7,7 @@ export const chatOperations = {
     path: "/chats",
     scope: "work",
     ...chats.RegisterChat,
-    errors: ["session_in_use", "too_many_chats"],
+    errors: ["session_in_use", "too_many_chats", "throttled"],
     summary: "Registers a chat, or continues it after a reconnect. On a socket it binds the connection to the chat.",
   },
   "chats.heartbeat": {

@@ -8,7 +8,7 @@ export const leaseOperations = {
     path: "/leases/acquire",
     scope: "work",
     ...leases.AcquireLease,
-    errors: [...ofChat, "lease_held"],
+    errors: [...ofChat, "lease_held", "quota_exceeded"],
     summary: "Takes a lease, or stands in line for it.",
   },
   "leases.renew": {
@@ -56,7 +56,7 @@ export const leaseOperations = {
     path: "/leases/force-release",
     scope: "admin",
     ...leases.ForceRelease,
-    errors: ["key_reused"],
+    errors: ["key_reused", "throttled"],
     summary: "Takes a lease away from its holder; the reason stands in the audit log.",
   },
   "elections.campaign": {
@@ -64,7 +64,7 @@ export const leaseOperations = {
     path: "/elections/campaign",
     scope: "work",
     ...elections.Campaign,
-    errors: ofChat,
+    errors: [...ofChat, "quota_exceeded"],
     summary: "Becomes the leader where there is none, or stands in line.",
   },
   "elections.renew": {

@@ -108,7 +108,7 @@ export const planOperations = {
     path: "/plans",
     scope: "submit",
     ...SubmitJob,
-    errors: ["quota_exceeded", "key_reused"],
+    errors: ["quota_exceeded", "key_reused", "throttled"],
     maxBodyBytes: 4_194_304,
     summary: "Submits a job: as one task, or above the threshold as parts and their join.",
   },

@@ -15,7 +15,7 @@ export const stateOperations = {
     path: "/state",
     scope: "submit",
     ...state.SetState,
-    errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
+    errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused", "throttled"],
     summary: "Sets a key; with `ifVersion` only where nobody was first.",
   },
   "state.delete": {
@@ -23,7 +23,7 @@ export const stateOperations = {
     path: "/state",
     scope: "submit",
     ...state.DeleteState,
-    errors: ["version_mismatch", "stale_token", "key_reused"],
+    errors: ["version_mismatch", "stale_token", "key_reused", "throttled"],
     summary: "Deletes a key.",
   },
   "state.list": {
@@ -39,7 +39,7 @@ export const stateOperations = {
     path: "/state/update",
     scope: "submit",
     ...state.UpdateState,
-    errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
+    errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused", "throttled"],
     summary: "Several keys at once under conditions, all or nothing.",
   },
   "state.changes": {

@@ -7,7 +7,7 @@ export const syncOperations = {
     path: "/sync/begin",
     scope: "work",
     ...sync.BeginSync,
-    errors: ["key_reused", "wrong_key", "quota_exceeded"],
+    errors: ["key_reused", "throttled", "wrong_key", "quota_exceeded"],
     summary: "A device, or a new epoch of one; its numbers begin with 1.",
   },
   "sync.push": {
@@ -24,7 +24,7 @@ export const syncOperations = {
     path: "/sync/rekey",
     scope: "work",
     ...sync.RekeySync,
-    errors: ["key_reused", "wrong_key"],
+    errors: ["key_reused", "throttled", "wrong_key"],
     summary: "From now on the workspace seals under another key.",
   },
   "sync.list": {
@@ -80,7 +80,7 @@ export const syncOperations = {
     path: "/sync/purge",
     scope: "work",
     ...sync.PurgeSync,
-    errors: ["key_reused", "unknown_device", "forbidden"],
+    errors: ["key_reused", "throttled", "unknown_device", "forbidden"],
     summary: "Deletes all that a device has stored; of its own machine, or by an admin.",
   },
 } as const satisfies Record<string, Operation>;

@@ -10,7 +10,7 @@ const workOperations = {
     path: "/tasks",
     scope: "submit",
     ...tasks.SubmitTasks,
-    errors: ["unknown_task", "duplicate_task", "quota_exceeded", "key_reused"],
+    errors: ["unknown_task", "duplicate_task", "quota_exceeded", "key_reused", "throttled"],
     maxBodyBytes: 10_485_760,
     summary: "Submits one task, many, or a graph of them, all or nothing.",
   },

@@ -40,7 +40,7 @@ export const workspaceOperations = {
     path: "/epoch/raise",
     scope: "admin",
     ...workspaces.RaiseEpoch,
-    errors: ["key_reused"],
+    errors: ["key_reused", "throttled"],
     summary: "After a restore: no fencing token comes a second time.",
   },
   "tokens.create": {
@@ -48,7 +48,7 @@ export const workspaceOperations = {
     path: "/tokens",
     scope: "admin",
     ...workspaces.CreateToken,
-    errors: ["quota_exceeded", "key_reused"],
+    errors: ["quota_exceeded", "key_reused", "throttled"],
     summary: "A token for one machine.",
   },
   "tokens.list": {

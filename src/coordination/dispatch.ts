@@ -17,10 +17,11 @@ const mostAtOnce = 100;
  */
 export function look(tx: Tx): number {
   const free = new Map(seats.open(tx).map((seat) => [seat.chat, seat]));
-  const known = performances.ofTakers(tx);
+  const queued = heads(tx, [...free.values()]);
+  const known = performances.ofTakers(tx, new Set(queued.map(({ lane }) => lanes.typeIn(lane))));
   const told = new Map<string, seats.Seat>();
   let assigned = 0;
-  for (const head of heads(tx, [...free.values()])) {
+  for (const head of queued) {
     if (assigned === mostAtOnce || free.size === 0) break;
     const seat = chosen([...free.values()], head, known);
     if (!seat) continue;
@@ -46,11 +47,12 @@ function heads(tx: Tx, open: readonly seats.Seat[]): lanes.Head[] {
     mostAtOnce,
     open.reduce((sum, { capacity, running }) => sum + capacity - running, 0),
   );
+  if (room === 0) return [];
+  const wanted = [...lanes.queued(tx)].filter((lane) => open.some((seat) => seats.takes(seat, lane)));
   return lanes
-    .all(tx)
-    .filter((lane) => open.some((seat) => seats.takes(seat, lane)))
+    .firstOf(tx, wanted, lanes.nobody, room)
     .flatMap((lane) => lanes.heads(tx, lane, room))
-    .toSorted((a, b) => b.priority - a.priority || a.task - b.task);
+    .toSorted(lanes.byTurn(lanes.nobody));
 }
 
 /** [PL18] What is known of each for this type of task counts. */
