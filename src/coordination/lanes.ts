@@ -70,21 +70,25 @@ export function tooMany(tx: Tx, wanted: ReadonlySet<string>): boolean {
   return count > maxLanes;
 }
 
-type Front = Omit<Head, "told_bytes">;
+export type Front = Omit<Head, "told_bytes">;
 
-/** By the turn of what is first in each, for this chat; of the lanes behind them nothing has its turn before `limit` tasks. [TA7] */
+/** What has its turn first in each of these lanes; of what a chat is wished for, or of all. */
+export function fronts({ sql, now }: Tx, lanes: readonly string[], chat: string | null = null): Front[] {
+  return sql.all<Front>(
+    `SELECT wanted.value AS lane, task, priority, affinity FROM json_each(?) AS wanted JOIN tasks ON task =
+       (SELECT task FROM tasks WHERE state = 'queued' ${chat === null ? "" : "AND affinity = ?"} AND lane = wanted.value AND ${isOpen}
+        ORDER BY priority DESC, task LIMIT 1)`,
+    JSON.stringify(lanes),
+    ...(chat === null ? [] : [chat]),
+    now,
+  );
+}
+
+/** By what is first in each, for this chat: in the lanes behind them nothing has its turn before `limit` tasks. [TA7] */
 export function firstOf(tx: Tx, lanes: readonly string[], chat: string, limit: number): readonly string[] {
   if (lanes.length <= limit) return lanes;
-  const front = (condition: string, ...values: string[]): Front[] =>
-    tx.sql.all<Front>(
-      `SELECT wanted.value AS lane, task, priority, affinity FROM json_each(?) AS wanted JOIN tasks ON task =
-         (SELECT task FROM tasks WHERE state = 'queued' ${condition} AND lane = wanted.value AND ${isOpen} ORDER BY priority DESC, task LIMIT 1)`,
-      JSON.stringify(lanes),
-      ...values,
-      tx.now,
-    );
-  const fronts = [...front(""), ...(chat === nobody ? [] : front("AND affinity = ?", chat))];
-  return [...new Set(fronts.toSorted(byTurn(chat)).map(({ lane }) => lane))].slice(0, limit);
+  const all = [...fronts(tx, lanes), ...fronts(tx, lanes, chat)];
+  return [...new Set(all.toSorted(byTurn(chat)).map(({ lane }) => lane))].slice(0, limit);
 }
 
 /** Instead of a chat: no task wishes for it. */
@@ -105,7 +109,7 @@ export function capabilitiesIn(lane: string): string[] {
 }
 
 /** Those whose turn is first. [TA15] What has expired is nobody's, though no sweep has seen it. */
-export function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
+function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
   return sql.all<Head>(
     `SELECT ${columns} FROM tasks WHERE state = 'queued' AND lane = ? AND ${isOpen} ORDER BY priority DESC, task LIMIT ?`,
     lane,
