@@ -33,15 +33,16 @@ export function once<T extends object>(
   const machine = machineOf(tx, request);
   const asked = digest(JSON.stringify(request.input));
   const key = keyOf(request, machine, requestId);
-  const known = knownAs(tx, machine, [key, oldKeyOf(request, machine, requestId)]);
-  if (known.result !== null && known.expires_at > tx.now) {
+  const known = knownAs(tx, [key, oldKeyOf(request, machine, requestId)]);
+  if (known) {
     // It is the answer to the same operation.
     const value = JSON.parse(known.result) as T;
     return { result: known.request === asked ? ok(value) : err(reused(requestId)), isRepeat: true };
   }
-  const full = tooMany(tx, machine, known);
+  const last = endOf(tx, machine, "DESC");
+  const full = tooMany(tx, machine, last);
   const result: Result<T, Refusal> = full ? err(full) : work();
-  if (result.ok && hasChanged(result.value)) remember(tx, known, { key, machine, asked, value: result.value });
+  if (result.ok && hasChanged(result.value)) remember(tx, last, { key, machine, asked, value: result.value });
   return { result, isRepeat: false };
 }
 
@@ -57,11 +58,7 @@ interface Remembered {
   readonly value: object;
 }
 
-function remember(
-  { sql, now }: Tx,
-  { last, last_chars: chars }: Known,
-  { key, machine, asked, value }: Remembered,
-): void {
+function remember({ sql, now }: Tx, last: End | null, { key, machine, asked, value }: Remembered): void {
   const result = JSON.stringify(value);
   sql.run(
     `INSERT INTO idempotency (key, request, result, expires_at, machine, nth, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -72,8 +69,8 @@ function remember(
     result,
     now + keepMs,
     machine,
-    (last ?? 0) + 1,
-    (chars ?? 0) + result.length,
+    (last?.nth ?? 0) + 1,
+    (last?.chars ?? 0) + result.length,
   );
 }
 
@@ -88,42 +85,36 @@ function oldKeyOf({ operation, by }: Request, machine: string, requestId: string
   return `${operation} ${by ?? (isOfState ? "" : machine)} ${requestId}`;
 }
 
-/** What is stored under a key, beside the first and the last row of the machine. */
-interface Known {
-  readonly request: string | null;
-  readonly result: string | null;
-  readonly expires_at: number;
-  readonly first: number | null;
-  readonly first_chars: number | null;
-  readonly first_until: number | null;
-  readonly last: number | null;
-  readonly last_chars: number | null;
+/** The first or the last that is remembered of a machine. */
+interface End {
+  readonly nth: number;
+  readonly chars: number;
+  readonly until: number;
 }
 
-function knownAs({ sql }: Tx, machine: string, [key, oldKey]: readonly [string, string]): Known {
-  const [row] = sql.all<Known>(
-    `SELECT known.request, known.result, known.expires_at, first.nth AS first, first.written_chars AS first_chars,
-       first.expires_at AS first_until, last.nth AS last, last.written_chars AS last_chars
-     FROM (SELECT 1)
-       LEFT JOIN (SELECT request, result, expires_at FROM idempotency WHERE key IN (?, ?) ORDER BY expires_at DESC LIMIT 1) AS known
-       LEFT JOIN (SELECT nth, written_chars, expires_at FROM idempotency WHERE machine = ? ORDER BY nth LIMIT 1) AS first
-       LEFT JOIN (SELECT nth, written_chars FROM idempotency WHERE machine = ? ORDER BY nth DESC LIMIT 1) AS last`,
-    key,
-    oldKey,
-    machine,
-    machine,
-  );
-  if (!row) throw new Error("a row of one value was not answered");
-  return row;
+function endOf({ sql }: Tx, machine: string, order: "ASC" | "DESC"): End | null {
+  const query = `SELECT nth, written_chars AS chars, expires_at AS until FROM idempotency WHERE machine = ? ORDER BY nth ${order} LIMIT 1`;
+  return sql.all<End>(query, machine)[0] ?? null;
+}
+
+interface Known {
+  readonly request: string;
+  readonly result: string;
+}
+
+function knownAs({ sql, now }: Tx, keys: readonly [string, string]): Known | null {
+  const query = "SELECT request, result FROM idempotency WHERE key IN (?, ?) AND expires_at > ?";
+  return sql.all<Known>(query, ...keys, now)[0] ?? null;
 }
 
 /** [RQ7] What is remembered goes in the order in which it came, so its first and its last row tell how much there is. */
-function tooMany(tx: Tx, machine: string, { first, last, ...known }: Known): Refusal | null {
-  if (first === null || last === null || known.first_until === null) return null;
+function tooMany(tx: Tx, machine: string, last: End | null): Refusal | null {
+  const first = last && endOf(tx, machine, "ASC");
+  if (!first) return null;
   const { maxRequestIdsPerMachine: mostIds, maxRequestCharsPerMachine: mostChars } = tx.settings;
-  const [ids, chars] = [last - first + 1, (known.last_chars ?? 0) - (known.first_chars ?? 0)];
-  if (ids < mostIds && chars < mostChars) return null;
-  if (known.first_until <= tx.now) {
+  const ids = last.nth - first.nth + 1;
+  if (ids < mostIds && last.chars - first.chars < mostChars) return null;
+  if (first.until <= tx.now) {
     // A machine that has waited as long as it was asked to is not refused again.
     prune(tx.sql, tx.now, prunedAtOnce);
     return null;
@@ -131,7 +122,7 @@ function tooMany(tx: Tx, machine: string, { first, last, ...known }: Known): Ref
   return {
     code: "throttled",
     message: `machine ${machine} has ${ids} request ids of the last day, as many as are remembered of one machine (maxRequestIdsPerMachine, maxRequestCharsPerMachine); ask again later, or without an id`,
-    retryAfterMs: Math.max(1_000, known.first_until - tx.now),
+    retryAfterMs: Math.max(1_000, first.until - tx.now),
   };
 }
 

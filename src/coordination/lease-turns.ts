@@ -136,8 +136,9 @@ export function grantWaiting(tx: Tx, freed: readonly string[]): void {
 
 /** A name overlaps only itself: the first waiter that lives has it. */
 function grantName(tx: Tx, resource: string): void {
-  if (isTaken(tx, resource)) return;
-  for (let place = waiters.first(tx.sql, resource); place; place = waiters.first(tx.sql, resource)) {
+  let place = waiters.first(tx.sql, resource);
+  if (!place || isTaken(tx, resource)) return;
+  for (; place; place = waiters.first(tx.sql, resource)) {
     waiters.remove(tx.sql, place.seq);
     const chat = waiters.waiting(tx, place);
     if (chat) return give(tx, chat, place);
