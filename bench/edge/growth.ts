@@ -76,12 +76,21 @@ async function withChats(desk: Desk, _own: WireClient, size: number): Promise<vo
   }
 }
 
-async function withKeys(_desk: Desk, client: WireClient, size: number): Promise<void> {
-  const { self } = client;
+/** As many leases as one chat may hold. */
+const leasesPerChat = 1_000;
+
+async function withKeys(desk: Desk, client: WireClient, size: number): Promise<void> {
   for (let there = 0; there < size; there += 100) {
     await client.batch(range(100, (n) => ({ method: "state.set", params: { key: `k/${there + n}`, value: { n } } })));
-    const leases = range(100, (n) => ({ resource: `l/${there + n}`, requestId: "r", ttlMs: 3_600_000 }));
-    await client.batch(leases.map((lease) => ({ method: "leases.acquire", params: { self, ...lease } })));
+  }
+  for (let there = 0; there < size; there += leasesPerChat) {
+    const holder = await desk.client(`holder-${there}`);
+    const { self } = holder;
+    for (let from = there; from < Math.min(size, there + leasesPerChat); from += 100) {
+      const leases = range(100, (n) => ({ resource: `l/${from + n}`, requestId: "r", ttlMs: 3_600_000 }));
+      await holder.batch(leases.map((lease) => ({ method: "leases.acquire", params: { self, ...lease } })));
+    }
+    holder.close();
   }
 }
 

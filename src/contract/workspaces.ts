@@ -12,6 +12,10 @@ export type Scope = z.infer<typeof Scope>;
 
 export const Settings = z.strictObject({
   maxConcurrentChats: z.int().min(1).max(10_000),
+  /** Of them, for one machine while another one has a token of scope work: 0 to 1. A machine that is alone may have all. */
+  machineChatShare: z.number().min(0).max(1),
+  /** Offline chats of one machine, each of which is kept for a day. */
+  maxOfflineChatsPerMachine: z.int().min(1).max(1_000_000),
   /** A chat of which nothing is heard for so long is offline. */
   chatTtlMs: z.int().min(5_000).max(600_000),
   /** After a closed socket, before a chat counts as gone. */
@@ -19,11 +23,24 @@ export const Settings = z.strictObject({
   interactiveGraceMs: z.int().min(0).max(600_000),
   /** After all sockets were lost without a close: a deploy, a crash of the host. */
   lostSocketGraceMs: z.int().min(0).max(600_000),
+  /** Leases that one chat holds and waits for. */
+  maxLeasesPerChat: z.int().min(1).max(100_000),
+  /** Requests that wait for a lease: of one chat, for one resource, in all. */
+  maxWaitersPerChat: z.int().min(1).max(100_000),
+  maxWaitersPerResource: z.int().min(1).max(100_000),
+  maxWaiters: z.int().min(1).max(100_000),
   maxKeys: z.int().min(1).max(1_000_000),
   maxStateChars: z.int().min(1_000).max(1_000_000_000),
   maxMessages: z.int().min(10).max(1_000_000),
+  /** Characters of all bodies that are kept; beyond that the oldest go. */
+  maxMessageChars: z.int().min(100_000).max(5_000_000_000),
   /** Changes are kept so long for watches that resume. */
   keepChangesMs: z.int().min(60_000).max(604_800_000),
+  /** Characters of keys and values in the changes that are kept; beyond that the oldest go before their time. */
+  maxChangeChars: z.int().min(100_000).max(5_000_000_000),
+  /** Request ids of one machine that are remembered, for a day each, and characters of their results. */
+  maxRequestIdsPerMachine: z.int().min(100).max(10_000_000),
+  maxRequestCharsPerMachine: z.int().min(100_000).max(5_000_000_000),
   /** A task that has cost so many chats, or stalled so often, is dead. */
   maxLostChats: z.int().min(1).max(20),
   maxStalls: z.int().min(1).max(100),
@@ -31,6 +48,8 @@ export const Settings = z.strictObject({
   startDeadlineMs: z.int().min(1_000).max(600_000),
   /** Of more, the oldest that have ended go before their time; no workspace has more than twice as many. */
   maxTasks: z.int().min(10).max(5_000_000),
+  /** Lanes with something queued: a lane is a type of task with the capabilities that it needs. */
+  maxLanes: z.int().min(10).max(10_000),
   /** Tasks that are done or cancelled are kept so long, dead ones so long, and keys of duplicates so long after the submit. */
   keepTasksMs: z.int().min(3_600_000).max(7_776_000_000),
   keepDeadTasksMs: z.int().min(3_600_000).max(7_776_000_000),
@@ -56,18 +75,29 @@ export type Settings = z.infer<typeof Settings>;
 
 export const defaultSettings: Settings = {
   maxConcurrentChats: 100,
+  machineChatShare: 0.5,
+  maxOfflineChatsPerMachine: 5_000,
   chatTtlMs: 30_000,
   workerGraceMs: 5_000,
   interactiveGraceMs: 20_000,
   lostSocketGraceMs: 90_000,
+  maxLeasesPerChat: 1_000,
+  maxWaitersPerChat: 100,
+  maxWaitersPerResource: 500,
+  maxWaiters: 1_000,
   maxKeys: 200_000,
   maxStateChars: 500_000_000,
   maxMessages: 100_000,
+  maxMessageChars: 250_000_000,
   keepChangesMs: 3_600_000,
+  maxChangeChars: 250_000_000,
+  maxRequestIdsPerMachine: 1_000_000,
+  maxRequestCharsPerMachine: 50_000_000,
   maxLostChats: 3,
   maxStalls: 3,
   startDeadlineMs: 30_000,
   maxTasks: 500_000,
+  maxLanes: 1_000,
   keepTasksMs: 604_800_000,
   keepDeadTasksMs: 2_592_000_000,
   keepDedupeMs: 604_800_000,

@@ -22,6 +22,7 @@ export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, a
     JSON.stringify(detail ?? {}),
   );
   if (!row) throw new Error("the audit log took no row");
+  if (row.seq % pruneEvery === 0) prune(sql, now, 2 * pruneEvery);
   return row.seq;
 }
 
@@ -54,6 +55,8 @@ export function list({ sql, now }: Tx, { before, kind, limit }: ListAudit): { en
 
 const keepMs = 30 * 86_400_000;
 const keepRows = 20_000;
+/** How often, in entries, one that is appended removes those that are too many. */
+const pruneEvery = 256;
 
 /** When the oldest row has to go, by age or by number; none has to while it is the newest. */
 export const dueAt = `

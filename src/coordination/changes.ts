@@ -6,7 +6,7 @@ import type { Sql } from "../shared/sql.ts";
 import * as meta from "./meta.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
 
-/** The ordered record that watches read: each row is a revision, and carries the running totals that quotas are checked against. */
+/** The ordered record that watches read: each row is a revision, and carries the running totals that limits are checked against. */
 
 export interface NewChange {
   readonly key: string;
@@ -25,13 +25,15 @@ export interface Totals {
   readonly revision: number;
   readonly keys: number;
   readonly chars: number;
+  /** Characters of the keys and values of all changes so far, kept or not. */
+  readonly written: number;
 }
 
 export function totals(sql: Sql): Totals {
   const [row] = sql.all<Totals>(
-    "SELECT revision, total_keys AS keys, total_chars AS chars FROM changes ORDER BY revision DESC LIMIT 1",
+    "SELECT revision, total_keys AS keys, total_chars AS chars, written_chars AS written FROM changes ORDER BY revision DESC LIMIT 1",
   );
-  return row ?? { revision: 0, keys: 0, chars: 0 };
+  return row ?? { revision: 0, keys: 0, chars: 0, written: 0 };
 }
 
 export function totalsIn({ sql, memory }: Tx): Totals {
@@ -46,24 +48,36 @@ export function nextRevision(tx: Tx, { revision }: Totals): number {
 
 /** @param before the totals, where they are known @returns those after it */
 export function append(tx: Tx, change: NewChange, before = totalsIn(tx)): Totals {
-  const revision = nextRevision(tx, before);
-  const after = { revision, keys: before.keys + (change.keys ?? 0), chars: before.chars + (change.chars ?? 0) };
+  const { key, op, value = null, by = null } = change;
+  const after = totalsAfter(tx, before, change);
+  const { revision } = after;
   tx.sql.run(
-    `INSERT INTO changes (revision, grp, key, op, value, by_chat, at, total_keys, total_chars)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO changes (revision, grp, key, op, value, by_chat, at, total_keys, total_chars, written_chars)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     revision,
     change.group ?? revision,
-    change.key,
-    change.op,
-    change.value ?? null,
-    change.by ?? null,
+    key,
+    op,
+    value,
+    by,
     tx.now,
     after.keys,
     after.chars,
+    after.written,
   );
   if (tx.memory) tx.memory.totals = after;
+  if (revision % compactEvery === 0) compact(tx, after);
   tx.tell({ kind: "changes" });
   return after;
+}
+
+function totalsAfter(tx: Tx, before: Totals, { key, value, keys = 0, chars = 0 }: NewChange): Totals {
+  return {
+    revision: nextRevision(tx, before),
+    keys: before.keys + keys,
+    chars: before.chars + chars,
+    written: before.written + key.length + (value?.length ?? 0),
+  };
 }
 
 /** Something of the coordinator's own that can be watched: `$chat/<chat>`, `$leader/<name>`, `$file/<project>/<path>`. */
@@ -220,12 +234,37 @@ export const dueAt = `
     (SELECT ? AS keep)
   WHERE oldest.grp < newest.grp`;
 
-/** [SV5] Compaction: by age and number, from the oldest on, whole groups only, never the newest. At most about `limit` rows. */
-export function prune(sql: Sql, now: number, keepMs: number, limit: number): void {
-  const newest = totals(sql).revision;
-  const rows = sql.all<{ at: number; grp: number }>("SELECT at, grp FROM changes ORDER BY revision LIMIT ?", limit);
-  const isSurplus = (grp: number): boolean => isSameEpoch(grp, newest) && grp < newest - keepRows;
-  const kept = rows.find(({ at, grp }) => at > now - keepMs && !isSurplus(grp));
+/** How often, in changes, a write looks whether there are too many: by number, or by their characters. */
+const compactEvery = 256;
+/** Rows that one write removes at most: far more than come between two looks. */
+const compactedAtOnce = 10_000;
+
+/** [SV18] What is too much goes with the write that makes it so; only what is too old waits for the alarm. */
+function compact(tx: Tx, { revision, written }: Totals): void {
+  const [oldest] = tx.sql.all<Aged>(`${aged} LIMIT 1`);
+  if (oldest && isSurplus(tx, oldest, { revision, written })) prune(tx, compactedAtOnce);
+}
+
+interface Aged {
+  readonly at: number;
+  readonly grp: number;
+  readonly written: number;
+}
+
+const aged = "SELECT at, grp, written_chars AS written FROM changes ORDER BY revision";
+
+/** Those behind it are already as many as are kept. */
+function isSurplus({ settings }: Tx, { grp, written }: Aged, newest: Pick<Totals, "revision" | "written">): boolean {
+  const isTooMany = isSameEpoch(grp, newest.revision) && grp < newest.revision - keepRows;
+  return isTooMany || newest.written - written >= settings.maxChangeChars;
+}
+
+/** [SV5] Compaction: by age, number and characters, from the oldest on, whole groups only, never the newest. At most about `limit` rows. */
+export function prune(tx: Tx, limit: number): void {
+  const { sql, now, settings } = tx;
+  const newest = totals(sql);
+  const rows = sql.all<Aged>(`${aged} LIMIT ?`, limit);
+  const kept = rows.find((row) => row.at > now - settings.keepChangesMs && !isSurplus(tx, row, newest));
   const before = kept?.grp ?? nextGroup(sql, rows.at(-1)?.grp ?? 0);
   const query = "SELECT revision FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT 1";
   const [last] = sql.all<{ revision: number }>(query, before);

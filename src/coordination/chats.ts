@@ -8,9 +8,9 @@ import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
 import { announceStatus, type ChatRow, type LifeRow } from "./chat-rows.ts";
+import * as crowding from "./crowding.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
-import * as meta from "./meta.ts";
 import { seekTakers } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
 
@@ -25,7 +25,8 @@ type Registered = OutputOf<"chats.register">;
 export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Registered, Refusal> {
   const old = chatRows.get(tx, input.chat);
   const rows = rowsOn(tx, input.session, old);
-  const refused = chatRows.foreign(actor, input.machine) ?? inUse(tx, input, rows) ?? crowded(tx, old);
+  const refused =
+    chatRows.foreign(actor, input.machine) ?? inUse(tx, input, rows) ?? crowding.refused(tx, old, input.machine);
   if (refused) return err(refused);
   const living = old && chatRows.goneBy(tx, old) === null ? old : null;
   // Who is passed over as gone has to register again, whatever its connection tells later.
@@ -75,20 +76,6 @@ function inUse(tx: Tx, input: RegisterChat, rows: readonly ChatRow[]): Refusal |
     message: `session ${input.session} is worked on by another process, on ${rival.machine} (chat ${rival.chat}); end that one, or use another session`,
     retryAfterMs: Math.max(1_000, chatRows.goneAt(tx, rival).at - tx.now),
     details: { chat: rival.chat, machine: rival.machine },
-  };
-}
-
-/** [CH12] Those that hold nothing are not watched: who of them is gone is noticed when its place is wanted. */
-function crowded(tx: Tx, old: ChatRow | null): Refusal | null {
-  if (old && old.status !== "offline") return null;
-  const most = tx.settings.maxConcurrentChats;
-  if (meta.liveChats(tx.sql) < most) return null;
-  for (const row of tx.sql.all<ChatRow>("SELECT * FROM chats WHERE status <> 'offline'")) liveness.notice(tx, row);
-  if (meta.liveChats(tx.sql) < most) return null;
-  return {
-    code: "too_many_chats",
-    message: `${most} chats are registered, which is the limit of this workspace (setting maxConcurrentChats)`,
-    retryAfterMs: tx.settings.chatTtlMs,
   };
 }
 

@@ -77,8 +77,9 @@ function take(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): Ta
   const free = Math.min(wish.limit, (row?.capacity ?? 0) - rows.countHeld(tx, chat.chat));
   if (!row || free <= 0) return [];
   const able = new Set(JSON.parse(row.capabilities) as string[]);
-  const heads = lanes.fitting(tx, able, wish.types).flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, free));
-  const wanted = heads.toSorted(byTurn(chat.chat)).slice(0, free);
+  const first = lanes.firstOf(tx, lanes.fitting(tx, able, wish.types), chat.chat, free);
+  const heads = first.flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, free));
+  const wanted = heads.toSorted(lanes.byTurn(chat.chat)).slice(0, free);
   const taken = affordable(tx, wanted).map(({ task, texts }) => ({
     row: assign(tx, chat, task, requestId, wish.isStarted),
     texts,
@@ -86,12 +87,6 @@ function take(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): Ta
   // [CH6] Whoever has a task is watched.
   if (taken.length > 0) chatRows.lookAt(tx, chat, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs);
   return taken;
-}
-
-/** [TA7] By priority, then those that are meant for this chat, then by number. */
-function byTurn(chat: string): (a: lanes.Head, b: lanes.Head) => number {
-  const isOther = ({ affinity }: lanes.Head): number => (affinity === chat ? 0 : 1);
-  return (a, b) => b.priority - a.priority || isOther(a) - isOther(b) || a.task - b.task;
 }
 
 /** Of one answer, in bytes. */

@@ -17,14 +17,16 @@ const mostAtOnce = 100;
  */
 export function look(tx: Tx): number {
   const free = new Map(seats.open(tx).map((seat) => [seat.chat, seat]));
-  const known = performances.ofTakers(tx);
+  const queue = new Turns(tx, [...free.values()]);
+  const known = performances.ofTakers(tx, queue.types);
   const told = new Map<string, seats.Seat>();
   let assigned = 0;
-  for (const head of heads(tx, [...free.values()])) {
-    if (assigned === mostAtOnce || free.size === 0) break;
+  for (let head = queue.next(); head && assigned < mostAtOnce && free.size > 0; head = queue.next()) {
     const seat = chosen([...free.values()], head, known);
+    // Nobody has room for more of its lane: seats only fill.
     if (!seat) continue;
     assign(tx, seat.life, head.task, pushed, false);
+    queue.goOn(head.lane);
     const now = { ...seat, running: seat.running + 1 };
     if (balance.hasRoom(now)) free.set(seat.chat, now);
     else free.delete(seat.chat);
@@ -40,23 +42,41 @@ export function look(tx: Tx): number {
   return assigned;
 }
 
-/** The first ones of each lane that somebody with room can do, in their turn. */
-function heads(tx: Tx, open: readonly seats.Seat[]): lanes.Head[] {
-  const room = Math.min(
-    mostAtOnce,
-    open.reduce((sum, { capacity, running }) => sum + capacity - running, 0),
-  );
-  return lanes
-    .all(tx)
-    .filter((lane) => open.some((seat) => seats.takes(seat, lane)))
-    .flatMap((lane) => lanes.heads(tx, lane, room))
-    .toSorted((a, b) => b.priority - a.priority || a.task - b.task);
+const order = lanes.byTurn(lanes.nobody);
+
+/** What is queued in lanes that somebody with room takes, in its turn: of each lane one task is read at a time. */
+class Turns {
+  readonly types: ReadonlySet<string>;
+  readonly #tx: Tx;
+  /** The last one has its turn first. */
+  readonly #fronts: lanes.Front[];
+
+  constructor(tx: Tx, open: readonly seats.Seat[]) {
+    this.#tx = tx;
+    const wanted: string[] = [];
+    const found = open.length === 0 ? [] : lanes.queued(tx);
+    for (const lane of found) if (open.some((seat) => seats.takes(seat, lane))) wanted.push(lane);
+    this.types = new Set(wanted.map((lane) => lanes.typeIn(lane)));
+    this.#fronts = lanes.fronts(tx, wanted).toSorted((a, b) => order(b, a));
+  }
+
+  next(): lanes.Front | undefined {
+    return this.#fronts.pop();
+  }
+
+  /** Its first task was given out: the one behind it has its turn some time. */
+  goOn(lane: string): void {
+    const [front] = lanes.fronts(this.#tx, [lane]);
+    if (!front) return;
+    const place = this.#fronts.findLastIndex((one) => order(one, front) > 0);
+    this.#fronts.splice(place + 1, 0, front);
+  }
 }
 
 /** [PL18] What is known of each for this type of task counts. */
 function chosen(
   all: readonly seats.Seat[],
-  { lane, affinity }: lanes.Head,
+  { lane, affinity }: lanes.Front,
   known: ReadonlyMap<string, performances.ByType>,
 ): seats.Seat | undefined {
   const type = lanes.typeIn(lane);

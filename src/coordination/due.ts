@@ -6,7 +6,7 @@ import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
 import * as dispatch from "./dispatch.ts";
 import * as idempotency from "./idempotency.ts";
-import * as leases from "./leases.ts";
+import { endDelays } from "./lease-turns.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
@@ -39,7 +39,7 @@ interface Timed {
 const coarseMs = 3_600_000;
 
 const timed: readonly Timed[] = [
-  { name: "delays", dueAt: waiters.delayDueAt, sweep: leases.endDelays },
+  { name: "delays", dueAt: waiters.delayDueAt, sweep: endDelays },
   { name: "state", dueAt: state.dueAt, sweep: state.sweep },
   {
     name: "idempotency",
@@ -59,7 +59,7 @@ const timed: readonly Timed[] = [
     dueAt: changes.dueAt,
     value: ({ keepChangesMs }) => keepChangesMs,
     isCoarse: true,
-    sweep: ({ sql, now, settings }, limit) => changes.prune(sql, now, settings.keepChangesMs, limit),
+    sweep: changes.prune,
   },
   { name: "outbox", dueAt: outbox.dueAt, sweep: dispatch.remind },
   { name: "moves", dueAt: moves.dueAt, sweep: moves.sweep },

@@ -4,6 +4,7 @@ import type { OutputOf } from "../contract/operations.ts";
 import { ok, type Result } from "../shared/result.ts";
 import * as chatRows from "./chat-rows.ts";
 import { expiresAt, isLive, rowOf, type LeaseRow } from "./lease-rows.ts";
+import * as turns from "./lease-turns.ts";
 import * as leases from "./leases.ts";
 import type { Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
@@ -23,6 +24,7 @@ export function campaign(tx: Tx, input: Campaign): Result<OutputOf<"elections.ca
   if (!actor.ok) return actor;
   const wanted = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
   const taken = leases.take(tx, actor.value, wanted);
+  if (!taken.ok && taken.error.code === "quota_exceeded") return taken;
   const leader = leading(tx, name);
   // By this request: what another one of the same chat was granted may be given back at any moment, by whoever asked so.
   if (leader && taken.ok && taken.value.state === "granted") return ok({ state: "leading", leader });
@@ -47,8 +49,8 @@ export function resign(tx: Tx, { self, name, term }: Resign): Result<{ hasResign
 /** Who goes, or only stood in line, leaves it. */
 function removePlaces(tx: Tx, name: string, chat: string): void {
   const resource = resourceOf(name);
-  for (const place of waiters.near(tx, resource)) if (place.chat === chat) waiters.remove(tx.sql, place.seq);
-  leases.grantWaiting(tx, resource);
+  for (const place of waiters.ofChat(tx.sql, resource, chat)) waiters.remove(tx.sql, place.seq);
+  turns.grantWaiting(tx, [resource]);
 }
 
 export function observe(tx: Tx, name: string): { leader: Leader | null } {

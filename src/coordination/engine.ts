@@ -61,7 +61,7 @@ const handlers: Handlers = {
   "leases.check": (tx, input) => ok(leases.check(tx, input)),
   "leases.list": (tx, input) => ok(leases.list(tx, input)),
   "leases.force-release": (tx, input, actor) =>
-    byAdmin(tx, actor, "leases.force-release", input, () => leases.forceRelease(tx, actor, input)),
+    byAdmin(tx, "leases.force-release", input, () => leases.forceRelease(tx, actor, input)),
   "elections.campaign": elections.campaign,
   "elections.renew": elections.renew,
   "elections.resign": elections.resign,
@@ -113,19 +113,17 @@ const handlers: Handlers = {
   "settings.get": (tx) => ok({ settings: tx.settings }),
   "settings.set": (tx, input, actor) => ok(settings.set(tx, actor, input)),
   "audit.list": (tx, input) => ok(audit.list(tx, input)),
-  "epoch.raise": (tx, input, actor) =>
-    byAdmin(tx, actor, "epoch.raise", input, () => settings.raiseEpoch(tx, actor, input)),
+  "epoch.raise": (tx, input, actor) => byAdmin(tx, "epoch.raise", input, () => settings.raiseEpoch(tx, actor, input)),
 };
 
 /** [RQ6] What no chat asks for: ids of requests belong to the machine of the token. */
 function byAdmin<T extends object>(
   tx: Tx,
-  { machine }: Actor,
   operation: EngineOperation,
   input: { readonly requestId?: string | undefined },
   work: () => T,
 ): Result<T, Refusal> {
-  return once(tx, { operation, by: machine, requestId: input.requestId, input }, () => ok(work())).result;
+  return once(tx, { operation, requestId: input.requestId, input }, () => ok(work())).result;
 }
 
 export function isEngineOperation(name: string): name is EngineOperation {

@@ -1,5 +1,5 @@
 import type { Refusal } from "../contract/errors.ts";
-import { err, type Result } from "../shared/result.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import type { Tx } from "./tx.ts";
 
@@ -7,40 +7,127 @@ import type { Tx } from "./tx.ts";
 
 const keepMs = 86_400_000;
 
+export interface Request {
+  readonly operation: string;
+  /** The chat that asks; absent: its machine itself. */
+  readonly by?: string | undefined;
+  readonly requestId: string | undefined;
+  readonly input: object;
+}
+
 /**
- * [RQ1] The same id with the same request returns the first result; [RQ2] with another request it is refused.
+ * [RQ1] The same id with the same request returns the first result; [RQ2] with another request it is refused. [RQ5] Whatever an operation says of
+ * who asks, ids belong to the machine of the token.
  *
- * @param by who asks: ids of two chats do not meet
+ * @param hasChanged whether there is anything to remember: what has changed nothing is done anew when it comes again [RQ3]
+ * @returns `throttled` where the machine has as many ids as are remembered of one [RQ7]
  */
 export function once<T extends object>(
   tx: Tx,
-  { operation, by, requestId, input }: { operation: string; by: string; requestId: string | undefined; input: object },
+  request: Request,
   work: () => Result<T, Refusal>,
+  hasChanged: (value: T) => boolean = () => true,
 ): { result: Result<T, Refusal>; isRepeat: boolean } {
+  const { requestId } = request;
   if (requestId === undefined) return { result: work(), isRepeat: false };
-  const key = `${operation} ${by} ${requestId}`;
-  const request = JSON.stringify(input);
-  const [known] = tx.sql.all<{ request: string; result: string; expires_at: number }>(
-    "SELECT request, result, expires_at FROM idempotency WHERE key = ?",
-    key,
-  );
-  if (known && known.expires_at > tx.now) {
-    if (known.request !== digest(request)) return { result: err(reused(requestId)), isRepeat: true };
-    return { result: { ok: true, value: JSON.parse(known.result) as T }, isRepeat: true };
+  const machine = machineOf(tx, request);
+  const asked = digest(JSON.stringify(request.input));
+  const key = keyOf(request, machine, requestId);
+  const known = knownAs(tx, [key, oldKeyOf(request, machine, requestId)]);
+  if (known) {
+    // It is the answer to the same operation.
+    const value = JSON.parse(known.result) as T;
+    return { result: known.request === asked ? ok(value) : err(reused(requestId)), isRepeat: true };
   }
-  const result = work();
-  if (result.ok) {
-    tx.sql.run(
-      `INSERT INTO idempotency (key, request, result, expires_at) VALUES (?, ?, ?, ?)
-       ON CONFLICT (key) DO UPDATE SET request = excluded.request, result = excluded.result, expires_at = excluded.expires_at`,
-      key,
-      digest(request),
-      JSON.stringify(result.value),
-      tx.now + keepMs,
-    );
-  }
+  const last = endOf(tx, machine, "DESC");
+  const full = tooMany(tx, machine, last);
+  const result: Result<T, Refusal> = full ? err(full) : work();
+  if (result.ok && hasChanged(result.value)) remember(tx, last, { key, machine, asked, value: result.value });
   return { result, isRepeat: false };
 }
+
+function machineOf({ actor }: Tx, { operation }: Request): string {
+  if (!actor) throw new Error(`${operation} was asked by nobody, so its request id is nobody's`);
+  return actor.machine;
+}
+
+interface Remembered {
+  readonly key: string;
+  readonly machine: string;
+  readonly asked: string;
+  readonly value: object;
+}
+
+function remember({ sql, now }: Tx, last: End | null, { key, machine, asked, value }: Remembered): void {
+  const result = JSON.stringify(value);
+  sql.run(
+    `INSERT INTO idempotency (key, request, result, expires_at, machine, nth, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (key) DO UPDATE SET request = excluded.request, result = excluded.result, expires_at = excluded.expires_at,
+       machine = excluded.machine, nth = excluded.nth, written_chars = excluded.written_chars`,
+    key,
+    asked,
+    result,
+    now + keepMs,
+    machine,
+    (last?.nth ?? 0) + 1,
+    (last?.chars ?? 0) + result.length,
+  );
+}
+
+/** No name of a machine or a chat has a line break in it, so no two requests have one key. */
+function keyOf({ operation, by = "" }: Request, machine: string, requestId: string): string {
+  return `${operation} ${machine}\n${by} ${requestId}`;
+}
+
+/** Under which a program before migration 6 has stored it; a day after that nothing has such a key. */
+function oldKeyOf({ operation, by }: Request, machine: string, requestId: string): string {
+  const isOfState = operation.startsWith("state.");
+  return `${operation} ${by ?? (isOfState ? "" : machine)} ${requestId}`;
+}
+
+/** The first or the last that is remembered of a machine. */
+interface End {
+  readonly nth: number;
+  readonly chars: number;
+  readonly until: number;
+}
+
+function endOf({ sql }: Tx, machine: string, order: "ASC" | "DESC"): End | null {
+  const query = `SELECT nth, written_chars AS chars, expires_at AS until FROM idempotency WHERE machine = ? ORDER BY nth ${order} LIMIT 1`;
+  return sql.all<End>(query, machine)[0] ?? null;
+}
+
+interface Known {
+  readonly request: string;
+  readonly result: string;
+}
+
+function knownAs({ sql, now }: Tx, keys: readonly [string, string]): Known | null {
+  const query = "SELECT request, result FROM idempotency WHERE key IN (?, ?) AND expires_at > ?";
+  return sql.all<Known>(query, ...keys, now)[0] ?? null;
+}
+
+/** [RQ7] What is remembered goes in the order in which it came, so its first and its last row tell how much there is. */
+function tooMany(tx: Tx, machine: string, last: End | null): Refusal | null {
+  const first = last && endOf(tx, machine, "ASC");
+  if (!first) return null;
+  const { maxRequestIdsPerMachine: mostIds, maxRequestCharsPerMachine: mostChars } = tx.settings;
+  const ids = last.nth - first.nth + 1;
+  if (ids < mostIds && last.chars - first.chars < mostChars) return null;
+  if (first.until <= tx.now) {
+    // A machine that has waited as long as it was asked to is not refused again.
+    prune(tx.sql, tx.now, prunedAtOnce);
+    return null;
+  }
+  return {
+    code: "throttled",
+    message: `machine ${machine} has ${ids} request ids of the last day, as many as are remembered of one machine (maxRequestIdsPerMachine, maxRequestCharsPerMachine); ask again later, or without an id`,
+    retryAfterMs: Math.max(1_000, first.until - tx.now),
+  };
+}
+
+/** Rows that one request removes at most: more than it adds. */
+const prunedAtOnce = 100;
 
 function reused(requestId: string): Refusal {
   return { code: "key_reused", message: `request id ${requestId} was used for another request; take a new one` };
@@ -57,12 +144,30 @@ function digest(text: string): string {
   return `${text.length}:${high.toString(36)}:${low.toString(36)}`;
 }
 
-export const dueAt = "SELECT min(expires_at) FROM idempotency";
+/** Machines with something remembered: from each the index leads to the next. */
+const machines = `machines (machine) AS (
+    SELECT min(machine) FROM idempotency
+    UNION ALL SELECT (SELECT min(machine) FROM idempotency WHERE machine > machines.machine) FROM machines
+    WHERE machines.machine IS NOT NULL)`;
 
+export const dueAt = `
+  WITH RECURSIVE ${machines}
+  SELECT min((SELECT expires_at FROM idempotency WHERE machine = machines.machine ORDER BY nth LIMIT 1)) FROM machines`;
+
+/** What is over goes, of each machine in the order in which it came: at most `limit` rows of each. */
 export function prune(sql: Sql, now: number, limit: number): void {
-  sql.run(
-    "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE expires_at <= ? LIMIT ?)",
-    now,
-    limit,
+  const found = sql.all<{ machine: string }>(
+    `WITH RECURSIVE ${machines} SELECT machine FROM machines WHERE machine IS NOT NULL`,
   );
+  for (const { machine } of found) {
+    const rows = sql.all<{ nth: number; expires_at: number }>(
+      "SELECT nth, expires_at FROM idempotency WHERE machine = ? ORDER BY nth LIMIT ?",
+      machine,
+      limit,
+    );
+    const kept = rows.findIndex(({ expires_at: at }) => at > now);
+    const over = rows.at(kept < 0 ? rows.length - 1 : kept - 1);
+    if (over && kept !== 0)
+      sql.run("DELETE FROM idempotency WHERE machine = ? AND nth <= ? AND expires_at <= ?", machine, over.nth, now);
+  }
 }

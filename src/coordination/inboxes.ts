@@ -1,6 +1,6 @@
 import type { Target } from "../contract/messages.ts";
 import type { Sql } from "../shared/sql.ts";
-import { fits, isExact } from "./topics.ts";
+import { fits, isExact, patternsOf } from "./topics.ts";
 import type { Tx } from "./tx.ts";
 
 /** Who receives what, and how far each chat has acknowledged. */
@@ -38,6 +38,24 @@ export function targetOf(text: string): Target {
   return text.startsWith("topic:") ? { to: "topic", topic: text.slice(6) } : { to: "all" };
 }
 
+/** The newest and the oldest message that are kept. */
+export interface Ends {
+  readonly newest: number;
+  readonly oldest: number;
+  /** Characters of the bodies of all messages so far, kept or not, up to each of the two. */
+  readonly written: number;
+  readonly oldestWritten: number;
+}
+
+export function ends(sql: Sql): Ends {
+  const [row] = sql.all<Ends>(
+    `SELECT newest.id AS newest, newest.written_chars AS written, oldest.id AS oldest, oldest.written_chars AS oldestWritten
+     FROM (SELECT id, written_chars FROM messages ORDER BY id DESC LIMIT 1) AS newest,
+       (SELECT id, written_chars FROM messages ORDER BY id LIMIT 1) AS oldest`,
+  );
+  return row ?? { newest: 0, oldest: 0, written: 0, oldestWritten: 0 };
+}
+
 export function newestId(sql: Sql): number {
   return sql.all<{ id: number }>("SELECT id FROM messages ORDER BY id DESC LIMIT 1")[0]?.id ?? 0;
 }
@@ -72,13 +90,24 @@ export function unread(tx: Tx, chat: string, limit: number, priority?: number): 
 const mostPassed = 50;
 /** More are told as so many. */
 const mostTold = 100;
+/** Messages that one count looks at together, from the cursor on. */
+const lookedAtOnce = 1_000;
 
-/** [MS14] How much is unread; where nothing of the next messages is for the chat, they are not read another time. */
+/**
+ * [MS14] How much is unread; where nothing of the next messages is for the chat, they are not read another time. [MS15] Once something is found
+ * the rest is left to a pull: so a count costs no more, however many messages to others lie behind what is unread.
+ */
 export function countUnread(tx: Tx, chat: string): number {
   const at = cursorOf(tx.sql, chat);
-  const unreadRows = unreadAfter(tx, chat, at, mostTold);
+  const newest = newestId(tx.sql);
+  let [unreadRows, from, looked]: [MessageRow[], number, number] = [[], at.cursor, at.cursor];
+  while (unreadRows.length === 0 && looked < newest) {
+    from = looked;
+    looked = Math.min(newest, from + lookedAtOnce);
+    unreadRows = unreadAfter(tx, chat, { cursor: from, ahead: at.ahead }, mostTold, undefined, looked);
+  }
   const [first] = unreadRows;
-  const next = first ? first.id - 1 : newestId(tx.sql);
+  const next = first ? first.id - 1 : newest;
   if (next - at.cursor >= mostPassed) {
     const waiting = at.ahead.filter((id) => id > next);
     store(tx.sql, chat, next, waiting);
@@ -86,7 +115,15 @@ export function countUnread(tx: Tx, chat: string): number {
   return unreadRows.length;
 }
 
-function unreadAfter(tx: Tx, chat: string, { cursor, ahead }: Cursor, limit: number, priority?: number): MessageRow[] {
+/** @param upTo the last message that is looked at */
+function unreadAfter(
+  tx: Tx,
+  chat: string,
+  { cursor, ahead }: Cursor,
+  limit: number,
+  priority?: number,
+  upTo = Number.MAX_SAFE_INTEGER,
+): MessageRow[] {
   if (newestId(tx.sql) <= cursor) return [];
   const skipped = new Set(ahead);
   const isUnread = (row: MessageRow): boolean => {
@@ -95,7 +132,7 @@ function unreadAfter(tx: Tx, chat: string, { cursor, ahead }: Cursor, limit: num
     return isWanted && !isOwn && !skipped.has(row.id) && row.expires_at > tx.now;
   };
   const found = new Map<number, MessageRow>();
-  for (const rows of sources(tx.sql, chat, cursor, limit + ahead.length)) {
+  for (const rows of sources(tx.sql, chat, { after: cursor, upTo }, limit + ahead.length)) {
     // Each is in the order of the ids, so the first ones of all lie among the first ones of each.
     let count = 0;
     for (const row of rows) {
@@ -107,18 +144,25 @@ function unreadAfter(tx: Tx, chat: string, { cursor, ahead }: Cursor, limit: num
   return [...found.values()].sort((a, b) => a.id - b.id).slice(0, limit);
 }
 
-/** All that is for a chat after its cursor: by target, and by the topics that wildcards stand for. */
-function* sources(sql: Sql, chat: string, cursor: number, page: number): Generator<Iterable<MessageRow>, void> {
-  yield ofTarget(sql, `chat:${chat}`, cursor, page);
-  yield ofTarget(sql, "all", cursor, page);
+/** Messages after one and up to another. */
+interface Span {
+  readonly after: number;
+  readonly upTo: number;
+}
+
+/** All that is for a chat in a span: by target, and by the topics that wildcards stand for. */
+function* sources(sql: Sql, chat: string, span: Span, page: number): Generator<Iterable<MessageRow>, void> {
+  yield ofTarget(sql, `chat:${chat}`, span, page);
+  yield ofTarget(sql, "all", span, page);
   const subscribed = subscriptions(sql, chat);
   const wild = subscribed.filter(({ pattern }) => !isExact(pattern));
+  const from = (since: number): Span => ({ after: Math.max(span.after, since), upTo: span.upTo });
   for (const { pattern, since } of subscribed) {
-    if (isExact(pattern)) yield ofTarget(sql, `topic:${pattern}`, Math.max(cursor, since), page);
+    if (isExact(pattern)) yield ofTarget(sql, `topic:${pattern}`, from(since), page);
   }
   if (wild.length === 0) return;
   const first = Math.min(...wild.map(({ since }) => since));
-  yield topicsAfter(sql, Math.max(cursor, first), (row) => isSubscribed(wild, row));
+  yield topicsIn(sql, from(first), (row) => isSubscribed(wild, row));
 }
 
 interface Subscription {
@@ -136,20 +180,20 @@ function isSubscribed(patterns: readonly Subscription[], { id, target }: Message
 }
 
 /** Rows that are over, or acknowledged out of order, lie between: they are read on. */
-function* ofTarget(sql: Sql, target: string, after: number, page: number): Generator<MessageRow, void> {
-  const query = `SELECT ${columns} FROM messages WHERE target = ? AND id > ? ORDER BY id LIMIT ?`;
+function* ofTarget(sql: Sql, target: string, { after, upTo }: Span, page: number): Generator<MessageRow, void> {
+  const query = `SELECT ${columns} FROM messages WHERE target = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?`;
   for (let last = after; ;) {
-    const rows = sql.all<MessageRow>(query, target, last, page);
+    const rows = sql.all<MessageRow>(query, target, last, upTo, page);
     yield* rows;
     if (rows.length < page) return;
     last = rows.at(-1)?.id ?? last;
   }
 }
 
-function* topicsAfter(sql: Sql, after: number, isFor: (row: MessageRow) => boolean): Generator<MessageRow, void> {
-  const query = `SELECT ${columns} FROM messages WHERE id > ? ORDER BY id LIMIT 200`;
+function* topicsIn(sql: Sql, { after, upTo }: Span, isFor: (row: MessageRow) => boolean): Generator<MessageRow, void> {
+  const query = `SELECT ${columns} FROM messages WHERE id > ? AND id <= ? ORDER BY id LIMIT 200`;
   for (let last = after; ;) {
-    const rows = sql.all<MessageRow>(query, last);
+    const rows = sql.all<MessageRow>(query, last, upTo);
     yield* rows.filter((row) => isFor(row));
     if (rows.length < 200) return;
     last = rows.at(-1)?.id ?? last;
@@ -241,6 +285,6 @@ function store(sql: Sql, chat: string, cursor: number, ahead: readonly number[])
 
 /** Chats with a subscription that a topic falls under. */
 export function receivers(sql: Sql, topic: string): string[] {
-  const rows = sql.all<{ chat: string; pattern: string }>("SELECT chat, pattern FROM subscriptions");
-  return rows.filter(({ pattern }) => fits(pattern, topic)).map(({ chat }) => chat);
+  const query = "SELECT DISTINCT chat FROM subscriptions WHERE pattern IN (SELECT value FROM json_each(?))";
+  return sql.all<{ chat: string }>(query, JSON.stringify(patternsOf(topic))).map(({ chat }) => chat);
 }

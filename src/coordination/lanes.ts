@@ -19,28 +19,85 @@ const last = "\u{10FFFF}";
 
 /** Lanes in which something is queued for who has these capabilities. */
 export function fitting(tx: Tx, able: ReadonlySet<string>, types?: readonly string[]): string[] {
-  const found = types ? [...new Set(types)].flatMap((type) => between(tx, type, type + behindLines)) : all(tx);
+  const found = types
+    ? [...new Set(types)].flatMap((type) => Array.from(between(tx, type, type + behindLines)))
+    : Array.from(queued(tx));
   return found.filter((lane) => capabilitiesIn(lane).every((one) => able.has(one)));
 }
 
-/** Every lane in which something is queued. */
-export function all(tx: Tx): string[] {
+/** Every lane in which something is queued; as many are read as are asked for. */
+export function queued(tx: Tx): Generator<string, void> {
   return between(tx, "", last);
 }
 
+/** Above a lane, and below all that begin with it: no lane has this sign. */
+const justAbove = "\u0001";
+const lanesAtOnce = 100;
+
 /** From each lane the index leads to the next. */
-function between({ sql }: Tx, from: string, to: string): string[] {
-  const rows = sql.all<{ lane: string }>(
-    `WITH RECURSIVE lanes (lane) AS (
-       SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane >= ? AND lane < ?
-       UNION ALL SELECT (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > lanes.lane AND lane < ?) FROM lanes
-       WHERE lanes.lane IS NOT NULL)
-     SELECT lane FROM lanes WHERE lane IS NOT NULL`,
-    from,
-    to,
-    to,
+function* between({ sql }: Tx, from: string, to: string): Generator<string, void> {
+  for (let start = from; ;) {
+    const rows = sql.all<{ lane: string }>(
+      `WITH RECURSIVE lanes (lane) AS (
+         SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane >= ? AND lane < ?
+         UNION ALL SELECT (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > lanes.lane AND lane < ?) FROM lanes
+         WHERE lanes.lane IS NOT NULL)
+       SELECT lane FROM lanes WHERE lane IS NOT NULL LIMIT ?`,
+      start,
+      to,
+      to,
+      lanesAtOnce,
+    );
+    for (const { lane } of rows) yield lane;
+    const end = rows.at(-1);
+    if (!end || rows.length < lanesAtOnce) return;
+    start = end.lane + justAbove;
+  }
+}
+
+/** [TA28] Whether these would be more lanes than a workspace has at a time. */
+export function tooMany(tx: Tx, wanted: ReadonlySet<string>): boolean {
+  const isQueued = "EXISTS (SELECT 1 FROM tasks WHERE state = 'queued' AND lane = wanted.value)";
+  const [row] = tx.sql.all<{ n: number }>(
+    `SELECT count(*) AS n FROM json_each(?) AS wanted WHERE NOT ${isQueued}`,
+    JSON.stringify([...wanted]),
   );
-  return rows.map(({ lane }) => lane);
+  const fresh = row?.n ?? 0;
+  if (fresh === 0) return false;
+  const { maxLanes } = tx.settings;
+  let count = fresh;
+  for (const _ of queued(tx)) if ((count += 1) > maxLanes) break;
+  return count > maxLanes;
+}
+
+export type Front = Omit<Head, "told_bytes">;
+
+/** What has its turn first in each of these lanes; of what a chat is wished for, or of all. */
+export function fronts({ sql, now }: Tx, lanes: readonly string[], chat: string | null = null): Front[] {
+  return sql.all<Front>(
+    `SELECT wanted.value AS lane, task, priority, affinity FROM json_each(?) AS wanted JOIN tasks ON task =
+       (SELECT task FROM tasks WHERE state = 'queued' ${chat === null ? "" : "AND affinity = ?"} AND lane = wanted.value AND ${isOpen}
+        ORDER BY priority DESC, task LIMIT 1)`,
+    JSON.stringify(lanes),
+    ...(chat === null ? [] : [chat]),
+    now,
+  );
+}
+
+/** By what is first in each, for this chat: in the lanes behind them nothing has its turn before `limit` tasks. [TA7] */
+export function firstOf(tx: Tx, lanes: readonly string[], chat: string, limit: number): readonly string[] {
+  if (lanes.length <= limit) return lanes;
+  const all = [...fronts(tx, lanes), ...fronts(tx, lanes, chat)];
+  return [...new Set(all.toSorted(byTurn(chat)).map(({ lane }) => lane))].slice(0, limit);
+}
+
+/** Instead of a chat: no task wishes for it. */
+export const nobody = "";
+
+/** [TA7] By priority, then those that are meant for this chat, then by number. */
+export function byTurn(chat: string): (a: Front, b: Front) => number {
+  const isOther = ({ affinity }: Front): number => (affinity === chat ? 0 : 1);
+  return (a, b) => b.priority - a.priority || isOther(a) - isOther(b) || a.task - b.task;
 }
 
 export function typeIn(lane: string): string {
@@ -52,7 +109,7 @@ export function capabilitiesIn(lane: string): string[] {
 }
 
 /** Those whose turn is first. [TA15] What has expired is nobody's, though no sweep has seen it. */
-export function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
+function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
   return sql.all<Head>(
     `SELECT ${columns} FROM tasks WHERE state = 'queued' AND lane = ? AND ${isOpen} ORDER BY priority DESC, task LIMIT ?`,
     lane,

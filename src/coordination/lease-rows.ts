@@ -1,4 +1,4 @@
-import type { Sql } from "../shared/sql.ts";
+import type { Sql, SqlValue } from "../shared/sql.ts";
 import * as chatRows from "./chat-rows.ts";
 import { namesAbove, overlap, rangeBelow } from "./paths.ts";
 import type { Tx } from "./tx.ts";
@@ -57,10 +57,10 @@ export function isLive(tx: Tx, row: LeaseRow): boolean {
   return expiresAt(tx, row) > tx.now;
 }
 
-/** Rows of a table with a column `resource` under names that may overlap one. */
+/** Rows of a table with a column `resource` under names that overlap one. */
 export function near<Row extends { readonly resource: string }>(
   sql: Sql,
-  table: "leases" | "lock_delays" | "waiters",
+  table: (typeof tables)[number],
   resource: string,
 ): Row[] {
   const found = named<Row>(sql, table, namesAbove(resource));
@@ -69,6 +69,32 @@ export function near<Row extends { readonly resource: string }>(
   const below = sql.all<Row>(`SELECT * FROM ${table} WHERE resource >= ? AND resource < ?`, range.from, range.to);
   const known = new Set(found.map((row) => row.resource));
   return [...found, ...below.filter((row) => !known.has(row.resource) && overlap(row.resource, resource))];
+}
+
+/**
+ * Whether a waiter has to wait for a lease or a delay; reads no more than the first that stands in the way. A lease that is over, but not yet
+ * expired by somebody's look, may leave a delay: its own turn comes first.
+ */
+export function isTaken({ sql, now }: Pick<Tx, "sql" | "now">, resource: string): boolean {
+  const range = rangeBelow(resource);
+  const isFolder = resource.endsWith("/*");
+  const wheres: { text: string; values: SqlValue[] }[] = [
+    { text: "resource IN (SELECT value FROM json_each(?))", values: [JSON.stringify(namesAbove(resource))] },
+  ];
+  if (range) {
+    // The files of a folder lie in it directly.
+    const text = `resource >= ? AND resource < ?${isFolder ? " AND instr(substr(resource, length(?) + 1), '/') = 0" : ""}`;
+    wheres.push({ text, values: [range.from, range.to, ...(isFolder ? [range.from] : [])] });
+  }
+  const looks = wheres.flatMap(({ text, values }) => [
+    { text: `EXISTS (SELECT 1 FROM leases WHERE ${text})`, values },
+    { text: `EXISTS (SELECT 1 FROM lock_delays WHERE ${text} AND until > ?)`, values: [...values, now] },
+  ]);
+  const [row] = sql.all<{ is_any: number }>(
+    `SELECT ${looks.map(({ text }) => text).join(" OR ")} AS is_any`,
+    ...looks.flatMap(({ values }) => values),
+  );
+  return row?.is_any === 1;
 }
 
 /** A statement takes 100 values on the edge. */

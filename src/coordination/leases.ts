@@ -12,14 +12,13 @@ import type { OutputOf } from "../contract/operations.ts";
 import type { Guard } from "../contract/state.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import * as audit from "./audit.ts";
-import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
-import { coveringOf, expiresAt, heldBy, insert, isClear, isLive, near, rowOf, type LeaseRow } from "./lease-rows.ts";
-import { numbersPerEpoch, type Actor, type Tx } from "./tx.ts";
+import { coveringOf, expiresAt, heldBy, isLive, rowOf, type LeaseRow } from "./lease-rows.ts";
+import * as turns from "./lease-turns.ts";
+import type { Around, Wanted } from "./lease-turns.ts";
+import type { Actor, Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
 
-/** Of what a lease is taken for: an operation of its own, or an election. */
-export type Wanted = Omit<AcquireLease, "self">;
 type Acquired = OutputOf<"leases.acquire">;
 
 /**
@@ -37,19 +36,47 @@ export function take(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted): Result<Acq
   const { resource, requestId } = wanted;
   const isMine = (row: LeaseRow): boolean =>
     row.resource === resource && row.request_id === requestId && isOwn(row, chat) && isLive(tx, row);
-  const now = settled(tx, resource);
+  const now = turns.settled(tx, resource);
   const mine = now.held.find(isMine);
   if (mine) return granted(tx, mine);
-  const place = now.places.find((one) => waiters.isOf(one, resource, chat.chat, requestId));
-  const ahead = place ? now.places.filter((one) => one.seq < place.seq).length : now.places.length;
-  if (now.held.length + now.delays.length + ahead === 0) {
-    if (place) waiters.remove(tx.sql, place.seq);
-    return granted(tx, grant(tx, chat, wanted));
-  }
-  if (place) return ok({ state: "waiting", position: ahead + 1, waitMs: place.until - tx.now });
-  if (wanted.waitMs === 0) return err(heldBySomebody(tx, resource, now));
+  const place = now.isWanted ? waiters.find(tx.sql, resource, chat.chat, requestId) : null;
+  const ahead = now.isWanted ? waiters.countAhead(tx, resource, place?.seq) : 0;
+  if (now.held.length + now.delays.length + ahead > 0) return wait(tx, chat, wanted, { now, place, ahead });
+  if (place) waiters.remove(tx.sql, place.seq);
+  const refused = tooMany(tx, chat.chat);
+  return refused ? err(refused) : granted(tx, turns.grant(tx, chat, wanted));
+}
+
+interface Line {
+  readonly now: Around;
+  /** Of this request; null: it has none yet. */
+  readonly place: waiters.Place | null;
+  readonly ahead: number;
+}
+
+function wait(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted, { now, place, ahead }: Line): Result<Acquired, Refusal> {
+  const position = ahead + 1;
+  if (place) return ok({ state: "waiting", position, waitMs: place.until - tx.now });
+  if (wanted.waitMs === 0) return err(heldBySomebody(tx, wanted.resource, now));
+  const refused = tooMany(tx, chat.chat) ?? waiters.tooMany(tx, chat.chat, wanted.resource);
+  if (refused) return err(refused);
   waiters.add(tx, chat, wanted);
-  return ok({ state: "waiting", position: ahead + 1, waitMs: wanted.waitMs });
+  return ok({ state: "waiting", position, waitMs: wanted.waitMs });
+}
+
+/** [LE19] What a chat waits for counts: it may be granted at any moment. */
+function tooMany(tx: Tx, chat: string): Refusal | null {
+  const most = tx.settings.maxLeasesPerChat;
+  const [row] = tx.sql.all<{ n: number }>(
+    "SELECT (SELECT count(*) FROM leases WHERE holder = ?) + (SELECT count(*) FROM waiters WHERE chat = ?) AS n",
+    chat,
+    chat,
+  );
+  if ((row?.n ?? 0) < most) return null;
+  return {
+    code: "quota_exceeded",
+    message: `chat ${chat} holds and waits for ${most} leases, the most of one chat (maxLeasesPerChat); release some, or lease a folder instead of its files`,
+  };
 }
 
 function isOwn(row: LeaseRow, { chat, incarnation }: { chat: string; incarnation: number }): boolean {
@@ -74,43 +101,6 @@ function heldBySomebody(tx: Tx, resource: string, { held, delays }: Around): Ref
     retryAfterMs: Math.max(100, until - tx.now),
     details: { holder, resource: name },
   };
-}
-
-function grant(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted): LeaseRow {
-  const { resource, requestId, ttlMs, isBound, lockDelayMs } = wanted;
-  const seq = audit.append(tx, { kind: "lease.granted", subject: resource, actor: chat.chat });
-  const row: LeaseRow = {
-    resource,
-    holder: chat.chat,
-    incarnation: chat.incarnation,
-    token: tx.epoch * numbersPerEpoch + seq,
-    ttl_ms: isBound ? tx.settings.chatTtlMs : ttlMs,
-    is_bound: isBound ? 1 : 0,
-    expires_at: tx.now + (isBound ? tx.settings.chatTtlMs : ttlMs),
-    lock_delay_ms: lockDelayMs,
-    request_id: requestId,
-    granted_at: tx.now,
-  };
-  insert(tx.sql, row);
-  // [CH6] Whoever holds something is watched.
-  chatRows.lookAt(tx, chat, Math.min(row.expires_at, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
-  announce(tx, resource, row);
-  return row;
-}
-
-const leaderScheme = "leader:";
-const fileScheme = "file:";
-
-/** [EL3] [LE18] Watches of `$leader/` and of `$file/` are told of each change; of other leases it would only cost rows. */
-function announce(tx: Tx, resource: string, row: LeaseRow | null): void {
-  if (resource.startsWith(leaderScheme)) {
-    const leader = row && { leader: row.holder, incarnation: row.incarnation, term: row.token };
-    changes.announce(tx, `$leader/${resource.slice(leaderScheme.length)}`, leader);
-  }
-  if (resource.startsWith(fileScheme)) {
-    const held = row && { holder: row.holder, incarnation: row.incarnation, token: row.token };
-    changes.announce(tx, `$file/${resource.slice(fileScheme.length)}`, held);
-  }
 }
 
 /** [LE5] Only a lease that is still held can be renewed, by its holder, with its token; it never becomes shorter. */
@@ -144,7 +134,7 @@ export function release(tx: Tx, input: ReleaseLease): Result<{ isReleased: boole
   const { chat, incarnation } = actor.value;
   const query = "DELETE FROM leases WHERE resource = ? AND holder = ? AND incarnation = ? AND token = ?";
   const isReleased = tx.sql.run(query, input.resource, chat, incarnation, input.token) > 0;
-  if (isReleased) freed(tx, input.resource);
+  if (isReleased) turns.freed(tx, [input.resource]);
   return ok({ isReleased });
 }
 
@@ -157,7 +147,7 @@ export function cancelWait(
   const place = waiters.find(tx.sql, resource, self.chat, requestId);
   if (!place) return ok({ isCancelled: false });
   waiters.remove(tx.sql, place.seq);
-  grantWaiting(tx, resource);
+  turns.grantWaiting(tx, [resource]);
   return ok({ isCancelled: true });
 }
 
@@ -174,14 +164,15 @@ export function check(tx: Tx, { resource, token }: CheckLease | Guard): OutputOf
 }
 
 export function list(tx: Tx, { holder, prefix, limit, cursor }: ListLeases): OutputOf<"leases.list"> {
+  // One lower bound: of two, SQLite looks for either and reads all from there on.
   const rows = tx.sql.all<LeaseRow>(
-    `SELECT * FROM leases WHERE resource > ? AND resource >= ? AND resource < ? AND (? IS NULL OR holder = ?)
+    `SELECT * FROM leases WHERE resource >= max(?, ?) AND resource <> ? AND resource < ? ${holder === undefined ? "" : "AND holder = ?"}
      ORDER BY resource LIMIT ?`,
     cursor ?? "",
     prefix,
+    cursor ?? "",
     `${prefix}\u{10FFFF}`,
-    holder ?? null,
-    holder ?? null,
+    ...(holder === undefined ? [] : [holder]),
     limit + 1,
   );
   const page = rows.slice(0, limit);
@@ -197,7 +188,7 @@ export function forceRelease(tx: Tx, actor: Actor, { resource, reason }: ForceRe
   if (!row) return { isReleased: false };
   const detail = { holder: row.holder, token: row.token, reason };
   audit.append(tx, { kind: "lease.forced", subject: resource, actor: actor.machine, detail });
-  free(tx, row);
+  turns.free(tx, [row]);
   tx.tell({ kind: "lease", chat: row.holder, resource });
   return { isReleased: true };
 }
@@ -210,8 +201,7 @@ export function forceRelease(tx: Tx, actor: Actor, { resource, reason }: ForceRe
 export function freeAllOf(tx: Tx, chat: chatRows.LifeRow): number {
   const waited = waiters.removeAllOf(tx, chat.chat);
   const rows = heldBy(tx.sql, chat.chat).filter((row) => isOwn(row, chat));
-  for (const row of rows) free(tx, row);
-  for (const resource of waited) grantWaiting(tx, resource);
+  turns.free(tx, rows, waited);
   return rows.length;
 }
 
@@ -222,103 +212,7 @@ export function freezeAllOf(tx: Tx, chat: string): void {
     if (row.is_bound === 0) continue;
     tx.sql.run("UPDATE leases SET is_bound = 0, expires_at = ? WHERE resource = ?", expiresAt(tx, row), row.resource);
   }
-  for (const resource of waited) grantWaiting(tx, resource);
-}
-
-/** Frees what has run out of a chat's leases. @returns when the next one does; null: it holds nothing */
-export function expireOf(tx: Tx, chat: string): number | null {
-  for (const row of heldBy(tx.sql, chat)) if (!isLive(tx, row)) expire(tx, row);
-  // Read again: what was freed may have been granted to the same chat anew.
-  const left = heldBy(tx.sql, chat).map((row) => expiresAt(tx, row));
-  return left.length === 0 ? null : Math.min(...left);
-}
-
-interface Around {
-  readonly held: LeaseRow[];
-  readonly delays: waiters.Delay[];
-  readonly places: waiters.Place[];
-}
-
-/** Everything that overlaps a resource: leases, delays, the line. */
-function around(tx: Tx, resource: string): Around {
-  return {
-    held: near<LeaseRow>(tx.sql, "leases", resource),
-    delays: near<waiters.Delay>(tx.sql, "lock_delays", resource),
-    places: waiters.near(tx, resource),
-  };
-}
-
-function isOver({ now }: Tx): (delay: waiters.Delay) => boolean {
-  return ({ until }) => until <= now;
-}
-
-/** What overlaps a resource once all that is over has gone and those in line have had their turn. */
-function settled(tx: Tx, resource: string): Around {
-  if (isClear(tx.sql, resource)) return { held: [], delays: [], places: [] };
-  const found = around(tx, resource);
-  const over = found.held.filter((row) => !isLive(tx, row));
-  const ended = found.delays.filter(isOver(tx));
-  if (over.length + ended.length + found.places.length === 0) return found;
-  // Before an expiry puts a new delay in the place of an ended one. [LE11]
-  for (const delay of ended) waiters.endDelay(tx.sql, delay.resource);
-  for (const row of over) expire(tx, row);
-  for (const delay of ended) grantWaiting(tx, delay.resource);
-  grantWaiting(tx, resource);
-  return around(tx, resource);
-}
-
-/** Delays whose time is over end, and those in line have their turn. For the sweep. */
-export function endDelays(tx: Tx, limit: number): void {
-  for (const resource of waiters.allDelaysOver(tx.sql, tx.now, limit)) endDelay(tx, resource);
-}
-
-function endDelay(tx: Tx, resource: string): void {
-  waiters.endDelay(tx.sql, resource);
-  grantWaiting(tx, resource);
-}
-
-/** [LE10] [LE11] The holder's time is over: it did not give it back, so a lock delay holds. */
-function expire(tx: Tx, row: LeaseRow): void {
-  audit.append(tx, { kind: "lease.expired", subject: row.resource, actor: row.holder, detail: { token: row.token } });
-  if (row.lock_delay_ms > 0) waiters.delay(tx, row.resource, expiresAt(tx, row) + row.lock_delay_ms);
-  free(tx, row);
-}
-
-function free(tx: Tx, { resource }: LeaseRow): void {
-  tx.sql.run("DELETE FROM leases WHERE resource = ?", resource);
-  freed(tx, resource);
-}
-
-function freed(tx: Tx, resource: string): void {
-  announce(tx, resource, null);
-  grantWaiting(tx, resource);
-}
-
-/** [LE4] First come, first served, among those who live; whoever is blocked still keeps his place before those behind him. */
-export function grantWaiting(tx: Tx, freed: string): void {
-  const resources = [freed];
-  for (let resource = resources.pop(); resource !== undefined; resource = resources.pop()) {
-    for (const place of waiters.near(tx, resource)) {
-      const chat = waiters.waiting(tx, place);
-      if (chat) grantTo(tx, chat, place);
-      else {
-        // [LE13] Those that stood behind it may wait for what is far from the resource that was freed.
-        waiters.remove(tx.sql, place.seq);
-        resources.push(place.resource);
-      }
-    }
-  }
-}
-
-/** If nothing stands before it. */
-function grantTo(tx: Tx, chat: chatRows.LifeRow, place: waiters.Place): void {
-  const { held, delays, places } = around(tx, place.resource);
-  const isFirst = !places.some((one) => one.seq < place.seq && waiters.waiting(tx, one));
-  // A lease that is over, but not yet expired by somebody's look, may have a delay: its own turn comes first.
-  if (!isFirst || held.length > 0 || delays.some(({ until }) => until > tx.now)) return;
-  waiters.remove(tx.sql, place.seq);
-  grant(tx, chat, waiters.wantedBy(place));
-  tx.tell({ kind: "lease", chat: place.chat, resource: place.resource });
+  turns.grantWaiting(tx, waited);
 }
 
 function told(tx: Tx, row: LeaseRow): Lease {

@@ -3,6 +3,7 @@ import * as audit from "./audit.ts";
 import * as budgets from "./budgets.ts";
 import * as chatRows from "./chat-rows.ts";
 import { announceStatus, type ChatRow, type LifeRow } from "./chat-rows.ts";
+import * as turns from "./lease-turns.ts";
 import * as leases from "./leases.ts";
 import * as messages from "./messages.ts";
 import * as performances from "./performances.ts";
@@ -41,7 +42,7 @@ export function goOffline(tx: Tx, row: LifeRow, reason: OfflineReason): number {
     reason,
     tx.now,
     seenAt,
-    leases.expireOf(tx, row.chat) ?? tx.now + keepOfflineMs,
+    turns.expireOf(tx, row.chat) ?? tx.now + keepOfflineMs,
     row.chat,
   );
   audit.append(tx, { kind: "chat.offline", subject: row.chat, detail: { reason, incarnation: row.incarnation } });
@@ -107,8 +108,8 @@ export function settle(tx: Tx, chat: string): void {
   if (!found) return;
   notice(tx, found);
   const waited = waiters.expireOf(tx, chat);
-  for (const resource of waited.over) leases.grantWaiting(tx, resource);
-  const lease = leases.expireOf(tx, chat);
+  turns.grantWaiting(tx, waited.over);
+  const lease = turns.expireOf(tx, chat);
   const row = chatRows.get(tx, chat) ?? found;
   const next = row.status === "offline" ? (lease ?? keptUntil(tx, row)) : nextLook(tx, row, lease, waited.next);
   if (row.status === "offline" && next !== null && next <= tx.now) return forget(tx, row);

@@ -1,4 +1,3 @@
-import type { Schema } from "@cfworker/json-schema";
 import type { Refusal } from "../contract/errors.ts";
 import {
   MAX_BODY_CHARS,
@@ -17,9 +16,10 @@ import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as chatRows from "./chat-rows.ts";
+import { misfit } from "./body-schema.ts";
 import { once } from "./idempotency.ts";
 import * as inbox from "./inboxes.ts";
-import * as topics from "./topics.ts";
+import { faultOf } from "./schema-check.ts";
 import type { Tx } from "./tx.ts";
 
 /** One row for each message and a cursor for each receiver: at least once, in the order of the ids, until acknowledged or over. */
@@ -43,9 +43,11 @@ function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage):
   const refused =
     tooLarge(text) ?? unknown(tx, target) ?? unfit(tx.sql, target, body) ?? looping(tx, self.chat, target);
   if (refused) return err(refused);
-  const id = inbox.newestId(tx.sql) + 1;
+  const before = inbox.ends(tx.sql);
+  const id = before.newest + 1;
+  const written = before.written + text.length;
   tx.sql.run(
-    "INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     id,
     inbox.targetText(target),
     self.chat,
@@ -53,7 +55,11 @@ function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage):
     priorities[priority],
     tx.now,
     tx.now + ttlMs,
+    written,
   );
+  const { maxMessages, maxMessageChars } = tx.settings;
+  const isFull = id - before.oldest >= maxMessages || written - before.oldestWritten >= maxMessageChars;
+  if (isFull) prune(tx, prunedAtOnce);
   const chat = target.to === "chat" ? target.chat : null;
   tx.tell({ kind: "message", chat, topic: target.to === "topic" ? target.topic : null });
   return ok({ id });
@@ -74,10 +80,14 @@ function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
   if (target.to !== "topic") return null;
   const [row] = sql.all<{ json_schema: string }>("SELECT json_schema FROM topics WHERE topic = ?", target.topic);
   if (!row) return null;
-  const why = topics.misfit(JSON.parse(row.json_schema) as Schema, body);
-  return why === null
-    ? null
-    : { code: "schema_mismatch", message: `the body is not what topic ${target.topic} takes: ${why}` };
+  const why = misfit(JSON.parse(row.json_schema) as Json, body);
+  if (why === null) return null;
+  return { code: "schema_mismatch", message: `the body is not what topic ${target.topic} takes: ${short(why)}` };
+}
+
+/** A body, and what is wrong with it, may be long. */
+function short(text: string): string {
+  return text.length > 300 ? `${text.slice(0, 300)}...` : text;
 }
 
 /** Two chats that answer each other without an end: so many in each direction within a minute. */
@@ -211,8 +221,8 @@ export function setTopicSchema(
   if (schema === null) sql.run("DELETE FROM topics WHERE topic = ?", topic);
   else {
     const text = JSON.stringify(schema);
-    const problem = text.length > MAX_BODY_CHARS ? "it is too large" : topics.faultOf(schema);
-    if (problem) return err({ code: "bad_input", message: `the schema cannot be used: ${problem}` });
+    const problem = text.length > MAX_BODY_CHARS ? "it is too large" : faultOf(schema);
+    if (problem !== null) return err({ code: "bad_input", message: `the schema cannot be used: ${short(problem)}` });
     sql.run(
       "INSERT INTO topics (topic, json_schema) VALUES (?, ?) ON CONFLICT (topic) DO UPDATE SET json_schema = excluded.json_schema",
       topic,
@@ -256,14 +266,22 @@ export const dueAt = `
   FROM (SELECT id, expires_at FROM messages ORDER BY id LIMIT 1) AS oldest
   WHERE id < (SELECT max(id) FROM messages)`;
 
-/** [MS8] Messages go when their time is over, or when `maxMessages` newer ones were sent, the oldest first. */
+/** Rows that one send removes at most: more than it adds. */
+const prunedAtOnce = 100;
+
+/**
+ * [MS8] Messages go when their time is over, or when `maxMessages` newer ones, or `maxMessageChars` characters of newer ones, are there, the
+ * oldest first.
+ */
 export function prune({ sql, now, settings }: Tx, limit: number): void {
-  const newest = inbox.newestId(sql);
+  const { newest, written } = inbox.ends(sql);
   sql.run(
-    `DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND id < ? AND (expires_at <= ? OR id <= ?)`,
+    `DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND id < ?
+       AND (expires_at <= ? OR id <= ? OR written_chars <= ?)`,
     limit,
     newest,
     now,
     newest - settings.maxMessages,
+    written - settings.maxMessageChars,
   );
 }

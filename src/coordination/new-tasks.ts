@@ -14,7 +14,7 @@ export interface Fresh {
 }
 
 /** [TA7] Types and labels have no control characters, so that no two wishes have one lane. */
-function laneOf(type: string, capabilities: readonly string[]): string {
+export function laneOf({ type, capabilities }: Pick<NewTask, "type" | "capabilities">): string {
   return [type, ...new Set(capabilities.toSorted())].join("\n");
 }
 
@@ -63,7 +63,7 @@ function insertRow({ sql, now }: Tx, { task, input, depth, parent }: Fresh, firs
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     task,
     input.type,
-    laneOf(input.type, input.capabilities),
+    laneOf(input),
     input.priority,
     first.state,
     first.reason,

@@ -59,3 +59,38 @@ export function rangeBelow(resource: string): { readonly from: string; readonly 
   // The sign after "/" is "0".
   return { from: `${shape.folder}/`, to: `${shape.folder}0` };
 }
+
+/** Where all that overlaps a path lies: everything that begins with this, the path itself included; null: it overlaps only itself. */
+export function projectOf(resource: string): string | null {
+  const end = resource.startsWith(scheme) ? resource.indexOf("/") : -1;
+  return end < 0 ? null : resource.slice(0, end + 1);
+}
+
+/** A set of resources that is asked whether one of them overlaps another: the answer costs as much as that other one is deep. */
+export class OverlapSet {
+  readonly #names = new Set<string>();
+  /** Folders with something at any depth below them. */
+  readonly #trees = new Set<string>();
+  /** Folders with a file that lies in them directly. */
+  readonly #parents = new Set<string>();
+
+  add(resource: string): void {
+    if (this.#names.has(resource)) return;
+    this.#names.add(resource);
+    if (!resource.startsWith(scheme)) return;
+    const shape = shapeOf(resource);
+    if (shape.kind === "exact") this.#parents.add(parentOf(shape.path));
+    let folder = shape.kind === "exact" ? parentOf(shape.path) : shape.folder;
+    for (; folder.length >= scheme.length && !this.#trees.has(folder); folder = parentOf(folder)) {
+      this.#trees.add(folder);
+    }
+  }
+
+  /** The same as whether `overlap` holds for one of them. */
+  overlaps(resource: string): boolean {
+    if (namesAbove(resource).some((name) => this.#names.has(name))) return true;
+    const shape = shapeOf(resource);
+    if (shape.kind === "exact") return false;
+    return shape.kind === "tree" ? this.#trees.has(shape.folder) : this.#parents.has(shape.folder);
+  }
+}

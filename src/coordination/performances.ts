@@ -24,7 +24,8 @@ export function learn(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: bo
   const stored = storedOf(tx, chat, type);
   const known = stored ?? performance.newcomer;
   const next = performance.observe(known, { isSuccess, durationMs: Math.max(0, tx.now - started_at) });
-  if (stored && !isNews(known, next) && performance.isRankOf(known, isSuccess)) return;
+  const isKept = stored ? isNews(known, next) || !performance.isRankOf(known, isSuccess) : !knowsEnough(tx, chat);
+  if (!isKept) return;
   tx.memory?.performances.set(`${chat}\n${type}`, next);
   tx.sql.run(
     `INSERT INTO chat_performance (chat, type, success_rate, duration_ms) VALUES (?, ?, ?, ?)
@@ -34,6 +35,14 @@ export function learn(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: bo
     next.successRate,
     next.durationMs,
   );
+}
+
+/** Types of which it is known how well one chat does them; of others nothing is kept. */
+const mostTypes = 500;
+
+function knowsEnough({ sql }: Tx, chat: string): boolean {
+  const query = "SELECT count(*) AS n FROM chat_performance WHERE chat = ?";
+  return (sql.all<{ n: number }>(query, chat)[0]?.n ?? 0) >= mostTypes;
 }
 
 function storedOf({ sql, memory }: Tx, chat: string, type: string): Performance | null {
@@ -58,10 +67,12 @@ function told(row: Row): Performance {
 
 export type ByType = ReadonlyMap<string, Performance>;
 
-/** Of the chats that tasks are pushed to. */
-export function ofTakers({ sql }: Tx): Map<string, ByType> {
+/** Of the chats that tasks are pushed to, with tasks of these types. */
+export function ofTakers({ sql }: Tx, types: ReadonlySet<string>): Map<string, ByType> {
   const rows = sql.all<Row>(
-    "SELECT * FROM chat_performance WHERE chat IN (SELECT chat FROM chats WHERE task_types IS NOT NULL)",
+    `SELECT * FROM chat_performance WHERE chat IN (SELECT chat FROM chats WHERE task_types IS NOT NULL AND status <> 'offline')
+       AND type IN (SELECT value FROM json_each(?))`,
+    JSON.stringify([...types]),
   );
   const byChat = Map.groupBy(rows, ({ chat }) => chat);
   return new Map([...byChat].map(([chat, own]) => [chat, new Map(own.map((row) => [row.type, told(row)]))]));

@@ -12,7 +12,7 @@ import { problemsOf } from "./problems.ts";
 import { submitOnce } from "./submit.ts";
 import * as dedupe from "./task-dedupe.ts";
 import * as rows from "./task-rows.ts";
-import type { Actor, Tx } from "./tx.ts";
+import type { Tx } from "./tx.ts";
 
 /** One complex job becomes tasks: the parts, and the join, which is their parent and stands for the job. */
 
@@ -65,9 +65,9 @@ function splitAsUsual(job: Job, maxParts: number | undefined): Result<Plan, Refu
 }
 
 /** [PL20] All or nothing; a repeat submits nothing more. */
-export function submit(tx: Tx, input: SubmitJob, actor: Actor): Result<Submitted, Refusal> {
+export function submit(tx: Tx, input: SubmitJob): Result<Submitted, Refusal> {
   const { requestId, by, ...content } = input;
-  const request = { operation: "plans.submit", by: by ?? actor.machine, requestId, input: content };
+  const request = { operation: "plans.submit", by, requestId, input: content };
   return once(tx, request, () => submitJob(tx, input)).result;
 }
 

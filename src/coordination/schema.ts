@@ -162,4 +162,28 @@ export const migrations: readonly Migration[] = [
   { id: 3, name: "plans_budgets_performance", statements: planTables },
   { id: 4, name: "wishes", statements: [wishIndex] },
   { id: 5, name: "sync", statements: syncTables },
+  {
+    id: 6,
+    name: "limits",
+    statements: [
+      // Running sums, so that what is kept is known from the first and the last row.
+      "ALTER TABLE changes ADD COLUMN written_chars INTEGER NOT NULL DEFAULT 0",
+      "ALTER TABLE messages ADD COLUMN written_chars INTEGER NOT NULL DEFAULT 0",
+      "ALTER TABLE idempotency ADD COLUMN machine TEXT NOT NULL DEFAULT ''",
+      "ALTER TABLE idempotency ADD COLUMN nth INTEGER NOT NULL DEFAULT 0",
+      "ALTER TABLE idempotency ADD COLUMN written_chars INTEGER NOT NULL DEFAULT 0",
+      `UPDATE idempotency SET nth = numbered.nth
+       FROM (SELECT key, row_number() OVER (ORDER BY expires_at) AS nth FROM idempotency) AS numbered WHERE numbered.key = idempotency.key`,
+      // In place of the one by expiry: a request writes as many rows as before.
+      "CREATE INDEX idempotency_machine ON idempotency (machine, nth)",
+      "DROP INDEX idempotency_expiry",
+      // Who waits for a name, in the order of arrival.
+      "CREATE INDEX waiters_resource ON waiters (resource)",
+      // Who receives a topic, without a look at what all others have subscribed to.
+      "CREATE INDEX subscriptions_pattern ON subscriptions (pattern)",
+      // Whoever has ended takes nothing: what is kept of such chats costs those who look for takers nothing.
+      "DROP INDEX chats_takers",
+      "CREATE INDEX chats_takers ON chats (chat) WHERE task_types IS NOT NULL AND status <> 'offline'",
+    ],
+  },
 ];

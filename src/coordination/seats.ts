@@ -34,7 +34,7 @@ function found(tx: Tx, condition: string): Seat[] {
   const rows = tx.sql.all<Row>(
     `SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at, capabilities, capacity, task_types, last_assigned_at,
        (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS held
-     FROM chats WHERE task_types IS NOT NULL AND status NOT IN ('offline', 'draining', 'stuck') ${condition} ORDER BY chat`,
+     FROM chats WHERE task_types IS NOT NULL AND status <> 'offline' AND status NOT IN ('draining', 'stuck') ${condition} ORDER BY chat`,
   );
   return rows
     .filter((row) => tx.presence.lastSeen(row.chat) !== null && chatRows.goneBy(tx, row) === null)
@@ -64,5 +64,7 @@ export function takes(seat: Seat, lane: string): boolean {
 /** Whether something is queued that somebody of them takes and has room for. */
 export function areWaiting(tx: Tx): boolean {
   const free = open(tx);
-  return free.length > 0 && lanes.all(tx).some((lane) => free.some((seat) => takes(seat, lane)));
+  if (free.length === 0) return false;
+  for (const lane of lanes.queued(tx)) if (free.some((seat) => takes(seat, lane))) return true;
+  return false;
 }

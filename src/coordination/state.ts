@@ -86,9 +86,10 @@ export function list(tx: Tx, { prefix, limit, cursor }: ListState): OutputOf<"st
 
 /** What is there with a prefix and after a key. What begins with a prefix stands together; there is no text that is above all of it. */
 function* below(tx: Tx, prefix: string, after: string, page: number): Generator<Row, void> {
-  const query = `SELECT ${columns} FROM state WHERE key >= ? AND key > ? ORDER BY key LIMIT ?`;
+  // One lower bound: of two, SQLite looks for either and reads all from there on.
+  const query = `SELECT ${columns} FROM state WHERE key >= max(?, ?) AND key <> ? ORDER BY key LIMIT ?`;
   for (let last = after; ;) {
-    const rows = tx.sql.all<Row>(query, prefix, last, page);
+    const rows = tx.sql.all<Row>(query, prefix, last, last, page);
     for (const row of rows) {
       if (!row.key.startsWith(prefix)) return;
       if (!isOver(tx, row)) yield row;
@@ -114,7 +115,8 @@ export function remove(tx: Tx, input: DeleteState): Result<OutputOf<"state.delet
     const done = apply(tx, { writes: [write], guards: guard ? [guard] : [], ...given({ by }) });
     return done.ok ? ok({ isDeleted: isThere, version: done.value.versions[0]?.version ?? 0 }) : done;
   };
-  return once(tx, { operation: "state.delete", by: by ?? "", requestId, input }, work).result;
+  const request = { operation: "state.delete", by, requestId, input };
+  return once(tx, request, work, ({ isDeleted }) => isDeleted).result;
 }
 
 export function update(
@@ -122,8 +124,10 @@ export function update(
   input: UpdateState,
   operation = "state.update",
 ): Result<OutputOf<"state.update">, Refusal> {
-  const { requestId, by } = input;
-  return once(tx, { operation, by: by ?? "", requestId, input }, () => apply(tx, input)).result;
+  const { requestId, by, writes } = input;
+  const hasChanged = ({ versions }: OutputOf<"state.update">): boolean =>
+    writes.some(({ op }, at) => op === "set" || (op === "delete" && versions[at]?.version !== 0));
+  return once(tx, { operation, by, requestId, input }, () => apply(tx, input), hasChanged).result;
 }
 
 /** A write, and what is read once for it. */

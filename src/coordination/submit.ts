@@ -3,38 +3,30 @@ import type { OutputOf } from "../contract/operations.ts";
 import type { NewTask, SubmitTasks, TaskState } from "../contract/tasks.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { once } from "./idempotency.ts";
-import { insert } from "./new-tasks.ts";
+import * as lanes from "./lanes.ts";
+import { insert, laneOf } from "./new-tasks.ts";
 import * as dedupe from "./task-dedupe.ts";
 import { bad, edges, type Edges, type Planned } from "./task-edges.ts";
 import * as rows from "./task-rows.ts";
 import * as surplus from "./task-surplus.ts";
 import { seekTakers, settleDependents } from "./task-states.ts";
-import type { Actor, Tx } from "./tx.ts";
+import type { Tx } from "./tx.ts";
 
 /** What one submit asks for, looked through before anything is written. */
 
 type Submitted = OutputOf<"tasks.submit">;
 
 /** [TA1] All or nothing; [TA3] a repeat submits nothing more. */
-export function submit(tx: Tx, input: SubmitTasks, actor: Actor): Result<Submitted, Refusal> {
+export function submit(tx: Tx, input: SubmitTasks): Result<Submitted, Refusal> {
   const { requestId, by, ...content } = input;
-  const request = { operation: "tasks.submit", by: by ?? actor.machine, requestId, input: content };
+  const request = { operation: "tasks.submit", by, requestId, input: content };
   return once(tx, request, () => submitOnce(tx, input.tasks)).result;
 }
 
 /** Within a request of its own. */
 export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
-  const late = tasks.find(
-    (task) => task.joinRule !== undefined && (task.delayMs > 0 || task.scheduleToStartMs !== undefined),
-  );
-  if (late)
-    return err(
-      bad("a task with a joinRule is done when its parts have ended: it takes no delayMs and no scheduleToStartMs"),
-    );
-  const baseless = tasks.find(({ joinRule, dependsOn }) => joinRule !== undefined && dependsOn.length === 0);
-  if (baseless) return err(bad("a task with a joinRule depends on the tasks whose results it joins (dependsOn)"));
-  const tooMany = surplus.watch(tx, tasks.length);
-  if (tooMany) return err(tooMany);
+  const refused = wrongJoin(tasks) ?? surplus.watch(tx, tasks.length);
+  if (refused) return err(refused);
   const planned = plan(tx, tasks);
   if (!planned.ok) return planned;
   const names = namesOf(planned.value);
@@ -52,8 +44,20 @@ export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted,
     depthOf: (task) => rows.ancestors(tx, task),
   });
   if (!parents.ok) return parents;
-  const crowded = overCrowded(tx, needs.value);
+  const crowded = overCrowded(tx, needs.value) ?? tooDiverse(tx, fresh);
   return crowded ? err(crowded) : ok(store(tx, planned.value, needs.value, parents.value));
+}
+
+/** [TA26] */
+function wrongJoin(tasks: readonly NewTask[]): Refusal | null {
+  const joins = tasks.filter(({ joinRule }) => joinRule !== undefined);
+  if (joins.some(({ delayMs, scheduleToStartMs }) => delayMs > 0 || scheduleToStartMs !== undefined)) {
+    return bad(
+      "a task with a joinRule is done when its parts have ended: it takes no delayMs and no scheduleToStartMs",
+    );
+  }
+  if (joins.every(({ dependsOn }) => dependsOn.length > 0)) return null;
+  return bad("a task with a joinRule depends on the tasks whose results it joins (dependsOn)");
 }
 
 function store(tx: Tx, planned: readonly Planned[], needs: Edges, parents: Edges): Submitted {
@@ -133,4 +137,14 @@ function overCrowded(tx: Tx, { of }: Edges): Refusal | null {
     }
   }
   return null;
+}
+
+/** [TA28] A claim looks at each lane: nobody makes it look at more. */
+function tooDiverse(tx: Tx, fresh: readonly Planned[]): Refusal | null {
+  const wanted = new Set(fresh.filter(({ input }) => input.joinRule === undefined).map(({ input }) => laneOf(input)));
+  if (!lanes.tooMany(tx, wanted)) return null;
+  return {
+    code: "quota_exceeded",
+    message: `more than ${tx.settings.maxLanes} lanes would have something queued (maxLanes): a lane is a type with its capabilities. Use fewer types, and put what differs into the payload`,
+  };
 }

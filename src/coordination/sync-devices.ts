@@ -49,7 +49,7 @@ const maxEpochs = 8;
 
 /** [SY1] A device, or another life of it. The same request again is the same life. */
 export function begin(tx: Tx, actor: Actor, input: BeginSync): Result<OutputOf<"sync.begin">, Refusal> {
-  const request = { operation: "sync.begin", by: actor.machine, requestId: input.requestId, input };
+  const request = { operation: "sync.begin", requestId: input.requestId, input };
   return once(tx, request, () => beginOnce(tx, actor, input)).result;
 }
 
@@ -98,7 +98,7 @@ function wrongKey({ key_id: wanted }: rows.Totals, given: string): Refusal | nul
 
 /** [SY6] Of two that change the key at once one succeeds, and the other is told the present one. */
 export function rekey(tx: Tx, actor: Actor, input: RekeySync): Result<OutputOf<"sync.rekey">, Refusal> {
-  const request = { operation: "sync.rekey", by: actor.machine, requestId: input.requestId, input };
+  const request = { operation: "sync.rekey", requestId: input.requestId, input };
   return once(tx, request, () => rekeyOnce(tx, actor, input)).result;
 }
 
@@ -120,7 +120,7 @@ function rekeyOnce(tx: Tx, actor: Actor, { keyId, from }: RekeySync): Result<Out
 
 /** [SY16] Of its own machine, or by an admin. */
 export function purge(tx: Tx, actor: Actor, input: PurgeSync): Result<OutputOf<"sync.purge">, Refusal> {
-  const request = { operation: "sync.purge", by: actor.machine, requestId: input.requestId, input };
+  const request = { operation: "sync.purge", requestId: input.requestId, input };
   return once(tx, request, () => purgeOnce(tx, actor, input)).result;
 }
 

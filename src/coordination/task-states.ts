@@ -1,6 +1,7 @@
 import type { DeathReason, TaskState } from "../contract/tasks.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { joined } from "./joins.ts";
+import * as lanes from "./lanes.ts";
 import * as outbox from "./outbox.ts";
 import * as seats from "./seats.ts";
 import * as rows from "./task-rows.ts";
@@ -34,8 +35,20 @@ export function wait(tx: Tx, row: TaskRow, notBefore = row.not_before): TaskStat
   return told(tx, free(tx, row, notBefore));
 }
 
+/** [TA28] How long a task waits for a lane before it asks again. */
+const crowdedMs = 60_000;
+
 function free(tx: Tx, row: TaskRow, notBefore = row.not_before): Change {
   if (row.join_rule !== null) return join(tx, row);
+  return queue(tx, row, hasLane(tx, row, notBefore) ? notBefore : tx.now + crowdedMs);
+}
+
+/** What does not begin yet needs none. */
+function hasLane(tx: Tx, { lane }: TaskRow, notBefore: number): boolean {
+  return notBefore > tx.now || !lanes.tooMany(tx, new Set([lane]));
+}
+
+function queue(tx: Tx, row: TaskRow, notBefore: number): Change {
   const isLater = notBefore > tx.now;
   const expiry = row.queue_ms === null ? null : tx.now + row.queue_ms;
   tx.sql.run(

@@ -65,8 +65,8 @@ export function addOnce(
   { requestId, ttlMs }: TokenRequest,
 ): Result<Pick<NewToken, "id" | "expiresAt">, Refusal> {
   const { machine, scope, expiresAt } = token;
-  const request = { operation: "tokens.create", by, requestId, input: { machine, scope, ttlMs } };
-  return once(tx, request, () => {
+  const request = { operation: "tokens.create", requestId, input: { machine, scope, ttlMs } };
+  return once({ ...tx, actor: { machine: by, isAdmin: true } }, request, () => {
     const added = add(tx, by, token);
     return added.ok ? ok({ id: added.value.id, expiresAt }) : added;
   }).result;
@@ -97,6 +97,13 @@ export function goodAmong({ sql, now }: Pick<Tx, "sql" | "now">, ids: readonly s
     now,
   );
   return new Map(rows.map((row) => [row.id, row.expires_at]));
+}
+
+/** Whether another machine has a token for chats of its own that is good. Where there are no tokens, as on one machine, none has. */
+export function hasOther({ sql, now }: Tx, machine: string): boolean {
+  const query =
+    "SELECT 1 FROM tokens WHERE scope = 'work' AND machine <> ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) LIMIT 1";
+  return sql.all(query, machine, now).length > 0;
 }
 
 export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {

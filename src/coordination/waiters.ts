@@ -1,7 +1,9 @@
+import type { Refusal } from "../contract/errors.ts";
 import type { AcquireLease } from "../contract/leases.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as chatRows from "./chat-rows.ts";
 import { near as nearIn } from "./lease-rows.ts";
+import { projectOf } from "./paths.ts";
 import type { Tx } from "./tx.ts";
 
 /** Who stands in line for a resource, and resources that nobody gets for a while. */
@@ -23,14 +25,75 @@ export function find(sql: Sql, resource: string, chat: string, requestId: string
   return sql.all<Place>(query, resource, chat, requestId)[0] ?? null;
 }
 
-export function isOf(place: Place, resource: string, chat: string, requestId: string): boolean {
-  return place.resource === resource && place.chat === chat && place.request_id === requestId;
+/** Whether somebody waits for a name, or may wait for what overlaps a path. */
+export function isWanted(sql: Sql, resource: string): boolean {
+  const project = projectOf(resource);
+  const query = "SELECT 1 FROM waiters WHERE resource >= ? AND resource <= ? LIMIT 1";
+  const [from, to] = project === null ? [resource, resource] : [project, afterAll(project)];
+  return sql.all(query, from, to).length > 0;
 }
 
-/** Those whose wish overlaps the resource, the first one first. */
-export function near({ sql }: Tx, resource: string): Place[] {
-  const places = nearIn<Place>(sql, "waiters", resource);
-  return places.toSorted((a, b) => a.seq - b.seq);
+/** Above everything that begins with a project's name and its slash. */
+function afterAll(project: string): string {
+  // The sign after "/" is "0".
+  return `${project.slice(0, -1)}0`;
+}
+
+/** How many who live, as far as is known, wait for what overlaps the resource, before a place or in all. */
+export function countAhead(tx: Tx, resource: string, before = Number.MAX_SAFE_INTEGER): number {
+  const { sql, now } = tx;
+  if (projectOf(resource) !== null) {
+    return nearIn<Place>(sql, "waiters", resource).filter(({ seq, until }) => seq < before && until > now).length;
+  }
+  const query = "SELECT count(*) AS n FROM waiters WHERE resource = ? AND seq < ? AND until > ?";
+  return sql.all<{ n: number }>(query, resource, before, now)[0]?.n ?? 0;
+}
+
+/** Who came first of those who wait for a name. */
+export function first(sql: Sql, resource: string): Place | null {
+  const query = "SELECT * FROM waiters WHERE resource = ? ORDER BY seq LIMIT 1";
+  return sql.all<Place>(query, resource)[0] ?? null;
+}
+
+/** All that wait for a path of a project, in the order of their arrival. */
+export function inProject(sql: Sql, project: string): Place[] {
+  const query = "SELECT * FROM waiters WHERE resource > ? AND resource < ? ORDER BY seq";
+  return sql.all<Place>(query, project, afterAll(project));
+}
+
+/** What a chat waits for under this name, whatever its requests. */
+export function ofChat(sql: Sql, resource: string, chat: string): Place[] {
+  return sql.all<Place>("SELECT * FROM waiters WHERE resource = ? AND chat = ?", resource, chat);
+}
+
+/** Of one chat for one resource: it has one request after the other. */
+const mostOfOne = 20;
+
+/** [LE20] */
+export function tooMany({ sql, settings }: Tx, chat: string, resource: string): Refusal | null {
+  const { maxWaitersPerChat, maxWaitersPerResource, maxWaiters } = settings;
+  const [row] = sql.all<{ own: number; mine: number; line: number; total: number }>(
+    `SELECT (SELECT count(*) FROM waiters WHERE resource = ? AND chat = ?) AS own,
+       (SELECT count(*) FROM waiters WHERE chat = ?) AS mine,
+       (SELECT count(*) FROM waiters WHERE resource = ?) AS line,
+       (SELECT count(*) FROM (SELECT 1 FROM waiters LIMIT ?)) AS total`,
+    resource,
+    chat,
+    chat,
+    resource,
+    maxWaiters,
+  );
+  if (!row) throw new Error("a row of counts was not answered");
+  const limits = [
+    { count: row.own, most: mostOfOne, what: `requests of chat ${chat} wait for ${resource}` },
+    { count: row.mine, most: maxWaitersPerChat, what: `requests of chat ${chat} wait (maxWaitersPerChat)` },
+    { count: row.line, most: maxWaitersPerResource, what: `requests wait for ${resource} (maxWaitersPerResource)` },
+    { count: row.total, most: maxWaiters, what: "requests wait in this workspace (maxWaiters)" },
+  ];
+  const full = limits.find(({ count, most }) => count >= most);
+  if (!full) return null;
+  const message = `${full.count} ${full.what}, and no more may; cancel a wait (leases.cancel-wait), or ask again later with waitMs 0`;
+  return { code: "quota_exceeded", message };
 }
 
 /** The chat that waits there, while it does; null: its time is over, or it is gone. */

@@ -211,3 +211,15 @@ it("[TA27] one old task does not make each submit count all the others", async (
   await submit(host, {});
   expect((await refusal(host, "tasks.submit", { tasks: [{ type: "build" }] })).code).toBe("quota_exceeded");
 });
+
+it("[QU5] tasks that only a full chat could take keep no other task from its turn, however many lanes they stand in", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const capabilities = Array.from({ length: 30 }, (_, at) => `c${at}`);
+  await taker(host, "a", { taskTypes: ["x"], capabilities });
+  await taker(host, "b", { taskTypes: ["y"] });
+  await submit(host, ...capabilities.map((one) => ({ type: "x", capabilities: [one], priority: 9 })));
+  const last = await submit(host, { type: "y" }, { type: "x", priority: 0 }, { type: "y", priority: 0 });
+  expect(look(host)).toBe(4);
+  const taken = await holders(host);
+  expect(last.map((task) => taken[task])).toEqual(["b", null, "b"]);
+});

@@ -69,6 +69,11 @@ function limitRules(open: OpenHost): void {
   });
 }
 
+/** Two parts that look at the same value. */
+function twice(name: string): Json {
+  return { allOf: [{ $ref: `#/$defs/${name}` }, { $ref: `#/$defs/${name}` }] };
+}
+
 function schemaRules(open: OpenHost): void {
   const schema = {
     type: "object",
@@ -140,12 +145,74 @@ function schemaRules(open: OpenHost): void {
     await from.send(toTopic("t"), "free");
   });
 
-  it("[MS5] a fault that only a body brings to light refuses that body", async () => {
+  const hostile: [string, Record<string, Json>, Json][] = [
+    ["a repetition in a repetition", { pattern: "^(a+)+$" }, `${"a".repeat(60_000)}!`],
+    ["words and spaces", { pattern: "^(\\w+\\s?)*$" }, `${"word ".repeat(10_000)}!`],
+    ["a pattern of names", { patternProperties: { "^(a|a)*$": false } }, { [`${"a".repeat(60_000)}!`]: 1 }],
+    ["equal items", { uniqueItems: true }, Array.from({ length: 9_000 }, (_, at) => at)],
+    [
+      "equal items that are objects",
+      { uniqueItems: true },
+      Array.from({ length: 2_000 }, (_, at) => ({ n: at, list: [at] })),
+    ],
+    ["an address", { format: "uri" }, `https://${"a".repeat(60_000)}!`],
+    ["a name of a host", { format: "hostname" }, "a-".repeat(30_000)],
+    ["many choices for many items", { items: { enum: Array.from({ length: 2_000 }, (_, at) => at) } }, [1_999]],
+  ];
+
+  it.each(hostile)("[MS16] no schema and no body makes a check long: %s", async (_, one, body) => {
+    const [from, to] = await two(open);
+    await to.subscribe("t");
+    await ask(from.host, "messages.set-topic-schema", { topic: "t", schema: one });
+    const result = await from.trySend(toTopic("t"), body);
+    expect(["ok", "schema_mismatch"]).toContain(result.ok ? "ok" : result.error.code);
+    // It is told at once, or counted and given up; whichever it is, the coordinator goes on.
+    await from.send(toAll, "next");
+    expect(await to.bodies()).toContain("next");
+  });
+
+  it("[MS16] what takes too many steps to check is refused and says so", async () => {
     const [from] = await two(open);
-    const hidden = { dependentRequired: { a: 5 } };
-    await ask(from.host, "messages.set-topic-schema", { topic: "t", schema: hidden });
-    await from.send(toTopic("t"), {});
-    expect(refused(await from.trySend(toTopic("t"), { a: 1 })).code).toBe("schema_mismatch");
+    const $defs = Object.fromEntries(
+      Array.from({ length: 30 }, (_, at) => [`d${at}`, { items: twice(at === 29 ? "end" : `d${at + 1}`) }]),
+    );
+    const one = { $ref: "#/$defs/d0", $defs: { ...$defs, end: true } };
+    await ask(from.host, "messages.set-topic-schema", { topic: "t", schema: one });
+    let body: Json = 1;
+    for (let depth = 0; depth < 30; depth++) body = [body];
+    const { code, message } = refused(await from.trySend(toTopic("t"), body));
+    expect(code).toBe("schema_mismatch");
+    expect(message).toMatch(/topic t .*more than 1000000 steps/);
+    await from.send(toTopic("t"), [1]);
+  });
+
+  const costly: [string, Record<string, Json>, RegExp][] = [
+    ["a pattern that refers back", { pattern: "(a)\\1" }, /refer back/],
+    ["a pattern that looks ahead", { properties: { a: { pattern: "^(?=a)" } } }, /look ahead/],
+    ["a pattern of names that looks behind", { patternProperties: { "(?<!a)b": true } }, /look ahead or behind/],
+    ["a pattern with too many repetitions", { pattern: "(a{100}){100}" }, /too large/],
+    ["a format that takes long", { format: "url" }, /format cannot be "url"/],
+    [
+      "references that double with each step",
+      {
+        $ref: "#/$defs/d0",
+        $defs: Object.fromEntries(
+          Array.from({ length: 12 }, (_, at) => {
+            const next = { $ref: `#/$defs/d${Math.min(11, at + 1)}` };
+            return [`d${at}`, at === 11 ? true : { allOf: [next, next] }] as [string, Json];
+          }),
+        ),
+      },
+      /more than 1000 of its parts/,
+    ],
+    ["a reference to elsewhere", { $ref: "https://example.com/schema" }, /\$ref cannot be/],
+    ["names that are none", { dependentRequired: { a: 5 } }, /dependentRequired cannot be/],
+  ];
+
+  it.each(costly)("[MS5] [MS16] a schema that cannot be used is refused when it is set: %s", async (_, one, why) => {
+    const [from] = await two(open);
+    const { code, message } = await refusal(from.host, "messages.set-topic-schema", { topic: "t", schema: one });
+    expect([code, message]).toEqual(["bad_input", expect.stringMatching(why)]);
   });
 
   it("[MS5] a tree of any depth can be described", async () => {

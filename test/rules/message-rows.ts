@@ -39,6 +39,37 @@ export function messageRowRules(open: OpenRowHost): void {
     expect(await rowsWritten(host, () => ask(host, "chats.heartbeat", { self: to.self }))).toBe(0);
   });
 
+  it("[MS8] what is too much goes with the message that makes it so: by number, and by characters", async () => {
+    const host = await open();
+    const from = await Correspondent.join(host, "c1");
+    const kept = async (): Promise<{ n: number; chars: number }> => {
+      const query = "SELECT count(*) AS n, sum(length(body)) AS chars FROM messages";
+      const [row] = await host.rows<{ n: number; chars: number }>(query);
+      return row ?? { n: 0, chars: 0 };
+    };
+    await ask(host, "settings.set", { settings: { maxMessages: 10 } });
+    for (let at = 0; at < 40; at++) await from.send(toAll, at);
+    expect((await kept()).n).toBe(10);
+    await ask(host, "settings.set", { settings: { maxMessages: 1_000, maxMessageChars: 100_000 } });
+    for (let at = 0; at < 40; at++) await from.send(toAll, "x".repeat(9_998));
+    expect(await kept()).toEqual({ n: 10, chars: 100_000 });
+  });
+
+  it("[MS5] [MS16] a schema that an older program has stored, and that cannot be used, refuses what it meets and names the topic", async () => {
+    const host = await open();
+    const from = await Correspondent.join(host, "c1");
+    const stored = { old: { pattern: "(a)\\1" }, wrong: { dependentRequired: { a: 5 } }, loop: { $ref: "#" } };
+    for (const [topic, schema] of Object.entries(stored)) {
+      await host.run("INSERT INTO topics (topic, json_schema) VALUES (?, ?)", topic, JSON.stringify(schema));
+      const result = await from.trySend(toTopic(topic), topic === "old" ? "aa" : { a: 1 });
+      expect(result).toMatchObject({
+        error: { code: "schema_mismatch", message: expect.stringContaining(`topic ${topic} takes`) as string },
+      });
+      await ask(host, "messages.set-topic-schema", { topic, schema: null });
+      await from.send(toTopic(topic), "free");
+    }
+  });
+
   it("[MS14] what is not for a chat is passed over for good once fifty such messages have come, and nothing that is", async () => {
     const host = await open();
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];

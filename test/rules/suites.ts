@@ -14,6 +14,7 @@ import { leaseTrustRules } from "./lease-trust.ts";
 import { leaseWaiterRules } from "./lease-waiters.ts";
 import { leaseRules } from "./leases.ts";
 import { lockDelayRules } from "./lock-delays.ts";
+import { limitRowRules, limitRules } from "./limits.ts";
 import { livenessRowRules } from "./liveness-rows.ts";
 import { livenessRules } from "./liveness.ts";
 import { messageLimitRules } from "./message-limits.ts";
@@ -21,6 +22,7 @@ import { messageModelRules } from "./message-model.ts";
 import { messageReceiverRules } from "./message-receivers.ts";
 import { messageRowRules } from "./message-rows.ts";
 import { messageRules } from "./messages.ts";
+import { requestIdRules } from "./request-ids.ts";
 import { requestRowRules, requestRules } from "./requests.ts";
 import { stateChangeRules } from "./state-changes.ts";
 import { stateCompactionRowRules, stateCompactionRules } from "./state-compaction.ts";
@@ -88,6 +90,7 @@ export function taskSuites(open: OpenHost): void {
   taskJoinRules(open);
   planRules(open);
   budgetRules(open);
+  limitRules(open);
 }
 
 /** What machines keep for each other. */
@@ -105,9 +108,11 @@ export function rowSuites(open: OpenRowHost): void {
   stateCompactionRowRules(open);
   stateModelRowRules(open);
   requestRowRules(open);
+  requestIdRules(open);
   messageRowRules(open);
   taskRowRules(open);
   syncRowRules(open);
   sweepRowRules(open);
   auditRowRules(open);
+  limitRowRules(open);
 }

@@ -2,32 +2,11 @@ import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
 import type { Connection } from "./connection.ts";
+import { counted } from "./counted-rows.ts";
 import { stopClock, TestWorkspace, wait, type Self } from "./support.ts";
 
-/** Rows, index entries among them, that the work makes the object write: what is billed. Setting the alarm counts as one. */
 async function written(workspace: TestWorkspace, work: () => Promise<unknown>): Promise<number> {
-  const cursors: { rowsWritten: number }[] = [];
-  let alarms = 0;
-  await workspace.inside(({ storage }) => {
-    const { sql } = storage;
-    const [exec, setAlarm] = [sql.exec.bind(sql), storage.setAlarm.bind(storage)];
-    sql.exec = ((...given: Parameters<typeof exec>) => {
-      const cursor = exec(...given);
-      cursors.push(cursor);
-      return cursor;
-    }) as typeof sql.exec;
-    storage.setAlarm = (...given) => {
-      alarms += 1;
-      return setAlarm(...given);
-    };
-  });
-  await work();
-  return workspace.inside(({ storage }) => {
-    const rows = cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0);
-    Reflect.deleteProperty(storage.sql, "exec");
-    Reflect.deleteProperty(storage, "setAlarm");
-    return rows + alarms;
-  });
+  return (await counted(workspace, work)).written;
 }
 
 /** A chat with a connection, in a workspace in which others have been before. */

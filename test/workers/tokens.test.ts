@@ -291,7 +291,7 @@ it("[RQ6] the same request for a token is answered with the same one, which is s
   expect(await workspace.refusal("settings.get", {}, made.token)).toBeNull();
   expect(await workspace.refusal("tokens.create", { ...wanted, machine: "m2" })).toBe("key_reused");
   const text = await workspace.inside((state) => dump(state));
-  expect(text).toContain("tokens.create admin r1");
+  expect(text).toContain("tokens.create admin");
   for (const part of made.token.slice("shim_".length).split(".")) expect(text).not.toContain(part);
   const other = await workspace.ask("tokens.create", { ...wanted, requestId: "r2" });
   expect([other.id === made.id, other.token === made.token]).toEqual([false, false]);

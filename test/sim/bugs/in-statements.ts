@@ -25,7 +25,7 @@ function unseenLine(): PatchFor {
         },
       };
     }
-    if (!query.startsWith("SELECT * FROM waiters WHERE resource IN")) return undefined;
+    if (!/^SELECT \* FROM waiters WHERE resource (= \? ORDER|> )/.test(query)) return undefined;
     return {
       all: (next, values) => {
         const isBlind = isJustFreed;
@@ -93,7 +93,7 @@ export const inStatements: readonly Bug[] = [
     host: {
       patchFor: () => {
         let count = 0;
-        return patched(/^SELECT \* FROM waiters WHERE resource/, () => ({
+        return patched(/^SELECT (\*|count\(\*\) AS n) FROM waiters WHERE resource (=|IN|>=) /, () => ({
           all: (next, values) => ((count += 1) % 3 === 0 ? [] : next(...values)),
         }))();
       },

@@ -64,7 +64,7 @@ export const inTheQueue: readonly Bug[] = [
     within: 60_000,
     focus: works,
     about: "a look gives to a chat that drains",
-    host: { patchFor: reworded("NOT IN ('offline', 'draining', 'stuck')", "NOT IN ('offline', 'stuck')") },
+    host: { patchFor: reworded("NOT IN ('draining', 'stuck')", "NOT IN ('stuck')") },
   },
   {
     name: "given-for-good",

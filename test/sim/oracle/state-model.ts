@@ -79,7 +79,8 @@ export class StateModel {
       return this.#sim.must(isOnce, "requests", () => `${id} was done twice (${refused ?? "accepted"})`);
     }
     if (refused !== null) return this.#refused(wanted, refused);
-    if (id !== null) this.#known.set(id, this.#sim.now);
+    // [RQ3] What has changed nothing is not remembered.
+    if (id !== null && changes.length > 0) this.#known.set(id, this.#sim.now);
     this.#accepted(wanted, changes);
   }
 
