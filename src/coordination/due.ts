@@ -39,6 +39,7 @@ interface Timed {
 const coarseMs = 3_600_000;
 
 const timed: readonly Timed[] = [
+  { name: "quiet", dueAt: meta.quietDueAt, sweep: leases.endQuiet },
   { name: "delays", dueAt: waiters.delayDueAt, sweep: leases.endDelays },
   { name: "state", dueAt: state.dueAt, sweep: state.sweep },
   {

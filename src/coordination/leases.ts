@@ -15,6 +15,7 @@ import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
 import { coveringOf, expiresAt, heldBy, insert, isClear, isLive, near, rowOf, type LeaseRow } from "./lease-rows.ts";
+import * as meta from "./meta.ts";
 import { numbersPerEpoch, type Actor, type Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
 
@@ -62,15 +63,16 @@ function granted(tx: Tx, row: LeaseRow): Result<Acquired, Refusal> {
 
 function heldBySomebody(tx: Tx, resource: string, { held, delays }: Around): Refusal {
   const until = Math.max(tx.now, ...held.map((row) => expiresAt(tx, row)), ...delays.map((delay) => delay.until));
+  const why = `not free yet after ${tx.quietUntil > tx.now ? "a restore" : "an expiry"}`;
   const [first] = [
     ...held.map((row) => ({ name: row.resource, holder: row.holder, why: `held by chat ${row.holder}` })),
-    ...delays.map((delay) => ({ name: delay.resource, holder: null, why: "not free yet after an expiry" })),
+    ...delays.map((delay) => ({ name: delay.resource, holder: null, why })),
     { name: resource, holder: null, why: "wanted by others before" },
   ];
-  const { name, holder, why } = first;
+  const { name, holder } = first;
   return {
     code: "lease_held",
-    message: name === resource ? `${resource} is ${why}` : `${resource} overlaps ${name}, which is ${why}`,
+    message: name === resource ? `${resource} is ${first.why}` : `${resource} overlaps ${name}, which is ${first.why}`,
     retryAfterMs: Math.max(100, until - tx.now),
     details: { holder, resource: name },
   };
@@ -243,9 +245,20 @@ interface Around {
 function around(tx: Tx, resource: string): Around {
   return {
     held: near<LeaseRow>(tx.sql, "leases", resource),
-    delays: near<waiters.Delay>(tx.sql, "lock_delays", resource),
+    delays: [...near<waiters.Delay>(tx.sql, "lock_delays", resource), ...quiet(tx, resource)],
     places: waiters.near(tx, resource),
   };
+}
+
+/** [LE19] Stands in the way of every grant: what a lost history has granted may still be trusted. */
+function quiet({ quietUntil, now }: Tx, resource: string): waiters.Delay[] {
+  return quietUntil > now ? [{ resource, until: quietUntil }] : [];
+}
+
+/** [LE19] Then all who wait have their turn. For the sweep. */
+export function endQuiet(tx: Tx): void {
+  meta.endQuiet(tx.sql);
+  for (const resource of waiters.allWanted(tx.sql)) grantWaiting(tx, resource);
 }
 
 function isOver({ now }: Tx): (delay: waiters.Delay) => boolean {
@@ -254,7 +267,7 @@ function isOver({ now }: Tx): (delay: waiters.Delay) => boolean {
 
 /** What overlaps a resource once all that is over has gone and those in line have had their turn. */
 function settled(tx: Tx, resource: string): Around {
-  if (isClear(tx.sql, resource)) return { held: [], delays: [], places: [] };
+  if (isClear(tx.sql, resource)) return { held: [], delays: quiet(tx, resource), places: [] };
   const found = around(tx, resource);
   const over = found.held.filter((row) => !isLive(tx, row));
   const ended = found.delays.filter(isOver(tx));

@@ -19,8 +19,9 @@ import type { Sql } from "../shared/sql.ts";
 import * as chatRows from "./chat-rows.ts";
 import { once } from "./idempotency.ts";
 import * as inbox from "./inboxes.ts";
+import * as meta from "./meta.ts";
 import * as topics from "./topics.ts";
-import type { Tx } from "./tx.ts";
+import { numbersPerEpoch, type Tx } from "./tx.ts";
 
 /** One row for each message and a cursor for each receiver: at least once, in the order of the ids, until acknowledged or over. */
 
@@ -43,7 +44,7 @@ function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage):
   const refused =
     tooLarge(text) ?? unknown(tx, target) ?? unfit(tx.sql, target, body) ?? looping(tx, self.chat, target);
   if (refused) return err(refused);
-  const id = inbox.newestId(tx.sql) + 1;
+  const id = Math.max(inbox.newestId(tx.sql), meta.numberFloor(tx)) + 1;
   tx.sql.run(
     "INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
     id,
@@ -234,20 +235,27 @@ export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
   return inbox.newestExpiry(tx, chat, sentBy);
 }
 
-/** When the oldest message has to go: at its own time, or when `maxMessages` (?) newer ones were there. The newest stays: its number must not come again. */
+/**
+ * When the oldest message has to go: at its own time, or when `maxMessages` (?) newer ones of its epoch were there. The newest stays: its number
+ * must not come again.
+ */
 export const dueAt = `
-  SELECT min(expires_at, ifnull((SELECT at FROM messages WHERE id >= oldest.id + ? ORDER BY id LIMIT 1), expires_at))
-  FROM (SELECT id, expires_at FROM messages ORDER BY id LIMIT 1) AS oldest
-  WHERE id < (SELECT max(id) FROM messages)`;
+  SELECT min(expires_at, ifnull(
+    (SELECT at FROM messages
+     WHERE id >= oldest.id + ? AND oldest.id / ${numbersPerEpoch} = newest.id / ${numbersPerEpoch} ORDER BY id LIMIT 1), expires_at))
+  FROM (SELECT id, expires_at FROM messages ORDER BY id LIMIT 1) AS oldest, (SELECT max(id) AS id FROM messages) AS newest
+  WHERE oldest.id < newest.id`;
 
-/** [MS8] Messages go when their time is over, or when `maxMessages` newer ones were sent, the oldest first. */
+/** [MS8] Messages go when their time is over, or when `maxMessages` newer ones were sent, the oldest first; behind a raised epoch by their time only. */
 export function prune({ sql, now, settings }: Tx, limit: number): void {
   const newest = inbox.newestId(sql);
   sql.run(
-    `DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND id < ? AND (expires_at <= ? OR id <= ?)`,
+    `DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND id < ?
+       AND (expires_at <= ? OR (id <= ? AND id > ?))`,
     limit,
     newest,
     now,
     newest - settings.maxMessages,
+    newest - (newest % numbersPerEpoch),
   );
 }

@@ -104,13 +104,12 @@ export class Transactions {
   /** Inside of a transaction, or to look only. */
   tx(): Tx {
     const sql = this.#sql;
-    const { settings, epoch } = (this.#facts ??= meta.facts(sql));
+    const facts = (this.#facts ??= meta.facts(sql));
     return {
       sql,
       now: this.#now(),
       presence: this.#presence,
-      settings,
-      epoch,
+      ...facts,
       memory: this.#memory,
       tell: (hint) => this.#hints.push(hint),
     };

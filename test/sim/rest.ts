@@ -59,7 +59,11 @@ function giveBack(world: World): void {
 }
 
 /** A lease is known to its holder, or it runs out: what the dead have held is looked at when all are. */
-function lookForHolder(world: World, { resource, holder, incarnation, expiresAt, isBound, requestId }: Held): void {
+function lookForHolder(
+  world: World,
+  { resource, holder, incarnation, expiresAt, isBound, requestId, token }: Held,
+): void {
+  if (token <= world.trust.lostUpTo) return world.sim.count("known: a restored lease was given back before");
   const isOverdue = !isBound && expiresAt <= world.sim.now;
   const living = world.livingAs(holder, incarnation);
   const isLost = isBound && living !== undefined;

@@ -1,8 +1,8 @@
 import { Agenda } from "./agenda.ts";
 import { Rng } from "./rng.ts";
 
-/** The true time at which every run begins. */
-export const T0 = 1_700_000_000_000;
+/** The true time at which every run begins: epochs follow the clock from 2026 on. */
+export const T0 = 1_800_000_000_000;
 
 /** A rule that did not hold. */
 export class Violation extends Error {
@@ -38,6 +38,7 @@ export type Rule =
   | "one-claim"
   | "turn"
   | "queue"
+  | "restore"
   | "requests"
   | "mirror"
   | "throws";

@@ -76,6 +76,9 @@ export class TrustBook {
     this.#sim = sim;
   }
 
+  /** Up to this token all were granted in histories of which the coordinator may have lost the end: what it has of them may be older. */
+  lostUpTo = 0;
+
   prove(holding: Holding, proof: Trust): void {
     if (holding.owner.trustedForMs(proof) <= holding.trustMs()) return;
     holding.proof = proof;
@@ -91,7 +94,7 @@ export class TrustBook {
   /** Looks again at one that is believed. */
   check(holding: Holding): void {
     if (holding.isForced || holding.trustMs() === 0) return;
-    if (!this.isHeld(holding.resource, holding.token)) {
+    if (holding.token > this.lostUpTo && !this.isHeld(holding.resource, holding.token)) {
       this.#sim.fail(
         "kept-while-trusted",
         `${holding.owner.name} trusts ${holding.resource} (token ${holding.token}), which is free`,
@@ -130,7 +133,7 @@ export class TrustBook {
       return;
     }
     const left = holding.trustMs();
-    if (left === 0 || holding.isForced) return;
+    if (left === 0 || holding.isForced || token <= this.lostUpTo) return;
     this.#sim.fail(
       "kept-while-trusted",
       `${resource} (token ${token}) is free, and ${holding.owner.name} trusts it for ${Math.ceil(left)} ms more`,

@@ -1,6 +1,7 @@
 import { numbersPerEpoch } from "../../../src/coordination/tx.ts";
 import type { Fact, GrantContext, LeaseFact, PlaceFact } from "../host/facts.ts";
 import type { Commit, Request } from "../host/sim-host.ts";
+import { all, keepMap, type PutBack } from "./keep.ts";
 import { atoms, maskOf, placesOf } from "../resources.ts";
 import type { Sim } from "../sim.ts";
 import type { TrustBook } from "../trust.ts";
@@ -37,6 +38,10 @@ export class LeaseLedger {
   readonly #closed: number[] = atoms.map(() => 0);
   /** [LE12] All tokens of the present epoch are above. */
   #least = 0;
+  /** [LE19] Nothing is granted before. */
+  #quietUntil = 0;
+  /** Whether the coordinator still has to notice that the quiet after a restore is over. */
+  isQuiet: () => boolean = () => false;
   /** The place that was last given up in this commit, in case a grant follows. */
   #left: Place | null = null;
 
@@ -48,10 +53,21 @@ export class LeaseLedger {
   committed({ request, result, facts }: Commit): void {
     if (request?.name === "epoch.raise" && result.ok) {
       this.#least = (result.value as { epoch: number }).epoch * numbersPerEpoch;
+      this.#quietUntil = this.#sim.now + (request.input as { quietMs: number }).quietMs;
     }
     this.#left = null;
     if (this.#read(facts, request)) this.#lookAtLine();
     if (request && result.ok) this.#lookAtAnswer(request, result.value);
+  }
+
+  /** Without the highest tokens: they count over all histories. */
+  keep(): PutBack {
+    const closed = [...this.#closed];
+    const rest = all(keepMap(this.leases), keepMap(this.places), keepMap(this.delays));
+    return () => {
+      rest();
+      this.#closed.splice(0, closed.length, ...closed);
+    };
   }
 
   /** @returns whether leases or lines changed */
@@ -120,6 +136,7 @@ export class LeaseLedger {
     const { resource, holder } = lease;
     const mask = maskOf(resource);
     sim.count(this.#left ? "granted to one who waited" : "granted at once");
+    sim.must(this.#quietUntil <= sim.now, "restore", () => `${resource} was granted in the quiet after a restore`);
     sim.must(!context.isHolderGone, "line", () => `${resource} was granted to ${holder}, which is gone`);
     for (const other of this.leases.values()) {
       const isApart = (other.mask & mask) === 0;
@@ -215,7 +232,7 @@ export class LeaseLedger {
     for (const lease of this.leases.values()) if (meets(lease.mask)) return true;
     for (const resource of this.delays.keys()) if (meets(maskOf(resource))) return true;
     for (const place of this.places.values()) if (place.seq < seq && meets(place.mask)) return true;
-    return false;
+    return this.isQuiet();
   }
 }
 

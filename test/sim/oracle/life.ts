@@ -3,6 +3,7 @@ import { operations } from "../../../src/contract/operations.ts";
 import type { Settings } from "../../../src/contract/workspaces.ts";
 import type { Commit, Request } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
+import { keepMap, type PutBack } from "./keep.ts";
 
 interface Signs {
   /** When it was last heard in the way that counts: over its connection, or by what it does where it has none. */
@@ -30,6 +31,10 @@ export class Life {
     this.#sim = sim;
     this.#isConnected = isConnected;
     this.#settings = settings;
+  }
+
+  keep(): PutBack {
+    return keepMap(this.#signs, (signs) => ({ ...signs }));
   }
 
   heard(chat: string): void {

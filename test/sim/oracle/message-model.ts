@@ -2,6 +2,7 @@ import type { AckMessages, PullMessages, SendMessage, Subscribe, Target } from "
 import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
 import type { Commit } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
+import { all, keepMap, type PutBack } from "./keep.ts";
 
 interface Sent {
   readonly id: number;
@@ -48,6 +49,11 @@ export class MessageModel {
     "messages.pull": (input, value) => this.#pulled(input as PullMessages, value as OutputOf<"messages.pull">),
     "messages.ack": (input, value) => this.#acked(input as AckMessages, value as OutputOf<"messages.ack">),
   };
+
+  /** Without the newest number: it counts over all histories. */
+  keep(): PutBack {
+    return all(keepMap(this.#boxes, copyOf), keepMap(this.#known));
+  }
 
   trim(): void {
     for (const [id, { at }] of this.#known) {
@@ -132,6 +138,10 @@ export class MessageModel {
     const isRight = count > mostCounted || told === count;
     this.#sim.must(isRight, "messages", () => `${chat} has ${count} unread messages, and was told ${told}`);
   }
+}
+
+function copyOf({ pending, patterns }: Box): Box {
+  return { pending: new Map(pending), patterns: new Map(patterns) };
 }
 
 function isFor(chat: string, { patterns }: Box, { id, from, target }: Sent): boolean {

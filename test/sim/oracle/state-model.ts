@@ -10,6 +10,7 @@ import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.
 import type { ChangeFact } from "../host/facts.ts";
 import type { Commit } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
+import { all, keepMap, type PutBack } from "./keep.ts";
 import type { LeaseLedger } from "./lease-ledger.ts";
 
 interface Value {
@@ -51,6 +52,10 @@ export class StateModel {
     if (wanted) this.#wrote(wanted, result.ok ? null : result.error.code, changes);
     else for (const change of changes) this.#expired(change);
     if (result.ok && request) this.#read(request.name, request.input, result.value);
+  }
+
+  keep(): PutBack {
+    return all(keepMap(this.keys), keepMap(this.raised), keepMap(this.#known));
   }
 
   /** Repeats are known for a day. */
