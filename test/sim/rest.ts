@@ -64,7 +64,7 @@ function lookForHolder(
   { resource, holder, incarnation, expiresAt, isBound, requestId, token }: Held,
 ): void {
   if (token <= world.trust.lostUpTo) return world.sim.count("known: a restored lease was given back before");
-  const isOverdue = !isBound && expiresAt <= world.sim.now;
+  const isOverdue = !isBound && expiresAt <= world.sim.hostNow;
   const living = world.livingAs(holder, incarnation);
   const isLost = isBound && living !== undefined;
   if (!isOverdue && !isLost) return;

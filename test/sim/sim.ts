@@ -56,8 +56,21 @@ export class Sim {
   /** Set to see each event. */
   trace: ((line: string) => void) | null = null;
 
+  #hostShiftMs = 0;
+  #hostFloor = 0;
+
   constructor(seed: number) {
     this.rng = new Rng(seed);
+  }
+
+  /** The clock of the host. As under workerd it stands still, when it is set back, until it has caught up. */
+  get hostNow(): number {
+    return Math.max(this.#hostFloor, this.now + this.#hostShiftMs);
+  }
+
+  setHostClock(byMs: number): void {
+    this.#hostFloor = this.hostNow;
+    this.#hostShiftMs += byMs;
   }
 
   later(ms: number, label: string, run: () => boolean | void): void {

@@ -78,6 +78,8 @@ export class TrustBook {
 
   /** Up to this token all were granted in histories of which the coordinator may have lost the end: what it has of them may be older. */
   lostUpTo = 0;
+  /** Up to this token all were granted before the clock of the coordinator was set forward: they may have ended too early. */
+  shakenUpTo = 0;
 
   prove(holding: Holding, proof: Trust): void {
     if (holding.owner.trustedForMs(proof) <= holding.trustMs()) return;
@@ -94,6 +96,7 @@ export class TrustBook {
   /** Looks again at one that is believed. */
   check(holding: Holding): void {
     if (holding.isForced || holding.trustMs() === 0) return;
+    if (holding.token <= this.shakenUpTo) return this.#sim.count("known: trusted when the coordinator's clock was set");
     if (holding.token > this.lostUpTo && !this.isHeld(holding.resource, holding.token)) {
       this.#sim.fail(
         "kept-while-trusted",
@@ -103,7 +106,7 @@ export class TrustBook {
     for (const place of placesOf(holding.mask)) {
       const believed = this.#byAtom[place] as Holding[];
       for (const other of believed) {
-        if (other === holding || other.isForced || other.trustMs() === 0) continue;
+        if (other === holding || other.isForced || other.trustMs() === 0 || other.token <= this.shakenUpTo) continue;
         this.#sim.fail(
           "one-holder",
           `${holding.owner.name} (${holding.resource}, token ${holding.token}, ${Math.ceil(holding.trustMs())} ms left) and ${other.owner.name} (${other.resource}, token ${other.token}, ${Math.ceil(other.trustMs())} ms left) both trust ${atoms[place]}`,
@@ -133,7 +136,7 @@ export class TrustBook {
       return;
     }
     const left = holding.trustMs();
-    if (left === 0 || holding.isForced || token <= this.lostUpTo) return;
+    if (left === 0 || holding.isForced || token <= Math.max(this.lostUpTo, this.shakenUpTo)) return;
     this.#sim.fail(
       "kept-while-trusted",
       `${resource} (token ${token}) is free, and ${holding.owner.name} trusts it for ${Math.ceil(left)} ms more`,

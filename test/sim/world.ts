@@ -107,7 +107,7 @@ export class World {
   restore(): boolean {
     const { sim, host, oracle } = this;
     const epoch = meta.facts(host.sql).epoch;
-    if (!this.#backup || raisedEpoch(sim.now) <= epoch) return false;
+    if (!this.#backup || raisedEpoch(sim.hostNow) <= epoch) return false;
     host.restore(this.#backup.image);
     this.#backup.putBack();
     for (const { chat } of host.sql.peek<{ chat: string }>("SELECT chat FROM chats WHERE is_connected = 1"))
@@ -118,6 +118,17 @@ export class World {
     // The host may die over it.
     while (!this.ask("epoch.raise", { reason: "restored", quietMs: skipsQuiet ? 0 : quietMs }));
     return true;
+  }
+
+  /**
+   * Somebody sets the clock of the host. Set forward, it ends leases and claims that are still trusted: that nobody can prevent who has no other
+   * clock. What was granted before is told apart; everything else holds.
+   */
+  setHostClock(byMs: number): void {
+    this.sim.setHostClock(byMs);
+    if (byMs < 0) return;
+    this.trust.shakenUpTo = this.oracle.leases.newest;
+    for (const { held } of this.oracle.tasks.tasks.values()) if (held) held.isShaken = true;
   }
 
   get trust(): TrustBook {

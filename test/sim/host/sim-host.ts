@@ -286,7 +286,7 @@ export class SimHost {
     const isAhead = skewMs > 0 && this.#sim.rng.chance(0.5);
     return {
       sql: this.sql,
-      now: this.#sim.now + (isAhead ? skewMs : 0),
+      now: this.#sim.hostNow + (isAhead ? skewMs : 0),
       presence: this.connections,
       ...this.#context(),
       tell,

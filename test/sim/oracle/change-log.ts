@@ -110,9 +110,9 @@ export class ChangeLog {
     this.#floor = last?.revision ?? this.#floor;
     if (!last || !next) return;
     const surplus = this.#log.length - place;
-    const isOld = last.at <= this.#sim.now - this.#keepMs() || surplus >= mostKept;
+    const isOld = last.at <= this.#sim.hostNow - this.#keepMs() || surplus >= mostKept;
     if (!isOld)
-      this.#sim.fail("watch", `revision ${last.revision} is gone ${this.#sim.now - last.at} ms after it was made`);
+      this.#sim.fail("watch", `revision ${last.revision} is gone ${this.#sim.hostNow - last.at} ms after it was made`);
     if (last.group === next.group) this.#sim.fail("watch", `an update was cut by the compaction before ${before}`);
   }
 

@@ -57,7 +57,7 @@ export class MessageModel {
 
   trim(): void {
     for (const [id, { at }] of this.#known) {
-      if (at > this.#sim.now - 86_400_000) break;
+      if (at > this.#sim.hostNow - 86_400_000) break;
       this.#known.delete(id);
     }
     for (const box of this.#boxes.values()) this.#live(box);
@@ -80,7 +80,7 @@ export class MessageModel {
     this.#sim.must(!isRepeat, "requests", () => `message ${id} counts as a repeat and is none`);
     this.#sim.must(id > this.#newest, "messages", () => `message ${id} follows ${this.#newest}`);
     this.#newest = id;
-    if (key !== null) this.#known.set(key, { id, at: this.#sim.now });
+    if (key !== null) this.#known.set(key, { id, at: this.#sim.hostNow });
     this.#deliver(input, id);
   }
 
@@ -90,7 +90,7 @@ export class MessageModel {
   }
 
   #deliver({ self, target, body, priority, ttlMs }: SendMessage, id: number): void {
-    const expiresAt = this.#sim.now + ttlMs;
+    const expiresAt = this.#sim.hostNow + ttlMs;
     const sent = { id, from: self.chat, target, rank: ranks[priority], body: JSON.stringify(body), expiresAt };
     for (const [chat, box] of this.#boxes) if (isFor(chat, box, sent)) box.pending.set(id, sent);
   }
@@ -108,7 +108,7 @@ export class MessageModel {
 
   /** Those whose time is not over. */
   #live({ pending }: Box): Sent[] {
-    for (const { id, expiresAt } of pending.values()) if (expiresAt <= this.#sim.now) pending.delete(id);
+    for (const { id, expiresAt } of pending.values()) if (expiresAt <= this.#sim.hostNow) pending.delete(id);
     return [...pending.values()];
   }
 

@@ -61,14 +61,14 @@ export class StateModel {
   /** Repeats are known for a day. */
   trim(): void {
     for (const [id, at] of this.#known) {
-      if (at > this.#sim.now - 86_400_000) return;
+      if (at > this.#sim.hostNow - 86_400_000) return;
       this.#known.delete(id);
     }
   }
 
   live(key: string): Value | null {
     const found = this.keys.get(key);
-    return found && (found.expiresAt === null || found.expiresAt > this.#sim.now) ? found : null;
+    return found && (found.expiresAt === null || found.expiresAt > this.#sim.hostNow) ? found : null;
   }
 
   /** Its time is over, and nothing was told of it yet. */
@@ -84,7 +84,7 @@ export class StateModel {
       return this.#sim.must(isOnce, "requests", () => `${id} was done twice (${refused ?? "accepted"})`);
     }
     if (refused !== null) return this.#refused(wanted, refused);
-    if (id !== null) this.#known.set(id, this.#sim.now);
+    if (id !== null) this.#known.set(id, this.#sim.hostNow);
     this.#accepted(wanted, changes);
   }
 
@@ -121,7 +121,7 @@ export class StateModel {
     if (code !== "stale_token") return;
     const isGood = guards.every(({ resource, token }) => {
       const lease = [...this.#ledger.leases.values()].find((one) => one.token === token);
-      return !this.#ledger.whyStale(resource, token) && lease && !lease.isBound && lease.expiresAt > this.#sim.now;
+      return !this.#ledger.whyStale(resource, token) && lease && !lease.isBound && lease.expiresAt > this.#sim.hostNow;
     });
     if (isGood) this.#sim.fail("guard", `a guarded write was refused, though its lease is held`);
   }
@@ -150,7 +150,7 @@ export class StateModel {
   #set({ key, value, ttlMs: own }: Extract<Write, { op: "set" }>, { revision: version }: ChangeFact): void {
     if (key.startsWith("count/")) this.raised.set(key, (this.raised.get(key) ?? 0) + 1);
     const ttlMs = own ?? (key.startsWith("session/") ? sessionTtlMs : null);
-    const expiresAt = ttlMs === null ? null : this.#sim.now + ttlMs;
+    const expiresAt = ttlMs === null ? null : this.#sim.hostNow + ttlMs;
     this.keys.set(key, { value: JSON.stringify(value), version, expiresAt });
   }
 
