@@ -17,6 +17,8 @@ export interface LocalEdgeOptions {
   readonly entry: string;
   /** Holds the built worker and its state, and stays after the end. */
   readonly folder: string;
+  /** Of the workspace, where the state has it already. */
+  readonly adminToken?: string;
   /** Told of each line that the worker and workerd log; without it they come out here. */
   readonly log?: (line: string) => void;
 }
@@ -89,7 +91,7 @@ export async function startEdge(options: LocalEdgeOptions): Promise<Started> {
   const miniflare = withoutItsSignals(() => workerd(script, options));
   try {
     const url = (await miniflare.ready).origin;
-    return { miniflare, url, adminToken: await madeWorkspace(url) };
+    return { miniflare, url, adminToken: options.adminToken ?? (await madeWorkspace(url)) };
   } catch (error) {
     await miniflare.dispose();
     throw error;
