@@ -57,5 +57,6 @@ it("[DO22] two runtimes on one folder: what was acknowledged is there, no lease 
     );
   }
   // Whoever finds the file locked is told that nothing was changed, and that it may ask again.
-  for (const one of writes) if (one.status === "rejected") expect(String(one.reason)).toMatch(/"internal".*"retryable":true/);
+  for (const one of writes)
+    if (one.status === "rejected") expect(String(one.reason)).toMatch(/"internal".*"retryable":true/);
 });
