@@ -7,11 +7,14 @@ import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 
 const entry = join(import.meta.dirname, "../../src/worker/worker-entry.ts");
 
+function log(): void {
+  // What is found locked is logged by the worker, and is meant to be.
+}
+
 /** Two workerds on one folder of state: nobody should do that, and SQLite's locks are all that stands between them. */
 async function twoRuntimes(): Promise<[LocalEdge, LocalEdge]> {
   const folder = mkdtempSync(join(tmpdir(), "shim-two-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const log = (): void => undefined;
   const one = new LocalEdge(await startEdge({ entry, folder, log }));
   onTestFinished(() => one.close());
   const two = new LocalEdge(await startEdge({ entry, folder, log, adminToken: one.adminToken }));

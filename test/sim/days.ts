@@ -92,8 +92,7 @@ export class Days {
     this.#world.habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
     this.#world.habits.isNight = false;
     this.#world.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
-    this.#hasRestores = this.#mayRestore() && rng.chance(this.#restores);
-    if (this.#hasRestores) this.#world.backUp();
+    this.#drawRestores();
     this.#drawWeights(wanted);
     Object.assign(host.weather, weather);
     this.#thinkMs = rng.pick([400, 1_000, 2_500]);
@@ -113,8 +112,10 @@ export class Days {
   }
 
   /** What becomes of tasks over a restore is not judged here: on such a day there are none. */
-  #mayRestore(): boolean {
-    return this.#world.oracle.tasks.tasks.size === 0;
+  #drawRestores(): void {
+    const { sim, oracle } = this.#world;
+    this.#hasRestores = oracle.tasks.tasks.size === 0 && sim.rng.chance(this.#restores);
+    if (this.#hasRestores) this.#world.backUp();
   }
 
   #respawn(place: number, inMs: number): void {

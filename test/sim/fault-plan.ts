@@ -65,7 +65,11 @@ const plan: readonly Fault[] = [
     weight: 1,
     run: (faults, _, __, rng) => faults.setHostClock(rng.between(1_000, rng.chance(0.5) ? 60_000 : 10_800_000)),
   },
-  { name: "host clock set back", weight: 2, run: (faults, _, __, rng) => faults.setHostClock(-rng.between(1_000, 60_000)) },
+  {
+    name: "host clock set back",
+    weight: 2,
+    run: (faults, _, __, rng) => faults.setHostClock(-rng.between(1_000, 60_000)),
+  },
   { name: backup, weight: 12, run: (faults) => faults.backUp() },
   { name: "restore", weight: 10, run: (faults) => faults.restore() },
 ];

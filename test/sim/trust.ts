@@ -95,8 +95,7 @@ export class TrustBook {
 
   /** Looks again at one that is believed. */
   check(holding: Holding): void {
-    if (holding.isForced || holding.trustMs() === 0) return;
-    if (holding.token <= this.shakenUpTo) return this.#sim.count("known: trusted when the coordinator's clock was set");
+    if (!this.#isJudged(holding)) return;
     if (holding.token > this.lostUpTo && !this.isHeld(holding.resource, holding.token)) {
       this.#sim.fail(
         "kept-while-trusted",
@@ -106,13 +105,21 @@ export class TrustBook {
     for (const place of placesOf(holding.mask)) {
       const believed = this.#byAtom[place] as Holding[];
       for (const other of believed) {
-        if (other === holding || other.isForced || other.trustMs() === 0 || other.token <= this.shakenUpTo) continue;
+        if (other === holding || !this.#isJudged(other)) continue;
         this.#sim.fail(
           "one-holder",
           `${holding.owner.name} (${holding.resource}, token ${holding.token}, ${Math.ceil(holding.trustMs())} ms left) and ${other.owner.name} (${other.resource}, token ${other.token}, ${Math.ceil(other.trustMs())} ms left) both trust ${atoms[place]}`,
         );
       }
     }
+  }
+
+  /** It is believed, and neither an admin nor a clock that was set has taken it from one who cannot know. */
+  #isJudged(holding: Holding): boolean {
+    if (holding.isForced || holding.trustMs() === 0) return false;
+    if (holding.token > this.shakenUpTo) return true;
+    this.#sim.count("known: trusted when the coordinator's clock was set");
+    return false;
   }
 
   drop(holding: Holding): void {

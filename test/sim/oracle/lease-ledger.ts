@@ -168,7 +168,8 @@ export class LeaseLedger {
     const before = this.#numberOf(lease);
     for (const seq of living) {
       const place = this.places.get(seq);
-      const isPassed = place !== undefined && seq < before && (place.mask & mask) !== 0 && place.until > this.#sim.hostNow;
+      const isPassed =
+        place !== undefined && seq < before && (place.mask & mask) !== 0 && place.until > this.#sim.hostNow;
       this.#sim.must(
         !isPassed,
         "line",

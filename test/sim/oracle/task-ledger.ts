@@ -152,7 +152,8 @@ export class TaskLedger {
   #ended(known: KnownTask, became: TaskState, act: Act): void {
     const end = endOf(known, act) ?? "moved";
     this.#sim.count(`attempt: ${end}`);
-    const isSurprise = end === "moved" || end === "cancelled" || act.gone.has(known.held?.chat ?? "") || known.held?.isShaken === true;
+    const isSurprise =
+      end === "moved" || end === "cancelled" || act.gone.has(known.held?.chat ?? "") || known.held?.isShaken === true;
     known.ended(end, became, isSurprise);
   }
 

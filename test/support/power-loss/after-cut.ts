@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { pathsIn, type Paths } from "../../../src/local-mcp/paths.ts";
 import { listBackups } from "../../../src/local-mcp/store/backup.ts";
 import { isSound } from "../../../src/local-mcp/store/database.ts";
@@ -18,7 +18,8 @@ export class Promised {
   /** Texts of which no byte may come back. */
   readonly forgotten: string[] = [];
   readonly dropped: { commit: string; repository: string }[] = [];
-  backup: { path: string; rows: number } | null = null;
+  /** Its path where it was recorded. */
+  backup: string | null = null;
   settings = 0;
   repairs = 0;
 
@@ -26,19 +27,25 @@ export class Promised {
     for (const line of text.trim().split("\n")) this.#line(line.slice(1).split(" "));
   }
 
-  #line([kind, what = "", ...more]: string[]): void {
-    if (kind === "row") this.rows.add(what);
-    if (kind === "settings") this.settings = Number(what);
-    if (kind === "repair") this.repairs += 1;
-    if (kind === "backup") this.backup = { path: what, rows: Number(more[0]) };
-    if (kind === "forgotten") this.forgotten.push(what);
-    if (kind === "snapshot") this.snapshots.set(what, { commit: more[0] ?? "", repository: more[1] ?? "" });
-    if (kind === "dropped") this.dropped.push({ commit: what, repository: more[0] ?? "" });
-    if (kind !== "unsaved") return;
-    this.rows.delete(what);
-    this.snapshots.delete(what);
-    if (what === "backups") this.backup = null;
+  #line([kind = "", what = "", first = "", second = ""]: string[]): void {
+    this.#on[kind]?.(what, first, second);
   }
+
+  readonly #on: Partial<{ [kind: string]: (what: string, first: string, second: string) => void }> = {
+    row: (key) => void this.rows.add(key),
+    settings: (number) => (this.settings = Number(number)),
+    repair: () => (this.repairs += 1),
+    backup: (path) => (this.backup = path),
+    forgotten: (text) => void this.forgotten.push(text),
+    snapshot: (id, commit, repository) => void this.snapshots.set(id, { commit, repository }),
+    dropped: (commit, repository) => void this.dropped.push({ commit, repository }),
+    // It is being forgotten: from here on it may be there or not.
+    unsaved: (what) => {
+      this.rows.delete(what);
+      this.snapshots.delete(what);
+      if (what === "backups") this.backup = null;
+    },
+  };
 }
 
 /**
@@ -54,7 +61,7 @@ export function broken(driver: Driver, from: string, to: string, home: string, p
   try {
     return [
       ...before,
-      ...backupFaults(driver, paths, promised, here),
+      ...backupFaults(driver, paths, promised),
       ...storeFaults(store, paths, promised),
       ...snapshotFaults(promised, here),
     ];
@@ -83,25 +90,27 @@ function storeFaults(store: Store, paths: Paths, promised: Promised): string[] {
   ];
 }
 
+function numberOf(path: string): number {
+  return Number.parseInt(basename(path), 10);
+}
+
 /** Whatever is offered as a backup is whole, and the last one that was acknowledged is there. */
-function backupFaults(driver: Driver, paths: Paths, promised: Promised, here: (path: string) => string): string[] {
+function backupFaults(driver: Driver, paths: Paths, promised: Promised): string[] {
   const faults: string[] = [];
   const listed = listBackups(paths.backups);
   for (const { path } of listed) {
     const copy = driver({ path, readOnly: true, busyMs: 0 });
     try {
       if (!isSound(copy)) faults.push(`the backup ${path} is not sound`);
-      const isLast = promised.backup !== null && path === here(promised.backup.path);
-      const rows = isLast ? column(copy, "SELECT count(*) FROM migrations") : [1];
-      if (Number(rows[0]) === 0) faults.push(`the backup ${path} is empty`);
     } catch (error) {
       faults.push(`the backup ${path} cannot be read: ${messageOf(error)}`);
     } finally {
       copy.close();
     }
   }
-  // Newer ones that were not acknowledged yet may have pushed it out.
-  if (promised.backup && listed.length === 0) faults.push("the acknowledged backup is gone");
+  // A newer one that was not acknowledged yet is as good.
+  const isThere = listed.some(({ path }) => numberOf(path) >= numberOf(promised.backup ?? ""));
+  if (promised.backup !== null && !isThere) faults.push("the acknowledged backup is gone");
   return faults;
 }
 

@@ -73,7 +73,7 @@ const steps: Record<string, { readonly weight: number; readonly run: () => void 
         store.write((sql) => void addJournal(sql, { session: "kept", key: String(entry["key"]), at: entry.at })),
       ),
   },
-  backup: { weight: 2, run: async () => say("backup", await backUp(store, now(), 3), rows) },
+  backup: { weight: 2, run: async () => say("backup", await backUp(store, now(), 3)) },
   tidy: { weight: 2, run: () => store.tidy() },
   settings: {
     weight: 3,

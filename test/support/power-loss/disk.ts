@@ -85,32 +85,26 @@ export class Disk {
   }
 
   apply(record: Record): void {
-    switch (record.kind) {
-      case "open":
-        return this.#open(record);
-      case "open folder": {
-        const folder = this.#find(record.path);
-        if (!folder) throw new Error(`the recording misses how the folder ${record.path} was made`);
-        this.#byInode.set(record.inode, folder);
-        return;
-      }
-      case "folder":
-        this.#byInode.set(record.inode, this.#name(record.path, new Folder()));
-        return;
-      case "write":
-      case "truncate":
-        return this.#write(record);
-      case "sync":
-        return this.#sync(this.#byInode.get(record.inode));
-      case "rename":
-      case "link":
-        return this.#rename(record.from, record.to, record.kind === "rename");
-      case "unlink":
-        return this.#change([{ ...this.#at(record.path), node: null }]);
-      case "said":
-        return;
-    }
+    // The kind decides the type of the record.
+    (this.#on[record.kind] as (record: Record) => void)(record);
   }
+
+  readonly #on: { readonly [Kind in Record["kind"]]: (record: Extract<Record, { kind: Kind }>) => void } = {
+    open: (record) => this.#open(record),
+    "open folder": ({ inode, path }) => {
+      const folder = this.#find(path);
+      if (!folder) throw new Error(`the recording misses how the folder ${path} was made`);
+      this.#byInode.set(inode, folder);
+    },
+    folder: ({ inode, path }) => void this.#byInode.set(inode, this.#name(path, new Folder())),
+    write: (record) => this.#write(record),
+    truncate: (record) => this.#write(record),
+    sync: ({ inode }) => this.#sync(this.#byInode.get(inode)),
+    rename: ({ from, to }) => this.#rename(from, to, true),
+    link: ({ from, to }) => this.#rename(from, to, false),
+    unlink: ({ path }) => this.#change([{ ...this.#at(path), node: null }]),
+    said: () => undefined,
+  };
 
   #open({ inode, path, isCut }: Extract<Record, { kind: "open" }>): void {
     const found = this.#find(path);

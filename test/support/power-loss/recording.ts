@@ -13,7 +13,8 @@ export type Record =
   | { readonly kind: "truncate"; readonly inode: bigint; readonly length: number }
   /** An fsync of a file or a folder. */
   | { readonly kind: "sync"; readonly inode: bigint }
-  | { readonly kind: "rename" | "link"; readonly from: string; readonly to: string }
+  | { readonly kind: "rename"; readonly from: string; readonly to: string }
+  | { readonly kind: "link"; readonly from: string; readonly to: string }
   | { readonly kind: "unlink"; readonly path: string }
   | { readonly kind: "folder"; readonly inode: bigint; readonly path: string }
   /** A line that begins with `+`: what a process has acknowledged. */
@@ -52,42 +53,31 @@ export function readRecording(trace: string): Record[] {
   const bytes = readFileSync(trace);
   const records: Record[] = [];
   for (let at = 0; at < bytes.length;) {
-    const kind = String.fromCharCode(bytes.readUInt8(at));
+    const letter = String.fromCharCode(bytes.readUInt8(at));
     const inode = bytes.readBigUInt64LE(at + 1);
     const number = bytes.readBigUInt64LE(at + 9);
     const [first, second] = [bytes.readUInt32LE(at + 17), bytes.readUInt32LE(at + 21)];
     const data = bytes.subarray(at + HEAD, at + HEAD + first);
     const more = bytes.subarray(at + HEAD + first, at + HEAD + first + second).toString();
-    records.push(recordOf(kind, inode, number, data, more));
+    const read = readers[letter];
+    if (!read) throw new Error(`a record of an unknown kind: ${letter}`);
+    records.push(read(inode, number, data, more));
     at += HEAD + first + second;
   }
   return records;
 }
 
-function recordOf(kind: string, inode: bigint, number: bigint, data: Buffer, more: string): Record {
-  const path = kind === "W" ? "" : data.toString();
-  switch (kind) {
-    case "O":
-      return { kind: "open", inode, path, isCut: (number & O_TRUNC) !== 0n };
-    case "D":
-      return { kind: "open folder", inode, path };
-    case "W":
-      return { kind: "write", inode, at: Number(number), data };
-    case "T":
-      return { kind: "truncate", inode, length: Number(number) };
-    case "S":
-      return { kind: "sync", inode };
-    case "R":
-      return { kind: "rename", from: path, to: more };
-    case "L":
-      return { kind: "link", from: path, to: more };
-    case "U":
-      return { kind: "unlink", path };
-    case "F":
-      return { kind: "folder", inode, path };
-    case "M":
-      return { kind: "said", text: path };
-    default:
-      throw new Error(`a record of an unknown kind: ${kind}`);
-  }
-}
+type Reader = (inode: bigint, number: bigint, data: Buffer, more: string) => Record;
+
+const readers: Partial<{ [letter: string]: Reader }> = {
+  O: (inode, flags, path) => ({ kind: "open", inode, path: path.toString(), isCut: (flags & O_TRUNC) !== 0n }),
+  D: (inode, _, path) => ({ kind: "open folder", inode, path: path.toString() }),
+  W: (inode, at, data) => ({ kind: "write", inode, at: Number(at), data }),
+  T: (inode, length) => ({ kind: "truncate", inode, length: Number(length) }),
+  S: (inode) => ({ kind: "sync", inode }),
+  R: (_, __, from, to) => ({ kind: "rename", from: from.toString(), to }),
+  L: (_, __, from, to) => ({ kind: "link", from: from.toString(), to }),
+  U: (_, __, path) => ({ kind: "unlink", path: path.toString() }),
+  F: (inode, _, path) => ({ kind: "folder", inode, path: path.toString() }),
+  M: (_, __, text) => ({ kind: "said", text: text.toString() }),
+};
