@@ -64,8 +64,10 @@ export class Life {
   /** The last instant at which what a chat held until then may still be its own. */
   lastOf(chat: string, ttlMs: number): number {
     const { chatTtlMs, interactiveGraceMs, lostSocketGraceMs } = this.#settings();
-    const { heardAt = 0, actedAt = 0 } = this.#signs.get(chat) ?? {};
-    return Math.max(heardAt, actedAt) + Math.max(chatTtlMs, interactiveGraceMs, lostSocketGraceMs) + ttlMs;
+    const { heardAt = 0, actedAt = 0, graceUntil = 0 } = this.#signs.get(chat) ?? {};
+    const silentUntil = Math.max(heardAt, actedAt) + Math.max(chatTtlMs, interactiveGraceMs, lostSocketGraceMs);
+    // After a restore a grace begins long after the last sign that is known.
+    return Math.max(silentUntil, graceUntil ?? 0) + ttlMs;
   }
 
   committed({ request, result, facts }: Commit): void {
