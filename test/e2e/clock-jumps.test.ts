@@ -40,7 +40,13 @@ class Member {
 
   static async join(edge: LocalEdge, chat: string): Promise<Member> {
     const process = `boot/1/${chat}`;
-    const { incarnation } = await edge.call("chats.register", { chat, session: chat, process, machine: "m", client: "t" });
+    const { incarnation } = await edge.call("chats.register", {
+      chat,
+      session: chat,
+      process,
+      machine: "m",
+      client: "t",
+    });
     return new Member(edge, { chat, incarnation });
   }
 
@@ -104,7 +110,9 @@ it("[DO21] the clock is set three hours back, and right again after a kill: noth
     }
     const { leases } = await edge.call("leases.list", {});
     expect(leases.map(({ resource, holder }) => [resource, holder])).toEqual([["x", "a"]]);
-    expect(Math.min(...leases.flatMap(({ remainingMs, heldForMs }) => [remainingMs, heldForMs]))).toBeGreaterThanOrEqual(0);
+    expect(
+      Math.min(...leases.flatMap(({ remainingMs, heldForMs }) => [remainingMs, heldForMs])),
+    ).toBeGreaterThanOrEqual(0);
     const { entry: kept } = await edge.call("state.get", { key: "k" });
     expect(kept?.ageMs).toBeGreaterThanOrEqual(0);
     const b = await Member.join(edge, isKilled ? "c" : "b");
