@@ -14,6 +14,8 @@ export interface LocalEdgeOptions extends Pick<LocalRuntimeOptions, "log"> {
   readonly entry: string;
   /** Holds the built worker and its state, and stays after the end. */
   readonly folder: string;
+  /** Of the workspace, where the state has it already. */
+  readonly adminToken?: string;
 }
 
 interface Started {
@@ -78,12 +80,12 @@ export class LocalEdge {
 }
 
 /** Rejects, with nothing left running, where it cannot be started. */
-export async function startEdge({ entry, folder, log }: LocalEdgeOptions): Promise<Started> {
+export async function startEdge({ entry, folder, adminToken, log }: LocalEdgeOptions): Promise<Started> {
   const script = join(folder, "worker.mjs");
   await bundle(entry, script);
   const runtime = await LocalRuntime.start({ script, state: join(folder, "state"), ...(log ? { log } : {}) });
   try {
-    return { runtime, adminToken: await madeWorkspace(runtime, workspace) };
+    return { runtime, adminToken: adminToken ?? (await madeWorkspace(runtime, workspace)) };
   } catch (error) {
     await runtime.close();
     throw error;

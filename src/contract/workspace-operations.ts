@@ -41,7 +41,8 @@ export const workspaceOperations = {
     scope: "admin",
     ...workspaces.RaiseEpoch,
     errors: ["key_reused"],
-    summary: "After a restore: no fencing token comes a second time.",
+    summary:
+      "After a restore: no number comes a second time, and no lease is granted before those that were lost have run out.",
   },
   "tokens.create": {
     method: "POST",

@@ -166,12 +166,17 @@ export type RevokeToken = z.infer<typeof RevokeToken.input>;
 export const RaiseEpoch = {
   input: z.strictObject({
     reason: z.string().min(1).max(500),
+    /**
+     * For so long no lease is granted and no leader elected: whoever was granted one in the history that is lost may still trust it. The default
+     * covers every bound lease and every election; a plain lease may have been granted for up to an hour.
+     */
+    quietMs: z.int().min(0).max(3_600_000).default(600_000),
     /** The same request again raises nothing more. */
     requestId: Id.optional(),
   }),
   output: z.object({ epoch: counter }),
 };
-export type RaiseEpoch = z.infer<typeof RaiseEpoch.input>;
+export type RaiseEpoch = z.output<typeof RaiseEpoch.input>;
 
 export const GetHealth = {
   input: z.strictObject({}),

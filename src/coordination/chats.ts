@@ -11,6 +11,7 @@ import { announceStatus, type ChatRow, type LifeRow } from "./chat-rows.ts";
 import * as crowding from "./crowding.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
+import * as meta from "./meta.ts";
 import { seekTakers } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
 
@@ -51,9 +52,11 @@ function rowsOn({ sql }: Tx, session: string, own: ChatRow | null): ChatRow[] {
   return own ? [own, ...rows.filter(({ chat }) => chat !== own.chat)] : rows;
 }
 
+/** [CH18] After a restore above all that were lost: a process that was registered in what is lost cannot pass for another one. */
 function incarnationOf(tx: Tx, input: RegisterChat, old: ChatRow | null): number {
-  if (!old) return chatRows.firstIncarnation(tx);
-  return isSameProcess(old, input) ? old.incarnation : old.incarnation + 1;
+  if (old && isSameProcess(old, input)) return old.incarnation;
+  const next = old ? old.incarnation + 1 : chatRows.firstIncarnation(tx);
+  return Math.max(next, meta.numberFloor(tx) + 1);
 }
 
 /** Keys of processes are told apart within one machine only. */

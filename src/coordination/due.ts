@@ -6,7 +6,7 @@ import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
 import * as dispatch from "./dispatch.ts";
 import * as idempotency from "./idempotency.ts";
-import { endDelays } from "./lease-turns.ts";
+import { endDelays, endQuiet } from "./lease-turns.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
@@ -39,6 +39,7 @@ interface Timed {
 const coarseMs = 3_600_000;
 
 const timed: readonly Timed[] = [
+  { name: "quiet", dueAt: meta.quietDueAt, sweep: endQuiet },
   { name: "delays", dueAt: waiters.delayDueAt, sweep: endDelays },
   { name: "state", dueAt: state.dueAt, sweep: state.sweep },
   {

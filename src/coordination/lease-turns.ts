@@ -3,6 +3,7 @@ import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
 import { expiresAt, heldBy, insert, isClear, isLive, isTaken, near, type LeaseRow } from "./lease-rows.ts";
+import * as meta from "./meta.ts";
 import { OverlapSet, projectOf } from "./paths.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
@@ -69,14 +70,25 @@ export interface Around {
 function around(tx: Tx, resource: string): Around {
   return {
     held: near<LeaseRow>(tx.sql, "leases", resource),
-    delays: near<waiters.Delay>(tx.sql, "lock_delays", resource),
+    delays: [...near<waiters.Delay>(tx.sql, "lock_delays", resource), ...quiet(tx, resource)],
     isWanted: waiters.isWanted(tx.sql, resource),
   };
 }
 
+/** [LE19] In the way of every grant: what a lost history has granted may still be trusted. */
+function quiet({ quietUntil, now }: Tx, resource: string): waiters.Delay[] {
+  return quietUntil > now ? [{ resource, until: quietUntil }] : [];
+}
+
+/** [LE19] Then all who wait have their turn. For the sweep. */
+export function endQuiet(tx: Tx): void {
+  meta.endQuiet(tx.sql);
+  grantWaiting(tx, waiters.allWanted(tx.sql));
+}
+
 /** What overlaps a resource once all that is over has gone and those who wait have had their turn. */
 export function settled(tx: Tx, resource: string): Around {
-  if (isClear(tx.sql, resource)) return { held: [], delays: [], isWanted: false };
+  if (isClear(tx.sql, resource)) return { held: [], delays: quiet(tx, resource), isWanted: false };
   const found = around(tx, resource);
   const over = found.held.filter((row) => !isLive(tx, row));
   const ended = found.delays.filter(({ until }) => until <= tx.now);
@@ -127,6 +139,7 @@ export function freed(tx: Tx, resources: readonly string[], left: readonly strin
  * @param freed what may be free now
  */
 export function grantWaiting(tx: Tx, freed: readonly string[]): void {
+  if (tx.quietUntil > tx.now) return;
   const paths = Map.groupBy(new Set(freed), projectOf);
   for (const [project, resources] of paths) {
     if (project === null) for (const resource of resources) grantName(tx, resource);

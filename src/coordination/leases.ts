@@ -89,15 +89,16 @@ function granted(tx: Tx, row: LeaseRow): Result<Acquired, Refusal> {
 
 function heldBySomebody(tx: Tx, resource: string, { held, delays }: Around): Refusal {
   const until = Math.max(tx.now, ...held.map((row) => expiresAt(tx, row)), ...delays.map((delay) => delay.until));
+  const why = `not free yet after ${tx.quietUntil > tx.now ? "a restore" : "an expiry"}`;
   const [first] = [
     ...held.map((row) => ({ name: row.resource, holder: row.holder, why: `held by chat ${row.holder}` })),
-    ...delays.map((delay) => ({ name: delay.resource, holder: null, why: "not free yet after an expiry" })),
+    ...delays.map((delay) => ({ name: delay.resource, holder: null, why })),
     { name: resource, holder: null, why: "wanted by others before" },
   ];
-  const { name, holder, why } = first;
+  const { name, holder } = first;
   return {
     code: "lease_held",
-    message: name === resource ? `${resource} is ${why}` : `${resource} overlaps ${name}, which is ${why}`,
+    message: name === resource ? `${resource} is ${first.why}` : `${resource} overlaps ${name}, which is ${first.why}`,
     retryAfterMs: Math.max(100, until - tx.now),
     details: { holder, resource: name },
   };

@@ -20,7 +20,8 @@ import { misfit } from "./body-schema.ts";
 import { once } from "./idempotency.ts";
 import * as inbox from "./inboxes.ts";
 import { faultOf } from "./schema-check.ts";
-import type { Tx } from "./tx.ts";
+import * as meta from "./meta.ts";
+import { numbersPerEpoch, type Tx } from "./tx.ts";
 
 /** One row for each message and a cursor for each receiver: at least once, in the order of the ids, until acknowledged or over. */
 
@@ -44,7 +45,7 @@ function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage):
     tooLarge(text) ?? unknown(tx, target) ?? unfit(tx.sql, target, body) ?? looping(tx, self.chat, target);
   if (refused) return err(refused);
   const before = inbox.ends(tx.sql);
-  const id = before.newest + 1;
+  const id = Math.max(before.newest, meta.numberFloor(tx)) + 1;
   const written = before.written + text.length;
   tx.sql.run(
     "INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -260,28 +261,34 @@ export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
   return inbox.newestExpiry(tx, chat, sentBy);
 }
 
-/** When the oldest message has to go: at its own time, or when `maxMessages` (?) newer ones were there. The newest stays: its number must not come again. */
+/**
+ * When the oldest message has to go: at its own time, or when `maxMessages` (?) newer ones of its epoch were there. The newest stays: its number
+ * must not come again.
+ */
 export const dueAt = `
-  SELECT min(expires_at, ifnull((SELECT at FROM messages WHERE id >= oldest.id + ? ORDER BY id LIMIT 1), expires_at))
-  FROM (SELECT id, expires_at FROM messages ORDER BY id LIMIT 1) AS oldest
-  WHERE id < (SELECT max(id) FROM messages)`;
+  SELECT min(expires_at, ifnull(
+    (SELECT at FROM messages
+     WHERE id >= oldest.id + ? AND oldest.id / ${numbersPerEpoch} = newest.id / ${numbersPerEpoch} ORDER BY id LIMIT 1), expires_at))
+  FROM (SELECT id, expires_at FROM messages ORDER BY id LIMIT 1) AS oldest, (SELECT max(id) AS id FROM messages) AS newest
+  WHERE oldest.id < newest.id`;
 
 /** Rows that one send removes at most: more than it adds. */
 const prunedAtOnce = 100;
 
 /**
- * [MS8] Messages go when their time is over, or when `maxMessages` newer ones, or `maxMessageChars` characters of newer ones, are there, the
- * oldest first.
+ * [MS8] Messages go when their time is over, or when `maxMessages` newer ones, or `maxMessageChars` characters of newer ones, were sent, the
+ * oldest first; behind a raised epoch `maxMessages` does not count.
  */
 export function prune({ sql, now, settings }: Tx, limit: number): void {
   const { newest, written } = inbox.ends(sql);
   sql.run(
     `DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND id < ?
-       AND (expires_at <= ? OR id <= ? OR written_chars <= ?)`,
+       AND (expires_at <= ? OR (id <= ? AND id > ?) OR written_chars <= ?)`,
     limit,
     newest,
     now,
     newest - settings.maxMessages,
+    newest - (newest % numbersPerEpoch),
     written - settings.maxMessageChars,
   );
 }

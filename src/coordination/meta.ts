@@ -1,5 +1,6 @@
 import { defaultSettings, type Settings } from "../contract/workspaces.ts";
 import type { Sql } from "../shared/sql.ts";
+import { numbersPerEpoch, type Tx } from "./tx.ts";
 
 export function read(sql: Sql, key: string): string | null {
   return sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)[0]?.value ?? null;
@@ -22,13 +23,38 @@ export interface Facts {
   readonly settings: Settings;
   /** Raised after a restore. Part of every fencing token, so that a counter that was set back issues none twice. */
   readonly epoch: number;
+  /** Epoch ms: until then no lease is granted, since leases of a lost history may still be trusted; 0: nothing is lost. */
+  readonly quietUntil: number;
 }
 
+const quietKey = "quiet_until";
+
+const factsQuery = `SELECT ${["settings", "epoch", quietKey]
+  .map((key) => `(SELECT value FROM meta WHERE key = '${key}') AS ${key}`)
+  .join(", ")}`;
+
 export function facts(sql: Sql): Facts {
-  const [row] = sql.all<{ settings: string | null; epoch: string | null }>(
-    "SELECT (SELECT value FROM meta WHERE key = 'settings') AS settings, (SELECT value FROM meta WHERE key = 'epoch') AS epoch",
-  );
-  return { settings: settingsOf(row?.settings ?? null), epoch: Number(row?.epoch) };
+  const [row] = sql.all<{ settings: string | null; epoch: string | null; quiet_until: string | null }>(factsQuery);
+  return {
+    settings: settingsOf(row?.settings ?? null),
+    epoch: Number(row?.epoch),
+    quietUntil: Number(row?.quiet_until),
+  };
+}
+
+export function setQuiet(sql: Sql, until: number): void {
+  write(sql, quietKey, String(until));
+}
+
+export const quietDueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${quietKey}'`;
+
+export function endQuiet(sql: Sql): void {
+  remove(sql, quietKey);
+}
+
+/** Below every number of this epoch. People type them: a file that began with a later epoch than 0 counts from 1 all the same. */
+export function numberFloor({ sql, epoch }: Pick<Tx, "sql" | "epoch">): number {
+  return (epoch - Number(read(sql, "first_epoch") ?? 0)) * numbersPerEpoch;
 }
 
 /** The stored ones over the defaults. */

@@ -5,6 +5,7 @@ import { raisedEpoch } from "./epochs.ts";
 import * as meta from "./meta.ts";
 import { seekTakers } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
+import * as waiters from "./waiters.ts";
 import { given } from "../shared/given.ts";
 
 /** [BU7] So that two who change different limits do not undo each other. */
@@ -29,11 +30,14 @@ export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings
 
 /**
  * [LE12] After a restore the counters stand where they stood before: a higher epoch puts every new token above every old one. [LE17] It is one of
- * the present minute, so a second restore of the same state begins another.
+ * the present minute, so a second restore of the same state begins another. [LE19] Nothing is granted before what the lost history has granted has
+ * run out, and nobody waits who may not know of it.
  */
-export function raiseEpoch(tx: Tx, actor: Actor, { reason }: RaiseEpoch): { epoch: number } {
+export function raiseEpoch(tx: Tx, actor: Actor, { reason, quietMs }: RaiseEpoch): { epoch: number } {
   const epoch = Math.max(tx.epoch + 1, raisedEpoch(tx.now));
   meta.write(tx.sql, "epoch", String(epoch));
+  if (quietMs > 0) meta.setQuiet(tx.sql, Math.max(tx.quietUntil, tx.now + quietMs));
+  waiters.removeAll(tx);
   audit.append(tx, { kind: "epoch.raised", subject: String(epoch), actor: actor.machine, detail: { reason } });
   return { epoch };
 }

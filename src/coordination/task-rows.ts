@@ -86,12 +86,7 @@ const floorKey = "task_floor";
 /** [TA2] No number comes twice: above all that were, also those that are pruned and, by the epoch, those that a restore has undone. */
 export function nextNumber(tx: Tx): number {
   const [row] = tx.sql.all<{ newest: number }>("SELECT coalesce(max(task), 0) AS newest FROM tasks");
-  return Math.max(row?.newest ?? 0, floorOf(tx.sql), numberFloor(tx)) + 1;
-}
-
-/** Below every number of this epoch. People type them: a file that began with a later epoch than 0 counts from 1 all the same. */
-export function numberFloor({ sql, epoch }: Tx): number {
-  return (epoch - Number(meta.read(sql, "first_epoch") ?? 0)) * numbersPerEpoch;
+  return Math.max(row?.newest ?? 0, floorOf(tx.sql), meta.numberFloor(tx)) + 1;
 }
 
 /** [TA5] Above every claim of this task before, also those that a restore has undone. */

@@ -56,7 +56,7 @@ function recounted(tx: Tx, most: number): number {
 function spanOf(tx: Tx): number {
   const [row] = tx.sql.all<{ first: number | null; last: number | null }>(
     "SELECT (SELECT min(task) FROM tasks WHERE task > ?) AS first, (SELECT max(task) FROM tasks) AS last",
-    rows.numberFloor(tx),
+    meta.numberFloor(tx),
   );
   return row?.first && row.last ? row.last - row.first + 1 : 0;
 }

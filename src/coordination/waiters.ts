@@ -141,6 +141,15 @@ export function removeAllOf({ sql }: Tx, chat: string): string[] {
   return resources.map(({ resource }) => resource);
 }
 
+export function allWanted(sql: Sql): string[] {
+  return sql.all<{ resource: string }>("SELECT DISTINCT resource FROM waiters").map(({ resource }) => resource);
+}
+
+/** [LE19] After a restore some of them do not wait any more; those who do ask again. */
+export function removeAll(tx: Tx): void {
+  for (const { chat } of tx.sql.all<{ chat: string }>("SELECT DISTINCT chat FROM waiters")) removeAllOf(tx, chat);
+}
+
 /** Those of a chat whose time is over go. @returns when the next one's is; null: it waits for nothing */
 export function expireOf({ sql, now }: Tx, chat: string): { over: string[]; next: number | null } {
   const places = sql.all<Place>("SELECT * FROM waiters WHERE chat = ?", chat);

@@ -114,14 +114,13 @@ export class Transactions {
   /** Inside of a transaction, or to look only. */
   tx(): Tx {
     const sql = this.#sql;
-    const { settings, epoch } = (this.#facts ??= meta.facts(sql));
-    const isFull = (this.#isFull ??= this.#size() >= fullFrom(settings.maxStorageBytes));
+    const facts = (this.#facts ??= meta.facts(sql));
+    const isFull = (this.#isFull ??= this.#size() >= fullFrom(facts.settings.maxStorageBytes));
     return {
       sql,
       now: this.#now(),
       presence: this.#presence,
-      settings,
-      epoch,
+      ...facts,
       isFull,
       memory: this.#memory,
       tell: (hint) => this.#hints.push(hint),

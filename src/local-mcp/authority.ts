@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
@@ -7,7 +7,7 @@ import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { addressOf } from "./edge/address.ts";
 import { claimOf, isMachineToken } from "./edge/machine-token.ts";
-import { createPrivateFolder, writeWhole } from "./store/store-files.ts";
+import { createPrivateFolder, removeWhole, writeWhole } from "./store/store-files.ts";
 
 /**
  * Who decides for this machine's chats: the file of this machine, or a coordinator on the edge. [EM3] Exactly one of the two; the environment
@@ -129,5 +129,5 @@ export function writeEdge(home: string, edge: Edge): void {
 }
 
 export function forgetEdge(home: string): void {
-  rmSync(edgeFile(home), { force: true });
+  removeWhole(edgeFile(home));
 }

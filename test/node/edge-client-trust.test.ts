@@ -16,6 +16,8 @@ it("[EC12] trust lasts from the start of the request for what was left, less a m
   expect(trustedForMs(trust, later(29_200))).toBe(0);
   expect(trustedForMs(trustOf(t0, 10_000, 30_000), later(5_000))).toBe(4_200);
   expect(trustedForMs(trustOf(t0, 300, 30_000), t0)).toBe(0);
+  // The coordinator's clock was set back by three hours.
+  expect(trustedForMs(trustOf(t0, 10_830_000, 30_000), t0)).toBe(29_200);
 });
 
 it("[EC12] the margin is half a second and a hundredth, and a quarter of a short time", () => {

@@ -99,6 +99,16 @@ it("[EM2] a chat whose process is gone is attested dead by whoever asks next, an
   expect(other.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
 });
 
+it("[EM2] also after the clock was set back by hours", () => {
+  const machine = new Machine();
+  const at = machine.open();
+  machine.chat(at, "a", 10);
+  at.call("chats.get", { chat: "a" });
+  machine.processes.kill(10);
+  machine.now -= 3 * 3_600_000;
+  expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
+});
+
 it("[EM2] a reused number is another process; one that cannot be seen from here is not attested", () => {
   const machine = new Machine();
   const at = machine.open();

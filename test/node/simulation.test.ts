@@ -19,7 +19,7 @@ function cleanRun(): Outcome {
 }
 
 it(
-  "[SM1] [SM2] [SM3] [SM4] [SM5] [SM6] [SM7] [SM8] [SM9] [SM14] [SM15] [SM16] [SM17] [SM18] [SM19] [SM20] every rule holds in a long run",
+  "[SM1] [SM2] [SM3] [SM4] [SM5] [SM6] [SM7] [SM8] [SM9] [SM14] [SM15] [SM16] [SM17] [SM18] [SM19] [SM20] [SM21] [SM22] every rule holds in a long run",
   () => {
     const { violation, events: done } = cleanRun();
     expect(violation, `npm run sim -- --events ${events} --seed ${seed} --day ${day}`).toBeNull();
@@ -42,7 +42,7 @@ const reached = [
   "watchdog found what was due, host died before the commit, host died after the commit, deploy, notices a closed socket",
   "fault: short pause, fault: pause, fault: long pause, fault: suspend, fault: suspend with a step, fault: clock stepped",
   "fault: clock set, fault: crash, fault: machine crash, fault: cut off, fault: socket broken, fault: network away",
-  "fault: deploy, fault: admin, goes on, machine wakes, clocks jumped, process starts beside another, death attested",
+  "fault: backup, fault: restore, restored, fault: host clock set ahead, fault: host clock set back, fault: deploy, fault: admin, goes on, machine wakes, clocks jumped, process starts beside another, death attested",
   "granted at once, granted to one who waited, stands in line, lease ran out",
   "offline: left, offline: closed, offline: timeout, offline: attested",
   "guarded write accepted, write refused: stale_token, write refused: version_mismatch, write repeated",

@@ -104,7 +104,7 @@ export function electionRules(open: OpenHost): void {
     expect(await leaderOf(host, "boss")).toBeNull();
     await b.campaign("boss", { requestId: "r3" });
     await note();
-    given(await host.call("epoch.raise", { reason: "restored" }, admin));
+    given(await host.call("epoch.raise", { reason: "restored", quietMs: 0 }, admin));
     await b.leave();
     await a.campaign("boss", { requestId: "r4" });
     await note();

@@ -24,6 +24,7 @@ import { messageRowRules } from "./message-rows.ts";
 import { messageRules } from "./messages.ts";
 import { requestIdRules } from "./request-ids.ts";
 import { requestRowRules, requestRules } from "./requests.ts";
+import { restoreRules } from "./restores.ts";
 import { stateChangeRules } from "./state-changes.ts";
 import { stateCompactionRowRules, stateCompactionRules } from "./state-compaction.ts";
 import { stateLimitRules } from "./state-limits.ts";
@@ -60,6 +61,7 @@ export function chatSuites(open: OpenHost): void {
   leaseModelRules(open);
   leaseTrustRules(open);
   electionRules(open);
+  restoreRules(open);
 }
 
 /** State, messages, request ids, sweeps, settings and the audit log. */

@@ -13,7 +13,7 @@ export function administer(world: World): Reply | null {
       return world.ask("leases.force-release", { resource, reason: "test" });
     }
     case 1:
-      return world.ask("epoch.raise", { reason: "test" });
+      return world.ask("epoch.raise", { reason: "test", quietMs: 0 });
     default:
       return world.ask("settings.set", {
         settings: {

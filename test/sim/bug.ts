@@ -14,7 +14,17 @@ export interface Focus {
   readonly neglects?: number;
   /** Mean time between two faults. */
   readonly faultMs?: number;
+  /** Share of the days without tasks, with restores. */
+  readonly restores?: number;
   readonly weather?: Partial<Weather>;
+}
+
+/** What a planted bug breaks in what is done by hand. */
+export interface OperatorQuirks {
+  /** The epoch is not raised after a restore. */
+  readonly forgetsToRaise: boolean;
+  /** It is raised, and leases are granted at once. */
+  readonly skipsQuiet: boolean;
 }
 
 /** Something that is made wrong on purpose, to see that it is caught. */
@@ -26,6 +36,7 @@ export interface Bug {
   readonly within: number;
   readonly host?: Partial<HostQuirks>;
   readonly client?: Partial<ClientQuirks>;
+  readonly operator?: Partial<OperatorQuirks>;
   readonly focus?: Focus;
 }
 
@@ -35,4 +46,8 @@ export function hostOf(bug: Bug | null): HostQuirks {
 
 export function clientOf(bug: Bug | null): ClientQuirks {
   return { ...soundClient, ...bug?.client };
+}
+
+export function operatorOf(bug: Bug | null): OperatorQuirks {
+  return { forgetsToRaise: false, skipsQuiet: false, ...bug?.operator };
 }

@@ -1,4 +1,5 @@
 import type { Bug } from "./bug.ts";
+import { inRestores } from "./bugs/in-restores.ts";
 import { inStatements } from "./bugs/in-statements.ts";
 import { inTasks } from "./bugs/in-tasks.ts";
 import { inTheClients } from "./bugs/in-the-clients.ts";
@@ -6,7 +7,14 @@ import { inTheHost } from "./bugs/in-the-host.ts";
 import { inTheQueue } from "./bugs/in-the-queue.ts";
 
 /** Bugs that are planted to see that they are caught; none of them touches the engine itself. */
-export const bugs: readonly Bug[] = [...inStatements, ...inTheHost, ...inTheClients, ...inTasks, ...inTheQueue];
+export const bugs: readonly Bug[] = [
+  ...inStatements,
+  ...inTheHost,
+  ...inTheClients,
+  ...inTasks,
+  ...inTheQueue,
+  ...inRestores,
+];
 
 export function bugNamed(name: string): Bug {
   const bug = bugs.find((one) => one.name === name);

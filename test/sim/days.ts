@@ -1,8 +1,9 @@
 import { acts, drawAct } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
+import { taskActs } from "./client/task-acts.ts";
 import { comeToRest } from "./rest.ts";
 import type { Focus } from "./bug.ts";
-import { drawFault } from "./fault-plan.ts";
+import { drawFault, noRestores } from "./fault-plan.ts";
 import { faultsOf, placeOf, type Faults } from "./faults.ts";
 import { stormy } from "./weather.ts";
 import type { World } from "./world.ts";
@@ -19,17 +20,21 @@ export class Days {
   readonly #faults: Faults;
   readonly #dayEvents: number;
   readonly #focus: Focus | null;
+  readonly #restores: number;
   #weights: number[] = [];
   /** Mean time between two acts of one process, and between two faults. */
   #thinkMs = 1_500;
   #faultMs = 4_000;
   #isDay = false;
+  #hasRestores = false;
   #day = 0;
 
-  constructor(world: World, dayEvents = usualDay, focus: Focus | null = null) {
+  /** @param restores share of the days on which the coordinator goes back to older states, of those that may be so */
+  constructor(world: World, dayEvents = usualDay, focus: Focus | null = null, restores = 0) {
     this.#world = world;
     this.#focus = focus;
     this.#dayEvents = dayEvents;
+    this.#restores = restores;
     this.#faults = faultsOf(world, {
       later: (place, inMs) => this.#respawn(place, inMs),
       beside: (client, inMs) => this.#startBeside(client, inMs),
@@ -87,14 +92,30 @@ export class Days {
     this.#world.habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
     this.#world.habits.isNight = false;
     this.#world.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
-    this.#weights = acts.map(({ name, weight }) => weight * (wanted[name] ?? rng.pick([0, 1, 1, 1, 2, 4])));
-    this.#weights[0] = Math.max(1, this.#weights[0] ?? 0);
+    this.#drawRestores();
+    this.#drawWeights(wanted);
     Object.assign(host.weather, weather);
     this.#thinkMs = rng.pick([400, 1_000, 2_500]);
     this.#faultMs = faultMs ?? rng.pick([1_500, 5_000, 20_000]);
     this.#isDay = true;
     for (let place = 0; place < this.#world.size.chats; place++) this.#respawn(place, rng.between(0, 3_000));
     this.#faultLater(this.#day);
+  }
+
+  #drawWeights(wanted: Readonly<Record<string, number>>): void {
+    const { rng } = this.#world.sim;
+    this.#weights = acts.map((act) => {
+      const weight = act.weight * (wanted[act.name] ?? rng.pick([0, 1, 1, 1, 2, 4]));
+      return this.#hasRestores && taskActs.includes(act) ? 0 : weight;
+    });
+    this.#weights[0] = Math.max(1, this.#weights[0] ?? 0);
+  }
+
+  /** What becomes of tasks over a restore is not judged here: on such a day there are none. */
+  #drawRestores(): void {
+    const { sim, oracle } = this.#world;
+    this.#hasRestores = oracle.tasks.tasks.size === 0 && sim.rng.chance(this.#restores);
+    if (this.#hasRestores) this.#world.backUp();
   }
 
   #respawn(place: number, inMs: number): void {
@@ -139,7 +160,8 @@ export class Days {
     const { sim, machines, clients } = this.#world;
     const alive = [...clients];
     if (alive.length === 0) return;
-    const { name, run } = drawFault(sim.rng, this.#focus?.faults ?? {});
+    const factors = { ...this.#focus?.faults, ...(this.#hasRestores ? {} : noRestores) };
+    const { name, run } = drawFault(sim.rng, factors);
     const [client, machine] = [sim.rng.pick(alive), sim.rng.pick(machines)];
     sim.count(`fault: ${name}`);
     sim.note(() => `fault: ${name} (${client.name}, ${machine.name})`);

@@ -11,6 +11,8 @@ interface Fault {
   readonly run: (faults: Faults, client: Client, machine: Machine, rng: Rng) => void;
 }
 
+const backup = "backup";
+
 const plan: readonly Fault[] = [
   { name: "short pause", weight: 14, run: (faults, client, _, rng) => faults.pause(client, rng.between(100, 10_000)) },
   // Just beyond the ttl of a chat, and nobody takes its place.
@@ -58,7 +60,22 @@ const plan: readonly Fault[] = [
   },
   { name: "deploy", weight: 6, run: (faults) => faults.deploy() },
   { name: "admin", weight: 3, run: (faults) => faults.administer() },
+  {
+    name: "host clock set ahead",
+    weight: 1,
+    run: (faults, _, __, rng) => faults.setHostClock(rng.between(1_000, rng.chance(0.5) ? 60_000 : 10_800_000)),
+  },
+  {
+    name: "host clock set back",
+    weight: 2,
+    run: (faults, _, __, rng) => faults.setHostClock(-rng.between(1_000, 60_000)),
+  },
+  { name: backup, weight: 12, run: (faults) => faults.backUp() },
+  { name: "restore", weight: 10, run: (faults) => faults.restore() },
 ];
+
+/** On all other days. */
+export const noRestores = { [backup]: 0, restore: 0 };
 
 /** @param factors by name, for what is looked for */
 export function drawFault(rng: Rng, factors: Readonly<Record<string, number>>): Fault {

@@ -19,6 +19,9 @@ export interface Faults {
   readonly cut: (client: Client, ms: number) => void;
   readonly breakSocket: (client: Client) => void;
   readonly deploy: () => void;
+  readonly setHostClock: (byMs: number) => void;
+  readonly backUp: () => void;
+  readonly restore: () => void;
   readonly administer: () => void;
 }
 
@@ -109,6 +112,11 @@ export function faultsOf(world: World, starts: Starts): Faults {
       if (client.isRunning) client.link.breakOff();
     },
     deploy: () => world.host.deploy(),
+    setHostClock: (byMs) => world.setHostClock(byMs),
+    backUp: () => world.backUp(),
+    restore: () => {
+      if (world.restore()) sim.count("restored");
+    },
     administer: () => void administer(world),
   };
 }

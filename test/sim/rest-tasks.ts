@@ -90,13 +90,13 @@ function lookAtQueued(world: World, since: Map<number, number>): void {
       since.delete(known.task);
       continue;
     }
-    const from = Math.max(since.get(known.task) ?? sim.now, known.queuedAt);
+    const from = Math.max(since.get(known.task) ?? sim.hostNow, known.queuedAt);
     since.set(known.task, from);
-    const isLate = sim.now - from >= mostQueuedMs;
+    const isLate = sim.hostNow - from >= mostQueuedMs;
     sim.must(
       !isLate,
       "due",
-      () => `task ${known.task} is queued for ${sim.now - from} ms, and ${open.join(" ")} could have it`,
+      () => `task ${known.task} is queued for ${sim.hostNow - from} ms, and ${open.join(" ")} could have it`,
     );
   }
 }

@@ -59,8 +59,12 @@ function giveBack(world: World): void {
 }
 
 /** A lease is known to its holder, or it runs out: what the dead have held is looked at when all are. */
-function lookForHolder(world: World, { resource, holder, incarnation, expiresAt, isBound, requestId }: Held): void {
-  const isOverdue = !isBound && expiresAt <= world.sim.now;
+function lookForHolder(
+  world: World,
+  { resource, holder, incarnation, expiresAt, isBound, requestId, token }: Held,
+): void {
+  if (token <= world.trust.lostUpTo) return world.sim.count("known: a restored lease was given back before");
+  const isOverdue = !isBound && expiresAt <= world.sim.hostNow;
   const living = world.livingAs(holder, incarnation);
   const isLost = isBound && living !== undefined;
   if (!isOverdue && !isLost) return;

@@ -27,7 +27,7 @@ const usual: Size = { machines: 4, chats: 10 };
 export function simulate({ seed, events, bug = null, day, trace }: Run): Outcome {
   const world = new World(seed, bug, { ...stormy }, usual);
   follow(world, trace);
-  const violation = watched(world, () => new Days(world, day, bug?.focus).run(events));
+  const violation = watched(world, () => new Days(world, day, bug?.focus, bug ? bug.focus?.restores : 0.5).run(events));
   world.host.sql.close();
   return { violation, events: world.sim.events, counts: world.sim.counts };
 }

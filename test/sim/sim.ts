@@ -1,8 +1,8 @@
 import { Agenda } from "./agenda.ts";
 import { Rng } from "./rng.ts";
 
-/** The true time at which every run begins. */
-export const T0 = 1_700_000_000_000;
+/** The true time at which every run begins: epochs follow the clock from 2026 on. */
+export const T0 = 1_800_000_000_000;
 
 /** A rule that did not hold. */
 export class Violation extends Error {
@@ -38,6 +38,7 @@ export type Rule =
   | "one-claim"
   | "turn"
   | "queue"
+  | "restore"
   | "requests"
   | "mirror"
   | "throws";
@@ -55,8 +56,21 @@ export class Sim {
   /** Set to see each event. */
   trace: ((line: string) => void) | null = null;
 
+  #hostShiftMs = 0;
+  #hostFloor = 0;
+
   constructor(seed: number) {
     this.rng = new Rng(seed);
+  }
+
+  /** The clock of the host. As under workerd it stands still, when it is set back, until it has caught up. */
+  get hostNow(): number {
+    return Math.max(this.#hostFloor, this.now + this.#hostShiftMs);
+  }
+
+  setHostClock(byMs: number): void {
+    this.#hostFloor = this.hostNow;
+    this.#hostShiftMs += byMs;
   }
 
   later(ms: number, label: string, run: () => boolean | void): void {

@@ -76,6 +76,11 @@ export class TrustBook {
     this.#sim = sim;
   }
 
+  /** Up to this token all were granted in histories of which the coordinator may have lost the end: what it has of them may be older. */
+  lostUpTo = 0;
+  /** Up to this token all were granted before the clock of the coordinator was set forward: they may have ended too early. */
+  shakenUpTo = 0;
+
   prove(holding: Holding, proof: Trust): void {
     if (holding.owner.trustedForMs(proof) <= holding.trustMs()) return;
     holding.proof = proof;
@@ -90,8 +95,8 @@ export class TrustBook {
 
   /** Looks again at one that is believed. */
   check(holding: Holding): void {
-    if (holding.isForced || holding.trustMs() === 0) return;
-    if (!this.isHeld(holding.resource, holding.token)) {
+    if (!this.#isJudged(holding)) return;
+    if (holding.token > this.lostUpTo && !this.isHeld(holding.resource, holding.token)) {
       this.#sim.fail(
         "kept-while-trusted",
         `${holding.owner.name} trusts ${holding.resource} (token ${holding.token}), which is free`,
@@ -100,13 +105,21 @@ export class TrustBook {
     for (const place of placesOf(holding.mask)) {
       const believed = this.#byAtom[place] as Holding[];
       for (const other of believed) {
-        if (other === holding || other.isForced || other.trustMs() === 0) continue;
+        if (other === holding || !this.#isJudged(other)) continue;
         this.#sim.fail(
           "one-holder",
           `${holding.owner.name} (${holding.resource}, token ${holding.token}, ${Math.ceil(holding.trustMs())} ms left) and ${other.owner.name} (${other.resource}, token ${other.token}, ${Math.ceil(other.trustMs())} ms left) both trust ${atoms[place]}`,
         );
       }
     }
+  }
+
+  /** It is believed, and neither an admin nor a clock that was set has taken it from one who cannot know. */
+  #isJudged(holding: Holding): boolean {
+    if (holding.isForced || holding.trustMs() === 0) return false;
+    if (holding.token > this.shakenUpTo) return true;
+    this.#sim.count("known: trusted when the coordinator's clock was set");
+    return false;
   }
 
   drop(holding: Holding): void {
@@ -130,7 +143,7 @@ export class TrustBook {
       return;
     }
     const left = holding.trustMs();
-    if (left === 0 || holding.isForced) return;
+    if (left === 0 || holding.isForced || token <= Math.max(this.lostUpTo, this.shakenUpTo)) return;
     this.#sim.fail(
       "kept-while-trusted",
       `${resource} (token ${token}) is free, and ${holding.owner.name} trusts it for ${Math.ceil(left)} ms more`,

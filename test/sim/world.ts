@@ -1,5 +1,8 @@
 import type { Hint } from "../../src/coordination/tx.ts";
-import { clientOf, hostOf, type Bug } from "./bug.ts";
+import * as meta from "../../src/coordination/meta.ts";
+import { raisedEpoch } from "../../src/coordination/epochs.ts";
+import { numbersPerEpoch } from "../../src/coordination/tx.ts";
+import { clientOf, hostOf, operatorOf, type Bug, type OperatorQuirks } from "./bug.ts";
 import { Client, type Surroundings } from "./client/client.ts";
 import { chatName } from "./client/message-acts.ts";
 import { skillsOf } from "./client/skills.ts";
@@ -9,6 +12,7 @@ import { SimHost, type Reply, type Request } from "./host/sim-host.ts";
 import { Jobs } from "./jobs.ts";
 import { Machine } from "./machine.ts";
 import { Network } from "./network.ts";
+import type { PutBack } from "./oracle/keep.ts";
 import { Oracle } from "./oracle/oracle.ts";
 import { Sim } from "./sim.ts";
 import { TrustBook } from "./trust.ts";
@@ -22,6 +26,9 @@ export interface Size {
 
 /** How long tasks are kept once they have ended, and how many: within a night all of them go. */
 const keeps = { keepTasksMs: 3_600_000, keepDeadTasksMs: 7_200_000, keepDedupeMs: 3_600_000, maxTasks: 300 };
+
+/** Beyond the longest lease of the simulation. */
+const quietMs = 90_000;
 
 /** By how much clocks run too fast; the margin of trust is made for 10 in 1,000. */
 const rates = [-0.008, 0.008, -0.002, 0.000_02];
@@ -39,6 +46,8 @@ export class World {
   readonly #around: Surroundings;
   /** Of the newest process of each chat. */
   readonly #watches = new Map<string, Watch>();
+  readonly quirksOfOperator: OperatorQuirks;
+  #backup: { readonly image: Buffer; readonly putBack: PutBack } | null = null;
   #processes = 0;
   #socketShare = 0.7;
   /** Hints are lost, all of them. */
@@ -49,10 +58,13 @@ export class World {
   constructor(seed: number, bug: Bug | null, weather: Weather, size: Size) {
     this.sim = new Sim(seed);
     this.size = size;
+    this.quirksOfOperator = operatorOf(bug);
     this.host = new SimHost(this.sim, hostOf(bug), weather);
     this.network = new Network(this.sim, this.host);
     const trust = new TrustBook(this.sim);
     this.oracle = new Oracle(this.sim, this.host, trust);
+    const quiet = "SELECT 1 FROM meta WHERE key = 'quiet_until'";
+    this.oracle.leases.isQuiet = () => this.host.sql.peek(quiet).length > 0;
     trust.isHeld = (resource, token) => this.oracle.leases.leases.get(resource)?.token === token;
     const grips = new Grips(this.sim);
     grips.isSurprise = (task, claim) => this.oracle.tasks.tasks.get(task)?.ends.get(claim)?.isSurprise ?? false;
@@ -81,6 +93,42 @@ export class World {
     this.host.connections.onHeard = (chat) => this.oracle.life.heard(chat);
     // The host may die over it.
     while (!this.ask("settings.set", { settings: keeps }));
+  }
+
+  /** [SM21] Somebody keeps the state of the coordinator, to go back to. Tasks are left out: there must be none. */
+  backUp(): void {
+    this.#backup = { image: this.host.sql.image(), putBack: this.oracle.keep() };
+  }
+
+  /**
+   * The coordinator goes back to what was kept, and the operator raises the epoch. @returns false: there is nothing, or the epoch of this minute
+   * is used up
+   */
+  restore(): boolean {
+    const { sim, host, oracle } = this;
+    const epoch = meta.facts(host.sql).epoch;
+    if (!this.#backup || raisedEpoch(sim.hostNow) <= epoch) return false;
+    host.restore(this.#backup.image);
+    this.#backup.putBack();
+    for (const { chat } of host.sql.peek<{ chat: string }>("SELECT chat FROM chats WHERE is_connected = 1"))
+      oracle.life.lost(chat, true);
+    this.trust.lostUpTo = (epoch + 1) * numbersPerEpoch;
+    const { forgetsToRaise, skipsQuiet } = this.quirksOfOperator;
+    if (forgetsToRaise) return true;
+    // The host may die over it.
+    while (!this.ask("epoch.raise", { reason: "restored", quietMs: skipsQuiet ? 0 : quietMs }));
+    return true;
+  }
+
+  /**
+   * Somebody sets the clock of the host. Set forward, it ends leases and claims that are still trusted: that nobody can prevent who has no other
+   * clock. What was granted before is told apart; everything else holds.
+   */
+  setHostClock(byMs: number): void {
+    this.sim.setHostClock(byMs);
+    if (byMs < 0) return;
+    this.trust.shakenUpTo = this.oracle.leases.newest;
+    for (const { held } of this.oracle.tasks.tasks.values()) if (held) held.isShaken = true;
   }
 
   get trust(): TrustBook {

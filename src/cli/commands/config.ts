@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
 import { defaults, type Config } from "../../contract/config.ts";
@@ -7,6 +7,7 @@ import { ok, type Result } from "../../shared/result.ts";
 import { writeDurably } from "../../local-mcp/clients/atomic-write.ts";
 import * as json from "../../local-mcp/clients/json-text.ts";
 import { parseConfig, readConfig } from "../../local-mcp/config-file.ts";
+import { createPrivateFolder } from "../../local-mcp/store/store-files.ts";
 import { failed, wrongUsage, type Refusal } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 
@@ -90,7 +91,7 @@ function change(cli: Cli, key: string, value: unknown): Outcome {
   const parsed = parseConfig(after.replace(/^\uFEFF/, ""), path);
   if (!parsed.ok) return wrongUsage(`${parsed.error.replace(`${path}: `, "")}\nNothing was changed.`);
   if (after !== text) {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    createPrivateFolder(dirname(path));
     // Who keeps settings elsewhere has a link here.
     writeDurably(existsSync(path) ? realpathSync(path) : path, after.endsWith("\n") ? after : `${after}\n`, 0o600);
   }

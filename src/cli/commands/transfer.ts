@@ -1,11 +1,12 @@
-import { closeSync, existsSync, fsyncSync, openSync, readSync, rmSync, statSync, writeSync } from "node:fs";
-import { resolve } from "node:path";
+import { closeSync, existsSync, fsyncSync, openSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import type { Command } from "commander";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { exportLines, type ExportFilter } from "../../local-mcp/store/export-lines.ts";
 import { importLines } from "../../local-mcp/store/import-lines.ts";
+import { syncFolder } from "../../local-mcp/store/store-files.ts";
 import { failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
 import { moment, type Cli, type Common, type Outcome } from "../cli.ts";
 import { findSession, projectOf } from "../named.ts";
@@ -88,10 +89,11 @@ function writeLines(path: string, lines: Iterable<string>): number {
   let count = 0;
   try {
     for (const line of lines) {
-      writeSync(file, `${line}\n`);
+      writeFileSync(file, `${line}\n`);
       count++;
     }
     fsyncSync(file);
+    syncFolder(dirname(path));
   } catch (error) {
     rmSync(path, { force: true });
     throw error;

@@ -9,6 +9,7 @@ import { facts, lines, type Style } from "../render-overview.ts";
 import { safe } from "../screen-text.ts";
 import { TeamReader, type TeamOverview } from "../team-overview.ts";
 import { localTime } from "../times.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 interface UpOptions extends Common {
   readonly once?: boolean;
@@ -71,11 +72,11 @@ async function watch(
   let knownAt = -Infinity;
   const parent = cli.io.parentPid();
   while (!stop.aborted && cli.io.parentPid() === parent) {
-    if (runtime.now() - clientsAt >= clientsMs) {
+    if (!isWithin(runtime.now() - clientsAt, clientsMs)) {
       clients = clientStates(cli);
       clientsAt = runtime.now();
     }
-    if (!known || runtime.now() - knownAt >= (known.isEdge ? edgeMs : 0)) {
+    if (!known || !isWithin(runtime.now() - knownAt, known.isEdge ? edgeMs : 0)) {
       known = await team.read();
       knownAt = runtime.now();
     }

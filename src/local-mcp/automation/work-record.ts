@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { isSoWithin } from "../ending.ts";
 import { mayLive, type Processes } from "../processes.ts";
-import { writeWhole } from "../store/store-files.ts";
+import { createPrivateFolder, writeWhole } from "../store/store-files.ts";
 import { isSomebodyIn } from "./folder-users.ts";
 import { endMarked, markOf } from "./marked-processes.ts";
 
@@ -49,7 +49,7 @@ export function readRecord(folder: string): WorkRecord | null {
 }
 
 export function writeRecord(folder: string, record: WorkRecord): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  createPrivateFolder(folder);
   writeWhole(join(folder, "record.json"), JSON.stringify(record));
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { writeDurably } from "./atomic-write.ts";
 import { isMissing, readText } from "./client-files.ts";
 import { isRecord } from "./entries.ts";
+import { createPrivateFolder, syncFolder } from "../store/store-files.ts";
 import type { Plan } from "./plan.ts";
 import { codeOf } from "../../shared/error.ts";
 
@@ -61,12 +62,13 @@ export function keep(backups: string, plan: Plan, now: number): string {
 
 /** Names sort by time; two plans of one millisecond get a number each. */
 function newFolder(backups: string, now: number): string {
-  mkdirSync(backups, { recursive: true, mode: 0o700 });
+  createPrivateFolder(backups);
   const time = new Date(now).toISOString().replaceAll(":", "-");
   for (let serial = 0; ; serial++) {
     const folder = join(backups, `${time}-${String(serial).padStart(3, "0")}`);
     try {
       mkdirSync(folder, { mode: 0o700 });
+      syncFolder(backups);
       return folder;
     } catch (error) {
       if (codeOf(error) !== "EEXIST") throw error;

@@ -17,6 +17,7 @@ import { isAlive, isOutOfSight, type Processes } from "../processes.ts";
 import { inMemory } from "../store/driver.ts";
 import type { Store } from "../store/store.ts";
 import { readProcessKey } from "./process-key.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 export interface LocalCoordinatorOptions {
   /** On `coordination.db`, with the engine's migrations. */
@@ -62,7 +63,7 @@ export class LocalCoordinator {
       return err({ code: "bad_input", message: `${name} is for a coordinator on the edge; there is none here` });
     }
     if (isRead(name) && !this.#options.store.isThere()) return this.#ofNothing(name, input);
-    const isCheckDue = this.#options.now() - this.#checkedAt >= pollEveryMs;
+    const isCheckDue = !isWithin(this.#options.now() - this.#checkedAt, pollEveryMs);
     return isRead(name) && !isCheckDue ? this.#read(name, input) : this.#write(name, input);
   }
 
@@ -144,7 +145,7 @@ export class LocalCoordinator {
   /** [EM2] Chats whose process is gone are attested dead by the process that sees it; then what is due is done. */
   #upkeep(sql: Sql): void {
     const tx = this.#tx(sql);
-    if (tx.now - this.#checkedAt >= pollEveryMs) {
+    if (!isWithin(tx.now - this.#checkedAt, pollEveryMs)) {
       this.#checkedAt = tx.now;
       const rows = sql.all<chatRows.ChatRow>("SELECT * FROM chats WHERE status <> 'offline'");
       for (const row of rows) if (isGone(this.#options.processes, row.process)) liveness.goOffline(tx, row, "attested");

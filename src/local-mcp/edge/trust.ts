@@ -44,7 +44,8 @@ export interface Trust {
  * @param ttlMs the whole time, of which the margin is a part: for clocks that drift, and for the act that follows the look
  */
 export function trustOf(sentAt: Instant, remainingMs: number, ttlMs: number): Trust {
-  return { from: sentAt, forMs: remainingMs - marginMs(ttlMs) };
+  // Where the coordinator's clock was set back more is left than there ever was: once it is right again, that is over at once.
+  return { from: sentAt, forMs: Math.min(remainingMs, ttlMs) - marginMs(ttlMs) };
 }
 
 /** Half a second and a hundredth; of a short time a quarter. */

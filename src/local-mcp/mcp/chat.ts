@@ -21,6 +21,7 @@ import type { ChatTeam } from "./late-team.ts";
 import { MintedSessions } from "./minted-sessions.ts";
 import { sessionOfArgument } from "./named-sessions.ts";
 import type { ToolError } from "./tool.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 export interface ChatOptions {
   readonly runtime: Runtime;
@@ -277,7 +278,7 @@ const freshMs = 30_000;
 
 function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: number): boolean {
   const isSamePlace = !sighting.project || sighting.project === known.project;
-  return isOpen(known) && isSameOwner(known, sighting) && isSamePlace && Math.abs(now - known.lastSeenAt) < freshMs;
+  return isOpen(known) && isSameOwner(known, sighting) && isSamePlace && isWithin(now - known.lastSeenAt, freshMs);
 }
 
 function isOpen({ endedAt, detachedAt, recovery }: sessions.Session): boolean {

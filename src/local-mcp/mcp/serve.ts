@@ -18,6 +18,7 @@ import { LateSync } from "./late-sync.ts";
 import { lateTeam } from "./late-team.ts";
 import { createServer } from "./server.ts";
 import { stackOf } from "../../shared/error.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** How often the process looks after its session: parent alive, checkpoint due, files of new checkpoints. */
 const tickMs = 2_000;
@@ -106,7 +107,7 @@ export function serve(options: ServeOptions): void {
   const timer = setInterval(() => {
     const isOrphan = [chat.client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) void shutDown("parent_death");
-    else if (runtime.now() - startedAt >= settleMs) void background().catch(logged(runtime, "tick"));
+    else if (!isWithin(runtime.now() - startedAt, settleMs)) void background().catch(logged(runtime, "tick"));
   }, tickMs);
   onClientEnd(options.stdin, (reason) => void shutDown(reason));
 }

@@ -1,5 +1,6 @@
 import type { OpenedLink } from "../link/open-link.ts";
 import type { Notification } from "./due-notifications.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** The coordinator may be far away, and charges for questions. */
 const askEveryMs = 60_000;
@@ -14,7 +15,7 @@ export function deadTasks(
   let known: readonly Notification[] = [];
   let askedAt = Number.NEGATIVE_INFINITY;
   return async () => {
-    if (Math.abs(now() - askedAt) < askEveryMs) return known;
+    if (isWithin(now() - askedAt, askEveryMs)) return known;
     askedAt = now();
     const opened = await reader();
     return (known = (opened && (await askFor(opened))) ?? known);

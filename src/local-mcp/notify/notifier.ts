@@ -4,6 +4,7 @@ import { notifyDesktop } from "./desktop-notification.ts";
 import { dueNotifications, type Notification } from "./due-notifications.ts";
 import * as sent from "./sent-notifications.ts";
 import { postWebhook } from "./webhook.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 type Channel = "desktop" | "webhook" | "bell";
 
@@ -45,7 +46,7 @@ export class Notifier {
   async check(): Promise<void> {
     const { runtime } = this.#options;
     const now = runtime.now();
-    if (this.#channels.length === 0 || this.#isChecking || Math.abs(now - this.#checkedAt) < pollEveryMs) return;
+    if (this.#channels.length === 0 || this.#isChecking || isWithin(now - this.#checkedAt, pollEveryMs)) return;
     this.#checkedAt = now;
     this.#isChecking = true;
     try {

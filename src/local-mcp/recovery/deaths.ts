@@ -78,7 +78,7 @@ export class DeathWatch {
       seen.add(id);
       const since = this.#goneSince.get(id) ?? now;
       this.#goneSince.set(id, since);
-      return now - since >= settleMs;
+      return !isWithin(now - since, settleMs);
     });
     for (const id of this.#goneSince.keys()) if (!seen.has(id)) this.#goneSince.delete(id);
   }

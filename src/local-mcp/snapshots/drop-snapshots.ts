@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { lines, run } from "./git.ts";
+import { removeWhole, syncFolder } from "../store/store-files.ts";
+import { lines } from "./git.ts";
 import { ownedOf, pack } from "./own-objects.ts";
-import { inRepository, refOf, withRepository, type Host, type Opened } from "./repository.ts";
+import { inRepository, refOf, updateRefs, withRepository, type Host, type Opened } from "./repository.ts";
 import { isRefName, whyFailed } from "./take-snapshot.ts";
 
 export interface DropSnapshots extends Host {
@@ -45,7 +46,7 @@ export async function dropSnapshots(input: DropSnapshots): Promise<Result<Droppe
   try {
     return await withRepository(input, repository, null, signal, async (opened) => {
       const left = await dropRefs(opened, checkpointIds);
-      if (left.length === 0) rmSync(repository, { recursive: true, force: true });
+      if (left.length === 0) removeWhole(repository);
       else await prune(opened, input.maxGarbage ?? 0);
       return ok({ left: left.length });
     });
@@ -60,7 +61,7 @@ async function dropRefs(opened: Opened, checkpointIds: readonly string[]): Promi
   const git = inRepository(opened);
   const known = new Set(await lines(git, ["for-each-ref", "--format=%(refname)", "refs/shim/"]));
   const gone = [...new Set(checkpointIds.map(refOf))].filter((ref) => known.has(ref));
-  if (gone.length > 0) await run(git, ["update-ref", "--stdin"], gone.map((ref) => `delete ${ref}\n`).join(""));
+  if (gone.length > 0) await updateRefs(opened, gone.map((ref) => `delete ${ref}\n`).join(""));
   return [...known].filter((ref) => !gone.includes(ref));
 }
 
@@ -83,6 +84,7 @@ async function prune(opened: Opened, maxGarbage: number): Promise<void> {
   const moved = [...new Set(old.flatMap(({ ids }) => ids))].filter((id) => live.has(id) && !kept.has(id));
   const made = await pack(git, opened.owned, moved);
   for (const { base } of old) if (made === null || !base.endsWith(`pack-${made}`)) removePack(opened, base);
+  syncFolder(join(opened.owned, "pack"));
 }
 
 async function packsOf(opened: Opened): Promise<Pack[]> {

@@ -41,6 +41,8 @@ const HARDENED = [
   "core.looseCompression=0",
   "pack.compression=1",
   "pack.threads=2",
+  // By default git leaves references to the system: after a power cut they are empty files. Loose objects are in scratch folders only.
+  "core.fsync=pack,pack-metadata,reference",
   "gc.auto=0",
   "maintenance.auto=false",
   "commit.gpgSign=false",

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { syncFolder } from "../store/store-files.ts";
 import { gitIn, lines, type Git } from "./git.ts";
 import { inRepository, type Opened } from "./repository.ts";
 
@@ -42,7 +43,7 @@ export async function describe(git: Git, opened: Opened, ids: readonly string[])
 }
 
 /**
- * Copies objects into one pack of SHIM's own.
+ * Copies objects into one pack of SHIM's own, which is on the disk when it returns.
  *
  * @returns the pack's name; null when there was nothing to do
  */
@@ -50,6 +51,8 @@ export async function pack(git: Git, folder: string, ids: readonly string[]): Pr
   if (ids.length === 0) return null;
   // No search for deltas: those that the project's packs have are taken over, the rest is small or will be packed again.
   const [name] = await lines(git, ["pack-objects", "-q", "--window=0", join(folder, "pack/pack")], idLines(ids));
+  // Git syncs what it writes, not the names of it.
+  syncFolder(join(folder, "pack"));
   return name ?? null;
 }
 

@@ -1,16 +1,8 @@
 import { createHash } from "node:crypto";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Processes } from "../processes.ts";
+import { createPrivateFolder, renameWhole, syncFile, syncFolder } from "../store/store-files.ts";
 import { gitIn, quoteFolder, run, text, type Git } from "./git.ts";
 import { withLock } from "./repository-lock.ts";
 import type { WorkTree } from "./work-tree.ts";
@@ -60,7 +52,7 @@ export async function withRepository<T>(
   signal: AbortSignal,
   body: (opened: Opened) => Promise<T>,
 ): Promise<T> {
-  mkdirSync(dirname(repository), { recursive: true, mode: 0o700 });
+  createPrivateFolder(dirname(repository));
   return withLock(`${repository}.lock`, host.processes, signal, async () => {
     clearLeftovers(repository);
     if (tree && !existsSync(join(repository, "HEAD"))) await create(host, repository, tree, signal);
@@ -99,7 +91,14 @@ async function create(host: Host, repository: string, tree: WorkTree, signal: Ab
   const format = `--object-format=${tree.format}`;
   await run(git, ["init", "--bare", "--quiet", "--template=", "--initial-branch=none", format]);
   await run(git, ["config", "shim.objects", tree.objects]);
-  if (!isDamaged) renameSync(gitDir, repository);
+  syncNew(gitDir);
+  if (!isDamaged) renameWhole(gitDir, repository);
+}
+
+/** Git syncs neither its settings nor its folders: a repository whose HEAD is empty after a power cut would be none for ever. */
+function syncNew(gitDir: string): void {
+  for (const file of ["HEAD", "config"]) syncFile(join(gitDir, file));
+  for (const folder of ["objects/pack", "objects", "refs", "."]) syncFolder(join(gitDir, folder));
 }
 
 function prepare(repository: string, scratch: string): void {
@@ -113,6 +112,15 @@ function prepare(repository: string, scratch: string): void {
 /** Git in SHIM's repository itself, seeing only what SHIM owns. */
 export function inRepository(opened: Opened): Git {
   return gitIn(opened.host.env, { gitDir: opened.repository }, opened.signal);
+}
+
+/** Commands for `git update-ref --stdin`; what they have done is on the disk when it returns. */
+export async function updateRefs(opened: Opened, commands: string): Promise<void> {
+  await run(inRepository(opened), ["update-ref", "--stdin"], commands);
+  const folder = join(opened.repository, "refs/shim");
+  // Git removes it with the last reference.
+  if (existsSync(folder)) syncFolder(folder);
+  syncFolder(dirname(folder));
 }
 
 /** Where the project kept its objects when the repository was made; null when that is unknown or gone. */

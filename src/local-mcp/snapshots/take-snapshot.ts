@@ -1,9 +1,9 @@
 import { realpathSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { attributesOf, changesSince, indexEntries, SUBMODULE_MODE, type IndexEntry } from "./changes.ts";
-import { GitError, lines, shown, signed, text, type Git, type RawPath } from "./git.ts";
+import { GitError, shown, signed, text, type Git, type RawPath } from "./git.ts";
 import { describe, needed, ownedOf, pack, portions, reading, type StoredObject } from "./own-objects.ts";
-import { inRepository, refOf, repositoryFor, withRepository, type Host, type Opened } from "./repository.ts";
+import { refOf, repositoryFor, updateRefs, withRepository, type Host, type Opened } from "./repository.ts";
 import { select, type LeftOut, type Limits, type Selection } from "./selection.ts";
 import { copyProjectFiles, drop, specialFiles, stage, unhide } from "./stage.ts";
 import { discover, type WorkTree } from "./work-tree.ts";
@@ -198,7 +198,7 @@ async function own(
     opened.owned,
     missing.filter(isRequired).map(({ id }) => id),
   );
-  await lines(inRepository(opened), ["update-ref", refOf(checkpointId), commit]);
+  await updateRefs(opened, `update ${refOf(checkpointId)} ${commit}\n`);
   const others = missing.filter((object) => !isRequired(object));
   const borrowed = new Set(others.map(({ id }) => id));
   for (const portion of portions(others, limits.maxTotalBytes)) {

@@ -8,6 +8,7 @@ import { createPrivateFile, createPrivateFolder, renameWhole, syncFile } from ".
 import { StoreError, toStoreError } from "./store-error.ts";
 import type { Store } from "./store.ts";
 import { codeOf } from "../../shared/error.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 export interface Backup {
   readonly path: string;
@@ -63,10 +64,10 @@ export function backUpBeforeMigration(site: Site, connection: Connection): void 
   }
 }
 
-/** True when the newest backup is at least `everyMs` away, on either side: the clock may have been set back. */
+/** True when the newest backup is at least `everyMs` old, or of a time to come: the clock was set back. */
 export function isBackupDue(folder: string, now: number, everyMs = DAY_MS): boolean {
   const newest = listBackups(folder)[0];
-  return newest === undefined || Math.abs(now - newest.at) >= everyMs;
+  return newest === undefined || !isWithin(now - newest.at, everyMs);
 }
 
 /** Newest first, by number: the clock may have been set back. */

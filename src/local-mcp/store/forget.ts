@@ -1,4 +1,4 @@
-import { rmSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { Paths } from "../paths.ts";
 import { backUp, listBackups } from "./backup.ts";
@@ -11,6 +11,7 @@ import * as snapshotDrops from "./snapshot-drops.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
 import * as syncDevice from "../sync/device.ts";
 import * as spool from "./spool.ts";
+import { removeWhole } from "./store-files.ts";
 import type { Store } from "./store.ts";
 import { rebuild } from "./text-index.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
@@ -223,9 +224,9 @@ async function step(left: string, store: Store, work: () => unknown): Promise<vo
 function removeCopies(store: Store): void {
   const { files, driver, busyMs } = store.site;
   withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
-    rmSync(files.backups, { recursive: true, force: true });
-    rmSync(files.setAside, { recursive: true, force: true });
     removeDatabase(files.next);
+    removeWhole(files.backups);
+    removeWhole(files.setAside);
   });
 }
 

@@ -1,11 +1,12 @@
-import { chmodSync, existsSync, readdirSync, renameSync, statSync } from "node:fs";
+import { chmodSync, existsSync, renameSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { listBackups } from "./backup.ts";
 import { connect } from "./connect.ts";
 import { buildNext, type Site } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
-import { inodeOf, renameWhole } from "./store-files.ts";
+import { inodeOf, renameWhole, syncFolder } from "./store-files.ts";
 import { StoreError } from "./store-error.ts";
 import { finishSwap, newSetAsideFolder } from "./swap.ts";
 
@@ -50,8 +51,10 @@ function create(site: Site): void {
   if (orphans.length > 0) {
     const folder = newSetAsideFolder(files, site.now());
     for (const path of orphans) renameSync(path, join(folder, basename(path)));
+    syncFolder(folder);
   }
-  const backups = existsSync(files.backups) ? readdirSync(files.backups).length : 0;
+  // Not what is being written there: it may be what asks for the store.
+  const backups = listBackups(files.backups).length;
   buildNext(site, null, (connection) => {
     if (orphans.length + backups === 0) return;
     notices.add(

@@ -12,9 +12,9 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { identify, systemProcesses, type Processes } from "../processes.ts";
-import { createPrivateFolder, inodeOf, syncFolder, writeWhole } from "./store-files.ts";
+import { createPrivateFolder, inodeOf, removeWhole, syncFolder, writeWhole } from "./store-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import { codeOf } from "../../shared/error.ts";
 
@@ -57,14 +57,14 @@ export function append(folder: string, entry: SpoolEntry, options: SpoolOptions 
 
 /** False when a drainer took the file before the line was in it for sure: then the line may be lost, and is written again. */
 function appendOnce(path: string, line: Uint8Array): boolean {
-  const isNew = !existsSync(path);
   const file = openSync(path, "a", 0o600);
   try {
     if (writeSync(file, line) < line.length) {
       throw new StoreError("store_full", `${path}: the disk is full; free some space. The last event was not kept`);
     }
     fsyncSync(file);
-    if (isNew) syncFolder(join(path, ".."));
+    // Each time: an earlier append may have made the file, and failed before its name was on the disk.
+    syncFolder(dirname(path));
     return inodeOf(path) === fstatSync(file, { bigint: true }).ino;
   } finally {
     closeSync(file);
@@ -145,7 +145,7 @@ export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, 
   if (!existsSync(folder)) return;
   for (const path of takeOver(folder, options.processes ?? systemProcesses, Infinity, () => true)) {
     const kept = entriesOf(path).filter((entry) => !matches(entry));
-    if (kept.length === 0) rmSync(path, { force: true });
+    if (kept.length === 0) removeWhole(path);
     else writeWhole(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
   }
 }

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, statSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathsIn } from "../paths.ts";
 
@@ -41,15 +41,18 @@ export function createPrivateFile(path: string): void {
   closeSync(openSync(path, "a", 0o600));
 }
 
+/** [ST82] Where the folder had to be made, its name is on the disk when it returns, as are those of the folders above it. */
 export function createPrivateFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const first = mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let made = path; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
 }
 
 /** Replaces a small file so that a crash leaves the old or the new one. */
 export function writeWhole(path: string, text: string): void {
   const file = openSync(`${path}.tmp`, "w", 0o600);
   try {
-    writeSync(file, text);
+    writeFileSync(file, text);
     fsyncSync(file);
   } finally {
     closeSync(file);
@@ -61,6 +64,13 @@ export function writeWhole(path: string, text: string): void {
 export function renameWhole(from: string, to: string): void {
   renameSync(from, to);
   syncFolder(dirname(to));
+}
+
+/** Removes a file or a folder, so that it does not come back with the next power cut. */
+export function removeWhole(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+  // Also where nothing is there any more: another process may have removed it a moment ago.
+  if (inodeOf(dirname(path)) !== null) syncFolder(dirname(path));
 }
 
 /** Never call it on a database that this process has open: closing any descriptor of a file drops all its POSIX locks. */

@@ -1,7 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Site } from "./database.ts";
-import { createPrivateFolder, renameWhole, syncFolder, writeWhole, type StoreFiles } from "./store-files.ts";
+import {
+  createPrivateFolder,
+  removeWhole,
+  renameWhole,
+  syncFolder,
+  writeWhole,
+  type StoreFiles,
+} from "./store-files.ts";
 import { salvage } from "./salvage.ts";
 
 /** How many damaged files are kept for a look; the disk that damages one may damage more. */
@@ -47,8 +54,7 @@ export function finishSwap(site: Site): void {
   if (existsSync(files.database) && swap.attempts < SALVAGE_ATTEMPTS) {
     salvageOnce(site, swap, join(folder, basename(files.database)));
   }
-  rmSync(files.swap);
-  syncFolder(join(files.swap, ".."));
+  removeWhole(files.swap);
   keepNewest(files);
 }
 
@@ -85,6 +91,7 @@ export function newSetAsideFolder(files: StoreFiles, now: number): string {
   const time = new Date(now).toISOString().replaceAll(":", "-");
   const folder = join(files.setAside, `${String(number).padStart(6, "0")}-${time}`);
   mkdirSync(folder, { mode: 0o700 });
+  syncFolder(files.setAside);
   return folder;
 }
 

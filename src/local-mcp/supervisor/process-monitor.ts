@@ -1,6 +1,7 @@
 import { isAlive, isOutOfSight, type ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** A chat's own process may still save, and say how the chat ended. */
 const settleMs = 3_000;
@@ -43,7 +44,7 @@ export class ProcessMonitor {
     for (const [id, { owner, goneAt }] of this.#watched) {
       if (isAlive(this.#runtime.processes, owner)) continue;
       if (goneAt === null) this.#watched.set(id, { owner, goneAt: now });
-      else if (now - goneAt >= settleMs || now < goneAt) dead.push(...this.#remove(id, owner));
+      else if (!isWithin(now - goneAt, settleMs)) dead.push(...this.#remove(id, owner));
     }
     return dead;
   }

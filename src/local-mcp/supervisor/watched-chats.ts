@@ -14,6 +14,7 @@ import { mourn, restorationOf, type WatchOptions } from "./chat-death.ts";
 import type { Ending } from "./program-end.ts";
 import { ProcessMonitor } from "./process-monitor.ts";
 import type { WatchedSessions } from "./settings.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 export interface ChatWatchOptions extends WatchOptions {
   readonly watched: WatchedSessions;
@@ -120,7 +121,7 @@ export class ChatWatch {
 
   /** What was started and never became a chat has died. */
   #seeBegun(id: string, { restarts, from }: Planned, now: number): void {
-    if (restarts.phase !== "running" || this.#monitor.isAlive(id) || now - restarts.since < beginMs) return;
+    if (restarts.phase !== "running" || this.#monitor.isAlive(id) || isWithin(now - restarts.since, beginMs)) return;
     const { runtime } = this.#options;
     const session = runtime.store.read((sql) => sessions.get(sql, id), null);
     if (session && session.lastSeenAt > restarts.since) return;

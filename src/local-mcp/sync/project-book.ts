@@ -2,6 +2,7 @@ import type { Runtime } from "../runtime.ts";
 import { factsOf, type Naming } from "./find-project.ts";
 import { projectKey } from "./project-key.ts";
 import * as names from "./project-names.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 interface Entry {
   readonly name: string;
@@ -26,7 +27,7 @@ export class ProjectBook {
   async learn(root: string): Promise<void> {
     const { store, now, env } = this.#runtime;
     const known = this.#entries.get(root);
-    if (known && Math.abs(now() - known.at) < goodForMs) return;
+    if (known && isWithin(now() - known.at, goodForMs)) return;
     const { key, machine, workspace } = this.#naming;
     const facts = await factsOf(env, root, machine);
     const name = projectKey(key, facts);

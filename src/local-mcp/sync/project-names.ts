@@ -1,4 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** Names of projects in a workspace, found once (team_projects). No crypto and no git here: the hook loads this. */
 
@@ -12,7 +13,7 @@ export function cached(sql: Sql, workspace: string, root: string, now: number): 
     workspace,
     root,
   );
-  return row && Math.abs(now - row.at) < goodForMs ? row.project : null;
+  return row && isWithin(now - row.at, goodForMs) ? row.project : null;
 }
 
 export function keep(sql: Sql, workspace: string, root: string, project: string, now: number): void {

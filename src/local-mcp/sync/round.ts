@@ -14,6 +14,7 @@ import type { SessionPace } from "./session-pace.ts";
 import type { SyncCall, SyncTrouble } from "./sync-call.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** @param signal aborted: nobody waits for an answer any more */
 export type Connect = (edge: Edge, signal: AbortSignal) => SyncCall;
@@ -167,6 +168,6 @@ export class Round {
 const freshMs = 60_000;
 
 function isSaid(before: SyncNotes, trouble: SyncTrouble | null, refused: number, now: number): boolean {
-  const isFresh = trouble !== null || Math.abs(now - (before.syncedAt ?? 0)) < freshMs;
+  const isFresh = trouble !== null || isWithin(now - (before.syncedAt ?? 0), freshMs);
   return isFresh && before.trouble?.code === trouble?.code && (before.refused ?? 0) === refused;
 }

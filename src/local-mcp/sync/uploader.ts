@@ -1,6 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import { processKey, readProcessKey } from "../coordinator/process-key.ts";
 import { isOutOfSight, mayLive, type ProcessIdentity, type Processes } from "../processes.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** One process of a machine sends at a time (sync_uploader). Two would send the same twice, and do no harm. */
 
@@ -19,7 +20,7 @@ export function isOwn(sql: Sql, own: ProcessIdentity): boolean {
 export function isDue(sql: Sql, now: number, own: ProcessIdentity, processes: Processes): boolean {
   const row = rowOf(sql);
   if (!row) return true;
-  if (row.process === processKey(own)) return Math.abs(now - row.at) >= everyMs;
+  if (row.process === processKey(own)) return !isWithin(now - row.at, everyMs);
   return !isThere(row, now, processes);
 }
 
@@ -46,7 +47,7 @@ function rowOf(sql: Sql): Row | undefined {
 function isThere({ process, at }: Row, now: number, processes: Processes): boolean {
   const identity = readProcessKey(process);
   if (!identity) return false;
-  const silence = Math.abs(now - at);
-  if (isOutOfSight(processes, identity)) return silence < silentMs;
-  return silence < hungMs && mayLive(processes, identity);
+  const silenceMs = now - at;
+  if (isOutOfSight(processes, identity)) return isWithin(silenceMs, silentMs);
+  return isWithin(silenceMs, hungMs) && mayLive(processes, identity);
 }

@@ -6,6 +6,7 @@ import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import type { Naming } from "./naming.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** A chat's name and checkout, as far as this chat may know them. The name is the chat's own text: data. */
 export interface Person {
@@ -36,7 +37,7 @@ export class Directory {
 
   async person(chat: string): Promise<Person> {
     const known = this.#known.get(chat);
-    if (known && this.#runtime.now() - known.at < goodForMs) return known.person;
+    if (known && isWithin(this.#runtime.now() - known.at, goodForMs)) return known.person;
     const own = this.#ofSession(chat);
     if (own) return this.#keep(chat, own);
     const found = await this.#link.call("chats.get", { chat }, withinMs);

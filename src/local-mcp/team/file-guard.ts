@@ -12,6 +12,7 @@ import * as sessions from "../sessions/sessions.ts";
 import * as files from "./files-table.ts";
 import { realPath } from "./real-path.ts";
 import { named } from "./deliver-news.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** Whether a chat may edit a file that others may have reserved. This is a guard, not a lock: it does not see what a shell writes. */
 export type Verdict =
@@ -150,7 +151,7 @@ function patternOf({ resource }: files.Reservation): string {
 function isNewWarning(sql: Sql, now: number, session: string, what: string): boolean {
   const key = `file: ${what}`;
   const [last] = sql.all<{ at: number }>("SELECT at FROM team_news WHERE session_id = ? AND key = ?", session, key);
-  if (last && last.at > now - warnEveryMs && last.at <= now) return false;
+  if (last && isWithin(now - last.at, warnEveryMs)) return false;
   const body = JSON.stringify({ kind: "notice", text: what });
   sql.run(
     `INSERT INTO team_news (session_id, key, kind, at, body, told_at) VALUES (?, ?, 'notice', ?, ?, ?)

@@ -14,6 +14,7 @@ import { isPaused } from "../store/pause.ts";
 import { deadMembers, settle } from "./left-behind.ts";
 import type { Naming } from "./naming.ts";
 import { TeamChat } from "./team-chat.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** A link to the coordinator, and the names that are sent over it. */
 export interface Way {
@@ -153,7 +154,7 @@ export class Team {
   /** [TE15] */
   async #settleDead(): Promise<void> {
     const { runtime, outside } = this.#options;
-    if (Math.abs(runtime.now() - this.#settledAt) < settleEveryMs) return;
+    if (isWithin(runtime.now() - this.#settledAt, settleEveryMs)) return;
     const [chat] = this.#chats.values();
     if (!chat || chat.opened.link.self === null) return;
     const { opened } = chat;

@@ -8,6 +8,7 @@ import * as continuations from "./continuations.ts";
 import { undelivered } from "./news.ts";
 import { isUrgent } from "./deliver-news.ts";
 import { wakeWords } from "./wake-words.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** Claude Code's socket for messages of other processes of its user, from the environment of its child processes. */
 interface Inbox {
@@ -79,7 +80,7 @@ export class WakeUp {
     const project = sessions.get(sql, session)?.project ?? null;
     if (isPaused(sql, now, project)) return false;
     const [last] = journal.newest(sql, session, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end"], 1);
-    return last?.entry.kind === "turn_end" && now - last.at >= settleMs;
+    return last?.entry.kind === "turn_end" && !isWithin(now - last.at, settleMs);
   }
 }
 

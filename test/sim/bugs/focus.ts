@@ -75,3 +75,11 @@ export const pushes: Focus = {
   ...works,
   acts: { ...works.acts, "ask for tasks": 0, drain: 0, leave: 0.2 },
 };
+
+/** Older states come back, and leases are held then. */
+export const returns: Focus = {
+  acts: { ...fewOthers, acquire: 8, "give back": 0.5, "set for a while": 0.2 },
+  faults: { restore: 6, backup: 6 },
+  faultMs: 4_000,
+  restores: 1,
+};

@@ -47,7 +47,7 @@ export class Alarm {
     if (this.at !== null || this.#isRinging || !this.#quirks.hasWatchdog) return;
     const next = this.#host.nextDue();
     if (next === null) return;
-    if (next <= this.#sim.now) this.#sim.count("watchdog found what was due");
+    if (next <= this.#sim.hostNow) this.#sim.count("watchdog found what was due");
     this.#set(next);
   }
 
@@ -64,13 +64,13 @@ export class Alarm {
 
   /** The clock of the host stands at or behind what is set: nothing may be overdue. */
   get isOnTime(): boolean {
-    return this.at !== null && this.at > this.#sim.now;
+    return this.at !== null && this.at > this.#sim.hostNow;
   }
 
   #set(at: number): void {
     const { rng } = this.#sim;
     const { alarmLost, alarmLate, alarmVeryLate, alarmTwice } = this.#host.weather;
-    const waitMs = at - this.#sim.now;
+    const waitMs = at - this.#sim.hostNow;
     const turn = (this.#turn += 1);
     this.at = at;
     if (this.#quirks.losesAlarms || rng.chance(alarmLost)) {
@@ -96,7 +96,7 @@ export class Alarm {
     this.#writesSeen = this.#host.sql.writes;
     if (!this.#quirks.rearms) return;
     const next = this.#host.nextDue();
-    const isIdle = next !== null && next <= this.#sim.now && before === this.#host.sql.progress;
+    const isIdle = next !== null && next <= this.#sim.hostNow && before === this.#host.sql.progress;
     this.#idleRings = isIdle ? this.#idleRings + 1 : 0;
     if (this.#idleRings >= mostIdleRings) this.#sim.fail("due", "the alarm rings again and again, and nothing changes");
     if (next !== null) this.#set(next);

@@ -29,7 +29,7 @@ export class Connections implements Presence {
   }
 
   lastSeen(chat: string): number | null {
-    if (this.#quirks.hearsGhosts && this.#ever.has(chat)) return this.#sim.now;
+    if (this.#quirks.hearsGhosts && this.#ever.has(chat)) return this.#sim.hostNow;
     return this.#byChat.get(chat)?.lastSeen ?? null;
   }
 
@@ -37,7 +37,7 @@ export class Connections implements Presence {
   ping(connection: Connection): boolean {
     if (!connection.isOpen) return false;
     if (this.#byChat.get(connection.chat) === connection) this.onHeard(connection.chat);
-    if (!this.#quirks.isDeaf) connection.lastSeen = this.#sim.now;
+    if (!this.#quirks.isDeaf) connection.lastSeen = this.#sim.hostNow;
     return true;
   }
 
@@ -47,7 +47,7 @@ export class Connections implements Presence {
     if (old && old !== connection && (connection !== null || old.incarnation !== incarnation)) this.shut(chat);
     if (!connection) return;
     this.#ever.add(chat);
-    Object.assign(connection, { chat, incarnation, lastSeen: this.#sim.now });
+    Object.assign(connection, { chat, incarnation, lastSeen: this.#sim.hostNow });
     this.#byChat.set(chat, connection);
   }
 

@@ -19,9 +19,9 @@ export function goneIn(sim: Sim, sql: TapSql, presence: Presence, ttlMs: () => n
     const [row] = sql.peek<Row>("SELECT * FROM chats WHERE chat = ?", chat);
     if (!row || row.incarnation !== incarnation || row.status === "offline") return true;
     const heardAt = presence.lastSeen(chat);
-    if (heardAt !== null) return Math.max(heardAt, row.last_seen_at) + ttlMs() <= sim.now;
-    if (row.grace_until !== null) return row.grace_until <= sim.now;
-    return row.is_connected === 0 && row.last_seen_at + ttlMs() <= sim.now;
+    if (heardAt !== null) return Math.max(heardAt, row.last_seen_at) + ttlMs() <= sim.hostNow;
+    if (row.grace_until !== null) return row.grace_until <= sim.hostNow;
+    return row.is_connected === 0 && row.last_seen_at + ttlMs() <= sim.hostNow;
   };
 }
 
@@ -32,7 +32,7 @@ export function lookerAt(sim: Sim, sql: TapSql, isGone: IsGone): Look {
     living: sql
       .peek<{ seq: number; chat: string; incarnation: number }>(
         "SELECT seq, chat, incarnation FROM waiters WHERE until > ?",
-        sim.now,
+        sim.hostNow,
       )
       .filter((place) => !isGone(place.chat, place.incarnation))
       .map(({ seq }) => seq),

@@ -13,6 +13,8 @@ export interface HostQuirks {
   readonly forgetsEvery: number;
   /** The epoch is read once and remembered. */
   readonly remembersEpoch: boolean;
+  /** Leases are granted at any time. */
+  readonly ignoresQuiet: boolean;
   /** Every chat that ever was connected counts as heard just now. */
   readonly hearsGhosts: boolean;
   /** Pings are not heard. */
@@ -35,6 +37,7 @@ export const soundHost: HostQuirks = {
   losesGuards: false,
   forgetsEvery: 0,
   remembersEpoch: false,
+  ignoresQuiet: false,
   hearsGhosts: false,
   isDeaf: false,
   skewMs: 0,

@@ -59,7 +59,7 @@ export class SimHost {
   readonly #sim: Sim;
   readonly #quirks: HostQuirks;
   /** Read anew after each write of `meta`. */
-  #known: { settings: Settings; epoch: number } | null = null;
+  #known: meta.Facts | null = null;
   #depth = 0;
   #commits = 0;
   /** Just started, by a deploy or a crash: connections may be missing. */
@@ -159,6 +159,13 @@ export class SimHost {
     this.connections.loseAll();
     this.queue.forget();
     this.#isFresh = true;
+  }
+
+  /** Somebody puts an older state in the place of the present one. */
+  restore(image: Buffer): void {
+    this.deploy();
+    this.sql.restore(image);
+    this.alarm.lose();
   }
 
   /** Sometimes it hibernates only, sometimes it takes its sockets with it. */
@@ -275,25 +282,24 @@ export class SimHost {
   }
 
   #tx(tell: (hint: Hint) => void): Tx {
-    const { settings, epoch } = this.#context();
     const { skewMs } = this.#quirks;
     const isAhead = skewMs > 0 && this.#sim.rng.chance(0.5);
     return {
       sql: this.sql,
-      now: this.#sim.now + (isAhead ? skewMs : 0),
+      now: this.#sim.hostNow + (isAhead ? skewMs : 0),
       presence: this.connections,
-      settings,
-      epoch,
+      ...this.#context(),
       tell,
     };
   }
 
-  #context(): { settings: Settings; epoch: number } {
+  #context(): meta.Facts {
     if (this.sql.isMetaWritten) {
       this.sql.isMetaWritten = false;
-      const epoch = this.#quirks.remembersEpoch ? this.#known?.epoch : undefined;
+      const { remembersEpoch, ignoresQuiet } = this.#quirks;
       const facts = meta.facts(this.sql);
-      this.#known = { ...facts, epoch: epoch ?? facts.epoch };
+      const epoch = remembersEpoch ? (this.#known?.epoch ?? facts.epoch) : facts.epoch;
+      this.#known = { ...facts, epoch, quietUntil: ignoresQuiet ? 0 : facts.quietUntil };
     }
     return (this.#known ??= meta.facts(this.sql));
   }

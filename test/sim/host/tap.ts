@@ -29,7 +29,7 @@ export class TapSql implements Sql {
   isMetaWritten = false;
   /** How things stand at a grant. */
   look: Look = () => ({ isHolderGone: false, living: [] });
-  readonly #db: Database.Database;
+  #db: Database.Database;
   readonly #prepared = new Map<string, Prepared>();
   readonly #patchFor: PatchFor;
   readonly #control = new Map<string, Database.Statement>();
@@ -65,6 +65,21 @@ export class TapSql implements Sql {
     let prepared = this.#control.get(query);
     if (!prepared) this.#control.set(query, (prepared = this.#db.prepare(query)));
     return prepared.all(...values) as Row[];
+  }
+
+  /** All that is stored, to go back to. */
+  image(): Buffer {
+    return this.#db.serialize();
+  }
+
+  /** As it was when the image was made. */
+  restore(image: Buffer): void {
+    this.#db.close();
+    this.#db = new Database(image);
+    this.#prepared.clear();
+    this.#control.clear();
+    this.isMetaWritten = true;
+    this.watch();
   }
 
   close(): void {

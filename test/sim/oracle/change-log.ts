@@ -4,6 +4,7 @@ import type { OutputOf } from "../../../src/contract/operations.ts";
 import type { ChangeFact } from "../host/facts.ts";
 import type { Commit, Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
+import type { PutBack } from "./keep.ts";
 
 /** Rows that the engine keeps at the most; older ones may be gone whatever their age. */
 const mostKept = 100_000;
@@ -15,6 +16,8 @@ export class ChangeLog {
   #log: ChangeFact[] = [];
   /** Everything up to here is gone. */
   #floor = 0;
+  /** Over all histories. */
+  #highest = 0;
 
   constructor(sim: Sim, keepMs: () => number) {
     this.#sim = sim;
@@ -33,6 +36,14 @@ export class ChangeLog {
     if (request?.name === "state.changes") this.#told(request.input as PullChanges, result);
   }
 
+  keep(): PutBack {
+    const [log, floor] = [[...this.#log], this.#floor];
+    return () => {
+      this.#log = [...log];
+      this.#floor = floor;
+    };
+  }
+
   /** Forgets what no watch can ask for any more. */
   trim(): void {
     if (this.#log.length > 3 * mostKept) this.#log = this.#log.slice(-2 * mostKept);
@@ -43,6 +54,8 @@ export class ChangeLog {
     const { newest } = this;
     const isNext = change.revision === newest + 1;
     const isFirstOfEpoch = change.revision > newest && change.revision % numbersPerEpoch === 1;
+    if (change.revision <= this.#highest) this.#sim.fail("watch", `revision ${change.revision} comes a second time`);
+    this.#highest = change.revision;
     if (!isNext && !isFirstOfEpoch) this.#sim.fail("watch", `revision ${change.revision} follows ${newest}`);
     this.#log.push(change);
   }
@@ -97,9 +110,9 @@ export class ChangeLog {
     this.#floor = last?.revision ?? this.#floor;
     if (!last || !next) return;
     const surplus = this.#log.length - place;
-    const isOld = last.at <= this.#sim.now - this.#keepMs() || surplus >= mostKept;
+    const isOld = last.at <= this.#sim.hostNow - this.#keepMs() || surplus >= mostKept;
     if (!isOld)
-      this.#sim.fail("watch", `revision ${last.revision} is gone ${this.#sim.now - last.at} ms after it was made`);
+      this.#sim.fail("watch", `revision ${last.revision} is gone ${this.#sim.hostNow - last.at} ms after it was made`);
     if (last.group === next.group) this.#sim.fail("watch", `an update was cut by the compaction before ${before}`);
   }
 

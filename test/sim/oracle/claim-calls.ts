@@ -63,7 +63,7 @@ export class ClaimCalls {
 
   #expected(name: string, { task, claim, self: { chat, incarnation } }: HoldTask): Expected {
     const known = this.#ledger.tasks.get(task);
-    const isHeld = known?.isHeldBy(chat, incarnation, claim, this.#sim.now) ?? false;
+    const isHeld = known?.isHeldBy(chat, incarnation, claim, this.#sim.hostNow) ?? false;
     const ended = known?.ends.get(claim);
     const isOwn = ended?.chat === chat && ended.incarnation === incarnation;
     return { known, isHeld, isRepeat: !isHeld && isOwn && ended.end === endNames[name] };
@@ -92,7 +92,7 @@ export class ClaimCalls {
   /** What an accepted call leaves behind. */
   #kept(name: string, known: KnownTask, input: HoldTask, result: Reply & { ok: true }): void {
     const { held } = known;
-    const { now } = this.#sim;
+    const { hostNow: now } = this.#sim;
     if (name === "tasks.heartbeat") return this.#beat(known, input, result.value as OutputOf<"tasks.heartbeat">);
     if (name === "tasks.extend" && held) {
       held.closeAt = Math.max(held.closeAt, now + (input as ExtendTask).ms);
@@ -126,7 +126,7 @@ export class ClaimCalls {
     Object.assign(known, next);
     this.#lookAtTold(known, told);
     if (!held) return;
-    if (isNews || this.#sim.now - held.seenAt >= input.heartbeatMs / 3) held.seenAt = this.#sim.now;
+    if (isNews || this.#sim.hostNow - held.seenAt >= input.heartbeatMs / 3) held.seenAt = this.#sim.hostNow;
     if (checkpoint !== undefined) this.#lookAtStep(known.task, held, stepOf(checkpoint));
   }
 

@@ -78,14 +78,14 @@ export class FullCheck {
     const { isOnTime } = this.#host.alarm;
     if (bound === 0) {
       sim.must(dueAt <= at, "due", () => `${resource} runs out before its holder is looked at`);
-      sim.must(!isOnTime || at > sim.now, "due", () => `${resource} has run out and is still held`);
+      sim.must(!isOnTime || at > sim.hostNow, "due", () => `${resource} has run out and is still held`);
       return;
     }
     const last = this.#life.lastOf(holder, ttlMs);
     sim.must(
-      !isOnTime || last > sim.now,
+      !isOnTime || last > sim.hostNow,
       "due",
-      () => `${resource} is held ${sim.now - last} ms after the last sign of ${holder} and all times`,
+      () => `${resource} is held ${sim.hostNow - last} ms after the last sign of ${holder} and all times`,
     );
   }
 
@@ -111,7 +111,7 @@ export class FullCheck {
   #delays(): void {
     const rows = this.#host.sql.peek<{ resource: string; until: number }>("SELECT * FROM lock_delays");
     for (const { resource, until } of rows) {
-      if (this.#host.alarm.isOnTime && until <= this.#sim.now)
+      if (this.#host.alarm.isOnTime && until <= this.#sim.hostNow)
         this.#sim.fail("due", `the lock delay of ${resource} is over and still there`);
     }
   }

@@ -1,6 +1,7 @@
 import { numbersPerEpoch } from "../../../src/coordination/tx.ts";
 import type { Fact, GrantContext, LeaseFact, PlaceFact } from "../host/facts.ts";
 import type { Commit, Request } from "../host/sim-host.ts";
+import { all, keepMap, type PutBack } from "./keep.ts";
 import { atoms, maskOf, placesOf } from "../resources.ts";
 import type { Sim } from "../sim.ts";
 import type { TrustBook } from "../trust.ts";
@@ -34,9 +35,17 @@ export class LeaseLedger {
   readonly #trust: TrustBook;
   /** Of each atom: its highest token so far, and until when nobody may have it. */
   readonly #tops: number[] = atoms.map(() => 0);
+  /** The same in this history: a restored lease is good again with its own. */
+  readonly #present: number[] = atoms.map(() => 0);
+  /** The highest token of all. */
+  newest = 0;
   readonly #closed: number[] = atoms.map(() => 0);
   /** [LE12] All tokens of the present epoch are above. */
   #least = 0;
+  /** [LE19] Nothing is granted before. */
+  #quietUntil = 0;
+  /** Whether the coordinator still has to notice that the quiet after a restore is over. */
+  isQuiet: () => boolean = () => false;
   /** The place that was last given up in this commit, in case a grant follows. */
   #left: Place | null = null;
 
@@ -48,10 +57,22 @@ export class LeaseLedger {
   committed({ request, result, facts }: Commit): void {
     if (request?.name === "epoch.raise" && result.ok) {
       this.#least = (result.value as { epoch: number }).epoch * numbersPerEpoch;
+      this.#quietUntil = this.#sim.hostNow + (request.input as { quietMs: number }).quietMs;
     }
     this.#left = null;
     if (this.#read(facts, request)) this.#lookAtLine();
     if (request && result.ok) this.#lookAtAnswer(request, result.value);
+  }
+
+  /** Without the highest tokens: they count over all histories. */
+  keep(): PutBack {
+    const [closed, present] = [[...this.#closed], [...this.#present]];
+    const rest = all(keepMap(this.leases), keepMap(this.places), keepMap(this.delays));
+    return () => {
+      rest();
+      this.#closed.splice(0, closed.length, ...closed);
+      this.#present.splice(0, present.length, ...present);
+    };
   }
 
   /** @returns whether leases or lines changed */
@@ -79,7 +100,7 @@ export class LeaseLedger {
 
   #lookAtTold(resource: string, told: { leader: string; token: number } | null): void {
     const held = this.leases.get(resource);
-    const isLive = held !== undefined && (held.isBound || held.expiresAt > this.#sim.now);
+    const isLive = held !== undefined && (held.isBound || held.expiresAt > this.#sim.hostNow);
     const isRight = told ? held?.token === told.token && held.holder === told.leader : !isLive;
     this.#sim.must(
       isRight,
@@ -94,8 +115,8 @@ export class LeaseLedger {
     const held = [...this.leases.values()].find((lease) => lease.token === token);
     if (!held) return "no lease is held with it";
     if ((held.mask & mask) !== mask) return `its lease is on ${held.resource}`;
-    const newer = placesOf(mask).find((place) => (this.#tops[place] ?? 0) > token);
-    return newer === undefined ? null : `${atoms[newer]} was granted with token ${this.#tops[newer]} since`;
+    const newer = placesOf(mask).find((place) => (this.#present[place] ?? 0) > token);
+    return newer === undefined ? null : `${atoms[newer]} was granted with token ${this.#present[newer]} since`;
   }
 
   readonly #on: Readers = {
@@ -120,6 +141,7 @@ export class LeaseLedger {
     const { resource, holder } = lease;
     const mask = maskOf(resource);
     sim.count(this.#left ? "granted to one who waited" : "granted at once");
+    sim.must(this.#quietUntil <= sim.hostNow, "restore", () => `${resource} was granted in the quiet after a restore`);
     sim.must(!context.isHolderGone, "line", () => `${resource} was granted to ${holder}, which is gone`);
     for (const other of this.leases.values()) {
       const isApart = (other.mask & mask) === 0;
@@ -133,10 +155,12 @@ export class LeaseLedger {
   #raise(place: number, token: number): void {
     const sim: Sim = this.#sim;
     const top = Math.max(this.#least, this.#tops[place] ?? 0);
+    this.newest = Math.max(this.newest, token);
     sim.must(token > top, "tokens-grow", () => `${atoms[place]} was granted with token ${token} after ${top}`);
-    const isOpen = (this.#closed[place] ?? 0) <= sim.now;
+    const isOpen = (this.#closed[place] ?? 0) <= sim.hostNow;
     sim.must(isOpen, "lock-delay", () => `${atoms[place]} was granted within its lock delay`);
     this.#tops[place] = token;
+    this.#present[place] = token;
   }
 
   /** Nobody who lives, and came before, wants any of it. */
@@ -144,7 +168,8 @@ export class LeaseLedger {
     const before = this.#numberOf(lease);
     for (const seq of living) {
       const place = this.places.get(seq);
-      const isPassed = place !== undefined && seq < before && (place.mask & mask) !== 0 && place.until > this.#sim.now;
+      const isPassed =
+        place !== undefined && seq < before && (place.mask & mask) !== 0 && place.until > this.#sim.hostNow;
       this.#sim.must(
         !isPassed,
         "line",
@@ -173,7 +198,7 @@ export class LeaseLedger {
   #ranOut(held: Held): void {
     const { resource, expiresAt, lockDelayMs } = held;
     this.#sim.count("lease ran out");
-    const early = expiresAt - this.#sim.now;
+    const early = expiresAt - this.#sim.hostNow;
     if (held.isBound) return;
     this.#sim.must(early <= 0, "kept-while-trusted", () => `${resource} is free ${early} ms before its time`);
     for (const place of lockDelayMs > 0 ? placesOf(held.mask) : []) {
@@ -215,7 +240,7 @@ export class LeaseLedger {
     for (const lease of this.leases.values()) if (meets(lease.mask)) return true;
     for (const resource of this.delays.keys()) if (meets(maskOf(resource))) return true;
     for (const place of this.places.values()) if (place.seq < seq && meets(place.mask)) return true;
-    return false;
+    return this.isQuiet();
   }
 }
 

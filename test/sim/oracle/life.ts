@@ -3,6 +3,7 @@ import { operations } from "../../../src/contract/operations.ts";
 import type { Settings } from "../../../src/contract/workspaces.ts";
 import type { Commit, Request } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
+import { keepMap, type PutBack } from "./keep.ts";
 
 interface Signs {
   /** When it was last heard in the way that counts: over its connection, or by what it does where it has none. */
@@ -32,16 +33,20 @@ export class Life {
     this.#settings = settings;
   }
 
+  keep(): PutBack {
+    return keepMap(this.#signs, (signs) => ({ ...signs }));
+  }
+
   heard(chat: string): void {
     const signs = this.#signs.get(chat);
-    if (signs) signs.heardAt = this.#sim.now;
+    if (signs) signs.heardAt = this.#sim.hostNow;
   }
 
   /** An act ends a grace. */
   #acted(chat: string): void {
     const signs = this.#signs.get(chat);
     if (!signs) return;
-    signs.actedAt = this.#sim.now;
+    signs.actedAt = this.#sim.hostNow;
     if (this.#isConnected(chat)) return;
     this.heard(chat);
     signs.graceUntil = null;
@@ -53,14 +58,16 @@ export class Life {
     if (!signs) return;
     const { workerGraceMs, interactiveGraceMs, lostSocketGraceMs } = this.#settings();
     const graceMs = signs.isInteractive ? interactiveGraceMs : workerGraceMs;
-    signs.graceUntil = this.#sim.now + (isDeploy ? lostSocketGraceMs : graceMs);
+    signs.graceUntil = this.#sim.hostNow + (isDeploy ? lostSocketGraceMs : graceMs);
   }
 
   /** The last instant at which what a chat held until then may still be its own. */
   lastOf(chat: string, ttlMs: number): number {
     const { chatTtlMs, interactiveGraceMs, lostSocketGraceMs } = this.#settings();
-    const { heardAt = 0, actedAt = 0 } = this.#signs.get(chat) ?? {};
-    return Math.max(heardAt, actedAt) + Math.max(chatTtlMs, interactiveGraceMs, lostSocketGraceMs) + ttlMs;
+    const { heardAt = 0, actedAt = 0, graceUntil = 0 } = this.#signs.get(chat) ?? {};
+    const silentUntil = Math.max(heardAt, actedAt) + Math.max(chatTtlMs, interactiveGraceMs, lostSocketGraceMs);
+    // After a restore a grace begins long after the last sign that is known.
+    return Math.max(silentUntil, graceUntil ?? 0) + ttlMs;
   }
 
   committed({ request, result, facts }: Commit): void {
@@ -74,17 +81,22 @@ export class Life {
     if (input.self) this.#acted(input.self.chat);
     if (request.name !== "chats.register" || input.chat === undefined) return;
     const isInteractive = input.isInteractive === true;
-    this.#signs.set(input.chat, { heardAt: this.#sim.now, actedAt: this.#sim.now, graceUntil: null, isInteractive });
+    this.#signs.set(input.chat, {
+      heardAt: this.#sim.hostNow,
+      actedAt: this.#sim.hostNow,
+      graceUntil: null,
+      isInteractive,
+    });
   }
 
   #gone(chat: string, reason: string): void {
     this.#sim.count(`offline: ${reason}`);
     const signs = this.#signs.get(chat);
     if (!signs || reason === "left" || reason === "attested") return;
-    const silentMs = this.#sim.now - signs.heardAt;
+    const silentMs = this.#sim.hostNow - signs.heardAt;
     // Without a socket signs are stored only a few times in each ttl, which may have been another one then.
     const isSilent = silentMs >= this.#settings().chatTtlMs - longestTtlMs / 3;
-    const isOver = signs.graceUntil !== null && signs.graceUntil <= this.#sim.now;
+    const isOver = signs.graceUntil !== null && signs.graceUntil <= this.#sim.hostNow;
     if (!(reason === "closed" ? isOver : isSilent))
       this.#sim.fail("life", `${chat} is offline (${reason}) ${silentMs} ms after its last sign of life`);
   }

@@ -2,6 +2,7 @@ import type { AckMessages, PullMessages, SendMessage, Subscribe, Target } from "
 import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
 import type { Commit } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
+import { all, keepMap, type PutBack } from "./keep.ts";
 
 interface Sent {
   readonly id: number;
@@ -49,9 +50,14 @@ export class MessageModel {
     "messages.ack": (input, value) => this.#acked(input as AckMessages, value as OutputOf<"messages.ack">),
   };
 
+  /** Without the newest number: it counts over all histories. */
+  keep(): PutBack {
+    return all(keepMap(this.#boxes, copyOf), keepMap(this.#known));
+  }
+
   trim(): void {
     for (const [id, { at }] of this.#known) {
-      if (at > this.#sim.now - 86_400_000) break;
+      if (at > this.#sim.hostNow - 86_400_000) break;
       this.#known.delete(id);
     }
     for (const box of this.#boxes.values()) this.#live(box);
@@ -74,7 +80,7 @@ export class MessageModel {
     this.#sim.must(!isRepeat, "requests", () => `message ${id} counts as a repeat and is none`);
     this.#sim.must(id > this.#newest, "messages", () => `message ${id} follows ${this.#newest}`);
     this.#newest = id;
-    if (key !== null) this.#known.set(key, { id, at: this.#sim.now });
+    if (key !== null) this.#known.set(key, { id, at: this.#sim.hostNow });
     this.#deliver(input, id);
   }
 
@@ -84,7 +90,7 @@ export class MessageModel {
   }
 
   #deliver({ self, target, body, priority, ttlMs }: SendMessage, id: number): void {
-    const expiresAt = this.#sim.now + ttlMs;
+    const expiresAt = this.#sim.hostNow + ttlMs;
     const sent = { id, from: self.chat, target, rank: ranks[priority], body: JSON.stringify(body), expiresAt };
     for (const [chat, box] of this.#boxes) if (isFor(chat, box, sent)) box.pending.set(id, sent);
   }
@@ -102,7 +108,7 @@ export class MessageModel {
 
   /** Those whose time is not over. */
   #live({ pending }: Box): Sent[] {
-    for (const { id, expiresAt } of pending.values()) if (expiresAt <= this.#sim.now) pending.delete(id);
+    for (const { id, expiresAt } of pending.values()) if (expiresAt <= this.#sim.hostNow) pending.delete(id);
     return [...pending.values()];
   }
 
@@ -132,6 +138,10 @@ export class MessageModel {
     const isRight = count > mostCounted || told === count;
     this.#sim.must(isRight, "messages", () => `${chat} has ${count} unread messages, and was told ${told}`);
   }
+}
+
+function copyOf({ pending, patterns }: Box): Box {
+  return { pending: new Map(pending), patterns: new Map(patterns) };
 }
 
 function isFor(chat: string, { patterns }: Box, { id, from, target }: Sent): boolean {

@@ -3,6 +3,7 @@ import type { Sim } from "../sim.ts";
 import type { TrustBook } from "../trust.ts";
 import { ChangeLog } from "./change-log.ts";
 import { FullCheck } from "./full-check.ts";
+import { all, type PutBack } from "./keep.ts";
 import { LeaseLedger } from "./lease-ledger.ts";
 import { Life } from "./life.ts";
 import { MessageModel } from "./message-model.ts";
@@ -51,6 +52,12 @@ export class Oracle {
     this.changes.committed(commit);
     this.messages.committed(commit);
     this.life.committed(commit);
+  }
+
+  /** [SM21] What a restored state says. What was given out after it is lost, and its numbers must not come again. */
+  keep(): PutBack {
+    const { leases, changes, state, messages, life, tasks } = this;
+    return all(...[leases, changes, state, messages, life, tasks.workers].map((part) => part.keep()));
   }
 
   trim(): void {

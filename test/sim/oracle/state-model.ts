@@ -10,6 +10,7 @@ import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.
 import type { ChangeFact } from "../host/facts.ts";
 import type { Commit } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
+import { all, keepMap, type PutBack } from "./keep.ts";
 import type { LeaseLedger } from "./lease-ledger.ts";
 
 interface Value {
@@ -53,17 +54,21 @@ export class StateModel {
     if (result.ok && request) this.#read(request.name, request.input, result.value);
   }
 
+  keep(): PutBack {
+    return all(keepMap(this.keys), keepMap(this.raised), keepMap(this.#known));
+  }
+
   /** Repeats are known for a day. */
   trim(): void {
     for (const [id, at] of this.#known) {
-      if (at > this.#sim.now - 86_400_000) return;
+      if (at > this.#sim.hostNow - 86_400_000) return;
       this.#known.delete(id);
     }
   }
 
   live(key: string): Value | null {
     const found = this.keys.get(key);
-    return found && (found.expiresAt === null || found.expiresAt > this.#sim.now) ? found : null;
+    return found && (found.expiresAt === null || found.expiresAt > this.#sim.hostNow) ? found : null;
   }
 
   /** Its time is over, and nothing was told of it yet. */
@@ -80,7 +85,7 @@ export class StateModel {
     }
     if (refused !== null) return this.#refused(wanted, refused);
     // [RQ3] What has changed nothing is not remembered.
-    if (id !== null && changes.length > 0) this.#known.set(id, this.#sim.now);
+    if (id !== null && changes.length > 0) this.#known.set(id, this.#sim.hostNow);
     this.#accepted(wanted, changes);
   }
 
@@ -117,7 +122,7 @@ export class StateModel {
     if (code !== "stale_token") return;
     const isGood = guards.every(({ resource, token }) => {
       const lease = [...this.#ledger.leases.values()].find((one) => one.token === token);
-      return !this.#ledger.whyStale(resource, token) && lease && !lease.isBound && lease.expiresAt > this.#sim.now;
+      return !this.#ledger.whyStale(resource, token) && lease && !lease.isBound && lease.expiresAt > this.#sim.hostNow;
     });
     if (isGood) this.#sim.fail("guard", `a guarded write was refused, though its lease is held`);
   }
@@ -146,7 +151,7 @@ export class StateModel {
   #set({ key, value, ttlMs: own }: Extract<Write, { op: "set" }>, { revision: version }: ChangeFact): void {
     if (key.startsWith("count/")) this.raised.set(key, (this.raised.get(key) ?? 0) + 1);
     const ttlMs = own ?? (key.startsWith("session/") ? sessionTtlMs : null);
-    const expiresAt = ttlMs === null ? null : this.#sim.now + ttlMs;
+    const expiresAt = ttlMs === null ? null : this.#sim.hostNow + ttlMs;
     this.keys.set(key, { value: JSON.stringify(value), version, expiresAt });
   }
 

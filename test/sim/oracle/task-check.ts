@@ -53,7 +53,7 @@ export class TaskCheck {
       "due",
       () => `task ${task} (${known.state}) will not be looked at in time`,
     );
-    const isOver = at !== null && at <= this.#sim.now;
+    const isOver = at !== null && at <= this.#sim.hostNow;
     this.#sim.must(
       !alarm.isOnTime || !isOver,
       "due",

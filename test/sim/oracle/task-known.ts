@@ -14,6 +14,8 @@ export interface HeldClaim {
   startBy: number | null;
   closeAt: number;
   seenAt: number;
+  /** The clock of the coordinator was set forward since: it may end before its holder can know. */
+  isShaken?: boolean;
 }
 
 /** A claim that is over. */

@@ -43,7 +43,7 @@ export class TaskLedger {
       this.#leastClaim = (result.value as { epoch: number }).epoch * numbersPerEpoch;
     }
     this.grants = [];
-    const fresh = submitted(commit, this.#sim.now);
+    const fresh = submitted(commit, this.#sim.hostNow);
     let act: Act | null = null;
     for (const fact of facts) {
       if (fact.kind !== "task") continue;
@@ -86,7 +86,7 @@ export class TaskLedger {
   #actOf({ request, facts }: Commit): Act {
     const gone = facts.flatMap((fact) => (fact.kind === "offline" ? [[fact.chat, fact.reason] as const] : []));
     return {
-      now: this.#sim.now,
+      now: this.#sim.hostNow,
       settings: this.#host.settings(),
       request,
       gone: new Map(gone),
@@ -152,7 +152,8 @@ export class TaskLedger {
   #ended(known: KnownTask, became: TaskState, act: Act): void {
     const end = endOf(known, act) ?? "moved";
     this.#sim.count(`attempt: ${end}`);
-    const isSurprise = end === "moved" || end === "cancelled" || act.gone.has(known.held?.chat ?? "");
+    const isSurprise =
+      end === "moved" || end === "cancelled" || act.gone.has(known.held?.chat ?? "") || known.held?.isShaken === true;
     known.ended(end, became, isSurprise);
   }
 
@@ -208,7 +209,7 @@ export class TaskLedger {
     // In a round of moves one may come before another has gone.
     if (known.state !== "queued") return null;
     if (this.countHeld(worker.chat) >= worker.capacity) return `${worker.chat} has no room`;
-    return known.isExpired(this.#sim.now) ? "it has expired" : null;
+    return known.isExpired(this.#sim.hostNow) ? "it has expired" : null;
   }
 
   /** [QU5] */

@@ -28,10 +28,10 @@ export class TaskSubmits {
   committed(input: SubmitTasks, result: Reply): () => void {
     const id = input.requestId === undefined ? null : `${input.by} ${input.requestId}`;
     const first = id === null ? undefined : this.#known.get(id);
-    if (first && first.at > this.#sim.now - dayMs) return () => this.#repeated(first.answer, result);
+    if (first && first.at > this.#sim.hostNow - dayMs) return () => this.#repeated(first.answer, result);
     if (!result.ok) return () => this.#refused(input, result.error.code);
     const { tasks } = result.value as OutputOf<"tasks.submit">;
-    if (id !== null) this.#known.set(id, { answer: JSON.stringify(tasks), at: this.#sim.now });
+    if (id !== null) this.#known.set(id, { answer: JSON.stringify(tasks), at: this.#sim.hostNow });
     this.#trim();
     this.#keyed(input, tasks);
     for (const { task, isDuplicate } of tasks) if (!isDuplicate) this.#ledger.numbered(task);
@@ -40,7 +40,7 @@ export class TaskSubmits {
 
   #trim(): void {
     for (const [id, { at }] of this.#known) {
-      if (at > this.#sim.now - dayMs) return;
+      if (at > this.#sim.hostNow - dayMs) return;
       this.#known.delete(id);
     }
   }
@@ -68,13 +68,13 @@ export class TaskSubmits {
         () => `key ${key} is that of task ${known?.task}, and a submit under it was answered with ${task}`,
       );
       if (isDuplicate) sim.count("submit of a known key");
-      else this.#keys.set(key, { task, until: sim.now + this.#ledger.settings().keepDedupeMs });
+      else this.#keys.set(key, { task, until: sim.hostNow + this.#ledger.settings().keepDedupeMs });
     }
   }
 
   /** At least as long as its task, and for its time. */
   #isKept(key: Key | undefined): key is Key {
-    return key !== undefined && (key.until > this.#sim.now || this.#ledger.tasks.has(key.task));
+    return key !== undefined && (key.until > this.#sim.hostNow || this.#ledger.tasks.has(key.task));
   }
 
   #refused({ tasks }: SubmitTasks, code: string): void {

@@ -28,7 +28,7 @@ export class ToldClaims {
     const sim: Sim = this.#sim;
     const known = this.#ledger.tasks.get(told.task);
     sim.must(known !== undefined, "task", () => `${chat} was given task ${told.task}, which nobody has submitted`);
-    const isHeld = known.isHeldBy(chat, incarnation, told.claim, sim.now);
+    const isHeld = known.isHeldBy(chat, incarnation, told.claim, sim.hostNow);
     sim.must(isHeld, "one-claim", () => `${chat} was given task ${told.task}, and has it not (claim ${told.claim})`);
     if (known.held) known.held.requestId = requestId;
     const expected = this.#expectedOf(known, told);
@@ -45,7 +45,7 @@ export class ToldClaims {
   }
 
   #expectedOf({ input, held, ...known }: KnownTask, told: ClaimedTask): Record<string, unknown> {
-    const { now } = this.#sim;
+    const { hostNow: now } = this.#sim;
     if (told.progress !== null) this.#sim.count("progress went along");
     return {
       ...timesOf(held, input.startToCloseMs, now),

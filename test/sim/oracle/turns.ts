@@ -25,7 +25,7 @@ export class Turns {
   /** [TA6] [QU5] What the chat has already under this request; or what a look has given it; null: something new. A repeat brings nothing more. */
   expected({ chat, incarnation, requestId, wish }: Asked, isRepeat = false): readonly number[] | null {
     const own = this.#ledger.heldBy(chat).filter(({ held }) => held?.incarnation === incarnation);
-    const live = own.filter((known) => this.#sim.now < known.endsAt());
+    const live = own.filter((known) => this.#sim.hostNow < known.endsAt());
     const again = live.filter(({ held }) => held?.requestId === requestId);
     if (again.length > 0 || isRepeat) return again.map(({ task }) => task);
     const given = live.filter(
@@ -93,7 +93,7 @@ export class Turns {
   /** Queued, and something that the chat could take. */
   #left(chat: string): KnownTask[] {
     const worker = this.#ledger.workers.all.get(chat);
-    const { now } = this.#sim;
+    const { hostNow: now } = this.#sim;
     return [...this.#ledger.queued.values()].filter(
       (known) => worker && isAble(worker, known) && !known.isExpired(now),
     );

@@ -1,6 +1,7 @@
 import type { Heartbeat, RegisterChat } from "../../../src/contract/chats.ts";
 import type { OutputOf } from "../../../src/contract/operations.ts";
 import type { Commit } from "../host/sim-host.ts";
+import { all, keepMap, keepSet, type PutBack } from "./keep.ts";
 import type { KnownTask } from "./task-known.ts";
 
 /** A chat, as far as tasks are concerned: what it said when it registered. */
@@ -19,6 +20,10 @@ export class Workers {
   readonly draining = new Set<string>();
   /** By its own word. */
   readonly stuck = new Set<string>();
+
+  keep(): PutBack {
+    return all(keepMap(this.all), keepSet(this.draining), keepSet(this.stuck));
+  }
 
   committed({ request, result, facts }: Commit): void {
     for (const fact of facts) {

@@ -1,0 +1,80 @@
+import { expect, it } from "vitest";
+import { codeOf, crew, holders, pass, Peer, second, successorOf, twoPeers } from "../support/coordination-builders.ts";
+import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
+import { given, some, toChat, waitForFullHour, type Correspondent } from "../support/state-builders.ts";
+
+async function raise(host: EngineHost, quietMs?: number): Promise<number> {
+  const input = { reason: "restored", ...(quietMs === undefined ? {} : { quietMs }) };
+  return given(await host.call("epoch.raise", input, admin)).epoch;
+}
+
+/** What the raised epoch does after a restore, beside tokens, revisions and the numbers of tasks. */
+export function restoreRules(open: OpenHost): void {
+  it("[LE19] after the epoch was raised nothing is granted for a while, and what is held stays held", async () => {
+    const host = await open();
+    const { a, b, c } = await crew(host);
+    const held = await a.hold("x", { ttlMs: 200 * second });
+    await raise(host, 90 * second);
+    expect(given(await a.renew(held)).token).toBe(held.token);
+    expect(await a.release(held)).toBe(true);
+    expect(await b.acquire("y")).toMatchObject({
+      ok: false,
+      error: { code: "lease_held", message: "y is not free yet after a restore", retryAfterMs: 90_000 },
+    });
+    expect(await c.queue("x")).toBe(1);
+    expect((await b.campaign("main", { waitMs: 300 * second })).state).toBe("following");
+    await pass(host, 90 * second - 1);
+    expect(await holders(host)).toEqual({});
+    await pass(host, 1);
+    await host.ring();
+    expect(await holders(host)).toEqual({ x: "c", "leader:main": "b" });
+    await a.hold("y");
+  });
+
+  it("[LE19] it lasts ten minutes unless the operator says otherwise, and a second raise does not cut it short", async () => {
+    const host = await open();
+    const { a } = await crew(host);
+    await raise(host);
+    await raise(host, 0);
+    await pass(host, 600 * second - 1);
+    expect(codeOf(await a.acquire("x"))).toBe("lease_held");
+    await pass(host, 1);
+    await a.back();
+    await a.hold("x");
+  });
+
+  it("[LE19] nobody keeps a place in line that it may not know of", async () => {
+    const host = await open();
+    const [a, b] = await twoPeers(host);
+    const held = await a.hold("x");
+    await b.queue("x");
+    await raise(host, 0);
+    await a.release(held);
+    expect(await holders(host)).toEqual({});
+    await b.hold("x");
+  });
+
+  it("[CH18] a process that registers after the epoch was raised cannot be taken for one that is lost", async () => {
+    const host = await open();
+    const a = await Peer.join(host, "a");
+    const epoch = await raise(host, 0);
+    expect((await a.back()).incarnation).toBe(1);
+    await a.leave();
+    const next = successorOf(a);
+    expect((await next.back()).incarnation).toBeGreaterThan(epoch * 2 ** 28);
+    expect((await Peer.join(host, "b")).incarnation).toBeGreaterThan(epoch * 2 ** 28);
+  });
+
+  it("[MS10] after the epoch was raised messages have numbers above all before, and older ones are kept their time", async () => {
+    const host = await open();
+    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
+    const first = await from.send(toChat(to), "before");
+    const epoch = await raise(host, 0);
+    const second = await from.send(toChat(to), "after");
+    expect(second).toBeGreaterThan(Math.max(first, epoch * 2 ** 28));
+    waitForFullHour(host);
+    await host.ring();
+    await to.back();
+    expect((await to.pull()).messages.map(({ body }) => body)).toEqual(["before", "after"]);
+  });
+}
