@@ -2,13 +2,14 @@ import type { Sql } from "../../shared/sql.ts";
 import type { ReadLimits } from "../signals/transcript.ts";
 import { isPaused, pausesBefore } from "../store/pause.ts";
 import * as sessions from "./sessions.ts";
-import { digestOf, transcriptMark } from "./transcript-mark.ts";
+import { digestOf, hasAny, transcriptMark } from "./transcript-mark.ts";
 
 /**
  * The folder in which a chat works now. A chat may leave the project in which it began; of an event during a pause only the folder is kept, so
  * that what no event tells is paused, too.
  */
 function folderOf(sql: Sql, { id, cwd, project }: Pick<sessions.Session, "id" | "cwd" | "project">): string | null {
+  if (!hasAny(sql, kind)) return cwd ?? project;
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(id));
   return row?.value ?? cwd ?? project;
 }
@@ -35,7 +36,7 @@ export function notePausedIn(sql: Sql, sessionId: string, folder: string): void 
 
 /** An event outside of a pause: the session's row says where the chat works. */
 export function forgetPausedIn(sql: Sql, sessionId: string): void {
-  sql.run("DELETE FROM meta WHERE key = ?", keyOf(sessionId));
+  if (hasAny(sql, kind)) sql.run("DELETE FROM meta WHERE key = ?", keyOf(sessionId));
 }
 
 /** [HO10] Leaves out what was said during pauses: before the mark of the file, or by the time and the folder of a line. */
@@ -51,6 +52,8 @@ export function withoutPauses(
   return { least, isLeftOut: (at, cwd) => isInPause(at, [cwd, folder]) };
 }
 
+const kind = "paused_in";
+
 function keyOf(sessionId: string): string {
-  return `paused_in:${digestOf(sessionId)}`;
+  return `${kind}:${digestOf(sessionId)}`;
 }

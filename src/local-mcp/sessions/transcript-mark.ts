@@ -17,12 +17,21 @@ export function markTranscript(sql: Sql, name: string, offset: number): void {
 
 /** 0 where nothing is to be passed over. */
 export function transcriptMark(sql: Sql, name: string): number {
+  if (!hasAny(sql, prefix)) return 0;
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(name));
   return Number(row?.value ?? 0);
 }
 
 function keyOf(name: string): string {
-  return `transcript_from:${digestOf(name)}`;
+  return `${prefix}:${digestOf(name)}`;
+}
+
+const prefix = "transcript_from";
+
+/** Whether there is any row of this kind; without one no digest is made, as loading node:crypto costs a hook some ms. */
+export function hasAny(sql: Sql, kind: string): boolean {
+  // ";" sorts behind ":".
+  return sql.all("SELECT 1 FROM meta WHERE key >= ? AND key < ? LIMIT 1", `${kind}:`, `${kind};`).length > 0;
 }
 
 export function digestOf(name: string): string {
