@@ -28,6 +28,10 @@ export interface LoadedRuntime {
 export interface Io {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  /** While stdout takes no more: resolves when it does (true) or after `ms` (false). Null: it takes more now. */
+  readonly drained: (ms: number) => Promise<boolean> | null;
+  /** Ends this process after `ms`, should what is written to stdout still wait for its reader. */
+  readonly leaveWithin: (ms: number) => void;
   /** Whether stdout is a terminal. */
   readonly isTty: boolean;
   /** Whether somebody is there to answer questions. */

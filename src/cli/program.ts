@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { HomeError } from "../local-mcp/paths.ts";
 import { version } from "../local-mcp/version.ts";
 import { exitCodes, wrongUsage } from "./answer.ts";
 import { Cli } from "./cli.ts";
@@ -51,7 +52,14 @@ SHIM_HOME moves the place of everything stored; NO_COLOR switches colours off; S
  * @returns the exit code, see `exitCodes`
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
-  const cli = new Cli(io);
+  let cli: Cli;
+  try {
+    cli = new Cli(io);
+  } catch (error) {
+    if (!(error instanceof HomeError)) throw error;
+    io.stderr(`shim: ${error.message}\n`);
+    return exitCodes.wrongUsage;
+  }
   let complaint = "";
   try {
     const program = build(cli, (text) => (complaint += text));

@@ -24,6 +24,8 @@ export function systemIo(bundle: string): Io {
   return {
     stdout: (text) => void stdout.write(text),
     stderr: (text) => void stderr.write(text),
+    drained,
+    leaveWithin: (ms) => void setTimeout(() => process.exit(), ms).unref(),
     isTty: stdout.isTTY,
     isInteractive: stdin.isTTY && stderr.isTTY,
     size: () => ({ columns: stdout.columns || 120, rows: stdout.rows || 40 }),
@@ -46,6 +48,25 @@ export function systemIo(bundle: string): Io {
     versionOf,
     makeRuntime,
   };
+}
+
+let draining: Promise<boolean> | null = null;
+
+/** One listener, however many wait. */
+function drained(ms: number): Promise<boolean> | null {
+  const { stdout } = process;
+  if (!stdout.writableNeedDrain || stdout.destroyed) return null;
+  if (draining) return draining;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), ms);
+  const onDrain = (): void => resolve(true);
+  for (const event of ["drain", "error", "close"]) stdout.once(event, onDrain);
+  draining = promise.finally(() => {
+    clearTimeout(timer);
+    for (const event of ["drain", "error", "close"]) stdout.off(event, onDrain);
+    draining = null;
+  });
+  return draining;
 }
 
 /** On stderr, so that what stdout is sent to holds answers only. Ctrl-C and the end of stdin are an empty answer. */
@@ -146,5 +167,5 @@ const log: Log = (level, message, fields = {}) => {
 
 async function makeRuntime(): Promise<LoadedRuntime> {
   const { open, driver, fallbackReason } = await loadDriver();
-  return { runtime: systemRuntime({ driver: open, busyMs: 5_000, log }), driver, fallbackReason };
+  return { runtime: systemRuntime({ driver: open, busyMs: 5_000, canReadCopy: true, log }), driver, fallbackReason };
 }

@@ -1,4 +1,4 @@
-import { sep } from "node:path";
+import { isAbsolute, sep } from "node:path";
 import envPaths from "env-paths";
 
 /** Everything SHIM keeps on this machine stands below one folder; `SHIM_HOME` moves it. */
@@ -31,7 +31,22 @@ export function pathsIn(home: string): Paths {
   };
 }
 
-/** `SHIM_HOME`, else the platform's folder for application data. */
+/** The environment names no usable folder; the message says what to do. */
+export class HomeError extends Error {
+  override readonly name = "HomeError";
+}
+
+/**
+ * `SHIM_HOME`, else the platform's folder for application data.
+ *
+ * @throws {HomeError} [ST93] for a relative path, which would be another store in each folder
+ */
 export function homeFrom(env: NodeJS.ProcessEnv): string {
-  return env["SHIM_HOME"] || envPaths("shim", { suffix: "" }).data;
+  const given = env["SHIM_HOME"];
+  const home = given || envPaths("shim", { suffix: "" }).data;
+  if (isAbsolute(home)) return home;
+  const name = given ? "SHIM_HOME" : "XDG_DATA_HOME";
+  throw new HomeError(
+    `${name} gives "${home}", which is no absolute path. Set ${name} to one, or remove it. Nothing was stored.`,
+  );
 }

@@ -18,6 +18,10 @@ export interface SystemOptions {
   readonly log?: Log;
   /** See {@link StoreOptions.maxUpkeepBytes}. */
   readonly maxUpkeepBytes?: number;
+  /** See {@link StoreOptions.canReadCopy}. */
+  readonly canReadCopy?: boolean;
+  /** See {@link StoreOptions.totalBusyMs}. */
+  readonly totalBusyMs?: number;
 }
 
 /** The real clock, randomness, environment, processes and files. Settings that cannot be read are logged, and the defaults hold. */

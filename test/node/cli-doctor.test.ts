@@ -148,7 +148,7 @@ it("[CL15] a store that cannot be opened or is damaged fails, with what to do", 
   expect(none.lines.get("store")?.text).toBe("no SQLite can be loaded");
   const bug = await home.shimWith({ makeRuntime: async () => Promise.reject(new Error("oops")) }, "doctor");
   expect(bug.code).toBe(1);
-  expect(bug.err).toContain("oops");
+  expect(bug.out).toContain("fail  store: could not be checked: oops");
   home.runtime.store.write((sql) => sql.run("UPDATE migrations SET min_reader = 99"));
   home.runtime.store.close();
   const newer = await doctor(home);

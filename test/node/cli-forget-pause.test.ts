@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { takePending } from "../../src/local-mcp/snapshots/pending.ts";
@@ -122,4 +122,18 @@ it("[CL17] a pause holds for a time or until --off, for all or for one project",
   home.now += 7_200_001;
   expect(paused(home.other)).toBe(false);
   expect((await home.shim("pause", "1h", "--off")).code).toBe(2);
+});
+
+it("[CL17] [ST51] a pause by a link holds for the project, and ends by either name", async () => {
+  const home = aCliHome();
+  const link = join(home.folder, "link");
+  symlinkSync(home.project, link);
+  const begun = await home.shim("pause", "--project", link);
+  expect([begun.err, begun.out.slice(0, 200)]).toEqual([
+    "",
+    expect.stringContaining(`Nothing is stored for ${home.project} until`),
+  ]);
+  expect((await home.shim("pause", "--off", "--project", home.project)).out).toContain("Saving again");
+  expect((await home.shim("pause", "--project", home.project)).code).toBe(0);
+  expect((await home.shim("pause", "--off", "--project", link)).out).toContain("Saving again");
 });

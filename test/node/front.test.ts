@@ -226,6 +226,16 @@ it("[PR11] the output of a worker whose client reads no more is held back while 
   expect(desk.workers[0]?.isHeld()).toBe(false);
 });
 
+it("[PR11] a client that has closed its end of stdout ends front and worker, although stdin stays open", async () => {
+  const desk = aDesk();
+  await greeted(desk);
+  desk.stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+  await settled();
+  expect(desk.workers[0]?.isEnded()).toBe(true);
+  desk.workers[0]?.die(0);
+  expect(desk.exits).toEqual([0]);
+});
+
 it("[PR11] a worker that does not end in time is killed and not waited for", async () => {
   const desk = aDesk();
   await greeted(desk);

@@ -58,6 +58,20 @@ it("[CP12] a successor that dies before its first checkpoint still tells what it
   expect(brief).toContain("1 more incomplete");
 });
 
+it("[CP12] the goal of the first lives through any number of early deaths, each before a first checkpoint", () => {
+  const runtime = tempRuntime();
+  let claude = new Claude(runtime, { cwd: aProject() });
+  claude.prompt("write the parser");
+  claude.kill();
+  for (let n = 1; n <= 30; n++) {
+    claude = anotherClaude(runtime, claude, { session: `session-${n}` });
+    claude.start();
+    claude.prompt(`go on ${n}`);
+    claude.kill();
+  }
+  expect(anotherClaude(runtime, claude, { session: "the-last" }).start()).toContain("write the parser");
+});
+
 it("[CP12] a chat that ends without a word has taken nothing over", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);

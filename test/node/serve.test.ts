@@ -231,7 +231,7 @@ it("[MC16] a failing look is logged and ends nothing; a session that is over is 
   await greet(server);
   const before = storedSession(runtime, claude.session);
   runtime.wait(400_000);
-  writeFileSync(runtime.paths.spool, "a file where the folder should be");
+  runtime.store.write((sql) => sql.run("DROP TABLE servers"));
   await nextTick();
   expect(runtime.logged.some((line) => line.includes('"tick"'))).toBe(true);
   expect(storedSession(runtime, claude.session)).toEqual(before);

@@ -3,6 +3,7 @@ import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlit
 import { storeRules } from "../rules/store.ts";
 import { storeContentRules } from "../rules/store-contents.ts";
 import { storeDamageRules } from "../rules/store-damage.ts";
+import { storeSalvageRules } from "../rules/store-salvage.ts";
 import { textIndexRules } from "../rules/store-text-index.ts";
 import { storeUpkeepRules } from "../rules/store-upkeep.ts";
 
@@ -15,3 +16,4 @@ storeDamageRules(openBetterSqlite3, (path, statement) => {
 storeContentRules(openBetterSqlite3);
 storeUpkeepRules(openBetterSqlite3);
 textIndexRules(openBetterSqlite3);
+storeSalvageRules(openBetterSqlite3);

@@ -3,6 +3,7 @@ import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts"
 import { storeRules } from "../rules/store.ts";
 import { storeContentRules } from "../rules/store-contents.ts";
 import { storeDamageRules } from "../rules/store-damage.ts";
+import { storeSalvageRules } from "../rules/store-salvage.ts";
 import { textIndexRules } from "../rules/store-text-index.ts";
 import { storeUpkeepRules } from "../rules/store-upkeep.ts";
 
@@ -16,3 +17,4 @@ storeDamageRules(openNodeSqlite, (path, statement) => {
 storeContentRules(openNodeSqlite);
 storeUpkeepRules(openNodeSqlite);
 textIndexRules(openNodeSqlite);
+storeSalvageRules(openNodeSqlite);

@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import type { OutputOf } from "../../src/contract/operations.ts";
 import { fetchCheckpoint } from "../../src/local-mcp/sync/fetch-checkpoint.ts";
 import { readKeys } from "../../src/local-mcp/sync/key-ring.ts";
+import * as notes from "../../src/local-mcp/sync/notes.ts";
 import type { Around } from "../../src/local-mcp/sync/pull.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
@@ -75,6 +76,23 @@ it("[SY51] envelopes that were changed, cut, swapped or put to another machine a
   );
   expect(await scene.two.sync.syncNow()).toMatchObject({ received: 0, refused: 2 });
   expect(rowsOf(scene)).toEqual([]);
+});
+
+it("[SY51] what was refused stays counted by the rounds that follow, until all sessions are asked for again", async () => {
+  const scene = await aScene();
+  const counted = (): number | undefined => scene.two.runtime.store.read(notes.read, {}).refused;
+  twistList(scene.world, (all) => all.map((one) => ({ ...one, envelope: flipped(one.envelope) })));
+  expect(await scene.two.sync.syncNow()).toMatchObject({ refused: 2 });
+  expect(counted()).toBe(2);
+  for (let n = 0; n < 2; n++) {
+    scene.two.work(`own-${n}`, "own work");
+    expect(await scene.two.sync.syncNow()).toMatchObject({ refused: 0 });
+    expect(counted()).toBe(2);
+  }
+  scene.one.work("s3", "of s3");
+  await scene.one.sync.syncNow();
+  expect(await scene.two.sync.syncNow()).toMatchObject({ refused: 1 });
+  expect(counted()).toBe(3);
 });
 
 it("[SY52] an earlier envelope shown again is refused, and what was known stays", async () => {

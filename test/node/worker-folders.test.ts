@@ -233,6 +233,22 @@ it("[WK13] a worktree that nobody has come back to for a week goes when a worker
   expect(yard.branches()).toHaveLength(3);
 });
 
+it("[WK13] a worktree whose worker was killed before anything was done in it goes when the next worker begins", async () => {
+  const yard = new Yard();
+  const sweep = (): Promise<string[]> =>
+    removeOld(yard.home, { env: GIT_ENV, processes: yard.processes, now: () => Date.now() });
+  const unused = await yard.open(aTask(), { pid: 2 });
+  const changed = await yard.open(aTask(null, 8), { pid: 2 });
+  const saved = await yard.open(aTask(null, 9), { pid: 2 });
+  for (const place of [changed, saved]) write(place.folder, { "a.txt": "two\n" });
+  await saved.save();
+  expect(await sweep()).toEqual([]);
+  yard.processes.kill(2);
+  expect(await sweep()).toEqual([dirname(unused.folder)]);
+  expect([unused, changed, saved].map(({ folder }) => existsSync(folder))).toEqual([false, true, true]);
+  expect(yard.branches()).toHaveLength(2);
+});
+
 it("[WK11] a given folder is worked in as it is", async () => {
   const folder = temporaryFolder();
   const place = await new GivenFolder(folder, "m1").open(aTask());

@@ -124,6 +124,8 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     interrupted: () => AbortSignal.abort(),
     onInterrupt: () => () => undefined,
     onReaderGone: () => () => undefined,
+    drained: () => null,
+    leaveWithin: () => undefined,
     parentPid: () => 1_000,
     wait: async () => undefined,
     startProcess: async (start: ProcessStart) => {

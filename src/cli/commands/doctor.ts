@@ -1,9 +1,8 @@
 import type { Command } from "commander";
 import { ok } from "../../shared/result.ts";
 import * as notices from "../../local-mcp/store/notices.ts";
-import { StoreError } from "../../local-mcp/store/store-error.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
-import { fail, type Check } from "../doctor/check.ts";
+import { failedCheck, type Check } from "../doctor/check.ts";
 import { many } from "../screen-text.ts";
 import { machineChecks } from "../doctor/machine-checks.ts";
 import { storeChecks } from "../doctor/store-checks.ts";
@@ -43,9 +42,7 @@ async function store(cli: Cli): Promise<Check[]> {
   try {
     return storeChecks(await cli.loaded());
   } catch (error) {
-    if (error instanceof StoreError)
-      return [fail("store", error.message, "Do what the message says, then run `shim doctor` again.")];
-    throw error;
+    return [failedCheck("store", error)];
   }
 }
 

@@ -2,8 +2,13 @@ import type { Command } from "commander";
 import { resolve } from "node:path";
 import { ok } from "../../shared/result.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
+import { catchUp } from "../../local-mcp/sessions/catch-up.ts";
 import { projectRoot } from "../../local-mcp/sessions/git-head.ts";
+import { isSessionPaused } from "../../local-mcp/sessions/paused-session.ts";
+import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import * as pauses from "../../local-mcp/store/pause.ts";
+import { realPath } from "../../local-mcp/team/real-path.ts";
+import type { Sql } from "../../shared/sql.ts";
 import { wrongUsage } from "../answer.ts";
 import { type Cli, type Common, type Outcome } from "../cli.ts";
 import { localTime, parseDuration } from "../times.ts";
@@ -45,19 +50,37 @@ function begin(runtime: Runtime, project: string | null, ms: number | null): str
 
 function end(runtime: Runtime, project: string | null): string {
   const now = runtime.now();
-  const hadOne = runtime.store.read((sql) => pauses.list(sql, now), []).some((one) => one.project === project);
-  if (!hadOne) return `There was no pause of ${nameOf(project)}.\n`;
-  runtime.store.write((sql) => pauses.resume(sql, now, project));
+  const ended = ofProject(
+    runtime.store.read((sql) => pauses.list(sql, now), []),
+    project,
+  );
+  if (ended.length === 0) return `There was no pause of ${nameOf(project)}.\n`;
+  runtime.store.write((sql) => {
+    passOverOpen(sql, now);
+    for (const one of ofProject(pauses.list(sql, now), project)) pauses.resume(sql, now, one.project);
+  });
   return `Saving again for ${nameOf(project)}.\n`;
+}
+
+/** A pause of before may name the folder by a link. */
+function ofProject(all: readonly pauses.Pause[], project: string | null): readonly pauses.Pause[] {
+  return all.filter((one) => (one.project === null ? null : realPath(one.project)) === project);
+}
+
+/** [HO10] What no hook has told of stands in the transcripts, and is passed over, too. */
+function passOverOpen(sql: Sql, now: number): void {
+  for (const session of sessions.open(sql)) {
+    if (isSessionPaused(sql, now, session)) catchUp(sql, now, session.id);
+  }
 }
 
 function nameOf(project: string | null): string {
   return project ?? "every project";
 }
 
-/** The name under which hooks look a pause up. */
+/** The whole project of a folder, by its real path: clients tell that, or a link to it. */
 function folderOf(cli: Cli, folder: string): string {
-  const path = resolve(cli.io.cwd, folder);
+  const path = realPath(resolve(cli.io.cwd, folder));
   return projectRoot(path) ?? path;
 }
 

@@ -1,3 +1,6 @@
+import { messageOf } from "../../shared/error.ts";
+import { StoreError } from "../../local-mcp/store/store-error.ts";
+
 /** One line of the doctor. Printed as JSON: names are stable. */
 export interface Check {
   readonly name: string;
@@ -17,4 +20,24 @@ export function warn(name: string, text: string, fix: string): Check {
 
 export function fail(name: string, text: string, fix: string): Check {
   return { name, state: "fail", text, fix };
+}
+
+/** [CL130] Runs one check; a check that throws is a failure with its reason, and the others go on. */
+export function checked(name: string, check: () => Check | readonly Check[]): readonly Check[] {
+  try {
+    return [check()].flat();
+  } catch (error) {
+    return [failedCheck(name, error)];
+  }
+}
+
+export function failedCheck(name: string, error: unknown): Check {
+  const message = messageOf(error);
+  if (error instanceof StoreError)
+    return fail(name, message, "Do what the message says, then run `shim doctor` again.");
+  return fail(
+    name,
+    `could not be checked: ${message}`,
+    "Remove the cause that the message names, then run `shim doctor` again.",
+  );
 }

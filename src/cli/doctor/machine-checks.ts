@@ -1,30 +1,35 @@
-import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readConfig } from "../../local-mcp/config-file.ts";
 import { readForeignCallers } from "../../local-mcp/hooks/foreign-callers.ts";
+import { survey } from "../../local-mcp/store/spool.ts";
 import type { Cli } from "../cli.ts";
 import { clientFindings } from "../client-states.ts";
 import { many } from "../screen-text.ts";
-import { fail, fine, warn, type Check } from "./check.ts";
+import { checked, fail, fine, warn, type Check } from "./check.ts";
 import { messageOf } from "../../shared/error.ts";
 
 const oldest = { major: 22, minor: 16 };
 /** Below the first a save may fail any moment; below the second the store's upkeep (backups, snapshots) soon does. */
 const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
 
+/** A save makes a few files at a time: SQLite's log, a spool file, a backup. */
+const fewestInodes = 20;
+
 /** [CL15] What the machine gives: Node, git, disk, settings, clients. */
 export function machineChecks(cli: Cli): Check[] {
-  return [
-    node(cli),
-    pinnedNode(cli),
-    git(cli),
-    folder(cli),
-    disk(cli),
-    config(cli),
-    spool(cli),
-    ...foreign(cli),
-    ...clients(cli),
-  ];
+  const checks: Record<string, (cli: Cli) => Check | readonly Check[]> = {
+    node,
+    pinned_node: pinnedNode,
+    git,
+    folder,
+    disk_space: disk,
+    config,
+    spool,
+    foreign_callers: foreign,
+    clients,
+  };
+  return Object.entries(checks).flatMap(([name, check]) => checked(name, () => check(cli)));
 }
 
 function node(cli: Cli): Check {
@@ -62,6 +67,7 @@ function folder(cli: Cli): Check {
     return fail("folder", `${nearest} is no folder, so ${home} cannot be used`, fix);
   try {
     accessSync(nearest, constants.W_OK | constants.X_OK);
+    if (nearest === home) tryToWrite(home);
     return fine("folder", nearest === home ? `${home} can be written to` : `${home} can be made`);
   } catch (error) {
     const said = messageOf(error);
@@ -69,11 +75,29 @@ function folder(cli: Cli): Check {
   }
 }
 
+/** A quota, or a disk without a free inode, shows only when something is written. */
+function tryToWrite(home: string): void {
+  const path = join(home, `doctor-${process.pid}.tmp`);
+  try {
+    writeFileSync(path, Buffer.alloc(probeBytes), { mode: 0o600, flush: true });
+  } finally {
+    rmSync(path, { force: true });
+  }
+}
+
+/** What SQLite needs for a new log of a few rows. */
+const probeBytes = 65_536;
+
 function disk(cli: Cli): Check {
   const folder = existing(cli.paths.home);
-  const { bavail, bsize } = statfsSync(folder);
+  const { bavail, bsize, files, ffree } = statfsSync(folder);
   const free = bavail * bsize;
   const text = `${(free / 1e9).toFixed(1)} GB free for ${folder}`;
+  // Some file systems make inodes as they need them and report 0 of 0.
+  if (files > 0 && ffree < fewestInodes) {
+    const fix = "Remove some files: no new one can be made, so nothing can be saved soon.";
+    return fail("disk_space", `${ffree} of ${files} inodes free for ${folder}`, fix);
+  }
   if (free < space.failBytes) return fail("disk_space", text, "Free some space: nothing can be saved soon.");
   if (free < space.warnBytes) return warn("disk_space", text, "Free some space.");
   return fine("disk_space", text);
@@ -93,15 +117,30 @@ function config(cli: Cli): Check {
 }
 
 /** Events that could not be stored at once. */
-function spool(cli: Cli): Check {
+function spool(cli: Cli): Check[] {
   const folder = cli.paths.spool;
-  const waiting = existsSync(folder) ? readdirSync(folder).length : 0;
-  if (waiting === 0) return fine("spool", "no events wait to be stored");
-  return warn(
-    "spool",
-    `waiting in ${folder}: ${many(waiting, "file")} of events`,
-    "The next running chat stores them. If they stay, look at the lines on the store.",
-  );
+  const { waiting, unreadable } = survey(folder);
+  const passedOver = unreadable.map(({ name, reason }) => unreadableEvents(join(folder, name), name === "", reason));
+  if (waiting.length === 0) return passedOver.length > 0 ? passedOver : [fine("spool", "no events wait to be stored")];
+  const text = `waiting in ${folder}: ${many(waiting.length, "file")} of events`;
+  const fix = "The next running chat stores them. If they stay, look at the lines on the store.";
+  return [warn("spool", text, fix), ...passedOver];
+}
+
+/** [ST33] */
+function unreadableEvents(path: string, isFolder: boolean, reason: string): Check {
+  if (isFolder) {
+    const text = `${path} cannot be used (${reason}): while the store is locked, events are lost`;
+    return fail(
+      "spool",
+      text,
+      "Make it a folder that your user can read and write, or move it away: SHIM makes it anew.",
+    );
+  }
+  const text = `${path} is passed over (${reason}); the events in it are not stored`;
+  const fix =
+    "Give the file back to your user (chown, chmod u+r), and the next chat stores it. What is no file of SHIM's: remove it.";
+  return warn("spool", text, fix);
 }
 
 /** [HO36] Other clients that run the hooks of Claude Code's settings. */

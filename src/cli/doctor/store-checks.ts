@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { lstatSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { schemaState } from "../../shared/migrate.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
@@ -8,10 +8,9 @@ import { listBackups } from "../../local-mcp/store/backup.ts";
 import { isPurgePending } from "../../local-mcp/store/forget.ts";
 import * as notices from "../../local-mcp/store/notices.ts";
 import * as pauses from "../../local-mcp/store/pause.ts";
-import { StoreError } from "../../local-mcp/store/store-error.ts";
 import type { LoadedRuntime } from "../io.ts";
 import { many } from "../screen-text.ts";
-import { fail, fine, warn, type Check } from "./check.ts";
+import { checked, fail, fine, warn, type Check } from "./check.ts";
 
 const backupAgeMs = 2 * 86_400_000;
 const failuresSinceMs = 7 * 86_400_000;
@@ -25,28 +24,25 @@ export function storeChecks({ runtime, driver, fallbackReason }: LoadedRuntime):
         "Works as well; repeat `npm install` of shim with this Node for the first choice.",
       )
     : fine("sqlite", driver);
-  if (!existsSync(runtime.store.path)) return [sqlite, fine("store", `nothing is stored yet (${runtime.store.path})`)];
-  const opened = integrity(runtime);
-  if (opened.state === "fail") return [sqlite, opened, permissions(runtime)];
-  return [sqlite, opened, schema(runtime), permissions(runtime), backups(runtime), ...content(runtime)];
+  if (!lstatSync(runtime.store.path, { throwIfNoEntry: false }))
+    return [sqlite, fine("store", `nothing is stored yet (${runtime.store.path})`)];
+  const opened = checked("store", () => integrity(runtime));
+  const isOpen = opened.every(({ state }) => state !== "fail");
+  const whenOpen: Record<string, (runtime: Runtime) => Check | readonly Check[]> = { schema, backups, content };
+  const checks = { permissions, ...(isOpen ? whenOpen : {}) };
+  return [sqlite, ...opened, ...Object.entries(checks).flatMap(([name, check]) => checked(name, () => check(runtime)))];
 }
 
 function integrity(runtime: Runtime): Check {
   const { path } = runtime.store;
-  try {
-    const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");
-    const problems = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
-    if (problems.length === 0) return fine("store", `${path} is sound`);
-    return fail(
-      "store",
-      `${path} is damaged: ${problems.join("; ")}`,
-      `Close all chats, delete ${path}, ${path}-wal and ${path}-shm, then copy the newest file of ${runtime.paths.backups} to ${path}.`,
-    );
-  } catch (error) {
-    if (error instanceof StoreError)
-      return fail("store", error.message, "Do what the message says, then run `shim doctor` again.");
-    throw error;
-  }
+  const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");
+  const problems = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
+  if (problems.length === 0) return fine("store", `${path} is sound`);
+  return fail(
+    "store",
+    `${path} is damaged: ${problems.join("; ")}`,
+    `Close all chats, delete ${path}, ${path}-wal and ${path}-shm, then copy the newest file of ${runtime.paths.backups} to ${path}.`,
+  );
 }
 
 function schema(runtime: Runtime): Check {
@@ -79,7 +75,12 @@ function permissions(runtime: Runtime): Check {
 
 function backups(runtime: Runtime): Check {
   const [newest] = listBackups(runtime.paths.backups);
-  if (!newest) return warn("backups", "there is no backup yet", "A running chat makes one each day.");
+  if (!newest)
+    return warn(
+      "backups",
+      "there is no backup yet",
+      "A running chat makes the first one minutes after its first checkpoint, then one each day.",
+    );
   const ago = runtime.now() - newest.at;
   const text = `newest ${basename(newest.path)}, ${age(ago)} ago`;
   return ago > backupAgeMs

@@ -7,6 +7,7 @@ import { hasDied } from "../../local-mcp/sessions/closed-sessions.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import * as clients from "../../local-mcp/sessions/clients.ts";
 import { observe } from "../../local-mcp/sessions/observe.ts";
+import { isSessionPaused } from "../../local-mcp/sessions/paused-session.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { assess } from "../../local-mcp/signals/risk.ts";
 import { parse, type StatusLineInput } from "../../local-mcp/signals/statusline-input.ts";
@@ -86,7 +87,7 @@ function around(sql: Sql, runtime: Runtime, session: sessions.Session | null): O
     ...chatFacts(sql, runtime, id),
     notices: notices.list(sql).map((one) => one.text),
   };
-  return { status, isPaused: isPaused(sql, now, session?.project ?? null) };
+  return { status, isPaused: session ? isSessionPaused(sql, now, session) : isPaused(sql, now, null) };
 }
 
 function agoOf(at: number | null, now: number): number | null {

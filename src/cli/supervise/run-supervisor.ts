@@ -16,6 +16,7 @@ import { coordination } from "../coordination.ts";
 import { safeJsonLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 import { openTerminal } from "./open-terminal.ts";
+import { PacedOutput } from "./paced-output.ts";
 import { readSettings } from "./settings-file.ts";
 import { linesOf } from "./supervisor-lines.ts";
 
@@ -34,8 +35,12 @@ export async function runSupervisor(cli: Cli, flags: Common): Promise<Outcome> {
     return await supervise(cli, flags, settings.value, own, before);
   } finally {
     resign(home, own);
+    // Output that nobody reads must not keep the process.
+    cli.io.leaveWithin(leaveMs);
   }
 }
+
+const leaveMs = 2_000;
 
 function running({ pid }: ProcessIdentity): string {
   return `a supervisor runs already, pid ${pid}. \`shim supervise status\` shows what it does, \`shim supervise stop\` ends it.`;
@@ -57,6 +62,7 @@ async function supervise(
       `${state.error}: remove it, and every program begins anew, also those that had ended.`,
     );
   }
+  const output = new PacedOutput(io);
   const daemon = new SupervisorDaemon({
     runtime,
     settings,
@@ -68,7 +74,8 @@ async function supervise(
     run: runProgram,
     open: openTerminal,
     attest: attestBy(cli),
-    tell: (event) => tell(cli, flags.json === true, event),
+    tell: (event) => tell(cli, output, flags.json === true, event),
+    pace: () => output.pace(),
     wait: io.wait,
   });
   const stopSync = startSync(runtime, own);
@@ -122,19 +129,24 @@ function attestBy(cli: Cli): AttestDeath {
   };
 }
 
-function tell(cli: Cli, isJson: boolean, event: SupervisorEvent): void {
+function tell(cli: Cli, output: PacedOutput, isJson: boolean, event: SupervisorEvent): void {
+  const text = textOf(cli, isJson, event);
+  if (event.type !== "output") return cli.io.stdout(text);
+  const lines = event.text.split("\n").length;
+  output.write(text, lines, (leftOut) => {
+    const message = `${leftOut} lines of programs were left out, since nobody read them`;
+    return textOf(cli, isJson, { type: "problem", name: null, message });
+  });
+}
+
+function textOf(cli: Cli, isJson: boolean, event: SupervisorEvent): string {
   const at = cli.io.now();
   if (isJson) {
     const { type, ...more } = event;
-    return cli.io.stdout(`${safeJsonLine({ event: type, at, ...more })}\n`);
+    return `${safeJsonLine({ event: type, at, ...more })}\n`;
   }
-  cli.io.stdout(
-    cli.shown(
-      linesOf(event)
-        .map((line) => `${localTime(at)} ${line}\n`)
-        .join(""),
-    ),
-  );
+  const lines = linesOf(event).map((line) => `${localTime(at)} ${line}\n`);
+  return cli.shown(lines.join(""));
 }
 
 function answerOf(end: SupervisorEnd, { memoryLimitMb }: SupervisorSettings): Outcome {

@@ -107,8 +107,12 @@ async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: Work
   } finally {
     await stopSync();
     for (const stop of hearings) stop();
+    // Output that nobody reads must not keep the process.
+    cli.io.leaveWithin(leaveMs);
   }
 }
+
+const leaveMs = 2_000;
 
 async function tidyUp(cli: Cli, runtime: Runtime): Promise<void> {
   const gone = await removeOld(worktreesIn(runtime.paths.home), runtime);

@@ -27,6 +27,8 @@ export interface Program {
   readonly onLine: (line: string) => void;
   /** Of stderr, as it comes. */
   readonly onComplaint: (text: string) => void;
+  /** Asked after each part of its output: until the promise resolves no more is read, so that the program waits. Null: at once. */
+  readonly pace?: () => Promise<unknown> | null;
   /** It has ended; what it has left behind is ended next. */
   readonly onEnd?: () => void;
 }
@@ -106,11 +108,22 @@ function numberOf(code: number | null, signal: NodeJS.Signals | null): number {
   return code ?? 128 + (signal ? constants.signals[signal] : 0);
 }
 
-function hear(child: ChildProcess, { input, onLine, onComplaint, mostLineChars }: Program): void {
+function hear(child: ChildProcess, { input, onLine, onComplaint, mostLineChars, pace }: Program): void {
   const lines = new LineReader(onLine, mostLineChars);
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => lines.push(text));
+  const read = (stream: Readable | null, take: (text: string) => void): void => {
+    stream?.setEncoding("utf8").on("data", (text: string) => {
+      take(text);
+      // What is left of a program that has ended is little.
+      const paused = child.exitCode === null && child.signalCode === null ? pace?.() : null;
+      if (!paused) return;
+      stream.pause();
+      void paused.then(() => stream.resume());
+    });
+    child.once("exit", () => stream?.resume());
+  };
+  read(child.stdout, (text) => lines.push(text));
   child.stdout?.once("close", () => lines.end());
-  child.stderr?.setEncoding("utf8").on("data", onComplaint);
+  read(child.stderr, onComplaint);
   // It may end before it has read everything; its exit code tells what that means.
   child.stdin?.on("error", () => undefined);
   child.stdin?.end(input);

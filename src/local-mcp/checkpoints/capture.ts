@@ -100,10 +100,17 @@ function foldOn(sql: Sql, sessionId: string, base: Base): Base {
   }
 }
 
-function handedTo(sql: Sql, sessionId: string): Handed[] {
-  return sessions.offeredTo(sql, sessionId).map(({ id }) => {
+/** Sessions that died before their first checkpoint, one after the other, each of which was handed the one before. */
+const longestChain = 200;
+
+/** [CP12] Each with what it was handed itself: a session that died before its first checkpoint has stored nothing of that. */
+function handedTo(sql: Sql, sessionId: string, later: readonly string[] = []): Handed[] {
+  const chain = [...later, sessionId];
+  const dead = sessions.offeredTo(sql, sessionId).filter(({ id }) => !chain.includes(id));
+  return dead.map(({ id }) => {
     const { state } = foldOn(sql, id, baseOf(sql, id, checkpoints.latest(sql, id), new Map()));
-    return { session: id, state };
+    const [before] = chain.length < longestChain ? handedTo(sql, id, chain) : [];
+    return { session: id, state: before ? { ...state, continues: predecessor(before) } : state };
   });
 }
 

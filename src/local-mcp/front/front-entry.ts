@@ -1,5 +1,6 @@
 /** `shim mcp`: the process that a client starts for each chat. Only what the connection needs is loaded before the worker is on its way. */
 import { spawn } from "node:child_process";
+import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { messageOf } from "../../shared/error.ts";
@@ -9,7 +10,16 @@ import { clientPidOf, identify, isAlive, systemProcesses } from "../processes.ts
 import { frontVariables } from "./control.ts";
 import { Front, type Worker } from "./front.ts";
 
-const log = fileLog(pathsIn(homeFrom(process.env)).log, Date.now);
+const log = fileLog(pathsIn(homeOrEnd()).log, Date.now);
+
+function homeOrEnd(): string {
+  try {
+    return homeFrom(process.env);
+  } catch (error) {
+    writeSync(2, `shim mcp: ${messageOf(error)}\n`);
+    return process.exit(1);
+  }
+}
 
 /** Most objects of the worker live short; a small young generation costs no time that was measured, and saves 5 MB. */
 const workerFlags = ["--max-semi-space-size=1"];

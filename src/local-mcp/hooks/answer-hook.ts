@@ -6,16 +6,17 @@ import { isEmpty } from "../store/spool.ts";
 import { StoreError } from "../store/store-error.ts";
 import { cleanInput } from "./clean-input.ts";
 import type { HookAnswer } from "./hook-answer.ts";
-import { runHook, type DeferredWork } from "./run-hook.ts";
+import { isEventPaused, runHook, type DeferredWork } from "./run-hook.ts";
+import { JsonObjectReader } from "./json-object-reader.ts";
 import { drainInto, spool } from "./spool-hook.ts";
 import { guardAnswer } from "./team-part.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 
-/** Larger input is not read: it could only be a tool's output. */
+/** Of larger input the fields that are too large are left out [HO41]. */
 const maxInputChars = 32_000_000;
 
 /** Events at which a problem is shown to the user: once a turn, not at every tool. */
-const showsProblems: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
+export const showsProblems: ReadonlySet<string> = new Set(["SessionStart", "UserPromptSubmit"]);
 
 /**
  * Returns the output of a hook process: JSON for the client, or nothing. [HO1] Never throws: bad input and broken storage are logged, the
@@ -99,28 +100,22 @@ const patienceMs = 300;
 
 /**
  * [HO8] Events keep their order: those in the spool come first, such as an earlier prompt, or the end of the session that a start offers. A
- * start cannot wait in the spool, since the client reads its answer.
+ * start waits in the spool only where the store takes nothing [HO14], since the client reads its answer.
  *
- * @returns whether the spool is empty
+ * @returns whether the event may be stored now
  * @throws {StoreError} when the store takes nothing
  */
 function drainFirst(runtime: Runtime, event: HookEvent): boolean {
   const { spool: folder } = runtime.paths;
   if (isEmpty(folder)) return true;
-  try {
-    drainInto(runtime, patienceMs);
-    return event === "SessionStart" || isEmpty(folder);
-  } catch (error) {
-    if (event !== "SessionStart") throw error;
-    runtime.log("error", "the spool was not taken over", { error: stackOf(error) });
-    return true;
-  }
+  drainInto(runtime, patienceMs);
+  return event === "SessionStart" || isEmpty(folder);
 }
 
 /** @returns false when the spool cannot be written either: the event is lost */
 function isKept(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): boolean {
   try {
-    spool(runtime, event, input, clientPid);
+    if (!isSurelyPaused(runtime, input, clientPid)) spool(runtime, event, input, clientPid);
     return true;
   } catch (error) {
     runtime.log("error", `${event} is lost, the spool does not take it`, { error: stackOf(error) });
@@ -128,16 +123,30 @@ function isKept(runtime: Runtime, event: HookEvent, input: HookInput, clientPid:
   }
 }
 
+/** [HO10] The spool is a store, too. While not even a pause can be read, the event waits there and is judged by its time. */
+function isSurelyPaused(runtime: Runtime, input: HookInput, clientPid: number): boolean {
+  try {
+    return isEventPaused(runtime, input, clientPid);
+  } catch {
+    return false;
+  }
+}
+
 /** The parsed input, or what is wrong with it. */
 function parse(text: string): HookInput | string {
-  if (text.length > maxInputChars) return `input of ${text.length} characters is too long and was not read`;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text.length > maxInputChars ? withoutLargeFields(text) : text);
   } catch {
     return "input is not JSON";
   }
   return inputFrom(value);
+}
+
+function withoutLargeFields(text: string): string {
+  const reader = new JsonObjectReader();
+  reader.push(Buffer.from(text));
+  return reader.isWhole ? reader.text() : "";
 }
 
 function inputFrom(value: unknown): HookInput | string {

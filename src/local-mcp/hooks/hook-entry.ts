@@ -1,20 +1,21 @@
 /** `node hook.cjs <Event>`: the short-lived process of one hook. It always exits with 0: a hook must never break the client. */
-import { readFileSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import * as z from "zod/mini";
-import { homeFrom, pathsIn } from "../paths.ts";
+import { HomeError, homeFrom, pathsIn } from "../paths.ts";
 import { clientPidOf } from "../processes.ts";
 import { findAwaited } from "../snapshots/awaited.ts";
 import { foreignCaller } from "./caller.ts";
 import { noteForeignCaller } from "./foreign-callers.ts";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../system-runtime.ts";
-import { answerHook } from "./answer-hook.ts";
+import { answerHook, showsProblems } from "./answer-hook.ts";
+import { leaveUnread, readStdin } from "./hook-stdin.ts";
 import { stackOf } from "../../shared/error.ts";
 
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
 z.config({ jitless: true });
 
-/** The time that a hook waits for a locked store before its event goes to the spool, in ms; a start, whose answer the client reads, waits longer. */
+/** The time that a hook waits for a locked store before its event goes to the spool, in ms; a start, whose answer the client reads, waits longer [HO14]. */
 const eventBusyMs = 200;
 const startBusyMs = 5_000;
 /** A repair takes up to 20 ms for each megabyte, and the client kills a hook after ten seconds. */
@@ -24,15 +25,20 @@ const maxUpkeepBytes = 200_000_000;
 const changesFiles: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
 
 async function main(event: string): Promise<void> {
-  const input = readFileSync(0, "utf8");
+  const { text: input, isCutOff } = await readStdin();
+  await handle(event, input);
+  if (isCutOff) leaveUnread();
+}
+
+async function handle(event: string, input: string): Promise<void> {
   const caller = foreignCaller(process.env, () => parsed(input));
   if (caller !== null) {
     noteForeignCaller(pathsIn(homeFrom(process.env)).foreignCallers, caller, Date.now());
     return;
   }
   // node:sqlite and not better-sqlite3: it is part of node, so there is no binary to load (7 ms on the machine this was measured on).
-  const busyMs = event === "SessionStart" ? startBusyMs : eventBusyMs;
-  const runtime = systemRuntime({ driver: openNodeSqlite, busyMs, maxUpkeepBytes });
+  const waits = event === "SessionStart" ? { busyMs: startBusyMs, totalBusyMs: startBusyMs } : { busyMs: eventBusyMs };
+  const runtime = systemRuntime({ driver: openNodeSqlite, ...waits, maxUpkeepBytes });
   const clientPid = Number(process.env["CLAUDE_PID"]) || clientPidOf(runtime.processes, process.env, process.ppid);
   const answer = answerHook(runtime, event, () => input, clientPid);
   // Not process.stdout: making that stream loads node:net.
@@ -53,6 +59,10 @@ function parsed(text: string): unknown {
   }
 }
 
-main(process.argv[2] ?? "").catch((error: unknown) => {
-  writeSync(2, `shim hook: ${stackOf(error)}\n`);
+const event = process.argv[2] ?? "";
+main(event).catch((error: unknown) => {
+  if (!(error instanceof HomeError)) writeSync(2, `shim hook: ${stackOf(error)}\n`);
+  else if (showsProblems.has(event))
+    writeSync(1, JSON.stringify({ systemMessage: `SHIM cannot save: ${error.message}` }));
+  else writeSync(2, `shim hook: ${error.message}\n`);
 });

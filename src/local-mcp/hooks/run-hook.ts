@@ -10,12 +10,13 @@ import * as journal from "../sessions/journal.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { dueByTimer, forgetContext, observe, takeReadings } from "../sessions/observe.ts";
 import { recordEarlierDeath } from "../recovery/deaths.ts";
-import { catchUp } from "../sessions/catch-up.ts";
+import { forgetPausedIn, isPausedById, isSessionPaused, notePausedIn } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { markTranscript, transcriptMark } from "../sessions/transcript-mark.ts";
 import { noteWaiting } from "../sessions/waiting.ts";
-import { readOn, type TranscriptPart } from "../signals/transcript.ts";
+import { unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../store/pause.ts";
+import { StoreError } from "../store/store-error.ts";
 import type { EditedFile } from "../team/file-guard.ts";
 import { connectionWarning } from "./connection-warning.ts";
 import { endSession } from "./end-session.ts";
@@ -58,11 +59,11 @@ export function runHook(
 ): HookAnswer {
   const project = projectIn(input);
   const client = identify(runtime.processes, clientPid);
-  if (runtime.store.read((sql) => isPaused(sql, runtime.now(), project), false)) {
+  if (isPausedFor(runtime, input, client, runtime.now())) {
     passOver(runtime, input, client);
     return {};
   }
-  const read = readTranscript(runtime, input, client, defer ? deferredReadBytes : undefined);
+  const read = readOf(runtime, input, client, isLate, defer ? deferredReadBytes : undefined);
   const edited = guardedFile(runtime, event, input, isLate);
   const around = { client, project, read, edited, isLate, isDeferred: defer !== undefined };
   const done = runtime.store.write((sql) => record(sql, runtime, event, input, around));
@@ -85,7 +86,7 @@ export function runHook(
 export function observeAfter(runtime: Runtime, event: HookEvent, sessionId: string): Trigger | null {
   return runtime.store.write((sql) => {
     const session = sessions.get(sql, sessionId);
-    if (!session || isPaused(sql, runtime.now(), session.project)) return null;
+    if (!session || isSessionPaused(sql, runtime.now(), session)) return null;
     const observation = observe(sql, runtime, session);
     return isToolEnd(event) ? dueByTimer(observation, runtime) : null;
   });
@@ -107,15 +108,48 @@ export function checkpoint(
   if (!saved.ok && saved.error.code === "too_large") runtime.log("warn", "checkpoint too large", saved.error);
 }
 
-/** [HO10] What is said during a pause stays unread when the pause is over. */
+/** [HO10] Whether nothing may be stored of this event. */
+export function isEventPaused(runtime: Runtime, input: HookInput, clientPid: number): boolean {
+  return isPausedFor(runtime, input, identify(runtime.processes, clientPid), runtime.now());
+}
+
+/** An event from before a pause that began meanwhile is stored without the transcript, which may tell more. */
+function readOf(
+  runtime: Runtime,
+  input: HookInput,
+  client: ProcessIdentity | null,
+  isLate: boolean,
+  maxBytes: number | undefined,
+): TranscriptRead | null {
+  const isPausedNow = isLate && isPausedFor(runtime, input, client, runtime.store.site.now());
+  return isPausedNow ? null : readTranscript(runtime, input, client, maxBytes);
+}
+
+/** An event without a folder comes from where its session works. */
+function isPausedFor(runtime: Runtime, input: HookInput, client: ProcessIdentity | null, at: number): boolean {
+  const folder = projectIn(input);
+  return runtime.store.read(
+    (sql) => (folder === null ? isPausedById(sql, at, knownSessionId(sql, input, client)) : isPaused(sql, at, folder)),
+    false,
+  );
+}
+
+/**
+ * [HO10] What is said during a pause stays unread when the pause is over, in whichever file it stands. A store that takes nothing now is no
+ * reason to keep the event.
+ */
 function passOver(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): void {
-  const path = input.transcript_path;
-  if (!path) return;
-  const id = runtime.store.read((sql) => knownSessionId(sql, input, client), input.session_id);
-  runtime.store.write((sql) => {
-    if (sessions.get(sql, id)) catchUp(sql, runtime.now(), id);
-    else markTranscript(sql, id, readOn(path, 0).offset);
-  });
+  const { transcript_path: path, cwd } = input;
+  try {
+    runtime.store.write((sql) => {
+      const id = knownSessionId(sql, input, client);
+      if (cwd) notePausedIn(sql, id, pathOf(cwd));
+      if (path) markTranscript(sql, path, unreadBytes(path, 0));
+    });
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    runtime.log("warn", "the transcript was not marked during a pause", { error: error.message });
+  }
 }
 
 interface Circumstances {
@@ -146,6 +180,7 @@ function record(
   if (event === "SessionEnd" && isForeign(sql, runtime, input, around.client)) return null;
   const now = runtime.now();
   const { session, before } = see(sql, runtime, event, input, around);
+  if (!around.isLate) forgetPausedIn(sql, session.id);
   const part = newPart(around.read, session);
   const missedTools = takeIn(sql, runtime, session, part, event, input);
   const missed = missedStart(sql, event, session, around.isLate);

@@ -4,14 +4,15 @@ import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import { keepMissedTools } from "../sessions/missed-tools.ts";
 import { keepTexts } from "../sessions/observe.ts";
+import { withoutPauses } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { transcriptMark } from "../sessions/transcript-mark.ts";
-import { readOn, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
+import { readOn, unreadBytes, type ReadLimits, type TranscriptPart } from "../signals/transcript.ts";
 import { countResponses } from "../usage/ledger.ts";
 import { knownSessionId } from "./session-of.ts";
 
 export interface TranscriptRead {
-  /** Offset at which the part begins. */
+  /** The session's own offset when it was read: the part begins there, or after what is passed over. */
   readonly from: number;
   readonly part: TranscriptPart;
 }
@@ -28,12 +29,20 @@ export function readTranscript(
 ): TranscriptRead | null {
   const path = input.transcript_path;
   if (!path) return null;
-  const from = runtime.store.read((sql) => {
-    const id = knownSessionId(sql, input, client);
-    return sessions.get(sql, id)?.transcriptOffset ?? transcriptMark(sql, id);
-  }, 0);
-  if (unreadBytes(path, from) > maxBytes) return null;
-  return { from, part: readOn(path, from) };
+  const { from, limits } = runtime.store.read<{ from: number; limits: ReadLimits }>(
+    (sql) => {
+      const id = knownSessionId(sql, input, client);
+      const session = sessions.get(sql, id);
+      const where = session ?? { id, project: null, cwd: input.cwd ?? null };
+      return {
+        from: session?.transcriptOffset ?? transcriptMark(sql, id),
+        limits: withoutPauses(sql, path, { ...where, cwd: input.cwd ?? where.cwd }),
+      };
+    },
+    { from: 0, limits: {} },
+  );
+  if (unreadBytes(path, Math.max(from, limits.least ?? 0)) > maxBytes) return null;
+  return { from, part: readOn(path, from, limits) };
 }
 
 /** @returns the number of tool calls in the part whose events never arrived */

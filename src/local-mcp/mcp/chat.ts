@@ -13,6 +13,7 @@ import * as clients from "../sessions/clients.ts";
 import { idOf, label, pathOf } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { estimateLong, sampleChars } from "../signals/calibrate.ts";
 import * as notices from "../store/notices.ts";
@@ -117,10 +118,13 @@ export class Chat {
     const folder = this.#folder(wanted, false);
     const root = folder && projectRoot(folder);
     const now = this.runtime.now();
-    return this.runtime.store.read<Result<sessions.Session | null, ToolError>>(
-      (sql) => (purpose !== "delete" && isPaused(sql, now, root) ? err(paused) : this.#find(sql, wanted)),
-      ok(null),
-    );
+    return this.runtime.store.read<Result<sessions.Session | null, ToolError>>((sql) => {
+      if (purpose === "delete") return this.#find(sql, wanted);
+      if (isPaused(sql, now, root)) return err(paused);
+      const found = this.#find(sql, wanted);
+      // The chat may work in another folder than the one that the client was started in.
+      return found.ok && found.value && isSessionPaused(sql, now, found.value) ? err(paused) : found;
+    }, ok(null));
   }
 
   #see(known: sessions.Session | null, sighting: sessions.Sighting): sessions.Session {

@@ -7,9 +7,9 @@ import { identify, isAlive, type ProcessIdentity } from "../processes.ts";
 import { recordDeath } from "../recovery/deaths.ts";
 import type { Runtime } from "../runtime.ts";
 import { catchUp } from "../sessions/catch-up.ts";
+import { isPausedById } from "../sessions/paused-session.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { isPaused } from "../store/pause.ts";
 import { lateBackground } from "./late-background.ts";
 import { Chat } from "./chat.ts";
 import { withControl } from "./control-transport.ts";
@@ -171,10 +171,7 @@ async function isGone(runtime: Runtime, client: ProcessIdentity, reason: string)
 }
 
 function isPausedFor(runtime: Runtime, sessionId: string): boolean {
-  return runtime.store.read(
-    (sql) => isPaused(sql, runtime.now(), sessions.get(sql, sessionId)?.project ?? null),
-    false,
-  );
+  return runtime.store.read((sql) => isPausedById(sql, runtime.now(), sessionId), false);
 }
 
 function isStored(runtime: Runtime, sessionId: string): boolean {

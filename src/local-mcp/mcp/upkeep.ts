@@ -7,11 +7,11 @@ import { refresh } from "../sessions/refresh.ts";
 import { dueByTimer } from "../sessions/observe.ts";
 import * as clients from "../sessions/clients.ts";
 import * as servers from "../sessions/servers.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as history from "../signals/history.ts";
 import { dropMarked } from "../snapshots/stored-snapshots.ts";
-import { backUp, isBackupDue } from "../store/backup.ts";
-import { isPaused } from "../store/pause.ts";
+import { backUp, firstCheckpointAt, isBackupDue } from "../store/backup.ts";
 import { prune } from "../store/retention.ts";
 import * as textIndex from "../store/text-index.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
@@ -20,6 +20,7 @@ import type { Chat } from "./chat.ts";
 
 const refreshEveryMs = 15_000;
 const upkeepEveryMs = 600_000;
+const backupCheckEveryMs = 60_000;
 /** Rows of processes of an earlier boot are kept for so long. */
 const processRowsMs = 7 * 86_400_000;
 /** Rewriting a pack is worth it only when this share of it is garbage. */
@@ -45,7 +46,7 @@ export function observeAgain(chat: Chat, sessionId: string): void {
 function observeSession(chat: Chat, session: sessions.Session): void {
   const { runtime } = chat;
   const sessionId = session.id;
-  if (runtime.store.read((sql) => isPaused(sql, runtime.now(), session.project), false)) {
+  if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) {
     runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
     return;
   }
@@ -54,7 +55,17 @@ function observeSession(chat: Chat, session: sessions.Session): void {
   if (trigger) capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, chat.recent);
 }
 
+function backUpIfDue(runtime: Runtime, now: number): void {
+  if (isWithin(now - lastBackupCheckAt, backupCheckEveryMs)) return;
+  lastBackupCheckAt = now;
+  if (!isBackupDue(runtime.paths.backups, now, runtime.store.read(firstCheckpointAt, null))) return;
+  backUp(runtime.store, now, runtime.config.retention.backups).catch((error: unknown) =>
+    runtime.log("error", "backup", { error: String(error) }),
+  );
+}
+
 let lastUpkeepAt = 0;
+let lastBackupCheckAt = 0;
 const deaths = new DeathWatch();
 
 /** Spool, backup and retention, in small portions, by any process that runs. */
@@ -64,13 +75,9 @@ export function upkeep(runtime: Runtime): void {
   runtime.store.tidy();
   deaths.check(runtime);
   const now = runtime.now();
+  backUpIfDue(runtime, now);
   if (isWithin(now - lastUpkeepAt, upkeepEveryMs)) return;
   lastUpkeepAt = now;
-  if (isBackupDue(runtime.paths.backups, now)) {
-    backUp(runtime.store, now, runtime.config.retention.backups).catch((error: unknown) =>
-      runtime.log("error", "backup", { error: String(error) }),
-    );
-  }
   // [RE64] What is pruned leaves its death behind.
   recordDeaths(runtime, () => true);
   runtime.store.write((sql) => {

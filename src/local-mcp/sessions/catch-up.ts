@@ -1,10 +1,11 @@
 import type { Sql } from "../../shared/sql.ts";
 import { readOn } from "../signals/transcript.ts";
-import { isPaused } from "../store/pause.ts";
+import { isSessionPaused, withoutPauses } from "./paused-session.ts";
 import { keepMissedTools } from "./missed-tools.ts";
 import { countResponses } from "../usage/ledger.ts";
 import { keepTexts } from "./observe.ts";
 import * as sessions from "./sessions.ts";
+import { markTranscript } from "./transcript-mark.ts";
 
 /**
  * [RE13] Takes over what a client wrote into its transcript after the last hook: a chat's last words may stand only there. The readings
@@ -13,10 +14,12 @@ import * as sessions from "./sessions.ts";
 export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const session = sessions.get(sql, sessionId);
   if (!session?.transcriptPath) return;
-  const part = readOn(session.transcriptPath, session.transcriptOffset);
+  const { transcriptPath: path } = session;
+  const part = readOn(path, session.transcriptOffset, withoutPauses(sql, path, session));
   if (part.offset === session.transcriptOffset) return;
   // [HO10] What was said during a pause is passed over, also when it is over.
-  if (!isPaused(sql, now, session.project)) {
+  if (isSessionPaused(sql, now, session)) markTranscript(sql, path, part.size);
+  else {
     keepTexts(sql, sessionId, now, part);
     keepMissedTools(sql, sessionId, now, part, { isOver: true });
     countResponses(sql, session, part, now);

@@ -4,11 +4,14 @@ import { readOn } from "../signals/transcript.ts";
 import { keepMissedTools } from "./missed-tools.ts";
 import { countResponses } from "../usage/ledger.ts";
 import { keepTexts, observe, type Observation } from "./observe.ts";
+import { withoutPauses } from "./paused-session.ts";
 import * as sessions from "./sessions.ts";
 
 /** Reads new lines of a session's transcript and takes new readings, outside of a hook. */
 export function refresh(runtime: Runtime, session: sessions.Session, fresh: Readings): Observation {
-  const part = session.transcriptPath ? readOn(session.transcriptPath, session.transcriptOffset) : null;
+  const { transcriptPath: path } = session;
+  const limits = path === null ? {} : runtime.store.read((sql) => withoutPauses(sql, path, session), {});
+  const part = path === null ? null : readOn(path, session.transcriptOffset, limits);
   return runtime.store.write((sql) => {
     // A hook may have read the same part meanwhile.
     const isNew = sessions.get(sql, session.id)?.transcriptOffset === session.transcriptOffset;

@@ -2,23 +2,38 @@ import { createHash } from "node:crypto";
 import type { Sql } from "../../shared/sql.ts";
 
 /**
- * [JO12] Where the transcript of a session without a row is read on: what stands before was said during a pause, or is forgotten. The session is
- * named by a digest only.
+ * [JO12] Where a transcript is read on: what stands before was said during a pause, or is forgotten. The session or the file is named by a
+ * digest only.
+ *
+ * @param name the id of a session without a row, or the path of a transcript
  */
-export function markTranscript(sql: Sql, sessionId: string, offset: number): void {
+export function markTranscript(sql: Sql, name: string, offset: number): void {
   sql.run(
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    keyOf(sessionId),
+    keyOf(name),
     String(offset),
   );
 }
 
 /** 0 where nothing is to be passed over. */
-export function transcriptMark(sql: Sql, sessionId: string): number {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(sessionId));
+export function transcriptMark(sql: Sql, name: string): number {
+  if (!hasAny(sql, prefix)) return 0;
+  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(name));
   return Number(row?.value ?? 0);
 }
 
-function keyOf(sessionId: string): string {
-  return `transcript_from:${createHash("sha256").update(sessionId).digest("hex").slice(0, 32)}`;
+function keyOf(name: string): string {
+  return `${prefix}:${digestOf(name)}`;
+}
+
+const prefix = "transcript_from";
+
+/** Whether there is any row of this kind; without one no digest is made, as loading node:crypto costs a hook some ms. */
+export function hasAny(sql: Sql, kind: string): boolean {
+  // ";" sorts behind ":".
+  return sql.all("SELECT 1 FROM meta WHERE key >= ? AND key < ? LIMIT 1", `${kind}:`, `${kind};`).length > 0;
+}
+
+export function digestOf(name: string): string {
+  return createHash("sha256").update(name).digest("hex").slice(0, 32);
 }

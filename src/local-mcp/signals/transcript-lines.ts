@@ -107,7 +107,10 @@ interface Draft {
  * Reads complete lines in their order. [SI5] Of sub-agents' lines (`isSidechain`) only what they used counts; answers made up by
  * the client (`model: "<synthetic>"`) and unknown types count for nothing.
  */
-export function readLines(lines: Iterable<Line>): TranscriptContent {
+export function readLines(
+  lines: Iterable<Line>,
+  isLeftOut: (at: number, cwd: string | null) => boolean = () => false,
+): TranscriptContent {
   const draft: Draft = {
     texts: [],
     toolCalls: [],
@@ -120,12 +123,19 @@ export function readLines(lines: Iterable<Line>): TranscriptContent {
     compactBoundary: null,
     invalidLines: 0,
   };
+  let newest: number | null = null;
   for (const line of lines) {
     if (line.text.trim() === "") continue;
     const object = parseObject(line.text);
-    if (!object) draft.invalidLines += 1;
-    else if (object["isSidechain"] === true) readSidechain(draft, object, originOf(object, line.position));
-    else readLine(draft, object, originOf(object, line.position));
+    if (!object) {
+      draft.invalidLines += 1;
+      continue;
+    }
+    const origin = originOf(object, line.position);
+    newest = origin.at ?? newest;
+    if (newest !== null && isLeftOut(newest, textAt(object, "cwd", 4_096))) continue;
+    if (object["isSidechain"] === true) readSidechain(draft, object, origin);
+    else readLine(draft, object, origin);
   }
   return { ...draft, usage: [...draft.usage.values()], subagentUsage: [...draft.subagentUsage.values()] };
 }

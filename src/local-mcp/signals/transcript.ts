@@ -24,6 +24,10 @@ export interface TranscriptFile {
 }
 
 export interface ReadLimits {
+  /** Nothing before this offset is read, in bytes. */
+  readonly least?: number;
+  /** Lines that are passed over, by their time in epoch ms (of the line before where it bears none) and their folder. */
+  readonly isLeftOut?: (at: number, cwd: string | null) => boolean;
   /** Most bytes read by one call (one more, to see where a line starts). */
   readonly maxBytes?: number;
   /** @throws a system error, or one with `code` "not_a_file" */
@@ -43,11 +47,11 @@ const defaultMaxBytes = 1_048_576;
  * @param offset the last call's `offset`; 0 for a new file
  */
 export function readOn(path: string, offset: number, limits: ReadLimits = {}): TranscriptPart {
-  const { maxBytes = defaultMaxBytes, open = openTranscript } = limits;
+  const { open = openTranscript } = limits;
   let file: TranscriptFile | null = null;
   try {
     file = open(path);
-    return readPart(file, offset, maxBytes);
+    return readPart(file, offset, limits);
   } catch (error) {
     const unreadable = codeOf(error);
     if (unreadable === null) throw error;
@@ -66,10 +70,14 @@ export function unreadBytes(path: string, offset: number): number {
   }
 }
 
-function readPart(file: TranscriptFile, offset: number, maxBytes: number): TranscriptPart {
+function readPart(
+  file: TranscriptFile,
+  offset: number,
+  { maxBytes = defaultMaxBytes, least = 0, isLeftOut }: ReadLimits,
+): TranscriptPart {
   const size = file.size();
   const isRestarted = size < offset;
-  const from = isRestarted ? 0 : offset;
+  const from = beginOf(size, offset, least);
   const start = Math.max(from, size - maxBytes);
   // One byte before the start: only a newline there shows that a line begins at the start.
   const base = Math.max(0, start - 1);
@@ -80,13 +88,18 @@ function readPart(file: TranscriptFile, offset: number, maxBytes: number): Trans
   const isInsideLine = start > 0 && begin === 0;
   const end = isInsideLine ? part.length : Math.max(begin, part.lastIndexOf(newline) + 1);
   return {
-    ...readLines(isInsideLine ? [] : linesOf(part, begin, end, base)),
+    ...readLines(isInsideLine ? [] : linesOf(part, begin, end, base), isLeftOut),
     offset: Math.max(from, base + end),
     size,
     skippedBytes: Math.max(0, base + (isInsideLine ? end : begin) - from),
     isRestarted,
     unreadable: null,
   };
+}
+
+/** A file that is shorter than its offset, or its mark, is another file. */
+function beginOf(size: number, offset: number, least: number): number {
+  return Math.max(size < offset ? 0 : offset, size < least ? 0 : least);
 }
 
 /** Cut at bytes, before decoding: a newline byte is never a part of another UTF-8 character. */

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { Sql } from "../../shared/sql.ts";
 import { isSound, removeDatabase, type Site } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { forgetsOf } from "./forget-mark.ts";
@@ -17,6 +18,7 @@ export interface Backup {
 }
 
 const DAY_MS = 86_400_000;
+const FIRST_MS = 300_000;
 /** A migration takes its backup without the configuration; the next daily one prunes to what that says. */
 const KEPT_AT_MIGRATION = 5;
 
@@ -64,10 +66,24 @@ export function backUpBeforeMigration(site: Site, connection: Connection): void 
   }
 }
 
-/** True when the newest backup is at least `everyMs` old, or of a time to come: the clock was set back. */
-export function isBackupDue(folder: string, now: number, everyMs = DAY_MS): boolean {
+/**
+ * [ST12] The first backup is due minutes after the first checkpoint, the next ones each after twice as long, up to a day. One of a time to come counts as
+ * due: the clock was set back.
+ *
+ * @param firstAt when the first checkpoint that is kept was taken; null: there is none yet
+ */
+export function isBackupDue(folder: string, now: number, firstAt: number | null): boolean {
   const newest = listBackups(folder)[0];
-  return newest === undefined || !isWithin(now - newest.at, everyMs);
+  if (firstAt === null) return newest === undefined || !isWithin(now - newest.at, DAY_MS);
+  const isAfterFirst = newest !== undefined && (newest.at >= firstAt || now < firstAt);
+  if (!isAfterFirst) return !isWithin(now - firstAt, FIRST_MS);
+  const gap = Math.min(DAY_MS, Math.max(FIRST_MS, Math.abs(newest.at - firstAt)));
+  return !isWithin(now - newest.at, gap);
+}
+
+/** When the first checkpoint that is kept was taken; null: there is none. */
+export function firstCheckpointAt(sql: Sql): number | null {
+  return sql.all<{ at: number }>("SELECT at FROM checkpoints ORDER BY seq LIMIT 1")[0]?.at ?? null;
 }
 
 /** Newest first, by number: the clock may have been set back. */

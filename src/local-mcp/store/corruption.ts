@@ -8,6 +8,7 @@ import { epochOf, setEpoch } from "./epoch.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
 import { inodeOf } from "./store-files.ts";
+import { isCutOff } from "./salvage-source.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import { rebuild } from "./text-index.ts";
 import { beginSwap, finishSwap, newSetAsideFolder } from "./swap.ts";
@@ -43,8 +44,8 @@ export function setAside(site: Site, damage: Damage): void {
 /** Sound after all (a passing fault), or made so by a new search index. */
 function isUsable(site: Site, damage: Damage): boolean {
   const { database } = site.files;
-  // SQLite would delete the log of a database of no bytes.
-  if (statSync(database).size === 0) return false;
+  // SQLite would delete the log of a database of no bytes, and make a new one of a file that is shorter than a page.
+  if (isCutOff(database)) return false;
   try {
     const connection = connect(site.driver, database, site.busyMs);
     try {

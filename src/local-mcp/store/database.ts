@@ -11,7 +11,7 @@ export interface Site {
   readonly files: StoreFiles;
   readonly driver: Driver;
   readonly now: () => number;
-  /** How long a statement or the maintenance lock waits for another process, in ms. */
+  /** How long a statement or the maintenance lock may wait for another process from now on, in ms. */
   readonly busyMs: number;
   readonly migrations: readonly Migration[];
   /** Of a repaired file: its backup may have been restored before. */

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, renameSync, statSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, readdirSync, readlinkSync, renameSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { listBackups } from "./backup.ts";
 import { connect } from "./connect.ts";
@@ -7,6 +7,7 @@ import type { Connection } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
 import { inodeOf, renameWhole, syncFolder } from "./store-files.ts";
+import { isCutOff } from "./salvage-source.ts";
 import { StoreError } from "./store-error.ts";
 import { finishSwap, newSetAsideFolder } from "./swap.ts";
 
@@ -17,16 +18,16 @@ export interface Opened {
 
 /** Opens the database; makes it when there is none, and finishes a swap whose process died. */
 export function openDatabase(site: Site): Opened {
-  const { files, driver, busyMs } = site;
+  const { files, driver } = site;
   for (;;) {
-    const opened = withMaintenanceLock(files, driver, busyMs, "shared", () => {
+    const opened = withMaintenanceLock(files, driver, site.busyMs, "shared", () => {
       const inode = inodeOf(files.database);
       if (inode === null || existsSync(files.swap)) return null;
       checkFile(files.database);
-      return { connection: connect(driver, files.database, busyMs), inode };
+      return { connection: connect(driver, files.database, site.busyMs), inode };
     });
     if (opened) return opened;
-    withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
+    withMaintenanceLock(files, driver, site.busyMs, "exclusive", () => {
       finishSwap(site);
       if (inodeOf(files.database) === null) create(site);
     });
@@ -35,17 +36,31 @@ export function openDatabase(site: Site): Opened {
 
 /**
  * [ST4] A file of no bytes was cut off: a new database gets its name only when it is whole. SQLite would take it for a new one,
- * delete its log and begin anew without a word.
+ * delete its log and begin anew without a word. Of a file that was cut off in the middle of a page it reads the rest as zeros.
  */
 function checkFile(path: string): void {
-  const { size, mode } = statSync(path);
-  if (size === 0) throw new StoreError("store_corrupt", `${path} is empty: it was cut off`);
+  const { mode } = statSync(path);
+  if (isCutOff(path)) throw new StoreError("store_corrupt", `${path} was cut off`);
   // [ST2] A backup that was copied back by hand; SQLite gives its log the same mode.
   if (process.platform !== "win32" && (mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
+/**
+ * [ST90] A link to a disk that is not mounted is no missing store: a new one in its place would hide the old one.
+ *
+ * @throws {StoreError} `store_unavailable`
+ */
+export function refuseDanglingLink(path: string): void {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  throw new StoreError(
+    "store_unavailable",
+    `${path} is a link to ${readlinkSync(path)}, which is not there. Make it available (is its disk mounted?), or remove the link to begin a new store. Nothing was changed`,
+  );
+}
+
 function create(site: Site): void {
   const { files } = site;
+  refuseDanglingLink(files.database);
   // A log without its database would be replayed into the new one.
   const orphans = files.companions.filter((path) => existsSync(path));
   if (orphans.length > 0) {

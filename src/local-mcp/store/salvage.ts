@@ -1,20 +1,13 @@
-import { existsSync, statSync, truncateSync } from "node:fs";
-import type { SqlValue } from "../../shared/sql.ts";
+import { existsSync } from "node:fs";
 import { decode } from "./checkpoint-body.ts";
 import { connect } from "./connect.ts";
 import type { Site } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { raiseJournalSequence } from "./journal-sequence.ts";
+import { readableRows, tryRead, unquoted, type Row, type Table } from "./salvage-rows.ts";
+import { schemaPages, withSource } from "./salvage-source.ts";
 import { isConstraint } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
-
-type Row = Record<string, SqlValue>;
-
-interface Table {
-  readonly name: string;
-  readonly key: readonly string[];
-  readonly columns: readonly string[];
-}
 
 /** Rows that never change: those in the backup are as good, and are kept. Rows of other tables are newer in the damaged file. */
 const unchanging: ReadonlySet<string> = new Set(["journal", "checkpoints", "signals", "crashes", "recoveries"]);
@@ -29,20 +22,19 @@ const own: ReadonlySet<string> = new Set([
   "remote_checkpoints",
 ]);
 
-/** Rows read at once; where a page is damaged, one by one. */
-const PAGE = 200;
-/** SQLite's default page, in bytes. */
-const SQLITE_PAGE = 4096;
-
 /**
- * Takes over what can be read of a damaged database, row by row, from both ends of each table, and says in the notice what came.
- * Best effort: where nothing can be read the notice says so.
+ * Takes over what can be read of a damaged database, row by row, and says in the notice what came. [ST94] A wrong head, a file that was cut off
+ * and a damaged schema cost what stood on the damaged pages, not the rest. Best effort: where nothing can be read the notice says so.
  */
 export function salvage(site: Site, damaged: string, noticeId: number): void {
+  const schema = schemaPages(site);
   const target = connect(site.driver, site.files.database, site.busyMs);
   try {
     transaction(target, "BEGIN IMMEDIATE", () => {
-      const found = takeOver(site, damaged, target);
+      const isAlike = (source: Connection): boolean => hasSameSteps(source, target);
+      const found = existsSync(damaged)
+        ? withSource(site, damaged, schema, isAlike, (source) => takeOver(source, target))
+        : null;
       raiseJournalSequence(target);
       target.run("UPDATE notices SET text = text || ? WHERE id = ?", ` ${report(found)}`, noticeId);
     });
@@ -51,24 +43,43 @@ export function salvage(site: Site, damaged: string, noticeId: number): void {
   }
 }
 
-function takeOver(site: Site, damaged: string, target: Connection): Map<string, number> | null {
-  const found = new Map<string, number>();
-  if (!existsSync(damaged)) return null;
-  // A database of no bytes makes SQLite delete its log, and the log may hold the newest rows.
-  if (statSync(damaged).size === 0) truncateSync(damaged, SQLITE_PAGE);
-  let source: Connection | null = null;
-  try {
-    source = site.driver({ path: damaged, readOnly: true, busyMs: site.busyMs });
-    source.all("SELECT count(*) AS n FROM sqlite_schema");
-    for (const table of commonTables(source, target)) found.set(table.name, copy(source, target, table));
-    takeOverMeta(source, target);
-    return found;
-  } catch {
-    // The head of the file or its schema is gone; what was copied before that stands.
-    return found.size > 0 ? found : null;
-  } finally {
-    source?.close();
-  }
+function takeOver(source: Connection, target: Connection): Map<string, number> {
+  const tables = commonTables(source, target);
+  const found = new Map(tables.map((table) => [table.name, copy(source, target, table)]));
+  adoptOrphans(target, found);
+  takeOverMeta(source, target);
+  return found;
+}
+
+/**
+ * The schema of the new database describes the damaged one when both have its pages in the same places: made in one go by the same steps, or one
+ * is a backup of the other.
+ */
+function hasSameSteps(source: Connection, target: Connection): boolean {
+  const query = "SELECT id, name, applied_at FROM migrations ORDER BY id";
+  const [theirs, ours] = [tryRead(source, query, []), target.all<Row>(query)];
+  if (theirs === null || theirs.length !== ours.length) return false;
+  const isCopy = theirs.every((row, index) => row["applied_at"] === ours[index]?.["applied_at"]);
+  const isSame = theirs.every(
+    (row, index) => row["id"] === ours[index]?.["id"] && row["name"] === ours[index]?.["name"],
+  );
+  return isSame && (isCopy || (isOneGo(theirs) && isOneGo(ours)));
+}
+
+function isOneGo(steps: readonly Row[]): boolean {
+  return new Set(steps.map((step) => step["applied_at"])).size === 1;
+}
+
+/** Checkpoints and journals whose session stood on a damaged page: without its row nobody would find them. */
+function adoptOrphans(target: Connection, found: ReadonlyMap<string, number>): void {
+  // The coordinator's file has none.
+  if (!found.has("checkpoints") || !found.has("journal")) return;
+  target.run(
+    `INSERT INTO sessions (id, client, project, origin, started_at, last_seen_at)
+     SELECT session_id, 'unknown', (SELECT max(project) FROM snapshots s WHERE s.session_id = kept.session_id), 'salvaged', min(at), max(at)
+     FROM (SELECT session_id, at FROM checkpoints UNION ALL SELECT session_id, at FROM journal) kept
+     WHERE session_id NOT IN (SELECT id FROM sessions) GROUP BY session_id`,
+  );
 }
 
 function copy(source: Connection, target: Connection, table: Table): number {
@@ -108,44 +119,8 @@ function commonColumns(source: Connection, target: Connection, name: string): Ta
     name,
     key: key.every((column) => known.has(column)) ? key : [],
     columns: all.map((column) => column.name).filter((column) => known.has(column)),
+    isNumbered: target.all("SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", name).length === 0,
   };
-}
-
-/** Upwards until a damaged page, then downwards from the other end to the same hole. */
-function* readableRows(source: Connection, table: Table): Generator<Row> {
-  const isWhole = yield* walk(source, table, "ASC");
-  if (!isWhole) yield* walk(source, table, "DESC");
-}
-
-/** Answers whether it came to the end. */
-function* walk(source: Connection, table: Table, direction: "ASC" | "DESC"): Generator<Row, boolean> {
-  const order = table.key.map((name) => `${name} ${direction}`).join(", ");
-  const key = `(${table.key.join(", ")})`;
-  const marks = `(${table.key.map(() => "?").join(", ")})`;
-  let last: SqlValue[] | null = null;
-  let limit = PAGE;
-  for (;;) {
-    const where: string = last ? `WHERE ${key} ${direction === "ASC" ? ">" : "<"} ${marks}` : "";
-    const query = `SELECT ${table.columns.join(", ")} FROM ${table.name} ${where} ORDER BY ${order} LIMIT ${limit}`;
-    const rows = tryRead(source, query, last ?? []);
-    if (rows === null) {
-      if (limit === 1) return false;
-      limit = 1;
-      continue;
-    }
-    yield* rows;
-    const newest = rows.at(-1);
-    if (!newest) return true;
-    last = table.key.map((column) => newest[unquoted(column)] ?? null);
-  }
-}
-
-function tryRead(source: Connection, query: string, values: readonly SqlValue[]): Row[] | null {
-  try {
-    return source.all<Row>(query, ...values);
-  } catch {
-    return null;
-  }
 }
 
 /** A row that breaks a rule of its table is damage, too. */
@@ -159,29 +134,42 @@ function tryInsert(target: Connection, insert: string, columns: readonly string[
 }
 
 function isSoundRow(table: Table, row: Row): boolean {
+  // A page that was cut off is filled with zeros; nothing of SHIM's holds one.
+  if (Object.values(row).some((value) => typeof value === "string" && value.includes("\0"))) return false;
   try {
     const { body, hash } = row;
     if (body instanceof Uint8Array) decode(body, String(hash));
     else if (table.name === "journal") JSON.parse(String(body));
+    else if (table.name === "checkpoints") return false;
     return true;
   } catch {
     return false;
   }
 }
 
-function unquoted(column: string): string {
-  return column.slice(1, -1);
-}
-
 /** Settings such as a pause; the epoch is the new file's own. */
 function takeOverMeta(source: Connection, target: Connection): void {
-  const rows = source.all<{ key: string; value: string }>("SELECT key, value FROM meta WHERE key <> 'epoch'");
-  for (const { key, value } of rows) {
+  const table: Table = { name: "meta", key: ['"key"'], columns: ['"key"', '"value"'], isNumbered: false };
+  for (const row of readableRows(source, table)) {
+    const { key, value } = row;
+    if (key === "epoch" || typeof key !== "string" || typeof value !== "string") continue;
+    if (!isSoundRow(table, row) || !isSoundValue(value)) continue;
     target.run(
       "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
       key,
       value,
     );
+  }
+}
+
+/** What begins as JSON is read as JSON by whoever wrote it. */
+function isSoundValue(value: string): boolean {
+  if (!/^[[{]/.test(value)) return true;
+  try {
+    JSON.parse(value);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -1,22 +1,24 @@
 import { createHash } from "node:crypto";
 import {
+  accessSync,
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { identify, systemProcesses, type Processes } from "../processes.ts";
 import { createPrivateFolder, inodeOf, removeWhole, syncFolder, writeWhole } from "./store-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
-import { codeOf } from "../../shared/error.ts";
+import { codeOf, messageOf } from "../../shared/error.ts";
 
 /** One line of a spool file: what could not be stored at once. */
 export interface SpoolEntry {
@@ -32,7 +34,11 @@ export interface SpoolOptions {
 }
 
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
+/** No process writes more into one file: the limit of the folder and one event. */
+const LARGEST_FILE = 2 * DEFAULT_MAX_BYTES;
 const WAITING = /\.jsonl(\.\d+)*(\.taken-\d+-[0-9a-f]{8})?$/;
+/** Ending of a file whose reading failed after it was taken over. */
+const UNREADABLE = ".unreadable";
 const TAKEN = /\.taken-(\d+)-[0-9a-f]{8}$/;
 
 /**
@@ -72,8 +78,8 @@ function appendOnce(path: string, line: Uint8Array): boolean {
 }
 
 function refuseFull(folder: string, more: number, maxBytes: number): void {
-  const sizes = readdirSync(folder).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0);
-  const bytes = sizes.reduce((sum, size) => sum + size, more);
+  const sizes = survey(folder).waiting.map((name) => lstatSync(join(folder, name), { throwIfNoEntry: false })?.size);
+  const bytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), more);
   if (bytes <= maxBytes) return;
   throw new StoreError(
     "store_full",
@@ -88,24 +94,90 @@ export interface DrainOptions extends SpoolOptions {
   readonly isTimeUp?: () => boolean;
 }
 
+/** What lies in a spool. */
+export interface Survey {
+  /** Names of files whose entries can be applied, also those that another process is applying just now. */
+  readonly waiting: readonly string[];
+  /** What can only be passed over, with the reason; the name is "" for the folder itself. */
+  readonly unreadable: readonly { readonly name: string; readonly reason: string }[];
+}
+
+/** [ST33] Never throws: what cannot be read or moved is named and holds up nothing else. */
+export function survey(folder: string): Survey {
+  try {
+    const names = readdirSync(folder).filter((name) => WAITING.test(name) || name.endsWith(UNREADABLE));
+    if (names.length === 0) return { waiting: [], unreadable: [] };
+    // A file is taken over by a rename.
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    const judged = names.map((name) => ({ name, reason: whyUnreadable(join(folder, name)) }));
+    return {
+      waiting: judged.filter(({ reason }) => reason === null).map(({ name }) => name),
+      unreadable: judged.flatMap(({ name, reason }) => (reason === null || reason === gone ? [] : [{ name, reason }])),
+    };
+  } catch (error) {
+    // A link to a folder that is not there is no spool that has not been made yet.
+    const isMissing = codeOf(error) === gone && !lstatSync(folder, { throwIfNoEntry: false });
+    return { waiting: [], unreadable: isMissing ? [] : [{ name: "", reason: codeOf(error) ?? messageOf(error) }] };
+  }
+}
+
+const gone = "ENOENT";
+const notRegular = "not a regular file";
+
+/** Null: its entries can be read, as far as its kind, size and permissions tell. */
+function whyUnreadable(path: string): string | null {
+  if (path.endsWith(UNREADABLE)) return "reading it failed";
+  try {
+    // A link, a folder or a pipe was put there by something else than SHIM.
+    const found = lstatSync(path);
+    if (!found.isFile()) return notRegular;
+    if (found.size > LARGEST_FILE) return `too large (${found.size} bytes)`;
+    accessSync(path, constants.R_OK);
+    return null;
+  } catch (error) {
+    return codeOf(error) ?? messageOf(error);
+  }
+}
+
 /**
  * [ST31] Takes over the files of all processes and applies their entries in the order of time. A file is deleted when its last
  * entry was applied; what is left, because the time is up or `apply` throws, is free for any process again. So an entry may come
- * twice, never not at all.
+ * twice, never not at all. [ST33] What cannot be read is passed over.
  *
  * @returns how many entries were applied
  */
 export function drain(folder: string, apply: (entry: SpoolEntry) => void, options: DrainOptions = {}): number {
-  if (!existsSync(folder)) return 0;
   const taken = takeOver(folder, options.processes ?? systemProcesses, options.maxFiles ?? Infinity);
-  const files = taken.map((path) => ({ path, entries: entriesOf(path), applied: 0 }));
+  const files = taken.flatMap((path) => {
+    const entries = readable(path);
+    return entries === null ? [] : [{ path, entries, applied: 0 }];
+  });
   try {
     return applyAll(files, apply, options.isTimeUp ?? (() => false));
   } finally {
     for (const file of files) {
-      if (file.applied === file.entries.length) rmSync(file.path, { force: true });
-      else giveBack(file.path);
+      if (file.applied < file.entries.length) giveBack(file.path);
+      else if (!removed(file.path)) giveBack(file.path);
     }
+  }
+}
+
+/** Null: reading failed, and the file is set aside. */
+function readable(path: string): SpoolEntry[] | null {
+  try {
+    return entriesOf(path);
+  } catch {
+    renamed(path, freeName(path.replace(TAKEN, ""), UNREADABLE));
+    return null;
+  }
+}
+
+function removed(path: string): boolean {
+  try {
+    rmSync(path, { force: true });
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -132,22 +204,36 @@ function giveBack(path: string): void {
   renamed(path, freeName(path.replace(TAKEN, ""), ""));
 }
 
-/** Whether nothing waits, also nothing that another process is applying just now. */
+/** Whether nothing waits that can be read, also nothing that another process is applying just now. */
 export function isEmpty(folder: string): boolean {
-  return !existsSync(folder) || !readdirSync(folder).some((file) => WAITING.test(file));
+  return survey(folder).waiting.length === 0;
 }
 
 /**
  * [ST32] Removes the entries that match from every waiting file, also from one that another process is draining just now (that
  * process has already read it).
+ *
+ * @throws {StoreError} when there is something that cannot be read, which may hold such entries; all other files are done then
  */
 export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, options: SpoolOptions = {}): void {
-  if (!existsSync(folder)) return;
   for (const path of takeOver(folder, options.processes ?? systemProcesses, Infinity, () => true)) {
-    const kept = entriesOf(path).filter((entry) => !matches(entry));
-    if (kept.length === 0) removeWhole(path);
-    else writeWhole(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+    const entries = readable(path);
+    if (entries !== null)
+      rewrite(
+        path,
+        entries.filter((entry) => !matches(entry)),
+      );
   }
+  const left = survey(folder)
+    .unreadable.filter(({ reason }) => reason !== notRegular && reason !== "ENOTDIR" && reason !== gone)
+    .map(({ name, reason }) => `${join(folder, name)} (${reason})`);
+  if (left.length === 0) return;
+  throw new StoreError("store_unavailable", `what waits in ${left.join(", ")} cannot be read; remove it, then repeat`);
+}
+
+function rewrite(path: string, kept: readonly SpoolEntry[]): void {
+  if (kept.length === 0) removeWhole(path);
+  else writeWhole(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
 }
 
 /** The rename gives each file to one process. */
@@ -159,7 +245,7 @@ function takeOver(
 ): string[] {
   const mine = takenBy(processes, process.pid);
   const taken: string[] = [];
-  const names = readdirSync(folder).filter((file) => WAITING.test(file) && isFree(file));
+  const names = survey(folder).waiting.filter((file) => isFree(file));
   for (const name of names.sort((a, b) => beginOf(a) - beginOf(b)).slice(0, maxFiles)) {
     const from = join(folder, name);
     const to = name.endsWith(mine) ? from : freeName(join(folder, name.replace(TAKEN, "")), mine);
@@ -180,14 +266,13 @@ function freeName(path: string, suffix: string): string {
   return name;
 }
 
-/** False when another process was first. */
+/** False when another process was first, or when the system does not allow it. */
 function renamed(from: string, to: string): boolean {
   try {
     renameSync(from, to);
     return true;
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return false;
-    throw error;
+  } catch {
+    return false;
   }
 }
 

@@ -71,6 +71,7 @@ const byErrno: Record<string, Known> = {
   EMFILE: "store_unavailable",
   ENFILE: "store_unavailable",
   ENOTDIR: "store_unavailable",
+  ELOOP: "store_unavailable",
   ENOENT: "store_unavailable",
   EEXIST: "store_unavailable",
   EBUSY: "store_unavailable",
@@ -79,10 +80,19 @@ const byErrno: Record<string, Known> = {
 /** Turns an error about the file into a {@link StoreError}; anything else is a bug and comes back as it was. */
 export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
-  const said = byResultCode[resultCode(error)] ?? (isAbout(error, dirname(path)) ? byErrno[nameOf(error)] : undefined);
+  const said =
+    byResultCode[isUnsupportedFormat(error) ? CORRUPT : resultCode(error)] ??
+    (isAbout(error, dirname(path)) ? byErrno[nameOf(error)] : undefined);
   if (!said) return error;
   const code = said === "store_unavailable" ? whyUnavailable(dirname(path)) : said;
   return new StoreError(code, `${path}: ${advices[code]} (${error.message})`, { cause: error });
+}
+
+const CORRUPT = 11;
+
+/** A damaged head may name a format that SQLite does not know; it says so with the code of a wrong statement. */
+function isUnsupportedFormat(error: Error): boolean {
+  return error.message === "unsupported file format";
 }
 
 /** SQLite only says that it cannot open or write its companions (-wal, -shm): the folder is read-only, or its disk is full. */

@@ -7,7 +7,8 @@ import { setAside } from "./corruption.ts";
 import { isReady, type Site } from "./database.ts";
 import type { Connection, Driver, DriverName } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
-import { openDatabase } from "./open-database.ts";
+import { openCopy } from "./open-copy.ts";
+import { openDatabase, refuseDanglingLink } from "./open-database.ts";
 import { createPrivateFile, inodeOf, storeFilesOf } from "./store-files.ts";
 import { migrations as shimMigrations } from "./schema.ts";
 import { isIndexDamage, isKeyConflict, StoreError, toStoreError } from "./store-error.ts";
@@ -24,6 +25,13 @@ export interface StoreOptions {
   readonly leastEpoch?: () => number;
   /** A process that is soon killed (a hook) leaves the repair and the migration of a larger file to others, in bytes. */
   readonly maxUpkeepBytes?: number;
+  /** A store on a read-only disk is copied for reading; for processes that live for one command. */
+  readonly canReadCopy?: boolean;
+  /**
+   * All waits for other processes together end so long after the store was made, in ms; without it each write waits `busyMs`. For a process
+   * whose client waits for its answer.
+   */
+  readonly totalBusyMs?: number;
 }
 
 /**
@@ -36,7 +44,11 @@ export class Store {
   /** What maintenance (backup, purge) needs to know of the store. */
   readonly site: Site;
   readonly #maxUpkeepBytes: number;
+  readonly #canReadCopy: boolean;
+  readonly #isWaitLimited: boolean;
   #connection: Connection | null = null;
+  /** Of a store that cannot be opened where it is. */
+  #copy: Connection | null = null;
   #inode: bigint | null = null;
   /** Of the file that is open: once true, its table of migrations need not be looked for again. */
   #isMigrated = false;
@@ -44,11 +56,17 @@ export class Store {
   constructor(options: StoreOptions) {
     this.path = options.path;
     this.#maxUpkeepBytes = options.maxUpkeepBytes ?? Number.POSITIVE_INFINITY;
+    this.#canReadCopy = options.canReadCopy ?? false;
+    this.#isWaitLimited = options.totalBusyMs !== undefined;
+    const { busyMs = 5_000, totalBusyMs, now } = options;
+    const endAt = totalBusyMs === undefined ? Number.POSITIVE_INFINITY : now() + totalBusyMs;
     this.site = {
       files: storeFilesOf(options.path),
       driver: options.driver,
-      now: options.now,
-      busyMs: options.busyMs ?? 5_000,
+      now,
+      get busyMs() {
+        return endAt === Number.POSITIVE_INFINITY ? busyMs : Math.max(0, Math.min(busyMs, endAt - now()));
+      },
       migrations: options.migrations ?? shimMigrations,
       leastEpoch: options.leastEpoch ?? (() => 0),
     };
@@ -60,18 +78,21 @@ export class Store {
 
   isThere(): boolean {
     // In the middle of a swap there is no database under the name, but there is one.
-    return inodeOf(this.path) !== null || existsSync(this.site.files.swap);
+    if (inodeOf(this.path) !== null || existsSync(this.site.files.swap)) return true;
+    refuseDanglingLink(this.path);
+    return false;
   }
 
   /**
-   * Reads in one consistent view. [ST1] Answers `empty` while there is no database or it has an older schema, and makes none.
+   * Reads in one consistent view. [ST1] Answers `empty` while there is no database or it has an older schema, and makes none. [ST91] Where
+   * nothing can be written, and the options say so, reads a copy in the system's folder for temporary files.
    *
    * @throws {StoreError} when the file cannot be read or is newer than this program
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
     return this.#guarded(() => {
       if (!this.isThere()) return empty;
-      const connection = this.#current();
+      const connection = this.#readable();
       return transaction(connection, "BEGIN", () => (this.#isReady(connection) ? body(connection) : empty));
     });
   }
@@ -87,6 +108,8 @@ export class Store {
     return this.#guarded(() => {
       for (;;) {
         const connection = this.#current();
+        // [ST92] An open connection waits as long as it was told when it was opened.
+        if (this.#isWaitLimited) connection.script(`PRAGMA busy_timeout = ${this.site.busyMs}`);
         try {
           const done = transaction(connection, "BEGIN IMMEDIATE", () =>
             this.#isReady(connection) ? { value: body(connection) } : null,
@@ -153,7 +176,9 @@ export class Store {
 
   close(): void {
     this.#connection?.close();
+    this.#copy?.close();
     this.#connection = null;
+    this.#copy = null;
     this.#inode = null;
   }
 
@@ -176,6 +201,17 @@ export class Store {
       backUpBeforeMigration(this.site, connection);
       transaction(connection, "BEGIN IMMEDIATE", () => migrate(connection, now(), migrations));
     });
+  }
+
+  #readable(): Connection {
+    try {
+      return this.#current();
+    } catch (error) {
+      const mapped = toStoreError(error, this.path);
+      const isReadOnly = mapped instanceof StoreError && mapped.code === "store_readonly";
+      if (!isReadOnly || !this.#canReadCopy) throw error;
+      return (this.#copy ??= openCopy(this.site));
+    }
   }
 
   #current(): Connection {

@@ -3,9 +3,9 @@ import { drainInto } from "../hooks/spool-hook.ts";
 import { recordDeath } from "../recovery/deaths.ts";
 import type { Runtime } from "../runtime.ts";
 import { catchUp } from "../sessions/catch-up.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { takePending } from "../snapshots/pending.ts";
-import { isPaused } from "../store/pause.ts";
 
 /** How long the files may take. */
 const filesMs = 5_000;
@@ -27,7 +27,7 @@ export async function lastCheckpoint(runtime: Runtime, sessionId: string, hurry:
     // [RE60] Before the last checkpoint, which hides what the death would have lost.
     recordDeath(sql, runtime, sessionId);
   });
-  if (runtime.store.read((sql) => isPaused(sql, runtime.now(), session.project), false)) return null;
+  if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) return null;
   const saved = capture(runtime, { sessionId, trigger: "detached" });
   if (!saved.ok) return null;
   const limit = AbortSignal.any([hurry, AbortSignal.timeout(filesMs)]);

@@ -41,6 +41,8 @@ interface Beginning {
 }
 
 const mostShownChars = 2_000;
+/** The last event of Claude Code repeats what was refused. */
+const mostLineChars = 4_000_000;
 
 /** [SU7] Claude Code without a terminal, in sessions that SHIM knows, each of which goes on with the one before. */
 export class SupervisedClaude implements Supervised {
@@ -123,7 +125,7 @@ export class SupervisedClaude implements Supervised {
     ];
     const env = environmentFor(runtime.env, watched.env, home);
     return {
-      start: { command: watched.program, args, cwd: folder, env, input },
+      start: { command: watched.program, args, cwd: folder, env, input, mostLineChars },
       how,
       chat,
       hear: (line) => heard.hear(line),

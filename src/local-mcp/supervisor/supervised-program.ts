@@ -1,4 +1,5 @@
 import { messageOf } from "../../shared/error.ts";
+import { given } from "../../shared/given.ts";
 import { redact } from "../redaction/redact.ts";
 import type { runProgram } from "../automation/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
@@ -16,6 +17,8 @@ export interface SupervisedProgramOptions {
   readonly now: () => number;
   readonly run: typeof runProgram;
   readonly tell: (event: SupervisorEvent) => void;
+  /** [SU30] See `Program`. */
+  readonly pace?: (() => Promise<unknown> | null) | undefined;
   /** Something has changed: it is worth a look. */
   readonly wake: () => void;
 }
@@ -25,9 +28,6 @@ export interface Patience {
   readonly interruptMs: number;
   readonly graceMs: number;
 }
-
-/** Of one line: the last event of Claude Code repeats what was refused. */
-const mostLineChars = 4_000_000;
 
 /** One program that is kept running. At any time at most one process of it is there. */
 export class SupervisedProgram {
@@ -135,7 +135,7 @@ export class SupervisedProgram {
       ...start,
       signal: this.#leaving.signal,
       ...this.#options.patience,
-      mostLineChars,
+      ...given({ pace: this.#options.pace }),
       onLine: (line) => show(hear(line)),
       onComplaint: (text) => show(redact(text.trimEnd()).text),
     });

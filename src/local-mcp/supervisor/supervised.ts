@@ -10,6 +10,8 @@ export interface Start {
   readonly env: NodeJS.ProcessEnv;
   /** Written to its stdin. */
   readonly input: string;
+  /** See `Program`. */
+  readonly mostLineChars?: number;
 }
 
 /** One run of a program, from its start to its end. */

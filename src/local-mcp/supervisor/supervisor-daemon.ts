@@ -34,6 +34,8 @@ export interface SupervisorOptions {
   readonly open: OpenTerminal;
   readonly attest: AttestDeath;
   readonly tell: (event: SupervisorEvent) => void;
+  /** [SU30] Asked after each part of a program's output: no more is read until it resolves. Absent: all is read at once. */
+  readonly pace?: () => Promise<unknown> | null;
   /** Resolves after `ms`, or at once when the signal is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
 }
@@ -148,6 +150,7 @@ export class SupervisorDaemon {
       now: runtime.now,
       run,
       tell,
+      pace: this.#options.pace,
       wake: () => this.#wake.abort(),
     });
   }

@@ -2,6 +2,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { decode, encode } from "../store/checkpoint-body.ts";
 import { CheckpointContent, readContent } from "./contents.ts";
+import * as notes from "./notes.ts";
 import { open } from "./envelope.ts";
 import type { Around } from "./pull.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
@@ -57,6 +58,7 @@ function contentOf(
   if (content !== null) return ok(content);
   const code = opened.ok ? "malformed" : opened.error.code;
   runtime.log("warn", "a checkpoint of another machine is refused", { device, session, checkpoint, code });
+  runtime.store.write((sql) => notes.write(sql, { refused: (notes.read(sql).refused ?? 0) + 1 }));
   return err({ code: "refused", message: `checkpoint ${checkpoint} of ${session} ${whyNot[code]}` });
 }
 

@@ -6,7 +6,7 @@ export interface SyncNotes {
   readonly syncedAt?: number;
   /** Why the last try did not. */
   readonly trouble?: { readonly code: string; readonly message: string; readonly at: number } | null;
-  /** Envelopes of other machines that were refused at the last look. */
+  /** Envelopes of other machines that were refused since all of them were last asked for, and then. */
   readonly refused?: number;
   /** Checkpoints that were never sent: others came after them while nobody could be reached. */
   readonly passedOver?: number;

@@ -42,6 +42,8 @@ export class Round {
   readonly #ending = new AbortController();
   #isSending = false;
   #done = nothingDone;
+  /** Whether the last answer told all sessions; null: none came in this round. */
+  #wasFull: boolean | null = null;
   #pulled = { revision: 0, of: "", fullAt: Number.NEGATIVE_INFINITY };
 
   constructor(options: SynchronizerOptions, pace: SessionPace) {
@@ -61,6 +63,7 @@ export class Round {
 
   async run(isPulling: boolean): Promise<SyncReport> {
     this.#done = nothingDone;
+    this.#wasFull = null;
     this.#isSending = false;
     const target = this.#target();
     if (!target.ok) return this.#withoutTarget(target.error);
@@ -141,6 +144,7 @@ export class Round {
     this.#pulled = { revision: pulled.value.revision, of, fullAt: isFull ? now : this.#pulled.fullAt };
     if (device !== null) noteTaken(runtime, workspace, device);
     this.#take(pulled.value);
+    this.#wasFull = isFull;
     return null;
   }
 
@@ -148,16 +152,22 @@ export class Round {
     this.#done = { ...this.#done, received: stored, refused: refused.length };
   }
 
+  /** [SY51] What is refused is told again only when all sessions are asked for: until then the count goes on. */
+  #refused(before: SyncNotes): number {
+    return this.#done.refused + (this.#wasFull === true ? 0 : (before.refused ?? 0));
+  }
+
   /** Written only where it says something new: each write wakes others. */
   #note(trouble: SyncTrouble | null): void {
     const { store, now } = this.#options.runtime;
-    const { refused, sessions, checkpoints, forgotten } = this.#done;
+    const { sessions, checkpoints, forgotten } = this.#done;
     const isQuiet = sessions + checkpoints + forgotten === 0;
-    if (isQuiet && isSaid(store.read(notes.read, {}), trouble, refused, now())) return;
+    const before = store.read(notes.read, {});
+    if (isQuiet && isSaid(before, trouble, this.#refused(before), now())) return;
     const synced = trouble === null ? { syncedAt: now() } : {};
     const said = trouble && { code: trouble.code, message: trouble.message, at: now() };
     store.write((sql) => {
-      notes.write(sql, { ...synced, trouble: said, refused });
+      notes.write(sql, { ...synced, trouble: said, refused: this.#refused(notes.read(sql)) });
       if (trouble?.code === "wrong_key") sayWrongKey(sql, now(), trouble.message);
       if (trouble === null) unsayWrongKey(sql, now());
     });

@@ -7,10 +7,10 @@ import { settleFinished } from "../recovery/finished-tasks.ts";
 import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { StoreError } from "../store/store-error.ts";
-import { isPaused } from "../store/pause.ts";
 import { deadMembers, settle } from "./left-behind.ts";
 import type { Naming } from "./naming.ts";
 import { TeamChat } from "./team-chat.ts";
@@ -130,7 +130,7 @@ export class Team {
       const session = sessions.get(sql, sessionId);
       if (session?.endedAt !== null || session.origin === "handle") return null;
       // Nothing new begins while SHIM is paused.
-      return this.#chats.has(sessionId) || !isPaused(sql, now(), session.project) ? session : null;
+      return this.#chats.has(sessionId) || !isSessionPaused(sql, now(), session) ? session : null;
     }, null);
   }
 

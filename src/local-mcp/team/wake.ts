@@ -2,8 +2,7 @@ import { connect } from "node:net";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
 import * as journal from "../sessions/journal.ts";
-import * as sessions from "../sessions/sessions.ts";
-import { isPaused } from "../store/pause.ts";
+import { isPausedById } from "../sessions/paused-session.ts";
 import * as continuations from "./continuations.ts";
 import { undelivered } from "./news.ts";
 import { isUrgent } from "./deliver-news.ts";
@@ -77,8 +76,7 @@ export class WakeUp {
 
   #isIdle(sql: Sql, session: string): boolean {
     const now = this.#runtime.now();
-    const project = sessions.get(sql, session)?.project ?? null;
-    if (isPaused(sql, now, project)) return false;
+    if (isPausedById(sql, now, session)) return false;
     const [last] = journal.newest(sql, session, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end"], 1);
     return last?.entry.kind === "turn_end" && !isWithin(now - last.at, settleMs);
   }

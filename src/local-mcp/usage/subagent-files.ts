@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
 import type { Runtime } from "../runtime.ts";
+import { withoutPauses } from "../sessions/paused-session.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { readOn } from "../signals/transcript.ts";
 import { countResponses } from "./ledger.ts";
@@ -29,11 +30,16 @@ function transcriptsIn(folder: string): string[] {
 }
 
 function readOne(runtime: Runtime, session: Session, folder: string, name: string): void {
-  const offset = runtime.store.read((sql) => {
-    const query = "SELECT bytes FROM usage_files WHERE session_id = ? AND name = ?";
-    return sql.all<{ bytes: number }>(query, session.id, name)[0]?.bytes ?? 0;
-  }, 0);
-  const part = readOn(join(folder, name), offset);
+  const path = join(folder, name);
+  const { offset, limits } = runtime.store.read(
+    (sql) => {
+      const query = "SELECT bytes FROM usage_files WHERE session_id = ? AND name = ?";
+      const bytes = sql.all<{ bytes: number }>(query, session.id, name)[0]?.bytes ?? 0;
+      return { offset: bytes, limits: withoutPauses(sql, path, session) };
+    },
+    { offset: 0, limits: {} },
+  );
+  const part = readOn(path, offset, limits);
   if (part.offset === offset) return;
   const subagentUsage = [...part.usage, ...part.subagentUsage];
   runtime.store.write((sql) => {

@@ -1,0 +1,86 @@
+/** A top-level value larger than this is left out, in bytes: it could only be a tool's output. */
+const mostValueBytes = 16_000_000;
+/** All values together. */
+const mostBytes = 32_000_000;
+
+const byte = { quote: 0x22, comma: 0x2c, backslash: 0x5c };
+const opening: ReadonlySet<number> = new Set(Buffer.from("{["));
+const closing: ReadonlySet<number> = new Set(Buffer.from("}]"));
+
+/**
+ * Takes a JSON object in parts, in bounded memory, and knows when it is whole without the end of its stream. [HO41] Fields that are too large are
+ * left out; [HO40] of an object that was cut off the fields before the cut are kept.
+ */
+export class JsonObjectReader {
+  /** Key and value of each field that is complete. */
+  readonly #fields: Buffer[] = [];
+  #bytes = 0;
+  #depth = 0;
+  #isInString = false;
+  #isEscaped = false;
+  #isWhole = false;
+  #field: Buffer[] = [];
+  #fieldBytes = 0;
+
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
+
+  push(part: Buffer): void {
+    let from = 0;
+    for (let at = 0; at < part.length && !this.#isWhole; at++) {
+      const isBoundary = this.#step(part[at] ?? 0);
+      if (!isBoundary) continue;
+      this.#take(part.subarray(from, at));
+      this.#endField();
+      from = at + 1;
+    }
+    if (!this.#isWhole && this.#depth > 0) this.#take(part.subarray(from));
+  }
+
+  /** JSON of the object, as far as it is complete. */
+  text(): string {
+    return `{${this.#fields.map((field) => field.toString()).join(",")}}`;
+  }
+
+  /** @returns whether the byte begins or ends a field of the object */
+  #step(next: number): boolean {
+    if (this.#isInString) {
+      this.#stepInString(next);
+      return false;
+    }
+    if (next === byte.quote) this.#isInString = true;
+    if (opening.has(next)) return (this.#depth += 1) === 1;
+    if (!closing.has(next)) return next === byte.comma && this.#depth === 1;
+    this.#depth -= 1;
+    this.#isWhole = this.#depth === 0;
+    return this.#isWhole;
+  }
+
+  #stepInString(next: number): void {
+    if (this.#isEscaped) this.#isEscaped = false;
+    else if (next === byte.backslash) this.#isEscaped = true;
+    else if (next === byte.quote) this.#isInString = false;
+  }
+
+  #take(part: Buffer): void {
+    this.#fieldBytes += part.length;
+    if (this.#isFieldTooLarge) this.#field = [];
+    else this.#field.push(part);
+  }
+
+  get #isFieldTooLarge(): boolean {
+    return this.#fieldBytes > mostValueBytes || this.#bytes + this.#fieldBytes > mostBytes;
+  }
+
+  #endField(): void {
+    // Before the first field stands at most white space.
+    const field = Buffer.concat(this.#field);
+    if (!this.#isFieldTooLarge && field.includes(":")) {
+      this.#fields.push(field);
+      this.#bytes += this.#fieldBytes;
+    }
+    this.#field = [];
+    this.#fieldBytes = 0;
+  }
+}

@@ -1,0 +1,59 @@
+import type { Sql } from "../../shared/sql.ts";
+import type { ReadLimits } from "../signals/transcript.ts";
+import { isPaused, pausesBefore } from "../store/pause.ts";
+import * as sessions from "./sessions.ts";
+import { digestOf, hasAny, transcriptMark } from "./transcript-mark.ts";
+
+/**
+ * The folder in which a chat works now. A chat may leave the project in which it began; of an event during a pause only the folder is kept, so
+ * that what no event tells is paused, too.
+ */
+function folderOf(sql: Sql, { id, cwd, project }: Pick<sessions.Session, "id" | "cwd" | "project">): string | null {
+  if (!hasAny(sql, kind)) return cwd ?? project;
+  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(id));
+  return row?.value ?? cwd ?? project;
+}
+
+/** [ST51] Whether nothing of the session may be stored now. */
+export function isSessionPaused(sql: Sql, now: number, session: sessions.Session): boolean {
+  return isPaused(sql, now, folderOf(sql, session));
+}
+
+/** The same by its id; a session that is not stored is paused only with every project. */
+export function isPausedById(sql: Sql, now: number, sessionId: string): boolean {
+  const session = sessions.get(sql, sessionId);
+  return session ? isSessionPaused(sql, now, session) : isPaused(sql, now, null);
+}
+
+/** An event during a pause says where the chat works. */
+export function notePausedIn(sql: Sql, sessionId: string, folder: string): void {
+  sql.run(
+    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    keyOf(sessionId),
+    folder,
+  );
+}
+
+/** An event outside of a pause: the session's row says where the chat works. */
+export function forgetPausedIn(sql: Sql, sessionId: string): void {
+  if (hasAny(sql, kind)) sql.run("DELETE FROM meta WHERE key = ?", keyOf(sessionId));
+}
+
+/** [HO10] Leaves out what was said during pauses: before the mark of the file, or by the time and the folder of a line. */
+export function withoutPauses(
+  sql: Sql,
+  path: string,
+  session: Pick<sessions.Session, "id" | "cwd" | "project">,
+): Pick<ReadLimits, "least" | "isLeftOut"> {
+  const least = transcriptMark(sql, path);
+  const isInPause = pausesBefore(sql);
+  if (!isInPause) return { least };
+  const folder = folderOf(sql, session);
+  return { least, isLeftOut: (at, cwd) => isInPause(at, [cwd, folder]) };
+}
+
+const kind = "paused_in";
+
+function keyOf(sessionId: string): string {
+  return `${kind}:${digestOf(sessionId)}`;
+}

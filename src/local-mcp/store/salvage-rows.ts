@@ -1,0 +1,154 @@
+import type { SqlValue } from "../../shared/sql.ts";
+import type { Connection } from "./driver.ts";
+
+export type Row = Record<string, SqlValue>;
+
+export interface Table {
+  readonly name: string;
+  /** Quoted, as the columns are. */
+  readonly key: readonly string[];
+  readonly columns: readonly string[];
+  /** The key is the row's number. */
+  readonly isNumbered: boolean;
+}
+
+/** Rows read at once; where a page is damaged, one by one. */
+const PAGE_ROWS = 200;
+/** Numbers that are tried one by one in damaged parts of a table: in all, and in a row where its highest number is not known. */
+const MOST_PROBES = 20_000;
+const MOST_IN_VAIN = 1_000;
+
+/** All rows of a damaged table that SQLite can reach. A row may come twice. */
+export function* readableRows(source: Connection, table: Table): Generator<Row> {
+  const isWhole = table.isNumbered ? yield* walkNumbers(source, table) : yield* walk(source, table, "ASC");
+  if (!isWhole) yield* walk(source, table, "DESC");
+}
+
+/**
+ * Upwards; behind a damaged page it goes on with the next number that can be read.
+ *
+ * @returns whether all numbers were tried
+ */
+function* walkNumbers(source: Connection, table: Table): Generator<Row, boolean> {
+  const highest = highestNumber(source, table);
+  const at = { last: 0, limit: PAGE_ROWS, probes: 0, inVain: 0 };
+  while (at.probes < MOST_PROBES && at.inVain < MOST_IN_VAIN) {
+    const rows = rowsAbove(source, table, at.last, at.limit);
+    if (rows) {
+      yield* rows;
+      if (rows.length < at.limit) return true;
+      at.last = numberOf(rows.at(-1), table);
+      at.limit = Math.min(PAGE_ROWS, at.limit * 2);
+    } else if (at.limit > 1) {
+      at.limit = Math.floor(at.limit / 2);
+    } else {
+      if (highest !== null && at.last >= highest) return true;
+      yield* probe(source, table, at, highest === null);
+    }
+  }
+  return false;
+}
+
+function numberOf(row: Row | undefined, { key }: Table): number {
+  return Number(row?.[unquoted(key[0] ?? "")]);
+}
+
+function* probe(
+  source: Connection,
+  table: Table,
+  at: { last: number; probes: number; inVain: number },
+  isEndUnknown: boolean,
+): Generator<Row> {
+  at.last += 1;
+  at.probes += 1;
+  const found = rowOf(source, table, at.last);
+  at.inVain = found === null && isEndUnknown ? at.inVain + 1 : 0;
+  yield* found ?? [];
+}
+
+function rowsAbove(
+  source: Connection,
+  { name, key, columns }: Table,
+  last: number,
+  limit: number,
+): readonly Row[] | null {
+  const query = `SELECT ${columns.join(", ")} FROM ${name} WHERE ${key[0]} > ? ORDER BY ${key[0]} LIMIT ${limit}`;
+  return inOrder(tryRead(source, query, [last]), key, [last], 1);
+}
+
+function rowOf(source: Connection, { name, key, columns }: Table, number: number): readonly Row[] | null {
+  return tryRead(source, `SELECT ${columns.join(", ")} FROM ${name} WHERE ${key[0]} = ?`, [number]);
+}
+
+/** Null where the end of the table is damaged, too. */
+function highestNumber(source: Connection, { name, key }: Table): number | null {
+  const inTable = tryRead(source, `SELECT max(${key[0]}) AS n FROM ${name}`, []);
+  const counted = tryRead(source, "SELECT max(seq) AS n FROM sqlite_sequence WHERE name = ?", [name]);
+  const numbers = [inTable, counted].map((rows) => rows?.[0]?.["n"]).filter((n) => typeof n === "number");
+  return inTable === null && numbers.length === 0 ? null : Math.max(0, ...numbers);
+}
+
+/** Null where the keys show that a page is not what it should be: damaged pages may lead in a circle. */
+function inOrder(
+  rows: readonly Row[] | null,
+  key: readonly string[],
+  after: readonly SqlValue[] | null,
+  direction: 1 | -1,
+): readonly Row[] | null {
+  let last = after;
+  for (const row of rows ?? []) {
+    const next = key.map((column) => row[unquoted(column)] ?? null);
+    if (next.includes(null) || (last && compare(next, last) !== direction)) return null;
+    last = next;
+  }
+  return rows;
+}
+
+/** As SQLite does it; 0 also for values that cannot be compared. */
+function compare(one: readonly SqlValue[], other: readonly SqlValue[]): number {
+  for (const [index, value] of one.entries()) {
+    const beside = other[index];
+    if (value === beside) continue;
+    if (typeof value === "number" && typeof beside === "number") return Math.sign(value - beside);
+    if (typeof value !== "string" || typeof beside !== "string") return 0;
+    return Buffer.compare(Buffer.from(value), Buffer.from(beside));
+  }
+  return 0;
+}
+
+/** Up to a damaged page, or down to it from the other end. @returns whether it came to the end */
+function* walk(source: Connection, table: Table, direction: "ASC" | "DESC"): Generator<Row, boolean> {
+  const order = table.key.map((name) => `${name} ${direction}`).join(", ");
+  const key = `(${table.key.join(", ")})`;
+  const marks = `(${table.key.map(() => "?").join(", ")})`;
+  const comparison = direction === "ASC" ? ">" : "<";
+  let last: SqlValue[] | null = null;
+  let limit = PAGE_ROWS;
+  for (;;) {
+    const where: string = last ? `WHERE ${key} ${comparison} ${marks}` : "";
+    const query = `SELECT ${table.columns.join(", ")} FROM ${table.name} ${where} ORDER BY ${order} LIMIT ${limit}`;
+    const rows = inOrder(tryRead(source, query, last ?? []), table.key, last, direction === "ASC" ? 1 : -1);
+    if (rows === null) {
+      if (limit === 1) return false;
+      limit = 1;
+      continue;
+    }
+    yield* rows;
+    const newest = rows.at(-1);
+    if (!newest) return true;
+    last = table.key.map((column) => newest[unquoted(column)] ?? null);
+  }
+}
+
+/** Null: SQLite cannot read it. */
+export function tryRead(source: Connection, query: string, values: readonly SqlValue[]): Row[] | null {
+  try {
+    return source.all<Row>(query, ...values);
+  } catch {
+    return null;
+  }
+}
+
+export function unquoted(column: string): string {
+  return column.slice(1, -1);
+}

@@ -1,0 +1,186 @@
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import type { Site } from "./database.ts";
+import type { Connection } from "./driver.ts";
+
+/** SQLite's default page; SHIM makes no other, in bytes. */
+const PAGE_BYTES = 4_096;
+
+/** Whether a database ends in the middle of a page, or before its first. With a log, the next checkpoint completes a page. */
+export function isCutOff(database: string): boolean {
+  const { size } = statSync(database);
+  const hasLog = (statSync(`${database}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  return size === 0 || (size % PAGE_BYTES !== 0 && !hasLog);
+}
+
+/** The schema as the pages of a sound database hold it. */
+export interface SchemaPages {
+  readonly byNumber: ReadonlyMap<number, Buffer>;
+  /** Of the whole database: the tables begin on pages below it. */
+  readonly pageCount: number;
+}
+
+/**
+ * Of the new database, which was made as the damaged one was. Call it before anything else has it open: closing a descriptor drops SQLite's locks.
+ *
+ * @returns null where this SQLite cannot tell its pages
+ */
+export function schemaPages({ files, driver, busyMs }: Site): SchemaPages | null {
+  try {
+    const connection = driver({ path: files.database, readOnly: true, busyMs });
+    const query = "SELECT pageno AS page FROM dbstat WHERE name = 'sqlite_schema'";
+    const numbers = connection.all<{ page: number }>(query).map(({ page }) => page);
+    const [whole] = connection.all<{ page_count: number }>("PRAGMA page_count");
+    connection.close();
+    return { byNumber: readPages(files.database, numbers), pageCount: whole?.page_count ?? 0 };
+  } catch {
+    return null;
+  }
+}
+
+function readPages(path: string, numbers: readonly number[]): SchemaPages["byNumber"] {
+  const file = openSync(path, "r");
+  try {
+    return new Map(
+      numbers.map((number) => {
+        const page = Buffer.alloc(PAGE_BYTES);
+        readSync(file, page, 0, PAGE_BYTES, (number - 1) * PAGE_BYTES);
+        return [number, page];
+      }),
+    );
+  } finally {
+    closeSync(file);
+  }
+}
+
+/**
+ * Opens what can be opened of a damaged database: as it is; else a copy with a sound head, since SQLite refuses a file whose head is wrong or
+ * names more pages than there are; else a copy with the schema of the new database as well, where both were made by the same steps.
+ *
+ * @param isAlike whether the schema of the new database describes the damaged one
+ * @returns the result of `body`; null where nothing can be opened
+ */
+export function withSource<T>(
+  site: Site,
+  damaged: string,
+  schema: SchemaPages | null,
+  isAlike: (source: Connection) => boolean,
+  body: (source: Connection) => T,
+): T | null {
+  // A database of no bytes makes SQLite delete its log, and the log may hold the newest rows.
+  if (statSync(damaged).size > 0) {
+    const found = tryOpen(site, damaged, () => true, body);
+    if (found) return found.value;
+  }
+  const copy = `${damaged}.salvage`;
+  try {
+    return (
+      tryCopy(site, damaged, copy, null, () => true, body)?.value ??
+      (schema && tryCopy(site, damaged, copy, schema, isAlike, body)?.value) ??
+      null
+    );
+  } finally {
+    removeCopy(copy);
+  }
+}
+
+type Found<T> = { readonly value: T } | null;
+
+function tryCopy<T>(
+  site: Site,
+  damaged: string,
+  copy: string,
+  schema: SchemaPages | null,
+  isFit: (source: Connection) => boolean,
+  body: (source: Connection) => T,
+): Found<T> {
+  removeCopy(copy);
+  copyFileSync(damaged, copy);
+  if (existsSync(`${damaged}-wal`)) copyFileSync(`${damaged}-wal`, `${copy}-wal`);
+  mend(copy, schema);
+  return tryOpen(site, copy, isFit, body);
+}
+
+function removeCopy(copy: string): void {
+  for (const path of [copy, `${copy}-wal`, `${copy}-shm`]) rmSync(path, { force: true });
+}
+
+function tryOpen<T>(
+  { driver, busyMs }: Site,
+  path: string,
+  isFit: (source: Connection) => boolean,
+  body: (source: Connection) => T,
+): Found<T> {
+  let source: Connection | null = null;
+  try {
+    source = driver({ path, readOnly: true, busyMs });
+    if (!hasTables(source) || !isFit(source)) return null;
+  } catch {
+    source?.close();
+    return null;
+  }
+  try {
+    return { value: body(source) };
+  } finally {
+    source.close();
+  }
+}
+
+function hasTables(source: Connection): boolean {
+  return source.all("SELECT name FROM sqlite_schema WHERE type = 'table'").length > 0;
+}
+
+/** Offsets and values are those of the database file format (sqlite.org/fileformat2.html, section 1.3). */
+const head = {
+  pages: 28,
+  changeCounter: 24,
+  versionValidFor: 92,
+  constants: [
+    [0, Buffer.from("SQLite format 3\0")],
+    // Page size 4,096; write-ahead log; nothing reserved; payload fractions.
+    [16, Buffer.from([0x10, 0x00, 2, 2, 0, 64, 32, 32])],
+    // Schema format 4, and no automatic vacuum.
+    [44, Buffer.from([0, 0, 0, 4])],
+    [52, Buffer.from([0, 0, 0, 0])],
+    // UTF-8.
+    [56, Buffer.from([0, 0, 0, 1])],
+    [64, Buffer.from([0, 0, 0, 0])],
+  ],
+} as const;
+
+/** A damaged head may name any number of pages; the file gets no longer than this, most of it without disk space. */
+const MOST_PAGES = 2 ** 20;
+
+/** Gives a file a head that fits it, the pages of the schema, and empty pages for those that were cut off: SQLite refuses a table that begins behind the end. */
+function mend(path: string, schema: SchemaPages | null): void {
+  const whole = Math.max(1, Math.ceil(statSync(path).size / PAGE_BYTES));
+  const file = openSync(path, "r+");
+  try {
+    const counted = Buffer.alloc(4);
+    readSync(file, counted, 0, 4, head.pages);
+    const named = counted.readUInt32BE();
+    const pages = Math.max(whole, schema?.pageCount ?? 0, named <= MOST_PAGES ? named : 0);
+    ftruncateSync(file, pages * PAGE_BYTES);
+    for (const [number, page] of schema?.byNumber ?? []) {
+      writeSync(file, page, 0, PAGE_BYTES, (number - 1) * PAGE_BYTES);
+    }
+    for (const [offset, bytes] of head.constants) writeSync(file, bytes, 0, bytes.length, offset);
+    const count = Buffer.alloc(4);
+    count.writeUInt32BE(pages);
+    writeSync(file, count, 0, 4, head.pages);
+    // The count of pages holds only where these two are the same.
+    for (const offset of [head.changeCounter, head.versionValidFor])
+      writeSync(file, Buffer.from([0, 0, 0, 1]), 0, 4, offset);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,248 @@
+import { copyFileSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import type { Sql } from "../../src/shared/sql.ts";
+import type { Paths } from "../../src/local-mcp/paths.ts";
+import { decode } from "../../src/local-mcp/store/checkpoint-body.ts";
+import type { Connection, Driver } from "../../src/local-mcp/store/driver.ts";
+import * as notices from "../../src/local-mcp/store/notices.ts";
+import { addCheckpoint, addJournal, addSession, column } from "../support/store-rows.ts";
+import { openStore, tempHome, tempStore } from "../support/temp-store.ts";
+
+const PAGE = 4_096;
+const CHECKPOINTS = 45;
+const SESSIONS = 12;
+const zeros = Array.from({ length: PAGE }, () => 0);
+
+/** [ST94] What a damaged store still holds is taken over, alike on every driver. */
+export function storeSalvageRules(driver: Driver): void {
+  it("[ST94] a file that lost its last page loses what stood there", () => {
+    const { paths, whole } = aDamagedStore(driver, (path) => truncateSync(path, statSync(path).size - PAGE));
+    const found = rowsOf(driver, paths);
+    expect(found.checkpoints.length).toBeGreaterThanOrEqual(CHECKPOINTS - 5);
+    expectPartOf(found, whole);
+  });
+
+  it("[ST94] a damaged head costs nothing, whichever bytes it is", () => {
+    const heads: readonly [offset: number, bytes: readonly number[]][] = [
+      [0, [0x78, 0x78]],
+      [16, [0xff, 0xff]],
+      [16, [0x20, 0x00]],
+      [18, [9, 9]],
+      [20, [77]],
+      [21, [0, 0, 0]],
+      [28, [0x7f, 0xff, 0xff, 0xff]],
+      [44, [0, 0, 0, 99]],
+      [56, [0, 0, 0, 3]],
+      [0, Array.from({ length: 100 }, () => 0xff)],
+    ];
+    for (const [offset, bytes] of heads) {
+      const { paths, whole } = aDamagedStore(driver, (path) => overwrite(path, offset, bytes));
+      expect([offset, rowsOf(driver, paths)]).toEqual([offset, whole]);
+    }
+  });
+
+  it("[ST94] a damaged schema costs nothing, as the new store has the same one", () => {
+    const garbage = Array.from({ length: PAGE }, (_, n) => (n * 7) % 256);
+    for (const page of [0, 1]) {
+      const { paths, whole, schema } = aDamagedStore(driver, (path, pages) =>
+        overwrite(path, ((pages[page] ?? 1) - 1) * PAGE, garbage),
+      );
+      expect(schema.length).toBeGreaterThan(1);
+      const found = rowsOf(driver, paths);
+      expect(found).toEqual(whole);
+    }
+  });
+
+  it("[ST94] rows between two damaged pages are taken over, and what lost its session gets one", () => {
+    const { paths, whole } = aDamagedStore(driver, (path) => {
+      const leaves = leavesOf(driver, path, "checkpoints");
+      for (const share of [0.25, 0.75]) {
+        overwrite(path, ((leaves[Math.floor(leaves.length * share)] ?? 1) - 1) * PAGE, zeros);
+      }
+      for (const leaf of leavesOf(driver, path, "sessions")) overwrite(path, (leaf - 1) * PAGE, zeros);
+    });
+    const found = rowsOf(driver, paths);
+    const [first = 0, last = 0] = [found.checkpoints[0]?.seq, found.checkpoints.at(-1)?.seq];
+    expect([first, last]).toEqual([1, CHECKPOINTS]);
+    expect(found.checkpoints.some(({ seq }) => seq > CHECKPOINTS * 0.4 && seq < CHECKPOINTS * 0.6)).toBe(true);
+    expect(found.sessions.map(({ id }) => id)).toEqual(whole.sessions.map(({ id }) => id));
+  });
+
+  it("[ST94] cut anywhere, it takes over all that can be read row by row, and nothing else", () => {
+    const base = aWholeStore(driver);
+    const size = statSync(base.path).size;
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: size }), (bytes) => {
+        const paths = aCopyOf(base.path);
+        truncateSync(paths.database, bytes);
+        const possible = readableIn(driver, paths.database, size);
+        const found = rowsOf(driver, paths);
+        expectPartOf(found, base.whole);
+        for (const seq of possible) expect(found.checkpoints.map((row) => row.seq)).toContain(seq);
+      }),
+      { numRuns: 15, interruptAfterTimeLimit: 60_000 },
+    );
+  });
+
+  it("[ST94] overwritten anywhere, it never fails, and takes over no checkpoint that is not whole", () => {
+    const base = aWholeStore(driver);
+    const size = statSync(base.path).size;
+    const bytes = fc.uint8Array({ minLength: 1, maxLength: 64 });
+    const page = fc.uint8Array({ minLength: PAGE, maxLength: PAGE });
+    const damage = fc.record({ offset: fc.integer({ min: 0, max: size - 1 }), bytes: fc.oneof(bytes, page) });
+    fc.assert(
+      fc.property(fc.array(damage, { minLength: 1, maxLength: 6 }), (all) => {
+        const paths = aCopyOf(base.path);
+        for (const one of all) overwrite(paths.database, one.offset, [...one.bytes].slice(0, size - one.offset));
+        const possible = readableIn(driver, paths.database, size);
+        const found = rowsOf(driver, paths);
+        const known = new Map(base.whole.checkpoints.map((row) => [row.goal, row]));
+        for (const row of found.checkpoints) expect(known.get(row.goal)).toBeDefined();
+        for (const seq of possible) expect(found.checkpoints.map((row) => row.seq)).toContain(seq);
+      }),
+      { numRuns: 15, interruptAfterTimeLimit: 60_000 },
+    );
+  });
+}
+
+interface Rows {
+  readonly sessions: { readonly id: string; readonly title: string }[];
+  readonly journal: { readonly seq: number; readonly body: string }[];
+  readonly checkpoints: { readonly seq: number; readonly id: string; readonly goal: string }[];
+}
+
+function expectPartOf(found: Rows, whole: Rows): void {
+  for (const name of ["journal", "checkpoints"] as const) {
+    const known = new Set(whole[name].map((row) => JSON.stringify(row)));
+    for (const row of found[name]) expect(known).toContain(JSON.stringify(row));
+  }
+}
+
+function fill(sql: Sql): void {
+  for (let n = 0; n < SESSIONS; n++) addSession(sql, { id: `ses${String(n).padStart(2, "0")}` });
+  for (let n = 0; n < CHECKPOINTS; n++) {
+    const session = `ses${String(n % SESSIONS).padStart(2, "0")}`;
+    const journalSeq = addJournal(sql, { session, key: `k${n}`, text: `${n} `.repeat(200) });
+    const state = {
+      goal: `goal ${n}`,
+      done: Array.from({ length: 90 }, (_, step) => `${n} ${(n * 7919 + step * 104_729) % 65_537}`),
+    };
+    addCheckpoint(sql, { id: `cp${n}`, session, summary: `summary ${n} ${"s".repeat(300)}`, state, journalSeq });
+  }
+}
+
+/** A closed store, and what it holds. */
+function aWholeStore(driver: Driver): { readonly path: string; readonly whole: Rows } {
+  const { store, paths } = tempStore(driver);
+  store.write(fill);
+  store.close();
+  const whole = rowsOf(driver, paths);
+  return { path: paths.database, whole };
+}
+
+function aDamagedStore(
+  driver: Driver,
+  damage: (path: string, schema: readonly number[]) => void,
+): { readonly paths: Paths; readonly whole: Rows; readonly schema: readonly number[] } {
+  const { path, whole } = aWholeStore(driver);
+  const paths = aCopyOf(path);
+  const schema = reading(driver, path, (sql) =>
+    column(sql, "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno").map(Number),
+  );
+  damage(paths.database, schema);
+  return { paths, whole, schema };
+}
+
+function leavesOf(driver: Driver, path: string, table: string): number[] {
+  const query = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path";
+  return reading(driver, path, (sql) => column(sql, query, table).map(Number));
+}
+
+function aCopyOf(path: string): Paths {
+  const paths = tempHome();
+  mkdirSync(dirname(paths.database), { recursive: true });
+  copyFileSync(path, paths.database);
+  return paths;
+}
+
+function overwrite(path: string, offset: number, bytes: readonly number[]): void {
+  const file = readFileSync(path);
+  file.set(bytes, offset);
+  writeFileSync(path, file);
+}
+
+function reading<T>(driver: Driver, path: string, body: (sql: Connection) => T): T {
+  const connection = driver({ path, readOnly: true, busyMs: 0 });
+  try {
+    return body(connection);
+  } finally {
+    connection.close();
+  }
+}
+
+interface Packed {
+  readonly seq: number;
+  readonly id: string;
+  readonly body: Uint8Array;
+  readonly hash: string;
+}
+
+/** Damage that SQLite does not see is found by the hash. */
+function soundRow({ seq, id, body, hash }: Packed): Rows["checkpoints"] {
+  try {
+    return [{ seq, id, goal: (decode(body, hash) as { goal: string }).goal }];
+  } catch {
+    return [];
+  }
+}
+
+function rowsOf(driver: Driver, paths: Paths): Rows {
+  const store = openStore(driver, paths);
+  const rows = store.read<Rows>(
+    (sql) => ({
+      sessions: sql.all("SELECT id, title FROM sessions ORDER BY id"),
+      journal: sql.all("SELECT seq, body FROM journal ORDER BY seq"),
+      checkpoints: sql
+        .all<Packed>("SELECT seq, id, body, hash FROM checkpoints ORDER BY seq")
+        .flatMap((row) => soundRow(row)),
+    }),
+    { sessions: [], journal: [], checkpoints: [] },
+  );
+  store.read(notices.list, []);
+  store.close();
+  return rows;
+}
+
+/** Numbers of the whole checkpoints that are read one by one from a copy that is padded with zeros. */
+function readableIn(driver: Driver, damaged: string, size: number): number[] {
+  const { database } = aCopyOf(damaged);
+  truncateSync(database, size);
+  const found: number[] = [];
+  try {
+    reading(driver, database, (sql) => {
+      for (let seq = 1; seq <= CHECKPOINTS; seq++) {
+        if (isReadable(sql, seq)) found.push(seq);
+      }
+    });
+  } catch {
+    // Not even opened.
+  }
+  return found;
+}
+
+function isReadable(sql: Sql, seq: number): boolean {
+  try {
+    const query = "SELECT * FROM checkpoints WHERE seq = ?";
+    const rows = sql.all<{ id: string; session_id: string; body: Uint8Array; hash: string }>(query, seq);
+    return (
+      rows.every(({ id, session_id: session, body, hash }) => {
+        decode(body, hash);
+        return /^cp\d+$/.test(id) && /^ses\d+$/.test(session);
+      }) && rows.length === 1
+    );
+  } catch {
+    return false;
+  }
+}
