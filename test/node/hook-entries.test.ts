@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { HookInput, type HookEvent } from "../../src/contract/hook-input.ts";
 import type { JournalEntry } from "../../src/contract/journal.ts";
-import { cleanInput, cutTexts } from "../../src/local-mcp/hooks/clean-input.ts";
+import { cleanInput, boundTexts } from "../../src/local-mcp/hooks/clean-input.ts";
 import { entriesOf } from "../../src/local-mcp/hooks/hook-entries.ts";
 import { bound, idOf, label, limits, pathOf } from "../../src/local-mcp/sessions/entries.ts";
 import { secretSamples } from "../support/secret-corpus.ts";
@@ -176,8 +176,8 @@ it("[HO6] an id is kept as it is when it can be one; else it is named by its dig
 it("[HO6] what is nested too deep, or too long a list, is left out", () => {
   let deep: unknown = "x";
   for (let level = 0; level < 100; level++) deep = [deep];
-  expect(JSON.stringify(cutTexts(deep, 5)).length).toBeLessThan(200);
-  expect(cutTexts({ a: ["123456", 7, null, true], b: Array.from({ length: 1_001 }, () => 0) }, 5)).toEqual({
+  expect(JSON.stringify(boundTexts(deep, 5)).length).toBeLessThan(200);
+  expect(boundTexts({ a: ["123456", 7, null, true], b: Array.from({ length: 1_001 }, () => 0) }, 5)).toEqual({
     a: ["12345", 7, null, true],
     b: Array.from({ length: 1_000 }, () => 0),
   });
