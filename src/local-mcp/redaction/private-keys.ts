@@ -143,9 +143,11 @@ const puttyLines = /Private-Lines: \d{1,4}(?=\s|\\)/g;
 function puttyKeys(text: string): Finding[] {
   const findings: Finding[] = [];
   if (!text.includes("-Lines")) return findings;
+  let end = 0;
   for (const { index, 0: head } of text.matchAll(puttyLines)) {
+    if (index < end) continue;
     const start = index + head.length;
-    const end = endOfLines(text, start);
+    end = endOfLines(text, start);
     if (material.test(text.slice(start, end))) findings.push({ start, end, kind: "private-key" });
   }
   return findings;
