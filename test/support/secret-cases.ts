@@ -60,7 +60,7 @@ export function pick<T>(d: Draw, from: readonly T[]): T {
 }
 
 /** `db password`: snake, kebab, camel, dotted, spaced, all capitals. */
-export function spellings(words: string): readonly string[] {
+function spellings(words: string): readonly string[] {
   const parts = words.split(" ");
   const camel = parts.map((part, at) => (at === 0 ? part : part.charAt(0).toUpperCase() + part.slice(1))).join("");
   const title = parts.map((part) => part.charAt(0).toUpperCase() + part.slice(1));

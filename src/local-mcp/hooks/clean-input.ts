@@ -41,5 +41,7 @@ export function boundTexts(value: unknown, maxText: number, depth = 0): unknown 
   if (typeof value !== "object" || value === null) return value;
   if (depth > deepest) return null;
   if (Array.isArray(value)) return value.slice(0, 1_000).map((item) => boundTexts(item, maxText, depth + 1));
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, boundTexts(inner, maxText, depth + 1)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, boundTexts(inner, maxText, depth + 1)]),
+  );
 }

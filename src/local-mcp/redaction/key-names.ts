@@ -177,9 +177,12 @@ function keyStrength(around: Surroundings): Strength | null {
   if (secretKinds.test(before)) return "secret";
   const kind = kindOfKey.exec(before)?.[1]?.toLowerCase() ?? "";
   if (issuers.has(kind)) return "secret";
-  if (harmlessKinds.has(kind)) return null;
-  // `key` alone is a secret in an address only; of another kind when it looks random.
-  return /[?&]$|[A-Za-z0-9][-_]$/.test(before) || (/[a-z0-9]$/.test(before) && /^K/.test(around.word)) ? "key" : null;
+  return !harmlessKinds.has(kind) && isKeyOfAKind(around) ? "key" : null;
+}
+
+/** `maps_key`, `mapsKey`; `key` alone is a secret in an address only. */
+function isKeyOfAKind({ before, word }: Surroundings): boolean {
+  return /[?&]$|[A-Za-z0-9][-_]$/.test(before) || (/[a-z0-9]$/.test(before) && word.startsWith("K"));
 }
 
 /** Not the end of another word: `compass`, `oauth`; `dbPass` and `db_pass` are two words. `PWD` alone is the shell's folder. */

@@ -70,14 +70,18 @@ function withoutBeginning(text: string, known: readonly Finding[]): Finding[] {
   for (let index = text.indexOf(endMark); index !== -1; index = text.indexOf(endMark, index + 1)) {
     ending.lastIndex = index;
     if (!ending.test(text)) continue;
-    while ((known[passed]?.end ?? Infinity) <= index) passed += 1;
     const end = ending.lastIndex;
-    const isKnown = (known[passed]?.start ?? Infinity) < index;
-    const start = isKnown ? index : startOfLines(text, index, done);
+    while (at(known, passed).end <= index) passed += 1;
+    const start = at(known, passed).start < index ? index : startOfLines(text, index, done);
     if (material.test(text.slice(start, index))) found.push({ start, end, kind: "private-key" });
     done = end;
   }
   return found;
+}
+
+/** Behind the last one nothing comes. */
+function at(findings: readonly Finding[], index: number): Pick<Finding, "start" | "end"> {
+  return findings[index] ?? { start: Infinity, end: Infinity };
 }
 
 function startOfLines(text: string, end: number, from: number): number {

@@ -44,16 +44,27 @@ function passwordAt(text: string, from: number): { readonly start: number; reado
 
 /**
  * A password should have its `@` and `/` encoded, but often has not: it ends at the first `@` with a clear host behind it, or else
- * at the first with what may be one. A port, or a path without credentials before it, is no password.
+ * at the first with what may be one.
  */
 function lengthOfPassword(user: string, rest: string): number {
   const plain = /^[^@/?#]*@/.exec(rest)?.[0].length ?? 0;
-  const [authority = ""] = plain > 0 ? (/^[^?#]*/.exec(rest) ?? []) : [rest];
-  const ends = [...authority.matchAll(/@/g)].slice(0, 8).map(({ index }) => index);
-  const isEnd = (pattern: RegExp) => (end: number) => pattern.test(rest.slice(end + 1, end + 300));
-  const first = ends.find(isEnd(clearHost));
-  if (plain > 0) return first ?? ends.find(isEnd(host)) ?? plain - 1;
-  // Nothing but a `/` or a `?` before the first `@`: an address without a password looks the same.
+  if (plain === 0) return lengthWithSlash(user, rest);
+  const authority = /^[^?#]*/.exec(rest)?.[0] ?? "";
+  return endBefore(clearHost, authority) ?? endBefore(host, authority) ?? plain - 1;
+}
+
+/** Nothing but a `/` or a `?` before the first `@`: an address with a port and no password looks the same. */
+function lengthWithSlash(user: string, rest: string): number {
   const isPort = /^\d{1,5}(?:[/?]|$)/.test(rest);
-  return first === undefined || isPort || user.includes(".") ? 0 : first;
+  return isPort || user.includes(".") ? 0 : (endBefore(clearHost, rest) ?? 0);
+}
+
+/** Where the first `@` stands that such a host follows. */
+function endBefore(pattern: RegExp, text: string): number | null {
+  let at = text.indexOf("@");
+  for (let tries = 0; at !== -1 && tries < 8; tries++) {
+    if (pattern.test(text.slice(at + 1, at + 300))) return at;
+    at = text.indexOf("@", at + 1);
+  }
+  return null;
 }

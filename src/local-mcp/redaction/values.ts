@@ -147,15 +147,23 @@ function isNameInCode(value: string): boolean {
 function isKeyMaterial(value: string, shape: Shape): boolean {
   if (shape === "quoted" && isDrawn(value)) return true;
   if (!/^\S{8,}$/.test(value) || isNameOfSecret(value) || isDateOrNumber(value)) return false;
-  if (shape !== "quoted") return shape !== "bare" || isTokenLike(value);
-  return !isWordy(value) ? /\d/.test(value) || entropy(value) > 3 : /^[A-Za-z]+\d[A-Za-z0-9]*$/.test(value);
+  if (shape === "quoted") return isNoWord(value);
+  return shape !== "bare" || isTokenLike(value);
+}
+
+function isNoWord(value: string): boolean {
+  return isWordy(value) ? /^[A-Za-z]+\d[A-Za-z0-9]*$/.test(value) : /\d/.test(value) || entropy(value) > 3;
 }
 
 /** [RD5] Letters with digits that are no words, or letters that are no language. */
 function isTokenLike(value: string): boolean {
   if (!/^[\w+/=.~:%-]{8,}$/.test(value) || isDateOrNumber(value) || isContract(value)) return false;
-  if (isHexOrUuid(value)) return /[A-Fa-f]/.test(value) && /\d/.test(value);
-  return isWordy(value) ? false : (/\d/.test(value) && /[A-Za-z]/.test(value)) || isRandom(value) || isGibberish(value);
+  if (isHexOrUuid(value)) return hasLetterAndDigit(value);
+  return !isWordy(value) && (hasLetterAndDigit(value) || isRandom(value) || isGibberish(value));
+}
+
+function hasLetterAndDigit(value: string): boolean {
+  return /\d/.test(value) && /[A-Za-z]/.test(value);
 }
 
 /** For names that say less: long, and random beyond doubt. What may be a digest or an id stays. */
@@ -170,7 +178,7 @@ function isRandomKey(value: string): boolean {
 
 /** A value behind a blank, where prose goes on as well: letters and digits that change all the time. */
 function isMixed(value: string): boolean {
-  if (!/^\S{8,}$/.test(value) || !/\d/.test(value) || !/[A-Za-z]/.test(value)) return false;
+  if (!/^\S{8,}$/.test(value) || !hasLetterAndDigit(value)) return false;
   if (isWordy(value) || isHexOrUuid(value)) return false;
   const changes = value.match(/(?<=[a-z])[^a-z]|(?<=[A-Z])[^A-Z]|(?<=\d)\D/g)?.length ?? 0;
   return changes >= Math.max(3, value.length * 0.3) && !/[/\\:()]/.test(value);

@@ -78,7 +78,11 @@ function readOnTo(sql: Sql, part: TranscriptPart, session: sessions.Session, now
   calibrate(sql, part);
   // What the client writes is a sign that it works.
   const growth = part.offset > session.transcriptOffset ? { workedAt: now } : {};
-  return { transcriptOffset: part.offset, model: part.contextUsage?.model ? label(part.contextUsage.model) : null, ...growth };
+  return {
+    transcriptOffset: part.offset,
+    model: part.contextUsage?.model ? label(part.contextUsage.model) : null,
+    ...growth,
+  };
 }
 
 /** Whether a look by the timer finds a checkpoint due. */

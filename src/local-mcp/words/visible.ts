@@ -18,6 +18,8 @@ export function visible(text: string): string {
 /** JSON with the same characters written as escapes, so that its value stays. */
 export function visibleJson(json: string): string {
   return json.replaceAll(unseenOrControl, (found) =>
-    Array.from({ length: found.length }, (_, at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, "0")}`).join(""),
+    Array.from({ length: found.length }, (_, at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, "0")}`).join(
+      "",
+    ),
   );
 }
