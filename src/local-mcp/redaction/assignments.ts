@@ -14,6 +14,8 @@ interface Notation {
   readonly starts: string;
   /** What stands between a name and its value. */
   readonly pattern: RegExp;
+  /** The only strength of names that are written like this; without it all are. */
+  readonly only?: Strength;
   /** What must hold besides. */
   readonly isHere?: (name: Name) => boolean;
   /** Whether an unquoted value cannot be a name in code. */
@@ -40,12 +42,13 @@ const notations: readonly Notation[] = [
   {
     starts: " \t:：",
     pattern: new RegExp(String.raw`[ \t]?[:：][ \t]{0,4}(?:\r?\n|\\n)(?=${alone.source})`, "y"),
-    isHere: ({ strength }) => strength === "password",
+    only: "password",
     unquoted: "spaced",
   },
   // <input type="password" ... value="...">
   {
     starts: "\"' \t",
+    only: "password",
     pattern: /(?<=type\s?=\s?["']?\w{4,12})["']?[^<>"']{0,8}(?:["'][^<>]{0,200}?)?\svalue\s?=\s?(?=["'])/iy,
   },
   // name = value, "name": "value", name["x"] := value, **name**: value, name string = "value", also a list's first item
@@ -114,7 +117,7 @@ const notations: readonly Notation[] = [
   {
     starts: " \t",
     pattern: /[ \t](?=[A-Za-z0-9])/y,
-    isHere: ({ strength }) => strength === "password",
+    only: "password",
     unquoted: "spaced",
   },
 ];
@@ -163,22 +166,36 @@ interface ValueStart {
 
 /** Where the value of a name begins, by the notation that follows the name; null when none does. */
 function valueStart(text: string, name: Name): ValueStart | null {
-  for (const { pattern, isHere, isLiteral, unquoted = "bare" } of byStart.get(text.charAt(name.end)) ?? []) {
-    const at = after(pattern, text, name.end);
-    if (at === null || isHere?.(name) === false) continue;
-    return { at, unquoted: isLiteral?.(name, text) ? "literal" : unquoted };
+  for (const notation of byStart.get(text.charAt(name.end)) ?? []) {
+    const at = startBy(notation, text, name);
+    if (at === null) continue;
+    return { at, unquoted: notation.isLiteral?.(name, text) ? "literal" : (notation.unquoted ?? "bare") };
   }
   return null;
+}
+
+function startBy({ only, pattern, isHere }: Notation, text: string, name: Name): number | null {
+  if (only !== undefined && only !== name.strength) return null;
+  const at = after(pattern, text, name.end);
+  return at === null || isHere?.(name) === false ? null : at;
 }
 
 /** Env files, shell and ini lines, connection strings: what follows `=` is the value itself. */
 function isLiteralValue({ before, word, end }: Name, text: string): boolean {
   if (text.charAt(end) !== "=" || /[=\s]/.test(text.charAt(end + 1))) return false;
-  // An escaped line end before the name is no part of it.
-  const [, own = ""] = /(?:\\[nrt])?([\w.-]*)$/.exec(before) ?? [];
+  const own = endOfName(before);
   const outside = before.slice(0, before.length - own.length);
   if (/^[A-Z0-9_]+$/.test(own + word)) return !/[?&]$/.test(outside);
   return lineStart.test(outside) || (/;\s?$/.test(outside) && connection.test(outside));
+}
+
+/** The part of a name that ends the text. Walked back from the end, since a pattern would begin at each character. */
+function endOfName(text: string): string {
+  let start = text.length;
+  while (start > 0 && /[\w.-]/.test(text.charAt(start - 1))) start -= 1;
+  // An escaped line end before the name is no part of it.
+  const isEscape = text.charAt(start - 1) === "\\" && /[nrt]/.test(text.charAt(start));
+  return text.slice(isEscape ? start + 1 : start);
 }
 
 function valuesAt(text: string, name: Name, reader: ValueReader): Finding[] {
