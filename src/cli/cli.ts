@@ -11,7 +11,7 @@ import { StoreError } from "../local-mcp/store/store-error.ts";
 import { exitCodes, failed, type Answer, type Refusal, type Refused } from "./answer.ts";
 import { fileErrorText } from "./file-error.ts";
 import type { Io, LoadedRuntime } from "./io.ts";
-import { painter, safe, safeJson, safeJsonLine, type Paint } from "./screen-text.ts";
+import { safeJson, safeJsonLine, screenOf, type Paint, type Screen } from "./screen-text.ts";
 import { parseTime } from "./times.ts";
 
 export type Outcome = Result<Answer, Refusal>;
@@ -30,14 +30,14 @@ type Body = (options: never, ...args: string[]) => Promise<Outcome>;
 /** What the commands share during one run. */
 export class Cli {
   readonly io: Io;
-  readonly paint: Paint;
   readonly paths: Paths;
+  readonly #screen: Screen;
   exitCode: number = exitCodes.ok;
   #loaded: Promise<LoadedRuntime> | null = null;
 
   constructor(io: Io) {
     this.io = io;
-    this.paint = painter(io);
+    this.#screen = screenOf(io);
     this.paths = pathsIn(homeFrom(io.env));
   }
 
@@ -56,9 +56,18 @@ export class Cli {
     return shimCommand(this.io) ?? "shim";
   }
 
+  get paint(): Paint {
+    return this.#screen.paint;
+  }
+
+  /** [CL4] As a terminal may show it: what is quoted with commands as they stand there. */
+  verbatim(text: string): string {
+    return this.#screen.shown(text);
+  }
+
   /** SHIM's own words, as a terminal may show them and with commands as they can be typed here. */
   shown(text: string): string {
-    return withShimCommand(safe(text), () => this.command);
+    return withShimCommand(this.verbatim(text), () => this.command);
   }
 
   /** Adds `--json` unless the command has one of its own, and runs `body` with the options and the arguments as the command declares them. */
@@ -75,7 +84,7 @@ export class Cli {
 
   /** One line about long work, for people who wait. */
   progress(text: string): void {
-    this.io.stderr(`${this.paint("dim", this.shown(text))}\n`);
+    this.io.stderr(`${this.shown(this.paint("dim", text))}\n`);
   }
 
   /** "12 s ago" */
@@ -87,7 +96,7 @@ export class Cli {
   async confirm(question: string, isYes: boolean): Promise<"yes" | "no" | "unasked"> {
     if (isYes) return "yes";
     if (!this.io.isInteractive) return "unasked";
-    const reply = await this.io.ask(`${question} [y/N] `);
+    const reply = await this.io.ask(`${this.shown(question)} [y/N] `);
     return /^y(es)?$/i.test(reply.trim()) ? "yes" : "no";
   }
 
@@ -95,7 +104,7 @@ export class Cli {
   report(outcome: Outcome, isJson: boolean): void {
     if (outcome.ok) {
       const { data, text, isFailed, isOneLine, isVerbatim, exit } = outcome.value;
-      const forPeople = isVerbatim === true ? safe(text) : this.shown(text);
+      const forPeople = isVerbatim === true ? this.verbatim(text) : this.shown(text);
       this.io.stdout(isJson ? `${isOneLine ? safeJsonLine(data) : safeJson(data)}\n` : forPeople);
       this.exitCode = exit ?? (isFailed ? exitCodes.failed : exitCodes.ok);
       return;
@@ -103,7 +112,7 @@ export class Cli {
     const { exit, code, candidates } = outcome.error;
     const message = withShimCommand(outcome.error.message, () => this.command);
     if (isJson) this.io.stdout(`${safeJson({ error: { code, message, ...(candidates ? { candidates } : {}) } })}\n`);
-    this.io.stderr(`${this.paint("red", "shim:")} ${safe(message)}\n`);
+    this.io.stderr(`${this.verbatim(`${this.paint("red", "shim:")} ${message}`)}\n`);
     this.exitCode = exit;
   }
 
@@ -123,7 +132,7 @@ export class Cli {
     const loaded = await this.#loaded?.catch(() => null);
     if (!loaded) return;
     const open = noticesOf(loaded.runtime);
-    for (const { text } of open) this.io.stderr(`${this.paint("yellow", "NOTICE:")} ${this.shown(text)}\n`);
+    for (const { text } of open) this.io.stderr(`${this.shown(`${this.paint("yellow", "NOTICE:")} ${text}`)}\n`);
     if (open.length > 0) this.progress("When you have read it: `shim doctor --acknowledge`.");
   }
 

@@ -11,6 +11,7 @@ import { ask } from "../local-mcp/edge/http.ts";
 import { newId, type Outside } from "../local-mcp/edge/outside.ts";
 import { systemOutside } from "../local-mcp/edge/system-outside.ts";
 import { openLocal } from "../local-mcp/link/open-link.ts";
+import { redactedInput } from "../local-mcp/redaction/operation-input.ts";
 import { readEdge, type Edge } from "../local-mcp/authority.ts";
 import { exitCodes, failed, type Refused } from "./answer.ts";
 import type { Cli, Outcome } from "./cli.ts";
@@ -47,7 +48,21 @@ export async function withLink(cli: Cli, body: (link: Coordination) => Promise<O
 export async function coordination(cli: Cli): Promise<Result<Coordination, Refused["error"]>> {
   const edge = readEdge(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
-  return edge.value === null ? ok(await local(cli)) : remote(edge.value, edge.value.token, edge.value.adminToken);
+  if (edge.value === null) return ok(redacting(cli, await local(cli)));
+  const link = remote(edge.value, edge.value.token, edge.value.adminToken);
+  return link.ok ? ok(redacting(cli, link.value)) : link;
+}
+
+/** [RD12] Every command's input passes here, so none can forget it. */
+function redacting(cli: Cli, link: Coordination): Coordination {
+  return {
+    ...link,
+    call: (name, given) => {
+      const { input, count } = redactedInput(name, given);
+      if (count > 0) cli.progress(`Secrets removed: ${count}.`);
+      return link.call(name, input);
+    },
+  };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { styleText } from "node:util";
+import { visible, visibleJson } from "../local-mcp/words/visible.ts";
 import type { Io } from "./io.ts";
 
 /** What is shown to people. Titles, prompts and errors come from chats, so they may hold anything. */
@@ -6,41 +7,39 @@ import type { Io } from "./io.ts";
 type Format = "bold" | "dim" | "red" | "yellow" | "green" | "cyan";
 export type Paint = (format: Format, text: string) => string;
 
-/** [CL3] Colour in a terminal only, and never against NO_COLOR (no-color.org: set and not empty). */
-export function painter(io: Pick<Io, "isTty" | "env">): Paint {
-  const { env } = io;
-  const isPlain = !io.isTty || Boolean(env["NO_COLOR"]) || env["TERM"] === "dumb";
-  return (format, text) => (isPlain ? text : styleText(format, text, { validateStream: false }));
+export interface Screen {
+  readonly paint: Paint;
+  /** As the terminal gets it: colours of `paint` only. */
+  readonly shown: (text: string) => string;
 }
 
 /**
- * [CL4] Takes out control characters, all escape sequences but colours, and the marks that turn the direction of text: a stored
- * text must not move the cursor, set the window's title or show something else than it is.
+ * [CL3] Colour in a terminal only, and never against NO_COLOR (no-color.org: set and not empty). [CL4] Until it is shown a colour begins
+ * with a mark that no stored text can know, since it depends on the time of this process.
  */
-export function safe(text: string): string {
-  return text.replaceAll(
-    // eslint-disable-next-line no-control-regex -- control characters are what this looks for
-    /\u001b(?!\[[\d;]*m)|[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
-    "\uFFFD",
-  );
+export function screenOf({ isTty, env, now }: Pick<Io, "isTty" | "env" | "now">): Screen {
+  const isPlain = !isTty || Boolean(env["NO_COLOR"]) || env["TERM"] === "dumb";
+  if (isPlain) return { paint: (_format, text) => text, shown: safe };
+  // One of the 6,400 characters for private use.
+  const mark = String.fromCharCode(0xe000 + (Math.trunc(now()) % 6_400));
+  const colour = new RegExp(`${mark}(?=\\[(?:[12]|22|3[0-9])m)`, "g");
+  return {
+    paint: (format, text) => styleText(format, safe(text), { validateStream: false }).replaceAll("\u001b", mark),
+    shown: (text) => safe(text).replaceAll(colour, "\u001b"),
+  };
 }
 
-function escaped(char: string): string {
-  return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
+/** [CL4] A stored text must not move the cursor, set the window's title, hide what follows or show something else than it is. */
+export const safe = visible;
 
 /** JSON leaves some control characters as they are; a terminal does not. */
 export function safeJson(data: unknown): string {
-  return escapedAll(JSON.stringify(data, null, 2));
+  return visibleJson(JSON.stringify(data, null, 2));
 }
 
 /** The same in one line, for a stream of lines. */
 export function safeJsonLine(data: unknown): string {
-  return escapedAll(JSON.stringify(data));
-}
-
-function escapedAll(json: string): string {
-  return json.replaceAll(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, escaped);
+  return visibleJson(JSON.stringify(data));
 }
 
 /** One line of at most `max` characters. */

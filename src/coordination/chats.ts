@@ -52,7 +52,7 @@ function rowsOn({ sql }: Tx, session: string, own: ChatRow | null): ChatRow[] {
   return own ? [own, ...rows.filter(({ chat }) => chat !== own.chat)] : rows;
 }
 
-/** [CH18] After a restore above all that were lost: a process that was registered in what is lost cannot pass for another one. */
+/** [CH19] After a restore above all that were lost: a process that was registered in what is lost cannot pass for another one. */
 function incarnationOf(tx: Tx, input: RegisterChat, old: ChatRow | null): number {
   if (old && isSameProcess(old, input)) return old.incarnation;
   const next = old ? old.incarnation + 1 : chatRows.firstIncarnation(tx);

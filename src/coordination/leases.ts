@@ -64,7 +64,7 @@ function wait(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted, { now, place, ahea
   return ok({ state: "waiting", position, waitMs: wanted.waitMs });
 }
 
-/** [LE19] What a chat waits for counts: it may be granted at any moment. */
+/** [LE22] What a chat waits for counts: it may be granted at any moment. */
 function tooMany(tx: Tx, chat: string): Refusal | null {
   const most = tx.settings.maxLeasesPerChat;
   const [row] = tx.sql.all<{ n: number }>(

@@ -33,7 +33,7 @@ function granted(settled: readonly PromiseSettledResult<OutputOf<"leases.acquire
   return answers.flatMap((answer) => (answer.state === "granted" ? [answer.lease.holder] : []));
 }
 
-it("[DO22] two runtimes on one folder: what was acknowledged is there, no lease has two holders, no number comes twice", async () => {
+it("[DO30] two runtimes on one folder: what was acknowledged is there, no lease has two holders, no number comes twice", async () => {
   const edges = await twoRuntimes();
   const selves = [await selfOf(edges[0], "a"), await selfOf(edges[1], "b")] as const;
   for (let n = 0; n < 30; n++) {

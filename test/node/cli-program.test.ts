@@ -111,6 +111,23 @@ it("[CL4] stored texts cannot move the cursor, set the title or turn the text ar
   }
 });
 
+it("[CL4] of stored texts no colour, no hidden text and no invisible character is shown, also in a terminal", async () => {
+  const home = aCliHome();
+  seed(home);
+  const hostile = "\u001b[8mhid\u001b[31mden\u200b\u2060\ufeff\u{e0041}\ue123[31m";
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
+  for (const argv of [["sessions"], ["sessions", "show", ids.dead], ["explain", ids.dead], ["up", "--once"]]) {
+    const { out } = await home.shimWith({ isTty: true }, ...argv);
+    expect(out).toContain("hidden");
+    expect(out).not.toMatch(/[\u200b\u2060\ufeff]|[\u{e0000}-\u{e0fff}]/u);
+    // eslint-disable-next-line no-control-regex -- colours begin with ESC
+    expect(out).not.toMatch(/\u001b(?!\[(?:1|2|22|3[0-9])m)|\u001b\[31mden/);
+  }
+  const { out } = await home.shim("sessions", "--json");
+  expect(out).toContain("\\u200b");
+  expect(out).not.toContain("\u200b");
+});
+
 function failing(error: Error): Partial<Io> {
   return {
     makeRuntime: async () => {

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { base62, draw, encode, pem } from "../support/secret-draw.ts";
 import { LIMITS, git, makeProject, paths, show, taken, write } from "../support/git-project.ts";
 
 function names(snapshot: { leftOut: readonly { path: string }[] }): string[] {
@@ -45,6 +46,38 @@ it("[GS7] leaves secrets out by name, and an npm settings file by its token, and
   expect(show(snapshot, "sub/.npmrc")).toContain("${TOKEN}");
   const all = git(snapshot.repository, "cat-file", "--batch-all-objects", "--batch", "--unordered");
   expect(all).not.toContain("hush hush");
+});
+
+it("[GS24] leaves out what holds a secret by its content, now or since a change, and keeps what only looks like it", async () => {
+  const d = draw(23);
+  const key = pem(d, "OPENSSH PRIVATE KEY");
+  const token = `ghp_${d.chars(base62, 36)}`;
+  const auth = encode(`ci:${d.chars(base62, 20)}`);
+  const from = makeProject({ "later.ts": "export {};\n", "a.txt": "x\n" });
+  const secrets = {
+    "later.ts": `const client = login("${token}");\n`,
+    deploy: key,
+    "shop-1a2b3c.json": JSON.stringify({ type: "service_account", private_key: pem(d, "PRIVATE KEY", "\\n") }),
+    "admin.conf": `apiVersion: v1\nkind: Config\nusers:\n- name: a\n  user:\n    client-key-data: ${encode(key)}\n`,
+    "cluster.yaml": `apiVersion: v1\nkind: Config\nusers:\n- name: a\n  user:\n    token: ${d.chars(base62, 30)}\n`,
+    ".docker/config.json": JSON.stringify({ auths: { "r.acme.dev": { auth } } }),
+    ".mcp.json": JSON.stringify({ mcpServers: { a: { env: { API_KEY: d.chars(base62, 32) } } } }),
+    "appsettings.Production.json": JSON.stringify({ Smtp: { Password: `${d.chars(base62, 9)}!` } }),
+    "my-tokens.json": JSON.stringify({ token: d.chars(base62, 40) }),
+  };
+  const harmless = {
+    "login.ts": 'const password = "hunter2!x"; // of the test server\nconst key = "-----BEGIN PUBLIC KEY-----";\n',
+    "tokens.json": JSON.stringify({ color: { primary: "#1a2b3c" } }),
+    "auth.yml": "password: ${DB_PASSWORD}\ntoken: <your-token>\n",
+    "image.bin": `\0${token}`,
+  };
+  write(from.project, { ...secrets, ...harmless });
+  const snapshot = await taken(from);
+  expect(names(snapshot)).toEqual(Object.keys(secrets).sort());
+  expect(paths(snapshot)).toEqual([...Object.keys(harmless), "a.txt", "later.ts"].sort());
+  expect(show(snapshot, "later.ts")).toBe("export {};\n");
+  expect(reasonFor(snapshot, "later.ts")).toBe("it holds a secret (github-token); the last commit's version is kept");
+  expect(reasonFor(snapshot, "deploy")).toBe("it holds a private key");
 });
 
 it("[GS8] leaves out changed and new files over the limit, keeps unchanged ones, and names each", async () => {

@@ -109,3 +109,25 @@ it("[RD10] a megabyte of beginnings without ends is answered", () => {
   expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
   expect(redact('password="'.repeat(100_000)).text.length).toBeLessThan(3_000_000);
 });
+
+/** Of each rule what it looks for and does not get, again and again. */
+const nearMisses = [
+  ...'-----END PRIVATE KEY-----\n|-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n|LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t\n|Private-Lines: 8\n|"kty":"EC",|{"kty": |<RSAKeyValue><D>'.split(
+    "|",
+  ),
+  ..."curl -u |curl -u a:|curl \\\n|--user |postgres://a:b/|redis://:x@|x@y:z/|://u:p@p@p@".split("|"),
+  ...'password\n|Password:\n|password |requirepass a |ENV PASSWORD |type="password" x="1" |<password>a|<key>password</key>'.split(
+    "|",
+  ),
+  ..."seed phrase: a |mnemonic: abandon |sess|session_id=|Signature=|--token |token is |define('AUTH_KEY', ".split("|"),
+  ..."key_|.atlasv1.|Q~|shim_|cio|dapi|eyJ|oy2|sk.|M.aaaaaa.|A3-|\\n\\n|\\\\\\\\n".split("|"),
+  "abandon ability able about above absent absorb abstract ",
+  "a".repeat(39),
+];
+
+it.each(nearMisses)("[RD10] a megabyte of near misses like %j is answered", (unit) => {
+  const text = unit.repeat(Math.ceil(2 ** 20 / unit.length));
+  const once = redact(text).text;
+  expect(once.length).toBeLessThan(4 * text.length);
+  expect(redact(`password=${text}`).text).not.toBe("");
+});

@@ -22,7 +22,7 @@ async function limit(host: EngineHost, settings: Partial<Settings>): Promise<voi
 }
 
 function leaseLimitRules(open: OpenHost): void {
-  it("[LE19] a chat holds and waits for so many leases; what it holds it may renew and ask for again, and others have their own", async () => {
+  it("[LE22] a chat holds and waits for so many leases; what it holds it may renew and ask for again, and others have their own", async () => {
     const host = await open();
     await limit(host, { maxLeasesPerChat: 3 });
     const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];

@@ -54,7 +54,7 @@ export function restoreRules(open: OpenHost): void {
     await b.hold("x");
   });
 
-  it("[CH18] a process that registers after the epoch was raised cannot be taken for one that is lost", async () => {
+  it("[CH19] a process that registers after the epoch was raised cannot be taken for one that is lost", async () => {
     const host = await open();
     const a = await Peer.join(host, "a");
     const epoch = await raise(host, 0);

@@ -112,7 +112,8 @@ async function ask(
   here: readonly Incomplete[],
   lines: readonly string[],
 ): Promise<Result<sessions.Session, Refusal>> {
-  cli.io.stderr(`Several sessions of this project died unfinished:\n${lines.map((line) => `  ${line}\n`).join("")}`);
+  const list = lines.map((line) => `  ${line}\n`).join("");
+  cli.io.stderr(cli.shown(`Several sessions of this project died unfinished:\n${list}`));
   const reply = (await cli.io.ask(`Which one? [1-${here.length}] `)).trim();
   const chosen = /^\d+$/.test(reply) ? here[Number(reply) - 1] : undefined;
   return chosen ? ok(chosen.session) : wrongUsage(`"${reply}" is none of them. Nothing was started.`);

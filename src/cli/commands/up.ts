@@ -111,7 +111,7 @@ async function redraw(view: View, style: () => Style, stop: AbortSignal): Promis
       const { columns, rows } = cli.io.size();
       const all = typeof shown === "string" ? [shown] : lines(shown, style());
       const hint = cli.paint("dim", "Ctrl-C ends this view; nothing else.");
-      const fitting = [...all.slice(0, Math.max(1, rows - 2)), hint].map((line) => cut(safe(line), columns));
+      const fitting = [...all.slice(0, Math.max(1, rows - 2)), hint].map((line) => cut(cli.verbatim(line), columns));
       cli.io.stdout(
         `${sequences.home}${fitting.map((line) => `${line}${sequences.clearLine}\n`).join("")}${sequences.clearBelow}`,
       );

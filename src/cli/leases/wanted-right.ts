@@ -4,6 +4,7 @@ import type { EdgeClient } from "../../local-mcp/edge/client.ts";
 import type { EdgeError } from "../../local-mcp/edge/failure.ts";
 import type { HoldOptions } from "../../local-mcp/edge/held.ts";
 import type { Right } from "../../local-mcp/edge/kept-right.ts";
+import { redact } from "../../local-mcp/redaction/redact.ts";
 import { exitCodes, type Refusal } from "../answer.ts";
 import type { Coordination } from "../coordination.ts";
 
@@ -32,7 +33,9 @@ interface Wish {
   readonly waitMs: number;
 }
 
-export function aLease(resource: string, { ttlMs, waitMs }: Wish): WantedRight {
+export function aLease(name: string, { ttlMs, waitMs }: Wish): WantedRight {
+  // [RD12] The edge's own client is asked directly.
+  const resource = redact(name).text;
   const wanted = { resource, ttlMs };
   return {
     ...wanted,
@@ -48,7 +51,8 @@ export function aLease(resource: string, { ttlMs, waitMs }: Wish): WantedRight {
   };
 }
 
-export function aTerm(name: string, { ttlMs, waitMs }: Wish): WantedRight {
+export function aTerm(election: string, { ttlMs, waitMs }: Wish): WantedRight {
+  const name = redact(election).text;
   return {
     resource: `leader:${name}`,
     ttlMs,

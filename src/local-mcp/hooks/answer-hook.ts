@@ -3,6 +3,7 @@ import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-inpu
 import type { Runtime } from "../runtime.ts";
 import { shimCommand, withShimCommand } from "../shim-command.ts";
 import { isEmpty } from "../store/spool.ts";
+import { label } from "../sessions/entries.ts";
 import { StoreError } from "../store/store-error.ts";
 import { cleanInput } from "./clean-input.ts";
 import type { HookAnswer } from "./hook-answer.ts";
@@ -25,7 +26,7 @@ export const showsProblems: ReadonlySet<string> = new Set(["SessionStart", "User
  * @param clientPid the process that started the hook
  */
 export function answerHook(runtime: Runtime, event: string, readInput: () => string, clientPid: number): string {
-  if (!isHookEvent(event)) return refused(runtime, `unknown hook event "${event}"`);
+  if (!isHookEvent(event)) return refused(runtime, `unknown hook event "${label(event)}"`);
   try {
     const input = parse(readInput());
     if (typeof input === "string") return refused(runtime, `${event}: ${input}`);

@@ -1,5 +1,5 @@
 import type { HookInput } from "../../contract/hook-input.ts";
-import { idOf, label } from "../sessions/entries.ts";
+import { bound, idOf, label } from "../sessions/entries.ts";
 
 /** Pure. */
 
@@ -32,11 +32,16 @@ function mapped(
 /** No tool writes deeper values. */
 const deepest = 64;
 
-/** A copy of a JSON value with texts of at most `maxText` characters and lists of at most 1,000 items, without values that are nested too deep. */
-export function cutTexts(value: unknown, maxText: number, depth = 0): unknown {
-  if (typeof value === "string") return value.slice(0, maxText);
+/**
+ * A copy of a JSON value with texts of at most `maxText` characters and lists of at most 1,000 items, without values that are nested too
+ * deep. [HO8] A longer text is redacted before it is cut, so that no secret is cut in two and missed.
+ */
+export function boundTexts(value: unknown, maxText: number, depth = 0): unknown {
+  if (typeof value === "string") return value.length > maxText ? bound(value, maxText) : value;
   if (typeof value !== "object" || value === null) return value;
   if (depth > deepest) return null;
-  if (Array.isArray(value)) return value.slice(0, 1_000).map((item) => cutTexts(item, maxText, depth + 1));
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, cutTexts(inner, maxText, depth + 1)]));
+  if (Array.isArray(value)) return value.slice(0, 1_000).map((item) => boundTexts(item, maxText, depth + 1));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, boundTexts(inner, maxText, depth + 1)]),
+  );
 }

@@ -5,7 +5,7 @@ import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { redactJson } from "../redaction/redact.ts";
 import { bound, digest, idOf, limits, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { wakeWords } from "../team/wake-words.ts";
-import { cutTexts } from "./clean-input.ts";
+import { boundTexts } from "./clean-input.ts";
 
 /**
  * The journal entries of a hook event: redacted, bounded, keyed by the client's own ids so that an event that is reported twice counts
@@ -98,7 +98,7 @@ function toolOf(input: HookInput): { id: string; name: string; input: string } |
 export function describeInput(toolInput: unknown): string {
   const values = record(toolInput);
   const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
-  const text = described ?? JSON.stringify(redactJson(cutTexts(toolInput ?? {}, limits.input * 4)).value);
+  const text = described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, limits.input * 4)).value);
   return bound(text, limits.input).replaceAll(/\s+/g, " ");
 }
 

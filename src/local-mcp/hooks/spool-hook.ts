@@ -2,9 +2,10 @@ import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-inpu
 import { redactJson } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime.ts";
 import { identify } from "../processes.ts";
+import { label } from "../sessions/entries.ts";
 import { append, drain, type SpoolEntry } from "../store/spool.ts";
 import { StoreError } from "../store/store-error.ts";
-import { cutTexts } from "./clean-input.ts";
+import { boundTexts } from "./clean-input.ts";
 import { runHook } from "./run-hook.ts";
 
 /** Texts of a spooled event are cut to this many characters: the store keeps no more. */
@@ -19,7 +20,7 @@ export function spool(runtime: Runtime, event: HookEvent, input: HookInput, clie
   const { tool_response: response, ...rest } = input;
   // The journal reads only two fields of a tool's answer: its kind, and the number of a new task.
   const kept = typeof response === "object" && response !== null ? pick(response, ["type", "task"]) : undefined;
-  const { value } = redactJson(cutTexts({ ...rest, ...(kept ? { tool_response: kept } : {}) }, maxText));
+  const { value } = redactJson(boundTexts({ ...rest, ...(kept ? { tool_response: kept } : {}) }, maxText));
   const clientStart = identify(runtime.processes, clientPid)?.start ?? null;
   const entryPoint = runtime.env["CLAUDE_CODE_ENTRYPOINT"];
   append(runtime.paths.spool, { at: runtime.now(), event, clientPid, clientStart, entryPoint, input: value });
@@ -39,7 +40,7 @@ export function drainInto(runtime: Runtime, maxMs = upkeepMs): number {
     const { event, clientPid } = entry;
     const input = HookInput.safeParse(entry["input"]);
     if (typeof event !== "string" || !isHookEvent(event) || !input.success) {
-      runtime.log("warn", "spooled entry is no hook event", { event: String(event) });
+      runtime.log("warn", "spooled entry is no hook event", { event: label(String(event)) });
       return;
     }
     const past = { ...runtime, env: envOf(runtime, entry), now: () => entry.at };

@@ -2,6 +2,7 @@ import type { RecoverySetting } from "../../contract/config.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
+import { visible } from "../words/visible.ts";
 import { age } from "./brief.ts";
 import type { Restoration } from "./restoration.ts";
 
@@ -11,12 +12,7 @@ const maxTitle = 60;
 
 /** A title as part of a line: quoted, on one line, short, and without characters that could change how the line looks. */
 export function quotedTitle(title: string | null, max = maxTitle): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what this takes out
-  const unsafe = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+/g;
-  const line = (title ?? "")
-    // eslint-disable-next-line no-control-regex -- the escape sequences of a terminal
-    .replaceAll(/\u001b\[[0-?]*[ -/]*[@-~]/g, "")
-    .replaceAll(unsafe, " ")
+  const line = visible(title ?? "")
     .replaceAll('"', "'")
     .replaceAll(/\s+/g, " ")
     .trim();

@@ -1,7 +1,7 @@
 import { isMarkerAt, type Finding } from "./findings.ts";
-import { keyNameAt, tellingWord, type KeyName, type Strength } from "./key-names.ts";
-import { isHexOrUuid, isRandom } from "./randomness.ts";
-import { isSecretValue, ValueReader, type Value } from "./values.ts";
+import { keyNameAt, tellingWordFrom, type KeyName, type Strength, type TellingWord } from "./key-names.ts";
+import { isGibberish, isHexOrUuid, isRandom } from "./randomness.ts";
+import { isSecretValue, ValueReader, type Unquoted, type Value } from "./values.ts";
 
 interface Name extends KeyName {
   /** The text before the telling word, as far as it matters. */
@@ -10,60 +10,124 @@ interface Name extends KeyName {
 }
 
 interface Notation {
+  /** The characters that `pattern` may begin with; only the notations of the character behind a name are tried. */
+  readonly starts: string;
   /** What stands between a name and its value. */
   readonly pattern: RegExp;
+  /** The only strength of names that are written like this; without it all are. */
+  readonly only?: Strength;
   /** What must hold besides. */
   readonly isHere?: (name: Name) => boolean;
   /** Whether an unquoted value cannot be a name in code. */
   readonly isLiteral?: (name: Name, text: string) => boolean;
+  /** What an unquoted value is otherwise; `bare` where it is not given. */
+  readonly unquoted?: Unquoted;
 }
+
+const alone = /[^\s:={}[\]<>()"'`#,;-][^\s:={}[\]<>"'`,;]{5,63}[ \t]{0,8}(?:[\r\n]|\\[nr]|$)/;
 
 /** How values follow their names, in the order in which they are tried. */
 const notations: readonly Notation[] = [
   // name: Type = "value"
-  { pattern: /["'`]?[?!]?:[ \t]{0,4}[A-Za-z_][A-Za-z_.<>|[\] ]{0,40}?=(?![=>])[ \t]{0,4}(?=["'`])/y },
+  {
+    starts: "\"'`?!:",
+    pattern: /["'`]?[?!]?:[ \t]{0,4}[A-Za-z_][A-Za-z_.<>|[\] ]{0,40}?=(?![=>])[ \t]{0,4}(?=["'`])/y,
+  },
   // {"name": "DB_PASSWORD", "value": "..."}, in JSON, YAML and XML
   {
+    starts: "\\\"'`,vV- \t\r\n",
     pattern: /\\{0,8}["'`]?,?(?:\s|\\{1,8}[nrt]){0,40}(?:- )?\\{0,8}["'`]?value\\{0,8}["'`]?[ \t]{0,4}[:=][ \t]{0,4}/iy,
+  },
+  // A prompt, and the answer on the next line
+  {
+    starts: " \t:：",
+    pattern: new RegExp(String.raw`[ \t]?[:：][ \t]{0,4}(?:\r?\n|\\n)(?=${alone.source})`, "y"),
+    only: "password",
+    unquoted: "spaced",
+  },
+  // <input type="password" ... value="...">
+  {
+    starts: "\"' \t",
+    only: "password",
+    pattern: /(?<=type\s?=\s?["']?\w{4,12})["']?[^<>"']{0,8}(?:["'][^<>]{0,200}?)?\svalue\s?=\s?(?=["'])/iy,
   },
   // name = value, "name": "value", name["x"] := value, **name**: value, name string = "value", also a list's first item
   {
+    starts: "\\\"'`])}*?! \t:=：",
     pattern:
-      /\\{0,8}["'`]?[\])}*]{0,2}[?!]?(?:[ \t]string)?[ \t]{0,20}(?::=|\?=|=>|={1,3}|:)(?!:)\*{0,2}[ \t]{0,20}(?:[[(]\s{0,8})?/y,
+      /\\{0,8}["'`]?[\])}*]{0,2}[?!]?(?:[ \t]string)?[ \t]{0,20}(?::=|\?=|=>|={1,3}|[:：])(?!:)\*{0,2}[ \t]{0,20}(?:[[(]\s{0,8})?/y,
     isLiteral: isLiteralValue,
   },
-  // set("name", "value")
+  // set("name", "value"), ["--name", "value"]
   {
-    pattern: /\\{0,8}["'`][ \t]{0,4},\s{0,8}(?=\\{0,8}["'`])/y,
+    starts: "\\\"'`",
+    pattern: /\\{0,8}["'`][ \t]{0,4},\s{0,40}(?=\\{0,8}["'`])/y,
     isHere: ({ before }) =>
+      /["'`]--?[\w-]*$/.test(before) ||
       /(?:set|put|add|append|header|env|property|attribute|store|define|update|insert)\w{0,20}\(\s*\\{0,8}["'`][\w.-]*$/i.test(
         before,
       ),
   },
   // withPassword("value"), but not a test's pass("...")
-  { pattern: /\((?=\\{0,8}["'`])/y, isHere: ({ word }) => word.toLowerCase() !== "pass" },
+  { starts: "(", pattern: /\((?=\\{0,8}["'`])/y, isHere: ({ word }) => word.toLowerCase() !== "pass" },
   // A property list's <key>name</key><string>value</string>
-  { pattern: /<\/key>\s{0,20}<string>/y, isLiteral: () => true },
+  { starts: "<", pattern: /<\/key>\s{0,20}<string>/y, unquoted: "element" },
   // <name>value</name>
   {
+    starts: ">",
     pattern: />(?=[^\s<(][^<\r\n]{0,400}<\/)/y,
     isHere: ({ before }) => /<[\w:.-]*$/.test(before),
-    isLiteral: () => true,
+    unquoted: "element",
   },
   // WITH PASSWORD 'value', #define API_KEY "value"
   {
+    starts: " \t",
     pattern: /[ \t]{1,4}(?=\\{0,8}["'])/y,
     isHere: ({ before, word }) =>
       word.includes(" ") ? /\b(?:user|grant|role)\b/i.test(before) : word === word.toUpperCase(),
   },
   // --name value, Bearer value
   {
+    starts: " \t",
     pattern: /[ \t](?=[^\s-])/y,
     isHere: ({ before, word }) => /(?:^|[\s"'`])--?[\w-]*$/.test(before) || word.toLowerCase() === "bearer",
   },
   // .netrc: machine host login user password value
-  { pattern: /\s{1,4}/y, isHere: ({ before }) => /\blogin\s+\S+\s+$/i.test(before), isLiteral: () => true },
+  {
+    starts: " \t\r\n",
+    pattern: /\s{1,4}/y,
+    isHere: ({ before }) => /\blogin\s+\S+\s+$/i.test(before),
+    unquoted: "literal",
+  },
+  // ENV NAME value, setenv NAME value, set -gx NAME value
+  {
+    starts: " \t",
+    pattern: /[ \t]{1,8}(?=[^\s=-])/y,
+    isHere: ({ before }) => setting.test(before),
+    unquoted: "literal",
+  },
+  // requirepass value, psk value: a line of its own in a settings file
+  {
+    starts: " \t",
+    pattern: new RegExp(String.raw`[ \t]{1,8}["']?(?=${alone.source})`, "y"),
+    isHere: ({ before }) => /(?:^|[\r\n]|\\n)[ \t]{0,20}[\w.-]*$/.test(before),
+    unquoted: "spaced",
+  },
+  // tool ... password value
+  {
+    starts: " \t",
+    pattern: /[ \t](?=[A-Za-z0-9])/y,
+    only: "password",
+    unquoted: "spaced",
+  },
 ];
+
+const byStart = new Map<string, Notation[]>();
+for (const notation of notations) {
+  for (const start of notation.starts) byStart.set(start, [...(byStart.get(start) ?? []), notation]);
+}
+
+const setting = /(?:^|[\r\n]|\\n|[;&|] ?)[ \t]*(?:ENV|ARG|setenv|setx|set(?: -{1,2}[a-z]{1,8}){1,4})[ \t]+[\w.-]*$/i;
 
 const scheme = /\\{0,8}["'`]?(?:Bearer|Basic|Token|Digest|Api-?Key|Key|OAuth|JWT|SSWS|Splunk)(?:[ \t]|%20){1,4}/iy;
 const nextItem = /\\{0,8}["'`]\s{0,4},\s{0,40}(?=\\{0,8}["'`])/y;
@@ -77,54 +141,73 @@ const connection =
 export function assignments(text: string): Finding[] {
   const findings: Finding[] = [];
   const reader = new ValueReader(text);
-  tellingWord.lastIndex = 0;
-  for (let match = tellingWord.exec(text); match; match = tellingWord.exec(text)) {
-    const values = valuesFrom(text, match.index, match[0], reader);
-    if (values.length === 0) continue;
+  let done = 0;
+  for (let next = tellingWordFrom(text, 0); next; next = tellingWordFrom(text, Math.max(next.end, done))) {
+    const values = next.start < done ? [] : valuesFrom(text, next, reader);
     findings.push(...values);
-    tellingWord.lastIndex = Math.max(tellingWord.lastIndex, values.at(-1)?.end ?? 0);
+    done = values.at(-1)?.end ?? done;
   }
   return findings;
 }
 
-function valuesFrom(text: string, index: number, found: string, reader: ValueReader): Finding[] {
-  if (found.startsWith(" -")) return userOption(text, index, reader);
-  if (text.startsWith("sshpass", index - 3)) return sshPassword(text, index + found.length, reader);
-  const key = keyNameAt(text, index, found);
+function valuesFrom(text: string, word: TellingWord, reader: ValueReader): Finding[] {
+  const { start } = word;
+  if (text.startsWith("sshpass", start - 3)) return sshPassword(text, word.end, reader);
+  const key = keyNameAt(text, word);
   if (!key) return [];
-  const before = text.slice(Math.max(0, index - 160), index);
-  return valuesAt(text, { ...key, before, word: text.slice(index, key.end) }, reader);
+  const before = text.slice(Math.max(0, start - 160), start);
+  return valuesAt(text, { ...key, before, word: text.slice(start, key.end) }, reader);
 }
 
 interface ValueStart {
   readonly at: number;
-  readonly unquoted: "literal" | "bare";
+  readonly unquoted: Unquoted;
 }
 
 /** Where the value of a name begins, by the notation that follows the name; null when none does. */
 function valueStart(text: string, name: Name): ValueStart | null {
-  for (const { pattern, isHere, isLiteral } of notations) {
-    const at = after(pattern, text, name.end);
-    if (at === null || isHere?.(name) === false) continue;
-    return { at, unquoted: isLiteral?.(name, text) ? "literal" : "bare" };
+  for (const notation of byStart.get(text.charAt(name.end)) ?? []) {
+    const at = startBy(notation, text, name);
+    if (at === null) continue;
+    return { at, unquoted: notation.isLiteral?.(name, text) ? "literal" : (notation.unquoted ?? "bare") };
   }
   return null;
+}
+
+function startBy({ only, pattern, isHere }: Notation, text: string, name: Name): number | null {
+  if (only !== undefined && only !== name.strength) return null;
+  const at = after(pattern, text, name.end);
+  return at === null || isHere?.(name) === false ? null : at;
 }
 
 /** Env files, shell and ini lines, connection strings: what follows `=` is the value itself. */
 function isLiteralValue({ before, word, end }: Name, text: string): boolean {
   if (text.charAt(end) !== "=" || /[=\s]/.test(text.charAt(end + 1))) return false;
-  // An escaped line end before the name is no part of it.
-  const [, own = ""] = /(?:\\[nrt])?([\w.-]*)$/.exec(before) ?? [];
-  if (/^[A-Z0-9_]+$/.test(own + word)) return true;
+  const own = endOfName(before);
   const outside = before.slice(0, before.length - own.length);
+  if (/^[A-Z0-9_]+$/.test(own + word)) return !/[?&]$/.test(outside);
   return lineStart.test(outside) || (/;\s?$/.test(outside) && connection.test(outside));
+}
+
+/** The part of a name that ends the text. Walked back from the end, since a pattern would begin at each character. */
+function endOfName(text: string): string {
+  let start = text.length;
+  while (start > 0 && /[\w.-]/.test(text.charAt(start - 1))) start -= 1;
+  // An escaped line end before the name is no part of it.
+  const isEscape = text.charAt(start - 1) === "\\" && /[nrt]/.test(text.charAt(start));
+  return text.slice(isEscape ? start + 1 : start);
 }
 
 function valuesAt(text: string, name: Name, reader: ValueReader): Finding[] {
   const found = valueStart(text, name);
   if (!found) return inProse(text, name);
+  if (found.unquoted === "spaced") {
+    const spaced = checked(text, reader.bare(found.at, "spaced"), name.strength);
+    return spaced.length > 0 ? spaced : inProse(text, name);
+  }
   if (name.strength === "cookie") return cookieAt(text, found.at, reader);
+  const phrase = name.strength === "mnemonic" ? phraseAt(text, found.at) : [];
+  if (phrase.length > 0) return phrase;
   const credentials = name.strength === "password" ? null : after(scheme, text, found.at);
   if (credentials !== null) return checked(text, reader.bare(credentials, "bare"), "authorization");
   return listed(text, found, reader).flatMap((value) => checked(text, value, name.strength));
@@ -147,7 +230,7 @@ function checked(text: string, value: Value | null, strength: Strength): Finding
   if (!value || isMarkerAt(text, value.start)) return [];
   const { start, end, shape } = asInCode(text, value);
   // A call or an index: the value is code.
-  if (shape === "bare" && /[([]/.test(text.charAt(end))) return [];
+  if ((shape === "bare" || shape === "spaced") && /[([]/.test(text.charAt(end))) return [];
   if (!isSecretValue(text.slice(start, Math.min(end, start + 600)), strength, shape)) return [];
   return [{ start, end, kind: strength }];
 }
@@ -165,17 +248,14 @@ function cookieAt(text: string, at: number, reader: ValueReader): Finding[] {
   return [{ start: line.start, end: line.end, kind: "cookie" }];
 }
 
-const pair = /["']?[^\s:"'@]{1,64}:(?=[^\s"':/]{3})/y;
+const phraseOfWords = /["'`]?((?:[a-z]{3,8}[ ,]{1,3}){11,23}[a-z]{3,8})(?![a-z])/y;
 
-const webCommand = /(?:^|[\s"'`(])(?:curl|wget|https?)[ \t](?:[^\n;|]|\\\n)*$/;
-
-/** `curl -u user:password` */
-function userOption(text: string, index: number, reader: ValueReader): Finding[] {
-  const flag = / -u | --user[ =]/y;
-  const start = after(flag, text, index);
-  if (start === null || !webCommand.test(text.slice(Math.max(0, index - 300), index))) return [];
-  const at = after(pair, text, start);
-  return at === null ? [] : checked(text, reader.bare(at, "literal"), "password");
+/** The twelve to twenty-four words of a wallet. */
+function phraseAt(text: string, at: number): Finding[] {
+  phraseOfWords.lastIndex = at;
+  const words = phraseOfWords.exec(text)?.[1];
+  const end = phraseOfWords.lastIndex;
+  return words === undefined ? [] : [{ start: end - words.length, end, kind: "mnemonic" }];
 }
 
 const passwordOption = / -p ?/y;
@@ -185,8 +265,8 @@ function sshPassword(text: string, at: number, reader: ValueReader): Finding[] {
   return start === null ? [] : checked(text, reader.read(start, "literal"), "password");
 }
 
-const saidPassword = /s?(?: for [\w.@-]{1,40})? (?:is|was|to|=)(?: now)?:? ["'`]?(?=[^\s"'`]{5})/iy;
-const nearToken = /[^\n\r\\{}<>;"'`]{0,60}?[ \t:=(]["'`]?(?=[A-Za-z0-9_+/-]{20})/y;
+const saidPassword = /s?(?: for [\w.@-]{1,40})? (?:is|was|to|=|lautet|ist|est|es)(?: now)?:? ["'`]?(?=[^\s"'`]{5})/iy;
+const nearToken = /[^\n\r\\{}<>;"'`]{0,60}?[ \t:=(]["'`]?(?=[A-Za-z0-9_+/-]{16})/y;
 const tokenRun = /[\w+/.~-]+={0,2}/y;
 
 /** "the password is ...", "here is my key for the staging server: ..." [RD8] */
@@ -198,13 +278,8 @@ function saidAt(text: string, from: number): Finding[] {
   const start = after(saidPassword, text, from);
   if (start === null) return [];
   const [value = ""] = /^[^\s"'`\\,;[\]]{5,200}/.exec(text.slice(start, start + 200)) ?? [];
-  if (
-    !/\d/.test(value) ||
-    !/[A-Za-z]/.test(value) ||
-    !isSecretValue(value.replace(/[.):]+$/, ""), "password", "quoted")
-  ) {
-    return [];
-  }
+  const isTelling = (/\d/.test(value) && /[A-Za-z]/.test(value)) || isGibberish(value);
+  if (!isTelling || !isSecretValue(value.replace(/[.):]+$/, ""), "password", "quoted")) return [];
   return [{ start, end: start + value.length, kind: "password" }];
 }
 
@@ -214,7 +289,8 @@ function tokenNear(text: string, from: number): Finding[] {
   if (start === null || end === null) return [];
   const value = text.slice(start, Math.min(end, start + 512));
   const isSaid = /(?:\bis|[:=])\s?["'`]?$/.test(text.slice(start - 6, start));
-  return isRandom(value) && (isSaid || !isHexOrUuid(value)) ? [{ start, end, kind: "token" }] : [];
+  const isToken = isSaid ? isSecretValue(value, "token", "bare") : isRandom(value) && !isHexOrUuid(value);
+  return isToken ? [{ start, end, kind: "token" }] : [];
 }
 
 function after(pattern: RegExp, text: string, at: number): number | null {

@@ -14,7 +14,7 @@ const words = new Set(
 
 /** Parts that only made-up values hold. A random token of 64 characters holds one of them less than once in ten thousand. */
 const parts =
-  /example|sample|placeholder|your[-_ ]|[-_ ]your|^your|change[-_ ]?me|replace[-_ ]?(?:me|with|this)|dummy|fake|\btodo\b|fixme|redact|masked|insert|goes[-_ ]?here|[-_]here$|not[-_ ]?a[-_ ]?(?:real[-_ ]?)?secret|foobar|x{5}|\*{3}|•{3}|\.{3}|…|my[-_]?(?:super[-_]?)?(?:secret|token|password|api|key)|(?:secret|token|api|password)[-_]?(?:value|string)$|test[-_](?:secret|token|key|pass)|^<.*>$|keyboard cat/i;
+  /example|sample|placeholder|your[-_ ]|[-_ ]your|^your|change[-_ ]?me|replace[-_ ]?(?:me|with|this)|dummy|fake|\btodo\b|fixme|redact|masked|insert|goes[-_ ]?here|[-_]here$|not[-_ ]?a[-_ ]?(?:real[-_ ]?)?secret|foobar|x{5}|\*{3}|•{3}|\.{3}|…|my[-_]?(?:super[-_]?)?(?:secret|token|password|api|key)|(?:secret|token|api|password)[-_]?(?:value|string)$|test[-_](?:secret|token|key|pass)|^<.*>$|keyboard cat|^abcdefgh/i;
 
 /** Where a value comes from, instead of the value: variables, templates, calls, references to a vault or a file. */
 const references =

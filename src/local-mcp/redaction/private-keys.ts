@@ -1,31 +1,45 @@
 import type { Finding } from "./findings.ts";
 
-const begin = /-----BEGIN (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----/g;
+const begin = /-----BEGIN (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----/y;
+const ending = /-----END (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----/y;
+const beginMark = "-----BEGIN ";
 const endMark = "-----END ";
-/** A 16,384-bit RSA key is about 12,700 characters; JSON escapes and comment signs come on top. */
+/** A 16,384-bit RSA key is about 12,700 characters; JSON escapes, line numbers and comment signs come on top. */
 const longestKey = 32_768;
+/** What tools put before a line: `12→`, `12->`, `file:12:`, `> `, `+`. */
+const margin = String.raw`(?:[\w./-]{1,100}:)?(?:\d{1,6}(?:\t|→|->|[:|-]))?[ \t>+#*/|-]{0,12}`;
 /** One line of a key, in the file itself or with its line ends escaped once or more. */
-const line = /(?:\s|\\+[nrt]|["'+>#*/,]){0,40}(?:[A-Z][A-Za-z-]{2,12}: [^\n\\]{1,80}|[A-Za-z0-9+/=]{16,})/y;
+const line = new RegExp(
+  String.raw`(?:\s|\\+[nrt]|["',+]){0,40}${margin}(?:[A-Z][A-Za-z-]{2,12}: [^\n\\]{1,80}|[A-Za-z0-9+/=]{16,})`,
+  "y",
+);
+const wholeLine = new RegExp(String.raw`^[ \t"']*${margin}[A-Za-z0-9+/=]{16,}$`);
 const material = /[A-Za-z0-9+/]{40}/;
 
 /**
- * Private keys in PEM armour. [RD4] Also where line ends are escaped, as in a JSON string, and where the end was cut off.
- * Public keys, certificates and armour around a placeholder stay.
+ * Private keys. [RD4] In PEM armour, also where line ends are escaped, lines are numbered or either end was cut off; in base64 of
+ * such a file; those of PuTTY, in JSON web keys and in XML. Public keys, certificates and armour around a placeholder stay.
  */
 export function privateKeys(text: string): Finding[] {
+  const armour = text.includes("-----") ? armoured(text) : [];
+  const cut = text.includes("-----") ? withoutBeginning(text, armour) : [];
+  return [...armour, ...cut, ...encoded(text), ...puttyKeys(text), ...webKeys(text), ...xmlKeys(text)];
+}
+
+function armoured(text: string): Finding[] {
   const findings: Finding[] = [];
-  if (!text.includes("-----BEGIN ")) return findings;
   const next = { begin: 0, end: 0 };
-  begin.lastIndex = 0;
-  for (let match = begin.exec(text); match; match = begin.exec(text)) {
+  for (let at = text.indexOf(beginMark); at !== -1; at = text.indexOf(beginMark, Math.max(begin.lastIndex, at + 1))) {
+    begin.lastIndex = at;
+    if (!begin.test(text)) continue;
     const body = begin.lastIndex;
     // Each mark is looked for only once it is passed, so many beginnings without an end stay linear.
-    if (next.begin < body) next.begin = indexFrom(text, "-----BEGIN ", body);
+    if (next.begin < body) next.begin = indexFrom(text, beginMark, body);
     if (next.end < body) next.end = indexFrom(text, endMark, body);
     const isClosed = next.end < next.begin && next.end - body < longestKey;
     const end = isClosed ? endOfArmour(text, next.end) : endOfLines(text, body);
     if (!material.test(text.slice(body, end))) continue;
-    findings.push({ start: match.index, end, kind: "private-key" });
+    findings.push({ start: at, end, kind: "private-key" });
     begin.lastIndex = end;
   }
   return findings;
@@ -46,4 +60,130 @@ function endOfLines(text: string, from: number): number {
   let end = from;
   while (line.test(text)) end = line.lastIndex;
   return end;
+}
+
+/** Lines of a key before an end whose beginning is missing. They are walked back from the end, each once. */
+function withoutBeginning(text: string, known: readonly Finding[]): Finding[] {
+  const found: Finding[] = [];
+  let done = 0;
+  let passed = 0;
+  for (let index = text.indexOf(endMark); index !== -1; index = text.indexOf(endMark, index + 1)) {
+    ending.lastIndex = index;
+    if (!ending.test(text)) continue;
+    const end = ending.lastIndex;
+    while (at(known, passed).end <= index) passed += 1;
+    const start = at(known, passed).start < index ? index : startOfLines(text, index, done);
+    if (material.test(text.slice(start, index))) found.push({ start, end, kind: "private-key" });
+    done = end;
+  }
+  return found;
+}
+
+/** Behind the last one nothing comes. */
+function at(findings: readonly Finding[], index: number): Pick<Finding, "start" | "end"> {
+  return findings[index] ?? { start: Infinity, end: Infinity };
+}
+
+function startOfLines(text: string, end: number, from: number): number {
+  let start = end;
+  // What stands before the end in its own line is its margin.
+  let above = breakBefore(text, end, from);
+  while (above !== null) {
+    const next = breakBefore(text, above.start, from);
+    const lineStart = next?.end ?? from;
+    if (above.start - lineStart > longestLine || !wholeLine.test(text.slice(lineStart, above.start))) break;
+    start = lineStart;
+    above = next;
+  }
+  return start;
+}
+
+/** A line of a key with what stands before it is shorter. */
+const longestLine = 240;
+
+/** The last line break before `at`, escaped or not; null where there is none near. */
+function breakBefore(text: string, at: number, from: number): { readonly start: number; readonly end: number } | null {
+  for (let i = at - 1; i >= Math.max(from, at - longestLine); i--) {
+    if (text[i] === "\n") return { start: text[i - 1] === "\r" ? i - 1 : i, end: i + 1 };
+    if (text[i] !== "n" || text[i - 1] !== "\\") continue;
+    const start = beforeEscape(text, i, from);
+    const isWithReturn = text[start - 1] === "r" && text[start - 2] === "\\";
+    return { start: isWithReturn ? beforeEscape(text, start - 1, from) : start, end: i + 1 };
+  }
+  return null;
+}
+
+/** Where the backslashes begin that stand before the letter at `at`. */
+function beforeEscape(text: string, at: number, from: number): number {
+  let start = at;
+  while (start > Math.max(from, at - 16) && text[start - 1] === "\\") start -= 1;
+  return start;
+}
+
+/** Base64 of `----`, short for it is looked for in every text. */
+const encodedBegin = "LS0tLS";
+const encodedRun =
+  /[A-Za-z0-9+/]{14,}={0,2}(?:(?:\r?\n|\\{1,4}n)[ \t]{0,20}[A-Za-z0-9+/]{60,76}={0,2}(?![A-Za-z0-9+/]))*(?:(?:\r?\n|\\{1,4}n)[ \t]{0,20}[A-Za-z0-9+/]{2,76}={1,2})?/y;
+
+/** Base64 of PEM, as in a kubeconfig. That of a certificate begins alike, and stays. */
+function encoded(text: string): Finding[] {
+  const findings: Finding[] = [];
+  for (let at = text.indexOf(encodedBegin); at !== -1; at = text.indexOf(encodedBegin, encodedRun.lastIndex)) {
+    encodedRun.lastIndex = at;
+    if (!encodedRun.test(text)) break;
+    const end = encodedRun.lastIndex;
+    if (/PRIVATE KEY/.test(decoded(text.slice(at, at + 80)))) findings.push({ start: at, end, kind: "private-key" });
+  }
+  return findings;
+}
+
+function decoded(text: string): string {
+  const whole = /^[A-Za-z0-9+/]*/.exec(text)?.[0] ?? "";
+  return atob(whole.slice(0, whole.length - (whole.length % 4)));
+}
+
+const puttyLines = /Private-Lines: \d{1,4}(?=\s|\\)/g;
+
+function puttyKeys(text: string): Finding[] {
+  const findings: Finding[] = [];
+  if (!text.includes("-Lines")) return findings;
+  let end = 0;
+  for (const { index, 0: head } of text.matchAll(puttyLines)) {
+    if (index < end) continue;
+    const start = index + head.length;
+    end = endOfLines(text, start);
+    if (material.test(text.slice(start, end))) findings.push({ start, end, kind: "private-key" });
+  }
+  return findings;
+}
+
+const privateMember =
+  /(?:[\s{,]|\\n)\\{0,8}["']?(?:d|p|q|dp|dq|qi|k)\\{0,8}["']?\s{0,8}:\s{0,8}\\{0,8}["']([\w-]{16,})/g;
+const longestWebKey = 8_192;
+
+/** The private members of a JSON web key (RFC 7517, 7518): each object is looked through once. */
+function webKeys(text: string): Finding[] {
+  const findings: Finding[] = [];
+  let done = 0;
+  for (let at = text.indexOf("kty"); at !== -1; at = text.indexOf("kty", Math.max(done, at + 3))) {
+    const low = Math.max(done, at - longestWebKey);
+    const from = low + Math.max(0, text.slice(low, at).lastIndexOf("{"));
+    const close = text.slice(at, at + longestWebKey).indexOf("}");
+    done = close === -1 ? Math.min(text.length, at + longestWebKey) : at + close;
+    for (const { index, 0: member, 1: value = "" } of text.slice(from, done).matchAll(privateMember)) {
+      const end = from + index + member.length;
+      findings.push({ start: end - value.length, end, kind: "private-key" });
+    }
+  }
+  return findings;
+}
+
+const xmlMember = /<(?:D|P|Q|DP|DQ|InverseQ)>([A-Za-z0-9+/=\s]{16,})</g;
+
+function xmlKeys(text: string): Finding[] {
+  if (!text.includes("<RSAKe")) return [];
+  return [...text.matchAll(xmlMember)].map(({ index, 0: member, 1: value = "" }) => {
+    const end = index + member.length - 1;
+    return { start: end - value.length, end, kind: "private-key" };
+  });
 }

@@ -5,7 +5,36 @@ const word = /^(?:[A-Za-z][a-z]{0,19}|[A-Z]{1,14}|\d{1,8}|[A-Za-z]{2,}\d{1,5}|[v
 
 /** Words with separators or humps between them: `my-app-2`, `getTokenFromHeader`, `src/auth/token.ts`. */
 export function isWordy(value: string): boolean {
-  return value.split(/[^A-Za-z0-9]+/).every((part) => part === "" || isName(part));
+  return value.split(/[^A-Za-z0-9]+/).every((part) => part === "" || isName(part)) && !isGibberish(value);
+}
+
+/** Letters that often follow each letter in words and in names of code, from `a` on: about half of all pairs. */
+const followers =
+  "bcdfgiklmnprstuvwxyz abdeijlorstuy aceihkloqrstuy abdegijlmnorsuvwy abcdefghiklmnopqrstuvwxy aefilorstuy aeghilnorstuy aeimnortuwy abcdefgklmnopqrstvxz aeious aeilnorswy abcdefgiklmnoprstuvy abeilmnopsuy acdefgijklnoqstuvy abcdefghiklmnoprstuvwxyz aehiloprstuy lqsu abcdefgiklmnoprstuvwy abcefhiklmnopqrstuwy acehilmoprstuwyz abcdefgiklmnprstz aeiorsuy adehiklnorsy acehimoptuy abcdeilmnoprstw aeiloyzu"
+    .split(" ")
+    .map((letters) => new Set(letters));
+const codeOfA = 97;
+
+/**
+ * Whether the letters follow each other as in no language. Of random letters about half of the pairs are unusual, of words and names
+ * hardly any; at least six pairs are needed to tell. Pairs across a hump (`tK` in `apiTokenKey`) do not count.
+ */
+export function isGibberish(value: string): boolean {
+  let pairs = 0;
+  let unusual = 0;
+  for (let i = 1; i < value.length; i++) {
+    const before = value.charCodeAt(i - 1) | 32;
+    const after = value.charCodeAt(i) | 32;
+    if (!isLetter(value.charCodeAt(i - 1)) || !isLetter(value.charCodeAt(i))) continue;
+    if (value.charCodeAt(i - 1) >= codeOfA && value.charCodeAt(i) < codeOfA) continue;
+    pairs += 1;
+    if (!followers[before - codeOfA]?.has(String.fromCharCode(after))) unusual += 1;
+  }
+  return pairs >= 6 && unusual >= Math.max(3, pairs * 0.22);
+}
+
+function isLetter(code: number): boolean {
+  return (code >= 65 && code <= 90) || (code >= codeOfA && code <= 122);
 }
 
 /** The humps of a name are words; those of a random string are two or three characters long. */

@@ -1,11 +1,12 @@
 import { assignments } from "./assignments.ts";
 import { replace, type Finding } from "./findings.ts";
-import { keyNameAt, tellingWord, type Strength } from "./key-names.ts";
+import { keyNameAt, tellingWordFrom, type Strength } from "./key-names.ts";
 import { privateKeys } from "./private-keys.ts";
 import { stripPrivate } from "./private-text.ts";
 import { knownTokens } from "./token-formats.ts";
 import { urlCredentials } from "./url-credentials.ts";
 import { isSecretValue } from "./values.ts";
+import { webCommands } from "./web-commands.ts";
 
 export interface Redacted {
   readonly text: string;
@@ -38,7 +39,13 @@ export function redact(text: string): Redacted {
 }
 
 function find(text: string): Finding[] {
-  return [...privateKeys(text), ...knownTokens(text), ...urlCredentials(text), ...assignments(text)];
+  return [
+    ...privateKeys(text),
+    ...knownTokens(text),
+    ...urlCredentials(text),
+    ...webCommands(text),
+    ...assignments(text),
+  ];
 }
 
 export interface RedactedJson {
@@ -113,8 +120,8 @@ function strengthOfName(entries: readonly (readonly [string, unknown])[]): Stren
 function strengthOf(key: string): Strength | null {
   if (key.length > 128) return null;
   let strength: Strength | null = null;
-  for (const { index, 0: found } of key.matchAll(tellingWord)) {
-    const name = keyNameAt(key, index, found);
+  for (let word = tellingWordFrom(key, 0); word; word = tellingWordFrom(key, word.end)) {
+    const name = keyNameAt(key, word);
     if (name && name.end === key.length) ({ strength } = name);
   }
   return strength;

@@ -2,20 +2,26 @@ import { isMarkerAt, type Finding } from "./findings.ts";
 import { isPlaceholder } from "./placeholders.ts";
 import { isRandom } from "./randomness.ts";
 
-const userAndPassword = /([^\s:@/?#"'`<>\\[\]]{0,256}):([^\s@/?"'`<>\\[\]]{1,512})@(?=[\w$%{.[-])/y;
+const userPart = /([^\s:@/?#"'`<>\\[\]]{0,256}):(?=[^\s"'`<>\\[\]])/y;
+const restOfAddress = /(?:(?!:\/\/)[^\s"'`<>\\[\]]){1,600}/y;
 /** A sole user that is a token, as in a git remote. The public key of a Sentry address looks the same and is none. */
 const userOnly = /([\w.~-]{20,256})@(?=[\w.-])(?!\w+\.ingest\.|[\w.]*sentry\.)/y;
+
+/** What follows the `@`: a host, which a variable may stand for; `clear` when nothing else looks like it. */
+const host = /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}(?::\d{1,5})?(?=[/?#,;)&|]|$)|[$%{])/;
+const clearHost =
+  /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,7}\.[a-z][\w-]{0,62}|\d{1,3}(?:\.\d{1,3}){3}|localhost|[\w-]{1,63}(?=:\d))(?::\d{1,5})?(?=[/?#,;)&|]|$)/i;
 
 /** Passwords, and tokens in place of a user, in addresses and connection strings. [RD3] */
 export function urlCredentials(text: string): Finding[] {
   const findings: Finding[] = [];
   for (let at = text.indexOf("://"); at !== -1; at = text.indexOf("://", at + 3)) {
-    userAndPassword.lastIndex = at + 3;
-    const [, , password] = userAndPassword.exec(text) ?? [];
-    const end = userAndPassword.lastIndex - 1;
-    if (password !== undefined) {
-      const start = end - password.length;
-      if (!isPlaceholder(password) && !isMarkerAt(text, start)) findings.push({ start, end, kind: "url-password" });
+    const password = passwordAt(text, at + 3);
+    if (password) {
+      const { start, end } = password;
+      if (!isPlaceholder(text.slice(start, end)) && !isMarkerAt(text, start)) {
+        findings.push({ start, end, kind: "url-password" });
+      }
       continue;
     }
     userOnly.lastIndex = at + 3;
@@ -23,4 +29,42 @@ export function urlCredentials(text: string): Finding[] {
     if (token && isRandom(token)) findings.push({ start: at + 3, end: at + 3 + token.length, kind: "url-token" });
   }
   return findings;
+}
+
+function passwordAt(text: string, from: number): { readonly start: number; readonly end: number } | null {
+  userPart.lastIndex = from;
+  const user = userPart.exec(text)?.[1];
+  if (user === undefined) return null;
+  const start = userPart.lastIndex;
+  restOfAddress.lastIndex = start;
+  const rest = restOfAddress.exec(text)?.[0] ?? "";
+  const length = lengthOfPassword(user, rest);
+  return length > 0 ? { start, end: start + length } : null;
+}
+
+/**
+ * A password should have its `@` and `/` encoded, but often has not: it ends at the first `@` with a clear host behind it, or else
+ * at the first with what may be one.
+ */
+function lengthOfPassword(user: string, rest: string): number {
+  const plain = /^[^@/?#]*@/.exec(rest)?.[0].length ?? 0;
+  if (plain === 0) return lengthWithSlash(user, rest);
+  const authority = /^[^?#]*/.exec(rest)?.[0] ?? "";
+  return endBefore(clearHost, authority) ?? endBefore(host, authority) ?? plain - 1;
+}
+
+/** Nothing but a `/` or a `?` before the first `@`: an address with a port and no password looks the same. */
+function lengthWithSlash(user: string, rest: string): number {
+  const isPort = /^\d{1,5}(?:[/?]|$)/.test(rest);
+  return isPort || user.includes(".") ? 0 : (endBefore(clearHost, rest) ?? 0);
+}
+
+/** Where the first `@` stands that such a host follows. */
+function endBefore(pattern: RegExp, text: string): number | null {
+  let at = text.indexOf("@");
+  for (let tries = 0; at !== -1 && tries < 8; tries++) {
+    if (pattern.test(text.slice(at + 1, at + 300))) return at;
+    at = text.indexOf("@", at + 1);
+  }
+  return null;
 }

@@ -1,9 +1,13 @@
 import type { Strength } from "./key-names.ts";
 import { isPlaceholder } from "./placeholders.ts";
-import { entropy, isHexOrUuid, isRandom, isWordy } from "./randomness.ts";
+import { entropy, isGibberish, isHexOrUuid, isRandom, isWordy } from "./randomness.ts";
 
-/** `literal`: the place takes no variables, as a line of an env file; `bare`: it may as well be a name in code. */
-export type Shape = "quoted" | "literal" | "bare";
+/**
+ * `literal`: the notation takes no variables, as a line of an env file; `element`: the same in XML, up to the next tag; `bare`: it may as well be a name in code; `spaced`: only a
+ * blank stands between name and value, as in prose.
+ */
+export type Shape = "quoted" | "literal" | "element" | "bare" | "spaced";
+export type Unquoted = Exclude<Shape, "quoted">;
 
 export interface Value {
   readonly start: number;
@@ -15,12 +19,23 @@ const longestQuoted = 8_192;
 const opening = /(\\{0,8})(["'`])/y;
 const bareRun = /[^\s"'`\\,;&|<>(){}[\]]+/y;
 const literalRun = /[^\s"'`\\[\]]+/y;
+const runs: Readonly<Record<Unquoted, RegExp>> = {
+  literal: literalRun,
+  element: /[^\s<]+/y,
+  bare: bareRun,
+  spaced: bareRun,
+};
 const restOfLine = /[^\r\n"'`\\[\]]{8,}/y;
 
 /** Reads values of one text. A run that many names point into is measured once, which keeps hostile text linear. */
 export class ValueReader {
   readonly #text: string;
-  readonly #ends = { bare: { from: 0, to: 0 }, literal: { from: 0, to: 0 } };
+  readonly #ends = {
+    bare: { from: 0, to: 0 },
+    literal: { from: 0, to: 0 },
+    element: { from: 0, to: 0 },
+    spaced: { from: 0, to: 0 },
+  };
   #lineEnd = 0;
 
   constructor(text: string) {
@@ -28,7 +43,7 @@ export class ValueReader {
   }
 
   /** The value that begins at `at`, without its quotes; null when there is none. */
-  read(at: number, unquoted: "literal" | "bare"): Value | null {
+  read(at: number, unquoted: Unquoted): Value | null {
     opening.lastIndex = at;
     const [quote, backslashes, mark] = opening.exec(this.#text) ?? [];
     if (quote === undefined || backslashes === undefined || mark === undefined) return this.bare(at, unquoted);
@@ -46,10 +61,10 @@ export class ValueReader {
     return { start, end: this.#lineEnd, shape: "literal" };
   }
 
-  bare(start: number, shape: "literal" | "bare"): Value | null {
+  bare(start: number, shape: Unquoted): Value | null {
     const known = this.#ends[shape];
     if (start < known.from || start >= known.to) {
-      const run = shape === "bare" ? bareRun : literalRun;
+      const run = runs[shape];
       run.lastIndex = start;
       known.from = start;
       known.to = run.test(this.#text) ? run.lastIndex : start;
@@ -90,14 +105,22 @@ const algorithm =
 export function isSecretValue(value: string, strength: Strength, shape: Shape): boolean {
   if (strength === "cookie") return hasRandomPart(value);
   const short = value.slice(0, enoughToJudge);
-  return !isPlaceholder(short) && !algorithm.test(short) && judges[strength](short, shape);
+  if (isPlaceholder(short) || algorithm.test(short)) return false;
+  return shape === "spaced" ? isMixed(short) : judges[strength](short, shape);
 }
 
 const judges: Readonly<Record<Exclude<Strength, "cookie">, (value: string, shape: Shape) => boolean>> = {
   password: isPassword,
   secret: isKeyMaterial,
-  token: (value) => isTokenLike(value) || isBasicCredential(value),
-  authorization: (value) => value.length >= 8 && (/\d/.test(value) || isBasicCredential(value) || isRandom(value)),
+  token: (value, shape) => isTokenLike(value) || isBasicCredential(value) || (shape === "quoted" && isDrawn(value)),
+  key: (value, shape) => isRandomKey(value) || (shape === "quoted" && isDrawn(value)),
+  session: (value) => value.length >= 20 && isTokenLike(value) && !isUuid(value) && !/^[a-z]{2,10}[_-]/.test(value),
+  signature: (value) =>
+    value.length >= 20 && /^[\w+/=.~%-]+$/.test(value) && (isHexOrUuid(value) || isRandomKey(value)),
+  mnemonic: (value) =>
+    /^(?:[a-z]{3,8}[ ,]+){11,}[a-z]{3,8}/.test(value) || isRandomKey(value) || /^[\da-f]{32,}$/i.test(value),
+  authorization: (value) =>
+    value.length >= 8 && (/\d/.test(value) || isBasicCredential(value) || isRandom(value) || isGibberish(value)),
 };
 
 function isPassword(value: string, shape: Shape): boolean {
@@ -110,22 +133,67 @@ function isPassword(value: string, shape: Shape): boolean {
 function isBarePassword(value: string): boolean {
   if (/^(?:0x[0-9a-fA-F]{1,8}|[\d.,%]+)$/.test(value)) return /^\d{6,}$/.test(value);
   const core = value.replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, "");
-  const isMember = /^[A-Za-z_$][\w$]*(?:[?!]?[.:][A-Za-z_$][\w$]*)+$/.test(core) && isWordy(core);
+  const isMember =
+    /^[A-Za-z_$][\w$]*(?:[?!]?[.:][A-Za-z_$][\w$]*)+$/.test(core) && (isWordy(core) || isNameInCode(core));
   const isWords = /^[A-Za-z_$.:-]*$/.test(core) && isWordy(core);
-  return !isMember && !isWords && (/[^A-Za-z]/.test(core) || /^[a-z]{16,}$/.test(core));
+  return !isMember && !isWords && (/[^A-Za-z]/.test(core) || /^[a-z]{16,}$/.test(core) || isGibberish(core));
+}
+
+/** `client.dbPw`: short parts that are no words, but no digits. */
+function isNameInCode(value: string): boolean {
+  return !/\d/.test(value) && !isGibberish(value);
 }
 
 function isKeyMaterial(value: string, shape: Shape): boolean {
+  if (shape === "quoted" && isDrawn(value)) return true;
   if (!/^\S{8,}$/.test(value) || isNameOfSecret(value) || isDateOrNumber(value)) return false;
-  if (shape !== "quoted") return shape === "literal" || isTokenLike(value);
-  return !isWordy(value) ? /\d/.test(value) || entropy(value) > 3 : /^[A-Za-z]+\d[A-Za-z0-9]*$/.test(value);
+  if (shape === "quoted") return isNoWord(value);
+  return shape !== "bare" || isTokenLike(value);
 }
 
-/** [RD5] Letters with digits that are no words, or long and random. */
+function isNoWord(value: string): boolean {
+  return isWordy(value) ? /^[A-Za-z]+\d[A-Za-z0-9]*$/.test(value) : /\d/.test(value) || entropy(value) > 3;
+}
+
+/** [RD5] Letters with digits that are no words, or letters that are no language. */
 function isTokenLike(value: string): boolean {
   if (!/^[\w+/=.~:%-]{8,}$/.test(value) || isDateOrNumber(value) || isContract(value)) return false;
-  const isMixed = /\d/.test(value) && /[A-Za-z]/.test(value);
-  return value.length < 16 ? isMixed && !isWordy(value) : isRandom(value) || (isMixed && isHexOrUuid(value));
+  if (isHexOrUuid(value)) return hasLetterAndDigit(value);
+  return !isWordy(value) && (hasLetterAndDigit(value) || isRandom(value) || isGibberish(value));
+}
+
+function hasLetterAndDigit(value: string): boolean {
+  return /\d/.test(value) && /[A-Za-z]/.test(value);
+}
+
+/** For names that say less: long, and random beyond doubt. What may be a digest or an id stays. */
+function isRandomKey(value: string): boolean {
+  return (
+    value.length >= 20 &&
+    /^[\w+/=.~:%-]+$/.test(value) &&
+    !isHexOrUuid(value) &&
+    (isRandom(value) || isGibberish(value))
+  );
+}
+
+/** A value behind a blank, where prose goes on as well: letters and digits that change all the time. */
+function isMixed(value: string): boolean {
+  if (!/^\S{8,}$/.test(value) || !hasLetterAndDigit(value)) return false;
+  if (isWordy(value) || isHexOrUuid(value)) return false;
+  const changes = value.match(/(?<=[a-z])[^a-z]|(?<=[A-Z])[^A-Z]|(?<=\d)\D/g)?.length ?? 0;
+  return changes >= Math.max(3, value.length * 0.3) && !/[/\\:()]/.test(value);
+}
+
+/** Drawn from all characters of a keyboard, as WordPress does for its keys; a pattern or a template is none. */
+function isDrawn(value: string): boolean {
+  if (value.length < 20 || entropy(value) < 4 || /\w-\w\]|\\[wds]|\$\{|\{\{|<\w|=>|\(\w*\)|^\/|\s{2}/.test(value))
+    return false;
+  const signs = new Set(value.match(/[^\w\s./:-]/g));
+  return signs.size >= 3 && /\d/.test(value) && /[a-z]/.test(value) && /[A-Z]/.test(value) && !sentence.test(value);
+}
+
+function isUuid(value: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value);
 }
 
 /** A contract's address, often called token, is public. */

@@ -17,6 +17,7 @@ export const limits = {
   summary: 16_000,
   plan: 2_000,
   label: 100,
+  path: 4_096,
 };
 
 /** A text of the assistant, from a hook or the transcript. */
@@ -52,7 +53,7 @@ export function idOf(given: string): string {
 
 /** A path as it is stored: what it names is read elsewhere, so a redacted one only cannot be opened later. */
 export function pathOf(given: string): string {
-  return redact(given.slice(0, 4_096)).text;
+  return given.length <= limits.path ? redact(given).text : bound(given, limits.path);
 }
 
 export function digest(text: string): string {

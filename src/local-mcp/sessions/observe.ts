@@ -10,7 +10,7 @@ import { oomKills, share, systemMemory } from "../signals/memory.ts";
 import { markReading, type RiskMark } from "../signals/risk-mark.ts";
 import { assess } from "../signals/risk.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
-import { assistant, bound, limits } from "./entries.ts";
+import { assistant, bound, label, limits } from "./entries.ts";
 import * as journal from "./journal.ts";
 import * as sessions from "./sessions.ts";
 import { unsavedOf } from "./unsaved.ts";
@@ -78,7 +78,11 @@ function readOnTo(sql: Sql, part: TranscriptPart, session: sessions.Session, now
   calibrate(sql, part);
   // What the client writes is a sign that it works.
   const growth = part.offset > session.transcriptOffset ? { workedAt: now } : {};
-  return { transcriptOffset: part.offset, model: part.contextUsage?.model ?? null, ...growth };
+  return {
+    transcriptOffset: part.offset,
+    model: part.contextUsage?.model ? label(part.contextUsage.model) : null,
+    ...growth,
+  };
 }
 
 /** Whether a look by the timer finds a checkpoint due. */

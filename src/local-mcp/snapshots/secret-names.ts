@@ -1,28 +1,53 @@
-/** File names that hold secrets by custom. Names only: content is looked at in one case, a token in `.npmrc`. */
+const DATA = String.raw`\.(json|ya?ml|toml|ini|xml|csv|txt|conf|cfg|properties|db|enc|bak)`;
+
+/** File names that hold secrets by custom. */
 const SECRET_NAMES: readonly RegExp[] = [
   /^\.env/,
-  /\.env$/,
+  /(\.env|^env(?=\.))(\.(bak|old|orig|save|local|dev|development|prod|production|stag(e|ing)|test))*$/,
   /^\.dev\.vars/,
-  /\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|keytab|ovpn)$/,
+  /\.(pem|key|p8|p12|pfx|jks|jceks|bks|keystore|kdbx?|ppk|keytab|ovpn|asc|gpg|pgp|der|kubeconfig|psafe3|agekey)$/,
   /^id_(rsa|dsa|ecdsa|ed25519)/,
   /^[._]netrc$/,
-  /^\.(pgpass|my\.cnf|pypirc|git-credentials|htpasswd|dockercfg|vault-token|boto|s3cfg)$/,
+  /^\.(pgpass|my\.cnf|pypirc|git-credentials|htpasswd|dockercfg|vault[-_](token|pass(word)?)|boto|s3cfg|terraformrc)$/,
   // Data, not source: `credentials.ts` is a program's own text.
-  /^\.?(credentials?|secrets?)([-_][^.]*)?(\.(json|ya?ml|toml|ini|xml|csv|txt|conf|cfg|properties|db|enc|bak))?$/,
+  new RegExp(String.raw`^\.?(credentials?|secrets?)([-_][^.]*)?((\.[^.]+)?${DATA})?$`),
+  new RegExp(String.raw`^[^.]*[-_](credentials|secrets)((\.[^.]+)?${DATA})$`),
+  /^[^.]*[-_]credentials$/,
+  new RegExp(String.raw`^(passwords?|passwd|api[-_]?keys?)${DATA}$`),
+  /^passwords?$/,
+  /^(deploy|signing|private|host|ssh|service|access|master|encryption)[-_]?key$/,
   /service[-_]?account.*\.json$/,
+  /(firebase[-_]?)adminsdk.*\.json$/,
   /\.tfvars(\.json)?$/,
   /\.tfstate(\..*)?$/,
   /^kubeconfig/,
   /^secring\./,
+  /^wallet\.dat$/,
+  /^cookies\.(txt|sqlite|json)$/,
 ];
 
-const SECRET_FOLDERS = new Set([".ssh", ".gnupg", ".aws", ".kube"]);
+/** Settings and data that often hold secrets, and as often none: their content decides, by all rules of redaction. */
+const UNSURE_NAMES: readonly RegExp[] = [
+  /^\.(mcp|claude)\.json$/,
+  /^\.yarnrc(\.yml)?$/,
+  /^(settings\.local|local\.settings|appsettings(\..+)?)\.json$/,
+  new RegExp(`(^|[-_.])(tokens?|keys?|secrets?|credentials?|passwords?|auth|login|account)([-_.].*)?${DATA}$`),
+  /^(hosts|config|admin|kubelet|controller-manager|scheduler)\.(json|ya?ml|toml|conf)$/,
+];
+
+const SECRET_FOLDERS = new Set([".ssh", ".gnupg", ".aws", ".kube", ".azure", ".gcloud", ".password-store"]);
 
 /** [GS7] True for a path whose name says that it holds a secret: it is neither copied nor read. */
 export function looksSecret(path: string): boolean {
   const parts = path.toLowerCase().split(/[/\\]/);
   const name = parts.pop() ?? "";
   return parts.some((part) => SECRET_FOLDERS.has(part)) || SECRET_NAMES.some((pattern) => pattern.test(name));
+}
+
+/** [GS24] True for a path whose name alone does not decide. */
+export function mayHoldSecrets(path: string): boolean {
+  const name = path.toLowerCase().split(/[/\\]/).at(-1) ?? "";
+  return UNSURE_NAMES.some((pattern) => pattern.test(name));
 }
 
 /** A token, password or login in an npm settings file; a reference to the environment is none. */

@@ -5,7 +5,6 @@ import { given } from "../../../shared/given.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { WorkResult } from "../../automation/input-work.ts";
 import { age } from "../../recovery/brief.ts";
-import { redact } from "../../redaction/redact.ts";
 import type { Abilities } from "../../team/abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
@@ -69,15 +68,14 @@ function answerOf(member: TeamChat, held: HeldTask, isNew: boolean) {
   };
 }
 
-/** [TE34] Secrets are removed: others see it. */
+/** [TE34] */
 async function able(member: TeamChat, wanted: Partial<Abilities>): Promise<Result<null, ToolError>> {
   if (Object.keys(wanted).length === 0) return ok(null);
-  const capabilities = wanted.capabilities?.map((name) => redact(name).text);
-  const wrong = capabilities?.find((name) => !Label.safeParse(name).success);
+  const wrong = wanted.capabilities?.find((name) => !Label.safeParse(name).success);
   if (wrong !== undefined) {
     return err({ code: "bad_input", message: `"${wrong}" is no capability: 1 to 200 characters on one line.` });
   }
-  await member.able({ ...wanted, ...given({ capabilities }) });
+  await member.able(wanted);
   return ok(null);
 }
 

@@ -3,7 +3,6 @@ import type { Progress } from "../../../contract/tasks.ts";
 import { Report } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/values.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { redact, redactJson } from "../../redaction/redact.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { Ended } from "../../team/reports.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
@@ -65,7 +64,7 @@ function heldOf(member: TeamChat, task: number | undefined): Result<HeldTask, To
 }
 
 async function tell(member: TeamChat, held: HeldTask, input: Input): Promise<Result<Ended, ToolError>> {
-  const note = input.note === undefined ? undefined : redact(input.note).text;
+  const { note } = input;
   const short = note?.slice(0, mostNoteChars);
   switch (input.outcome) {
     case "progress":
@@ -74,12 +73,12 @@ async function tell(member: TeamChat, held: HeldTask, input: Input): Promise<Res
     case "failed":
       return ok(await member.reports.failed(held, short || "no reason given", input.retry !== false));
     case "done":
-      return done(member, held, resultOf(input, note));
+      return done(member, held, resultOf(input));
   }
 }
 
-function resultOf({ result }: Input, note: string | undefined): Json {
-  return redactJson(result ?? note ?? null).value as Json;
+function resultOf({ result, note }: Input): Json {
+  return (result ?? note ?? null) as Json;
 }
 
 async function done(member: TeamChat, held: HeldTask, result: Json): Promise<Result<Ended, ToolError>> {

@@ -1,7 +1,6 @@
 import type { Target } from "../../../contract/messages.ts";
 import { Send } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { redact } from "../../redaction/redact.ts";
 import { recipient } from "../../team/recipients.ts";
 import { defineTeamTool, refusal } from "../team-tool.ts";
 
@@ -11,13 +10,12 @@ export const send = defineTeamTool({
   description: "Sends a text to other chats, who see it with their next prompt. Secrets are removed.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   ...Send,
-  async act({ member }, input) {
+  async act({ member, removed: count }, input) {
     const found = await recipient(member, input.to);
     if (!found.ok) return refusal(found.error);
     const target = found.value;
     const to = nameOf(target);
-    const { text: body, count } = redact(input.text);
-    const sent = await member.outbox.say("messages.send", { target, body, requestId: member.newId() });
+    const sent = await member.outbox.say("messages.send", { target, body: input.text, requestId: member.newId() });
     const removed = count === 0 ? "" : ` Secrets removed: ${count}.`;
     if (sent.kind === "kept") {
       return ok({

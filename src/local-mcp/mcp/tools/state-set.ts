@@ -3,7 +3,6 @@ import type { Leader } from "../../../contract/elections.ts";
 import { StateSet } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/values.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { redactJson } from "../../redaction/redact.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, refusal, type Caller, type TeamAnswer } from "../team-tool.ts";
 import type { ToolError } from "../tool.ts";
@@ -49,11 +48,10 @@ async function read({ opened }: TeamChat, key: string): Promise<Answered> {
   });
 }
 
-async function write({ session, member }: Caller, { key, ifVersion, ttlMs, value: given }: Input): Promise<Answered> {
-  const value = redactJson(given).value as Json;
+async function write({ session, member }: Caller, { key, ifVersion, ttlMs, value }: Input): Promise<Answered> {
   const written = await member.opened.link.call(
     "state.set",
-    { key, by: session.id, value, ...condition(ifVersion), ...(ttlMs === undefined ? {} : { ttlMs }) },
+    { key, by: session.id, value: value as Json, ...condition(ifVersion), ...(ttlMs === undefined ? {} : { ttlMs }) },
     withinMs,
   );
   if (!written.ok) return refusal(written.error);

@@ -1,7 +1,5 @@
 import { Submit } from "../../../contract/team-tools.ts";
-import type { NewTask } from "../../../contract/tasks.ts";
 import { ok } from "../../../shared/result.ts";
-import { redactJson } from "../../redaction/redact.ts";
 import { defineTeamTool, refusal } from "../team-tool.ts";
 
 export const submit = defineTeamTool({
@@ -10,9 +8,7 @@ export const submit = defineTeamTool({
   description: "Submits tasks that other chats and workers take by type, all or none. The payload is any JSON.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   ...Submit,
-  async act({ session, member }, { tasks: given }) {
-    // Redaction puts strings in place of strings.
-    const tasks = redactJson(given).value as NewTask[];
+  async act({ session, member }, { tasks }) {
     const wanted = { tasks, by: session.id, requestId: member.newId() };
     const sent = await member.outbox.say("tasks.submit", wanted as never);
     if (sent.kind === "kept") {

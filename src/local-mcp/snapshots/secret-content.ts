@@ -1,0 +1,70 @@
+import { closeSync, constants, openSync, readSync } from "node:fs";
+import { privateKeys } from "../redaction/private-keys.ts";
+import { redact } from "../redaction/redact.ts";
+import { knownTokens } from "../redaction/token-formats.ts";
+import { hasNpmToken, isNpmSettings, mayHoldSecrets } from "./secret-names.ts";
+
+/** Read of one file. */
+const mostBytesOfFile = 262_144;
+/** Read for one snapshot: about a fifth of a second. */
+const mostBytes = 33_554_432;
+/** A file with a zero byte this early is no text. */
+const headBytes = 8_192;
+
+/** What tests and examples hold as well, and what is good for minutes only. */
+const weakKinds = new Set(["jwt", "url-signature"]);
+
+/** Files that say by their content what they are. */
+const credentialFiles: readonly RegExp[] = [
+  // A kubeconfig with a token or a password
+  /^kind:[ \t]*Config\b[\s\S]*^[ \t-]*(?:token|password):[ \t]*\S/m,
+  // Docker's config.json
+  /"auths"[ \t]*:[\s\S]{0,4000}?"(?:auth|identitytoken)"[ \t]*:[ \t]*"[\w+/=.-]{8,}"/,
+  // .netrc
+  /^[ \t]*machine[ \t]+\S+\s+login[ \t]+\S+\s+password[ \t]+\S/m,
+  /^[ \t]*aws_secret_access_key[ \t]*=[ \t]*[A-Za-z0-9/+]{40}/im,
+  /^# (?:Netscape )?HTTP Cookie File/,
+];
+
+/**
+ * Looks into the new and changed files of one snapshot. [GS24] Only the first 256 KiB of each are read, and 32 MiB in all; what comes after
+ * is judged by its name alone.
+ */
+export class SecretContent {
+  #left = mostBytes;
+
+  /**
+   * Why a file must not be copied; null where nothing in it says so.
+   *
+   * @throws the file system's error where it cannot be read
+   */
+  reason(file: Buffer, path: string): string | null {
+    if (this.#left <= 0) return null;
+    const content = this.#read(file);
+    if (content.subarray(0, headBytes).includes(0)) return null;
+    // The rules know ASCII only, so that bytes may stand for characters.
+    return reasonIn(content.toString("latin1"), path);
+  }
+
+  #read(file: Buffer): Buffer {
+    // Without O_NONBLOCK the opening of a pipe, should it have become one, waits for its other end.
+    const opened = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    try {
+      const content = Buffer.allocUnsafe(Math.min(mostBytesOfFile, this.#left));
+      const got = readSync(opened, content, 0, content.length, 0);
+      this.#left -= got;
+      return content.subarray(0, got);
+    } finally {
+      closeSync(opened);
+    }
+  }
+}
+
+function reasonIn(text: string, path: string): string | null {
+  if (isNpmSettings(path)) return hasNpmToken(text) ? "it holds an npm token" : null;
+  if (privateKeys(text).length > 0) return "it holds a private key";
+  const token = knownTokens(text).find(({ kind }) => !weakKinds.has(kind));
+  if (token) return `it holds a secret (${token.kind})`;
+  if (credentialFiles.some((pattern) => pattern.test(text))) return "it holds credentials";
+  return mayHoldSecrets(path) && redact(text).count > 0 ? "it holds a secret" : null;
+}
