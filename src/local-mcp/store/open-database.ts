@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, lstatSync, readdirSync, readlinkSync, renameSync, statSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, readlinkSync, renameSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { listBackups } from "./backup.ts";
 import { connect } from "./connect.ts";
