@@ -52,7 +52,7 @@ it("[HO2] killed in the middle of a tool: the next chat of the project gets the 
   expect(brief).toContain("why it died: killed");
   expect(brief).toContain("was running when it died: Bash npm run build");
   expect(brief).toContain("goal: now the code, please (the user, 5 min ago)");
-  expect(brief).toContain("first request: fix the parser (5 min ago)");
+  expect(brief).toContain("request that is perhaps still open: fix the parser (5 min ago)");
   expect(brief).toContain("done:\n- write the test");
   expect(brief).toContain("to do:\n- write the code");
   expect(brief).toContain("- assistant: The test stands.");

@@ -13,6 +13,9 @@ import { openStore, tempHome, tempStore } from "../support/temp-store.ts";
 const PAGE = 4_096;
 const CHECKPOINTS = 45;
 const SESSIONS = 12;
+/** For a longer run: SHIM_SALVAGE_RUNS=500 SHIM_SALVAGE_SEED=9. */
+const RUNS = Number(process.env["SHIM_SALVAGE_RUNS"] ?? 15);
+const SEED = Number(process.env["SHIM_SALVAGE_SEED"] ?? 1);
 const zeros = Array.from({ length: PAGE }, () => 0);
 
 /** [ST94] What a damaged store still holds is taken over, alike on every driver. */
@@ -82,7 +85,7 @@ export function storeSalvageRules(driver: Driver): void {
         expectPartOf(found, base.whole);
         for (const seq of possible) expect(found.checkpoints.map((row) => row.seq)).toContain(seq);
       }),
-      { numRuns: 15, interruptAfterTimeLimit: 60_000 },
+      { numRuns: RUNS, seed: SEED, interruptAfterTimeLimit: 40_000 },
     );
   });
 
@@ -102,7 +105,7 @@ export function storeSalvageRules(driver: Driver): void {
         for (const row of found.checkpoints) expect(known.get(row.goal)).toBeDefined();
         for (const seq of possible) expect(found.checkpoints.map((row) => row.seq)).toContain(seq);
       }),
-      { numRuns: 15, interruptAfterTimeLimit: 60_000 },
+      { numRuns: RUNS, seed: SEED, interruptAfterTimeLimit: 40_000 },
     );
   });
 }

@@ -16,7 +16,9 @@ interface Place {
 async function place(settings: Partial<Settings> = {}): Promise<Place> {
   stopClock();
   const workspace = await TestWorkspace.create();
-  await workspace.ask("settings.set", { settings: { chatTtlMs: 600_000, ...settings } });
+  await workspace.ask("settings.set", {
+    settings: { chatTtlMs: 600_000, maxOperationsPerSecond: 1_000_000, ...settings },
+  });
   return { workspace, ...(await workspace.join("own", { capacity: 100 })) };
 }
 

@@ -35,6 +35,8 @@ export function storeChecks({ runtime, driver, fallbackReason }: LoadedRuntime):
 
 function integrity(runtime: Runtime): Check {
   const { path } = runtime.store;
+  // Throws for a file that is made by a newer shim.
+  runtime.store.read(() => null, null);
   const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");
   const problems = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
   if (problems.length === 0) return fine("store", `${path} is sound`);

@@ -15,7 +15,7 @@ export interface Table {
 /** Rows read at once; where a page is damaged, one by one. */
 const PAGE_ROWS = 200;
 /** Numbers that are tried one by one in damaged parts of a table: in all, and in a row where its highest number is not known. */
-const MOST_PROBES = 20_000;
+const MOST_PROBES = 5_000;
 const MOST_IN_VAIN = 1_000;
 
 /** All rows of a damaged table that SQLite can reach. A row may come twice. */
