@@ -81,8 +81,8 @@ export class Throttle {
       this.#levels.set(token, full);
       return full;
     }
-    // A clock that was set back gives nothing, and takes nothing.
-    const added = (Math.max(0, now - found.at) / 1_000) * perSecond;
+    // A clock that was set back gives nothing, and takes nothing. A raised limit holds at once.
+    const added = (Math.max(0, now - found.at) / 1_000) * perSecond + Math.max(0, most - found.most);
     found.at = now;
     found.most = most;
     found.usual = Math.min(most, found.usual + added);
