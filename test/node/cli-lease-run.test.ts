@@ -89,7 +89,8 @@ it("[CL33] on the edge it is the same: token, exit code, 75, 76 and what is left
   const running = desk.leaseRun(["--ttl", "2s"], `${stubborn} setTimeout(() => process.exit(0), 60_000);`);
   const [deaf = 0] = await desk.written();
   expect(await desk.held()).toMatchObject([{ holder: expect.stringMatching(/^run-m1-/) as string }]);
-  expect((await desk.leaseRun(["--wait", "0.3s"], "")).code).toBe(75);
+  const refused = await desk.leaseRun(["--wait", "0.3s"], "");
+  expect([refused.code, refused.err]).toEqual([75, expect.any(String)]);
   await expect.poll(async () => (await desk.held())[0]?.heldForMs, { timeout: 30_000 }).toBeGreaterThan(2_500);
   await desk.forceRelease("db");
   expect([(await running).code, isAlive(deaf)]).toEqual([76, false]);
