@@ -3,6 +3,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Json } from "../../src/contract/values.ts";
 import { faultOf, misfit } from "../../src/coordination/body-schema.ts";
+import { processorMs } from "../support/processor-time.ts";
 
 const value = fc.letrec<{ value: Json }>((tie) => ({
   value: fc.oneof(
@@ -198,17 +199,6 @@ function doubling(size: number, of: (next: Json) => Json): Json {
 
 function nested(depth: number, of: (one: Json) => Json): Json {
   return depth === 0 ? null : of(nested(depth - 1, of));
-}
-
-/** Milliseconds of the processor; the least of three runs, so that what else the machine does counts little. */
-function processorMs(work: () => void): number {
-  const runs = [0, 1, 2].map(() => {
-    const before = process.cpuUsage();
-    work();
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1_000;
-  });
-  return Math.min(...runs);
 }
 
 it.each(hostile)("[MS16] a check ends soon, whether it is too large or just not: %s", (_, largest, of) => {

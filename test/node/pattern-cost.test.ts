@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { patternSteps } from "../../src/coordination/pattern-cost.ts";
+import { processorMs } from "../support/processor-time.ts";
 
 /** Quantifiers, groups and alternatives in every order, many of them refused. */
 const sign = fc.constantFrom("a", "b", "\\w", "[ab]", ".", "\\x61", "é", "$", "\\b");
@@ -19,17 +20,6 @@ const { pattern } = fc.letrec<{ pattern: string; part: string }>((tie) => ({
     .tuple(fc.array(tie("part"), { maxLength: 5 }), fc.option(tie("pattern"), { depthSize: "small" }))
     .map(([parts, other]) => parts.join("") + (other === null ? "" : `|${other}`)),
 }));
-
-/** Milliseconds of the processor; the least of three runs, so that what else the machine does counts little. */
-function processorMs(work: () => void): number {
-  const runs = [0, 1, 2].map(() => {
-    const before = process.cpuUsage();
-    work();
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1_000;
-  });
-  return Math.min(...runs);
-}
 
 it("[MS16] what is accepted takes no longer to match than its steps allow", () => {
   fc.assert(
