@@ -16,10 +16,9 @@ import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as chatRows from "./chat-rows.ts";
-import { misfit } from "./body-schema.ts";
+import { faultOf, misfit } from "./body-schema.ts";
 import { once } from "./idempotency.ts";
 import * as inbox from "./inboxes.ts";
-import { faultOf } from "./schema-check.ts";
 import * as meta from "./meta.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
 
@@ -83,7 +82,7 @@ function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
   if (!row) return null;
   const why = misfit(JSON.parse(row.json_schema) as Json, body);
   if (why === null) return null;
-  return { code: "schema_mismatch", message: `the body is not what topic ${target.topic} takes: ${short(why)}` };
+  return { code: "schema_mismatch", message: `topic ${target.topic} does not take the body: ${short(why)}` };
 }
 
 /** A body, and what is wrong with it, may be long. */
