@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { InputOf, OperationName, OutputOf } from "../src/contract/operations.ts";
 import { operations } from "../src/contract/operations.ts";
-import { bundle, LocalRuntime, type LocalRuntimeOptions } from "./local-runtime.ts";
+import { given } from "../src/shared/given.ts";
+import { bundle, LocalRuntime, type LocalRuntimeOptions, type Secrets } from "./local-runtime.ts";
 
 const workspace = "team";
 
@@ -14,8 +15,8 @@ export interface LocalEdgeOptions extends Pick<LocalRuntimeOptions, "log"> {
   readonly entry: string;
   /** Holds the built worker and its state, and stays after the end. */
   readonly folder: string;
-  /** Of the workspace, where the state has it already. */
-  readonly adminToken?: string;
+  /** Another one on the same folder: with its secrets and its workspace. */
+  readonly beside?: LocalEdge;
 }
 
 interface Started {
@@ -29,12 +30,14 @@ export class LocalEdge {
   readonly workspace = workspace;
   /** Makes workspaces. */
   readonly adminSecret: string;
+  readonly secrets: Secrets;
   readonly adminToken: string;
   readonly #runtime: LocalRuntime;
 
   constructor({ runtime, adminToken }: Started) {
     this.#runtime = runtime;
     this.url = runtime.url;
+    this.secrets = runtime.secrets;
     this.adminSecret = runtime.secrets.SHIM_ADMIN_SECRET;
     this.adminToken = adminToken;
   }
@@ -80,12 +83,16 @@ export class LocalEdge {
 }
 
 /** Rejects, with nothing left running, where it cannot be started. */
-export async function startEdge({ entry, folder, adminToken, log }: LocalEdgeOptions): Promise<Started> {
+export async function startEdge({ entry, folder, beside, log }: LocalEdgeOptions): Promise<Started> {
   const script = join(folder, "worker.mjs");
   await bundle(entry, script);
-  const runtime = await LocalRuntime.start({ script, state: join(folder, "state"), ...(log ? { log } : {}) });
+  const runtime = await LocalRuntime.start({
+    script,
+    state: join(folder, "state"),
+    ...given({ log, secrets: beside?.secrets }),
+  });
   try {
-    return { runtime, adminToken: adminToken ?? (await madeWorkspace(runtime, workspace)) };
+    return { runtime, adminToken: beside?.adminToken ?? (await madeWorkspace(runtime, workspace)) };
   } catch (error) {
     await runtime.close();
     throw error;

@@ -39,7 +39,7 @@ export function take(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted): Result<Acq
   const now = turns.settled(tx, resource);
   const mine = now.held.find(isMine);
   if (mine) return granted(tx, mine);
-  const place = now.isWanted ? waiters.find(tx.sql, resource, chat.chat, requestId) : null;
+  const place = now.isWanted ? waiters.ofRequest(tx, resource, chat.chat, requestId) : null;
   const ahead = now.isWanted ? waiters.countAhead(tx, resource, place?.seq) : 0;
   if (now.held.length + now.delays.length + ahead > 0) return wait(tx, chat, wanted, { now, place, ahead });
   if (place) waiters.remove(tx.sql, place.seq);

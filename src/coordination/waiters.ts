@@ -25,6 +25,14 @@ export function find(sql: Sql, resource: string, chat: string, requestId: string
   return sql.all<Place>(query, resource, chat, requestId)[0] ?? null;
 }
 
+/** Where a request waits; null: it does not, or its time is over. */
+export function ofRequest(tx: Tx, resource: string, chat: string, requestId: string): Place | null {
+  const place = find(tx.sql, resource, chat, requestId);
+  if (!place || place.until > tx.now) return place;
+  remove(tx.sql, place.seq);
+  return null;
+}
+
 /** Whether somebody waits for a name, or may wait for what overlaps a path. */
 export function isWanted(sql: Sql, resource: string): boolean {
   const project = projectOf(resource);

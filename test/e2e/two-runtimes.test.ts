@@ -17,7 +17,7 @@ async function twoRuntimes(): Promise<[LocalEdge, LocalEdge]> {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const one = new LocalEdge(await startEdge({ entry, folder, log }));
   onTestFinished(() => one.close());
-  const two = new LocalEdge(await startEdge({ entry, folder, log, adminToken: one.adminToken }));
+  const two = new LocalEdge(await startEdge({ entry, folder, log, beside: one }));
   onTestFinished(() => two.close());
   return [one, two];
 }

@@ -43,6 +43,19 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(codeOf(await a.renew(lease))).toBe("not_holder");
   });
 
+  it("[LE4] a request whose time is over waits no more: it is refused, or waits anew", async () => {
+    const host = await open();
+    const { a, b } = await crew(host);
+    await a.hold("x", { ttlMs: 100 * second });
+    expect(await b.queue("x", { waitMs: 10 * second, requestId: "r1" })).toBe(1);
+    host.wait(11 * second);
+    expect(codeOf(await b.acquire("x", { waitMs: 0, requestId: "r1" }))).toBe("lease_held");
+    expect(given(await b.acquire("x", { waitMs: 5 * second, requestId: "r1" }))).toMatchObject({
+      state: "waiting",
+      waitMs: 5 * second,
+    });
+  });
+
   it("[LE4] the one who held it stands behind those who wait", async () => {
     const host = await open();
     const { a, b } = await crew(host);
