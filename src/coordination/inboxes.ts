@@ -102,7 +102,8 @@ export function countUnread(tx: Tx, chat: string): number {
   const newest = newestId(tx.sql);
   let [unreadRows, from, looked]: [MessageRow[], number, number] = [[], at.cursor, at.cursor];
   while (unreadRows.length === 0 && looked < newest) {
-    from = looked;
+    // A raised epoch leaves a gap in the numbers.
+    from = nextId(tx.sql, looked) - 1;
     looked = Math.min(newest, from + lookedAtOnce);
     unreadRows = unreadAfter(tx, chat, { cursor: from, ahead: at.ahead }, mostTold, undefined, looked);
   }
@@ -113,6 +114,11 @@ export function countUnread(tx: Tx, chat: string): number {
     store(tx.sql, chat, next, waiting);
   }
   return unreadRows.length;
+}
+
+/** The number of the next message; there must be one. */
+function nextId(sql: Sql, after: number): number {
+  return sql.all<{ id: number }>("SELECT id FROM messages WHERE id > ? ORDER BY id LIMIT 1", after)[0]?.id ?? after + 1;
 }
 
 /** @param upTo the last message that is looked at */
