@@ -1,4 +1,4 @@
-import { pattern } from "../words/pattern.ts";
+import { LazyRegExp, pattern } from "../words/pattern.ts";
 import type { UserRequest } from "../../contract/work-state.ts";
 import { isAcknowledgement } from "../words/acknowledgement.ts";
 import { isChangeOfMind } from "../words/change-of-mind.ts";
@@ -21,7 +21,7 @@ export function carries(text: string): boolean {
   return sentences(text).some((one) => named.test(one) || isOrder(one) || isChangeOfMind(one));
 }
 
-const joining = new RegExp(
+const joining = new LazyRegExp(
   pattern`
     ^(?:also|and|plus|still|again|nope|additionally|oh,? and|one more thing|while you(?:'re| are) at it|
     (?:please )?(?:continue|go on|proceed|carry on|resume)(?: with)?|then also|und|auch|außerdem|noch|weiter mit|et|
@@ -29,11 +29,16 @@ const joining = new RegExp(
   `,
   "iu",
 );
-const added = /(?<!\p{L})(?:too|as well|auch|aussi|también|anche|também|też|тоже)[.!]?$/iu;
+const added = new LazyRegExp(
+  String.raw`(?<!\p{L})(?:too|as well|auch|aussi|también|anche|também|też|тоже)[.!]?$`,
+  "iu",
+);
 /** A few words about what is there already. */
-const pointing =
-  /(?<!\p{L})(?:it|its|that|this|these|those|them|they|es|dies|sie|ça|cela|eso|esto|quello|questo|isso|isto|dit|это|его)(?!\p{L})|それ|これ|它|这个|那个|그거|이거/iu;
-const asking = new RegExp(
+const pointing = new LazyRegExp(
+  String.raw`(?<!\p{L})(?:it|its|that|this|these|those|them|they|es|dies|sie|ça|cela|eso|esto|quello|questo|isso|isto|dit|это|его)(?!\p{L})|それ|これ|它|这个|那个|그거|이거`,
+  "iu",
+);
+const asking = new LazyRegExp(
   pattern`
     ^(?:what|why|how(?! about)|where|when|who|which|is|are|does|did|was|were|was|warum|wieso|wie|wo|wann|wer|que|
     quoi|pourquoi|comment|où|quand|qué|por qué|cómo|dónde|cuándo|perché|come|dove|por que|como|onde|что|почему|как|
@@ -41,8 +46,10 @@ const asking = new RegExp(
   `,
   "iu",
 );
-const leaving =
-  /(?<!\p{L})(?:stop|drop|forget|cancel|abandon|leave|pause|park|work on|switch to working|lass|arrête|deja|lascia)(?!\p{L})/iu;
+const leaving = new LazyRegExp(
+  String.raw`(?<!\p{L})(?:stop|drop|forget|cancel|abandon|leave|pause|park|work on|switch to working|lass|arrête|deja|lascia)(?!\p{L})`,
+  "iu",
+);
 
 /** Leaves the work that was asked for; "leave it alone" is a rule. */
 function isLeaving(sentence: string): boolean {
@@ -83,7 +90,7 @@ function isOnlyQuestion([only, ...others]: readonly string[]): boolean {
 }
 
 /** Wants to see or hear of what is there. */
-const showing = new RegExp(
+const showing = new LazyRegExp(
   pattern`
     ^(?:(?:please|ok|now|just|and)[\s,]+)*(?:(?:can|could|would|will) you (?:please |just |quickly )?)?(?:(?:show|
     tell|remind|give) (?:me|us) (?:the|what|why|how|where|which|who|when|if|whether|that|your)|explain (?:what|why|
@@ -105,7 +112,7 @@ function isWork(sentence: string, { isOfSettled = false }: Before): boolean {
 
 /** "Make it shorter", not "sand the table and oil it". */
 function pointsBack(prompt: string): boolean {
-  const at = prompt.search(pointing);
+  const at = pointing.exec(prompt)?.index ?? -1;
   return at >= 0 && !/(?<!\p{L})(?:the|an?|our|my|every|each|all|some) \p{L}/iu.test(prompt.slice(0, at));
 }
 
@@ -151,7 +158,7 @@ const terse = { words: 6, chars: 16 };
 const remark = 24;
 
 /** A sentence that begins like this tells or describes. */
-const describing = new RegExp(
+const describing = new LazyRegExp(
   pattern`
     ^(?:the|a|an|there|here|it|its|this|that|these|those|they|he|she|one|some|most|many|several|both|all|at|on|
     during|since|yesterday|today|for comparison|as|we (?:saw|see|had|have|got|were|noticed|found)|i (?:attach|see|

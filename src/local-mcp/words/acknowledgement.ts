@@ -1,4 +1,4 @@
-import { pattern } from "./pattern.ts";
+import { LazyRegExp, pattern } from "./pattern.ts";
 /** Words of which an acknowledgement is made up; anything else in a prompt makes it a request. */
 const words = new Set(
   `y yes yeah yep yup ya ok okay okey k kk sure fine good great nice perfect cool right correct exactly agreed approved thanks thank thx ty please pls
@@ -17,7 +17,7 @@ const words = new Set(
     .map((one) => one.trim()),
 );
 
-const unspaced = new RegExp(
+const unspaced = new LazyRegExp(
   pattern`
     ^(?:好的?|是的?|对|对的|嗯|行|可以|继续|请继续|接着|谢谢|没问题|同意|はい|ええ|お願いします|続けて(?:ください)?|続行|了解(?:です)?|ありがとう(?:ございます)?|いいです(?:ね)?|
     いいね|進めて(?:ください)?|お願い|そのまま|どうぞ|大丈夫(?:です)?|問題(?:ない|ありません)|很好|不错|就这样|进行吧?|네|예|응|좋아요?|계속(?:해(?:요|줘|주세요)?)?|고마워요?|

@@ -1,4 +1,4 @@
-import { pattern } from "./pattern.ts";
+import { LazyRegExp, pattern } from "./pattern.ts";
 import { contentWords, coverage } from "./sentences.ts";
 import { isForbidding } from "./standing-order.ts";
 
@@ -35,9 +35,9 @@ const givingUp = [
     not (?:needed|wanted) any ?more|no longer (?:needed|wanted|used))(?!\p{L})
   `,
   String.raw`([\p{L}\p{N}_-]{1,20})(?:を|は)?やめ|不(?:再)?(?:要|用)\s*([\p{L}\p{N}_-]{1,20}?)(?=[,，。了]|$)`,
-].map((source) => new RegExp(source, "giu"));
+].map((source) => new LazyRegExp(source, "giu"));
 
-const marker = new RegExp(
+const marker = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:actually|instead|on second thoughts?|change of plans?|changed (?:my|our) minds?|no longer|
     scratch that|never ?mind|forget (?:it|that|what i)|correction|strike that|undo|undid|revert(?:ed)?|
@@ -49,7 +49,7 @@ const marker = new RegExp(
   "iu",
 );
 
-const returning = new RegExp(
+const returning = new LazyRegExp(
   String.raw`(?<!\p{L})(?:back to|revert(?:ed)? to|return(?:ed)? to|zurück (?:zu|auf)|reviens? à|revenir à|volver a|tornare a|voltar (?:a|para))\s+${named}${end}`,
   "iu",
 );
@@ -60,8 +60,8 @@ export function isChangeOfMind(sentence: string): boolean {
 
 /** What a sentence says is no longer so, by the words that name it; one list for each thing. */
 export function givenUp(sentence: string): string[][] {
-  return givingUp.flatMap((pattern) =>
-    [...sentence.matchAll(pattern)].flatMap(([, one, other]) => {
+  return givingUp.flatMap((given) =>
+    [...given.matchesIn(sentence)].flatMap(([, one, other]) => {
       const words = [...contentWords(one ?? other ?? "")];
       return words.length > 0 && words.length <= 6 ? [words] : [];
     }),
@@ -73,7 +73,7 @@ export function takenUpAgain(sentence: string): Set<string> {
   return contentWords(returning.exec(sentence)?.[1] ?? "");
 }
 
-const number = /^[\d.,]+\p{L}{0,3}$/u;
+const number = new LazyRegExp(String.raw`^[\d.,]+\p{L}{0,3}$`, "u");
 
 /**
  * Whether a later sentence takes an earlier rule or decision back: it names what it gives up, forbids what was asked for or the other way round,
@@ -164,8 +164,10 @@ function isOtherNumber(now: ReadonlySet<string>, then: ReadonlySet<string>): boo
   return a.size > 0 && coverage(a, b) >= 0.75 && coverage(b, a) >= 0.75;
 }
 
-const choice =
-  /(?<!\p{L})(?:use|using|go with|take|pick|choose|stick (?:to|with)|prefer|nimm|verwende|benutze|utilise[rsz]?|prends|usa|utiliza|elige|gebruik|używaj|используй)\s+/iu;
+const choice = new LazyRegExp(
+  String.raw`(?<!\p{L})(?:use|using|go with|take|pick|choose|stick (?:to|with)|prefer|nimm|verwende|benutze|utilise[rsz]?|prends|usa|utiliza|elige|gebruik|używaj|используй)\s+`,
+  "iu",
+);
 
 /** Whether both choose something for nothing in particular, so that the later may be meant in place of the earlier. */
 export function isOtherChoice(later: string, earlier: string): boolean {

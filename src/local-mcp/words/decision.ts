@@ -1,4 +1,4 @@
-import { pattern } from "./pattern.ts";
+import { LazyRegExp, pattern } from "./pattern.ts";
 import { givenUp, isChangeOfMind } from "./change-of-mind.ts";
 import { clauses, contentWords, isQuestion, sentences } from "./sentences.ts";
 import { isOrder } from "./standing-order.ts";
@@ -6,7 +6,7 @@ import { asksForWork, tellsProblem } from "./work-request.ts";
 
 /** Sentences in which somebody settles something. By their shape; pure. */
 
-const choosing = new RegExp(
+const choosing = new LazyRegExp(
   pattern`
     ^(?:(?:ok|okay|so|then|and|please|let's|lets|let us|we(?:'ll| will| should)?|i(?:'d| would)? (?:want|choose|
     pick|take)|(?:i|we)(?:'d| would)? (?:want|like|prefer) to|you should|now|for .{1,40}|yes|no|gut|dann|bitte|
@@ -18,7 +18,7 @@ const choosing = new RegExp(
   `,
   "iu",
 );
-const settled = new RegExp(
+const settled = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:decided|decision|we agreed|agreed on|settled on|(?:my|our|the|final|first)\s+(?:choice|pick|
     preference|verdict|vote|winner)(?:\s+(?:for|on|in|of|as)\s+.{1,60})?\s+(?:is|goes to|stays|remains|will be)|
@@ -27,7 +27,7 @@ const settled = new RegExp(
   `,
   "iu",
 );
-const chatSettles = new RegExp(
+const chatSettles = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:decided|decision:|i chose|i've chosen|opted (?:for|to)|settled on|going with|going (?:that|this) way|went with|switch(?:ed|
     ing) (?:from|to)|reverted|rolled back|(?:i|we)(?:'ll| will| have|'ve)? (?:use|used|take|took|pick|picked|choose|
@@ -50,7 +50,7 @@ const chatSettles = new RegExp(
   "iu",
 );
 /** How a thing is to be, said by who decides it. */
-const determined = new RegExp(
+const determined = new LazyRegExp(
   pattern`
     ^(?!there(?!\p{L}))(?:(?:ok|okay|so|then|and|now|yes|no|well)[\s,]{1,3}){0,2}(?:(?:the|our|its|this|that|these|
     those|all|each|every)\s+)?(?:[\p{L}\p{N}_./-]+\s+){1,6}?(?:(?:should|shall|will|is going to|are going to|has to|
@@ -59,7 +59,7 @@ const determined = new RegExp(
   `,
   "iu",
 );
-const weUse = new RegExp(
+const weUse = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:we(?:'ll| will| now)?\s+(?:use|take|go with)|(?:verwenden|nehmen|benutzen|nutzen)\s+wir|
     wir\s+(?:verwenden|nehmen|benutzen|nutzen)|(?:on|nous)\s+(?:utilise(?:ra|rons|ns)?|utilisons|prend(?:ra)?|
@@ -70,7 +70,7 @@ const weUse = new RegExp(
   "iu",
 );
 /** A thing is named for a part of the work: "X it is", "the winner is X", "as for the Y: X", "X is our Y now", "make X the Y". */
-const named = new RegExp(
+const named = new LazyRegExp(
   [
     String.raw`(?<!\p{L})(?!that|this|so|such|how)[\p{L}\p{N}_./-]+ it is(?=[,.!]|$| then| for)`,
     String.raw`^(?:so |and |then )?(?:the |our )?\S+ gets (?!an? |the )\S+[.!]?$|^let(?:['’]?s| us) base `,
@@ -121,7 +121,7 @@ const named = new RegExp(
 /** "The store: Parquet": a name and a value, and no verb. */
 const pair = /^(?:the |our )?[^:,]{1,40}:\s+\S+(?:\s+\S+){0,2}$/iu;
 /** What a label may be without that its line settles anything. */
-const label = new RegExp(
+const label = new LazyRegExp(
   pattern`
     ^(?:next|new|todo|to do|task|topic|bug|issue|problem|error|feature|goal|note|fyi|ps|question|idea|example|done|
     step|fix|also|warning|info|remaining|open|pending|update|status|aufgabe|thema|fehler|tâche|tarea|
@@ -131,7 +131,7 @@ const label = new RegExp(
 );
 
 /** Events that are told, not settled. */
-const told = new RegExp(
+const told = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:was|were|got|had been|has been|have been)\s+(?:\p{L}+ly\s+)?(?:replaced|reverted|switched|dropped|
     undone|rolled back|moved|cancell?ed|abandoned)(?!\p{L})
@@ -139,8 +139,10 @@ const told = new RegExp(
   "iu",
 );
 /** What is only weighed is not settled. */
-const weighed =
-  /(?<!\p{L})(?:if|could|might|would|maybe|perhaps|whether|not (?:yet )?decided|undecided|should i|shall i|vielleicht|könnte|peut-être|quizás|forse|talvez)(?!\p{L})/iu;
+const weighed = new LazyRegExp(
+  String.raw`(?<!\p{L})(?:if|could|might|would|maybe|perhaps|whether|not (?:yet )?decided|undecided|should i|shall i|vielleicht|könnte|peut-être|quizás|forse|talvez)(?!\p{L})`,
+  "iu",
+);
 
 export function decisionsOfUser(text: string): string[] {
   const all = sentences(text);
@@ -189,8 +191,10 @@ function isNaming(sentence: string): boolean {
 }
 
 const longest = 16;
-const purpose =
-  /(?<!\p{L})(?:(?<!from \S+ )to (?!the|an? )\p{L}+|in order to|so that|um .{1,40} zu|pour \p{L}+(?:er|ir|re)|(?:para|per) \p{L}+(?:[aei]r|[aei]re)|чтобы)(?!\p{L})/iu;
+const purpose = new LazyRegExp(
+  String.raw`(?<!\p{L})(?:(?<!from \S+ )to (?!the|an? )\p{L}+|in order to|so that|um .{1,40} zu|pour \p{L}+(?:er|ir|re)|(?:para|per) \p{L}+(?:[aei]r|[aei]re)|чтобы)(?!\p{L})`,
+  "iu",
+);
 
 /** Whether a sentence only settles how, and asks for no work of its own. */
 export function isOnlyDecision(sentence: string): boolean {
@@ -206,7 +210,7 @@ export function decisionsOfChat(text: string): string[] {
 }
 
 /** Going on is nothing that anybody has to decide about. */
-const goingOn = new RegExp(
+const goingOn = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:continue|proceed|go on|go ahead|keep going|start|begin|shall i do|should i do|want me to|
     like me to|anything else|ready|weitermachen|fortfahren|continuer|continuar|continuare)(?!\p{L})

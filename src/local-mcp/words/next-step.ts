@@ -1,9 +1,9 @@
-import { pattern } from "./pattern.ts";
+import { LazyRegExp, pattern } from "./pattern.ts";
 import { contentWords, coverage, isAboutTheSame, sentences } from "./sentences.ts";
 
 /** What a chat says that it does next, and whether something has done it. Pure. */
 
-const announced = new RegExp(
+const announced = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:next(?: up| step| steps)?(?:,|:| i| we| is| are| comes)|(?:i|we)(?:'ll| will|'m going to|
     're going to| am going to| are going to| still (?:have|need) to| now(?! (?:have|has|had|supports?|works?|can|
@@ -21,7 +21,7 @@ const announced = new RegExp(
   "iu",
 );
 /** What is open, what follows, what the chat is ready for: said of a thing, not by "next" or "I will". */
-const open = new RegExp(
+const open = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:first|next|last|only|final|remaining|one|other|missing|main|big|biggest) (?:thing|part|item|
     step|piece|bit|job|task|point|stage|stop|priority)s?(?: (?!of)\p{L}+){0,4}(?: left| now| is| are| remains?|,|:)|
@@ -53,7 +53,7 @@ const open = new RegExp(
   "iu",
 );
 /** Nothing is open. */
-const nothing = new RegExp(
+const nothing = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:nothing|no(?:thing)? (?:more|further|other|open|remaining|pending|next)|
     none)(?: \p{L}+){0,3} (?:left|remains?|to do|open|pending|missing|outstanding|needed|steps?|points?|tasks?|
@@ -62,7 +62,7 @@ const nothing = new RegExp(
   `,
   "iu",
 );
-const finished = new RegExp(
+const finished = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:done|added|finished|fixed|completed?|implemented|written|wrote|passes|passed|passing|green|
     works now|updated|created|removed|renamed|migrated|merged|committed|ran|fertig|erledigt|hinzugefügt|behoben|
@@ -72,7 +72,7 @@ const finished = new RegExp(
   "iu",
 );
 /** Said of a goal or a step that is reached. */
-const achieved = new RegExp(
+const achieved = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:verified|confirmed|behaves (?:as|like|the way)|ready|landed|through|shipped|delivered|wired|connected|integrated|handled|solved|resolved|closed|
     closes|live|all set|got .{1,60} working|wrapped up|passes|in place|takes? care of|taken care of|put|set up|
@@ -82,7 +82,7 @@ const achieved = new RegExp(
   "iu",
 );
 /** An offer of help, but for one that names the work: "let me know if I should start on the tests". */
-const offering = new RegExp(
+const offering = new LazyRegExp(
   pattern`
     ^(?!.*(?<!\p{L})(?:(?:i|we)(?:['’]ll| will| should| can| may| shall)|(?:want|like|prefer) me to) (?!be |help|
     assist|explain|clarify|elaborate|know|adjust|change|do (?:so|that|it|any))).*(?<!\p{L})(?:let me know|feel free|
@@ -91,7 +91,7 @@ const offering = new RegExp(
   "iu",
 );
 /** A line over a list of what is to come. */
-const stepsHeading = new RegExp(
+const stepsHeading = new LazyRegExp(
   pattern`
     ^[#*_\s]*(?:(?:the |my |our )?(?:next|remaining|further|upcoming|open|outstanding|pending)(?: (?:steps?|work|
     tasks?|items?|points?|todos?|up))?|to-?dos?|to do(?: next)?|what(?:['’]s| is) (?:next|left|missing|open)|
@@ -167,7 +167,7 @@ export function saysDone(step: string, message: string, least?: number): string 
   return found ?? null;
 }
 
-const running = new RegExp(
+const running = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:run|rerun|re-run|execute|start|test|build|commit|push|deploy|install|migrate|lint|format|ausführen|
     starte|lance[rz]?|exécute[rz]?|ejecuta\p{L}*|esegui|execut\p{L}*|запусти\p{L}*)(?!\p{L})

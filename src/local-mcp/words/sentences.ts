@@ -1,3 +1,5 @@
+import { LazyRegExp } from "./pattern.ts";
+
 /** Pure: the parts of what people write that the meaning of a text is read from. */
 
 /** Lines that a person has pasted and not written: log lines, stack traces, quotations, diffs. */
@@ -6,10 +8,12 @@ const pasted =
 /** Cells of a table, which may stand before a sentence where line ends were lost. */
 const cells = /^\s*(?:\|[^|]*(?=\|))+\|\s*/;
 const abbreviated = String.raw`(?<!\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|bzw|ca|nr|mr|mrs|dr|z\.\s?b|p\.\s?ej|par ex)\.)`;
-const sentenceEnd = new RegExp(String.raw`\n+|(?<=[.!?…]["')\]*]{0,3})${abbreviated}\s+|(?<=[。！？])`, "iu");
+const sentenceEnd = new LazyRegExp(String.raw`\n+|(?<=[.!?…]["')\]*]{0,3})${abbreviated}\s+|(?<=[。！？])`, "iu");
 /** Where the end of a sentence was left out: a capital on a word that has none within a sentence. */
-const lostEnd =
-  /(?<=[\p{Ll}\p{N})]) (?=(?:You|We|Please|Never|Always|Don['’]t|Do not|Nothing|Nobody|Every|Each|Also|From now on|Under no|Make sure|Keep|Avoid|Only|Whatever|Absolutely) \p{Ll})/gu;
+const lostEnd = new LazyRegExp(
+  String.raw`(?<=[\p{Ll}\p{N})]) (?=(?:You|We|Please|Never|Always|Don['’]t|Do not|Nothing|Nobody|Every|Each|Also|From now on|Under no|Make sure|Keep|Avoid|Only|Whatever|Absolutely) \p{Ll})`,
+  "gu",
+);
 const listMarks = /^\s*(?:[-*•–+#]+|\d+[.)])\s+/gm;
 
 /** Without blocks of code: what is in them is data, not speech. */
@@ -21,7 +25,7 @@ export function withoutCode(text: string): string {
 const most = { chars: 400, sentences: 300 };
 
 /** Where line ends were lost, the sentence that follows a line of a log: it begins with a capital and ends as a sentence does. */
-const afterLog = /(?<=[\p{Ll}\p{N})] )\p{Lu}\p{Ll}+ \p{Ll}[^\n]*[.!?。！？]$/u;
+const afterLog = new LazyRegExp(String.raw`(?<=[\p{Ll}\p{N})] )\p{Lu}\p{Ll}+ \p{Ll}[^\n]*[.!?。！？]$`, "u");
 
 const logged = /^\s*\[?(?:\d{4}-\d\d-\d\d[ T]\d|\d\d:\d\d:\d\d)/;
 
@@ -41,7 +45,7 @@ export function sentences(text: string): string[] {
     .join("\n");
   return written
     .replaceAll(listMarks, "")
-    .replaceAll(lostEnd, "\n")
+    .replace(lostEnd, "\n")
     .split(sentenceEnd)
     .flatMap(withoutLog)
     .slice(0, most.sentences)
@@ -82,8 +86,11 @@ const empty = new Set(
     .map((word) => word.trim()),
 );
 
-const word = /[\p{L}\p{N}][\p{L}\p{N}_./@#+'’-]*/gu;
-const unspaced = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
+const word = new LazyRegExp(String.raw`[\p{L}\p{N}][\p{L}\p{N}_./@#+'’-]*`, "gu");
+const unspaced = new LazyRegExp(
+  String.raw`[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]`,
+  "u",
+);
 
 /** Whether one of the content words is a word, and not two characters of a script that writes no spaces. */
 export function isWholeWord(one: string): boolean {
@@ -93,7 +100,7 @@ export function isWholeWord(one: string): boolean {
 /** What a text is about: its words without inflection, without those that say nothing by themselves. */
 export function contentWords(text: string): Set<string> {
   const found = new Set<string>();
-  for (const [raw] of text.toLowerCase().matchAll(word)) {
+  for (const [raw] of word.matchesIn(text.toLowerCase())) {
     const plain = raw.replace(/[./'’@#-]+$/u, "");
     if (unspaced.test(plain)) for (let at = 0; at < plain.length - 1; at++) found.add(plain.slice(at, at + 2));
     else if (plain.length > 0 && !empty.has(plain)) found.add(stem(plain));

@@ -1,10 +1,10 @@
-import { pattern } from "./pattern.ts";
+import { LazyRegExp, pattern } from "./pattern.ts";
 import { clauses, contentWords, isQuestion, sentences } from "./sentences.ts";
 import { asksForWork, tellsProblem } from "./work-request.ts";
 
 /** Sentences of a user that hold for all of the work and not for one request: rules, limits, preferences. By their shape; pure. */
 
-const modal = new RegExp(
+const modal = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:must(?:n't)?|shall|have to|has to|need to be|needs to be|may not|should(?:n't| (?:always|never|not|
     only))|(?:is|are) (?:not allowed|forbidden|off[- ]limits|mandatory|required|prohibited|read-only|
@@ -13,7 +13,7 @@ const modal = new RegExp(
   "iu",
 );
 /** What is told of the past or the speaker, or guessed, is no rule. */
-const narrative = new RegExp(
+const narrative = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:i (?:must|have to|always|never|only|don't|do not|keep|kept|just)|must (?:have|be (?:a|an|the|some|
     because|due|related|caused|something|wrong|broken|missing))|must be why|it (?:always|never|only|must)|(?:you|
@@ -31,7 +31,7 @@ const opening = pattern`
   reminder|attention|one (?:more )?thing|for (?:this|the|all|any|every)\b[^,]{0,40}|in (?:this|the|all|any|every|
   tests?)\b[^,]{0,40}|here|again|you|we|everyone|bitte|s'il te plaît|por favor)[\s,:!–-]{1,3}){0,4}
 `;
-const imperative = new RegExp(
+const imperative = new LazyRegExp(
   pattern`
     ${opening}(?:always|never|(?:do not|don['’]?t|dont)(?! (?:just|only|simply|merely)(?!\p{L}))|must(?: not|n't)?|only|keep(?! (?:going|on|it up|working|at it|
     trying|in mind that i))|prefer|avoid|remember(?! when)|make sure|ensure|stick (?:to|with)|follow|adhere to|
@@ -47,7 +47,7 @@ const imperative = new RegExp(
   `,
   "iu",
 );
-const anywhere = new RegExp(
+const anywhere = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:from (?:now|here|this point|today) on(?:wards?)?|going forward|henceforth|under no circumstances|
     in no case|at all times|no matter what|without exception|(?:at most|at least|no more than|no longer than|
@@ -59,7 +59,7 @@ const anywhere = new RegExp(
   "iu",
 );
 /** A fault that is told of is no rule either. */
-const fault = new RegExp(
+const fault = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:always|never|only|keeps?|still) (?:fail|break|crash|return|get|show|happen|throw|wrong|empty|slow|
     broken|red|null|work|see|saw|been|had|did|finish)\w*|(?:is|are) always (?:fail|broken|empty|wrong|slow|red|null|
@@ -69,7 +69,7 @@ const fault = new RegExp(
 );
 
 /** Something is ruled out, whoever speaks: nobody may do it, nobody wants it, it is not to be. */
-const ruledOut = new RegExp(
+const ruledOut = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:nothing|nobody|no ?one|none|no \p{L}+(?: \p{L}+)?) (?:may|must|can|should|shall|will|is to|
     are to|gets?|goes|ever)|(?:i|we)(?: absolutely| really)? (?:do not|don['’]t|won['’]t|will not|
@@ -88,7 +88,7 @@ const ruledOut = new RegExp(
   "iu",
 );
 /** Each time, everywhere, for as long as the work goes on. */
-const habitual = new RegExp(
+const habitual = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:before|after|with|for|in|on|at|upon|by|through|to|from) (?:each|every|any|all)(?! (?:other|
     these|those|in all))|before (?:you|we) (?:commit|push|merge|deploy|release|change|touch|start|ship)|(?:each|
@@ -103,7 +103,7 @@ const habitual = new RegExp(
   "iu",
 );
 /** With one of these even the verb of a piece of work makes a rule. */
-const repeated = new RegExp(
+const repeated = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:before|after|with|on|at|upon) (?:each|every|any)|(?:each|every)(?: single)? time|whenever|
     consistently|until further notice|unless i say|in (?:the )?future|no exceptions?|mandatory|(?<=[,;] )always|
@@ -113,11 +113,13 @@ const repeated = new RegExp(
   "iu",
 );
 /** Something that somebody has seen is no rule. */
-const seen =
-  /^(?:(?:and|but|so|now|also|then)[\s,]+)*(?:i (?:get|got|see|saw|have|had|think|guess|noticed|found|tried)|it|there|they|he|she|yesterday|here)(?!\p{L})/iu;
+const seen = new LazyRegExp(
+  String.raw`^(?:(?:and|but|so|now|also|then)[\s,]+)*(?:i (?:get|got|see|saw|have|had|think|guess|noticed|found|tried)|it|there|they|he|she|yesterday|here)(?!\p{L})`,
+  "iu",
+);
 
 /** The words of other languages that make a rule of a sentence, wherever they are in it. */
-const elsewhere = new RegExp(
+const elsewhere = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:immer|tabu|tabou|pas touche|giù le mani|ręce precz|zakazan\p{L}*|vietat\p{L}*|
     (?:ohne .{1,40} nichts|rien sans|nada sin|niente senza|nic bez)|dimenticare mai|überall|jede[nmrs]?|
@@ -169,7 +171,7 @@ export function isOrderFirst(sentence: string): boolean {
 }
 
 /** A clause that only says when or how much an order counts. */
-const introductory = new RegExp(
+const introductory = new LazyRegExp(
   pattern`
     ^(?:what(?:ever)|when(?:ever)?|wherever|if|while|before|after|once|unless|until|above all|most importantly|
     remember|important|one (?:more )?thing|egal was|wenn|quoi qu|si|cuando|se|quando)(?!\p{L})
@@ -182,8 +184,10 @@ function isOrderClause(clause: string): boolean {
 }
 
 /** What is to be done at one time is work, not a rule. */
-const once =
-  /(?<!\p{L})(?:today|tonight|tomorrow|this (?:week|time|morning|afternoon|evening)|right away|asap|as soon as possible|by (?:\p{L}+day|noon|tonight|then))(?!\p{L})/iu;
+const once = new LazyRegExp(
+  String.raw`(?<!\p{L})(?:today|tonight|tomorrow|this (?:week|time|morning|afternoon|evening)|right away|asap|as soon as possible|by (?:\p{L}+day|noon|tonight|then))(?!\p{L})`,
+  "iu",
+);
 
 /** "Write the letter, and never mention me" asks for a letter first. */
 function isAlwaysFirst(sentence: string, first: string): boolean {
@@ -202,13 +206,15 @@ function isTold(text: string): boolean {
   return narrative.test(text) || fault.test(text);
 }
 
-/** Whether it forbids: then to give up what it is about agrees with it. */
-export function isForbidding(sentence: string): boolean {
-  return new RegExp(
-    pattern`
+const forbidding = new LazyRegExp(
+  pattern`
     (?<!\p{L})(?:never|not|don['’]?t|dont|mustn't|no|avoid|without|forbidden|refrain|nie|niemals|nicht|kein\p{L}*|
     jamais|pas|nunca|jamás|mai|non|não|nooit|niet|nigdy|nie|не|никогда|нельзя)(?!\p{L})|不要|禁止|切勿|ないで|いけない|지 ?마
   `,
-    "iu",
-  ).test(sentence);
+  "iu",
+);
+
+/** Whether it forbids: then to give up what it is about agrees with it. */
+export function isForbidding(sentence: string): boolean {
+  return forbidding.test(sentence);
 }

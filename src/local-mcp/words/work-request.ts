@@ -1,4 +1,4 @@
-import { pattern } from "./pattern.ts";
+import { LazyRegExp, pattern } from "./pattern.ts";
 import { clauses, contentWords, isQuestion } from "./sentences.ts";
 
 /** Sentences in which a user asks for work, as opposed to those that rule, settle, ask or describe. By their shape; pure. */
@@ -46,15 +46,15 @@ const otherVerb = pattern`
   those|it|them|some|another|one|two|three|both|its|their|how|why|what|whether|up|out|down|over|off|
   through)(?!\p{L}))
 `;
-const imperative = new RegExp(
+const imperative = new LazyRegExp(
   String.raw`${opener}(?:(?:${verbs})(?!\p{L})|have (?!you|we|i|they|a|an|no|to|it)(?:the |our )?\S+ \p{L}{3,})`,
   "iu",
 );
 
-const otherImperative = new RegExp(`${opener}${otherVerb}`, "iu");
+const otherImperative = new LazyRegExp(`${opener}${otherVerb}`, "iu");
 
 /** "Could you ...", "I need ...", "it would be nice if ...", "your job is ...": what follows is the work. */
-const framed = new RegExp(
+const framed = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:can|could|would|will) (?:you|we)(?! please (?:always|never|only|keep)| (?:always|never|only|
     keep))|would you mind|(?:i|we)(?: really| also| now| still| just| only)* (?:need|want|would (?:like|love)|wish|
@@ -76,7 +76,7 @@ const framed = new RegExp(
 );
 
 /** The user turns to something else. */
-const turning = new RegExp(
+const turning = new LazyRegExp(
   pattern`
     ^(?:(?:ok|okay|great|good|perfect|done|thanks|and|so)[\s,.!]+)*(?:now|next|then)[:,]? (?:the|our|for the|
     on to) \S+(?: \S+)?[.!]?$|(?<!\p{L})(?:(?:new|next|another|different) (?:task|topic|thing|goal|ticket|job|item|
@@ -90,7 +90,7 @@ const turning = new RegExp(
 );
 
 /** A problem is told so that it is solved. */
-const problem = new RegExp(
+const problem = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:bugs?|crash(?:es|ed|ing)?|fails|failing|broken|breaks|hangs|freez(?:es|ing)|froze|leaks?|leaking|
     throws|loses|losing|drops (?!by)|nothing (?:happens|works|shows|appears|changes)|(?:can(?:not|['’]t)|
@@ -110,7 +110,7 @@ const problem = new RegExp(
 );
 
 /** "X should sort the list", "X needs a filter": what it is to do, not what it is to be. */
-const wanted = new RegExp(
+const wanted = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:should(?:n['’]t)?|ought to|must|needs? to|has to|shall)\s+(?:be able to|not only|also|now|support|
     handle|accept|return|show|display|print|send|sort|cache|read|write|load|save|store|filter|react|respond|work|do|
@@ -123,7 +123,7 @@ const wanted = new RegExp(
 );
 
 /** How other languages ask for work; a rule asks in the same way, and is known by its own words. */
-const elsewhere = new RegExp(
+const elsewhere = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:kannst|könntest|würdest) du|(?:können|könnten) (?:sie|wir)|bitte (?:[^.!?]{0,60} )?\p{L}+(?:en|
     ern|eln)(?=[.!]?$)|lass(?:t)? uns|ich (?:brauche|möchte|will|hätte gern)|wir (?:brauchen|müssen|sollten)|
@@ -147,7 +147,7 @@ const elsewhere = new RegExp(
 );
 
 /** One thing is put in the place of another: work, or a change of mind about what was settled. */
-const exchanging = new RegExp(
+const exchanging = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:replac(?:e|ing)|swap|substitute|exchange|change|switch|move|migrate|revert|undo|convert|ersetze?n?|
     tausche?|wechsle|remplace[rz]?|change[rz]|reemplaza|cambia|sostituisci|zamień|zmień)(?!\p{L})|変更|換え|替え
@@ -175,7 +175,7 @@ export function tellsProblem(sentence: string): boolean {
   return problem.test(sentence) && !isQuestion(sentence);
 }
 
-const foreign = new RegExp(
+const foreign = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:der|die|das|ist|und|für|mit|wir|ich|nicht|bei|le|les|une?|est|pour|dans|avec|nous|sur|el|los|las|
     una?|es|para|con|en|por|il|gli|lo|che|per|di|nel|da|jest|dla|na|się|że|nie|non|nur|noch|je|que|sans|sin|senza|
@@ -184,8 +184,10 @@ const foreign = new RegExp(
   `,
   "iu",
 );
-const english =
-  /(?<!\p{L})(?:the|and|of|to|is|are|it|that|this|with|for|you|our|your|my|please|be|by|from|but|not|can|will|should|must|let['’]?s|has|have|its)(?!\p{L})/iu;
+const english = new LazyRegExp(
+  String.raw`(?<!\p{L})(?:the|and|of|to|is|are|it|that|this|with|for|you|our|your|my|please|be|by|from|but|not|can|will|should|must|let['’]?s|has|have|its)(?!\p{L})`,
+  "iu",
+);
 
 /** Whether its language is one whose requests are not all known by their shape, as far as its small words tell. */
 export function isForeign(text: string): boolean {
