@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, type CliHome } from "../support/cli-home.ts";
-import { submit } from "../support/cli-worker.ts";
+import type { CliHome } from "../support/cli-home.ts";
+import { aWorkerHome, submit } from "../support/cli-worker.ts";
 import { git, write } from "../support/git-project.ts";
 
 const node = process.execPath;
@@ -14,16 +14,6 @@ const { payload } = JSON.parse(readFileSync(0, "utf8"));
 for (const [name, text] of Object.entries(payload.files ?? {})) writeFileSync(name, text);
 console.log(JSON.stringify({ made: Object.keys(payload.files ?? {}) }));
 `;
-
-function aDesk(): CliHome {
-  const home = aCliHome();
-  home.alive.add(process.pid);
-  git(home.project, "init", "-q", "-b", "main");
-  write(home.project, { "a.txt": "one\n" });
-  git(home.project, "add", ".");
-  git(home.project, "commit", "-qm", "first");
-  return home;
-}
 
 function files(all: Record<string, string>): string {
   return JSON.stringify({ files: all });
@@ -46,7 +36,7 @@ async function threeTasks(home: CliHome): Promise<[string, string, string]> {
 }
 
 it("[WK30] [CL120] [CL121] a worker's dependent task holds what it depends on; diff and log show what each task did itself", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   const [one, , three] = await threeTasks(home);
   expect(await work(home)).toBe(0);
   const { result } = (await home.shim("task", "show", three, "--json")).json() as { result: { branch: string } };
@@ -72,7 +62,7 @@ it("[WK30] [CL120] [CL121] a worker's dependent task holds what it depends on; d
 });
 
 it("[CL120] a task without a branch is told with the reason, and so is one whose commit is not here", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   const nothing = await submit(home, "build", "--payload", "{}");
   const other = await submit(home, "build", "--payload", files({ "b.js": "b\n" }));
   await work(home);
@@ -104,7 +94,7 @@ it("[CL120] a task without a branch is told with the reason, and so is one whose
 });
 
 it("[CL122] merge brings a task into the branch that one is on, as oneself, and says when it is there already", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   git(home.project, "config", "user.name", "Ann");
   git(home.project, "config", "user.email", "ann@localhost");
   const [one, , three] = await threeTasks(home);
@@ -128,7 +118,7 @@ it("[CL122] merge brings a task into the branch that one is on, as oneself, and 
 });
 
 it("[CL122] merge refuses changes that are not committed, no branch and a merge under way; a conflict or a file in the way leaves all as it was", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   const one = await submit(home, "build", "--payload", files({ "a.txt": "theirs\n", "new.txt": "new\n" }));
   await work(home);
   const state = (): string[] => [
@@ -185,7 +175,7 @@ async function submitJob(home: CliHome, ...args: string[]): Promise<string> {
 }
 
 it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on which its tests have passed, and that can be merged", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   const job = await submitJob(home);
   const jobTests = [node, "-e", 'if (!require("node:fs").existsSync("part-2.txt")) process.exit(1)'];
   const ended = await work(home, { command: [node, "-e", partProgram], jobTests });
@@ -212,7 +202,7 @@ it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on whi
 });
 
 it("[WK35] [CL123] a job whose tests fail is not done, and says why it has no branch; without tests it says that none ran", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   const job = await submitJob(home);
   const jobTests = [node, "-e", 'console.error("2 tests are red"); process.exit(1)'];
   expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(1);
@@ -230,7 +220,7 @@ it("[WK35] [CL123] a job whose tests fail is not done, and says why it has no br
 });
 
 it("[WK36] [CL122] a job that the coordinator joined has no branch of its own, says so, and its parts can be merged together", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   const job = await submitJob(home, "--join", "collect");
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);
   const { out } = await home.shim("job", "show", job);
@@ -241,7 +231,7 @@ it("[WK36] [CL122] a job that the coordinator joined has no branch of its own, s
 });
 
 it("[WK32] [WK18] inputs that are elsewhere or contradict each other are the reason of the task; settings of it are checked first", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   const one = await submit(home, "build", "--payload", files({ "a.txt": "first\n" }));
   const two = await submit(home, "build", "--payload", files({ "a.txt": "second\n" }));
   const three = await submit(home, "build", "--payload", "{}", ...dependsOn(one, two));

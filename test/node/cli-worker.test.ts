@@ -2,28 +2,17 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, type CliHome } from "../support/cli-home.ts";
-import { submit } from "../support/cli-worker.ts";
-import { git, write } from "../support/git-project.ts";
+import { aWorkerHome, submit } from "../support/cli-worker.ts";
+import { git } from "../support/git-project.ts";
 
 const node = process.execPath;
-
-/** A machine on which this process lives, with a repository in the project's folder. */
-function aDesk(): CliHome {
-  const home = aCliHome();
-  home.alive.add(process.pid);
-  git(home.project, "init", "-q", "-b", "main");
-  write(home.project, { "a.txt": "one\n" });
-  git(home.project, "add", ".");
-  git(home.project, "commit", "-qm", "first");
-  return home;
-}
 
 async function task(home: CliHome, number: string): Promise<Record<string, unknown>> {
   return (await home.shim("task", "show", number, "--json")).json();
 }
 
 it("[WK18] `shim worker --type` does the tasks of a type with the command behind --, in worktrees of the repository here", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   const number = await submit(home, "build", "--payload", '{"name":"new.txt"}');
   const script = `const { payload } = JSON.parse(require("node:fs").readFileSync(0, "utf8")); require("node:fs").writeFileSync(payload.name, "made"); console.log('{"lines":3}')`;
   const ran = await home.shim("worker", "--type", "build", "--once", "--", node, "-e", script);
@@ -38,7 +27,7 @@ it("[WK18] `shim worker --type` does the tasks of a type with the command behind
 });
 
 it("[WK18] with --json each event is a line, the last one with all ends; --once and --max-tasks fail when a task did", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   const number = await submit(home, "build");
   const ran = await home.shim(
     "worker",
@@ -78,7 +67,7 @@ it("[WK18] --folder is worked in as it is, and no repository is needed", async (
 });
 
 it("[WK18] a file names types and how each is done, with paths from where it stands; options go before it", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   writeFileSync(
     join(home.other, "worker.yaml"),
     `concurrency: 3
@@ -102,7 +91,7 @@ types:
 });
 
 it("[WK18] what is wrong in a file, or in the options, is said with its line and nothing is done", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   home.runtime.env["PATH"] = process.env["PATH"];
   const path = join(home.project, "w.yaml");
   for (const [text, said] of [
@@ -142,7 +131,7 @@ it("[WK18] what is wrong in a file, or in the options, is said with its line and
 
 it("[WK18] Ctrl-C lets what runs end; the second one gives it back", async () => {
   for (const times of [1, 2]) {
-    const home = aDesk();
+    const home = aWorkerHome();
     const number = await submit(home, "build");
     const marks = { asked: (): void => undefined };
     let begun = 0;
@@ -164,7 +153,7 @@ it("[WK18] Ctrl-C lets what runs end; the second one gives it back", async () =>
 });
 
 it("[WK10] who prints to nobody any more lets what runs end, too", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   const number = await submit(home, "build");
   let isGone = false;
   const reader = { goes: (): void => undefined };
@@ -182,7 +171,7 @@ it("[WK10] who prints to nobody any more lets what runs end, too", async () => {
 });
 
 it("[WK18] what a command has written can be read afterwards, redacted", async () => {
-  const home = aDesk();
+  const home = aWorkerHome();
   await submit(home, "build");
   const script = `console.log("hello"); console.error("token ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8")`;
   await home.shim("worker", "--type", "build", "--once", "--", node, "-e", script);

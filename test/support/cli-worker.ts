@@ -4,7 +4,8 @@ import type { InputOf, OperationName, OutputOf } from "../../src/contract/operat
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
 import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
-import type { CliHome } from "./cli-home.ts";
+import { aCliHome, type CliHome } from "./cli-home.ts";
+import { git, write } from "./git-project.ts";
 
 /** A chat of this machine that works on tasks. */
 export class Worker {
@@ -76,4 +77,15 @@ export class Worker {
 export async function submit(home: CliHome, ...args: string[]): Promise<string> {
   const { tasks } = (await home.shim("task", "submit", ...args, "--json")).json() as OutputOf<"tasks.submit">;
   return String(tasks[0]?.task);
+}
+
+/** A machine on which this process lives, with a repository of one commit in the project's folder. */
+export function aWorkerHome(): CliHome {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  git(home.project, "init", "-q", "-b", "main");
+  write(home.project, { "a.txt": "one\n" });
+  git(home.project, "add", ".");
+  git(home.project, "commit", "-qm", "first");
+  return home;
 }
