@@ -1,4 +1,4 @@
-import type { Launch } from "../local-mcp/clients/entries.ts";
+import type { Launch } from "../local-mcp/launch.ts";
 import type { Machine } from "../local-mcp/clients/targets.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
 import type { DriverName } from "../local-mcp/store/driver.ts";

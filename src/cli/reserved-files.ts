@@ -13,7 +13,7 @@ import { factsOf } from "../local-mcp/sync/find-project.ts";
 import { projectKey } from "../local-mcp/sync/project-key.ts";
 import { pathIn } from "../local-mcp/team/file-paths.ts";
 import * as filesTable from "../local-mcp/team/files-table.ts";
-import { followed } from "../local-mcp/team/real-path.ts";
+import { followed } from "../local-mcp/team/file-paths.ts";
 import { namingOf, type Naming } from "../local-mcp/team/naming.ts";
 import { failed, wrongUsage, type Refused } from "./answer.ts";
 import type { Cli } from "./cli.ts";

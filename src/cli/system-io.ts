@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { codeOf } from "../shared/error.ts";
 import { programPath } from "../local-mcp/program-path.ts";
-import type { Log } from "../local-mcp/runtime.ts";
+import type { Log } from "../local-mcp/log-file.ts";
 import { loadDriver } from "../local-mcp/store/open-driver.ts";
 import { systemRuntime } from "../local-mcp/system-runtime.ts";
 import type { Io, LoadedRuntime, ProcessStart } from "./io.ts";

@@ -1,6 +1,8 @@
 import { appendFileSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Log } from "./runtime.ts";
+
+/** One line for the log file (never stdout); `fields` hold no user text. */
+export type Log = (level: "info" | "warn" | "error", message: string, fields?: Record<string, unknown>) => void;
 
 /** Above this the log is moved to `shim.log.1`, which replaces the one before. */
 const maxBytes = 5_000_000;

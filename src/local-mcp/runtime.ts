@@ -1,5 +1,6 @@
 import type { Config } from "../contract/config.ts";
-import type { Launch } from "./clients/entries.ts";
+import type { Launch } from "./launch.ts";
+import type { Log } from "./log-file.ts";
 import type { Paths } from "./paths.ts";
 import type { Processes } from "./processes.ts";
 import type { Store } from "./store/store.ts";
@@ -18,6 +19,3 @@ export interface Runtime {
   readonly store: Store;
   readonly log: Log;
 }
-
-/** One line for the log file (never stdout); `fields` hold no user text. */
-export type Log = (level: "info" | "warn" | "error", message: string, fields?: Record<string, unknown>) => void;

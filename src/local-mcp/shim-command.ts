@@ -1,7 +1,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
-import type { Launch } from "./clients/entries.ts";
-import { shellWord } from "./clients/entries.ts";
+import type { Launch } from "./launch.ts";
+import { shellWord } from "./launch.ts";
 
 /** What decides how the command is printed; a `Runtime` and an `Io` both have it. */
 export interface CommandSource {

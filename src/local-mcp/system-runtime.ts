@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { defaults } from "../contract/config.ts";
-import type { Launch } from "./clients/entries.ts";
+import type { Launch } from "./launch.ts";
 import { readConfig } from "./config-file.ts";
-import { fileLog } from "./log-file.ts";
+import { fileLog, type Log } from "./log-file.ts";
 import { homeFrom, pathsIn } from "./paths.ts";
 import { systemProcesses } from "./processes.ts";
-import type { Log, Runtime } from "./runtime.ts";
+import type { Runtime } from "./runtime.ts";
 import { realPath } from "./shim-command.ts";
 import type { Driver } from "./store/driver.ts";
 import { Store } from "./store/store.ts";

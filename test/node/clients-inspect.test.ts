@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readText } from "../../src/local-mcp/clients/client-files.ts";
-import type { Launch } from "../../src/local-mcp/clients/entries.ts";
+import type { Launch } from "../../src/local-mcp/launch.ts";
 import { inspect, type Finding, type InspectContext } from "../../src/local-mcp/clients/inspect.ts";
 import { remove, set } from "../../src/local-mcp/clients/json-text.ts";
 import { aClientHome, launch, type ClientHome } from "../support/client-home.ts";

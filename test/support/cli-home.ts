@@ -15,7 +15,7 @@ import type { JournalEntry } from "../../src/contract/journal.ts";
 import type { Io, ProcessStart } from "../../src/cli/io.ts";
 import { startGroup } from "../../src/cli/process-group.ts";
 import { run } from "../../src/cli/program.ts";
-import type { Launch } from "../../src/local-mcp/clients/entries.ts";
+import type { Launch } from "../../src/local-mcp/launch.ts";
 import { capture } from "../../src/local-mcp/checkpoints/capture.ts";
 import { defaults } from "../../src/contract/config.ts";
 import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";

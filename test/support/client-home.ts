@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { apply, type Applied } from "../../src/local-mcp/clients/apply.ts";
 import * as backups from "../../src/local-mcp/clients/backups.ts";
 import { readText, type ClientRefusal } from "../../src/local-mcp/clients/client-files.ts";
-import type { Launch } from "../../src/local-mcp/clients/entries.ts";
+import type { Launch } from "../../src/local-mcp/launch.ts";
 import { planInstall, type PlanContext, type Plan } from "../../src/local-mcp/clients/plan.ts";
 import type { ClientTarget } from "../../src/local-mcp/clients/targets.ts";
 import { planUninstall } from "../../src/local-mcp/clients/uninstall.ts";

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Launch } from "../../src/local-mcp/clients/entries.ts";
+import type { Launch } from "../../src/local-mcp/launch.ts";
 
 const source = (path: string): string => join(import.meta.dirname, "..", "..", "src", path);
 

@@ -1,5 +1,5 @@
 import type { OutputOf } from "../../contract/operations.ts";
-import { WorkResult } from "../../local-mcp/automation/input-work.ts";
+import { WorkResult } from "../../contract/work-result.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli, Outcome } from "../cli.ts";
 import type { Coordination } from "../coordination.ts";

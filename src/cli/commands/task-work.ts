@@ -1,5 +1,6 @@
 import type { OutputOf } from "../../contract/operations.ts";
-import { workOf, WorkResult, type InputWork } from "../../local-mcp/automation/input-work.ts";
+import { WorkResult } from "../../contract/work-result.ts";
+import { workOf, type InputWork } from "../../local-mcp/automation/input-work.ts";
 import { mergeCommits, type Conflict } from "../../local-mcp/automation/merge-commits.ts";
 import { PlaceError } from "../../local-mcp/automation/work-place.ts";
 import { lines, run, text } from "../../local-mcp/snapshots/git.ts";

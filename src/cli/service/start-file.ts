@@ -1,4 +1,4 @@
-import type { Launch } from "../../local-mcp/clients/entries.ts";
+import type { Launch } from "../../local-mcp/launch.ts";
 
 /** What starts the supervisor when its user logs in. Pure. */
 export interface ServiceFacts {

@@ -12,7 +12,7 @@ import type { TypeConfig, WorkerConfig } from "../../local-mcp/automation/worker
 import { commitOf, gitAt, topOf } from "../../local-mcp/automation/work-git.ts";
 import type { InputSettings } from "../../local-mcp/automation/worktree-inputs.ts";
 import { WorktreePlaces } from "../../local-mcp/automation/worktree-places.ts";
-import type { Launch } from "../../local-mcp/clients/entries.ts";
+import type { Launch } from "../../local-mcp/launch.ts";
 import type { ProcessIdentity } from "../../local-mcp/processes.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { isOnPath } from "../../local-mcp/program-path.ts";

@@ -3,6 +3,7 @@ import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
+import { WorkResult } from "../../contract/work-result.ts";
 import { PlaceError } from "./work-place.ts";
 
 /** A commit that a worker named in the result of a task. */
@@ -14,21 +15,6 @@ export interface InputWork {
   /** Where it was made; null: an older version of SHIM did not say. */
   readonly machine: string | null;
 }
-
-/** Words of other machines that messages quote. */
-const plain = z.string().regex(/^[^\p{Cc}]{1,300}$/u);
-const hash = z.string().regex(/^[0-9a-f]{40,64}$/);
-
-/** What the worker of a task with a worktree put around the result of its program. */
-export const WorkResult = z.object({
-  branch: plain.nullable(),
-  commit: hash,
-  /** Where its own changes begin: behind the merged inputs. */
-  base: hash.optional(),
-  machine: plain.optional(),
-  tests: z.object({ command: z.string() }).optional(),
-});
-export type WorkResult = z.infer<typeof WorkResult>;
 
 type Get = (input: InputOf<"tasks.get">) => Promise<Result<OutputOf<"tasks.get">, { readonly message: string }>>;
 

@@ -15,7 +15,8 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { lastingFolders, realPath } from "../shim-command.ts";
 import { writeDurably } from "./atomic-write.ts";
 import { isMissing } from "./client-files.ts";
-import { isRecord, type Launch } from "./entries.ts";
+import { isRecord } from "./entries.ts";
+import type { Launch } from "../launch.ts";
 import type { Machine } from "./targets.ts";
 
 /** The link in the user's folder of programs that makes `shim` a command. */

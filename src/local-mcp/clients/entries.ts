@@ -1,16 +1,8 @@
 import type { HookEvent } from "../../contract/hook-input.ts";
 import { hookTool } from "../../contract/hook-tool.ts";
+import { plainWord, shellWord, type Launch } from "../launch.ts";
 
 /** What SHIM writes into a client's settings, and how it knows its own again after the clone moved. Pure. */
-
-/** Absolute paths; written as they are, since clients start with a PATH of their own. */
-export interface Launch {
-  readonly node: string;
-  /** bin/shim.mjs */
-  readonly script: string;
-  /** The built entry of the hooks. */
-  readonly hookScript: string;
-}
 
 export const serverName = "shim";
 
@@ -42,13 +34,6 @@ export function statusLineCommand(launch: Launch, platform: NodeJS.Platform): st
   if (script === null || folder === null) return null;
   if (plainWord.test(node)) return `${node} ${script} statusline`;
   return `cd ${folder}; ./${node.slice(cut + 1)} ${script} statusline`;
-}
-
-const plainWord = /^[\w@%+:,./-]+$/;
-
-/** A word as a POSIX shell reads it back. */
-export function shellWord(text: string): string {
-  return plainWord.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function windowsWord(text: string): string | null {

@@ -1,7 +1,8 @@
 import { hookEvents } from "../../contract/hook-input.ts";
 import { hasNoTodoTools, hookTool, hookToolSince } from "../../contract/hook-tool.ts";
 import type { ReadText } from "./client-files.ts";
-import { commandIn, isHookToolHandler, scriptIn, type Launch } from "./entries.ts";
+import { commandIn, isHookToolHandler, scriptIn } from "./entries.ts";
+import type { Launch } from "../launch.ts";
 import * as json from "./json-text.ts";
 import { deliveryFor } from "./plan.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";

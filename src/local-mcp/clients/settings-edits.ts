@@ -12,8 +12,8 @@ import {
   isRecord,
   serverCommand,
   serverName,
-  type Launch,
 } from "./entries.ts";
+import type { Launch } from "../launch.ts";
 import * as json from "./json-text.ts";
 
 /** Text in, text out: SHIM's entries put into a client's settings and taken out again. `shapeProblem` comes first. */

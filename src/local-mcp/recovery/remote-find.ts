@@ -1,5 +1,5 @@
 import type { WorkState } from "../../contract/work-state.ts";
-import { isOfTask } from "../automation/claude/prompt.ts";
+import { isOfTask } from "../../contract/task-prompt.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import type { ChatLink } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";

@@ -5,7 +5,7 @@ import { isFull, isUnknownSession } from "../automation/claude/outcome.ts";
 import { ownFiles } from "../automation/claude/own-files.ts";
 import { interrupted } from "../automation/claude/prompt.ts";
 import type { Ended } from "../automation/run-program.ts";
-import type { Launch } from "../clients/entries.ts";
+import type { Launch } from "../launch.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import { mayLive } from "../processes.ts";
 import { brief } from "../recovery/brief.ts";

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { messageOf } from "../../shared/error.ts";
 import { endMarked, hasMarks, markOf } from "../automation/marked-processes.ts";
 import type { runProgram } from "../automation/run-program.ts";
-import type { Launch } from "../clients/entries.ts";
+import type { Launch } from "../launch.ts";
 import { withoutSecrets } from "../own-secrets.ts";
 import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";

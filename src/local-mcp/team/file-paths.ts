@@ -1,5 +1,6 @@
-import { isAbsolute, posix, relative, sep } from "node:path";
+import { isAbsolute, posix, relative, resolve, sep } from "node:path";
 import { err, ok, type Result } from "../../shared/result.ts";
+import { realPath } from "./real-path.ts";
 
 const mostChars = 400;
 
@@ -25,3 +26,16 @@ const wrongs: readonly { readonly isSo: (path: string) => boolean; readonly why:
   },
   { isSo: (path) => /\p{Cc}/u.test(path) || path.length > mostChars, why: () => "cannot be reserved" },
 ];
+
+/**
+ * A path to be reserved, by the name under which the guard finds what is edited: links in it are followed, where they do not lead out of the project.
+ * [TE11]
+ *
+ * @param path as {@link pathIn} gives it
+ */
+export function followed(root: string, path: string): string {
+  const [range = ""] = /(^|\/)\*\*?$/.exec(path) ?? [];
+  const real = relative(realPath(root), realPath(resolve(root, path.slice(0, path.length - range.length))));
+  const found = pathIn(root, real.split(sep).join("/") + (real === "" ? range.replace("/", "") : range));
+  return found.ok ? found.value : path;
+}

@@ -1,5 +1,5 @@
 import { nothing } from "../../../coordination/usage.ts";
-import type { Launch } from "../../clients/entries.ts";
+import type { Launch } from "../../launch.ts";
 import type { Runtime } from "../../runtime.ts";
 import type { Executor, Outcome, Run } from "../executor.ts";
 import { ClaudeRun } from "./claude-run.ts";

@@ -10,7 +10,7 @@ import { brief } from "../../recovery/brief.ts";
 import { take } from "../../recovery/recover.ts";
 import { restore, type Restoration } from "../../recovery/restoration.ts";
 import { checkTranscript, release } from "../../recovery/start.ts";
-import { firstWords } from "./prompt.ts";
+import { firstWords } from "../../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime.ts";
 import { catchUp } from "../../sessions/catch-up.ts";
 import * as sessions from "../../sessions/sessions.ts";

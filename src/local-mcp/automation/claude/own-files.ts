@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { hookEvents } from "../../../contract/hook-input.ts";
 import { isEventKnown } from "../../../contract/hook-tool.ts";
 import { edgeFile } from "../../authority.ts";
-import { hookCommand, hookTimeout, serverCommand, serverName, type Launch } from "../../clients/entries.ts";
+import { hookCommand, hookTimeout, serverCommand, serverName } from "../../clients/entries.ts";
+import type { Launch } from "../../launch.ts";
 import { digest } from "../../sessions/entries.ts";
 import { createPrivateFolder, inodeOf, writeWhole } from "../../store/store-files.ts";
 

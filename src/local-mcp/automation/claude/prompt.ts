@@ -1,3 +1,4 @@
+import { firstWords } from "../../../contract/task-prompt.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { FailedTests } from "../tested-executor.ts";
 import type { MergedInputs } from "../work-place.ts";
@@ -34,16 +35,6 @@ export function promptFor({ task, next, merged, instruction, brief, fence }: Pro
     ...(brief === null ? [] : [brief]),
     ending,
   ].join("\n\n");
-}
-
-/** Nobody else's chat begins with them. */
-export function firstWords({ task, type }: Pick<ClaimedTask, "task" | "type">): string {
-  return `Do task ${task} (${type}):`;
-}
-
-/** Whether a session is that of a task, by what it was begun with. */
-export function isOfTask(title: string): boolean {
-  return /^Do task \d+ \(/.test(title);
 }
 
 export const interrupted =

@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
 import { shown, type FilesRefused } from "../../team/file-desk.ts";
 import { pathIn } from "../../team/file-paths.ts";
-import { followed } from "../../team/real-path.ts";
+import { followed } from "../../team/file-paths.ts";
 import type { Reservation } from "../../team/files-table.ts";
 import { defineTeamTool, refusal, type Caller, type TeamAnswer } from "../team-tool.ts";
 import type { ToolError } from "../tool.ts";

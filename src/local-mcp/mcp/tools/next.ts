@@ -3,7 +3,7 @@ import { Next } from "../../../contract/team-tools.ts";
 import { Label } from "../../../contract/values.ts";
 import { given } from "../../../shared/given.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { WorkResult } from "../../automation/input-work.ts";
+import { WorkResult } from "../../../contract/work-result.ts";
 import { age } from "../../recovery/brief.ts";
 import type { Abilities } from "../../team/abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
