@@ -28,7 +28,7 @@ export function fileErrorText(error: unknown, home: string): string | null {
   return `${place}${advices[code] ?? elsewise}${moved} (${message})`;
 }
 
-/** A file is written anew beside the one that it replaces (writeDurably). */
+/** A file is written anew beside the one that it replaces (writeWhole). */
 function meant(path: string): string {
   return path.replace(/\.([^/\\]+)\.shim-\d+\.tmp$/, "$1");
 }

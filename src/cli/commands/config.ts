@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { defaults, type Config } from "../../contract/config.ts";
 import { codeOf } from "../../shared/error.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { writeDurably } from "../../local-mcp/clients/atomic-write.ts";
+import { writeWhole } from "../../local-mcp/store/store-files.ts";
 import * as json from "../../local-mcp/clients/json-text.ts";
 import { parseConfig, readConfig } from "../../local-mcp/config-file.ts";
 import { createPrivateFolder } from "../../local-mcp/store/store-files.ts";
@@ -93,7 +93,9 @@ function change(cli: Cli, key: string, value: unknown): Outcome {
   if (after !== text) {
     createPrivateFolder(dirname(path));
     // Who keeps settings elsewhere has a link here.
-    writeDurably(existsSync(path) ? realpathSync(path) : path, after.endsWith("\n") ? after : `${after}\n`, 0o600);
+    writeWhole(existsSync(path) ? realpathSync(path) : path, after.endsWith("\n") ? after : `${after}\n`, {
+      mode: 0o600,
+    });
   }
   const now = valueAt(parsed.value, key);
   return ok({ data: { key, value: now }, text: `${key} is ${JSON.stringify(now)}\n` });

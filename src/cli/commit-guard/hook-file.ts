@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { writeDurably } from "../../local-mcp/clients/atomic-write.ts";
+import { writeWhole } from "../../local-mcp/store/store-files.ts";
 
 /** The pre-commit hook of git that asks SHIM, and the hook that was there before it. */
 
@@ -42,7 +42,7 @@ export function installGuard({ path, kind }: GuardState, command: GuardCommand):
   mkdirSync(dirname(path), { recursive: true });
   if (kind === "other") renameSync(path, kept);
   try {
-    writeDurably(path, hookText(command, interpreterOf(exists(kept) ? kept : null)), 0o755);
+    writeWhole(path, hookText(command, interpreterOf(exists(kept) ? kept : null)), { mode: 0o755 });
   } catch (error) {
     if (kind === "other") renameSync(kept, path);
     throw error;

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
-import { writeDurably } from "../../local-mcp/clients/atomic-write.ts";
+import { writeWhole } from "../../local-mcp/store/store-files.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Cli } from "../cli.ts";
 import {
@@ -42,7 +42,7 @@ export function installed({ path }: StartFile): "ours" | "another's" | null {
 export function write(file: StartFile, text: string): Result<void, string> {
   if (installed(file) === "another's") return err(notOurs(file));
   mkdirSync(dirname(file.path), { recursive: true });
-  writeDurably(file.path, text, 0o644);
+  writeWhole(file.path, text, { mode: 0o644 });
   return ok(undefined);
 }
 

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { messageOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { syncFolder } from "../store/store-files.ts";
-import { writeDurably } from "./atomic-write.ts";
+import { writeWhole } from "../store/store-files.ts";
 import { keep } from "./backups.ts";
 import { isMissing, readText, refusal, type ClientRefusal } from "./client-files.ts";
 import type { FileEdit, Plan } from "./plan.ts";
@@ -93,10 +93,11 @@ function carryOut(edit: FileEdit): ClientRefusal | null {
       return null;
     }
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeDurably(file, after, 0o600, () => {
+    const check = (): void => {
       changed = changedSince(edit);
       if (changed) throw new Error(changed.message);
-    });
+    };
+    writeWhole(file, after, { mode: 0o600, check });
     return null;
   } catch (error) {
     return changed ?? refusal("write_failed", path, `cannot be written: ${messageOf(error)}. Nothing was changed.`);

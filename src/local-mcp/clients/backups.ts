@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { writeDurably } from "./atomic-write.ts";
+import { writeWhole } from "../store/store-files.ts";
 import { isMissing, readText } from "./client-files.ts";
 import { isRecord } from "./entries.ts";
 import { createPrivateFolder, syncFolder } from "../store/store-files.ts";
@@ -48,7 +48,7 @@ export function keep(backups: string, plan: Plan, now: number): string {
   const folder = newFolder(backups, now);
   const files = plan.edits.map(({ path, before, after }, index) => {
     const copy = `${index}.json`;
-    if (before !== null) writeDurably(join(folder, copy), before, 0o600);
+    if (before !== null) writeWhole(join(folder, copy), before);
     return {
       path,
       before: before === null ? null : { copy, hash: hashOf(before) },
@@ -56,7 +56,7 @@ export function keep(backups: string, plan: Plan, now: number): string {
     };
   });
   const manifest: Manifest = { version: 1, action: plan.action, client: plan.target.client, at: now, files };
-  writeDurably(join(folder, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`, 0o600);
+  writeWhole(join(folder, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
   return folder;
 }
 

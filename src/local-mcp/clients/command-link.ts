@@ -13,7 +13,7 @@ import { basename, dirname, join } from "node:path";
 import { messageOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { lastingFolders, realPath } from "../shim-command.ts";
-import { writeDurably } from "./atomic-write.ts";
+import { writeWhole } from "../store/store-files.ts";
 import { isMissing } from "./client-files.ts";
 import { isRecord } from "./entries.ts";
 import type { Launch } from "../launch.ts";
@@ -85,7 +85,7 @@ function create({ path, target }: LinkPlan, record: string): void {
   const earlier = readRecord(record)?.folders ?? [];
   const made: LinkRecord = { path, target, folders: [...new Set([...earlier, ...folders])] };
   // Before the link: a link without a record would never be removed.
-  writeDurably(record, `${JSON.stringify(made)}\n`, 0o600);
+  writeWhole(record, `${JSON.stringify(made)}\n`);
   const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
   rmSync(temporary, { force: true });
   symlinkSync(target, temporary);

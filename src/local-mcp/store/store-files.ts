@@ -1,5 +1,17 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import {
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { pathsIn } from "../paths.ts";
 
 /** The files around one `shim.db`. */
@@ -48,16 +60,52 @@ export function createPrivateFolder(path: string): void {
   for (let made = path; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
 }
 
-/** Replaces a small file so that a crash leaves the old or the new one. */
-export function writeWhole(path: string, text: string): void {
-  const file = openSync(`${path}.tmp`, "w", 0o600);
+/**
+ * [IN8] Replaces a small file as a whole or not at all, also when the machine stops in between: a new file beside it, flushed, then renamed.
+ * Keeps the owner of a file that is there. `path` is no symbolic link.
+ *
+ * @param options.mode for a file that is not SHIM's own: the mode of a new file; a file that is there keeps its mode. Without it the mode is 0600
+ * @param options.check runs last before the rename; what it throws leaves the file as it was
+ */
+export function writeWhole(path: string, text: string, options: { mode?: number; check?: () => void } = {}): void {
+  const present = statSync(path, { throwIfNoEntry: false });
+  // Other processes may replace the same file at the same moment.
+  const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
   try {
-    writeFileSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    // A leftover has this name only when an earlier process of the same number was killed here.
+    rmSync(temporary, { force: true });
+    writeFlushed(temporary, text, {
+      uid: present?.uid ?? null,
+      gid: present?.gid ?? null,
+      mode: options.mode === undefined ? 0o600 : (present?.mode ?? options.mode),
+    });
+    options.check?.();
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
-  renameWhole(`${path}.tmp`, path);
+  syncFolder(dirname(path));
+}
+
+interface FileOwner {
+  readonly mode: number;
+  readonly uid: number | null;
+  readonly gid: number | null;
+}
+
+function writeFlushed(path: string, text: string, { mode, uid, gid }: FileOwner): void {
+  const descriptor = openSync(path, "wx", 0o600);
+  try {
+    writeFileSync(descriptor, text);
+    // Under sudo the user's file stays the user's.
+    const made = fstatSync(descriptor);
+    if (uid !== null && gid !== null && (uid !== made.uid || gid !== made.gid)) fchownSync(descriptor, uid, gid);
+    fchmodSync(descriptor, mode & 0o7777);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** A rename that is on the disk when it returns. */
