@@ -138,104 +138,96 @@ export type Config = typeof defaults;
 
 /** Unknown keys are refused, so that a typing error is seen. */
 export function configSchema(): z.ZodMiniType<Config> {
-  const { offerMaxAgeMs, checkpoint, retention, snapshots } = defaults;
-  return z.strictObject({
-    recovery: z._default(z.enum(["ask", "brief", "resume"]), defaults.recovery),
-    offerMaxAgeMs: z._default(positive(), offerMaxAgeMs),
-    risk: z.prefault(riskSchema(), {}),
-    checkpoint: section({
-      everyToolCalls: z._default(positive(), checkpoint.everyToolCalls),
-      everyMs: z._default(positive(), checkpoint.everyMs),
-      beforeTools: z._default(
-        z.array(z.string().check(z.maxLength(200))).check(z.maxLength(50)),
-        checkpoint.beforeTools,
-      ),
-      beforeCommands: z._default(
-        z.array(z.string().check(z.minLength(1), z.maxLength(200))).check(z.maxLength(200)),
-        checkpoint.beforeCommands,
-      ),
-      maxBytes: z._default(positive(), checkpoint.maxBytes),
+  return section(defaults, {
+    recovery: z.enum(["ask", "brief", "resume"]),
+    offerMaxAgeMs: positive(),
+    risk: riskSchema(),
+    checkpoint: section(defaults.checkpoint, {
+      everyToolCalls: positive(),
+      everyMs: positive(),
+      beforeTools: z.array(text(200)).check(z.maxLength(50)),
+      beforeCommands: z.array(text(200).check(z.minLength(1))).check(z.maxLength(200)),
+      maxBytes: positive(),
     }),
-    snapshots: section({
-      isEnabled: z._default(z.boolean(), snapshots.isEnabled),
-      maxFileBytes: z._default(positive(), snapshots.maxFileBytes),
-      maxTotalBytes: z._default(positive(), snapshots.maxTotalBytes),
-      timeoutMs: z._default(positive(), snapshots.timeoutMs),
+    snapshots: section(defaults.snapshots, {
+      isEnabled: z.boolean(),
+      maxFileBytes: positive(),
+      maxTotalBytes: positive(),
+      timeoutMs: positive(),
     }),
-    retention: section({
-      maxAgeMs: z._default(positive(), retention.maxAgeMs),
-      checkpointsPerSession: z._default(positive(), retention.checkpointsPerSession),
-      maxBytes: z._default(positive(), retention.maxBytes),
-      backups: z._default(positive(), retention.backups),
+    retention: section(defaults.retention, {
+      maxAgeMs: positive(),
+      checkpointsPerSession: positive(),
+      maxBytes: positive(),
+      backups: positive(),
     }),
-    team: teamSchema(),
-    notify: section(notifyShape()),
+    team: section(defaults.team, {
+      isEnabled: z.boolean(),
+      strictFiles: z.boolean(),
+      maxContinuationsPerHour: z.int().check(z.minimum(0), z.maximum(60)),
+      wake: z.enum(["hooks", "socket"]),
+      capabilities: z.array(z.string().check(z.regex(/^[^\p{Cc}]{1,200}$/u))).check(z.maxLength(50)),
+      capacity: z.int().check(z.minimum(0), z.maximum(100)),
+    }),
+    notify: section(notifyDefaults, notifyShape()),
     usage: usageSchema(),
-    todoTools: z._default(z.boolean(), defaults.todoTools),
-    statusLine: z._default(z.nullable(z.string().check(z.maxLength(2_000))), defaults.statusLine),
-  });
-}
-
-function teamSchema() {
-  const { team } = defaults;
-  return section({
-    isEnabled: z._default(z.boolean(), team.isEnabled),
-    strictFiles: z._default(z.boolean(), team.strictFiles),
-    maxContinuationsPerHour: z._default(z.int().check(z.minimum(0), z.maximum(60)), team.maxContinuationsPerHour),
-    wake: z._default(z.enum(["hooks", "socket"]), team.wake),
-    capabilities: z._default(
-      z.array(z.string().check(z.regex(/^[^\p{Cc}]{1,200}$/u))).check(z.maxLength(50)),
-      team.capabilities,
-    ),
-    capacity: z._default(z.int().check(z.minimum(0), z.maximum(100)), team.capacity),
+    todoTools: z.boolean(),
+    statusLine: z.nullable(text(2_000)),
   });
 }
 
 function usageSchema() {
-  const { usage } = defaults;
   const price = z.number().check(z.minimum(0), z.maximum(100_000));
   const prices = z.strictObject({ input: price, output: price, cacheRead: price, cacheWrite: price });
-  return section({
-    prices: z._default(z.record(z.string().check(z.minLength(1), z.maxLength(200)), prices), usage.prices),
-    pricesAsOf: z._default(z.nullable(z.string().check(z.regex(/^\d{4}-\d{2}-\d{2}$/))), usage.pricesAsOf),
+  return section(defaults.usage, {
+    prices: z.record(z.string().check(z.minLength(1), z.maxLength(200)), prices),
+    pricesAsOf: z.nullable(z.string().check(z.regex(/^\d{4}-\d{2}-\d{2}$/))),
   });
 }
 
 function riskSchema() {
   const { weights, thresholds, levels } = defaults.risk;
-  return z.strictObject({
-    weights: section({
-      contextFill: z._default(share(), weights.contextFill),
-      sinceCheckpoint: z._default(share(), weights.sinceCheckpoint),
-      memory: z._default(share(), weights.memory),
-      rateLimit: z._default(share(), weights.rateLimit),
-      toolErrors: z._default(share(), weights.toolErrors),
-      latencyTrend: z._default(share(), weights.latencyTrend),
-      transcriptSize: z._default(share(), weights.transcriptSize),
+  return section(defaults.risk, {
+    weights: section(weights, {
+      contextFill: share(),
+      sinceCheckpoint: share(),
+      memory: share(),
+      rateLimit: share(),
+      toolErrors: share(),
+      latencyTrend: share(),
+      transcriptSize: share(),
     }),
-    thresholds: section({
-      contextFill: z._default(share(), thresholds.contextFill),
-      contextTokens: z._default(positive(), thresholds.contextTokens),
-      sinceCheckpointMs: z._default(positive(), thresholds.sinceCheckpointMs),
-      memory: z._default(share(), thresholds.memory),
-      rateLimit: z._default(share(), thresholds.rateLimit),
-      toolErrors: z._default(share(), thresholds.toolErrors),
-      latencyTrend: z._default(z.number().check(z.positive()), thresholds.latencyTrend),
-      transcriptBytes: z._default(positive(), thresholds.transcriptBytes),
+    thresholds: section(thresholds, {
+      contextFill: share(),
+      contextTokens: positive(),
+      sinceCheckpointMs: positive(),
+      memory: share(),
+      rateLimit: share(),
+      toolErrors: share(),
+      latencyTrend: z.number().check(z.positive()),
+      transcriptBytes: positive(),
     }),
-    levels: section({
-      warning: z._default(share(), levels.warning),
-      danger: z._default(share(), levels.danger),
-      critical: z._default(share(), levels.critical),
-    }),
+    levels: section(levels, { warning: share(), danger: share(), critical: share() }),
   });
 }
 
-/** Absent as a whole, a section has the defaults of its fields. */
-function section<Shape extends Record<string, z.ZodMiniDefault>>(shape: Shape) {
-  const schema = z.strictObject(shape);
-  // Every field has a default, so an empty object is an input; the type cannot tell that of a shape it does not know.
-  return z.prefault(schema, {} as z.input<typeof schema>);
+/** A field that is absent has its default; absent as a whole, the section has all of them. */
+function section<Settings extends object>(
+  usual: Settings,
+  shape: { readonly [Key in keyof Settings]: z.ZodMiniType<Settings[Key]> },
+): z.ZodMiniType<Settings> {
+  const fields = Object.entries<z.ZodMiniType>(shape);
+  const withDefaults = fields.map(([key, field]) => [key, z._default(field, usual[key as keyof Settings])]);
+  // The type cannot tell that each field of the shape has a default now.
+  const schema = z.strictObject(Object.fromEntries(withDefaults)) as unknown as z.ZodMiniType<
+    Settings,
+    Partial<Settings>
+  >;
+  return z.prefault(schema, {});
+}
+
+function text(maxChars: number) {
+  return z.string().check(z.maxLength(maxChars));
 }
 
 function positive() {

@@ -23,9 +23,9 @@ function isWebhook(text: string): boolean {
 
 export function notifyShape() {
   return {
-    desktop: z._default(z.boolean(), notifyDefaults.desktop),
-    bell: z._default(z.boolean(), notifyDefaults.bell),
-    webhook: z._default(z.nullable(z.string().check(z.maxLength(2_000), z.refine(isWebhook))), notifyDefaults.webhook),
-    events: z._default(z.readonly(z.array(z.enum(notifyEvents))), notifyDefaults.events),
+    desktop: z.boolean(),
+    bell: z.boolean(),
+    webhook: z.nullable(z.string().check(z.maxLength(2_000), z.refine(isWebhook))),
+    events: z.readonly(z.array(z.enum(notifyEvents))),
   };
 }

@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  type Stats,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { pathsIn } from "../paths.ts";
@@ -74,11 +75,7 @@ export function writeWhole(path: string, text: string, options: { mode?: number;
   try {
     // A leftover has this name only when an earlier process of the same number was killed here.
     rmSync(temporary, { force: true });
-    writeFlushed(temporary, text, {
-      uid: present?.uid ?? null,
-      gid: present?.gid ?? null,
-      mode: options.mode === undefined ? 0o600 : (present?.mode ?? options.mode),
-    });
+    writeFlushed(temporary, text, present, options.mode);
     options.check?.();
     renameSync(temporary, path);
   } catch (error) {
@@ -88,20 +85,16 @@ export function writeWhole(path: string, text: string, options: { mode?: number;
   syncFolder(dirname(path));
 }
 
-interface FileOwner {
-  readonly mode: number;
-  readonly uid: number | null;
-  readonly gid: number | null;
-}
-
-function writeFlushed(path: string, text: string, { mode, uid, gid }: FileOwner): void {
+function writeFlushed(path: string, text: string, present: Stats | undefined, mode: number | undefined): void {
   const descriptor = openSync(path, "wx", 0o600);
   try {
     writeFileSync(descriptor, text);
     // Under sudo the user's file stays the user's.
     const made = fstatSync(descriptor);
-    if (uid !== null && gid !== null && (uid !== made.uid || gid !== made.gid)) fchownSync(descriptor, uid, gid);
-    fchmodSync(descriptor, mode & 0o7777);
+    if (present && (present.uid !== made.uid || present.gid !== made.gid)) {
+      fchownSync(descriptor, present.uid, present.gid);
+    }
+    if (mode !== undefined) fchmodSync(descriptor, (present?.mode ?? mode) & 0o7777);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
