@@ -86,7 +86,7 @@ it("[IN14] without a build a hook ends well and the first one tells the user; th
   const first = start(folder, ["hook", "SessionStart"]);
   expect(first.status).toBe(0);
   expect(JSON.parse(first.stdout)).toEqual({
-    systemMessage: "SHIM is not saving this chat: the plugin is not built. In the clone, run: npm ci && npm run build",
+    systemMessage: "This chat is not saved: SHIM is not built. In the clone, run: npm ci && npm run build",
   });
   const other = start(folder, ["hook", "Stop"]);
   expect([other.status, other.stdout]).toEqual([0, ""]);
@@ -101,7 +101,7 @@ it("[IN14] an old Node loads nothing and says which is needed", () => {
     const started = start(folder, ["hook", "SessionStart"], old);
     expect([started.status, JSON.parse(started.stdout)]).toEqual([
       0,
-      { systemMessage: expect.stringContaining("it needs Node 22.16 or newer") as string },
+      { systemMessage: expect.stringContaining("SHIM needs Node 22.16 or newer") as string },
     ]);
     expect(start(folder, ["mcp"], old).status).toBe(78);
   }
