@@ -8,6 +8,7 @@ import { benchElsewhere } from "./elsewhere.ts";
 import { benchEvents } from "./events.ts";
 import { Parts } from "./parts.ts";
 import { benchRecovery } from "./recovery.ts";
+import { benchRedaction } from "./redaction.ts";
 import { benchSave } from "./save.ts";
 import { benchStart } from "./start.ts";
 import { benchSync } from "./sync.ts";
@@ -28,6 +29,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 const parts = new Parts();
 await parts.run("save", () => benchSave(folder, emptyServer, memoryServer));
 await parts.run("recovery", () => benchRecovery(folder));
+await parts.run("redaction", benchRedaction);
 await parts.run("start", () => benchStart(folder, emptyServer, memoryServer));
 await parts.run("events", () => benchEvents(folder));
 await parts.run("tool-call", () => benchToolCall(folder, emptyHookServer));

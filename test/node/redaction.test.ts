@@ -19,6 +19,16 @@ it.each(lookAlikes(seed))("[RD7] leaves $name", ({ text }) => {
   expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
 });
 
+it("[RD7] leaves the versions that a package is required in, and a command of the documentation", () => {
+  const versions = ["^3.0.1", "~3.0.1", ">=3.0.1", "<4.0.0-beta.1", "3.0.1"];
+  const required = versions.map((version) => `"@inquirer/password": "${version}",`);
+  for (const text of [...required, "Use `curl -u user:password` or", "**`curl -u user:password`**, or"]) {
+    expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
+  }
+  const secret = `${d.chars(base62, 12)}!`;
+  expect(redact(`Use \`curl -u ann:${secret}\` there`).text).toBe("Use `curl -u ann:[redacted:password]` there");
+});
+
 it("[RD2] the corpus holds at least 60 secrets and 60 look-alikes, the same for a seed", () => {
   expect(secretSamples(seed).length).toBeGreaterThanOrEqual(60);
   expect(lookAlikes(seed).length).toBeGreaterThanOrEqual(60);

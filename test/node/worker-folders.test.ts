@@ -1,10 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { GivenFolder } from "../../src/local-mcp/automation/given-folder.ts";
 import { removeOld } from "../../src/local-mcp/automation/old-worktrees.ts";
 import { git, GIT_ENV, temporaryFolder, write } from "../support/git-project.ts";
+import { base62, draw, pem } from "../support/secret-draw.ts";
 import { aTask, whereOf, Yard } from "../support/work-yard.ts";
 
 it("[WK11] each task gets a worktree of its own; what was done is one commit by SHIM on a branch of its own, and the worktree goes", async () => {
@@ -94,16 +95,67 @@ it("[WK11] work in progress is kept as a commit, and neither branch nor index of
   expect(yard.git("for-each-ref", "refs/shim")).toBe("");
 });
 
-it("[WK11] new files whose names say that they hold secrets are not committed; then the worktree stays, and it is said", async () => {
+it("[WK11] new files that say by name or content that they hold secrets are not committed; the result names them, and the worktree stays", async () => {
   const yard = new Yard();
   const place = await yard.open(aTask());
-  write(place.folder, { ".env.local": "KEY=1\n", "sub/id_rsa": "x\n", "a.txt": "two\n" });
+  const d = draw(29);
+  const secrets = {
+    ".env.local": "KEY=1\n",
+    "sub/id_rsa": "x\n",
+    "deploy dir/ä": pem(d, "OPENSSH PRIVATE KEY"),
+    "client.ts": `login("ghp_${d.chars(base62, 36)}");\n`,
+    "staged.ts": `login("ghp_${d.chars(base62, 36)}");\n`,
+  };
+  write(place.folder, { ...secrets, "a.txt": "two\n", "new.ts": "export {};\n" });
+  symlinkSync("/nowhere", join(place.folder, "link"));
+  git(place.folder, "add", "staged.ts");
+  git(place.folder, "init", "-q", "inner");
+  write(place.folder, { "inner/b.txt": "b\n" });
+  const kept = [".gitignore", "a.txt", "link", "new.ts"];
   await place.save();
-  expect(yard.git("ls-tree", "-r", "--name-only", whereOf(place).commit).split("\n")).toEqual([".gitignore", "a.txt"]);
+  expect(yard.git("ls-tree", "-r", "--name-only", whereOf(place).commit).split("\n")).toEqual(kept);
   const work = await place.finish();
-  expect(yard.git("ls-tree", "-r", "--name-only", work?.commit ?? "").split("\n")).toEqual([".gitignore", "a.txt"]);
+  expect(yard.git("ls-tree", "-r", "--name-only", work?.commit ?? "").split("\n")).toEqual(kept);
+  expect(new Map(work?.leftOut?.map(({ path, reason }) => [path, reason]))).toEqual(
+    new Map([
+      [".env.local", "its name says that it holds a secret"],
+      ["sub/id_rsa", "its name says that it holds a secret"],
+      ["deploy dir/ä", "it holds a private key"],
+      ["client.ts", "it holds a secret (github-token)"],
+      ["staged.ts", "it holds a secret (github-token)"],
+      ["inner/", "a git repository of its own"],
+    ]),
+  );
   expect(await place.leave(false)).toContain(place.folder);
-  expect(readFileSync(join(place.folder, ".env.local"), "utf8")).toBe("KEY=1\n");
+  for (const [path, text] of Object.entries(secrets)) expect(readFileSync(join(place.folder, path), "utf8")).toBe(text);
+});
+
+it("[WK11] a change that brings a secret into a file is not committed; one of a file that held a secret before is", async () => {
+  const yard = new Yard();
+  const token = `login("ghp_${draw(31).chars(base62, 36)}");\n`;
+  write(yard.repository, { "fixture.ts": token, "later.ts": "export {};\n" });
+  git(yard.repository, "add", ".");
+  git(yard.repository, "commit", "-qm", "second");
+  const place = await yard.open(aTask());
+  write(place.folder, { "fixture.ts": `${token}// more\n`, "later.ts": token });
+  const work = await place.finish();
+  expect(work?.leftOut).toEqual([
+    { path: "later.ts", reason: "it holds a secret (github-token); the last commit's version is kept" },
+  ]);
+  expect(yard.git("diff", "--name-only", "HEAD", work?.commit ?? "")).toBe("fixture.ts");
+  expect(await place.leave(false)).toContain(place.folder);
+});
+
+it("[WK11] of many files that are left out the result names some and counts the rest", async () => {
+  const yard = new Yard();
+  const place = await yard.open(aTask());
+  write(place.folder, Object.fromEntries(Array.from({ length: 25 }, (_, n) => [`${n}.pem`, "x\n"])));
+  const work = await place.finish();
+  expect([work?.branch, work?.leftOut?.length, work?.leftOut?.at(-1)]).toEqual([
+    null,
+    21,
+    { path: "...", reason: "and 5 more" },
+  ]);
 });
 
 it("[WK12] the next attempt on the machine goes on in the same worktree once its worker is gone", async () => {

@@ -1,5 +1,6 @@
-import { lstatSync, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { messageOf } from "../../shared/error.ts";
 import { schemaState } from "../../shared/migrate.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { findIncomplete } from "../../local-mcp/recovery/detect.ts";
@@ -39,12 +40,23 @@ function integrity(runtime: Runtime): Check {
   runtime.store.read(() => null, null);
   const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");
   const problems = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
-  if (problems.length === 0) return fine("store", `${path} is sound`);
+  if (problems.length === 0) return writability(path);
   return fail(
     "store",
     `${path} is damaged: ${problems.join("; ")}`,
     `Close all chats, delete ${path}, ${path}-wal and ${path}-shm, then copy the newest file of ${runtime.paths.backups} to ${path}.`,
   );
+}
+
+/** Asks for permission only: a write would wait for one that is under way. */
+function writability(path: string): Check {
+  try {
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) accessSync(file, constants.W_OK);
+    return fine("store", `${path} is sound`);
+  } catch (error) {
+    const fix = "Give the files back to your user (chown, chmod u+w); until then nothing can be saved.";
+    return fail("store", `${path} is sound, but cannot be written to (${messageOf(error)})`, fix);
+  }
 }
 
 function schema(runtime: Runtime): Check {

@@ -2,9 +2,10 @@ import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, realpat
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../../shared/error.ts";
-import { type Git, GitError, gitOutside, joinRaw, rawList, type RawPath, run, signed, text } from "../snapshots/git.ts";
+import { type Git, GitError, gitOutside, run, signed, text } from "../snapshots/git.ts";
 import { withoutSecrets } from "../own-secrets.ts";
-import { looksSecret } from "../snapshots/secret-names.ts";
+import type { LeftOut } from "../snapshots/selection.ts";
+import { stageWork } from "./stage-work.ts";
 
 /** Git in the worktree of a task: without hooks, signing and the user's own commands. */
 
@@ -68,18 +69,12 @@ export async function branchAt(git: Git): Promise<string | null> {
   return code === 0 ? stdout.toString("utf8").trim() : null;
 }
 
-/** All that is new or changed goes into the index, but new files whose names say that they hold secrets, and repositories in the worktree. */
-async function stage(git: Git): Promise<void> {
-  await run(git, ["add", "--update", "."]);
-  const others = await rawList(git, ["ls-files", "-z", "--others", "--exclude-standard"]);
-  const wanted = others.filter((path) => isFit(path));
-  if (wanted.length === 0) return;
-  const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
-  await run(literal, ["add", "--pathspec-from-file=-", "--pathspec-file-nul"], joinRaw(wanted));
-}
-
-function isFit(path: RawPath): boolean {
-  return !path.endsWith("/") && !looksSecret(path);
+/** A commit of all that is in a worktree. */
+export interface Commit {
+  /** The worktree. */
+  readonly tree: string;
+  readonly message: string;
+  readonly now: number;
 }
 
 /**
@@ -88,26 +83,29 @@ function isFit(path: RawPath): boolean {
  * @param index where a copy of the index may stand
  * @returns HEAD, where nothing is new
  */
-export async function keepAll(git: Git, index: string, ref: string, message: string, now: number): Promise<string> {
+export async function keepAll(git: Git, index: string, ref: string, { tree, message, now }: Commit): Promise<string> {
   const own = await gitPath(git, "index");
   copyFileSync(own, index);
   const beside: Git = { ...git, env: { ...git.env, GIT_INDEX_FILE: index } };
-  await stage(beside);
-  const tree = await text(beside, ["write-tree"]);
+  await stageWork(beside, tree);
+  const content = await text(beside, ["write-tree"]);
   const head = await commitOf(git, "HEAD");
-  if (tree === (await text(git, ["rev-parse", "HEAD^{tree}"]))) return head;
-  const commit = await text(signed(beside, now), ["commit-tree", tree, "-p", head, "-m", message]);
+  if (content === (await text(git, ["rev-parse", "HEAD^{tree}"]))) return head;
+  const commit = await text(signed(beside, now), ["commit-tree", content, "-p", head, "-m", message]);
   await run(git, ["update-ref", ref, commit]);
   return commit;
 }
 
-/** The same on the branch, once nobody works there any more. @returns the new HEAD */
-export async function commitAll(git: Git, message: string, now: number): Promise<string> {
+/** The same on the branch, once nobody works there any more. @returns the new HEAD, and what is not in it */
+export async function commitAll(
+  git: Git,
+  { tree, message, now }: Commit,
+): Promise<{ readonly commit: string; readonly leftOut: readonly LeftOut[] }> {
   await unlock(git);
-  await stage(git);
+  const leftOut = await stageWork(git, tree);
   const { code } = await run(git, ["diff", "--cached", "--quiet"], "", [0, 1]);
   if (code === 1) await run(signed(git, now), ["commit", "--quiet", "--no-verify", "--message", message]);
-  return commitOf(git, "HEAD");
+  return { commit: await commitOf(git, "HEAD"), leftOut };
 }
 
 /** The process that held the index is gone. */

@@ -11,6 +11,8 @@ export interface Work {
   readonly base: string;
   /** Where the commit was made. */
   readonly machine: string;
+  /** Files that are not in the commit, and why; absent: all are. */
+  readonly leftOut?: { readonly path: string; readonly reason: string }[];
 }
 
 /** Results of other tasks that a place begins with. */

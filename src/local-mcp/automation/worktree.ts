@@ -6,7 +6,8 @@ import { GitError, run, type Git } from "../snapshots/git.ts";
 import { isWholeJob, nameJobBranch } from "./job-branch.ts";
 import { unresolved } from "./merge-commits.ts";
 import { pushBranch } from "./remote-branches.ts";
-import { branchAt, commitAll, gitAt, gitOf, keepAll, worktreeCommand } from "./work-git.ts";
+import { firstLeftOut } from "../snapshots/selection.ts";
+import { branchAt, commitAll, type Commit, gitAt, gitOf, keepAll, worktreeCommand } from "./work-git.ts";
 import { nothingMerged, type MergedInputs, type Work, type WorkPlace } from "./work-place.ts";
 import { removeRecord, treeIn, writeRecord, type Merged, type WorkRecord } from "./work-record.ts";
 import type { InputSurroundings } from "./worktree-inputs.ts";
@@ -14,6 +15,9 @@ import type { InputSurroundings } from "./worktree-inputs.ts";
 export interface WorktreeSurroundings extends InputSurroundings {
   readonly machine: string;
 }
+
+/** Files that the result of a task names one by one; it has a bound of its own. */
+const mostNamed = 20;
 
 /** The worktree of one task. [WK11] [WK12] */
 export class Worktree implements WorkPlace {
@@ -66,18 +70,20 @@ export class Worktree implements WorkPlace {
 
   async save(): Promise<void> {
     const index = join(this.#outer, "index");
-    this.#commit = await keepAll(this.#git, index, this.#ref, this.#message("work in progress"), this.#around.now());
+    this.#commit = await keepAll(this.#git, index, this.#ref, this.#commitOf("work in progress"));
   }
 
   async finish(): Promise<Work> {
     const { type, attempt } = this.#task;
-    this.#commit = await commitAll(this.#git, this.#message(`${type}, attempt ${attempt}`), this.#around.now());
+    const { commit, leftOut } = await commitAll(this.#git, this.#commitOf(`${type}, attempt ${attempt}`));
+    this.#commit = commit;
     await run(this.#git, ["update-ref", "-d", this.#ref]);
     const branch = await branchAt(this.#git);
     const { base, merged } = this.#record;
-    const isNothing = branch === this.#record.branch && this.#commit === base;
+    const isNothing = branch === this.#record.branch && commit === base;
     const { machine } = this.#around;
-    return { branch: isNothing ? null : branch, commit: this.#commit, base: merged?.commit ?? base, machine };
+    const without = leftOut.length > 0 ? { leftOut: firstLeftOut(leftOut, mostNamed) } : {};
+    return { branch: isNothing ? null : branch, commit, base: merged?.commit ?? base, machine, ...without };
   }
 
   async publish(work: Work): Promise<{ readonly work: Work; readonly note: string | null }> {
@@ -135,8 +141,8 @@ export class Worktree implements WorkPlace {
     return `refs/shim/${basename(this.#outer)}`;
   }
 
-  #message(what: string): string {
-    return `shim: task ${this.#task.task}: ${what}`;
+  #commitOf(what: string): Commit {
+    return { tree: this.folder, message: `shim: task ${this.#task.task}: ${what}`, now: this.#around.now() };
   }
 }
 

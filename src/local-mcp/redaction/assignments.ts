@@ -140,9 +140,11 @@ const connection =
 /** Values at telling names, in whatever notation. [RD5] [RD6] */
 export function assignments(text: string): Finding[] {
   const findings: Finding[] = [];
+  let next = tellingWordFrom(text, 0);
+  if (!next) return findings;
   const reader = new ValueReader(text);
   let done = 0;
-  for (let next = tellingWordFrom(text, 0); next; next = tellingWordFrom(text, Math.max(next.end, done))) {
+  for (; next; next = tellingWordFrom(text, Math.max(next.end, done))) {
     const values = next.start < done ? [] : valuesFrom(text, next, reader);
     findings.push(...values);
     done = values.at(-1)?.end ?? done;
@@ -215,7 +217,7 @@ function valuesAt(text: string, name: Name, reader: ValueReader): Finding[] {
 
 /** The value, or each of a list, which is read no further than anyone would write by hand. */
 function listed(text: string, found: ValueStart, reader: ValueReader): Value[] {
-  const isList = /[[(]\s*$/.test(text.slice(found.at - 9, found.at));
+  const isList = /[[(]$/.test(text.slice(Math.max(0, found.at - 9), found.at).trimEnd());
   const values: Value[] = [];
   let at: number | null = found.at;
   while (at !== null && values.length < 50) {

@@ -15,7 +15,7 @@ export type Strength =
  * and in few alternatives: both halve the time that a plain list takes in V8. What must follow a word is looked at later.
  */
 const rareParts =
-  /p(?:ass|wd?|sk|at(?<=[-_]pat)|i(?<=art-api))|c(?:ret(?<=secret)|redential|ookie|ontraseña)|k(?:en(?<=token)|ey)|uth(?<=auth)|b(?:earer|y(?<=identified by))|mnemonic|s(?:e(?:ss|ed)|ignature)|пароль|密码|パスワード/gi;
+  /p(?:ass|wd?|sk|at(?<=[-_]pat)|i(?<=art-api))|c(?:ret(?<=secret)|redential|ookie|ontraseña)|k(?:en(?<=token)|ey)|uth(?<=auth)|b(?:earer|y(?<=identified by))|mnemonic|s(?:e(?:ss(?=(?:ion)?[-_ .]?id)|ed)|ignature)|пароль|密码|パスワード/gi;
 /** What of a word stands before its rare part. */
 const beforePart: Readonly<Record<string, string>> = {
   cret: "se",
@@ -47,7 +47,7 @@ const passStem = /wor[dt]|wd|[-_ .]?(?:phrase|code|word)/iy;
 const authStem = /orization/iy;
 const seedStem = /[-_ .]?(?:phrase|words?)/iy;
 const sessionStem = /(?:ion)?[-_ .]?id/iy;
-const restOfName = /[A-Za-z0-9_-]{0,40}/y;
+const restOfName = /[A-Za-z0-9_-]{1,40}/y;
 /** What may follow in the name without changing what it names. */
 const neutralEnd =
   /^(?:s|[-_]?\d{1,3}|[-_]?(?:value|string|str|text|plain|raw|data|base|base64|b64|hex|pair|prod|production|dev|development|staging|stage|test|live|default|old|new|prev|previous|current|primary|secondary|main|backup|admin|root|user|db|v\d))*$/i;
@@ -91,19 +91,24 @@ export interface KeyName {
 export function keyNameAt(text: string, { start, word }: TellingWord): KeyName | null {
   const stem = stemEnd(text, start, word);
   if (wholeWords.has(word) && isLetterAt(text, stem)) return null;
-  restOfName.lastIndex = stem;
-  const rest = restOfName.exec(text)?.[0] ?? "";
-  const before = text.slice(Math.max(0, start - 16), start);
-  if (!neutralEnd.test(rest) && !isSalt(word, rest)) return null;
+  const rest = restOfNameAt(text, stem);
+  if (rest !== "" && !neutralEnd.test(rest) && !isSalt(word, rest)) return null;
   if (isInMarker(text, start)) return null;
+  const before = text.slice(Math.max(0, start - 16), start);
   const strength = strengthOf(word, { before, word: text.slice(start, stem) });
   return strength && { strength, end: stem + rest.length };
 }
 
+function restOfNameAt(text: string, at: number): string {
+  restOfName.lastIndex = at;
+  return restOfName.test(text) ? text.slice(at, restOfName.lastIndex) : "";
+}
+
 /** Of an earlier run, as in `[redacted:1password-token]`. */
 function isInMarker(text: string, start: number): boolean {
-  const before = text.charAt(start - 1);
-  return /[:1-]/.test(before) && /\[redacted:[a-z0-9-]*$/.test(text.slice(Math.max(0, start - 40), start));
+  return (
+    ":1-".includes(text.charAt(start - 1)) && /\[redacted:[a-z0-9-]*$/.test(text.slice(Math.max(0, start - 40), start))
+  );
 }
 
 /** WordPress has `AUTH_SALT` beside its keys. */
@@ -152,7 +157,7 @@ const strengths: Readonly<Record<string, (around: Surroundings) => Strength | nu
   credential: () => "secret",
   bearer: () => "token",
   cookie: () => "cookie",
-  sess: ({ word }) => (word.length > "sess".length ? "session" : null),
+  sess: () => "session",
   signature: () => "signature",
   seed: (around) => (around.word.length > "seed".length ? "mnemonic" : isOwnWord(around) ? "key" : null),
   mnemonic: () => "mnemonic",
@@ -174,6 +179,8 @@ function passStrength(around: Surroundings): Strength | null {
 
 function keyStrength(around: Surroundings): Strength | null {
   const { before } = around;
+  // Most keys by far: `"key"`, `.key`, `key` at the beginning of a line.
+  if (!/[\w .?&-]$/.test(before)) return null;
   if (secretKinds.test(before)) return "secret";
   const kind = kindOfKey.exec(before)?.[1]?.toLowerCase() ?? "";
   if (issuers.has(kind)) return "secret";

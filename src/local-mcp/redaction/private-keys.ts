@@ -21,9 +21,16 @@ const material = /[A-Za-z0-9+/]{40}/;
  * such a file; those of PuTTY, in JSON web keys and in XML. Public keys, certificates and armour around a placeholder stay.
  */
 export function privateKeys(text: string): Finding[] {
-  const armour = text.includes("-----") ? armoured(text) : [];
-  const cut = text.includes("-----") ? withoutBeginning(text, armour) : [];
-  return [...armour, ...cut, ...encoded(text), ...puttyKeys(text), ...webKeys(text), ...xmlKeys(text)];
+  const findings: Finding[] = [];
+  if (text.includes("-----")) {
+    findings.push(...armoured(text));
+    findings.push(...withoutBeginning(text, findings));
+  }
+  if (text.includes(encodedBegin)) findings.push(...encoded(text));
+  if (text.includes("-Lines")) findings.push(...puttyKeys(text));
+  if (text.includes("kty")) findings.push(...webKeys(text));
+  if (text.includes("<RSAKe")) findings.push(...xmlKeys(text));
+  return findings;
 }
 
 function armoured(text: string): Finding[] {
@@ -146,7 +153,6 @@ const puttyLines = /Private-Lines: \d{1,4}(?=\s|\\)/g;
 
 function puttyKeys(text: string): Finding[] {
   const findings: Finding[] = [];
-  if (!text.includes("-Lines")) return findings;
   let end = 0;
   for (const { index, 0: head } of text.matchAll(puttyLines)) {
     if (index < end) continue;
@@ -181,7 +187,6 @@ function webKeys(text: string): Finding[] {
 const xmlMember = /<(?:D|P|Q|DP|DQ|InverseQ)>([A-Za-z0-9+/=\s]{16,})</g;
 
 function xmlKeys(text: string): Finding[] {
-  if (!text.includes("<RSAKe")) return [];
   return [...text.matchAll(xmlMember)].map(({ index, 0: member, 1: value = "" }) => {
     const end = index + member.length - 1;
     return { start: end - value.length, end, kind: "private-key" };

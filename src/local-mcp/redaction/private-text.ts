@@ -10,7 +10,8 @@ export function stripPrivate(text: string): { readonly text: string; readonly co
   let kept = 0;
   let depth = 0;
   let count = 0;
-  for (const match of text.matchAll(tag)) {
+  tag.lastIndex = 0;
+  for (let match = tag.exec(text); match; match = tag.exec(text)) {
     if (match[1] !== undefined) {
       if (depth === 0) continue;
       depth -= 1;

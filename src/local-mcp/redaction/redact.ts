@@ -38,14 +38,12 @@ export function redact(text: string): Redacted {
   return { text: current, count, kinds: [...kinds] };
 }
 
+const rules = [knownTokens, urlCredentials, webCommands, assignments];
+
 function find(text: string): Finding[] {
-  return [
-    ...privateKeys(text),
-    ...knownTokens(text),
-    ...urlCredentials(text),
-    ...webCommands(text),
-    ...assignments(text),
-  ];
+  const findings = privateKeys(text);
+  for (const rule of rules) findings.push(...rule(text));
+  return findings;
 }
 
 export interface RedactedJson {

@@ -49,46 +49,56 @@ function tokenPattern(format: Format): RegExp {
 
 /** The 40 characters that belong to an AWS key id, right after it, as in the console's CSV file. */
 const awsSecret = /["']?[\s,;:|]{1,4}["']?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])/y;
-/** Tokens whose mark stands inside, or begins with a small letter. A mark has at most six characters: V8 finds longer ones more slowly. */
+/**
+ * Tokens whose mark stands `before` characters behind their beginning, or begins with a small letter. A mark has at most six characters: V8 finds
+ * longer ones more slowly.
+ */
 const marked = [
-  { kind: "crates-token", mark: "cio", token: /cio[A-Za-z0-9]{32}(?![A-Za-z0-9])/g },
-  { kind: "databricks-token", mark: "dapi", token: /dapi[0-9a-fA-F]{32}(?:-\d)?/g },
-  { kind: "extended-private-key", mark: "xprv", token: /xprv[1-9A-HJ-NP-Za-km-z]{100,112}/g },
+  { kind: "crates-token", mark: "cio", before: 0, token: /cio[A-Za-z0-9]{32}(?![A-Za-z0-9])/y },
+  { kind: "databricks-token", mark: "dapi", before: 0, token: /dapi[0-9a-fA-F]{32}(?:-\d)?/y },
+  { kind: "extended-private-key", mark: "xprv", before: 0, token: /xprv[1-9A-HJ-NP-Za-km-z]{100,112}/y },
   {
     kind: "azure-secret",
     mark: "Q~",
-    token: /(?<![\w~.-])[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}(?![\w~-])/g,
+    before: 4,
+    token: /(?<![\w~.-])[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}(?![\w~-])/y,
   },
-  { kind: "terraform-token", mark: ".atlas", token: /[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}/g },
+  { kind: "terraform-token", mark: ".atlas", before: 14, token: /[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}/y },
 ];
 
 /** Tokens of known issuers, wherever they stand. [RD2] */
 export function knownTokens(text: string): Finding[] {
   const { bySeparator, byPrefix } = firstPass();
-  const findings = [...tokens(text, bySeparator), ...tokens(text, byPrefix)];
-  for (const { kind, mark, token } of marked) {
-    if (!text.includes(mark)) continue;
-    for (const { index, 0: value } of text.matchAll(token)) {
-      if (isBoundary(text, index)) findings.push({ start: index, end: index + value.length, kind });
-    }
-  }
+  const findings: Finding[] = [];
+  addTokens(text, bySeparator, findings);
+  addTokens(text, byPrefix, findings);
+  addMarked(text, findings);
   return findings;
 }
 
-function tokens(text: string, first: RegExp): Finding[] {
-  const findings: Finding[] = [];
-  const refused = new Map<Format, number>();
+function addMarked(text: string, findings: Finding[]): void {
+  for (const { kind, mark, before, token } of marked) {
+    for (let at = text.indexOf(mark); at !== -1; at = text.indexOf(mark, Math.max(token.lastIndex, at + 1))) {
+      const start = at - before;
+      token.lastIndex = Math.max(0, start);
+      if (!token.test(text) || !isBoundary(text, start)) continue;
+      findings.push({ start, end: token.lastIndex, kind });
+    }
+  }
+}
+
+function addTokens(text: string, first: RegExp, findings: Finding[]): void {
+  let refused: Map<Format, number> | undefined;
   first.lastIndex = 0;
   for (let match = first.exec(text); match; match = first.exec(text)) {
     const behind = match.slice(1).find((group) => group !== undefined);
     const start = behind === undefined ? match.index : first.lastIndex - behind.length;
-    const found = isBoundary(text, start) ? tokenAt(text, start, refused) : null;
+    const found = isBoundary(text, start) ? tokenAt(text, start, (refused ??= new Map())) : null;
     if (!found) continue;
     findings.push(found);
     first.lastIndex = found.end;
     if (found.kind === "aws-access-key") findings.push(...awsSecretAfter(text, found.end));
   }
-  return findings;
 }
 
 function awsSecretAfter(text: string, index: number): Finding[] {

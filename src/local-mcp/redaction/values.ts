@@ -99,7 +99,7 @@ const enoughToJudge = 160;
 const tells = /pass|secret|token|key|credential|auth/i;
 const sentence = /\b(?:must|your|the|is|are|please|enter|at least|characters?|and|or|for|with|not|to|of|a)\b/i;
 const algorithm =
-  /^(?:sha|base|md|argon|utf|pbkdf|scrypt|bcrypt|hs|rs|es|ps|aes|oauth|ed|p)-?\d[\w.]{0,6}(?:-[a-z]+){0,3}$|^v?\d+\.\d+\.\d+[\w.+-]*$/i;
+  /^(?:sha|base|md|argon|utf|pbkdf|scrypt|bcrypt|hs|rs|es|ps|aes|oauth|ed|p)-?\d[\w.]{0,6}(?:-[a-z]+){0,3}$|^(?:[~^]|[<>]=?)?v?\d+\.\d+\.\d+[\w.+-]*$/i;
 
 /** [RD5] [RD7] Whether what stands at a telling name is a secret, and not a label, a variable, a count or a placeholder. */
 export function isSecretValue(value: string, strength: Strength, shape: Shape): boolean {

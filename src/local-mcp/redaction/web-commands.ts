@@ -21,9 +21,11 @@ export function webCommands(text: string): Finding[] {
 }
 
 function passwordsIn(line: string, at: number): Finding[] {
-  return [...line.matchAll(user)].flatMap(({ 0: option, 1: name = "", 2: password = "", index }) => {
-    const end = at + index + option.length;
-    const start = end - password.length;
+  return [...line.matchAll(user)].flatMap(({ 0: option, 1: name = "", 2: given = "", index }) => {
+    const start = at + index + option.length - given.length;
+    // A backtick ends a command that is quoted in Markdown; bold type may end behind it.
+    const password = given.replace(/`\W*$/, "");
+    const end = start + password.length;
     // `--user 1000:1000` and `-u www-data:www-data` are a user and a group of another command in the line.
     const isGroup = (/^\d+$/.test(name) && /^\d+$/.test(password)) || name === password;
     if (isGroup || /^\[redacted:|^\[private\]/.test(password) || !isSecretValue(password, "password", "literal"))

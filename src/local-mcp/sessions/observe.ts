@@ -10,7 +10,7 @@ import { oomKills, share, systemMemory } from "../signals/memory.ts";
 import { markReading, type RiskMark } from "../signals/risk-mark.ts";
 import { assess } from "../signals/risk.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
-import { assistant, bound, label, limits } from "./entries.ts";
+import { assistant, bound, idOf, limits } from "./entries.ts";
 import * as journal from "./journal.ts";
 import * as sessions from "./sessions.ts";
 import { unsavedOf } from "./unsaved.ts";
@@ -80,7 +80,7 @@ function readOnTo(sql: Sql, part: TranscriptPart, session: sessions.Session, now
   const growth = part.offset > session.transcriptOffset ? { workedAt: now } : {};
   return {
     transcriptOffset: part.offset,
-    model: part.contextUsage?.model ? label(part.contextUsage.model) : null,
+    model: part.contextUsage?.model ?? null,
     ...growth,
   };
 }
@@ -106,7 +106,10 @@ export function keepTexts(sql: Sql, sessionId: string, now: number, part: Transc
     if (text.role === "assistant") keepAssistant(sql, sessionId, text.at ?? now, text.text);
   }
   for (const { uuid, text, at } of part.apiErrors) {
-    journal.append(sql, sessionId, at ?? now, `failure:${uuid}`, { kind: "failure", text: bound(text, limits.error) });
+    journal.append(sql, sessionId, at ?? now, `failure:${idOf(uuid)}`, {
+      kind: "failure",
+      text: bound(text, limits.error),
+    });
   }
 }
 

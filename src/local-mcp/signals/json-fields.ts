@@ -1,3 +1,5 @@
+import { label } from "../sessions/entries.ts";
+
 /** Reads single fields out of JSON that others wrote. Pure. A field of the wrong kind is as good as missing; nothing throws. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -27,6 +29,12 @@ export function listAt(from: JsonObject | null, key: string): readonly unknown[]
 export function textAt(from: JsonObject | null, key: string, maxLength = Infinity): string | null {
   const value = from?.[key];
   return typeof value === "string" && value.length > 0 && value.length <= maxLength ? value : null;
+}
+
+/** [HO6] A word of the client's that is stored, as the name of a model: without a secret, else as `textAt`. */
+export function wordAt(from: JsonObject | null, key: string, maxLength: number): string | null {
+  const value = textAt(from, key, maxLength);
+  return value === null ? null : label(value);
 }
 
 /** A finite number from 0 to `max`. */

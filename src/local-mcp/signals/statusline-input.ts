@@ -1,7 +1,7 @@
 import type { Readings } from "../../contract/readings.ts";
 import { readingsOf } from "./collector.ts";
 import { effectiveWindow } from "./context-window.ts";
-import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "./json-fields.ts";
+import { numberAt, objectAt, parseObject, textAt, wordAt, type JsonObject } from "./json-fields.ts";
 
 /** What the client gives a status line command on stdin. Each field may be missing or null. */
 export interface StatusLineInput {
@@ -27,7 +27,7 @@ const maxTokens = 1_000_000_000;
  */
 export function parse(text: string, now: number, env: NodeJS.ProcessEnv): StatusLineInput {
   const input = parseObject(text);
-  const model = textAt(objectAt(input, "model"), "id", maxId);
+  const model = wordAt(objectAt(input, "model"), "id", maxId);
   const cost = objectAt(input, "cost");
   const context = objectAt(input, "context_window");
   const size = numberAt(context, "context_window_size", maxTokens) || null;

@@ -1,4 +1,4 @@
-import { asObject, listAt, numberAt, objectAt, parseObject, textAt, type JsonObject } from "./json-fields.ts";
+import { asObject, listAt, numberAt, objectAt, parseObject, textAt, wordAt, type JsonObject } from "./json-fields.ts";
 
 /** Pure: what the lines of a Claude Code transcript say. The format is the client's own and changes; what is unknown is passed over. */
 
@@ -219,7 +219,7 @@ function usageIn(line: JsonObject, message: JsonObject | null, origin: Origin): 
   return {
     messageId,
     requestId: textAt(line, "requestId", 200),
-    model: textAt(message, "model", 200),
+    model: wordAt(message, "model", 200),
     inputTokens: numberAt(counts, "input_tokens") ?? 0,
     cacheReadTokens: numberAt(counts, "cache_read_input_tokens") ?? 0,
     cacheCreationTokens: numberAt(counts, "cache_creation_input_tokens") ?? 0,

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync, readSync } from "node:fs";
 import { privateKeys } from "../redaction/private-keys.ts";
 import { redact } from "../redaction/redact.ts";
 import { knownTokens } from "../redaction/token-formats.ts";
@@ -33,17 +33,14 @@ const credentialFiles: readonly RegExp[] = [
 export class SecretContent {
   #left = mostBytes;
 
-  /**
-   * Why a file must not be copied; null where nothing in it says so.
-   *
-   * @throws the file system's error where it cannot be read
-   */
+  /** Why a file must not be copied; null where nothing in it says so. */
   reason(file: Buffer, path: string): string | null {
-    if (this.#left <= 0) return null;
-    const content = this.#read(file);
-    if (content.subarray(0, headBytes).includes(0)) return null;
-    // The rules know ASCII only, so that bytes may stand for characters.
-    return reasonIn(content.toString("latin1"), path);
+    try {
+      accessSync(file, constants.R_OK);
+      return this.#left <= 0 ? null : secretIn(this.#read(file), path);
+    } catch {
+      return "it cannot be read";
+    }
   }
 
   #read(file: Buffer): Buffer {
@@ -58,6 +55,13 @@ export class SecretContent {
       closeSync(opened);
     }
   }
+}
+
+/** [GS24] What the first 256 KiB of a file hold that must not be copied; null: nothing known. */
+export function secretIn(content: Buffer, path: string): string | null {
+  if (content.subarray(0, headBytes).includes(0)) return null;
+  // The rules know ASCII only, so that bytes may stand for characters.
+  return reasonIn(content.subarray(0, mostBytesOfFile).toString("latin1"), path);
 }
 
 function reasonIn(text: string, path: string): string | null {

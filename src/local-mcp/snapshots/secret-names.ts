@@ -37,6 +37,9 @@ const UNSURE_NAMES: readonly RegExp[] = [
 
 const SECRET_FOLDERS = new Set([".ssh", ".gnupg", ".aws", ".kube", ".azure", ".gcloud", ".password-store"]);
 
+/** Why a file is left out for which `looksSecret` is true. */
+export const secretName = "its name says that it holds a secret";
+
 /** [GS7] True for a path whose name says that it holds a secret: it is neither copied nor read. */
 export function looksSecret(path: string): boolean {
   const parts = path.toLowerCase().split(/[/\\]/);

@@ -1,20 +1,29 @@
-import { accessSync, constants, lstatSync, type Stats } from "node:fs";
+import { lstatSync, type Stats } from "node:fs";
 import { dirname } from "node:path/posix";
 import { setImmediate as breathe } from "node:timers/promises";
 import { SUBMODULE_MODE, type Change, type Changes } from "./changes.ts";
 import { onDisk, shown, type RawPath } from "./git.ts";
 import { SecretContent } from "./secret-content.ts";
-import { looksSecret } from "./secret-names.ts";
+import { looksSecret, secretName } from "./secret-names.ts";
 
 export interface LeftOut {
   readonly path: string;
   readonly reason: string;
 }
 
+/** The last entry tells how many more there are than `most`. */
+export function firstLeftOut(leftOut: readonly LeftOut[], most: number): LeftOut[] {
+  if (leftOut.length <= most) return [...leftOut];
+  return [...leftOut.slice(0, most), { path: "...", reason: `and ${leftOut.length - most} more` }];
+}
+
 export interface Limits {
   readonly maxFileBytes: number;
   readonly maxTotalBytes: number;
 }
+
+/** Why a folder is left out that has a `.git` of its own. */
+export const ownRepository = "a git repository of its own";
 
 /** What becomes of the changed paths. */
 export interface Selection {
@@ -80,7 +89,7 @@ interface Look {
 
 function judge(look: Look, { path, before }: Change, filter: string | undefined): Verdict {
   const { top, links } = look;
-  if (path.endsWith("/")) return leftOut("a git repository of its own");
+  if (path.endsWith("/")) return leftOut(ownRepository);
   const stats = isBehindLink(top, path, links) ? undefined : readStats(top, path);
   if (!stats) return { is: "deleted" };
   if (stats.isDirectory()) return before?.mode === SUBMODULE_MODE ? leftOut("a submodule") : { is: "deleted" };
@@ -119,16 +128,10 @@ function refusal(
   filter: string | undefined,
 ): string | null {
   if (!stats.isFile()) return "a socket, pipe or device";
-  if (looksSecret(path)) return "its name says that it holds a secret";
+  if (looksSecret(path)) return secretName;
   if (filter !== undefined) return `git keeps it through the filter ${shown(filter)}, which is not run`;
   if (stats.size > limits.maxFileBytes) return `larger than ${limits.maxFileBytes} bytes`;
-  const file = onDisk(top, path);
-  try {
-    accessSync(file, constants.R_OK);
-    return content.reason(file, path);
-  } catch {
-    return "it cannot be read";
-  }
+  return content.reason(onDisk(top, path), path);
 }
 
 function rank(change: Change): number {

@@ -4,7 +4,7 @@ import { attributesOf, changesSince, indexEntries, SUBMODULE_MODE, type IndexEnt
 import { GitError, shown, signed, text, type Git, type RawPath } from "./git.ts";
 import { describe, needed, ownedOf, pack, portions, reading, type StoredObject } from "./own-objects.ts";
 import { refOf, repositoryFor, updateRefs, withRepository, type Host, type Opened } from "./repository.ts";
-import { select, type LeftOut, type Limits, type Selection } from "./selection.ts";
+import { firstLeftOut, select, type LeftOut, type Limits, type Selection } from "./selection.ts";
 import { copyProjectFiles, drop, specialFiles, stage, unhide } from "./stage.ts";
 import { discover, type WorkTree } from "./work-tree.ts";
 
@@ -221,7 +221,5 @@ async function isDone(work: Promise<unknown>): Promise<boolean> {
 
 function named(leftOut: readonly LeftOut[]): LeftOut[] {
   const once = [...new Map(leftOut.toReversed().map((each) => [each.path, each])).values()].toReversed();
-  if (once.length <= MAX_NAMED) return once;
-  const more = once.length - MAX_NAMED;
-  return [...once.slice(0, MAX_NAMED), { path: "...", reason: `and ${more} more` }];
+  return firstLeftOut(once, MAX_NAMED);
 }

@@ -14,14 +14,34 @@ export interface Table {
 
 /** Rows read at once; where a page is damaged, one by one. */
 const PAGE_ROWS = 200;
-/** Numbers that are tried one by one in damaged parts of a table: in all, and in a row where its highest number is not known. */
+/** Numbers that are tried one by one in a damaged table: in all, and in a row where its highest number is not known. */
 const MOST_PROBES = 5_000;
 const MOST_IN_VAIN = 1_000;
 
 /** All rows of a damaged table that SQLite can reach. A row may come twice. */
 export function* readableRows(source: Connection, table: Table): Generator<Row> {
-  const isWhole = table.isNumbered ? yield* walkNumbers(source, table) : yield* walk(source, table, "ASC");
-  if (!isWhole) yield* walk(source, table, "DESC");
+  const at: Position = { last: 0, limit: PAGE_ROWS, probes: 0, inVain: 0, gaps: [] };
+  const isWhole = table.isNumbered ? yield* walkNumbers(source, table, at) : yield* walk(source, table, "ASC");
+  // Damage that SQLite does not notice may end a walk early: rows behind a number or key that is too high.
+  if (isWhole && isInOrder(source, table)) return;
+  yield* walk(source, table, "DESC");
+  yield* table.isNumbered ? probeGaps(source, table, at) : scan(source, table);
+}
+
+/** How far the numbers of a table have been walked. */
+interface Position {
+  last: number;
+  limit: number;
+  probes: number;
+  inVain: number;
+  /** Numbers that were passed over, bounds included. */
+  readonly gaps: { low: number; high: number }[];
+}
+
+/** The quick check compares numbers with their neighbours, other keys only the whole one does. */
+function isInOrder(source: Connection, { name, isNumbered }: Table): boolean {
+  const check = isNumbered ? "quick_check" : "integrity_check";
+  return tryRead(source, `PRAGMA ${check}(${name})`, [])?.[0]?.[check] === "ok";
 }
 
 /**
@@ -29,16 +49,13 @@ export function* readableRows(source: Connection, table: Table): Generator<Row> 
  *
  * @returns whether all numbers were tried
  */
-function* walkNumbers(source: Connection, table: Table): Generator<Row, boolean> {
+function* walkNumbers(source: Connection, table: Table, at: Position): Generator<Row, boolean> {
   const highest = highestNumber(source, table);
-  const at = { last: 0, limit: PAGE_ROWS, probes: 0, inVain: 0 };
   while (at.probes < MOST_PROBES && at.inVain < MOST_IN_VAIN) {
     const rows = rowsAbove(source, table, at.last, at.limit);
     if (rows) {
       yield* rows;
-      if (rows.length < at.limit) return true;
-      at.last = numberOf(rows.at(-1), table);
-      at.limit = Math.min(PAGE_ROWS, at.limit * 2);
+      if (passRows(table, at, rows, highest)) return true;
     } else if (at.limit > 1) {
       at.limit = Math.floor(at.limit / 2);
     } else {
@@ -49,16 +66,43 @@ function* walkNumbers(source: Connection, table: Table): Generator<Row, boolean>
   return false;
 }
 
-function numberOf(row: Row | undefined, { key }: Table): number {
-  return Number(row?.[unquoted(key[0] ?? "")]);
+/** Goes on behind the rows. @returns whether they are the last ones */
+function passRows(table: Table, at: Position, rows: readonly Row[], highest: number | null): boolean {
+  for (const row of rows) passTo(at, numberOf(row, table));
+  const isLast = rows.length < at.limit;
+  if (isLast) passTo(at, (highest ?? at.last + MOST_IN_VAIN) + 1);
+  at.limit = Math.min(PAGE_ROWS, at.limit * 2);
+  return isLast;
 }
 
-function* probe(
-  source: Connection,
-  table: Table,
-  at: { last: number; probes: number; inVain: number },
-  isEndUnknown: boolean,
-): Generator<Row> {
+function passTo(at: Position, number: number): void {
+  if (number > at.last + 1) at.gaps.push({ low: at.last + 1, high: number - 1 });
+  at.last = Math.max(at.last, number);
+}
+
+/**
+ * Asks for the numbers that were passed over, from the edges of all gaps inwards: a damaged number may make a gap of any width, and what it
+ * hides stands near what was found.
+ */
+function* probeGaps(source: Connection, table: Table, at: Position): Generator<Row> {
+  for (let open = at.gaps; open.length > 0; open = open.filter(({ low, high }) => low <= high)) {
+    for (const gap of open) {
+      for (const number of new Set([gap.low, gap.high])) {
+        if (at.probes >= MOST_PROBES) return;
+        at.probes += 1;
+        yield* rowOf(source, table, number) ?? [];
+      }
+      gap.low += 1;
+      gap.high -= 1;
+    }
+  }
+}
+
+function numberOf(row: Row, { key }: Table): number {
+  return Number(row[unquoted(key[0] ?? "")]);
+}
+
+function* probe(source: Connection, table: Table, at: Position, isEndUnknown: boolean): Generator<Row> {
   at.last += 1;
   at.probes += 1;
   const found = rowOf(source, table, at.last);
@@ -137,6 +181,16 @@ function* walk(source: Connection, table: Table, direction: "ASC" | "DESC"): Gen
     const newest = rows.at(-1);
     if (!newest) return true;
     last = table.key.map((column) => newest[unquoted(column)] ?? null);
+  }
+}
+
+/** As the rows stand, whatever their keys, up to the first page that cannot be read. */
+function* scan(source: Connection, { name, columns }: Table): Generator<Row> {
+  for (let offset = 0; ; offset += PAGE_ROWS) {
+    const query = `SELECT ${columns.join(", ")} FROM ${name} NOT INDEXED LIMIT ${PAGE_ROWS} OFFSET ${offset}`;
+    const rows = tryRead(source, query, []) ?? [];
+    yield* rows;
+    if (rows.length < PAGE_ROWS) return;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Config, ModelPrices } from "../../contract/config.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { idOf } from "../sessions/entries.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { canonicalModel } from "../signals/context-window.ts";
 import type { Usage } from "../signals/transcript-lines.ts";
@@ -40,7 +41,7 @@ interface Counts {
 const none: Counts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
 function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: Circumstances): void {
-  const key = `${usage.messageId}:${usage.requestId ?? ""}`;
+  const key = `${idOf(usage.messageId)}:${usage.requestId === null ? "" : idOf(usage.requestId)}`;
   const before = countsOf(sql, key);
   const after = larger(before ?? none, usage);
   const more = difference(after, before ?? none);

@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
 import type { Runtime } from "../runtime.ts";
+import { idOf } from "../sessions/entries.ts";
 import { withoutPauses } from "../sessions/paused-session.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { readOn } from "../signals/transcript.ts";
@@ -31,10 +32,11 @@ function transcriptsIn(folder: string): string[] {
 
 function readOne(runtime: Runtime, session: Session, folder: string, name: string): void {
   const path = join(folder, name);
+  const file = idOf(name);
   const { offset, limits } = runtime.store.read(
     (sql) => {
       const query = "SELECT bytes FROM usage_files WHERE session_id = ? AND name = ?";
-      const bytes = sql.all<{ bytes: number }>(query, session.id, name)[0]?.bytes ?? 0;
+      const bytes = sql.all<{ bytes: number }>(query, session.id, file)[0]?.bytes ?? 0;
       return { offset: bytes, limits: withoutPauses(sql, path, session) };
     },
     { offset: 0, limits: {} },
@@ -48,7 +50,7 @@ function readOne(runtime: Runtime, session: Session, folder: string, name: strin
       `INSERT INTO usage_files (session_id, name, bytes) VALUES (?, ?, ?)
        ON CONFLICT (session_id, name) DO UPDATE SET bytes = excluded.bytes`,
       session.id,
-      name,
+      file,
       part.offset,
     );
   });
