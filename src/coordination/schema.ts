@@ -1,6 +1,6 @@
 import type { Migration } from "../shared/migrate.ts";
 import { syncTables } from "./sync-schema.ts";
-import { planTables, taskTables, wishIndex } from "./task-schema.ts";
+import { neededIndexes, planTables, taskTables, wishIndex } from "./task-schema.ts";
 
 /**
  * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
@@ -186,4 +186,5 @@ export const migrations: readonly Migration[] = [
       "CREATE INDEX chats_takers ON chats (chat) WHERE task_types IS NOT NULL AND status <> 'offline'",
     ],
   },
+  { id: 7, name: "bounds", statements: [...neededIndexes] },
 ];
