@@ -14,6 +14,7 @@ import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
 import { seekTakers } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
+import * as unread from "./unread.ts";
 
 /** The registry: who is there, how it is, and who is gone. */
 
@@ -129,7 +130,7 @@ export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.hear
   const { revision } = changes.totalsIn(tx);
   // Not each sign of life is stored at once: the answer promises what is.
   const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
-  return ok({ status, ttlMs, revision, unread: messages.unread(tx, row.chat) });
+  return ok({ status, ttlMs, revision, unread: unread.count(tx, row.chat) });
 }
 
 function keepNews(tx: Tx, chat: string, { taskCount, progress, health }: Heartbeat): void {

@@ -21,6 +21,7 @@ import { once } from "./idempotency.ts";
 import * as inbox from "./inboxes.ts";
 import * as meta from "./meta.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
+import * as unread from "./unread.ts";
 
 /** One row for each message and a cursor for each receiver: at least once, in the order of the ids, until acknowledged or over. */
 
@@ -144,34 +145,40 @@ export function unsubscribe(tx: Tx, { self, pattern }: Subscribe): Result<Output
   return ok({ patterns: inbox.patterns(tx.sql, self.chat) });
 }
 
-/** [MS3] Pull is the truth: all that is unread, higher priorities first, else in the order of the ids. */
+/** [MS3] Pull is the truth: what is unread, higher priorities first, else in the order of the ids. */
 export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result<OutputOf<"messages.pull">, Refusal> {
   const actor = chatRows.acting(tx, self);
   if (!actor.ok) return actor;
-  const unread = inbox.unread(tx, self.chat, inbox.mostCounted);
-  const wanted = Object.values(priorities)
-    .filter((priority) => priority >= priorities[minPriority ?? "low"])
-    .toSorted((a, b) => b - a)
-    .flatMap((priority) => ofPriority(tx, self.chat, unread, priority, limit + 1));
+  const { wanted, isAll, ...told } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
   const messages = page(tx, wanted.slice(0, limit));
-  return ok({
-    messages,
-    unread: unread.length,
-    isMore: wanted.length > messages.length,
-    cursor: inbox.cursorOf(tx.sql, self.chat).cursor,
-  });
+  return ok({ messages, isMore: wanted.length > messages.length || !isAll, ...told });
 }
 
-/** Where more are unread than were looked at, those of one priority are looked for. */
-function ofPriority(
-  tx: Tx,
-  chat: string,
-  unread: readonly inbox.MessageRow[],
-  priority: number,
-  limit: number,
-): readonly inbox.MessageRow[] {
-  const isAll = unread.length < inbox.mostCounted;
-  return isAll ? unread.filter((row) => row.priority === priority) : inbox.unread(tx, chat, limit, priority);
+interface Waiting {
+  /** In the order in which they are told. */
+  readonly wanted: readonly inbox.MessageRow[];
+  readonly isAll: boolean;
+  readonly unread: number;
+  readonly cursor: number;
+}
+
+function waiting(tx: Tx, chat: string, least: number, limit: number): Waiting {
+  const at = inbox.cursorOf(tx.sql, chat);
+  const { rows, upTo, isAll } = unread.look(tx, chat, at, { limit: unread.mostCounted });
+  const seen = { unread: rows.length, cursor: at.cursor };
+  if (isAll) return { wanted: inTurn(rows, least), isAll, ...seen };
+  const urgent = unread.look(tx, chat, { ...at, cursor: upTo }, { limit: limit + 1, isUrgent: true });
+  return {
+    wanted: inTurn([...rows, ...urgent.rows], least),
+    isAll: least === priorities.high && urgent.isAll,
+    ...seen,
+    // [MS17] What was looked at in vain is not read again.
+    ...(rows.length === 0 ? { cursor: unread.pass(tx.sql, chat, at, upTo) } : {}),
+  };
+}
+
+function inTurn(rows: readonly inbox.MessageRow[], least: number): inbox.MessageRow[] {
+  return rows.filter(({ priority }) => priority >= least).toSorted((a, b) => b.priority - a.priority || a.id - b.id);
 }
 
 /** Of the bodies in one answer, after the first. */
@@ -207,11 +214,7 @@ function told(tx: Tx, row: inbox.MessageRow, body: string): Message {
 export function ack(tx: Tx, { self, cursor, ids }: AckMessages): Result<OutputOf<"messages.ack">, Refusal> {
   const actor = chatRows.acting(tx, self);
   if (!actor.ok) return actor;
-  return ok(inbox.acknowledge(tx, self.chat, cursor ?? 0, ids));
-}
-
-export function unread(tx: Tx, chat: string): number {
-  return inbox.countUnread(tx, chat);
+  return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
 }
 
 export function setTopicSchema(
@@ -253,11 +256,6 @@ export function open(tx: Tx, chat: string): void {
 /** The chat is forgotten, with its inbox. */
 export function close(tx: Tx, chat: string): void {
   for (const table of ["inboxes", "subscriptions"]) tx.sql.run(`DELETE FROM ${table} WHERE chat = ?`, chat);
-}
-
-/** See {@link inbox.newestExpiry}. */
-export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
-  return inbox.newestExpiry(tx, chat, sentBy);
 }
 
 /**

@@ -186,5 +186,13 @@ export const migrations: readonly Migration[] = [
       "CREATE INDEX chats_takers ON chats (chat) WHERE task_types IS NOT NULL AND status <> 'offline'",
     ],
   },
-  { id: 7, name: "bounds", statements: [...neededIndexes] },
+  {
+    id: 7,
+    name: "bounds",
+    statements: [
+      ...neededIndexes,
+      // A message of high priority is found behind any number of others.
+      "CREATE INDEX messages_urgent ON messages (target, id) WHERE priority = 2",
+    ],
+  },
 ];

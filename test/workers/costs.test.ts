@@ -221,6 +221,41 @@ it("[MS15] a heartbeat costs the same, however many messages to others lie behin
   expect(heartbeat[1]).toBe(heartbeat[0]);
 });
 
+/** So many messages to a topic that nobody receives, and behind them one for the chat, which has wildcards. */
+async function behindOthers(at: Place, count: number): Promise<void> {
+  const { connection, self, workspace } = at;
+  await connection.ask("messages.subscribe", { self, pattern: "news.**" });
+  await workspace.inside(({ storage }) => {
+    storage.sql.exec(
+      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+       INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at) SELECT i, 'topic:other', 'x', '0', 1, 0, ? FROM n`,
+      count,
+      Number.MAX_SAFE_INTEGER,
+    );
+  });
+  const from = await workspace.register("from");
+  await workspace.ask("messages.send", { self: from, target: { to: "topic", topic: "news.own" }, body: 1 });
+}
+
+it("[MS15] [MS17] a pull, an acknowledgement and a heartbeat cost the same, however many messages to others lie before what is unread", async () => {
+  const found = await reads(
+    behindOthers,
+    {
+      pull: async ({ connection, self }) => {
+        expect(await connection.ask("messages.pull", { self, limit: 1 })).toMatchObject({ messages: [], isMore: true });
+      },
+      acknowledgement: ({ connection, self }) => connection.ask("messages.ack", { self, cursor: 1 }),
+      heartbeat: beatWithOneUnread,
+    },
+    [16_000, 64_000],
+  );
+  const most: Record<string, number> = { pull: 2_300, acknowledgement: 2_300, heartbeat: 10_200 };
+  for (const [name, [few = 0, more]] of Object.entries(found)) {
+    expect([name, more]).toEqual([name, few]);
+    expect([name, few < (most[name] ?? 0)]).toEqual([name, true]);
+  }
+});
+
 async function manySubscriptions(at: Place, count: number): Promise<void> {
   const chats: Self[] = [];
   for (let n = 0; n < count / 50; n++) chats.push(await at.workspace.register(`s${n}`));
