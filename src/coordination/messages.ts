@@ -20,6 +20,7 @@ import { faultOf, misfit } from "./body-schema.ts";
 import { once } from "./idempotency.ts";
 import * as inbox from "./inboxes.ts";
 import * as meta from "./meta.ts";
+import { page as fitting } from "./pages.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
 import * as unread from "./unread.ts";
 
@@ -241,10 +242,10 @@ export function listTopicSchemas(
 ): OutputOf<"messages.list-topic-schemas"> {
   const query = "SELECT topic, json_schema FROM topics WHERE topic > ? ORDER BY topic LIMIT ?";
   const rows = sql.all<{ topic: string; json_schema: string }>(query, cursor ?? "", limit + 1);
-  const page = rows.slice(0, limit);
+  const told = fitting(rows, limit, ({ json_schema: schema }) => schema.length);
   return {
-    topics: page.map((row) => ({ topic: row.topic, schema: JSON.parse(row.json_schema) as Record<string, Json> })),
-    cursor: rows.length > limit ? (page.at(-1)?.topic ?? null) : null,
+    topics: told.map((row) => ({ topic: row.topic, schema: JSON.parse(row.json_schema) as Record<string, Json> })),
+    cursor: rows.length > told.length ? (told.at(-1)?.topic ?? null) : null,
   };
 }
 
