@@ -2,25 +2,21 @@ import type { Refusal } from "../contract/errors.ts";
 import {
   MAX_BODY_CHARS,
   type AckMessages,
-  type ListTopicSchemas,
   type Message,
   type Priority,
   type PullMessages,
   type SendMessage,
-  type SetTopicSchema,
   type Subscribe,
   type Target,
 } from "../contract/messages.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Sql } from "../shared/sql.ts";
 import * as chatRows from "./chat-rows.ts";
-import { faultOf, misfit } from "./body-schema.ts";
 import { once } from "./idempotency.ts";
 import * as inbox from "./inboxes.ts";
 import * as meta from "./meta.ts";
-import { page as fitting } from "./pages.ts";
+import { unfit } from "./topic-schemas.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
 import * as unread from "./unread.ts";
 
@@ -75,21 +71,6 @@ function tooLarge(text: string): Refusal | null {
 function unknown(tx: Tx, target: Target): Refusal | null {
   if (target.to !== "chat" || chatRows.lifeOf(tx, target.chat)) return null;
   return { code: "unknown_chat", message: `there is no chat ${target.chat} to send to` };
-}
-
-/** [MS5] A topic may say what its messages look like. */
-function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
-  if (target.to !== "topic") return null;
-  const [row] = sql.all<{ json_schema: string }>("SELECT json_schema FROM topics WHERE topic = ?", target.topic);
-  if (!row) return null;
-  const why = misfit(JSON.parse(row.json_schema) as Json, body);
-  if (why === null) return null;
-  return { code: "schema_mismatch", message: `topic ${target.topic} does not take the body: ${short(why)}` };
-}
-
-/** A body, and what is wrong with it, may be long. */
-function short(text: string): string {
-  return text.length > 300 ? `${text.slice(0, 300)}...` : text;
 }
 
 /** Two chats that answer each other without an end: so many in each direction within a minute. */
@@ -216,37 +197,6 @@ export function ack(tx: Tx, { self, cursor, ids }: AckMessages): Result<OutputOf
   const actor = chatRows.acting(tx, self);
   if (!actor.ok) return actor;
   return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
-}
-
-export function setTopicSchema(
-  sql: Sql,
-  { topic, schema }: SetTopicSchema,
-): Result<OutputOf<"messages.set-topic-schema">, Refusal> {
-  if (schema === null) sql.run("DELETE FROM topics WHERE topic = ?", topic);
-  else {
-    const text = JSON.stringify(schema);
-    const problem = text.length > MAX_BODY_CHARS ? "it is too large" : faultOf(schema);
-    if (problem !== null) return err({ code: "bad_input", message: `the schema cannot be used: ${short(problem)}` });
-    sql.run(
-      "INSERT INTO topics (topic, json_schema) VALUES (?, ?) ON CONFLICT (topic) DO UPDATE SET json_schema = excluded.json_schema",
-      topic,
-      text,
-    );
-  }
-  return ok({ topic, hasSchema: schema !== null });
-}
-
-export function listTopicSchemas(
-  sql: Sql,
-  { limit, cursor }: ListTopicSchemas,
-): OutputOf<"messages.list-topic-schemas"> {
-  const query = "SELECT topic, json_schema FROM topics WHERE topic > ? ORDER BY topic LIMIT ?";
-  const rows = sql.all<{ topic: string; json_schema: string }>(query, cursor ?? "", limit + 1);
-  const told = fitting(rows, limit, ({ json_schema: schema }) => schema.length);
-  return {
-    topics: told.map((row) => ({ topic: row.topic, schema: JSON.parse(row.json_schema) as Record<string, Json> })),
-    cursor: rows.length > told.length ? (told.at(-1)?.topic ?? null) : null,
-  };
 }
 
 /** A new chat's inbox begins here; one that comes back finds its own. */

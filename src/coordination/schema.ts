@@ -1,6 +1,6 @@
 import type { Migration } from "../shared/migrate.ts";
 import { syncTables } from "./sync-schema.ts";
-import { neededIndexes, planTables, taskTables, wishIndex } from "./task-schema.ts";
+import { dedupeCount, neededIndexes, planTables, taskTables, wishIndex } from "./task-schema.ts";
 
 /**
  * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
@@ -193,6 +193,7 @@ export const migrations: readonly Migration[] = [
       ...neededIndexes,
       // A message of high priority is found behind any number of others.
       "CREATE INDEX messages_urgent ON messages (target, id) WHERE priority = 2",
+      ...dedupeCount,
     ],
   },
 ];

@@ -128,3 +128,14 @@ export const neededIndexes: readonly string[] = [
   `CREATE INDEX tasks_needed ON tasks (${neededSql}, priority DESC, task) WHERE state = 'queued'`,
   `CREATE INDEX tasks_wished_needed ON tasks (affinity, ${neededSql}, priority DESC, task) WHERE state = 'queued' AND affinity IS NOT NULL`,
 ];
+
+/** Of migration 7: a submit asks how many keys are remembered. */
+export const dedupeCount: readonly string[] = [
+  "INSERT INTO meta (key, value) SELECT 'dedupe_keys', count(*) FROM task_dedupe",
+  `CREATE TRIGGER task_dedupe_counted_in AFTER INSERT ON task_dedupe BEGIN
+     UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'dedupe_keys';
+   END`,
+  `CREATE TRIGGER task_dedupe_counted_out AFTER DELETE ON task_dedupe BEGIN
+     UPDATE meta SET value = CAST(value AS INTEGER) - 1 WHERE key = 'dedupe_keys';
+   END`,
+];

@@ -7,6 +7,7 @@ import { ask, day, given, happened, hour, minute, refusal, refused, set } from "
 
 /** How much one chat, one machine and all together may take, that hold behind any host. */
 export function limitRules(open: OpenHost): void {
+  numberRules(open);
   leaseLimitRules(open);
   laneRules(open);
 }
@@ -170,6 +171,47 @@ function laneRules(open: OpenHost): void {
         for (const one of first) left.delete(one);
       }
     }
+  });
+}
+
+function numberRules(open: OpenHost): void {
+  it("[TA30] so many keys of tasks are remembered; more are refused as a whole until keys are over, and known keys answer as before", async () => {
+    const host = await open();
+    await limit(host, { maxDedupeKeys: 10, keepDedupeMs: hour, keepTasksMs: hour });
+    const keyed = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, at) => task("x", { dedupeKey: `k${from + at}` }));
+    const made = (await ask(host, "tasks.submit", { tasks: keyed(0, 9) })).tasks;
+    const full = await refusal(host, "tasks.submit", { tasks: [...keyed(9, 11), task("x")] });
+    expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("maxDedupeKeys") as string });
+    await ask(host, "tasks.submit", { tasks: [...keyed(0, 10), task("x")] });
+    expect((await refusal(host, "tasks.submit", { tasks: keyed(10, 11) })).code).toBe("quota_exceeded");
+    expect((await ask(host, "tasks.submit", { tasks: keyed(3, 4) })).tasks).toMatchObject([
+      { task: made[3]?.task, isDuplicate: true },
+    ]);
+    // Of a task that is kept the key is, too.
+    host.wait(2 * hour);
+    expect((await refusal(host, "tasks.submit", { tasks: keyed(10, 11) })).code).toBe("quota_exceeded");
+    for (const one of made) await ask(host, "tasks.cancel", { task: one.task, reason: "not wanted" });
+    for (let at = 0; at < 4; at++) {
+      host.wait(hour);
+      await host.ring();
+    }
+    await ask(host, "tasks.submit", { tasks: keyed(10, 19) });
+    expect((await refusal(host, "tasks.submit", { tasks: keyed(19, 20) })).code).toBe("quota_exceeded");
+  });
+
+  it("[MS18] so many topics have a schema; one that has may have another one", async () => {
+    const host = await open();
+    await limit(host, { maxTopicSchemas: 2 });
+    for (const topic of ["a", "b"]) await ask(host, "messages.set-topic-schema", { topic, schema: {} });
+    const one = { topic: "c", schema: {} };
+    expect(await refusal(host, "messages.set-topic-schema", one)).toMatchObject({
+      code: "quota_exceeded",
+      message: expect.stringContaining("maxTopicSchemas") as string,
+    });
+    await ask(host, "messages.set-topic-schema", { topic: "b", schema: { type: "string" } });
+    await ask(host, "messages.set-topic-schema", { topic: "a", schema: null });
+    await ask(host, "messages.set-topic-schema", one);
   });
 }
 

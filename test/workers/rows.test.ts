@@ -207,7 +207,7 @@ it("[DO17] a task writes ten rows from its submit to its end, and three when it 
   expect(rows).toEqual({
     submit: 4,
     "submit ten": 40,
-    "submit, with a key": 6,
+    "submit, with a key": 7,
     "submit, with a parent": 5,
     // Blocked, it stands in no lane.
     "submit, with a dependency": 3,
