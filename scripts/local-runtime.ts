@@ -29,8 +29,24 @@ export interface LocalRuntimeOptions {
   readonly queues?: Readonly<Record<string, string>>;
 }
 
-/** What is made in the folder of the state is that of this name. */
-const name = "shim-coordinator";
+/** What wrangler.toml says, as Miniflare takes it. What is made in the folder of the state is that of this name. */
+export const declared = {
+  name: "shim-coordinator",
+  compatibilityDate: "2026-09-30",
+  durableObjects: {
+    COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
+    QUARANTINE: { className: "QueueQuarantine", useSQLite: true },
+  },
+  queueProducers: { DISPATCH: "shim-dispatch" },
+  queueConsumers: {
+    "shim-dispatch": { maxBatchSize: 100, maxBatchTimeout: 0, maxRetries: 10, deadLetterQueue: "shim-dispatch-dead" },
+    "shim-dispatch-dead": { maxBatchSize: 100, maxBatchTimeout: 5 },
+  },
+  ratelimits: {
+    RATE_LIMITER: { namespace_id: "1001", simple: { limit: 1_000, period: 10 } },
+    AUTH_FAILURE_LIMITER: { namespace_id: "1002", simple: { limit: 20, period: 60 } },
+  },
+} as const;
 
 export function randomSecrets(): Secrets {
   const [signing, admin] = secretNames.map(() => randomBytes(32).toString("base64url"));
@@ -109,38 +125,24 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
   });
 }
 
-/** As wrangler.toml says. */
 function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () => void): Miniflare {
   const { script, state, port = 0, log, isLimited = false, bindings = {}, queues = {} } = options;
+  const { queueProducers, queueConsumers, ratelimits } = declared;
   return new Miniflare(
     convertV4MiniflareOptions({
-      name,
+      ...declared,
       host: "127.0.0.1",
       port,
       modules: true,
       scriptPath: script,
       // workerd takes no module from above it, and without this it is the folder where the program runs.
       modulesRoot: dirname(script),
-      compatibilityDate: "2026-09-30",
-      durableObjects: {
-        COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
-        QUARANTINE: { className: "QueueQuarantine", useSQLite: true },
-      },
-      queueProducers: { DISPATCH: "shim-dispatch", ...queues },
+      queueProducers: { ...queueProducers, ...queues },
       queueConsumers: {
-        "shim-dispatch": {
-          maxBatchSize: 100,
-          maxBatchTimeout: 0,
-          maxRetries: 10,
-          deadLetterQueue: "shim-dispatch-dead",
-        },
-        "shim-dispatch-dead": { maxBatchSize: 100, maxBatchTimeout: 5 },
+        ...queueConsumers,
         ...Object.fromEntries(Object.values(queues).map((queue) => [queue, { maxBatchSize: 100, maxBatchTimeout: 0 }])),
       },
-      ratelimits: {
-        AUTH_FAILURE_LIMITER: { namespace_id: "1002", simple: { limit: 20, period: 60 } },
-        ...(isLimited ? { RATE_LIMITER: { namespace_id: "1001", simple: { limit: 1_000, period: 10 } } } : {}),
-      },
+      ratelimits: isLimited ? ratelimits : { AUTH_FAILURE_LIMITER: ratelimits.AUTH_FAILURE_LIMITER },
       bindings: { ...secrets, SHIM_LOCAL: "1", ...bindings },
       resourcePersistencePath: state,
       // Else it asks Cloudflare for the properties of a request.

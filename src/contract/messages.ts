@@ -60,7 +60,14 @@ export type Subscribe = z.infer<typeof Subscribe.input>;
 
 export const PullMessages = {
   input: z.strictObject({ self: Self, limit: limit(100, 50), minPriority: Priority.optional() }),
-  output: z.object({ messages: z.array(Message), unread: counter, isMore: z.boolean(), cursor: counter }),
+  output: z.object({
+    messages: z.array(Message),
+    /** Of those that were looked at, up to 1,000. */
+    unread: counter,
+    /** Pull again: there are others, or not all was looked at, also where no message was found. */
+    isMore: z.boolean(),
+    cursor: counter,
+  }),
 };
 export type PullMessages = z.infer<typeof PullMessages.input>;
 
@@ -72,7 +79,12 @@ export const AckMessages = {
     /** These, in whatever order. */
     ids: z.array(counter).max(100).default([]),
   }),
-  output: z.object({ cursor: counter, unread: counter }),
+  output: z.object({
+    cursor: counter,
+    unread: counter,
+    /** Not all was looked at: more than `unread` may be there, also where that is 0. */
+    isMore: z.boolean().default(false),
+  }),
 };
 export type AckMessages = z.infer<typeof AckMessages.input>;
 

@@ -118,10 +118,10 @@ export const Attempt = z.object({
 });
 export type Attempt = z.infer<typeof Attempt>;
 
-/** The newest attempts that have ended, the last one first. */
+/** The attempts that have ended, the newest first; a page may be short and still not the last one. */
 export const TaskHistory = {
-  input: z.strictObject({ task: counter, limit: limit(100, 20) }),
-  output: z.object({ attempts: z.array(Attempt) }),
+  input: z.strictObject({ task: counter, limit: limit(100, 20), cursor: Cursor.optional() }),
+  output: z.object({ attempts: z.array(Attempt), cursor: Cursor.nullable().default(null) }),
 };
 export type TaskHistory = z.infer<typeof TaskHistory.input>;
 

@@ -34,6 +34,8 @@ export const Settings = z.strictObject({
   maxMessages: z.int().min(10).max(1_000_000),
   /** Characters of all bodies that are kept; beyond that the oldest go. */
   maxMessageChars: z.int().min(100_000).max(5_000_000_000),
+  /** Topics with a schema. */
+  maxTopicSchemas: z.int().min(1).max(100_000),
   /** Changes are kept so long for watches that resume. */
   keepChangesMs: z.int().min(60_000).max(604_800_000),
   /** Characters of keys and values in the changes that are kept; beyond that the oldest go before their time. */
@@ -50,6 +52,8 @@ export const Settings = z.strictObject({
   maxTasks: z.int().min(10).max(5_000_000),
   /** Lanes with something queued: a lane is a type of task with the capabilities that it needs. */
   maxLanes: z.int().min(10).max(10_000),
+  /** Keys of duplicates that are remembered. */
+  maxDedupeKeys: z.int().min(10).max(10_000_000),
   /** Tasks that are done or cancelled are kept so long, dead ones so long, and keys of duplicates so long after the submit. */
   keepTasksMs: z.int().min(3_600_000).max(7_776_000_000),
   keepDeadTasksMs: z.int().min(3_600_000).max(7_776_000_000),
@@ -89,6 +93,7 @@ export const defaultSettings: Settings = {
   maxStateChars: 500_000_000,
   maxMessages: 100_000,
   maxMessageChars: 250_000_000,
+  maxTopicSchemas: 1_000,
   keepChangesMs: 3_600_000,
   maxChangeChars: 250_000_000,
   maxRequestIdsPerMachine: 1_000_000,
@@ -98,6 +103,7 @@ export const defaultSettings: Settings = {
   startDeadlineMs: 30_000,
   maxTasks: 500_000,
   maxLanes: 1_000,
+  maxDedupeKeys: 1_000_000,
   keepTasksMs: 604_800_000,
   keepDeadTasksMs: 2_592_000_000,
   keepDedupeMs: 604_800_000,

@@ -104,6 +104,19 @@ export function resultOf({ sql }: Tx, { task, claim }: TaskRow, most: number): O
   return { text: row?.result ?? null, bytes: found.size, isLeftOut: false };
 }
 
-export function newest({ sql }: Tx, task: number, limit: number): AttemptRow[] {
-  return sql.all<AttemptRow>("SELECT * FROM attempts WHERE task = ? ORDER BY claim DESC LIMIT ?", task, limit);
+/** How much an attempt has to tell, in bytes. */
+interface Size {
+  readonly claim: number;
+  readonly bytes: number;
+}
+
+/** The newest below a claim. */
+export function sizes({ sql }: Tx, task: number, below: number, limit: number): Size[] {
+  return sql.all<Size>(
+    `SELECT claim, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS bytes FROM attempts
+     WHERE task = ? AND claim < ? ORDER BY claim DESC LIMIT ?`,
+    task,
+    below,
+    limit,
+  );
 }

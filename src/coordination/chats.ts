@@ -12,8 +12,10 @@ import * as crowding from "./crowding.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
+import { page } from "./pages.ts";
 import { seekTakers } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
+import * as unread from "./unread.ts";
 
 /** The registry: who is there, how it is, and who is gone. */
 
@@ -129,7 +131,7 @@ export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.hear
   const { revision } = changes.totalsIn(tx);
   // Not each sign of life is stored at once: the answer promises what is.
   const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
-  return ok({ status, ttlMs, revision, unread: messages.unread(tx, row.chat) });
+  return ok({ status, ttlMs, revision, unread: unread.count(tx, row.chat) });
 }
 
 function keepNews(tx: Tx, chat: string, { taskCount, progress, health }: Heartbeat): void {
@@ -190,18 +192,23 @@ const listPage = 200;
 
 /** [CH13] By id; judged at the time of the look. */
 export function list(tx: Tx, { limit, cursor, ...filter }: ListChats): OutputOf<"chats.list"> {
-  const chats: Chat[] = [];
-  let last = cursor ?? "";
-  for (;;) {
-    const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE chat > ? ORDER BY chat LIMIT ?", last, listPage);
-    for (const row of rows) {
-      const chat = told(tx, row);
-      const isWanted = fits(chat, filter);
-      if (isWanted && chats.length === limit) return { chats, cursor: last };
-      if (isWanted) chats.push(chat);
-      last = row.chat;
-    }
-    if (rows.length < listPage) return { chats, cursor: null };
+  const found: { readonly row: ChatRow; readonly chat: Chat }[] = [];
+  for (const row of behind(tx, cursor ?? "")) {
+    const chat = told(tx, row);
+    if (fits(chat, filter)) found.push({ row, chat });
+    if (found.length > limit) break;
+  }
+  const chats = page(found, limit, ({ row }) => row.metadata.length + row.capabilities.length).map(({ chat }) => chat);
+  return { chats, cursor: chats.length < found.length ? (chats.at(-1)?.chat ?? null) : null };
+}
+
+function* behind({ sql }: Tx, chat: string): Generator<ChatRow, void> {
+  for (let last = chat; ;) {
+    const rows = sql.all<ChatRow>("SELECT * FROM chats WHERE chat > ? ORDER BY chat LIMIT ?", last, listPage);
+    yield* rows;
+    const end = rows.at(-1);
+    if (!end || rows.length < listPage) return;
+    last = end.chat;
   }
 }
 

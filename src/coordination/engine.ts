@@ -26,6 +26,7 @@ import { load } from "./task-load.ts";
 import { progress } from "./task-progress.ts";
 import * as taskQueries from "./task-queries.ts";
 import { stats } from "./task-stats.ts";
+import * as topicSchemas from "./topic-schemas.ts";
 import type { Actor, Tx } from "./tx.ts";
 
 /** Operations that only a host can answer: they concern its connections, its tokens, its alarm. */
@@ -77,8 +78,8 @@ const handlers: Handlers = {
   "messages.unsubscribe": messages.unsubscribe,
   "messages.pull": messages.pull,
   "messages.ack": messages.ack,
-  "messages.set-topic-schema": ({ sql }, input) => messages.setTopicSchema(sql, input),
-  "messages.list-topic-schemas": ({ sql }, input) => ok(messages.listTopicSchemas(sql, input)),
+  "messages.set-topic-schema": topicSchemas.set,
+  "messages.list-topic-schemas": ({ sql }, input) => ok(topicSchemas.list(sql, input)),
   "tasks.submit": submit,
   "tasks.claim": claim,
   "tasks.start": attempts.start,

@@ -10,6 +10,7 @@ import * as performances from "./performances.ts";
 import { giveBackAllOf } from "./returns.ts";
 import * as taskRows from "./task-rows.ts";
 import type { Tx } from "./tx.ts";
+import { newestExpiry } from "./unread.ts";
 import * as waiters from "./waiters.ts";
 
 /** Whether a chat is there: what hosts tell of connections, and the look at a chat whose time has come. */
@@ -119,7 +120,7 @@ export function settle(tx: Tx, chat: string): void {
 /** [CH14] [MS13] The inbox is looked into once the day is over, and again when what was found there is over. */
 function keptUntil(tx: Tx, row: ChatRow): number {
   const dayOver = row.status_at + keepOfflineMs;
-  return dayOver > tx.now ? dayOver : Math.max(dayOver, messages.newestExpiry(tx, row.chat, dayOver));
+  return dayOver > tx.now ? dayOver : Math.max(dayOver, newestExpiry(tx, row.chat, dayOver));
 }
 
 /** A chat that holds nothing, waits for nothing and has no grace running needs no look. */

@@ -2,25 +2,23 @@ import type { Refusal } from "../contract/errors.ts";
 import {
   MAX_BODY_CHARS,
   type AckMessages,
-  type ListTopicSchemas,
   type Message,
   type Priority,
   type PullMessages,
   type SendMessage,
-  type SetTopicSchema,
   type Subscribe,
   type Target,
 } from "../contract/messages.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Sql } from "../shared/sql.ts";
 import * as chatRows from "./chat-rows.ts";
-import { faultOf, misfit } from "./body-schema.ts";
 import { once } from "./idempotency.ts";
 import * as inbox from "./inboxes.ts";
 import * as meta from "./meta.ts";
+import { unfit } from "./topic-schemas.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
+import * as unread from "./unread.ts";
 
 /** One row for each message and a cursor for each receiver: at least once, in the order of the ids, until acknowledged or over. */
 
@@ -73,21 +71,6 @@ function tooLarge(text: string): Refusal | null {
 function unknown(tx: Tx, target: Target): Refusal | null {
   if (target.to !== "chat" || chatRows.lifeOf(tx, target.chat)) return null;
   return { code: "unknown_chat", message: `there is no chat ${target.chat} to send to` };
-}
-
-/** [MS5] A topic may say what its messages look like. */
-function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
-  if (target.to !== "topic") return null;
-  const [row] = sql.all<{ json_schema: string }>("SELECT json_schema FROM topics WHERE topic = ?", target.topic);
-  if (!row) return null;
-  const why = misfit(JSON.parse(row.json_schema) as Json, body);
-  if (why === null) return null;
-  return { code: "schema_mismatch", message: `topic ${target.topic} does not take the body: ${short(why)}` };
-}
-
-/** A body, and what is wrong with it, may be long. */
-function short(text: string): string {
-  return text.length > 300 ? `${text.slice(0, 300)}...` : text;
 }
 
 /** Two chats that answer each other without an end: so many in each direction within a minute. */
@@ -144,34 +127,40 @@ export function unsubscribe(tx: Tx, { self, pattern }: Subscribe): Result<Output
   return ok({ patterns: inbox.patterns(tx.sql, self.chat) });
 }
 
-/** [MS3] Pull is the truth: all that is unread, higher priorities first, else in the order of the ids. */
+/** [MS3] Pull is the truth: what is unread, higher priorities first, else in the order of the ids. */
 export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result<OutputOf<"messages.pull">, Refusal> {
   const actor = chatRows.acting(tx, self);
   if (!actor.ok) return actor;
-  const unread = inbox.unread(tx, self.chat, inbox.mostCounted);
-  const wanted = Object.values(priorities)
-    .filter((priority) => priority >= priorities[minPriority ?? "low"])
-    .toSorted((a, b) => b - a)
-    .flatMap((priority) => ofPriority(tx, self.chat, unread, priority, limit + 1));
+  const { wanted, isAll, ...told } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
   const messages = page(tx, wanted.slice(0, limit));
-  return ok({
-    messages,
-    unread: unread.length,
-    isMore: wanted.length > messages.length,
-    cursor: inbox.cursorOf(tx.sql, self.chat).cursor,
-  });
+  return ok({ messages, isMore: wanted.length > messages.length || !isAll, ...told });
 }
 
-/** Where more are unread than were looked at, those of one priority are looked for. */
-function ofPriority(
-  tx: Tx,
-  chat: string,
-  unread: readonly inbox.MessageRow[],
-  priority: number,
-  limit: number,
-): readonly inbox.MessageRow[] {
-  const isAll = unread.length < inbox.mostCounted;
-  return isAll ? unread.filter((row) => row.priority === priority) : inbox.unread(tx, chat, limit, priority);
+interface Waiting {
+  /** In the order in which they are told. */
+  readonly wanted: readonly inbox.MessageRow[];
+  readonly isAll: boolean;
+  readonly unread: number;
+  readonly cursor: number;
+}
+
+function waiting(tx: Tx, chat: string, least: number, limit: number): Waiting {
+  const at = inbox.cursorOf(tx.sql, chat);
+  const { rows, upTo, isAll } = unread.look(tx, chat, at, { limit: unread.mostCounted });
+  const seen = { unread: rows.length, cursor: at.cursor };
+  if (isAll) return { wanted: inTurn(rows, least), isAll, ...seen };
+  const urgent = unread.look(tx, chat, { ...at, cursor: upTo }, { limit: limit + 1, isUrgent: true });
+  return {
+    wanted: inTurn([...rows, ...urgent.rows], least),
+    isAll: least === priorities.high && urgent.isAll,
+    ...seen,
+    // [MS17] What was looked at in vain is not read again.
+    ...(rows.length === 0 ? { cursor: unread.pass(tx.sql, chat, at, upTo) } : {}),
+  };
+}
+
+function inTurn(rows: readonly inbox.MessageRow[], least: number): inbox.MessageRow[] {
+  return rows.filter(({ priority }) => priority >= least).toSorted((a, b) => b.priority - a.priority || a.id - b.id);
 }
 
 /** Of the bodies in one answer, after the first. */
@@ -207,42 +196,7 @@ function told(tx: Tx, row: inbox.MessageRow, body: string): Message {
 export function ack(tx: Tx, { self, cursor, ids }: AckMessages): Result<OutputOf<"messages.ack">, Refusal> {
   const actor = chatRows.acting(tx, self);
   if (!actor.ok) return actor;
-  return ok(inbox.acknowledge(tx, self.chat, cursor ?? 0, ids));
-}
-
-export function unread(tx: Tx, chat: string): number {
-  return inbox.countUnread(tx, chat);
-}
-
-export function setTopicSchema(
-  sql: Sql,
-  { topic, schema }: SetTopicSchema,
-): Result<OutputOf<"messages.set-topic-schema">, Refusal> {
-  if (schema === null) sql.run("DELETE FROM topics WHERE topic = ?", topic);
-  else {
-    const text = JSON.stringify(schema);
-    const problem = text.length > MAX_BODY_CHARS ? "it is too large" : faultOf(schema);
-    if (problem !== null) return err({ code: "bad_input", message: `the schema cannot be used: ${short(problem)}` });
-    sql.run(
-      "INSERT INTO topics (topic, json_schema) VALUES (?, ?) ON CONFLICT (topic) DO UPDATE SET json_schema = excluded.json_schema",
-      topic,
-      text,
-    );
-  }
-  return ok({ topic, hasSchema: schema !== null });
-}
-
-export function listTopicSchemas(
-  sql: Sql,
-  { limit, cursor }: ListTopicSchemas,
-): OutputOf<"messages.list-topic-schemas"> {
-  const query = "SELECT topic, json_schema FROM topics WHERE topic > ? ORDER BY topic LIMIT ?";
-  const rows = sql.all<{ topic: string; json_schema: string }>(query, cursor ?? "", limit + 1);
-  const page = rows.slice(0, limit);
-  return {
-    topics: page.map((row) => ({ topic: row.topic, schema: JSON.parse(row.json_schema) as Record<string, Json> })),
-    cursor: rows.length > limit ? (page.at(-1)?.topic ?? null) : null,
-  };
+  return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
 }
 
 /** A new chat's inbox begins here; one that comes back finds its own. */
@@ -253,11 +207,6 @@ export function open(tx: Tx, chat: string): void {
 /** The chat is forgotten, with its inbox. */
 export function close(tx: Tx, chat: string): void {
   for (const table of ["inboxes", "subscriptions"]) tx.sql.run(`DELETE FROM ${table} WHERE chat = ?`, chat);
-}
-
-/** See {@link inbox.newestExpiry}. */
-export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
-  return inbox.newestExpiry(tx, chat, sentBy);
 }
 
 /**

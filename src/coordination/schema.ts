@@ -1,6 +1,6 @@
 import type { Migration } from "../shared/migrate.ts";
 import { syncTables } from "./sync-schema.ts";
-import { planTables, taskTables, wishIndex } from "./task-schema.ts";
+import { dedupeCount, neededIndexes, planTables, taskTables, wishIndex } from "./task-schema.ts";
 
 /**
  * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
@@ -184,6 +184,16 @@ export const migrations: readonly Migration[] = [
       // Whoever has ended takes nothing: what is kept of such chats costs those who look for takers nothing.
       "DROP INDEX chats_takers",
       "CREATE INDEX chats_takers ON chats (chat) WHERE task_types IS NOT NULL AND status <> 'offline'",
+    ],
+  },
+  {
+    id: 7,
+    name: "bounds",
+    statements: [
+      ...neededIndexes,
+      // A message of high priority is found behind any number of others.
+      "CREATE INDEX messages_urgent ON messages (target, id) WHERE priority = 2",
+      ...dedupeCount,
     ],
   },
 ];

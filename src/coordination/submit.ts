@@ -44,7 +44,7 @@ export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted,
     depthOf: (task) => rows.ancestors(tx, task),
   });
   if (!parents.ok) return parents;
-  const crowded = overCrowded(tx, needs.value) ?? tooDiverse(tx, fresh);
+  const crowded = overCrowded(tx, needs.value) ?? tooMany(tx, fresh);
   return crowded ? err(crowded) : ok(store(tx, planned.value, needs.value, parents.value));
 }
 
@@ -139,7 +139,12 @@ function overCrowded(tx: Tx, { of }: Edges): Refusal | null {
   return null;
 }
 
-/** [TA28] A claim looks at each lane: nobody makes it look at more. */
+function tooMany(tx: Tx, fresh: readonly Planned[]): Refusal | null {
+  const keys = fresh.filter(({ input }) => input.dedupeKey !== undefined).length;
+  return tooDiverse(tx, fresh) ?? dedupe.tooMany(tx, keys);
+}
+
+/** [TA28] A look at what is queued reads each lane: nobody makes it read more. */
 function tooDiverse(tx: Tx, fresh: readonly Planned[]): Refusal | null {
   const wanted = new Set(fresh.filter(({ input }) => input.joinRule === undefined).map(({ input }) => laneOf(input)));
   if (!lanes.tooMany(tx, wanted)) return null;

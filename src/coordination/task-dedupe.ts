@@ -1,3 +1,5 @@
+import type { Refusal } from "../contract/errors.ts";
+import * as meta from "./meta.ts";
 import type { Tx } from "./tx.ts";
 
 /** [TA14] Keys of submitted tasks: a second task under one is the first one, also when that is no longer kept. */
@@ -18,6 +20,25 @@ export function keep({ sql, now, settings }: Tx, key: string, task: number): voi
     task,
     now + settings.keepDedupeMs,
   );
+}
+
+/** [TA30] Whether a submit with so many new keys would be more than are remembered; keys whose time is over make room. */
+export function tooMany(tx: Tx, fresh: number): Refusal | null {
+  const { maxDedupeKeys: most } = tx.settings;
+  if (fresh === 0 || count(tx) + fresh <= most) return null;
+  prune(tx, prunedAtOnce);
+  if (count(tx) + fresh <= most) return null;
+  return {
+    code: "quota_exceeded",
+    message: `more than ${most} keys of tasks would be remembered (maxDedupeKeys); a key goes when its task is no longer kept and keepDedupeMs are over: submit without a dedupeKey, or later`,
+  };
+}
+
+/** More than one submit adds. */
+const prunedAtOnce = 2_000;
+
+function count({ sql }: Tx): number {
+  return Number(meta.read(sql, "dedupe_keys"));
 }
 
 export const dueAt = "SELECT min(until) FROM task_dedupe";

@@ -8,6 +8,7 @@ import { ok, type Result } from "../shared/result.ts";
 import * as budgets from "./budgets.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { capabilitiesIn } from "./lanes.ts";
+import { page } from "./pages.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
 import { remainingMs } from "./task-times.ts";
@@ -80,18 +81,12 @@ const mostLooked = 1_000;
 export function list(tx: Tx, { limit, cursor, ...filter }: ListTasks): OutputOf<"tasks.list"> {
   const after = Number(cursor ?? 0);
   const looked = looking(tx, filter, Number.isSafeInteger(after) ? after : 0);
-  const tasks: TaskLine[] = [];
-  let last = 0;
-  for (const row of looked) {
-    if (!fits(row, filter)) {
-      last = row.task;
-      continue;
-    }
-    if (tasks.length === limit) return { tasks, cursor: String(last) };
-    tasks.push(lineOf(tx, row));
-    last = row.task;
-  }
-  return { tasks, cursor: looked.length === mostLooked ? String(last) : null };
+  const fitting = looked.filter((row) => fits(row, filter));
+  const told = page(fitting, limit, ({ progress, tags }) => (progress?.length ?? 0) + tags.length);
+  const isMore = told.length < fitting.length;
+  const last = isMore ? told.at(-1) : looked.at(-1);
+  const tasks = told.map((row) => lineOf(tx, row));
+  return { tasks, cursor: isMore || looked.length === mostLooked ? String(last?.task) : null };
 }
 
 type Filter = Omit<ListTasks, "limit" | "cursor">;
@@ -133,13 +128,21 @@ export function tree(tx: Tx, { task, limit }: TaskTree): Result<OutputOf<"tasks.
   return ok({ tasks, isMore: nodes.length > limit });
 }
 
-export function history(tx: Tx, { task, limit }: TaskHistory): Result<OutputOf<"tasks.history">, Refusal> {
+/** [TA24] The cursor is the last claim that was told. */
+export function history(tx: Tx, { task, limit, cursor }: TaskHistory): Result<OutputOf<"tasks.history">, Refusal> {
   const found = rows.found(tx, task);
   if (!found.ok) return found;
-  return ok({ attempts: attemptRows.newest(tx, task, limit).map((row) => toldAttempt(tx, row)) });
+  const below = Number(cursor ?? Number.MAX_SAFE_INTEGER);
+  const left = attemptRows.sizes(tx, task, Number.isSafeInteger(below) ? below : 0, limit + 1);
+  const told = page(left, limit, ({ bytes }) => bytes);
+  const attempts = told.flatMap(({ claim }) => {
+    const row = attemptRows.find(tx, task, claim);
+    return row ? [toldAttempt(tx, row)] : [];
+  });
+  return ok({ attempts, cursor: told.length < left.length ? String(told.at(-1)?.claim) : null });
 }
 
-function toldAttempt({ now }: Tx, row: attemptRows.AttemptRow): Attempt {
+function toldAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">): Attempt {
   return {
     claim: row.claim,
     attempt: row.attempt,

@@ -119,3 +119,23 @@ export const planTables: readonly string[] = [
 /** Of migration 4. Only a task that wishes for a chat has an entry. */
 export const wishIndex =
   "CREATE INDEX tasks_wished ON tasks (affinity, lane, priority DESC, task) WHERE state = 'queued' AND affinity IS NOT NULL";
+
+/** SQL of `tasks`: the lane without its type, which is what a chat must be able to do. */
+export const neededSql = "substr(lane, length(type) + 1)";
+
+/** Of migration 7: for who takes tasks of any type, so that the number of types costs nothing. */
+export const neededIndexes: readonly string[] = [
+  `CREATE INDEX tasks_needed ON tasks (${neededSql}, priority DESC, task) WHERE state = 'queued'`,
+  `CREATE INDEX tasks_wished_needed ON tasks (affinity, ${neededSql}, priority DESC, task) WHERE state = 'queued' AND affinity IS NOT NULL`,
+];
+
+/** Of migration 7: a submit asks how many keys are remembered. */
+export const dedupeCount: readonly string[] = [
+  "INSERT INTO meta (key, value) SELECT 'dedupe_keys', count(*) FROM task_dedupe",
+  `CREATE TRIGGER task_dedupe_counted_in AFTER INSERT ON task_dedupe BEGIN
+     UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'dedupe_keys';
+   END`,
+  `CREATE TRIGGER task_dedupe_counted_out AFTER DELETE ON task_dedupe BEGIN
+     UPDATE meta SET value = CAST(value AS INTEGER) - 1 WHERE key = 'dedupe_keys';
+   END`,
+];

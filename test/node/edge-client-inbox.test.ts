@@ -74,6 +74,23 @@ it("[EC17] a message whose hint was lost comes within 30 s, and one that was sen
   expect(taken).toEqual(["quiet", "meanwhile"]);
 });
 
+it("[EC17] [MS17] messages come behind thousands to others, over which a pull takes several turns", async () => {
+  const edge = new FakeEdge();
+  const { client } = await registered(edge, "a");
+  const send = await sender(edge);
+  const self = { chat: "a", incarnation: 1 };
+  value(await edge.host.call("messages.subscribe", { self, pattern: "news.*" }));
+  for (let at = 0; at < 4_500; at++) {
+    const target = { to: "topic", topic: "other" } as const;
+    value(await edge.host.call("messages.send", { self: { ...self, chat: "sender" }, target, body: at }));
+  }
+  await send("last");
+  const taken: unknown[] = [];
+  client.inbox(({ body }) => void taken.push(body));
+  await edge.time.pass(500);
+  expect(taken).toEqual(["last"]);
+});
+
 it("[EC17] over HTTP the heartbeat tells that there is something", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;

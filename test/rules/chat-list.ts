@@ -32,6 +32,18 @@ export function chatListRules(open: OpenHost): void {
     expect(seen).toEqual(["a idle", "b offline", "c idle", "d offline", "e offline"]);
   });
 
+  it("[CH13] a page of chats has about a million characters, and the next ones tell the rest", async () => {
+    const host = await open();
+    const capabilities = Array.from({ length: 50 }, (_, at) => `${at}`.padEnd(200, "x"));
+    for (let at = 10; at < 90; at++)
+      await Peer.join(host, `c${at}`, { capabilities, metadata: { note: "x".repeat(3_900) } });
+    const first = given(await host.call("chats.list", { limit: 200 }));
+    expect(first.chats.length).toBeLessThan(80);
+    expect(JSON.stringify(first).length).toBeLessThan(1_200_000);
+    const rest = given(await host.call("chats.list", { limit: 200, cursor: first.cursor ?? "" }));
+    expect([first.chats.length + rest.chats.length, rest.cursor]).toEqual([80, null]);
+  });
+
   it("[CH13] a filter takes what fits, over all pages, and nothing is told twice or left out", async () => {
     const host = await open();
     for (let at = 10; at < 40; at++) {

@@ -7,6 +7,7 @@ import { ask, day, given, happened, hour, minute, refusal, refused, set } from "
 
 /** How much one chat, one machine and all together may take, that hold behind any host. */
 export function limitRules(open: OpenHost): void {
+  numberRules(open);
   leaseLimitRules(open);
   laneRules(open);
 }
@@ -144,6 +145,73 @@ function laneRules(open: OpenHost): void {
       got.push(...claims.map((one) => one.task));
     }
     expect(got).toEqual(turns.map((one) => one.task));
+  });
+
+  it("[TA7] whatever capabilities tasks need, a chat gets the first ones of those that it can do", async () => {
+    const host = await open();
+    await limit(host, {});
+    // SQLite and JavaScript have them in different orders.
+    const all = ["a", "a b", "ab", "b", "\u{1F600}", "\uFFFD"];
+    const some = (bits: number): string[] => all.filter((_, at) => ((bits >> at) & 1) === 1);
+    const tasks = Array.from({ length: 128 }, (_, at) =>
+      task(`t${at % 3}`, { capabilities: some((at * 37) % 64), priority: (at * 7) % 3 }),
+    );
+    const made = (await ask(host, "tasks.submit", { tasks })).tasks.map((one, at) => Object.assign({}, tasks[at], one));
+    const left = new Set(made.toSorted((x, y) => (y.priority ?? 0) - (x.priority ?? 0) || x.task - y.task));
+    for (const [at, bits] of [0, 0b100101, 0b010110, 0b111000, 0b000011, 0b111111].entries()) {
+      const able = some(bits);
+      const peer = await Peer.join(host, `p${at}`, { capacity: 50, capabilities: able });
+      const isFor = ({ capabilities = [] }: { capabilities?: string[] | undefined }) =>
+        capabilities.every((one) => able.includes(one));
+      for (const types of [undefined, ["t0", "t2"]]) {
+        const wish = { self: peer.self, requestId: `q${types?.length}`, limit: 5, ...(types && { types }) };
+        const { claims } = given(await host.call("tasks.claim", wish, peer.actor));
+        const first = [...left].filter((one) => isFor(one) && (types?.includes(one.type ?? "") ?? true)).slice(0, 5);
+        expect(claims.map((one) => one.task)).toEqual(first.map((one) => one.task));
+        for (const one of first) left.delete(one);
+      }
+    }
+  });
+}
+
+function numberRules(open: OpenHost): void {
+  it("[TA30] so many keys of tasks are remembered; more are refused as a whole until keys are over, and known keys answer as before", async () => {
+    const host = await open();
+    await limit(host, { maxDedupeKeys: 10, keepDedupeMs: hour, keepTasksMs: hour });
+    const keyed = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, at) => task("x", { dedupeKey: `k${from + at}` }));
+    const made = (await ask(host, "tasks.submit", { tasks: keyed(0, 9) })).tasks;
+    const full = await refusal(host, "tasks.submit", { tasks: [...keyed(9, 11), task("x")] });
+    expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("maxDedupeKeys") as string });
+    await ask(host, "tasks.submit", { tasks: [...keyed(0, 10), task("x")] });
+    expect((await refusal(host, "tasks.submit", { tasks: keyed(10, 11) })).code).toBe("quota_exceeded");
+    expect((await ask(host, "tasks.submit", { tasks: keyed(3, 4) })).tasks).toMatchObject([
+      { task: made[3]?.task, isDuplicate: true },
+    ]);
+    // Of a task that is kept the key is, too.
+    host.wait(2 * hour);
+    expect((await refusal(host, "tasks.submit", { tasks: keyed(10, 11) })).code).toBe("quota_exceeded");
+    for (const one of made) await ask(host, "tasks.cancel", { task: one.task, reason: "not wanted" });
+    for (let at = 0; at < 4; at++) {
+      host.wait(hour);
+      await host.ring();
+    }
+    await ask(host, "tasks.submit", { tasks: keyed(10, 19) });
+    expect((await refusal(host, "tasks.submit", { tasks: keyed(19, 20) })).code).toBe("quota_exceeded");
+  });
+
+  it("[MS18] so many topics have a schema; one that has may have another one", async () => {
+    const host = await open();
+    await limit(host, { maxTopicSchemas: 2 });
+    for (const topic of ["a", "b"]) await ask(host, "messages.set-topic-schema", { topic, schema: {} });
+    const one = { topic: "c", schema: {} };
+    expect(await refusal(host, "messages.set-topic-schema", one)).toMatchObject({
+      code: "quota_exceeded",
+      message: expect.stringContaining("maxTopicSchemas") as string,
+    });
+    await ask(host, "messages.set-topic-schema", { topic: "b", schema: { type: "string" } });
+    await ask(host, "messages.set-topic-schema", { topic: "a", schema: null });
+    await ask(host, "messages.set-topic-schema", one);
   });
 }
 

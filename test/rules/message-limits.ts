@@ -49,6 +49,18 @@ function limitRules(open: OpenHost): void {
     expect(counts).toEqual([15, 5]);
   });
 
+  it("[MS19] a page of schemas has no more than a million characters, and the next ones tell the rest", async () => {
+    const [{ host }] = await two(open);
+    const schema = { enum: ["x".repeat(60_000)] };
+    const names = Array.from({ length: 20 }, (_, at) => `t${at + 10}`);
+    for (const topic of names) await ask(host, "messages.set-topic-schema", { topic, schema });
+    const first = await ask(host, "messages.list-topic-schemas", { limit: 50 });
+    expect(first.topics.length).toBe(16);
+    const rest = await ask(host, "messages.list-topic-schemas", { limit: 50, cursor: first.cursor ?? "" });
+    expect(rest.cursor).toBeNull();
+    expect([...first.topics, ...rest.topics].map(({ topic }) => topic)).toEqual(names);
+  });
+
   it("[MS11] to a chat that is not known nothing is sent", async () => {
     const [from] = await two(open);
     const { code, message } = refused(await from.trySend({ to: "chat", chat: "nobody" }, "hi"));

@@ -1,10 +1,11 @@
 import { expect, it } from "vitest";
 import type { Hint } from "../../src/coordination/tx.ts";
 import { MAX_BODY_CHARS } from "../../src/contract/messages.ts";
-import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
+import { type EngineHost, type OpenHost, type OpenRowHost, type RowHost } from "../support/engine-host.ts";
 import {
   ask,
   Correspondent,
+  day,
   rowsWritten,
   some,
   toAll,
@@ -15,6 +16,7 @@ import {
 
 /** Rules of messages that can only be seen in rows. */
 export function messageRowRules(open: OpenRowHost): void {
+  behindOthersRules(open);
   it("[MS8] the rows of messages that are over go at the full hour, however many, but the newest", async () => {
     const host = await open();
     const from = await Correspondent.join(host, "c1");
@@ -91,6 +93,77 @@ export function messageRowRules(open: OpenRowHost): void {
     await from.sendMany(60);
     expect([await beat(from), await cursor("c1")]).toEqual([1, 50]);
     expect((await from.pull()).messages).toMatchObject([{ body: "for c1" }]);
+  });
+}
+
+/** So many messages to a topic, in one statement. */
+async function fillTopic(host: RowHost, topic: string, count: number, priority = 1): Promise<void> {
+  await host.run(
+    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+     INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at)
+     SELECT i + (SELECT coalesce(max(id), 0) FROM messages), ?, 'c1', '0', ?, ?, ? FROM n`,
+    count,
+    `topic:${topic}`,
+    priority,
+    host.now(),
+    host.now() + day,
+  );
+}
+
+function behindOthersRules(open: OpenRowHost): void {
+  it("[MS17] who pulls until nothing more is there is told all that is for it, however many messages to others lie between", async () => {
+    const host = await open();
+    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
+    await to.subscribe("news.**");
+    const ids: number[] = [];
+    for (const count of [4_500, 1_999, 2_000, 0, 2_001]) {
+      await fillTopic(host, "other", count);
+      ids.push(await from.send(toTopic("news.a"), count), await from.send(toChat(to), count));
+    }
+    const told: number[] = [];
+    let pulls = 0;
+    for (let isMore = true; isMore; pulls++) {
+      const pulled = await to.pull({ limit: 3 });
+      const found = pulled.messages.map(({ id }) => id);
+      told.push(...found);
+      if (found.length > 0) await to.ack({ ids: found });
+      ({ isMore } = pulled);
+    }
+    expect(told).toEqual(ids);
+    expect(pulls).toBeLessThan(15);
+    expect(await to.pull()).toMatchObject({ messages: [], unread: 0, isMore: false });
+  });
+
+  it("[MS17] an acknowledgement and a heartbeat never say that nothing is left while something is", async () => {
+    const host = await open();
+    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
+    await to.subscribe("news.**");
+    const first = await from.send(toTopic("news.a"), "first");
+    await fillTopic(host, "other", 12_500);
+    await from.send(toTopic("news.a"), "last");
+    const beat = async (): Promise<number> => (await ask(host, "chats.heartbeat", { self: to.self })).unread;
+    expect(await to.ack({ ids: [first] })).toEqual({ cursor: first + 1_999, unread: 0, isMore: true });
+    // It has looked at ten thousand more.
+    expect(await beat()).toBe(1);
+    expect(await to.ack({})).toMatchObject({ unread: 1, isMore: false });
+    expect(await beat()).toBe(1);
+    expect(await to.bodies()).toEqual(["last"]);
+    await to.ack({ cursor: first + 12_501 });
+    expect(await beat()).toBe(0);
+  });
+
+  it("[MS3] [MS17] what is urgent comes first behind any number of others, by its chat, for all, and by the name of its topic", async () => {
+    const host = await open();
+    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
+    for (const pattern of ["news.**", "plain"]) await to.subscribe(pattern);
+    await fillTopic(host, "plain", 3_000);
+    await fillTopic(host, "other", 3_000, 2);
+    for (const target of [toChat(to), toAll, toTopic("plain")])
+      await from.send(target, target.to, { priority: "high" });
+    expect((await to.pull({ limit: 4 })).messages.map(({ body }) => body)).toEqual(["chat", "all", "topic", 0]);
+    expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: true });
+    await to.unsubscribe("news.**");
+    expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: false });
   });
 }
 

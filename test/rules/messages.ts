@@ -175,7 +175,7 @@ function ackRules(open: OpenHost): void {
       for (let at = 0; at < others.length; at += 100) await to.ack({ ids: others.slice(at, at + 100).toReversed() });
       expect(await to.pull()).toMatchObject({ unread: 5 });
       expect(await to.bodies()).toEqual([0, 1_001, 1_002, 1_003, 1_004]);
-      expect(await to.ack({ ids: [gap ?? 0] })).toEqual({ cursor: others[999], unread: 4 });
+      expect(await to.ack({ ids: [gap ?? 0] })).toEqual({ cursor: others[999], unread: 4, isMore: false });
       expect(await to.bodies()).toEqual([1_001, 1_002, 1_003, 1_004]);
     },
     propertyMs,

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { OutputOf } from "../../src/contract/operations.ts";
 import { pass } from "../support/coordination-builders.ts";
 import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { ask, day, given, hour, minute, refusal } from "../support/state-builders.ts";
@@ -7,6 +8,7 @@ import { calm, cancel, endsOf, Hand, stateOf, statesOf, submit, submitOne, taskO
 /** Rules of what is told of tasks, and of what becomes of those that have ended. */
 export function taskViewRules(open: OpenHost): void {
   listRules(open);
+  sizeRules(open);
   figureRules(open);
   deadRules(open);
   pruneRules(open);
@@ -89,6 +91,55 @@ function listRules(open: OpenHost): void {
     const ends = await endsOf(host, task);
     expect([ends.length, ends.at(-1)]).toEqual([100, "done"]);
     expect((await taskOf(host, task)).result).toBe("at last");
+  });
+}
+
+function sizeRules(open: OpenHost): void {
+  const mostChars = 1_100_000;
+
+  it("[TA29] a page of attempts has about a million characters; the next ones tell the rest, each attempt once", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a");
+    const task = await submitOne(host);
+    for (let n = 0; n < 20; n++) {
+      const held = await a.take();
+      await a.do("tasks.heartbeat", held, { checkpoint: "x".repeat(60_000) });
+      await a.do("tasks.release", held, {});
+    }
+    const pages: number[][] = [];
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const page: OutputOf<"tasks.history"> = await ask(host, "tasks.history", {
+        task,
+        limit: 100,
+        ...(cursor ? { cursor } : {}),
+      });
+      expect(JSON.stringify(page).length).toBeLessThan(mostChars);
+      pages.push(page.attempts.map(({ claim }) => claim));
+      ({ cursor } = page);
+    }
+    const claims = pages.flat();
+    expect(pages.map(({ length }) => length)).toEqual([16, 4]);
+    expect(claims).toEqual([...new Set(claims)].toSorted((x, y) => y - x));
+    const few = await ask(host, "tasks.history", { task, limit: 3 });
+    expect([few.attempts.length, few.cursor]).toEqual([3, String(claims[2])]);
+    expect(await ask(host, "tasks.history", { task, cursor: String(claims.at(-1)) })).toEqual({
+      attempts: [],
+      cursor: null,
+    });
+  });
+
+  it("[TA29] a page of tasks has about a million characters; the next ones tell the rest", async () => {
+    const host = await calm(open);
+    const a = await Hand.join(host, "a", { capacity: 100 });
+    const tags = Array.from({ length: 16 }, (_, at) => `${at}`.padEnd(200, "x"));
+    const all = await submit(host, ...Array.from({ length: 100 }, () => ({ type: "x", tags })));
+    const progress = { data: "x".repeat(8_000) };
+    for (let left = 100; left > 0; left -= 50)
+      for (const held of await a.claim({ limit: 50 })) await a.do("tasks.heartbeat", held, { progress });
+    const page = await ask(host, "tasks.list", { limit: 200 });
+    expect(page.tasks.length).toBeLessThan(100);
+    expect(JSON.stringify(page).length).toBeLessThan(mostChars);
+    expect(await listed(host, {})).toEqual(all);
   });
 }
 

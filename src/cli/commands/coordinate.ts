@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { Priority, type Target } from "../../contract/messages.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json, Self } from "../../contract/values.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { notFound, wrongUsage, type Refused } from "../answer.ts";
@@ -207,10 +207,17 @@ export function addInbox(program: Command, cli: Cli): void {
   cli.define(command, (options: Options) => withLink(cli, (link) => inbox(link, options)));
 }
 
+/** Over messages to others a pull goes in several turns. */
+async function pullSome(link: Coordination, self: Self): ReturnType<typeof link.call<"messages.pull">> {
+  const pulled = await link.call("messages.pull", { self, limit: 100 });
+  const isNoneYet = pulled.ok && pulled.value.messages.length === 0 && pulled.value.isMore;
+  return isNoneYet ? pullSome(link, self) : pulled;
+}
+
 async function inbox(link: Coordination, { ack }: Options): Promise<Outcome> {
   const self = await asChat(link);
   if (!self.ok) return self;
-  const pulled = await link.call("messages.pull", { self: self.value, limit: 100 });
+  const pulled = await pullSome(link, self.value);
   if (!pulled.ok) return pulled;
   const { messages, unread } = pulled.value;
   const last = Math.max(0, ...messages.map(({ id }) => id));

@@ -4,6 +4,7 @@ import { age } from "../../local-mcp/recovery/brief.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli, Outcome } from "../cli.ts";
 import type { Coordination } from "../coordination.ts";
+import { historyOf } from "../explain/task-facts.ts";
 import { oneLine, table } from "../screen-text.ts";
 import { progressText } from "./task-list.ts";
 
@@ -12,7 +13,7 @@ type Task = OutputOf<"tasks.get">;
 export async function showTask(cli: Cli, link: Coordination, task: number): Promise<Outcome> {
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;
-  const history = await link.call("tasks.history", { task, limit: 100 });
+  const history = await historyOf(link, task);
   if (!history.ok) return history;
   const { attempts } = history.value;
   const { columns } = cli.io.size();

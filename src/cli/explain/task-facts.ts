@@ -4,6 +4,7 @@ import type { TaskState } from "../../contract/tasks.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Refused } from "../answer.ts";
 import type { Coordination } from "../coordination.ts";
+import { pages } from "../pages.ts";
 import { takersOf, type Taker } from "./takers.ts";
 
 export type Task = OutputOf<"tasks.get">;
@@ -30,13 +31,18 @@ export async function factsOf(link: Coordination, number: number): Asked<TaskFac
   const found = await link.call("tasks.get", { task: number });
   if (!found.ok) return found;
   const task = found.value;
-  const history = await link.call("tasks.history", { task: number, limit: 100 });
+  const history = await historyOf(link, number);
   if (!history.ok) return history;
   const needs = await neededBy(link, task.dependsOn);
   if (!needs.ok) return needs;
   const takers = task.state === "queued" ? await takersOf(link, task) : ok([]);
   if (!takers.ok) return takers;
   return ok({ task, attempts: history.value.attempts, needs: needs.value, takers: takers.value });
+}
+
+/** All that are kept, page by page. */
+export function historyOf(link: Coordination, task: number): Asked<OutputOf<"tasks.history">> {
+  return pages({ most: 100 }, "attempts", (page) => link.call("tasks.history", { task, ...page }));
 }
 
 async function neededBy(link: Coordination, tasks: readonly number[]): Asked<Needed[]> {

@@ -70,6 +70,7 @@ export class Inbox {
     const { result } = await this.#around.calls.call("messages.pull", { limit: page });
     if (!result.ok) return false;
     const { messages, isMore } = result.value;
+    if (messages.length === 0) return isMore;
     const done: number[] = [];
     for (const message of messages) {
       if (this.#isClosed) break;

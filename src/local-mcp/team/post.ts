@@ -44,10 +44,12 @@ export class Post {
       const pulled = await link.call("messages.pull", { limit: page }, withinMs);
       if (!pulled.ok) return pulled;
       const { messages, isMore } = pulled.value;
-      if (messages.length === 0 || this.#isClosed) return { ok: true, value: null };
-      await this.#takeIn(messages);
-      const acked = await link.call("messages.ack", { ids: messages.map(({ id }) => id) }, withinMs);
-      if (!acked.ok) return acked;
+      if (this.#isClosed) return { ok: true, value: null };
+      if (messages.length > 0) {
+        await this.#takeIn(messages);
+        const acked = await link.call("messages.ack", { ids: messages.map(({ id }) => id) }, withinMs);
+        if (!acked.ok) return acked;
+      }
       if (!isMore) return { ok: true, value: null };
     }
   }
