@@ -1,5 +1,5 @@
 import type { Migration } from "../shared/migrate.ts";
-import { syncTables } from "./sync-schema.ts";
+import { syncFilesTable, syncTables } from "./sync-schema.ts";
 import { planTables, taskTables, wishIndex } from "./task-schema.ts";
 
 /**
@@ -186,4 +186,5 @@ export const migrations: readonly Migration[] = [
       "CREATE INDEX chats_takers ON chats (chat) WHERE task_types IS NOT NULL AND status <> 'offline'",
     ],
   },
+  { id: 7, name: "files of sessions", statements: [syncFilesTable] },
 ];
