@@ -66,7 +66,7 @@ export const syncOperations = {
     scope: "work",
     ...sync.GetFiles,
     errors: ["unknown_key"],
-    summary: "One part of the newest complete files of a session, sealed; part 0 is their header.",
+    summary: "One part of the newest complete files of a session, sealed; the last one is their header.",
   },
   "sync.take": {
     method: "POST",

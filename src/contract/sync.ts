@@ -85,7 +85,7 @@ export const RekeySync = {
 };
 export type RekeySync = z.infer<typeof RekeySync.input>;
 
-/** Of one bundle of files: its header, and at most so many million bytes. */
+/** Of one bundle of files: at most so many less one of a million bytes each, then its header. */
 export const maxFileParts = 65;
 /** One bundle holds the files of one checkpoint, sealed once. */
 const Bundle = Id;
@@ -122,11 +122,12 @@ export const GetFiles = {
     device: Device,
     /** Refused when another one has taken its place. Without it, the one that is stored. */
     bundle: Bundle.optional(),
+    /** Without it, the last one. */
     part: z
       .int()
       .min(0)
       .max(maxFileParts - 1)
-      .default(0),
+      .optional(),
   }),
   output: z.object({ bundle: Bundle, checkpoint: Id, parts: counter, ageMs: durationMs, envelope: z.string() }),
 };

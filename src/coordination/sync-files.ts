@@ -137,7 +137,7 @@ export function get(tx: Tx, { session, device, bundle, part }: GetFiles): Result
           session,
           device,
           found.bundle,
-          part,
+          part ?? found.part,
         )
       : [];
   if (!found || !text)
