@@ -53,7 +53,7 @@ export function sessionContent(
     remote,
     newest: newest && { checkpoint: newest.id, at: newest.at },
     unsaved: unsavedOf(sql, session.id, newest?.journalSeq ?? 0),
-    ...(files ? { files: { sent: files.sent, notSent: files.notSent } } : {}),
+    ...(files ? { files: sentFiles.told(files) } : {}),
   };
 }
 

@@ -13,10 +13,10 @@ import type { WorkspaceKey } from "./workspace-key.ts";
 /** none: a process that ends has no time for them. some: what is more urgent is not kept waiting. all: until nothing is left. */
 export type FilesMode = "none" | "some" | "all";
 
-/** The same files would be refused again. */
-const isFinal: ReadonlySet<string> = new Set(["device_forked", "too_large", "bad_input"]);
-/** Nobody answers; or the parts before are gone, or the session is not stored yet: tried again after so long, in ms. */
-const isPassing: ReadonlySet<string> = new Set(["unreachable", "gap", "unknown_key", "unknown_device"]);
+/** The same files would be refused again; unknown_key: the session itself is not stored, or is over. */
+const isFinal: ReadonlySet<string> = new Set(["device_forked", "too_large", "bad_input", "unknown_key"]);
+/** Nobody answers, or the parts before are gone: tried again after so long, in ms. */
+const isPassing: ReadonlySet<string> = new Set(["unreachable", "gap", "unknown_device"]);
 const passingMs = 30_000;
 /** After any other refusal, such as by a full workspace, in ms. */
 const refusedMs = 300_000;

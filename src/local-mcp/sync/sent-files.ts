@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import * as changes from "./changes.ts";
-import type { NotSentFiles, SentFiles } from "./contents.ts";
+import type { NotSentFiles, SentFiles, SessionContent } from "./contents.ts";
 
 /** What of the uncommitted files of this machine's sessions has reached the coordinator (sync_files). */
 
@@ -36,14 +36,15 @@ export function wanted(sql: Sql, since: number): WantedFiles | null {
        (SELECT id FROM checkpoints JOIN snapshots ON checkpoint_id = id AND state = 'done'
         WHERE checkpoints.session_id = sessions.id ORDER BY seq DESC LIMIT 1)
      LEFT JOIN sync_files ON sync_files.session_id = sessions.id
-     WHERE sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))
-       AND sessions.last_seen_at > ? AND NOT (${dealtWith})
+     WHERE ${goesOn} AND sessions.last_seen_at > ? AND NOT (${dealtWith})
      ORDER BY files.at DESC LIMIT 1`,
     since,
   );
   return row ?? null;
 }
 
+const goesOn =
+  "sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))";
 /** What was sent goes at the coordinator with its checkpoint; then the same files are sent again. */
 const dealtWith = `sync_files.body IS NOT NULL AND json_extract(sync_files.body, '$.checkpoint') IS files.checkpoint_id
   AND (json_extract(sync_files.body, '$.sent') IS NULL OR json_extract(sync_files.body, '$.sent.checkpoint') IN (SELECT id FROM checkpoints))`;
@@ -57,6 +58,13 @@ export function get(sql: Sql, session: string): FilesRecord | null {
   const [row] = sql.all<{ body: string }>("SELECT body FROM sync_files WHERE session_id = ?", session);
   // Only put() writes it.
   return row ? (JSON.parse(row.body) as FilesRecord) : null;
+}
+
+/** What other machines are told. */
+export function told({ sent, notSent }: FilesRecord): NonNullable<SessionContent["files"]> {
+  if (sent === null) return { sent, notSent };
+  const { tree: _tree, head: _head, ...rest } = sent;
+  return { sent: rest, notSent };
 }
 
 /** Other machines are told by the content of the session, which has changed by that. A session that was forgotten meanwhile has no record. */
@@ -89,7 +97,7 @@ export function counts(sql: Sql): FilesCounts {
   const [row] = sql.all<FilesCounts>(
     `SELECT count(json_extract(body, '$.sent.bundle')) AS sessions, coalesce(sum(json_extract(body, '$.sent.bytes')), 0) AS bytes,
        count(json_extract(body, '$.notSent.reason')) AS notSent, max(json_extract(body, '$.notSent.reason')) AS reason
-     FROM sync_files JOIN sessions ON sessions.id = session_id WHERE ended_at IS NULL`,
+     FROM sync_files JOIN sessions ON sessions.id = session_id WHERE ${goesOn}`,
   );
   return row ?? { sessions: 0, bytes: 0, notSent: 0, reason: null };
 }
