@@ -4,7 +4,7 @@ import { notifyDefaults, notifyShape } from "./notify.ts";
 /** `config.json`. zod/mini, and built only when there is such a file: the hook loads this. */
 
 const day = 86_400_000;
-/** What a coordinator takes in one bundle (`maxFileParts`), in bytes. */
+/** Below what a coordinator takes in one bundle (`maxFileParts`), in bytes. */
 const mostFilesBytes = 64_000_000;
 
 /** US dollars for a million tokens. */

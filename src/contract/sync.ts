@@ -85,8 +85,8 @@ export const RekeySync = {
 };
 export type RekeySync = z.infer<typeof RekeySync.input>;
 
-/** Of one bundle of files: at most so many less one of a million bytes each, then its header. */
-export const maxFileParts = 65;
+/** Of one bundle of files, with its header: enough for 64 MB in parts of 256 KiB. */
+export const maxFileParts = 257;
 /** One bundle holds the files of one checkpoint, sealed once. */
 const Bundle = Id;
 

@@ -69,11 +69,11 @@ it("[SY83] whatever is cut between the parts, and whoever dies, the files before
   const both = twoMachines();
   const { world, one, two, project } = both;
   // Three parts and a header.
-  for (const name of ["x.bin", "y.bin", "z.bin"]) write(project, { [name]: randomBytes(900_000) });
+  for (const name of ["x.bin", "y.bin", "z.bin"]) write(project, { [name]: randomBytes(250_000) });
   const first = await save(both, "first");
   await one.sync.syncNow();
   expect(puts(world)).toBe(4);
-  for (const name of ["x.bin", "y.bin", "z.bin"]) write(project, { [name]: randomBytes(900_000) });
+  for (const name of ["x.bin", "y.bin", "z.bin"]) write(project, { [name]: randomBytes(250_000) });
   await world.time.pass(1_000);
   const second = await save(both, "second");
   for (const [good, weather] of [

@@ -33,8 +33,8 @@ export type Prepared =
   | { readonly state: "not"; readonly reason: string }
   | { readonly state: "stopped" };
 
-/** Of the bundle in one envelope, in bytes: what is compressed already grows a little when it is compressed again. */
-const partBytes = 1_000_000;
+/** Of the bundle in one envelope, in bytes: few enough that a checkpoint does not wait long for the part that is on its way. */
+const partBytes = 262_144;
 
 export async function prepareFiles(
   runtime: Runtime,
