@@ -110,7 +110,7 @@ export const PutFiles = {
     envelope: Envelope,
   }),
   output: z.object({
-    /** How many parts are stored. With all of them the bundle takes the place of the one before. */
+    /** How many parts are stored. With all of them the bundle replaces the one before. */
     stored: counter,
   }),
 };
@@ -120,7 +120,7 @@ export const GetFiles = {
   input: z.strictObject({
     session: Id,
     device: Device,
-    /** Refused when another one has taken its place. Without it, the one that is stored. */
+    /** Refused when another one has replaced it. Without it, the one that is stored. */
     bundle: Bundle.optional(),
     /** Without it, the last one. */
     part: z

@@ -65,7 +65,7 @@ it("[SY82] unchanged files are not sent again; where their checkpoint went they 
   expect((await received(two)).header.checkpoint).toBe(second);
 });
 
-it("[SY83] whatever is cut between the parts, and whoever dies, the files before are read whole until the new ones are", async () => {
+it("[SY83] whatever is cut between the parts, and whichever process dies, the files before are read whole until the new ones are", async () => {
   const both = twoMachines();
   const { world, one, two, project } = both;
   // Three parts and a header.
@@ -112,6 +112,38 @@ function syncStatusOf(machine: SyncMachine): ReturnType<typeof syncStatus> {
   return machine.runtime.store.read(syncStatus, null);
 }
 
+it("[SY83] [SY34] files whose checkpoint is forgotten between two parts do not arrive", async () => {
+  const both = twoMachines();
+  const { world, one, two, project } = both;
+  write(project, { "x.bin": randomBytes(500_000) });
+  const checkpoint = await save(both, "first");
+  world.weather = (name) => {
+    if (name === "sync.put-files" && puts(world) === 2)
+      one.runtime.store.write((sql) => void forget(sql, { checkpoint }));
+    return "good";
+  };
+  expect(await one.sync.syncNow()).toMatchObject({ files: 0, forgotten: 1, trouble: null });
+  expect(puts(world)).toBe(2);
+  expect(await notReceived(two, await heard(two))).toBe("not_found");
+});
+
+it("[SY63] [SY80] a process that ends while git is at work leaves nothing, and another one sends the files", async () => {
+  const both = twoMachines();
+  const { world, one, two } = both;
+  await save(both, "first");
+  const scratch = (): string[] => readdirSync(one.runtime.paths.snapshots).filter((name) => name.startsWith("bundle-"));
+  one.sync.start();
+  while (scratch().length === 0) {
+    await world.time.pass(250);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await one.sync.stop();
+  expect([scratch(), puts(world)]).toEqual([[], 0]);
+  one.restart();
+  expect(await one.sync.syncNow()).toMatchObject({ files: 1 });
+  await received(two);
+});
+
 it("[SY81] files are sent by rounds of their own: a checkpoint is not kept waiting for them", async () => {
   const both = twoMachines();
   const { world, one, two } = both;
@@ -128,7 +160,7 @@ it("[SY81] files are sent by rounds of their own: a checkpoint is not kept waiti
   await received(two);
 });
 
-it("[SY86] files that are too large, or that the workspace has no room for, are not sent, and that is told; older ones stay", async () => {
+it("[SY86] files that are too large, or that the workspace has no room for, are not sent, and the status says so; older ones stay", async () => {
   const both = twoMachines({ config: { sync: { files: true, maxFilesBytes: 20_000 } } });
   const { world, one, two, project } = both;
   const first = await save(both, "first");

@@ -47,9 +47,9 @@ async function restore(cli: Cli, options: RestoreOptions, others: OtherMachines,
   const { header, bundle } = files.value;
   const into = targetOf(cli, options, here.root, others.short(row.session));
   const { env, processes, paths } = reach.runtime;
-  const place = { env, processes, snapshots: paths.snapshots, project: here.root };
+  const clone = { env, processes, snapshots: paths.snapshots, project: here.root };
   const { commit, needs, checkpoint, leftOut } = header;
-  const done = await restoreReceived({ ...place, commit, needs, bundle, into, now: reach.runtime.now(), timeoutMs });
+  const done = await restoreReceived({ ...clone, commit, needs, bundle, into, now: reach.runtime.now(), timeoutMs });
   if (!done.ok) return failed(done.error.code, `${done.error.message}. Nothing was restored.`);
   const from = `The files of ${row.session} on ${row.machine}, as they were ${cli.ago(clockOf(row)(header.at))}.\n`;
   return restored({

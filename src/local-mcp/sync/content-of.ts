@@ -53,7 +53,7 @@ export function sessionContent(
     remote,
     newest: newest && { checkpoint: newest.id, at: newest.at },
     unsaved: unsavedOf(sql, session.id, newest?.journalSeq ?? 0),
-    ...(files ? { files: sentFiles.told(files) } : {}),
+    ...(files ? { files: sentFiles.reported(files) } : {}),
   };
 }
 

@@ -78,7 +78,7 @@ async function ask(
   const message =
     of.bundle === undefined
       ? `the workspace has no files of ${session}: ${machine} has sent none`
-      : "newer files took their place meanwhile; run it again";
+      : "newer files have replaced them meanwhile; run it again";
   return err({ code: "not_found", message });
 }
 

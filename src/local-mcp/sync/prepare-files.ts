@@ -49,8 +49,8 @@ export async function prepareFiles(
   if (isSent(runtime, wanted, tree)) return { state: "unchanged" };
   const maxBytes = config.sync.maxFilesBytes;
   const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, signal };
-  const place = { env, snapshots: paths.snapshots, repository, commit, head, project };
-  const made = await makeBundle({ ...place, ...limits, now: now() });
+  const snapshot = { env, snapshots: paths.snapshots, repository, commit, head, project };
+  const made = await makeBundle({ ...snapshot, ...limits, now: now() });
   if (signal.aborted) return { state: "stopped" };
   if (made.state === "failed") return { state: "not", reason: made.reason };
   if (made.state === "too_large")
@@ -62,7 +62,7 @@ export async function prepareFiles(
   return { state: "ready", files: { wanted, device, bundle, bytes, needs, tree, digest, parts } };
 }
 
-/** Null: git cannot tell. */
+/** Null: git cannot read it. */
 async function treeOf(
   env: NodeJS.ProcessEnv,
   { repository, commit }: WantedFiles,
@@ -86,7 +86,7 @@ function isSent({ store }: Runtime, { session, head }: WantedFiles, tree: string
   }, false);
 }
 
-/** What other machines are told of the files once they have arrived. */
+/** What the content of the session says of the files once they have arrived. */
 export function sentOf({ wanted, bundle, digest, bytes }: PreparedFiles, sealedAt: number): SentFiles {
   return { bundle, checkpoint: wanted.checkpoint, at: wanted.at, sealedAt, digest, bytes: bytes.length };
 }
@@ -112,7 +112,7 @@ function headerOf(files: PreparedFiles, now: number): Uint8Array {
   return bytesOf({ ...sentOf(files, now), session, commit, needs: [...files.needs], leftOut });
 }
 
-/** [SY43] Where a part stands among the others of its bundle: it opens nowhere else. */
+/** [SY43] A part opens only under its own number, in its own bundle. */
 export function partName(bundle: string, part: number, parts: number): string {
   return `${bundle} ${part}/${parts}`;
 }

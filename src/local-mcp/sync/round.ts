@@ -105,7 +105,7 @@ export class Round {
     const files = await this.#files.work(target, mode);
     this.#done = { ...this.#done, files };
     if (mode !== "all" || store.read(changes.count, 0) <= before) return null;
-    // Whoever waits for all of it does not wait for the pace of a session that works.
+    // A caller that waits for all of it does not wait for the pace of a session that works.
     this.#pace.hurry();
     return this.#sender.send(target);
   }

@@ -8,7 +8,7 @@ import type { NotSentFiles, SentFiles, SessionContent } from "./contents.ts";
 export interface FilesRecord {
   /** Whose files were dealt with last; null: they are to be tried again. */
   readonly checkpoint: string | null;
-  /** Also what tells whether newer files are the same. */
+  /** With what shows whether newer files are the same. */
   readonly sent: (SentFiles & { readonly tree: string; readonly head: string | null }) | null;
   readonly notSent: NotSentFiles | null;
 }
@@ -60,14 +60,14 @@ export function get(sql: Sql, session: string): FilesRecord | null {
   return row ? (JSON.parse(row.body) as FilesRecord) : null;
 }
 
-/** What other machines are told. */
-export function told({ sent, notSent }: FilesRecord): NonNullable<SessionContent["files"]> {
+/** What the content of the session says. */
+export function reported({ sent, notSent }: FilesRecord): NonNullable<SessionContent["files"]> {
   if (sent === null) return { sent, notSent };
   const { tree: _tree, head: _head, ...rest } = sent;
   return { sent: rest, notSent };
 }
 
-/** Other machines are told by the content of the session, which has changed by that. A session that was forgotten meanwhile has no record. */
+/** The content of the session has changed by that, and is sent again. A session that was forgotten meanwhile has no record. */
 export function put(sql: Sql, session: string, record: FilesRecord, now: number): void {
   sql.run(
     `INSERT INTO sync_files (session_id, body) SELECT id, ? FROM sessions WHERE id = ?
