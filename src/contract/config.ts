@@ -4,6 +4,8 @@ import { notifyDefaults, notifyShape } from "./notify.ts";
 /** `config.json`. zod/mini, and built only when there is such a file: the hook loads this. */
 
 const day = 86_400_000;
+/** Below what a coordinator takes in one bundle (`maxFileParts`), in bytes. */
+const mostFilesBytes = 64_000_000;
 
 /** US dollars for a million tokens. */
 export interface ModelPrices {
@@ -106,6 +108,13 @@ export const defaults = {
     maxBytes: 1_048_576,
   },
   snapshots: { isEnabled: true, maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 10_000 },
+  /** Of the workspace that this machine has joined. */
+  sync: {
+    /** Uncommitted files go there, too, sealed. */
+    files: false,
+    /** Files of a session that take more, packed, stay on their machine. */
+    maxFilesBytes: 8_388_608,
+  },
   retention: { maxAgeMs: 30 * day, checkpointsPerSession: 50, maxBytes: 1_073_741_824, backups: 5 },
   team: {
     /** Off: the chat registers with nobody, and has the six tools of a chat that works alone. */
@@ -154,6 +163,10 @@ export function configSchema(): z.ZodMiniType<Config> {
       maxFileBytes: positive(),
       maxTotalBytes: positive(),
       timeoutMs: positive(),
+    }),
+    sync: section(defaults.sync, {
+      files: z.boolean(),
+      maxFilesBytes: z.int().check(z.positive(), z.maximum(mostFilesBytes)),
     }),
     retention: section(defaults.retention, {
       maxAgeMs: positive(),

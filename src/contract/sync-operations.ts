@@ -51,6 +51,23 @@ export const syncOperations = {
     errors: ["unknown_key"],
     summary: "One checkpoint, sealed.",
   },
+  "sync.put-files": {
+    method: "POST",
+    path: "/sync/files",
+    scope: "work",
+    ...sync.PutFiles,
+    errors: ["unknown_device", "unknown_key", "gap", "device_forked", "quota_exceeded"],
+    maxBodyBytes: 4_194_304,
+    summary: "One part of the sealed files of a session that is not over; the last part replaces the bundle before.",
+  },
+  "sync.files": {
+    method: "GET",
+    path: "/sync/files",
+    scope: "work",
+    ...sync.GetFiles,
+    errors: ["unknown_key"],
+    summary: "One part of the newest complete files of a session, sealed; the last one is their header.",
+  },
   "sync.take": {
     method: "POST",
     path: "/sync/take",

@@ -85,6 +85,54 @@ export const RekeySync = {
 };
 export type RekeySync = z.infer<typeof RekeySync.input>;
 
+/** Of one bundle of files, with its header: enough for 64 MB in parts of 256 KiB. */
+export const maxFileParts = 257;
+/** One bundle holds the files of one checkpoint, sealed once. */
+const Bundle = Id;
+
+export const PutFiles = {
+  input: z.strictObject({
+    device: Device,
+    epoch: Epoch,
+    session: Id,
+    /** Another one each time files are sealed, so that parts of two are never mixed. */
+    bundle: Bundle,
+    /** Whose files they are: they are deleted with it. */
+    checkpoint: Id,
+    /** From 0 on, one after the other. */
+    part: z
+      .int()
+      .min(0)
+      .max(maxFileParts - 1),
+    parts: z.int().min(1).max(maxFileParts),
+    /** How old the files were when this was sent. */
+    ageMs: durationMs,
+    envelope: Envelope,
+  }),
+  output: z.object({
+    /** How many parts are stored. With all of them the bundle replaces the one before. */
+    stored: counter,
+  }),
+};
+export type PutFiles = z.infer<typeof PutFiles.input>;
+
+export const GetFiles = {
+  input: z.strictObject({
+    session: Id,
+    device: Device,
+    /** Refused when another one has replaced it. Without it, the one that is stored. */
+    bundle: Bundle.optional(),
+    /** Without it, the last one. */
+    part: z
+      .int()
+      .min(0)
+      .max(maxFileParts - 1)
+      .optional(),
+  }),
+  output: z.object({ bundle: Bundle, checkpoint: Id, parts: counter, ageMs: durationMs, envelope: z.string() }),
+};
+export type GetFiles = z.infer<typeof GetFiles.input>;
+
 const Taken = z.object({ chat: Id, machine: z.string(), ageMs: durationMs });
 export const MirroredSession = z.object({
   device: Device,

@@ -21,6 +21,7 @@ import * as state from "./state.ts";
 import { submit } from "./submit.ts";
 import * as sync from "./sync.ts";
 import * as syncDevices from "./sync-devices.ts";
+import * as syncFiles from "./sync-files.ts";
 import { push } from "./sync-push.ts";
 import { load } from "./task-load.ts";
 import { progress } from "./task-progress.ts";
@@ -106,6 +107,8 @@ const handlers: Handlers = {
   "sync.list": (tx, input) => ok(sync.list(tx, input)),
   "sync.checkpoints": sync.checkpoints,
   "sync.checkpoint": sync.checkpoint,
+  "sync.put-files": (tx, input, actor) => syncFiles.put(tx, actor, input),
+  "sync.files": syncFiles.get,
   "sync.take": sync.take,
   "sync.give-back": (tx, input, actor) => sync.giveBack(tx, actor, input),
   "sync.status": (tx, { device }) => ok(syncDevices.status(tx, device)),

@@ -1,5 +1,5 @@
 import type { Migration } from "../shared/migrate.ts";
-import { syncTables } from "./sync-schema.ts";
+import { syncFilesTable, syncTables } from "./sync-schema.ts";
 import { dedupeCount, neededIndexes, planTables, taskTables, wishIndex } from "./task-schema.ts";
 
 /**
@@ -196,4 +196,5 @@ export const migrations: readonly Migration[] = [
       ...dedupeCount,
     ],
   },
+  { id: 8, name: "files of sessions", statements: [syncFilesTable] },
 ];

@@ -108,6 +108,7 @@ function forget(
     return;
   }
   const where = "checkpoint = ? AND device = ? AND session = ?";
+  rows.removeFiles(tx, sums, where, checkpoint, row.device, session);
   const isGone = rows.removeCheckpoints(tx, sums, where, checkpoint, row.device, session) > 0;
   if (!isGone || told.has(session)) return;
   rows.touch(tx, sums, row, session);

@@ -76,7 +76,7 @@ export interface Origin {
 }
 
 /** Of one life the later op is the newer one. What another life has stored is only replaced by what is not older. */
-interface Written {
+export interface Written {
   readonly epoch: number;
   readonly at: number;
 }
@@ -88,7 +88,7 @@ interface Written {
 const onItsWayMs = 30_000;
 
 /** [SY10] */
-function isOlder(one: Written, than: Written): boolean {
+export function isOlder(one: Written, than: Written): boolean {
   if (one.epoch === than.epoch) return false;
   return one.at < than.at - (one.epoch > than.epoch ? onItsWayMs : 0);
 }
@@ -125,6 +125,7 @@ export function putSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp): bo
     envelope.length,
     envelope,
   );
+  if (op.isEnded) removeFiles(tx, sums, ofSession, session, device);
   return true;
 }
 
@@ -230,12 +231,18 @@ export function forgetSessions(tx: Tx, sums: Totals, where: string, ...values: S
     );
   }
   remove(tx, sums, `sync_sessions WHERE ${where}`, values);
+  removeFiles(tx, sums, where, ...values);
   return told.length;
 }
 
 /** @returns how many */
 export function removeCheckpoints(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
   return remove(tx, sums, `sync_checkpoints WHERE ${where}`, values);
+}
+
+/** [SY34] The files of a session, or of one checkpoint. */
+export function removeFiles(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): void {
+  remove(tx, sums, `sync_files WHERE ${where}`, values);
 }
 
 function remove({ sql }: Tx, sums: Totals, rows: string, values: readonly SqlValue[]): number {
@@ -261,6 +268,7 @@ export function expire(tx: Tx, sums: Totals, limit: number): void {
   for (const { session, device } of over) {
     if (left <= 0) return;
     remove(tx, sums, `sync_sessions WHERE ${ofSession}`, [session, device]);
+    removeFiles(tx, sums, ofSession, session, device);
     left -= 1 + removeCheckpoints(tx, sums, ofSession, session, device);
   }
 }

@@ -61,3 +61,18 @@ export const syncTables: readonly string[] = [
    ) STRICT`,
   "CREATE INDEX sync_checkpoints_session ON sync_checkpoints (session, device)",
 ];
+
+/** Of migration 7: append only, like it. Of a session at most two bundles: the complete one, and the one that is being sent. */
+export const syncFilesTable = `CREATE TABLE sync_files (
+     session TEXT NOT NULL,
+     device TEXT NOT NULL,
+     bundle TEXT NOT NULL,
+     part INTEGER NOT NULL,
+     parts INTEGER NOT NULL,
+     checkpoint TEXT NOT NULL,
+     epoch INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     chars INTEGER NOT NULL,
+     envelope TEXT NOT NULL,
+     PRIMARY KEY (session, device, bundle, part)
+   ) STRICT, WITHOUT ROWID`;

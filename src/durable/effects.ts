@@ -71,6 +71,8 @@ const effects: { readonly [Name in OperationName]: Effect | ((input: CheckedInpu
   "sync.list": "read",
   "sync.checkpoints": "read",
   "sync.checkpoint": "read",
+  "sync.put-files": "grow",
+  "sync.files": "read",
   "sync.take": "grow",
   "sync.give-back": "free",
   "sync.status": "read",

@@ -33,6 +33,7 @@ import { stateUpdateRowRules, stateUpdateRules } from "./state-updates.ts";
 import { stateRules } from "./state.ts";
 import { sweepRowRules, sweepRules } from "./sweeps.ts";
 import { syncContentRules } from "./sync-contents.ts";
+import { syncFileRules } from "./sync-files.ts";
 import { syncModelRules } from "./sync-model.ts";
 import { syncReadingRules } from "./sync-reading.ts";
 import { syncRowRules } from "./sync-rows.ts";
@@ -100,6 +101,7 @@ export function syncSuites(open: OpenHost): void {
   syncRules(open);
   syncContentRules(open);
   syncReadingRules(open);
+  syncFileRules(open);
   syncModelRules(open);
 }
 

@@ -66,6 +66,8 @@ export interface SyncMachineOptions {
   readonly key?: WorkspaceKey | null;
   /** A copy of this one's home, on another machine where a name is given. */
   readonly copyOf?: SyncMachine;
+  /** Parts of config.json. */
+  readonly config?: Record<string, unknown>;
 }
 
 /** A machine that has joined the workspace `team`, and one process of SHIM on it. */
@@ -80,7 +82,7 @@ export class SyncMachine {
   process: ProcessIdentity;
   sync: StateSynchronizer;
 
-  constructor(world: SyncWorld, { name = "m1", key = aKey(), copyOf }: SyncMachineOptions = {}) {
+  constructor(world: SyncWorld, { name = "m1", key = aKey(), copyOf, config = {} }: SyncMachineOptions = {}) {
     this.world = world;
     this.name = name;
     this.folder = temporaryFolder();
@@ -90,7 +92,7 @@ export class SyncMachine {
       cpSync(copyOf.runtime.paths.home, paths.home, { recursive: true });
     }
     this.fingerprint = `${name} ${this.folder}`;
-    this.runtime = tempRuntime({ paths, now: T0 + world.time.now, env: GIT_ENV });
+    this.runtime = tempRuntime({ paths, now: T0 + world.time.now, env: GIT_ENV, config });
     // No two machines draw the same.
     this.runtime.random((machines += 1) * 100);
     world.time.onPassing(() => {

@@ -161,6 +161,20 @@ it("[DO17] a push writes two rows, two for each of its sessions and two for each
   });
 });
 
+it("[DO17] a part of files writes two rows, and the last one deletes those that it replaces; a repeat and a read write none", async () => {
+  const { workspace } = await busy();
+  const { epoch } = await workspace.ask("sync.begin", { device: "d1", keyId: "0123456789abcdef" });
+  const op = { seq: 1, hash: "0".repeat(64), kind: "session", session: "s1", ageMs: 0, envelope: "x" } as const;
+  await workspace.ask("sync.push", { device: "d1", epoch, ops: [op] });
+  const put = (bundle: string, part: number): Promise<number> => {
+    const of = { device: "d1", epoch, session: "s1", checkpoint: "k1", ageMs: 0, envelope: "x" };
+    return written(workspace, () => workspace.ask("sync.put-files", { ...of, bundle, part, parts: 2 }));
+  };
+  expect([await put("b1", 0), await put("b1", 0), await put("b1", 1)]).toEqual([2, 0, 2]);
+  expect([await put("b2", 0), await put("b2", 1)]).toEqual([2, 4]);
+  expect(await written(workspace, () => workspace.ask("sync.files", { session: "s1", device: "d1" }))).toBe(0);
+});
+
 it("[DO17] a task writes ten rows from its submit to its end, and three when it is pruned; reads and repeats write none", async () => {
   const { workspace, connection, self } = await busy();
   const rows: Record<string, number> = {};

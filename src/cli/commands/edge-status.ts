@@ -3,9 +3,11 @@ import type { Store } from "../../local-mcp/store/store.ts";
 import * as choices from "../../local-mcp/sync/choice.ts";
 import { readKeys } from "../../local-mcp/sync/key-ring.ts";
 import { syncStatus, type SyncStatus } from "../../local-mcp/sync/sync-status.ts";
+import type { Config } from "../../contract/config.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli, Outcome } from "../cli.ts";
 import { coordination } from "../coordination.ts";
+import { many } from "../screen-text.ts";
 
 /** [SY77] Who decides, and how the sync is; also with nobody there, since what waits is here. */
 export async function status(cli: Cli): Promise<Outcome> {
@@ -41,13 +43,13 @@ async function ofThisMachine(cli: Cli): Promise<Own | null> {
 async function ofMember(cli: Cli, edge: Edge): Promise<Own> {
   const ring = readKeys(cli.paths.home, edge, cli.io.env);
   const key = ring.ok ? (ring.value?.current.id ?? "") : "";
-  const { store } = await cli.runtime();
+  const { store, config } = await cli.runtime();
   const sync = store.read(syncStatus, null);
   const data = { key: key || null, device: null, ...sync };
   const not = ring.ok ? whyNot(store, edge, key) : `${ring.error}.`;
   if (not !== null) return { data, text: `Not synced: ${not}\n` };
   if (!sync) return { data, text: `Key ${key}. Nothing is synced yet: \`shim edge sync\`, or the next chat.\n` };
-  return { data, text: linesOf(cli, key, sync) };
+  return { data, text: linesOf(cli, config, key, sync) };
 }
 
 /** @param key "": it has none */
@@ -57,7 +59,17 @@ function whyNot(store: Pick<Store, "read">, { workspace }: Edge, key: string): s
   return key === "" ? "this machine has no key of the workspace; `shim edge key` takes it." : null;
 }
 
-function linesOf(cli: Cli, key: string, { device, epoch, keyId, backlog, oldestAt, notes }: SyncStatus): string {
+/** [SY86] */
+function filesText({ sync }: Config, { sessions, bytes, notSent, reason }: SyncStatus["files"]): string {
+  const sent =
+    sessions > 0 ? `those of ${many(sessions, "session")} are stored there (${bytes} bytes)` : "none are stored there";
+  const not = notSent > 0 ? `; the newest of ${many(notSent, "session")} are here only: ${reason}` : "";
+  if (sync.files) return `Uncommitted files: ${sent}${not}.\n`;
+  return sessions > 0 ? `Uncommitted files are not sent any more; ${sent}.\n` : "";
+}
+
+function linesOf(cli: Cli, config: Config, key: string, status: SyncStatus): string {
+  const { device, epoch, keyId, backlog, oldestAt, notes, files } = status;
   const oldest = backlog > 0 && oldestAt !== null ? `, the oldest ${cli.ago(oldestAt)}` : "";
   const synced = notes.syncedAt === undefined ? "never" : cli.ago(notes.syncedAt);
   const other = keyId !== "" && keyId !== key ? ` (what was sent is sealed under ${keyId})` : "";
@@ -68,6 +80,7 @@ function linesOf(cli: Cli, key: string, { device, epoch, keyId, backlog, oldestA
     counted(notes.refused, "envelopes of other machines were refused; shim.log names them."),
     counted(notes.passedOver, "older checkpoints were passed over, and are here only."),
     counted(notes.keptHere, "checkpoints could not be sent, and are here only."),
+    filesText(config, files),
   ].join("");
 }
 

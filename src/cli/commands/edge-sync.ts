@@ -10,6 +10,7 @@ import { ok, type Result } from "../../shared/result.ts";
 import { failed, notFound, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
 import { remote } from "../coordination.ts";
+import { many } from "../screen-text.ts";
 import { changedKey, findKey, kept, keyText, type GivenKey } from "../workspace-key-input.ts";
 
 interface KeyOptions extends Common {
@@ -58,8 +59,9 @@ function isSentByOther({ trouble }: SyncReport): boolean {
   return trouble?.code === "not_uploader";
 }
 
-function reportText({ sessions, checkpoints, forgotten, received, refused, left }: SyncReport): string {
-  const sent = `Sent: ${sessions} sessions, ${checkpoints} checkpoints, ${forgotten} deletions. Received: ${received} sessions of other machines.\n`;
+function reportText({ sessions, checkpoints, forgotten, files, received, refused, left }: SyncReport): string {
+  const withFiles = files > 0 ? `, uncommitted files of ${many(files, "session")}` : "";
+  const sent = `Sent: ${sessions} sessions, ${checkpoints} checkpoints, ${forgotten} deletions${withFiles}. Received: ${received} sessions of other machines.\n`;
   const wrong = refused > 0 ? `${refused} envelopes of other machines were refused; shim.log names them.\n` : "";
   const rest = left > 0 ? `${left} changes are left.\n` : "";
   return sent + wrong + rest;

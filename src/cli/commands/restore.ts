@@ -1,22 +1,13 @@
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
-import { ok } from "../../shared/result.ts";
 import { snapshotOf, type StoredSnapshotRow } from "../../local-mcp/sessions/stored.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
-import { restoreFiles, type Restored } from "../../local-mcp/snapshots/restore-files.ts";
+import { restoreFiles } from "../../local-mcp/snapshots/restore-files.ts";
 import { failed, wrongUsage } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
+import type { Cli, Outcome } from "../cli.ts";
 import { findCheckpoint, shortCheckpoint } from "../named.ts";
-import { many } from "../screen-text.ts";
-
-interface RestoreOptions extends Common {
-  readonly files?: boolean;
-  readonly into?: string;
-  readonly branch?: string;
-}
-
-/** A large project on a slow disk takes its time; a restore that hangs must end. */
-const timeoutMs = 600_000;
+import { restoreElsewhere } from "./restore-elsewhere.ts";
+import { restored, timeoutMs, type LeftOut, type RestoreOptions, type Target } from "./restored.ts";
 
 export function addRestore(program: Command, cli: Cli): void {
   const command = program
@@ -37,13 +28,14 @@ async function restore(cli: Cli, options: RestoreOptions, id: string): Promise<O
   if (options.into !== undefined && options.branch !== undefined) return wrongUsage("give either --into or --branch.");
   const runtime = await cli.runtime();
   const found = findCheckpoint(runtime, id);
-  if (!found.ok) return found;
+  if (!found.ok) {
+    const isUnknown = found.error.code === "not_found";
+    return (isUnknown ? await restoreElsewhere(cli, options, id) : null) ?? found;
+  }
   const snapshot = runtime.store.read((sql) => snapshotOf(sql, found.value.id), null);
   if (snapshot?.state === "done") return bringBack(cli, runtime, targetOf(cli, runtime, options, snapshot), snapshot);
   return failed("no_snapshot", `${missing(cli, snapshot)}${otherOf(runtime, found.value.sessionId)}`);
 }
-
-type Target = string | { readonly project: string; readonly branch: string };
 
 async function bringBack(cli: Cli, runtime: Runtime, into: Target, snapshot: StoredSnapshotRow): Promise<Outcome> {
   cli.progress("Restoring the files ...");
@@ -53,13 +45,7 @@ async function bringBack(cli: Cli, runtime: Runtime, into: Target, snapshot: Sto
   const done = await restoreFiles({ env, processes, repository, commit, into, now: runtime.now(), timeoutMs });
   if (!done.ok) return failed(done.error.code, done.error.message);
   const leftOut = leftOutOf(snapshot.detail);
-  const data = {
-    checkpoint: snapshot.checkpointId,
-    into: typeof into === "string" ? into : null,
-    ...done.value,
-    leftOut,
-  };
-  return ok({ data, text: render(into, done.value, leftOut) });
+  return restored({ into, done: done.value, leftOut, checkpoint: snapshot.checkpointId });
 }
 
 function targetOf(
@@ -97,32 +83,8 @@ function otherOf(runtime: Runtime, sessionId: string): string {
     : "";
 }
 
-interface LeftOut {
-  readonly path: string;
-  readonly reason: string;
-}
-
 /** As takeSnapshot wrote it into the row. */
 function leftOutOf(detail: unknown): LeftOut[] {
   const list = typeof detail === "object" && detail !== null && "leftOut" in detail ? detail.leftOut : [];
   return Array.isArray(list) ? (list as LeftOut[]) : [];
-}
-
-function render(into: Target, done: Restored, leftOut: readonly LeftOut[]): string {
-  const where = typeof into === "string" ? into : `the branch ${into.branch} of ${into.project}`;
-  const base =
-    done.branch && done.branch.parent === null
-      ? ["The commit it was based on is gone, so the branch has no history."]
-      : [];
-  return [
-    `Restored ${many(done.written.length, "file")} into ${where}.`,
-    ...base,
-    ...named("Not restored", done.notRestored),
-    ...named("Never saved", leftOut),
-    "",
-  ].join("\n");
-}
-
-function named(title: string, files: readonly LeftOut[]): string[] {
-  return files.length === 0 ? [] : [`${title}:`, ...files.map(({ path, reason }) => `  ${path}: ${reason}`)];
 }

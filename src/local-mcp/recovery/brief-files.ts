@@ -70,7 +70,7 @@ export function verifiedSection(from: Restoration, now: number): Section {
     lines: ranked(0, [
       ...branchLine(from),
       saved,
-      ...(elsewhere ? remote.synced(elsewhere, age(now - elsewhere.syncedUntil)) : snapshotLine(from)),
+      ...(elsewhere ? remote.synced(elsewhere, from.session.id, now) : snapshotLine(from)),
       `restore score: ${score.total} of 100 (${probes.join(", ")})`,
       "unverified: whether steps marked done are right, and what happened after the last sign of life",
     ]),

@@ -1,4 +1,5 @@
 import type { FileComparison } from "../snapshots/file-state.ts";
+import { age as ageOf, oneLine } from "./brief-text.ts";
 import type { Elsewhere } from "./restoration.ts";
 
 /** What the brief says otherwise of a session of another machine. Pure. [RE22] */
@@ -41,20 +42,36 @@ export function gitLine({ hasCommit }: Elsewhere, then: string, now: string | nu
 /**
  * What came over, what did not, and what became of its tasks.
  *
- * @param age of the newest thing that came, as people say it
+ * @param session its id
+ * @param now epoch ms
  */
-export function synced({ machine, unsaved, lost, tasks }: Elsewhere, age: string): string[] {
+export function synced(elsewhere: Elsewhere, session: string, now: number): string[] {
+  const { unsaved, lost, tasks, syncedUntil } = elsewhere;
   const later =
     unsaved === 0
       ? ""
       : `; ${events(unsaved)} after the checkpoint came with it, and ${unsaved === 1 ? "is" : "are"} in this`;
   const hidden = tasks.length - maxTasks;
   return [
-    `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${age} ago${later}`,
-    `files as they were: on ${named(machine)} only, where SHIM's snapshots of them are; what was neither pushed nor copied is not here`,
+    `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${ageOf(now - syncedUntil)} ago${later}`,
+    filesLine(elsewhere, session, now),
     ...tasks.slice(0, maxTasks).map((line) => `its task: ${line}`),
     ...(hidden > 0 ? [`and ${hidden} more tasks`] : []),
   ];
+}
+
+/** [RE28] */
+function filesLine({ machine, uncommitted }: Elsewhere, session: string, now: number): string {
+  const why = uncommitted?.notThere ? oneLine(uncommitted.notThere, 200) : null;
+  if (uncommitted === null || uncommitted.at === null)
+    return `files as they were: on ${named(machine)} only, where SHIM's snapshots of them are; what was neither pushed nor copied is not here${why === null ? "" : ` (${why})`}`;
+  const { at, missingCommit } = uncommitted;
+  const first =
+    missingCommit === null
+      ? ""
+      : ` (they are based on commit ${missingCommit.slice(0, 12)}, which is NOT HERE: \`git fetch\` first)`;
+  const newer = why === null ? "" : `; newer ones are on ${named(machine)} only: ${why}`;
+  return `files as they were ${ageOf(now - at)} ago, uncommitted ones too: \`shim restore ${session} --files\` puts them into a new folder${first}${newer}`;
 }
 
 export function events(count: number): string {

@@ -1,9 +1,14 @@
 import { GitError, gitOutside, run } from "../snapshots/git.ts";
+import { missingIn } from "../snapshots/restore-received.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
+import { fetchHeader } from "../sync/fetch-files.ts";
+import type { SessionContent } from "../sync/contents.ts";
+import type { RemoteSession } from "../sync/remote-sessions.ts";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { askMs, type Found, type Reach } from "./remote-find.ts";
 import { remoteRestoration } from "./remote-restoration.ts";
-import type { Restoration } from "./restoration.ts";
+import { clockOf } from "./remote-session.ts";
+import type { FilesElsewhere, Restoration } from "./restoration.ts";
 
 /** Time limit of a git command. */
 const gitMs = 5_000;
@@ -25,8 +30,38 @@ export async function gatherRestoration(reach: Reach, { row, fate }: Found, here
     });
   const newest = fetched.ok ? fetched.value : null;
   const commit = newest?.content.state.git?.commit ?? row.content.git?.commit ?? null;
-  const [hasCommit, tasks] = await Promise.all([isHere(reach, here, commit), tasksOf(reach, row.session)]);
-  return remoteRestoration({ row, fate, newest, here, hasCommit, tasks });
+  const [hasCommit, uncommitted, tasks] = await Promise.all([
+    isHere(reach, here, commit),
+    filesOf(reach, row, here),
+    tasksOf(reach, row.session),
+  ]);
+  return remoteRestoration({ row, fate, newest, here, hasCommit, uncommitted, tasks });
+}
+
+/** [RE28] Only what was asked for and opened counts as there. */
+async function filesOf(reach: Reach, row: RemoteSession, here: string | null): Promise<FilesElsewhere | null> {
+  const { files = null } = row.content;
+  const there = await fetchHeader(reach.mirror, row);
+  if (!there.ok) return files && { at: null, missingCommit: null, notThere: whyNone(files, there.error.message) };
+  const { at, needs } = there.value;
+  const [missing = null] = here === null ? [] : await missingHere(reach, here, needs);
+  const newer = files?.notSent && files.notSent.at > at ? files.notSent.reason : null;
+  return { at: clockOf(row)(at), missingCommit: missing, notThere: newer };
+}
+
+/** What was never sent cannot be found. */
+function whyNone({ sent, notSent }: NonNullable<SessionContent["files"]>, answer: string): string {
+  return sent === null && notSent ? notSent.reason : answer;
+}
+
+/** None where git gives no answer. */
+async function missingHere({ runtime }: Reach, folder: string, needs: readonly string[]): Promise<string[]> {
+  try {
+    return await missingIn(gitOutside(runtime.env, folder, AbortSignal.timeout(gitMs)), needs);
+  } catch (error) {
+    if (error instanceof GitError) return [];
+    throw error;
+  }
 }
 
 /** Null: git gave no answer. */

@@ -11,7 +11,7 @@ import { events } from "./remote-brief.ts";
 import type { Fate } from "./remote-fate.ts";
 import { mapFiles } from "./remote-paths.ts";
 import { clockOf, sessionOf, unsavedSince } from "./remote-session.ts";
-import type { Elsewhere, Restoration } from "./restoration.ts";
+import type { Elsewhere, FilesElsewhere, Restoration } from "./restoration.ts";
 import { score } from "./score.ts";
 
 /** The data about a session of another machine. */
@@ -23,6 +23,7 @@ export interface Known {
   /** Root of the same project here; null: it is not here. */
   readonly here: string | null;
   readonly hasCommit: boolean | null;
+  readonly uncommitted: FilesElsewhere | null;
   readonly tasks: readonly string[];
 }
 
@@ -81,7 +82,7 @@ function byClock(state: WorkState, clock: (at: number) => number): WorkState {
 }
 
 function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
-  const { row, fate, newest, hasCommit, tasks } = found;
+  const { row, fate, newest, hasCommit, uncommitted, tasks } = found;
   const { machine, content } = row;
   return {
     machine,
@@ -91,6 +92,7 @@ function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
     syncedUntil: clockOf(row)(content.sealedAt),
     unsaved: unsaved.length,
     lost: lostOf(row, newest, unsaved.length),
+    uncommitted,
     tasks,
   };
 }

@@ -21,6 +21,16 @@ export interface SnapshotNote {
   readonly commit: string | null;
 }
 
+/** The uncommitted files of a session of another machine, as far as the workspace has them. */
+export interface FilesElsewhere {
+  /** When the stored ones were taken, in epoch ms of this machine; null: none are stored. */
+  readonly at: number | null;
+  /** A commit that is not here and that they are based on; null: none. */
+  readonly missingCommit: string | null;
+  /** Why newer ones, or any, are not there; null: those that are there are the newest. */
+  readonly notThere: string | null;
+}
+
 /** Facts of a session of another machine, for its brief. */
 export interface Elsewhere {
   readonly machine: string;
@@ -36,6 +46,8 @@ export interface Elsewhere {
   readonly unsaved: number;
   /** Data of its machine that is known not to have arrived; null: none. */
   readonly lost: string | null;
+  /** Null: its machine sends none. */
+  readonly uncommitted: FilesElsewhere | null;
   /** Its tasks in the workspace and their state now, one line each. */
   readonly tasks: readonly string[];
 }

@@ -11,6 +11,8 @@ export interface Git {
   readonly before: readonly string[];
   /** Aborted: the command's whole process group is killed. */
   readonly signal: AbortSignal;
+  /** Of one answer; a command that says more is killed. */
+  readonly maxOutputBytes?: number;
 }
 
 export interface GitOutput {
@@ -19,7 +21,7 @@ export interface GitOutput {
   readonly stderr: string;
 }
 
-export type GitFault = "missing" | "stopped" | "failed";
+export type GitFault = "missing" | "stopped" | "too_large" | "failed";
 
 /** Git could not do it. `message` is for people and holds git's own words. */
 export class GitError extends Error {
@@ -175,12 +177,13 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
     }
   };
   git.signal.addEventListener("abort", kill, { once: true });
+  const { maxOutputBytes = MAX_OUTPUT_BYTES } = git;
   const chunks: Buffer[] = [];
   let bytes = 0;
   let stderr = "";
   child.stdout.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes > MAX_OUTPUT_BYTES) return kill();
+    if (bytes > maxOutputBytes) return kill();
     chunks.push(chunk);
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -198,8 +201,8 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
   });
   child.on("close", (code) => {
     git.signal.removeEventListener("abort", kill);
-    if (bytes > MAX_OUTPUT_BYTES)
-      reject(new GitError("failed", `git ${args[0]} answered more than ${MAX_OUTPUT_BYTES} bytes`));
+    if (bytes > maxOutputBytes)
+      reject(new GitError("too_large", `git ${args[0]} answered more than ${maxOutputBytes} bytes`));
     else resolve({ code: code ?? -1, stdout: Buffer.concat(chunks), stderr });
   });
   return promise;

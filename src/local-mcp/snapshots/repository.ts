@@ -58,7 +58,7 @@ export async function withRepository<T>(
     if (tree && !existsSync(join(repository, "HEAD"))) await create(host, repository, tree, signal);
     const scratch = mkdtempSync(`${repository}.work-`);
     try {
-      prepare(repository, scratch);
+      prepareScratch(repository, scratch);
       return await body({ host, signal, repository, owned: join(repository, "objects"), scratch });
     } finally {
       rmSync(scratch, { recursive: true, force: true });
@@ -101,7 +101,8 @@ function syncNew(gitDir: string): void {
   for (const folder of ["objects/pack", "objects", "refs", "."]) syncFolder(join(gitDir, folder));
 }
 
-function prepare(repository: string, scratch: string): void {
+/** Makes an empty folder a bare git folder with the format of the repository. */
+export function prepareScratch(repository: string, scratch: string): void {
   for (const folder of ["objects/pack", "objects/info", "refs", "info"]) {
     mkdirSync(join(scratch, folder), { recursive: true });
   }

@@ -4,11 +4,11 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { indexEntries, SUBMODULE_MODE, type IndexEntry } from "./changes.ts";
 import { firstLine, GitError, gitIn, joinRaw, run, shown, signed, text, type Git } from "./git.ts";
 import { needed, reading } from "./own-objects.ts";
-import { inRepository, lendObjects, projectObjects, withRepository, type Host, type Opened } from "./repository.ts";
+import { lendObjects, projectObjects, withRepository, type Host, type Opened } from "./repository.ts";
 import { readStats, type LeftOut } from "./selection.ts";
 import { drop } from "./stage.ts";
 import { whyFailed } from "./take-snapshot.ts";
-import { discover, type WorkTree } from "./work-tree.ts";
+import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
 
 export interface RestoreFiles extends Host {
   /** Both as `takeSnapshot` answered them. */
@@ -36,45 +36,52 @@ export interface RestoreRefusal {
     | "branch_exists"
     | "bad_branch_name"
     | "not_a_work_tree"
+    | "commit_missing"
+    | "bundle_unusable"
     | "restore_failed";
   readonly message: string;
 }
 
-type Outcome = Result<Restored, RestoreRefusal>;
+export type RestoreOutcome = Result<Restored, RestoreRefusal>;
 
 /**
  * Puts a snapshot back, [GS30] never over anything that is there: into a new folder, or as a new branch, which leaves work
  * tree, index and HEAD alone. [GS31] What cannot come back is named, the rest comes.
  */
-export async function restoreFiles(input: RestoreFiles): Promise<Outcome> {
+export async function restoreFiles(input: RestoreFiles): Promise<RestoreOutcome> {
   const timeout = AbortSignal.timeout(input.timeoutMs);
   const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
-  if (!/^[0-9a-f]{40,64}$/.test(input.commit)) return refuse("snapshot_missing", `${input.commit} is no commit's id`);
+  if (!isCommitId(input.commit)) return refuse("snapshot_missing", `${input.commit} is no commit's id`);
   if (!existsSync(join(input.repository, "HEAD")))
     return refuse("snapshot_missing", `${input.repository} is not there`);
   try {
-    return await withRepository(input, input.repository, null, signal, async (opened) => {
-      const git = inRepository(opened);
-      const { code } = await run(git, ["cat-file", "-e", `${input.commit}^{commit}`], "", [0, 1, 128]);
-      if (code !== 0) return refuse("snapshot_missing", `the snapshot ${input.commit} is not in ${input.repository}`);
-      const { into } = input;
-      return typeof into === "string" ? intoFolder(opened, input.commit, into) : intoBranch(opened, input, into);
-    });
+    return await withRepository(input, input.repository, null, signal, (opened) => putBack(opened, input));
   } catch (error) {
     return refuse("restore_failed", whyFailed(error, timeout.aborted ? input.timeoutMs : null));
   }
 }
 
-function refuse(code: RestoreRefusal["code"], message: string): Outcome {
+/** From SHIM's repository, or from the scratch beside it. */
+export async function putBack(
+  opened: Opened,
+  input: Pick<RestoreFiles, "commit" | "into" | "now">,
+): Promise<RestoreOutcome> {
+  const { commit, into } = input;
+  const { code } = await run(reading(opened, []), ["cat-file", "-e", `${commit}^{commit}`], "", [0, 1, 128]);
+  if (code !== 0) return refuse("snapshot_missing", `the snapshot ${commit} is not in ${opened.repository}`);
+  return typeof into === "string" ? intoFolder(opened, commit, into) : intoBranch(opened, input, into);
+}
+
+export function refuse(code: RestoreRefusal["code"], message: string): RestoreOutcome {
   return err({ code, message });
 }
 
-async function intoFolder(opened: Opened, commit: string, folder: string): Promise<Outcome> {
+async function intoFolder(opened: Opened, commit: string, folder: string): Promise<RestoreOutcome> {
   const existing = lstatSync(folder, { throwIfNoEntry: false });
   if (existing && (!existing.isDirectory() || readdirSync(folder).length > 0))
     return refuse("folder_not_empty", `${folder} is there and not an empty folder: name one that is not there`);
   const objects = await projectObjects(opened);
-  const { settings } = await about(inRepository(opened), commit);
+  const { settings } = await about(reading(opened, []), commit);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const top = realpathSync(folder);
   const git = reading(opened, objects === null ? [] : [objects], top, settings);
@@ -113,14 +120,23 @@ async function readWhole(git: Git, commit: string): Promise<{ entries: IndexEntr
   };
 }
 
-/** What `takeSnapshot` wrote into the last line of the commit's message; a restore must not fail for the want of it. */
+/**
+ * What `takeSnapshot` wrote into the last line of the commit's message; a restore must not fail for the want of it. [GS63] Another machine may have
+ * written it: only settings of content are used, so that git runs no command that a message names.
+ */
 async function about(git: Git, commit: string): Promise<{ head: string | null; settings: string[] }> {
   const message = await text(git, ["cat-file", "commit", commit]);
   const { head, settings } = parsed(message.trimEnd().split("\n").at(-1) ?? "");
   return {
-    head: typeof head === "string" ? head : null,
-    settings: Array.isArray(settings) ? settings.filter((value) => typeof value === "string") : [],
+    head: typeof head === "string" && isCommitId(head) ? head : null,
+    settings: Array.isArray(settings)
+      ? settings.filter((value) => typeof value === "string" && isContentSetting(value))
+      : [],
   };
+}
+
+function isCommitId(text: string): boolean {
+  return /^[0-9a-f]{40,64}$/.test(text);
 }
 
 function parsed(line: string): Record<string, unknown> {
@@ -133,9 +149,9 @@ function parsed(line: string): Record<string, unknown> {
 
 async function intoBranch(
   opened: Opened,
-  { commit, now }: RestoreFiles,
+  { commit, now }: Pick<RestoreFiles, "commit" | "now">,
   { project, branch }: { readonly project: string; readonly branch: string },
-): Promise<Outcome> {
+): Promise<RestoreOutcome> {
   const tree = await discover(opened.host.env, project, opened.signal);
   if ("skipped" in tree) return refuse("not_a_work_tree", tree.skipped);
   const git = gitIn(opened.host.env, { gitDir: tree.found.gitDir }, opened.signal);
@@ -145,7 +161,7 @@ async function intoBranch(
     return refuse("bad_branch_name", `git takes no branch named ${branch}`);
   const known = await run(git, ["show-ref", "--verify", "--quiet", ref], "", [0, 1]);
   if (known.code === 0) return refuse("branch_exists", `the branch ${branch} is there already: name a new one`);
-  const { head } = await about(inRepository(opened), commit);
+  const { head } = await about(reading(opened, []), commit);
   const way: Way = { opened, project: signed(git, now), tree: tree.found, now, commit };
   const brought = (head === null ? null : await bring(way, head)) ?? (await bring(way, null));
   const nothing = "0".repeat(brought.commit.length);

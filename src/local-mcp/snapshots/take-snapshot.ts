@@ -6,7 +6,7 @@ import { describe, needed, ownedOf, pack, portions, reading, type StoredObject }
 import { refOf, repositoryFor, updateRefs, withRepository, type Host, type Opened } from "./repository.ts";
 import { firstLeftOut, select, type LeftOut, type Limits, type Selection } from "./selection.ts";
 import { copyProjectFiles, drop, specialFiles, stage, unhide } from "./stage.ts";
-import { discover, type WorkTree } from "./work-tree.ts";
+import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
 
 export interface TakeSnapshot extends Host {
   /** Any folder inside the work tree. */
@@ -164,7 +164,7 @@ async function writeCommit(
   tree: WorkTree,
   { checkpointId, now }: TakeSnapshot,
 ): Promise<string> {
-  const settings = tree.config.filter((setting) => !/^core\.(excludesfile|attributesfile)=/.test(setting));
+  const settings = tree.config.filter(isContentSetting);
   const about = JSON.stringify({ head: tree.head, branch: tree.branch, settings });
   return text(signed(writer, now), ["commit-tree", root], `Work at checkpoint ${checkpointId}\n\n${about}\n`);
 }

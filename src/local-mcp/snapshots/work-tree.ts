@@ -21,6 +21,12 @@ export interface WorkTree {
   readonly config: readonly string[];
 }
 
+/** Whether `key=value` is a setting that only shapes content: it names no file and no command. */
+export function isContentSetting(setting: string): boolean {
+  const [key = ""] = setting.split("=", 1);
+  return new RegExp(CONTENT_SETTINGS).test(key) && !/^core\.(excludesfile|attributesfile)$/.test(key);
+}
+
 export type Discovery = { readonly found: WorkTree } | { readonly skipped: string };
 
 /** GIT_CONFIG_GLOBAL, which keeps the user's commands out, came with this release (June 2021). */

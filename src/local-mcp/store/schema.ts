@@ -1,6 +1,6 @@
 import type { Migration } from "../../shared/migrate.ts";
 import { deathAndUsageTables } from "./death-and-usage-schema.ts";
-import { syncTables } from "./sync-schema.ts";
+import { syncFilesTables, syncTables } from "./sync-schema.ts";
 import { teamTables } from "./team-schema.ts";
 
 /** Stored. Append only: a change is a new step that only adds; an old process may still be writing. */
@@ -177,4 +177,5 @@ export const migrations: readonly Migration[] = [
     name: "index of prompts",
     statements: ["CREATE INDEX journal_prompts ON journal (session_id, seq) WHERE kind = 'prompt'"],
   },
+  { id: 9, name: "files of sessions", statements: syncFilesTables },
 ];

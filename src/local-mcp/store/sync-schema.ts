@@ -79,3 +79,12 @@ export const syncTables: readonly string[] = [
      INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', old.session_id, old.id, old.at);
    END`,
 ];
+
+/** Of migration 9: append only, like it. */
+export const syncFilesTables: readonly string[] = [
+  // What of a session's newest files has reached the coordinator; JSON.
+  "CREATE TABLE sync_files (session_id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID",
+  `CREATE TRIGGER sync_files_gone AFTER DELETE ON sessions BEGIN
+     DELETE FROM sync_files WHERE session_id = old.id;
+   END`,
+];

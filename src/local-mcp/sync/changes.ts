@@ -98,7 +98,7 @@ export function noteLogAgain(sql: Sql): void {
   sql.run("DELETE FROM sync_log");
 }
 
-function note(sql: Sql, { kind, session, id, at }: Omit<Change, "seq">): void {
+export function note(sql: Sql, { kind, session, id, at }: Omit<Change, "seq">): void {
   sql.run("INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES (?, ?, ?, ?)", kind, session, id, at);
 }
 

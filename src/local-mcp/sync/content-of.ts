@@ -5,6 +5,7 @@ import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { CheckpointContent, SessionContent } from "./contents.ts";
+import * as sentFiles from "./sent-files.ts";
 
 /** What of the store is put into envelopes, at this moment. */
 
@@ -27,6 +28,7 @@ export function sessionContent(
   const { client, project, cwd, model, origin, startedAt, lastSeenAt, savedAt } = session;
   const { endedAt, endReason, detachedAt, detachReason, toolCalls, toolErrors, readings } = session;
   const newest = checkpoints.latest(sql, session.id);
+  const files = sentFiles.get(sql, session.id);
   return {
     epoch,
     sealedAt: now,
@@ -51,6 +53,7 @@ export function sessionContent(
     remote,
     newest: newest && { checkpoint: newest.id, at: newest.at },
     unsaved: unsavedOf(sql, session.id, newest?.journalSeq ?? 0),
+    ...(files ? { files: sentFiles.reported(files) } : {}),
   };
 }
 

@@ -19,6 +19,25 @@ const Unsaved = z.object({
   entries: z.array(z.object({ at, entry: StoredEntry })),
 });
 
+const SentFiles = z.object({ bundle: text, checkpoint: text, at, sealedAt: at, digest: text, bytes: count });
+export type SentFiles = z.infer<typeof SentFiles>;
+
+const NotSentFiles = z.object({ checkpoint: text, at, reason: text });
+export type NotSentFiles = z.infer<typeof NotSentFiles>;
+
+const commitId = z.string().check(z.regex(/^[0-9a-f]{40,64}$/));
+
+/** The last part of a bundle of files; the parts before it are a git bundle, cut into pieces. */
+export const FilesContent = SentFiles.extend({
+  session: text,
+  /** The snapshot's commit. */
+  commit: commitId,
+  /** Commits that the reader's repository must have. */
+  needs: z.array(commitId),
+  leftOut: z.array(z.object({ path: text, reason: text })),
+});
+export type FilesContent = z.infer<typeof FilesContent>;
+
 export const SessionContent = z.object({
   /** Of the device when it was sealed: with the number of the op it tells which of two is newer. */
   epoch: count,
@@ -48,6 +67,15 @@ export const SessionContent = z.object({
   /** The newest checkpoint that there was: one that is older at the coordinator is not the last state. */
   newest: z.nullable(z.object({ checkpoint: text, at })),
   unsaved: Unsaved,
+  /** Absent: its machine sends no files, or has none yet. */
+  files: z.optional(
+    z.object({
+      /** The files that the coordinator has. */
+      sent: z.nullable(SentFiles),
+      /** Newer ones that it has not, and why. */
+      notSent: z.nullable(NotSentFiles),
+    }),
+  ),
 });
 export type SessionContent = z.infer<typeof SessionContent>;
 
@@ -70,7 +98,7 @@ export const CheckpointContent = z.object({
 });
 export type CheckpointContent = z.infer<typeof CheckpointContent>;
 
-export function bytesOf(content: SessionContent | CheckpointContent): Uint8Array {
+export function bytesOf(content: SessionContent | CheckpointContent | FilesContent): Uint8Array {
   return Buffer.from(JSON.stringify(content), "utf8");
 }
 

@@ -3,6 +3,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { epochOf } from "../store/epoch.ts";
 import * as changes from "./changes.ts";
 import * as remote from "./remote-sessions.ts";
+import * as sentFiles from "./sent-files.ts";
 
 /** This machine in its workspace (sync_device): one row while it belongs to one on the edge, and only then changes are noted. */
 
@@ -62,6 +63,7 @@ export function sendAll(sql: Sql): void {
 
 export function leave(sql: Sql): void {
   for (const table of ["sync_device", "sync_changes", "sync_log"]) sql.run(`DELETE FROM ${table}`);
+  sentFiles.forgetAll(sql);
   remote.dropAll(sql);
 }
 
@@ -75,7 +77,10 @@ export function begin(
   next: { readonly epoch: number; readonly fingerprint: string; readonly keyId: string; readonly isAll: boolean },
 ): void {
   changes.noteLogAgain(sql);
-  if (next.isAll) changes.noteAll(sql, get(sql)?.joinedAt ?? 0);
+  if (next.isAll) {
+    changes.noteAll(sql, get(sql)?.joinedAt ?? 0);
+    sentFiles.forgetAll(sql);
+  }
   sql.run(
     "UPDATE sync_device SET epoch = ?, fingerprint = ?, key_id = ?, sealed = 0, acked = 0",
     next.epoch,

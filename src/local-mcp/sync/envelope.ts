@@ -11,10 +11,10 @@ import { derive, type WorkspaceKey } from "./workspace-key.ts";
 /** What an envelope is of. It stands beside the envelope, and only there does the envelope open. */
 export interface About {
   readonly workspace: string;
-  readonly kind: "session" | "checkpoint" | "chat";
+  readonly kind: "session" | "checkpoint" | "files" | "chat";
   readonly device: string;
   readonly session: string;
-  /** The id of a checkpoint; the number of the op that has stored the session; what of the chat. */
+  /** The id of a checkpoint; the number of the op that has stored the session; which part of which files; what of the chat. */
   readonly of: string | number;
 }
 

@@ -4,6 +4,7 @@ import { noteTaken } from "../recovery/remote-return.ts";
 import * as choices from "./choice.ts";
 import * as changes from "./changes.ts";
 import * as devices from "./device.ts";
+import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { readKeys } from "./key-ring.ts";
 import * as notes from "./notes.ts";
 import type { SyncNotes } from "./notes.ts";
@@ -23,6 +24,8 @@ export interface SyncReport {
   readonly sessions: number;
   readonly checkpoints: number;
   readonly forgotten: number;
+  /** Sessions whose files have arrived. */
+  readonly files: number;
   readonly received: number;
   readonly refused: number;
   /** Changes that are not at the coordinator yet. */
@@ -33,12 +36,20 @@ export interface SyncReport {
 
 /** All sessions are asked for this often, in ms: what was forgotten elsewhere is missing then. */
 const fullPullMs = 900_000;
-const nothingDone = { sessions: 0, checkpoints: 0, forgotten: 0, received: 0, refused: 0 };
+const nothingDone = { sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 };
+
+export interface RoundOptions {
+  /** Whether other machines' sessions are asked for. */
+  readonly isPulling: boolean;
+  readonly files: FilesMode;
+}
 
 /** One round after the other: what has changed is sealed and sent, then what others have changed is asked for. */
 export class Round {
   readonly #options: SynchronizerOptions;
   readonly #sender: Sender;
+  readonly #files: FilesSender;
+  readonly #pace: SessionPace;
   readonly #ending = new AbortController();
   #isSending = false;
   #done = nothingDone;
@@ -48,7 +59,14 @@ export class Round {
 
   constructor(options: SynchronizerOptions, pace: SessionPace) {
     this.#options = options;
+    this.#pace = pace;
     this.#sender = new Sender(options, pace, (acked) => this.#count(acked));
+    this.#files = new FilesSender(options, this.#ending.signal);
+  }
+
+  /** Whether a part of files waits to be sent. */
+  get isDue(): boolean {
+    return this.#files.isDue;
   }
 
   /** Whether this process was the one that sends, in the last round. */
@@ -57,22 +75,39 @@ export class Round {
   }
 
   /** Nobody waits for answers any more. */
-  end(): void {
+  async end(): Promise<void> {
     this.#ending.abort();
+    await this.#files.settled();
   }
 
-  async run(isPulling: boolean): Promise<SyncReport> {
+  async run({ isPulling, files }: RoundOptions): Promise<SyncReport> {
     this.#done = nothingDone;
     this.#wasFull = null;
     this.#isSending = false;
     const target = this.#target();
     if (!target.ok) return this.#withoutTarget(target.error);
-    if (!this.#claim(target.value)) return this.report({ code: "not_uploader", message: "another process sends" });
+    if (!this.#claim(target.value)) {
+      this.#files.drop();
+      return this.report({ code: "not_uploader", message: "another process sends" });
+    }
     this.#isSending = true;
     const sent = await this.#sender.send(target.value);
     const received = sent ?? (isPulling ? await this.#receive(target.value) : null);
     this.#note(received);
-    return this.report(received);
+    const after = sent === null ? await this.#sendFiles(target.value, files) : null;
+    return this.report(received ?? after);
+  }
+
+  /** Last: what is bounded in size goes first. Its own trouble is noted with the session, and holds up nothing. */
+  async #sendFiles(target: SyncTarget, mode: FilesMode): Promise<SyncTrouble | null> {
+    const { store } = this.#options.runtime;
+    const before = store.read(changes.count, 0);
+    const files = await this.#files.work(target, mode);
+    this.#done = { ...this.#done, files };
+    if (mode !== "all" || store.read(changes.count, 0) <= before) return null;
+    // A caller that waits for all of it does not wait for the pace of a session that works.
+    this.#pace.hurry();
+    return this.#sender.send(target);
   }
 
   /** A machine that has left a workspace has deleted what others have stored. */

@@ -3,6 +3,7 @@ import * as changes from "./changes.ts";
 import * as devices from "./device.ts";
 import * as notes from "./notes.ts";
 import type { SyncNotes } from "./notes.ts";
+import * as sentFiles from "./sent-files.ts";
 
 /** How the sync of this machine is, as far as this machine knows. */
 export interface SyncStatus {
@@ -14,6 +15,7 @@ export interface SyncStatus {
   readonly backlog: number;
   readonly oldestAt: number | null;
   readonly notes: SyncNotes;
+  readonly files: sentFiles.FilesCounts;
 }
 
 /** Null: this machine syncs with nobody. */
@@ -30,5 +32,6 @@ export function syncStatus(sql: Sql): SyncStatus | null {
     backlog: changes.count(sql) + changes.sealedCount(sql),
     oldestAt: oldest?.at ?? null,
     notes: notes.read(sql),
+    files: sentFiles.counts(sql),
   };
 }

@@ -5,7 +5,7 @@ import type { Outside } from "../edge/outside.ts";
 import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import { StoreError } from "../store/store-error.ts";
-import { Round, type Connect, type SyncReport } from "./round.ts";
+import { Round, type Connect, type RoundOptions, type SyncReport } from "./round.ts";
 import { SessionPace } from "./session-pace.ts";
 import * as uploader from "./uploader.ts";
 
@@ -87,7 +87,7 @@ export class StateSynchronizer {
     const cancel = outside.setTimer(() => late.resolve(), lastRoundMs);
     if (this.#round.isSending) await Promise.race([this.#last(), late.promise]);
     cancel();
-    this.#round.end();
+    await this.#round.end();
     await this.#running;
     if (this.#round.isSending) runtime.store.write((sql) => uploader.release(sql, process));
   }
@@ -95,13 +95,13 @@ export class StateSynchronizer {
   async #last(): Promise<void> {
     await this.#running;
     this.#pace.hurry();
-    await this.syncNow({ isPulling: false });
+    await this.syncNow({ isPulling: false, files: "none" });
   }
 
   /** One round, or what is left of the one that is under way and one more. */
-  async syncNow(options: { readonly isPulling: boolean } = { isPulling: true }): Promise<SyncReport> {
+  async syncNow(options: RoundOptions = { isPulling: true, files: "all" }): Promise<SyncReport> {
     while (this.#running) await this.#running;
-    this.#running = this.#oneRound(options.isPulling).finally(() => (this.#running = null));
+    this.#running = this.#oneRound(options).finally(() => (this.#running = null));
     return this.#running;
   }
 
@@ -120,7 +120,7 @@ export class StateSynchronizer {
     // Reads a file, so only where there is something to send.
     if (!this.#isJoined()) return this.#again(idleEveryMs);
     if (this.#versionNow() !== this.#version) this.#changedAt = now;
-    void this.syncNow({ isPulling }).then((report) => this.#after(report, isPulling));
+    void this.syncNow({ isPulling, files: "some" }).then((report) => this.#after(report, isPulling));
   }
 
   /** A file that cannot be read is for the round to tell. */
@@ -130,9 +130,11 @@ export class StateSynchronizer {
     return !edge.ok || edge.value !== null;
   }
 
-  /** Any commit, of this process or another, or the time that a session waits for. */
+  /** Any commit, of this process or another, the time that a session waits for, or files that are ready. */
   #isWorthwhile(isPulling: boolean): boolean {
-    return isPulling || this.#pace.isDue() || this.#failures > 0 || this.#versionNow() !== this.#version;
+    return (
+      isPulling || this.#pace.isDue() || this.#round.isDue || this.#failures > 0 || this.#versionNow() !== this.#version
+    );
   }
 
   #after({ trouble }: SyncReport, isPulling: boolean): void {
@@ -154,10 +156,10 @@ export class StateSynchronizer {
     this.#again(pollEveryMs);
   }
 
-  async #oneRound(isPulling: boolean): Promise<SyncReport> {
+  async #oneRound(options: RoundOptions): Promise<SyncReport> {
     this.#version = this.#versionNow();
     try {
-      return await this.#round.run(isPulling);
+      return await this.#round.run(options);
     } catch (error) {
       // The store says what to do; anything else is a bug, and the chat goes on without the sync.
       const { runtime } = this.#options;

@@ -1,0 +1,118 @@
+import { createHash } from "node:crypto";
+import type { Result } from "../../shared/result.ts";
+import { uuidv7 } from "../../shared/ids.ts";
+import type { Runtime } from "../runtime.ts";
+import { gitIn, text } from "../snapshots/git.ts";
+import { makeBundle } from "../snapshots/make-bundle.ts";
+import { whyFailed } from "../snapshots/take-snapshot.ts";
+import { bytesOf, type FilesContent, type SentFiles } from "./contents.ts";
+import type { Device } from "./device.ts";
+import { seal } from "./envelope.ts";
+import * as sentFiles from "./sent-files.ts";
+import type { WantedFiles } from "./sent-files.ts";
+import type { WorkspaceKey } from "./workspace-key.ts";
+
+/** What is sent of the files of a session: pieces of a git bundle, and a header after them. */
+export interface PreparedFiles {
+  readonly wanted: WantedFiles;
+  /** For whose epoch. */
+  readonly device: Device;
+  readonly bundle: string;
+  readonly bytes: Buffer;
+  readonly needs: readonly string[];
+  readonly tree: string;
+  readonly digest: string;
+  /** With the header. */
+  readonly parts: number;
+}
+
+export type Prepared =
+  | { readonly state: "ready"; readonly files: PreparedFiles }
+  /** [SY82] What was sent is the same. */
+  | { readonly state: "unchanged" }
+  | { readonly state: "not"; readonly reason: string }
+  | { readonly state: "stopped" };
+
+/** Of the bundle in one envelope, in bytes: few enough that a checkpoint does not wait long for the part that is on its way. */
+const partBytes = 262_144;
+
+export async function prepareFiles(
+  runtime: Runtime,
+  device: Device,
+  wanted: WantedFiles,
+  signal: AbortSignal,
+): Promise<Prepared> {
+  const { env, paths, config, now, random } = runtime;
+  const { repository, commit, head, project } = wanted;
+  const tree = await treeOf(env, wanted, signal);
+  if (tree === null) return { state: "not", reason: "git cannot read the snapshot" };
+  if (isSent(runtime, wanted, tree)) return { state: "unchanged" };
+  const maxBytes = config.sync.maxFilesBytes;
+  const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, signal };
+  const snapshot = { env, snapshots: paths.snapshots, repository, commit, head, project };
+  const made = await makeBundle({ ...snapshot, ...limits, now: now() });
+  if (signal.aborted) return { state: "stopped" };
+  if (made.state === "failed") return { state: "not", reason: made.reason };
+  if (made.state === "too_large")
+    return { state: "not", reason: `packed they have more than ${maxBytes} bytes (sync.maxFilesBytes)` };
+  const { bytes, needs } = made;
+  const digest = createHash("sha256").update(bytes).digest("hex");
+  const bundle = `files_${uuidv7(now(), random(16))}`;
+  const parts = Math.ceil(bytes.length / partBytes) + 1;
+  return { state: "ready", files: { wanted, device, bundle, bytes, needs, tree, digest, parts } };
+}
+
+/** Null: git cannot read it. */
+async function treeOf(
+  env: NodeJS.ProcessEnv,
+  { repository, commit }: WantedFiles,
+  signal: AbortSignal,
+): Promise<string | null> {
+  try {
+    return await text(gitIn(env, { gitDir: repository }, signal), ["rev-parse", `${commit}^{tree}`]);
+  } catch (error) {
+    // Throws what is a bug.
+    whyFailed(error, null);
+    return null;
+  }
+}
+
+/** And still there: it is deleted with its checkpoint. */
+function isSent({ store }: Runtime, { session, head }: WantedFiles, tree: string): boolean {
+  return store.read((sql) => {
+    const sent = sentFiles.get(sql, session)?.sent;
+    if (!sent || sent.tree !== tree || sent.head !== head) return false;
+    return sql.all("SELECT 1 FROM checkpoints WHERE id = ?", sent.checkpoint).length > 0;
+  }, false);
+}
+
+/** What the content of the session says of the files once they have arrived. */
+export function sentOf({ wanted, bundle, digest, bytes }: PreparedFiles, sealedAt: number): SentFiles {
+  return { bundle, checkpoint: wanted.checkpoint, at: wanted.at, sealedAt, digest, bytes: bytes.length };
+}
+
+/** @param part from 0 on; the last one is the header */
+export function sealPart(
+  files: PreparedFiles,
+  part: number,
+  key: WorkspaceKey,
+  { now, random }: Pick<Runtime, "now" | "random">,
+): Result<string, { readonly code: "too_large"; readonly bytes: number }> {
+  const { wanted, device, bundle, bytes, parts } = files;
+  const about = { workspace: device.workspace, kind: "files", device: device.device, session: wanted.session } as const;
+  const isHeader = part === parts - 1;
+  const content = isHeader ? headerOf(files, now()) : bytes.subarray(part * partBytes, (part + 1) * partBytes);
+  return seal(key, { ...about, of: partName(bundle, part, parts) }, content, random);
+}
+
+function headerOf(files: PreparedFiles, now: number): Uint8Array {
+  const { session, commit, detail } = files.wanted;
+  // As takeSnapshot() has answered it.
+  const { leftOut = [] } = JSON.parse(detail) as { leftOut?: FilesContent["leftOut"] };
+  return bytesOf({ ...sentOf(files, now), session, commit, needs: [...files.needs], leftOut });
+}
+
+/** [SY43] A part opens only under its own number, in its own bundle. */
+export function partName(bundle: string, part: number, parts: number): string {
+  return `${bundle} ${part}/${parts}`;
+}
