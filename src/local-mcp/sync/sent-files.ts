@@ -69,13 +69,13 @@ export function reported({ sent, notSent }: FilesRecord): NonNullable<SessionCon
 
 /** The content of the session has changed by that, and is sent again. A session that was forgotten meanwhile has no record. */
 export function put(sql: Sql, session: string, record: FilesRecord, now: number): void {
-  sql.run(
+  const stored = sql.run(
     `INSERT INTO sync_files (session_id, body) SELECT id, ? FROM sessions WHERE id = ?
      ON CONFLICT (session_id) DO UPDATE SET body = excluded.body`,
     JSON.stringify(record),
     session,
   );
-  if (sql.all("SELECT 1 FROM sync_device").length > 0)
+  if (stored > 0 && sql.all("SELECT 1 FROM sync_device").length > 0)
     changes.note(sql, { kind: "session", session, id: session, at: now });
 }
 
