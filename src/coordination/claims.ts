@@ -77,7 +77,9 @@ function take(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): Ta
   const free = Math.min(wish.limit, (row?.capacity ?? 0) - rows.countHeld(tx, chat.chat));
   if (!row || free <= 0) return [];
   const able = new Set(JSON.parse(row.capabilities) as string[]);
-  const wanted = lanes.headsFor(tx, lanes.fitting(tx, able, wish.types), chat.chat, free);
+  const first = lanes.firstOf(tx, lanes.fitting(tx, able, wish.types), chat.chat, free);
+  const heads = first.flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, free));
+  const wanted = heads.toSorted(lanes.byTurn(chat.chat)).slice(0, free);
   const taken = affordable(tx, wanted).map(({ task, texts }) => ({
     row: assign(tx, chat, task, requestId, wish.isStarted),
     texts,

@@ -54,11 +54,10 @@ class Turns {
   constructor(tx: Tx, open: readonly seats.Seat[]) {
     this.#tx = tx;
     const wanted: string[] = [];
-    const types = seats.typesOf(open);
-    for (const lane of types.has("*") ? lanes.queued(tx) : lanes.queuedOf(tx, types))
-      if (open.some((seat) => seats.takes(seat, lane))) wanted.push(lane);
+    const found = open.length === 0 ? [] : lanes.queued(tx);
+    for (const lane of found) if (open.some((seat) => seats.takes(seat, lane))) wanted.push(lane);
     this.types = new Set(wanted.map((lane) => lanes.typeIn(lane)));
-    this.#fronts = lanes.fronts(tx, { key: "lane", values: wanted }).toSorted((a, b) => order(b, a));
+    this.#fronts = lanes.fronts(tx, wanted).toSorted((a, b) => order(b, a));
   }
 
   next(): lanes.Front | undefined {
@@ -67,7 +66,7 @@ class Turns {
 
   /** Its first task was given out: the one behind it has its turn some time. */
   goOn(lane: string): void {
-    const [front] = lanes.fronts(this.#tx, { key: "lane", values: [lane] });
+    const [front] = lanes.fronts(this.#tx, [lane]);
     if (!front) return;
     const place = this.#fronts.findLastIndex((one) => order(one, front) > 0);
     this.#fronts.splice(place + 1, 0, front);

@@ -1,10 +1,6 @@
-import { neededSql } from "./task-schema.ts";
 import type { Tx } from "./tx.ts";
 
-/**
- * What can be claimed, by lane: all tasks of one lane can be done by the same chats. A claim that names no type looks at lanes without their types:
- * at the sets of capabilities that tasks need. So a claim costs the same however many tasks wait, and of how many types.
- */
+/** What can be claimed, by lane: all tasks of one lane can be done by the same chats. So a claim costs the same however many wait. */
 
 export interface Head {
   readonly task: number;
@@ -15,100 +11,48 @@ export interface Head {
   readonly told_bytes: number;
 }
 
-/** SQL of what an index has queued tasks by. */
-type Key = "lane" | typeof neededSql;
-
-/** Lanes, or, for a claim of any type, lanes without their types. */
-export interface Keyed {
-  readonly key: Key;
-  readonly values: readonly string[];
-}
-
 /** Above a type's own lane and all that begin with it and a line break. */
 const behindLines = "\v";
 
 /** Above every lane. */
 const last = "\u{10FFFF}";
 
-/** Above a lane, and below all that begin with it: no lane has this sign. */
-const justAbove = "\u0001";
-
-/** In which something is queued for who has these capabilities. */
-export function fitting(tx: Tx, able: ReadonlySet<string>, types?: readonly string[]): Keyed {
-  if (!types) return { key: neededSql, values: fittingFrom(tx, neededSql, "", able) };
-  return { key: "lane", values: [...new Set(types)].flatMap((type) => fittingFrom(tx, "lane", type, able)) };
+/** Lanes in which something is queued for who has these capabilities. */
+export function fitting(tx: Tx, able: ReadonlySet<string>, types?: readonly string[]): string[] {
+  const found = types
+    ? [...new Set(types)].flatMap((type) => Array.from(between(tx, type, type + behindLines)))
+    : Array.from(queued(tx));
+  return found.filter((lane) => capabilitiesIn(lane).every((one) => able.has(one)));
 }
-
-/** Most chats have few capabilities. */
-const fewAtOnce = 10;
-
-/** [TA28] From one that needs more than these capabilities the index leads to the next that may not: those between cost nothing. */
-function fittingFrom(tx: Tx, key: Key, type: string, able: ReadonlySet<string>): string[] {
-  const fit: string[] = [];
-  for (let start: string | null = type; start !== null;) {
-    const found = next(tx, key, start, type + behindLines, fewAtOnce);
-    const other = found.find((value) => capabilitiesIn(value).some((one) => !able.has(one)));
-    fit.push(...found.slice(0, other === undefined ? found.length : found.indexOf(other)));
-    const end = found.length < fewAtOnce ? undefined : found.at(-1);
-    if (other === undefined) start = end === undefined ? null : end + justAbove;
-    else start = behindOther(tx, type, capabilitiesIn(other), able);
-  }
-  return fit;
-}
-
-/** The first that is possible behind one that needs, at some place, what a chat has not. */
-function behindOther({ sql }: Tx, type: string, needed: readonly string[], able: ReadonlySet<string>): string | null {
-  if (able.size === 0) return null;
-  // SQLite compares: its order of texts is another one than that of JavaScript.
-  const query = "SELECT min(value) AS next FROM json_each(?) WHERE value > ?";
-  const all = JSON.stringify([...able]);
-  for (let at = needed.findIndex((one) => !able.has(one)); at >= 0; at--) {
-    const following = sql.all<{ next: string | null }>(query, all, needed[at] ?? "")[0]?.next ?? null;
-    if (following !== null) return [type, ...needed.slice(0, at), following].join("\n");
-  }
-  return null;
-}
-
-const manyAtOnce = 100;
 
 /** Every lane in which something is queued; as many are read as are asked for. */
 export function queued(tx: Tx): Generator<string, void> {
-  return between(tx, "lane", "", last);
+  return between(tx, "", last);
 }
 
-/** The lanes of these types in which something is queued; for `*` lanes of any type, told without it. */
-export function* queuedOf(tx: Tx, types: ReadonlySet<string>): Generator<string, void> {
-  for (const type of types) {
-    if (type === "*") yield* between(tx, neededSql, "", last);
-    else yield* between(tx, "lane", type, type + behindLines);
-  }
-}
+/** Above a lane, and below all that begin with it: no lane has this sign. */
+const justAbove = "\u0001";
+const lanesAtOnce = 100;
 
-function* between(tx: Tx, key: Key, from: string, to: string): Generator<string, void> {
+/** From each lane the index leads to the next. */
+function* between({ sql }: Tx, from: string, to: string): Generator<string, void> {
   for (let start = from; ;) {
-    const found = next(tx, key, start, to, manyAtOnce);
-    yield* found;
-    const end = found.at(-1);
-    if (end === undefined || found.length < manyAtOnce) return;
-    start = end + justAbove;
-  }
-}
-
-/** From each the index leads to the next. */
-function next({ sql }: Tx, key: Key, start: string, to: string, limit: number): string[] {
-  return sql
-    .all<{ lane: string }>(
+    const rows = sql.all<{ lane: string }>(
       `WITH RECURSIVE lanes (lane) AS (
-         SELECT min(${key}) FROM tasks WHERE state = 'queued' AND ${key} >= ? AND ${key} < ?
-         UNION ALL SELECT (SELECT min(${key}) FROM tasks WHERE state = 'queued' AND ${key} > lanes.lane AND ${key} < ?) FROM lanes
+         SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane >= ? AND lane < ?
+         UNION ALL SELECT (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > lanes.lane AND lane < ?) FROM lanes
          WHERE lanes.lane IS NOT NULL)
        SELECT lane FROM lanes WHERE lane IS NOT NULL LIMIT ?`,
       start,
       to,
       to,
-      limit,
-    )
-    .map(({ lane }) => lane);
+      lanesAtOnce,
+    );
+    for (const { lane } of rows) yield lane;
+    const end = rows.at(-1);
+    if (!end || rows.length < lanesAtOnce) return;
+    start = end.lane + justAbove;
+  }
 }
 
 /** [TA28] Whether these would be more lanes than a workspace has at a time. */
@@ -128,22 +72,22 @@ export function tooMany(tx: Tx, wanted: ReadonlySet<string>): boolean {
 
 export type Front = Omit<Head, "told_bytes">;
 
-/** What has its turn first in each of these; of what a chat is wished for, or of all. */
-export function fronts({ sql, now }: Tx, { key, values }: Keyed, chat: string | null = null): Front[] {
+/** What has its turn first in each of these lanes; of what a chat is wished for, or of all. */
+export function fronts({ sql, now }: Tx, lanes: readonly string[], chat: string | null = null): Front[] {
   return sql.all<Front>(
     `SELECT wanted.value AS lane, task, priority, affinity FROM json_each(?) AS wanted JOIN tasks ON task =
-       (SELECT task FROM tasks WHERE state = 'queued' ${chat === null ? "" : "AND affinity = ?"} AND ${key} = wanted.value AND ${isOpen}
+       (SELECT task FROM tasks WHERE state = 'queued' ${chat === null ? "" : "AND affinity = ?"} AND lane = wanted.value AND ${isOpen}
         ORDER BY priority DESC, task LIMIT 1)`,
-    JSON.stringify(values),
+    JSON.stringify(lanes),
     ...(chat === null ? [] : [chat]),
     now,
   );
 }
 
-/** By what is first in each, for this chat: in those behind them nothing has its turn before `limit` tasks. [TA7] */
-function firstOf(tx: Tx, { key, values }: Keyed, chat: string, limit: number): readonly string[] {
-  if (values.length <= limit) return values;
-  const all = [...fronts(tx, { key, values }), ...fronts(tx, { key, values }, chat)];
+/** By what is first in each, for this chat: in the lanes behind them nothing has its turn before `limit` tasks. [TA7] */
+export function firstOf(tx: Tx, lanes: readonly string[], chat: string, limit: number): readonly string[] {
+  if (lanes.length <= limit) return lanes;
+  const all = [...fronts(tx, lanes), ...fronts(tx, lanes, chat)];
   return [...new Set(all.toSorted(byTurn(chat)).map(({ lane }) => lane))].slice(0, limit);
 }
 
@@ -164,20 +108,28 @@ export function capabilitiesIn(lane: string): string[] {
   return lane.split("\n").slice(1);
 }
 
+/** Those whose turn is first. [TA15] What has expired is nobody's, though no sweep has seen it. */
+function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
+  return sql.all<Head>(
+    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND lane = ? AND ${isOpen} ORDER BY priority DESC, task LIMIT ?`,
+    lane,
+    now,
+    limit,
+  );
+}
+
 const columns =
   "task, lane, priority, affinity, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS told_bytes";
-/** [TA15] What has expired is nobody's, though no sweep has seen it. */
 const isOpen = "(due_at IS NULL OR due_at > ?)";
 
-/** The first `limit` for a chat, in their turn: of its equals those that wish for it, however many were queued before. [TA7] */
-export function headsFor(tx: Tx, keyed: Keyed, chat: string, limit: number): Head[] {
-  const tail = `AND ${keyed.key} = ? AND ${isOpen} ORDER BY priority DESC, task LIMIT ?`;
-  const [all, wished] = ["", "AND affinity = ?"].map(
-    (condition) => `SELECT ${columns} FROM tasks WHERE state = 'queued' ${condition} ${tail}`,
-  ) as [string, string];
-  const heads = firstOf(tx, keyed, chat, limit).flatMap((value) =>
-    tx.sql.all<Head>(all, value, tx.now, limit).concat(tx.sql.all<Head>(wished, chat, value, tx.now, limit)),
+/** The same, and those that wish for a chat: of its equals the first, however many were queued before. */
+export function headsFor(tx: Tx, lane: string, chat: string, limit: number): Head[] {
+  const own = tx.sql.all<Head>(
+    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND affinity = ? AND lane = ? AND ${isOpen} ORDER BY priority DESC, task LIMIT ?`,
+    chat,
+    lane,
+    tx.now,
+    limit,
   );
-  const known = new Map(heads.map((head) => [head.task, head]));
-  return [...known.values()].toSorted(byTurn(chat)).slice(0, limit);
+  return [...heads(tx, lane, limit).filter(({ affinity }) => affinity !== chat), ...own];
 }

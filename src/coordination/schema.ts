@@ -1,6 +1,6 @@
 import type { Migration } from "../shared/migrate.ts";
 import { syncFilesTable, syncTables } from "./sync-schema.ts";
-import { dedupeCount, neededIndexes, planTables, taskTables, wishIndex } from "./task-schema.ts";
+import { dedupeCount, planTables, taskTables, wishIndex } from "./task-schema.ts";
 
 /**
  * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
@@ -190,7 +190,6 @@ export const migrations: readonly Migration[] = [
     id: 7,
     name: "bounds",
     statements: [
-      ...neededIndexes,
       // A message of high priority is found behind any number of others.
       "CREATE INDEX messages_urgent ON messages (target, id) WHERE priority = 2",
       ...dedupeCount,

@@ -61,15 +61,10 @@ export function takes(seat: Seat, lane: string): boolean {
   return isWanted && balance.isCapable(seat, { capabilities: lanes.capabilitiesIn(lane) });
 }
 
-/** What they take; `*` among them where one takes all. */
-export function typesOf(seats: readonly Seat[]): Set<string> {
-  return new Set(seats.flatMap(({ types }) => [...types]));
-}
-
 /** Whether something is queued that somebody of them takes and has room for. */
 export function areWaiting(tx: Tx): boolean {
   const free = open(tx);
   if (free.length === 0) return false;
-  for (const lane of lanes.queuedOf(tx, typesOf(free))) if (free.some((seat) => takes(seat, lane))) return true;
+  for (const lane of lanes.queued(tx)) if (free.some((seat) => takes(seat, lane))) return true;
   return false;
 }

@@ -120,15 +120,6 @@ export const planTables: readonly string[] = [
 export const wishIndex =
   "CREATE INDEX tasks_wished ON tasks (affinity, lane, priority DESC, task) WHERE state = 'queued' AND affinity IS NOT NULL";
 
-/** SQL of `tasks`: the lane without its type, which is what a chat must be able to do. */
-export const neededSql = "substr(lane, length(type) + 1)";
-
-/** Of migration 7: for who takes tasks of any type, so that the number of types costs nothing. */
-export const neededIndexes: readonly string[] = [
-  `CREATE INDEX tasks_needed ON tasks (${neededSql}, priority DESC, task) WHERE state = 'queued'`,
-  `CREATE INDEX tasks_wished_needed ON tasks (affinity, ${neededSql}, priority DESC, task) WHERE state = 'queued' AND affinity IS NOT NULL`,
-];
-
 /** Of migration 7: a submit asks how many keys are remembered. */
 export const dedupeCount: readonly string[] = [
   "INSERT INTO meta (key, value) SELECT 'dedupe_keys', count(*) FROM task_dedupe",

@@ -146,32 +146,6 @@ function laneRules(open: OpenHost): void {
     }
     expect(got).toEqual(turns.map((one) => one.task));
   });
-
-  it("[TA7] whatever capabilities tasks need, a chat gets the first ones of those that it can do", async () => {
-    const host = await open();
-    await limit(host, {});
-    // SQLite and JavaScript have them in different orders.
-    const all = ["a", "a b", "ab", "b", "\u{1F600}", "\uFFFD"];
-    const some = (bits: number): string[] => all.filter((_, at) => ((bits >> at) & 1) === 1);
-    const tasks = Array.from({ length: 128 }, (_, at) =>
-      task(`t${at % 3}`, { capabilities: some((at * 37) % 64), priority: (at * 7) % 3 }),
-    );
-    const made = (await ask(host, "tasks.submit", { tasks })).tasks.map((one, at) => Object.assign({}, tasks[at], one));
-    const left = new Set(made.toSorted((x, y) => (y.priority ?? 0) - (x.priority ?? 0) || x.task - y.task));
-    for (const [at, bits] of [0, 0b100101, 0b010110, 0b111000, 0b000011, 0b111111].entries()) {
-      const able = some(bits);
-      const peer = await Peer.join(host, `p${at}`, { capacity: 50, capabilities: able });
-      const isFor = ({ capabilities = [] }: { capabilities?: string[] | undefined }) =>
-        capabilities.every((one) => able.includes(one));
-      for (const types of [undefined, ["t0", "t2"]]) {
-        const wish = { self: peer.self, requestId: `q${types?.length}`, limit: 5, ...(types && { types }) };
-        const { claims } = given(await host.call("tasks.claim", wish, peer.actor));
-        const first = [...left].filter((one) => isFor(one) && (types?.includes(one.type ?? "") ?? true)).slice(0, 5);
-        expect(claims.map((one) => one.task)).toEqual(first.map((one) => one.task));
-        for (const one of first) left.delete(one);
-      }
-    }
-  });
 }
 
 function numberRules(open: OpenHost): void {

@@ -200,7 +200,7 @@ export const inTasks: readonly Bug[] = [
     within: 60_000,
     focus: works,
     about: "a task that wishes for a chat is passed by those before it",
-    host: { patchFor: patched(/AND affinity = \? AND .* = \? AND/, () => ({ all: () => [] })) },
+    host: { patchFor: patched(/AND affinity = \? AND lane = \?/, () => ({ all: () => [] })) },
   },
   {
     name: "use-forgotten",
