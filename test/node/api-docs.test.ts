@@ -8,7 +8,7 @@ function bare(text: string): string {
   return text.replaceAll(/[\s-]+/g, "");
 }
 
-it("docs/api.md is what the table of operations says; else run: node scripts/api-docs.ts && npx oxfmt docs/api.md", () => {
-  const written = readFileSync(join(import.meta.dirname, "..", "..", "docs", "api.md"), "utf8");
+it("docs/reference/api.md is what the table of operations says; else run: node scripts/api-docs.ts && npx oxfmt docs/reference/api.md", () => {
+  const written = readFileSync(join(import.meta.dirname, "..", "..", "docs", "reference", "api.md"), "utf8");
   expect(written.split("### ").map(bare)).toEqual(apiDocs().split("### ").map(bare));
 });

@@ -8,10 +8,11 @@ import { build } from "../../src/cli/program.ts";
 import { aCliHome } from "../support/cli-home.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-const pages = ["README.md", "SECURITY.md", "plugin/README.md", "docs", "docs/spec"].flatMap((name) =>
-  name.endsWith(".md")
-    ? [name]
-    : readdirSync(join(root, name)).flatMap((file) => (file.endsWith(".md") ? [`${name}/${file}`] : [])),
+const folders = ["docs", "docs/guide", "docs/reference", "docs/internals", "docs/spec"];
+const pages = ["README.md", "SECURITY.md", "plugin/README.md"].concat(
+  folders.flatMap((folder) =>
+    readdirSync(join(root, folder)).flatMap((file) => (file.endsWith(".md") ? [`${folder}/${file}`] : [])),
+  ),
 );
 
 interface Shown {
