@@ -17,7 +17,7 @@ interface Schema {
 /** What each key of config.json means; a key that is missing or too many fails the test. */
 const configMeanings: Record<string, string> = {
   recovery:
-    "what the start of a chat does with a session that died: only ask, hand over the brief, or tell the chat to continue at once",
+    "what the start of a chat does with a session that died: only ask, hand over the brief, or instruct the chat to continue at once",
   offerMaxAgeMs: "older incomplete sessions are listed, not offered",
   risk: "weights, thresholds and levels: [signals](signals.md#change-it)",
   "checkpoint.everyToolCalls": "a checkpoint is due after this number of tool calls",
