@@ -80,7 +80,7 @@ const settingMeanings = {
   keepTasksMs: "how long done and cancelled tasks are kept",
   keepDeadTasksMs: "how long dead tasks are kept",
   keepDedupeMs: "how long a `dedupeKey` is kept after the submit",
-  balancingIntervalMs: "how often tasks that have not started are moved to chats with less load",
+  balancingIntervalMs: "how often tasks that have not started are reassigned to chats with less load",
   keepSyncMs: "how long synced sessions and checkpoints are kept after their last change",
   maxSyncCheckpoints: "synced checkpoints of one session",
   maxSyncChars: "characters of synced sessions and checkpoints",
