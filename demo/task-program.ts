@@ -1,4 +1,4 @@
-/** What the workers of the demo run for each task: edits files, or runs tests; see docs/worker.md for what it is told and how it answers. */
+/** What the workers of the demo run for each task: edits files, or runs tests; see docs/guide/worker.md for what it is told and how it answers. */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

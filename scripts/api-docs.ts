@@ -1,4 +1,4 @@
-// Writes docs/api.md from the table of operations.
+// Writes docs/reference/api.md from the table of operations.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
@@ -6,7 +6,7 @@ import { errorTable } from "../src/contract/errors.ts";
 import { commonErrors, type Operation } from "../src/contract/operation.ts";
 import { operations } from "../src/contract/operations.ts";
 
-const path = join(import.meta.dirname, "..", "docs", "api.md");
+const path = join(import.meta.dirname, "..", "docs", "reference", "api.md");
 
 interface Schema {
   readonly type?: string | string[];

@@ -1,6 +1,6 @@
 import { err } from "../shared/result.ts";
 
-/** [CL1] What the exit code says; documented in docs/cli.md. */
+/** [CL1] What the exit code says; documented in docs/reference/cli.md. */
 export const exitCodes = {
   ok: 0,
   failed: 1,

@@ -77,5 +77,7 @@ export function teamFacts(team: TeamOverview): [string, string][] {
 /** What a second machine takes, said where this one is alone. */
 export function howToJoin({ isEdge, chats }: TeamOverview): string[] {
   if (isEdge || chats.length === 0) return [];
-  return ["A second machine: docs/two-machines.md (a coordinator both can reach, then `shim edge join` on each)."];
+  return [
+    "A second machine: docs/guide/two-machines.md (a coordinator both can reach, then `shim edge join` on each).",
+  ];
 }

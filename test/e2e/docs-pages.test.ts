@@ -14,7 +14,7 @@ interface Block {
 }
 
 function blocksOf(page: string): Block[] {
-  const text = readFileSync(join(root, "docs", page), "utf8");
+  const text = readFileSync(join(root, "docs", "guide", page), "utf8");
   return [...text.matchAll(/^```sh(?: (\w+))?\n([\s\S]*?)^```$/gm)].map(([, machine = "first", lines = ""]) => {
     return { machine, lines: lines.trim().split("\n") };
   });

@@ -19,7 +19,7 @@ async function shown(home: CliHome): Promise<Record<string, unknown>[]> {
 
 it("[CL45] [CL50] the plan of the documentation is submitted as it stands there", async () => {
   const home = aCliHome();
-  const docs = readFileSync(join(import.meta.dirname, "..", "..", "docs", "cli.md"), "utf8");
+  const docs = readFileSync(join(import.meta.dirname, "..", "..", "docs", "reference", "cli.md"), "utf8");
   const [, example = ""] = /```yaml\n([\s\S]*?)```/.exec(docs) ?? [];
   const ran = await plan(home, example);
   expect(ran).toMatchObject({ code: 0, err: "" });

@@ -37,7 +37,7 @@ it("[CL63] the view shows the chats, the tasks with who does them, and the files
   expect(out).toContain("tasks: 1 queued, 1 under way, 0 done, 2 in all");
   expect(out).toMatch(/ test {2}running by c0ffee11: half of it\n/);
   expect(out).toContain("src/parser/**  reserved by c0ffee11 for 0 s");
-  expect(out).toContain("A second machine: docs/two-machines.md");
+  expect(out).toContain("A second machine: docs/guide/two-machines.md");
   expect((await home.shim("up", "--json")).json()).toMatchObject({
     team: { where: "this machine", isEdge: false, chats: [{ chat: "c0ffee11" }], files: [{ holder: "c0ffee11" }] },
   });

@@ -8,10 +8,11 @@ import { build } from "../../src/cli/program.ts";
 import { aCliHome } from "../support/cli-home.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-const pages = ["README.md", "SECURITY.md", "plugin/README.md", "docs", "docs/spec"].flatMap((name) =>
-  name.endsWith(".md")
-    ? [name]
-    : readdirSync(join(root, name)).flatMap((file) => (file.endsWith(".md") ? [`${name}/${file}`] : [])),
+const folders = ["docs", "docs/guide", "docs/reference", "docs/internals", "docs/spec"];
+const pages = ["README.md", "SECURITY.md", "plugin/README.md"].concat(
+  folders.flatMap((folder) =>
+    readdirSync(join(root, folder)).flatMap((file) => (file.endsWith(".md") ? [`${folder}/${file}`] : [])),
+  ),
 );
 
 interface Shown {
@@ -111,6 +112,29 @@ it("[CL64] every command that the documents show is one of the program's, with o
     if (problem !== null) wrong.push(`${one.page}: shim ${one.words.join(" ")}: ${problem.trim()}`);
   }
   expect(wrong).toEqual([]);
+});
+
+/** Each command by its whole name, with the long names of its options. */
+function described(command: Command, prefix: string): { name: string; words: string[] }[] {
+  return command.commands.flatMap((one) => {
+    const name = `${prefix}${one.name()}`;
+    const options = one.options.flatMap(({ long, hidden }) => (long === undefined || hidden ? [] : [long]));
+    return [{ name, words: [one.name(), ...options] }, ...described(one, `${name} `)];
+  });
+}
+
+it("the reference names every command of the program, and every option of it", () => {
+  const reference = readFileSync(join(root, "docs", "reference", "cli.md"), "utf8");
+  const inReference = new Set(reference.match(/--[a-z-]+|[a-z][a-z-]*/g));
+  const commands = described(
+    program(() => undefined),
+    "shim ",
+  );
+  expect(commands.length).toBeGreaterThan(60);
+  const left = commands.flatMap(({ name, words }) =>
+    words.filter((word) => !inReference.has(word)).map((word) => `${name}: ${word}`),
+  );
+  expect(left).toEqual([]);
 });
 
 /** Texts of the programs: SHIM's messages, and the comments that speak of commands. */

@@ -31,8 +31,8 @@ const maxAgeMs = { hostMemory: 300_000, others: 3_600_000 };
 const ages: ReadonlySet<ReadingName> = new Set(["sinceCheckpointMs", "sessionAgeMs"]);
 
 /**
- * [SI13] The sum of the weights of all known readings above their thresholds, capped at 1 (architecture.md "The local
- * process"). [SI14] A reading that is missing, stale or no number gives no reason. [SI15] Durations count as they are at `now`.
+ * [SI13] The sum of the weights of all known readings above their thresholds, capped at 1
+ * (docs/reference/signals.md). [SI14] A reading that is missing, stale or no number gives no reason. [SI15] Durations count as they are at `now`.
  *
  * @param now epoch ms
  * @returns reasons by falling weight

@@ -9,7 +9,7 @@ type Wish = Pick<Holding, "resource" | "ttlMs" | "waitMs" | "lockDelayMs" | "isB
 /** Old tokens that are kept to try what they still open. */
 const mostOldTokens = 8;
 
-/** The client's side of leases, by the rules of trust in docs/architecture.md. */
+/** The client's side of leases, by the rules of trust in docs/spec/edge-client.md. */
 export class Leasing {
   /** By resource. */
   readonly holdings = new Map<string, Holding>();

@@ -1,0 +1,181 @@
+// Writes docs/reference/configuration.md from the schemas of the settings; what each one means is written here.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import { configSchema, defaults } from "../src/contract/config.ts";
+import { defaultSettings, Settings } from "../src/contract/workspaces.ts";
+
+const path = join(import.meta.dirname, "..", "docs", "reference", "configuration.md");
+
+interface Schema {
+  readonly properties?: Record<string, Schema>;
+  readonly enum?: string[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+
+/** What each key of config.json means; a key that is missing or too many fails the test. */
+const configMeanings: Record<string, string> = {
+  recovery:
+    "what the start of a chat does with a session that died: only ask, hand over the brief, or instruct the chat to continue at once",
+  offerMaxAgeMs: "older incomplete sessions are listed, not offered",
+  risk: "weights, thresholds and levels: [signals](signals.md#change-it)",
+  "checkpoint.everyToolCalls": "a checkpoint is due after this number of tool calls",
+  "checkpoint.everyMs": "a checkpoint is due after this time, while something happens",
+  "checkpoint.beforeTools": "tool names, `*` as wildcard; a checkpoint with files is taken before they run",
+  "checkpoint.beforeCommands":
+    "shell commands before which a checkpoint with files is taken: [the form](#commands-that-are-saved-before)",
+  "checkpoint.maxBytes": "the largest state of one checkpoint, before compression",
+  "snapshots.isEnabled": "whether the files of a project are kept with its checkpoints",
+  "snapshots.maxFileBytes": "larger files are left out",
+  "snapshots.maxTotalBytes": "the largest snapshot",
+  "snapshots.timeoutMs": "how long a snapshot may take",
+  "retention.maxAgeMs": "how long [data](../guide/your-data.md#how-long-things-are-kept) is kept",
+  "retention.checkpointsPerSession": "the newest checkpoints of a session that are kept",
+  "retention.maxBytes": "above it the oldest checkpoints are deleted",
+  "retention.backups": "backups of the store that are kept",
+  "team.isEnabled": "false: the chat registers nowhere, and has the six tools of a chat that works alone",
+  "team.strictFiles": "also refuses the edit of a file that is reserved in another checkout; else that is a warning",
+  "team.maxContinuationsPerHour":
+    "how often a chat [continues by itself](../guide/notifications.md) at the end of a turn, because of a notification",
+  "team.wake": "`socket`: an idle Claude Code is woken by its messaging socket (experimental)",
+  "team.capabilities": "what chats of this machine can do; tasks may require it",
+  "team.capacity": "how many tasks a chat can have at a time",
+  "notify.desktop": "notify-send on Linux, osascript on macOS",
+  "notify.bell": "the bell of the terminal of `shim supervise`",
+  "notify.webhook":
+    "an https address, or http on this machine: gets a POST of `{event, at, session, title, text}`; the title of the chat (the first line of its first prompt) is all that it gets of the chat",
+  "notify.events": "which events notify you",
+  "usage.prices": "dollars for a million tokens by model: [signals](signals.md#tokens-and-cost)",
+  "usage.pricesAsOf": "the day of the prices, such as `2026-11-20`",
+  todoTools: "`shim init --todo-tools` has switched the client's to-do tools on",
+  statusLine: "your own status line command, run by `shim statusline` before its own part",
+};
+
+const settingMeanings = {
+  maxConcurrentChats: "live chats",
+  machineChatShare: "the share of them that one machine may have while another machine has a token of scope work",
+  maxOfflineChatsPerMachine: "offline chats of one machine that are kept, for a day each",
+  chatTtlMs: "a chat that was not heard of for this time is offline",
+  workerGraceMs: "after a closed socket, before a worker counts as gone",
+  interactiveGraceMs: "the same for a chat with a user",
+  lostSocketGraceMs: "after all sockets were lost without a close: a deploy, a crash of the host",
+  maxLeasesPerChat: "leases that one chat holds and waits for",
+  maxWaitersPerChat: "requests for a lease that wait, of one chat",
+  maxWaitersPerResource: "the same for one resource",
+  maxWaiters: "the same in all",
+  maxKeys: "state keys",
+  maxStateChars: "characters of their values",
+  maxMessages: "messages that are kept; the oldest are deleted",
+  maxMessageChars: "characters of their bodies",
+  keepChangesMs: "how long changes are kept for watches that resume",
+  maxChangeChars: "characters of keys and values in those changes",
+  maxRequestIdsPerMachine: "request ids of one machine that are kept, for a day each",
+  maxRequestCharsPerMachine: "characters of their results",
+  maxLostChats: "a task that has cost this number of chats is dead",
+  maxStalls: "a task that has stalled this number of times is dead",
+  startDeadlineMs: "an assigned task that has not started by then is requeued",
+  maxTasks: "above it the oldest ended tasks are deleted early; twice as many are refused",
+  maxLanes: "partition keys (a task type with its capabilities) with a task in the queue",
+  keepTasksMs: "how long done and cancelled tasks are kept",
+  keepDeadTasksMs: "how long dead tasks are kept",
+  keepDedupeMs: "how long a `dedupeKey` is kept after the submit",
+  balancingIntervalMs: "how often tasks that have not started are reassigned to chats with less load",
+  keepSyncMs: "how long synced sessions and checkpoints are kept after their last change",
+  maxSyncCheckpoints: "synced checkpoints of one session",
+  maxSyncChars: "characters of synced sessions and checkpoints",
+  maxStorageBytes: "from four fifths of it on, what adds is refused",
+  maxSocketsPerToken: "open sockets of one token",
+  maxSockets: "open sockets of the workspace",
+  maxOperationsPerSecond: "operations of one token, sustained; three seconds' worth at once",
+  budgets: "limits for a task, a chat and a day (`shim budget`): wallMs, tokens, costMicros",
+  complexity: "what makes a job complex: [the rules](../spec/coordination-plans.md#complexity)",
+} satisfies Record<keyof typeof Settings.shape, string>;
+
+/** Keys with dots, down to the values; a whole section where it has one meaning. */
+function flat(value: object, prefix = ""): [key: string, value: unknown][] {
+  return Object.entries(value).flatMap(([name, inner]: [string, unknown]) => {
+    const key = `${prefix}${name}`;
+    const isSection = typeof inner === "object" && inner !== null && !Array.isArray(inner);
+    return isSection && Object.keys(inner).length > 0 && !(key in configMeanings)
+      ? flat(inner, `${key}.`)
+      : [[key, inner]];
+  });
+}
+
+function range(schema: Schema | undefined): string {
+  if (schema?.enum) return schema.enum.map((value) => `\`${value}\``).join(", ");
+  const { minimum, maximum } = schema ?? {};
+  return minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER
+    ? `${minimum} to ${maximum}`
+    : "";
+}
+
+function shown(key: string, value: unknown): string {
+  if (key === "checkpoint.beforeCommands") return "`shim config get checkpoint.beforeCommands`";
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? "" : `\`${JSON.stringify(value)}\``;
+}
+
+function row(key: string, value: unknown, schema: Schema | undefined, meaning: string | undefined): string {
+  if (meaning === undefined) throw new Error(`${key} has no meaning in scripts/config-docs.ts`);
+  return `| \`${key}\` | ${shown(key, value)} | ${range(schema)} | ${meaning} |`;
+}
+
+function configTable(): string {
+  const root = z.toJSONSchema(configSchema(), { io: "input", unrepresentable: "any" }) as Schema;
+  const keys = flat(defaults);
+  const stale = Object.keys(configMeanings).filter((key) => !keys.some(([existing]) => existing === key));
+  if (stale.length > 0) throw new Error(`no keys of config.json: ${stale.join(", ")}`);
+  const rows = keys.map(([key, value]) => {
+    const schema = key.split(".").reduce<Schema | undefined>((at, name) => at?.properties?.[name], root);
+    return row(key, value, schema, configMeanings[key]);
+  });
+  return ["| key | default | values | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
+}
+
+function settingsTable(): string {
+  const { properties = {} } = z.toJSONSchema(Settings) as Schema;
+  const rows = Object.entries(settingMeanings).map(([key, meaning]) =>
+    row(key, defaultSettings[key as keyof Settings], properties[key], meaning),
+  );
+  return ["| setting | default | values | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
+}
+
+export function configDocs(): string {
+  return `# Configuration
+
+Made from the schemas of the settings by \`node scripts/config-docs.ts\`; a test keeps it so. Times (\`...Ms\`) are milliseconds, sizes bytes or characters, shares 0 to 1.
+
+## \`config.json\`: this machine
+
+\`shim config path\` shows the file, \`shim config set <key> <value>\` changes it. What you leave out keeps its default; an unknown key is refused. Chats and supervisors that run already keep their settings.
+
+${configTable()}
+
+### Commands that are saved before
+
+Each entry of \`checkpoint.beforeCommands\` is a command with its subcommands in their order, then options that must be there, \`|\` between alternatives, \`*\` as wildcard; what follows \`text:\` is found anywhere, in any case. A removal of folders that builds make (\`node_modules\`, \`dist\`, \`target\` ...) is left out. Setting the key replaces the list; \`[]\` switches it off.
+
+## Settings of a workspace
+
+\`shim settings\` shows them, \`shim settings set <setting> <value>\` changes them for every chat of the workspace; on an edge that needs the admin token. What happens beyond a limit: [limits](limits.md).
+
+${settingsTable()}
+
+## Environment
+
+| variable | meaning |
+| --- | --- |
+| \`SHIM_HOME\` | the folder of everything that SHIM stores; an absolute path |
+| \`SHIM_EDGE_URL\`, \`SHIM_WORKSPACE\`, \`SHIM_TOKEN\` | together name the [workspace](../guide/clients.md#claude-desktop-the-bundle-instead-of-init), before \`edge.json\` |
+| \`SHIM_MACHINE\`, \`SHIM_WORKSPACE_KEY\` | with them: the machine's name, the workspace key |
+| \`SHIM_ADMIN_SECRET\`, \`SHIM_SIGNING_SECRET\` | the [secrets](../guide/coordinator.md#the-two-secrets) of a deployment |
+| \`SHIM_DEV_PORT\` | the port of \`npm run dev\`; 8787 |
+| \`NO_COLOR\` | no colors |
+| \`SHIM_DEBUG=1\` | adds the stack to an error |
+
+Programs that SHIM starts get: \`SHIM_LEASE_TOKEN\` (\`shim lease run\`), \`SHIM_ELECTION\` and \`SHIM_TERM\` (\`shim lead\`), \`SHIM_TASK\` and \`SHIM_CLAIM\` (\`shim worker\`).
+`;
+}
+
+if (process.argv[1] === import.meta.filename) writeFileSync(path, configDocs());
