@@ -41,6 +41,9 @@ const configMeanings: Record<string, string> = {
   "team.wake": "`socket`: an idle Claude Code is woken by its messaging socket (experimental)",
   "team.capabilities": "what chats of this machine can do; tasks may require it",
   "team.capacity": "how many tasks a chat can have at a time",
+  "sync.files":
+    "uncommitted files go to the workspace with the sessions, sealed: [its files](../guide/other-machine.md#its-files)",
+  "sync.maxFilesBytes": "a larger bundle, packed, is not sent",
   "notify.desktop": "notify-send on Linux, osascript on macOS",
   "notify.bell": "the bell of the terminal of `shim supervise`",
   "notify.webhook":
@@ -79,6 +82,8 @@ const settingMeanings = {
   maxLanes: "partition keys (a task type with its capabilities) with a task in the queue",
   keepTasksMs: "how long done and cancelled tasks are kept",
   keepDeadTasksMs: "how long dead tasks are kept",
+  maxTopicSchemas: "topics with a schema",
+  maxDedupeKeys: "dedupe keys of tasks that are kept",
   keepDedupeMs: "how long a `dedupeKey` is kept after the submit",
   balancingIntervalMs: "how often tasks that have not started are reassigned to chats with less load",
   keepSyncMs: "how long synced sessions and checkpoints are kept after their last change",
