@@ -18,7 +18,11 @@ const tokenPatterns = new Map<Format, RegExp>();
  */
 function firstPass(): FirstPass {
   if (made) return made;
-  const behind = pivots.map((end) => `${end}(?<=(${patterns((prefix) => prefix.endsWith(end))}))`);
+  // Most pivots are passed over at once: those in lines of hyphens, at the end of a sentence, before a variable.
+  const behind = pivots.map((end) => {
+    const before = end === "\\." ? "[\\w-]" : "[A-Za-z0-9]";
+    return `${end}(?<=${before}${end})(?<=(${patterns((prefix) => prefix.endsWith(end))}))`;
+  });
   const byStart = new Map<string, Format[]>();
   for (const format of formats) {
     const starts = /^\[([^\]]+)\]/.exec(format.prefix)?.[1] ?? format.prefix.charAt(0);

@@ -145,7 +145,10 @@ function isNameInCode(value: string): boolean {
 }
 
 function isKeyMaterial(value: string, shape: Shape): boolean {
-  if (shape === "quoted" && isDrawn(value)) return true;
+  return isKeyOfOneWord(value, shape) || (shape === "quoted" && isDrawn(value));
+}
+
+function isKeyOfOneWord(value: string, shape: Shape): boolean {
   if (!/^\S{8,}$/.test(value) || isNameOfSecret(value) || isDateOrNumber(value)) return false;
   if (shape === "quoted") return isNoWord(value);
   return shape !== "bare" || isTokenLike(value);
