@@ -34,17 +34,18 @@ export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">
 
 /** The claims of a request, of one that a chat makes or of one that rides on an acknowledgement. [TA9] A draining chat gets no new ones. */
 export function next(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): ClaimedTask[] {
-  const held = liveOf(tx, chat);
+  const all = rows.heldBy(tx, chat.chat);
+  const held = liveOf(tx, chat, all);
   const known = held.filter((row) => row.request_id === requestId);
   if (known.length > 0 || budgets.spent(tx, chat.chat)) return toldAgain(tx, known);
   const given = adopt(tx, held, requestId, wish);
   if (given.length > 0 || chat.status === "draining") return toldAgain(tx, given);
-  return told(tx, take(tx, chat, requestId, wish));
+  return told(tx, take(tx, chat, requestId, wish, all.length));
 }
 
 /** Those that the request has got, as far as they are still held. */
 export function again(tx: Tx, chat: chatRows.LifeRow, requestId: string): ClaimedTask[] {
-  const known = liveOf(tx, chat).filter((row) => row.request_id === requestId);
+  const known = liveOf(tx, chat, rows.heldBy(tx, chat.chat)).filter((row) => row.request_id === requestId);
   return toldAgain(tx, known);
 }
 
@@ -55,9 +56,9 @@ function toldAgain(tx: Tx, held: readonly TaskRow[]): ClaimedTask[] {
   );
 }
 
-/** What it has, and whose time is not over. */
-function liveOf(tx: Tx, { chat, incarnation }: chatRows.LifeRow): TaskRow[] {
-  return rows.heldBy(tx, chat).filter((row) => row.incarnation === incarnation && !isOver(tx, row));
+/** Of what it has that whose time is not over. */
+function liveOf(tx: Tx, { incarnation }: chatRows.LifeRow, held: readonly TaskRow[]): TaskRow[] {
+  return held.filter((row) => row.incarnation === incarnation && !isOver(tx, row));
 }
 
 /** [QU5] What a dispatch has assigned is the request's own from now on, under the same claim number. */
@@ -71,10 +72,10 @@ function adopt(tx: Tx, held: readonly TaskRow[], requestId: string, { limit, typ
   });
 }
 
-/** [TA8] No more than the chat's capacity. */
-function take(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next): Taken[] {
+/** [TA8] No more than the chat's capacity. @param held how many it has */
+function take(tx: Tx, chat: chatRows.LifeRow, requestId: string, wish: Next, held: number): Taken[] {
   const row = chatRows.get(tx, chat.chat);
-  const free = Math.min(wish.limit, (row?.capacity ?? 0) - rows.countHeld(tx, chat.chat));
+  const free = Math.min(wish.limit, (row?.capacity ?? 0) - held);
   if (!row || free <= 0) return [];
   const able = new Set(JSON.parse(row.capabilities) as string[]);
   const first = lanes.firstOf(tx, lanes.fitting(tx, able, wish.types), chat.chat, free);

@@ -39,8 +39,8 @@ export function once<T extends object>(
     const value = JSON.parse(known.result) as T;
     return { result: known.request === asked ? ok(value) : err(reused(requestId)), isRepeat: true };
   }
-  const last = endOf(tx, machine, "DESC");
-  const full = tooMany(tx, machine, last);
+  const { first, last } = endsOf(tx, machine);
+  const full = tooMany(tx, machine, first, last);
   const result: Result<T, Refusal> = full ? err(full) : work();
   if (result.ok && hasChanged(result.value)) remember(tx, last, { key, machine, asked, value: result.value });
   return { result, isRepeat: false };
@@ -92,9 +92,16 @@ interface End {
   readonly until: number;
 }
 
-function endOf({ sql }: Tx, machine: string, order: "ASC" | "DESC"): End | null {
-  const query = `SELECT nth, written_chars AS chars, expires_at AS until FROM idempotency WHERE machine = ? ORDER BY nth ${order} LIMIT 1`;
-  return sql.all<End>(query, machine)[0] ?? null;
+const endsQuery = ["ASC", "DESC"]
+  .map(
+    (order) =>
+      `SELECT * FROM (SELECT nth, written_chars AS chars, expires_at AS until FROM idempotency WHERE machine = ? ORDER BY nth ${order} LIMIT 1)`,
+  )
+  .join(" UNION ALL ");
+
+function endsOf({ sql }: Tx, machine: string): { readonly first: End | null; readonly last: End | null } {
+  const [first = null, last = first] = sql.all<End>(`${endsQuery} ORDER BY nth`, machine, machine);
+  return { first, last };
 }
 
 interface Known {
@@ -108,9 +115,8 @@ function knownAs({ sql, now }: Tx, keys: readonly [string, string]): Known | nul
 }
 
 /** [RQ7] What is remembered goes in the order in which it came, so its first and its last row tell how much there is. */
-function tooMany(tx: Tx, machine: string, last: End | null): Refusal | null {
-  const first = last && endOf(tx, machine, "ASC");
-  if (!first) return null;
+function tooMany(tx: Tx, machine: string, first: End | null, last: End | null): Refusal | null {
+  if (!first || !last) return null;
   const { maxRequestIdsPerMachine: mostIds, maxRequestCharsPerMachine: mostChars } = tx.settings;
   const ids = last.nth - first.nth + 1;
   if (ids < mostIds && last.chars - first.chars < mostChars) return null;

@@ -80,8 +80,9 @@ const loopMs = 60_000;
 /** [MS6] Two chats that only answer each other are slowed down. */
 function looping(tx: Tx, from: string, target: Target): Refusal | null {
   if (target.to !== "chat") return null;
-  const [there, back] = [recent(tx, from, target.chat), recent(tx, target.chat, from)];
-  if (there.length < loopLimit || back.length < loopLimit) return null;
+  const there = recent(tx, from, target.chat);
+  const back = there.length < loopLimit ? [] : recent(tx, target.chat, from);
+  if (back.length < loopLimit) return null;
   const oldest = Math.min(...there, ...back);
   return {
     code: "throttled",

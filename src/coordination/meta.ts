@@ -25,20 +25,24 @@ export interface Facts {
   readonly epoch: number;
   /** Epoch ms: until then no lease is granted, since leases of a lost history may still be trusted; 0: nothing is lost. */
   readonly quietUntil: number;
+  /** Of this file. */
+  readonly firstEpoch: number;
 }
 
 const quietKey = "quiet_until";
 
-const factsQuery = `SELECT ${["settings", "epoch", quietKey]
+const factsQuery = `SELECT ${["settings", "epoch", quietKey, "first_epoch"]
   .map((key) => `(SELECT value FROM meta WHERE key = '${key}') AS ${key}`)
   .join(", ")}`;
 
 export function facts(sql: Sql): Facts {
-  const [row] = sql.all<{ settings: string | null; epoch: string | null; quiet_until: string | null }>(factsQuery);
+  const [row] =
+    sql.all<Partial<Record<"settings" | "epoch" | "quiet_until" | "first_epoch", string | null>>>(factsQuery);
   return {
     settings: settingsOf(row?.settings ?? null),
     epoch: Number(row?.epoch),
     quietUntil: Number(row?.quiet_until),
+    firstEpoch: Number(row?.first_epoch ?? 0),
   };
 }
 
@@ -53,8 +57,8 @@ export function endQuiet(sql: Sql): void {
 }
 
 /** Below every number of this epoch. People type them: a file that began with a later epoch than 0 counts from 1 all the same. */
-export function numberFloor({ sql, epoch }: Pick<Tx, "sql" | "epoch">): number {
-  return (epoch - Number(read(sql, "first_epoch") ?? 0)) * numbersPerEpoch;
+export function numberFloor({ epoch, firstEpoch }: Pick<Tx, "epoch" | "firstEpoch">): number {
+  return (epoch - firstEpoch) * numbersPerEpoch;
 }
 
 /** The stored ones over the defaults. */

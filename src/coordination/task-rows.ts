@@ -85,8 +85,10 @@ const floorKey = "task_floor";
 
 /** [TA2] No number comes twice: above all that were, also those that are pruned and, by the epoch, those that a restore has undone. */
 export function nextNumber(tx: Tx): number {
-  const [row] = tx.sql.all<{ newest: number }>("SELECT coalesce(max(task), 0) AS newest FROM tasks");
-  return Math.max(row?.newest ?? 0, floorOf(tx.sql), meta.numberFloor(tx)) + 1;
+  const [row] = tx.sql.all<{ newest: number; floor: string | null }>(
+    `SELECT coalesce(max(task), 0) AS newest, (SELECT value FROM meta WHERE key = '${floorKey}') AS floor FROM tasks`,
+  );
+  return Math.max(row?.newest ?? 0, Number(row?.floor ?? 0), meta.numberFloor(tx)) + 1;
 }
 
 /** [TA5] Above every claim of this task before, also those that a restore has undone. */

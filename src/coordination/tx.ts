@@ -45,6 +45,8 @@ export interface Tx {
   readonly settings: Settings;
   /** Part of every fencing token; raised after a restore. */
   readonly epoch: number;
+  /** With which this file began. */
+  readonly firstEpoch: number;
   /** Epoch ms: until then no lease is granted; 0: nothing is in the way. */
   readonly quietUntil: number;
   /** Who asks, while an operation runs; absent in what the host does by itself. */

@@ -31,8 +31,8 @@ export const inRestores: readonly Bug[] = [
     about: "messages and incarnations are counted on from what is stored, whatever the epoch",
     focus: { ...returns, acts: { ...returns.acts, send: 3 } },
     host: {
-      patchFor: patched(/^SELECT value FROM meta WHERE key = \?$/, () => ({
-        all: (next, values) => (values[0] === "first_epoch" ? [{ value: "1e9" }] : next(...values)),
+      patchFor: patched(/ AS first_epoch$/, () => ({
+        all: (next, values) => next(...values).map((row) => Object.assign(row as object, { first_epoch: "1e9" })),
       })),
     },
   },
