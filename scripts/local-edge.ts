@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { InputOf, OperationName, OutputOf } from "../src/contract/operations.ts";
 import { operations } from "../src/contract/operations.ts";
-import { given } from "../src/shared/given.ts";
+import { omitUndefined } from "../src/shared/given.ts";
 import { bundle, LocalRuntime, type LocalRuntimeOptions, type Secrets } from "./local-runtime.ts";
 
 const workspace = "team";
@@ -89,7 +89,7 @@ export async function startEdge({ entry, folder, beside, log }: LocalEdgeOptions
   const runtime = await LocalRuntime.start({
     script,
     state: join(folder, "state"),
-    ...given({ log, secrets: beside?.secrets }),
+    ...omitUndefined({ log, secrets: beside?.secrets }),
   });
   try {
     return { runtime, adminToken: beside?.adminToken ?? (await madeWorkspace(runtime, workspace)) };

@@ -1,5 +1,5 @@
 /** A client that speaks the wire, as lean as can be: what is measured is the coordinator. */
-import { FLOW_MARK, FLOW_READ } from "../../src/contract/protocol.ts";
+import { flowMarkMethod, flowReadMethod } from "../../src/contract/protocol.ts";
 
 export interface Counted {
   readonly read: number;
@@ -43,7 +43,8 @@ export class WireClient {
     this.chat = chat;
     socket.addEventListener("message", ({ data }) => {
       const text = String(data);
-      if (text.startsWith(`{"jsonrpc":"2.0","method":"${FLOW_MARK}"`)) socket.send(text.replace(FLOW_MARK, FLOW_READ));
+      if (text.startsWith(`{"jsonrpc":"2.0","method":"${flowMarkMethod}"`))
+        socket.send(text.replace(flowMarkMethod, flowReadMethod));
       else if (text.startsWith('{"jsonrpc":"2.0","method"')) this.onNotification(text);
       else this.#waiting.shift()?.(text);
     });

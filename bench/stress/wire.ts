@@ -1,4 +1,4 @@
-import { FLOW_MARK, FLOW_READ } from "../../src/contract/protocol.ts";
+import { flowMarkMethod, flowReadMethod } from "../../src/contract/protocol.ts";
 
 /** One request of a frame. */
 export interface Call {
@@ -49,8 +49,8 @@ export class StressSocket {
     const message = JSON.parse(text) as { method?: string; params?: object } | readonly Answer[];
     if (Array.isArray(message)) return this.#waiting.shift()?.(message as readonly Answer[]);
     const { method, params } = message as { method?: string; params?: object };
-    const isMark = method === FLOW_MARK && this.#socket.readyState === WebSocket.OPEN;
-    if (isMark) this.#socket.send(JSON.stringify({ jsonrpc: "2.0", method: FLOW_READ, params }));
+    const isMark = method === flowMarkMethod && this.#socket.readyState === WebSocket.OPEN;
+    if (isMark) this.#socket.send(JSON.stringify({ jsonrpc: "2.0", method: flowReadMethod, params }));
   }
 
   /** @returns null: it was closed before the answer came */

@@ -4,7 +4,7 @@ import type { OutputOf } from "../contract/operations.ts";
 import type { TaskState } from "../contract/tasks.ts";
 import { LocalCoordinator } from "../local-mcp/coordinator/local-coordinator.ts";
 import { localStore } from "../local-mcp/coordinator/local-store.ts";
-import { given } from "../shared/given.ts";
+import { omitUndefined } from "../shared/given.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { failed, type Refused } from "./answer.ts";
 import type { Cli } from "./cli.ts";
@@ -119,7 +119,7 @@ function asNew(task: OutputOf<"tasks.get">, moved: ReadonlySet<number>, prefix: 
     dedupeKey: `${prefix}.${task.task}`,
     dependsOn: task.dependsOn.filter((one) => moved.has(one)).map(refOf),
     ...(task.state === "scheduled" ? { delayMs: task.dueInMs ?? 0 } : {}),
-    ...given({ parent, budget: task.budget ?? undefined, joinRule: task.joinRule ?? undefined }),
+    ...omitUndefined({ parent, budget: task.budget ?? undefined, joinRule: task.joinRule ?? undefined }),
   };
 }
 

@@ -1,6 +1,6 @@
 import type * as z from "zod";
-import { unfit } from "../coordination/json-shape.ts";
-import { problemsOf } from "../coordination/problems.ts";
+import { checkJsonShape } from "../coordination/json-shape.ts";
+import { formatIssues } from "../coordination/problems.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { wrongUsage, type Refused } from "./answer.ts";
 import type { Cli } from "./cli.ts";
@@ -40,7 +40,7 @@ function problemIn<Schema extends z.ZodType>(
   plan: Plan,
   { schema, form, name }: Wanted<Schema>,
 ): string | null {
-  const misshapen = unfit(plan.value);
+  const misshapen = checkJsonShape(plan.value);
   if (misshapen) return `${file}: ${misshapen.message}.`;
   const checked = schema.safeParse(plan.value);
   if (checked.success) return null;
@@ -63,6 +63,6 @@ function problemOf(plan: Plan, issue: z.core.$ZodIssue, name: string): PlanProbl
   // A field that nobody knows stands in a line of its own.
   const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
   const isWhole = first === undefined && issue.code !== "unrecognized_keys";
-  const message = problemsOf({ issues: [{ ...issue, path: isWhole ? [name] : field }] });
+  const message = formatIssues({ issues: [{ ...issue, path: isWhole ? [name] : field }] });
   return { line: isWhole ? 0 : plan.lineOf(path), message };
 }

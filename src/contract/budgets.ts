@@ -13,10 +13,10 @@ export const Usage = z.strictObject({
 });
 export type Usage = z.infer<typeof Usage>;
 
-const most = z.int().min(1).optional();
+const limitAmount = z.int().min(1).optional();
 
 /** Hard limits: what reaches one of them is stopped. Without a figure there is none. */
-export const Budget = z.strictObject({ wallMs: most, tokens: most, costMicros: most });
+export const Budget = z.strictObject({ wallMs: limitAmount, tokens: limitAmount, costMicros: limitAmount });
 export type Budget = z.infer<typeof Budget>;
 
 /** A task over all its attempts, unless it has a budget of its own; a chat over its life; the workspace over a day of UTC. */
@@ -27,19 +27,19 @@ export const Budgets = z.strictObject({
 });
 export type Budgets = z.infer<typeof Budgets>;
 
-const changed = most.nullable();
-const BudgetChange = z.strictObject({ wallMs: changed, tokens: changed, costMicros: changed });
+const changedAmount = limitAmount.nullable();
+const BudgetChange = z.strictObject({ wallMs: changedAmount, tokens: changedAmount, costMicros: changedAmount });
 /** What is not named stays; null: no limit any more. */
 export const BudgetChanges = z.strictObject({ task: BudgetChange, chat: BudgetChange, day: BudgetChange }).partial();
 export type BudgetChanges = z.infer<typeof BudgetChanges>;
 
 /** What is left until a limit is reached; null: there is no limit. */
-export const Left = z.object({
+export const RemainingBudget = z.object({
   wallMs: durationMs.nullable(),
   tokens: counter.nullable(),
   costMicros: counter.nullable(),
 });
-export type Left = z.infer<typeof Left>;
+export type RemainingBudget = z.infer<typeof RemainingBudget>;
 
 export const GetBudgets = {
   input: z.strictObject({}),

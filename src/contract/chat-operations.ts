@@ -1,5 +1,5 @@
 import * as chats from "./chats.ts";
-import { ofChat, type Operation } from "./operation.ts";
+import { chatErrors, type Operation } from "./operation.ts";
 
 export const chatOperations = {
   "chats.register": {
@@ -15,7 +15,7 @@ export const chatOperations = {
     path: "/chats/heartbeat",
     scope: "work",
     ...chats.Heartbeat,
-    errors: ofChat,
+    errors: chatErrors,
     summary: "Says that a chat is alive and how it is. Unchanged, it writes nothing while a socket is connected.",
   },
   "chats.list": {
@@ -39,7 +39,7 @@ export const chatOperations = {
     path: "/chats/unregister",
     scope: "work",
     ...chats.UnregisterChat,
-    errors: ofChat,
+    errors: chatErrors,
     summary: "The chat leaves; all that it holds is free at once.",
   },
   "chats.drain": {

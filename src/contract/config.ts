@@ -3,7 +3,7 @@ import { notifyDefaults, notifyShape } from "./notify.ts";
 
 /** `config.json`. zod/mini, and built only when there is such a file: the hook loads this. */
 
-const day = 86_400_000;
+const dayMs = 86_400_000;
 /** Below what a coordinator takes in one bundle (`maxFileParts`), in bytes. */
 const mostFilesBytes = 64_000_000;
 
@@ -23,7 +23,7 @@ export const defaults = {
   /** What SessionStart does with a session that died: only ask, hand over the brief, or tell the chat to go on at once. */
   recovery: "brief" as RecoverySetting,
   /** Older incomplete sessions are listed, not offered. */
-  offerMaxAgeMs: 7 * day,
+  offerMaxAgeMs: 7 * dayMs,
   risk: {
     weights: {
       contextFill: 0.3,
@@ -115,7 +115,7 @@ export const defaults = {
     /** Files of a session that take more, packed, stay on their machine. */
     maxFilesBytes: 8_388_608,
   },
-  retention: { maxAgeMs: 30 * day, checkpointsPerSession: 50, maxBytes: 1_073_741_824, backups: 5 },
+  retention: { maxAgeMs: 30 * dayMs, checkpointsPerSession: 50, maxBytes: 1_073_741_824, backups: 5 },
   team: {
     /** Off: the chat registers with nobody, and has the six tools of a chat that works alone. */
     isEnabled: true,

@@ -76,10 +76,10 @@ export function hasNoTodoTools(version: string | null): boolean {
   return isAtLeast(version, "2.1.233");
 }
 
-function isAtLeast(version: string | null, least: string): boolean {
+function isAtLeast(version: string | null, minVersion: string): boolean {
   const [, ...found] = /(\d+)\.(\d+)\.(\d+)/.exec(version ?? "") ?? [];
-  const wanted = least.split(".").map(Number);
-  const difference = found.map((part, at) => Number(part) - (wanted[at] ?? 0)).find((one) => one !== 0);
+  const minParts = minVersion.split(".").map(Number);
+  const difference = found.map((part, at) => Number(part) - (minParts[at] ?? 0)).find((one) => one !== 0);
   return found.length > 0 && (difference ?? 0) >= 0;
 }
 

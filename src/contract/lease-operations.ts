@@ -1,6 +1,6 @@
 import * as elections from "./elections.ts";
 import * as leases from "./leases.ts";
-import { ofChat, type Operation } from "./operation.ts";
+import { chatErrors, type Operation } from "./operation.ts";
 
 export const leaseOperations = {
   "leases.acquire": {
@@ -8,7 +8,7 @@ export const leaseOperations = {
     path: "/leases/acquire",
     scope: "work",
     ...leases.AcquireLease,
-    errors: [...ofChat, "lease_held", "quota_exceeded"],
+    errors: [...chatErrors, "lease_held", "quota_exceeded"],
     summary: "Takes a lease, or stands in line for it.",
   },
   "leases.renew": {
@@ -16,7 +16,7 @@ export const leaseOperations = {
     path: "/leases/renew",
     scope: "work",
     ...leases.RenewLease,
-    errors: [...ofChat, "not_holder"],
+    errors: [...chatErrors, "not_holder"],
     summary: "Prolongs a lease that is still held.",
   },
   "leases.release": {
@@ -24,7 +24,7 @@ export const leaseOperations = {
     path: "/leases/release",
     scope: "work",
     ...leases.ReleaseLease,
-    errors: ofChat,
+    errors: chatErrors,
     summary: "Gives a lease back.",
   },
   "leases.cancel-wait": {
@@ -32,7 +32,7 @@ export const leaseOperations = {
     path: "/leases/cancel-wait",
     scope: "work",
     ...leases.CancelWait,
-    errors: ofChat,
+    errors: chatErrors,
     summary: "Leaves the line.",
   },
   "leases.check": {
@@ -64,7 +64,7 @@ export const leaseOperations = {
     path: "/elections/campaign",
     scope: "work",
     ...elections.Campaign,
-    errors: [...ofChat, "quota_exceeded"],
+    errors: [...chatErrors, "quota_exceeded"],
     summary: "Becomes the leader where there is none, or stands in line.",
   },
   "elections.renew": {
@@ -72,7 +72,7 @@ export const leaseOperations = {
     path: "/elections/renew",
     scope: "work",
     ...elections.RenewTerm,
-    errors: [...ofChat, "not_holder"],
+    errors: [...chatErrors, "not_holder"],
     summary: "The leader stays.",
   },
   "elections.resign": {
@@ -80,7 +80,7 @@ export const leaseOperations = {
     path: "/elections/resign",
     scope: "work",
     ...elections.Resign,
-    errors: ofChat,
+    errors: chatErrors,
     summary: "The leader goes; the next in line follows at once.",
   },
   "elections.observe": {

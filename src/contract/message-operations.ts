@@ -1,5 +1,5 @@
 import * as messages from "./messages.ts";
-import { ofChat, type Operation } from "./operation.ts";
+import { chatErrors, type Operation } from "./operation.ts";
 
 export const messageOperations = {
   "messages.send": {
@@ -7,7 +7,7 @@ export const messageOperations = {
     path: "/messages",
     scope: "work",
     ...messages.SendMessage,
-    errors: [...ofChat, "quota_exceeded", "schema_mismatch", "key_reused"],
+    errors: [...chatErrors, "quota_exceeded", "schema_mismatch", "key_reused"],
     summary: "Sends to a chat, a topic or all. It is kept until each receiver has acknowledged it or its time is over.",
   },
   "messages.subscribe": {
@@ -15,7 +15,7 @@ export const messageOperations = {
     path: "/messages/subscribe",
     scope: "work",
     ...messages.Subscribe,
-    errors: [...ofChat, "quota_exceeded"],
+    errors: [...chatErrors, "quota_exceeded"],
     summary: "From now on what is sent to topics of a pattern is for this chat, too.",
   },
   "messages.unsubscribe": {
@@ -23,7 +23,7 @@ export const messageOperations = {
     path: "/messages/unsubscribe",
     scope: "work",
     ...messages.Subscribe,
-    errors: ofChat,
+    errors: chatErrors,
     summary: "Ends a subscription.",
   },
   "messages.pull": {
@@ -31,7 +31,7 @@ export const messageOperations = {
     path: "/messages/pull",
     scope: "work",
     ...messages.PullMessages,
-    errors: ofChat,
+    errors: chatErrors,
     summary: "What is unread, higher priorities first.",
   },
   "messages.ack": {
@@ -39,7 +39,7 @@ export const messageOperations = {
     path: "/messages/ack",
     scope: "work",
     ...messages.AckMessages,
-    errors: ofChat,
+    errors: chatErrors,
     summary: "Acknowledges messages: they do not come again.",
   },
   "messages.set-topic-schema": {

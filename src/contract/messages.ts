@@ -12,8 +12,8 @@ const TopicPattern = z
   );
 
 /** Of a body as JSON, in characters. */
-export const MAX_BODY_CHARS = 65_536;
-const MAX_MESSAGE_TTL_MS = 604_800_000;
+export const maxMessageBodyChars = 65_536;
+const maxMessageTtlMs = 604_800_000;
 
 export const Target = z.discriminatedUnion("to", [
   z.strictObject({ to: z.literal("chat"), chat: Id }),
@@ -31,7 +31,7 @@ export const SendMessage = {
     target: Target,
     body: Json,
     priority: Priority.default("normal"),
-    ttlMs: z.int().min(1_000).max(MAX_MESSAGE_TTL_MS).default(86_400_000),
+    ttlMs: z.int().min(1_000).max(maxMessageTtlMs).default(86_400_000),
     /** The same request again sends nothing more. */
     requestId: Id.optional(),
   }),

@@ -34,4 +34,4 @@ export const commonErrors = [
 ] as const satisfies readonly ErrorCode[];
 
 /** Operations of a registered chat may answer these, too. */
-export const ofChat = ["unknown_chat", "chat_replaced", "chat_offline"] as const satisfies readonly ErrorCode[];
+export const chatErrors = ["unknown_chat", "chat_replaced", "chat_offline"] as const satisfies readonly ErrorCode[];

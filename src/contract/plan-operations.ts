@@ -30,7 +30,7 @@ const Part = z.object({
   dependsOn: z.array(z.string()),
 });
 
-const Wish = {
+const jobFields = {
   job: Job,
   /** Without one by module, by file or by phase, the first of them that fits. One that lists its parts is followed for any score. */
   strategy: SplitStrategy.optional(),
@@ -54,7 +54,7 @@ const Options = NewTask.pick({
 });
 
 const EstimateJob = {
-  input: z.strictObject(Wish),
+  input: z.strictObject(jobFields),
   output: z.object({
     complexity: Complexity,
     /** What a submit would make of it; null: one task. */
@@ -67,7 +67,7 @@ export type EstimateJob = z.infer<typeof EstimateJob.input>;
 
 const SubmitJob = {
   input: z.strictObject({
-    ...Wish,
+    ...jobFields,
     type: TaskType,
     options: Options.prefault({}),
     /** The join of the parts: by this rule, by the coordinator; without one it is a task of the type `joinType` for a chat. */

@@ -2,27 +2,27 @@
  * The wire protocol of a coordinator. One line for each version:
  * 1: chats, leases, elections, state, messages, tasks.
  */
-export const PROTOCOL_VERSION = 1;
+export const protocolVersion = 1;
 /** The oldest version that is still served. */
-export const OLDEST_PROTOCOL_VERSION = 1;
+export const oldestProtocolVersion = 1;
 
 /** Sent as text by a connected client; the runtime answers without waking the coordinator. One exact string each. */
-export const PING = "ping";
-export const PONG = "pong";
+export const pingText = "ping";
+export const pongText = "pong";
 /** How often a connected client pings, in ms. */
-export const PING_INTERVAL_MS = 10_000;
+export const maxPingIntervalMs = 10_000;
 
 /** Frames above this are refused and close the socket, in characters. */
-export const MAX_FRAME_CHARS = 1_048_576;
+export const maxFrameChars = 1_048_576;
 /** Requests in one frame. */
-export const MAX_BATCH = 100;
+export const maxBatchSize = 100;
 /** While the answers of a frame have fewer characters, its next request is done; the others are refused as `too_large`. */
-export const MAX_ANSWER_CHARS = 2_000_000;
+export const maxAnswerChars = 2_000_000;
 /** Body of an HTTP request, in bytes, unless the operation says otherwise. */
-export const MAX_BODY_BYTES = 1_048_576;
+export const defaultMaxBodyBytes = 1_048_576;
 
 /** Why the coordinator closes a socket. A client that reads one of the first three must not simply come back. */
-export const CLOSE_CODES = {
+export const closeCodes = {
   /** The token was revoked or has expired. */
   token: 4001,
   chat: 4002,
@@ -39,5 +39,5 @@ export const CLOSE_CODES = {
  * A notification {mark}: the client answers it with the notification `flow.read` {mark}, so that the coordinator knows that everything before it
  * was read.
  */
-export const FLOW_MARK = "flow.mark";
-export const FLOW_READ = "flow.read";
+export const flowMarkMethod = "flow.mark";
+export const flowReadMethod = "flow.read";

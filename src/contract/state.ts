@@ -9,7 +9,7 @@ const Key = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters w
 const Prefix = z.string().max(512);
 
 /** Of one value as JSON, in characters. */
-export const MAX_VALUE_CHARS = 131_072;
+export const maxValueChars = 131_072;
 /** Where keys below `session/` are set without a ttl. */
 export const sessionTtlMs = 3_600_000;
 const Ttl = z.int().min(1_000).max(31_536_000_000);

@@ -1,4 +1,4 @@
-import { ofChat, type Operation } from "./operation.ts";
+import { chatErrors, type Operation } from "./operation.ts";
 import * as sync from "./sync.ts";
 
 export const syncOperations = {
@@ -73,7 +73,7 @@ export const syncOperations = {
     path: "/sync/take",
     scope: "work",
     ...sync.TakeSession,
-    errors: [...ofChat, "unknown_key", "stale_token", "quota_exceeded"],
+    errors: [...chatErrors, "unknown_key", "stale_token", "quota_exceeded"],
     summary: "A chat that holds the lease of a session goes on with it.",
   },
   "sync.give-back": {

@@ -1,8 +1,8 @@
-import { ofChat, type Operation } from "./operation.ts";
+import { chatErrors, type Operation } from "./operation.ts";
 import * as views from "./task-views.ts";
 import * as tasks from "./tasks.ts";
 
-const ofHolder = [...ofChat, "unknown_task", "stale_claim"] as const;
+const holderErrors = [...chatErrors, "unknown_task", "stale_claim"] as const;
 
 const workOperations = {
   "tasks.submit": {
@@ -19,7 +19,7 @@ const workOperations = {
     path: "/tasks/claim",
     scope: "work",
     ...tasks.ClaimTasks,
-    errors: [...ofChat, "chat_draining", "budget_exceeded", "quota_exceeded"],
+    errors: [...chatErrors, "chat_draining", "budget_exceeded", "quota_exceeded"],
     summary: "Takes what this chat can do, the highest priority first, as far as its capacity goes.",
   },
   "tasks.start": {
@@ -27,15 +27,15 @@ const workOperations = {
     path: "/tasks/start",
     scope: "work",
     ...tasks.HoldTask,
-    errors: [...ofHolder, "budget_exceeded"],
+    errors: [...holderErrors, "budget_exceeded"],
     summary: "Begins a task that is assigned.",
   },
   "tasks.heartbeat": {
     method: "POST",
     path: "/tasks/heartbeat",
     scope: "work",
-    ...tasks.BeatTask,
-    errors: [...ofHolder, "budget_exceeded"],
+    ...tasks.HeartbeatTask,
+    errors: [...holderErrors, "budget_exceeded"],
     summary: "Says that work goes on and how far it is; is told when somebody has cancelled it.",
   },
   "tasks.ack": {
@@ -43,7 +43,7 @@ const workOperations = {
     path: "/tasks/ack",
     scope: "work",
     ...tasks.AckTask,
-    errors: ofHolder,
+    errors: holderErrors,
     summary: "It is done; with `next` the answer carries the next ones.",
   },
   "tasks.nack": {
@@ -51,7 +51,7 @@ const workOperations = {
     path: "/tasks/nack",
     scope: "work",
     ...tasks.NackTask,
-    errors: ofHolder,
+    errors: holderErrors,
     summary: "It failed: again after a while, or for good.",
   },
   "tasks.extend": {
@@ -59,7 +59,7 @@ const workOperations = {
     path: "/tasks/extend",
     scope: "work",
     ...tasks.ExtendTask,
-    errors: [...ofHolder, "budget_exceeded"],
+    errors: [...holderErrors, "budget_exceeded"],
     summary: "The attempt has at least so long from now on; never less than before.",
   },
   "tasks.release": {
@@ -67,7 +67,7 @@ const workOperations = {
     path: "/tasks/release",
     scope: "work",
     ...tasks.ReleaseTask,
-    errors: ofHolder,
+    errors: holderErrors,
     summary: "Gives it back to the queue; costs no attempt.",
   },
   "tasks.cancel": {

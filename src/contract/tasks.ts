@@ -1,15 +1,15 @@
 import * as z from "zod";
-import { Budget, Left, Usage } from "./budgets.ts";
+import { Budget, RemainingBudget, Usage } from "./budgets.ts";
 import { AggregateRule } from "./plans.ts";
 import { counter, durationMs, Id, Json, Label, limit, Self } from "./values.ts";
 
-const MAX_PAYLOAD_CHARS = 65_536;
-const MAX_SUBMIT_CHARS = 8_000_000;
-const MAX_RESULT_CHARS = 262_144;
+const maxPayloadChars = 65_536;
+const maxSubmitChars = 8_000_000;
+const maxResultChars = 262_144;
 const dayMs = 86_400_000;
 
-function json(most: number) {
-  return Json.refine((value) => JSON.stringify(value).length <= most, `at most ${most} characters as JSON`);
+function limitedJson(maxChars: number) {
+  return Json.refine((value) => JSON.stringify(value).length <= maxChars, `at most ${maxChars} characters as JSON`);
 }
 
 /** Durations only: when something is over is the coordinator's to say. */
@@ -52,11 +52,11 @@ const Backoff = z.strictObject({
 });
 
 /** Another task: by number, or by a `ref` of the same submit. */
-const Other = z.union([TaskNumber, Id]);
+const TaskReference = z.union([TaskNumber, Id]);
 
 export const NewTask = z.strictObject({
   type: TaskType,
-  payload: json(MAX_PAYLOAD_CHARS).default(null),
+  payload: limitedJson(maxPayloadChars).default(null),
   /** 9 goes first; within one priority the lower number. */
   priority: z.int().min(0).max(9).default(5),
   /** Only a chat that has all of them takes it. */
@@ -89,9 +89,9 @@ export const NewTask = z.strictObject({
   onDuplicate: z.enum(["reject", "existing"]).default("existing"),
   /** Its name within this submit. */
   ref: Id.optional(),
-  dependsOn: z.array(Other).max(100).default([]),
+  dependsOn: z.array(TaskReference).max(100).default([]),
   onDependencyDeath: z.enum(["fail", "ignore"]).default("fail"),
-  parent: Other.optional(),
+  parent: TaskReference.optional(),
   tags: Tags.default([]),
   /** Over all attempts, in place of the workspace's for a task. */
   budget: Budget.optional(),
@@ -107,8 +107,8 @@ export const SubmitTasks = {
       .min(1)
       .max(1_000)
       .refine(
-        (tasks) => tasks.reduce((sum, { payload }) => sum + JSON.stringify(payload).length, 0) <= MAX_SUBMIT_CHARS,
-        `at most ${MAX_SUBMIT_CHARS} characters of payload together`,
+        (tasks) => tasks.reduce((sum, { payload }) => sum + JSON.stringify(payload).length, 0) <= maxSubmitChars,
+        `at most ${maxSubmitChars} characters of payload together`,
       ),
     by: Id.optional(),
     /** The same request again submits nothing more. */
@@ -130,7 +130,7 @@ export type SubmitTasks = z.infer<typeof SubmitTasks.input>;
 export const Progress = z.strictObject({
   percent: z.number().min(0).max(100).optional(),
   note: z.string().max(500).optional(),
-  data: json(8_192).optional(),
+  data: limitedJson(8_192).optional(),
 });
 export type Progress = z.infer<typeof Progress>;
 
@@ -164,42 +164,42 @@ export const ClaimedTask = z.object({
   remainingMs: durationMs,
   heartbeatMs: durationMs,
   /** What this attempt may use at most: the least that is left to the task, the chat and the day. */
-  budget: Left,
+  budget: RemainingBudget,
 });
 export type ClaimedTask = z.infer<typeof ClaimedTask>;
 
-const Wish = {
+const claimFields = {
   limit: limit(50, 1),
   types: z.array(TaskType).min(1).max(50).optional(),
   /** false: it is only assigned, and `tasks.start` begins it. */
   isStarted: z.boolean().default(true),
 };
-export const Next = z.strictObject(Wish);
-export type Next = z.infer<typeof Next>;
+export const ClaimOptions = z.strictObject(claimFields);
+export type ClaimOptions = z.infer<typeof ClaimOptions>;
 
 export const ClaimTasks = {
   input: z.strictObject({
     self: Self,
     /** The same request again is answered with the same claims, as far as they are still held. */
     requestId: Id,
-    ...Wish,
+    ...claimFields,
   }),
   output: z.object({ claims: z.array(ClaimedTask) }),
 };
 export type ClaimTasks = z.infer<typeof ClaimTasks.input>;
 
-const Held = { self: Self, task: TaskNumber, claim: Claim };
+const claimedTaskFields = { self: Self, task: TaskNumber, claim: Claim };
 /** Of this attempt, from its start on: never less than was told before. */
 const used = Usage.optional();
 
-export const HoldTask = { input: z.strictObject(Held), output: z.object({ remainingMs: durationMs }) };
+export const HoldTask = { input: z.strictObject(claimedTaskFields), output: z.object({ remainingMs: durationMs }) };
 export type HoldTask = z.infer<typeof HoldTask.input>;
 
-export const BeatTask = {
+export const HeartbeatTask = {
   input: z.strictObject({
-    ...Held,
+    ...claimedTaskFields,
     progress: Progress.optional(),
-    checkpoint: json(MAX_PAYLOAD_CHARS).optional(),
+    checkpoint: limitedJson(maxPayloadChars).optional(),
     usage: used,
   }),
   output: z.object({
@@ -212,19 +212,24 @@ export const BeatTask = {
     remainingMs: durationMs,
   }),
 };
-export type BeatTask = z.infer<typeof BeatTask.input>;
+export type HeartbeatTask = z.infer<typeof HeartbeatTask.input>;
 
-const Ended = z.object({ state: TaskState, next: z.array(ClaimedTask) });
+const EndedOutput = z.object({ state: TaskState, next: z.array(ClaimedTask) });
 
 export const AckTask = {
-  input: z.strictObject({ ...Held, result: json(MAX_RESULT_CHARS).default(null), usage: used, next: Next.optional() }),
-  output: Ended,
+  input: z.strictObject({
+    ...claimedTaskFields,
+    result: limitedJson(maxResultChars).default(null),
+    usage: used,
+    next: ClaimOptions.optional(),
+  }),
+  output: EndedOutput,
 };
 export type AckTask = z.infer<typeof AckTask.input>;
 
 export const NackTask = {
   input: z.strictObject({
-    ...Held,
+    ...claimedTaskFields,
     isRetryable: z.boolean().default(true),
     reason: Reason,
     /** In place of the backoff. */
@@ -234,16 +239,16 @@ export const NackTask = {
       .max(30 * dayMs)
       .optional(),
     usage: used,
-    next: Next.optional(),
+    next: ClaimOptions.optional(),
   }),
-  output: Ended,
+  output: EndedOutput,
 };
 export type NackTask = z.infer<typeof NackTask.input>;
 
 export const ExtendTask = {
   /** At least so long from now on. */
   input: z.strictObject({
-    ...Held,
+    ...claimedTaskFields,
     ms: z
       .int()
       .min(1_000)
@@ -253,7 +258,10 @@ export const ExtendTask = {
 };
 export type ExtendTask = z.infer<typeof ExtendTask.input>;
 
-export const ReleaseTask = { input: z.strictObject({ ...Held, usage: used }), output: z.object({ state: TaskState }) };
+export const ReleaseTask = {
+  input: z.strictObject({ ...claimedTaskFields, usage: used }),
+  output: z.object({ state: TaskState }),
+};
 export type ReleaseTask = z.infer<typeof ReleaseTask.input>;
 
 export const CancelTask = {

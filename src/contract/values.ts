@@ -30,4 +30,4 @@ export const durationMs = z.int().min(0);
 export const counter = z.int().min(0);
 
 export const Cursor = z.string().max(600);
-export const limit = (most: number, usual: number) => z.int().min(1).max(most).default(usual);
+export const limit = (max: number, defaultLimit: number) => z.int().min(1).max(max).default(defaultLimit);

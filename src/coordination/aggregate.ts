@@ -2,7 +2,7 @@ import type { Refusal } from "../contract/errors.ts";
 import type { AggregateRule } from "../contract/plans.ts";
 import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { unfit } from "./json-shape.ts";
+import { checkJsonShape } from "./json-shape.ts";
 import { merge, type Conflict } from "./merge.ts";
 
 /** Results of the parts of a job become one. Pure. */
@@ -23,7 +23,7 @@ export interface Aggregate {
 }
 
 /** As a result of a task. */
-const usualChars = 262_144;
+const defaultMaxChars = 262_144;
 
 /**
  * [PL8] What the parts gave, in their order, and [PL10] what is missing and why. [PL9] A merge overwrites nothing: what differs is a conflict.
@@ -35,22 +35,22 @@ const usualChars = 262_144;
 export function aggregate(
   rule: AggregateRule,
   results: readonly PartResult[],
-  maxChars = usualChars,
+  maxChars = defaultMaxChars,
 ): Result<Aggregate, Refusal> {
-  const refused = faultOf(results);
+  const refused = checkResults(results);
   if (refused) return err(refused);
   const done = results.filter((one) => one.state === "done");
   const missing = results
     .filter((one) => one.state !== "done")
     .map(({ part, state, reason }) => ({ part, state, reason }));
-  const answer = { ...joined(rule, results, done), isComplete: missing.length === 0, missing };
+  const answer = { ...applyRule(rule, results, done), isComplete: missing.length === 0, missing };
   const chars = charsOf(answer);
   return chars > maxChars ? err(tooLarge(rule === "count" ? [] : done, chars, maxChars)) : ok(answer);
 }
 
 type Done = Extract<PartResult, { state: "done" }>;
 
-function joined(
+function applyRule(
   rule: AggregateRule,
   results: readonly PartResult[],
   done: readonly Done[],
@@ -61,22 +61,22 @@ function joined(
     case "merge":
       return merge(done.map(({ part, result }) => ({ part, value: result })));
     case "count":
-      return { value: countsOf(results), conflicts: [] };
+      return { value: countByState(results), conflicts: [] };
   }
 }
 
-function countsOf(results: readonly PartResult[]): { [name: string]: number } {
+function countByState(results: readonly PartResult[]): { [name: string]: number } {
   const count = (state: PartResult["state"]) => results.filter((one) => one.state === state).length;
   return { parts: results.length, done: count("done"), dead: count("dead"), cancelled: count("cancelled") };
 }
 
-function faultOf(results: readonly PartResult[]): Refusal | null {
+function checkResults(results: readonly PartResult[]): Refusal | null {
   const parts = new Set<string>();
   for (const one of results) {
     if (parts.has(one.part)) return { code: "bad_input", message: `part ${one.part} has two results` };
     parts.add(one.part);
     if (one.state !== "done") continue;
-    const problem = unfit(one.result)?.message ?? (reachesPrototype(one.result) ? prototypeProblem : null);
+    const problem = checkJsonShape(one.result)?.message ?? (reachesPrototype(one.result) ? prototypeProblem : null);
     if (problem !== null)
       return { code: "bad_input", message: `the result of part ${one.part} cannot be used: ${problem}` };
   }
@@ -97,10 +97,10 @@ function tooLarge(done: readonly Done[], chars: number, maxChars: number): Refus
   const [largest] = done
     .map(({ part, result }) => ({ part, chars: charsOf(result) }))
     .toSorted((a, b) => b.chars - a.chars);
-  const whose = largest ? `; the largest is that of part ${largest.part} with ${largest.chars}` : "";
+  const largestNote = largest ? `; the largest is that of part ${largest.part} with ${largest.chars}` : "";
   return {
     code: "too_large",
-    message: `the results of the parts have ${chars} characters as JSON; at most ${maxChars}${whose}`,
+    message: `the results of the parts have ${chars} characters as JSON; at most ${maxChars}${largestNote}`,
   };
 }
 

@@ -32,10 +32,10 @@ export interface AttemptOutcome {
 }
 
 /** Instead of a chat: no id is empty. */
-export const coordinator = "";
+export const coordinatorChat = "";
 
 /** So many of a task are kept: giving back costs nothing, and may go on for ever. */
-const mostKept = 100;
+const maxAttemptsKept = 100;
 
 /** @param row as it was while the attempt went on */
 export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: AttemptOutcome): void {
@@ -60,12 +60,12 @@ export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: 
     result ?? null,
   );
   // Claims count on from each epoch's first: up to that number there are no more of them.
-  if (row.claim % numbersPerEpoch <= mostKept) return;
+  if (row.claim % numbersPerEpoch <= maxAttemptsKept) return;
   tx.sql.run(
     "DELETE FROM attempts WHERE task = ? AND claim <= (SELECT claim FROM attempts WHERE task = ? ORDER BY claim DESC LIMIT 1 OFFSET ?)",
     row.task,
     row.task,
-    mostKept,
+    maxAttemptsKept,
   );
 }
 
@@ -76,17 +76,17 @@ export function find({ sql }: Tx, task: number, claim: number): Omit<AttemptRow,
 }
 
 /** [TA5] A call that came after the end of this attempt, by the chat that had it, is counted. */
-export function noteLate({ sql }: Pick<Tx, "sql">, task: number, claim: number, chat: string): void {
+export function countLateCall({ sql }: Pick<Tx, "sql">, task: number, claim: number, chat: string): void {
   sql.run(
     "UPDATE attempts SET late_calls = late_calls + 1 WHERE task = ? AND claim = ? AND chat = ? AND late_calls < ?",
     task,
     claim,
     chat,
-    mostKept,
+    maxAttemptsKept,
   );
 }
 
-interface Outcome {
+interface AttemptResult {
   /** JSON. */
   readonly text: string | null;
   /** Of the text. */
@@ -95,11 +95,11 @@ interface Outcome {
 }
 
 /** What came of a task, where it has at most so many bytes. */
-export function resultOf({ sql }: Tx, { task, claim }: TaskRow, most: number): Outcome {
+export function readResult({ sql }: Tx, { task, claim }: TaskRow, maxBytes: number): AttemptResult {
   const where = "FROM attempts WHERE task = ? AND claim = ? AND ended = 'done'";
   const [found] = sql.all<{ size: number }>(`SELECT octet_length(result) AS size ${where}`, task, claim);
   if (!found) return { text: null, bytes: 0, isLeftOut: false };
-  if (found.size > most) return { text: null, bytes: 0, isLeftOut: true };
+  if (found.size > maxBytes) return { text: null, bytes: 0, isLeftOut: true };
   const [row] = sql.all<{ result: string }>(`SELECT result ${where}`, task, claim);
   return { text: row?.result ?? null, bytes: found.size, isLeftOut: false };
 }

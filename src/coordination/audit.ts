@@ -4,7 +4,7 @@ import type { Tx } from "./tx.ts";
 
 /** The log of what changed hands. Its numbers are the source of fencing tokens, so a grant costs one row for both. */
 
-export interface Entry {
+export interface NewAuditEntry {
   readonly kind: string;
   readonly subject: string;
   readonly actor?: string | null;
@@ -12,7 +12,7 @@ export interface Entry {
 }
 
 /** @returns its number: above all before it */
-export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, actor, detail }: Entry): number {
+export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, actor, detail }: NewAuditEntry): number {
   const [row] = sql.all<{ seq: number }>(
     "INSERT INTO audit (at, kind, subject, actor, detail) VALUES (?, ?, ?, ?, ?) RETURNING seq",
     now,
@@ -68,7 +68,7 @@ export const dueAt = `
 export function prune(sql: Sql, now: number, limit: number): void {
   const rows = sql.all<{ seq: number; at: number }>("SELECT seq, at FROM audit ORDER BY seq LIMIT ?", limit);
   const [newest] = sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1");
-  const least = (newest?.seq ?? 0) - keepRows;
-  const firstKept = rows.find(({ seq, at }) => at > now - keepMs && seq >= least) ?? rows.at(-1);
+  const minSeq = (newest?.seq ?? 0) - keepRows;
+  const firstKept = rows.find(({ seq, at }) => at > now - keepMs && seq >= minSeq) ?? rows.at(-1);
   if (firstKept) sql.run("DELETE FROM audit WHERE seq < ?", firstKept.seq);
 }

@@ -1,10 +1,10 @@
 import { compare } from "../shared/compare.ts";
-import { comparePerformance, newcomer, type Performance } from "./performance.ts";
+import { comparePerformance, initialPerformance, type Performance } from "./performance.ts";
 
 /** Which chat gets a task, and what chats do at present. Pure: nothing is remembered between two choices. */
 
 /** A live chat, as far as tasks are concerned. */
-export interface Seat {
+export interface ChatLoad {
   readonly chat: string;
   /** Tasks that it holds, started or not. */
   readonly running: number;
@@ -13,20 +13,20 @@ export interface Seat {
   readonly capabilities: readonly string[];
 }
 
-export interface Candidate extends Seat {
+export interface Candidate extends ChatLoad {
   /** With tasks of the type in question; null: it has had none. */
   readonly performance: Performance | null;
   /** Epoch ms; null: never. */
   readonly lastAssignedAt: number | null;
 }
 
-export interface Wanted {
+export interface TaskNeeds {
   readonly capabilities: readonly string[];
   /** The chat that it had better go to; less load counts more. */
   readonly affinity: string | null;
 }
 
-export type NoSession = "no_chat" | "no_capability" | "no_capacity";
+export type NoChatReason = "no_chat" | "no_capability" | "no_capacity";
 
 /**
  * [PL12] Of the chats that have all capabilities and room: the one with the least load (running / capacity), then the one that the task wishes for,
@@ -35,42 +35,42 @@ export type NoSession = "no_chat" | "no_capability" | "no_capacity";
  *
  * @returns the chat, or why there is none
  */
-export function selectSession(
+export function selectChat(
   candidates: readonly Candidate[],
-  task: Wanted,
-): { readonly chat: string } | { readonly chat: null; readonly why: NoSession } {
+  task: TaskNeeds,
+): { readonly chat: string } | { readonly chat: null; readonly why: NoChatReason } {
   if (candidates.length === 0) return { chat: null, why: "no_chat" };
   const capable = candidates.filter((candidate) => isCapable(candidate, task));
   if (capable.length === 0) return { chat: null, why: "no_capability" };
-  const [best] = capable.filter(hasRoom).toSorted((a, b) => order(a, b, task));
+  const [best] = capable.filter(hasRoom).toSorted((a, b) => compareCandidates(a, b, task));
   return best ? { chat: best.chat } : { chat: null, why: "no_capacity" };
 }
 
-function order(a: Candidate, b: Candidate, { affinity }: Wanted): number {
+function compareCandidates(a: Candidate, b: Candidate, { affinity }: TaskNeeds): number {
   return (
     loadOf(a) - loadOf(b) ||
     Number(b.chat === affinity) - Number(a.chat === affinity) ||
-    comparePerformance(a.performance ?? newcomer, b.performance ?? newcomer) ||
+    comparePerformance(a.performance ?? initialPerformance, b.performance ?? initialPerformance) ||
     (a.lastAssignedAt ?? 0) - (b.lastAssignedAt ?? 0) ||
     compare(a.chat, b.chat)
   );
 }
 
-export function isCapable({ capabilities }: Seat, task: Pick<Wanted, "capabilities">): boolean {
+export function isCapable({ capabilities }: ChatLoad, task: Pick<TaskNeeds, "capabilities">): boolean {
   return task.capabilities.every((needed) => capabilities.includes(needed));
 }
 
 /** Equal fractions are equal numbers: a division is rounded in one way only. */
-export function loadOf({ running, capacity }: Seat): number {
+export function loadOf({ running, capacity }: ChatLoad): number {
   return running / capacity;
 }
 
-export function hasRoom({ running, capacity }: Seat): boolean {
+export function hasRoom({ running, capacity }: ChatLoad): boolean {
   return running < capacity;
 }
 
 /** What is known of a chat within a window of time. */
-export interface LoadRow {
+export interface LoadSample {
   readonly chat: string;
   readonly running: number;
   readonly capacity: number;
@@ -98,11 +98,11 @@ export interface LoadMetrics {
 const hourMs = 3_600_000;
 
 /** [PL14] One for each row, by the names of the chats. */
-export function loadMetrics(rows: readonly LoadRow[]): LoadMetrics[] {
-  return rows.map(metricsOf).toSorted((a, b) => compare(a.chatId, b.chatId));
+export function loadMetrics(rows: readonly LoadSample[]): LoadMetrics[] {
+  return rows.map(toLoadMetrics).toSorted((a, b) => compare(a.chatId, b.chatId));
 }
 
-function metricsOf({ chat, running, capacity, done, failed, runMs, windowMs }: LoadRow): LoadMetrics {
+function toLoadMetrics({ chat, running, capacity, done, failed, runMs, windowMs }: LoadSample): LoadMetrics {
   const ended = done + failed;
   return {
     chatId: chat,

@@ -6,14 +6,14 @@ import { SchemaSteps } from "./schema-steps.ts";
 /** Whether a body fits a JSON Schema (2019-09). A library validates; its steps are bounded before it starts. Pure. */
 
 /** [MS5] [MS16] Why a schema cannot be used; null when it can. */
-export function faultOf(schema: Json): string | null {
-  return failure(() => void new SchemaSteps(schema));
+export function findSchemaProblem(schema: Json): string | null {
+  return messageIfThrown(() => void new SchemaSteps(schema));
 }
 
 /** [MS5] [MS16] Where and why a body does not fit; null when it does. */
-export function misfit(schema: Json, body: Json): string | null {
-  return failure(() => {
-    const steps = usable(schema);
+export function findBodyProblem(schema: Json, body: Json): string | null {
+  return messageIfThrown(() => {
+    const steps = prepareSteps(schema);
     steps.count(schema, body);
     const { valid, errors } = validate(body, schema as Schema, "2019-09", steps.refs);
     // The last one lies deepest.
@@ -23,7 +23,7 @@ export function misfit(schema: Json, body: Json): string | null {
 }
 
 /** An older version may have stored one that cannot be used. */
-function usable(schema: Json): SchemaSteps {
+function prepareSteps(schema: Json): SchemaSteps {
   try {
     return new SchemaSteps(schema);
   } catch (error) {
@@ -32,7 +32,7 @@ function usable(schema: Json): SchemaSteps {
   }
 }
 
-function failure(check: () => void): string | null {
+function messageIfThrown(check: () => void): string | null {
   try {
     check();
     return null;

@@ -2,9 +2,9 @@ import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { CancelTask } from "../contract/tasks.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { giveBack } from "./returns.ts";
+import { requeue } from "./returns.ts";
 import * as rows from "./task-rows.ts";
-import { finish, seekTakers } from "./task-states.ts";
+import { finish, enqueueDispatch } from "./task-states.ts";
 import type { Tx } from "./tx.ts";
 
 /**
@@ -12,7 +12,7 @@ import type { Tx } from "./tx.ts";
  * result that comes all the same is taken. What has ended stays as it is.
  */
 export function cancel(tx: Tx, { task, reason }: CancelTask): Result<OutputOf<"tasks.cancel">, Refusal> {
-  const found = rows.found(tx, task);
+  const found = rows.requireTask(tx, task);
   if (!found.ok) return found;
   const row = found.value;
   if (rows.isEnded(row) || row.cancel_reason !== null) return ok({ state: row.state });
@@ -22,8 +22,8 @@ export function cancel(tx: Tx, { task, reason }: CancelTask): Result<OutputOf<"t
     return ok({ state: "running" });
   }
   if (row.state === "assigned") {
-    const state = giveBack(tx, { ...row, cancel_reason: reason }, { ended: "cancelled", reason });
-    seekTakers(tx);
+    const state = requeue(tx, { ...row, cancel_reason: reason }, { ended: "cancelled", reason });
+    enqueueDispatch(tx);
     return ok({ state });
   }
   return ok({ state: finish(tx, row, { state: "cancelled", detail: reason }) });

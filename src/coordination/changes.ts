@@ -29,16 +29,16 @@ export interface Totals {
   readonly written: number;
 }
 
-export function totals(sql: Sql): Totals {
+export function readTotals(sql: Sql): Totals {
   const [row] = sql.all<Totals>(
     "SELECT revision, total_keys AS keys, total_chars AS chars, written_chars AS written FROM changes ORDER BY revision DESC LIMIT 1",
   );
   return row ?? { revision: 0, keys: 0, chars: 0, written: 0 };
 }
 
-export function totalsIn({ sql, memory }: Tx): Totals {
-  if (!memory) return totals(sql);
-  return (memory.totals ??= totals(sql));
+export function currentTotals({ sql, memory }: Tx): Totals {
+  if (!memory) return readTotals(sql);
+  return (memory.totals ??= readTotals(sql));
 }
 
 /** [SV9] No revision comes twice: after a restore the raised epoch puts the next one above all that were lost. */
@@ -47,7 +47,7 @@ export function nextRevision(tx: Tx, { revision }: Totals): number {
 }
 
 /** @param before the totals, where they are known @returns those after it */
-export function append(tx: Tx, change: NewChange, before = totalsIn(tx)): Totals {
+export function append(tx: Tx, change: NewChange, before = currentTotals(tx)): Totals {
   const { key, op, value = null, by = null } = change;
   const after = totalsAfter(tx, before, change);
   const { revision } = after;
@@ -88,11 +88,11 @@ export function announce(tx: Tx, key: string, value: object | null): void {
 const floorKey = "changes_floor";
 
 /** The newest revision that is not kept any more: a watch from there on misses nothing. 0: all are kept. */
-export function floor(sql: Sql): number {
+export function compactionFloor(sql: Sql): number {
   return Number(meta.read(sql, floorKey) ?? 0);
 }
 
-interface Row {
+interface ChangeRow {
   readonly revision: number;
   readonly grp: number;
   readonly key: string;
@@ -103,52 +103,52 @@ interface Row {
 }
 
 /** Looked at for one answer, so that a prefix which nothing fits stays cheap. */
-const mostLooked = 2_000;
+const maxScannedRows = 2_000;
 /** Of the values in one answer that has more than one group. */
-const mostBytes = 1_000_000;
+const maxPageBytes = 1_000_000;
 
 /**
  * [SV2] Ordered, without gap or duplicate; [SV3] changes of one update stand in one answer. [SV4] Below the floor, and from a revision that is
  * not one of this workspace's past (after a restore), it is refused as compacted.
  */
 export function pull(sql: Sql, { prefix, after, limit }: PullChanges): Result<OutputOf<"state.changes">, Refusal> {
-  const lowest = floor(sql);
-  const newest = totals(sql).revision;
-  if (!isKnown(sql, after, lowest)) {
+  const lowest = compactionFloor(sql);
+  const newest = readTotals(sql).revision;
+  if (!isKnownRevision(sql, after, lowest)) {
     return err({
       code: "compacted",
-      message: `${unknownSince(after, lowest, newest)}; list the keys and watch from that list's revision`,
+      message: `${describeCompacted(after, lowest, newest)}; list the keys and watch from that list's revision`,
       details: { floor: lowest, revision: newest },
     });
   }
-  return ok(new Newer(sql, after).pull({ prefix, after, limit }));
+  return ok(new ChangeBatch(sql, after).pull({ prefix, after, limit }));
 }
 
 /** What is newer than a revision; null: below the floor, or not of this workspace's past. */
-export function newer(sql: Sql, after: number): Newer | null {
-  return isKnown(sql, after, floor(sql)) ? new Newer(sql, after) : null;
+export function readAfter(sql: Sql, after: number): ChangeBatch | null {
+  return isKnownRevision(sql, after, compactionFloor(sql)) ? new ChangeBatch(sql, after) : null;
 }
 
 /** Changes after a revision, whole groups, read once for any number of readers. */
-export class Newer {
+export class ChangeBatch {
   readonly #sql: Sql;
   readonly #after: number;
   readonly #newest: number;
-  readonly #rows: readonly Row[];
-  readonly #told = new Map<number, Change>();
+  readonly #rows: readonly ChangeRow[];
+  readonly #changes = new Map<number, Change>();
 
   constructor(sql: Sql, after: number) {
     this.#sql = sql;
     this.#after = after;
-    this.#newest = totals(sql).revision;
-    const rows = sql.all<Row>(
+    this.#newest = readTotals(sql).revision;
+    const rows = sql.all<ChangeRow>(
       `SELECT revision, grp, key, op, by_chat, coalesce(octet_length(value), 0) AS size FROM changes
        WHERE revision > ? ORDER BY revision LIMIT ?`,
       after,
-      mostLooked,
+      maxScannedRows,
     );
     // The last group may go on behind the rows that were read.
-    const last = rows.length === mostLooked ? rows.findIndex(({ grp }) => grp === rows.at(-1)?.grp) : 0;
+    const last = rows.length === maxScannedRows ? rows.findIndex(({ grp }) => grp === rows.at(-1)?.grp) : 0;
     this.#rows = last > 0 ? rows.slice(0, last) : rows;
   }
 
@@ -171,26 +171,26 @@ export class Newer {
     const rows = this.#rows.filter(({ revision }) => revision > after);
     const page = wholeGroups(rows, prefix, limit);
     const revision = page.revision ?? after;
-    return { changes: page.rows.map((row) => this.#tell(row)), revision, isMore: revision < this.#newest };
+    return { changes: page.rows.map((row) => this.#toChange(row)), revision, isMore: revision < this.#newest };
   }
 
-  #tell({ revision, grp, key, op, by_chat: by }: Row): Change {
-    const known = this.#told.get(revision);
-    if (known) return known;
+  #toChange({ revision, grp, key, op, by_chat: by }: ChangeRow): Change {
+    const cached = this.#changes.get(revision);
+    if (cached) return cached;
     const [row] = this.#sql.all<{ value: string | null }>("SELECT value FROM changes WHERE revision = ?", revision);
     const value = JSON.parse(row?.value ?? "null") as Change["value"];
-    const told = { revision, group: grp, key, op, by, value };
-    this.#told.set(revision, told);
-    return told;
+    const change = { revision, group: grp, key, op, by, value };
+    this.#changes.set(revision, change);
+    return change;
   }
 }
 
 /** Between two epochs lie those that a restore has undone. */
-function isKnown(sql: Sql, revision: number, lowest: number): boolean {
+function isKnownRevision(sql: Sql, revision: number, lowest: number): boolean {
   return revision === lowest || sql.all("SELECT 1 FROM changes WHERE revision = ?", revision).length > 0;
 }
 
-function unknownSince(after: number, lowest: number, newest: number): string {
+function describeCompacted(after: number, lowest: number, newest: number): string {
   if (after < lowest)
     return `what happened up to revision ${lowest} is not kept any more, so not all since ${after} can be told`;
   return `revision ${after} was never given out here, or was lost with a restore (the newest is ${newest})`;
@@ -198,21 +198,21 @@ function unknownSince(after: number, lowest: number, newest: number): string {
 
 /** As many groups as fit, at least one: a group is never cut. [SV17] */
 function wholeGroups(
-  rows: readonly Row[],
+  rows: readonly ChangeRow[],
   prefix: string,
   limit: number,
-): { readonly rows: readonly Row[]; readonly revision: number | null } {
-  const fitting: Row[] = [];
+): { readonly rows: readonly ChangeRow[]; readonly revision: number | null } {
+  const pageRows: ChangeRow[] = [];
   let revision: number | null = null;
   let bytes = 0;
-  for (const group of Object.values(Object.groupBy(rows, ({ grp }) => grp)) as Row[][]) {
-    const wanted = group.filter(({ key }) => key.startsWith(prefix));
-    bytes += wanted.reduce((sum, { size }) => sum + size, 0);
-    if (fitting.length > 0 && (fitting.length + wanted.length > limit || bytes > mostBytes)) break;
-    fitting.push(...wanted);
+  for (const group of Object.values(Object.groupBy(rows, ({ grp }) => grp)) as ChangeRow[][]) {
+    const matching = group.filter(({ key }) => key.startsWith(prefix));
+    bytes += matching.reduce((sum, { size }) => sum + size, 0);
+    if (pageRows.length > 0 && (pageRows.length + matching.length > limit || bytes > maxPageBytes)) break;
+    pageRows.push(...matching);
     revision = group.at(-1)?.revision ?? revision;
   }
-  return { rows: fitting, revision };
+  return { rows: pageRows, revision };
 }
 
 /** Of the newest epoch; those of an older one go by their age. */
@@ -237,24 +237,24 @@ export const dueAt = `
 /** How often, in changes, a write looks whether there are too many: by number, or by their characters. */
 const compactEvery = 256;
 /** Rows that one write removes at most: far more than come between two looks. */
-const compactedAtOnce = 10_000;
+const maxCompactedRows = 10_000;
 
 /** [SV18] What is too much goes with the write that makes it so; only what is too old waits for the alarm. */
 function compact(tx: Tx, { revision, written }: Totals): void {
-  const [oldest] = tx.sql.all<Aged>(`${aged} LIMIT 1`);
-  if (oldest && isSurplus(tx, oldest, { revision, written })) prune(tx, compactedAtOnce);
+  const [oldest] = tx.sql.all<AgedRow>(`${agedRowsSql} LIMIT 1`);
+  if (oldest && isExcess(tx, oldest, { revision, written })) prune(tx, maxCompactedRows);
 }
 
-interface Aged {
+interface AgedRow {
   readonly at: number;
   readonly grp: number;
   readonly written: number;
 }
 
-const aged = "SELECT at, grp, written_chars AS written FROM changes ORDER BY revision";
+const agedRowsSql = "SELECT at, grp, written_chars AS written FROM changes ORDER BY revision";
 
 /** Those behind it are already as many as are kept. */
-function isSurplus({ settings }: Tx, { grp, written }: Aged, newest: Pick<Totals, "revision" | "written">): boolean {
+function isExcess({ settings }: Tx, { grp, written }: AgedRow, newest: Pick<Totals, "revision" | "written">): boolean {
   const isTooMany = isSameEpoch(grp, newest.revision) && grp < newest.revision - keepRows;
   return isTooMany || newest.written - written >= settings.maxChangeChars;
 }
@@ -262,9 +262,9 @@ function isSurplus({ settings }: Tx, { grp, written }: Aged, newest: Pick<Totals
 /** [SV5] Compaction: by age, number and characters, from the oldest on, whole groups only, never the newest. At most about `limit` rows. */
 export function prune(tx: Tx, limit: number): void {
   const { sql, now, settings } = tx;
-  const newest = totals(sql);
-  const rows = sql.all<Aged>(`${aged} LIMIT ?`, limit);
-  const kept = rows.find((row) => row.at > now - settings.keepChangesMs && !isSurplus(tx, row, newest));
+  const newest = readTotals(sql);
+  const rows = sql.all<AgedRow>(`${agedRowsSql} LIMIT ?`, limit);
+  const kept = rows.find((row) => row.at > now - settings.keepChangesMs && !isExcess(tx, row, newest));
   const before = kept?.grp ?? nextGroup(sql, rows.at(-1)?.grp ?? 0);
   const query = "SELECT revision FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT 1";
   const [last] = sql.all<{ revision: number }>(query, before);

@@ -1,19 +1,19 @@
 import type { AttestDeath, Chat, DrainChat, Health, Heartbeat, ListChats, RegisterChat } from "../contract/chats.ts";
 import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
-import { PING_INTERVAL_MS } from "../contract/protocol.ts";
+import { maxPingIntervalMs } from "../contract/protocol.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
-import { announceStatus, type ChatRow, type LifeRow } from "./chat-rows.ts";
-import * as crowding from "./crowding.ts";
+import { announceStatus, type ChatRow, type LivenessRow } from "./chat-rows.ts";
+import * as chatLimits from "./crowding.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
 import { page } from "./pages.ts";
-import { seekTakers } from "./task-states.ts";
+import { enqueueDispatch } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
 import * as unread from "./unread.ts";
 
@@ -26,30 +26,32 @@ type Registered = OutputOf<"chats.register">;
  * session is worked on by one living process.
  */
 export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Registered, Refusal> {
-  const old = chatRows.get(tx, input.chat);
-  const rows = rowsOn(tx, input.session, old);
+  const old = chatRows.find(tx, input.chat);
+  const rows = rowsOnSession(tx, input.session, old);
   const refused =
-    chatRows.foreign(actor, input.machine) ?? inUse(tx, input, rows) ?? crowding.refused(tx, old, input.machine);
+    chatRows.checkMachine(actor, input.machine) ??
+    checkSessionFree(tx, input, rows) ??
+    chatLimits.checkRegistration(tx, old, input.machine);
   if (refused) return err(refused);
-  const living = old && chatRows.goneBy(tx, old) === null ? old : null;
+  const liveRow = old && chatRows.offlineReason(tx, old) === null ? old : null;
   // Who is passed over as gone has to register again, whatever its connection tells later.
-  for (const row of rows) liveness.notice(tx, row);
+  for (const row of rows) liveness.goOfflineIfGone(tx, row);
   const incarnation = incarnationOf(tx, input, old);
-  store(tx, input, incarnation, living);
-  if (!living) begin(tx, actor, input.chat, incarnation);
+  upsert(tx, input, incarnation, liveRow);
+  if (!liveRow) startIncarnation(tx, actor, input.chat, incarnation);
   return ok({
     chat: input.chat,
     incarnation,
     ttlMs: tx.settings.chatTtlMs,
-    pingIntervalMs: Math.min(PING_INTERVAL_MS, Math.floor(tx.settings.chatTtlMs / 3)),
-    revision: changes.totalsIn(tx).revision,
+    pingIntervalMs: Math.min(maxPingIntervalMs, Math.floor(tx.settings.chatTtlMs / 3)),
+    revision: changes.currentTotals(tx).revision,
     isNew: old === null,
-    wasOffline: old !== null && living === null,
+    wasOffline: old !== null && liveRow === null,
   });
 }
 
 /** The chat's own row, and those of all chats on the session. */
-function rowsOn({ sql }: Tx, session: string, own: ChatRow | null): ChatRow[] {
+function rowsOnSession({ sql }: Tx, session: string, own: ChatRow | null): ChatRow[] {
   const rows = sql.all<ChatRow>("SELECT * FROM chats WHERE session = ?", session);
   return own ? [own, ...rows.filter(({ chat }) => chat !== own.chat)] : rows;
 }
@@ -66,27 +68,27 @@ function isSameProcess(row: ChatRow, { process, machine }: RegisterChat): boolea
   return row.process === process && row.machine === machine;
 }
 
-function begin(tx: Tx, actor: Actor, chat: string, incarnation: number): void {
+function startIncarnation(tx: Tx, actor: Actor, chat: string, incarnation: number): void {
   messages.open(tx, chat);
   audit.append(tx, { kind: "chat.registered", subject: chat, actor: actor.machine, detail: { incarnation } });
   announceStatus(tx, chat, "idle", "registered", incarnation);
 }
 
 /** Another living process works as this chat, or on this session. */
-function inUse(tx: Tx, input: RegisterChat, rows: readonly ChatRow[]): Refusal | null {
-  const rival = rows.find((row) => !isSameProcess(row, input) && chatRows.goneBy(tx, row) === null);
+function checkSessionFree(tx: Tx, input: RegisterChat, rows: readonly ChatRow[]): Refusal | null {
+  const rival = rows.find((row) => !isSameProcess(row, input) && chatRows.offlineReason(tx, row) === null);
   if (!rival) return null;
   return {
     code: "session_in_use",
     message: `session ${input.session} is worked on by another process, on ${rival.machine} (chat ${rival.chat}); end that one, or use another session`,
-    retryAfterMs: Math.max(1_000, chatRows.goneAt(tx, rival).at - tx.now),
+    retryAfterMs: Math.max(1_000, chatRows.offlineAt(tx, rival).at - tx.now),
     details: { chat: rival.chat, machine: rival.machine },
   };
 }
 
-/** @param living the row of the same chat, while it lives: its status and its connection go on */
-function store(tx: Tx, input: RegisterChat, incarnation: number, living: ChatRow | null): void {
-  const old = living ?? { status: "idle", reason: null, status_at: tx.now, is_connected: 0 };
+/** @param liveRow the row of the same chat, while it lives: its status and its connection go on */
+function upsert(tx: Tx, input: RegisterChat, incarnation: number, liveRow: ChatRow | null): void {
+  const old = liveRow ?? { status: "idle", reason: null, status_at: tx.now, is_connected: 0 };
   chatRows.write(
     tx,
     `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, reason, status_at,
@@ -122,29 +124,29 @@ function store(tx: Tx, input: RegisterChat, incarnation: number, living: ChatRow
 
 /** [CH3] Unchanged, it writes no row while a connection tells that the chat lives. */
 export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.heartbeat">, Refusal> {
-  const actor = chatRows.acting(tx, input.self);
+  const actor = chatRows.requireLiveChat(tx, input.self);
   if (!actor.ok) return actor;
   const row = actor.value;
   const status = row.status === "draining" ? row.status : (input.status ?? row.status);
   if (status !== row.status) setStatus(tx, row, status, "said so");
-  if ((input.taskCount ?? input.progress ?? input.health) !== undefined) keepNews(tx, row.chat, input);
-  const { revision } = changes.totalsIn(tx);
+  if ((input.taskCount ?? input.progress ?? input.health) !== undefined) storeReport(tx, row.chat, input);
+  const { revision } = changes.currentTotals(tx);
   // Not each sign of life is stored at once: the answer promises what is.
   const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
   return ok({ status, ttlMs, revision, unread: unread.count(tx, row.chat) });
 }
 
-function keepNews(tx: Tx, chat: string, { taskCount, progress, health }: Heartbeat): void {
-  const row = chatRows.get(tx, chat);
+function storeReport(tx: Tx, chat: string, { taskCount, progress, health }: Heartbeat): void {
+  const row = chatRows.find(tx, chat);
   if (!row) return;
   const next = {
     taskCount: taskCount ?? row.task_count,
     progress: progress ?? row.progress,
     health: health ? JSON.stringify(health) : row.health,
   };
-  const isNews =
-    next.taskCount !== row.task_count || next.progress !== row.progress || hasMoved(row.health, next.health);
-  if (!isNews) return;
+  const isChanged =
+    next.taskCount !== row.task_count || next.progress !== row.progress || hasHealthChanged(row.health, next.health);
+  if (!isChanged) return;
   chatRows.write(
     tx,
     "UPDATE chats SET task_count = ?, progress = ?, health = ?, last_seen_at = ? WHERE chat = ?",
@@ -157,19 +159,19 @@ function keepNews(tx: Tx, chat: string, { taskCount, progress, health }: Heartbe
 }
 
 /** Shares of cpu and memory always move a little, and uptime always grows: only a step of a tenth is news. */
-function hasMoved(old: string, next: string): boolean {
+function hasHealthChanged(old: string, next: string): boolean {
   if (old === next) return false;
-  return coarse(old) !== coarse(next);
+  return roundHealth(old) !== roundHealth(next);
 }
 
-function coarse(health: string): string {
+function roundHealth(health: string): string {
   const { cpu, memory, contextFill } = JSON.parse(health) as Health;
   return JSON.stringify(
     [cpu, memory, contextFill].map((share) => (share === undefined ? null : Math.round(share * 10))),
   );
 }
 
-function setStatus(tx: Tx, row: LifeRow, status: Chat["status"], reason: string): void {
+function setStatus(tx: Tx, row: LivenessRow, status: Chat["status"], reason: string): void {
   chatRows.write(
     tx,
     "UPDATE chats SET status = ?, status_at = ?, reason = ? WHERE chat = ?",
@@ -180,22 +182,22 @@ function setStatus(tx: Tx, row: LifeRow, status: Chat["status"], reason: string)
   );
   announceStatus(tx, row.chat, status, reason, row.incarnation);
   // [QU8] It is given tasks again.
-  if (row.status === "stuck") seekTakers(tx);
+  if (row.status === "stuck") enqueueDispatch(tx);
 }
 
 export function get(tx: Tx, chat: string): Result<Chat, Refusal> {
-  const row = chatRows.get(tx, chat);
-  return row ? ok(told(tx, row)) : err({ code: "unknown_chat", message: `there is no chat ${chat}` });
+  const row = chatRows.find(tx, chat);
+  return row ? ok(toChat(tx, row)) : err({ code: "unknown_chat", message: `there is no chat ${chat}` });
 }
 
-const listPage = 200;
+const pageSize = 200;
 
 /** [CH13] By id; judged at the time of the look. */
 export function list(tx: Tx, { limit, cursor, ...filter }: ListChats): OutputOf<"chats.list"> {
   const found: { readonly row: ChatRow; readonly chat: Chat }[] = [];
   for (const row of behind(tx, cursor ?? "")) {
-    const chat = told(tx, row);
-    if (fits(chat, filter)) found.push({ row, chat });
+    const chat = toChat(tx, row);
+    if (matches(chat, filter)) found.push({ row, chat });
     if (found.length > limit) break;
   }
   const chats = page(found, limit, ({ row }) => row.metadata.length + row.capabilities.length).map(({ chat }) => chat);
@@ -204,23 +206,23 @@ export function list(tx: Tx, { limit, cursor, ...filter }: ListChats): OutputOf<
 
 function* behind({ sql }: Tx, chat: string): Generator<ChatRow, void> {
   for (let last = chat; ;) {
-    const rows = sql.all<ChatRow>("SELECT * FROM chats WHERE chat > ? ORDER BY chat LIMIT ?", last, listPage);
+    const rows = sql.all<ChatRow>("SELECT * FROM chats WHERE chat > ? ORDER BY chat LIMIT ?", last, pageSize);
     yield* rows;
     const end = rows.at(-1);
-    if (!end || rows.length < listPage) return;
+    if (!end || rows.length < pageSize) return;
     last = end.chat;
   }
 }
 
-function fits(chat: Chat, { capability, ...same }: Omit<ListChats, "limit" | "cursor">): boolean {
+function matches(chat: Chat, { capability, ...same }: Omit<ListChats, "limit" | "cursor">): boolean {
   const isSame = (["status", "role", "machine"] as const).every(
     (name) => same[name] === undefined || same[name] === chat[name],
   );
   return isSame && (capability === undefined || chat.capabilities.includes(capability));
 }
 
-function told(tx: Tx, row: ChatRow): Chat {
-  const gone = row.status === "offline" ? null : chatRows.goneBy(tx, row);
+function toChat(tx: Tx, row: ChatRow): Chat {
+  const offlineReason = row.status === "offline" ? null : chatRows.offlineReason(tx, row);
   return {
     chat: row.chat,
     session: row.session,
@@ -229,9 +231,9 @@ function told(tx: Tx, row: ChatRow): Chat {
     client: row.client,
     role: row.role,
     isInteractive: row.is_interactive === 1,
-    status: gone ? "offline" : row.status,
-    reason: gone ?? row.reason,
-    statusAgeMs: Math.max(0, tx.now - (gone ? chatRows.goneAt(tx, row).at : row.status_at)),
+    status: offlineReason ? "offline" : row.status,
+    reason: offlineReason ?? row.reason,
+    statusAgeMs: Math.max(0, tx.now - (offlineReason ? chatRows.offlineAt(tx, row).at : row.status_at)),
     lastSeenAgeMs: Math.max(0, tx.now - chatRows.lastSeen(tx, row)),
     isConnected: tx.presence.lastSeen(row.chat) !== null,
     capabilities: JSON.parse(row.capabilities) as string[],
@@ -246,21 +248,21 @@ function told(tx: Tx, row: ChatRow): Chat {
 
 /** [CH9] The chat says itself that it is over; it may say so again. */
 export function unregister(tx: Tx, { self }: { self: Self }): Result<{ released: number }, Refusal> {
-  const found = chatRows.present(tx, self);
+  const found = chatRows.requireCurrentIncarnation(tx, self);
   return found.ok ? ok({ released: liveness.end(tx, found.value, "left") }) : found;
 }
 
 export function drain(tx: Tx, { chat, reason }: DrainChat): Result<{ status: Chat["status"] }, Refusal> {
-  const row = chatRows.get(tx, chat);
+  const row = chatRows.find(tx, chat);
   if (!row) return err({ code: "unknown_chat", message: `there is no chat ${chat}` });
-  if (chatRows.goneBy(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is gone` });
+  if (chatRows.offlineReason(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is gone` });
   if (row.status !== "draining") setStatus(tx, row, "draining", reason);
   return ok({ status: "draining" });
 }
 
 /** [CH10] Who runs on the chat's machine can see whether its process is there; what it held is free at once. */
 export function attestDeath(tx: Tx, actor: Actor, input: AttestDeath): Result<OutputOf<"chats.attest-death">, Refusal> {
-  const row = chatRows.get(tx, input.chat);
+  const row = chatRows.find(tx, input.chat);
   if (!row) return err({ code: "unknown_chat", message: `there is no chat ${input.chat}` });
   if (row.machine !== input.machine || (!actor.isAdmin && actor.machine !== row.machine)) {
     return err({
@@ -271,6 +273,6 @@ export function attestDeath(tx: Tx, actor: Actor, input: AttestDeath): Result<Ou
   if (row.process !== input.process) {
     return err({ code: "owner_alive", message: `chat ${row.chat} is run by another process now` });
   }
-  const wasAlive = chatRows.goneBy(tx, row) === null;
+  const wasAlive = chatRows.offlineReason(tx, row) === null;
   return ok({ released: liveness.end(tx, row, "attested"), wasAlive });
 }

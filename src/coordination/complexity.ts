@@ -4,10 +4,10 @@ import { folderOf } from "./folders.ts";
 
 /** How much a job asks of one chat, by what it says of itself. Pure. */
 
-const scaled = ["files", "modules", "steps", "textChars", "payloadChars"] as const;
+const sizeSignals = ["files", "modules", "steps", "textChars", "payloadChars"] as const;
 
 export interface ComplexityReason {
-  readonly signal: (typeof scaled)[number] | WorkKind;
+  readonly signal: (typeof sizeSignals)[number] | WorkKind;
   /** What was counted: files, folders, steps, characters; of a kind of work 1. */
   readonly value: number;
   readonly points: number;
@@ -27,26 +27,30 @@ export interface Complexity {
  */
 export function estimateComplexity(job: Job, weights: ComplexityWeights = defaultComplexityWeights): Complexity {
   const [ofSize, ofKinds] = [reasonsOfSize(job, weights), reasonsOfKinds(job, weights)];
-  const points = total(ofSize) + Math.min(total(ofKinds), weights.kinds.most);
+  const points = sumPoints(ofSize) + Math.min(sumPoints(ofKinds), weights.kinds.most);
   // Without the inner rounding the last bits of a sum, which depend on its parts, could make a larger job a smaller score.
   const score = Math.min(10, Math.round(1 + Math.round(points * 1e6) / 1e6));
   const reasons = [...ofSize, ...ofKinds].filter((reason) => reason.points > 0).toSorted((a, b) => b.points - a.points);
   return { score, isAboveThreshold: score > weights.threshold, reasons };
 }
 
-function total(reasons: readonly ComplexityReason[]): number {
+function sumPoints(reasons: readonly ComplexityReason[]): number {
   return reasons.reduce((sum, { points }) => sum + points, 0);
 }
 
 function reasonsOfSize(job: Job, weights: ComplexityWeights): ComplexityReason[] {
-  const values: Record<(typeof scaled)[number], number> = {
+  const values: Record<(typeof sizeSignals)[number], number> = {
     files: job.files.length,
     modules: new Set(job.files.map(({ path }) => folderOf(path))).size,
-    steps: stepsIn(job.text),
+    steps: countSteps(job.text),
     textChars: job.text.length,
     payloadChars: job.payload === null ? 0 : JSON.stringify(job.payload).length,
   };
-  return scaled.map((signal) => ({ signal, value: values[signal], points: pointsOf(values[signal], weights[signal]) }));
+  return sizeSignals.map((signal) => ({
+    signal,
+    value: values[signal],
+    points: pointsOf(values[signal], weights[signal]),
+  }));
 }
 
 function pointsOf(value: number, { points, from, full }: Scale): number {
@@ -55,14 +59,14 @@ function pointsOf(value: number, { points, from, full }: Scale): number {
 }
 
 function reasonsOfKinds({ title, text, kinds }: Job, weights: ComplexityWeights): ComplexityReason[] {
-  const said = `${title}\n${text}`;
+  const fullText = `${title}\n${text}`;
   return WorkKind.options
-    .filter((kind) => kinds.includes(kind) || wordsOf[kind].test(said))
+    .filter((kind) => kinds.includes(kind) || kindPatterns[kind].test(fullText))
     .map((kind) => ({ signal: kind, value: 1, points: weights.kinds.of[kind] }));
 }
 
 /** English only; a job in another language states its kinds. */
-const wordsOf: Record<WorkKind, RegExp> = {
+const kindPatterns: Record<WorkKind, RegExp> = {
   refactor: /\b(refactor|restructur|renam|rewrit)\w*/i,
   migrate: /\b(migrat|upgrad)\w*|\bport(ed|ing)\b/i,
   test: /\b(tests?|tested|testing|coverage)\b/i,
@@ -71,7 +75,7 @@ const wordsOf: Record<WorkKind, RegExp> = {
 };
 
 /** Items of lists, and words that put one thing after another. Bounded repeats: the text is somebody else's. */
-function stepsIn(text: string): number {
+function countSteps(text: string): number {
   const items = text.match(/^[ \t]{0,20}(?:[-*+]|\d{1,3}[.)])[ \t]/gm) ?? [];
   const turns = text.match(/\b(?:then|afterwards|finally|after that)\b/gi) ?? [];
   return items.length + turns.length;

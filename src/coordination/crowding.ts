@@ -8,40 +8,41 @@ import type { Tx } from "./tx.ts";
 /** How many chats a workspace, and one machine of it, may have. */
 
 /** Why a chat cannot be registered now. @param old its row, if it has one */
-export function refused(tx: Tx, old: ChatRow | null, machine: string): Refusal | null {
+export function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Refusal | null {
   if (old && old.status !== "offline") return null;
-  return tooMany(tx) ?? overShare(tx, machine) ?? (old ? null : tooManyKept(tx, machine));
+  return checkWorkspaceLimit(tx) ?? checkMachineShare(tx, machine) ?? (old ? null : checkOfflineLimit(tx, machine));
 }
 
 /** [CH12] Those that hold nothing are not watched: who of them is gone is noticed when its place is wanted. */
-function tooMany(tx: Tx): Refusal | null {
-  const most = tx.settings.maxConcurrentChats;
-  if (meta.liveChats(tx.sql) < most) return null;
-  noticeAll(tx);
-  if (meta.liveChats(tx.sql) < most) return null;
+function checkWorkspaceLimit(tx: Tx): Refusal | null {
+  const limit = tx.settings.maxConcurrentChats;
+  if (meta.countLiveChats(tx.sql) < limit) return null;
+  expireGoneChats(tx);
+  if (meta.countLiveChats(tx.sql) < limit) return null;
   return {
     code: "too_many_chats",
-    message: `${most} chats are registered, which is the limit of this workspace (setting maxConcurrentChats)`,
+    message: `${limit} chats are registered, which is the limit of this workspace (setting maxConcurrentChats)`,
     retryAfterMs: tx.settings.chatTtlMs,
   };
 }
 
-function noticeAll(tx: Tx): void {
-  for (const row of tx.sql.all<ChatRow>("SELECT * FROM chats WHERE status <> 'offline'")) liveness.notice(tx, row);
+function expireGoneChats(tx: Tx): void {
+  for (const row of tx.sql.all<ChatRow>("SELECT * FROM chats WHERE status <> 'offline'"))
+    liveness.goOfflineIfGone(tx, row);
 }
 
 /** [CH17] Where other machines have tokens, none takes all that they would need. */
-function overShare(tx: Tx, machine: string): Refusal | null {
+function checkMachineShare(tx: Tx, machine: string): Refusal | null {
   const { maxConcurrentChats, machineChatShare } = tx.settings;
-  const most = Math.max(1, Math.floor(maxConcurrentChats * machineChatShare));
+  const limit = Math.max(1, Math.floor(maxConcurrentChats * machineChatShare));
   // Fewer live chats in all: none has more.
-  if (meta.liveChats(tx.sql) < most || !tokens.hasOther(tx, machine)) return null;
-  if (countLive(tx, machine) < most) return null;
-  noticeAll(tx);
-  if (countLive(tx, machine) < most) return null;
+  if (meta.countLiveChats(tx.sql) < limit || !tokens.hasOtherMachine(tx, machine)) return null;
+  if (countLive(tx, machine) < limit) return null;
+  expireGoneChats(tx);
+  if (countLive(tx, machine) < limit) return null;
   return {
     code: "too_many_chats",
-    message: `machine ${machine} has ${most} of the ${maxConcurrentChats} chats of this workspace, which is the most of one machine while another one has a token (settings maxConcurrentChats, machineChatShare)`,
+    message: `machine ${machine} has ${limit} of the ${maxConcurrentChats} chats of this workspace, which is the most of one machine while another one has a token (settings maxConcurrentChats, machineChatShare)`,
     retryAfterMs: tx.settings.chatTtlMs,
   };
 }
@@ -52,16 +53,16 @@ function countLive({ sql }: Tx, machine: string): number {
 }
 
 /** [CH18] What is kept of a chat that has ended is kept for its time, so a machine that has too many waits. */
-function tooManyKept({ sql, now, settings }: Tx, machine: string): Refusal | null {
-  const most = settings.maxOfflineChatsPerMachine;
+function checkOfflineLimit({ sql, now, settings }: Tx, machine: string): Refusal | null {
+  const limit = settings.maxOfflineChatsPerMachine;
   const [row] = sql.all<{ n: number; next: number | null }>(
     "SELECT count(*) AS n, min(due_at) AS next FROM chats WHERE machine = ? AND status = 'offline'",
     machine,
   );
-  if ((row?.n ?? 0) < most) return null;
+  if ((row?.n ?? 0) < limit) return null;
   return {
     code: "throttled",
-    message: `${most} chats of machine ${machine} have ended and are kept for a day, which is the most of one machine (maxOfflineChatsPerMachine); use chats longer, or ask again later`,
+    message: `${limit} chats of machine ${machine} have ended and are kept for a day, which is the most of one machine (maxOfflineChatsPerMachine); use chats longer, or ask again later`,
     retryAfterMs: Math.max(1_000, (row?.next ?? now) - now),
   };
 }

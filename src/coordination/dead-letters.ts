@@ -5,13 +5,13 @@ import { err, ok, type Result } from "../shared/result.ts";
 import * as budgets from "./budgets.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
-import { finish, standing, wait } from "./task-states.ts";
+import { finish, dependencyState, makeRunnable } from "./task-states.ts";
 import type { Tx } from "./tx.ts";
 
 /** Dead tasks, which are kept with what is known of their attempts until somebody decides, or their time is over. */
 
 type Replayed = OutputOf<"tasks.replay">;
-type Filter = NonNullable<ReplayTasks["filter"]>;
+type ReplayFilter = NonNullable<ReplayTasks["filter"]>;
 
 /**
  * [TA22] Dead tasks begin anew, with their counts at 0 and the last checkpoint; what still depends on a dead one stays dead. A repeat finds
@@ -19,11 +19,12 @@ type Filter = NonNullable<ReplayTasks["filter"]>;
  */
 export function replay(tx: Tx, { task, filter, payload }: ReplayTasks): Result<Replayed, Refusal> {
   if (task === undefined) {
-    if (!filter || payload !== undefined) return err(bad("give a task, with a new payload or without, or a filter"));
-    return ok({ tasks: fitting(tx, filter).flatMap((row) => revive(tx, row)) });
+    if (!filter || payload !== undefined)
+      return err(badInput("give a task, with a new payload or without, or a filter"));
+    return ok({ tasks: findDead(tx, filter).flatMap((row) => revive(tx, row)) });
   }
-  if (filter) return err(bad("give a task or a filter, not both"));
-  const found = rows.found(tx, task);
+  if (filter) return err(badInput("give a task or a filter, not both"));
+  const found = rows.requireTask(tx, task);
   if (!found.ok) return found;
   if (payload !== undefined && isDead(found.value)) {
     tx.sql.run("UPDATE task_texts SET payload = ? WHERE task = ?", JSON.stringify(payload), task);
@@ -31,7 +32,7 @@ export function replay(tx: Tx, { task, filter, payload }: ReplayTasks): Result<R
   return ok({ tasks: revive(tx, found.value) });
 }
 
-function bad(message: string): Refusal {
+function badInput(message: string): Refusal {
   return { code: "bad_input", message: `tasks.replay: ${message}` };
 }
 
@@ -40,16 +41,16 @@ function isDead({ state, reason }: TaskRow): boolean {
 }
 
 /** Looked at for one filter. */
-const mostLooked = 2_000;
+const maxScannedRows = 2_000;
 
 /** Each behind those that it depends on. */
-function fitting({ sql }: Tx, { type, reason, tag, limit }: Filter): TaskRow[] {
+function findDead({ sql }: Tx, { type, reason, tag, limit }: ReplayFilter): TaskRow[] {
   const dead = sql.all<TaskRow>(
     `SELECT * FROM tasks WHERE state = 'dead' AND reason <> 'discarded' AND (? IS NULL OR type = ?) AND (? IS NULL OR reason = ?)
      ORDER BY task LIMIT ?`,
     ...twice(type),
     ...twice(reason),
-    mostLooked,
+    maxScannedRows,
   );
   return dead
     .filter(({ tags }) => tag === undefined || (JSON.parse(tags) as string[]).includes(tag))
@@ -63,11 +64,11 @@ function twice(value: string | undefined): [string | null, string | null] {
 
 function revive(tx: Tx, row: TaskRow): Replayed["tasks"] {
   if (!isDead(row)) return [];
-  const now = standing(tx, rows.dependenciesOf(tx, row.task), row.on_death);
-  if (now.state === "doomed") return [];
-  budgets.forget(tx, row.task);
-  const anew = { ...row, failures: 0, stalls: 0, lost_chats: 0, detail: null };
-  if (now.state === "free") return [{ task: row.task, state: wait(tx, anew, tx.now) }];
+  const dependencies = dependencyState(tx, rows.dependenciesOf(tx, row.task), row.on_death);
+  if (dependencies.state === "doomed") return [];
+  budgets.deleteTaskUsage(tx, row.task);
+  const resetRow = { ...row, failures: 0, stalls: 0, lost_chats: 0, detail: null };
+  if (dependencies.state === "free") return [{ task: row.task, state: makeRunnable(tx, resetRow, tx.now) }];
   tx.sql.run(
     `UPDATE tasks SET state = 'blocked', reason = NULL, detail = NULL, failures = 0, stalls = 0, lost_chats = 0, ended_at = NULL,
        due_at = NULL WHERE task = ?`,
@@ -78,7 +79,7 @@ function revive(tx: Tx, row: TaskRow): Replayed["tasks"] {
 
 /** [TA23] It stays, as discarded, until it is pruned, and is not replayed. */
 export function discard(tx: Tx, { task, reason }: DiscardTask): Result<OutputOf<"tasks.discard">, Refusal> {
-  const found = rows.found(tx, task);
+  const found = rows.requireTask(tx, task);
   if (!found.ok) return found;
   const row = found.value;
   if (!isDead(row)) return ok({ state: row.state });

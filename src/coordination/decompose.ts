@@ -4,7 +4,7 @@ import { compare } from "../shared/compare.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { folderOf } from "./folders.ts";
 import { pack, type Item } from "./packing.ts";
-import { faultOf, joinName } from "./plan-check.ts";
+import { findSplitProblem, joinName } from "./plan-check.ts";
 
 /** A job in parts that several chats do, and a last step that joins their results. Pure. */
 
@@ -27,7 +27,7 @@ export interface Plan {
 }
 
 /** The product's: a complex job is split into up to eight. */
-const usualParts = 8;
+const defaultMaxParts = 8;
 
 /**
  * [PL4] Two parts or more, none empty, and a join after all of them; [PL5] each file of the job is in one part, or in several of which one
@@ -36,19 +36,19 @@ const usualParts = 8;
  *
  * @param maxParts beside the join, 2 to 8
  */
-export function split(job: Job, strategy: SplitStrategy, maxParts = usualParts): Result<Plan, Refusal> {
-  if (!Number.isInteger(maxParts) || maxParts < 2 || maxParts > usualParts) {
-    return refuse(`a job is split into 2 to ${usualParts} parts, not into at most ${maxParts}`);
+export function split(job: Job, strategy: SplitStrategy, maxParts = defaultMaxParts): Result<Plan, Refusal> {
+  if (!Number.isInteger(maxParts) || maxParts < 2 || maxParts > defaultMaxParts) {
+    return badInput(`a job is split into 2 to ${defaultMaxParts} parts, not into at most ${maxParts}`);
   }
-  const drafts = draft(job, strategy, maxParts);
+  const drafts = draftParts(job, strategy, maxParts);
   if (!drafts.ok) return drafts;
-  const fault = faultOf(job, drafts.value, maxParts);
-  if (fault !== null) return refuse(fault);
-  const parts = drafts.value.map((part) => partOf(job, part));
+  const problem = findSplitProblem(job, drafts.value, maxParts);
+  if (problem !== null) return badInput(problem);
+  const parts = drafts.value.map((part) => toPart(job, part));
   return ok({ parts, join: { name: joinName, dependsOn: parts.map(({ name }) => name) } });
 }
 
-function draft(job: Job, strategy: SplitStrategy, maxParts: number): Result<readonly GivenPart[], Refusal> {
+function draftParts(job: Job, strategy: SplitStrategy, maxParts: number): Result<readonly GivenPart[], Refusal> {
   switch (strategy.by) {
     case "file":
       return byFile(job, maxParts);
@@ -61,20 +61,20 @@ function draft(job: Job, strategy: SplitStrategy, maxParts: number): Result<read
   }
 }
 
-function refuse(message: string): Result<never, Refusal> {
+function badInput(message: string): Result<never, Refusal> {
   return err({ code: "bad_input", message });
 }
 
 function byFile({ files }: Job, maxParts: number): Result<readonly GivenPart[], Refusal> {
   if (files.length < 2) {
-    return refuse(`the job names ${counted(files.length, "file")}; two or more are needed to split it by file`);
+    return badInput(`the job names ${formatCount(files.length, "file")}; two or more are needed to split it by file`);
   }
   const items = files.map(({ path, weight }) => ({ key: path, weight }));
   const parts = pack(items, maxParts);
   return ok(
     parts.map((part, at) => {
       const paths = part.map(({ key }) => key);
-      return independent(at, parts.length, counted(paths.length, "file"), paths);
+      return toIndependentPart(at, parts.length, formatCount(paths.length, "file"), paths);
     }),
   );
 }
@@ -87,14 +87,14 @@ function byModule(job: Job, depth: number | undefined, maxParts: number): Result
   const modules = modulesOf(job, depth);
   if (modules.length < 2) {
     const where = modules[0] ? `all files of the job are in ${modules[0].key}` : "the job names no files";
-    return refuse(`${where}; two modules or more are needed to split it by module`);
+    return badInput(`${where}; two modules or more are needed to split it by module`);
   }
   const parts = pack(modules, maxParts);
   return ok(
     parts.map((part, at) => {
       const names = part.map(({ key }) => key).join(", ");
-      const text = names.length > 2_000 ? counted(part.length, "module") : names;
-      return independent(
+      const text = names.length > 2_000 ? formatCount(part.length, "module") : names;
+      return toIndependentPart(
         at,
         parts.length,
         text,
@@ -113,8 +113,13 @@ function modulesOf({ files }: Job, depth: number | undefined): Module[] {
   }));
 }
 
-function independent(at: number, count: number, what: string, files: readonly string[]): GivenPart {
-  return { name: `part-${at + 1}`, text: `Part ${at + 1} of ${count}: ${what}`, files: [...files], dependsOn: [] };
+function toIndependentPart(at: number, count: number, description: string, files: readonly string[]): GivenPart {
+  return {
+    name: `part-${at + 1}`,
+    text: `Part ${at + 1} of ${count}: ${description}`,
+    files: [...files],
+    dependsOn: [],
+  };
 }
 
 /** Each phase has all the files: no two phases are at work at a time. */
@@ -127,17 +132,17 @@ function byPhase({ files }: Job, phases: readonly string[]): GivenPart[] {
   }));
 }
 
-function partOf(job: Job, { name, text, files, dependsOn }: GivenPart): Part {
-  const own = new Set(files);
+function toPart(job: Job, { name, text, files, dependsOn }: GivenPart): Part {
+  const paths = new Set(files);
   return {
     name,
     text,
-    files: [...own].toSorted(compare),
+    files: [...paths].toSorted(compare),
     dependsOn: [...new Set(dependsOn)].toSorted(compare),
-    weight: job.files.filter(({ path }) => own.has(path)).reduce((sum, { weight }) => sum + weight, 0),
+    weight: job.files.filter(({ path }) => paths.has(path)).reduce((sum, { weight }) => sum + weight, 0),
   };
 }
 
-function counted(count: number, noun: string): string {
+function formatCount(count: number, noun: string): string {
   return `${count === 0 ? "no" : count} ${noun}${count === 1 ? "" : "s"}`;
 }

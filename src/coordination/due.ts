@@ -6,24 +6,24 @@ import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
 import * as dispatch from "./dispatch.ts";
 import * as idempotency from "./idempotency.ts";
-import { endDelays, endQuiet } from "./lease-turns.ts";
+import { endDelays, endQuietPeriod } from "./lease-turns.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "./messages.ts";
 import * as meta from "./meta.ts";
-import * as moves from "./moves.ts";
+import * as rebalanceSweep from "./moves.ts";
 import * as outbox from "./outbox.ts";
 import * as state from "./state.ts";
 import * as syncRows from "./sync-rows.ts";
 import * as dedupe from "./task-dedupe.ts";
-import * as surplus from "./task-surplus.ts";
-import { seekTakers } from "./task-states.ts";
+import * as retention from "./task-surplus.ts";
+import { enqueueDispatch } from "./task-states.ts";
 import * as tasks from "./task-sweep.ts";
 import type { Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
 
 /** What has to happen without anybody asking: the one alarm of a host rings at the earliest of it. */
 
-interface Timed {
+interface DueKind {
   readonly name: string;
   /** SQL of one value: epoch ms, or NULL. All kinds are asked in one statement, after each write. */
   readonly dueAt: string;
@@ -38,8 +38,8 @@ interface Timed {
 /** It waits for the full hour, so that rows which grow old one by one ring no alarm each; not where the storage is full. */
 const coarseMs = 3_600_000;
 
-const timed: readonly Timed[] = [
-  { name: "quiet", dueAt: meta.quietDueAt, sweep: endQuiet },
+const dueKinds: readonly DueKind[] = [
+  { name: "quiet", dueAt: meta.quietDueAt, sweep: endQuietPeriod },
   { name: "delays", dueAt: waiters.delayDueAt, sweep: endDelays },
   { name: "state", dueAt: state.dueAt, sweep: state.sweep },
   {
@@ -62,17 +62,17 @@ const timed: readonly Timed[] = [
     isCoarse: true,
     sweep: changes.prune,
   },
-  { name: "outbox", dueAt: outbox.dueAt, sweep: dispatch.remind },
-  { name: "moves", dueAt: moves.dueAt, sweep: moves.sweep },
+  { name: "outbox", dueAt: outbox.dueAt, sweep: dispatch.resendToken },
+  { name: "moves", dueAt: rebalanceSweep.dueAt, sweep: rebalanceSweep.sweep },
   {
     name: "budgets",
     dueAt: budgets.dueAt,
     sweep: (tx) => {
       budgets.endDay(tx);
-      seekTakers(tx);
+      enqueueDispatch(tx);
     },
   },
-  { name: "surplus", dueAt: surplus.dueAt, sweep: surplus.sweep },
+  { name: "surplus", dueAt: retention.dueAt, sweep: retention.sweep },
   {
     name: "sync",
     dueAt: syncRows.dueAt,
@@ -89,53 +89,53 @@ const timed: readonly Timed[] = [
   },
 ];
 
-const question = [
+const dueTimesSql = [
   `SELECT (${liveness.dueAt}) AS chats, (${tasks.dueAt}) AS tasks, (SELECT value FROM meta WHERE key = 'put_off') AS putOff`,
-  ...timed.map(({ name, dueAt }) => `(${dueAt}) AS ${name}`),
+  ...dueKinds.map(({ name, dueAt }) => `(${dueAt}) AS ${name}`),
 ].join(", ");
 
 /** When the host has to come back; null: nothing waits for its time. */
 export function nextDue(tx: Tx): number | null {
-  const { chats, tasks, turns } = look(tx);
-  const times = [chats, tasks, ...turns.map(({ at }) => at)].filter((at) => at !== null);
+  const { chats, tasks, kinds } = readDueTimes(tx);
+  const times = [chats, tasks, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 
-interface Look {
+interface DueTimes {
   readonly chats: number | null;
   readonly tasks: number | null;
-  readonly turns: readonly { readonly one: Timed; readonly at: number | null }[];
+  readonly kinds: readonly { readonly one: DueKind; readonly at: number | null }[];
 }
 
 /** When the first chat, the first task, and each kind, is due, unless a failure has put it off. */
-function look(tx: Tx): Look {
-  const values = timed.flatMap(({ value }) => (value ? [value(tx.settings)] : []));
+function readDueTimes(tx: Tx): DueTimes {
+  const values = dueKinds.flatMap(({ value }) => (value ? [value(tx.settings)] : []));
   const [row = {}] = tx.sql.all<Partial<Record<string, number | null>> & { putOff?: string | null }>(
-    question,
+    dueTimesSql,
     ...values,
   );
-  const until = JSON.parse(row.putOff ?? "{}") as PutOff;
-  const turns = timed.map((one) => {
+  const postponed = JSON.parse(row.putOff ?? "{}") as PostponedKinds;
+  const kinds = dueKinds.map((one) => {
     const at = row[one.name] ?? null;
     if (at === null) return { one, at };
     const isLater = one.isCoarse && !tx.isFull;
-    return { one, at: Math.max(isLater ? Math.ceil(at / coarseMs) * coarseMs : at, until[one.name] ?? 0) };
+    return { one, at: Math.max(isLater ? Math.ceil(at / coarseMs) * coarseMs : at, postponed[one.name] ?? 0) };
   });
-  return { chats: row["chats"] ?? null, tasks: row["tasks"] ?? null, turns };
+  return { chats: row["chats"] ?? null, tasks: row["tasks"] ?? null, kinds };
 }
 
 /** By the name of the kind: when it has its turn again. */
-type PutOff = Partial<Record<string, number>>;
+type PostponedKinds = Partial<Record<string, number>>;
 
-function putOff({ sql }: Tx): PutOff {
-  return JSON.parse(meta.read(sql, "put_off") ?? "{}") as PutOff;
+function putOff({ sql }: Tx): PostponedKinds {
+  return JSON.parse(meta.read(sql, "put_off") ?? "{}") as PostponedKinds;
 }
 
 /** Runs work as a transaction of its own inside the present one: it is undone when it throws. */
 export type Atomically = <T>(work: () => T) => T;
 
 /** What fails is left alone for so long. */
-const poisonMs = 60_000;
+const failedRetryMs = 60_000;
 
 /**
  * [DU1] Does what is due, each chat, each task and each kind in a transaction of its own: one whose work throws is put off and told in the audit log, and
@@ -149,28 +149,28 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     problems.push(`${subject}: ${messageOf(error)}`);
     audit.append(tx, { kind: "sweep.failed", subject, detail: { error: messageOf(error).slice(0, 300) } });
   };
-  for (const chat of liveness.dueNow(tx, limit)) {
+  for (const chat of liveness.listDue(tx, limit)) {
     try {
-      atomically(() => liveness.settle(tx, chat));
+      atomically(() => liveness.checkChat(tx, chat));
     } catch (error) {
-      chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", tx.now + poisonMs, chat);
+      chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", tx.now + failedRetryMs, chat);
       fail(chat, error);
     }
   }
-  for (const task of tasks.dueNow(tx, limit)) {
+  for (const task of tasks.listDue(tx, limit)) {
     try {
-      atomically(() => tasks.settle(tx, task));
+      atomically(() => tasks.checkTask(tx, task));
     } catch (error) {
-      tasks.putOff(tx, task, tx.now + poisonMs);
+      tasks.postpone(tx, task, tx.now + failedRetryMs);
       fail(`task ${task}`, error);
     }
   }
-  for (const { one, at } of look(tx).turns) {
+  for (const { one, at } of readDueTimes(tx).kinds) {
     if (at === null || at > tx.now) continue;
     try {
       atomically(() => one.sweep(tx, limit));
     } catch (error) {
-      meta.write(tx.sql, "put_off", JSON.stringify({ ...putOff(tx), [one.name]: tx.now + poisonMs }));
+      meta.write(tx.sql, "put_off", JSON.stringify({ ...putOff(tx), [one.name]: tx.now + failedRetryMs }));
       fail(one.name, error);
     }
   }

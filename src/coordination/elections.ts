@@ -3,8 +3,8 @@ import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import { ok, type Result } from "../shared/result.ts";
 import * as chatRows from "./chat-rows.ts";
-import { expiresAt, isLive, rowOf, type LeaseRow } from "./lease-rows.ts";
-import * as turns from "./lease-turns.ts";
+import { expiresAt, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
+import * as grants from "./lease-turns.ts";
 import * as leases from "./leases.ts";
 import type { Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
@@ -20,15 +20,15 @@ function resourceOf(name: string): string {
 
 export function campaign(tx: Tx, input: Campaign): Result<OutputOf<"elections.campaign">, Refusal> {
   const { self, name, requestId, ttlMs, waitMs } = input;
-  const actor = chatRows.acting(tx, self);
+  const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
-  const wanted = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
-  const taken = leases.take(tx, actor.value, wanted);
-  if (!taken.ok && taken.error.code === "quota_exceeded") return taken;
-  const leader = leading(tx, name);
+  const request = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
+  const acquired = leases.acquireFor(tx, actor.value, request);
+  if (!acquired.ok && acquired.error.code === "quota_exceeded") return acquired;
+  const leader = findLeader(tx, name);
   // By this request: what another one of the same chat was granted may be given back at any moment, by whoever asked so.
-  if (leader && taken.ok && taken.value.state === "granted") return ok({ state: "leading", leader });
-  const position = taken.ok && taken.value.state === "waiting" ? taken.value.position : null;
+  if (leader && acquired.ok && acquired.value.state === "granted") return ok({ state: "leading", leader });
+  const position = acquired.ok && acquired.value.state === "waiting" ? acquired.value.position : null;
   return ok({ state: "following", leader, position });
 }
 
@@ -41,28 +41,28 @@ export function renew(tx: Tx, { self, name, term }: RenewTerm): Result<Leader, R
 
 /** [EL2] A leader that goes leaves no delay: the next in line leads at once, and that is not itself. */
 export function resign(tx: Tx, { self, name, term }: Resign): Result<{ hasResigned: boolean }, Refusal> {
-  removePlaces(tx, name, self.chat);
+  removeWaits(tx, name, self.chat);
   const released = leases.release(tx, { self, resource: resourceOf(name), token: term });
   return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
 }
 
 /** Who goes, or only stood in line, leaves it. */
-function removePlaces(tx: Tx, name: string, chat: string): void {
+function removeWaits(tx: Tx, name: string, chat: string): void {
   const resource = resourceOf(name);
-  for (const place of waiters.ofChat(tx.sql, resource, chat)) waiters.remove(tx.sql, place.seq);
-  turns.grantWaiting(tx, [resource]);
+  for (const waiter of waiters.listOfChat(tx.sql, resource, chat)) waiters.remove(tx.sql, waiter.seq);
+  grants.grantWaiting(tx, [resource]);
 }
 
 export function observe(tx: Tx, name: string): { leader: Leader | null } {
-  return { leader: leading(tx, name) };
+  return { leader: findLeader(tx, name) };
 }
 
-function leading(tx: Tx, name: string): Leader | null {
-  const row = rowOf(tx.sql, resourceOf(name));
-  return row && isLive(tx, row) ? told(tx, name, row) : null;
+function findLeader(tx: Tx, name: string): Leader | null {
+  const row = findLease(tx.sql, resourceOf(name));
+  return row && isLive(tx, row) ? toLeader(tx, name, row) : null;
 }
 
-function told(tx: Tx, name: string, row: LeaseRow): Leader {
+function toLeader(tx: Tx, name: string, row: LeaseRow): Leader {
   const { holder: leader, incarnation, token: term, ttl_ms: ttlMs } = row;
   return { name, leader, incarnation, term, ttlMs, remainingMs: Math.max(0, expiresAt(tx, row) - tx.now) };
 }

@@ -2,7 +2,7 @@ import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
 import type { HoldTask } from "../contract/tasks.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { noteLate } from "./attempt-rows.ts";
+import { countLateCall } from "./attempt-rows.ts";
 import * as attempts from "./attempts.ts";
 import * as audit from "./audit.ts";
 import * as budgets from "./budgets.ts";
@@ -63,7 +63,7 @@ const handlers: Handlers = {
   "leases.check": (tx, input) => ok(leases.check(tx, input)),
   "leases.list": (tx, input) => ok(leases.list(tx, input)),
   "leases.force-release": (tx, input, actor) =>
-    byAdmin(tx, "leases.force-release", input, () => leases.forceRelease(tx, actor, input)),
+    onceForMachine(tx, "leases.force-release", input, () => leases.forceRelease(tx, actor, input)),
   "elections.campaign": elections.campaign,
   "elections.renew": elections.renew,
   "elections.resign": elections.resign,
@@ -110,18 +110,19 @@ const handlers: Handlers = {
   "sync.put-files": (tx, input, actor) => syncFiles.put(tx, actor, input),
   "sync.files": syncFiles.get,
   "sync.take": sync.take,
-  "sync.give-back": (tx, input, actor) => sync.giveBack(tx, actor, input),
+  "sync.give-back": (tx, input, actor) => sync.release(tx, actor, input),
   "sync.status": (tx, { device }) => ok(syncDevices.status(tx, device)),
   "sync.purge": (tx, input, actor) => syncDevices.purge(tx, actor, input),
   "budgets.get": (tx) => ok(budgets.get(tx)),
   "settings.get": (tx) => ok({ settings: tx.settings }),
   "settings.set": (tx, input, actor) => ok(settings.set(tx, actor, input)),
   "audit.list": (tx, input) => ok(audit.list(tx, input)),
-  "epoch.raise": (tx, input, actor) => byAdmin(tx, "epoch.raise", input, () => settings.raiseEpoch(tx, actor, input)),
+  "epoch.raise": (tx, input, actor) =>
+    onceForMachine(tx, "epoch.raise", input, () => settings.raiseEpoch(tx, actor, input)),
 };
 
 /** [RQ6] What no chat asks for: ids of requests belong to the machine of the token. */
-function byAdmin<T extends object>(
+function onceForMachine<T extends object>(
   tx: Tx,
   operation: EngineOperation,
   input: { readonly requestId?: string | undefined },
@@ -149,9 +150,9 @@ export function run<Name extends EngineOperation>(
  *
  * @returns the work of that transaction; null: nothing is kept
  */
-export function noteOf(input: unknown, { code }: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
+export function followUpOf(input: unknown, { code }: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
   if (code !== "stale_claim") return null;
   // Only operations on a claim are refused so, and this one's input was checked.
   const { self, task, claim } = input as HoldTask;
-  return (tx) => noteLate(tx, task, claim, self.chat);
+  return (tx) => countLateCall(tx, task, claim, self.chat);
 }

@@ -4,12 +4,12 @@
  */
 const firstDay = 1_767_225_600_000;
 const minuteMs = 60_000;
-const epochs = 2 ** 25;
+const epochCount = 2 ** 25;
 
 /** 0 where the clock is set beyond them: then it says nothing. */
 export function firstEpoch(now: number): number {
   const epoch = 2 * Math.max(1, Math.floor((now - firstDay) / minuteMs));
-  return epoch < epochs ? epoch : 0;
+  return epoch < epochCount ? epoch : 0;
 }
 
 /** The least that one is raised to at this time. */

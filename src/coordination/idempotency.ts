@@ -7,7 +7,7 @@ import type { Tx } from "./tx.ts";
 
 const keepMs = 86_400_000;
 
-export interface Request {
+export interface IdempotentRequest {
   readonly operation: string;
   /** The chat that asks; absent: its machine itself. */
   readonly by?: string | undefined;
@@ -24,48 +24,48 @@ export interface Request {
  */
 export function once<T extends object>(
   tx: Tx,
-  request: Request,
+  request: IdempotentRequest,
   work: () => Result<T, Refusal>,
   hasChanged: (value: T) => boolean = () => true,
 ): { result: Result<T, Refusal>; isRepeat: boolean } {
   const { requestId } = request;
   if (requestId === undefined) return { result: work(), isRepeat: false };
   const machine = machineOf(tx, request);
-  const asked = digest(JSON.stringify(request.input));
+  const requestDigest = digest(JSON.stringify(request.input));
   const key = keyOf(request, machine, requestId);
-  const known = knownAs(tx, [key, oldKeyOf(request, machine, requestId)]);
-  if (known) {
+  const stored = findStored(tx, [key, oldKeyOf(request, machine, requestId)]);
+  if (stored) {
     // It is the answer to the same operation.
-    const value = JSON.parse(known.result) as T;
-    return { result: known.request === asked ? ok(value) : err(reused(requestId)), isRepeat: true };
+    const value = JSON.parse(stored.result) as T;
+    return { result: stored.request === requestDigest ? ok(value) : err(keyReused(requestId)), isRepeat: true };
   }
   const { first, last } = endsOf(tx, machine);
-  const full = tooMany(tx, machine, first, last);
-  const result: Result<T, Refusal> = full ? err(full) : work();
-  if (result.ok && hasChanged(result.value)) remember(tx, last, { key, machine, asked, value: result.value });
+  const limitProblem = checkLimits(tx, machine, first, last);
+  const result: Result<T, Refusal> = limitProblem ? err(limitProblem) : work();
+  if (result.ok && hasChanged(result.value)) store(tx, last, { key, machine, requestDigest, value: result.value });
   return { result, isRepeat: false };
 }
 
-function machineOf({ actor }: Tx, { operation }: Request): string {
+function machineOf({ actor }: Tx, { operation }: IdempotentRequest): string {
   if (!actor) throw new Error(`${operation} was asked by nobody, so its request id is nobody's`);
   return actor.machine;
 }
 
-interface Remembered {
+interface NewResult {
   readonly key: string;
   readonly machine: string;
-  readonly asked: string;
+  readonly requestDigest: string;
   readonly value: object;
 }
 
-function remember({ sql, now }: Tx, last: End | null, { key, machine, asked, value }: Remembered): void {
+function store({ sql, now }: Tx, last: StoredEntry | null, { key, machine, requestDigest, value }: NewResult): void {
   const result = JSON.stringify(value);
   sql.run(
     `INSERT INTO idempotency (key, request, result, expires_at, machine, nth, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (key) DO UPDATE SET request = excluded.request, result = excluded.result, expires_at = excluded.expires_at,
        machine = excluded.machine, nth = excluded.nth, written_chars = excluded.written_chars`,
     key,
-    asked,
+    requestDigest,
     result,
     now + keepMs,
     machine,
@@ -75,18 +75,18 @@ function remember({ sql, now }: Tx, last: End | null, { key, machine, asked, val
 }
 
 /** No name of a machine or a chat has a line break in it, so no two requests have one key. */
-function keyOf({ operation, by = "" }: Request, machine: string, requestId: string): string {
+function keyOf({ operation, by = "" }: IdempotentRequest, machine: string, requestId: string): string {
   return `${operation} ${machine}\n${by} ${requestId}`;
 }
 
 /** Under which a program before migration 6 has stored it; a day after that nothing has such a key. */
-function oldKeyOf({ operation, by }: Request, machine: string, requestId: string): string {
+function oldKeyOf({ operation, by }: IdempotentRequest, machine: string, requestId: string): string {
   const isOfState = operation.startsWith("state.");
   return `${operation} ${by ?? (isOfState ? "" : machine)} ${requestId}`;
 }
 
 /** The first or the last that is remembered of a machine. */
-interface End {
+interface StoredEntry {
   readonly nth: number;
   readonly chars: number;
   readonly until: number;
@@ -99,30 +99,33 @@ const endsQuery = ["ASC", "DESC"]
   )
   .join(" UNION ALL ");
 
-function endsOf({ sql }: Tx, machine: string): { readonly first: End | null; readonly last: End | null } {
-  const [first = null, last = first] = sql.all<End>(`${endsQuery} ORDER BY nth`, machine, machine);
+function endsOf(
+  { sql }: Tx,
+  machine: string,
+): { readonly first: StoredEntry | null; readonly last: StoredEntry | null } {
+  const [first = null, last = first] = sql.all<StoredEntry>(`${endsQuery} ORDER BY nth`, machine, machine);
   return { first, last };
 }
 
-interface Known {
+interface StoredResult {
   readonly request: string;
   readonly result: string;
 }
 
-function knownAs({ sql, now }: Tx, keys: readonly [string, string]): Known | null {
+function findStored({ sql, now }: Tx, keys: readonly [string, string]): StoredResult | null {
   const query = "SELECT request, result FROM idempotency WHERE key IN (?, ?) AND expires_at > ?";
-  return sql.all<Known>(query, ...keys, now)[0] ?? null;
+  return sql.all<StoredResult>(query, ...keys, now)[0] ?? null;
 }
 
 /** [RQ7] What is remembered goes in the order in which it came, so its first and its last row tell how much there is. */
-function tooMany(tx: Tx, machine: string, first: End | null, last: End | null): Refusal | null {
+function checkLimits(tx: Tx, machine: string, first: StoredEntry | null, last: StoredEntry | null): Refusal | null {
   if (!first || !last) return null;
-  const { maxRequestIdsPerMachine: mostIds, maxRequestCharsPerMachine: mostChars } = tx.settings;
+  const { maxRequestIdsPerMachine: maxIds, maxRequestCharsPerMachine: maxChars } = tx.settings;
   const ids = last.nth - first.nth + 1;
-  if (ids < mostIds && last.chars - first.chars < mostChars) return null;
+  if (ids < maxIds && last.chars - first.chars < maxChars) return null;
   if (first.until <= tx.now) {
     // A machine that has waited as long as it was asked to is not refused again.
-    prune(tx.sql, tx.now, prunedAtOnce);
+    prune(tx.sql, tx.now, maxPrunedRows);
     return null;
   }
   return {
@@ -133,9 +136,9 @@ function tooMany(tx: Tx, machine: string, first: End | null, last: End | null): 
 }
 
 /** Rows that one request removes at most: more than it adds. */
-const prunedAtOnce = 100;
+const maxPrunedRows = 100;
 
-function reused(requestId: string): Refusal {
+function keyReused(requestId: string): Refusal {
   return { code: "key_reused", message: `request id ${requestId} was used for another request; take a new one` };
 }
 
@@ -151,29 +154,34 @@ function digest(text: string): string {
 }
 
 /** Machines with something remembered: from each the index leads to the next. */
-const machines = `machines (machine) AS (
+const machinesSql = `machines (machine) AS (
     SELECT min(machine) FROM idempotency
     UNION ALL SELECT (SELECT min(machine) FROM idempotency WHERE machine > machines.machine) FROM machines
     WHERE machines.machine IS NOT NULL)`;
 
 export const dueAt = `
-  WITH RECURSIVE ${machines}
+  WITH RECURSIVE ${machinesSql}
   SELECT min((SELECT expires_at FROM idempotency WHERE machine = machines.machine ORDER BY nth LIMIT 1)) FROM machines`;
 
 /** What is over goes, of each machine in the order in which it came: at most `limit` rows of each. */
 export function prune(sql: Sql, now: number, limit: number): void {
-  const found = sql.all<{ machine: string }>(
-    `WITH RECURSIVE ${machines} SELECT machine FROM machines WHERE machine IS NOT NULL`,
+  const machineRows = sql.all<{ machine: string }>(
+    `WITH RECURSIVE ${machinesSql} SELECT machine FROM machines WHERE machine IS NOT NULL`,
   );
-  for (const { machine } of found) {
+  for (const { machine } of machineRows) {
     const rows = sql.all<{ nth: number; expires_at: number }>(
       "SELECT nth, expires_at FROM idempotency WHERE machine = ? ORDER BY nth LIMIT ?",
       machine,
       limit,
     );
-    const kept = rows.findIndex(({ expires_at: at }) => at > now);
-    const over = rows.at(kept < 0 ? rows.length - 1 : kept - 1);
-    if (over && kept !== 0)
-      sql.run("DELETE FROM idempotency WHERE machine = ? AND nth <= ? AND expires_at <= ?", machine, over.nth, now);
+    const firstKept = rows.findIndex(({ expires_at: at }) => at > now);
+    const lastExpired = rows.at(firstKept < 0 ? rows.length - 1 : firstKept - 1);
+    if (lastExpired && firstKept !== 0)
+      sql.run(
+        "DELETE FROM idempotency WHERE machine = ? AND nth <= ? AND expires_at <= ?",
+        machine,
+        lastExpired.nth,
+        now,
+      );
   }
 }

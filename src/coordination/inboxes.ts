@@ -14,7 +14,7 @@ export interface MessageRow {
   readonly expires_at: number;
 }
 
-export function targetText(target: Target): string {
+export function formatTarget(target: Target): string {
   switch (target.to) {
     case "chat":
       return `chat:${target.chat}`;
@@ -25,13 +25,13 @@ export function targetText(target: Target): string {
   }
 }
 
-export function targetOf(text: string): Target {
+export function parseTarget(text: string): Target {
   if (text.startsWith("chat:")) return { to: "chat", chat: text.slice(5) };
   return text.startsWith("topic:") ? { to: "topic", topic: text.slice(6) } : { to: "all" };
 }
 
 /** The newest and the oldest message that are kept. */
-export interface Ends {
+export interface MessageRange {
   readonly newest: number;
   readonly oldest: number;
   /** Characters of the bodies of all messages so far, kept or not, up to each of the two. */
@@ -39,8 +39,8 @@ export interface Ends {
   readonly oldestWritten: number;
 }
 
-export function ends(sql: Sql): Ends {
-  const [row] = sql.all<Ends>(
+export function readRange(sql: Sql): MessageRange {
+  const [row] = sql.all<MessageRange>(
     `SELECT newest.id AS newest, newest.written_chars AS written, oldest.id AS oldest, oldest.written_chars AS oldestWritten
      FROM (SELECT id, written_chars FROM messages ORDER BY id DESC LIMIT 1) AS newest,
        (SELECT id, written_chars FROM messages ORDER BY id LIMIT 1) AS oldest`,
@@ -57,14 +57,14 @@ export function patterns(sql: Sql, chat: string): string[] {
   return sql.all<{ pattern: string }>(query, chat).map(({ pattern }) => pattern);
 }
 
-export interface Cursor {
+export interface InboxCursor {
   /** All up to here are acknowledged. */
   readonly cursor: number;
   /** Acknowledged above it. */
   readonly ahead: readonly number[];
 }
 
-export function cursorOf(sql: Sql, chat: string): Cursor {
+export function readCursor(sql: Sql, chat: string): InboxCursor {
   const [row] = sql.all<{ cursor: number; ahead: string }>("SELECT cursor, ahead FROM inboxes WHERE chat = ?", chat);
   return row ? { cursor: row.cursor, ahead: JSON.parse(row.ahead) as number[] } : { cursor: 0, ahead: [] };
 }
@@ -78,11 +78,11 @@ export interface Subscription {
   readonly since: number;
 }
 
-export function subscriptions(sql: Sql, chat: string): Subscription[] {
+export function listSubscriptions(sql: Sql, chat: string): Subscription[] {
   return sql.all<Subscription>("SELECT pattern, since FROM subscriptions WHERE chat = ?", chat);
 }
 
-export function move(sql: Sql, chat: string, { cursor, ahead }: Cursor): void {
+export function move(sql: Sql, chat: string, { cursor, ahead }: InboxCursor): void {
   sql.run(
     `INSERT INTO inboxes (chat, cursor, ahead) VALUES (?, ?, ?)
      ON CONFLICT (chat) DO UPDATE SET cursor = excluded.cursor, ahead = excluded.ahead`,
@@ -93,7 +93,7 @@ export function move(sql: Sql, chat: string, { cursor, ahead }: Cursor): void {
 }
 
 /** Chats with a subscription that a topic falls under. */
-export function receivers(sql: Sql, topic: string): string[] {
+export function listReceivers(sql: Sql, topic: string): string[] {
   const query = "SELECT DISTINCT chat FROM subscriptions WHERE pattern IN (SELECT value FROM json_each(?))";
   return sql.all<{ chat: string }>(query, JSON.stringify(patternsOf(topic))).map(({ chat }) => chat);
 }

@@ -1,28 +1,28 @@
 import type { Json } from "../contract/values.ts";
 import { aggregate, type PartResult } from "./aggregate.ts";
-import { resultOf } from "./attempt-rows.ts";
+import { readResult } from "./attempt-rows.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "./tx.ts";
 
 /** The results of what a task depends on, joined by its rule. */
 
-export type Joined = { readonly result: string } | { readonly failure: string };
+export type JoinOutcome = { readonly result: string } | { readonly failure: string };
 
 /** Read for one join, in bytes. What is more could not be the result of a task. */
-const mostBytes = 1_000_000;
+const maxBytes = 1_000_000;
 
 /** [TA26] In the order of its dependencies; [PL10] what has died is named with its reason. */
-export function joined(tx: Tx, row: TaskRow): Joined {
+export function joinResults(tx: Tx, row: TaskRow): JoinOutcome {
   if (row.join_rule === null) throw new Error(`task ${row.task} has no rule for a join`);
-  const parts = rows.dependenciesOf(tx, row.task).flatMap((task) => rows.get(tx, task) ?? []);
+  const parts = rows.dependenciesOf(tx, row.task).flatMap((task) => rows.find(tx, task) ?? []);
   const results: PartResult[] = [];
-  const budget = { bytes: mostBytes };
-  const nameOf = namesOf(parts);
+  const budget = { bytes: maxBytes };
+  const nameOf = partNamer(parts);
   for (const part of parts) {
     const one = resultOfPart(tx, part, nameOf(part), row.join_rule === "count" ? null : budget);
     if (one === null)
-      return { failure: `too_large: the results of its parts have more than ${mostBytes} bytes together` };
+      return { failure: `too_large: the results of its parts have more than ${maxBytes} bytes together` };
     results.push(one);
   }
   const answer = aggregate(row.join_rule, results);
@@ -32,22 +32,22 @@ export function joined(tx: Tx, row: TaskRow): Joined {
 }
 
 /** Its ref; where two have the same, where it is another's number, or where there is none, its number. */
-function namesOf(parts: readonly TaskRow[]): (part: TaskRow) => string {
+function partNamer(parts: readonly TaskRow[]): (part: TaskRow) => string {
   const refs = Map.groupBy(parts, ({ ref }) => ref);
   const numbers = new Set(parts.map(({ task }) => String(task)));
-  const isClear = (ref: string): boolean => refs.get(ref)?.length === 1 && !numbers.has(ref);
-  return ({ task, ref }) => (ref !== null && isClear(ref) ? ref : String(task));
+  const isUnambiguous = (ref: string): boolean => refs.get(ref)?.length === 1 && !numbers.has(ref);
+  return ({ task, ref }) => (ref !== null && isUnambiguous(ref) ? ref : String(task));
 }
 
 function resultOfPart(tx: Tx, row: TaskRow, part: string, budget: { bytes: number } | null): PartResult | null {
-  if (row.state !== "done") return missing(row, part);
+  if (row.state !== "done") return toMissingPart(row, part);
   if (budget === null) return { part, state: "done", result: null };
-  const { text, isLeftOut, bytes } = resultOf(tx, row, budget.bytes);
+  const { text, isLeftOut, bytes } = readResult(tx, row, budget.bytes);
   if (isLeftOut) return null;
   budget.bytes -= bytes;
   return { part, state: "done", result: JSON.parse(text ?? "null") as Json };
 }
 
-function missing({ state, detail, reason }: TaskRow, part: string): PartResult {
+function toMissingPart({ state, detail, reason }: TaskRow, part: string): PartResult {
   return { part, state: state === "cancelled" ? "cancelled" : "dead", reason: detail ?? reason ?? state };
 }

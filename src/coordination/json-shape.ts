@@ -1,15 +1,15 @@
 import type { Refusal } from "../contract/errors.ts";
 
 /** JSON is nested at most so deep: all that walks through it is a recursion, and a stack ends somewhere. */
-const mostDeep = 100;
+const maxDepth = 100;
 
 /** What those who come after would stumble over, or lose without a word. */
-export function unfit(value: unknown, left = mostDeep): Refusal | null {
+export function checkJsonShape(value: unknown, depthLeft = maxDepth): Refusal | null {
   if (typeof value !== "object" || value === null) return null;
-  if (left === 0) return { code: "bad_input", message: `JSON is nested at most ${mostDeep} deep` };
+  if (depthLeft === 0) return { code: "bad_input", message: `JSON is nested at most ${maxDepth} deep` };
   if (Object.hasOwn(value, "__proto__")) return { code: "bad_input", message: "no field has the name __proto__" };
   for (const part of Object.values(value)) {
-    const problem = unfit(part, left - 1);
+    const problem = checkJsonShape(part, depthLeft - 1);
     if (problem) return problem;
   }
   return null;

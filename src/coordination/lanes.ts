@@ -12,30 +12,30 @@ export interface Head {
 }
 
 /** Above a type's own lane and all that begin with it and a line break. */
-const behindLines = "\v";
+const afterTypeLanes = "\v";
 
 /** Above every lane. */
-const last = "\u{10FFFF}";
+const endOfLanes = "\u{10FFFF}";
 
 /** Lanes in which something is queued for who has these capabilities. */
-export function fitting(tx: Tx, able: ReadonlySet<string>, types?: readonly string[]): string[] {
+export function listMatching(tx: Tx, capabilities: ReadonlySet<string>, types?: readonly string[]): string[] {
   const found = types
-    ? [...new Set(types)].flatMap((type) => Array.from(between(tx, type, type + behindLines)))
-    : Array.from(queued(tx));
-  return found.filter((lane) => capabilitiesIn(lane).every((one) => able.has(one)));
+    ? [...new Set(types)].flatMap((type) => Array.from(lanesBetween(tx, type, type + afterTypeLanes)))
+    : Array.from(listQueued(tx));
+  return found.filter((lane) => capabilitiesIn(lane).every((one) => capabilities.has(one)));
 }
 
 /** Every lane in which something is queued; as many are read as are asked for. */
-export function queued(tx: Tx): Generator<string, void> {
-  return between(tx, "", last);
+export function listQueued(tx: Tx): Generator<string, void> {
+  return lanesBetween(tx, "", endOfLanes);
 }
 
 /** Above a lane, and below all that begin with it: no lane has this sign. */
-const justAbove = "\u0001";
-const lanesAtOnce = 100;
+const afterLane = "\u0001";
+const maxLanesPerQuery = 100;
 
 /** From each lane the index leads to the next. */
-function* between({ sql }: Tx, from: string, to: string): Generator<string, void> {
+function* lanesBetween({ sql }: Tx, from: string, to: string): Generator<string, void> {
   for (let start = from; ;) {
     const rows = sql.all<{ lane: string }>(
       `WITH RECURSIVE lanes (lane) AS (
@@ -46,27 +46,27 @@ function* between({ sql }: Tx, from: string, to: string): Generator<string, void
       start,
       to,
       to,
-      lanesAtOnce,
+      maxLanesPerQuery,
     );
     for (const { lane } of rows) yield lane;
     const end = rows.at(-1);
-    if (!end || rows.length < lanesAtOnce) return;
-    start = end.lane + justAbove;
+    if (!end || rows.length < maxLanesPerQuery) return;
+    start = end.lane + afterLane;
   }
 }
 
 /** [TA28] Whether these would be more lanes than a workspace has at a time. */
-export function tooMany(tx: Tx, wanted: ReadonlySet<string>): boolean {
+export function exceedsLimit(tx: Tx, newLanes: ReadonlySet<string>): boolean {
   const isQueued = "EXISTS (SELECT 1 FROM tasks WHERE state = 'queued' AND lane = wanted.value)";
   const [row] = tx.sql.all<{ n: number }>(
     `SELECT count(*) AS n FROM json_each(?) AS wanted WHERE NOT ${isQueued}`,
-    JSON.stringify([...wanted]),
+    JSON.stringify([...newLanes]),
   );
   const fresh = row?.n ?? 0;
   if (fresh === 0) return false;
   const { maxLanes } = tx.settings;
   let count = fresh;
-  for (const _ of queued(tx)) if ((count += 1) > maxLanes) break;
+  for (const _ of listQueued(tx)) if ((count += 1) > maxLanes) break;
   return count > maxLanes;
 }
 
@@ -76,7 +76,7 @@ export type Front = Omit<Head, "told_bytes">;
 export function fronts({ sql, now }: Tx, lanes: readonly string[], chat: string | null = null): Front[] {
   return sql.all<Front>(
     `SELECT wanted.value AS lane, task, priority, affinity FROM json_each(?) AS wanted JOIN tasks ON task =
-       (SELECT task FROM tasks WHERE state = 'queued' ${chat === null ? "" : "AND affinity = ?"} AND lane = wanted.value AND ${isOpen}
+       (SELECT task FROM tasks WHERE state = 'queued' ${chat === null ? "" : "AND affinity = ?"} AND lane = wanted.value AND ${isOpenSql}
         ORDER BY priority DESC, task LIMIT 1)`,
     JSON.stringify(lanes),
     ...(chat === null ? [] : [chat]),
@@ -85,19 +85,19 @@ export function fronts({ sql, now }: Tx, lanes: readonly string[], chat: string 
 }
 
 /** By what is first in each, for this chat: in the lanes behind them nothing has its turn before `limit` tasks. [TA7] */
-export function firstOf(tx: Tx, lanes: readonly string[], chat: string, limit: number): readonly string[] {
+export function selectFirst(tx: Tx, lanes: readonly string[], chat: string, limit: number): readonly string[] {
   if (lanes.length <= limit) return lanes;
   const all = [...fronts(tx, lanes), ...fronts(tx, lanes, chat)];
-  return [...new Set(all.toSorted(byTurn(chat)).map(({ lane }) => lane))].slice(0, limit);
+  return [...new Set(all.toSorted(compareFor(chat)).map(({ lane }) => lane))].slice(0, limit);
 }
 
 /** Instead of a chat: no task wishes for it. */
-export const nobody = "";
+export const noChat = "";
 
 /** [TA7] By priority, then those that are meant for this chat, then by number. */
-export function byTurn(chat: string): (a: Front, b: Front) => number {
-  const isOther = ({ affinity }: Front): number => (affinity === chat ? 0 : 1);
-  return (a, b) => b.priority - a.priority || isOther(a) - isOther(b) || a.task - b.task;
+export function compareFor(chat: string): (a: Front, b: Front) => number {
+  const affinityRank = ({ affinity }: Front): number => (affinity === chat ? 0 : 1);
+  return (a, b) => b.priority - a.priority || affinityRank(a) - affinityRank(b) || a.task - b.task;
 }
 
 export function typeIn(lane: string): string {
@@ -111,7 +111,7 @@ export function capabilitiesIn(lane: string): string[] {
 /** Those whose turn is first. [TA15] What has expired is nobody's, though no sweep has seen it. */
 function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
   return sql.all<Head>(
-    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND lane = ? AND ${isOpen} ORDER BY priority DESC, task LIMIT ?`,
+    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND lane = ? AND ${isOpenSql} ORDER BY priority DESC, task LIMIT ?`,
     lane,
     now,
     limit,
@@ -120,16 +120,16 @@ function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
 
 const columns =
   "task, lane, priority, affinity, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS told_bytes";
-const isOpen = "(due_at IS NULL OR due_at > ?)";
+const isOpenSql = "(due_at IS NULL OR due_at > ?)";
 
 /** The same, and those that wish for a chat: of its equals the first, however many were queued before. */
 export function headsFor(tx: Tx, lane: string, chat: string, limit: number): Head[] {
-  const own = tx.sql.all<Head>(
-    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND affinity = ? AND lane = ? AND ${isOpen} ORDER BY priority DESC, task LIMIT ?`,
+  const affine = tx.sql.all<Head>(
+    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND affinity = ? AND lane = ? AND ${isOpenSql} ORDER BY priority DESC, task LIMIT ?`,
     chat,
     lane,
     tx.now,
     limit,
   );
-  return [...heads(tx, lane, limit).filter(({ affinity }) => affinity !== chat), ...own];
+  return [...heads(tx, lane, limit).filter(({ affinity }) => affinity !== chat), ...affine];
 }

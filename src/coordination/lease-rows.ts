@@ -19,7 +19,7 @@ export interface LeaseRow {
   readonly granted_at: number;
 }
 
-export function rowOf(sql: Sql, resource: string): LeaseRow | null {
+export function findLease(sql: Sql, resource: string): LeaseRow | null {
   return sql.all<LeaseRow>("SELECT * FROM leases WHERE resource = ?", resource)[0] ?? null;
 }
 
@@ -47,7 +47,7 @@ export function heldBy(sql: Sql, chat: string): LeaseRow[] {
 /** A bound lease lives with its holder: from each sign of life another ttl. */
 export function expiresAt(tx: Tx, row: LeaseRow): number {
   if (row.is_bound === 0) return row.expires_at;
-  const holder = chatRows.lifeOf(tx, row.holder);
+  const holder = chatRows.findLiveness(tx, row.holder);
   if (!holder || holder.incarnation !== row.incarnation) return row.expires_at;
   return Math.max(row.expires_at, chatRows.lastSeen(tx, holder) + row.ttl_ms);
 }
@@ -58,24 +58,24 @@ export function isLive(tx: Tx, row: LeaseRow): boolean {
 }
 
 /** Rows of a table with a column `resource` under names that overlap one. */
-export function near<Row extends { readonly resource: string }>(
+export function findOverlapping<Row extends { readonly resource: string }>(
   sql: Sql,
   table: (typeof tables)[number],
   resource: string,
 ): Row[] {
-  const found = named<Row>(sql, table, namesAbove(resource));
+  const found = selectByNames<Row>(sql, table, namesAbove(resource));
   const range = rangeBelow(resource);
   if (!range) return found;
   const below = sql.all<Row>(`SELECT * FROM ${table} WHERE resource >= ? AND resource < ?`, range.from, range.to);
-  const known = new Set(found.map((row) => row.resource));
-  return [...found, ...below.filter((row) => !known.has(row.resource) && overlap(row.resource, resource))];
+  const seen = new Set(found.map((row) => row.resource));
+  return [...found, ...below.filter((row) => !seen.has(row.resource) && overlap(row.resource, resource))];
 }
 
 /**
  * Whether a waiter has to wait for a lease or a delay; reads no more than the first that stands in the way. A lease that is over, but not yet
  * expired by somebody's look, may leave a delay: its own turn comes first.
  */
-export function isTaken({ sql, now }: Pick<Tx, "sql" | "now">, resource: string): boolean {
+export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: string): boolean {
   const range = rangeBelow(resource);
   const isFolder = resource.endsWith("/*");
   const wheres: { text: string; values: SqlValue[] }[] = [
@@ -86,40 +86,40 @@ export function isTaken({ sql, now }: Pick<Tx, "sql" | "now">, resource: string)
     const text = `resource >= ? AND resource < ?${isFolder ? " AND instr(substr(resource, length(?) + 1), '/') = 0" : ""}`;
     wheres.push({ text, values: [range.from, range.to, ...(isFolder ? [range.from] : [])] });
   }
-  const looks = wheres.flatMap(({ text, values }) => [
+  const checks = wheres.flatMap(({ text, values }) => [
     { text: `EXISTS (SELECT 1 FROM leases WHERE ${text})`, values },
     { text: `EXISTS (SELECT 1 FROM lock_delays WHERE ${text} AND until > ?)`, values: [...values, now] },
   ]);
   const [row] = sql.all<{ is_any: number }>(
-    `SELECT ${looks.map(({ text }) => text).join(" OR ")} AS is_any`,
-    ...looks.flatMap(({ values }) => values),
+    `SELECT ${checks.map(({ text }) => text).join(" OR ")} AS is_any`,
+    ...checks.flatMap(({ values }) => values),
   );
   return row?.is_any === 1;
 }
 
 /** A statement takes 100 values on the edge. */
-const namesAtOnce = 90;
+const maxNamesPerQuery = 90;
 const tables = ["leases", "lock_delays", "waiters"] as const;
 
 /** Whether nothing at all may overlap: one look instead of three where nobody is in the way. */
-export function isClear(sql: Sql, resource: string): boolean {
+export function hasNoOverlap(sql: Sql, resource: string): boolean {
   const names = namesAbove(resource);
   const range = rangeBelow(resource);
-  if (tables.length * (names.length + 2) > namesAtOnce) return false;
+  if (tables.length * (names.length + 2) > maxNamesPerQuery) return false;
   const wheres = [`resource IN (${names.map(() => "?").join(", ")})`, "resource >= ? AND resource < ?"];
-  const looks = tables.flatMap((table) =>
+  const checks = tables.flatMap((table) =>
     wheres.slice(0, range ? 2 : 1).map((where) => `EXISTS (SELECT 1 FROM ${table} WHERE ${where})`),
   );
   const values = [...names, ...(range ? [range.from, range.to] : [])];
-  const query = `SELECT ${looks.join(" OR ")} AS is_any`;
+  const query = `SELECT ${checks.join(" OR ")} AS is_any`;
   const [row] = sql.all<{ is_any: number }>(query, ...tables.flatMap(() => values));
   return row?.is_any === 0;
 }
 
-function named<Row>(sql: Sql, table: string, names: readonly string[]): Row[] {
+function selectByNames<Row>(sql: Sql, table: string, names: readonly string[]): Row[] {
   const found: Row[] = [];
-  for (let from = 0; from < names.length; from += namesAtOnce) {
-    const part = names.slice(from, from + namesAtOnce);
+  for (let from = 0; from < names.length; from += maxNamesPerQuery) {
+    const part = names.slice(from, from + maxNamesPerQuery);
     const marks = part.map(() => "?").join(", ");
     found.push(...sql.all<Row>(`SELECT * FROM ${table} WHERE resource IN (${marks})`, ...part));
   }
@@ -127,6 +127,6 @@ function named<Row>(sql: Sql, table: string, names: readonly string[]): Row[] {
 }
 
 /** Leases on the resource itself or on a pattern that it falls under. */
-export function coveringOf(sql: Sql, resource: string): LeaseRow[] {
-  return named(sql, "leases", namesAbove(resource));
+export function findCovering(sql: Sql, resource: string): LeaseRow[] {
+  return selectByNames(sql, "leases", namesAbove(resource));
 }

@@ -2,7 +2,16 @@ import type { AcquireLease } from "../contract/leases.ts";
 import * as audit from "./audit.ts";
 import * as changes from "./changes.ts";
 import * as chatRows from "./chat-rows.ts";
-import { expiresAt, heldBy, insert, isClear, isLive, isTaken, near, type LeaseRow } from "./lease-rows.ts";
+import {
+  expiresAt,
+  heldBy,
+  insert,
+  hasNoOverlap,
+  isLive,
+  isBlocked,
+  findOverlapping,
+  type LeaseRow,
+} from "./lease-rows.ts";
 import * as meta from "./meta.ts";
 import { OverlapSet, projectOf } from "./paths.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
@@ -11,10 +20,10 @@ import * as waiters from "./waiters.ts";
 /** Grants and ends of leases, and whose turn follows from an end. */
 
 /** Of what a lease is taken for: an operation of its own, or an election. */
-export type Wanted = Omit<AcquireLease, "self">;
+export type LeaseRequest = Omit<AcquireLease, "self">;
 
-export function grant(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted): LeaseRow {
-  const { resource, requestId, ttlMs, isBound, lockDelayMs } = wanted;
+export function grant(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): LeaseRow {
+  const { resource, requestId, ttlMs, isBound, lockDelayMs } = request;
   const seq = audit.append(tx, { kind: "lease.granted", subject: resource, actor: chat.chat });
   const row: LeaseRow = {
     resource,
@@ -30,7 +39,7 @@ export function grant(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted): LeaseRow 
   };
   insert(tx.sql, row);
   // [CH6] Whoever holds something is watched.
-  chatRows.lookAt(tx, chat, Math.min(row.expires_at, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
+  chatRows.scheduleCheck(tx, chat, Math.min(row.expires_at, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
   announce(tx, resource, row);
   return row;
 }
@@ -51,74 +60,75 @@ function announce(tx: Tx, resource: string, row: LeaseRow | null): void {
 }
 
 /** Frees what has run out of a chat's leases. @returns when the next one does; null: it holds nothing */
-export function expireOf(tx: Tx, chat: string): number | null {
-  const over = heldBy(tx.sql, chat).filter((row) => !isLive(tx, row));
-  expire(tx, over);
+export function expireHeldBy(tx: Tx, chat: string): number | null {
+  const expired = heldBy(tx.sql, chat).filter((row) => !isLive(tx, row));
+  expire(tx, expired);
   // Read again: what was freed may have been granted to the same chat anew.
   const left = heldBy(tx.sql, chat).map((row) => expiresAt(tx, row));
   return left.length === 0 ? null : Math.min(...left);
 }
 
 /** What overlaps a resource. */
-export interface Around {
+export interface Overlap {
   readonly held: readonly LeaseRow[];
-  readonly delays: readonly waiters.Delay[];
+  readonly delays: readonly waiters.LockDelay[];
   /** Somebody waits for it, or for what overlaps it. */
-  readonly isWanted: boolean;
+  readonly hasWaiters: boolean;
 }
 
-function around(tx: Tx, resource: string): Around {
+function findOverlap(tx: Tx, resource: string): Overlap {
   return {
-    held: near<LeaseRow>(tx.sql, "leases", resource),
-    delays: [...near<waiters.Delay>(tx.sql, "lock_delays", resource), ...quiet(tx, resource)],
-    isWanted: waiters.isWanted(tx.sql, resource),
+    held: findOverlapping<LeaseRow>(tx.sql, "leases", resource),
+    delays: [...findOverlapping<waiters.LockDelay>(tx.sql, "lock_delays", resource), ...quietDelays(tx, resource)],
+    hasWaiters: waiters.hasWaiters(tx.sql, resource),
   };
 }
 
 /** [LE19] In the way of every grant: what a lost history has granted may still be trusted. */
-function quiet({ quietUntil, now }: Tx, resource: string): waiters.Delay[] {
+function quietDelays({ quietUntil, now }: Tx, resource: string): waiters.LockDelay[] {
   return quietUntil > now ? [{ resource, until: quietUntil }] : [];
 }
 
 /** [LE19] Then all who wait have their turn. For the sweep. */
-export function endQuiet(tx: Tx): void {
+export function endQuietPeriod(tx: Tx): void {
   meta.endQuiet(tx.sql);
-  grantWaiting(tx, waiters.allWanted(tx.sql));
+  grantWaiting(tx, waiters.listResources(tx.sql));
 }
 
 /** What overlaps a resource once all that is over has gone and those who wait have had their turn. */
-export function settled(tx: Tx, resource: string): Around {
-  if (isClear(tx.sql, resource)) return { held: [], delays: quiet(tx, resource), isWanted: false };
-  const found = around(tx, resource);
-  const over = found.held.filter((row) => !isLive(tx, row));
-  const ended = found.delays.filter(({ until }) => until <= tx.now);
-  const isHeld = found.held.length + found.delays.length > 0;
-  if (over.length + ended.length === 0 && (!found.isWanted || (isHeld && projectOf(resource) === null))) return found;
+export function resolveOverlap(tx: Tx, resource: string): Overlap {
+  if (hasNoOverlap(tx.sql, resource)) return { held: [], delays: quietDelays(tx, resource), hasWaiters: false };
+  const overlap = findOverlap(tx, resource);
+  const expired = overlap.held.filter((row) => !isLive(tx, row));
+  const endedDelays = overlap.delays.filter(({ until }) => until <= tx.now);
+  const isHeld = overlap.held.length + overlap.delays.length > 0;
+  if (expired.length + endedDelays.length === 0 && (!overlap.hasWaiters || (isHeld && projectOf(resource) === null)))
+    return overlap;
   // Before an expiry puts a new delay in the place of an ended one. [LE11]
-  for (const delay of ended) waiters.endDelay(tx.sql, delay.resource);
-  expire(tx, over);
-  grantWaiting(tx, [resource, ...ended.map((delay) => delay.resource)]);
-  return around(tx, resource);
+  for (const delay of endedDelays) waiters.endDelay(tx.sql, delay.resource);
+  expire(tx, expired);
+  grantWaiting(tx, [resource, ...endedDelays.map((delay) => delay.resource)]);
+  return findOverlap(tx, resource);
 }
 
 /** Delays whose time is over end, and those who wait have their turn. For the sweep. */
 export function endDelays(tx: Tx, limit: number): void {
-  const over = waiters.allDelaysOver(tx.sql, tx.now, limit);
-  for (const resource of over) waiters.endDelay(tx.sql, resource);
-  grantWaiting(tx, over);
+  const expired = waiters.listExpiredDelays(tx.sql, tx.now, limit);
+  for (const resource of expired) waiters.endDelay(tx.sql, resource);
+  grantWaiting(tx, expired);
 }
 
 /** [LE10] [LE11] The holder's time is over: it did not give them back, so a lock delay holds. */
-function expire(tx: Tx, over: readonly LeaseRow[]): void {
-  for (const row of over) {
+function expire(tx: Tx, expired: readonly LeaseRow[]): void {
+  for (const row of expired) {
     audit.append(tx, { kind: "lease.expired", subject: row.resource, actor: row.holder, detail: { token: row.token } });
-    if (row.lock_delay_ms > 0) waiters.delay(tx, row.resource, expiresAt(tx, row) + row.lock_delay_ms);
+    if (row.lock_delay_ms > 0) waiters.setDelay(tx, row.resource, expiresAt(tx, row) + row.lock_delay_ms);
   }
-  free(tx, over);
+  deleteLeases(tx, expired);
 }
 
 /** All of them before anybody has a turn, so that the waiters are read once. @param left what else may be free now */
-export function free(tx: Tx, rows: readonly LeaseRow[], left: readonly string[] = []): void {
+export function deleteLeases(tx: Tx, rows: readonly LeaseRow[], left: readonly string[] = []): void {
   for (const { resource } of rows) tx.sql.run("DELETE FROM leases WHERE resource = ?", resource);
   freed(
     tx,
@@ -149,12 +159,12 @@ export function grantWaiting(tx: Tx, freed: readonly string[]): void {
 
 /** A name overlaps only itself: the first waiter that lives has it. */
 function grantName(tx: Tx, resource: string): void {
-  let place = waiters.first(tx.sql, resource);
-  if (!place || isTaken(tx, resource)) return;
-  for (; place; place = waiters.first(tx.sql, resource)) {
-    waiters.remove(tx.sql, place.seq);
-    const chat = waiters.waiting(tx, place);
-    if (chat) return give(tx, chat, place);
+  let waiter = waiters.findFirst(tx.sql, resource);
+  if (!waiter || isBlocked(tx, resource)) return;
+  for (; waiter; waiter = waiters.findFirst(tx.sql, resource)) {
+    waiters.remove(tx.sql, waiter.seq);
+    const chat = waiters.findLiveChat(tx, waiter);
+    if (chat) return grantWaiter(tx, chat, waiter);
   }
 }
 
@@ -162,18 +172,18 @@ function grantName(tx: Tx, resource: string): void {
 function grantPaths(tx: Tx, project: string, freed: readonly string[]): void {
   const [changed, ahead] = [new OverlapSet(), new OverlapSet()];
   for (const resource of freed) changed.add(resource);
-  for (const place of waiters.inProject(tx.sql, project)) {
-    const { resource, seq } = place;
-    const chat = waiters.waiting(tx, place);
+  for (const waiter of waiters.listInProject(tx.sql, project)) {
+    const { resource, seq } = waiter;
+    const chat = waiters.findLiveChat(tx, waiter);
     if (!chat) {
       // [LE13] Those behind it may have waited for it alone, also far from what was freed.
       waiters.remove(tx.sql, seq);
       changed.add(resource);
     } else {
-      const isFree = changed.overlaps(resource) && !ahead.overlaps(resource) && !isTaken(tx, resource);
+      const isFree = changed.overlaps(resource) && !ahead.overlaps(resource) && !isBlocked(tx, resource);
       if (isFree) {
         waiters.remove(tx.sql, seq);
-        give(tx, chat, place);
+        grantWaiter(tx, chat, waiter);
       }
       // What was granted stands in the way of those behind, as what is still waited for.
       ahead.add(resource);
@@ -181,7 +191,7 @@ function grantPaths(tx: Tx, project: string, freed: readonly string[]): void {
   }
 }
 
-function give(tx: Tx, chat: chatRows.LifeRow, place: waiters.Place): void {
-  grant(tx, chat, waiters.wantedBy(place));
-  tx.tell({ kind: "lease", chat: place.chat, resource: place.resource });
+function grantWaiter(tx: Tx, chat: chatRows.LivenessRow, waiter: waiters.WaiterRow): void {
+  grant(tx, chat, waiters.toRequest(waiter));
+  tx.tell({ kind: "lease", chat: waiter.chat, resource: waiter.resource });
 }

@@ -13,9 +13,9 @@ import type { Guard } from "../contract/state.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import * as audit from "./audit.ts";
 import * as chatRows from "./chat-rows.ts";
-import { coveringOf, expiresAt, heldBy, isLive, rowOf, type LeaseRow } from "./lease-rows.ts";
-import * as turns from "./lease-turns.ts";
-import type { Around, Wanted } from "./lease-turns.ts";
+import { findCovering, expiresAt, heldBy, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
+import * as grants from "./lease-turns.ts";
+import type { Overlap, LeaseRequest } from "./lease-turns.ts";
 import type { Actor, Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
 
@@ -26,68 +26,74 @@ type Acquired = OutputOf<"leases.acquire">;
  * grant that it got. [LE4] Nobody passes one who stands in line before him.
  */
 export function acquire(tx: Tx, input: AcquireLease): Result<Acquired, Refusal> {
-  const { self, ...wanted } = input;
-  const actor = chatRows.acting(tx, self);
-  return actor.ok ? take(tx, actor.value, wanted) : actor;
+  const { self, ...request } = input;
+  const actor = chatRows.requireLiveChat(tx, self);
+  return actor.ok ? acquireFor(tx, actor.value, request) : actor;
 }
 
 /** For a chat that is known to act. */
-export function take(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted): Result<Acquired, Refusal> {
-  const { resource, requestId } = wanted;
+export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
+  const { resource, requestId } = request;
   const isMine = (row: LeaseRow): boolean =>
-    row.resource === resource && row.request_id === requestId && isOwn(row, chat) && isLive(tx, row);
-  const now = turns.settled(tx, resource);
-  const mine = now.held.find(isMine);
-  if (mine) return granted(tx, mine);
-  const place = now.isWanted ? waiters.ofRequest(tx, resource, chat.chat, requestId) : null;
-  const ahead = now.isWanted ? waiters.countAhead(tx, resource, place?.seq) : 0;
-  if (now.held.length + now.delays.length + ahead > 0) return wait(tx, chat, wanted, { now, place, ahead });
-  if (place) waiters.remove(tx.sql, place.seq);
-  const refused = tooMany(tx, chat.chat);
-  return refused ? err(refused) : granted(tx, turns.grant(tx, chat, wanted));
+    row.resource === resource && row.request_id === requestId && isHeldBy(row, chat) && isLive(tx, row);
+  const overlap = grants.resolveOverlap(tx, resource);
+  const mine = overlap.held.find(isMine);
+  if (mine) return toGranted(tx, mine);
+  const waiter = overlap.hasWaiters ? waiters.findActive(tx, resource, chat.chat, requestId) : null;
+  const ahead = overlap.hasWaiters ? waiters.countAhead(tx, resource, waiter?.seq) : 0;
+  if (overlap.held.length + overlap.delays.length + ahead > 0)
+    return enqueue(tx, chat, request, { overlap, waiter, ahead });
+  if (waiter) waiters.remove(tx.sql, waiter.seq);
+  const refused = checkLeaseLimit(tx, chat.chat);
+  return refused ? err(refused) : toGranted(tx, grants.grant(tx, chat, request));
 }
 
-interface Line {
-  readonly now: Around;
+interface WaitContext {
+  readonly overlap: Overlap;
   /** Of this request; null: it has none yet. */
-  readonly place: waiters.Place | null;
+  readonly waiter: waiters.WaiterRow | null;
   readonly ahead: number;
 }
 
-function wait(tx: Tx, chat: chatRows.LifeRow, wanted: Wanted, { now, place, ahead }: Line): Result<Acquired, Refusal> {
+function enqueue(
+  tx: Tx,
+  chat: chatRows.LivenessRow,
+  request: LeaseRequest,
+  { overlap, waiter, ahead }: WaitContext,
+): Result<Acquired, Refusal> {
   const position = ahead + 1;
-  if (place) return ok({ state: "waiting", position, waitMs: place.until - tx.now });
-  if (wanted.waitMs === 0) return err(heldBySomebody(tx, wanted.resource, now));
-  const refused = tooMany(tx, chat.chat) ?? waiters.tooMany(tx, chat.chat, wanted.resource);
+  if (waiter) return ok({ state: "waiting", position, waitMs: waiter.until - tx.now });
+  if (request.waitMs === 0) return err(leaseHeld(tx, request.resource, overlap));
+  const refused = checkLeaseLimit(tx, chat.chat) ?? waiters.checkLimits(tx, chat.chat, request.resource);
   if (refused) return err(refused);
-  waiters.add(tx, chat, wanted);
-  return ok({ state: "waiting", position, waitMs: wanted.waitMs });
+  waiters.enqueue(tx, chat, request);
+  return ok({ state: "waiting", position, waitMs: request.waitMs });
 }
 
 /** [LE22] What a chat waits for counts: it may be granted at any moment. */
-function tooMany(tx: Tx, chat: string): Refusal | null {
-  const most = tx.settings.maxLeasesPerChat;
+function checkLeaseLimit(tx: Tx, chat: string): Refusal | null {
+  const maxLeases = tx.settings.maxLeasesPerChat;
   const [row] = tx.sql.all<{ n: number }>(
     "SELECT (SELECT count(*) FROM leases WHERE holder = ?) + (SELECT count(*) FROM waiters WHERE chat = ?) AS n",
     chat,
     chat,
   );
-  if ((row?.n ?? 0) < most) return null;
+  if ((row?.n ?? 0) < maxLeases) return null;
   return {
     code: "quota_exceeded",
-    message: `chat ${chat} holds and waits for ${most} leases, the most of one chat (maxLeasesPerChat); release some, or lease a folder instead of its files`,
+    message: `chat ${chat} holds and waits for ${maxLeases} leases, the most of one chat (maxLeasesPerChat); release some, or lease a folder instead of its files`,
   };
 }
 
-function isOwn(row: LeaseRow, { chat, incarnation }: { chat: string; incarnation: number }): boolean {
+function isHeldBy(row: LeaseRow, { chat, incarnation }: { chat: string; incarnation: number }): boolean {
   return row.holder === chat && row.incarnation === incarnation;
 }
 
-function granted(tx: Tx, row: LeaseRow): Result<Acquired, Refusal> {
-  return ok({ state: "granted", lease: told(tx, row) });
+function toGranted(tx: Tx, row: LeaseRow): Result<Acquired, Refusal> {
+  return ok({ state: "granted", lease: toLease(tx, row) });
 }
 
-function heldBySomebody(tx: Tx, resource: string, { held, delays }: Around): Refusal {
+function leaseHeld(tx: Tx, resource: string, { held, delays }: Overlap): Refusal {
   const until = Math.max(tx.now, ...held.map((row) => expiresAt(tx, row)), ...delays.map((delay) => delay.until));
   const why = `not free yet after ${tx.quietUntil > tx.now ? "a restore" : "an expiry"}`;
   const [first] = [
@@ -106,10 +112,10 @@ function heldBySomebody(tx: Tx, resource: string, { held, delays }: Around): Ref
 
 /** [LE5] Only a lease that is still held can be renewed, by its holder, with its token; it never becomes shorter. */
 export function renew(tx: Tx, input: RenewLease): Result<Lease, Refusal> {
-  const actor = chatRows.acting(tx, input.self);
+  const actor = chatRows.requireLiveChat(tx, input.self);
   if (!actor.ok) return actor;
-  const row = rowOf(tx.sql, input.resource);
-  if (!row || !isOwn(row, actor.value) || row.token !== input.token || !isLive(tx, row)) {
+  const row = findLease(tx.sql, input.resource);
+  if (!row || !isHeldBy(row, actor.value) || row.token !== input.token || !isLive(tx, row)) {
     return err({
       code: "not_holder",
       message: `${input.resource} is not held by chat ${input.self.chat} with token ${input.token} any more; stop the work that it guards, then acquire it again`,
@@ -125,17 +131,17 @@ export function renew(tx: Tx, input: RenewLease): Result<Lease, Refusal> {
     renewed.expires_at,
     row.resource,
   );
-  return ok(told(tx, renewed));
+  return ok(toLease(tx, renewed));
 }
 
 /** [LE6] Giving back what is not held is no error, so that it can be repeated. */
 export function release(tx: Tx, input: ReleaseLease): Result<{ isReleased: boolean }, Refusal> {
-  const actor = chatRows.acting(tx, input.self);
+  const actor = chatRows.requireLiveChat(tx, input.self);
   if (!actor.ok) return actor;
   const { chat, incarnation } = actor.value;
   const query = "DELETE FROM leases WHERE resource = ? AND holder = ? AND incarnation = ? AND token = ?";
   const isReleased = tx.sql.run(query, input.resource, chat, incarnation, input.token) > 0;
-  if (isReleased) turns.freed(tx, [input.resource]);
+  if (isReleased) grants.freed(tx, [input.resource]);
   return ok({ isReleased });
 }
 
@@ -143,24 +149,24 @@ export function cancelWait(
   tx: Tx,
   { self, resource, requestId }: { self: AcquireLease["self"]; resource: string; requestId: string },
 ): Result<{ isCancelled: boolean }, Refusal> {
-  const actor = chatRows.acting(tx, self);
+  const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
-  const place = waiters.find(tx.sql, resource, self.chat, requestId);
-  if (!place) return ok({ isCancelled: false });
-  waiters.remove(tx.sql, place.seq);
-  turns.grantWaiting(tx, [resource]);
+  const waiter = waiters.find(tx.sql, resource, self.chat, requestId);
+  if (!waiter) return ok({ isCancelled: false });
+  waiters.remove(tx.sql, waiter.seq);
+  grants.grantWaiting(tx, [resource]);
   return ok({ isCancelled: true });
 }
 
 /** [LE7] A token is valid while the lease it came with is held and covers the resource. */
 export function check(tx: Tx, { resource, token }: CheckLease | Guard): OutputOf<"leases.check"> {
-  const covering = coveringOf(tx.sql, resource).filter((row) => isLive(tx, row));
+  const covering = findCovering(tx.sql, resource).filter((row) => isLive(tx, row));
   const found = covering.find((row) => row.token === token);
-  const shown = found ?? covering[0];
+  const reported = found ?? covering[0];
   return {
     isValid: found !== undefined,
     remainingMs: found ? expiresAt(tx, found) - tx.now : 0,
-    holder: shown?.holder ?? null,
+    holder: reported?.holder ?? null,
   };
 }
 
@@ -178,18 +184,18 @@ export function list(tx: Tx, { holder, prefix, limit, cursor }: ListLeases): Out
   );
   const page = rows.slice(0, limit);
   return {
-    leases: page.filter((row) => isLive(tx, row)).map((row) => told(tx, row)),
+    leases: page.filter((row) => isLive(tx, row)).map((row) => toLease(tx, row)),
     cursor: rows.length > limit ? (page.at(-1)?.resource ?? null) : null,
   };
 }
 
 /** [LE8] An admin may take a lease away; who, from whom and why stands in the audit log. */
 export function forceRelease(tx: Tx, actor: Actor, { resource, reason }: ForceRelease): { isReleased: boolean } {
-  const row = rowOf(tx.sql, resource);
+  const row = findLease(tx.sql, resource);
   if (!row) return { isReleased: false };
   const detail = { holder: row.holder, token: row.token, reason };
   audit.append(tx, { kind: "lease.forced", subject: resource, actor: actor.machine, detail });
-  turns.free(tx, [row]);
+  grants.deleteLeases(tx, [row]);
   tx.tell({ kind: "lease", chat: row.holder, resource });
   return { isReleased: true };
 }
@@ -199,24 +205,24 @@ export function forceRelease(tx: Tx, actor: Actor, { resource, reason }: ForceRe
  *
  * @returns how many leases were freed
  */
-export function freeAllOf(tx: Tx, chat: chatRows.LifeRow): number {
-  const waited = waiters.removeAllOf(tx, chat.chat);
-  const rows = heldBy(tx.sql, chat.chat).filter((row) => isOwn(row, chat));
-  turns.free(tx, rows, waited);
+export function releaseAllOf(tx: Tx, chat: chatRows.LivenessRow): number {
+  const waitedFor = waiters.removeOfChat(tx, chat.chat);
+  const rows = heldBy(tx.sql, chat.chat).filter((row) => isHeldBy(row, chat));
+  grants.deleteLeases(tx, rows, waitedFor);
   return rows.length;
 }
 
 /** [CH7] A chat that is gone may still trust what it holds: bound leases keep their last time, and nothing is freed before it. */
 export function freezeAllOf(tx: Tx, chat: string): void {
-  const waited = waiters.removeAllOf(tx, chat);
+  const waitedFor = waiters.removeOfChat(tx, chat);
   for (const row of heldBy(tx.sql, chat)) {
     if (row.is_bound === 0) continue;
     tx.sql.run("UPDATE leases SET is_bound = 0, expires_at = ? WHERE resource = ?", expiresAt(tx, row), row.resource);
   }
-  turns.grantWaiting(tx, waited);
+  grants.grantWaiting(tx, waitedFor);
 }
 
-function told(tx: Tx, row: LeaseRow): Lease {
+function toLease(tx: Tx, row: LeaseRow): Lease {
   return {
     resource: row.resource,
     holder: row.holder,

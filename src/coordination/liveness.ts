@@ -2,12 +2,12 @@ import type { OfflineReason } from "../contract/chats.ts";
 import * as audit from "./audit.ts";
 import * as budgets from "./budgets.ts";
 import * as chatRows from "./chat-rows.ts";
-import { announceStatus, type ChatRow, type LifeRow } from "./chat-rows.ts";
-import * as turns from "./lease-turns.ts";
+import { announceStatus, type ChatRow, type LivenessRow } from "./chat-rows.ts";
+import * as grants from "./lease-turns.ts";
 import * as leases from "./leases.ts";
 import * as messages from "./messages.ts";
-import * as performances from "./performances.ts";
-import { giveBackAllOf } from "./returns.ts";
+import * as chatPerformance from "./performances.ts";
+import { requeueAllOf } from "./returns.ts";
 import * as taskRows from "./task-rows.ts";
 import type { Tx } from "./tx.ts";
 import { newestExpiry } from "./unread.ts";
@@ -19,22 +19,22 @@ import * as waiters from "./waiters.ts";
 const keepOfflineMs = 86_400_000;
 
 /** [CH9] [CH10] Its process is over, so nothing that it holds is trusted any more. @returns how many leases were freed */
-export function end(tx: Tx, row: LifeRow, reason: "left" | "attested"): number {
-  return row.status === "offline" ? leases.freeAllOf(tx, row) : goOffline(tx, row, reason);
+export function end(tx: Tx, row: LivenessRow, reason: "left" | "attested"): number {
+  return row.status === "offline" ? leases.releaseAllOf(tx, row) : goOffline(tx, row, reason);
 }
 
 /** Goes offline if it is gone by now. */
-export function notice(tx: Tx, row: LifeRow): void {
-  const gone = chatRows.goneBy(tx, row);
-  if (gone === "closed" || gone === "timeout") goOffline(tx, row, gone);
+export function goOfflineIfGone(tx: Tx, row: LivenessRow): void {
+  const offlineReason = chatRows.offlineReason(tx, row);
+  if (offlineReason === "closed" || offlineReason === "timeout") goOffline(tx, row, offlineReason);
 }
 
 /** @returns how many leases were freed at once */
-export function goOffline(tx: Tx, row: LifeRow, reason: OfflineReason): number {
+export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): number {
   let released = 0;
-  if (reason === "left" || reason === "attested") released = leases.freeAllOf(tx, row);
+  if (reason === "left" || reason === "attested") released = leases.releaseAllOf(tx, row);
   else leases.freezeAllOf(tx, row.chat);
-  giveBackAllOf(tx, row.chat, reason);
+  requeueAllOf(tx, row.chat, reason);
   const seenAt = chatRows.lastSeen(tx, row);
   chatRows.write(
     tx,
@@ -43,7 +43,7 @@ export function goOffline(tx: Tx, row: LifeRow, reason: OfflineReason): number {
     reason,
     tx.now,
     seenAt,
-    turns.expireOf(tx, row.chat) ?? tx.now + keepOfflineMs,
+    grants.expireHeldBy(tx, row.chat) ?? tx.now + keepOfflineMs,
     row.chat,
   );
   audit.append(tx, { kind: "chat.offline", subject: row.chat, detail: { reason, incarnation: row.incarnation } });
@@ -53,7 +53,7 @@ export function goOffline(tx: Tx, row: LifeRow, reason: OfflineReason): number {
 }
 
 /** The host has a connection of this chat. */
-export function connected(tx: Tx, chat: string): void {
+export function markConnected(tx: Tx, chat: string): void {
   chatRows.write(
     tx,
     "UPDATE chats SET is_connected = 1, grace_until = NULL, last_seen_at = ? WHERE chat = ? AND status <> 'offline'",
@@ -67,24 +67,24 @@ export function connected(tx: Tx, chat: string): void {
  *
  * @param seenAt when the chat was last heard over the connection that was closed
  */
-export function disconnected(tx: Tx, chat: string, seenAt: number): void {
-  const row = chatRows.get(tx, chat);
+export function markDisconnected(tx: Tx, chat: string, seenAt: number): void {
+  const row = chatRows.find(tx, chat);
   // Not of a connection that is known to be gone, such as that of an older process.
   if (!row || row.is_connected === 0 || tx.presence.lastSeen(chat) !== null) return;
   const { interactiveGraceMs, workerGraceMs } = tx.settings;
-  begin(tx, row, seenAt, tx.now + (row.is_interactive === 1 ? interactiveGraceMs : workerGraceMs));
+  startGrace(tx, row, seenAt, tx.now + (row.is_interactive === 1 ? interactiveGraceMs : workerGraceMs));
 }
 
 /** [CH5] Connections that are gone without a close, after a deploy or a crash of the host: all chats get the same long grace, once. */
-export function missing(tx: Tx, limit: number): void {
+export function markLostConnections(tx: Tx, limit: number): void {
   const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE is_connected = 1 AND status <> 'offline'");
   const lost = rows.filter((row) => tx.presence.lastSeen(row.chat) === null);
   for (const row of lost.slice(0, limit)) {
-    begin(tx, row, chatRows.lastSeen(tx, row), tx.now + tx.settings.lostSocketGraceMs);
+    startGrace(tx, row, chatRows.lastSeen(tx, row), tx.now + tx.settings.lostSocketGraceMs);
   }
 }
 
-function begin(tx: Tx, row: LifeRow, seenAt: number, until: number): void {
+function startGrace(tx: Tx, row: LivenessRow, seenAt: number, until: number): void {
   chatRows.write(
     tx,
     "UPDATE chats SET is_connected = 0, grace_until = ?, last_seen_at = ? WHERE chat = ?",
@@ -92,28 +92,28 @@ function begin(tx: Tx, row: LifeRow, seenAt: number, until: number): void {
     Math.max(row.last_seen_at, seenAt),
     row.chat,
   );
-  chatRows.lookAt(tx, row, until);
+  chatRows.scheduleCheck(tx, row, until);
 }
 
 export const dueAt = "SELECT min(due_at) FROM chats WHERE due_at IS NOT NULL";
 
-export function dueNow({ sql, now }: Tx, limit: number): string[] {
+export function listDue({ sql, now }: Tx, limit: number): string[] {
   return sql
     .all<{ chat: string }>("SELECT chat FROM chats WHERE due_at <= ? ORDER BY due_at LIMIT ?", now, limit)
     .map(({ chat }) => chat);
 }
 
 /** [CH6] The look at one chat whose time has come: is it gone, has something of it run out, and when is the next look. */
-export function settle(tx: Tx, chat: string): void {
-  const found = chatRows.get(tx, chat);
+export function checkChat(tx: Tx, chat: string): void {
+  const found = chatRows.find(tx, chat);
   if (!found) return;
-  notice(tx, found);
-  const waited = waiters.expireOf(tx, chat);
-  turns.grantWaiting(tx, waited.over);
-  const lease = turns.expireOf(tx, chat);
-  const row = chatRows.get(tx, chat) ?? found;
-  const next = row.status === "offline" ? (lease ?? keptUntil(tx, row)) : nextLook(tx, row, lease, waited.next);
-  if (row.status === "offline" && next !== null && next <= tx.now) return forget(tx, row);
+  goOfflineIfGone(tx, found);
+  const ownWaits = waiters.expireOfChat(tx, chat);
+  grants.grantWaiting(tx, ownWaits.expired);
+  const lease = grants.expireHeldBy(tx, chat);
+  const row = chatRows.find(tx, chat) ?? found;
+  const next = row.status === "offline" ? (lease ?? keptUntil(tx, row)) : nextCheckAt(tx, row, lease, ownWaits.next);
+  if (row.status === "offline" && next !== null && next <= tx.now) return deleteChat(tx, row);
   chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", next, chat);
 }
 
@@ -124,17 +124,17 @@ function keptUntil(tx: Tx, row: ChatRow): number {
 }
 
 /** A chat that holds nothing, waits for nothing and has no grace running needs no look. */
-function nextLook(tx: Tx, row: ChatRow, lease: number | null, wait: number | null): number | null {
-  const { at, reason } = chatRows.goneAt(tx, row);
+function nextCheckAt(tx: Tx, row: ChatRow, lease: number | null, wait: number | null): number | null {
+  const { at, reason } = chatRows.offlineAt(tx, row);
   const isWatched = reason === "closed" || lease !== null || wait !== null || taskRows.countHeld(tx, row.chat) > 0;
   const times = [isWatched ? at : null, lease, wait].filter((time) => time !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 
 /** [CH14] */
-function forget(tx: Tx, row: ChatRow): void {
-  messages.close(tx, row.chat);
-  performances.forget(tx, row.chat);
-  budgets.forgetChat(tx, row.chat);
+function deleteChat(tx: Tx, row: ChatRow): void {
+  messages.deleteInbox(tx, row.chat);
+  chatPerformance.deleteChat(tx, row.chat);
+  budgets.deleteChatUsage(tx, row.chat);
   chatRows.remove(tx, row);
 }

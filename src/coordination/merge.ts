@@ -2,7 +2,7 @@ import type { Json } from "../contract/values.ts";
 
 /** One JSON object out of those of several parts. Pure; what goes in is nested at most as deep as `unfit` allows. */
 
-interface Given {
+interface PartValue {
   readonly part: string;
   readonly value: Json;
 }
@@ -13,7 +13,7 @@ export interface Conflict {
   /** Whose value stands there; null: that of none. */
   readonly kept: string | null;
   /** What others say instead. */
-  readonly others: readonly Given[];
+  readonly others: readonly PartValue[];
 }
 
 type JsonObject = { [name: string]: Json };
@@ -22,58 +22,58 @@ type JsonObject = { [name: string]: Json };
  * [PL9] Objects are merged field by field, in the order of the parts. Values that differ in anything but the order of their fields are a conflict,
  * and so are lists: nobody knows which order would be right. The first stays in the value, the others are told.
  */
-export function merge(given: readonly Given[]): { value: Json; conflicts: readonly Conflict[] } {
+export function merge(parts: readonly PartValue[]): { value: Json; conflicts: readonly Conflict[] } {
   const conflicts: Conflict[] = [];
-  const others = given.filter(({ value }) => !isObject(value));
+  const others = parts.filter(({ value }) => !isObject(value));
   if (others.length > 0) conflicts.push({ path: "", kept: null, others });
-  return { value: mergeObjects("", given.filter(hasObject), conflicts), conflicts };
+  return { value: mergeObjects("", parts.filter(hasObject), conflicts), conflicts };
 }
 
 function mergeObjects(
   path: string,
-  given: readonly (Given & { readonly value: JsonObject })[],
+  parts: readonly (PartValue & { readonly value: JsonObject })[],
   conflicts: Conflict[],
 ): JsonObject {
-  const names = new Set(given.flatMap(({ value }) => Object.keys(value)));
+  const names = new Set(parts.flatMap(({ value }) => Object.keys(value)));
   return Object.fromEntries(
     [...names].map((name) => {
-      const inner = given.flatMap(({ part, value }) => {
-        const own = Object.hasOwn(value, name) ? value[name] : undefined;
-        return own === undefined ? [] : [{ part, value: own }];
+      const inner = parts.flatMap(({ part, value }) => {
+        const fieldValue = Object.hasOwn(value, name) ? value[name] : undefined;
+        return fieldValue === undefined ? [] : [{ part, value: fieldValue }];
       });
-      return [name, mergeField(`${path}/${escaped(name)}`, inner, conflicts)];
+      return [name, mergeField(`${path}/${escapePointer(name)}`, inner, conflicts)];
     }),
   );
 }
 
-function mergeField(path: string, given: readonly Given[], conflicts: Conflict[]): Json {
-  const [first] = given;
+function mergeField(path: string, parts: readonly PartValue[], conflicts: Conflict[]): Json {
+  const [first] = parts;
   if (!first) return null;
-  const isKept = isObject(first.value) ? hasObject : (other: Given) => isSame(first.value, other.value);
-  const others = given.filter((other) => !isKept(other));
+  const isKept = isObject(first.value) ? hasObject : (other: PartValue) => isEqual(first.value, other.value);
+  const others = parts.filter((other) => !isKept(other));
   if (others.length > 0) conflicts.push({ path, kept: first.part, others });
-  return isObject(first.value) ? mergeObjects(path, given.filter(hasObject), conflicts) : first.value;
+  return isObject(first.value) ? mergeObjects(path, parts.filter(hasObject), conflicts) : first.value;
 }
 
-function hasObject(given: Given): given is Given & { readonly value: JsonObject } {
-  return isObject(given.value);
+function hasObject(parts: PartValue): parts is PartValue & { readonly value: JsonObject } {
+  return isObject(parts.value);
 }
 
 function isObject(value: Json): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function escaped(name: string): string {
+function escapePointer(name: string): string {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
-function isSame(one: Json, other: Json): boolean {
-  return JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
+function isEqual(one: Json, other: Json): boolean {
+  return JSON.stringify(sortFields(one)) === JSON.stringify(sortFields(other));
 }
 
-function sorted(value: Json): Json {
-  if (Array.isArray(value)) return value.map(sorted);
+function sortFields(value: Json): Json {
+  if (Array.isArray(value)) return value.map(sortFields);
   if (!isObject(value)) return value;
   const names = Object.keys(value).toSorted();
-  return Object.fromEntries(names.map((name) => [name, sorted(value[name] ?? null)]));
+  return Object.fromEntries(names.map((name) => [name, sortFields(value[name] ?? null)]));
 }

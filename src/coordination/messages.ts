@@ -1,6 +1,6 @@
 import type { Refusal } from "../contract/errors.ts";
 import {
-  MAX_BODY_CHARS,
+  maxMessageBodyChars,
   type AckMessages,
   type Message,
   type Priority,
@@ -14,7 +14,7 @@ import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import * as chatRows from "./chat-rows.ts";
 import { once } from "./idempotency.ts";
-import * as inbox from "./inboxes.ts";
+import * as inboxes from "./inboxes.ts";
 import * as meta from "./meta.ts";
 import { unfit } from "./topic-schemas.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
@@ -27,7 +27,7 @@ const priorityNames = ["low", "normal", "high"] as const;
 
 /** [MS1] What was accepted is kept for every receiver until it has acknowledged it or its time is over. [MS2] A repeat sends nothing more. */
 export function send(tx: Tx, input: SendMessage): Result<OutputOf<"messages.send">, Refusal> {
-  const actor = chatRows.acting(tx, input.self);
+  const actor = chatRows.requireLiveChat(tx, input.self);
   if (!actor.ok) return actor;
   const { requestId, self, ...content } = input;
   // A later incarnation may repeat what an earlier one has sent.
@@ -39,15 +39,15 @@ export function send(tx: Tx, input: SendMessage): Result<OutputOf<"messages.send
 function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage): Result<{ id: number }, Refusal> {
   const text = JSON.stringify(body);
   const refused =
-    tooLarge(text) ?? unknown(tx, target) ?? unfit(tx.sql, target, body) ?? looping(tx, self.chat, target);
+    tooLarge(text) ?? checkReceiver(tx, target) ?? unfit(tx.sql, target, body) ?? checkLoop(tx, self.chat, target);
   if (refused) return err(refused);
-  const before = inbox.ends(tx.sql);
+  const before = inboxes.readRange(tx.sql);
   const id = Math.max(before.newest, meta.numberFloor(tx)) + 1;
   const written = before.written + text.length;
   tx.sql.run(
     "INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     id,
-    inbox.targetText(target),
+    inboxes.formatTarget(target),
     self.chat,
     text,
     priorities[priority],
@@ -57,19 +57,22 @@ function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage):
   );
   const { maxMessages, maxMessageChars } = tx.settings;
   const isFull = id - before.oldest >= maxMessages || written - before.oldestWritten >= maxMessageChars;
-  if (isFull) prune(tx, prunedAtOnce);
+  if (isFull) prune(tx, maxPrunedRows);
   const chat = target.to === "chat" ? target.chat : null;
   tx.tell({ kind: "message", chat, topic: target.to === "topic" ? target.topic : null });
   return ok({ id });
 }
 
 function tooLarge(text: string): Refusal | null {
-  if (text.length <= MAX_BODY_CHARS) return null;
-  return { code: "too_large", message: `the body has ${text.length} characters as JSON; at most ${MAX_BODY_CHARS}` };
+  if (text.length <= maxMessageBodyChars) return null;
+  return {
+    code: "too_large",
+    message: `the body has ${text.length} characters as JSON; at most ${maxMessageBodyChars}`,
+  };
 }
 
-function unknown(tx: Tx, target: Target): Refusal | null {
-  if (target.to !== "chat" || chatRows.lifeOf(tx, target.chat)) return null;
+function checkReceiver(tx: Tx, target: Target): Refusal | null {
+  if (target.to !== "chat" || chatRows.findLiveness(tx, target.chat)) return null;
   return { code: "unknown_chat", message: `there is no chat ${target.chat} to send to` };
 }
 
@@ -78,10 +81,10 @@ const loopLimit = 20;
 const loopMs = 60_000;
 
 /** [MS6] Two chats that only answer each other are slowed down. */
-function looping(tx: Tx, from: string, target: Target): Refusal | null {
+function checkLoop(tx: Tx, from: string, target: Target): Refusal | null {
   if (target.to !== "chat") return null;
-  const there = recent(tx, from, target.chat);
-  const back = there.length < loopLimit ? [] : recent(tx, target.chat, from);
+  const there = recentTimes(tx, from, target.chat);
+  const back = there.length < loopLimit ? [] : recentTimes(tx, target.chat, from);
   if (back.length < loopLimit) return null;
   const oldest = Math.min(...there, ...back);
   return {
@@ -91,7 +94,7 @@ function looping(tx: Tx, from: string, target: Target): Refusal | null {
   };
 }
 
-function recent(tx: Tx, from: string, to: string): number[] {
+function recentTimes(tx: Tx, from: string, to: string): number[] {
   return tx.sql
     .all<{ at: number; from_chat: string }>(
       "SELECT at, from_chat FROM messages WHERE target = ? ORDER BY id DESC LIMIT ?",
@@ -106,53 +109,53 @@ function recent(tx: Tx, from: string, to: string): number[] {
 const maxPatterns = 50;
 
 export function subscribe(tx: Tx, { self, pattern }: Subscribe): Result<OutputOf<"messages.subscribe">, Refusal> {
-  const actor = chatRows.acting(tx, self);
+  const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
-  const known = inbox.patterns(tx.sql, self.chat);
-  if (!known.includes(pattern) && known.length >= maxPatterns) {
+  const subscribed = inboxes.patterns(tx.sql, self.chat);
+  if (!subscribed.includes(pattern) && subscribed.length >= maxPatterns) {
     return err({ code: "quota_exceeded", message: `a chat has at most ${maxPatterns} subscriptions` });
   }
   tx.sql.run(
     "INSERT INTO subscriptions (chat, pattern, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
     self.chat,
     pattern,
-    inbox.newestId(tx.sql),
+    inboxes.newestId(tx.sql),
   );
-  return ok({ patterns: inbox.patterns(tx.sql, self.chat) });
+  return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
 }
 
 export function unsubscribe(tx: Tx, { self, pattern }: Subscribe): Result<OutputOf<"messages.subscribe">, Refusal> {
-  const actor = chatRows.acting(tx, self);
+  const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
   tx.sql.run("DELETE FROM subscriptions WHERE chat = ? AND pattern = ?", self.chat, pattern);
-  return ok({ patterns: inbox.patterns(tx.sql, self.chat) });
+  return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
 }
 
 /** [MS3] Pull is the truth: what is unread, higher priorities first, else in the order of the ids. */
 export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result<OutputOf<"messages.pull">, Refusal> {
-  const actor = chatRows.acting(tx, self);
+  const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
-  const { wanted, isAll, ...told } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
-  const messages = page(tx, wanted.slice(0, limit));
-  return ok({ messages, isMore: wanted.length > messages.length || !isAll, ...told });
+  const { matching, isAll, ...toMessage } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
+  const messages = page(tx, matching.slice(0, limit));
+  return ok({ messages, isMore: matching.length > messages.length || !isAll, ...toMessage });
 }
 
 interface Waiting {
   /** In the order in which they are told. */
-  readonly wanted: readonly inbox.MessageRow[];
+  readonly matching: readonly inboxes.MessageRow[];
   readonly isAll: boolean;
   readonly unread: number;
   readonly cursor: number;
 }
 
 function waiting(tx: Tx, chat: string, least: number, limit: number): Waiting {
-  const at = inbox.cursorOf(tx.sql, chat);
+  const at = inboxes.readCursor(tx.sql, chat);
   const { rows, upTo, isAll } = unread.look(tx, chat, at, { limit: unread.mostCounted });
   const seen = { unread: rows.length, cursor: at.cursor };
-  if (isAll) return { wanted: inTurn(rows, least), isAll, ...seen };
+  if (isAll) return { matching: inTurn(rows, least), isAll, ...seen };
   const urgent = unread.look(tx, chat, { ...at, cursor: upTo }, { limit: limit + 1, isUrgent: true });
   return {
-    wanted: inTurn([...rows, ...urgent.rows], least),
+    matching: inTurn([...rows, ...urgent.rows], least),
     isAll: least === priorities.high && urgent.isAll,
     ...seen,
     // [MS17] What was looked at in vain is not read again.
@@ -160,32 +163,32 @@ function waiting(tx: Tx, chat: string, least: number, limit: number): Waiting {
   };
 }
 
-function inTurn(rows: readonly inbox.MessageRow[], least: number): inbox.MessageRow[] {
+function inTurn(rows: readonly inboxes.MessageRow[], least: number): inboxes.MessageRow[] {
   return rows.filter(({ priority }) => priority >= least).toSorted((a, b) => b.priority - a.priority || a.id - b.id);
 }
 
 /** Of the bodies in one answer, after the first. */
-const mostChars = 1_000_000;
+const maxPageChars = 1_000_000;
 
 /** [MS19] As many as fit into one answer, at least one. */
-function page(tx: Tx, rows: readonly inbox.MessageRow[]): Message[] {
+function page(tx: Tx, rows: readonly inboxes.MessageRow[]): Message[] {
   const messages: Message[] = [];
   let chars = 0;
   for (const row of rows) {
     const [found] = tx.sql.all<{ body: string }>("SELECT body FROM messages WHERE id = ?", row.id);
     const body = found?.body ?? "null";
     chars += body.length;
-    if (messages.length > 0 && chars > mostChars) break;
-    messages.push(told(tx, row, body));
+    if (messages.length > 0 && chars > maxPageChars) break;
+    messages.push(toMessage(tx, row, body));
   }
   return messages;
 }
 
-function told(tx: Tx, row: inbox.MessageRow, body: string): Message {
+function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
   return {
     id: row.id,
     from: row.from_chat,
-    target: inbox.targetOf(row.target),
+    target: inboxes.parseTarget(row.target),
     priority: priorityNames[row.priority] ?? "normal",
     body: JSON.parse(body) as Json,
     isData: true,
@@ -195,18 +198,18 @@ function told(tx: Tx, row: inbox.MessageRow, body: string): Message {
 
 /** [MS7] What is acknowledged does not come again, in whatever order that was. */
 export function ack(tx: Tx, { self, cursor, ids }: AckMessages): Result<OutputOf<"messages.ack">, Refusal> {
-  const actor = chatRows.acting(tx, self);
+  const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
   return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
 }
 
 /** A new chat's inbox begins here; one that comes back finds its own. */
 export function open(tx: Tx, chat: string): void {
-  inbox.open(tx.sql, chat);
+  inboxes.open(tx.sql, chat);
 }
 
 /** The chat is forgotten, with its inbox. */
-export function close(tx: Tx, chat: string): void {
+export function deleteInbox(tx: Tx, chat: string): void {
   for (const table of ["inboxes", "subscriptions"]) tx.sql.run(`DELETE FROM ${table} WHERE chat = ?`, chat);
 }
 
@@ -222,14 +225,14 @@ export const dueAt = `
   WHERE oldest.id < newest.id`;
 
 /** Rows that one send removes at most: more than it adds. */
-const prunedAtOnce = 100;
+const maxPrunedRows = 100;
 
 /**
  * [MS8] Messages go when their time is over, or when `maxMessages` newer ones, or `maxMessageChars` characters of newer ones, were sent, the
  * oldest first; behind a raised epoch `maxMessages` does not count.
  */
 export function prune({ sql, now, settings }: Tx, limit: number): void {
-  const { newest, written } = inbox.ends(sql);
+  const { newest, written } = inboxes.readRange(sql);
   sql.run(
     `DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND id < ?
        AND (expires_at <= ? OR (id <= ? AND id > ?) OR written_chars <= ?)`,

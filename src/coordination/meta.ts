@@ -19,7 +19,7 @@ export function remove(sql: Sql, key: string): void {
 }
 
 /** What every operation needs of the workspace. */
-export interface Facts {
+export interface WorkspaceFacts {
   readonly settings: Settings;
   /** Raised after a restore. Part of every fencing token, so that a counter that was set back issues none twice. */
   readonly epoch: number;
@@ -35,7 +35,7 @@ const factsQuery = `SELECT ${["settings", "epoch", quietKey, "first_epoch"]
   .map((key) => `(SELECT value FROM meta WHERE key = '${key}') AS ${key}`)
   .join(", ")}`;
 
-export function facts(sql: Sql): Facts {
+export function readFacts(sql: Sql): WorkspaceFacts {
   const [row] =
     sql.all<Partial<Record<"settings" | "epoch" | "quiet_until" | "first_epoch", string | null>>>(factsQuery);
   return {
@@ -66,6 +66,6 @@ function settingsOf(stored: string | null): Settings {
   return stored === null ? defaultSettings : { ...defaultSettings, ...(JSON.parse(stored) as Partial<Settings>) };
 }
 
-export function liveChats(sql: Sql): number {
+export function countLiveChats(sql: Sql): number {
   return Number(read(sql, "live_chats"));
 }

@@ -1,10 +1,10 @@
 import type { NewTask, TaskState } from "../contract/tasks.ts";
-import { doomed, prunedAt, standing } from "./task-states.ts";
+import { dependencyDeath, pruneTimeOf, dependencyState } from "./task-states.ts";
 import type { Tx } from "./tx.ts";
 
 /** What of a submit is written. */
 
-export interface Fresh {
+export interface TaskInsert {
   readonly task: number;
   readonly input: NewTask;
   readonly depth: number;
@@ -19,10 +19,10 @@ export function laneOf({ type, capabilities }: Pick<NewTask, "type" | "capabilit
 }
 
 /** @returns its first state */
-export function insert(tx: Tx, fresh: Fresh): TaskState {
-  const { task, dependsOn, input } = fresh;
-  const first = begins(tx, fresh);
-  insertRow(tx, fresh, first);
+export function insert(tx: Tx, newTask: TaskInsert): TaskState {
+  const { task, dependsOn, input } = newTask;
+  const initial = initialStateOf(tx, newTask);
+  insertRow(tx, newTask, initial);
   tx.sql.run(
     "INSERT INTO task_texts (task, payload, depends_on) VALUES (?, ?, ?)",
     task,
@@ -30,11 +30,11 @@ export function insert(tx: Tx, fresh: Fresh): TaskState {
     JSON.stringify(dependsOn),
   );
   for (const needs of dependsOn) tx.sql.run("INSERT INTO task_dependents (needs, task) VALUES (?, ?)", needs, task);
-  return first.state;
+  return initial.state;
 }
 
 /** How it begins. */
-interface First {
+interface InitialState {
   readonly state: TaskState;
   readonly reason: string | null;
   readonly detail: string | null;
@@ -42,21 +42,26 @@ interface First {
   readonly dueAt: number | null;
 }
 
-function begins(tx: Tx, { input, dependsOn }: Fresh): First {
-  const usual = { reason: null, detail: null, endedAt: null };
-  const now = standing(tx, dependsOn, input.onDependencyDeath);
-  if (now.state === "doomed") {
-    const { state, reason = null, detail = null } = doomed(now.by);
-    return { state, reason, detail, endedAt: tx.now, dueAt: prunedAt(tx, state) };
+function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState {
+  const defaults = { reason: null, detail: null, endedAt: null };
+  const dependencies = dependencyState(tx, dependsOn, input.onDependencyDeath);
+  if (dependencies.state === "doomed") {
+    const { state, reason = null, detail = null } = dependencyDeath(dependencies.by);
+    return { state, reason, detail, endedAt: tx.now, dueAt: pruneTimeOf(tx, state) };
   }
   // [TA26] One that the coordinator joins goes on when all tasks of the submit are stored.
-  if (now.state === "blocked" || input.joinRule !== undefined) return { ...usual, state: "blocked", dueAt: null };
-  if (input.delayMs > 0) return { ...usual, state: "scheduled", dueAt: tx.now + input.delayMs };
+  if (dependencies.state === "blocked" || input.joinRule !== undefined)
+    return { ...defaults, state: "blocked", dueAt: null };
+  if (input.delayMs > 0) return { ...defaults, state: "scheduled", dueAt: tx.now + input.delayMs };
   const { scheduleToStartMs } = input;
-  return { ...usual, state: "queued", dueAt: scheduleToStartMs === undefined ? null : tx.now + scheduleToStartMs };
+  return { ...defaults, state: "queued", dueAt: scheduleToStartMs === undefined ? null : tx.now + scheduleToStartMs };
 }
 
-function insertRow({ sql, now }: Tx, { task, input, depth, parent }: Fresh, first: First): void {
+function insertRow(
+  { sql, now: dependencies }: Tx,
+  { task, input, depth, parent }: TaskInsert,
+  initial: InitialState,
+): void {
   sql.run(
     `INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts,
        base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at, ref, join_rule, budget)
@@ -65,9 +70,9 @@ function insertRow({ sql, now }: Tx, { task, input, depth, parent }: Fresh, firs
     input.type,
     laneOf(input),
     input.priority,
-    first.state,
-    first.reason,
-    first.detail,
+    initial.state,
+    initial.reason,
+    initial.detail,
     parent,
     depth,
     input.affinity ?? null,
@@ -80,11 +85,11 @@ function insertRow({ sql, now }: Tx, { task, input, depth, parent }: Fresh, firs
     input.scheduleToStartMs ?? null,
     input.startToCloseMs,
     input.heartbeatMs,
-    now,
-    now + input.delayMs,
-    first.state === "queued" ? now : null,
-    first.endedAt,
-    first.dueAt,
+    dependencies,
+    dependencies + input.delayMs,
+    initial.state === "queued" ? dependencies : null,
+    initial.endedAt,
+    initial.dueAt,
     input.ref ?? null,
     input.joinRule ?? null,
     input.budget === undefined ? null : JSON.stringify(input.budget),

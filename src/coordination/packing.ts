@@ -10,7 +10,7 @@ export interface Item {
 }
 
 /** The largest part weighs at most so many times the smallest. */
-const mostRatio = 2;
+const maxRatio = 2;
 
 /**
  * [PL6] As many balanced parts as there can be, at most `mostParts`: neighbours by name stay together where that is balanced, else the heaviest
@@ -19,17 +19,17 @@ const mostRatio = 2;
  * The same for any order of the items.
  *
  * @param items two or more
- * @param mostParts 2 or more
+ * @param maxParts 2 or more
  * @returns two parts or more, none empty; items by name
  */
-export function pack<T extends Item>(items: readonly T[], mostParts: number): T[][] {
+export function pack<T extends Item>(items: readonly T[], maxParts: number): T[][] {
   const byName = items.toSorted((a, b) => compare(a.key, b.key));
-  for (let count = Math.min(mostParts, items.length); count > 2; count -= 1) {
-    const parts = [neighbours(byName, count), lightestFirst(byName, count)].find(isBalanced);
+  for (let count = Math.min(maxParts, items.length); count > 2; count -= 1) {
+    const parts = [packNeighbours(byName, count), packHeaviestFirst(byName, count)].find(isBalanced);
     if (parts) return parts;
   }
-  const two = neighbours(byName, 2);
-  return isBalanced(two) ? two : lightestFirst(byName, 2);
+  const two = packNeighbours(byName, 2);
+  return isBalanced(two) ? two : packHeaviestFirst(byName, 2);
 }
 
 function weightOf(items: readonly Item[]): number {
@@ -38,11 +38,11 @@ function weightOf(items: readonly Item[]): number {
 
 function isBalanced(parts: readonly (readonly Item[])[]): boolean {
   const weights = parts.map(weightOf);
-  return Math.max(...weights) <= mostRatio * Math.min(...weights);
+  return Math.max(...weights) <= maxRatio * Math.min(...weights);
 }
 
 /** Cut where equal shares end: an item belongs to the share in which its middle lies. A share may stay empty. */
-function neighbours<T extends Item>(items: readonly T[], count: number): T[][] {
+function packNeighbours<T extends Item>(items: readonly T[], count: number): T[][] {
   const all = weightOf(items);
   const parts = Array.from({ length: count }, (): T[] => []);
   let before = 0;
@@ -54,7 +54,7 @@ function neighbours<T extends Item>(items: readonly T[], count: number): T[][] {
   return parts;
 }
 
-function lightestFirst<T extends Item>(items: readonly T[], count: number): T[][] {
+function packHeaviestFirst<T extends Item>(items: readonly T[], count: number): T[][] {
   const parts = Array.from({ length: count }, () => ({ weight: 0, items: [] as T[] }));
   for (const item of items.toSorted((a, b) => b.weight - a.weight || compare(a.key, b.key))) {
     const lightest = parts.reduce((best, part) => (part.weight < best.weight ? part : best));

@@ -21,10 +21,10 @@ export function overlap(one: string, other: string): boolean {
   if (one === other) return true;
   if (!one.startsWith(scheme) || !other.startsWith(scheme)) return false;
   const [a, b] = [shapeOf(one), shapeOf(other)];
-  return meets(a, b) || meets(b, a);
+  return coversPartOf(a, b) || coversPartOf(b, a);
 }
 
-function meets(a: Shape, b: Shape): boolean {
+function coversPartOf(a: Shape, b: Shape): boolean {
   if (a.kind === "tree") return b.kind === "exact" ? isBelow(b.path, a.folder) : isBelow(`${b.folder}/x`, a.folder);
   if (a.kind === "children") return b.kind === "exact" && parentOf(b.path) === a.folder;
   return false;

@@ -35,54 +35,54 @@ export function patternSteps(source: string): PatternSteps {
 
 const token =
   /\\(?:[pPu]\{[^}]*\}|.)|\[(?:\\.|[^\]\\])*\]|\((?:\?(?:[:=!]|<[=!]?))?|(?:[*+?]|\{(?<least>\d+)(?<more>,?)(?<most>\d*)\})\??|./gsu;
-const single: Cost = { size: 1, ways: 1, degree: 0 };
+const unitCost: Cost = { size: 1, ways: 1, degree: 0 };
 
 /** Alternatives, each with its parts. */
 type Group = Cost[][];
 
 function costOf(source: string): Cost {
   const open: Group[] = [[[]]];
-  for (const { 0: text, groups = {} } of source.matchAll(token)) add(open, text, groups);
+  for (const { 0: text, groups = {} } of source.matchAll(token)) addToken(open, text, groups);
   const [alternatives = []] = open;
-  const cost = choice(alternatives);
+  const cost = combineAlternatives(alternatives);
   return source.startsWith("^") && alternatives.length === 1 ? cost : { ...cost, degree: cost.degree + 1 };
 }
 
-function add(open: Group[], text: string, bounds: Bounds): void {
+function addToken(open: Group[], text: string, bounds: Bounds): void {
   const group = open.at(-1) ?? [];
   if (/^(?:\\[1-9k]|\(\?<?[=!])/.test(text)) {
     throw new Error(`${text} is not allowed, nor any reference back, look ahead or look behind`);
   }
   if (text.startsWith("(")) open.push([[]]);
-  else if (text === ")") close(open);
+  else if (text === ")") closeGroup(open);
   else if (text === "|") group.push([]);
   else addPart(group.at(-1) ?? [], text, bounds);
 }
 
-function close(open: Group[]): void {
+function closeGroup(open: Group[]): void {
   const closed = open.pop() ?? [];
-  open.at(-1)?.at(-1)?.push(choice(closed));
+  open.at(-1)?.at(-1)?.push(combineAlternatives(closed));
 }
 
 function addPart(parts: Cost[], text: string, bounds: Bounds): void {
   if (!/^[*+?{]/.test(text)) {
-    parts.push(single);
+    parts.push(unitCost);
     return;
   }
   const part = parts.pop();
   if (!part) throw new Error("a group may not change the flags");
-  parts.push(repeated(part, text, bounds));
+  parts.push(repeatCost(part, text, bounds));
 }
 
-function choice(alternatives: readonly (readonly Cost[])[]): Cost {
+function combineAlternatives(alternatives: readonly (readonly Cost[])[]): Cost {
   return alternatives
     .map((parts) =>
-      parts.reduce((a, b) => ({ size: a.size + b.size, ways: a.ways * b.ways, degree: a.degree + b.degree }), single),
+      parts.reduce((a, b) => ({ size: a.size + b.size, ways: a.ways * b.ways, degree: a.degree + b.degree }), unitCost),
     )
     .reduce((a, b) => ({ size: a.size + b.size, ways: a.ways + b.ways, degree: Math.max(a.degree, b.degree) }));
 }
 
-function repeated(part: Cost, text: string, bounds: Bounds): Cost {
+function repeatCost(part: Cost, text: string, bounds: Bounds): Cost {
   const [least, most] = boundsOf(text, bounds);
   const size = part.size * (least + 1);
   if (Number.isFinite(most)) return { size, ways: part.ways ** most * (most - least + 1), degree: part.degree * most };

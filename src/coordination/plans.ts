@@ -8,7 +8,7 @@ import { estimateComplexity } from "./complexity.ts";
 import { split, type Plan } from "./decompose.ts";
 import { once } from "./idempotency.ts";
 import { joinName } from "./plan-check.ts";
-import { problemsOf } from "./problems.ts";
+import { formatIssues } from "./problems.ts";
 import { submitOnce } from "./submit.ts";
 import * as dedupe from "./task-dedupe.ts";
 import * as rows from "./task-rows.ts";
@@ -19,18 +19,18 @@ import type { Tx } from "./tx.ts";
 type Submitted = OutputOf<"plans.submit">;
 type Estimated = OutputOf<"plans.estimate">;
 
-export function estimate(tx: Tx, wish: EstimateJob): Result<Estimated, Refusal> {
-  const planned = plan(tx, wish);
+export function estimate(tx: Tx, input: EstimateJob): Result<Estimated, Refusal> {
+  const planned = plan(tx, input);
   if (!planned.ok) return planned;
   const { complexity, parts, reason } = planned.value;
-  return ok({ complexity, parts: parts?.parts.map(toldPart) ?? null, reason });
+  return ok({ complexity, parts: parts?.parts.map(toPart) ?? null, reason });
 }
 
-function toldPart({ name, text, files, dependsOn }: Plan["parts"][number]): NonNullable<Estimated["parts"]>[number] {
+function toPart({ name, text, files, dependsOn }: Plan["parts"][number]): NonNullable<Estimated["parts"]>[number] {
   return { name, text, files: [...files], dependsOn: [...dependsOn] };
 }
 
-interface Planned {
+interface JobPlan {
   readonly complexity: Estimated["complexity"];
   /** null: one task. */
   readonly parts: Plan | null;
@@ -38,7 +38,7 @@ interface Planned {
 }
 
 /** [PL19] Split above the threshold, where it is asked for, and as it is listed. */
-function plan(tx: Tx, { job, strategy, maxParts, isForced }: EstimateJob): Result<Planned, Refusal> {
+function plan(tx: Tx, { job, strategy, maxParts, isForced }: EstimateJob): Result<JobPlan, Refusal> {
   const weights = tx.settings.complexity;
   const { score, isAboveThreshold, reasons } = estimateComplexity(job, weights);
   const complexity = { score, threshold: weights.threshold, isAboveThreshold, reasons: [...reasons] };
@@ -49,13 +49,13 @@ function plan(tx: Tx, { job, strategy, maxParts, isForced }: EstimateJob): Resul
     const parts = split(job, strategy, maxParts);
     return parts.ok ? ok({ complexity, parts: parts.value, reason: null }) : parts;
   }
-  const parts = splitAsUsual(job, maxParts);
+  const parts = splitByDefault(job, maxParts);
   if (!parts.ok) return ok({ complexity, parts: null, reason: parts.error.message });
   return ok({ complexity, parts: parts.value, reason: null });
 }
 
 /** The first that fits; where none does, why the first one did not. */
-function splitAsUsual(job: Job, maxParts: number | undefined): Result<Plan, Refusal> {
+function splitByDefault(job: Job, maxParts: number | undefined): Result<Plan, Refusal> {
   const byModule = split(job, { by: "module" }, maxParts);
   if (byModule.ok) return byModule;
   const byFile = split(job, { by: "file" }, maxParts);
@@ -75,33 +75,33 @@ function submitJob(tx: Tx, input: SubmitJob): Result<Submitted, Refusal> {
   const planned = plan(tx, input);
   if (!planned.ok) return planned;
   const { complexity, parts, reason } = planned.value;
-  const known = duplicateOf(tx, input);
-  if (known) return ok({ complexity, ...known, isDuplicate: true, parts: [], reason });
-  const stored = store(tx, parts ? tasksOf(input, parts) : [wholeOf(input)]);
+  const duplicate = findDuplicate(tx, input);
+  if (duplicate) return ok({ complexity, ...duplicate, isDuplicate: true, parts: [], reason });
+  const stored = submitDrafts(tx, parts ? draftTasks(input, parts) : [draftWholeJob(input)]);
   if (!stored.ok) return stored;
   const { root, others } = stored.value;
-  const named = (parts?.parts ?? []).flatMap(({ name }, at) =>
+  const namedParts = (parts?.parts ?? []).flatMap(({ name }, at) =>
     others.slice(at, at + 1).map((task) => ({ name, task })),
   );
-  return ok({ complexity, ...root, isDuplicate: false, parts: named, reason });
+  return ok({ complexity, ...root, isDuplicate: false, parts: namedParts, reason });
 }
 
-type Root = Pick<Submitted, "task" | "state">;
+type RootTask = Pick<Submitted, "task" | "state">;
 
 /** [TA14] */
-function duplicateOf(tx: Tx, { dedupeKey }: SubmitJob): Root | null {
+function findDuplicate(tx: Tx, { dedupeKey }: SubmitJob): RootTask | null {
   const task = dedupeKey === undefined ? undefined : dedupe.find(tx, dedupeKey);
-  return task === undefined ? null : { task, state: rows.get(tx, task)?.state ?? null };
+  return task === undefined ? null : { task, state: rows.find(tx, task)?.state ?? null };
 }
 
-interface Stored {
-  readonly root: Root;
+interface StoredJob {
+  readonly root: RootTask;
   /** The parts, in their order. */
   readonly others: readonly number[];
 }
 
-function store(tx: Tx, drafts: readonly Draft[]): Result<Stored, Refusal> {
-  const tasks = checked(drafts);
+function submitDrafts(tx: Tx, drafts: readonly TaskDraft[]): Result<StoredJob, Refusal> {
+  const tasks = validateDrafts(drafts);
   if (!tasks.ok) return tasks;
   const stored = submitOnce(tx, tasks.value);
   if (!stored.ok) return stored;
@@ -110,21 +110,26 @@ function store(tx: Tx, drafts: readonly Draft[]): Result<Stored, Refusal> {
   return ok({ root: { task: root.task, state: root.state }, others: others.map(({ task }) => task) });
 }
 
-type Draft = Parameters<typeof NewTask.safeParse>[0];
+type TaskDraft = Parameters<typeof NewTask.safeParse>[0];
 
 /** The job of parts without what only the whole is measured by. */
-function told({ title, text, payload }: Job): Pick<Job, "title" | "text" | "payload"> {
+function jobSummary({ title, text, payload }: Job): Pick<Job, "title" | "text" | "payload"> {
   return { title, text, payload };
 }
 
-function wholeOf({ job, type, options, dedupeKey }: SubmitJob): Draft {
-  return { ...options, type, dedupeKey, payload: { job: { ...told(job), files: job.files.map(({ path }) => path) } } };
+function draftWholeJob({ job, type, options, dedupeKey }: SubmitJob): TaskDraft {
+  return {
+    ...options,
+    type,
+    dedupeKey,
+    payload: { job: { ...jobSummary(job), files: job.files.map(({ path }) => path) } },
+  };
 }
 
 /** The join first: the parts name it as their parent. */
-function tasksOf(input: SubmitJob, { parts, join }: Plan): Draft[] {
+function draftTasks(input: SubmitJob, { parts, join }: Plan): TaskDraft[] {
   const { job, type, options, joinRule, joinType, onPartDeath, dedupeKey } = input;
-  const whole = {
+  const joinTask = {
     ...options,
     affinity: undefined,
     type: joinRule === undefined ? (joinType ?? type) : type,
@@ -133,28 +138,28 @@ function tasksOf(input: SubmitJob, { parts, join }: Plan): Draft[] {
     joinRule,
     dependsOn: join.dependsOn,
     onDependencyDeath: onPartDeath,
-    payload: { job: told(job), join: parts.map(({ name, text }) => ({ name, text })) },
+    payload: { job: jobSummary(job), join: parts.map(({ name, text }) => ({ name, text })) },
   };
   return [
-    whole,
+    joinTask,
     ...parts.map(({ name, text, files, dependsOn }) => ({
       ...options,
       type,
       ref: name,
       parent: joinName,
       dependsOn,
-      payload: { job: told(job), part: { name, text, files } },
+      payload: { job: jobSummary(job), part: { name, text, files } },
     })),
   ];
 }
 
 /** By the schema of a submit: what a part carries has its limits too. */
-function checked(drafts: readonly Draft[]): Result<NewTask[], Refusal> {
+function validateDrafts(drafts: readonly TaskDraft[]): Result<NewTask[], Refusal> {
   const tasks: NewTask[] = [];
   for (const draft of drafts) {
     const task = NewTask.safeParse(draft);
     if (!task.success) {
-      const message = `a task of this job cannot be submitted: ${problemsOf(task.error)}`;
+      const message = `a task of this job cannot be submitted: ${formatIssues(task.error)}`;
       return err({ code: "bad_input", message });
     }
     tasks.push(task.data);

@@ -19,7 +19,7 @@ export function isSchema(value: Json | undefined): value is JsonObject | boolean
 export function schemasOf(keyword: string, value: Json): readonly Json[] {
   if (![schemaMapKeyword, schemaArrayKeyword, schemaKeyword].some((of) => of[keyword] === true)) return [];
   const found = valuesOf(keyword, value);
-  return found.every(isSchema) ? found : cannotBe(keyword, value);
+  return found.every(isSchema) ? found : throwInvalid(keyword, value);
 }
 
 function valuesOf(keyword: string, value: Json): readonly Json[] {
@@ -30,7 +30,7 @@ function valuesOf(keyword: string, value: Json): readonly Json[] {
 
 /** @throws {Error} where the keyword cannot have this value, or cannot be used */
 export function checkKeyword(keyword: string, value: Json): void {
-  if (checks.get(keyword)?.(value) === false) cannotBe(keyword, value);
+  if (checks.get(keyword)?.(value) === false) throwInvalid(keyword, value);
 }
 
 /** Characters that the library reads at a keyword: what it asks for, or the names of its schemas. */
@@ -40,7 +40,7 @@ export function sizeOf(keyword: string, value: Json): number {
   return checks.has(keyword) ? JSON.stringify(value).length : 0;
 }
 
-export function cannotBe(keyword: string, value: Json, why = ""): never {
+export function throwInvalid(keyword: string, value: Json, why = ""): never {
   throw new Error(`${keyword} cannot be ${JSON.stringify(value).slice(0, 100)}${why}`);
 }
 

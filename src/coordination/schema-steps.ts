@@ -1,20 +1,28 @@
 import type { Json } from "../contract/values.ts";
 import { messageOf } from "../shared/error.ts";
 import { patternSteps, type PatternSteps } from "./pattern-cost.ts";
-import { cannotBe, checkKeyword, isObject, isSchema, schemasOf, sizeOf, type JsonObject } from "./schema-keywords.ts";
+import {
+  throwInvalid,
+  checkKeyword,
+  isObject,
+  isSchema,
+  schemasOf,
+  sizeOf,
+  type JsonObject,
+} from "./schema-keywords.ts";
 
 /** Each takes at most about a microsecond. */
-const mostSteps = 50_000;
+const maxSteps = 50_000;
 /** Schemas applied within each other, to a value and to what is in it: each is a call within a call. */
-const mostNested = 300;
+const maxNesting = 300;
 
-const sameValue = new Set(["not", "if", "then", "else", "allOf", "anyOf", "oneOf", "dependentSchemas"]);
-const inArray = new Set(["prefixItems", "items", "additionalItems", "unevaluatedItems", "contains"]);
+const sameValueKeywords = new Set(["not", "if", "then", "else", "allOf", "anyOf", "oneOf", "dependentSchemas"]);
+const itemKeywords = new Set(["prefixItems", "items", "additionalItems", "unevaluatedItems", "contains"]);
 /** For the properties that `properties` does not name. */
-const forOthers = new Set(["additionalProperties", "unevaluatedProperties"]);
+const otherPropertyKeywords = new Set(["additionalProperties", "unevaluatedProperties"]);
 
 /** One schema applied to one value; `name` where it is a property's. */
-type Look = readonly [schema: Json, value: Json, name?: string];
+type SchemaApplication = readonly [schema: Json, value: Json, name?: string];
 
 /** [MS16] Counts what the library does at most with a schema and a body: as if every schema that may look at a value did. */
 export class SchemaSteps {
@@ -23,20 +31,21 @@ export class SchemaSteps {
   /** Of each part of the schema the characters that the library reads when it applies the part. */
   readonly #sizes = new Map<JsonObject, number>();
   readonly #patterns = new Map<Json | undefined, PatternSteps>();
-  #left = mostSteps;
+  #stepsLeft = maxSteps;
 
   /** @throws {Error} for a schema that cannot be used; the message says which part */
   constructor(root: Json) {
     const parts = [root];
     for (const part of parts) if (isObject(part) && !this.#sizes.has(part)) this.#read(root, part, parts);
-    const left = this.#left;
+    const stepsLeft = this.#stepsLeft;
     // A part that refers to itself for the same value, or doubles too often, does so whatever the value is.
     for (const part of this.#sizes.keys()) this.count(part, null);
-    this.#left = left;
+    this.#stepsLeft = stepsLeft;
   }
 
   #read(root: Json, schema: JsonObject, parts: Json[]): void {
-    if (schema !== root && schema["$id"] !== undefined) cannotBe("$id", schema["$id"], ": it stands at the top only");
+    if (schema !== root && schema["$id"] !== undefined)
+      throwInvalid("$id", schema["$id"], ": it stands at the top only");
     let size = 0;
     for (const [keyword, value] of Object.entries(schema)) {
       checkKeyword(keyword, value);
@@ -58,7 +67,7 @@ export class SchemaSteps {
     try {
       this.#patterns.set(source, patternSteps(source));
     } catch (error) {
-      cannotBe(keyword, source, `: ${messageOf(error)}`);
+      throwInvalid(keyword, source, `: ${messageOf(error)}`);
     }
     // To compile it; classes such as \p{L} have hundreds of ranges.
     this.#spend(10 + source.length / 16 + 200 * (source.split(/\\p/i).length - 1));
@@ -66,16 +75,16 @@ export class SchemaSteps {
 
   /** @throws {Error} where there may be too many */
   count(root: Json, body: Json): void {
-    const looks = [{ schema: root, value: body, nested: 0 }];
-    for (const { schema, value, nested } of looks) {
+    const applications = [{ schema: root, value: body, nested: 0 }];
+    for (const { schema, value, nested } of applications) {
       if (!isObject(schema)) continue;
-      if (nested > mostNested)
-        throw new Error(`more than ${mostNested} schemas apply within each other: does one refer to itself?`);
+      if (nested > maxNesting)
+        throw new Error(`more than ${maxNesting} schemas apply within each other: does one refer to itself?`);
       this.#spendOn(schema, value);
-      for (const [one, part, name] of this.#looks(schema, value)) {
+      for (const [one, part, name] of this.#applications(schema, value)) {
         // What does not fit is reported by each schema around it.
         this.#spend(1 + nested / 32 + (name === undefined ? 0 : 4 + name.length / 32));
-        looks.push({ schema: one, value: part, nested: nested + 1 });
+        applications.push({ schema: one, value: part, nested: nested + 1 });
       }
     }
   }
@@ -98,9 +107,9 @@ export class SchemaSteps {
   }
 
   /** With as many values of its own, and with those of the schema. */
-  #spendToCompare({ const: only = null, enum: choices = [] }: JsonObject, value: Json, own: number): void {
+  #spendToCompare({ const: only = null, enum: choices = [] }: JsonObject, value: Json, ownValues: number): void {
     const others = [only, choices].flat().filter((one) => typeof one === "object" && one !== null);
-    const pairs = own + others.length;
+    const pairs = ownValues + others.length;
     if (pairs > 0) this.#spend((pairs * JSON.stringify(value).length) / 64);
   }
 
@@ -109,23 +118,23 @@ export class SchemaSteps {
   }
 
   #spend(steps: number): void {
-    this.#left -= steps;
-    if (this.#left < 0)
-      throw new Error(`to check it may take more than ${mostSteps} steps; send less, or simplify the schema`);
+    this.#stepsLeft -= steps;
+    if (this.#stepsLeft < 0)
+      throw new Error(`to check it may take more than ${maxSteps} steps; send less, or simplify the schema`);
   }
 
-  *#looks(schema: JsonObject, value: Json): Generator<Look> {
+  *#applications(schema: JsonObject, value: Json): Generator<SchemaApplication> {
     for (const [keyword, part] of Object.entries(schema)) {
       if (keyword === "$ref") yield [this.refs[part as string] ?? true, value];
-      else if (sameValue.has(keyword)) for (const one of schemasOf(keyword, part)) yield [one, value];
-      else if (Array.isArray(value)) yield* looksAtItems(keyword, part, value);
-      else if (isObject(value)) yield* looksAtProperties(keyword, schema, value);
+      else if (sameValueKeywords.has(keyword)) for (const one of schemasOf(keyword, part)) yield [one, value];
+      else if (Array.isArray(value)) yield* applyToItems(keyword, part, value);
+      else if (isObject(value)) yield* applyToProperties(keyword, schema, value);
     }
   }
 }
 
-function* looksAtItems(keyword: string, part: Json, items: readonly Json[]): Generator<Look> {
-  if (!inArray.has(keyword)) return;
+function* applyToItems(keyword: string, part: Json, items: readonly Json[]): Generator<SchemaApplication> {
+  if (!itemKeywords.has(keyword)) return;
   for (const [at, value] of items.entries()) {
     const schema = Array.isArray(part) ? part[at] : part;
     if (schema === undefined) return;
@@ -133,22 +142,26 @@ function* looksAtItems(keyword: string, part: Json, items: readonly Json[]): Gen
   }
 }
 
-function* looksAtProperties(keyword: string, schema: JsonObject, value: JsonObject): Generator<Look> {
+function* applyToProperties(keyword: string, schema: JsonObject, value: JsonObject): Generator<SchemaApplication> {
   const part = schema[keyword] ?? null;
-  if (keyword === "properties") yield* looksAtNamed(part, value);
+  if (keyword === "properties") yield* applyToNamed(part, value);
   if (keyword === "propertyNames") for (const name of Object.keys(value)) yield [part, name, name];
-  if (keyword === "patternProperties") yield* looksAtAll(schemasOf(keyword, part), value, []);
-  if (forOthers.has(keyword)) yield* looksAtAll([part], value, Object.keys(schema["properties"] ?? {}));
+  if (keyword === "patternProperties") yield* applyToAll(schemasOf(keyword, part), value, []);
+  if (otherPropertyKeywords.has(keyword)) yield* applyToAll([part], value, Object.keys(schema["properties"] ?? {}));
 }
 
-function* looksAtAll(schemas: readonly Json[], value: JsonObject, without: readonly string[]): Generator<Look> {
-  const named = new Set(without);
+function* applyToAll(
+  schemas: readonly Json[],
+  value: JsonObject,
+  excluded: readonly string[],
+): Generator<SchemaApplication> {
+  const named = new Set(excluded);
   for (const [name, one] of Object.entries(value)) {
     if (!named.has(name)) for (const schema of schemas) yield [schema, one, name];
   }
 }
 
-function* looksAtNamed(properties: Json, value: JsonObject): Generator<Look> {
+function* applyToNamed(properties: Json, value: JsonObject): Generator<SchemaApplication> {
   for (const [name, schema] of Object.entries(properties ?? {})) {
     if (Object.hasOwn(value, name)) yield [schema as Json, value[name] ?? null, name];
   }
@@ -162,5 +175,5 @@ function partAt(root: Json, ref: string): JsonObject | boolean {
     const inside: object = typeof part === "object" && part !== null ? part : {};
     part = Object.hasOwn(inside, name) ? (inside as JsonObject)[name] : undefined;
   }
-  return isSchema(part) ? part : cannotBe("$ref", ref, ': it leads to "#", or to a part such as "#/$defs/name"');
+  return isSchema(part) ? part : throwInvalid("$ref", ref, ': it leads to "#", or to a part such as "#/$defs/name"');
 }

@@ -6,13 +6,13 @@ import type { Performance } from "./performance.ts";
 import type { Tx } from "./tx.ts";
 
 /** Chats that have said which tasks they take, and can be told of one now. */
-export interface Seat extends balance.Candidate {
+export interface AvailableChat extends balance.Candidate {
   /** Types of tasks; `*` stands for all. */
   readonly types: ReadonlySet<string>;
-  readonly life: chatRows.LifeRow;
+  readonly life: chatRows.LivenessRow;
 }
 
-interface Row extends chatRows.LifeRow {
+interface AvailableChatRow extends chatRows.LivenessRow {
   readonly capabilities: string;
   readonly capacity: number;
   readonly task_types: string;
@@ -21,24 +21,24 @@ interface Row extends chatRows.LifeRow {
 }
 
 /** [BU4] Nobody whose budget is used up. [QU6] Neither those that are gone, drain or are stuck nor those without a connection: they ask for themselves. */
-export function all(tx: Tx): Seat[] {
-  return found(tx, "");
+export function listAll(tx: Tx): AvailableChat[] {
+  return query(tx, "");
 }
 
 /** Those with room for one more. */
-export function open(tx: Tx): Seat[] {
-  return found(tx, "AND held < capacity");
+export function listWithRoom(tx: Tx): AvailableChat[] {
+  return query(tx, "AND held < capacity");
 }
 
-function found(tx: Tx, condition: string): Seat[] {
-  const rows = tx.sql.all<Row>(
+function query(tx: Tx, condition: string): AvailableChat[] {
+  const rows = tx.sql.all<AvailableChatRow>(
     `SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at, capabilities, capacity, task_types, last_assigned_at,
        (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS held
      FROM chats WHERE task_types IS NOT NULL AND status <> 'offline' AND status NOT IN ('draining', 'stuck') ${condition} ORDER BY chat`,
   );
   return rows
-    .filter((row) => tx.presence.lastSeen(row.chat) !== null && chatRows.goneBy(tx, row) === null)
-    .filter(({ chat }) => budgets.spent(tx, chat) === null)
+    .filter((row) => tx.presence.lastSeen(row.chat) !== null && chatRows.offlineReason(tx, row) === null)
+    .filter(({ chat }) => budgets.checkExhausted(tx, chat) === null)
     .map((row) => ({
       chat: row.chat,
       running: row.held,
@@ -51,20 +51,20 @@ function found(tx: Tx, condition: string): Seat[] {
     }));
 }
 
-export function withPerformance(seat: Seat, performance: Performance | null): Seat {
-  return { ...seat, performance };
+export function withPerformance(candidate: AvailableChat, performance: Performance | null): AvailableChat {
+  return { ...candidate, performance };
 }
 
-export function takes(seat: Seat, lane: string): boolean {
+export function accepts(candidate: AvailableChat, lane: string): boolean {
   const type = lanes.typeIn(lane);
-  const isWanted = seat.types.has("*") || seat.types.has(type);
-  return isWanted && balance.isCapable(seat, { capabilities: lanes.capabilitiesIn(lane) });
+  const acceptsType = candidate.types.has("*") || candidate.types.has(type);
+  return acceptsType && balance.isCapable(candidate, { capabilities: lanes.capabilitiesIn(lane) });
 }
 
 /** Whether something is queued that somebody of them takes and has room for. */
-export function areWaiting(tx: Tx): boolean {
-  const free = open(tx);
-  if (free.length === 0) return false;
-  for (const lane of lanes.queued(tx)) if (free.some((seat) => takes(seat, lane))) return true;
+export function hasWork(tx: Tx): boolean {
+  const withRoom = listWithRoom(tx);
+  if (withRoom.length === 0) return false;
+  for (const lane of lanes.listQueued(tx)) if (withRoom.some((candidate) => accepts(candidate, lane))) return true;
   return false;
 }

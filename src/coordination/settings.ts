@@ -3,28 +3,28 @@ import type { RaiseEpoch, SetSettings, Settings } from "../contract/workspaces.t
 import * as audit from "./audit.ts";
 import { raisedEpoch } from "./epochs.ts";
 import * as meta from "./meta.ts";
-import { seekTakers } from "./task-states.ts";
+import { enqueueDispatch } from "./task-states.ts";
 import type { Actor, Tx } from "./tx.ts";
 import * as waiters from "./waiters.ts";
-import { given } from "../shared/given.ts";
+import { omitUndefined } from "../shared/given.ts";
 
 /** [BU7] So that two who change different limits do not undo each other. */
-function budgetsWith(present: Budgets, changes: BudgetChanges): Budgets {
-  const changed = (whose: keyof Budgets): Budget => {
-    const all = Object.entries({ ...present[whose], ...changes[whose] });
+function mergeBudgets(current: Budgets, changes: BudgetChanges): Budgets {
+  const changed = (scope: keyof Budgets): Budget => {
+    const all = Object.entries({ ...current[scope], ...changes[scope] });
     return Object.fromEntries(all.filter(([, limit]) => typeof limit === "number"));
   };
   return { task: changed("task"), chat: changed("chat"), day: changed("day") };
 }
 
 export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings: Settings } {
-  const changed = given(settings);
-  const budgets = budgetsWith(tx.settings.budgets, settings.budgets ?? {});
+  const changed = omitUndefined(settings);
+  const budgets = mergeBudgets(tx.settings.budgets, settings.budgets ?? {});
   const next: Settings = { ...tx.settings, ...changed, budgets };
   meta.write(tx.sql, "settings", JSON.stringify(next));
   audit.append(tx, { kind: "settings.changed", subject: Object.keys(changed).join(" "), actor: actor.machine });
   // [BU4] A limit that was raised.
-  seekTakers({ ...tx, settings: next });
+  enqueueDispatch({ ...tx, settings: next });
   return { settings: next };
 }
 

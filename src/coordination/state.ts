@@ -1,7 +1,7 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import {
-  MAX_VALUE_CHARS,
+  maxValueChars,
   sessionTtlMs,
   type DeleteState,
   type Entry,
@@ -17,12 +17,12 @@ import * as changes from "./changes.ts";
 import { once } from "./idempotency.ts";
 import * as leases from "./leases.ts";
 import type { Tx } from "./tx.ts";
-import { given } from "../shared/given.ts";
+import { omitUndefined } from "../shared/given.ts";
 
 /** Versioned keys. A version is the revision of the last change, so none comes twice, also over a deletion. */
 
 /** Without the value, which can be large: only values that are told are read. */
-interface Row {
+interface StateRow {
   readonly key: string;
   readonly chars: number;
   readonly version: number;
@@ -33,29 +33,29 @@ interface Row {
 const columns = "key, chars, version, at, expires_at";
 
 /** Expired or not. */
-function stored({ sql }: Tx, key: string): Row | null {
-  return sql.all<Row>(`SELECT ${columns} FROM state WHERE key = ?`, key)[0] ?? null;
+function findStored({ sql }: Tx, key: string): StateRow | null {
+  return sql.all<StateRow>(`SELECT ${columns} FROM state WHERE key = ?`, key)[0] ?? null;
 }
 
 /** [SV6] What has expired is not there, whether or not a sweep has seen it. */
-function rowOf(tx: Tx, key: string): Row | null {
-  return living(tx, stored(tx, key));
+function findRow(tx: Tx, key: string): StateRow | null {
+  return unlessExpired(tx, findStored(tx, key));
 }
 
-function living(tx: Tx, row: Row | null): Row | null {
-  return row && !isOver(tx, row) ? row : null;
+function unlessExpired(tx: Tx, row: StateRow | null): StateRow | null {
+  return row && !isExpired(tx, row) ? row : null;
 }
 
-function isOver({ now }: Tx, { expires_at: at }: Row): boolean {
-  return at !== null && at <= now;
+function isExpired({ now: totals }: Tx, { expires_at: at }: StateRow): boolean {
+  return at !== null && at <= totals;
 }
 
 export function get(tx: Tx, key: string): { entry: Entry | null } {
-  const row = rowOf(tx, key);
-  return { entry: row && told(tx, row) };
+  const row = findRow(tx, key);
+  return { entry: row && toEntry(tx, row) };
 }
 
-function told(tx: Tx, { key, version, at, expires_at: until }: Row): Entry {
+function toEntry(tx: Tx, { key, version, at, expires_at: until }: StateRow): Entry {
   const [row] = tx.sql.all<{ value: string }>("SELECT value FROM state WHERE key = ?", key);
   return {
     key,
@@ -67,32 +67,32 @@ function told(tx: Tx, { key, version, at, expires_at: until }: Row): Entry {
 }
 
 /** Of the values in one answer that has more than one key. */
-const mostChars = 1_000_000;
+const maxPageChars = 1_000_000;
 
 /** [SV13] By prefix, in order; [SV17] as many as fit. */
 export function list(tx: Tx, { prefix, limit, cursor }: ListState): OutputOf<"state.list"> {
-  const { revision } = changes.totalsIn(tx);
+  const { revision } = changes.currentTotals(tx);
   const entries: Entry[] = [];
   let chars = 0;
-  for (const row of below(tx, prefix, cursor ?? "", limit + 1)) {
+  for (const row of readPrefix(tx, prefix, cursor ?? "", limit + 1)) {
     chars += row.chars;
     const last = entries.at(-1)?.key;
-    if (last !== undefined && (entries.length === limit || chars > mostChars))
+    if (last !== undefined && (entries.length === limit || chars > maxPageChars))
       return { entries, cursor: last, revision };
-    entries.push(told(tx, row));
+    entries.push(toEntry(tx, row));
   }
   return { entries, cursor: null, revision };
 }
 
 /** What is there with a prefix and after a key. What begins with a prefix stands together; there is no text that is above all of it. */
-function* below(tx: Tx, prefix: string, after: string, page: number): Generator<Row, void> {
+function* readPrefix(tx: Tx, prefix: string, after: string, page: number): Generator<StateRow, void> {
   // One lower bound: of two, SQLite looks for either and reads all from there on.
   const query = `SELECT ${columns} FROM state WHERE key >= max(?, ?) AND key <> ? ORDER BY key LIMIT ?`;
   for (let last = after; ;) {
-    const rows = tx.sql.all<Row>(query, prefix, last, last, page);
+    const rows = tx.sql.all<StateRow>(query, prefix, last, last, page);
     for (const row of rows) {
       if (!row.key.startsWith(prefix)) return;
-      if (!isOver(tx, row)) yield row;
+      if (!isExpired(tx, row)) yield row;
     }
     if (rows.length < page) return;
     last = rows.at(-1)?.key ?? last;
@@ -102,17 +102,21 @@ function* below(tx: Tx, prefix: string, after: string, page: number): Generator<
 /** [SV1] A write under a condition happens only where it still holds; of two with the same one only one succeeds. */
 export function set(tx: Tx, input: SetState): Result<OutputOf<"state.set">, Refusal> {
   const { key, value, ifVersion, ttlMs, guard, by, requestId } = input;
-  const write = { op: "set", key, value, ...given({ ifVersion, ttlMs }) } as const;
-  const done = update(tx, { writes: [write], guards: guard ? [guard] : [], ...given({ by, requestId }) }, "state.set");
+  const write = { op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) } as const;
+  const done = update(
+    tx,
+    { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by, requestId }) },
+    "state.set",
+  );
   return done.ok ? ok({ version: done.value.versions[0]?.version ?? 0 }) : done;
 }
 
 export function remove(tx: Tx, input: DeleteState): Result<OutputOf<"state.delete">, Refusal> {
   const { key, ifVersion, guard, by, requestId } = input;
   const work = (): Result<OutputOf<"state.delete">, Refusal> => {
-    const write = { op: "delete", key, ...given({ ifVersion }) } as const;
-    const isThere = rowOf(tx, key) !== null;
-    const done = apply(tx, { writes: [write], guards: guard ? [guard] : [], ...given({ by }) });
+    const write = { op: "delete", key, ...omitUndefined({ ifVersion }) } as const;
+    const isThere = findRow(tx, key) !== null;
+    const done = applyUpdate(tx, { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by }) });
     return done.ok ? ok({ isDeleted: isThere, version: done.value.versions[0]?.version ?? 0 }) : done;
   };
   const request = { operation: "state.delete", by, requestId, input };
@@ -127,46 +131,46 @@ export function update(
   const { requestId, by, writes } = input;
   const hasChanged = ({ versions }: OutputOf<"state.update">): boolean =>
     writes.some(({ op }, at) => op === "set" || (op === "delete" && versions[at]?.version !== 0));
-  return once(tx, { operation, by, requestId, input }, () => apply(tx, input), hasChanged).result;
+  return once(tx, { operation, by, requestId, input }, () => applyUpdate(tx, input), hasChanged).result;
 }
 
 /** A write, and what is read once for it. */
-interface Planned {
+interface PlannedWrite {
   readonly write: Write;
   /** Of a value to be set, as JSON. */
   readonly text: string;
   /** Expired or not. */
-  readonly row: Row | null;
+  readonly row: StateRow | null;
 }
 
 /** [SV7] All or nothing: every condition is looked at before the first write. */
-function apply(
+function applyUpdate(
   tx: Tx,
   { writes, guards, by }: Omit<UpdateState, "requestId">,
 ): Result<OutputOf<"state.update">, Refusal> {
-  const refused = malformed(writes) ?? guarded(tx, guards);
+  const refused = checkKeys(writes) ?? checkGuards(tx, guards);
   if (refused) return err(refused);
-  const plan = planned(tx, writes);
-  const unmet = conditions(tx, plan);
+  const plan = planWrites(tx, writes);
+  const unmet = checkConditions(tx, plan);
   if (unmet) return err(unmet);
-  const found = changes.totalsIn(tx);
-  if (!tooMuch(tx, plan, found)) return ok(carryOut(tx, plan, by ?? null, found));
+  const before = changes.currentTotals(tx);
+  if (!checkQuota(tx, plan, before)) return ok(executeWrites(tx, plan, by ?? null, before));
   // [SV11] What has expired takes no room.
-  sweep(tx, sweptForRoom);
-  const [again, now] = [planned(tx, writes), changes.totalsIn(tx)];
-  const left = tooMuch(tx, again, now);
-  return left ? err(left) : ok(carryOut(tx, again, by ?? null, now));
+  sweep(tx, maxSweptForRoom);
+  const [again, totals] = [planWrites(tx, writes), changes.currentTotals(tx)];
+  const quotaProblem = checkQuota(tx, again, totals);
+  return quotaProblem ? err(quotaProblem) : ok(executeWrites(tx, again, by ?? null, totals));
 }
 
-function planned(tx: Tx, writes: readonly Write[]): Planned[] {
+function planWrites(tx: Tx, writes: readonly Write[]): PlannedWrite[] {
   return writes.map((write) => ({
     write,
     text: write.op === "set" ? JSON.stringify(write.value) : "",
-    row: stored(tx, write.key),
+    row: findStored(tx, write.key),
   }));
 }
 
-function malformed(writes: readonly Write[]): Refusal | null {
+function checkKeys(writes: readonly Write[]): Refusal | null {
   const keys = new Set<string>();
   for (const { key } of writes) {
     if (keys.has(key)) return { code: "bad_input", message: `key ${key} stands twice in one update` };
@@ -176,7 +180,7 @@ function malformed(writes: readonly Write[]): Refusal | null {
 }
 
 /** [SV8] A write that a lease guards fails with an old token. */
-function guarded(tx: Tx, guards: readonly Guard[]): Refusal | null {
+function checkGuards(tx: Tx, guards: readonly Guard[]): Refusal | null {
   const stale = guards.find((guard) => !leases.check(tx, guard).isValid);
   if (!stale) return null;
   return {
@@ -186,14 +190,14 @@ function guarded(tx: Tx, guards: readonly Guard[]): Refusal | null {
   };
 }
 
-function conditions(tx: Tx, plan: readonly Planned[]): Refusal | null {
+function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null {
   for (const { write, text, row } of plan) {
     const { key, ifVersion } = write;
-    if (text.length > MAX_VALUE_CHARS) {
-      const message = `the value of ${key} has ${text.length} characters as JSON; at most ${MAX_VALUE_CHARS}`;
+    if (text.length > maxValueChars) {
+      const message = `the value of ${key} has ${text.length} characters as JSON; at most ${maxValueChars}`;
       return { code: "too_large", message };
     }
-    const version = living(tx, row)?.version ?? 0;
+    const version = unlessExpired(tx, row)?.version ?? 0;
     if (ifVersion !== undefined && version !== ifVersion) {
       return {
         code: "version_mismatch",
@@ -206,18 +210,18 @@ function conditions(tx: Tx, plan: readonly Planned[]): Refusal | null {
 }
 
 /** Keys that have expired and that no sweep has seen: so many make room for a write that finds none. */
-const sweptForRoom = 100;
+const maxSweptForRoom = 100;
 
 /** [SV11] What frees room is never refused, also where a limit was lowered. */
-function tooMuch(tx: Tx, plan: readonly Planned[], now: changes.Totals): Refusal | null {
+function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Totals): Refusal | null {
   const { maxKeys, maxStateChars } = tx.settings;
-  let { keys, chars } = now;
+  let { keys, chars } = totals;
   for (const one of plan) {
-    const grown = growth(tx, one);
+    const grown = growthOf(tx, one);
     keys += grown.keys;
     chars += grown.chars;
   }
-  if (keys <= Math.max(maxKeys, now.keys) && chars <= Math.max(maxStateChars, now.chars)) return null;
+  if (keys <= Math.max(maxKeys, totals.keys) && chars <= Math.max(maxStateChars, totals.chars)) return null;
   return {
     code: "quota_exceeded",
     message: `the workspace would hold ${keys} keys with ${chars} characters; its limits are ${maxKeys} and ${maxStateChars}. Delete keys, or raise maxKeys or maxStateChars`,
@@ -225,36 +229,36 @@ function tooMuch(tx: Tx, plan: readonly Planned[], now: changes.Totals): Refusal
 }
 
 /** By how much a write changes the totals: of stored rows, expired or not. */
-function growth(tx: Tx, { write, text, row }: Planned): { keys: number; chars: number } {
+function growthOf(tx: Tx, { write, text, row }: PlannedWrite): { keys: number; chars: number } {
   if (write.op === "set") return { keys: row ? 0 : 1, chars: text.length - (row?.chars ?? 0) };
   // What has expired is left to the sweep, which tells its end.
-  if (write.op === "check" || !living(tx, row)) return { keys: 0, chars: 0 };
+  if (write.op === "check" || !unlessExpired(tx, row)) return { keys: 0, chars: 0 };
   return { keys: -1, chars: -(row?.chars ?? 0) };
 }
 
-function carryOut(
+function executeWrites(
   tx: Tx,
-  plan: readonly Planned[],
+  plan: readonly PlannedWrite[],
   by: string | null,
-  found: changes.Totals,
+  before: changes.Totals,
 ): OutputOf<"state.update"> {
-  const group = changes.nextRevision(tx, found);
-  let now = found;
+  const group = changes.nextRevision(tx, before);
+  let totals = before;
   const versions = plan.map((one) => {
     const { write, row } = one;
     const { key, op } = write;
     if (op === "check") return { key, version: write.ifVersion };
-    if (op === "delete" && !living(tx, row)) return { key, version: 0 };
+    if (op === "delete" && !unlessExpired(tx, row)) return { key, version: 0 };
     const value = op === "set" ? one.text : null;
-    now = changes.append(tx, { key, op, value, by, group, ...growth(tx, one) }, now);
-    if (op === "set") put(tx, write, one.text, now.revision);
+    totals = changes.append(tx, { key, op, value, by, group, ...growthOf(tx, one) }, totals);
+    if (op === "set") upsert(tx, write, one.text, totals.revision);
     else tx.sql.run("DELETE FROM state WHERE key = ?", key);
-    return { key, version: now.revision };
+    return { key, version: totals.revision };
   });
   return { versions };
 }
 
-function put(tx: Tx, write: Extract<Write, { op: "set" }>, text: string, version: number): void {
+function upsert(tx: Tx, write: Extract<Write, { op: "set" }>, text: string, version: number): void {
   const ttlMs = write.ttlMs ?? (write.key.startsWith("session/") ? sessionTtlMs : null);
   tx.sql.run(
     `INSERT INTO state (key, value, chars, version, at, expires_at) VALUES (?, ?, ?, ?, ?, ?)

@@ -6,10 +6,10 @@ import { once } from "./idempotency.ts";
 import * as lanes from "./lanes.ts";
 import { insert, laneOf } from "./new-tasks.ts";
 import * as dedupe from "./task-dedupe.ts";
-import { bad, edges, type Edges, type Planned } from "./task-edges.ts";
+import { badInput, resolveEdges, type Edges, type PlannedTask } from "./task-edges.ts";
 import * as rows from "./task-rows.ts";
-import * as surplus from "./task-surplus.ts";
-import { seekTakers, settleDependents } from "./task-states.ts";
+import * as retention from "./task-surplus.ts";
+import { enqueueDispatch, updateDependents } from "./task-states.ts";
 import type { Tx } from "./tx.ts";
 
 /** What one submit asks for, looked through before anything is written. */
@@ -25,42 +25,42 @@ export function submit(tx: Tx, input: SubmitTasks): Result<Submitted, Refusal> {
 
 /** Within a request of its own. */
 export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
-  const refused = wrongJoin(tasks) ?? surplus.watch(tx, tasks.length);
+  const refused = checkJoins(tasks) ?? retention.checkLimit(tx, tasks.length);
   if (refused) return err(refused);
   const planned = plan(tx, tasks);
   if (!planned.ok) return planned;
-  const names = namesOf(planned.value);
+  const names = readRefs(planned.value);
   if (!names.ok) return names;
   const fresh = planned.value.filter(({ isDuplicate }) => !isDuplicate);
-  const needs = edges(fresh, names.value, {
+  const needs = resolveEdges(fresh, names.value, {
     verb: "depends on",
     referencesOf: ({ dependsOn }) => dependsOn,
-    depthOf: (task) => rows.get(tx, task)?.depth ?? null,
+    depthOf: (task) => rows.find(tx, task)?.depth ?? null,
   });
   if (!needs.ok) return needs;
-  const parents = edges(fresh, names.value, {
+  const parents = resolveEdges(fresh, names.value, {
     verb: "has as parent",
     referencesOf: ({ parent }) => (parent === undefined ? [] : [parent]),
-    depthOf: (task) => rows.ancestors(tx, task),
+    depthOf: (task) => rows.countAncestors(tx, task),
   });
   if (!parents.ok) return parents;
-  const crowded = overCrowded(tx, needs.value) ?? tooMany(tx, fresh);
-  return crowded ? err(crowded) : ok(store(tx, planned.value, needs.value, parents.value));
+  const limitProblem = checkDependents(tx, needs.value) ?? tooMany(tx, fresh);
+  return limitProblem ? err(limitProblem) : ok(insertAll(tx, planned.value, needs.value, parents.value));
 }
 
 /** [TA26] */
-function wrongJoin(tasks: readonly NewTask[]): Refusal | null {
+function checkJoins(tasks: readonly NewTask[]): Refusal | null {
   const joins = tasks.filter(({ joinRule }) => joinRule !== undefined);
   if (joins.some(({ delayMs, scheduleToStartMs }) => delayMs > 0 || scheduleToStartMs !== undefined)) {
-    return bad(
+    return badInput(
       "a task with a joinRule is done when its parts have ended: it takes no delayMs and no scheduleToStartMs",
     );
   }
   if (joins.every(({ dependsOn }) => dependsOn.length > 0)) return null;
-  return bad("a task with a joinRule depends on the tasks whose results it joins (dependsOn)");
+  return badInput("a task with a joinRule depends on the tasks whose results it joins (dependsOn)");
 }
 
-function store(tx: Tx, planned: readonly Planned[], needs: Edges, parents: Edges): Submitted {
+function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parents: Edges): Submitted {
   const fresh = new Map(planned.filter(({ isDuplicate }) => !isDuplicate).map(({ task, input }) => [task, input]));
   const states = new Map<number, TaskState>();
   for (const [task, depth] of needs.depths) {
@@ -68,23 +68,23 @@ function store(tx: Tx, planned: readonly Planned[], needs: Edges, parents: Edges
     if (input === undefined) continue;
     const [parent = null] = parents.of.get(task) ?? [];
     states.set(task, insert(tx, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] }));
-    if (input.dedupeKey !== undefined) dedupe.keep(tx, input.dedupeKey, task);
+    if (input.dedupeKey !== undefined) dedupe.store(tx, input.dedupeKey, task);
   }
-  if ([...states.values()].includes("queued")) seekTakers(tx);
+  if ([...states.values()].includes("queued")) enqueueDispatch(tx);
   // What a join has set going is read; of all others the state is known.
-  const known = settleJoins(tx, fresh) ? new Map<number, TaskState>() : states;
+  const known = resolveJoins(tx, fresh) ? new Map<number, TaskState>() : states;
   const tasks = planned.map(({ task, isDuplicate }) => ({
     task,
-    state: known.get(task) ?? rows.get(tx, task)?.state ?? null,
+    state: known.get(task) ?? rows.find(tx, task)?.state ?? null,
     isDuplicate,
   }));
   return { tasks };
 }
 
 /** [TA26] What they depend on may have ended before. @returns whether there are any */
-function settleJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
+function resolveJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
   const joins = [...fresh].filter(([, { joinRule }]) => joinRule !== undefined);
-  settleDependents(
+  updateDependents(
     tx,
     joins.map(([task]) => task),
   );
@@ -92,13 +92,13 @@ function settleJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
 }
 
 /** [TA14] Which are known by their key, also by one of the same submit. */
-function plan(tx: Tx, tasks: readonly NewTask[]): Result<Planned[], Refusal> {
-  const planned: Planned[] = [];
+function plan(tx: Tx, tasks: readonly NewTask[]): Result<PlannedTask[], Refusal> {
+  const planned: PlannedTask[] = [];
   const keys = new Map<string, number>();
   let next = rows.nextNumber(tx);
   for (const input of tasks) {
-    const known = knownAs(tx, keys, input.dedupeKey);
-    if (known !== undefined && input.onDuplicate === "reject") return err(duplicate(input.dedupeKey ?? "", known));
+    const known = findDuplicate(tx, keys, input.dedupeKey);
+    if (known !== undefined && input.onDuplicate === "reject") return err(duplicateTask(input.dedupeKey ?? "", known));
     const task = known ?? next;
     planned.push({ input, task, isDuplicate: known !== undefined });
     if (input.dedupeKey !== undefined) keys.set(input.dedupeKey, task);
@@ -107,47 +107,47 @@ function plan(tx: Tx, tasks: readonly NewTask[]): Result<Planned[], Refusal> {
   return ok(planned);
 }
 
-function knownAs(tx: Tx, keys: ReadonlyMap<string, number>, key: string | undefined): number | undefined {
+function findDuplicate(tx: Tx, keys: ReadonlyMap<string, number>, key: string | undefined): number | undefined {
   return key === undefined ? undefined : (keys.get(key) ?? dedupe.find(tx, key));
 }
 
-function duplicate(key: string, task: number): Refusal {
+function duplicateTask(key: string, task: number): Refusal {
   return { code: "duplicate_task", message: `key ${key} is that of task ${task}`, details: { task, key } };
 }
 
-function namesOf(planned: readonly Planned[]): Result<Map<string, number>, Refusal> {
+function readRefs(planned: readonly PlannedTask[]): Result<Map<string, number>, Refusal> {
   const names = new Map<string, number>();
   for (const { input, task } of planned) {
     if (input.ref === undefined) continue;
-    if (names.has(input.ref)) return err(bad(`two tasks have the ref ${input.ref}`));
+    if (names.has(input.ref)) return err(badInput(`two tasks have the ref ${input.ref}`));
     names.set(input.ref, task);
   }
   return ok(names);
 }
 
-const mostDependents = 1_000;
+const maxDependents = 1_000;
 
 /** So many may depend on one task: when it ends all of them have their turn at once. */
-function overCrowded(tx: Tx, { of }: Edges): Refusal | null {
+function checkDependents(tx: Tx, { of }: Edges): Refusal | null {
   const added = new Map<number, number>();
   for (const other of [...of.values()].flat()) added.set(other, (added.get(other) ?? 0) + 1);
   for (const [task, count] of added) {
-    if (rows.countDependents(tx, task) + count > mostDependents) {
-      return { code: "quota_exceeded", message: `at most ${mostDependents} tasks depend on one (task ${task})` };
+    if (rows.countDependents(tx, task) + count > maxDependents) {
+      return { code: "quota_exceeded", message: `at most ${maxDependents} tasks depend on one (task ${task})` };
     }
   }
   return null;
 }
 
-function tooMany(tx: Tx, fresh: readonly Planned[]): Refusal | null {
+function tooMany(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
   const keys = fresh.filter(({ input }) => input.dedupeKey !== undefined).length;
-  return tooDiverse(tx, fresh) ?? dedupe.tooMany(tx, keys);
+  return checkLanes(tx, fresh) ?? dedupe.tooMany(tx, keys);
 }
 
 /** [TA28] A look at what is queued reads each lane: nobody makes it read more. */
-function tooDiverse(tx: Tx, fresh: readonly Planned[]): Refusal | null {
-  const wanted = new Set(fresh.filter(({ input }) => input.joinRule === undefined).map(({ input }) => laneOf(input)));
-  if (!lanes.tooMany(tx, wanted)) return null;
+function checkLanes(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
+  const newLanes = new Set(fresh.filter(({ input }) => input.joinRule === undefined).map(({ input }) => laneOf(input)));
+  if (!lanes.exceedsLimit(tx, newLanes)) return null;
   return {
     code: "quota_exceeded",
     message: `more than ${tx.settings.maxLanes} lanes would have something queued (maxLanes): a lane is a type with its capabilities. Use fewer types, and put what differs into the payload`,

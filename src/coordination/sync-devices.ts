@@ -24,18 +24,18 @@ export interface DeviceRow extends rows.Origin {
 export function own(tx: Tx, actor: Actor, device: string, epoch: number): Result<DeviceRow, Refusal> {
   const [row] = tx.sql.all<DeviceRow>("SELECT * FROM sync_devices WHERE epoch = ?", epoch);
   if (row?.device !== device) return err(unknownDevice(device));
-  const refused = notOwn(actor, row);
+  const refused = checkOwner(actor, row);
   return refused ? err(refused) : ok(row);
 }
 
 /** In its newest life. */
-function newest({ sql }: Tx, device: string): DeviceRow | null {
+function findNewest({ sql }: Tx, device: string): DeviceRow | null {
   const query = "SELECT * FROM sync_devices WHERE device = ? ORDER BY epoch DESC LIMIT 1";
   return sql.all<DeviceRow>(query, device)[0] ?? null;
 }
 
 /** [SY2] What a device stores only its own machine may store, an admin's token of another one neither: the admin may only delete it. */
-function notOwn({ machine }: Actor, row: rows.Origin): Refusal | null {
+function checkOwner({ machine }: Actor, row: rows.Origin): Refusal | null {
   if (machine === row.machine) return null;
   return {
     code: "forbidden",
@@ -55,8 +55,8 @@ export function begin(tx: Tx, actor: Actor, input: BeginSync): Result<OutputOf<"
 
 function beginOnce(tx: Tx, actor: Actor, { device, keyId }: BeginSync): Result<OutputOf<"sync.begin">, Refusal> {
   const sums = rows.totals(tx.sql);
-  const last = newest(tx, device);
-  const refused = (last ? notOwn(actor, last) : tooMany(tx)) ?? wrongKey(sums, keyId);
+  const last = findNewest(tx, device);
+  const refused = (last ? checkOwner(actor, last) : checkDeviceLimit(tx)) ?? checkKey(sums, keyId);
   if (refused) return err(refused);
   sums.key_id = keyId;
   sums.epoch = rows.nextNumber(tx, sums.epoch);
@@ -80,14 +80,14 @@ function beginOnce(tx: Tx, actor: Actor, { device, keyId }: BeginSync): Result<O
   return ok({ epoch: sums.epoch, keyId });
 }
 
-function tooMany({ sql }: Tx): Refusal | null {
+function checkDeviceLimit({ sql }: Tx): Refusal | null {
   const [row] = sql.all<{ n: number }>("SELECT count(DISTINCT device) AS n FROM sync_devices");
   if ((row?.n ?? 0) < maxDevices) return null;
   return { code: "quota_exceeded", message: `a workspace has at most ${maxDevices} devices; purge some (sync.purge)` };
 }
 
 /** [SY5] */
-function wrongKey({ key_id: wanted }: rows.Totals, given: string): Refusal | null {
+function checkKey({ key_id: wanted }: rows.Totals, given: string): Refusal | null {
   if (wanted === null || wanted === given) return null;
   return {
     code: "wrong_key",
@@ -104,13 +104,13 @@ export function rekey(tx: Tx, actor: Actor, input: RekeySync): Result<OutputOf<"
 
 function rekeyOnce(tx: Tx, actor: Actor, { keyId, from }: RekeySync): Result<OutputOf<"sync.rekey">, Refusal> {
   const sums = rows.totals(tx.sql);
-  const present = sums.key_id;
-  if (present === keyId) return ok({ keyId });
-  if (present !== from) {
+  const currentKey = sums.key_id;
+  if (currentKey === keyId) return ok({ keyId });
+  if (currentKey !== from) {
     return err({
       code: "wrong_key",
-      message: `the workspace seals under key ${present ?? "(none yet)"}, not under ${from}; nothing was changed`,
-      details: { keyId: present },
+      message: `the workspace seals under key ${currentKey ?? "(none yet)"}, not under ${from}; nothing was changed`,
+      details: { keyId: currentKey },
     });
   }
   rows.saveTotals(tx.sql, { ...sums, key_id: keyId });
@@ -125,9 +125,9 @@ export function purge(tx: Tx, actor: Actor, input: PurgeSync): Result<OutputOf<"
 }
 
 function purgeOnce(tx: Tx, actor: Actor, { device }: PurgeSync): Result<OutputOf<"sync.purge">, Refusal> {
-  const row = newest(tx, device);
+  const row = findNewest(tx, device);
   if (!row) return err(unknownDevice(device));
-  const refused = chatRows.foreign(actor, row.machine);
+  const refused = chatRows.checkMachine(actor, row.machine);
   if (refused) return err(refused);
   const sums = rows.totals(tx.sql);
   const purged = {

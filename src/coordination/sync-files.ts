@@ -74,7 +74,7 @@ type Dated = PutFiles & { readonly at: number };
 
 function whyNot(tx: Tx, input: Dated, stored: readonly PartRow[]): Refusal | null {
   const { session, device } = input;
-  const row = rows.sessionOf(tx, device, session);
+  const row = rows.findSession(tx, device, session);
   if (!row || row.is_ended === 1)
     return { code: "unknown_key", message: `session ${session} of device ${device} is not stored here, or is over` };
   if (!isNext(input, stored)) return gap(input, stored);

@@ -13,36 +13,36 @@ import type { Actor, Tx } from "./tx.ts";
  * gap; [SY9] another op under a number that is stored says that the device goes on from a copy, or from an older state.
  */
 export function push(tx: Tx, actor: Actor, { device, epoch, ops }: PushSync): Result<OutputOf<"sync.push">, Refusal> {
-  const own = devices.own(tx, actor, device, epoch);
-  if (!own.ok) return own;
-  const row = own.value;
-  const refused = disorder(ops) ?? gap(row, ops) ?? fork(row, ops);
+  const owned = devices.own(tx, actor, device, epoch);
+  if (!owned.ok) return owned;
+  const row = owned.value;
+  const refused = checkOrder(ops) ?? checkGap(row, ops) ?? checkFork(row, ops);
   if (refused) return err(refused);
   const sums = rows.totals(tx.sql);
-  const fresh = ops.filter(({ seq }) => seq > row.mark);
-  const mark = fresh.length === 0 ? ok(row.mark) : store(tx, sums, row, fresh);
+  const newOps = ops.filter(({ seq }) => seq > row.mark);
+  const mark = newOps.length === 0 ? ok(row.mark) : store(tx, sums, row, newOps);
   return mark.ok ? ok({ mark: mark.value, keyId: sums.key_id ?? row.key_id }) : mark;
 }
 
 /** @returns the new mark */
-function store(tx: Tx, sums: rows.Totals, row: devices.DeviceRow, fresh: readonly SyncOp[]): Result<number, Refusal> {
+function store(tx: Tx, sums: rows.Totals, row: devices.DeviceRow, newOps: readonly SyncOp[]): Result<number, Refusal> {
   const before = sums.chars;
-  const told = new Set<string>();
-  for (const op of fresh) apply(tx, sums, { row, told }, op);
-  const full = sums.chars > before ? noRoom(tx, sums) : null;
-  if (full) return err(full);
+  const touched = new Set<string>();
+  for (const op of newOps) applyOp(tx, sums, { row, touched }, op);
+  const quotaProblem = sums.chars > before ? checkQuota(tx, sums) : null;
+  if (quotaProblem) return err(quotaProblem);
   rows.saveTotals(tx.sql, sums);
-  return ok(advance(tx, row, fresh));
+  return ok(advanceMark(tx, row, newOps));
 }
 
-function disorder(ops: readonly SyncOp[]): Refusal | null {
+function checkOrder(ops: readonly SyncOp[]): Refusal | null {
   const first = ops[0]?.seq ?? 0;
   const at = ops.findIndex(({ seq }, index) => seq !== first + index);
   if (at < 0) return null;
   return { code: "bad_input", message: `ops.${at}.seq: the ops of a push have one number after the other` };
 }
 
-function gap({ mark }: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | null {
+function checkGap({ mark }: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | null {
   const first = ops[0]?.seq ?? 0;
   if (first <= mark + 1) return null;
   return {
@@ -55,11 +55,11 @@ function gap({ mark }: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | nul
 /** So much of a hash as tells the ops of one device apart: it is nobody's but the device's own work. */
 const hashChars = 16;
 /** A client sends again at most what it has not seen acknowledged. */
-const hashesKept = 1_000;
+const maxHashes = 1_000;
 
-function fork(row: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | null {
+function checkFork(row: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | null {
   const first = row.mark + 1 - row.hashes.length / hashChars;
-  const other = ops.find(({ seq, hash }) => seq <= row.mark && !isSame(row.hashes, seq - first, hash));
+  const other = ops.find(({ seq, hash }) => seq <= row.mark && !hasHash(row.hashes, seq - first, hash));
   if (!other) return null;
   const why = other.seq < first ? "is no longer known" : "was another one";
   return {
@@ -69,59 +69,59 @@ function fork(row: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | null {
   };
 }
 
-function isSame(hashes: string, index: number, hash: string): boolean {
+function hasHash(hashes: string, index: number, hash: string): boolean {
   return index >= 0 && hashes.startsWith(hash.slice(0, hashChars), index * hashChars);
 }
 
-interface Pushing {
+interface PushState {
   readonly row: devices.DeviceRow;
   /** Sessions that whoever polls is told again, with all that this push does. */
-  readonly told: Set<string>;
+  readonly touched: Set<string>;
 }
 
-function apply(tx: Tx, sums: rows.Totals, { row, told }: Pushing, op: SyncOp): void {
+function applyOp(tx: Tx, sums: rows.Totals, { row, touched }: PushState, op: SyncOp): void {
   const { kind, session, checkpoint } = op;
   switch (kind) {
     case "session":
-      if (rows.putSession(tx, sums, row, op)) told.add(session);
+      if (rows.upsertSession(tx, sums, row, op)) touched.add(session);
       return;
     case "checkpoint":
-      if (!rows.putCheckpoint(tx, sums, row, op) || told.has(session)) return;
+      if (!rows.upsertCheckpoint(tx, sums, row, op) || touched.has(session)) return;
       rows.touch(tx, sums, row, session);
-      told.add(session);
+      touched.add(session);
       return;
     case "forget":
-      return forget(tx, sums, { row, told }, { session, checkpoint });
+      return applyForget(tx, sums, { row, touched }, { session, checkpoint });
   }
 }
 
 /** [SY11] Nothing of it stays, also where another life of the device has stored it. */
-function forget(
+function applyForget(
   tx: Tx,
   sums: rows.Totals,
-  { row, told }: Pushing,
+  { row, touched }: PushState,
   { session, checkpoint }: Pick<SyncOp, "session" | "checkpoint">,
 ): void {
   if (checkpoint === undefined) {
     rows.forgetSession(tx, sums, row.device, session);
-    told.delete(session);
+    touched.delete(session);
     return;
   }
   const where = "checkpoint = ? AND device = ? AND session = ?";
   rows.removeFiles(tx, sums, where, checkpoint, row.device, session);
   const isGone = rows.removeCheckpoints(tx, sums, where, checkpoint, row.device, session) > 0;
-  if (!isGone || told.has(session)) return;
+  if (!isGone || touched.has(session)) return;
   rows.touch(tx, sums, row, session);
-  told.add(session);
+  touched.add(session);
 }
 
 /** What is over its time takes no room; a push refuses after it has looked at so many rows of it. */
-const mostExpired = 1_000;
+const maxExpiredRows = 1_000;
 
 /** [SY15] A push that needs no more room than there was is never refused. */
-function noRoom(tx: Tx, sums: rows.Totals): Refusal | null {
+function checkQuota(tx: Tx, sums: rows.Totals): Refusal | null {
   const { maxSyncChars } = tx.settings;
-  if (sums.chars > maxSyncChars) rows.expire(tx, sums, mostExpired);
+  if (sums.chars > maxSyncChars) rows.expire(tx, sums, maxExpiredRows);
   if (sums.chars <= maxSyncChars) return null;
   return {
     code: "quota_exceeded",
@@ -130,14 +130,14 @@ function noRoom(tx: Tx, sums: rows.Totals): Refusal | null {
 }
 
 /** @returns the new mark */
-function advance(tx: Tx, row: devices.DeviceRow, fresh: readonly SyncOp[]): number {
-  const mark = row.mark + fresh.length;
-  const hashes = row.hashes + fresh.map(({ hash }) => hash.slice(0, hashChars)).join("");
+function advanceMark(tx: Tx, row: devices.DeviceRow, newOps: readonly SyncOp[]): number {
+  const mark = row.mark + newOps.length;
+  const hashes = row.hashes + newOps.map(({ hash }) => hash.slice(0, hashChars)).join("");
   tx.sql.run(
     "UPDATE sync_devices SET mark = ?, pushed_at = ?, hashes = ? WHERE epoch = ?",
     mark,
     tx.now,
-    hashes.slice(-hashesKept * hashChars),
+    hashes.slice(-maxHashes * hashChars),
     row.epoch,
   );
   return mark;

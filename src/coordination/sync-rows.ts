@@ -58,13 +58,13 @@ export const sessionColumns =
   "revision, session, device, machine, project, is_ended, epoch, seq, at, taken_chat, taken_machine, taken_at, chars";
 
 /** Told or not. */
-function rowOf({ sql }: Tx, device: string, session: string): SessionRow | null {
+function findRow({ sql }: Tx, device: string, session: string): SessionRow | null {
   const query = `SELECT ${sessionColumns} FROM sync_sessions WHERE session = ? AND device = ?`;
   return sql.all<SessionRow>(query, session, device)[0] ?? null;
 }
 
-export function sessionOf(tx: Tx, device: string, session: string): SessionRow | null {
-  const row = rowOf(tx, device, session);
+export function findSession(tx: Tx, device: string, session: string): SessionRow | null {
+  const row = findRow(tx, device, session);
   return row && row.chars > 0 ? row : null;
 }
 
@@ -76,7 +76,7 @@ export interface Origin {
 }
 
 /** Of one life the later op is the newer one. What another life has stored is only replaced by what is not older. */
-export interface Written {
+export interface OpVersion {
   readonly epoch: number;
   readonly at: number;
 }
@@ -85,24 +85,24 @@ export interface Written {
  * Ages are those at sending: on its way the same content becomes a little younger. A device that begins anew and seals the same once more, under
  * another key, is not kept from it.
  */
-const onItsWayMs = 30_000;
+const transitMs = 30_000;
 
 /** [SY10] */
-export function isOlder(one: Written, than: Written): boolean {
+export function isOlder(one: OpVersion, than: OpVersion): boolean {
   if (one.epoch === than.epoch) return false;
-  return one.at < than.at - (one.epoch > than.epoch ? onItsWayMs : 0);
+  return one.at < than.at - (one.epoch > than.epoch ? transitMs : 0);
 }
 
-function timeOf({ now }: Tx, { ageMs }: SyncOp): number {
+function createdAt({ now }: Tx, { ageMs }: SyncOp): number {
   return Math.max(0, now - ageMs);
 }
 
 /** @returns whether it was stored */
-export function putSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp): boolean {
+export function upsertSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp): boolean {
   const { session, seq, envelope = "" } = op;
   const { device, machine, epoch } = origin;
-  const at = timeOf(tx, op);
-  const row = rowOf(tx, device, session);
+  const at = createdAt(tx, op);
+  const row = findRow(tx, device, session);
   if (row && row.chars > 0 && isOlder({ epoch, at }, row)) return false;
   sums.chars += envelope.length - (row?.chars ?? 0);
   tx.sql.run(
@@ -125,7 +125,7 @@ export function putSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp): bo
     envelope.length,
     envelope,
   );
-  if (op.isEnded) removeFiles(tx, sums, ofSession, session, device);
+  if (op.isEnded) removeFiles(tx, sums, ofSessionSql, session, device);
   return true;
 }
 
@@ -144,13 +144,13 @@ export function touch(tx: Tx, sums: Totals, { device, machine, epoch }: Origin, 
   );
 }
 
-export interface Taker {
+export interface Claimant {
   readonly chat: string;
   readonly machine: string;
 }
 
 /** @param by null: nobody goes on with it */
-export function setTaken(tx: Tx, sums: Totals, { session, device }: SessionRow, by: Taker | null): void {
+export function setClaimant(tx: Tx, sums: Totals, { session, device }: SessionRow, by: Claimant | null): void {
   tx.sql.run(
     `UPDATE sync_sessions SET revision = ?, changed_at = ?, taken_chat = ?, taken_machine = ?, taken_at = ?
      WHERE session = ? AND device = ?`,
@@ -182,9 +182,9 @@ export const checkpointColumns = "checkpoint, device, session, epoch, seq, at, c
  *
  * @returns whether it was stored
  */
-export function putCheckpoint(tx: Tx, sums: Totals, { device, epoch }: Origin, op: SyncOp): boolean {
+export function upsertCheckpoint(tx: Tx, sums: Totals, { device, epoch }: Origin, op: SyncOp): boolean {
   const { session, checkpoint = "", seq, envelope = "" } = op;
-  const at = timeOf(tx, op);
+  const at = createdAt(tx, op);
   const [row] = tx.sql.all<CheckpointRow>(
     `SELECT ${checkpointColumns} FROM sync_checkpoints WHERE checkpoint = ? AND device = ?`,
     checkpoint,
@@ -205,23 +205,31 @@ export function putCheckpoint(tx: Tx, sums: Totals, { device, epoch }: Origin, o
     envelope.length,
     envelope,
   );
-  if (row?.session !== session) keepNewest(tx, sums, device, session);
+  if (row?.session !== session) pruneCheckpoints(tx, sums, device, session);
   return true;
 }
 
 /** [SY13] Of more than `maxSyncCheckpoints` of a session the oldest go. */
-function keepNewest(tx: Tx, sums: Totals, device: string, session: string): void {
-  const surplus = `SELECT checkpoint FROM sync_checkpoints WHERE session = ? AND device = ?
+function pruneCheckpoints(tx: Tx, sums: Totals, device: string, session: string): void {
+  const excessSql = `SELECT checkpoint FROM sync_checkpoints WHERE session = ? AND device = ?
     ORDER BY at DESC, epoch DESC, seq DESC LIMIT -1 OFFSET ?`;
   const { maxSyncCheckpoints } = tx.settings;
-  removeCheckpoints(tx, sums, `device = ? AND checkpoint IN (${surplus})`, device, session, device, maxSyncCheckpoints);
+  removeCheckpoints(
+    tx,
+    sums,
+    `device = ? AND checkpoint IN (${excessSql})`,
+    device,
+    session,
+    device,
+    maxSyncCheckpoints,
+  );
 }
 
 /** @returns how many that were told */
 export function forgetSessions(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
-  const gone = tx.sql.all<SessionRow>(`SELECT ${sessionColumns} FROM sync_sessions WHERE ${where}`, ...values);
-  const told = gone.filter(({ chars }) => chars > 0);
-  for (const { session, device } of told) {
+  const removed = tx.sql.all<SessionRow>(`SELECT ${sessionColumns} FROM sync_sessions WHERE ${where}`, ...values);
+  const visible = removed.filter(({ chars }) => chars > 0);
+  for (const { session, device } of visible) {
     tx.sql.run(
       "INSERT INTO sync_forgotten (revision, session, device, at) VALUES (?, ?, ?, ?)",
       nextRevision(tx, sums),
@@ -232,7 +240,7 @@ export function forgetSessions(tx: Tx, sums: Totals, where: string, ...values: S
   }
   remove(tx, sums, `sync_sessions WHERE ${where}`, values);
   removeFiles(tx, sums, where, ...values);
-  return told.length;
+  return visible.length;
 }
 
 /** @returns how many */
@@ -245,10 +253,10 @@ export function removeFiles(tx: Tx, sums: Totals, where: string, ...values: SqlV
   remove(tx, sums, `sync_files WHERE ${where}`, values);
 }
 
-function remove({ sql }: Tx, sums: Totals, rows: string, values: readonly SqlValue[]): number {
-  const gone = sql.all<{ chars: number }>(`DELETE FROM ${rows} RETURNING chars`, ...values);
-  sums.chars -= gone.reduce((sum, { chars }) => sum + chars, 0);
-  return gone.length;
+function remove({ sql }: Tx, sums: Totals, fromWhere: string, values: readonly SqlValue[]): number {
+  const removed = sql.all<{ chars: number }>(`DELETE FROM ${fromWhere} RETURNING chars`, ...values);
+  sums.chars -= removed.reduce((sum, { chars }) => sum + chars, 0);
+  return removed.length;
 }
 
 export const dueAt = `SELECT min(at) + ? FROM (SELECT * FROM (SELECT changed_at AS at FROM sync_sessions ORDER BY revision LIMIT 1)
@@ -259,26 +267,26 @@ export const dueAt = `SELECT min(at) + ? FROM (SELECT * FROM (SELECT changed_at 
  * machines know how old theirs are.
  */
 export function expire(tx: Tx, sums: Totals, limit: number): void {
-  const over = tx.sql.all<Pick<SessionRow, "session" | "device">>(
+  const expired = tx.sql.all<Pick<SessionRow, "session" | "device">>(
     "SELECT session, device FROM sync_sessions WHERE changed_at <= ? ORDER BY revision LIMIT ?",
     tx.now - tx.settings.keepSyncMs,
     limit,
   );
   let left = limit;
-  for (const { session, device } of over) {
+  for (const { session, device } of expired) {
     if (left <= 0) return;
-    remove(tx, sums, `sync_sessions WHERE ${ofSession}`, [session, device]);
-    removeFiles(tx, sums, ofSession, session, device);
-    left -= 1 + removeCheckpoints(tx, sums, ofSession, session, device);
+    remove(tx, sums, `sync_sessions WHERE ${ofSessionSql}`, [session, device]);
+    removeFiles(tx, sums, ofSessionSql, session, device);
+    left -= 1 + removeCheckpoints(tx, sums, ofSessionSql, session, device);
   }
 }
 
-const ofSession = "session = ? AND device = ?";
+const ofSessionSql = "session = ? AND device = ?";
 
 /** [SY11] With all its checkpoints. */
 export function forgetSession(tx: Tx, sums: Totals, device: string, session: string): void {
-  forgetSessions(tx, sums, ofSession, session, device);
-  removeCheckpoints(tx, sums, ofSession, session, device);
+  forgetSessions(tx, sums, ofSessionSql, session, device);
+  removeCheckpoints(tx, sums, ofSessionSql, session, device);
 }
 
 /** For the alarm. */

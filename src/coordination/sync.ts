@@ -19,7 +19,7 @@ import type { Actor, Tx } from "./tx.ts";
 /** What machines have stored for each other, read and taken by any of them. */
 
 /** Of the envelopes in one answer that has more than one session. */
-const mostChars = 1_000_000;
+const maxPageChars = 1_000_000;
 
 /**
  * [SY20] In the order of the last changes; who reads on from the answer's revision misses none. [SY22] As many as fit. [SY18] What was forgotten
@@ -29,56 +29,58 @@ export function list(tx: Tx, { project, session, device, after, limit }: ListSyn
   const { revision } = rows.totals(tx.sql);
   // A revision that is not one of this workspace's past (after a restore): all of it is news.
   const from = after > revision ? 0 : after;
-  const wanted = { "revision > ?": from, "session = ?": session, "device = ?": device };
-  const told = { ...wanted, "chars > ?": 0, "project = ?": project };
-  const found = changed<rows.SessionRow>(tx, `${rows.sessionColumns} FROM sync_sessions`, told, limit);
-  const forgotten = from === 0 ? [] : changed<Forgotten>(tx, forgottenRows, wanted, limit);
+  const filter = { "revision > ?": from, "session = ?": session, "device = ?": device };
+  const sessionFilter = { ...filter, "chars > ?": 0, "project = ?": project };
+  const found = listChanged<rows.SessionRow>(tx, `${rows.sessionColumns} FROM sync_sessions`, sessionFilter, limit);
+  const forgotten = from === 0 ? [] : listChanged<ForgottenRow>(tx, forgottenRowsSql, filter, limit);
   const end = endOfPage([...found, ...forgotten], limit);
-  const isOn = (row: Changed): boolean => end === null || row.revision <= end;
+  const isOn = (row: ChangedRow): boolean => end === null || row.revision <= end;
   return {
-    sessions: found.filter(isOn).map((row) => mirrored(tx, row)),
+    sessions: found.filter(isOn).map((row) => toMirroredSession(tx, row)),
     forgotten: forgotten.filter(isOn).map((row) => ({ device: row.device, session: row.session })),
     revision: end ?? revision,
     isMore: end !== null,
   };
 }
 
-type Changed = Pick<rows.SessionRow, "revision" | "chars">;
-type Forgotten = Changed & Pick<rows.SessionRow, "session" | "device">;
+type ChangedRow = Pick<rows.SessionRow, "revision" | "chars">;
+type ForgottenRow = ChangedRow & Pick<rows.SessionRow, "session" | "device">;
 
 /** But those that were told anew since. */
-const forgottenRows = `revision, session, device, 0 AS chars FROM
+const forgottenRowsSql = `revision, session, device, 0 AS chars FROM
   (SELECT * FROM sync_forgotten AS one WHERE NOT EXISTS
     (SELECT 1 FROM sync_sessions WHERE session = one.session AND device = one.device))`;
 
 /** @returns the revision of the last one that fits; null: all do */
-function endOfPage(all: readonly Changed[], limit: number): number | null {
+function endOfPage(all: readonly ChangedRow[], limit: number): number | null {
   let chars = 0;
   let last: number | null = null;
   for (const [at, row] of all.toSorted((one, other) => one.revision - other.revision).entries()) {
     chars += row.chars;
-    if (at === limit || (at > 0 && chars > mostChars)) return last;
+    if (at === limit || (at > 0 && chars > maxPageChars)) return last;
     last = row.revision;
   }
   return null;
 }
 
 /** One more than the limit. @param wheres each with its value; those without one do not hold */
-function changed<Row>(
+function listChanged<Row>(
   { sql }: Tx,
   columns: string,
   wheres: Readonly<Record<string, SqlValue | undefined>>,
   limit: number,
 ): Row[] {
-  const held = Object.entries(wheres).flatMap(([where, value]) => (value === undefined ? [] : [{ where, value }]));
+  const conditions = Object.entries(wheres).flatMap(([where, value]) =>
+    value === undefined ? [] : [{ where, value }],
+  );
   return sql.all<Row>(
-    `SELECT ${columns} WHERE ${held.map(({ where }) => where).join(" AND ")} ORDER BY revision LIMIT ?`,
-    ...held.map(({ value }) => value),
+    `SELECT ${columns} WHERE ${conditions.map(({ where }) => where).join(" AND ")} ORDER BY revision LIMIT ?`,
+    ...conditions.map(({ value }) => value),
     limit + 1,
   );
 }
 
-function mirrored(tx: Tx, row: rows.SessionRow): MirroredSession {
+function toMirroredSession(tx: Tx, row: rows.SessionRow): MirroredSession {
   const { session, device, machine, project, epoch, seq, revision } = row;
   const [text] = tx.sql.all<{ envelope: string }>("SELECT envelope FROM sync_sessions WHERE revision = ?", revision);
   const [count] = tx.sql.all<{ n: number }>(
@@ -99,7 +101,7 @@ function mirrored(tx: Tx, row: rows.SessionRow): MirroredSession {
     revision,
     checkpoints: count?.n ?? 0,
     newest: newest ? { checkpoint: newest.checkpoint, ageMs: ageOf(tx, newest.at) } : null,
-    taken: takenOf(tx, row),
+    taken: toTaken(tx, row),
     envelope: text?.envelope ?? "",
   };
 }
@@ -108,7 +110,7 @@ function ageOf({ now }: Tx, at: number): number {
   return Math.max(0, now - at);
 }
 
-function takenOf(tx: Tx, row: rows.SessionRow): MirroredSession["taken"] {
+function toTaken(tx: Tx, row: rows.SessionRow): MirroredSession["taken"] {
   const { taken_chat: chat, taken_machine: machine, taken_at: at } = row;
   return chat === null || machine === null || at === null ? null : { chat, machine, ageMs: ageOf(tx, at) };
 }
@@ -126,7 +128,7 @@ export function checkpoints(
   tx: Tx,
   { session, device, limit, cursor }: ListCheckpoints,
 ): Result<OutputOf<"sync.checkpoints">, Refusal> {
-  const before = cursor === undefined ? [Number.MAX_SAFE_INTEGER, 0, 0] : placeOf(cursor);
+  const before = cursor === undefined ? [Number.MAX_SAFE_INTEGER, 0, 0] : parseCursor(cursor);
   if (!before) return err({ code: "bad_input", message: "cursor: not one of an answer of sync.checkpoints" });
   const wheres = ["session = ?", "(at, epoch, seq) < (?, ?, ?)", ...(device === undefined ? [] : ["device = ?"])];
   const values = [session, ...before, ...(device === undefined ? [] : [device])];
@@ -134,17 +136,17 @@ export function checkpoints(
   const page = found.slice(0, limit);
   const last = page.at(-1);
   return ok({
-    checkpoints: page.map((row) => shown(tx, row)),
+    checkpoints: page.map((row) => toStoredCheckpoint(tx, row)),
     cursor: last && found.length > limit ? [last.at, last.epoch, last.seq].join(".") : null,
   });
 }
 
-function placeOf(cursor: string): number[] | null {
+function parseCursor(cursor: string): number[] | null {
   const numbers = cursor.split(".").map(Number);
   return numbers.length === 3 && numbers.every(Number.isSafeInteger) ? numbers : null;
 }
 
-function shown(tx: Tx, { checkpoint, device, session, epoch, seq, at, chars }: rows.CheckpointRow) {
+function toStoredCheckpoint(tx: Tx, { checkpoint, device, session, epoch, seq, at, chars }: rows.CheckpointRow) {
   return { checkpoint, device, session, epoch, seq, ageMs: ageOf(tx, at), chars };
 }
 
@@ -163,14 +165,14 @@ export function checkpoint(
       )
     : [];
   if (!row || !text) return err({ code: "unknown_key", message: `checkpoint ${id} is not stored here` });
-  return ok({ ...shown(tx, row), envelope: text.envelope });
+  return ok({ ...toStoredCheckpoint(tx, row), envelope: text.envelope });
 }
 
 /** [SY30] Whoever goes on with a session holds its lease: so at most one does. */
 export function take(tx: Tx, { self, device, session, token }: TakeSession): Result<OutputOf<"sync.take">, Refusal> {
-  const actor = chatRows.acting(tx, self);
+  const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
-  const row = rows.sessionOf(tx, device, session);
+  const row = rows.findSession(tx, device, session);
   if (!row) return err(unknownSession(device, session));
   const resource = `session:${session}`;
   const { isValid, holder } = leases.check(tx, { resource, token });
@@ -183,18 +185,18 @@ export function take(tx: Tx, { self, device, session, token }: TakeSession): Res
   // A repeat, also of an earlier process of this chat.
   if (row.taken_chat === self.chat) return ok({ isTaken: true });
   const { machine } = actor.value;
-  change(tx, row, { chat: self.chat, machine });
+  updateClaimant(tx, row, { chat: self.chat, machine });
   audit.append(tx, { kind: "session.taken", subject: session, actor: self.chat, detail: { device, machine } });
   return ok({ isTaken: true });
 }
 
 /** [SY31] By the machine that took it, by the one it came from, or by an admin. */
-export function giveBack(
+export function release(
   tx: Tx,
   { machine, isAdmin }: Actor,
   { device, session }: GiveBackSession,
 ): Result<OutputOf<"sync.give-back">, Refusal> {
-  const row = rows.sessionOf(tx, device, session);
+  const row = rows.findSession(tx, device, session);
   if (!row) return err(unknownSession(device, session));
   if (row.taken_chat === null) return ok({ wasTaken: false });
   if (!isAdmin && machine !== row.taken_machine && machine !== row.machine) {
@@ -203,14 +205,14 @@ export function giveBack(
       message: `session ${session} was taken on machine ${row.taken_machine}; this token is for ${machine}`,
     });
   }
-  change(tx, row, null);
+  updateClaimant(tx, row, null);
   audit.append(tx, { kind: "session.given-back", subject: session, actor: machine, detail: { device } });
   return ok({ wasTaken: true });
 }
 
-function change(tx: Tx, row: rows.SessionRow, by: rows.Taker | null): void {
+function updateClaimant(tx: Tx, row: rows.SessionRow, by: rows.Claimant | null): void {
   const sums = rows.totals(tx.sql);
-  rows.setTaken(tx, sums, row, by);
+  rows.setClaimant(tx, sums, row, by);
   rows.saveTotals(tx.sql, sums);
 }
 

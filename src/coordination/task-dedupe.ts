@@ -12,7 +12,7 @@ export function find({ sql, now }: Tx, key: string): number | undefined {
   return row && (row.until > now || row.is_kept === 1) ? row.task : undefined;
 }
 
-export function keep({ sql, now, settings }: Tx, key: string, task: number): void {
+export function store({ sql, now, settings }: Tx, key: string, task: number): void {
   sql.run(
     `INSERT INTO task_dedupe (key, task, until) VALUES (?, ?, ?)
      ON CONFLICT (key) DO UPDATE SET task = excluded.task, until = excluded.until`,
@@ -45,12 +45,16 @@ export const dueAt = "SELECT min(until) FROM task_dedupe";
 
 /** Keys whose time is over go; those of tasks that are still kept stay as long as these. */
 export function prune({ sql, now, settings }: Tx, limit: number): void {
-  const over = "SELECT key FROM task_dedupe WHERE until <= ? ORDER BY until LIMIT ?";
+  const expiredKeysSql = "SELECT key FROM task_dedupe WHERE until <= ? ORDER BY until LIMIT ?";
   sql.run(
-    `UPDATE task_dedupe SET until = ? WHERE key IN (${over}) AND task IN (SELECT task FROM tasks)`,
+    `UPDATE task_dedupe SET until = ? WHERE key IN (${expiredKeysSql}) AND task IN (SELECT task FROM tasks)`,
     now + settings.keepDedupeMs,
     now,
     limit,
   );
-  sql.run(`DELETE FROM task_dedupe WHERE key IN (${over}) AND task NOT IN (SELECT task FROM tasks)`, now, limit);
+  sql.run(
+    `DELETE FROM task_dedupe WHERE key IN (${expiredKeysSql}) AND task NOT IN (SELECT task FROM tasks)`,
+    now,
+    limit,
+  );
 }

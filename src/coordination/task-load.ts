@@ -1,33 +1,36 @@
 import type { OutputOf } from "../contract/operations.ts";
 import type { AttemptRow } from "./attempt-rows.ts";
-import { loadMetrics, type LoadRow } from "./balance.ts";
+import { loadMetrics, type LoadSample } from "./balance.ts";
 import type { Tx } from "./tx.ts";
 
 /** What chats do at present, and how they did within the last hour. */
 
 const windowMs = 3_600_000;
-const mostLooked = 10_000;
+const maxScannedRows = 10_000;
 
-type Ended = Pick<AttemptRow, "chat" | "ended" | "started_at" | "ended_at">;
+type EndedAttempt = Pick<AttemptRow, "chat" | "ended" | "started_at" | "ended_at">;
 
 /** Ends that count for or against the chat that had the task. */
 const failures: ReadonlySet<string> = new Set(["failed", "timeout", "stalled"]);
 
 export function load(tx: Tx): OutputOf<"tasks.load"> {
-  const newest = tx.sql.all<Ended>(
+  const newest = tx.sql.all<EndedAttempt>(
     "SELECT chat, ended, started_at, ended_at FROM attempts ORDER BY task DESC, claim DESC LIMIT ?",
-    mostLooked,
+    maxScannedRows,
   );
   const recent = newest.filter(({ ended_at }) => ended_at > tx.now - windowMs);
   const byChat = Map.groupBy(recent, ({ chat }) => chat);
   const chats = tx.sql.all<{ chat: string; capacity: number; running: number }>(
     `SELECT chat, capacity, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS running FROM chats WHERE status <> 'offline'`,
   );
-  const metrics = loadMetrics(chats.map((chat) => rowOf(chat, byChat.get(chat.chat) ?? [])));
-  return { chats: metrics, isSample: newest.length === mostLooked };
+  const metrics = loadMetrics(chats.map((chat) => toLoadSample(chat, byChat.get(chat.chat) ?? [])));
+  return { chats: metrics, isSample: newest.length === maxScannedRows };
 }
 
-function rowOf(chat: Pick<LoadRow, "chat" | "capacity" | "running">, attempts: readonly Ended[]): LoadRow {
+function toLoadSample(
+  chat: Pick<LoadSample, "chat" | "capacity" | "running">,
+  attempts: readonly EndedAttempt[],
+): LoadSample {
   const counted = attempts.filter(({ ended }) => ended === "done" || failures.has(ended));
   return {
     ...chat,

@@ -16,11 +16,11 @@ import type { Tx } from "./tx.ts";
 
 /** What is told of tasks. None of it writes. */
 
-function parsed(text: string | null | undefined): Json {
+function parseJson(text: string | null | undefined): Json {
   return JSON.parse(text ?? "null") as Json;
 }
 
-function lineOf({ now }: Tx, row: TaskRow): TaskLine {
+function toTaskLine({ now }: Tx, row: TaskRow): TaskLine {
   return {
     task: row.task,
     ref: row.ref,
@@ -35,23 +35,23 @@ function lineOf({ now }: Tx, row: TaskRow): TaskLine {
     failures: row.failures,
     maxAttempts: row.max_attempts,
     isCancelAsked: row.cancel_reason !== null,
-    progress: parsed(row.progress) as Progress | null,
+    progress: parseJson(row.progress) as Progress | null,
     ageMs: Math.max(0, now - row.at),
     dueInMs: row.due_at === null ? null : Math.max(0, row.due_at - now),
   };
 }
 
 export function get(tx: Tx, { task }: GetTask): Result<OutputOf<"tasks.get">, Refusal> {
-  const found = rows.found(tx, task);
+  const found = rows.requireTask(tx, task);
   if (!found.ok) return found;
   const row = found.value;
   const [texts] = tx.sql.all<{ payload: string }>("SELECT payload FROM task_texts WHERE task = ?", task);
-  const result = row.state === "done" ? attemptRows.resultOf(tx, row, Number.MAX_SAFE_INTEGER).text : null;
+  const result = row.state === "done" ? attemptRows.readResult(tx, row, Number.MAX_SAFE_INTEGER).text : null;
   return ok({
-    ...lineOf(tx, row),
-    payload: parsed(texts?.payload),
-    result: parsed(result),
-    checkpoint: parsed(row.checkpoint),
+    ...toTaskLine(tx, row),
+    payload: parseJson(texts?.payload),
+    result: parseJson(result),
+    checkpoint: parseJson(row.checkpoint),
     capabilities: capabilitiesIn(row.lane),
     affinity: row.affinity,
     dependsOn: rows.dependenciesOf(tx, task),
@@ -60,11 +60,11 @@ export function get(tx: Tx, { task }: GetTask): Result<OutputOf<"tasks.get">, Re
     joinRule: row.join_rule,
     budget: row.budget === null ? null : (JSON.parse(row.budget) as Budget),
     used: budgets.usedBy(tx, task),
-    running: row.state === "running" ? runningOf(tx, row) : null,
+    running: row.state === "running" ? toRunning(tx, row) : null,
   });
 }
 
-function runningOf(tx: Tx, row: TaskRow): OutputOf<"tasks.get">["running"] {
+function toRunning(tx: Tx, row: TaskRow): OutputOf<"tasks.get">["running"] {
   const since = (at: number | null): number => Math.max(0, tx.now - (at ?? tx.now));
   return {
     startedAgeMs: since(row.started_at),
@@ -75,33 +75,33 @@ function runningOf(tx: Tx, row: TaskRow): OutputOf<"tasks.get">["running"] {
 }
 
 /** Looked at for one page, so that a filter which nothing fits stays cheap. */
-const mostLooked = 1_000;
+const maxScannedRows = 1_000;
 
 /** [TA24] By number; the cursor is the last one that was looked at. */
 export function list(tx: Tx, { limit, cursor, ...filter }: ListTasks): OutputOf<"tasks.list"> {
   const after = Number(cursor ?? 0);
-  const looked = looking(tx, filter, Number.isSafeInteger(after) ? after : 0);
-  const fitting = looked.filter((row) => fits(row, filter));
+  const scanned = scanRows(tx, filter, Number.isSafeInteger(after) ? after : 0);
+  const fitting = scanned.filter((row) => matches(row, filter));
   const told = page(fitting, limit, ({ progress, tags }) => (progress?.length ?? 0) + tags.length);
   const isMore = told.length < fitting.length;
-  const last = isMore ? told.at(-1) : looked.at(-1);
-  const tasks = told.map((row) => lineOf(tx, row));
-  return { tasks, cursor: isMore || looked.length === mostLooked ? String(last?.task) : null };
+  const last = isMore ? told.at(-1) : scanned.at(-1);
+  const tasks = told.map((row) => toTaskLine(tx, row));
+  return { tasks, cursor: isMore || scanned.length === maxScannedRows ? String(last?.task) : null };
 }
 
-type Filter = Omit<ListTasks, "limit" | "cursor">;
+type TaskFilter = Omit<ListTasks, "limit" | "cursor">;
 
 /** By the index of what the fewest rows have. */
-function looking({ sql }: Tx, { chat, parent, state }: Filter, after: number): TaskRow[] {
+function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: number): TaskRow[] {
   const tail = "task > ? ORDER BY task LIMIT ?";
   const read = (where: string, ...values: (string | number)[]): TaskRow[] =>
-    sql.all<TaskRow>(`SELECT * FROM tasks WHERE ${where} ${tail}`, ...values, after, mostLooked);
+    sql.all<TaskRow>(`SELECT * FROM tasks WHERE ${where} ${tail}`, ...values, after, maxScannedRows);
   if (chat !== undefined) return read("chat = ? AND", chat);
   if (parent !== undefined) return read("parent = ? AND", parent);
   return state === "dead" ? read("state = 'dead' AND") : read("");
 }
 
-function fits(row: TaskRow, { state, type, chat, tag, parent }: Filter): boolean {
+function matches(row: TaskRow, { state, type, chat, tag, parent }: TaskFilter): boolean {
   const same = { state, type, chat, parent };
   const isSame = (["state", "type", "chat", "parent"] as const).every(
     (name) => same[name] === undefined || same[name] === row[name],
@@ -110,7 +110,7 @@ function fits(row: TaskRow, { state, type, chat, tag, parent }: Filter): boolean
 }
 
 export function tree(tx: Tx, { task, limit }: TaskTree): Result<OutputOf<"tasks.tree">, Refusal> {
-  const found = rows.found(tx, task);
+  const found = rows.requireTask(tx, task);
   if (!found.ok) return found;
   const nodes = [found.value];
   for (const { task: above } of nodes) {
@@ -130,23 +130,23 @@ export function tree(tx: Tx, { task, limit }: TaskTree): Result<OutputOf<"tasks.
 
 /** [TA24] The cursor is the last claim that was told. */
 export function history(tx: Tx, { task, limit, cursor }: TaskHistory): Result<OutputOf<"tasks.history">, Refusal> {
-  const found = rows.found(tx, task);
+  const found = rows.requireTask(tx, task);
   if (!found.ok) return found;
   const below = Number(cursor ?? Number.MAX_SAFE_INTEGER);
   const left = attemptRows.sizes(tx, task, Number.isSafeInteger(below) ? below : 0, limit + 1);
   const told = page(left, limit, ({ bytes }) => bytes);
   const attempts = told.flatMap(({ claim }) => {
     const row = attemptRows.find(tx, task, claim);
-    return row ? [toldAttempt(tx, row)] : [];
+    return row ? [toAttempt(tx, row)] : [];
   });
   return ok({ attempts, cursor: told.length < left.length ? String(told.at(-1)?.claim) : null });
 }
 
-function toldAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">): Attempt {
+function toAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">): Attempt {
   return {
     claim: row.claim,
     attempt: row.attempt,
-    chat: row.chat === attemptRows.coordinator ? null : row.chat,
+    chat: row.chat === attemptRows.coordinatorChat ? null : row.chat,
     incarnation: row.incarnation,
     end: row.ended,
     reason: row.reason,
@@ -154,8 +154,8 @@ function toldAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">): 
     waitedMs: Math.max(0, row.assigned_at - row.queued_at),
     ranMs: row.started_at === null ? null : Math.max(0, row.ended_at - row.started_at),
     endedAgeMs: Math.max(0, now - row.ended_at),
-    progress: parsed(row.progress) as Progress | null,
-    checkpoint: parsed(row.checkpoint),
+    progress: parseJson(row.progress) as Progress | null,
+    checkpoint: parseJson(row.checkpoint),
     lateCalls: row.late_calls,
   };
 }

@@ -56,16 +56,16 @@ export interface TaskRow {
   readonly budget: string | null;
 }
 
-export function get({ sql }: Pick<Tx, "sql">, task: number): TaskRow | null {
+export function find({ sql }: Pick<Tx, "sql">, task: number): TaskRow | null {
   return sql.all<TaskRow>("SELECT * FROM tasks WHERE task = ?", task)[0] ?? null;
 }
 
-export function found(tx: Tx, task: number): Result<TaskRow, Refusal> {
-  const row = get(tx, task);
-  return row ? ok(row) : err(unknown(task));
+export function requireTask(tx: Tx, task: number): Result<TaskRow, Refusal> {
+  const row = find(tx, task);
+  return row ? ok(row) : err(unknownTask(task));
 }
 
-export function unknown(task: number): Refusal {
+export function unknownTask(task: number): Refusal {
   return { code: "unknown_task", message: `there is no task ${task}, or it is no longer kept` };
 }
 
@@ -118,7 +118,7 @@ export function countDependents({ sql }: Tx, task: number): number {
 }
 
 /** How many stand above it; null: it is not known. */
-export function ancestors({ sql }: Tx, task: number): number | null {
+export function countAncestors({ sql }: Tx, task: number): number | null {
   const [row] = sql.all<{ n: number | null }>(
     `WITH RECURSIVE above (task, n) AS (
        SELECT parent, 0 FROM tasks WHERE task = ?
@@ -129,21 +129,21 @@ export function ancestors({ sql }: Tx, task: number): number | null {
   return row?.n ?? null;
 }
 
-const isOpen = "other.state NOT IN ('done', 'dead', 'cancelled')";
+const isOpenSql = "other.state NOT IN ('done', 'dead', 'cancelled')";
 
 /** SQL of `tasks`: another that depends on it, or is a part of it, has not ended. */
-export const isNeeded = `(EXISTS (SELECT 1 FROM tasks AS other WHERE other.parent = tasks.task AND ${isOpen})
-  OR EXISTS (SELECT 1 FROM task_dependents JOIN tasks AS other USING (task) WHERE needs = tasks.task AND ${isOpen}))`;
+export const isNeededSql = `(EXISTS (SELECT 1 FROM tasks AS other WHERE other.parent = tasks.task AND ${isOpenSql})
+  OR EXISTS (SELECT 1 FROM task_dependents JOIN tasks AS other USING (task) WHERE needs = tasks.task AND ${isOpenSql}))`;
 
 /** The highest number that was removed while it was the newest. */
-function floorOf(sql: Tx["sql"]): number {
+function readFloor(sql: Tx["sql"]): number {
   return Number(meta.read(sql, floorKey) ?? 0);
 }
 
 export function remove({ sql }: Tx, { task }: Pick<TaskRow, "task">): void {
   const [newest] = sql.all<{ task: number }>("SELECT max(task) AS task FROM tasks");
   // The newest goes first where it has ended first; those below it are the newest after it.
-  if (newest?.task === task && task > floorOf(sql)) meta.write(sql, floorKey, String(task));
+  if (newest?.task === task && task > readFloor(sql)) meta.write(sql, floorKey, String(task));
   sql.run("DELETE FROM tasks WHERE task = ?", task);
   sql.run("DELETE FROM task_texts WHERE task = ?", task);
   sql.run("DELETE FROM attempts WHERE task = ?", task);

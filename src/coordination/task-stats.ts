@@ -6,29 +6,29 @@ import type { Tx } from "./tx.ts";
 
 /** Figures by type, of the newest tasks that are kept. */
 
-const mostLooked = 10_000;
+const maxScannedRows = 10_000;
 /** In one answer: those with the most tasks. */
-const mostTypes = 1_000;
+const maxTypes = 1_000;
 const hourMs = 3_600_000;
 
-type Row = Pick<TaskRow, "type" | "state" | "queued_at" | "assigned_at" | "started_at" | "ended_at">;
+type StatsRow = Pick<TaskRow, "type" | "state" | "queued_at" | "assigned_at" | "started_at" | "ended_at">;
 
 export function stats(tx: Tx, { type }: TaskStats): OutputOf<"tasks.stats"> {
-  const rows = tx.sql.all<Row>(
+  const rows = tx.sql.all<StatsRow>(
     "SELECT type, state, queued_at, assigned_at, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?",
-    mostLooked,
+    maxScannedRows,
   );
-  const wanted = rows.filter((row) => type === undefined || row.type === type);
-  const byType = [...Map.groupBy(wanted, (row) => row.type)].toSorted(([, a], [, b]) => b.length - a.length);
-  const told = byType.slice(0, mostTypes).map(([name, of]) => ofType(tx, name, of));
+  const matching = rows.filter((row) => type === undefined || row.type === type);
+  const byType = [...Map.groupBy(matching, (row) => row.type)].toSorted(([, a], [, b]) => b.length - a.length);
+  const topTypes = byType.slice(0, maxTypes).map(([name, of]) => toTypeStats(tx, name, of));
   return {
-    types: told.toSorted((a, b) => compare(a.type, b.type)),
-    isAll: rows.length < mostLooked && byType.length <= mostTypes,
+    types: topTypes.toSorted((a, b) => compare(a.type, b.type)),
+    isAll: rows.length < maxScannedRows && byType.length <= maxTypes,
   };
 }
 
-function ofType({ now }: Tx, type: string, rows: readonly Row[]): TypeStats {
-  const inState = (...states: TaskRow["state"][]): Row[] => rows.filter(({ state }) => states.includes(state));
+function toTypeStats({ now }: Tx, type: string, rows: readonly StatsRow[]): TypeStats {
+  const inState = (...states: TaskRow["state"][]): StatsRow[] => rows.filter(({ state }) => states.includes(state));
   const done = inState("done");
   const queued = inState("queued");
   return {
@@ -39,12 +39,12 @@ function ofType({ now }: Tx, type: string, rows: readonly Row[]): TypeStats {
     dead: inState("dead").length,
     oldestQueuedMs: queued.length === 0 ? null : Math.max(...queued.map((row) => now - (row.queued_at ?? now))),
     doneLastHour: done.filter((row) => (row.ended_at ?? 0) > now - hourMs).length,
-    wait: percentiles(rows.flatMap((row) => between(row.queued_at, row.assigned_at))),
-    run: percentiles(done.flatMap((row) => between(row.started_at, row.ended_at))),
+    wait: percentiles(rows.flatMap((row) => durationBetween(row.queued_at, row.assigned_at))),
+    run: percentiles(done.flatMap((row) => durationBetween(row.started_at, row.ended_at))),
   };
 }
 
-function between(from: number | null, to: number | null): number[] {
+function durationBetween(from: number | null, to: number | null): number[] {
   return from === null || to === null ? [] : [Math.max(0, to - from)];
 }
 

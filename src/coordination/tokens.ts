@@ -8,7 +8,7 @@ import type { Actor, Tx } from "./tx.ts";
 
 /** Tokens of machines: only their hashes are stored. Making, signing and hashing them is the host's work. */
 
-interface Row {
+interface TokenRow {
   readonly id: string;
   readonly machine: string;
   readonly scope: Scope;
@@ -81,16 +81,16 @@ export interface Bearer {
 }
 
 /** [WI5] Whose token it is; null: unknown, revoked or over. */
-export function bearer({ sql, now }: Pick<Tx, "sql" | "now">, id: string, hash: string): Bearer | null {
-  const [row] = sql.all<Row>("SELECT * FROM tokens WHERE id = ?", id);
+export function findBearer({ sql, now }: Pick<Tx, "sql" | "now">, id: string, hash: string): Bearer | null {
+  const [row] = sql.all<TokenRow>("SELECT * FROM tokens WHERE id = ?", id);
   if (!row || row.hash !== hash || row.revoked_at !== null) return null;
   if (row.expires_at !== null && row.expires_at <= now) return null;
   return { id, machine: row.machine, scope: row.scope, expiresAt: row.expires_at };
 }
 
 /** Of these tokens, those that are good, each with its end (epoch ms; null: it does not expire). */
-export function goodAmong({ sql, now }: Pick<Tx, "sql" | "now">, ids: readonly string[]): Map<string, number | null> {
-  const rows = sql.all<Pick<Row, "id" | "expires_at">>(
+export function findValid({ sql, now }: Pick<Tx, "sql" | "now">, ids: readonly string[]): Map<string, number | null> {
+  const rows = sql.all<Pick<TokenRow, "id" | "expires_at">>(
     `SELECT id, expires_at FROM tokens
      WHERE id IN (SELECT value FROM json_each(?)) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`,
     JSON.stringify(ids),
@@ -100,14 +100,14 @@ export function goodAmong({ sql, now }: Pick<Tx, "sql" | "now">, ids: readonly s
 }
 
 /** Whether another machine has a token for chats of its own that is good. Where there are no tokens, as on one machine, none has. */
-export function hasOther({ sql, now }: Tx, machine: string): boolean {
+export function hasOtherMachine({ sql, now }: Tx, machine: string): boolean {
   const query =
     "SELECT 1 FROM tokens WHERE scope = 'work' AND machine <> ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) LIMIT 1";
   return sql.all(query, machine, now).length > 0;
 }
 
 export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {
-  const rows = sql.all<Row>("SELECT * FROM tokens ORDER BY id");
+  const rows = sql.all<TokenRow>("SELECT * FROM tokens ORDER BY id");
   return {
     tokens: rows.map((row) => ({
       id: row.id,
@@ -121,7 +121,7 @@ export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {
 }
 
 export function revoke(tx: Tx, actor: Actor, id: string): Result<OutputOf<"tokens.revoke">, Refusal> {
-  const [row] = tx.sql.all<Row>("SELECT * FROM tokens WHERE id = ?", id);
+  const [row] = tx.sql.all<TokenRow>("SELECT * FROM tokens WHERE id = ?", id);
   if (!row) return err({ code: "unknown_token", message: `there is no token ${id}` });
   if (row.revoked_at === null) {
     tx.sql.run("UPDATE tokens SET revoked_at = ? WHERE id = ?", tx.now, id);

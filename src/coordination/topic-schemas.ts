@@ -1,10 +1,10 @@
 import type { Refusal } from "../contract/errors.ts";
-import { MAX_BODY_CHARS, type ListTopicSchemas, type SetTopicSchema, type Target } from "../contract/messages.ts";
+import { maxMessageBodyChars, type ListTopicSchemas, type SetTopicSchema, type Target } from "../contract/messages.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
-import { faultOf, misfit } from "./body-schema.ts";
+import { findSchemaProblem, findBodyProblem } from "./body-schema.ts";
 import { page } from "./pages.ts";
 import type { Tx } from "./tx.ts";
 
@@ -15,7 +15,7 @@ export function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
   if (target.to !== "topic") return null;
   const [row] = sql.all<{ json_schema: string }>("SELECT json_schema FROM topics WHERE topic = ?", target.topic);
   if (!row) return null;
-  const why = misfit(JSON.parse(row.json_schema) as Json, body);
+  const why = findBodyProblem(JSON.parse(row.json_schema) as Json, body);
   if (why === null) return null;
   return { code: "schema_mismatch", message: `topic ${target.topic} does not take the body: ${short(why)}` };
 }
@@ -33,7 +33,7 @@ export function set(
   if (schema === null) sql.run("DELETE FROM topics WHERE topic = ?", topic);
   else {
     const text = JSON.stringify(schema);
-    const problem = text.length > MAX_BODY_CHARS ? "it is too large" : faultOf(schema);
+    const problem = text.length > maxMessageBodyChars ? "it is too large" : findSchemaProblem(schema);
     if (problem !== null) return err({ code: "bad_input", message: `the schema cannot be used: ${short(problem)}` });
     const [others] = sql.all<{ n: number }>("SELECT count(*) AS n FROM topics WHERE topic <> ?", topic);
     if ((others?.n ?? 0) >= settings.maxTopicSchemas) return err(tooManySchemas(settings.maxTopicSchemas));

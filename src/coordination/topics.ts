@@ -1,7 +1,7 @@
 /** Which topics a pattern stands for. Pure. */
 
 /** [MS4] `*` is one word, `**` at the end one or more, alone all. */
-export function fits(pattern: string, topic: string): boolean {
+export function matches(pattern: string, topic: string): boolean {
   const [wanted, words] = [pattern.split("."), topic.split(".")];
   for (const [at, word] of wanted.entries()) {
     if (word === "**") return words.length > at;
@@ -17,11 +17,11 @@ export function isExact(pattern: string): boolean {
 /** [MS4] All patterns that stand for a topic: at most 511, as a topic has at most eight words. */
 export function patternsOf(topic: string): string[] {
   const patterns = ["**"];
-  let begins: string[] = [];
+  let prefixes: string[] = [];
   for (const [at, word] of topic.split(".").entries()) {
     // What goes on behind them ends with two stars.
-    patterns.push(...begins.map((begin) => `${begin}.**`));
-    begins = at === 0 ? [word, "*"] : begins.flatMap((begin) => [`${begin}.${word}`, `${begin}.*`]);
+    patterns.push(...prefixes.map((prefix) => `${prefix}.**`));
+    prefixes = at === 0 ? [word, "*"] : prefixes.flatMap((prefix) => [`${prefix}.${word}`, `${prefix}.*`]);
   }
-  return [...patterns, ...begins];
+  return [...patterns, ...prefixes];
 }

@@ -1,7 +1,7 @@
 import type { Settings } from "../contract/workspaces.ts";
 import type { Sql } from "../shared/sql.ts";
 import type { Totals } from "./changes.ts";
-import type { LifeRow } from "./chat-rows.ts";
+import type { LivenessRow } from "./chat-rows.ts";
 import type { Performance } from "./performance.ts";
 
 /** Law: nothing here reads a clock, a random number or a socket; a host passes all of it in. */
@@ -31,7 +31,7 @@ export type Hint =
  */
 export interface Memory {
   totals: Totals | null;
-  readonly lives: Map<string, LifeRow>;
+  readonly livenessRows: Map<string, LivenessRow>;
   /** By chat and type, with a break of line between; null: nothing is stored. */
   readonly performances: Map<string, Performance | null>;
 }

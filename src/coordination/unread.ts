@@ -1,7 +1,7 @@
 import type { Sql } from "../shared/sql.ts";
 import * as inboxes from "./inboxes.ts";
-import type { Cursor, MessageRow, Subscription } from "./inboxes.ts";
-import { fits, isExact } from "./topics.ts";
+import type { InboxCursor, MessageRow, Subscription } from "./inboxes.ts";
+import { matches, isExact } from "./topics.ts";
 import type { Tx } from "./tx.ts";
 
 /** What a chat has not acknowledged. */
@@ -34,7 +34,7 @@ interface Wish {
 }
 
 /** [MS17] The first messages behind a cursor that are unread: however many to others, or that are over, lie between, a bounded number of rows is read. */
-export function look(tx: Tx, chat: string, { cursor, ahead }: Cursor, wish: Wish): Look {
+export function look(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, wish: Wish): Look {
   const newest = inboxes.newestId(tx.sql);
   if (newest <= cursor) return { rows: [], upTo: newest, isAll: true };
   const isUnread = unreadBy(tx, chat, ahead);
@@ -104,7 +104,7 @@ interface Sources {
 }
 
 function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: Wish): Sources {
-  const subscribed = inboxes.subscriptions(sql, chat);
+  const subscribed = inboxes.listSubscriptions(sql, chat);
   const wild = subscribed.filter(({ pattern }) => !isExact(pattern));
   const exact = subscribed.filter(({ pattern }) => isExact(pattern));
   const targets = [`chat:${chat}`, "all"].map((target) => ({ target, since: 0 }));
@@ -125,7 +125,7 @@ function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: Wish): Sources 
 
 function isSubscribed(patterns: readonly Subscription[], { id, target }: MessageRow): boolean {
   const isTopic = target.startsWith("topic:");
-  return isTopic && patterns.some(({ pattern, since }) => id > since && fits(pattern, target.slice(6)));
+  return isTopic && patterns.some(({ pattern, since }) => id > since && matches(pattern, target.slice(6)));
 }
 
 function* ofTarget(
@@ -167,7 +167,7 @@ const mostLooks = 10;
  * the rest is left to a pull: so a count costs no more, however many messages to others lie behind what is unread.
  */
 export function count(tx: Tx, chat: string): number {
-  const at = inboxes.cursorOf(tx.sql, chat);
+  const at = inboxes.readCursor(tx.sql, chat);
   const newest = inboxes.newestId(tx.sql);
   let [unread, looked]: [readonly MessageRow[], number] = [[], at.cursor];
   for (let looks = 0; looks < mostLooks && unread.length === 0 && looked < newest; looks++) {
@@ -187,7 +187,7 @@ function nextId(sql: Sql, after: number): number {
 }
 
 /** [MS14] Nothing up to `upTo` is unread. @returns the cursor */
-export function pass(sql: Sql, chat: string, { cursor, ahead }: Cursor, upTo: number): number {
+export function pass(sql: Sql, chat: string, { cursor, ahead }: InboxCursor, upTo: number): number {
   if (upTo - cursor < mostPassed) return cursor;
   inboxes.move(sql, chat, { cursor: upTo, ahead: ahead.filter((id) => id > upTo) });
   return upTo;
@@ -200,7 +200,7 @@ export function acknowledge(
   upTo: number,
   ids: readonly number[],
 ): { cursor: number; unread: number; isMore: boolean } {
-  const { cursor, ahead } = inboxes.cursorOf(tx.sql, chat);
+  const { cursor, ahead } = inboxes.readCursor(tx.sql, chat);
   const newest = inboxes.newestId(tx.sql);
   const least = Math.max(cursor, Math.min(upTo, newest));
   const above = [...new Set([...ahead, ...ids])].filter((id) => id > least && id <= newest).sort((a, b) => a - b);
@@ -220,7 +220,7 @@ export function acknowledge(
  * kept as long as others talk to all.
  */
 export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
-  const { cursor, ahead } = inboxes.cursorOf(tx.sql, chat);
+  const { cursor, ahead } = inboxes.readCursor(tx.sql, chat);
   const newest = (target: string, after: number, by: number): number =>
     tx.sql.all<{ until: number }>(
       `SELECT expires_at AS until FROM messages
@@ -233,7 +233,7 @@ export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
       chat,
       JSON.stringify(ahead),
     )[0]?.until ?? 0;
-  const subscribed = inboxes.subscriptions(tx.sql, chat);
+  const subscribed = inboxes.listSubscriptions(tx.sql, chat);
   const exact = subscribed.filter(({ pattern }) => isExact(pattern));
   const isUnread = ({ id, at, expires_at: until, from_chat: from }: MessageRow): boolean =>
     at <= sentBy && until > tx.now && from !== chat && !ahead.includes(id);

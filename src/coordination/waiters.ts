@@ -2,13 +2,13 @@ import type { Refusal } from "../contract/errors.ts";
 import type { AcquireLease } from "../contract/leases.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as chatRows from "./chat-rows.ts";
-import { near as nearIn } from "./lease-rows.ts";
+import { findOverlapping as nearIn } from "./lease-rows.ts";
 import { projectOf } from "./paths.ts";
 import type { Tx } from "./tx.ts";
 
 /** Who stands in line for a resource, and resources that nobody gets for a while. */
 
-export interface Place {
+export interface WaiterRow {
   readonly seq: number;
   readonly resource: string;
   readonly chat: string;
@@ -20,29 +20,29 @@ export interface Place {
   readonly until: number;
 }
 
-export function find(sql: Sql, resource: string, chat: string, requestId: string): Place | null {
+export function find(sql: Sql, resource: string, chat: string, requestId: string): WaiterRow | null {
   const query = "SELECT * FROM waiters WHERE resource = ? AND chat = ? AND request_id = ?";
-  return sql.all<Place>(query, resource, chat, requestId)[0] ?? null;
+  return sql.all<WaiterRow>(query, resource, chat, requestId)[0] ?? null;
 }
 
 /** Where a request waits; null: it does not, or its time is over. */
-export function ofRequest(tx: Tx, resource: string, chat: string, requestId: string): Place | null {
-  const place = find(tx.sql, resource, chat, requestId);
-  if (!place || place.until > tx.now) return place;
-  remove(tx.sql, place.seq);
+export function findActive(tx: Tx, resource: string, chat: string, requestId: string): WaiterRow | null {
+  const waiter = find(tx.sql, resource, chat, requestId);
+  if (!waiter || waiter.until > tx.now) return waiter;
+  remove(tx.sql, waiter.seq);
   return null;
 }
 
 /** Whether somebody waits for a name, or may wait for what overlaps a path. */
-export function isWanted(sql: Sql, resource: string): boolean {
+export function hasWaiters(sql: Sql, resource: string): boolean {
   const project = projectOf(resource);
   const query = "SELECT 1 FROM waiters WHERE resource >= ? AND resource <= ? LIMIT 1";
-  const [from, to] = project === null ? [resource, resource] : [project, afterAll(project)];
+  const [from, to] = project === null ? [resource, resource] : [project, prefixEnd(project)];
   return sql.all(query, from, to).length > 0;
 }
 
 /** Above everything that begins with a project's name and its slash. */
-function afterAll(project: string): string {
+function prefixEnd(project: string): string {
   // The sign after "/" is "0".
   return `${project.slice(0, -1)}0`;
 }
@@ -51,34 +51,34 @@ function afterAll(project: string): string {
 export function countAhead(tx: Tx, resource: string, before = Number.MAX_SAFE_INTEGER): number {
   const { sql, now } = tx;
   if (projectOf(resource) !== null) {
-    return nearIn<Place>(sql, "waiters", resource).filter(({ seq, until }) => seq < before && until > now).length;
+    return nearIn<WaiterRow>(sql, "waiters", resource).filter(({ seq, until }) => seq < before && until > now).length;
   }
   const query = "SELECT count(*) AS n FROM waiters WHERE resource = ? AND seq < ? AND until > ?";
   return sql.all<{ n: number }>(query, resource, before, now)[0]?.n ?? 0;
 }
 
 /** Who came first of those who wait for a name. */
-export function first(sql: Sql, resource: string): Place | null {
+export function findFirst(sql: Sql, resource: string): WaiterRow | null {
   const query = "SELECT * FROM waiters WHERE resource = ? ORDER BY seq LIMIT 1";
-  return sql.all<Place>(query, resource)[0] ?? null;
+  return sql.all<WaiterRow>(query, resource)[0] ?? null;
 }
 
 /** All that wait for a path of a project, in the order of their arrival. */
-export function inProject(sql: Sql, project: string): Place[] {
+export function listInProject(sql: Sql, project: string): WaiterRow[] {
   const query = "SELECT * FROM waiters WHERE resource > ? AND resource < ? ORDER BY seq";
-  return sql.all<Place>(query, project, afterAll(project));
+  return sql.all<WaiterRow>(query, project, prefixEnd(project));
 }
 
 /** What a chat waits for under this name, whatever its requests. */
-export function ofChat(sql: Sql, resource: string, chat: string): Place[] {
-  return sql.all<Place>("SELECT * FROM waiters WHERE resource = ? AND chat = ?", resource, chat);
+export function listOfChat(sql: Sql, resource: string, chat: string): WaiterRow[] {
+  return sql.all<WaiterRow>("SELECT * FROM waiters WHERE resource = ? AND chat = ?", resource, chat);
 }
 
 /** Of one chat for one resource: it has one request after the other. */
-const mostOfOne = 20;
+const maxPerChatAndResource = 20;
 
 /** [LE20] */
-export function tooMany({ sql, settings }: Tx, chat: string, resource: string): Refusal | null {
+export function checkLimits({ sql, settings }: Tx, chat: string, resource: string): Refusal | null {
   const { maxWaitersPerChat, maxWaitersPerResource, maxWaiters } = settings;
   const [row] = sql.all<{ own: number; mine: number; line: number; total: number }>(
     `SELECT (SELECT count(*) FROM waiters WHERE resource = ? AND chat = ?) AS own,
@@ -93,7 +93,7 @@ export function tooMany({ sql, settings }: Tx, chat: string, resource: string): 
   );
   if (!row) throw new Error("a row of counts was not answered");
   const limits = [
-    { count: row.own, most: mostOfOne, what: `requests of chat ${chat} wait for ${resource}` },
+    { count: row.own, most: maxPerChatAndResource, what: `requests of chat ${chat} wait for ${resource}` },
     { count: row.mine, most: maxWaitersPerChat, what: `requests of chat ${chat} wait (maxWaitersPerChat)` },
     { count: row.line, most: maxWaitersPerResource, what: `requests wait for ${resource} (maxWaitersPerResource)` },
     { count: row.total, most: maxWaiters, what: "requests wait in this workspace (maxWaiters)" },
@@ -105,35 +105,35 @@ export function tooMany({ sql, settings }: Tx, chat: string, resource: string): 
 }
 
 /** The chat that waits there, while it does; null: its time is over, or it is gone. */
-export function waiting(tx: Tx, place: Place): chatRows.LifeRow | null {
-  const chat = place.until > tx.now ? chatRows.lifeOf(tx, place.chat) : null;
-  return chat?.incarnation === place.incarnation && chatRows.goneBy(tx, chat) === null ? chat : null;
+export function findLiveChat(tx: Tx, waiter: WaiterRow): chatRows.LivenessRow | null {
+  const chat = waiter.until > tx.now ? chatRows.findLiveness(tx, waiter.chat) : null;
+  return chat?.incarnation === waiter.incarnation && chatRows.offlineReason(tx, chat) === null ? chat : null;
 }
 
-export function add(tx: Tx, chat: chatRows.LifeRow, wanted: Omit<AcquireLease, "self">): void {
-  const until = tx.now + wanted.waitMs;
+export function enqueue(tx: Tx, chat: chatRows.LivenessRow, request: Omit<AcquireLease, "self">): void {
+  const until = tx.now + request.waitMs;
   tx.sql.run(
     `INSERT INTO waiters (resource, chat, incarnation, request_id, ttl_ms, is_bound, lock_delay_ms, until)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-    wanted.resource,
+    request.resource,
     chat.chat,
     chat.incarnation,
-    wanted.requestId,
-    wanted.ttlMs,
-    wanted.isBound ? 1 : 0,
-    wanted.lockDelayMs,
+    request.requestId,
+    request.ttlMs,
+    request.isBound ? 1 : 0,
+    request.lockDelayMs,
     until,
   );
-  chatRows.lookAt(tx, chat, Math.min(until, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
+  chatRows.scheduleCheck(tx, chat, Math.min(until, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
 }
 
-export function wantedBy(place: Place): Omit<AcquireLease, "self"> {
+export function toRequest(waiter: WaiterRow): Omit<AcquireLease, "self"> {
   return {
-    resource: place.resource,
-    requestId: place.request_id,
-    ttlMs: place.ttl_ms,
-    isBound: place.is_bound === 1,
-    lockDelayMs: place.lock_delay_ms,
+    resource: waiter.resource,
+    requestId: waiter.request_id,
+    ttlMs: waiter.ttl_ms,
+    isBound: waiter.is_bound === 1,
+    lockDelayMs: waiter.lock_delay_ms,
     waitMs: 0,
   };
 }
@@ -143,38 +143,38 @@ export function remove(sql: Sql, seq: number): void {
 }
 
 /** @returns what they waited for: somebody behind them may have his turn now */
-export function removeAllOf({ sql }: Tx, chat: string): string[] {
+export function removeOfChat({ sql }: Tx, chat: string): string[] {
   const resources = sql.all<{ resource: string }>("SELECT resource FROM waiters WHERE chat = ?", chat);
   if (resources.length > 0) sql.run("DELETE FROM waiters WHERE chat = ?", chat);
   return resources.map(({ resource }) => resource);
 }
 
-export function allWanted(sql: Sql): string[] {
+export function listResources(sql: Sql): string[] {
   return sql.all<{ resource: string }>("SELECT DISTINCT resource FROM waiters").map(({ resource }) => resource);
 }
 
 /** [LE19] After a restore some of them do not wait any more; those who do ask again. */
 export function removeAll(tx: Tx): void {
-  for (const { chat } of tx.sql.all<{ chat: string }>("SELECT DISTINCT chat FROM waiters")) removeAllOf(tx, chat);
+  for (const { chat } of tx.sql.all<{ chat: string }>("SELECT DISTINCT chat FROM waiters")) removeOfChat(tx, chat);
 }
 
 /** Those of a chat whose time is over go. @returns when the next one's is; null: it waits for nothing */
-export function expireOf({ sql, now }: Tx, chat: string): { over: string[]; next: number | null } {
-  const places = sql.all<Place>("SELECT * FROM waiters WHERE chat = ?", chat);
-  const over = places.filter(({ until }) => until <= now);
-  for (const { seq } of over) remove(sql, seq);
-  const left = places.filter(({ until }) => until > now).map(({ until }) => until);
-  return { over: over.map(({ resource }) => resource), next: left.length === 0 ? null : Math.min(...left) };
+export function expireOfChat({ sql, now }: Tx, chat: string): { expired: string[]; next: number | null } {
+  const rows = sql.all<WaiterRow>("SELECT * FROM waiters WHERE chat = ?", chat);
+  const expired = rows.filter(({ until }) => until <= now);
+  for (const { seq } of expired) remove(sql, seq);
+  const left = rows.filter(({ until }) => until > now).map(({ until }) => until);
+  return { expired: expired.map(({ resource }) => resource), next: left.length === 0 ? null : Math.min(...left) };
 }
 
 /** After an expiry: until then nobody gets the resource. */
-export interface Delay {
+export interface LockDelay {
   readonly resource: string;
   readonly until: number;
 }
 
 /** [LE11] After an expiry with a lock delay nobody else gets the resource before its end. */
-export function delay({ sql, now }: Tx, resource: string, until: number): void {
+export function setDelay({ sql, now }: Tx, resource: string, until: number): void {
   if (until <= now) return;
   sql.run(
     "INSERT INTO lock_delays (resource, until) VALUES (?, ?) ON CONFLICT (resource) DO UPDATE SET until = excluded.until",
@@ -188,7 +188,7 @@ export function endDelay(sql: Sql, resource: string): void {
 }
 
 /** All delays that are over, for the sweep. */
-export function allDelaysOver(sql: Sql, now: number, limit: number): string[] {
+export function listExpiredDelays(sql: Sql, now: number, limit: number): string[] {
   return sql
     .all<{ resource: string }>("SELECT resource FROM lock_delays WHERE until <= ? ORDER BY until LIMIT ?", now, limit)
     .map(({ resource }) => resource);

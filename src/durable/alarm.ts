@@ -2,7 +2,7 @@
 export const sweepRows = 200;
 
 /** One that is later than that has been lost. */
-const latestMs = 60_000;
+const maxLateMs = 60_000;
 
 /** The one alarm of an object. That it remembers when it rings only saves reading it again. */
 export class Alarm {
@@ -29,7 +29,7 @@ export class Alarm {
 
   /** [DO12] One that should have rung long ago does not ring any more. */
   isLost(now: number): boolean {
-    return this.#at !== null && this.#at < now - latestMs;
+    return this.#at !== null && this.#at < now - maxLateMs;
   }
 
   /** [DO11] Only ever earlier, unless it was lost. Without an await, so it is stored with what was written before. */

@@ -48,18 +48,18 @@ function bytesOf(text: string): number {
 }
 
 /** Reading one anew takes longer than all else that a change costs a connection. */
-const known = new WeakMap<WebSocket, Attachment>();
+const cache = new WeakMap<WebSocket, Attachment>();
 
 export function attachmentOf(socket: WebSocket): Attachment | null {
-  const found = known.get(socket);
+  const found = cache.get(socket);
   if (found) return found;
   // Written by attach() of this or an older program.
   const stored = socket.deserializeAttachment() as Attachment | null;
-  if (stored) known.set(socket, stored);
+  if (stored) cache.set(socket, stored);
   return stored;
 }
 
 export function attach(socket: WebSocket, attachment: Attachment): void {
-  known.set(socket, attachment);
+  cache.set(socket, attachment);
   socket.serializeAttachment(attachment);
 }

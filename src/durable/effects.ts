@@ -12,7 +12,7 @@ type Effect = "read" | "keep" | "free" | "grow";
 /** Complete by its type: a new operation does not compile before it has an effect. */
 const effects: { readonly [Name in OperationName]: Effect | ((input: CheckedInputOf<Name>, sql: Sql) => Effect) } = {
   // A chat that lost its connection registers again before it can renew anything.
-  "chats.register": ({ chat }, sql) => (chatRows.lifeOf({ sql }, chat) ? "keep" : "grow"),
+  "chats.register": ({ chat }, sql) => (chatRows.findLiveness({ sql }, chat) ? "keep" : "grow"),
   "chats.heartbeat": "keep",
   "chats.list": "read",
   "chats.get": "read",

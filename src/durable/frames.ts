@@ -1,4 +1,4 @@
-import { MAX_BATCH, MAX_FRAME_CHARS } from "../contract/protocol.ts";
+import { maxBatchSize, maxFrameChars } from "../contract/protocol.ts";
 import { toWire, type Refusal } from "../contract/errors.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
@@ -21,8 +21,8 @@ export interface Frame {
 /** Null stands for an element that is no request. */
 export function readFrame(text: string | ArrayBuffer): Result<Frame, Refusal> {
   if (typeof text !== "string") return err({ code: "bad_input", message: "only text frames are taken" });
-  if (text.length > MAX_FRAME_CHARS) {
-    return err({ code: "too_large", message: `a frame has at most ${MAX_FRAME_CHARS} characters` });
+  if (text.length > maxFrameChars) {
+    return err({ code: "too_large", message: `a frame has at most ${maxFrameChars} characters` });
   }
   let value: unknown;
   try {
@@ -32,8 +32,8 @@ export function readFrame(text: string | ArrayBuffer): Result<Frame, Refusal> {
   }
   const isBatch = Array.isArray(value);
   const parts: unknown[] = Array.isArray(value) ? value : [value];
-  if (parts.length === 0 || parts.length > MAX_BATCH) {
-    return err({ code: "bad_input", message: `a frame holds 1 to ${MAX_BATCH} requests` });
+  if (parts.length === 0 || parts.length > maxBatchSize) {
+    return err({ code: "bad_input", message: `a frame holds 1 to ${maxBatchSize} requests` });
   }
   return ok({ requests: parts.map(requestOf), isBatch, chars: text.length });
 }

@@ -1,13 +1,13 @@
 /** While another connection has sent so lately, in ms, a frame may have company. */
-const nearMs = 20;
+const recentMs = 20;
 
 /** Before and after the work of a turn. */
-export interface Turn {
+export interface BatchHooks {
   readonly begin: () => void;
   readonly end: () => void;
 }
 
-interface Waiting {
+interface QueuedFrame {
   readonly work: () => void;
   readonly handled: PromiseWithResolvers<void>;
 }
@@ -17,56 +17,56 @@ interface Waiting {
  * together, as a Redis with `appendfsync always` does. Each stays a transaction of its own. A connection that is alone waits for nobody. Decides
  * nothing: it is about when a frame is handled, never how.
  */
-export class Gathering {
-  readonly #turn: Turn;
+export class GroupCommit {
+  readonly #hooks: BatchHooks;
   readonly #wait: () => Promise<void>;
   /** Null: nobody waits. */
-  #waiting: Waiting[] | null = null;
+  #queued: QueuedFrame[] | null = null;
   #last: WebSocket | null = null;
   #othersAt = Number.NEGATIVE_INFINITY;
 
   /** @param wait until what has arrived by now was delivered */
-  constructor(turn: Turn, wait: () => Promise<void> = () => scheduler.wait(0)) {
-    this.#turn = turn;
+  constructor(hooks: BatchHooks, wait: () => Promise<void> = () => scheduler.wait(0)) {
+    this.#hooks = hooks;
     this.#wait = wait;
   }
 
   /** Work on a frame of this connection, at once or with the next turn. In the order of the calls. */
-  join(socket: WebSocket, now: number, work: () => void): void | Promise<void> {
+  runFrame(socket: WebSocket, now: number, work: () => void): void | Promise<void> {
     if (socket !== this.#last) {
       if (this.#last !== null) this.#othersAt = now;
       this.#last = socket;
     }
-    if (!this.#waiting && now - this.#othersAt <= nearMs) {
-      this.#waiting = [];
-      void this.#open();
+    if (!this.#queued && now - this.#othersAt <= recentMs) {
+      this.#queued = [];
+      void this.#runBatch();
     }
-    return this.after(work);
+    return this.runAfterQueued(work);
   }
 
   /** Behind all that waits for its turn. @throws what the work throws */
-  after(work: () => void): void | Promise<void> {
-    if (!this.#waiting) return this.#alone(work);
+  runAfterQueued(work: () => void): void | Promise<void> {
+    if (!this.#queued) return this.#runAlone(work);
     const handled = Promise.withResolvers<void>();
-    this.#waiting.push({ work, handled });
+    this.#queued.push({ work, handled });
     return handled.promise;
   }
 
-  #alone(work: () => void): void {
-    this.#turn.begin();
+  #runAlone(work: () => void): void {
+    this.#hooks.begin();
     try {
       work();
     } finally {
       // What was written before it threw is settled all the same.
-      this.#turn.end();
+      this.#hooks.end();
     }
   }
 
-  async #open(): Promise<void> {
+  async #runBatch(): Promise<void> {
     await this.#wait();
-    const all = this.#waiting ?? [];
-    this.#waiting = null;
-    this.#turn.begin();
+    const all = this.#queued ?? [];
+    this.#queued = null;
+    this.#hooks.begin();
     for (const { work, handled } of all) {
       try {
         work();
@@ -75,6 +75,6 @@ export class Gathering {
         handled.reject(error);
       }
     }
-    this.#turn.end();
+    this.#hooks.end();
   }
 }

@@ -1,5 +1,5 @@
 import type { Refusal } from "../contract/errors.ts";
-import { CLOSE_CODES } from "../contract/protocol.ts";
+import { closeCodes } from "../contract/protocol.ts";
 import type { Tx } from "../coordination/tx.ts";
 import type { Sockets } from "./sockets.ts";
 import type { Throttle } from "./throttle.ts";
@@ -7,14 +7,18 @@ import type { Throttle } from "./throttle.ts";
 /** As so many operations it counts to open a socket. */
 const operationsPerSocket = 20;
 
-interface Opening {
+interface OpenOptions {
   readonly sockets: Sockets;
   readonly throttle: Throttle;
-  readonly end: (socket: WebSocket, code: number, reason: string) => void;
+  readonly closeSocket: (socket: WebSocket, code: number, reason: string) => void;
 }
 
 /** [DO24] [DO26] What a token, and the workspace, has open is bounded; connections that may be dead make room first. */
-export function notOpened({ settings, now }: Tx, token: string, { sockets, throttle, end }: Opening): Refusal | null {
+export function checkCanOpen(
+  { settings, now }: Tx,
+  token: string,
+  { sockets, throttle, closeSocket }: OpenOptions,
+): Refusal | null {
   const { maxOperationsPerSecond, maxSocketsPerToken, maxSockets, lostSocketGraceMs } = settings;
   const waitMs = throttle.closedFor(token, maxOperationsPerSecond, now);
   if (waitMs > 0) {
@@ -28,11 +32,11 @@ export function notOpened({ settings, now }: Tx, token: string, { sockets, throt
   }
   const refused = throttle.take(token, "keep", maxOperationsPerSecond, now, operationsPerSocket);
   if (refused) return refused;
-  const isRoom = (): boolean => sockets.ofToken(token).length < maxSocketsPerToken && sockets.count < maxSockets;
+  const isRoom = (): boolean => sockets.listOfToken(token).length < maxSocketsPerToken && sockets.count < maxSockets;
   if (isRoom()) return null;
-  for (const socket of sockets.ofToken(token)) {
+  for (const socket of sockets.listOfToken(token)) {
     const isSilent = sockets.seenAt(socket) <= now - lostSocketGraceMs;
-    if (isSilent) end(socket, CLOSE_CODES.slow, "nothing was heard of it, and its token has no socket left");
+    if (isSilent) closeSocket(socket, closeCodes.slow, "nothing was heard of it, and its token has no socket left");
   }
   if (isRoom()) return null;
   return {

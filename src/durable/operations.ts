@@ -1,10 +1,10 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../contract/operations.ts";
-import { CLOSE_CODES, PROTOCOL_VERSION } from "../contract/protocol.ts";
-import { checkScope, type Request } from "../coordination/check-input.ts";
+import { closeCodes, protocolVersion } from "../contract/protocol.ts";
+import { checkScope, type OperationRequest } from "../coordination/check-input.ts";
 import * as changes from "../coordination/changes.ts";
 import * as due from "../coordination/due.ts";
-import { isEngineOperation, noteOf, run, type HostOperation } from "../coordination/engine.ts";
+import { isEngineOperation, followUpOf, run, type HostOperation } from "../coordination/engine.ts";
 import * as liveness from "../coordination/liveness.ts";
 import * as meta from "../coordination/meta.ts";
 import * as outbox from "../coordination/outbox.ts";
@@ -15,7 +15,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { sweepRows, type Alarm } from "./alarm.ts";
 import { effectOf } from "./effects.ts";
-import { notHere, onlyBySocket, type Sockets } from "./sockets.ts";
+import { rejectForeignChat, socketOnly, type Sockets } from "./sockets.ts";
 import type { Transactions } from "./transactions.ts";
 import type { Watches } from "./watches.ts";
 
@@ -51,25 +51,30 @@ export class Operations {
   }
 
   /** @param socket the connection that asks; null over HTTP */
-  run(bearer: tokens.Bearer, { name, input }: Request, socket: WebSocket | null = null): Result<unknown, Refusal> {
-    const refused = checkScope(name, bearer.scope) ?? notHere(socket, name, input) ?? this.noRoom(name, input);
+  run(
+    bearer: tokens.Bearer,
+    { name, input }: OperationRequest,
+    socket: WebSocket | null = null,
+  ): Result<unknown, Refusal> {
+    const refused =
+      checkScope(name, bearer.scope) ?? rejectForeignChat(socket, name, input) ?? this.checkStorage(name, input);
     if (refused) return err(refused);
     const actor = { machine: bearer.machine, isAdmin: bearer.scope === "admin" };
     // The name decides the type of the input, which checkInput() has looked at; that it does TypeScript cannot follow.
     if (!isEngineOperation(name)) return this.#hostOperations[name](input as never, actor, socket);
     const result = this.#transactions.run((tx) => {
       const result = run(tx, actor, name, input as never);
-      if (name === "settings.set" || name === "epoch.raise") this.#transactions.begin();
+      if (name === "settings.set" || name === "epoch.raise") this.#transactions.beginEvent();
       if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
       return result;
     });
-    const note = result.ok ? null : noteOf(input, result.error);
-    if (note) this.#transactions.run((tx) => ok(note(tx)));
+    const followUp = result.ok ? null : followUpOf(input, result.error);
+    if (followUp) this.#transactions.run((tx) => ok(followUp(tx)));
     return result;
   }
 
   /** [DO27] What grows is refused where the storage is nearly used up; what keeps, ends and deletes goes on. */
-  noRoom<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Refusal | null {
+  checkStorage<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Refusal | null {
     if (!this.#transactions.isFull || effectOf(name, input, this.#sql) !== "grow") return null;
     return {
       code: "quota_exceeded",
@@ -81,20 +86,20 @@ export class Operations {
   /** Operations about connections, tokens and the alarm. */
   readonly #hostOperations: HostOperations = {
     "state.watch": (input, _actor, socket) => {
-      const watched = socket ? this.#watches.watch(socket, input) : onlyBySocket("state.watch");
+      const watched = socket ? this.#watches.watch(socket, input) : socketOnly("state.watch");
       // The answer goes first, then what happened since.
       if (watched.ok) this.#transactions.tell({ kind: "changes" });
       return watched;
     },
     "state.unwatch": (input, _actor, socket) =>
-      socket ? ok(this.#watches.unwatch(socket, input)) : onlyBySocket("state.unwatch"),
+      socket ? ok(this.#watches.unwatch(socket, input)) : socketOnly("state.unwatch"),
     "tokens.create": () => err({ code: "bad_input", message: "tokens are made over HTTP" }),
     "tokens.list": () => this.#transactions.run((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
       const revoked = this.#transactions.run((tx) => tokens.revoke(tx, actor, id));
       if (revoked.ok) {
-        for (const open of this.#sockets.ofToken(id))
-          this.#closeSocket(open, CLOSE_CODES.token, "the token was revoked");
+        for (const open of this.#sockets.listOfToken(id))
+          this.#closeSocket(open, closeCodes.token, "the token was revoked");
       }
       return revoked;
     },
@@ -103,21 +108,21 @@ export class Operations {
 
   #bind(tx: Tx, socket: WebSocket | null, { chat, incarnation }: OutputOf<"chats.register">): void {
     this.#sockets.bind(chat, incarnation, socket);
-    if (this.#sockets.lastSeen(chat) !== null) liveness.connected(tx, chat);
+    if (this.#sockets.lastSeen(chat) !== null) liveness.markConnected(tx, chat);
   }
 
   #health(tx: Tx): OutputOf<"health"> {
     const next = due.nextDue(tx);
     return {
       alarmInMs: this.#alarm.at === null ? null : this.#alarm.at - tx.now,
-      overdueRows: next !== null && next <= tx.now ? liveness.dueNow(tx, sweepRows).length || 1 : 0,
+      overdueRows: next !== null && next <= tx.now ? liveness.listDue(tx, sweepRows).length || 1 : 0,
       outboxDepth: outbox.depth(tx),
       sockets: this.#sockets.count,
-      chats: meta.liveChats(tx.sql),
+      chats: meta.countLiveChats(tx.sql),
       schemaVersion: schemaState(this.#sql).version,
       epoch: tx.epoch,
-      revision: changes.totals(tx.sql).revision,
-      protocol: PROTOCOL_VERSION,
+      revision: changes.readTotals(tx.sql).revision,
+      protocol: protocolVersion,
       storage: {
         bytes: this.#size(),
         limitBytes: tx.settings.maxStorageBytes,

@@ -1,4 +1,4 @@
-import { FLOW_MARK } from "../contract/protocol.ts";
+import { flowMarkMethod } from "../contract/protocol.ts";
 import { notification } from "./frames.ts";
 
 /** After so many characters a client is asked for a sign that it has read them. */
@@ -22,7 +22,7 @@ interface Unread {
 export class Outgoing {
   readonly #unread = new Map<WebSocket, Unread>();
   /** Of those, the ones that have been asked for a sign. */
-  readonly #owing = new Map<WebSocket, Unread>();
+  readonly #awaitingMark = new Map<WebSocket, Unread>();
   readonly #newMark: () => string;
 
   /** @param newMark a text that nobody can guess */
@@ -42,16 +42,16 @@ export class Outgoing {
   #mark(socket: WebSocket, unread: Unread): void {
     if (unread.mark !== null || unread.chars < charsPerMark) return;
     unread.mark = this.#newMark();
-    this.#owing.set(socket, unread);
+    this.#awaitingMark.set(socket, unread);
     unread.charsAtMark = unread.chars;
-    trySend(socket, notification(FLOW_MARK, { mark: unread.mark }));
+    trySend(socket, notification(flowMarkMethod, { mark: unread.mark }));
   }
 
   /** The client has read everything before this mark. */
   read(socket: WebSocket, mark: unknown): void {
-    const unread = this.#owing.get(socket);
+    const unread = this.#awaitingMark.get(socket);
     if (!unread || unread.mark !== mark) return;
-    this.#owing.delete(socket);
+    this.#awaitingMark.delete(socket);
     unread.chars -= unread.charsAtMark;
     unread.mark = null;
     this.#mark(socket, unread);
@@ -59,14 +59,14 @@ export class Outgoing {
 
   forget(socket: WebSocket): void {
     this.#unread.delete(socket);
-    this.#owing.delete(socket);
+    this.#awaitingMark.delete(socket);
   }
 
   /** The connections that have too much unread: each that does alone, and the largest while all together have. */
-  overfull(): WebSocket[] {
-    if (this.#owing.size === 0) return [];
-    let sum = [...this.#owing.values()].reduce((chars, unread) => chars + unread.chars, 0);
-    const largest = [...this.#owing].toSorted(([, a], [, b]) => b.chars - a.chars);
+  listOverfull(): WebSocket[] {
+    if (this.#awaitingMark.size === 0) return [];
+    let sum = [...this.#awaitingMark.values()].reduce((chars, unread) => chars + unread.chars, 0);
+    const largest = [...this.#awaitingMark].toSorted(([, a], [, b]) => b.chars - a.chars);
     const found: WebSocket[] = [];
     for (const [socket, { chars }] of largest) {
       if (chars <= maxUnreadChars && sum <= maxUnreadOfAll) break;

@@ -4,14 +4,14 @@ import type { Env } from "./env.ts";
 import { StorageSql } from "./storage-sql.ts";
 
 /** What came over a queue and nobody can read. */
-export interface Unreadable {
+export interface UnreadableMessage {
   readonly id: string;
   readonly queue: string;
   /** As text, cut. */
   readonly body: string;
 }
 
-export interface Kept extends Unreadable {
+export interface QuarantinedMessage extends UnreadableMessage {
   readonly ageMs: number;
 }
 
@@ -26,7 +26,7 @@ const migrations: readonly Migration[] = [
   },
 ];
 
-const mostKept = 100;
+const maxMessages = 100;
 const keepMs = 30 * 86_400_000;
 
 /** One for the whole deployment: such a message names no workspace that could keep it. The newest, for 30 days. */
@@ -44,7 +44,7 @@ export class QueueQuarantine extends DurableObject<Env> {
   }
 
   /** A message that comes again, since its acknowledgement was lost, is the same one. */
-  keep(messages: readonly Unreadable[]): void {
+  keep(messages: readonly UnreadableMessage[]): void {
     const now = this.now();
     this.ctx.storage.transactionSync(() => {
       for (const { id, queue, body } of messages) {
@@ -61,16 +61,16 @@ export class QueueQuarantine extends DurableObject<Env> {
       this.#sql.run(
         "DELETE FROM messages WHERE at <= ? OR seq <= (SELECT max(seq) FROM messages) - ?",
         now - keepMs,
-        mostKept,
+        maxMessages,
       );
     });
   }
 
   /** The newest first. */
-  list(): Kept[] {
+  list(): QuarantinedMessage[] {
     const now = this.now();
     return this.#sql
-      .all<Unreadable & { at: number }>(
+      .all<UnreadableMessage & { at: number }>(
         "SELECT id, queue, body, at FROM messages WHERE at > ? ORDER BY seq DESC",
         now - keepMs,
       )

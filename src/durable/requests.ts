@@ -1,15 +1,15 @@
 import type { Refusal } from "../contract/errors.ts";
 import { isOperation } from "../contract/operations.ts";
-import { FLOW_READ, MAX_ANSWER_CHARS } from "../contract/protocol.ts";
+import { flowReadMethod, maxAnswerChars } from "../contract/protocol.ts";
 import { checkInput } from "../coordination/check-input.ts";
 import type { Bearer } from "../coordination/tokens.ts";
 import { err, type Result } from "../shared/result.ts";
 import { keepsWork } from "./effects.ts";
 import { answer, type Frame, type RpcRequest } from "./frames.ts";
-import { guarded } from "./guarded.ts";
+import { withErrorBoundary } from "./guarded.ts";
 import type { Operations } from "./operations.ts";
 import type { Outgoing } from "./outgoing.ts";
-import { isUndoable } from "./sockets.ts";
+import { canRollBack } from "./sockets.ts";
 import type { StorageSql } from "./storage-sql.ts";
 import type { Share, Throttle } from "./throttle.ts";
 import type { Transactions } from "./transactions.ts";
@@ -38,7 +38,7 @@ export class Requests {
   }
 
   /** @returns the text of the answer; null: nothing in the frame is answered */
-  frame(socket: WebSocket, bearer: Bearer, { requests, isBatch, chars }: Frame): Answered {
+  runFrame(socket: WebSocket, bearer: Bearer, { requests, isBatch, chars }: Frame): Answered {
     const { throttle, sql, transactions } = this.#options;
     const { settings, now } = transactions.tx();
     const admitted = requests.map((request): Admitted => {
@@ -46,9 +46,9 @@ export class Requests {
       return { request, refused };
     });
     const before = sql.written;
-    const each = (): string[] => this.#answerAll(socket, bearer, admitted);
-    const isTogether = requests.length > 1 && requests.every(isUndoable);
-    const texts = isTogether ? transactions.together(each) : each();
+    const answerAll = (): string[] => this.#answerAll(socket, bearer, admitted);
+    const isTogether = requests.length > 1 && requests.every(canRollBack);
+    const texts = isTogether ? transactions.together(answerAll) : answerAll();
     const text = isBatch ? `[${texts.join(",")}]` : (texts[0] ?? "");
     throttle.charge(bearer.id, { chars: chars + text.length, rows: sql.written - before });
     const isFlooding = admitted.some(({ refused }) => refused) && throttle.isFlooding(bearer.id, chars);
@@ -60,8 +60,8 @@ export class Requests {
     const texts: string[] = [];
     let chars = 0;
     for (const { request, refused } of admitted) {
-      const refusal = refused ?? (request?.id !== null && chars >= MAX_ANSWER_CHARS ? tooLong : null);
-      const text = refusal ? refuse(request, refusal) : this.#answer(socket, bearer, request);
+      const refusal = refused ?? (request?.id !== null && chars >= maxAnswerChars ? tooLong : null);
+      const text = refusal ? refusalText(request, refusal) : this.#answer(socket, bearer, request);
       if (text === null) continue;
       texts.push(text);
       chars += text.length;
@@ -70,18 +70,18 @@ export class Requests {
   }
 
   #answer(socket: WebSocket, bearer: Bearer, request: RpcRequest | null): string | null {
-    if (!request) return JSON.stringify(answer(null, err(noRequest)));
+    if (!request) return JSON.stringify(answer(null, err(notARequest)));
     const { method, params, id } = request;
     if (method === "state.watch-ack") {
       const { watch, revision } = params as { watch?: unknown; revision?: unknown };
       this.#options.watches.taken(socket, watch, revision);
       return null;
     }
-    if (method === FLOW_READ) {
+    if (method === flowReadMethod) {
       this.#options.outgoing.read(socket, (params as { mark?: unknown }).mark);
       return null;
     }
-    const result = guarded(() => {
+    const result = withErrorBoundary(() => {
       const checked = checkInput(method, params);
       return checked.ok ? this.#options.operations.run(bearer, checked.value, socket) : checked;
     });
@@ -89,7 +89,7 @@ export class Requests {
   }
 
   /** One operation over HTTP. */
-  one(bearer: Bearer, name: string, work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
+  runCall(bearer: Bearer, name: string, work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
     const { throttle, sql, transactions } = this.#options;
     const { settings, now } = transactions.tx();
     const refused = throttle.take(bearer.id, shareOfName(name), settings.maxOperationsPerSecond, now);
@@ -106,19 +106,19 @@ interface Answered {
   readonly isFlooding: boolean;
 }
 
-const noRequest: Refusal = { code: "bad_input", message: "not a request of JSON-RPC 2.0" };
+const notARequest: Refusal = { code: "bad_input", message: "not a request of JSON-RPC 2.0" };
 const tooLong: Refusal = {
   code: "too_large",
-  message: `the answers before this one have ${MAX_ANSWER_CHARS} characters; it was not done: send it in another frame`,
+  message: `the answers before this one have ${maxAnswerChars} characters; it was not done: send it in another frame`,
 };
 
-function refuse(request: RpcRequest | null, refusal: Refusal): string | null {
+function refusalText(request: RpcRequest | null, refusal: Refusal): string | null {
   if (request?.id === null) return null;
   return JSON.stringify(answer(request?.id ?? null, err(refusal)));
 }
 
 function shareOf(request: RpcRequest | null): Share {
-  if (request?.method === "state.watch-ack" || request?.method === FLOW_READ) return "keep";
+  if (request?.method === "state.watch-ack" || request?.method === flowReadMethod) return "keep";
   return request ? shareOfName(request.method) : "usual";
 }
 

@@ -1,5 +1,5 @@
 import type { Refusal } from "../contract/errors.ts";
-import { CLOSE_CODES } from "../contract/protocol.ts";
+import { closeCodes } from "../contract/protocol.ts";
 import * as chatRows from "../coordination/chat-rows.ts";
 import type { Hint, Presence } from "../coordination/tx.ts";
 import { isEngineOperation } from "../coordination/engine.ts";
@@ -32,16 +32,16 @@ export class Sockets implements Presence {
 
   /** [DO2] The last ping, answered without waking the object, or the opening, over the chat's open connections. */
   lastSeen(chat: string): number | null {
-    const known = this.#seen.get(chat);
-    if (known !== undefined) return known;
-    const seen = this.#bound(chat).map((socket) => this.seenAt(socket));
+    const cached = this.#seen.get(chat);
+    if (cached !== undefined) return cached;
+    const seen = this.#listBound(chat).map((socket) => this.seenAt(socket));
     const last = seen.length === 0 ? null : Math.max(...seen);
     this.#seen.set(chat, last);
     return last;
   }
 
   /** A new event: nothing of the one before holds. */
-  begin(): void {
+  beginEvent(): void {
     this.#seen.clear();
   }
 
@@ -62,7 +62,7 @@ export class Sockets implements Presence {
     return this.#ctx.getWebSockets(tag).filter(({ readyState }) => readyState === WebSocket.OPEN);
   }
 
-  #bound(chat: string): WebSocket[] {
+  #listBound(chat: string): WebSocket[] {
     return this.#open(`chat:${chat}`).filter((socket) => boundChat(socket) !== null);
   }
 
@@ -71,11 +71,11 @@ export class Sockets implements Presence {
    * process are.
    */
   bind(chat: string, incarnation: number, socket: WebSocket | null): void {
-    for (const other of this.#bound(chat)) {
+    for (const other of this.#listBound(chat)) {
       const isOver = socket !== null || attachmentOf(other)?.incarnation !== incarnation;
       if (other === socket || !isOver) continue;
-      release(other);
-      close(other, CLOSE_CODES.replaced, "another connection of this chat took over");
+      unbind(other);
+      close(other, closeCodes.replaced, "another connection of this chat took over");
     }
     const attachment = socket && attachmentOf(socket);
     if (attachment) attach(socket, { ...attachment, incarnation });
@@ -83,20 +83,20 @@ export class Sockets implements Presence {
   }
 
   /** After a commit. What a closed connection misses it finds by asking. */
-  tell(hints: readonly Hint[]): void {
-    if (hints.some(({ kind }) => kind === "changes")) this.tellChanges();
+  notify(hints: readonly Hint[]): void {
+    if (hints.some(({ kind }) => kind === "changes")) this.notifyChanges();
     for (const hint of hints) {
       if (hint.kind === "lease") this.#send(hint.chat, notification("lease.granted", { resource: hint.resource }));
-      if (hint.kind === "message") this.#tellMessage(hint);
+      if (hint.kind === "message") this.#notifyMessage(hint);
       if (hint.kind === "task") this.#send(hint.chat, notification("tasks.new", {}));
-      if (hint.kind === "offline") this.#dismissAllOf(hint.chat);
+      if (hint.kind === "offline") this.#closeAllOf(hint.chat);
     }
   }
 
-  #tellMessage(hint: Extract<Hint, { kind: "message" }>): void {
+  #notifyMessage(hint: Extract<Hint, { kind: "message" }>): void {
     const text = notification("messages.new", {});
     if (hint.chat !== null) return this.#send(hint.chat, text);
-    const receivers = hint.topic === null ? null : new Set(inboxes.receivers(this.#sql, hint.topic));
+    const receivers = hint.topic === null ? null : new Set(inboxes.listReceivers(this.#sql, hint.topic));
     for (const socket of this.#open()) {
       const chat = boundChat(socket);
       if (chat !== null && (receivers === null || receivers.has(chat))) this.#outgoing.send(socket, text);
@@ -104,31 +104,31 @@ export class Sockets implements Presence {
   }
 
   #send(chat: string, text: string): void {
-    for (const socket of this.#bound(chat)) this.#outgoing.send(socket, text);
+    for (const socket of this.#listBound(chat)) this.#outgoing.send(socket, text);
   }
 
   /** [DO10] Not where the chat is back by now: it may have come back in the same event that saw it gone. */
-  #dismissAllOf(chat: string): void {
-    const status = chatRows.lifeOf({ sql: this.#sql }, chat)?.status ?? "offline";
+  #closeAllOf(chat: string): void {
+    const status = chatRows.findLiveness({ sql: this.#sql }, chat)?.status ?? "offline";
     if (status !== "offline") return;
-    for (const socket of this.#bound(chat)) {
-      release(socket);
-      close(socket, CLOSE_CODES.chat, "this chat counts as gone; register it again");
+    for (const socket of this.#listBound(chat)) {
+      unbind(socket);
+      close(socket, closeCodes.chat, "this chat counts as gone; register it again");
     }
   }
 
   /** The open connections that a token has opened. */
-  ofToken(id: string): WebSocket[] {
+  listOfToken(id: string): WebSocket[] {
     return this.#open(`token:${id}`);
   }
 
-  tellChanges(): void {
-    this.#watches.tell(this.#open());
+  notifyChanges(): void {
+    this.#watches.notify(this.#open());
   }
 }
 
 /** [DO7] On a socket a chat can be registered only where the address has named it: so the runtime finds its connections. */
-export function notHere(socket: WebSocket | null, name: string, input: unknown): Refusal | null {
+export function rejectForeignChat(socket: WebSocket | null, name: string, input: unknown): Refusal | null {
   if (!socket || name !== "chats.register") return null;
   const { chat } = input as { chat: string };
   if (attachmentOf(socket)?.chat === chat) return null;
@@ -136,11 +136,11 @@ export function notHere(socket: WebSocket | null, name: string, input: unknown):
 }
 
 /** Whether all that it does is undone with its transaction: it touches no connection. */
-export function isUndoable(request: RpcRequest | null): boolean {
+export function canRollBack(request: RpcRequest | null): boolean {
   return request === null || (request.method !== "chats.register" && isEngineOperation(request.method));
 }
 
-export function onlyBySocket(name: string): Result<never, Refusal> {
+export function socketOnly(name: string): Result<never, Refusal> {
   return err({ code: "bad_input", message: `${name} concerns a connection: use it over a socket` });
 }
 
@@ -151,7 +151,7 @@ function boundChat(socket: WebSocket): string | null {
 }
 
 /** [DO7] [DO8] It stands for its chat no more: its end, which is told later, means nothing. */
-export function release(socket: WebSocket): void {
+export function unbind(socket: WebSocket): void {
   const attachment = attachmentOf(socket);
   if (attachment) attach(socket, { ...attachment, incarnation: null });
 }

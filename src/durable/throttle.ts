@@ -7,7 +7,7 @@ const charsPerOperation = 2_500;
 const rowsPerOperation = 4;
 /** Characters of a refused frame that count as another refused frame: they were read all the same. */
 const charsPerRefusal = 50_000;
-const leastRetryMs = 100;
+const minRetryMs = 100;
 
 /** usual: all that is not of the other; keep: what keeps and ends work, so that it is not held back by the rest. */
 export type Share = "usual" | "keep";
@@ -18,7 +18,7 @@ interface Level {
   keep: number;
   refusals: number;
   /** A full share. */
-  most: number;
+  capacity: number;
   at: number;
 }
 
@@ -43,7 +43,7 @@ export class Throttle {
     return {
       code: "throttled",
       message: `this token does more than ${perSecond} operations a second; wait, or raise maxOperationsPerSecond`,
-      retryAfterMs: Math.max(leastRetryMs, Math.ceil(((1 - level[share]) / perSecond) * 1_000)),
+      retryAfterMs: Math.max(minRetryMs, Math.ceil(((1 - level[share]) / perSecond) * 1_000)),
       details: { limit: "maxOperationsPerSecond" },
     };
   }
@@ -63,7 +63,7 @@ export class Throttle {
   isFlooding(token: string, chars: number): boolean {
     const level = this.#levels.get(token);
     if (!level) return false;
-    level.refusals = Math.max(-level.most, level.refusals - 1 - chars / charsPerRefusal);
+    level.refusals = Math.max(-level.capacity, level.refusals - 1 - chars / charsPerRefusal);
     return level.refusals < 0;
   }
 
@@ -74,19 +74,19 @@ export class Throttle {
   }
 
   #level(token: string, perSecond: number, now: number): Level {
-    const most = perSecond * burstSeconds;
+    const capacity = perSecond * burstSeconds;
     const found = this.#levels.get(token);
     if (!found) {
-      const full: Level = { usual: most, keep: most, refusals: perSecond, most, at: now };
+      const full: Level = { usual: capacity, keep: capacity, refusals: perSecond, capacity, at: now };
       this.#levels.set(token, full);
       return full;
     }
     // A clock that was set back gives nothing, and takes nothing. A raised limit holds at once.
-    const added = (Math.max(0, now - found.at) / 1_000) * perSecond + Math.max(0, most - found.most);
+    const added = (Math.max(0, now - found.at) / 1_000) * perSecond + Math.max(0, capacity - found.capacity);
     found.at = now;
-    found.most = most;
-    found.usual = Math.min(most, found.usual + added);
-    found.keep = Math.min(most, found.keep + added);
+    found.capacity = capacity;
+    found.usual = Math.min(capacity, found.usual + added);
+    found.keep = Math.min(capacity, found.keep + added);
     found.refusals = Math.min(perSecond, found.refusals + added / 4);
     return found;
   }

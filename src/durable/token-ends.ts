@@ -3,7 +3,7 @@ import type { Sql } from "../shared/sql.ts";
 import { attachmentOf } from "./attachments.ts";
 
 /** [DO21] When the tokens of open connections expire: nobody asks by a token that is over, so the object looks by itself. */
-export class TokenEnds {
+export class TokenExpiry {
   readonly #sql: Sql;
   #next: number | null = null;
 
@@ -16,7 +16,7 @@ export class TokenEnds {
     return this.#next;
   }
 
-  opened(expiresAt: number | null): void {
+  track(expiresAt: number | null): void {
     if (expiresAt !== null && (this.#next === null || expiresAt < this.#next)) this.#next = expiresAt;
   }
 
@@ -25,12 +25,12 @@ export class TokenEnds {
   }
 
   /** Looks anew. @returns the connections whose token is not good any more */
-  ended(open: readonly WebSocket[], now: number): WebSocket[] {
+  listExpired(open: readonly WebSocket[], now: number): WebSocket[] {
     const ids = new Set(open.map(tokenOf));
-    const good = tokens.goodAmong({ sql: this.#sql, now }, [...ids]);
+    const valid = tokens.findValid({ sql: this.#sql, now }, [...ids]);
     this.#next = null;
-    for (const expiresAt of good.values()) this.opened(expiresAt);
-    return open.filter((socket) => !good.has(tokenOf(socket)));
+    for (const expiresAt of valid.values()) this.track(expiresAt);
+    return open.filter((socket) => !valid.has(tokenOf(socket)));
   }
 }
 

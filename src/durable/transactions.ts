@@ -5,7 +5,7 @@ import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 
 /** What a refusal inside of a transaction is thrown as, so that the runtime undoes it. */
-export const undoing = Symbol("undoing");
+export const rollbackSignal = Symbol("undoing");
 
 /** The transactions of one object, and what they have to tell when they are over. */
 export class Transactions {
@@ -16,7 +16,7 @@ export class Transactions {
   readonly #size: () => number;
   #hints: Hint[] = [];
   /** Read once for each event: within one nothing else can change them. */
-  #facts: meta.Facts | null = null;
+  #facts: meta.WorkspaceFacts | null = null;
   #isFull: boolean | null = null;
   /** Of what runs together; null: each by itself. */
   #memory: Memory | null = null;
@@ -31,7 +31,7 @@ export class Transactions {
   }
 
   /** A new event, or settings that have changed: nothing that was read before holds. */
-  begin(): void {
+  beginEvent(): void {
     this.#facts = null;
     this.#isFull = null;
   }
@@ -53,14 +53,14 @@ export class Transactions {
 
   /** One transaction; undone, with what it had to tell, when it refuses or throws. */
   run<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
-    if (this.#memory) return this.#part(work);
+    if (this.#memory) return this.#runPart(work);
     let refused: Result<never, Refusal> | null = null;
-    return this.#undone<Result<T, Refusal>>(
+    return this.#runOrRollBack<Result<T, Refusal>>(
       () => {
         const result = work(this.tx());
         if (result.ok) return result;
         refused = err(result.error);
-        throw undoing;
+        throw rollbackSignal;
       },
       () => {
         if (!refused) throw new Error("a transaction was undone without a refusal");
@@ -74,8 +74,8 @@ export class Transactions {
    * only what that one has written is undone. `work` must touch nothing beside the storage.
    */
   together<T>(work: () => T): T {
-    this.#memory = { totals: null, lives: new Map(), performances: new Map() };
-    return this.#undone(
+    this.#memory = { totals: null, livenessRows: new Map(), performances: new Map() };
+    return this.#runOrRollBack(
       () => {
         try {
           return work();
@@ -87,26 +87,26 @@ export class Transactions {
     );
   }
 
-  #part<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
+  #runPart<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
     let result: Result<T, Refusal>;
     try {
       result = work(this.tx());
     } catch {
       // It is thrown again, and told of, when it is done by itself.
-      throw undoing;
+      throw rollbackSignal;
     }
-    if (!result.ok) throw undoing;
+    if (!result.ok) throw rollbackSignal;
     return result;
   }
 
-  #undone<T>(work: () => T, otherwise: () => T): T {
-    const told = this.#hints.length;
+  #runOrRollBack<T>(work: () => T, otherwise: () => T): T {
+    const hintCount = this.#hints.length;
     try {
       return this.#storage.transactionSync(work);
     } catch (error) {
-      this.#hints.length = told;
+      this.#hints.length = hintCount;
       this.#facts = null;
-      if (error !== undoing) throw error;
+      if (error !== rollbackSignal) throw error;
     }
     return otherwise();
   }
@@ -114,8 +114,8 @@ export class Transactions {
   /** Inside of a transaction, or to look only. */
   tx(): Tx {
     const sql = this.#sql;
-    const facts = (this.#facts ??= meta.facts(sql));
-    const isFull = (this.#isFull ??= this.#size() >= fullFrom(facts.settings.maxStorageBytes));
+    const facts = (this.#facts ??= meta.readFacts(sql));
+    const isFull = (this.#isFull ??= this.#size() >= fullThreshold(facts.settings.maxStorageBytes));
     return {
       sql,
       now: this.#now(),
@@ -129,6 +129,6 @@ export class Transactions {
 }
 
 /** From so many bytes on nothing that grows is accepted: what keeps and deletes has to be written, too. */
-function fullFrom(maxBytes: number): number {
+function fullThreshold(maxBytes: number): number {
   return maxBytes * 0.8;
 }

@@ -91,25 +91,25 @@ export class Watches {
     const attachment = attachmentOf(socket);
     const watch = attachment?.watches.find((one) => one.id === id);
     if (!attachment || !watch || typeof revision !== "number" || !acknowledge(watch, revision)) return;
-    const newest = changes.totals(this.#sql).revision;
+    const newest = changes.readTotals(this.#sql).revision;
     // What one watch has taken in makes room for all of the connection.
     for (const one of attachment.watches) if (one.sent < newest) this.#follow({ socket, attachment }, one);
     attach(socket, attachment);
   }
 
   /** Sends what is new to all watches of these connections. */
-  tell(sockets: readonly WebSocket[]): void {
+  notify(sockets: readonly WebSocket[]): void {
     const watchers = sockets.flatMap((socket): Watcher[] => {
       const attachment = attachmentOf(socket);
       return attachment && attachment.watches.length > 0 ? [{ socket, attachment }] : [];
     });
-    const newest = watchers.length === 0 ? 0 : changes.totals(this.#sql).revision;
+    const newest = watchers.length === 0 ? 0 : changes.readTotals(this.#sql).revision;
     const sentTo = new Set<Watcher>();
-    if (newest > this.#newest) this.#stallWaiting(watchers, newest, sentTo);
+    if (newest > this.#newest) this.#stallSlow(watchers, newest, sentTo);
     this.#newest = newest;
-    for (let from = oldest(watchers); from !== null && from < newest; from = oldest(watchers)) {
+    for (let from = oldestPosition(watchers); from !== null && from < newest; from = oldestPosition(watchers)) {
       this.#storedAt ??= from;
-      this.#compare(watchers, changes.newer(this.#sql, from), sentTo);
+      this.#compare(watchers, changes.readAfter(this.#sql, from), sentTo);
     }
     this.#store(watchers, sentTo, newest);
   }
@@ -117,13 +117,14 @@ export class Watches {
   #store(watchers: readonly Watcher[], sentTo: ReadonlySet<Watcher>, newest: number): void {
     const storedAt = (this.#storedAt ??= newest);
     // Positions below what is kept would be lost, though nothing was missed.
-    const isLagging = newest - storedAt >= maxLag || (newest > storedAt && changes.floor(this.#sql) > storedAt);
+    const isLagging =
+      newest - storedAt >= maxLag || (newest > storedAt && changes.compactionFloor(this.#sql) > storedAt);
     for (const { socket, attachment } of isLagging ? watchers : sentTo) attach(socket, attachment);
     if (isLagging) this.#storedAt = newest;
   }
 
   /** There are new changes, and these have not yet taken in what they have. */
-  #stallWaiting(watchers: readonly Watcher[], newest: number, sentTo: Set<Watcher>): void {
+  #stallSlow(watchers: readonly Watcher[], newest: number, sentTo: Set<Watcher>): void {
     for (const watcher of watchers) {
       for (const watch of watcher.attachment.watches) {
         const { isStalled, sent, told, taken } = watch;
@@ -134,37 +135,37 @@ export class Watches {
     }
   }
 
-  #compare(watchers: readonly Watcher[], found: changes.Newer | null, sentTo: Set<Watcher>): void {
+  #compare(watchers: readonly Watcher[], batch: changes.ChangeBatch | null, sentTo: Set<Watcher>): void {
     for (const watcher of watchers) {
-      const isHeld = isFull(watcher);
+      const isBlocked = isFull(watcher);
       for (const watch of watcher.attachment.watches) {
-        if (isWaiting(watch, isHeld)) continue;
-        if (found?.hasNone(watch.prefix, watch.sent)) pass(watch, Math.max(watch.sent, found.revision));
-        else if (this.#follow(watcher, watch, found)) sentTo.add(watcher);
+        if (isWaiting(watch, isBlocked)) continue;
+        if (batch?.hasNone(watch.prefix, watch.sent)) skipTo(watch, Math.max(watch.sent, batch.revision));
+        else if (this.#follow(watcher, watch, batch)) sentTo.add(watcher);
       }
     }
   }
 
   /** @returns whether anything was sent */
-  #follow(watcher: Watcher, watch: Watch, found: changes.Newer | null = null): boolean {
+  #follow(watcher: Watcher, watch: Watch, batch: changes.ChangeBatch | null = null): boolean {
     let isSent = false;
     // What is left follows when the client has taken in what it has.
     for (let isMore = true; isMore && !isWaiting(watch, isFull(watcher));) {
-      const pulled = this.#next(watch, found);
+      const pulled = this.#next(watch, batch);
       const isSending = pulled.ok && pulled.value.changes.length > 0;
       if (!pulled.ok || (isSending && this.#budget.isSpent(watcher.attachment.token.id))) {
         return this.#stall(watcher, watch);
       }
       if (isSending) isSent = this.#send(watcher, watch, pulled.value);
-      else pass(watch, pulled.value.revision);
+      else skipTo(watch, pulled.value.revision);
       isMore = pulled.value.isMore;
     }
     return isSent;
   }
 
-  #next({ prefix, sent: after }: Watch, found: changes.Newer | null): ReturnType<typeof changes.pull> {
-    const wanted = { prefix, after, limit: changesPerFrame };
-    return found?.covers(after) ? ok(found.pull(wanted)) : changes.pull(this.#sql, wanted);
+  #next({ prefix, sent: after }: Watch, batch: changes.ChangeBatch | null): ReturnType<typeof changes.pull> {
+    const request = { prefix, after, limit: changesPerFrame };
+    return batch?.covers(after) ? ok(batch.pull(request)) : changes.pull(this.#sql, request);
   }
 
   #send({ socket, attachment }: Watcher, watch: Watch, { changes: told, revision }: OutputOf<"state.changes">): true {
@@ -187,20 +188,20 @@ export class Watches {
 }
 
 /** Where those stand that have not been sent everything; null: all wait for their clients. */
-function oldest(watchers: readonly Watcher[]): number | null {
-  let least: number | null = null;
+function oldestPosition(watchers: readonly Watcher[]): number | null {
+  let minSent: number | null = null;
   for (const watcher of watchers) {
-    const isHeld = isFull(watcher);
+    const isBlocked = isFull(watcher);
     for (const watch of watcher.attachment.watches) {
-      if (!isWaiting(watch, isHeld) && (least === null || watch.sent < least)) least = watch.sent;
+      if (!isWaiting(watch, isBlocked) && (minSent === null || watch.sent < minSent)) minSent = watch.sent;
     }
   }
-  return least;
+  return minSent;
 }
 
 /** Nothing more is sent before its client has taken in what it has, or asks anew. */
-function isWaiting({ isStalled, told, taken }: Watch, isHeld: boolean): boolean {
-  return isStalled || isHeld || told - taken >= maxBehind;
+function isWaiting({ isStalled, told, taken }: Watch, isBlocked: boolean): boolean {
+  return isStalled || isBlocked || told - taken >= maxBehind;
 }
 
 function isFull({ attachment }: Watcher): boolean {
@@ -220,7 +221,7 @@ function acknowledge(watch: Watch, revision: number): boolean {
 }
 
 /** Nothing up to there was for this watch: who has taken in the last frame has nothing to take in. */
-function pass(watch: Watch, revision: number): void {
+function skipTo(watch: Watch, revision: number): void {
   if (watch.taken >= watch.told) watch.taken = revision;
   watch.sent = revision;
 }

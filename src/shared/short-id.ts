@@ -1,10 +1,10 @@
 /** Characters behind a type prefix such as `cp_` that are shown at least. */
-const leastChars = 8;
+const minChars = 8;
 
 /** [CL78] The shortest beginning of an id, at least 8 characters long, that no other id of the list begins with. */
 export function shortIdAmong(id: string, others: Iterable<string>): string {
   const typePrefix = /^[a-z]+_/.exec(id)?.[0].length ?? 0;
-  let length = typePrefix + leastChars;
+  let length = typePrefix + minChars;
   for (const other of others) if (other !== id) length = Math.max(length, commonLength(id, other) + 1);
   // A hyphen at the end looks like a line that was broken off.
   return id.slice(0, id[length - 1] === "-" ? length + 1 : length);

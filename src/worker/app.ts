@@ -3,41 +3,41 @@ import { bodyLimit } from "hono/body-limit";
 import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { isOperation, operations, type OperationName } from "../contract/operations.ts";
-import { MAX_BODY_BYTES, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from "../contract/protocol.ts";
+import { defaultMaxBodyBytes, oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
 import { Id } from "../contract/values.ts";
 import { CreateToken, type Scope } from "../contract/workspaces.ts";
 import type { NewToken } from "../coordination/tokens.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import type { Result } from "../shared/result.ts";
-import { refused } from "./answers.ts";
+import { errorResponse } from "./answers.ts";
 import {
-  asDeploymentAdmin,
+  requireDeploymentAdmin,
   authenticate,
   coordinatorOf,
   quarantineOf,
-  type Bound,
+  type AppBindings,
   type Caller,
-  type Here,
+  type AppContext,
 } from "./callers.ts";
 import { openApi } from "./open-api.ts";
-import { check, NewWorkspace, queryOf, readBody, readQuery } from "./inputs.ts";
+import { check, NewWorkspace, parseQuery, readBody, readQuery } from "./inputs.ts";
 import { onlyLoopbackHosts } from "./local-host.ts";
 import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";
 
 /** The edge entry: who asks, what, and whether it can be meant; then the workspace's object answers. */
-export const app = new Hono<Bound>();
+export const app = new Hono<AppBindings>();
 
 app.onError((error, context) => {
   // oxlint-disable-next-line no-console -- the log of a worker is its console
   console.error(
     JSON.stringify({ what: "a request failed", path: new URL(context.req.url).pathname, error: String(error) }),
   );
-  return refused(failed(error));
+  return errorResponse(toRefusal(error));
 });
 app.notFound((context) =>
-  refused({
+  errorResponse({
     code: "unknown_operation",
     message: `there is nothing at ${context.req.method} ${new URL(context.req.url).pathname}`,
   }),
@@ -46,30 +46,32 @@ app.notFound((context) =>
 app.use(onlyLoopbackHosts);
 app.get("/health", (context) => health(context));
 app.get("/openapi.json", () => Response.json(openApi()));
-app.post("/v1/workspaces", limited(), (context) => createWorkspace(context));
+app.post("/v1/workspaces", limitBody(), (context) => createWorkspace(context));
 app.get(`${base}/connect`, (context) => connect(context));
 for (const [name, operation] of Object.entries<Operation>(operations)) {
   if (!isOperation(name) || operation.isSocketOnly) continue;
-  app.on(operation.method, `${base}${operation.path}`, limited(operation), (context) => serve(context, name));
+  app.on(operation.method, `${base}${operation.path}`, limitBody(operation), (context) => serve(context, name));
 }
 
 /** [WO3] */
-function limited({ maxBodyBytes: maxSize = MAX_BODY_BYTES }: Pick<Operation, "maxBodyBytes"> = {}): MiddlewareHandler {
+function limitBody({
+  maxBodyBytes: maxSize = defaultMaxBodyBytes,
+}: Pick<Operation, "maxBodyBytes"> = {}): MiddlewareHandler {
   const tooLarge: Refusal = { code: "too_large", message: `a body has at most ${maxSize} bytes` };
-  return bodyLimit({ maxSize, onError: () => refused(tooLarge) });
+  return bodyLimit({ maxSize, onError: () => errorResponse(tooLarge) });
 }
 
 /** [QU7] Who has the deployment's admin secret is told besides what nobody could read of its queues. */
-async function health(context: Here): Promise<Response> {
-  const versions = { protocol: PROTOCOL_VERSION, oldestProtocol: OLDEST_PROTOCOL_VERSION };
+async function health(context: AppContext): Promise<Response> {
+  const versions = { protocol: protocolVersion, oldestProtocol: oldestProtocolVersion };
   if (context.req.header("authorization") === undefined) return Response.json(versions);
-  const admin = await asDeploymentAdmin(context);
+  const admin = await requireDeploymentAdmin(context);
   if (admin.ok) return Response.json({ ...versions, quarantine: await quarantineOf(context.env).list() });
-  return admin.error.code === "unauthenticated" ? Response.json(versions) : refused(admin.error);
+  return admin.error.code === "unauthenticated" ? Response.json(versions) : errorResponse(admin.error);
 }
 
 /** An object that is overloaded must not be asked again at once (Cloudflare, Durable Objects error handling). */
-function failed(error: unknown): Refusal {
+function toRefusal(error: unknown): Refusal {
   const isOverloaded =
     typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
   return isOverloaded
@@ -78,76 +80,80 @@ function failed(error: unknown): Refusal {
 }
 
 /** [WO1] [WO10] Only the holder of the deployment's admin secret makes a workspace. */
-async function createWorkspace(context: Here): Promise<Response> {
-  const admin = await asDeploymentAdmin(context);
-  if (!admin.ok) return refused(admin.error);
+async function createWorkspace(context: AppContext): Promise<Response> {
+  const admin = await requireDeploymentAdmin(context);
+  if (!admin.ok) return errorResponse(admin.error);
   const body = await readBody(context);
-  if (!body.ok) return refused(body.error);
+  if (!body.ok) return errorResponse(body.error);
   const checked = check(NewWorkspace, body.value);
-  if (!checked.ok) return refused(checked.error);
+  if (!checked.ok) return errorResponse(checked.error);
   const { workspace, requestId } = checked.value;
   const secret = context.env.SHIM_SIGNING_SECRET;
   const { id, random } =
     requestId === undefined
       ? { id: newId(), random: randomBytes() }
-      : await tokens.firstOf(secret, workspace, requestId);
+      : await tokens.deriveFirstToken(secret, workspace, requestId);
   const claims = { workspace, id, machine: "admin", scope: "admin" as Scope, expiresAt: null };
   const token = await tokens.make(secret, claims, random);
   const first = { ...claims, hash: await tokens.hashOf(token) };
-  const made = read(await coordinatorOf(context, workspace).create(first));
-  return made.ok ? Response.json({ workspace, id, token }) : refused(made.error);
+  const made = parseResult(await coordinatorOf(context, workspace).create(first));
+  return made.ok ? Response.json({ workspace, id, token }) : errorResponse(made.error);
 }
 
-async function serve(context: Here, name: OperationName): Promise<Response> {
+async function serve(context: AppContext, name: OperationName): Promise<Response> {
   const caller = await authenticate(context);
-  if (!caller.ok) return refused(caller.error);
+  if (!caller.ok) return errorResponse(caller.error);
   const operation: Operation = operations[name];
   const input = operation.method === "GET" ? readQuery(operation, context.req.url) : await readBody(context);
-  if (!input.ok) return refused(input.error);
+  if (!input.ok) return errorResponse(input.error);
   const { stub, credentials } = caller.value;
   if (name === "tokens.create") return createToken(context, caller.value, input.value);
-  const result = read(await stub.call(credentials, name, input.value));
-  return result.ok ? Response.json(result.value) : refused(result.error);
+  const result = parseResult(await stub.call(credentials, name, input.value));
+  return result.ok ? Response.json(result.value) : errorResponse(result.error);
 }
 
 /** The object stores the hash only, so the token is made here. */
-async function createToken(context: Here, { stub, credentials, workspace }: Caller, input: unknown): Promise<Response> {
+async function createToken(
+  context: AppContext,
+  { stub, credentials, workspace }: Caller,
+  input: unknown,
+): Promise<Response> {
   const checked = check(CreateToken.input, input);
-  if (!checked.ok) return refused(checked.error);
+  if (!checked.ok) return errorResponse(checked.error);
   const { machine, scope, ttlMs, requestId } = checked.value;
   const secret = context.env.SHIM_SIGNING_SECRET;
-  const random = requestId === undefined ? randomBytes() : await tokens.randomOf(secret, workspace, requestId);
+  const random = requestId === undefined ? randomBytes() : await tokens.deriveRandom(secret, workspace, requestId);
   const claims = { workspace, id: newId(), machine, scope, expiresAt: ttlMs === undefined ? null : Date.now() + ttlMs };
   const token = await tokens.make(secret, claims, random);
   const hash = await tokens.hashOf(token);
-  const added = read<Added>(await stub.addToken(credentials, { ...claims, hash }, { requestId, ttlMs }));
-  if (!added.ok) return refused(added.error);
+  const added = parseResult<AddedToken>(await stub.addToken(credentials, { ...claims, hash }, { requestId, ttlMs }));
+  if (!added.ok) return errorResponse(added.error);
   // [RQ6] Of a repeat it is the first one's.
   const { id, expiresAt } = added.value;
   const isNew = id === claims.id;
   return Response.json({ id, token: isNew ? token : await tokens.make(secret, { ...claims, id, expiresAt }, random) });
 }
 
-type Added = Pick<NewToken, "id" | "expiresAt">;
+type AddedToken = Pick<NewToken, "id" | "expiresAt">;
 
-async function connect(context: Here): Promise<Response> {
-  const query = queryOf(context.req.url);
-  if (!query.ok) return refused(query.error);
+async function connect(context: AppContext): Promise<Response> {
+  const query = parseQuery(context.req.url);
+  if (!query.ok) return errorResponse(query.error);
   const { chat } = query.value;
-  const problem = notConnectable(context, chat);
-  if (problem) return refused(problem);
+  const problem = checkConnect(context, chat);
+  if (problem) return errorResponse(problem);
   const caller = await authenticate(context);
-  if (!caller.ok) return refused(caller.error);
+  if (!caller.ok) return errorResponse(caller.error);
   const { stub, credentials } = caller.value;
   const inner = new URL("https://coordinator/connect");
   inner.searchParams.set("token", credentials.id);
   inner.searchParams.set("hash", credentials.hash);
   if (chat !== undefined) inner.searchParams.set("chat", chat);
   const response = await stub.fetch(new Request(inner, { headers: { upgrade: "websocket" } }));
-  return response.status === 101 ? response : refused(await response.json<Refusal>());
+  return response.status === 101 ? response : errorResponse(await response.json<Refusal>());
 }
 
-function notConnectable(context: Here, chat: string | undefined): Refusal | null {
+function checkConnect(context: AppContext, chat: string | undefined): Refusal | null {
   if (context.req.header("upgrade")?.toLowerCase() !== "websocket") {
     return { code: "bad_input", message: "connect is for WebSockets" };
   }
@@ -159,7 +165,7 @@ function notConnectable(context: Here, chat: string | undefined): Refusal | null
 }
 
 /** What an object has answered, as text of a Result. */
-function read<Value extends object>(text: string): Result<Value, Refusal> {
+function parseResult<Value extends object>(text: string): Result<Value, Refusal> {
   // Written by the object's own text().
   return JSON.parse(text) as Result<Value, Refusal>;
 }

@@ -1,21 +1,21 @@
 import type { Context } from "hono";
 import type { Refusal } from "../contract/errors.ts";
 import { secretProblem } from "../contract/secrets.ts";
-import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from "../contract/protocol.ts";
+import { oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
 import type { Credentials } from "../durable/attachments.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import type { Env } from "../durable/env.ts";
 import type { QueueQuarantine } from "../durable/queue-quarantine.ts";
-import { report } from "../durable/report.ts";
+import { logProblem } from "../durable/report.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { unauthenticated } from "./answers.ts";
 import { clientKey } from "./client-address.ts";
 import * as tokens from "./tokens.ts";
 
-export interface Bound {
+export interface AppBindings {
   Bindings: Env;
 }
-export type Here = Context<Bound>;
+export type AppContext = Context<AppBindings>;
 
 /** Who asks, and the object that answers. */
 export interface Caller {
@@ -25,38 +25,38 @@ export interface Caller {
 }
 
 /** [WO2] A token that the worker has not signed, or for another workspace, never reaches an object. */
-export async function authenticate(context: Here): Promise<Result<Caller, Refusal>> {
-  if (!isServed(context)) {
-    const served = `${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}`;
+export async function authenticate(context: AppContext): Promise<Result<Caller, Refusal>> {
+  if (!isProtocolSupported(context)) {
+    const served = `${oldestProtocolVersion} to ${protocolVersion}`;
     return err({ code: "unsupported_protocol", message: `protocol ${served} is served; update the older side` });
   }
   const problem = secretProblem("SHIM_SIGNING_SECRET", context.env.SHIM_SIGNING_SECRET);
-  if (problem) return err(notSetUp(problem));
-  const token = bearerText(context);
+  if (problem) return err(misconfigured(problem));
+  const token = readBearerToken(context);
   const claims = token === null ? null : await tokens.read(context.env.SHIM_SIGNING_SECRET, token);
   if (token === null || !claims) return err(await failedAuthentication(context));
-  const refused = notFor(claims, context.req.param("workspace")) ?? (await shed(context, claims.id));
+  const refused = checkClaims(claims, context.req.param("workspace")) ?? (await checkRateLimit(context, claims.id));
   if (refused) return err(refused);
   const { workspace, id } = claims;
   const credentials = { id, hash: await tokens.hashOf(token) };
   return ok({ workspace, stub: coordinatorOf(context, workspace), credentials });
 }
 
-function isServed(context: Here): boolean {
-  const version = Number(context.req.header("shim-protocol") ?? PROTOCOL_VERSION);
-  return version >= OLDEST_PROTOCOL_VERSION && version <= PROTOCOL_VERSION;
+function isProtocolSupported(context: AppContext): boolean {
+  const version = Number(context.req.header("shim-protocol") ?? protocolVersion);
+  return version >= oldestProtocolVersion && version <= protocolVersion;
 }
 
-function notFor({ expiresAt, workspace }: tokens.Claims, wanted: string | undefined): Refusal | null {
+function checkClaims({ expiresAt, workspace }: tokens.Claims, requested: string | undefined): Refusal | null {
   if (expiresAt !== null && expiresAt <= Date.now()) {
     return { code: "unauthenticated", message: "the token is over; ask for a new one" };
   }
-  return workspace === wanted ? null : { code: "forbidden", message: `this token is for workspace ${workspace}` };
+  return workspace === requested ? null : { code: "forbidden", message: `this token is for workspace ${workspace}` };
 }
 
 /** Per location and only roughly counted: it sheds floods, and is no quota. */
-async function shed({ env }: Here, key: string): Promise<Refusal | null> {
-  if (!(await isAbove(env.RATE_LIMITER, key))) return null;
+async function checkRateLimit({ env }: AppContext, key: string): Promise<Refusal | null> {
+  if (!(await isOverLimit(env.RATE_LIMITER, key))) return null;
   return { code: "rate_limited", message: "too many requests", retryAfterMs: 10_000 };
 }
 
@@ -64,38 +64,38 @@ async function shed({ env }: Here, key: string): Promise<Refusal | null> {
  * [WO12] Only failures are counted, and only they are refused: what has a valid token or secret passes, whatever else comes from its
  * address. Behind NAT, and on loopback, many callers share one.
  */
-async function failedAuthentication({ env, req }: Here): Promise<Refusal> {
+async function failedAuthentication({ env, req }: AppContext): Promise<Refusal> {
   const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
-  if (key === null || !(await isAbove(env.AUTH_FAILURE_LIMITER, key))) return unauthenticated;
+  if (key === null || !(await isOverLimit(env.AUTH_FAILURE_LIMITER, key))) return unauthenticated;
   const message = "too many requests from this address had no valid token or secret; try again in a minute";
   return { code: "rate_limited", message, retryAfterMs: 60_000 };
 }
 
-async function isAbove(limiter: RateLimit | undefined, key: string): Promise<boolean> {
+async function isOverLimit(limiter: RateLimit | undefined, key: string): Promise<boolean> {
   return limiter !== undefined && !(await limiter.limit({ key })).success;
 }
 
 /** [WO11] [WO12] Whether the caller has the secret of the whole deployment; refused where it has not, or where that secret is too weak. */
-export async function asDeploymentAdmin(context: Here): Promise<Result<void, Refusal>> {
+export async function requireDeploymentAdmin(context: AppContext): Promise<Result<void, Refusal>> {
   const { SHIM_ADMIN_SECRET: secret, SHIM_SIGNING_SECRET: signing } = context.env;
-  const given = bearerText(context);
-  if (!secret || given === null || !(await tokens.isSame(given, secret))) {
+  const given = readBearerToken(context);
+  if (!secret || given === null || !(await tokens.isSameSecret(given, secret))) {
     // A token that this deployment has signed is no guess.
     const isToken = given !== null && signing && (await tokens.read(signing, given)) !== null;
     return err(isToken ? unauthenticated : await failedAuthentication(context));
   }
   const problem = secretProblem("SHIM_ADMIN_SECRET", secret) ?? secretProblem("SHIM_SIGNING_SECRET", signing);
-  return problem ? err(notSetUp(problem)) : ok(undefined);
+  return problem ? err(misconfigured(problem)) : ok(undefined);
 }
 
 /** [WO11] */
-function notSetUp(problem: string): Refusal {
-  report("the deployment is not set up", { problem });
+function misconfigured(problem: string): Refusal {
+  logProblem("the deployment is not set up", { problem });
   const remedy = "set another value: `wrangler secret put`, or .dev.vars on this machine";
   return { code: "internal", message: `${problem}; ${remedy}`, retryAfterMs: 60_000 };
 }
 
-export function coordinatorOf(context: Here, workspace: string): DurableObjectStub<ChatCoordinator> {
+export function coordinatorOf(context: AppContext, workspace: string): DurableObjectStub<ChatCoordinator> {
   return context.env.COORDINATOR.getByName(workspace);
 }
 
@@ -104,6 +104,6 @@ export function quarantineOf({ QUARANTINE }: Pick<Env, "QUARANTINE">): DurableOb
   return QUARANTINE.getByName("messages");
 }
 
-function bearerText(context: Here): string | null {
+function readBearerToken(context: AppContext): string | null {
   return /^Bearer (\S{1,2000})$/.exec(context.req.header("authorization") ?? "")?.[1] ?? null;
 }

@@ -3,22 +3,22 @@ import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { Id } from "../contract/values.ts";
 import { Workspace } from "../contract/workspaces.ts";
-import { unfit } from "../coordination/json-shape.ts";
-import { problemsOf } from "../coordination/problems.ts";
+import { checkJsonShape } from "../coordination/json-shape.ts";
+import { formatIssues } from "../coordination/problems.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Here } from "./callers.ts";
+import type { AppContext } from "./callers.ts";
 
 interface Property {
   readonly type?: string;
 }
 
 /** [WI10] A query whose meaning is in doubt is refused: not UTF-8, or a parameter more than once. */
-export function queryOf(url: string): Result<Readonly<Record<string, string>>, Refusal> {
+export function parseQuery(url: string): Result<Readonly<Record<string, string>>, Refusal> {
   const query = new Map<string, string>();
   for (const part of new URL(url).search.slice(1).split("&").filter(Boolean)) {
-    const halves = decoded(part);
-    if (!halves) return err({ code: "bad_input", message: "the query is not UTF-8" });
-    const [name, value] = halves;
+    const nameAndValue = decodePart(part);
+    if (!nameAndValue) return err({ code: "bad_input", message: "the query is not UTF-8" });
+    const [name, value] = nameAndValue;
     if (query.has(name))
       return err({ code: "bad_input", message: `the query has ${JSON.stringify(name)} more than once` });
     query.set(name, value);
@@ -26,7 +26,7 @@ export function queryOf(url: string): Result<Readonly<Record<string, string>>, R
   return ok(Object.fromEntries(query));
 }
 
-function decoded(part: string): [name: string, value: string] | null {
+function decodePart(part: string): [name: string, value: string] | null {
   const [name = "", ...value] = part.replaceAll("+", " ").split("=");
   try {
     return [decodeURIComponent(name), decodeURIComponent(value.join("="))];
@@ -36,32 +36,34 @@ function decoded(part: string): [name: string, value: string] | null {
 }
 
 export function readQuery(operation: Operation, url: string): Result<Record<string, unknown>, Refusal> {
-  const query = queryOf(url);
-  return query.ok ? ok(fromQuery(operation, query.value)) : query;
+  const query = parseQuery(url);
+  return query.ok ? ok(coerceQuery(operation, query.value)) : query;
 }
 
 /** Input from a query string: numbers and booleans are told by the schema; what it does not know stays a text, and is refused by it. */
-function fromQuery(operation: Operation, query: Readonly<Record<string, string>>): Record<string, unknown> {
+function coerceQuery(operation: Operation, query: Readonly<Record<string, string>>): Record<string, unknown> {
   const { properties = {} } = z.toJSONSchema(operation.input, { io: "input" }) as {
     properties?: Record<string, Property>;
   };
-  return Object.fromEntries(Object.entries(query).map(([name, text]) => [name, valueOf(text, properties[name]?.type)]));
+  return Object.fromEntries(
+    Object.entries(query).map(([name, text]) => [name, coerceValue(text, properties[name]?.type)]),
+  );
 }
 
-function valueOf(text: string, type: string | undefined): unknown {
+function coerceValue(text: string, type: string | undefined): unknown {
   if ((type === "integer" || type === "number") && /^-?\d{1,16}$/.test(text)) return Number(text);
   if (type === "boolean" && (text === "true" || text === "false")) return text === "true";
   return text;
 }
 
 /** The body as an object; no body stands for an empty one. */
-export async function readBody(context: Here): Promise<Result<Record<string, unknown>, Refusal>> {
+export async function readBody(context: AppContext): Promise<Result<Record<string, unknown>, Refusal>> {
   try {
     const bytes = await context.req.arrayBuffer();
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
     const value: unknown = text === "" ? {} : JSON.parse(text);
     if (!isRecord(value)) return err({ code: "bad_input", message: "the body must be a JSON object" });
-    const problem = unfit(value);
+    const problem = checkJsonShape(value);
     return problem ? err(problem) : ok(value);
   } catch {
     return err({ code: "bad_input", message: "the body is not JSON in UTF-8" });
@@ -78,7 +80,7 @@ export const NewWorkspace = z.strictObject({
 export function check<Output>(schema: z.ZodType<Output>, input: unknown): Result<Output, Refusal> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return ok(parsed.data);
-  return err({ code: "bad_input", message: problemsOf(parsed.error) });
+  return err({ code: "bad_input", message: formatIssues(parsed.error) });
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

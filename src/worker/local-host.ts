@@ -1,6 +1,6 @@
 import type { MiddlewareHandler } from "hono";
-import { refused } from "./answers.ts";
-import type { Bound } from "./callers.ts";
+import { errorResponse } from "./answers.ts";
+import type { AppBindings } from "./callers.ts";
 
 const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
 
@@ -9,9 +9,9 @@ const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
  * runtime. The browser still sends that name as Host, so any other than a name of the loopback interface is refused before routing. The
  * header is read, not the URL: the local runtime lets a client choose the URL.
  */
-export const onlyLoopbackHosts: MiddlewareHandler<Bound> = async (context, next) => {
+export const onlyLoopbackHosts: MiddlewareHandler<AppBindings> = async (context, next) => {
   if (context.env.SHIM_LOCAL !== undefined && !loopback.test(context.req.header("host") ?? "")) {
-    return refused({
+    return errorResponse({
       code: "forbidden",
       message: "use http://127.0.0.1 or http://localhost: no other Host is served here",
     });

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { errorTable, WireError, type ErrorCode } from "../contract/errors.ts";
 import { commonErrors, type Operation } from "../contract/operation.ts";
 import { operations } from "../contract/operations.ts";
-import { PROTOCOL_VERSION } from "../contract/protocol.ts";
+import { protocolVersion } from "../contract/protocol.ts";
 import { Json } from "../contract/values.ts";
 
 /** OpenAPI 3.1 of all that can be asked over HTTP, made from the table of operations. Pure. */
@@ -11,11 +11,11 @@ export function openApi(): object {
   for (const [name, operation] of Object.entries(operations) as [string, Operation][]) {
     if (operation.isSocketOnly) continue;
     const path = `/v1/workspaces/{workspace}${operation.path}`;
-    paths[path] = { ...paths[path], [operation.method.toLowerCase()]: described(name, operation) };
+    paths[path] = { ...paths[path], [operation.method.toLowerCase()]: describeOperation(name, operation) };
   }
   return {
     openapi: "3.1.0",
-    info: { title: "SHIM coordinator", version: String(PROTOCOL_VERSION) },
+    info: { title: "SHIM coordinator", version: String(protocolVersion) },
     paths,
     components: {
       securitySchemes: { token: { type: "http", scheme: "bearer" } },
@@ -25,7 +25,7 @@ export function openApi(): object {
   };
 }
 
-function described(name: string, operation: Operation): object {
+function describeOperation(name: string, operation: Operation): object {
   const input = schemaOf(operation.input, "input");
   const workspace = { name: "workspace", in: "path", required: true, schema: { type: "string" } };
   const isGet = operation.method === "GET";
@@ -42,10 +42,10 @@ function described(name: string, operation: Operation): object {
     summary: operation.summary,
     description: `Scope ${operation.scope}.`,
     parameters: [workspace, ...fields],
-    ...(isGet ? {} : { requestBody: { required: true, content: json(input) } }),
+    ...(isGet ? {} : { requestBody: { required: true, content: jsonContent(input) } }),
     responses: {
-      200: { description: "Done", content: json(schemaOf(operation.output, "output")) },
-      ...refusals(operation),
+      200: { description: "Done", content: jsonContent(schemaOf(operation.output, "output")) },
+      ...errorResponses(operation),
     },
   };
 }
@@ -62,25 +62,25 @@ function schemaOf(type: z.ZodType, io: "input" | "output"): Schema {
 }
 
 function jsonSchema(): object {
-  const [json = {}] = Object.values(z.toJSONSchema(z.object({ value: Json })).$defs ?? {});
-  return withRefs(json);
+  const [jsonContent = {}] = Object.values(z.toJSONSchema(z.object({ value: Json })).$defs ?? {});
+  return withRefs(jsonContent);
 }
 
 function withRefs(schema: object): object {
   return JSON.parse(JSON.stringify(schema).replaceAll(/"#\/\$defs\/\w+"/g, '"#/components/schemas/Json"')) as object;
 }
 
-function refusals(operation: Operation): Record<string, object> {
+function errorResponses(operation: Operation): Record<string, object> {
   const codes: readonly ErrorCode[] = [...commonErrors, ...operation.errors];
   const byStatus = Object.groupBy(codes, (code) => String(errorTable[code].status));
   return Object.fromEntries(
     Object.entries(byStatus).map(([status, some]) => [
       status,
-      { description: (some ?? []).join(", "), content: json({ $ref: "#/components/schemas/Error" }) },
+      { description: (some ?? []).join(", "), content: jsonContent({ $ref: "#/components/schemas/Error" }) },
     ]),
   );
 }
 
-function json(schema: object): object {
+function jsonContent(schema: object): object {
   return { "application/json": { schema } };
 }

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { Workspace } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Env } from "../durable/env.ts";
-import { report } from "../durable/report.ts";
+import { logProblem } from "../durable/report.ts";
 import { quarantineOf } from "./callers.ts";
 
 /** The consumer of the dispatch queue: a token makes its workspace look at its tasks. Retries and delays of tasks are the object's alone. */
@@ -10,7 +10,7 @@ import { quarantineOf } from "./callers.ts";
 /** What a message says. Unknown fields are those of a newer program. */
 const Token = z.object({ workspace: Workspace });
 
-export const deadLetters = "shim-dispatch-dead";
+export const deadLetterQueue = "shim-dispatch-dead";
 
 /** An overloaded object must not be asked again at once (Cloudflare, Durable Objects error handling). */
 const overloadedSeconds = 10;
@@ -25,19 +25,24 @@ export async function consume(batch: MessageBatch, env: Env): Promise<void> {
     if (token.success) groups.set(token.data.workspace, [...(groups.get(token.data.workspace) ?? []), message]);
     else unreadable.push(message);
   }
-  const isDead = batch.queue === deadLetters;
-  const looks = [...groups].map(([workspace, messages]) => look(env, workspace, messages, isDead));
-  await Promise.all([...looks, setAside(env, batch.queue, unreadable)]);
+  const isDead = batch.queue === deadLetterQueue;
+  const dispatches = [...groups].map(([workspace, messages]) => dispatchWorkspace(env, workspace, messages, isDead));
+  await Promise.all([...dispatches, quarantine(env, batch.queue, unreadable)]);
 }
 
-async function look(env: Env, workspace: string, messages: readonly Message[], isDead: boolean): Promise<void> {
+async function dispatchWorkspace(
+  env: Env,
+  workspace: string,
+  messages: readonly Message[],
+  isDead: boolean,
+): Promise<void> {
   const stub = env.COORDINATOR.get(env.COORDINATOR.idFromName(workspace));
   try {
     await (isDead ? stub.lostTokens(messages.length) : stub.dispatch());
     for (const message of messages) message.ack();
   } catch (error) {
     const isOverloaded = (error as { overloaded?: unknown }).overloaded === true;
-    report("a dispatch failed", { workspace, error: messageOf(error) });
+    logProblem("a dispatch failed", { workspace, error: messageOf(error) });
     for (const message of messages) message.retry({ delaySeconds: isOverloaded ? overloadedSeconds : failedSeconds });
   }
 }
@@ -46,25 +51,25 @@ async function look(env: Env, workspace: string, messages: readonly Message[], i
  * [QU4] [QU7] What nobody can read goes no second time round: it is kept, and acknowledged then. As it names no workspace it is the whole
  * deployment's. Where it cannot be kept it comes again, as often as the queue allows.
  */
-async function setAside(env: Env, queue: string, messages: readonly Message[]): Promise<void> {
+async function quarantine(env: Env, queue: string, messages: readonly Message[]): Promise<void> {
   if (messages.length === 0) return;
-  const unreadable = messages.map(({ id, body }) => ({ id, queue, body: shown(body) }));
-  for (const one of unreadable) report("a message of the queue cannot be read", one);
+  const unreadable = messages.map(({ id, body }) => ({ id, queue, body: formatBody(body) }));
+  for (const one of unreadable) logProblem("a message of the queue cannot be read", one);
   try {
     await quarantineOf(env).keep(unreadable);
     for (const message of messages) message.ack();
   } catch (error) {
-    report("messages were not set aside", { queue, error: messageOf(error) });
+    logProblem("messages were not set aside", { queue, error: messageOf(error) });
     for (const message of messages) message.retry({ delaySeconds: failedSeconds });
   }
 }
 
-const mostShown = 500;
+const maxShownChars = 500;
 
 /** A message may hold what JSON has not: a circle, a bigint. */
-function shown(body: unknown): string {
+function formatBody(body: unknown): string {
   try {
-    return (JSON.stringify(body) ?? String(body)).slice(0, mostShown);
+    return (JSON.stringify(body) ?? String(body)).slice(0, maxShownChars);
   } catch {
     return `${Object.prototype.toString.call(body)}, which JSON cannot show`;
   }

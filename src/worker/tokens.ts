@@ -29,7 +29,7 @@ export interface Claims {
 
 const prefix = "shim_";
 /** Of the longest machine name, 200 signs of four bytes, it is about 1,400. */
-const longest = 2_000;
+const maxTokenChars = 2_000;
 
 export async function make(secret: string, claims: Claims, random: Uint8Array): Promise<string> {
   const payload: Payload = {
@@ -46,7 +46,7 @@ export async function make(secret: string, claims: Claims, random: Uint8Array): 
 }
 
 /** What makes the tokens of one request random: the same request gives the same, and without the secret nobody can tell it. */
-export async function randomOf(secret: string, workspace: string, requestId: string): Promise<Uint8Array> {
+export async function deriveRandom(secret: string, workspace: string, requestId: string): Promise<Uint8Array> {
   // No token's payload has a blank in it, so this is the signature of none.
   const text = new TextEncoder().encode(`token of ${workspace} ${requestId}`);
   return new Uint8Array(await crypto.subtle.sign("HMAC", await keyOf(secret), text));
@@ -56,19 +56,22 @@ export async function randomOf(secret: string, workspace: string, requestId: str
  * [WO10] Id and random part of a workspace's first token, from the request that makes it: the same request gives the same token for ever, so
  * that nothing of it has to be kept. No request for another token has an id with a blank in it.
  */
-export async function firstOf(
+export async function deriveFirstToken(
   secret: string,
   workspace: string,
   requestId: string,
 ): Promise<{ readonly id: string; readonly random: Uint8Array }> {
-  const name = await randomOf(secret, workspace, `first name ${requestId}`);
-  return { id: `tok_${uuidv7(0, name.slice(0, 16))}`, random: await randomOf(secret, workspace, `first ${requestId}`) };
+  const name = await deriveRandom(secret, workspace, `first name ${requestId}`);
+  return {
+    id: `tok_${uuidv7(0, name.slice(0, 16))}`,
+    random: await deriveRandom(secret, workspace, `first ${requestId}`),
+  };
 }
 
 /** [WO2] What a token says, if the worker has signed it; null otherwise. Whether it was revoked, only its workspace knows. */
 export async function read(secret: string, token: string): Promise<Claims | null> {
   const [text = "", signature = "", ...rest] = token.startsWith(prefix) ? token.slice(prefix.length).split(".") : [];
-  if (token.length > longest || rest.length > 0) return null;
+  if (token.length > maxTokenChars || rest.length > 0) return null;
   const bytes = fromBase64url(signature);
   if (!bytes) return null;
   // Compares in constant time.
@@ -97,7 +100,7 @@ function keyOf(secret: string): Promise<CryptoKey> {
 }
 
 /** Whether two secrets are the same, in a time that does not depend on where they differ. */
-export async function isSame(one: string, other: string): Promise<boolean> {
+export async function isSameSecret(one: string, other: string): Promise<boolean> {
   const [a, b] = await Promise.all([hashOf(one), hashOf(other)]);
   let difference = 0;
   for (let at = 0; at < a.length; at++) difference |= a.charCodeAt(at) ^ b.charCodeAt(at);

@@ -1,22 +1,22 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { loadMetrics, selectSession, type Candidate, type LoadRow } from "../../src/coordination/balance.ts";
-import { newcomer, observe, type Outcome, type Performance } from "../../src/coordination/performance.ts";
-import { aCandidate, anySeat, anyTask, anyWanted } from "../support/seats.ts";
+import { loadMetrics, selectChat, type Candidate, type LoadSample } from "../../src/coordination/balance.ts";
+import { initialPerformance, update, type RunOutcome, type Performance } from "../../src/coordination/performance.ts";
+import { aCandidate, anyChatLoad, anyTask, anyWanted } from "../support/seats.ts";
 
 const hour = 3_600_000;
 
-const chosen = (...asked: Parameters<typeof selectSession>) => selectSession(...asked).chat;
+const chosen = (...asked: Parameters<typeof selectChat>) => selectChat(...asked).chat;
 
-const after = (outcomes: readonly Outcome[]): Performance => outcomes.reduce(observe, newcomer);
-const success = (durationMs: number): Outcome => ({ isSuccess: true, durationMs });
-const failure: Outcome = { isSuccess: false, durationMs: 1 };
+const after = (outcomes: readonly RunOutcome[]): Performance => outcomes.reduce(update, initialPerformance);
+const success = (durationMs: number): RunOutcome => ({ isSuccess: true, durationMs });
+const failure: RunOutcome = { isSuccess: false, durationMs: 1 };
 
 const anyOutcomes = fc.array(fc.record({ isSuccess: fc.boolean(), durationMs: fc.integer({ min: 0, max: 5_000 }) }), {
   maxLength: 5,
 });
 const anyCandidates = fc
-  .array(fc.tuple(anySeat, fc.option(anyOutcomes.map(after)), fc.option(fc.integer({ min: 1, max: 3 }))), {
+  .array(fc.tuple(anyChatLoad, fc.option(anyOutcomes.map(after)), fc.option(fc.integer({ min: 1, max: 3 }))), {
     maxLength: 8,
   })
   .map((rows) =>
@@ -30,8 +30,8 @@ it("[PL12] the choice has room and all capabilities, no other such chat has less
   );
   fc.assert(
     fc.property(shuffled, anyWanted, ([candidates, others], task) => {
-      const choice = selectSession(candidates, task);
-      expect(selectSession(others, task)).toEqual(choice);
+      const choice = selectChat(candidates, task);
+      expect(selectChat(others, task)).toEqual(choice);
       const capable = candidates.filter(({ capabilities }) =>
         task.capabilities.every((one) => capabilities.includes(one)),
       );
@@ -47,7 +47,7 @@ it("[PL12] the choice has room and all capabilities, no other such chat has less
       // Who was not chosen could as well not have been there.
       for (const other of candidates.filter(({ chat }) => chat !== choice.chat)) {
         const without = candidates.filter((one) => one !== other);
-        expect(selectSession(without, task)).toEqual(choice);
+        expect(selectChat(without, task)).toEqual(choice);
       }
     }),
     { numRuns: 500 },
@@ -79,10 +79,10 @@ it("[PL12] a wish is soft: a chat that is full, lacks a capability or is gone is
   expect(chosen([aCandidate("a", { capabilities: ["db"], running: 3 }), b], wish)).toBe("b");
   expect(chosen([aCandidate("a"), b], wish)).toBe("b");
   expect(chosen([b], wish)).toBe("b");
-  expect(selectSession([aCandidate("a")], wish)).toEqual({ chat: null, why: "no_capability" });
-  expect(selectSession([{ ...b, running: 3 }], wish)).toEqual({ chat: null, why: "no_capacity" });
-  expect(selectSession([{ ...b, capacity: 0 }], wish)).toEqual({ chat: null, why: "no_capacity" });
-  expect(selectSession([], wish)).toEqual({ chat: null, why: "no_chat" });
+  expect(selectChat([aCandidate("a")], wish)).toEqual({ chat: null, why: "no_capability" });
+  expect(selectChat([{ ...b, running: 3 }], wish)).toEqual({ chat: null, why: "no_capacity" });
+  expect(selectChat([{ ...b, capacity: 0 }], wish)).toEqual({ chat: null, why: "no_capacity" });
+  expect(selectChat([], wish)).toEqual({ chat: null, why: "no_chat" });
 });
 
 it("[PL12] tasks given one after the other go round", () => {
@@ -106,13 +106,13 @@ it("[PL13] a chat without history is expected to do at least as well as any othe
 });
 
 it("[PL13] a new outcome counts for a fifth, and only successes tell of duration", () => {
-  const first = observe(newcomer, success(1_000));
+  const first = update(initialPerformance, success(1_000));
   expect(first).toEqual({ successRate: 1, durationMs: 1_000 });
-  expect(observe(first, success(2_000))).toEqual({ successRate: 1, durationMs: 1_200 });
-  const failed = observe(first, failure);
+  expect(update(first, success(2_000))).toEqual({ successRate: 1, durationMs: 1_200 });
+  const failed = update(first, failure);
   expect(failed).toEqual({ successRate: 0.8, durationMs: 1_000 });
-  expect(observe(failed, success(1_000)).successRate).toBeCloseTo(0.84, 10);
-  expect(observe(newcomer, failure)).toEqual({ successRate: 0.8, durationMs: null });
+  expect(update(failed, success(1_000)).successRate).toBeCloseTo(0.84, 10);
+  expect(update(initialPerformance, failure)).toEqual({ successRate: 0.8, durationMs: null });
 });
 
 it("[PL13] expectations stay within what was seen, a success never lowers success and a failure never raises it", () => {
@@ -120,7 +120,7 @@ it("[PL13] expectations stay within what was seen, a success never lowers succes
     fc.property(anyOutcomes, anyOutcomes, (outcomes, more) => {
       let known = after(outcomes);
       for (const outcome of more) {
-        const next = observe(known, outcome);
+        const next = update(known, outcome);
         expect(next.successRate).toBeGreaterThanOrEqual(0);
         expect(next.successRate).toBeLessThanOrEqual(1);
         if (outcome.isSuccess) expect(next.successRate).toBeGreaterThanOrEqual(known.successRate);
@@ -151,8 +151,8 @@ it("[PL13] who fails fast is not preferred to who succeeds slowly, nor a little 
 });
 
 it("[PL14] metrics of chats, by their names", () => {
-  const row: LoadRow = { chat: "b", running: 2, capacity: 4, done: 6, failed: 2, runMs: 16_000, windowMs: hour / 2 };
-  const idle: LoadRow = { chat: "a", running: 0, capacity: 0, done: 0, failed: 0, runMs: 0, windowMs: 0 };
+  const row: LoadSample = { chat: "b", running: 2, capacity: 4, done: 6, failed: 2, runMs: 16_000, windowMs: hour / 2 };
+  const idle: LoadSample = { chat: "a", running: 0, capacity: 0, done: 0, failed: 0, runMs: 0, windowMs: 0 };
   expect(loadMetrics([row, idle])).toEqual([
     { chatId: "a", currentTasks: 0, utilizationRate: 0, throughput: 0, successRate: null, avgDurationMs: null },
     { chatId: "b", currentTasks: 2, utilizationRate: 0.5, throughput: 12, successRate: 0.75, avgDurationMs: 2_000 },

@@ -2,7 +2,7 @@ import { validate } from "@cfworker/json-schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Json } from "../../src/contract/values.ts";
-import { faultOf, misfit } from "../../src/coordination/body-schema.ts";
+import { findSchemaProblem, findBodyProblem } from "../../src/coordination/body-schema.ts";
 import { processorMs } from "../support/processor-time.ts";
 
 const value = fc.letrec<{ value: Json }>((tie) => ({
@@ -79,9 +79,9 @@ it("[MS5] a body fits a schema where the library says so", () => {
   fc.assert(
     fc.property(schema, schema, value, (drawn, one, body) => {
       const whole: Json = { allOf: [drawn], $defs: { one } };
-      fc.pre(faultOf(whole) === null);
+      fc.pre(findSchemaProblem(whole) === null);
       const { valid } = validate(body, structuredClone(whole), "2019-09");
-      expect([whole, body, misfit(whole, body) === null]).toEqual([whole, body, valid]);
+      expect([whole, body, findBodyProblem(whole, body) === null]).toEqual([whole, body, valid]);
     }),
     { numRuns: 5_000, seed: 1 },
   );
@@ -204,7 +204,7 @@ function nested(depth: number, of: (one: Json) => Json): Json {
 it.each(hostile)("[MS16] a check ends soon, whether it is too large or just not: %s", (_, largest, of) => {
   // Sizes that double, so that one is near the bound.
   const sizes = new Set(list(17, (at) => Math.ceil(largest / 2 ** at)));
-  const slowest = Math.max(...[...sizes].map((size) => processorMs(() => void misfit(...of(size)))));
+  const slowest = Math.max(...[...sizes].map((size) => processorMs(() => void findBodyProblem(...of(size)))));
   // About 50 on a usual machine.
   expect(slowest).toBeLessThan(500);
 });
@@ -226,14 +226,14 @@ it("[MS16] a large body of a usual shape is checked to its end", () => {
   const row = { id: "a-row-with-a-name", at: "2026-11-21T10:00:00Z", tags: ["a", "b"], size: 3, next: null };
   const table: Json = { type: "array", items: { $ref: "#/$defs/row" }, $defs: { row: usual } };
   expect(
-    misfit(
+    findBodyProblem(
       table,
       list(500, () => row),
     ),
   ).toBe(null);
-  expect(misfit(table, [...list(500, () => row), { ...row, size: -1 }])).toMatch("#/500/size");
+  expect(findBodyProblem(table, [...list(500, () => row), { ...row, size: -1 }])).toMatch("#/500/size");
   expect(
-    misfit(
+    findBodyProblem(
       { type: "object", properties: { text: { type: "string", maxLength: 65_000 } } },
       { text: "x".repeat(60_000) },
     ),
@@ -241,7 +241,7 @@ it("[MS16] a large body of a usual shape is checked to its end", () => {
 });
 
 it("[MS5] a schema that cannot be used any more says what is wrong and what to do", () => {
-  expect(misfit({ pattern: "^(a+)+$" }, "b")).toMatch(
+  expect(findBodyProblem({ pattern: "^(a+)+$" }, "b")).toMatch(
     /set another one \(messages.set-topic-schema\): pattern cannot be "\^\(a\+\)\+\$"/,
   );
 });
@@ -261,7 +261,7 @@ it.each<[Json, RegExp]>([
   [{ properties: { a: { $id: "https://example.com/a" } } }, /^\$id cannot be .*at the top/],
   [{ properties: { a: { anyOf: [{ $ref: "#/properties/a" }] } } }, /refer to itself/],
 ])("[MS5] a schema that cannot be used is refused with the keyword: %j", (one, why) => {
-  expect(faultOf(one)).toMatch(why);
+  expect(findSchemaProblem(one)).toMatch(why);
 });
 
 it("[MS5] references lead to any part of the schema", () => {
@@ -272,7 +272,7 @@ it("[MS5] references lead to any part of the schema", () => {
       d: { items: [true, { $ref: "#/properties/c" }] },
     },
   };
-  expect([misfit(one, { c: 1, d: ["x", 2] }), misfit(one, { d: ["x", "y"] })]).toEqual([
+  expect([findBodyProblem(one, { c: 1, d: ["x", 2] }), findBodyProblem(one, { d: ["x", "y"] })]).toEqual([
     null,
     expect.stringMatching("#/d/1"),
   ]);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { PING, PONG } from "../../src/contract/protocol.ts";
+import { pingText, pongText } from "../../src/contract/protocol.ts";
 import { writeEdge } from "../../src/local-mcp/authority.ts";
 import { aCliHome, type CliHome } from "../support/cli-home.ts";
 import { RealServer } from "../support/edge-real-server.ts";
@@ -15,7 +15,7 @@ async function aServer(): Promise<RealServer> {
   const server = await RealServer.listen();
   server.answer = (_request, response) => response.end('{"entries":[],"cursor":null,"revision":7}');
   server.onText = (text, connection) => {
-    if (text === PING) return connection.send(PONG);
+    if (text === pingText) return connection.send(pongText);
     const { id, method, params } = JSON.parse(text) as Asked;
     if (method !== "state.watch") return;
     const { watch, after } = params;

@@ -1,18 +1,18 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { selectSession, type Seat } from "../../src/coordination/balance.ts";
-import { rebalance, type Assigned, type Move } from "../../src/coordination/rebalance.ts";
-import { aCandidate, anySeat, anyTask, anyWanted, labels } from "../support/seats.ts";
+import { selectChat, type ChatLoad } from "../../src/coordination/balance.ts";
+import { rebalance, type AssignedTask, type Reassignment } from "../../src/coordination/rebalance.ts";
+import { aCandidate, anyChatLoad, anyTask, anyWanted, labels } from "../support/seats.ts";
 
 interface World {
-  readonly seats: readonly Seat[];
-  readonly assigned: readonly Assigned[];
+  readonly seats: readonly ChatLoad[];
+  readonly assigned: readonly AssignedTask[];
 }
 
 /** Chats hold the tasks that are assigned to them, and sometimes more than they take. */
 const anyWorld: fc.Arbitrary<World> = fc
   .tuple(
-    fc.array(anySeat, { minLength: 1, maxLength: 6 }),
+    fc.array(anyChatLoad, { minLength: 1, maxLength: 6 }),
     fc.array(fc.tuple(fc.nat(), anyWanted, fc.boolean()), { maxLength: 24 }),
   )
   .map(([drawn, tasks]) => {
@@ -30,7 +30,7 @@ const anyWorld: fc.Arbitrary<World> = fc
     return { seats, assigned };
   });
 
-function moved({ seats, assigned }: World, moves: readonly Move[]): World {
+function moved({ seats, assigned }: World, moves: readonly Reassignment[]): World {
   const to = new Map(moves.map((move) => [move.task, move.to]));
   const next = assigned.map((task) => ({ ...task, chat: to.get(task.task) ?? task.chat }));
   const counts = Map.groupBy(next, ({ chat }) => chat);
@@ -60,7 +60,7 @@ const waiting = ({ assigned }: World) => assigned.filter(({ isStarted }) => !isS
 const started = ({ assigned }: World) => assigned.filter(({ isStarted }) => isStarted);
 
 /** Where a task would go by load alone, were it new: chats with less load than its own has without it. */
-function better({ seats }: World, task: Assigned): readonly Seat[] {
+function better({ seats }: World, task: AssignedTask): readonly ChatLoad[] {
   const own = seats.find(({ chat }) => chat === task.chat);
   const load = own && own.capacity > 0 ? (own.running - 1) / own.capacity : Number.POSITIVE_INFINITY;
   return seats.filter(
@@ -89,7 +89,7 @@ it("[PL15] what was selected just now is not moved", () => {
     fc.property(anyWorld, anyWanted, (start, wanted) => {
       const world = moved(start, rebalance(start.seats, start.assigned));
       const candidates = world.seats.map((seat) => aCandidate(seat.chat, seat));
-      const { chat } = selectSession(candidates, wanted);
+      const { chat } = selectChat(candidates, wanted);
       if (chat === null) return;
       const task = { ...wanted, task: 1_000, chat, isStarted: false };
       const next = moved({ seats: world.seats, assigned: [...world.assigned, task] }, []);
@@ -101,8 +101,8 @@ it("[PL15] what was selected just now is not moved", () => {
   );
 });
 
-const seat = (chat: string, running: number, capacity = 3): Seat => ({ chat, running, capacity, capabilities: [] });
-const of = (chat: string, count: number): Assigned[] =>
+const seat = (chat: string, running: number, capacity = 3): ChatLoad => ({ chat, running, capacity, capabilities: [] });
+const of = (chat: string, count: number): AssignedTask[] =>
   Array.from({ length: count }, (_, task) => ({ ...anyTask, task, chat, isStarted: false }));
 
 it("[PL15] the newest are moved first, those that wish to be there before them, those that wish to stay last", () => {
@@ -141,7 +141,7 @@ it("[PL16] a task goes on to a better place within the round, not in the next", 
   const seats = [seat("a", 2, 0), { ...seat("c", 0, 2), capabilities: ["web"] }, seat("d", 0, 2)];
   const [first, second] = of("a", 2);
   // The second takes c, which comes before d, until the first, which can only go to c, is there, too.
-  const assigned = [{ ...first, capabilities: ["web"] }, second] as readonly Assigned[];
+  const assigned = [{ ...first, capabilities: ["web"] }, second] as readonly AssignedTask[];
   expect(rebalance(seats, assigned)).toEqual([
     { task: 0, from: "a", to: "c" },
     { task: 1, from: "a", to: "d" },

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { MAX_BODY_CHARS } from "../../src/contract/messages.ts";
+import { maxMessageBodyChars } from "../../src/contract/messages.ts";
 import type { Json } from "../../src/contract/values.ts";
 import { type OpenHost } from "../support/engine-host.ts";
 import {
@@ -25,18 +25,18 @@ export function messageLimitRules(open: OpenHost): void {
 function limitRules(open: OpenHost): void {
   it("[MS11] a body has at most 65,536 characters as JSON", async () => {
     const [from, to] = await two(open);
-    const most = "x".repeat(MAX_BODY_CHARS - 2);
+    const most = "x".repeat(maxMessageBodyChars - 2);
     await from.send(toAll, most);
     const { code, message } = refused(await from.trySend(toAll, `${most}x`));
     expect(code).toBe("too_large");
-    expect(message).toContain(String(MAX_BODY_CHARS));
-    expect(refused(await from.trySend(toAll, ["\n".repeat(MAX_BODY_CHARS / 2)])).code).toBe("too_large");
+    expect(message).toContain(String(maxMessageBodyChars));
+    expect(refused(await from.trySend(toAll, ["\n".repeat(maxMessageBodyChars / 2)])).code).toBe("too_large");
     expect(await to.bodies()).toEqual([most]);
   });
 
   it("[MS19] a pull tells no more than a million characters, at least one message, and the rest after it", async () => {
     const [from, to] = await two(open);
-    const long = "x".repeat(MAX_BODY_CHARS - 2);
+    const long = "x".repeat(maxMessageBodyChars - 2);
     for (let n = 0; n < 20; n++) await from.send(toAll, long);
     const counts: number[] = [];
     for (let isMore = true; isMore;) {
@@ -145,7 +145,7 @@ function schemaRules(open: OpenHost): void {
     ["an enum that is no list", { properties: { a: { enum: 5 } } }],
     ["required that is no list", { required: 5 }],
     ["properties that are none", { properties: null }],
-    ["one that is too large", { enum: ["x".repeat(MAX_BODY_CHARS)] }],
+    ["one that is too large", { enum: ["x".repeat(maxMessageBodyChars)] }],
   ];
 
   it.each(broken)("[MS5] a schema that cannot be used is refused when it is set: %s", async (_, one) => {

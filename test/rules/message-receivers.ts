@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Json } from "../../src/contract/values.ts";
-import { fits } from "../../src/coordination/topics.ts";
+import { matches } from "../../src/coordination/topics.ts";
 import type { OpenHost } from "../support/engine-host.ts";
 import {
   Correspondent,
@@ -208,7 +208,7 @@ function patternRules(open: OpenHost): void {
         fc.property(pattern, words, (drawn, topic) => {
           const isFit = standsFor(drawn.split("."), topic);
           fitting += isFit ? 1 : 0;
-          expect(fits(drawn, topic.join("."))).toBe(isFit);
+          expect(matches(drawn, topic.join("."))).toBe(isFit);
         }),
         { numRuns: 3_000 },
       );

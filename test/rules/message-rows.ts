@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Hint } from "../../src/coordination/tx.ts";
-import { MAX_BODY_CHARS } from "../../src/contract/messages.ts";
+import { maxMessageBodyChars } from "../../src/contract/messages.ts";
 import { type EngineHost, type OpenHost, type OpenRowHost, type RowHost } from "../support/engine-host.ts";
 import {
   ask,
@@ -33,7 +33,7 @@ export function messageRowRules(open: OpenRowHost): void {
   it("[MS11] what is refused writes no row; a message costs one, and reading none", async () => {
     const host = await open();
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
-    const large = "x".repeat(MAX_BODY_CHARS);
+    const large = "x".repeat(maxMessageBodyChars);
     expect(await rowsWritten(host, () => from.trySend(toAll, large, { requestId: "r" }))).toBe(0);
     expect(await rowsWritten(host, () => from.trySend({ to: "chat", chat: "none" }, 1, { requestId: "r" }))).toBe(0);
     expect(await rowsWritten(host, () => from.send(toChat(to), 1))).toBe(1);

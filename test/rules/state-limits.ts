@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { MAX_VALUE_CHARS } from "../../src/contract/state.ts";
+import { maxValueChars } from "../../src/contract/state.ts";
 import type { Json } from "../../src/contract/values.ts";
 import { admin, runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { ask, get, happened, listed, refusal, revision, set, propertyMs } from "../support/state-builders.ts";
@@ -86,14 +86,14 @@ function quotaRules(open: OpenHost): void {
 
   it("[SV12] a value has at most 131,072 characters as JSON", async () => {
     const host = await open();
-    const most = "x".repeat(MAX_VALUE_CHARS - 2);
+    const most = "x".repeat(maxValueChars - 2);
     const version = await set(host, "a", most);
     const { code, message } = await refusal(host, "state.set", { key: "a", value: `${most}x` });
     expect(code).toBe("too_large");
-    expect(message).toContain(String(MAX_VALUE_CHARS));
+    expect(message).toContain(String(maxValueChars));
     const [small, large] = [
       { op: "set" as const, key: "b", value: 1 },
-      { op: "set" as const, key: "c", value: ["\n".repeat(MAX_VALUE_CHARS / 2)] },
+      { op: "set" as const, key: "c", value: ["\n".repeat(maxValueChars / 2)] },
     ];
     expect((await refusal(host, "state.update", { writes: [small, large] })).code).toBe("too_large");
     expect(await revision(host)).toBe(version);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { MAX_VALUE_CHARS } from "../../src/contract/state.ts";
+import { maxValueChars } from "../../src/contract/state.ts";
 import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
 import {
   ask,
@@ -155,7 +155,7 @@ export function stateUpdateRowRules(open: OpenRowHost): void {
       },
       { writes, guards: [{ resource: "x", token: 1 }] },
       { writes },
-      { writes: [...writes, { op: "set" as const, key: "e", value: "x".repeat(MAX_VALUE_CHARS) }] },
+      { writes: [...writes, { op: "set" as const, key: "e", value: "x".repeat(maxValueChars) }] },
     ];
     for (const input of inputs) {
       expect(await rowsWritten(host, () => refusal(host, "state.update", { ...input, requestId: "r" }))).toBe(0);

@@ -106,7 +106,7 @@ export class World {
    */
   restore(): boolean {
     const { sim, host, oracle } = this;
-    const epoch = meta.facts(host.sql).epoch;
+    const epoch = meta.readFacts(host.sql).epoch;
     if (!this.#backup || raisedEpoch(sim.hostNow) <= epoch) return false;
     host.restore(this.#backup.image);
     this.#backup.putBack();

@@ -85,7 +85,7 @@ export class EmbeddedHost implements EngineHost {
   #nextDue(): number | null {
     return this.#store.read((sql) => {
       const none = { presence: { lastSeen: () => null }, tell: () => undefined };
-      return due.nextDue({ sql, now: this.#now, ...meta.facts(sql), ...none });
+      return due.nextDue({ sql, now: this.#now, ...meta.readFacts(sql), ...none });
     }, null);
   }
 

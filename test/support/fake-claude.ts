@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { Left, Usage } from "../../src/contract/budgets.ts";
+import type { RemainingBudget, Usage } from "../../src/contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../../src/contract/tasks.ts";
 import { claudeExecutor, type Patience } from "../../src/local-mcp/automation/claude/claude-executor.ts";
 import { ClaudeSettings } from "../../src/local-mcp/automation/claude/settings.ts";
@@ -73,7 +73,7 @@ export interface RunOptions {
   readonly monotonic?: () => number;
   readonly settings?: object;
   readonly task?: Partial<ClaimedTask>;
-  readonly left?: Partial<Left>;
+  readonly left?: Partial<RemainingBudget>;
   readonly signal?: AbortSignal;
   readonly patience?: Patience;
   readonly merged?: MergedInputs;

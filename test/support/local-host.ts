@@ -2,7 +2,7 @@ import { onTestFinished } from "vitest";
 import type { Refusal } from "../../src/contract/errors.ts";
 import { operations, type CheckedInputOf, type InputOf, type OutputOf } from "../../src/contract/operations.ts";
 import * as due from "../../src/coordination/due.ts";
-import { noteOf, run, type EngineOperation } from "../../src/coordination/engine.ts";
+import { followUpOf, run, type EngineOperation } from "../../src/coordination/engine.ts";
 import * as liveness from "../../src/coordination/liveness.ts";
 import * as meta from "../../src/coordination/meta.ts";
 import { migrations } from "../../src/coordination/schema.ts";
@@ -54,7 +54,7 @@ export class LocalHost implements RowHost {
       return Promise.resolve({ ok: false, error });
     }
     const result = this.commit((tx) => run(tx, actor, name, parsed.data as CheckedInputOf<Name>));
-    const note = result.ok ? null : noteOf(parsed.data, result.error);
+    const note = result.ok ? null : followUpOf(parsed.data, result.error);
     if (note) this.commit((tx) => ok(note(tx)));
     return Promise.resolve(result);
   }
@@ -71,7 +71,7 @@ export class LocalHost implements RowHost {
 
   connect(chat: string): Promise<void> {
     this.#seen.set(chat, this.#now);
-    this.commit((tx) => ok(liveness.connected(tx, chat)));
+    this.commit((tx) => ok(liveness.markConnected(tx, chat)));
     return Promise.resolve();
   }
 
@@ -83,13 +83,13 @@ export class LocalHost implements RowHost {
   disconnect(chat: string): Promise<void> {
     const seen = this.#seen.get(chat) ?? 0;
     this.#seen.delete(chat);
-    this.commit((tx) => ok(liveness.disconnected(tx, chat, seen)));
+    this.commit((tx) => ok(liveness.markDisconnected(tx, chat, seen)));
     return Promise.resolve();
   }
 
   loseConnections(): Promise<void> {
     this.#seen.clear();
-    this.commit((tx) => ok(liveness.missing(tx, 1_000)));
+    this.commit((tx) => ok(liveness.markLostConnections(tx, 1_000)));
     return Promise.resolve();
   }
 
@@ -130,7 +130,7 @@ export class LocalHost implements RowHost {
       sql,
       now: this.#now,
       presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
-      ...meta.facts(sql),
+      ...meta.readFacts(sql),
       tell,
     };
   }

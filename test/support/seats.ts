@@ -17,7 +17,7 @@ export const aCandidate = (chat: string, fields: Partial<Candidate> = {}): Candi
 
 export const anyTask = { capabilities: [], affinity: null };
 
-export const anySeat = fc.record({
+export const anyChatLoad = fc.record({
   running: fc.integer({ min: 0, max: 5 }),
   capacity: fc.integer({ min: 0, max: 5 }),
   capabilities: fc.subarray([...labels]),

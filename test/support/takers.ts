@@ -19,7 +19,7 @@ export function takersOf(capacity: number): MakeTaker {
 
 /** What the consumer of the queue does with a token. @returns how many tasks were given */
 export function look(host: LocalHost): number {
-  return host.commit((tx) => ok(dispatch.look(tx))).value;
+  return host.commit((tx) => ok(dispatch.assignQueued(tx))).value;
 }
 
 /** How often a token was asked for since it was last asked. */

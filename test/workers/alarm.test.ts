@@ -18,7 +18,7 @@ function nextDue(workspace: TestWorkspace): Promise<number | null> {
       sql,
       now: Date.now(),
       presence,
-      ...meta.facts(sql),
+      ...meta.readFacts(sql),
       tell: () => undefined,
     });
   });

@@ -1,6 +1,6 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
-import { FLOW_MARK, FLOW_READ, MAX_ANSWER_CHARS } from "../../src/contract/protocol.ts";
+import { flowMarkMethod, flowReadMethod, maxAnswerChars } from "../../src/contract/protocol.ts";
 import { maxUnreadChars, Outgoing } from "../../src/durable/outgoing.ts";
 import type { Connection, Message } from "./connection.ts";
 import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
@@ -19,8 +19,8 @@ function rpc(id: number, method: string, params: object = {}): object {
 async function next(connection: Connection, isReader = true): Promise<Message | readonly Part[]> {
   for (;;) {
     const message = await connection.next();
-    if (message.method !== FLOW_MARK) return message;
-    if (isReader) connection.send({ jsonrpc: "2.0", method: FLOW_READ, params: message.params });
+    if (message.method !== flowMarkMethod) return message;
+    if (isReader) connection.send({ jsonrpc: "2.0", method: flowReadMethod, params: message.params });
   }
 }
 
@@ -46,7 +46,7 @@ it("[DO25] a frame is answered up to a bound; what follows is refused as too_lar
   expect(parts.map(({ id }) => id)).toEqual(frame.map((_, n) => n));
   const done = parts.filter(({ result }) => result !== undefined);
   expect(done.length).toBeLessThanOrEqual(3);
-  expect(JSON.stringify(parts).length).toBeLessThan(MAX_ANSWER_CHARS + 1_500_000);
+  expect(JSON.stringify(parts).length).toBeLessThan(maxAnswerChars + 1_500_000);
   const rest = parts.slice(done.length);
   expect(new Set(rest.map(({ error }) => error?.data.code))).toEqual(new Set(["too_large"]));
   expect((await workspace.ask("state.get", { key: "after" })).entry).toBeNull();
@@ -61,7 +61,7 @@ it("[DO22] who does not read what it asks for is closed with 4005, whatever else
   const closed = connection.closed.then(() => true);
   // The answers lie unread: no mark comes back, though others do.
   while (asked < 20 && !(await Promise.race([closed, settled(connection, asked)]))) {
-    connection.send([...lists.slice(0, 4), rpc(1_000 + asked, FLOW_READ, { mark: "guessed" })]);
+    connection.send([...lists.slice(0, 4), rpc(1_000 + asked, flowReadMethod, { mark: "guessed" })]);
     asked += 1;
   }
   expect((await connection.closed).code).toBe(4005);
@@ -94,9 +94,9 @@ it("[DO22] of many that owe a sign together too much, the largest are closed", (
   const sockets = Array.from({ length: 8 }, () => ({ send: () => undefined }) as unknown as WebSocket);
   for (const [n, socket] of sockets.entries()) outgoing.send(socket, "x".repeat(5_000_000 + n * 800_000));
   // 62.4 million in all: the largest go until 48 million are left.
-  expect(outgoing.overfull()).toEqual([sockets[7], sockets[6]]);
+  expect(outgoing.listOverfull()).toEqual([sockets[7], sockets[6]]);
   for (const socket of sockets) outgoing.read(socket, "m");
-  expect(outgoing.overfull()).toEqual([]);
+  expect(outgoing.listOverfull()).toEqual([]);
 });
 
 it("[DO14] a client that acknowledges nothing is sent two million characters of changes, and the rest when it does", async () => {

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { MAX_FRAME_CHARS } from "../../src/contract/protocol.ts";
+import { maxFrameChars } from "../../src/contract/protocol.ts";
 import { aChat, stopClock, TestWorkspace } from "./support.ts";
 
 function rpc(id: string | number | null | undefined, method: string, params: unknown = {}): object {
@@ -139,7 +139,7 @@ it("[DO6] what is no frame is answered, and the connection is closed with 4003",
   stopClock();
   const workspace = await TestWorkspace.create();
   const many = Array.from({ length: 101 }, (_, n) => rpc(n, "settings.get"));
-  const long = JSON.stringify(rpc(1, "state.set", set("a", "x".repeat(MAX_FRAME_CHARS))));
+  const long = JSON.stringify(rpc(1, "state.set", set("a", "x".repeat(maxFrameChars))));
   const wrong: [string | Uint8Array, string][] = [
     ["", "bad_input"],
     ["Ping", "bad_input"],

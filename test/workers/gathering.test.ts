@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Gathering } from "../../src/durable/gathering.ts";
+import { GroupCommit } from "../../src/durable/gathering.ts";
 import { aChat, stopClock, TestWorkspace } from "./support.ts";
 
 /** Sockets that are only told apart. */
@@ -7,7 +7,7 @@ function socket(): WebSocket {
   return new WebSocketPair()[0];
 }
 
-function gathering(): { all: Gathering; open: () => Promise<void>; done: string[] } {
+function gathering(): { all: GroupCommit; open: () => Promise<void>; done: string[] } {
   let waiting = Promise.withResolvers<void>();
   const done: string[] = [];
   const open = async (): Promise<void> => {
@@ -19,21 +19,22 @@ function gathering(): { all: Gathering; open: () => Promise<void>; done: string[
     for (let turns = 0; turns < 5; turns++) await Promise.resolve();
   };
   const turn = { begin: () => void done.push("("), end: () => void done.push(")") };
-  const all = new Gathering(turn, () => waiting.promise);
+  const all = new GroupCommit(turn, () => waiting.promise);
   return { all, open, done };
 }
 
 it("[DO20] a connection that is alone waits for nobody; one with company waits for those who are there, in the order of the frames", async () => {
   const { all, open, done } = gathering();
   const [a, b] = [socket(), socket()];
-  const send = (from: WebSocket, name: string, now: number): void => void all.join(from, now, () => done.push(name));
+  const send = (from: WebSocket, name: string, now: number): void =>
+    void all.runFrame(from, now, () => done.push(name));
   send(a, "a1", 0);
   send(a, "a2", 1);
   expect(done.join(" ")).toBe("( a1 ) ( a2 )");
   send(b, "b1", 2);
   send(a, "a3", 3);
   send(b, "b2", 3);
-  void all.after(() => done.push("end of b"));
+  void all.runAfterQueued(() => done.push("end of b"));
   expect(done.splice(0)).toHaveLength(6);
   await open();
   expect(done.splice(0).join(" ")).toBe("( b1 a3 b2 end of b )");
@@ -45,19 +46,19 @@ it("[DO20] a connection that is alone waits for nobody; one with company waits f
 
 it("[DO20] the end of a connection does not wait where no frame does", () => {
   const { all, done } = gathering();
-  void all.after(() => done.push("end"));
+  void all.runAfterQueued(() => done.push("end"));
   expect(done).toEqual(["(", "end", ")"]);
 });
 
 it("[DO20] a frame whose work throws keeps no other from its turn", async () => {
   const { all, open, done } = gathering();
   const [a, b] = [socket(), socket()];
-  void all.join(a, 0, () => undefined);
+  void all.runFrame(a, 0, () => undefined);
   done.length = 0;
-  const broken = all.join(b, 1, () => {
+  const broken = all.runFrame(b, 1, () => {
     throw new Error("a bug");
   });
-  void all.join(a, 1, () => done.push("a"));
+  void all.runFrame(a, 1, () => done.push("a"));
   const refused = expect(broken).rejects.toThrow("a bug");
   await open();
   await refused;

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { MAX_BODY_BYTES } from "../../src/contract/protocol.ts";
+import { defaultMaxBodyBytes } from "../../src/contract/protocol.ts";
 import { maxEnvelopeChars } from "../../src/contract/sync.ts";
 import { bearer, request, TestWorkspace } from "./support.ts";
 
-const most = 4 * MAX_BODY_BYTES;
+const most = 4 * defaultMaxBodyBytes;
 
 it("[WO3] a push of what a machine keeps here may have four mebibytes, with envelopes of the largest size, which come back over a socket", async () => {
   const workspace = await TestWorkspace.create();

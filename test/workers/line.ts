@@ -1,4 +1,4 @@
-import { FLOW_MARK, FLOW_READ, PING, PONG } from "../../src/contract/protocol.ts";
+import { flowMarkMethod, flowReadMethod, pingText, pongText } from "../../src/contract/protocol.ts";
 import type { Message } from "./connection.ts";
 
 /** The client's end of a socket on which several questions may be open at a time; what it is told beside them is not kept. */
@@ -26,10 +26,10 @@ export class Line {
   }
 
   #take(text: string): void {
-    if (text === PONG) return this.#pinged.shift()?.();
+    if (text === pongText) return this.#pinged.shift()?.();
     const message = JSON.parse(text) as Message;
-    if (message.method === FLOW_MARK && this.#socket.readyState === WebSocket.OPEN) {
-      this.#socket.send(JSON.stringify({ jsonrpc: "2.0", method: FLOW_READ, params: message.params }));
+    if (message.method === flowMarkMethod && this.#socket.readyState === WebSocket.OPEN) {
+      this.#socket.send(JSON.stringify({ jsonrpc: "2.0", method: flowReadMethod, params: message.params }));
     }
     if (typeof message.id !== "number") return;
     this.#asked.get(message.id)?.(message);
@@ -50,7 +50,7 @@ export class Line {
     const { promise, resolve } = Promise.withResolvers<void>();
     if (!this.isOpen) return Promise.resolve();
     this.#pinged.push(resolve);
-    this.#socket.send(PING);
+    this.#socket.send(pingText);
     return promise;
   }
 

@@ -1,6 +1,6 @@
 import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { expect, it, vi } from "vitest";
-import { PING, PONG } from "../../src/contract/protocol.ts";
+import { pingText, pongText } from "../../src/contract/protocol.ts";
 import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
 
 const grace = "SELECT is_connected, grace_until FROM chats WHERE chat = ?";
@@ -16,8 +16,8 @@ it("[DO2] a ping is answered without waking the object, and what it knew of its 
   const { connection, self } = await workspace.join("c1");
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
   await evictDurableObject(workspace.stub, { webSockets: "hibernate" });
-  connection.send(PING);
-  expect(await connection.text()).toBe(PONG);
+  connection.send(pingText);
+  expect(await connection.text()).toBe(pongText);
   // Only a running object can be evicted.
   await expect(evictDurableObject(workspace.stub)).rejects.toThrow();
 
@@ -39,8 +39,8 @@ it("[DO2] a chat lives by its last ping, or by the opening of its connection", a
   const openedAt = Date.now();
   vi.useRealTimers();
   expect((await workspace.chat("c1")).lastSeenAgeMs).toBeGreaterThanOrEqual(20_000);
-  connection.send(PING);
-  expect(await connection.text()).toBe(PONG);
+  connection.send(pingText);
+  expect(await connection.text()).toBe(pongText);
   expect((await workspace.chat("c1")).lastSeenAgeMs).toBeLessThan(20_000);
   // No row was written for it.
   expect(await workspace.rows("SELECT last_seen_at FROM chats")).toEqual([{ last_seen_at: openedAt }]);
@@ -160,7 +160,7 @@ it("[DO7] the late end of a connection that was replaced does not hide the last 
   const [replaced] = await workspace.inside((state) => state.getWebSockets());
   const { connection } = await workspace.join("c1");
   vi.useRealTimers();
-  connection.send(PING);
+  connection.send(pingText);
   await connection.text();
   await workspace.inside((state, instance) => {
     const present = state.getWebSockets().find(({ readyState }) => readyState === WebSocket.OPEN);

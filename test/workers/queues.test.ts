@@ -1,7 +1,7 @@
 import { createExecutionContext, createMessageBatch, getQueueResult, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import worker from "../../src/worker/worker-entry.ts";
-import { deadLetters } from "../../src/worker/queues.ts";
+import { deadLetterQueue } from "../../src/worker/queues.ts";
 import { bearer, bindings, request, TestWorkspace } from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());
@@ -103,11 +103,11 @@ it("[QU7] what cannot be read is kept once, and health shows it to who has the d
   const workspace = await TestWorkspace.create();
   await hand("shim-dispatch", [{ workspace: workspace.name }, { workspace: "No Name" }, 1n]);
   await hand("shim-dispatch", ["again", { workspace: "No Name" }]);
-  await hand(deadLetters, [["x".repeat(1_000)]]);
+  await hand(deadLetterQueue, [["x".repeat(1_000)]]);
   const { quarantine, protocol } = await health(bindings.SHIM_ADMIN_SECRET);
   expect(protocol).toBe(1);
   expect(quarantine).toMatchObject([
-    { id: "0", queue: deadLetters, body: `["${"x".repeat(498)}`, ageMs: expect.any(Number) as number },
+    { id: "0", queue: deadLetterQueue, body: `["${"x".repeat(498)}`, ageMs: expect.any(Number) as number },
     { id: "0", queue: "shim-dispatch", body: '"again"' },
     { id: "2", queue: "shim-dispatch", body: "[object BigInt], which JSON cannot show" },
     { id: "1", queue: "shim-dispatch", body: '{"workspace":"No Name"}' },
@@ -147,7 +147,7 @@ it("[QU7] where it cannot be kept it comes again, and tokens of the same batch a
 
 it("[QU4] a token that the queue has given up stands in the audit log", async () => {
   const workspace = await TestWorkspace.create();
-  await hand(deadLetters, [{ workspace: workspace.name }, { workspace: workspace.name }]);
+  await hand(deadLetterQueue, [{ workspace: workspace.name }, { workspace: workspace.name }]);
   const { entries } = await workspace.ask("audit.list", { kind: "queue.lost" });
   expect(entries).toMatchObject([{ detail: { count: 2 } }]);
 });

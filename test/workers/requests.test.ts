@@ -1,7 +1,7 @@
 import { beforeEach, expect, it, vi, type MockInstance } from "vitest";
 import { errorTable, WireError } from "../../src/contract/errors.ts";
 import type { InputOf } from "../../src/contract/operations.ts";
-import { MAX_BODY_BYTES } from "../../src/contract/protocol.ts";
+import { defaultMaxBodyBytes } from "../../src/contract/protocol.ts";
 import type { Env } from "../../src/durable/env.ts";
 import { app } from "../../src/worker/app.ts";
 import { aChat, bearer, bindings, dump, origin, request, stopClock, TestWorkspace, wait } from "./support.ts";
@@ -40,7 +40,7 @@ beforeEach(() => {
 it("[WO3] a body above a mebibyte is refused, also when it does not say how long it is", async () => {
   const workspace = await TestWorkspace.create();
   const fits = JSON.stringify({ key: "k", value: "x" });
-  const full = fits + " ".repeat(MAX_BODY_BYTES - fits.length);
+  const full = fits + " ".repeat(defaultMaxBodyBytes - fits.length);
   expect((await put(workspace, full)).status).toBe(200);
   expect(await refusalOf(put(workspace, `${full} `))).toEqual({ status: 413, code: "too_large" });
   const streamed = new Response(`${full} `).body;
@@ -51,7 +51,7 @@ it("[WO3] a body above a mebibyte is refused, also when it does not say how long
 
 it("[WO3] a submit of tasks may have ten mebibytes", async () => {
   const workspace = await TestWorkspace.create();
-  const most = 10 * MAX_BODY_BYTES;
+  const most = 10 * defaultMaxBodyBytes;
   const payload = "x".repeat(65_000);
   const body = JSON.stringify({ tasks: Array.from({ length: 120 }, () => ({ type: "x", payload })) });
   const submit = (text: string): Promise<Response> =>

@@ -1,6 +1,6 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
-import { PING } from "../../src/contract/protocol.ts";
+import { pingText } from "../../src/contract/protocol.ts";
 import type { Connection } from "./connection.ts";
 import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
 
@@ -56,7 +56,7 @@ it("[DO21] nothing is sent to a token that is over, though the alarm is late and
   const workspace = await TestWorkspace.create();
   const { connection } = await aGuest(workspace);
   wait(ttlMs);
-  connection.send(PING);
+  connection.send(pingText);
   await workspace.ask("state.set", { key: "secret", value: "s" });
   expect(await connection.closed).toMatchObject({ code: 4001 });
   const texts: string[] = [];

@@ -221,7 +221,7 @@ export abstract class WorkerHost implements RowHost {
       sql,
       now: this.now(),
       presence: { lastSeen: () => null },
-      ...meta.facts(sql),
+      ...meta.readFacts(sql),
       tell: () => undefined,
     };
   }

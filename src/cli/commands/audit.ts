@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { InputOf } from "../../contract/operations.ts";
 import type { AuditEntry } from "../../contract/workspaces.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
-import { given } from "../../shared/given.ts";
+import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Refused } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
@@ -66,7 +66,7 @@ async function matching(cli: Cli, link: Coordination, options: Options): Promise
   const entries: AuditEntry[] = [];
   let { before } = options;
   for (let isLast = false; !isLast && entries.length <= limit;) {
-    const asked: InputOf<"audit.list"> = { limit: mostInPage, ...given({ kind, before }) };
+    const asked: InputOf<"audit.list"> = { limit: mostInPage, ...omitUndefined({ kind, before }) };
     const page = await link.call("audit.list", asked);
     if (!page.ok) return page;
     const young = page.value.entries.filter(({ ageMs }) => cli.io.now() - ageMs >= (options.since ?? 0));

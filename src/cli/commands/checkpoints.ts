@@ -13,7 +13,7 @@ import { limitOption, moment, type Cli, type Common, type Outcome } from "../cli
 import { findCheckpoint, findSession, projectOf, shortCheckpoint } from "../named.ts";
 import { oneLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
-import { given } from "../../shared/given.ts";
+import { omitUndefined } from "../../shared/given.ts";
 
 interface FilterOptions extends Common {
   readonly session?: string;
@@ -104,7 +104,7 @@ async function find(
   if (session && !session.ok) return session;
   if (text !== undefined) takeInTexts(cli, runtime);
   const filter = {
-    ...given({ text, session: session?.value.id, since, until }),
+    ...omitUndefined({ text, session: session?.value.id, since, until }),
     ...projectFilter(cli, runtime, options),
   };
   const ofMany = text === undefined ? shownOfSession.listed : shownOfSession.found;

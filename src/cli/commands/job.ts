@@ -2,7 +2,7 @@ import { Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { planOperations } from "../../contract/plan-operations.ts";
 import { Job } from "../../contract/plans.ts";
-import { given } from "../../shared/given.ts";
+import { omitUndefined } from "../../shared/given.ts";
 import { ok } from "../../shared/result.ts";
 import { withCheckedLink } from "../checked-link.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
@@ -69,7 +69,7 @@ function withSplit(command: Command): Command {
 type Wish = Omit<InputOf<"plans.estimate">, "job">;
 
 function wishOf({ by, maxParts, split }: SplitOptions): Wish {
-  return given({ strategy: by === undefined ? undefined : { by }, maxParts, isForced: split });
+  return omitUndefined({ strategy: by === undefined ? undefined : { by }, maxParts, isForced: split });
 }
 
 /** [CL55] */
@@ -86,12 +86,12 @@ async function submitJob(cli: Cli, options: SubmitOptions, file: string): Promis
   const job = await jobOf(cli, file);
   if (!job.ok) return job;
   const { type, join, joinType, partial, key, priority, capability, tag } = options;
-  const wanted = given({
+  const wanted = omitUndefined({
     joinRule: join,
     joinType,
     onPartDeath: partial ? "ignore" : undefined,
     dedupeKey: key,
-    options: given({ priority, capabilities: capability, tags: tag }),
+    options: omitUndefined({ priority, capabilities: capability, tags: tag }),
   });
   return withCheckedLink(cli, async (link) => {
     const input = { job: job.value, type, ...wishOf(options), ...wanted } as InputOf<"plans.submit">;

@@ -3,7 +3,7 @@ import type { InputOf } from "../../contract/operations.ts";
 import type { TypeStats } from "../../contract/task-views.ts";
 import type { Json } from "../../contract/values.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
-import { given } from "../../shared/given.ts";
+import { omitUndefined } from "../../shared/given.ts";
 import { ok } from "../../shared/result.ts";
 import { wrongUsage } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
@@ -81,7 +81,7 @@ function addReplay(queue: Command, cli: Cli): void {
 
 /** What is given in words is checked by the contract. */
 function replay(cli: Cli, { payload, type, reason, tag, limit }: ReplayOptions, text?: string): Promise<Outcome> {
-  const filter = given({ type, reason, tag, limit });
+  const filter = omitUndefined({ type, reason, tag, limit });
   const isFiltered = Object.keys(filter).length > 0;
   if (text !== undefined) {
     if (!isFiltered) return replayTask(cli, text, payload);

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { Json } from "../../contract/values.ts";
-import { given } from "../../shared/given.ts";
+import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { wrongUsage, type Refused } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
@@ -93,7 +93,7 @@ function newTask(type: string, options: SubmitOptions, payload: Json | undefined
     dedupeKey: key,
     tags: tag && [...tag],
   };
-  return { type, ...given(told) };
+  return { type, ...omitUndefined(told) };
 }
 
 function told({ task, state, isDuplicate }: Submitted): string {

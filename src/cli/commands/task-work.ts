@@ -4,7 +4,7 @@ import { workOf, type InputWork } from "../../local-mcp/automation/input-work.ts
 import { mergeCommits, type Conflict } from "../../local-mcp/automation/merge-commits.ts";
 import { PlaceError } from "../../local-mcp/automation/work-place.ts";
 import { lines, run, text } from "../../local-mcp/snapshots/git.ts";
-import { given } from "../../shared/given.ts";
+import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { failed, type Refused } from "../answer.ts";
 import type { Cli, Common, Outcome } from "../cli.ts";
@@ -133,7 +133,13 @@ export async function mergeTask(cli: Cli, link: Coordination, task: number, { re
     const { git, common } = repository;
     const sides = works.value.map((work) => ({ name: `task-${work.task}`, commit: work.commit }));
     const author = (await identityOf(git)) ?? undefined;
-    const around = { env: cli.io.env, repository: common, now: cli.io.now(), signal: git.signal, ...given({ author }) };
+    const around = {
+      env: cli.io.env,
+      repository: common,
+      now: cli.io.now(),
+      signal: git.signal,
+      ...omitUndefined({ author }),
+    };
     const { commit, conflicts } = await mergeCommits(around, on.value.commit, sides, false);
     const [conflict] = conflicts;
     if (conflict) return conflicting(works.value, conflict, on.value.branch);

@@ -14,8 +14,8 @@ import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
 import { identify } from "../../local-mcp/processes.ts";
 import { startSync } from "../../local-mcp/sync/start-sync.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
-import { problemsOf } from "../../coordination/problems.ts";
-import { given } from "../../shared/given.ts";
+import { formatIssues } from "../../coordination/problems.ts";
+import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { failed, wrongUsage, type Answer, type Refused } from "../answer.ts";
 import type { Cli, Outcome } from "../cli.ts";
@@ -55,9 +55,9 @@ function planOf(cli: Cli, flags: WorkerFlags, source: WorkerSource): Result<Work
   const wish = source.kind === "file" ? ofFile(cli, source.file) : ok(ofCommand(cli, flags, source));
   if (!wish.ok) return wish;
   const { concurrency, capability, drainMs } = flags;
-  const config = { ...wish.value.config, ...given({ concurrency, capabilities: capability, drainMs }) };
+  const config = { ...wish.value.config, ...omitUndefined({ concurrency, capabilities: capability, drainMs }) };
   const parsed = WorkerConfig.safeParse(config);
-  if (!parsed.success) return wrongUsage(`${problemsOf(parsed.error)}.`);
+  if (!parsed.success) return wrongUsage(`${formatIssues(parsed.error)}.`);
   return ok({ config: parsed.data, folder: wish.value.folder });
 }
 
@@ -74,7 +74,7 @@ function ofCommand(
   { type, words }: Extract<WorkerSource, { kind: "command" }>,
 ): Wish {
   const inputs = mergeInputs === false ? { mergeInputs } : {};
-  const types = { [type]: { command: words, ...given({ folder, repository, base, remote }), ...inputs } };
+  const types = { [type]: { command: words, ...omitUndefined({ folder, repository, base, remote }), ...inputs } };
   return { config: { types }, folder: cli.io.cwd };
 }
 

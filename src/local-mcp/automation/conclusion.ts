@@ -1,5 +1,5 @@
 import type { Usage } from "../../contract/budgets.ts";
-import type { ClaimedTask, Next, TaskState } from "../../contract/tasks.ts";
+import type { ClaimedTask, ClaimOptions, TaskState } from "../../contract/tasks.ts";
 import { read, type Instant } from "../edge/trust.ts";
 import { redact } from "../redaction/redact.ts";
 import type { News } from "./news.ts";
@@ -21,7 +21,7 @@ export interface Ended {
 
 export interface ConclusionSurroundings extends ReportSurroundings {
   /** What is to come with the answer. */
-  readonly next: (isFailed: boolean) => Next | undefined;
+  readonly next: (isFailed: boolean) => ClaimOptions | undefined;
 }
 
 type Failure = Extract<Verdict, { kind: "failed" }>;
@@ -119,7 +119,7 @@ export class Conclusion {
     return { usage: this.#news.usage };
   }
 
-  #next(isFailed: boolean): { readonly next?: Next } {
+  #next(isFailed: boolean): { readonly next?: ClaimOptions } {
     const next = this.#around.next(isFailed);
     return next ? { next } : {};
   }

@@ -1,4 +1,4 @@
-import type { Left, Usage } from "../../contract/budgets.ts";
+import type { RemainingBudget, Usage } from "../../contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import type { MergedInputs } from "./work-place.ts";
@@ -14,7 +14,7 @@ export interface Run {
   /** Aborted: stop, with all processes, and settle. Its reason says why. */
   readonly signal: AbortSignal;
   /** What the attempt may still use; the executor stops itself where it can measure that more was used. */
-  readonly left: Left;
+  readonly left: RemainingBudget;
   /** Never less than it said before. Told to the coordinator with the next heartbeat. */
   readonly onUsage: (usage: Usage) => void;
   readonly onProgress: (progress: Progress) => void;

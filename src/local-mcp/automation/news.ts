@@ -1,7 +1,7 @@
 import type { Usage } from "../../contract/budgets.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
-import { most, nothing } from "../../coordination/usage.ts";
+import { maxUsage, zeroUsage } from "../../coordination/usage.ts";
 import { redact } from "../redaction/redact.ts";
 
 type Checkpoint = Readonly<Record<string, Json>>;
@@ -14,7 +14,7 @@ const mostCheckpointChars = 65_536;
 /** What an attempt has to tell with its next heartbeat. Redacted, and within what a coordinator takes. [WK8] */
 export class News {
   readonly #complain: (message: string) => void;
-  #usage: Usage = nothing;
+  #usage: Usage = zeroUsage;
   /** Of the executors, of this attempt and those before. */
   #checkpoint: Checkpoint;
   /** Where the work is. */
@@ -46,7 +46,7 @@ export class News {
   }
 
   use(usage: Usage): void {
-    this.#usage = most(this.#usage, usage);
+    this.#usage = maxUsage(this.#usage, usage);
   }
 
   report({ percent, note, data }: Progress): void {

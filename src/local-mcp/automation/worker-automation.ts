@@ -1,5 +1,5 @@
 import type { Health } from "../../contract/chats.ts";
-import type { ClaimedTask, Next } from "../../contract/tasks.ts";
+import type { ClaimedTask, ClaimOptions } from "../../contract/tasks.ts";
 import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Outside } from "../edge/outside.ts";
@@ -194,7 +194,7 @@ export class WorkerAutomation {
     const setup = this.#options.setups.get(task.type);
     if (!setup) return this.#refuse(task);
     const { link, outside, tell, keepOutput } = this.#around;
-    const next = (isFailed: boolean): Next | undefined => this.#next(isFailed);
+    const next = (isFailed: boolean): ClaimOptions | undefined => this.#next(isFailed);
     const around = { link, outside, tell, keepOutput, saveEveryMs, giveUp: this.#giveUp.signal, next };
     const attempt = new Attempt(around, setup, task, since);
     this.#taken += 1;
@@ -215,7 +215,7 @@ export class WorkerAutomation {
   }
 
   /** [WK3] With the answer to an end comes what is done in its place. */
-  #next(isFailed: boolean): Next | undefined {
+  #next(isFailed: boolean): ClaimOptions | undefined {
     const { maxTasks, setups } = this.#options;
     const isPausing = this.#isPaused || (isFailed && this.#streak.isDoubtful);
     if (this.#isDraining || isPausing || maxTasks !== null) return undefined;

@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import type { ClaimedTask } from "../../contract/tasks.ts";
-import { given } from "../../shared/given.ts";
+import { omitUndefined } from "../../shared/given.ts";
 import type { ProcessIdentity, Processes } from "../processes.ts";
 import type { InputWork } from "./input-work.ts";
 import { commitOf, gitAt, gitOf, hasCommit, ownFolderOf, repositoryOf, unlock, worktreeCommand } from "./work-git.ts";
@@ -91,7 +91,7 @@ export class WorktreePlaces implements WorkPlaces {
     const outer = join(home, name);
     const branch = `shim/${name}`;
     const { base, merged } = start;
-    const record = { task: task.task, repository, branch, base, owner: own, ...given({ merged }) };
+    const record = { task: task.task, repository, branch, base, owner: own, ...omitUndefined({ merged }) };
     writeRecord(outer, record);
     try {
       await this.#add(branch, treeIn(outer), start.commit);

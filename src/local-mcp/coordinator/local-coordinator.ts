@@ -1,12 +1,12 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
-import { PROTOCOL_VERSION } from "../../contract/protocol.ts";
+import { protocolVersion } from "../../contract/protocol.ts";
 import * as changes from "../../coordination/changes.ts";
 import * as chatRows from "../../coordination/chat-rows.ts";
 import { checkInput, isRead } from "../../coordination/check-input.ts";
 import * as dispatch from "../../coordination/dispatch.ts";
 import * as due from "../../coordination/due.ts";
-import { isEngineOperation, noteOf, run, type EngineOperation } from "../../coordination/engine.ts";
+import { isEngineOperation, followUpOf, run, type EngineOperation } from "../../coordination/engine.ts";
 import * as liveness from "../../coordination/liveness.ts";
 import * as meta from "../../coordination/meta.ts";
 import type { Actor, Hint, Tx } from "../../coordination/tx.ts";
@@ -103,7 +103,7 @@ export class LocalCoordinator {
           input as never,
         );
         // [QU1] Here there is no queue: it is looked at once.
-        if (result.ok && hints.some(({ kind }) => kind === "dispatch")) dispatch.look(this.#tx(sql));
+        if (result.ok && hints.some(({ kind }) => kind === "dispatch")) dispatch.assignQueued(this.#tx(sql));
         if (result.ok) return result;
         refused = result;
         throw undoing;
@@ -116,7 +116,7 @@ export class LocalCoordinator {
   }
 
   #note(input: unknown, refused: Result<unknown, Refusal>): void {
-    const note = refused.ok ? null : noteOf(input, refused.error);
+    const note = refused.ok ? null : followUpOf(input, refused.error);
     if (note) this.#options.store.write((sql) => note({ sql }));
   }
 
@@ -133,11 +133,11 @@ export class LocalCoordinator {
       now: at,
       presence: {
         lastSeen: (chat) => {
-          const row = chatRows.get({ sql }, chat);
+          const row = chatRows.find({ sql }, chat);
           return row && row.status !== "offline" && isThere(processes, row.process) ? at : null;
         },
       },
-      ...meta.facts(sql),
+      ...meta.readFacts(sql),
       tell,
     };
   }
@@ -158,14 +158,14 @@ export class LocalCoordinator {
     const found = this.#options.store.read((sql) => {
       const tx = this.#tx(sql);
       return {
-        overdueRows: liveness.dueNow(tx, 1_000).length,
-        chats: meta.liveChats(sql),
+        overdueRows: liveness.listDue(tx, 1_000).length,
+        chats: meta.countLiveChats(sql),
         schemaVersion: schemaState(sql).version,
         epoch: tx.epoch,
-        revision: changes.totals(sql).revision,
+        revision: changes.readTotals(sql).revision,
       };
     }, empty);
-    return { alarmInMs: null, outboxDepth: 0, sockets: 0, storage: null, protocol: PROTOCOL_VERSION, ...found };
+    return { alarmInMs: null, outboxDepth: 0, sockets: 0, storage: null, protocol: protocolVersion, ...found };
   }
 
   /** Changes with each commit of another process; compare two answers to see whether anything happened. */

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { FLOW_MARK, MAX_BODY_BYTES } from "../../contract/protocol.ts";
+import { flowMarkMethod, defaultMaxBodyBytes } from "../../contract/protocol.ts";
 import { Change } from "../../contract/state.ts";
 import { counter, Id } from "../../contract/values.ts";
 
@@ -33,10 +33,10 @@ export type Incoming =
   | { readonly kind: "mark"; readonly mark: string }
   | { readonly kind: "unknown"; readonly message: string };
 
-const Mark = z.object({ method: z.literal(FLOW_MARK), params: z.object({ mark: z.string().max(200) }) });
+const Mark = z.object({ method: z.literal(flowMarkMethod), params: z.object({ mark: z.string().max(200) }) });
 
 /** A frame holds a little more than its input, in bytes. */
-export const maxFrameInputBytes = MAX_BODY_BYTES - 1_024;
+export const maxFrameInputBytes = defaultMaxBodyBytes - 1_024;
 
 export function bytesOf(input: object): number {
   return Buffer.byteLength(JSON.stringify(input));

@@ -1,5 +1,5 @@
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
-import { PROTOCOL_VERSION } from "../../contract/protocol.ts";
+import { protocolVersion } from "../../contract/protocol.ts";
 import { codeOf } from "../../shared/error.ts";
 import { headersOf, type Address } from "./address.ts";
 import { answered, garbled, lost, refused, type Ask, type Outcome } from "./outcome.ts";
@@ -56,7 +56,7 @@ function requestOf(
   signal: AbortSignal,
 ): Parameters<Outside["fetch"]> {
   const { method, path } = operations[name];
-  const headers = headersOf(token, PROTOCOL_VERSION);
+  const headers = headersOf(token, protocolVersion);
   // A redirect could carry the token to somebody else.
   const usual = { method, redirect: "error", signal } as const;
   if (method === "GET") return [`${address.http}${path}${queryOf(input)}`, { ...usual, headers }];

@@ -1,7 +1,7 @@
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName } from "../../contract/operations.ts";
 import type { Refusal } from "../../contract/errors.ts";
-import { CLOSE_CODES } from "../../contract/protocol.ts";
+import { closeCodes } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Address } from "./address.ts";
@@ -179,7 +179,7 @@ export class Link {
       onClosed: (closed) => this.#closed(socket, closed),
       onNotification: (notification) => {
         // It will close this connection; a new one registers the chat first.
-        if (notification.method === "chat.offline") socket.close(CLOSE_CODES.chat, "the chat counts as gone");
+        if (notification.method === "chat.offline") socket.close(closeCodes.chat, "the chat counts as gone");
         else this.#signals.emit(notification);
       },
       onPong: (sentAt) => this.#heard(sentAt),
@@ -210,8 +210,8 @@ export class Link {
     const wasFallback = this.#state === "fallback";
     this.#socket = null;
     this.#isLive = false;
-    if (code === CLOSE_CODES.replaced) this.#registration.lose({ code: "chat_replaced", message });
-    if (code === CLOSE_CODES.token) return this.close("the token was revoked, or is not accepted");
+    if (code === closeCodes.replaced) this.#registration.lose({ code: "chat_replaced", message });
+    if (code === closeCodes.token) return this.close("the token was revoked, or is not accepted");
     if (wasFallback) return this.#socketLater();
     if (wasOpen) return this.#down(message);
     void this.#tryHttp(message);

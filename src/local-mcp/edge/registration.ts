@@ -1,6 +1,6 @@
 import { errorTable, type Refusal } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
-import { PING_INTERVAL_MS } from "../../contract/protocol.ts";
+import { maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -60,7 +60,7 @@ export class Registration {
   }
 
   get pingIntervalMs(): number {
-    return this.#current?.pingIntervalMs ?? PING_INTERVAL_MS;
+    return this.#current?.pingIntervalMs ?? maxPingIntervalMs;
   }
 
   isOwn(self: Self): boolean {

@@ -1,5 +1,12 @@
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
-import { CLOSE_CODES, FLOW_READ, PING, PING_INTERVAL_MS, PONG, PROTOCOL_VERSION } from "../../contract/protocol.ts";
+import {
+  closeCodes,
+  flowReadMethod,
+  pingText,
+  maxPingIntervalMs,
+  pongText,
+  protocolVersion,
+} from "../../contract/protocol.ts";
 import { headersOf, socketOf, type Address } from "./address.ts";
 import { notificationFrame, readFrame, requestFrame, type Notification } from "./frames.ts";
 import { answered, garbled, lost, refused, type Outcome } from "./outcome.ts";
@@ -52,7 +59,7 @@ export class EdgeSocket {
   #lastId = 0;
   #pingedAt: Instant | null = null;
   #hasHeard = false;
-  #intervalMs = PING_INTERVAL_MS;
+  #intervalMs = maxPingIntervalMs;
   #cancelTimer: () => void;
 
   constructor(
@@ -64,7 +71,7 @@ export class EdgeSocket {
     this.#outside = outside;
     this.#handlers = handlers;
     this.#cancelTimer = outside.setTimer(() => this.#end(1006, `not open within ${openWithinMs} ms`), openWithinMs);
-    this.#socket = outside.openSocket(socketOf(address, chat), headersOf(token, PROTOCOL_VERSION), {
+    this.#socket = outside.openSocket(socketOf(address, chat), headersOf(token, protocolVersion), {
       onOpen: () => this.#opened(),
       onText: (text) => this.#heard(text),
       onClose: (code, reason) => this.#end(code, reason || `closed with code ${code}`),
@@ -132,7 +139,7 @@ export class EdgeSocket {
   /** Never two at once: nobody could tell which of them a pong answers. */
   #ping(): void {
     this.#pingedAt = read(this.#outside.clock);
-    this.#socket.send(PING);
+    this.#socket.send(pingText);
     this.#judgeLater();
   }
 
@@ -153,7 +160,7 @@ export class EdgeSocket {
   #heard(text: string): void {
     if (this.#isOver) return;
     this.#hasHeard = true;
-    if (text !== PONG) return this.#take(text);
+    if (text !== pongText) return this.#take(text);
     const sentAt = this.#pingedAt;
     this.#pingedAt = null;
     if (sentAt) this.#handlers.onPong(sentAt);
@@ -173,7 +180,7 @@ export class EdgeSocket {
           break;
         case "mark":
           // [EC23] Everything before it was read.
-          this.notify(FLOW_READ, { mark: incoming.mark });
+          this.notify(flowReadMethod, { mark: incoming.mark });
           break;
         case "unknown":
           this.#handlers.onProblem(incoming.message);
@@ -199,7 +206,7 @@ export class EdgeSocket {
     this.#isOver = true;
     this.#cancelTimer();
     this.#socket.close(1000);
-    const isPoison = code === CLOSE_CODES.protocol;
+    const isPoison = code === closeCodes.protocol;
     for (const id of this.#pending.keys()) this.#settle(id, isPoison ? garbled(message) : lost(true, message));
     this.#handlers.onClosed({ code, message, wasOpen: this.#isOpen });
   }

@@ -2,7 +2,7 @@ import type { WorkNotes } from "../../contract/checkpoint.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { ConversationTurn, FileNote, TodoItem, ToolRun, WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "./journal.ts";
-import { given as withoutUndefined } from "../../shared/given.ts";
+import { omitUndefined as withoutUndefined } from "../../shared/given.ts";
 import { closingQuestion } from "../words/decision.ts";
 import { isDoneBy, isSaidDone, nextStepIn } from "../words/next-step.ts";
 import { isAboutTheSame } from "../words/sentences.ts";

@@ -1,5 +1,5 @@
 import { messageOf } from "../../shared/error.ts";
-import { given } from "../../shared/given.ts";
+import { omitUndefined } from "../../shared/given.ts";
 import { redact } from "../redaction/redact.ts";
 import type { runProgram } from "../automation/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
@@ -135,7 +135,7 @@ export class SupervisedProgram {
       ...start,
       signal: this.#leaving.signal,
       ...this.#options.patience,
-      ...given({ pace: this.#options.pace }),
+      ...omitUndefined({ pace: this.#options.pace }),
       onLine: (line) => show(hear(line)),
       onComplaint: (text) => show(redact(text.trimEnd()).text),
     });

@@ -1,4 +1,4 @@
-import { MAX_BODY_CHARS, type Message } from "../../contract/messages.ts";
+import { maxMessageBodyChars, type Message } from "../../contract/messages.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
 import type { ChatLink, Trouble } from "../link/chat-link.ts";
@@ -63,7 +63,7 @@ export class Post {
         const { id, from, target } = message;
         const topic = target.to === "topic" ? target.topic : null;
         // Only a message from SHIM was redacted by its sender.
-        const text = redact(textOf(message.body)).text.slice(0, MAX_BODY_CHARS);
+        const text = redact(textOf(message.body)).text.slice(0, maxMessageBodyChars);
         const told = { kind: "message", id, from, fromName, topic, text } as const;
         news.add(sql, runtime.now(), sessionId, `message:${workspace}:${id}`, told);
       }

@@ -1,7 +1,7 @@
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { TaskLine } from "../../contract/task-views.ts";
 import type { TaskState } from "../../contract/tasks.ts";
-import { given } from "../../shared/given.ts";
+import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { ChatLink, Trouble } from "../link/chat-link.ts";
 
@@ -32,7 +32,7 @@ function list(
   types: readonly string[],
 ): Promise<Result<OutputOf<"tasks.list">, Trouble>> {
   const type = types.length === 1 ? types[0] : undefined;
-  const wanted: InputOf<"tasks.list"> = { state, limit: mostListed, ...given({ type }) };
+  const wanted: InputOf<"tasks.list"> = { state, limit: mostListed, ...omitUndefined({ type }) };
   return link.call("tasks.list", wanted, withinMs);
 }
 

@@ -1,11 +1,11 @@
-import type { NackTask, Next } from "../../../src/contract/tasks.ts";
+import type { NackTask, ClaimOptions } from "../../../src/contract/tasks.ts";
 import type { Rng } from "../rng.ts";
 
 /** How a chat is through with a task. */
 export interface Ending {
   readonly how: "ack" | "nack" | "release";
   /** What it takes on with the same call. */
-  readonly next: Next | null;
+  readonly next: ClaimOptions | null;
   readonly nack: Pick<NackTask, "reason" | "isRetryable" | "delayMs">;
 }
 

@@ -1,5 +1,5 @@
 import type { Usage } from "../../../src/contract/budgets.ts";
-import type { ClaimedTask, Next } from "../../../src/contract/tasks.ts";
+import type { ClaimedTask, ClaimOptions } from "../../../src/contract/tasks.ts";
 import { trustOf, type Instant } from "../../../src/local-mcp/edge/trust.ts";
 import { Grip } from "../grips.ts";
 import { stepOf } from "../oracle/task-known.ts";
@@ -59,7 +59,7 @@ export class Working {
     for (const hold of this.holds.values()) this.#drop(hold);
   }
 
-  ask(wish: Partial<Next> = {}): void {
+  ask(wish: Partial<ClaimOptions> = {}): void {
     const { link, identity, isLeaving } = this.#client;
     const room = identity.skills.capacity - this.holds.size;
     if (!link.isRegistered || isLeaving || this.isDraining || room <= 0) return;

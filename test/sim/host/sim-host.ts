@@ -4,7 +4,7 @@ import type { Settings } from "../../../src/contract/workspaces.ts";
 import * as audit from "../../../src/coordination/audit.ts";
 import * as dispatch from "../../../src/coordination/dispatch.ts";
 import * as due from "../../../src/coordination/due.ts";
-import { noteOf, run, type EngineOperation } from "../../../src/coordination/engine.ts";
+import { followUpOf, run, type EngineOperation } from "../../../src/coordination/engine.ts";
 import * as liveness from "../../../src/coordination/liveness.ts";
 import * as meta from "../../../src/coordination/meta.ts";
 import { migrations } from "../../../src/coordination/schema.ts";
@@ -59,7 +59,7 @@ export class SimHost {
   readonly #sim: Sim;
   readonly #quirks: HostQuirks;
   /** Read anew after each write of `meta`. */
-  #known: meta.Facts | null = null;
+  #known: meta.WorkspaceFacts | null = null;
   #depth = 0;
   #commits = 0;
   /** Just started, by a deploy or a crash: connections may be missing. */
@@ -120,7 +120,7 @@ export class SimHost {
     const diesBefore = rng.chance(this.weather.crash);
     const diesAfter = rng.chance(this.weather.eviction);
     const told: Hint[] = [];
-    this.#transact(null, (tx) => ok(dispatch.look(tx)), told, diesBefore);
+    this.#transact(null, (tx) => ok(dispatch.assignQueued(tx)), told, diesBefore);
     this.alarm.arm();
     if (diesBefore || diesAfter) {
       this.#die(diesBefore ? "host died before the commit" : "host died after the commit");
@@ -148,7 +148,7 @@ export class SimHost {
     this.#start();
     const { chat, lastSeen } = connection;
     this.onLost(chat, false);
-    this.#transact(null, (tx) => ok(liveness.disconnected(tx, chat, lastSeen)), [], false);
+    this.#transact(null, (tx) => ok(liveness.markDisconnected(tx, chat, lastSeen)), [], false);
     this.alarm.arm();
   }
 
@@ -179,7 +179,7 @@ export class SimHost {
   #start(): void {
     if (this.#isFresh) {
       this.#isFresh = false;
-      this.#transact(null, (tx) => ok(liveness.missing(tx, mostLost)), [], false);
+      this.#transact(null, (tx) => ok(liveness.markLostConnections(tx, mostLost)), [], false);
       this.alarm.arm();
     }
     this.alarm.watch();
@@ -189,14 +189,14 @@ export class SimHost {
     const reply: Reply = run(tx, actor, name, this.#mangled(input) as never);
     if (reply.ok && name === "chats.register") {
       const { chat, incarnation } = reply.value as { chat: string; incarnation: number };
-      if (connection || this.connections.has(chat, incarnation)) liveness.connected(tx, chat);
+      if (connection || this.connections.has(chat, incarnation)) liveness.markConnected(tx, chat);
     }
     return reply;
   }
 
   /** [TA5] What is kept of a refusal. */
   #keep({ input }: Request, refusal: Refusal): void {
-    const note = noteOf(input, refusal);
+    const note = followUpOf(input, refusal);
     if (note) this.#transact(null, (tx) => ok(note(tx)), [], false);
   }
 
@@ -293,14 +293,14 @@ export class SimHost {
     };
   }
 
-  #context(): meta.Facts {
+  #context(): meta.WorkspaceFacts {
     if (this.sql.isMetaWritten) {
       this.sql.isMetaWritten = false;
       const { remembersEpoch, ignoresQuiet } = this.#quirks;
-      const facts = meta.facts(this.sql);
+      const facts = meta.readFacts(this.sql);
       const epoch = remembersEpoch ? (this.#known?.epoch ?? facts.epoch) : facts.epoch;
       this.#known = { ...facts, epoch, quietUntil: ignoresQuiet ? 0 : facts.quietUntil };
     }
-    return (this.#known ??= meta.facts(this.sql));
+    return (this.#known ??= meta.readFacts(this.sql));
   }
 }

@@ -1,5 +1,5 @@
 import type { OutputOf } from "../../../src/contract/operations.ts";
-import type { AckTask, BeatTask, ExtendTask, HoldTask, NackTask } from "../../../src/contract/tasks.ts";
+import type { AckTask, HeartbeatTask, ExtendTask, HoldTask, NackTask } from "../../../src/contract/tasks.ts";
 import type { Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { stepOf, type HeldClaim, type KnownTask } from "./task-known.ts";
@@ -45,7 +45,7 @@ export class ClaimCalls {
     this.#judged(name, input, expected, result);
     const { known, isHeld, isRepeat } = expected;
     if (!result.ok || !known) return () => undefined;
-    if (isHeld) known.note((input as BeatTask).usage);
+    if (isHeld) known.note((input as HeartbeatTask).usage);
     if (name === "tasks.ack" && isHeld) known.result = JSON.stringify((input as AckTask).result);
     const { next } = input as AckTask | NackTask;
     const asked = next && {
@@ -116,7 +116,7 @@ export class ClaimCalls {
   }
 
   /** [TA17] */
-  #beat(known: KnownTask, { progress, checkpoint }: BeatTask, told: OutputOf<"tasks.heartbeat">): void {
+  #beat(known: KnownTask, { progress, checkpoint }: HeartbeatTask, told: OutputOf<"tasks.heartbeat">): void {
     const { held, input } = known;
     const next = {
       progress: progress === undefined ? known.progress : JSON.stringify(progress),

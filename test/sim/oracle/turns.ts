@@ -1,4 +1,4 @@
-import type { ClaimedTask, Next } from "../../../src/contract/tasks.ts";
+import type { ClaimedTask, ClaimOptions } from "../../../src/contract/tasks.ts";
 import type { Sim } from "../sim.ts";
 import type { KnownTask } from "./task-known.ts";
 import type { Grant, TaskLedger } from "./task-ledger.ts";
@@ -9,7 +9,7 @@ export interface Asked {
   readonly chat: string;
   readonly incarnation: number;
   readonly requestId: string;
-  readonly wish: Next;
+  readonly wish: ClaimOptions;
 }
 
 /** Whose turn it is: what a claim must bring, and that nobody passes. */

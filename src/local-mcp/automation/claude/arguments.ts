@@ -1,4 +1,4 @@
-import type { Left } from "../../../contract/budgets.ts";
+import type { RemainingBudget } from "../../../contract/budgets.ts";
 import { serverName } from "../../clients/entries.ts";
 import type { Continuation } from "./continuation.ts";
 import type { OwnFiles } from "./own-files.ts";
@@ -12,7 +12,12 @@ const ownDeleting = `${ownTools}__shim_clear_state`;
  * [CX1] [CX2] The command line: nothing of a task stands in it. Tools that are not allowed are not there, a use that is not allowed is refused, and nobody is asked;
  * the user's and the project's settings, which could allow more, are left out unless the settings name them.
  */
-export function argumentsFor(settings: ClaudeSettings, files: OwnFiles, next: Continuation, left: Left): string[] {
+export function argumentsFor(
+  settings: ClaudeSettings,
+  files: OwnFiles,
+  next: Continuation,
+  left: RemainingBudget,
+): string[] {
   const { model, maxTurns, settingSources } = settings;
   const session = next.kind === "resume" ? "--resume" : "--session-id";
   return [

@@ -1,4 +1,4 @@
-import { nothing } from "../../../coordination/usage.ts";
+import { zeroUsage } from "../../../coordination/usage.ts";
 import type { Launch } from "../../launch.ts";
 import type { Runtime } from "../../runtime.ts";
 import type { Executor, Outcome, Run } from "../executor.ts";
@@ -29,7 +29,7 @@ export function claudeExecutor(options: ClaudeExecutorOptions): Executor {
 }
 
 async function start(options: ClaudeExecutorOptions, run: Run): Promise<Outcome> {
-  const limit = reached(nothing, run.left);
+  const limit = reached(zeroUsage, run.left);
   if (limit !== null) return { kind: "over_budget", reason: limit };
   if (options.settings.allowAll) run.onOutput("allowAll: no permission is asked for, every tool may be used\n");
   const first = await continued(options, run, continuationOf(options.runtime, run.task, run.folder));

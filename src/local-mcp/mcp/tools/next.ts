@@ -1,7 +1,7 @@
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { Next } from "../../../contract/team-tools.ts";
 import { Label } from "../../../contract/values.ts";
-import { given } from "../../../shared/given.ts";
+import { omitUndefined } from "../../../shared/given.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { WorkResult } from "../../../contract/work-result.ts";
 import { age } from "../../recovery/brief.ts";
@@ -21,7 +21,7 @@ export const next = defineTeamTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Next,
   async act({ member }, { types = [], capabilities, capacity, waitMs = 0 }) {
-    const stated = await able(member, given({ capabilities, capacity }));
+    const stated = await able(member, omitUndefined({ capabilities, capacity }));
     if (!stated.ok) return stated;
     const [held] = member.tasks.list();
     if (held) return ok(answerOf(member, held, false));
