@@ -63,7 +63,7 @@ async function history(home: string, count: number, each: number): ReturnType<ty
 }
 
 function addSession(
-  sql: Parameters<typeof sessions.seen>[0],
+  sql: Parameters<typeof sessions.recordSighting>[0],
   i: number,
   at: number,
   each: number,
@@ -71,7 +71,7 @@ function addSession(
 ): void {
   const id = `ses_${String(i).padStart(8, "0")}`;
   const owner = { boot: "an earlier boot", pid: 1, start: "1" };
-  sessions.seen(sql, at, { id, client: "bench", origin: "handle", project: "/bench", owner, isAlive: true });
+  sessions.recordSighting(sql, at, { id, client: "bench", origin: "handle", project: "/bench", owner, isAlive: true });
   for (let n = 0; n < each; n++) {
     const text = `step ${n} of session ${i}`;
     const packed = encode({ ...emptyState, goal: text, nextStep: `${text}, then the next one` });

@@ -110,7 +110,7 @@ function fill({ paths, project }: Machine, random: () => number): void {
     for (const id of range(waitingSessions, (n) => `ses_${n}_${Math.floor(random() * 1e9).toString(36)}`)) {
       const owner = { boot: "an earlier boot", pid: 1, start: "1" };
       const at = Date.now();
-      sessions.seen(sql, at, { id, client: "bench", origin: "handle", project, owner, isAlive: true });
+      sessions.recordSighting(sql, at, { id, client: "bench", origin: "handle", project, owner, isAlive: true });
       for (let n = 1; n < changesOfSession; n++) {
         const packed = encode({ ...emptyState, done: lines(2_000, random) });
         const about = { trigger: "on_demand", journalSeq: 0, redactions: 0, summary: `step ${n}` } as const;

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LocalEdge, startEdge } from "../scripts/local-edge.ts";
-import { writeEdge } from "../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../src/local-mcp/authority.ts";
 import { systemOutside } from "../src/local-mcp/edge/system-outside.ts";
 import { pathsIn, type Paths } from "../src/local-mcp/paths.ts";
 import { openBetterSqlite3 } from "../src/local-mcp/store/driver-better-sqlite3.ts";
@@ -72,7 +72,7 @@ export class Yard {
     mkdirSync(home);
     git(this.#folder, "clone", "-q", origin, join(home, "project"));
     const { token } = await this.edge.call("tokens.create", { machine: name, scope: "work" });
-    writeEdge(paths.home, { url, workspace, machine: name, token });
+    writeEdgeConfig(paths.home, { url, workspace, machine: name, token });
     taken(keepKey(paths.home, { url, workspace }, this.key));
     const store = storeOf(paths);
     store.write((sql) => devices.join(sql, workspace, devices.newId(Date.now(), randomBytes), 0));

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { devNull, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { writeEdge, type Edge } from "../src/local-mcp/authority.ts";
+import { writeEdgeConfig, type EdgeConfig } from "../src/local-mcp/authority.ts";
 import { codeOf } from "../src/shared/error.ts";
 import * as shop from "./shop.ts";
 
@@ -41,8 +41,8 @@ export class TeamScene {
     writeFileSync(this.settings, JSON.stringify({ drainMs: 0, types: { refactor: how, test } }));
   }
 
-  join(edge: Edge): void {
-    writeEdge(this.#home, edge);
+  join(edge: EdgeConfig): void {
+    writeEdgeConfig(this.#home, edge);
   }
 
   /** The task goes on after its edit. */

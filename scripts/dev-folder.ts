@@ -13,7 +13,7 @@ import {
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { secretNames, secretProblem } from "../src/contract/secrets.ts";
-import { isSoWithin } from "../src/local-mcp/ending.ts";
+import { pollUntil } from "../src/local-mcp/ending.ts";
 import { openBetterSqlite3 } from "../src/local-mcp/store/driver-better-sqlite3.ts";
 import { createPrivateFile } from "../src/local-mcp/store/store-files.ts";
 import { systemProcesses } from "../src/local-mcp/processes.ts";
@@ -83,7 +83,7 @@ const endsWithinMs = 2_000;
 export async function checkUnused(folder: string): Promise<void> {
   const path = realpathSync(folder);
   const isUnused = (): boolean => runtimeIn(path) === undefined;
-  if (isUnused() || (await isSoWithin(isUnused, endsWithinMs))) return;
+  if (isUnused() || (await pollUntil(isUnused, endsWithinMs))) return;
   const pid = runtimeIn(path);
   throw new Error(
     `A runtime (process ${pid}) still uses ${folder}: one that a killed \`npm run dev\` has left, or that of \`wrangler dev\`. End it first: kill ${pid}`,

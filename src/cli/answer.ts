@@ -32,7 +32,7 @@ export interface Answer {
 }
 
 /** Why a command did nothing; `message` says what to do. */
-export interface Refusal {
+export interface CommandError {
   readonly exit: ExitCode;
   readonly code: string;
   readonly message: string;
@@ -40,20 +40,20 @@ export interface Refusal {
   readonly candidates?: readonly string[];
 }
 
-export type Refused = { readonly ok: false; readonly error: Refusal };
+export type FailedResult = { readonly ok: false; readonly error: CommandError };
 
-export function failed(code: string, message: string): Refused {
+export function failed(code: string, message: string): FailedResult {
   return err({ exit: exitCodes.failed, code, message });
 }
 
-export function wrongUsage(message: string): Refused {
+export function wrongUsage(message: string): FailedResult {
   return err({ exit: exitCodes.wrongUsage, code: "wrong_usage", message });
 }
 
-export function ambiguous(message: string, candidates: readonly string[]): Refused {
+export function ambiguous(message: string, candidates: readonly string[]): FailedResult {
   return err({ exit: exitCodes.wrongUsage, code: "ambiguous", message, candidates });
 }
 
-export function notFound(message: string): Refused {
+export function notFound(message: string): FailedResult {
   return err({ exit: exitCodes.notFound, code: "not_found", message });
 }

@@ -1,18 +1,18 @@
 import type { Chat } from "../contract/chats.ts";
-import { readEdge } from "../local-mcp/authority.ts";
+import { readEdgeConfig } from "../local-mcp/authority.ts";
 import { localWorkspace } from "../local-mcp/link/open-link.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { namingOf, type Naming } from "../local-mcp/team/naming.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { shortIds } from "../shared/short-id.ts";
-import { ambiguous, type Refused } from "./answer.ts";
+import { ambiguous, type FailedResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
-import { commandLine, type Coordination } from "./coordination.ts";
-import { pages } from "./pages.ts";
+import { commandLine, type CoordinatorLink } from "./coordination.ts";
+import { fetchPages } from "./pages.ts";
 import { oneLine } from "./screen-text.ts";
 
-type Answered<T> = Result<T, Refused["error"]>;
+type CoordinatorResult<T> = Result<T, FailedResult["error"]>;
 
 /** [CL85] Titles, projects and short ids of the chats that a coordinator knows. */
 export class ChatNames {
@@ -27,9 +27,9 @@ export class ChatNames {
   }
 
   /** @param chats all that short ids have to tell apart */
-  static async of(cli: Cli, link: Coordination, chats: readonly Chat[]): Promise<ChatNames> {
+  static async load(cli: Cli, link: CoordinatorLink, chats: readonly Chat[]): Promise<ChatNames> {
     const runtime = await cli.runtime();
-    const edge = readEdge(cli.paths.home, cli.io.env);
+    const edge = readEdgeConfig(cli.paths.home, cli.io.env);
     const joined = edge.ok ? edge.value : null;
     const workspace = joined?.workspace ?? localWorkspace;
     return new ChatNames(runtime, namingOf(runtime, { workspace, machine: link.machine, edge: joined }), chats);
@@ -53,28 +53,32 @@ export class ChatNames {
   }
 }
 
-export function allChats(link: Coordination): Promise<Answered<readonly Chat[]>> {
-  return pages({ most: 200 }, "chats", (page) => link.call("chats.list", page)).then((listed) =>
+export function allChats(link: CoordinatorLink): Promise<CoordinatorResult<readonly Chat[]>> {
+  return fetchPages({ maxPerPage: 200 }, "chats", (page) => link.call("chats.list", page)).then((listed) =>
     listed.ok ? ok(listed.value.chats) : listed,
   );
 }
 
 /** [CL79] The chat that the beginning of an id means; an id that fits none goes on as it is, and the coordinator answers. */
-export async function findChat(cli: Cli, link: Coordination, given: string): Promise<Answered<string>> {
-  const listed = await allChats(link);
-  if (!listed.ok) return listed;
-  const isWhole = listed.value.some(({ chat }) => chat === given);
-  const fitting = isWhole ? [] : listed.value.filter(({ chat }) => chat.startsWith(given));
-  const [first, second] = fitting;
-  if (!second) return ok(first?.chat ?? given);
-  const names = await ChatNames.of(cli, link, listed.value);
-  const lines = fitting
-    .slice(0, mostCandidates)
+export async function findChat(
+  cli: Cli,
+  link: CoordinatorLink,
+  idOrPrefix: string,
+): Promise<CoordinatorResult<string>> {
+  const chats = await allChats(link);
+  if (!chats.ok) return chats;
+  const isWhole = chats.value.some(({ chat }) => chat === idOrPrefix);
+  const matching = isWhole ? [] : chats.value.filter(({ chat }) => chat.startsWith(idOrPrefix));
+  const [first, second] = matching;
+  if (!second) return ok(first?.chat ?? idOrPrefix);
+  const names = await ChatNames.load(cli, link, chats.value);
+  const lines = matching
+    .slice(0, maxCandidates)
     .map((one) => `\n  ${names.short(one.chat)}  ${one.status}  ${oneLine(names.title(one) ?? one.client, 60)}`);
   return ambiguous(
-    `"${given}" is the beginning of several chats; give more of the id:${lines.join("")}`,
-    fitting.map(({ chat }) => chat),
+    `"${idOrPrefix}" is the beginning of several chats; give more of the id:${lines.join("")}`,
+    matching.map(({ chat }) => chat),
   );
 }
 
-const mostCandidates = 8;
+const maxCandidates = 8;

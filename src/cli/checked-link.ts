@@ -1,14 +1,17 @@
 import { checkInput } from "../coordination/check-input.ts";
 import { wrongUsage } from "./answer.ts";
-import type { Cli, Outcome } from "./cli.ts";
-import { withLink, type Coordination } from "./coordination.ts";
+import type { Cli, CommandResult } from "./cli.ts";
+import { withLink, type CoordinatorLink } from "./coordination.ts";
 
 /** [CL46] One call to the coordinator; input that no coordinator would take is wrong usage, and is not sent. */
-export function withCheckedLink(cli: Cli, body: (link: Coordination) => Promise<Outcome>): Promise<Outcome> {
-  return withLink(cli, (link) => body(checking(link)));
+export function withCheckedLink(
+  cli: Cli,
+  body: (link: CoordinatorLink) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  return withLink(cli, (link) => body(withInputCheck(link)));
 }
 
-function checking(link: Coordination): Coordination {
+function withInputCheck(link: CoordinatorLink): CoordinatorLink {
   return {
     ...link,
     call: async (name, input) => {

@@ -8,24 +8,24 @@ import type { Runtime } from "../local-mcp/runtime.ts";
 import { shimCommand, withShimCommand } from "../local-mcp/shim-command.ts";
 import * as notices from "../local-mcp/store/notices.ts";
 import { StoreError } from "../local-mcp/store/store-error.ts";
-import { exitCodes, failed, type Answer, type Refusal, type Refused } from "./answer.ts";
+import { exitCodes, failed, type Answer, type CommandError, type FailedResult } from "./answer.ts";
 import { fileErrorText } from "./file-error.ts";
 import type { Io, LoadedRuntime } from "./io.ts";
-import { safeJson, safeJsonLine, screenOf, type Paint, type Screen } from "./screen-text.ts";
+import { safeJson, safeJsonLine, createScreen, type Paint, type Screen } from "./screen-text.ts";
 import { parseTime } from "./times.ts";
 
-export type Outcome = Result<Answer, Refusal>;
+export type CommandResult = Result<Answer, CommandError>;
 
 /** In the options of every command. */
-export interface Common {
+export interface CommonOptions {
   readonly json?: boolean;
 }
 
 /** They show the notices in their answer. */
-const showNoticesThemselves: ReadonlySet<string> = new Set(["up", "doctor", "statusline"]);
+const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor", "statusline"]);
 
 /** `never`: each command names the options that it has declared; commander does not know their types. */
-type Body = (options: never, ...args: string[]) => Promise<Outcome>;
+type CommandBody = (options: never, ...args: string[]) => Promise<CommandResult>;
 
 /** What the commands share during one run. */
 export class Cli {
@@ -37,7 +37,7 @@ export class Cli {
 
   constructor(io: Io) {
     this.io = io;
-    this.#screen = screenOf(io);
+    this.#screen = createScreen(io);
     this.paths = pathsIn(homeFrom(io.env));
   }
 
@@ -62,29 +62,29 @@ export class Cli {
 
   /** [CL4] As a terminal may show it: what is quoted with commands as they stand there. */
   verbatim(text: string): string {
-    return this.#screen.shown(text);
+    return this.#screen.format(text);
   }
 
   /** SHIM's own words, as a terminal may show them and with commands as they can be typed here. */
-  shown(text: string): string {
+  format(text: string): string {
     return withShimCommand(this.verbatim(text), () => this.command);
   }
 
   /** Adds `--json` unless the command has one of its own, and runs `body` with the options and the arguments as the command declares them. */
-  define(command: Command, body: Body): Command {
+  define(command: Command, body: CommandBody): Command {
     const hasOwn = command.options.some(({ long }) => long === "--json");
     return (hasOwn ? command : command.option("--json", "print JSON")).action(async (...all: unknown[]) => {
       // commander calls with the declared arguments, the options and the command.
       const args = all.slice(0, -2) as string[];
-      const given = (all.at(-1) as Command).optsWithGlobals<Common>();
+      const given = (all.at(-1) as Command).optsWithGlobals<CommonOptions>();
       await this.#run(given.json === true, () => body(given as never, ...args));
-      if (!showNoticesThemselves.has(command.name())) await this.#showNotices();
+      if (!commandsShowingNotices.has(command.name())) await this.#showNotices();
     });
   }
 
   /** One line about long work, for people who wait. */
   progress(text: string): void {
-    this.io.stderr(`${this.shown(this.paint("dim", text))}\n`);
+    this.io.stderr(`${this.format(this.paint("dim", text))}\n`);
   }
 
   /** "12 s ago" */
@@ -96,16 +96,16 @@ export class Cli {
   async confirm(question: string, isYes: boolean): Promise<"yes" | "no" | "unasked"> {
     if (isYes) return "yes";
     if (!this.io.isInteractive) return "unasked";
-    const reply = await this.io.ask(`${this.shown(question)} [y/N] `);
+    const reply = await this.io.ask(`${this.format(question)} [y/N] `);
     return /^y(es)?$/i.test(reply.trim()) ? "yes" : "no";
   }
 
   /** Says what happened; the only place where answers, refusals and errors are printed. */
-  report(outcome: Outcome, isJson: boolean): void {
+  report(outcome: CommandResult, isJson: boolean): void {
     if (outcome.ok) {
       const { data, text, isFailed, isOneLine, isVerbatim, exit } = outcome.value;
-      const forPeople = isVerbatim === true ? this.verbatim(text) : this.shown(text);
-      this.io.stdout(isJson ? `${isOneLine ? safeJsonLine(data) : safeJson(data)}\n` : forPeople);
+      const displayText = isVerbatim === true ? this.verbatim(text) : this.format(text);
+      this.io.stdout(isJson ? `${isOneLine ? safeJsonLine(data) : safeJson(data)}\n` : displayText);
       this.exitCode = exit ?? (isFailed ? exitCodes.failed : exitCodes.ok);
       return;
     }
@@ -118,7 +118,7 @@ export class Cli {
 
   /** [CL5] Broken storage, files that cannot be used, and bugs: one line, and the stack only for who asks for it. */
   reportError(error: unknown, isJson: boolean): void {
-    this.report(refusalOf(error, this.paths.home), isJson);
+    this.report(toFailure(error, this.paths.home), isJson);
     if (this.io.env["SHIM_DEBUG"] === "1" && error instanceof Error) this.io.stderr(`${error.stack}\n`);
   }
 
@@ -132,11 +132,11 @@ export class Cli {
     const loaded = await this.#loaded?.catch(() => null);
     if (!loaded) return;
     const open = noticesOf(loaded.runtime);
-    for (const { text } of open) this.io.stderr(`${this.shown(`${this.paint("yellow", "NOTICE:")} ${text}`)}\n`);
+    for (const { text } of open) this.io.stderr(`${this.format(`${this.paint("yellow", "NOTICE:")} ${text}`)}\n`);
     if (open.length > 0) this.progress("When you have read it: `shim doctor --acknowledge`.");
   }
 
-  async #run(isJson: boolean, body: () => Promise<Outcome>): Promise<void> {
+  async #run(isJson: boolean, body: () => Promise<CommandResult>): Promise<void> {
     try {
       this.report(await body(), isJson);
     } catch (error) {
@@ -145,10 +145,10 @@ export class Cli {
   }
 }
 
-function refusalOf(error: unknown, home: string): Refused {
+function toFailure(error: unknown, home: string): FailedResult {
   if (error instanceof StoreError) return failed(error.code, error.message);
-  const ofFile = fileErrorText(error, home);
-  if (ofFile !== null) return failed("file_unusable", ofFile);
+  const fileError = fileErrorText(error, home);
+  if (fileError !== null) return failed("file_unusable", fileError);
   const message = messageOf(error);
   return failed("internal", `${message} (a bug of SHIM; SHIM_DEBUG=1 shows where)`);
 }
@@ -165,11 +165,11 @@ function noticesOf(runtime: Runtime): notices.Notice[] {
 
 /** Readers of option values; what they throw, commander prints beside the option's name. */
 
-export function countUpTo(most: number): (text: string) => number {
+export function countUpTo(max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!Number.isInteger(value) || value < 1 || value > most) {
-      throw new InvalidArgumentError(`It must be 1 to ${most}.`);
+    if (!Number.isInteger(value) || value < 1 || value > max) {
+      throw new InvalidArgumentError(`It must be 1 to ${max}.`);
     }
     return value;
   };
@@ -177,9 +177,9 @@ export function countUpTo(most: number): (text: string) => number {
 
 export const count = countUpTo(10_000);
 
-/** @param usual where it is not given */
-export function limitOption(usual: number, what = "at most so many"): Option {
-  return new Option("--limit <n>", `${what} (default: ${usual})`).argParser(count);
+/** @param defaultLimit where it is not given */
+export function limitOption(defaultLimit: number, description = "at most so many"): Option {
+  return new Option("--limit <n>", `${description} (default: ${defaultLimit})`).argParser(count);
 }
 
 /** Versions and revisions stand above epoch * 2^28: they have up to 16 digits. */
@@ -190,7 +190,7 @@ export function revision(text: string): number {
   return value;
 }
 
-export function moment(io: Pick<Io, "now">, edge: "first" | "last"): (text: string) => number {
+export function momentOption(io: Pick<Io, "now">, edge: "first" | "last"): (text: string) => number {
   return (text) => {
     const at = parseTime(text, io.now(), edge);
     if (at === null)

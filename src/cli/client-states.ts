@@ -4,7 +4,7 @@ import { inspect, type Finding } from "../local-mcp/clients/inspect.ts";
 import type { Cli } from "./cli.ts";
 import type { ClientState } from "./overview.ts";
 
-const oldestNode = [22, 16] as const;
+const minNodeVersion = [22, 16] as const;
 
 /** What is right and wrong with SHIM in each client of this machine. Starts each Node that their settings name. */
 export function clientFindings(cli: Cli): Finding[] {
@@ -14,7 +14,7 @@ export function clientFindings(cli: Cli): Finding[] {
       read: readText,
       exists: machine.exists,
       nodeVersion: versionOf,
-      oldestNode,
+      minNodeVersion,
       launch,
       claudeVersion: target.client === "claude-code" ? versionOf("claude") : null,
     }),
@@ -24,13 +24,13 @@ export function clientFindings(cli: Cli): Finding[] {
 /** Which clients are here, and whether SHIM is in them. Reads their files only. */
 export function clientStates(cli: Cli): ClientState[] {
   const { machine, launch } = cli.io;
-  const newest = `v${oldestNode.join(".")}.0`;
+  const assumedVersion = `v${minNodeVersion.join(".")}.0`;
   return detect(machine).map((target) => {
     const findings = inspect(target, {
       read: readText,
       exists: machine.exists,
-      nodeVersion: () => newest,
-      oldestNode,
+      nodeVersion: () => assumedVersion,
+      minNodeVersion,
       launch,
       claudeVersion: null,
     });

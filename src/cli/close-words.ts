@@ -1,10 +1,10 @@
 /** [CL1] A slip of the finger: one edit, in longer words one for each four letters typed. "install" is no slip for "uninstall". */
-export function isClose(typed: string, meant: string): boolean {
-  return edits(typed, meant) <= Math.max(1, Math.floor(typed.length / 4));
+export function isClose(typed: string, knownWord: string): boolean {
+  return editDistance(typed, knownWord) <= Math.max(1, Math.floor(typed.length / 4));
 }
 
 /** Letters put in, taken out or changed, and neighbours that changed places: the optimal string alignment distance. */
-function edits(from: string, to: string): number {
+function editDistance(from: string, to: string): number {
   let older: number[] = [];
   let last = Array.from({ length: to.length + 1 }, (_, at) => at);
   for (let i = 1; i <= from.length; i++) {
@@ -12,14 +12,14 @@ function edits(from: string, to: string): number {
     for (let j = 1; j <= to.length; j++) {
       const changed = from[i - 1] === to[j - 1] ? 0 : 1;
       const isSwap = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1];
-      const swapped = isSwap ? at(older, j - 2) + 1 : Infinity;
-      row.push(Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + changed, swapped));
+      const swapped = isSwap ? cellAt(older, j - 2) + 1 : Infinity;
+      row.push(Math.min(cellAt(last, j) + 1, cellAt(row, j - 1) + 1, cellAt(last, j - 1) + changed, swapped));
     }
     [older, last] = [last, row];
   }
-  return at(last, to.length);
+  return cellAt(last, to.length);
 }
 
-function at(row: readonly number[], index: number): number {
+function cellAt(row: readonly number[], index: number): number {
   return row[index] ?? Infinity;
 }

@@ -8,24 +8,24 @@ import { refusedExit } from "./commit-guard/hook-file.ts";
 
 /** Somebody waits for the commit. */
 const busyMs = 500;
-const patienceMs = 4_000;
+const maxWaitMs = 4_000;
 
 async function main(): Promise<number> {
   const runtime = systemRuntime({ driver: openNodeSqlite, busyMs });
   const commit = { root: process.cwd(), staged: readFileSync(0, "utf8"), parentPid: process.ppid };
-  const { promise: patience, resolve } = Promise.withResolvers<"late">();
-  const timer = setTimeout(() => resolve("late"), patienceMs);
+  const { promise: timeout, resolve } = Promise.withResolvers<"late">();
+  const timer = setTimeout(() => resolve("late"), maxWaitMs);
   // One SQLite in a process: the one that is open.
   const makeRuntime = async () => ({ runtime, driver: "node:sqlite" as const, fallbackReason: null });
-  const ask = async () => {
-    const [{ Cli }, { coordination }, { systemIo }] = await Promise.all([
+  const openLink = async () => {
+    const [{ Cli }, { openCoordinatorLink: coordination }, { systemIo }] = await Promise.all([
       import("./cli.ts"),
       import("./coordination.ts"),
       import("./system-io.ts"),
     ]);
     return coordination(new Cli({ ...systemIo(import.meta.url), makeRuntime }));
   };
-  const { isRefused, text } = await checkCommit(runtime, commit, ask, patience);
+  const { isRefused, text } = await checkCommit(runtime, commit, openLink, timeout);
   clearTimeout(timer);
   writeSync(2, text);
   return isRefused ? refusedExit : 0;

@@ -11,16 +11,16 @@ import { ask } from "../local-mcp/edge/http.ts";
 import { newId, type Outside } from "../local-mcp/edge/outside.ts";
 import { systemOutside } from "../local-mcp/edge/system-outside.ts";
 import { openLocal } from "../local-mcp/link/open-link.ts";
-import { redactedInput } from "../local-mcp/redaction/operation-input.ts";
-import { readEdge, type Edge } from "../local-mcp/authority.ts";
-import { exitCodes, failed, type Refused } from "./answer.ts";
-import type { Cli, Outcome } from "./cli.ts";
+import { redactInput } from "../local-mcp/redaction/operation-input.ts";
+import { readEdgeConfig, type EdgeConfig } from "../local-mcp/authority.ts";
+import { exitCodes, failed, type FailedResult } from "./answer.ts";
+import type { Cli, CommandResult } from "./cli.ts";
 
 /** How long a command waits for the edge, in ms. */
-const patienceMs = 15_000;
+const callTimeoutMs = 15_000;
 
 /** The coordinator of this machine, for one command. */
-export interface Coordination {
+export interface CoordinatorLink {
   readonly where: string;
   readonly machine: string;
   /** This process, as its chats name it. */
@@ -29,13 +29,19 @@ export interface Coordination {
   readonly edge: EdgeClient | null;
   /** Another number after each commit of another process of this machine. Null: on the edge, which tells by itself. */
   readonly version: (() => number) | null;
-  call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, Refused["error"]>>;
+  call<Name extends OperationName>(
+    name: Name,
+    input: InputOf<Name>,
+  ): Promise<Result<OutputOf<Name>, FailedResult["error"]>>;
   close(): void;
 }
 
 /** A command's call to the coordinator; the connection is closed after it. */
-export async function withLink(cli: Cli, body: (link: Coordination) => Promise<Outcome>): Promise<Outcome> {
-  const link = await coordination(cli);
+export async function withLink(
+  cli: Cli,
+  body: (link: CoordinatorLink) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const link = await openCoordinatorLink(cli);
   if (!link.ok) return link;
   try {
     return await body(link.value);
@@ -45,20 +51,20 @@ export async function withLink(cli: Cli, body: (link: Coordination) => Promise<O
 }
 
 /** The edge where this machine has joined one, else its own file. */
-export async function coordination(cli: Cli): Promise<Result<Coordination, Refused["error"]>> {
-  const edge = readEdge(cli.paths.home, cli.io.env);
+export async function openCoordinatorLink(cli: Cli): Promise<Result<CoordinatorLink, FailedResult["error"]>> {
+  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
-  if (edge.value === null) return ok(redacting(cli, await local(cli)));
-  const link = remote(edge.value, edge.value.token, edge.value.adminToken);
-  return link.ok ? ok(redacting(cli, link.value)) : link;
+  if (edge.value === null) return ok(withRedaction(cli, await localLink(cli)));
+  const link = edgeLink(edge.value, edge.value.token, edge.value.adminToken);
+  return link.ok ? ok(withRedaction(cli, link.value)) : link;
 }
 
 /** [RD12] Every command's input passes here, so none can forget it. */
-function redacting(cli: Cli, link: Coordination): Coordination {
+function withRedaction(cli: Cli, link: CoordinatorLink): CoordinatorLink {
   return {
     ...link,
     call: (name, given) => {
-      const { input, count } = redactedInput(name, given);
+      const { input, count } = redactInput(name, given);
       if (count > 0) cli.progress(`Secrets removed: ${count}.`);
       return link.call(name, input);
     },
@@ -69,16 +75,16 @@ function redacting(cli: Cli, link: Coordination): Coordination {
  * @param token of this machine, or that of an admin
  * @param adminToken for what only an admin may; without it `token` is for all
  */
-export function remote(
-  edge: Pick<Edge, "url" | "workspace" | "machine">,
+export function edgeLink(
+  edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
   token: string,
   adminToken: string = token,
-): Result<Coordination, Refused["error"]> {
+): Result<CoordinatorLink, FailedResult["error"]> {
   const address = addressOf(edge.url, edge.workspace);
   if (!address.ok) return failed("bad_address", address.error);
-  const outside = systemOutside();
+  const platform = systemOutside();
   const { signal } = new AbortController();
-  const client = EdgeClient.open({ edge: edge.url, workspace: edge.workspace, token }, outside);
+  const client = EdgeClient.open({ edge: edge.url, workspace: edge.workspace, token }, platform);
   if (!client.ok) return failed("bad_address", client.error);
   return ok({
     where: `${edge.url}, workspace ${edge.workspace}`,
@@ -87,14 +93,14 @@ export function remote(
     edge: client.value,
     version: null,
     call: async (name, input) => {
-      const entitled = operations[name].scope === "admin" ? adminToken : token;
-      const way = { outside, address: address.value, token: entitled, signal };
-      const asked = withId(outside, name, input);
-      const first = await ask(way, name, asked.input, patienceMs);
+      const requiredToken = operations[name].scope === "admin" ? adminToken : token;
+      const callTarget = { outside: platform, address: address.value, token: requiredToken, signal };
+      const request = withId(platform, name, input);
+      const first = await ask(callTarget, name, request.input, callTimeoutMs);
       // [CL28] By its id it takes effect once.
-      const isLost = first.kind === "lost" && first.isSent && asked.hasId;
-      const outcome = isLost ? await ask(way, name, asked.input, patienceMs) : first;
-      if (outcome.kind === "answered") return outcome.result.ok ? outcome.result : refusedBy(outcome.result.error);
+      const isLost = first.kind === "lost" && first.isSent && request.hasId;
+      const outcome = isLost ? await ask(callTarget, name, request.input, callTimeoutMs) : first;
+      if (outcome.kind === "answered") return outcome.result.ok ? outcome.result : refusalFailure(outcome.result.error);
       return failed("edge_unreachable", `${edge.url} did not answer: ${outcome.message}`);
     },
     close: () => client.value.close(),
@@ -102,60 +108,60 @@ export function remote(
 }
 
 function withId<Name extends OperationName>(
-  outside: Outside,
+  platform: Outside,
   name: Name,
   input: InputOf<Name>,
 ): { readonly input: InputOf<Name>; readonly hasId: boolean } {
   const hasId = "requestId" in operations[name].input.shape;
-  return { input: hasId ? { requestId: newId(outside), ...input } : input, hasId };
+  return { input: hasId ? { requestId: newId(platform), ...input } : input, hasId };
 }
 
-async function local(cli: Cli): Promise<Coordination> {
+async function localLink(cli: Cli): Promise<CoordinatorLink> {
   const { runtime } = await cli.loaded();
-  const { driver, busyMs } = runtime.store.site;
+  const { driver, busyMs } = runtime.store.context;
   const { processes } = runtime;
-  const own = identify(processes, process.pid);
-  const site = { home: cli.paths.home, driver, busyMs, processes, now: cli.io.now };
-  const { coordinator, machine, close } = openLocal(site);
+  const ownProcess = identify(processes, process.pid);
+  const storeOptions = { home: cli.paths.home, driver, busyMs, processes, now: cli.io.now };
+  const { coordinator, machine, close } = openLocal(storeOptions);
   return {
     where: "this machine",
     machine,
-    process: own ? processKey(own) : `process ${process.pid} of ${machine}`,
+    process: ownProcess ? processKey(ownProcess) : `process ${process.pid} of ${machine}`,
     edge: null,
     version: () => coordinator.version(),
     call: (name, input) => {
       const result = coordinator.call(name, input);
-      return Promise.resolve(result.ok ? result : refusedBy(result.error));
+      return Promise.resolve(result.ok ? result : refusalFailure(result.error));
     },
     close,
   };
 }
 
 /** Why a client has no answer. */
-export function unanswered(error: EdgeError): Refused {
-  return isRefusal(error) ? refusedBy(error) : failed("edge_unreachable", error.message);
+export function edgeFailure(error: EdgeError): FailedResult {
+  return isRefusal(error) ? refusalFailure(error) : failed("edge_unreachable", error.message);
 }
 
 function isRefusal(error: EdgeError): error is Refusal {
   return Object.hasOwn(errorTable, error.code);
 }
 
-function refusedBy({ code, message, retryAfterMs }: Refusal): Refused {
-  const again = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
-  if (isBadInput.has(code)) {
+function refusalFailure({ code, message, retryAfterMs }: Refusal): FailedResult {
+  const retryText = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
+  if (badInputCodes.has(code)) {
     // Which operation it was the command says.
-    const said = message.replace(/^[a-z]+\.[a-z-]+: /, "");
-    return err({ exit: exitCodes.wrongUsage, code, message: said.endsWith(".") ? said : `${said}.` });
+    const text = message.replace(/^[a-z]+\.[a-z-]+: /, "");
+    return err({ exit: exitCodes.wrongUsage, code, message: text.endsWith(".") ? text : `${text}.` });
   }
-  const refused = failed(code, `${message}${again}`);
-  return isMissing.has(code) ? err({ ...refused.error, exit: exitCodes.notFound }) : refused;
+  const refused = failed(code, `${message}${retryText}`);
+  return missingCodes.has(code) ? err({ ...refused.error, exit: exitCodes.notFound }) : refused;
 }
 
 /** [CL1] The same again would be refused again. */
-const isBadInput: ReadonlySet<string> = new Set<Refusal["code"]>(["bad_input", "too_large"]);
+const badInputCodes: ReadonlySet<string> = new Set<Refusal["code"]>(["bad_input", "too_large"]);
 
 /** [CL1] What these name is not there. */
-const isMissing: ReadonlySet<string> = new Set<Refusal["code"]>([
+const missingCodes: ReadonlySet<string> = new Set<Refusal["code"]>([
   "unknown_workspace",
   "unknown_chat",
   "unknown_key",
@@ -171,7 +177,7 @@ export function commandLineChat(machine: string): string {
 }
 
 /** The command line as a chat of its own: one for each machine, which every command continues. */
-export async function asChat(link: Coordination): Promise<Result<Self, Refused["error"]>> {
+export async function registerCommandLine(link: CoordinatorLink): Promise<Result<Self, FailedResult["error"]>> {
   const chat = commandLineChat(link.machine);
   const registered = await link.call("chats.register", {
     chat,

@@ -1,11 +1,11 @@
 import { WireError } from "../contract/errors.ts";
-import { writeEdge, type Edge } from "../local-mcp/authority.ts";
+import { writeEdgeConfig, type EdgeConfig } from "../local-mcp/authority.ts";
 import { newId } from "../local-mcp/edge/outside.ts";
 import { systemOutside } from "../local-mcp/edge/system-outside.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { failed, type Refused } from "./answer.ts";
-import { remote } from "./coordination.ts";
-import { begin, finish } from "./unfinished-workspaces.ts";
+import { failed, type FailedResult } from "./answer.ts";
+import { edgeLink } from "./coordination.ts";
+import { startRequest, finishRequest } from "./unfinished-workspaces.ts";
 
 /**
  * Makes a workspace and joins it with this machine. [CL32] Whatever is lost on the way, the same command again goes on where it was.
@@ -14,34 +14,34 @@ import { begin, finish } from "./unfinished-workspaces.ts";
  */
 export async function createWorkspace(
   home: string,
-  edge: Pick<Edge, "url" | "workspace" | "machine">,
+  edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
   secret: string,
-): Promise<Result<void, Refused["error"]>> {
-  const requestId = begin(home, edge, () => newId(systemOutside()));
-  const made = await firstToken(edge, secret, requestId);
-  if (!made.ok) {
-    if (made.error.code === "workspace_exists") finish(home, edge);
-    return made;
+): Promise<Result<void, FailedResult["error"]>> {
+  const requestId = startRequest(home, edge, () => newId(systemOutside()));
+  const adminToken = await firstToken(edge, secret, requestId);
+  if (!adminToken.ok) {
+    if (adminToken.error.code === "workspace_exists") finishRequest(home, edge);
+    return adminToken;
   }
-  const admin = remote(edge, made.value);
+  const admin = edgeLink(edge, adminToken.value);
   if (!admin.ok) return admin;
   const { machine } = edge;
   // A machine may have another name by the next try.
   const named = `${requestId}:${machine.replaceAll(/[^\w.-]/g, "-").slice(0, 80)}`;
-  const own = await admin.value.call("tokens.create", { machine, scope: "work", requestId: named });
-  if (!own.ok) return own;
-  writeEdge(home, { ...edge, token: own.value.token, adminToken: made.value });
-  finish(home, edge);
+  const machineToken = await admin.value.call("tokens.create", { machine, scope: "work", requestId: named });
+  if (!machineToken.ok) return machineToken;
+  writeEdgeConfig(home, { ...edge, token: machineToken.value.token, adminToken: adminToken.value });
+  finishRequest(home, edge);
   return ok(undefined);
 }
 
 /** @returns the first token of the workspace, of scope admin */
 async function firstToken(
-  { url, workspace }: Pick<Edge, "url" | "workspace">,
+  { url, workspace }: Pick<EdgeConfig, "url" | "workspace">,
   secret: string,
   requestId: string,
-): Promise<Result<string, Refused["error"]>> {
-  const answer = await asked(url, secret, { workspace, requestId });
+): Promise<Result<string, FailedResult["error"]>> {
+  const answer = await postWorkspace(url, secret, { workspace, requestId });
   if (!answer)
     return failed("edge_unreachable", `${url} does not answer. Is the coordinator running (\`npm run dev\`)?`);
   const body = (await answer.json().catch(() => null)) as { token?: unknown; error?: unknown } | null;
@@ -55,7 +55,7 @@ async function firstToken(
   );
 }
 
-async function asked(url: string, secret: string, body: object): Promise<Response | null> {
+async function postWorkspace(url: string, secret: string, body: object): Promise<Response | null> {
   try {
     return await fetch(`${url.replace(/\/+$/, "")}/v1/workspaces`, {
       method: "POST",

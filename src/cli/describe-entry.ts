@@ -1,40 +1,40 @@
 import type { JournalEntry } from "../contract/journal.ts";
 import { oneLine } from "./screen-text.ts";
 
-type Tool = Extract<JournalEntry, { kind: "tool_start" | "tool_end" | "tool_error" }>;
-type Todo = Extract<JournalEntry, { kind: "todos" | "todo" | "todo_removed" }>;
-type Said = Extract<JournalEntry, { kind: "prompt" | "assistant" | "subagent_end" | "failure" }>;
-type Edge = Extract<JournalEntry, { kind: "start" | "continues" | "detached" | "end" }>;
-type Turn = Exclude<JournalEntry, Tool | Todo | Said | Edge>;
+type ToolEntry = Extract<JournalEntry, { kind: "tool_start" | "tool_end" | "tool_error" }>;
+type TodoEntry = Extract<JournalEntry, { kind: "todos" | "todo" | "todo_removed" }>;
+type SpokenEntry = Extract<JournalEntry, { kind: "prompt" | "assistant" | "subagent_end" | "failure" }>;
+type BoundaryEntry = Extract<JournalEntry, { kind: "start" | "continues" | "detached" | "end" }>;
+type TurnEntry = Exclude<JournalEntry, ToolEntry | TodoEntry | SpokenEntry | BoundaryEntry>;
 
 /** One line of what happened; texts are cut to `max` characters. */
 export function describeEntry(entry: JournalEntry, max: number): string {
   if (isTool(entry)) return describeTool(entry, max);
   if (isTodo(entry)) return describeTodo(entry, max);
-  if (isEdge(entry)) return describeEdge(entry);
-  return isSaid(entry) ? `${speakers[entry.kind]}: ${oneLine(entry.text, max)}` : describeTurn(entry, max);
+  if (isBoundary(entry)) return describeBoundary(entry);
+  return isSpoken(entry) ? `${speakers[entry.kind]}: ${oneLine(entry.text, max)}` : describeTurn(entry, max);
 }
 
-const speakers: Record<Said["kind"], string> = {
+const speakers: Record<SpokenEntry["kind"], string> = {
   prompt: "user",
   assistant: "assistant",
   subagent_end: "subagent ended",
   failure: "failed",
 };
 
-function isTool(entry: JournalEntry): entry is Tool {
+function isTool(entry: JournalEntry): entry is ToolEntry {
   return entry.kind.startsWith("tool_");
 }
 
-function isTodo(entry: JournalEntry): entry is Todo {
+function isTodo(entry: JournalEntry): entry is TodoEntry {
   return entry.kind.startsWith("todo");
 }
 
-function isSaid(entry: JournalEntry): entry is Said {
+function isSpoken(entry: JournalEntry): entry is SpokenEntry {
   return Object.hasOwn(speakers, entry.kind);
 }
 
-function describeTool(entry: Tool, max: number): string {
+function describeTool(entry: ToolEntry, max: number): string {
   const call = `${entry.name} ${oneLine(entry.input, max)}`;
   if (entry.kind === "tool_start") return `tool began: ${call}`;
   const took = entry.durationMs === undefined ? "" : ` (${Math.round(entry.durationMs)} ms)`;
@@ -43,7 +43,7 @@ function describeTool(entry: Tool, max: number): string {
   return `tool ended: ${call}${took}${file}`;
 }
 
-function describeTodo(entry: Todo, max: number): string {
+function describeTodo(entry: TodoEntry, max: number): string {
   if (entry.kind === "todo_removed") return `task ${entry.id} removed`;
   if (entry.kind === "todos")
     return `tasks: ${entry.todos.map((todo) => `${oneLine(todo.text, max)} (${todo.status})`).join("; ")}`;
@@ -51,24 +51,24 @@ function describeTodo(entry: Todo, max: number): string {
   return `task ${id}: ${[text && oneLine(text, max), status].filter(Boolean).join(", ")}`;
 }
 
-function describeChoice(entry: Extract<Turn, { kind: "answers" | "plan" }>, max: number): string {
+function describeChoice(entry: Extract<TurnEntry, { kind: "answers" | "plan" }>, max: number): string {
   if (entry.kind === "plan") return `user approved a plan: ${oneLine(entry.text, max)}`;
   const chosen = entry.answers.map(({ question, answer }) => `${oneLine(question, max)} -> ${oneLine(answer, max)}`);
   return `user chose: ${chosen.join("; ")}`;
 }
 
-function describeCompaction(entry: Extract<Turn, { kind: "compacting" | "compacted" }>, max: number): string {
+function describeCompaction(entry: Extract<TurnEntry, { kind: "compacting" | "compacted" }>, max: number): string {
   return entry.kind === "compacting"
     ? `compaction begins (${entry.trigger})`
     : `compacted: ${oneLine(entry.summary, max)}`;
 }
 
-function isEdge(entry: JournalEntry): entry is Edge {
+function isBoundary(entry: JournalEntry): entry is BoundaryEntry {
   return ["start", "continues", "detached", "end"].includes(entry.kind);
 }
 
 /** How a session begins and ends. */
-function describeEdge(entry: Edge): string {
+function describeBoundary(entry: BoundaryEntry): string {
   switch (entry.kind) {
     case "start":
       return `started (${entry.source})`;
@@ -81,7 +81,7 @@ function describeEdge(entry: Edge): string {
   }
 }
 
-function describeTurn(entry: Turn, max: number): string {
+function describeTurn(entry: TurnEntry, max: number): string {
   switch (entry.kind) {
     case "answers":
     case "plan":
@@ -92,11 +92,11 @@ function describeTurn(entry: Turn, max: number): string {
     case "turn_end":
       return "answer complete";
     default:
-      return newer(entry);
+      return describeUnknown(entry);
   }
 }
 
 /** Of a newer program, whose kinds this one does not know. */
-function newer(entry: never): string {
+function describeUnknown(entry: never): string {
   return (entry as { readonly kind: string }).kind;
 }

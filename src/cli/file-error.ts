@@ -1,6 +1,6 @@
 import { sep } from "node:path";
 
-const advices: Record<string, string> = {
+const adviceByCode: Record<string, string> = {
   EACCES: "your user has no right to do this here; give it, or name another place",
   EPERM: "your user has no right to do this here; give it, or name another place",
   EROFS: "this place is read-only; name another one",
@@ -12,7 +12,7 @@ const advices: Record<string, string> = {
   ENOSPC: "the disk is full; free some space, then repeat",
   EDQUOT: "your share of the disk is full; free some space, then repeat",
 };
-const elsewise = "the system does not allow it; look at the place, then repeat";
+const defaultAdvice = "the system does not allow it; look at the place, then repeat";
 
 /**
  * [CL5] What the system says of a file is no bug: the path, what to do, and the system's own words. Null: it is another error.
@@ -20,16 +20,16 @@ const elsewise = "the system does not allow it; look at the place, then repeat";
  * @param home where SHIM keeps its files; who cannot write there may move them
  */
 export function fileErrorText(error: unknown, home: string): string | null {
-  if (!isOfFile(error)) return null;
+  if (!isFileError(error)) return null;
   const { code, path, message } = error;
-  const place = path === undefined ? "" : `${meant(path)}: `;
+  const location = path === undefined ? "" : `${intendedPath(path)}: `;
   const isOurs = path === home || path?.startsWith(`${home}${sep}`);
-  const moved = isOurs ? `. SHIM keeps its files in ${home}; SHIM_HOME moves them` : "";
-  return `${place}${advices[code] ?? elsewise}${moved} (${message})`;
+  const homeHint = isOurs ? `. SHIM keeps its files in ${home}; SHIM_HOME moves them` : "";
+  return `${location}${adviceByCode[code] ?? defaultAdvice}${homeHint} (${message})`;
 }
 
 /** A file is written anew beside the one that it replaces (writeWhole). */
-function meant(path: string): string {
+function intendedPath(path: string): string {
   return path.replace(/\.([^/\\]+)\.shim-\d+\.tmp$/, "$1");
 }
 
@@ -39,7 +39,7 @@ interface FileError extends Error {
 }
 
 /** Programs that cannot be started, and connections, have calls of their own. */
-function isOfFile(error: unknown): error is FileError {
+function isFileError(error: unknown): error is FileError {
   if (!(error instanceof Error) || !("code" in error) || !("syscall" in error)) return false;
   const { code, syscall } = error;
   return typeof code === "string" && typeof syscall === "string" && !/^(spawn|connect|kill)\b/.test(syscall);

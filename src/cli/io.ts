@@ -47,9 +47,9 @@ export interface Io {
   /** Aborted by Ctrl-C or SIGTERM, which from the first call on no longer end the process by themselves. */
   readonly interrupted: () => AbortSignal;
   /** Calls `heed` at each Ctrl-C, SIGTERM and SIGHUP, none of which ends the process by itself then. Answers what ends that. */
-  readonly onInterrupt: (heed: () => void) => () => void;
+  readonly onInterrupt: (listener: () => void) => () => void;
   /** Calls `heed` when nobody takes what is written any more, which does not end the process by itself then. Answers what ends that. */
-  readonly onReaderGone: (heed: () => void) => () => void;
+  readonly onReaderGone: (listener: () => void) => () => void;
   /** Of the process that started this one; another number once that one is gone. */
   readonly parentPid: () => number;
   /** Resolves after `ms`, or at once when the signal is aborted. */

@@ -1,21 +1,27 @@
 import { randomBytes } from "node:crypto";
 import { ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
-import { isSame, readEdge, writeEdge, type Edge, type EdgeWorkspace } from "../local-mcp/authority.ts";
+import {
+  isSameWorkspace,
+  readEdgeConfig,
+  writeEdgeConfig,
+  type EdgeConfig,
+  type EdgeWorkspace,
+} from "../local-mcp/authority.ts";
 import * as choices from "../local-mcp/sync/choice.ts";
 import * as devices from "../local-mcp/sync/device.ts";
 import { codeOf } from "../local-mcp/sync/workspace-key.ts";
-import { failed, wrongUsage, type Refused } from "./answer.ts";
-import type { Cli, Outcome } from "./cli.ts";
-import type { Coordination } from "./coordination.ts";
+import { failed, wrongUsage, type FailedResult } from "./answer.ts";
+import type { Cli, CommandResult } from "./cli.ts";
+import type { CoordinatorLink } from "./coordination.ts";
 import { moveTasks, type LocalWork } from "./local-work.ts";
-import { keyText, whatTheEdgeReads, type FoundKey } from "./workspace-key-input.ts";
+import { keyText, edgeVisibilityText, type FoundKey } from "./workspace-key-input.ts";
 
 /** How a machine with work of its own becomes one of a workspace. */
 
-export interface Joining {
-  readonly edge: Edge;
-  readonly link: Coordination;
+export interface JoinPlan {
+  readonly edge: EdgeConfig;
+  readonly link: CoordinatorLink;
   /** Null: nothing is synced. */
   readonly found: FoundKey | null;
   readonly work: LocalWork;
@@ -27,8 +33,8 @@ export interface Joining {
 }
 
 export function isMoving({ paths }: Cli, to: EdgeWorkspace): boolean {
-  const old = readEdge(paths.home);
-  return old.ok && old.value !== null && !isSame(old.value, to);
+  const old = readEdgeConfig(paths.home);
+  return old.ok && old.value !== null && !isSameWorkspace(old.value, to);
 }
 
 /** Options of the commands that join. */
@@ -38,43 +44,43 @@ export interface LocalChoice {
 }
 
 /** [SY73] @returns whether it comes along */
-export async function whatOfLocalWork(
+export async function chooseLocalWork(
   cli: Cli,
   options: LocalChoice,
   { sessions, tasks, keys, running }: LocalWork,
-): Promise<Result<boolean, Refused["error"]>> {
+): Promise<Result<boolean, FailedResult["error"]>> {
   if (options.import && options.keep) return wrongUsage("give --import or --keep, not both.");
   if (options.import || options.keep) return ok(options.import === true);
   if (sessions + tasks.length + keys + running === 0) return ok(true);
-  const what = `On this machine there are ${sessions} sessions, ${tasks.length + running} open tasks and ${keys} keys of state.`;
-  const ways =
+  const description = `On this machine there are ${sessions} sessions, ${tasks.length + running} open tasks and ${keys} keys of state.`;
+  const choices =
     "--import sends the sessions and submits the tasks that have not begun; --keep leaves all of it here, where nothing is lost";
   if (!cli.io.isInteractive)
-    return failed("choice_needed", `${what} Say what becomes of them: ${ways}. Nothing was changed.`);
-  const reply = (await cli.io.ask(`${what}\n${ways}. import or keep? `)).trim().toLowerCase();
+    return failed("choice_needed", `${description} Say what becomes of them: ${choices}. Nothing was changed.`);
+  const reply = (await cli.io.ask(`${description}\n${choices}. import or keep? `)).trim().toLowerCase();
   if (reply === "import" || reply === "keep") return ok(reply === "import");
   return failed("not_confirmed", "nothing was changed.");
 }
 
 /** What has to be known and written before is; now this machine belongs to the workspace. */
-export async function comeIn(cli: Cli, joining: Joining): Promise<Outcome> {
+export async function completeJoin(cli: Cli, joining: JoinPlan): Promise<CommandResult> {
   const { link, work, isImporting } = joining;
-  const moved = isImporting ? await moveTasks(cli, link, work) : ok(0);
-  if (!moved.ok) return moved;
-  await begin(cli, joining);
-  return ok(answer(joining, moved.value));
+  const movedTasks = isImporting ? await moveTasks(cli, link, work) : ok(0);
+  if (!movedTasks.ok) return movedTasks;
+  await storeMembership(cli, joining);
+  return ok(toAnswer(joining, movedTasks.value));
 }
 
 /**
  * [SY61] The same workspace again, with another token say, leaves its numbers as they are. What was said is written before anybody can send.
  */
-async function begin(cli: Cli, joining: Joining): Promise<void> {
+async function storeMembership(cli: Cli, joining: JoinPlan): Promise<void> {
   const { store } = await cli.runtime();
   store.write((sql) => beginSync(sql, joining, cli.io.now()));
-  writeEdge(cli.paths.home, joining.edge);
+  writeEdgeConfig(cli.paths.home, joining.edge);
 }
 
-function beginSync(sql: Sql, joining: Joining, now: number): void {
+function beginSync(sql: Sql, joining: JoinPlan, now: number): void {
   const { found, isImporting, isSynced } = joining;
   const { workspace } = joining.edge;
   const known = knownDevice(sql, joining);
@@ -86,23 +92,23 @@ function beginSync(sql: Sql, joining: Joining, now: number): void {
   else if (isImporting) devices.sendAll(sql);
 }
 
-function knownDevice(sql: Sql, { edge, isMoving: moves }: Joining): devices.Device | null {
+function knownDevice(sql: Sql, { edge, isMoving: moves }: JoinPlan): devices.Device | null {
   const device = devices.get(sql);
   return device?.workspace === edge.workspace && !moves ? device : null;
 }
 
-function answer(joining: Joining, tasks: number): { data: unknown; text: string } {
+function toAnswer(joining: JoinPlan, tasks: number): { data: unknown; text: string } {
   const { edge, found } = joining;
   const { workspace, url, machine } = edge;
   const data = { workspace, url, machine, keyId: found?.key.id ?? null, importedTasks: tasks };
   const text = `This machine has joined ${workspace} as ${machine}.\n${localText(joining, tasks)}`;
   if (!found) return { data, text: `${text}Nothing is synced: this machine only coordinates.\n` };
   const hint = "`shim edge sync` sends at once what is here; open chats do it by themselves.\n";
-  if (!found.isNew) return { data, text: text + whatTheEdgeReads + hint };
-  return { data: { ...data, key: codeOf(found.key) }, text: text + whatTheEdgeReads + keyText(found.key) + hint };
+  if (!found.isNew) return { data, text: text + edgeVisibilityText + hint };
+  return { data: { ...data, key: codeOf(found.key) }, text: text + edgeVisibilityText + keyText(found.key) + hint };
 }
 
-function localText({ work, isImporting }: Joining, tasks: number): string {
+function localText({ work, isImporting }: JoinPlan, tasks: number): string {
   if (!isImporting) return "";
   const lines = [
     tasks > 0 ? [`${tasks} open tasks were submitted there, and cancelled here.`] : [],

@@ -6,9 +6,9 @@ import { LocalCoordinator } from "../local-mcp/coordinator/local-coordinator.ts"
 import { localStore } from "../local-mcp/coordinator/local-store.ts";
 import { omitUndefined } from "../shared/given.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { failed, type Refused } from "./answer.ts";
+import { failed, type FailedResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
-import type { Coordination } from "./coordination.ts";
+import type { CoordinatorLink } from "./coordination.ts";
 import { epochOf } from "../local-mcp/store/epoch.ts";
 import type { Store } from "../local-mcp/store/store.ts";
 
@@ -22,13 +22,13 @@ export interface LocalWork {
   readonly keys: number;
 }
 
-const waiting: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned"];
-const mostTasks = 1_000;
+const waitingStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned"];
+const maxTasks = 1_000;
 
 /** @param body with the coordinator of this machine, which is closed afterwards */
 async function withLocal<T>(cli: Cli, body: (local: LocalCoordinator, store: Store) => T | Promise<T>): Promise<T> {
   const { runtime } = await cli.loaded();
-  const { driver, busyMs } = runtime.store.site;
+  const { driver, busyMs } = runtime.store.context;
   const store = localStore({ home: cli.paths.home, driver, now: cli.io.now, busyMs });
   try {
     const { processes } = runtime;
@@ -38,32 +38,32 @@ async function withLocal<T>(cli: Cli, body: (local: LocalCoordinator, store: Sto
   }
 }
 
-export async function localWork(cli: Cli): Promise<LocalWork> {
+export async function readLocalWork(cli: Cli): Promise<LocalWork> {
   const runtime = await cli.runtime();
   const [row] = runtime.store.read((sql) => sql.all<{ n: number }>("SELECT count(*) AS n FROM sessions"), []);
   return withLocal(cli, (local) => {
     const keys = local.call("state.list", { prefix: "", limit: 500 });
     return {
       sessions: row?.n ?? 0,
-      tasks: waiting.flatMap((state) => tasksIn(local, state)).sort((a, b) => a - b),
-      running: tasksIn(local, "running").length,
+      tasks: waitingStates.flatMap((state) => listTasks(local, state)).sort((a, b) => a - b),
+      running: listTasks(local, "running").length,
       keys: keys.ok ? keys.value.entries.filter(({ key }) => !key.startsWith("$")).length : 0,
     };
   });
 }
 
-function tasksIn(local: LocalCoordinator, state: TaskState): number[] {
-  const found: number[] = [];
+function listTasks(local: LocalCoordinator, state: TaskState): number[] {
+  const numbers: number[] = [];
   for (let cursor: string | null = null; ;) {
     const page: ReturnType<typeof local.call<"tasks.list">> = local.call("tasks.list", {
       state,
       limit: 200,
       ...(cursor === null ? {} : { cursor }),
     });
-    if (!page.ok) return found;
-    found.push(...page.value.tasks.map(({ task }) => task));
+    if (!page.ok) return numbers;
+    numbers.push(...page.value.tasks.map(({ task }) => task));
     cursor = page.value.cursor;
-    if (cursor === null) return found;
+    if (cursor === null) return numbers;
   }
 }
 
@@ -74,14 +74,14 @@ function tasksIn(local: LocalCoordinator, state: TaskState): number[] {
  */
 export function moveTasks(
   cli: Cli,
-  link: Coordination,
+  link: CoordinatorLink,
   { tasks }: LocalWork,
-): Promise<Result<number, Refused["error"]>> {
-  if (tasks.length > mostTasks)
+): Promise<Result<number, FailedResult["error"]>> {
+  if (tasks.length > maxTasks)
     return Promise.resolve(
       failed(
         "too_many_tasks",
-        `at most ${mostTasks} open tasks come along, and there are ${tasks.length}; do or cancel some first, or --keep.`,
+        `at most ${maxTasks} open tasks come along, and there are ${tasks.length}; do or cancel some first, or --keep.`,
       ),
     );
   return withLocal(cli, async (local, store) => {
@@ -94,7 +94,7 @@ export function moveTasks(
     const moved = new Set(found.map(({ task }) => task));
     const submitted = await link.call("tasks.submit", {
       tasks: found.map((task) =>
-        asNew(task, moved, `import.${link.machine.replaceAll(/[^\w.-]/g, "-").slice(0, 60)}.${epoch}`),
+        toNewTask(task, moved, `import.${link.machine.replaceAll(/[^\w.-]/g, "-").slice(0, 60)}.${epoch}`),
       ),
     });
     if (!submitted.ok) return submitted;
@@ -105,9 +105,9 @@ export function moveTasks(
 }
 
 /** What is done already is waited for no more; times that were set apart from the usual ones begin anew. */
-function asNew(task: OutputOf<"tasks.get">, moved: ReadonlySet<number>, prefix: string): NewTaskInput {
+function toNewTask(task: OutputOf<"tasks.get">, moved: ReadonlySet<number>, prefix: string): NewTaskInput {
   const { type, payload, priority, capabilities, tags, maxAttempts } = task;
-  const parent = task.parent !== null && moved.has(task.parent) ? refOf(task.parent) : undefined;
+  const parent = task.parent !== null && moved.has(task.parent) ? taskRef(task.parent) : undefined;
   return {
     type,
     payload,
@@ -115,9 +115,9 @@ function asNew(task: OutputOf<"tasks.get">, moved: ReadonlySet<number>, prefix: 
     capabilities,
     tags,
     maxAttempts,
-    ref: refOf(task.task),
+    ref: taskRef(task.task),
     dedupeKey: `${prefix}.${task.task}`,
-    dependsOn: task.dependsOn.filter((one) => moved.has(one)).map(refOf),
+    dependsOn: task.dependsOn.filter((one) => moved.has(one)).map(taskRef),
     ...(task.state === "scheduled" ? { delayMs: task.dueInMs ?? 0 } : {}),
     ...omitUndefined({ parent, budget: task.budget ?? undefined, joinRule: task.joinRule ?? undefined }),
   };
@@ -125,6 +125,6 @@ function asNew(task: OutputOf<"tasks.get">, moved: ReadonlySet<number>, prefix: 
 
 type NewTaskInput = Partial<NewTask> & Pick<NewTask, "type">;
 
-function refOf(task: number): string {
+function taskRef(task: number): string {
   return `local-${task}`;
 }

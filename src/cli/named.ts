@@ -8,23 +8,23 @@ import { projectRoot } from "../local-mcp/sessions/git-head.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { shortCheckpointId, shortSessionId } from "../local-mcp/sessions/short-ids.ts";
 import { age } from "../local-mcp/recovery/brief.ts";
-import { ambiguous, notFound, type Refusal } from "./answer.ts";
+import { ambiguous, notFound, type CommandError } from "./answer.ts";
 import { oneLine } from "./screen-text.ts";
 
 /** Ids and folders as users give them, and ids as users see them. [CL2] Any beginning of an id that fits one only will do. */
 
-export function findSession(runtime: Runtime, given: string): Result<sessions.Session, Refusal> {
-  const found = lookUp(runtime, given, "ses_", sessions.byPrefix);
-  return pick(found, given, {
+export function findSession(runtime: Runtime, idOrPrefix: string): Result<sessions.Session, CommandError> {
+  const found = findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix);
+  return pickOne(found, idOrPrefix, {
     what: "session",
     list: "shim sessions",
     describe: (one) => sessionLine(runtime, one),
   });
 }
 
-export function findCheckpoint(runtime: Runtime, given: string): Result<checkpoints.Checkpoint, Refusal> {
-  const found = lookUp(runtime, given, "cp_", checkpoints.byPrefix);
-  return pick(found, given, {
+export function findCheckpoint(runtime: Runtime, idOrPrefix: string): Result<checkpoints.Checkpoint, CommandError> {
+  const found = findByPrefix(runtime, idOrPrefix, "cp_", checkpoints.byPrefix);
+  return pickOne(found, idOrPrefix, {
     what: "checkpoint",
     list: "shim checkpoints",
     describe: (one) => checkpointLine(runtime, one),
@@ -54,26 +54,26 @@ function checkpointLine(runtime: Runtime, { id, at, trigger, sessionId }: checkp
 }
 
 /** An ambiguous id is answered with so many candidates. */
-const mostCandidates = 8;
+const maxCandidates = 8;
 
-interface Named {
+interface Identified {
   readonly id: string;
 }
 
-function lookUp<T extends Named>(
+function findByPrefix<T extends Identified>(
   runtime: Runtime,
-  given: string,
+  idOrPrefix: string,
   prefix: string,
   byPrefix: (sql: Sql, prefix: string, limit: number) => T[],
 ): T[] {
-  if (given === "") return [];
+  if (idOrPrefix === "") return [];
   return runtime.store.read((sql) => {
-    const found = byPrefix(sql, given, mostCandidates + 1);
-    return found.length > 0 ? found : byPrefix(sql, `${prefix}${given}`, mostCandidates + 1);
+    const found = byPrefix(sql, idOrPrefix, maxCandidates + 1);
+    return found.length > 0 ? found : byPrefix(sql, `${prefix}${idOrPrefix}`, maxCandidates + 1);
   }, []);
 }
 
-interface Kind<T> {
+interface ItemKind<T> {
   readonly what: string;
   /** The command that lists them. */
   readonly list: string;
@@ -82,22 +82,26 @@ interface Kind<T> {
 }
 
 /** [CL79] */
-function pick<T extends Named>(found: readonly T[], given: string, kind: Kind<T>): Result<T, Refusal> {
+function pickOne<T extends Identified>(
+  matches: readonly T[],
+  idOrPrefix: string,
+  kind: ItemKind<T>,
+): Result<T, CommandError> {
   const { what, list, describe } = kind;
-  const [first, second] = found;
-  if (!first) return notFound(`there is no ${what} "${oneLine(given, 80)}". \`${list}\` lists them.`);
-  if (!second || first.id === given) return ok(first);
-  const shown = found.slice(0, mostCandidates);
-  const more = found.length > shown.length ? ["and more"] : [];
-  const lines = [...shown.map(describe), ...more].map((line) => `\n  ${line}`);
+  const [first, second] = matches;
+  if (!first) return notFound(`there is no ${what} "${oneLine(idOrPrefix, 80)}". \`${list}\` lists them.`);
+  if (!second || first.id === idOrPrefix) return ok(first);
+  const listedMatches = matches.slice(0, maxCandidates);
+  const more = matches.length > listedMatches.length ? ["and more"] : [];
+  const lines = [...listedMatches.map(describe), ...more].map((line) => `\n  ${line}`);
   return ambiguous(
-    `"${given}" is the beginning of several ${what}s; give more of the id:${lines.join("")}`,
-    shown.map(({ id }) => id),
+    `"${idOrPrefix}" is the beginning of several ${what}s; give more of the id:${lines.join("")}`,
+    listedMatches.map(({ id }) => id),
   );
 }
 
 /** The project that a folder given by the user belongs to, as sessions name it. */
-export function projectOf(runtime: Runtime, cwd: string, folder: string): string {
+export function projectOfFolder(runtime: Runtime, cwd: string, folder: string): string {
   const path = resolve(cwd, folder);
   const real = existsSync(path) ? realpathSync(path) : path;
   const candidates = [...new Set([path, real, projectRoot(path) ?? path, projectRoot(real) ?? real])];

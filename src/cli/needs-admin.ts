@@ -1,8 +1,8 @@
-import { failed, type Refused } from "./answer.ts";
-import type { Coordination } from "./coordination.ts";
+import { failed, type FailedResult } from "./answer.ts";
+import type { CoordinatorLink } from "./coordination.ts";
 
 /** [CL62] [CL104] A machine that has joined a workspace may work there, and not decide for all of it. @param what as the beginning of a sentence */
-export function needsAdmin(link: Coordination, what: string, refused: Refused): Refused {
+export function needsAdmin(link: CoordinatorLink, what: string, refused: FailedResult): FailedResult {
   const { code, message } = refused.error;
   if (code !== "forbidden") return refused;
   return failed(code, `${message}. ${what} with the admin token of ${link.where}; this machine has none.`);

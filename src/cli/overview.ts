@@ -1,12 +1,12 @@
 import type { Runtime } from "../local-mcp/runtime.ts";
 import { findIncomplete } from "../local-mcp/recovery/detect.ts";
-import { settleFinishedHere } from "../local-mcp/recovery/finished-tasks.ts";
+import { recordFinishedHere } from "../local-mcp/recovery/finished-tasks.ts";
 import { hasDied } from "../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as notices from "../local-mcp/store/notices.ts";
 import * as pauses from "../local-mcp/store/pause.ts";
 import { existsSync } from "node:fs";
-import { view, type SessionView } from "./session-view.ts";
+import { toSessionView, type SessionView } from "./session-view.ts";
 import type { TeamOverview } from "./team-overview.ts";
 
 export interface ClientState {
@@ -30,24 +30,24 @@ export interface Overview {
 }
 
 const recentMs = 86_400_000;
-const most = { finished: 5, incomplete: 20 };
+const maxShown = { finished: 5, incomplete: 20 };
 
-export function overview(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview {
-  settleFinishedHere(runtime);
+export function readOverview(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview {
+  recordFinishedHere(runtime);
   const now = runtime.now();
   const { path } = runtime.store;
   const empty = { alive: [], incomplete: [], finished: [], notices: [], pauses: [] };
-  const found = runtime.store.read((sql) => {
-    const open = [...sessions.open(sql)].map((one) => view(sql, runtime, one));
-    const dead = findIncomplete(sql, runtime.processes, now, { limit: most.incomplete, accepts: hasDied });
+  const views = runtime.store.read((sql) => {
+    const open = [...sessions.listOpen(sql)].map((one) => toSessionView(sql, runtime, one));
+    const dead = findIncomplete(sql, runtime.processes, now, { limit: maxShown.incomplete, accepts: hasDied });
     const recent = sessions.list(sql, { since: now - recentMs, limit: 200 }).filter((one) => one.endedAt !== null);
     return {
       alive: open.filter((one) => one.state === "alive"),
-      incomplete: dead.map((one) => view(sql, runtime, one.session)),
-      finished: recent.slice(0, most.finished).map((one) => view(sql, runtime, one)),
+      incomplete: dead.map((one) => toSessionView(sql, runtime, one.session)),
+      finished: recent.slice(0, maxShown.finished).map((one) => toSessionView(sql, runtime, one)),
       notices: notices.list(sql),
       pauses: pauses.list(sql, now),
     };
   }, empty);
-  return { at: now, store: { path, isThere: existsSync(path) }, clients, team, ...found };
+  return { at: now, store: { path, isThere: existsSync(path) }, clients, team, ...views };
 }

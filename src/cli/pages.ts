@@ -7,34 +7,34 @@ export interface PageOptions {
   readonly cursor?: string | undefined;
 }
 
-/** @param most items of one page */
-export function withPageOptions(command: Command, most: number): Command {
+/** @param maxPerPage items of one page */
+export function withPageOptions(command: Command, maxPerPage: number): Command {
   return command
-    .option("--limit <n>", `a page of so many, ${most} at most (default: all)`, countUpTo(most))
+    .option("--limit <n>", `a page of so many, ${maxPerPage} at most (default: all)`, countUpTo(maxPerPage))
     .option("--cursor <cursor>", "begin behind the page that had this cursor");
 }
 
-interface Page {
+interface PageRequest {
   readonly limit: number;
   readonly cursor?: string;
 }
 
 /** One page where a limit is given, else all of them, with what stands beside the items of the first: from its revision on nothing is missed. */
-export async function pages<
+export async function fetchPages<
   Field extends string,
   Value extends { cursor: string | null } & Record<Field, unknown[]>,
   E,
 >(
-  { limit, cursor, most }: PageOptions & { readonly most: number },
+  { limit, cursor, maxPerPage }: PageOptions & { readonly maxPerPage: number },
   field: Field,
-  ask: (page: Page) => Promise<Result<Value, E>>,
+  ask: (page: PageRequest) => Promise<Result<Value, E>>,
 ): Promise<Result<Value, E>> {
-  const first = await ask({ limit: limit ?? most, ...(cursor === undefined ? {} : { cursor }) });
+  const first = await ask({ limit: limit ?? maxPerPage, ...(cursor === undefined ? {} : { cursor }) });
   if (!first.ok || limit !== undefined) return first;
   const items = [...first.value[field]];
   let next = first.value.cursor;
   while (next !== null) {
-    const more = await ask({ limit: most, cursor: next });
+    const more = await ask({ limit: maxPerPage, cursor: next });
     if (!more.ok) return more;
     items.push(...more.value[field]);
     next = more.value.cursor;
@@ -43,10 +43,10 @@ export async function pages<
 }
 
 /** A page was full: how to go on is said. */
-export function rest(cursor: string | null): string {
-  return cursor === null ? "" : `There are more: --cursor ${quoted(cursor)}\n`;
+export function moreText(cursor: string | null): string {
+  return cursor === null ? "" : `There are more: --cursor ${quoteArgument(cursor)}\n`;
 }
 
-function quoted(text: string): string {
+function quoteArgument(text: string): string {
   return /^[\w.:@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

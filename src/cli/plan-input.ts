@@ -2,13 +2,13 @@ import type * as z from "zod";
 import { checkJsonShape } from "../coordination/json-shape.ts";
 import { formatIssues } from "../coordination/problems.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { wrongUsage, type Refused } from "./answer.ts";
+import { wrongUsage, type FailedResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 import { readPlan, type Plan, type PlanProblem } from "./plan-file.ts";
-import { textOfFile } from "./task-input.ts";
+import { readTextFile } from "./task-input.ts";
 
 /** What a file has to hold. */
-interface Wanted<Schema extends z.ZodType> {
+interface ExpectedInput<Schema extends z.ZodType> {
   readonly schema: Schema;
   /** As in "holds no array of tasks", and what stands before a problem of all of it. */
   readonly form: string;
@@ -17,28 +17,28 @@ interface Wanted<Schema extends z.ZodType> {
 }
 
 /** Problems that are told at once. */
-const mostTold = 10;
+const maxShownProblems = 10;
 
 /** [CL50] An input as YAML or JSON, and what is wrong in it with its line. As it stands in the file: defaults are the coordinator's. */
-export function inputOfFile<Schema extends z.ZodType>(
+export function readInputFile<Schema extends z.ZodType>(
   cli: Cli,
   file: string,
   what: string,
-  wanted: Wanted<Schema>,
-): Result<z.input<Schema>, Refused["error"]> {
-  const text = textOfFile(cli, file, what, wanted.maxChars);
+  expected: ExpectedInput<Schema>,
+): Result<z.input<Schema>, FailedResult["error"]> {
+  const text = readTextFile(cli, file, what, expected.maxChars);
   if (!text.ok) return text;
-  const read = readPlan(text.value, wanted.maxChars);
+  const read = readPlan(text.value, expected.maxChars);
   if (!read.ok) return wrongUsage(`${file}, line ${read.error.line}: ${read.error.message}.`);
-  const problem = problemIn(file, read.value, wanted);
+  const problem = findProblem(file, read.value, expected);
   // It has the schema's form: what was read is its input.
   return problem === null ? ok(read.value.value as z.input<Schema>) : wrongUsage(problem);
 }
 
-function problemIn<Schema extends z.ZodType>(
+function findProblem<Schema extends z.ZodType>(
   file: string,
   plan: Plan,
-  { schema, form, name }: Wanted<Schema>,
+  { schema, form, name }: ExpectedInput<Schema>,
 ): string | null {
   const misshapen = checkJsonShape(plan.value);
   if (misshapen) return `${file}: ${misshapen.message}.`;
@@ -50,13 +50,15 @@ function problemIn<Schema extends z.ZodType>(
 }
 
 function problems(plan: Plan, issues: readonly z.core.$ZodIssue[], name: string): string {
-  const all = issues.map((issue) => problemOf(plan, issue, name)).toSorted((a, b) => a.line - b.line);
-  const told = all.slice(0, mostTold).map(({ line, message }) => (line === 0 ? message : `line ${line}: ${message}`));
-  return `${told.join("; ")}${all.length > mostTold ? `; and ${all.length - mostTold} more` : ""}`;
+  const all = issues.map((issue) => toProblem(plan, issue, name)).toSorted((a, b) => a.line - b.line);
+  const shownProblems = all
+    .slice(0, maxShownProblems)
+    .map(({ line, message }) => (line === 0 ? message : `line ${line}: ${message}`));
+  return `${shownProblems.join("; ")}${all.length > maxShownProblems ? `; and ${all.length - maxShownProblems} more` : ""}`;
 }
 
 /** What concerns the whole stands in no line. */
-function problemOf(plan: Plan, issue: z.core.$ZodIssue, name: string): PlanProblem {
+function toProblem(plan: Plan, issue: z.core.$ZodIssue, name: string): PlanProblem {
   const [first] = issue.path;
   // Of an item of a list the number is told by its line.
   const field = Array.isArray(plan.value) ? issue.path.slice(1) : issue.path;

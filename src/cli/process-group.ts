@@ -5,7 +5,7 @@ import { programPath } from "../local-mcp/program-path.ts";
 import type { ProcessGroup, ProcessStart } from "./io.ts";
 
 /** While a group runs these are for it, and a second Ctrl-C must not leave it behind. */
-const heard = ["SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP"] as const;
+const forwardedSignals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP"] as const;
 
 function leave(): void {}
 
@@ -17,7 +17,7 @@ export function startGroup({
   env,
 }: ProcessStart & { readonly env: NodeJS.ProcessEnv }): ProcessGroup {
   const { promise: ended, resolve, reject } = Promise.withResolvers<number>();
-  for (const signal of heard) process.on(signal, leave);
+  for (const signal of forwardedSignals) process.on(signal, leave);
   const child = spawn(programPath(command, env), args, { cwd, env, stdio: "inherit", detached: hasGroups });
   const group = child.pid === undefined ? null : groupOf(child.pid);
   child.on("error", reject);
@@ -28,7 +28,7 @@ export function startGroup({
       return await ended;
     } finally {
       await ending;
-      for (const signal of heard) process.off(signal, leave);
+      for (const signal of forwardedSignals) process.off(signal, leave);
     }
   };
   return {

@@ -28,7 +28,7 @@ import { addResume } from "./commands/resume.ts";
 import { addSessions } from "./commands/sessions.ts";
 import { addService } from "./commands/service.ts";
 import { addSettings } from "./commands/settings.ts";
-import { addStarted } from "./commands/started.ts";
+import { addLauncherOnly } from "./commands/started.ts";
 import { addStatusline } from "./commands/statusline.ts";
 import { addSupervise } from "./commands/supervise.ts";
 import { addTask } from "./commands/task.ts";
@@ -39,7 +39,7 @@ import { addWatch } from "./commands/watch.ts";
 import { addWorker } from "./commands/worker.ts";
 import type { Io } from "./io.ts";
 
-const ending = `
+const helpEnding = `
 Ids may be shortened to any beginning that fits one only. Every command has --json.
 Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusable Node.
 SHIM_HOME moves the place of everything stored; NO_COLOR switches colours off; SHIM_DEBUG=1 shows where an error came from.
@@ -78,16 +78,16 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 /** Help and version come as errors too. */
 function finish(cli: Cli, error: CommanderError, complaint: string, isJson: boolean): void {
   if (error.exitCode === 0) return;
-  const said = complaint.trim().replace(/^error: /, "") || error.message;
-  cli.report(wrongUsage(onlyClose(said)), isJson);
+  const message = complaint.trim().replace(/^error: /, "") || error.message;
+  cli.report(wrongUsage(keepCloseSuggestions(message)), isJson);
   cli.exitCode = exitCodes.wrongUsage;
 }
 
 /** commander also suggests commands that share a few letters, such as "uninstall" for "install". */
-function onlyClose(said: string): string {
-  const typed = /^unknown command '(.*)'/.exec(said)?.[1];
-  if (typed === undefined) return said;
-  return said.replace(/\n\(Did you mean (?:one of )?(.*)\?\)/, (_line, names: string) => {
+function keepCloseSuggestions(message: string): string {
+  const typed = /^unknown command '(.*)'/.exec(message)?.[1];
+  if (typed === undefined) return message;
+  return message.replace(/\n\(Did you mean (?:one of )?(.*)\?\)/, (_line, names: string) => {
     const close = names.split(", ").filter((name) => isClose(typed, name));
     return close.length === 0 ? "" : `\n(Did you mean ${close.join(" or ")}?)`;
   });
@@ -102,14 +102,14 @@ export function build(cli: Cli, complain: (text: string) => void): Command {
     .exitOverride()
     .showHelpAfterError("`shim --help` lists the commands, `shim help <command>` its options.")
     .configureOutput({
-      writeOut: (text) => io.stdout(cli.shown(text)),
+      writeOut: (text) => io.stdout(cli.format(text)),
       writeErr: complain,
       getOutHelpWidth: () => Math.min(100, io.size().columns),
       getOutHasColors: () => false,
     })
-    .configureHelp({ subcommandTerm: termOf })
+    .configureHelp({ subcommandTerm: formatTerm })
     .helpCommand("help [command]", "options of a command")
-    .addHelpText("after", ending);
+    .addHelpText("after", helpEnding);
   program.commandsGroup("Set up:");
   for (const add of [addInit, addUp, addDemo, addUninstall]) add(program, cli);
   program.commandsGroup("Look and recover:");
@@ -135,12 +135,12 @@ export function build(cli: Cli, complain: (text: string) => void): Command {
   program.commandsGroup("Keep in order:");
   for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);
   program.commandsGroup("Started by clients:");
-  for (const add of [addStatusline, addStarted]) add(program, cli);
+  for (const add of [addStatusline, addLauncherOnly]) add(program, cli);
   return program;
 }
 
 /** Name and arguments; that there are options goes without saying. */
-function termOf(command: Command): string {
+function formatTerm(command: Command): string {
   const args = command.registeredArguments.map((one) => {
     const name = `${one.name()}${one.variadic ? "..." : ""}`;
     return one.required ? `<${name}>` : `[${name}]`;

@@ -1,9 +1,9 @@
 import type { Io } from "./io.ts";
-import { oneLine, safe } from "./screen-text.ts";
+import { oneLine, safeText } from "./screen-text.ts";
 
 /** Rows of a terminal that are written over: how far things are. */
 
-export interface Row {
+export interface ProgressRow {
   readonly label: string;
   /** 0 to 1; null: there is nothing to measure it by. */
   readonly share: number | null;
@@ -13,10 +13,10 @@ export interface Row {
 const barCells = 20;
 
 /** Cut to less than the width: a row that wraps could not be written over. */
-function rowText({ label, share, note }: Row, columns: number): string {
+function rowText({ label, share, note }: ProgressRow, columns: number): string {
   const measure = share === null ? "" : `${bar(share)} `;
   const text = note === "" ? label : `${label} ${note}`;
-  return safe(`${measure}${oneLine(text, columns - 1 - measure.length)}`.slice(0, columns - 1));
+  return safeText(`${measure}${oneLine(text, columns - 1 - measure.length)}`.slice(0, columns - 1));
 }
 
 function bar(share: number): string {
@@ -35,12 +35,12 @@ export class ProgressRows {
     this.#io = io;
   }
 
-  show(all: readonly Row[]): void {
+  show(all: readonly ProgressRow[]): void {
     const { columns, rows } = this.#io.size();
-    const most = Math.max(1, rows - 2);
-    const shown = all.length > most ? all.slice(0, most - 1) : all;
-    const lines = shown.map((row) => rowText(row, columns));
-    if (shown.length < all.length) lines.push(`... and ${all.length - shown.length} more`);
+    const maxRows = Math.max(1, rows - 2);
+    const visibleRows = all.length > maxRows ? all.slice(0, maxRows - 1) : all;
+    const lines = visibleRows.map((row) => rowText(row, columns));
+    if (visibleRows.length < all.length) lines.push(`... and ${all.length - visibleRows.length} more`);
     this.#write(lines);
   }
 

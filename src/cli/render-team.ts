@@ -1,7 +1,7 @@
 import { age } from "../local-mcp/recovery/brief.ts";
 import { chatStatusText } from "./chat-status.ts";
 import type { Paint } from "./screen-text.ts";
-import { many, oneLine } from "./screen-text.ts";
+import { pluralize, oneLine } from "./screen-text.ts";
 import type { TeamOverview } from "./team-overview.ts";
 
 /** Pure: the team as text. */
@@ -13,18 +13,18 @@ export function teamLines(team: TeamOverview, paint: Paint): string[] {
   return [
     paint("bold", `Team (${team.where})`),
     ...team.chats.map((one) => {
-      const work = one.taskCount > 0 ? `, ${many(one.taskCount, "task")}` : "";
+      const work = one.taskCount > 0 ? `, ${pluralize(one.taskCount, "task")}` : "";
       const who = oneLine(team.names[one.chat]?.title ?? one.client, 40);
-      return `  ${shortId(team, one.chat)}  ${who}  ${one.machine}  ${chatStatusText(one)}${work}${after(one.progress)}`;
+      return `  ${shortId(team, one.chat)}  ${who}  ${one.machine}  ${chatStatusText(one)}${work}${afterColon(one.progress)}`;
     }),
     ...tasksLine(team),
     ...team.underWay.map((one) => {
       const by = one.chat === null ? "" : ` by ${shortId(team, one.chat)}`;
-      return `    ${one.task}  ${one.type}  ${one.state}${by}${after(one.progress?.note ?? null)}`;
+      return `    ${one.task}  ${one.type}  ${one.state}${by}${afterColon(one.progress?.note ?? null)}`;
     }),
     ...team.files.map(
       ({ resource, holder, heldForMs }) =>
-        `  ${pathOf(resource)}  reserved by ${shortId(team, holder)} for ${age(heldForMs)}`,
+        `  ${filePath(resource)}  reserved by ${shortId(team, holder)} for ${age(heldForMs)}`,
     ),
     "",
   ];
@@ -35,7 +35,7 @@ function shortId({ names }: TeamOverview, chat: string): string {
 }
 
 /** [CL86] A colon only in front of something. */
-function after(text: string | null): string {
+function afterColon(text: string | null): string {
   const line = oneLine(text ?? "", 60);
   return line === "" ? "" : `: ${line}`;
 }
@@ -51,7 +51,7 @@ function tasksLine({ tasks }: TeamOverview): string[] {
 }
 
 /** The name of the project in front of it says nothing to people. */
-function pathOf(resource: string): string {
+function filePath(resource: string): string {
   return resource.replace(/^file:[^/]*\//, "");
 }
 
@@ -61,7 +61,7 @@ export function teamFacts(team: TeamOverview): [string, string][] {
   return [
     ...team.chats.map((one): [string, string] => [
       `chat ${one.chat}`,
-      `chat ${one.chat} on ${one.machine} ${one.status}, ${many(one.taskCount, "task")}`,
+      `chat ${one.chat} on ${one.machine} ${one.status}, ${pluralize(one.taskCount, "task")}`,
     ]),
     ...team.underWay.map((one): [string, string] => [
       `task ${one.task}`,
@@ -69,7 +69,7 @@ export function teamFacts(team: TeamOverview): [string, string][] {
     ]),
     ...team.files.map(({ resource, holder }): [string, string] => [
       resource,
-      `${pathOf(resource)} reserved by ${holder}`,
+      `${filePath(resource)} reserved by ${holder}`,
     ]),
   ];
 }

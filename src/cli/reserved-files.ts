@@ -3,7 +3,7 @@ import type { Lease } from "../contract/leases.ts";
 import type { Self } from "../contract/values.ts";
 import { overlap } from "../coordination/paths.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { readEdge } from "../local-mcp/authority.ts";
+import { readEdgeConfig } from "../local-mcp/authority.ts";
 import { localWorkspace } from "../local-mcp/link/open-link.ts";
 import { age } from "../local-mcp/recovery/brief.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
@@ -15,17 +15,17 @@ import { pathIn } from "../local-mcp/team/file-paths.ts";
 import * as filesTable from "../local-mcp/team/files-table.ts";
 import { followed } from "../local-mcp/team/file-paths.ts";
 import { namingOf, type Naming } from "../local-mcp/team/naming.ts";
-import { failed, wrongUsage, type Refused } from "./answer.ts";
+import { failed, wrongUsage, type FailedResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
-import type { Coordination } from "./coordination.ts";
-import { pages } from "./pages.ts";
+import type { CoordinatorLink } from "./coordination.ts";
+import { fetchPages } from "./pages.ts";
 
-type Answered<T> = Result<T, Refused["error"]>;
+type CoordinatorResult<T> = Result<T, FailedResult["error"]>;
 
 /** The project around the folder in which the command runs, as the coordinator names it. */
 export interface FileScope {
   readonly runtime: Runtime;
-  readonly link: Coordination;
+  readonly link: CoordinatorLink;
   readonly naming: Naming;
   readonly workspace: string;
   readonly root: string;
@@ -33,7 +33,7 @@ export interface FileScope {
   readonly prefix: string;
 }
 
-export interface Reserved {
+export interface ReservationView {
   readonly path: string;
   readonly chat: string;
   readonly name: string | null;
@@ -43,27 +43,31 @@ export interface Reserved {
 }
 
 /** @param isReadOnly [CL8] makes no store on this machine just to keep the name of the project for its hooks */
-export async function fileScope(cli: Cli, link: Coordination, isReadOnly: boolean): Promise<Answered<FileScope>> {
+export async function fileScope(
+  cli: Cli,
+  link: CoordinatorLink,
+  isReadOnly: boolean,
+): Promise<CoordinatorResult<FileScope>> {
   const root = projectRoot(cli.io.cwd);
   if (root === null) return wrongUsage(`${cli.io.cwd} is no project: run it in the folder of one.`);
-  const edge = readEdge(cli.paths.home, cli.io.env);
+  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   const runtime = await cli.runtime();
   const workspace = edge.value?.workspace ?? localWorkspace;
   const naming = namingOf(runtime, { workspace, machine: link.machine, edge: edge.value });
-  const isUnkept = isReadOnly && edge.value === null && !runtime.store.isThere();
-  const project = isUnkept ? ok(await nameOf(cli, link, root)) : await naming.project(root);
+  const isUnkept = isReadOnly && edge.value === null && !runtime.store.exists();
+  const project = isUnkept ? ok(await projectName(cli, link, root)) : await naming.project(root);
   if (!project.ok) return failed("no_key", `the project has no name in the workspace: ${project.error}.`);
   return ok({ runtime, link, naming, workspace, root, prefix: `file:${project.value}/` });
 }
 
 /** As the naming of this machine's own coordinator makes it. */
-async function nameOf({ io }: Cli, { machine }: Coordination, root: string): Promise<string> {
+async function projectName({ io }: Cli, { machine }: CoordinatorLink, root: string): Promise<string> {
   return projectKey(null, await factsOf(io.env, root, machine));
 }
 
 /** @param given as the user has typed them, from the folder in which the command runs */
-export function resourcesOf(cli: Cli, scope: FileScope, given: readonly string[]): Answered<string[]> {
+export function toResources(cli: Cli, scope: FileScope, given: readonly string[]): CoordinatorResult<string[]> {
   const resources = new Set<string>();
   for (const one of given) {
     const path = pathIn(scope.root, resolve(cli.io.cwd, one));
@@ -73,9 +77,9 @@ export function resourcesOf(cli: Cli, scope: FileScope, given: readonly string[]
   return ok([...resources]);
 }
 
-export async function leasesOf(scope: FileScope, holder?: string): Promise<Answered<Lease[]>> {
+export async function listLeases(scope: FileScope, holder?: string): Promise<CoordinatorResult<Lease[]>> {
   const filter = holder === undefined ? {} : { holder };
-  const listed = await pages({ most: 200 }, "leases", (page) =>
+  const listed = await fetchPages({ maxPerPage: 200 }, "leases", (page) =>
     scope.link.call("leases.list", { prefix: scope.prefix, ...filter, ...page }),
   );
   return listed.ok ? ok(listed.value.leases) : listed;
@@ -87,59 +91,84 @@ export async function reserve(
   self: Self,
   resources: readonly string[],
   ttlMs: number,
-): Promise<Answered<Lease[]>> {
-  const held = await leasesOf(scope, self.chat);
-  if (!held.ok) return held;
+): Promise<CoordinatorResult<Lease[]>> {
+  const heldLeases = await listLeases(scope, self.chat);
+  if (!heldLeases.ok) return heldLeases;
   const reserved: Lease[] = [];
   const granted: Lease[] = [];
   for (const resource of resources) {
-    const before = held.value.find((lease) => lease.resource === resource);
-    const got = before ? await renew(scope, self, before, ttlMs) : await acquire(scope, self, resource, ttlMs);
-    if (!got.ok) {
-      for (const lease of granted) await giveBack(scope, self, lease);
-      return got;
+    const before = heldLeases.value.find((lease) => lease.resource === resource);
+    const reservation = before ? await renew(scope, self, before, ttlMs) : await acquire(scope, self, resource, ttlMs);
+    if (!reservation.ok) {
+      for (const lease of granted) await releaseLease(scope, self, lease);
+      return reservation;
     }
-    reserved.push(got.value);
-    if (!before) granted.push(got.value);
+    reserved.push(reservation.value);
+    if (!before) granted.push(reservation.value);
   }
-  note(scope, reserved);
+  storeReservations(scope, reserved);
   return ok(reserved);
 }
 
-function renew({ link }: FileScope, self: Self, { resource, token }: Lease, ttlMs: number): Promise<Answered<Lease>> {
+function renew(
+  { link }: FileScope,
+  self: Self,
+  { resource, token }: Lease,
+  ttlMs: number,
+): Promise<CoordinatorResult<Lease>> {
   return link.call("leases.renew", { self, resource, token, ttlMs });
 }
 
-async function acquire(scope: FileScope, self: Self, resource: string, ttlMs: number): Promise<Answered<Lease>> {
+async function acquire(
+  scope: FileScope,
+  self: Self,
+  resource: string,
+  ttlMs: number,
+): Promise<CoordinatorResult<Lease>> {
   const requestId = Buffer.from(scope.runtime.random(16)).toString("hex");
-  const asked = await scope.link.call("leases.acquire", { self, resource, requestId, ttlMs });
-  if (!asked.ok) return asked.error.code === "lease_held" ? heldBy(scope, self, resource, asked) : asked;
-  return asked.value.state === "granted" ? ok(asked.value.lease) : failed("lease_held", "others stand in line for it.");
+  const answer = await scope.link.call("leases.acquire", { self, resource, requestId, ttlMs });
+  if (!answer.ok) return answer.error.code === "lease_held" ? heldFailure(scope, self, resource, answer) : answer;
+  return answer.value.state === "granted"
+    ? ok(answer.value.lease)
+    : failed("lease_held", "others stand in line for it.");
 }
 
-async function heldBy(scope: FileScope, self: Self, resource: string, refused: Refused): Promise<Refused> {
-  const leases = await leasesOf(scope);
-  const held = leases.ok ? leases.value.find((lease) => overlap(lease.resource, resource)) : undefined;
-  if (!held) return refused;
-  if (held.holder === self.chat) {
-    const path = held.resource.slice(scope.prefix.length);
+async function heldFailure(
+  scope: FileScope,
+  self: Self,
+  resource: string,
+  refused: FailedResult,
+): Promise<FailedResult> {
+  const leases = await listLeases(scope);
+  const blockingLease = leases.ok ? leases.value.find((lease) => overlap(lease.resource, resource)) : undefined;
+  if (!blockingLease) return refused;
+  if (blockingLease.holder === self.chat) {
+    const path = blockingLease.resource.slice(scope.prefix.length);
     return failed("lease_held", `the command line has reserved ${path} already, which overlaps. Release that first.`);
   }
-  const { path, name, machine } = await described(scope, held);
-  const who = [name === null ? null : `"${name}"`, `chat ${held.holder}`, machine === null ? null : `on ${machine}`];
-  const since = `for ${age(held.heldForMs)}`;
-  const ask = `Ask with \`shim send ${held.holder} "..."\``;
+  const { path, name, machine } = await toView(scope, blockingLease);
+  const who = [
+    name === null ? null : `"${name}"`,
+    `chat ${blockingLease.holder}`,
+    machine === null ? null : `on ${machine}`,
+  ];
+  const since = `for ${age(blockingLease.heldForMs)}`;
+  const ask = `Ask with \`shim send ${blockingLease.holder} "..."\``;
   return failed("lease_held", `${path} is reserved by ${who.filter(Boolean).join(", ")}, ${since}. ${ask}.`);
 }
 
-export async function giveBack(scope: FileScope, self: Self, { resource, token }: Lease): Promise<Answered<unknown>> {
+export async function releaseLease(
+  scope: FileScope,
+  self: Self,
+  { resource, token }: Lease,
+): Promise<CoordinatorResult<unknown>> {
   const released = await scope.link.call("leases.release", { self, resource, token });
   if (released.ok) scope.runtime.store.write((sql) => filesTable.drop(sql, resource, self.chat));
   return released;
 }
 
 /** Hooks of this machine's chats look there at once; its other processes hear of it a moment later. */
-function note({ runtime, workspace, link, root }: FileScope, leases: readonly Lease[]): void {
+function storeReservations({ runtime, workspace, link, root }: FileScope, leases: readonly Lease[]): void {
   const now = runtime.now();
   const row = { workspace, holderName: "the user, by the command line", machine: link.machine, checkout: root };
   runtime.store.write((sql) => {
@@ -148,12 +177,16 @@ function note({ runtime, workspace, link, root }: FileScope, leases: readonly Le
   });
 }
 
-export async function described(scope: FileScope, { resource, holder, heldForMs }: Lease): Promise<Reserved> {
+export async function toView(scope: FileScope, { resource, holder, heldForMs }: Lease): Promise<ReservationView> {
   const { runtime, link, naming, prefix } = scope;
-  const about = { path: resource.slice(prefix.length), chat: holder, heldForMs, resource };
-  const found = await link.call("chats.get", { chat: holder });
+  const base = { path: resource.slice(prefix.length), chat: holder, heldForMs, resource };
+  const holderChat = await link.call("chats.get", { chat: holder });
   const session = runtime.store.read((sql) => sessions.get(sql, holder), null);
   const own = session && sessions.displayTitle(session);
-  if (!found.ok) return { ...about, name: own, machine: null };
-  return { ...about, name: own ?? naming.titleOf(found.value) ?? found.value.client, machine: found.value.machine };
+  if (!holderChat.ok) return { ...base, name: own, machine: null };
+  return {
+    ...base,
+    name: own ?? naming.titleOf(holderChat.value) ?? holderChat.value.client,
+    machine: holderChat.value.machine,
+  };
 }

@@ -51,9 +51,9 @@ export interface SessionView {
   readonly causeDetail: string | null;
 }
 
-export function view(sql: Sql, runtime: Runtime, session: Session): SessionView {
+export function toSessionView(sql: Sql, runtime: Runtime, session: Session): SessionView {
   const { id, client, project, name, model, startedAt, lastSeenAt, savedAt, endedAt, toolCalls, toolErrors } = session;
-  const state = stateOf(sql, runtime, session);
+  const state = sessionState(sql, runtime, session);
   const title = displayTitle(session);
   const row = { client, project, title, name, model, startedAt, lastSeenAt, savedAt, endedAt, toolCalls, toolErrors };
   return {
@@ -67,14 +67,14 @@ export function view(sql: Sql, runtime: Runtime, session: Session): SessionView 
     activity: state === "alive" ? activityOf(factsOf(sql, session, { isDead: false, now: runtime.now() })) : null,
     risk: state === "alive" ? assess(session.readings, runtime.config.risk, runtime.now()) : null,
     waiting: (state === "alive" ? session.waiting : null) ?? null,
-    ...causeIf(died.has(state), sql, runtime, session),
+    ...findCause(diedStates.has(state), sql, runtime, session),
   };
 }
 
 /** [CL82] */
-const died: ReadonlySet<SessionState> = new Set(["incomplete", "closed", "offered", "recovered", "dismissed"]);
+const diedStates: ReadonlySet<SessionState> = new Set(["incomplete", "closed", "offered", "recovered", "dismissed"]);
 
-function causeIf(
+function findCause(
   hasDied: boolean,
   sql: Sql,
   runtime: Runtime,
@@ -83,7 +83,7 @@ function causeIf(
   return hasDied ? causeOf(sql, session, runtime.processes) : { cause: null, causeDetail: null };
 }
 
-export function stateOf(sql: Sql, runtime: Runtime, session: Session): SessionState {
+export function sessionState(sql: Sql, runtime: Runtime, session: Session): SessionState {
   if (session.endedAt !== null) return "finished";
   if (session.recovery !== null) return session.recovery;
   if (!isDead(session, runtime.processes, runtime.now())) return "alive";

@@ -1,6 +1,6 @@
 /** `shim statusline`: the client runs it after every step, so it loads as little as it can. It never fails. */
 import { fstatSync, writeSync } from "node:fs";
-import { leaveUnread, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
+import { exitWithPendingRead, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
 import { HomeError, homeFrom, pathsIn } from "../local-mcp/paths.ts";
 import { openNodeSqlite } from "../local-mcp/store/driver-node-sqlite.ts";
 import { systemRuntime } from "../local-mcp/system-runtime.ts";
@@ -18,7 +18,7 @@ async function main(): Promise<void> {
   const line = await chainedLine(host, stdin.text);
   // Not process.stdout: making that stream loads node:net.
   writeSync(1, process.argv.includes("--json") ? `${JSON.stringify(line)}\n` : renderLine(line));
-  if (stdin.isCutOff) leaveUnread();
+  if (stdin.isCutOff) exitWithPendingRead();
 }
 
 // Whatever happened, the client goes on; `shim doctor` finds what is wrong.

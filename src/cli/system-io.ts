@@ -20,7 +20,7 @@ import { readAll } from "./read-all.ts";
  */
 export function systemIo(bundle: string): Io {
   const { stdin, stdout, stderr } = process;
-  const here = (path: string): string => fileURLToPath(new URL(path, bundle));
+  const bundlePath = (path: string): string => fileURLToPath(new URL(path, bundle));
   return {
     stdout: (text) => void stdout.write(text),
     stderr: (text) => void stderr.write(text),
@@ -41,8 +41,8 @@ export function systemIo(bundle: string): Io {
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
     startProcess,
     startGroup,
-    machine: { platform: process.platform, env: process.env, homedir: homedir(), exists: existsSync, list: namesIn },
-    launch: { node: process.execPath, script: here("../bin/shim.mjs"), hookScript: here("./hook.cjs") },
+    machine: { platform: process.platform, env: process.env, homedir: homedir(), exists: existsSync, list: listNames },
+    launch: { node: process.execPath, script: bundlePath("../bin/shim.mjs"), hookScript: bundlePath("./hook.cjs") },
     nodeVersion: process.versions.node,
     runQuietly,
     versionOf,
@@ -50,23 +50,23 @@ export function systemIo(bundle: string): Io {
   };
 }
 
-let draining: Promise<boolean> | null = null;
+let drainPromise: Promise<boolean> | null = null;
 
 /** One listener, however many wait. */
 function drained(ms: number): Promise<boolean> | null {
   const { stdout } = process;
   if (!stdout.writableNeedDrain || stdout.destroyed) return null;
-  if (draining) return draining;
+  if (drainPromise) return drainPromise;
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const timer = setTimeout(() => resolve(false), ms);
   const onDrain = (): void => resolve(true);
   for (const event of ["drain", "error", "close"]) stdout.once(event, onDrain);
-  draining = promise.finally(() => {
+  drainPromise = promise.finally(() => {
     clearTimeout(timer);
     for (const event of ["drain", "error", "close"]) stdout.off(event, onDrain);
-    draining = null;
+    drainPromise = null;
   });
-  return draining;
+  return drainPromise;
 }
 
 /** On stderr, so that what stdout is sent to holds answers only. Ctrl-C and the end of stdin are an empty answer. */
@@ -94,18 +94,18 @@ export function interrupted(): AbortSignal {
   return controller.signal;
 }
 
-function onInterrupt(heed: () => void): () => void {
-  for (const signal of endSignals) process.on(signal, heed);
+function onInterrupt(listener: () => void): () => void {
+  for (const signal of endSignals) process.on(signal, listener);
   return () => {
-    for (const signal of endSignals) process.off(signal, heed);
+    for (const signal of endSignals) process.off(signal, listener);
   };
 }
 
-function onReaderGone(heed: () => void): () => void {
+function onReaderGone(listener: () => void): () => void {
   const outputs = [process.stdout, process.stderr];
-  for (const output of outputs) output.on("error", heed);
+  for (const output of outputs) output.on("error", listener);
   return () => {
-    for (const output of outputs) output.off("error", heed);
+    for (const output of outputs) output.off("error", listener);
   };
 }
 
@@ -129,7 +129,7 @@ export function startProcess({ command, args, cwd }: ProcessStart): Promise<numb
   return promise.finally(() => process.off("SIGINT", leave));
 }
 
-function namesIn(folder: string): string[] {
+function listNames(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {

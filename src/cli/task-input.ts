@@ -3,18 +3,18 @@ import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import type { Json } from "../contract/values.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { failed, notFound, wrongUsage, type Refused } from "./answer.ts";
+import { failed, notFound, wrongUsage, type FailedResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 
 /** Numbers of tasks stand above epoch * 2^28: they have up to 16 digits. */
-function numberIn(text: string): number | null {
+function parseTaskNumber(text: string): number | null {
   const value = Number(text);
   return /^\d{1,16}$/.test(text) && Number.isSafeInteger(value) ? value : null;
 }
 
 /** An argument that names a task. */
-export function taskNumber(text: string): Result<number, Refused["error"]> {
-  const value = numberIn(text);
+export function taskNumber(text: string): Result<number, FailedResult["error"]> {
+  const value = parseTaskNumber(text);
   return value === null
     ? wrongUsage(`"${text.slice(0, 60)}" is no number of a task; \`shim task list\` shows them.`)
     : ok(value);
@@ -22,54 +22,59 @@ export function taskNumber(text: string): Result<number, Refused["error"]> {
 
 /** Readers of option values, those of lists each for one of several. */
 
-export function oneTask(text: string): number {
-  const value = numberIn(text);
+export function taskOption(text: string): number {
+  const value = parseTaskNumber(text);
   if (value === null) throw new InvalidArgumentError("It must be the number of a task; names are for --graph.");
   return value;
 }
 
-export function taskNumbers(text: string, before: readonly number[] = []): number[] {
-  return [...before, oneTask(text)];
+export function taskListOption(text: string, previous: readonly number[] = []): number[] {
+  return [...previous, taskOption(text)];
 }
 
-/** @param most at most 9 */
-export function digit(least: number, most: number): (text: string) => number {
+/** @param max at most 9 */
+export function digitOption(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = /^\d$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be ${least} to ${most}.`);
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be ${min} to ${max}.`);
   };
 }
 
-export function texts(text: string, before: readonly string[] = []): string[] {
+export function textListOption(text: string, previous: readonly string[] = []): string[] {
   if (text === "-") throw new InvalidArgumentError("Write - right after the type.");
-  return [...before, text];
+  return [...previous, text];
 }
 
-/** What a file holds, taken from the folder where the command stands. @param what it is to hold, as people know it */
-export function textOfFile(cli: Cli, name: string, what: string, mostBytes: number): Result<string, Refused["error"]> {
+/** What a file holds, taken from the folder where the command stands. @param description it is to hold, as people know it */
+export function readTextFile(
+  cli: Cli,
+  name: string,
+  description: string,
+  maxBytes: number,
+): Result<string, FailedResult["error"]> {
   const path = resolve(cli.io.cwd, name);
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) return notFound(`there is no file ${path}.`);
-  if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file with ${what}.`);
-  if (found.size > mostBytes) return wrongUsage(`${path} has ${found.size} bytes; at most ${mostBytes}.`);
+  if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file with ${description}.`);
+  if (found.size > maxBytes) return wrongUsage(`${path} has ${found.size} bytes; at most ${maxBytes}.`);
   return ok(readFileSync(path, "utf8"));
 }
 
 /** No payload is larger, however it is written. */
-const mostPayloadBytes = 1_048_576;
+const maxPayloadBytes = 1_048_576;
 
-export function jsonOfFile(cli: Cli, name: string): Result<Json, Refused["error"]> {
-  const text = textOfFile(cli, name, "JSON", mostPayloadBytes);
-  return text.ok ? jsonIn(text.value, resolve(cli.io.cwd, name)) : text;
+export function readJsonFile(cli: Cli, name: string): Result<Json, FailedResult["error"]> {
+  const text = readTextFile(cli, name, "JSON", maxPayloadBytes);
+  return text.ok ? parseJson(text.value, resolve(cli.io.cwd, name)) : text;
 }
 
-export async function jsonOfInput(cli: Cli): Promise<Result<Json, Refused["error"]>> {
-  return jsonIn(await cli.io.readInput(), "stdin");
+export async function readJsonInput(cli: Cli): Promise<Result<Json, FailedResult["error"]>> {
+  return parseJson(await cli.io.readInput(), "stdin");
 }
 
 /** @param from as people know it */
-export function jsonIn(text: string, from: string): Result<Json, Refused["error"]> {
+export function parseJson(text: string, from: string): Result<Json, FailedResult["error"]> {
   if (text.trim() === "") return wrongUsage(`${from} is empty; JSON is needed.`);
   try {
     return ok(JSON.parse(text) as Json);

@@ -5,8 +5,8 @@ import { branchAt, commitOf, gitAt, hasCommit, repositoryOf, topOf } from "../lo
 import { GitError, run, text, type Git } from "../local-mcp/snapshots/git.ts";
 import type { InputWork } from "../local-mcp/automation/input-work.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { failed, wrongUsage, type Refused } from "./answer.ts";
-import type { Cli, Outcome } from "./cli.ts";
+import { failed, wrongUsage, type FailedResult } from "./answer.ts";
+import type { Cli, CommandResult } from "./cli.ts";
 
 /** The user's repository, for commands about the work of tasks. */
 export interface Repository {
@@ -18,7 +18,10 @@ export interface Repository {
 }
 
 /** Runs `body` in the repository where the command stands; what git refuses is the answer. */
-export async function withRepository(cli: Cli, body: (found: Repository) => Promise<Outcome>): Promise<Outcome> {
+export async function withRepository(
+  cli: Cli,
+  body: (found: Repository) => Promise<CommandResult>,
+): Promise<CommandResult> {
   try {
     const top = await topOf(cli.io.env, cli.io.cwd);
     const git = gitAt(cli.io.env, top);
@@ -33,44 +36,44 @@ export async function withRepository(cli: Cli, body: (found: Repository) => Prom
 }
 
 /** Every commit is in the repository afterwards; or why one is not. */
-export async function bring(
+export async function fetchCommits(
   { git, top }: Repository,
   works: readonly Pick<InputWork, "task" | "branch" | "commit" | "machine">[],
   remote: string | undefined,
-): Promise<Result<null, Refused["error"]>> {
+): Promise<Result<null, FailedResult["error"]>> {
   if (remote !== undefined && !(await hasRemote(git, remote)))
     return wrongUsage(`${top} has no remote ${remote}; \`git remote\` lists them.`);
   for (const { task, branch, commit, machine } of works) {
     if (await hasCommit(git, commit)) continue;
     const where = machine === null ? "" : ` of machine ${machine}`;
-    const what = `commit ${commit.slice(0, 12)}${where} (task ${task}, branch ${branch}) is not in ${top}`;
+    const description = `commit ${commit.slice(0, 12)}${where} (task ${task}, branch ${branch}) is not in ${top}`;
     if (remote === undefined)
-      return failed("no_commit", `${what}; --remote <name> fetches it where its worker has pushed it.`);
+      return failed("no_commit", `${description}; --remote <name> fetches it where its worker has pushed it.`);
     const reason = await fetchCommit(git, remote, branch, commit);
-    if (reason !== null) return failed("no_commit", `${what}: ${reason}.`);
+    if (reason !== null) return failed("no_commit", `${description}: ${reason}.`);
   }
   return ok(null);
 }
 
-const underWay = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"];
-const mostShown = 10;
+const operationMarkers = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"];
+const maxShown = 10;
 
 /** What the user is on: a branch with nothing uncommitted in its work tree and nothing half done; or why not. */
 export async function cleanBranch({
   git,
   top,
-}: Repository): Promise<Result<{ readonly branch: string; readonly commit: string }, Refused["error"]>> {
-  const own = resolve(top, await text(git, ["rev-parse", "--absolute-git-dir"]));
-  const begun = underWay.find((name) => existsSync(join(own, name)));
-  if (begun !== undefined)
-    return failed("not_clean", `${top} is in the middle of something (${begun}). Finish it first.`);
+}: Repository): Promise<Result<{ readonly branch: string; readonly commit: string }, FailedResult["error"]>> {
+  const gitDir = resolve(top, await text(git, ["rev-parse", "--absolute-git-dir"]));
+  const operationInProgress = operationMarkers.find((name) => existsSync(join(gitDir, name)));
+  if (operationInProgress !== undefined)
+    return failed("not_clean", `${top} is in the middle of something (${operationInProgress}). Finish it first.`);
   const branch = await branchAt(git);
   if (branch === null) return failed("no_branch", `${top} is on no branch. Check one out first: git switch <branch>.`);
   const { stdout } = await run(git, ["status", "--porcelain", "--untracked-files=no"]);
   const changed = stdout.toString("utf8").split("\n").filter(Boolean);
   if (changed.length > 0) {
-    const named = changed.slice(0, mostShown).map((line) => line.slice(3));
-    const more = changed.length > mostShown ? ` and ${changed.length - mostShown} more` : "";
+    const named = changed.slice(0, maxShown).map((line) => line.slice(3));
+    const more = changed.length > maxShown ? ` and ${changed.length - maxShown} more` : "";
     return failed(
       "not_clean",
       `${top} has changes that are not committed: ${named.join(", ")}${more}. Commit or stash them first.`,
@@ -81,8 +84,8 @@ export async function cleanBranch({
 
 /** Moves the branch that the user is on forward, with its work tree: all of it or nothing. @returns why git refused; null: it is done */
 export async function fastForward(git: Git, commit: string): Promise<string | null> {
-  const safely = ["--ff-only", "--quiet", "--no-verify-signatures", "--no-autostash", "--no-overwrite-ignore"];
-  const { code, stderr } = await run(git, ["merge", ...safely, commit], "", [0, 1, 128]);
+  const mergeFlags = ["--ff-only", "--quiet", "--no-verify-signatures", "--no-autostash", "--no-overwrite-ignore"];
+  const { code, stderr } = await run(git, ["merge", ...mergeFlags, commit], "", [0, 1, 128]);
   return code === 0
     ? null
     : stderr
@@ -93,7 +96,7 @@ export async function fastForward(git: Git, commit: string): Promise<string | nu
 }
 
 /** As git would sign a commit of the user; null: git does not know who that is. */
-export async function identityOf(git: Git): Promise<{ readonly name: string; readonly email: string } | null> {
+export async function readIdentity(git: Git): Promise<{ readonly name: string; readonly email: string } | null> {
   const { code, stdout } = await run(git, ["var", "GIT_COMMITTER_IDENT"], "", [0, 1, 128]);
   const found = /^(.+) <([^>]*)> \d+ [+-]\d{4}$/.exec(stdout.toString("utf8").trim());
   return code === 0 && found?.[1] && found[2] ? { name: found[1], email: found[2] } : null;

@@ -5,7 +5,7 @@ import type { TaskLine } from "../contract/task-views.ts";
 import { allChats, ChatNames } from "./chat-names.ts";
 import type { Cli } from "./cli.ts";
 import { StoreError } from "../local-mcp/store/store-error.ts";
-import { commandLine, coordination, type Coordination } from "./coordination.ts";
+import { commandLine, openCoordinatorLink, type CoordinatorLink } from "./coordination.ts";
 
 /** The team as `shim up` shows it. Printed as JSON: fields are only added. */
 export interface TeamOverview {
@@ -31,12 +31,12 @@ export interface ChatName {
   readonly title: string | null;
 }
 
-const most = 50;
+const maxItems = 50;
 
 /** Reads the team from the coordinator. One view keeps one connection. */
 export class TeamReader {
   readonly #cli: Cli;
-  #link: Coordination | null = null;
+  #link: CoordinatorLink | null = null;
 
   constructor(cli: Cli) {
     this.#cli = cli;
@@ -44,20 +44,20 @@ export class TeamReader {
 
   async read(): Promise<TeamOverview> {
     const link = await this.#open();
-    if (typeof link === "string") return { ...nothing, where: "edge.json", isEdge: true, trouble: link };
+    if (typeof link === "string") return { ...emptyOverview, where: "edge.json", isEdge: true, trouble: link };
     try {
       return await readTeam(this.#cli, link);
     } catch (error) {
       // A file that is busy, or damaged, is no reason to show nothing of the rest.
       if (!(error instanceof StoreError)) throw error;
-      return { ...nothing, trouble: error.message };
+      return { ...emptyOverview, trouble: error.message };
     }
   }
 
   /** @returns else why there is none */
-  async #open(): Promise<Coordination | string> {
+  async #open(): Promise<CoordinatorLink | string> {
     if (this.#link) return this.#link;
-    const opened = await coordination(this.#cli);
+    const opened = await openCoordinatorLink(this.#cli);
     return opened.ok ? (this.#link = opened.value) : opened.error.message;
   }
 
@@ -67,7 +67,7 @@ export class TeamReader {
   }
 }
 
-const nothing: TeamOverview = {
+const emptyOverview: TeamOverview = {
   where: "this machine",
   isEdge: false,
   trouble: null,
@@ -78,18 +78,18 @@ const nothing: TeamOverview = {
   files: [],
 };
 
-async function readTeam(cli: Cli, link: Coordination): Promise<TeamOverview> {
-  const around = { where: link.where, isEdge: link.edge !== null };
+async function readTeam(cli: Cli, link: CoordinatorLink): Promise<TeamOverview> {
+  const base = { where: link.where, isEdge: link.edge !== null };
   const chats = await allChats(link);
   const tasks = await link.call("tasks.progress", {});
-  const assigned = await link.call("tasks.list", { state: "assigned", limit: most });
-  const running = await link.call("tasks.list", { state: "running", limit: most });
-  const leases = await link.call("leases.list", { prefix: "file:", limit: most });
+  const assigned = await link.call("tasks.list", { state: "assigned", limit: maxItems });
+  const running = await link.call("tasks.list", { state: "running", limit: maxItems });
+  const leases = await link.call("leases.list", { prefix: "file:", limit: maxItems });
   if (chats.ok && tasks.ok && assigned.ok && running.ok && leases.ok) {
     return {
-      ...around,
+      ...base,
       trouble: null,
-      names: namesOf(await ChatNames.of(cli, link, chats.value), chats.value),
+      names: toNames(await ChatNames.load(cli, link, chats.value), chats.value),
       chats: chats.value.filter(({ status, client }) => status !== "offline" && client !== commandLine),
       tasks: tasks.value,
       underWay: [...running.value.tasks, ...assigned.value.tasks],
@@ -97,10 +97,10 @@ async function readTeam(cli: Cli, link: Coordination): Promise<TeamOverview> {
     };
   }
   const [trouble] = [chats, tasks, assigned, running, leases].flatMap((one) => (one.ok ? [] : [one.error.message]));
-  return { ...nothing, ...around, trouble: trouble ?? null };
+  return { ...emptyOverview, ...base, trouble: trouble ?? null };
 }
 
-function namesOf(names: ChatNames, chats: readonly Chat[]): Record<string, ChatName> {
+function toNames(names: ChatNames, chats: readonly Chat[]): Record<string, ChatName> {
   return Object.fromEntries(
     chats.map((one) => [one.chat, { shortId: names.short(one.chat), title: names.title(one) }]),
   );

@@ -1,7 +1,7 @@
 import { describeEntry } from "./describe-entry.ts";
-import type { Stored } from "../local-mcp/sessions/stored.ts";
+import type { SessionContent } from "../local-mcp/sessions/stored.ts";
 import { age } from "../local-mcp/recovery/brief.ts";
-import { many, oneLine } from "./screen-text.ts";
+import { pluralize, oneLine } from "./screen-text.ts";
 
 /** Pure. */
 
@@ -13,16 +13,16 @@ export interface TimelineEntry {
   readonly text: string;
 }
 
-const longest = 160;
+const maxLineChars = 160;
 
 /** [CL14] All that is known of a session as one line of events, oldest first; of the same moment, what caused comes before what followed. */
-export function timeline(stored: Stored): TimelineEntry[] {
+export function timeline(stored: SessionContent): TimelineEntry[] {
   const entries: TimelineEntry[] = [
     ...stored.journal.map(({ at, entry }) => ({
       at,
       source: "journal" as const,
       kind: entry.kind,
-      text: describeEntry(entry, longest),
+      text: describeEntry(entry, maxLineChars),
     })),
     ...stored.signals.map((one) => ({ at: one.at, source: "signal" as const, kind: one.level, text: signalText(one) })),
     ...stored.checkpoints.map((one) => ({
@@ -54,7 +54,7 @@ export function timeline(stored: Stored): TimelineEntry[] {
   return entries.sort((a, b) => a.at - b.at);
 }
 
-function signalText({ risk, level, readings }: Stored["signals"][number]): string {
+function signalText({ risk, level, readings }: SessionContent["signals"][number]): string {
   const fill = readings.contextFill
     ? `, context ${Math.round(readings.contextFill.value * 100)} % (${readings.contextFill.source})`
     : "";
@@ -62,22 +62,26 @@ function signalText({ risk, level, readings }: Stored["signals"][number]): strin
   return `risk ${risk} ${level}${fill}${calls}`;
 }
 
-function snapshotText({ checkpointId, state, reason, branch, commit }: Stored["snapshots"][number]): string {
+function snapshotText({ checkpointId, state, reason, branch, commit }: SessionContent["snapshots"][number]): string {
   const where = commit ? ` as ${commit.slice(0, 12)}${branch ? ` (branch ${branch})` : ""}` : "";
-  return `files of ${checkpointId}: ${state}${where}${reason ? `, ${oneLine(reason, longest)}` : ""}`;
+  return `files of ${checkpointId}: ${state}${where}${reason ? `, ${oneLine(reason, maxLineChars)}` : ""}`;
 }
 
-function recoveryText({ action, bySession, score, rediscovery }: Stored["recoveries"][number]): string {
+function recoveryText({ action, bySession, score, rediscovery }: SessionContent["recoveries"][number]): string {
   const by = bySession ? ` ${action === "offered" ? "to" : "by"} session ${bySession}` : "";
-  const again = rediscovery
+  const rediscoveryText = rediscovery
     ? `; ${rediscovery.isOver ? "before its first edit" : "so far"} it read ${rediscovery.reads} files that the brief named and repeated ${rediscovery.repeats} calls whose result the brief gave`
     : "";
-  return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${again}`;
+  return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${rediscoveryText}`;
 }
 
 /** Nothing where an older program has recorded the death. */
-export function unsavedText({ checkpointAgeMs, unsavedEvents, unsavedToolCalls }: Stored["crashes"][number]): string {
+export function unsavedText({
+  checkpointAgeMs,
+  unsavedEvents,
+  unsavedToolCalls,
+}: SessionContent["crashes"][number]): string {
   if (unsavedEvents === null) return "";
   const saved = checkpointAgeMs === null ? "no checkpoint" : `last checkpoint ${age(checkpointAgeMs)} before`;
-  return ` At its death: ${saved}, ${many(unsavedEvents, "event")} and ${many(unsavedToolCalls ?? 0, "tool call")} after it.`;
+  return ` At its death: ${saved}, ${pluralize(unsavedEvents, "event")} and ${pluralize(unsavedToolCalls ?? 0, "tool call")} after it.`;
 }

@@ -28,13 +28,13 @@ export function parseTime(text: string, now: number, edge: "first" | "last"): nu
   const ago = parseDuration(text);
   if (ago !== null) return now - ago;
   const [, year, month, day] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text.trim()) ?? [];
-  if (year !== undefined) return dayOf(Number(year), Number(month), Number(day), edge);
+  if (year !== undefined) return dayBoundary(Number(year), Number(month), Number(day), edge);
   if (!/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}/.test(text.trim())) return null;
   const at = Date.parse(text.trim());
   return Number.isNaN(at) ? null : at;
 }
 
-function dayOf(year: number, month: number, day: number, edge: "first" | "last"): number | null {
+function dayBoundary(year: number, month: number, day: number, edge: "first" | "last"): number | null {
   const first = new Date(year, month - 1, day);
   // 2026-02-31 would become a day in March.
   if (first.getMonth() !== month - 1 || first.getDate() !== day) return null;
@@ -44,10 +44,10 @@ function dayOf(year: number, month: number, day: number, edge: "first" | "last")
 /** `2026-11-20 08:46:12` in the machine's own time zone. */
 export function localTime(at: number): string {
   const date = new Date(at);
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  const day = `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())}`;
+  return `${day} ${twoDigits(date.getHours())}:${twoDigits(date.getMinutes())}:${twoDigits(date.getSeconds())}`;
 }
 
-function two(value: number): string {
+function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
 }

@@ -2,8 +2,8 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { Id } from "../contract/values.ts";
-import { isSame, type EdgeWorkspace } from "../local-mcp/authority.ts";
-import { createPrivateFolder, writeWhole } from "../local-mcp/store/store-files.ts";
+import { isSameWorkspace, type EdgeWorkspace } from "../local-mcp/authority.ts";
+import { createPrivateFolder, writeAtomically } from "../local-mcp/store/store-files.ts";
 
 /**
  * Requests for workspaces whose end is not known here: the same request again is answered with the same token. [CL32] Private, since with the
@@ -17,23 +17,23 @@ export function unfinishedFile(home: string): string {
 }
 
 /** The id under which this workspace was asked for before, else a new one; stored before anything is sent. */
-export function begin(home: string, { url, workspace }: EdgeWorkspace, newId: () => string): string {
-  const requests = read(home);
-  const known = requests.find((one) => isSame(one, { url, workspace }));
+export function startRequest(home: string, { url, workspace }: EdgeWorkspace, newId: () => string): string {
+  const requests = readRequests(home);
+  const known = requests.find((one) => isSameWorkspace(one, { url, workspace }));
   if (known) return known.requestId;
   const requestId = newId();
-  write(home, [...requests, { url, workspace, requestId }]);
+  writeRequests(home, [...requests, { url, workspace, requestId }]);
   return requestId;
 }
 
-export function finish(home: string, edge: EdgeWorkspace): void {
-  const rest = read(home).filter((one) => !isSame(one, edge));
-  if (rest.length > 0) write(home, rest);
+export function finishRequest(home: string, edge: EdgeWorkspace): void {
+  const rest = readRequests(home).filter((one) => !isSameWorkspace(one, edge));
+  if (rest.length > 0) writeRequests(home, rest);
   else rmSync(unfinishedFile(home), { force: true });
 }
 
 /** What is damaged is as if it were not there: it only spares making another workspace. */
-function read(home: string): Requests {
+function readRequests(home: string): Requests {
   try {
     return Requests.parse(JSON.parse(readFileSync(unfinishedFile(home), "utf8")));
   } catch {
@@ -41,7 +41,7 @@ function read(home: string): Requests {
   }
 }
 
-function write(home: string, requests: Requests): void {
+function writeRequests(home: string, requests: Requests): void {
   createPrivateFolder(home);
-  writeWhole(unfinishedFile(home), `${JSON.stringify(requests, null, 2)}\n`);
+  writeAtomically(unfinishedFile(home), `${JSON.stringify(requests, null, 2)}\n`);
 }

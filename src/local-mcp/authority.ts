@@ -7,13 +7,13 @@ import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { addressOf } from "./edge/address.ts";
 import { claimOf, isMachineToken } from "./edge/machine-token.ts";
-import { createPrivateFolder, removeWhole, writeWhole } from "./store/store-files.ts";
+import { createPrivateFolder, removeDurably, writeAtomically } from "./store/store-files.ts";
 
 /**
  * Who decides for this machine's chats: the file of this machine, or a coordinator on the edge. [EM3] Exactly one of the two; the environment
  * says which, else the file `edge.json` in SHIM's folder, readable by its owner only, since it holds tokens.
  */
-const Edge = z.strictObject({
+const EdgeConfig = z.strictObject({
   url: z.string(),
   workspace: Workspace,
   /** How this machine calls itself; its tokens are for this name. */
@@ -22,39 +22,39 @@ const Edge = z.strictObject({
   /** Only where the workspace was made here. */
   adminToken: z.string().optional(),
 });
-export type Edge = z.infer<typeof Edge>;
+export type EdgeConfig = z.infer<typeof EdgeConfig>;
 
-export type EdgeWorkspace = Pick<Edge, "url" | "workspace">;
+export type EdgeWorkspace = Pick<EdgeConfig, "url" | "workspace">;
 
-export function isSame(a: EdgeWorkspace, b: EdgeWorkspace): boolean {
+export function isSameWorkspace(a: EdgeWorkspace, b: EdgeWorkspace): boolean {
   return a.workspace === b.workspace && a.url.replace(/\/+$/, "") === b.url.replace(/\/+$/, "");
 }
 
-export function edgeFile(home: string): string {
+export function edgeConfigPath(home: string): string {
   return join(home, "edge.json");
 }
 
 /** Null: this machine's own file decides. [DX4] Where the environment names a workspace, it wins over `edge.json`. */
-export function readEdge(home: string, env: NodeJS.ProcessEnv = {}): Result<Edge | null, string> {
-  const given = edgeIn(env);
-  return given.ok && given.value === null ? readFile(edgeFile(home)) : given;
+export function readEdgeConfig(home: string, env: NodeJS.ProcessEnv = {}): Result<EdgeConfig | null, string> {
+  const fromEnv = edgeConfigFromEnv(env);
+  return fromEnv.ok && fromEnv.value === null ? readConfigFile(edgeConfigPath(home)) : fromEnv;
 }
 
-const needed = ["SHIM_EDGE_URL", "SHIM_WORKSPACE", "SHIM_TOKEN"] as const;
+const requiredNames = ["SHIM_EDGE_URL", "SHIM_WORKSPACE", "SHIM_TOKEN"] as const;
 
 /** What the environment says, for clients that keep settings of their own (Claude Desktop's are empty where nothing was filled in). */
-export function edgeIn(env: NodeJS.ProcessEnv): Result<Edge | null, string> {
-  const missing = needed.filter((name) => textOf(env, name) === "");
-  if (missing.length === needed.length) return ok(null);
+export function edgeConfigFromEnv(env: NodeJS.ProcessEnv): Result<EdgeConfig | null, string> {
+  const missing = requiredNames.filter((name) => envText(env, name) === "");
+  if (missing.length === requiredNames.length) return ok(null);
   if (missing.length > 0) {
     return err(
-      `${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} missing; set all of ${needed.join(", ")}, or none`,
+      `${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} missing; set all of ${requiredNames.join(", ")}, or none`,
     );
   }
   const [url, workspace, token] = [
-    textOf(env, "SHIM_EDGE_URL"),
-    textOf(env, "SHIM_WORKSPACE"),
-    textOf(env, "SHIM_TOKEN"),
+    envText(env, "SHIM_EDGE_URL"),
+    envText(env, "SHIM_WORKSPACE"),
+    envText(env, "SHIM_TOKEN"),
   ];
   const address = addressOf(url, workspace);
   if (!address.ok) return err(`SHIM_EDGE_URL and SHIM_WORKSPACE: ${address.error}`);
@@ -65,28 +65,33 @@ export function edgeIn(env: NodeJS.ProcessEnv): Result<Edge | null, string> {
 
 /** A token acts for its own machine only, so another name could never register. */
 function machineOf(env: NodeJS.ProcessEnv, token: string): Result<string, string> {
-  const wanted = textOf(env, "SHIM_MACHINE");
-  const claimed = claimOf(token, "m");
-  if (claimed !== null && wanted !== "" && wanted !== claimed) {
-    return err(`SHIM_TOKEN is for the machine ${claimed}, and SHIM_MACHINE says ${wanted}; leave SHIM_MACHINE empty`);
+  const statedMachine = envText(env, "SHIM_MACHINE");
+  const claimedMachine = claimOf(token, "m");
+  if (claimedMachine !== null && statedMachine !== "" && statedMachine !== claimedMachine) {
+    return err(
+      `SHIM_TOKEN is for the machine ${claimedMachine}, and SHIM_MACHINE says ${statedMachine}; leave SHIM_MACHINE empty`,
+    );
   }
-  return ok(claimed ?? (wanted || hostname()));
+  return ok(claimedMachine ?? (statedMachine || hostname()));
 }
 
-function textOf(env: NodeJS.ProcessEnv, name: string): string {
+function envText(env: NodeJS.ProcessEnv, name: string): string {
   return env[name]?.trim() ?? "";
 }
 
 /** Whether there is anything to read: cheap enough to be asked every second. */
 export function mayBeJoined(home: string, env: NodeJS.ProcessEnv): boolean {
-  return existsSync(edgeFile(home)) || needed.some((name) => textOf(env, name) !== "");
+  return existsSync(edgeConfigPath(home)) || requiredNames.some((name) => envText(env, name) !== "");
 }
 
 /** The file as it was read last. It is written whole, by a rename, so that another one has another inode. */
-let lastRead: { readonly path: string; readonly stamp: string; readonly edge: Result<Edge | null, string> } | null =
-  null;
+let lastRead: {
+  readonly path: string;
+  readonly stamp: string;
+  readonly edge: Result<EdgeConfig | null, string>;
+} | null = null;
 
-function readFile(path: string): Result<Edge | null, string> {
+function readConfigFile(path: string): Result<EdgeConfig | null, string> {
   const stamp = stampOf(path);
   if (stamp === null) return parseFile(path);
   if (lastRead?.path !== path || lastRead.stamp !== stamp) lastRead = { path, stamp, edge: parseFile(path) };
@@ -103,14 +108,14 @@ function stampOf(path: string): string | null {
   }
 }
 
-function parseFile(path: string): Result<Edge | null, string> {
+function parseFile(path: string): Result<EdgeConfig | null, string> {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
     return codeOf(error) === "ENOENT" ? ok(null) : err(`${path} cannot be read (${String(codeOf(error))})`);
   }
-  const parsed = Edge.safeParse(parse(text));
+  const parsed = EdgeConfig.safeParse(parse(text));
   // Not what is in it: that may be a token.
   return parsed.success ? ok(parsed.data) : err(`${path} is damaged; \`shim edge leave\` removes it`);
 }
@@ -123,11 +128,11 @@ function parse(text: string): unknown {
   }
 }
 
-export function writeEdge(home: string, edge: Edge): void {
+export function writeEdgeConfig(home: string, edge: EdgeConfig): void {
   createPrivateFolder(home);
-  writeWhole(edgeFile(home), `${JSON.stringify(edge, null, 2)}\n`);
+  writeAtomically(edgeConfigPath(home), `${JSON.stringify(edge, null, 2)}\n`);
 }
 
-export function forgetEdge(home: string): void {
-  removeWhole(edgeFile(home));
+export function removeEdgeConfig(home: string): void {
+  removeDurably(edgeConfigPath(home));
 }

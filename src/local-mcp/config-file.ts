@@ -23,11 +23,11 @@ export function parseConfig(text: string, path: string): Result<Config, string> 
   const [first] = errors;
   if (first) return err(`${path}: not valid JSON at character ${first.offset}: ${printParseErrorCode(first.error)}`);
   const parsed = configSchema().safeParse(value ?? {});
-  return parsed.success ? ok(parsed.data) : err(`${path}: ${parsed.error.issues.map(problemOf).join("; ")}`);
+  return parsed.success ? ok(parsed.data) : err(`${path}: ${parsed.error.issues.map(formatIssue).join("; ")}`);
 }
 
 /** zod/mini has no words of its own. */
-function problemOf(issue: z.core.$ZodIssue): string {
+function formatIssue(issue: z.core.$ZodIssue): string {
   const name = issue.path.join(".") || "the file";
   if (issue.code === "unrecognized_keys") {
     return `there is no setting ${issue.keys.map((key) => [...issue.path, key].join(".")).join(", ")}`;

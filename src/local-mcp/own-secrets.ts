@@ -1,7 +1,7 @@
 /** What lets somebody act in the workspace, or read what is stored there. */
-const ownSecret = /^SHIM_.*(TOKEN|SECRET|KEY)$/;
+const secretName = /^SHIM_.*(TOKEN|SECRET|KEY)$/;
 
 /** For programs that may run commands of a task or of a project's settings (git: filters). */
 export function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !ownSecret.test(name)));
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !secretName.test(name)));
 }

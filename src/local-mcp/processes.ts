@@ -36,18 +36,18 @@ export function identify(processes: Processes, pid: number): ProcessIdentity | n
  * further up has left in the environment is not believed.
  */
 export function clientPidOf(processes: Processes, env: NodeJS.ProcessEnv, parent: number): number {
-  const told = Number(env["SHIM_CLIENT_PID"]);
-  return told > 0 && processes.facts(parent)?.parent === told ? told : parent;
+  const statedPid = Number(env["SHIM_CLIENT_PID"]);
+  return statedPid > 0 && processes.facts(parent)?.parent === statedPid ? statedPid : parent;
 }
 
 /** Wrappers between a client and what it starts: `npx` alone makes three processes. */
-const mostWrappers = 10;
+const maxWrappers = 10;
 
 /** Whether the process stands below the other one, directly or behind wrappers (`sh -c`, `npx`). */
-export function isBelow(processes: Processes, pid: number, ancestor: ProcessIdentity): boolean {
+export function isDescendant(processes: Processes, pid: number, ancestor: ProcessIdentity): boolean {
   if (!isAlive(processes, ancestor)) return false;
   let next = processes.facts(pid)?.parent ?? 0;
-  for (let steps = 0; next > 1 && steps < mostWrappers; steps++) {
+  for (let steps = 0; next > 1 && steps < maxWrappers; steps++) {
     if (next === ancestor.pid) return true;
     next = processes.facts(next)?.parent ?? 0;
   }
@@ -58,24 +58,24 @@ export function isBelow(processes: Processes, pid: number, ancestor: ProcessIden
 export function isAlive(processes: Processes, identity: ProcessIdentity): boolean {
   if (identity.boot !== processes.boot()) return false;
   const start = processes.facts(identity.pid)?.start;
-  return start === identity.start || start === unreadStart;
+  return start === identity.start || start === unknownStart;
 }
 
 /** Where a process is there but its start could not be read: better a dead one taken for alive than the other way round. */
-export const unreadStart = "?";
+export const unknownStart = "?";
 
 /**
  * [ID13] A process of this boot that cannot be seen from here: it runs in another pid namespace (a container that shares the home), where its number
  * means another process or none.
  */
-export function isOutOfSight(processes: Processes, { boot }: ProcessIdentity): boolean {
+export function isInOtherNamespace(processes: Processes, { boot }: ProcessIdentity): boolean {
   const here = processes.boot();
   return boot !== here && boot.split(" ")[0] === here.split(" ")[0];
 }
 
 /** What cannot be seen from here counts as alive. */
-export function mayLive(processes: Processes, owner: ProcessIdentity): boolean {
-  return isOutOfSight(processes, owner) || isAlive(processes, owner);
+export function mayBeAlive(processes: Processes, owner: ProcessIdentity): boolean {
+  return isInOtherNamespace(processes, owner) || isAlive(processes, owner);
 }
 
 export const systemProcesses: Processes =
@@ -93,12 +93,12 @@ export function linuxProcesses(): Processes {
       } catch {
         return null;
       }
-      const open = stat.indexOf("(");
+      const openParen = stat.indexOf("(");
       const close = stat.lastIndexOf(")");
       const fields = stat.slice(close + 2).split(" ");
       if (fields[0] === "Z" || fields[0] === "X") return null;
       return {
-        command: stat.slice(open + 1, close),
+        command: stat.slice(openParen + 1, close),
         parent: Number(fields[1]),
         start: fields[19] ?? "",
         residentBytes: Number(fields[21]) * 4096,
@@ -121,15 +121,15 @@ export function portableProcesses(platform: NodeJS.Platform): Processes {
   return {
     boot: () => "unknown",
     facts(pid) {
-      const found = signalled(pid);
-      return platform === "win32" || !found ? found : listed(pid, found);
+      const found = signalFacts(pid);
+      return platform === "win32" || !found ? found : psFacts(pid, found);
     },
   };
 }
 
-function listed(pid: number, found: ProcessFacts): ProcessFacts | null {
+function psFacts(pid: number, basicFacts: ProcessFacts): ProcessFacts | null {
   try {
-    const line = execFileSync("ps", ["-o", "ppid=,rss=,lstart=,comm=", "-p", String(pid)], {
+    const psLine = execFileSync("ps", ["-o", "ppid=,rss=,lstart=,comm=", "-p", String(pid)], {
       encoding: "utf8",
       timeout: 2_000,
       stdio: ["ignore", "pipe", "ignore"],
@@ -137,24 +137,24 @@ function listed(pid: number, found: ProcessFacts): ProcessFacts | null {
       env: { ...process.env, LC_ALL: "C", TZ: "UTC" },
     });
     const [, parent, rss, start, command] =
-      /^\s*(\d+)\s+(\d+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/m.exec(line) ?? [];
+      /^\s*(\d+)\s+(\d+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/m.exec(psLine) ?? [];
     if (!parent || !start) return null;
     return { parent: Number(parent), residentBytes: Number(rss) * 1024, start, command: command ?? "" };
   } catch (error) {
     // Only ps itself may say that there is none; a slow or missing ps says nothing.
     const isGone = error instanceof Error && "status" in error && error.status === 1;
-    return isGone ? null : { ...found, start: unreadStart };
+    return isGone ? null : { ...basicFacts, start: unknownStart };
   }
 }
 
 /** What the system tells everywhere: that there is a process of this number. */
-function signalled(pid: number): ProcessFacts | null {
-  const found = { parent: 0, start: "unknown", command: "", residentBytes: null };
+function signalFacts(pid: number): ProcessFacts | null {
+  const facts = { parent: 0, start: "unknown", command: "", residentBytes: null };
   try {
     process.kill(pid, 0);
-    return found;
+    return facts;
   } catch (error) {
     // There, but another user's.
-    return codeOf(error) === "EPERM" ? found : null;
+    return codeOf(error) === "EPERM" ? facts : null;
   }
 }

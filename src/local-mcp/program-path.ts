@@ -11,12 +11,12 @@ export function programPath(
   name: string,
   env: NodeJS.ProcessEnv,
   platform: NodeJS.Platform = process.platform,
-  isThere: (path: string) => boolean = existsSync,
+  exists: (path: string) => boolean = existsSync,
 ): string {
   if (platform !== "win32" || /[\\/]/.test(name)) return name;
   const path = Object.entries(env).find(([key]) => key.toUpperCase() === "PATH")?.[1] ?? "";
   const folders = path.split(";").filter((folder) => win32.isAbsolute(folder));
-  const found = folders.map((folder) => win32.join(folder, `${name}.exe`)).find(isThere);
+  const found = folders.map((folder) => win32.join(folder, `${name}.exe`)).find(exists);
   return found ?? win32.join("C:\\", "not-on-the-path", `${name}.exe`);
 }
 

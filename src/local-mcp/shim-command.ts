@@ -16,11 +16,11 @@ export interface CommandSource {
  * @returns null when this copy has no launcher (the plugin and the desktop bundle come without the command line)
  */
 export function shimCommand({ env, launch }: CommandSource): string | null {
-  const own = realPath(launch.script);
-  const folders = lastingFolders(env);
-  const found = folders.map(shimIn).find((script) => script !== null);
-  if (found !== undefined && found === own) return "shim";
-  if (own === null) return null;
+  const ownScript = realPath(launch.script);
+  const folders = persistentPathFolders(env);
+  const found = folders.map(findShim).find((script) => script !== null);
+  if (found !== undefined && found === ownScript) return "shim";
+  if (ownScript === null) return null;
   const hasNode = folders.some((folder) => existsSync(join(folder, "node")));
   return `${hasNode ? "node" : shellWord(launch.node)} ${shellWord(launch.script)}`;
 }
@@ -32,19 +32,19 @@ export function shimCommand({ env, launch }: CommandSource): string | null {
  */
 export function withShimCommand(text: string, command: () => string | null): string {
   if (!text.includes("`shim ")) return text;
-  const shown = command() ?? "shim";
+  const shimName = command() ?? "shim";
   // A function, because a path may hold a dollar sign.
-  return text.replaceAll(/`shim(?= [a-z-])/g, () => `\`${shown}`);
+  return text.replaceAll(/`shim(?= [a-z-])/g, () => `\`${shimName}`);
 }
 
 /** npm puts the .bin folders of its packages on the PATH of what it starts; the user's own shell does not have them. */
-export function lastingFolders(env: NodeJS.ProcessEnv): string[] {
+export function persistentPathFolders(env: NodeJS.ProcessEnv): string[] {
   const path = Object.entries(env).find(([name]) => name.toUpperCase() === "PATH")?.[1] ?? "";
   return path.split(delimiter).filter((folder) => isAbsolute(folder) && !/[\\/]node_modules[\\/]/.test(`${folder}/`));
 }
 
 /** The script behind a `shim` in this folder: a link, or the wrapper that npm writes on Windows. */
-function shimIn(folder: string): string | null {
+function findShim(folder: string): string | null {
   const wrapped = join(folder, "node_modules", "shim-mcp", "bin", "shim.mjs");
   return existsSync(join(folder, "shim.cmd")) ? realPath(wrapped) : realPath(join(folder, "shim"));
 }

@@ -11,7 +11,7 @@ import {
 } from "@modelcontextprotocol/node";
 import { createMcpHandler, isLegacyRequest, McpServer, type McpServerOptions } from "@modelcontextprotocol/server";
 import { Chat } from "../../src/local-mcp/mcp/chat.ts";
-import { equip } from "../../src/local-mcp/mcp/server.ts";
+import { registerAll } from "../../src/local-mcp/mcp/server.ts";
 import type { TempRuntime } from "../support/temp-runtime.ts";
 import { registerRounds, verifyState } from "./fixture-rounds.ts";
 import { registerPrompts, registerResources } from "./fixture-texts.ts";
@@ -39,7 +39,7 @@ export async function conformanceHost(runtime: TempRuntime): Promise<Conformance
       { name: "shim", version: "1.2.3" },
       { requestState: { verify: verifyState }, ...options },
     );
-    equip(server, { chat, version: "1.2.3", afterAnswer: (work) => setImmediate(work) });
+    registerAll(server, { chat, version: "1.2.3", afterAnswer: (work) => setImmediate(work) });
     registerTools(server, modern.notify);
     registerRounds(server);
     registerResources(server);

@@ -57,7 +57,7 @@ it("[IN13] inspect knows the plugin as claude plugin install leaves it", () => {
     read: readText,
     exists,
     nodeVersion: () => process.version,
-    oldestNode: [22, 16],
+    minNodeVersion: [22, 16],
     launch,
     claudeVersion: CLAUDE_VERSION,
   } as const;

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { readEdge } from "../../src/local-mcp/authority.ts";
+import { readEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { teamTools, tools } from "../../src/local-mcp/mcp/server.ts";
 import {
   answer,
@@ -117,9 +117,9 @@ it("[DX4] the settings reach the server as its environment; those that are empty
   const settings = { edge_url: "https://shim.example.com", workspace: "team", token: "shim_a.b", machine: "desk" };
   const { env, user } = await startOf(folder, settings);
   const edge = { url: settings.edge_url, workspace: "team", token: "shim_a.b", machine: "desk" };
-  expect(readEdge(user, env)).toEqual({ ok: true, value: edge });
+  expect(readEdgeConfig(user, env)).toEqual({ ok: true, value: edge });
   const empty = await startOf(folder);
-  expect(readEdge(empty.user, empty.env)).toEqual({ ok: true, value: null });
+  expect(readEdgeConfig(empty.user, empty.env)).toEqual({ ok: true, value: null });
   // Not given, and so passed on as it stands.
   expect(empty.env["SHIM_HOME"]).toBe("${user_config.home}");
   const own = join(empty.user, "of my own");

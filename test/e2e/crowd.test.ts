@@ -7,7 +7,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { sample } from "../../bench/figures.ts";
 import type { McpConnection, Message } from "../../src/cli/demo/mcp-connection.ts";
 import { record } from "../../src/cli/demo/mcp-connection.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
 import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
@@ -37,7 +37,7 @@ async function homes(kind: "local" | "edge"): Promise<Paths[]> {
       const paths = aHome(root, machine);
       const { token } = await edge.call("tokens.create", { machine, scope: "work" });
       const place = { url: edge.url, workspace: edge.workspace };
-      writeEdge(paths.home, { ...place, machine, token });
+      writeEdgeConfig(paths.home, { ...place, machine, token });
       expect(keepKey(paths.home, place, key).ok).toBe(true);
       return paths;
     }),

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
 import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
@@ -22,7 +22,7 @@ async function aMachine(edge: EdgeRuntime, machine: string): Promise<{ paths: Pa
   const { token } = await edge.call("tokens.create", { machine, scope: "work" });
   const place = { url: edge.url, workspace: edge.workspace };
   mkdirSync(paths.home, { recursive: true, mode: 0o700 });
-  writeEdge(paths.home, { ...place, machine, token });
+  writeEdgeConfig(paths.home, { ...place, machine, token });
   keepKey(paths.home, place, key);
   const clone = join(temporaryFolder(), `app-on-${machine}`);
   mkdirSync(clone);

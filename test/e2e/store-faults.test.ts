@@ -81,7 +81,7 @@ it("[ST7] the file is replaced again and again under writers: no acknowledged ro
   const store = openStore(driver, paths);
   for (let round = 1; round <= 8; round++) {
     const inode = inodeOf(paths.database);
-    setAside(store.site, { inode, isCertain: true, isIndexOnly: false, message: "said by a test" });
+    setAside(store.context, { inode, isCertain: true, isIndexOnly: false, message: "said by a test" });
     expect(inodeOf(paths.database)).not.toBe(inode);
     const target = children.map(({ acknowledged }) => acknowledged.length + 3);
     await Promise.all(children.map((one, n) => one.acknowledges(target[n] ?? 0)));
@@ -282,7 +282,7 @@ async function found(children: readonly StoreChild[], store: Store, paths: Paths
   if (isFound()) return;
   const inode = inodeOf(paths.database);
   // Which does nothing when SQLite's own check finds the file sound.
-  setAside(store.site, { inode, isCertain: false, isIndexOnly: false, message: "found by a check" });
+  setAside(store.context, { inode, isCertain: false, isIndexOnly: false, message: "found by a check" });
 }
 
 function cutToNothing(paths: Paths): void {

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
 import { identify, systemProcesses } from "../../src/local-mcp/processes.ts";
 import { readProcessKey } from "../../src/local-mcp/coordinator/process-key.ts";
@@ -16,7 +16,7 @@ const soon = { timeout: 20_000, interval: 50 };
 async function join(edge: EdgeRuntime, paths: Paths, machine: string): Promise<void> {
   const place = { url: edge.url, workspace: edge.workspace };
   const { token } = await edge.call("tokens.create", { machine, scope: "work" });
-  writeEdge(paths.home, { ...place, machine, token });
+  writeEdgeConfig(paths.home, { ...place, machine, token });
   keepKey(paths.home, place, key);
 }
 

@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { expect, it, vi } from "vitest";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import type { McpConnection } from "../../src/cli/demo/mcp-connection.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
 import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
@@ -21,7 +21,7 @@ const places: Record<string, () => Promise<Paths>> = {
     const { token } = await edge.call("tokens.create", { machine: "m1", scope: "work" });
     const place = { url: edge.url, workspace: edge.workspace };
     mkdirSync(paths.home, { recursive: true, mode: 0o700 });
-    writeEdge(paths.home, { ...place, machine: "m1", token });
+    writeEdgeConfig(paths.home, { ...place, machine: "m1", token });
     keepKey(
       paths.home,
       place,

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { git, temporaryFolder, write } from "../support/git-project.ts";
 
@@ -29,7 +29,7 @@ async function aMachine(edge: EdgeRuntime, shared: string, name: string): Promis
   git(folder, "clone", "-q", shared, repository);
   const { token } = await edge.call("tokens.create", { machine: name, scope: "work" });
   const { url, workspace } = edge;
-  writeEdge(home, { url, workspace, machine: name, token });
+  writeEdgeConfig(home, { url, workspace, machine: name, token });
   const settings = { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" };
   return { repository, env: { PATH: process.env["PATH"], HOME: folder, SHIM_HOME: home, ...settings } };
 }

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { OutputOf } from "../../src/contract/operations.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { git, temporaryFolder, write } from "../support/git-project.ts";
 
@@ -145,7 +145,7 @@ it("[WK5] [WK15] the same on the edge, over the queue: within the grace and a se
   const place = aPlace();
   const { token } = await edge.call("tokens.create", { machine: "m1", scope: "work" });
   const { url, workspace } = edge;
-  writeEdge(place.home, { url, workspace, machine: "m1", token });
+  writeEdgeConfig(place.home, { url, workspace, machine: "m1", token });
   const afterMs = await killedInMidTask(place);
   expect(afterMs).toBeLessThan(graceMs + 1_000);
 });

@@ -1,6 +1,6 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { view } from "../../src/cli/session-view.ts";
+import { toSessionView } from "../../src/cli/session-view.ts";
 import { activityOf, keepsTasks, type ActivityFacts } from "../../src/local-mcp/sessions/activity.ts";
 import { refresh } from "../../src/local-mcp/sessions/refresh.ts";
 import { aProject, Claude, storedSession } from "../support/builders.ts";
@@ -94,7 +94,7 @@ it("[TE27] the workspace is told whether a chat works, hangs, or waits for its u
 
 function shown(runtime: TempRuntime, { session }: Claude): string | null {
   const stored = storedSession(runtime, session);
-  return runtime.store.read((sql) => view(sql, runtime, stored).activity, null);
+  return runtime.store.read((sql) => toSessionView(sql, runtime, stored).activity, null);
 }
 
 it("[TE28] sessions show what a living chat does: growth of the transcript is work, a notification and the timer's checkpoints are none", () => {

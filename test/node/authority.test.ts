@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { expect, it } from "vitest";
-import { readEdge, writeEdge } from "../../src/local-mcp/authority.ts";
+import { readEdgeConfig, writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { aCliHome } from "../support/cli-home.ts";
 import { tempHome } from "../support/temp-store.ts";
 
@@ -18,26 +18,26 @@ const ofFile = { url: "http://127.0.0.1:9", workspace: "old-team", machine: "m1"
 it("[DX4] the environment says who decides, before the file", () => {
   const { home } = tempHome();
   const wanted = { url, workspace: "team", machine: "laptop", token };
-  expect(readEdge(home, given)).toEqual({ ok: true, value: wanted });
-  writeEdge(home, ofFile);
-  expect(readEdge(home, given)).toEqual({ ok: true, value: wanted });
-  expect(readEdge(home, { ...given, SHIM_TOKEN: ` ${token}\n`, SHIM_MACHINE: "laptop" }).ok).toBe(true);
+  expect(readEdgeConfig(home, given)).toEqual({ ok: true, value: wanted });
+  writeEdgeConfig(home, ofFile);
+  expect(readEdgeConfig(home, given)).toEqual({ ok: true, value: wanted });
+  expect(readEdgeConfig(home, { ...given, SHIM_TOKEN: ` ${token}\n`, SHIM_MACHINE: "laptop" }).ok).toBe(true);
 });
 
 it("[DX4] empty settings count as not given: the file decides, else this machine", () => {
   const { home } = tempHome();
   const empty = { SHIM_EDGE_URL: "", SHIM_WORKSPACE: "", SHIM_TOKEN: " ", SHIM_MACHINE: "laptop" };
-  expect(readEdge(home, empty)).toEqual({ ok: true, value: null });
-  writeEdge(home, ofFile);
-  expect(readEdge(home, empty)).toEqual({ ok: true, value: ofFile });
+  expect(readEdgeConfig(home, empty)).toEqual({ ok: true, value: null });
+  writeEdgeConfig(home, ofFile);
+  expect(readEdgeConfig(home, empty)).toEqual({ ok: true, value: ofFile });
 });
 
 it("[DX4] the machine is the token's; a token that names none takes the one that is given, else the host's name", () => {
   const { home } = tempHome();
   const nameless = { ...given, SHIM_TOKEN: "shim_a.b" };
-  expect(readEdge(home, { ...nameless, SHIM_MACHINE: "desk" })).toMatchObject({ value: { machine: "desk" } });
-  expect(readEdge(home, nameless)).toMatchObject({ value: { machine: hostname() } });
-  const other = readEdge(home, { ...given, SHIM_MACHINE: "desk" });
+  expect(readEdgeConfig(home, { ...nameless, SHIM_MACHINE: "desk" })).toMatchObject({ value: { machine: "desk" } });
+  expect(readEdgeConfig(home, nameless)).toMatchObject({ value: { machine: hostname() } });
+  const other = readEdgeConfig(home, { ...given, SHIM_MACHINE: "desk" });
   expect(other).toEqual({
     ok: false,
     error: expect.stringMatching(/for the machine laptop.*leave SHIM_MACHINE empty/),
@@ -52,8 +52,8 @@ it.each([
   [{ SHIM_TOKEN: "Bearer secret-words" }, "SHIM_TOKEN is no token"],
 ])("[DX4] what cannot be used is refused with what to do, and shows no token: %j", (wrong, said) => {
   const { home } = tempHome();
-  writeEdge(home, ofFile);
-  const read = readEdge(home, { ...given, ...wrong });
+  writeEdgeConfig(home, ofFile);
+  const read = readEdgeConfig(home, { ...given, ...wrong });
   expect(read).toEqual({ ok: false, error: expect.stringContaining(said) });
   expect(JSON.stringify(read)).not.toMatch(/secret-words|shim_/);
 });
@@ -63,7 +63,7 @@ it("[DX4] commands ask whom the environment names, and leave a file alone that h
   const env = { ...home.io().env, ...given, SHIM_EDGE_URL: "http://127.0.0.1:9" };
   expect((await home.shimWith({ env }, "chats")).err).toContain("http://127.0.0.1:9 did not answer");
   expect((await home.shimWith({ env: { ...env, SHIM_TOKEN: "" } }, "chats")).err).toContain("SHIM_TOKEN is missing");
-  writeEdge(home.paths.home, ofFile);
+  writeEdgeConfig(home.paths.home, ofFile);
   const changes = [
     ["leave", "--yes"],
     ["join", "team", "--url", url],
@@ -74,6 +74,6 @@ it("[DX4] commands ask whom the environment names, and leave a file alone that h
     expect([change, refused]).toEqual([change, expect.objectContaining({ code: 1 })]);
     expect(refused.err).toContain("Unset them first");
   }
-  expect(readEdge(home.paths.home)).toEqual({ ok: true, value: ofFile });
+  expect(readEdgeConfig(home.paths.home)).toEqual({ ok: true, value: ofFile });
   expect(existsSync(home.paths.database)).toBe(false);
 });

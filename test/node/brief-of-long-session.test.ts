@@ -6,8 +6,8 @@ import { expect, it, onTestFinished } from "vitest";
 import type { JournalEntry } from "../../src/contract/journal.ts";
 import type { JournalRow } from "../../src/local-mcp/sessions/journal.ts";
 import { emptyState, fold } from "../../src/local-mcp/sessions/work-state.ts";
-import { everythingOf } from "../../src/local-mcp/sessions/stored.ts";
-import { briefOf, delivered, offerOf } from "../../src/local-mcp/recovery/offer-news.ts";
+import { readContent } from "../../src/local-mcp/sessions/stored.ts";
+import { renderBrief, toDelivered, toOffer } from "../../src/local-mcp/recovery/offer-news.ts";
 import { restoration } from "../../src/local-mcp/recovery/restoration.ts";
 import { changesIn } from "../../src/local-mcp/snapshots/changed-files.ts";
 import { estimateTokens } from "../../src/local-mcp/signals/tokens.ts";
@@ -16,7 +16,7 @@ import { restore } from "../../src/local-mcp/recovery/restoration.ts";
 import { aProject, anotherClaude, Claude, storedSession } from "../support/builders.ts";
 import { T0, tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 
-type Offer = ReturnType<typeof offerOf>;
+type Offer = ReturnType<typeof toOffer>;
 
 function git(cwd: string, ...args: string[]): void {
   execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b.c", ...args], { cwd, stdio: "ignore" });
@@ -214,7 +214,7 @@ it("[RE37] after a recovery the reads and repeats of what the brief had said are
   heir.write(path, "2");
   heir.use("Read", { file_path: path }, {});
   heir.stop("Counted.");
-  const stored = runtime.store.read((sql) => everythingOf(sql, claude.session), null);
+  const stored = runtime.store.read((sql) => readContent(sql, claude.session), null);
   expect(stored?.recoveries[0]).toMatchObject({
     action: "offered",
     rediscovery: { reads: 1, repeats: 1, isOver: true },
@@ -251,12 +251,12 @@ it("[RE36] the brief of an offer from another machine has the ages of the moment
   const session = storedSession(runtime, claude.session);
   const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, runtime.now()), null);
   if (!from) throw new Error("no restoration");
-  const stored = JSON.parse(JSON.stringify(offerOf(from, session.id, "desk", "brief"))) as Offer;
-  expect(briefOf(stored, runtime.now() + 600_000)).toContain("died 10 min ago");
-  expect(delivered(stored, runtime.now() + 7_200_000)).toMatchObject({
+  const stored = JSON.parse(JSON.stringify(toOffer(from, session.id, "desk", "brief"))) as Offer;
+  expect(renderBrief(stored, runtime.now() + 600_000)).toContain("died 10 min ago");
+  expect(toDelivered(stored, runtime.now() + 7_200_000)).toMatchObject({
     brief: expect.stringContaining("died 2 h ago"),
   });
-  expect(briefOf({ kind: "offer", session: "s", machine: "m", brief: "of an earlier version" }, 0)).toBe(
+  expect(renderBrief({ kind: "offer", session: "s", machine: "m", brief: "of an earlier version" }, 0)).toBe(
     "of an earlier version",
   );
 });

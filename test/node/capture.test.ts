@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { capture, currentState, type Recent } from "../../src/local-mcp/checkpoints/capture.ts";
+import { capture, currentState, type RecentStates } from "../../src/local-mcp/checkpoints/capture.ts";
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
@@ -12,7 +12,7 @@ import { tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 
 function begin(runtime: TempRuntime, project: string | null = null): void {
   runtime.store.write((sql) =>
-    sessions.seen(sql, runtime.now(), {
+    sessions.recordSighting(sql, runtime.now(), {
       id: "s1",
       client: "test",
       origin: "startup",
@@ -29,7 +29,7 @@ function say(runtime: TempRuntime, text: string): void {
   runtime.store.write((sql) => journal.append(sql, "s1", runtime.now(), `k${(told += 1)}`, { kind: "prompt", text }));
 }
 
-function save(runtime: TempRuntime, notes: object = {}, recent?: Recent): ReturnType<typeof capture> {
+function save(runtime: TempRuntime, notes: object = {}, recent?: RecentStates): ReturnType<typeof capture> {
   return capture(runtime, { sessionId: "s1", trigger: "on_demand", notes }, recent);
 }
 
@@ -116,7 +116,7 @@ it("[CP7] over the limit the tail of the conversation is shortened; what the cha
   for (let turn = 0; turn < 20; turn++) say(runtime, `${turn} ${"x".repeat(1_000)}`);
   expect(save(runtime)).toMatchObject({ ok: true });
   const seq = all(runtime)[0]?.seq ?? 0;
-  const state = runtime.store.read((sql) => checkpoints.stateOf(sql, seq), null);
+  const state = runtime.store.read((sql) => checkpoints.requireState(sql, seq), null);
   expect(state?.conversation.at(-1)?.text).toMatch(/^19 /);
   expect(state?.conversation.length).toBeLessThan(10);
   const refused = save(runtime, {
@@ -137,7 +137,7 @@ it("[CP3] a damaged checkpoint is found out; the state is made from the one befo
   const seq = newest?.seq ?? 0;
   for (const damage of ["zeroblob(40)", "substr(body, 1, 10)"]) {
     runtime.store.write((sql) => sql.run(`UPDATE checkpoints SET body = ${damage} WHERE seq = ?`, seq));
-    expect(() => runtime.store.read((sql) => checkpoints.stateOf(sql, seq), null)).toThrow(/is damaged/);
+    expect(() => runtime.store.read((sql) => checkpoints.requireState(sql, seq), null)).toThrow(/is damaged/);
     expect(runtime.store.read((sql) => currentState(sql, "s1"), null)).toMatchObject({
       goal: "the goal",
       lastPrompt: "two",
@@ -146,15 +146,17 @@ it("[CP3] a damaged checkpoint is found out; the state is made from the one befo
   expect(save(runtime)).toMatchObject({ value: { isNew: true } });
   runtime.store.write((sql) => sql.run("UPDATE checkpoints SET body = zeroblob(40)"));
   expect(runtime.store.read((sql) => currentState(sql, "s1"), null)).toMatchObject({ goal: null, lastPrompt: "two" });
-  expect(() => runtime.store.read((sql) => checkpoints.stateOf(sql, 999), null)).toThrow(/no checkpoint number 999/);
-  expect(runtime.store.read((sql) => checkpoints.soundStateOf(sql, 999), null)).toBeNull();
+  expect(() => runtime.store.read((sql) => checkpoints.requireState(sql, 999), null)).toThrow(
+    /no checkpoint number 999/,
+  );
+  expect(runtime.store.read((sql) => checkpoints.findState(sql, 999), null)).toBeNull();
 });
 
 it("[CP16] two processes that save one session lose nothing of each other, also with states kept in memory", () => {
   const runtime = tempRuntime();
   const other = tempRuntime({ beside: runtime });
   begin(runtime);
-  const [mine, theirs]: Recent[] = [new Map(), new Map()];
+  const [mine, theirs]: RecentStates[] = [new Map(), new Map()];
   save(runtime, { goal: "goal" }, mine);
   save(other, { nextStep: "next" }, theirs);
   save(runtime, { decisions: ["decided"] }, mine);
@@ -178,7 +180,7 @@ it("[CP16] a save that is overtaken by another process builds on that one's chec
 it("[CP16] a state kept in memory is not taken for another checkpoint that got the deleted one's place", () => {
   const runtime = tempRuntime();
   begin(runtime);
-  const recent: Recent = new Map();
+  const recent: RecentStates = new Map();
   save(runtime, { goal: "deleted" }, recent);
   runtime.store.write((sql) => sql.run("DELETE FROM checkpoints"));
   save(runtime, { goal: "other" });

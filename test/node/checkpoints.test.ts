@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import { clip, summarize } from "../../src/local-mcp/checkpoints/summary.ts";
-import { takeIn } from "../../src/local-mcp/store/text-index.ts";
+import { indexPending } from "../../src/local-mcp/store/text-index.ts";
 import { addSession } from "../support/store-rows.ts";
 import { T0, tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 import { aState } from "../support/work-states.ts";
@@ -24,7 +24,7 @@ function add(runtime: TempRuntime, overrides: Partial<checkpoints.NewCheckpoint>
 }
 
 function found(runtime: TempRuntime, filter: checkpoints.CheckpointFilter): string[] {
-  runtime.store.write(takeIn);
+  runtime.store.write(indexPending);
   return runtime.store.read((sql) => checkpoints.search(sql, filter), []).map(({ id }) => id);
 }
 

@@ -119,7 +119,7 @@ function died(
     const cwd = change.cwd ?? claude.folder;
     const owner = change.pid === undefined ? null : runtime.processes.start(change.pid);
     const seen = { id: session, client: "claude-code", origin: "startup", project: cwd, cwd, transcriptPath };
-    sessions.seen(sql, runtime.now(), { ...seen, parentId: null, owner, isAlive: true });
+    sessions.recordSighting(sql, runtime.now(), { ...seen, parentId: null, owner, isAlive: true });
     const text = `${change.first ?? "Do task 7 (fix):"} make the parser accept empty input`;
     journal.append(sql, session, runtime.now(), "k1", { kind: "prompt", text });
     journal.append(sql, session, runtime.now(), "k2", { kind: "assistant", text: "The fault is in one.ts." });

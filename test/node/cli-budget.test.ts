@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { OutputOf } from "../../src/contract/operations.ts";
 import { defaultSettings } from "../../src/contract/workspaces.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { aCliHome, type CliHome } from "../support/cli-home.ts";
 import { submit, Worker } from "../support/cli-worker.ts";
 import { RealServer } from "../support/edge-real-server.ts";
@@ -85,10 +85,10 @@ it("[CL62] on the edge limits are set with the admin token, and a machine withou
     else response.writeHead(403).end(JSON.stringify({ error }));
   };
   const edge = { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" };
-  writeEdge(home.paths.home, edge);
+  writeEdgeConfig(home.paths.home, edge);
   const refused = await home.shim("budget", "set", "--day-usd", "2");
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("this machine has none")]);
-  writeEdge(home.paths.home, { ...edge, adminToken: "shim_admin.b" });
+  writeEdgeConfig(home.paths.home, { ...edge, adminToken: "shim_admin.b" });
   expect((await home.shim("budget", "set", "--day-usd", "2")).code).toBe(0);
   const sent = server.seen.findLast(({ body }) => body !== "");
   expect(JSON.parse(sent?.body ?? "")).toEqual({

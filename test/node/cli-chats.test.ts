@@ -132,7 +132,7 @@ it("[CL89] `npm run dev` on a port that is in use names SHIM_DEV_PORT with anoth
 it("[CL109] chats are shown with what they can do and how many tasks they take", async () => {
   const home = aCliHome();
   const { store, processes, now } = home.runtime;
-  const { driver, busyMs } = store.site;
+  const { driver, busyMs } = store.context;
   const { coordinator, close } = openLocal({ home: home.paths.home, driver, busyMs, processes, now });
   const client = { process: "p1", machine: "vm", client: "test" };
   coordinator.call("chats.register", {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { edgeFile, readEdge } from "../../src/local-mcp/authority.ts";
+import { edgeConfigPath, readEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { keepKey, keyFile } from "../../src/local-mcp/sync/key-ring.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
 import { codeOf, makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
@@ -38,7 +38,7 @@ it("[SY71] [SY72] the first machine makes the key, shows it once, and says what 
   expect(statSync(keyFile(home.paths.home)).mode & 0o777).toBe(0o600);
   const [code = ""] = aCode.exec(made.out) ?? [];
   expect((await home.shim("edge", "status")).out).not.toContain(code);
-  expect(readFileSync(edgeFile(home.paths.home), "utf8")).not.toContain(code);
+  expect(readFileSync(edgeConfigPath(home.paths.home), "utf8")).not.toContain(code);
 });
 
 it("[SY71] another machine gives the key; without it, or with another one, nothing is changed", async () => {
@@ -46,7 +46,7 @@ it("[SY71] another machine gives the key; without it, or with another one, nothi
   const code = await create(aCliHome(), server);
   const first = aCliHome();
   await joinAs(first, server, [code]);
-  expect(readEdge(first.paths.home)).toMatchObject({ ok: true, value: { machine: "m2" } });
+  expect(readEdgeConfig(first.paths.home)).toMatchObject({ ok: true, value: { machine: "m2" } });
   // The workspace knows its key from the first that syncs.
   expect(await first.shim("edge", "sync")).toMatchObject({ code: 0 });
   const home = aCliHome();
@@ -60,7 +60,7 @@ it("[SY71] another machine gives the key; without it, or with another one, nothi
     expect(refused.code).not.toBe(0);
     expect(refused.err).toContain(why);
     expect(refused.err).not.toMatch(aCode);
-    expect([existsSync(edgeFile(home.paths.home)), existsSync(keyFile(home.paths.home))]).toEqual([false, false]);
+    expect([existsSync(edgeConfigPath(home.paths.home)), existsSync(keyFile(home.paths.home))]).toEqual([false, false]);
   }
   const file = join(home.folder, "key");
   writeFileSync(file, `${code}\n`);
@@ -83,7 +83,7 @@ it("[SY73] with work of its own a machine joins only when it is said what become
   await home.shim("state", "set", "color", '"red"');
   const asked = await joinAs(home, server, [code]);
   expect([asked.code, asked.err]).toEqual([1, expect.stringContaining("1 sessions, 1 open tasks and 1 keys")]);
-  expect(existsSync(edgeFile(home.paths.home))).toBe(false);
+  expect(existsSync(edgeConfigPath(home.paths.home))).toBe(false);
   expect(await joinAs(home, server, [code], "--import", "--keep")).toMatchObject({ code: 2 });
   const joined = await joinAs(home, server, [code], "--import");
   expect([joined.code, joined.out]).toEqual([0, expect.stringContaining("1 open tasks were submitted there")]);
@@ -164,7 +164,7 @@ it("[SY74] who leaves says what becomes of the copies; keys and sessions stay on
   server.isDown = true;
   const refused = await home.shim("edge", "leave", "--yes", "--forget");
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("this machine has not left")]);
-  expect(existsSync(edgeFile(home.paths.home))).toBe(true);
+  expect(existsSync(edgeConfigPath(home.paths.home))).toBe(true);
   server.isDown = false;
   const left = await home.shim("edge", "leave", "--yes", "--forget");
   expect(left.out).toContain("1 sessions and 1 checkpoints of it were deleted");
@@ -245,7 +245,7 @@ it("[SY76] a rekey that was cut short is made good by the next one, and the code
   expect(await present()).not.toContain(code);
   expect((await home.shim("edge", "rekey", "--yes")).out).toContain("The workspace has another key");
   // Killed before it asked: the newest key here is none that the workspace knows.
-  const edge = readEdge(home.paths.home);
+  const edge = readEdgeConfig(home.paths.home);
   if (!edge.ok || !edge.value) throw new Error("not joined");
   keepKey(
     home.paths.home,

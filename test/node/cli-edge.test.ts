@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
-import { edgeFile, forgetEdge, writeEdge } from "../../src/local-mcp/authority.ts";
+import { edgeConfigPath, removeEdgeConfig, writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { aCliHome } from "../support/cli-home.ts";
 import { RealServer } from "../support/edge-real-server.ts";
 
@@ -40,8 +40,8 @@ it("[CL8] [EM1] on a machine without chats looking at them makes nothing, and a 
 
 it("[EM3] the file that says who decides is private, and a machine leaves its workspace only when it is told to", async () => {
   const home = aCliHome();
-  writeEdge(home.paths.home, edge);
-  const path = edgeFile(home.paths.home);
+  writeEdgeConfig(home.paths.home, edge);
+  const path = edgeConfigPath(home.paths.home);
   expect(statSync(path).mode & 0o777).toBe(0o600);
   const other = ["edge", "workspace", "create", "other", "--url", "http://127.0.0.1:9"];
   expect((await home.shim(...other)).err).toContain("This machine belongs to http://127.0.0.1:9, workspace team.");
@@ -54,14 +54,14 @@ it("[EM3] the file that says who decides is private, and a machine leaves its wo
 
 it("[EM3] what cannot be used is refused with what to do, and shows no token", async () => {
   const home = aCliHome();
-  writeEdge(home.paths.home, edge);
+  writeEdgeConfig(home.paths.home, edge);
   const lost = await home.shim("chats");
   expect(lost.code).toBe(1);
   expect(lost.err).toContain("http://127.0.0.1:9 did not answer");
   expect(lost.err).not.toContain("shim_a.b");
-  writeEdge(home.paths.home, { ...edge, url: "http://example.com" });
+  writeEdgeConfig(home.paths.home, { ...edge, url: "http://example.com" });
   expect((await home.shim("chats")).err).toContain("plain http:// is only for this machine");
-  forgetEdge(home.paths.home);
+  removeEdgeConfig(home.paths.home);
   for (const [args, why] of [
     [["edge", "workspace", "create", "Not A Name"], "is no name for a workspace"],
     [["edge", "join", "team", "--url", "ftp://x"], "https://"],
@@ -83,7 +83,7 @@ it("[CL28] a request whose answer is lost is sent a second time under the same i
     if (text === null) response.destroy();
     else response.end(text);
   };
-  writeEdge(home.paths.home, { ...edge, url: server.url, adminToken: "shim_c.d" });
+  writeEdgeConfig(home.paths.home, { ...edge, url: server.url, adminToken: "shim_c.d" });
   expect(await home.shim("edge", "token", "create", "--machine", "m2")).toMatchObject({ code: 0, out: "shim_x.y\n" });
   const ids = server.seen.map(({ body }) => (JSON.parse(body) as { requestId?: unknown }).requestId);
   expect([ids.length, new Set(ids).size, typeof ids[0]]).toEqual([2, 1, "string"]);
@@ -136,7 +136,7 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
     response.end(url.includes("force-release") ? '{"isReleased":true}' : '{"leases":[],"cursor":null}');
   };
   const joined = { ...edge, url: server.url };
-  writeEdge(home.paths.home, { ...joined, adminToken: "shim_c.d" });
+  writeEdgeConfig(home.paths.home, { ...joined, adminToken: "shim_c.d" });
   await home.shim("lease", "list");
   expect((await home.shim("lease", "force-release", "x", "--reason", "test")).code).toBe(0);
   const used = server.seen.map(({ headers }) => headers.authorization);
@@ -160,7 +160,7 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
   const again = ["edge", "join", "team", "--url", `${server.url}/`, "--no-sync"];
   const input = { readInput: () => Promise.resolve(token) };
   expect(await home.shimWith(input, ...again)).toMatchObject({ code: 0 });
-  const stored = JSON.parse(readFileSync(edgeFile(home.paths.home), "utf8")) as object;
+  const stored = JSON.parse(readFileSync(edgeConfigPath(home.paths.home), "utf8")) as object;
   expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
 });
 
@@ -168,9 +168,9 @@ it("[CL30] a machine that has joined with an admin's token makes tokens, too", a
   const home = aCliHome();
   const server = await RealServer.listen();
   server.answer = (_request, response) => void response.end('{"id":"tok_1","token":"shim_x.y"}');
-  writeEdge(home.paths.home, { ...edge, url: server.url, token: tokenWith({ m: "m1", s: "work" }) });
+  writeEdgeConfig(home.paths.home, { ...edge, url: server.url, token: tokenWith({ m: "m1", s: "work" }) });
   expect((await home.shim("edge", "token", "create", "--machine", "m2")).err).toContain("on the machine that made it");
-  writeEdge(home.paths.home, { ...edge, url: server.url, token: tokenWith({ m: "m1", s: "admin" }) });
+  writeEdgeConfig(home.paths.home, { ...edge, url: server.url, token: tokenWith({ m: "m1", s: "admin" }) });
   const made = await home.shim("edge", "token", "create", "--machine", "m2");
   expect(made).toMatchObject({ code: 0, out: "shim_x.y\n" });
   expect(made.err).toContain(`shim edge join team --url ${server.url} < token`);

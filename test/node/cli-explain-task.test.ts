@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { OutputOf } from "../../src/contract/operations.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { addSession, aCliHome, ids, seed, type CliHome } from "../support/cli-home.ts";
 import { submit, Worker } from "../support/cli-worker.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
@@ -215,7 +215,7 @@ it("[CL51] in a workspace it is the same, with the connections of its chats", as
   const edge = await EdgeRuntime.open();
   const { url, workspace, adminToken } = edge;
   const home = aCliHome();
-  writeEdge(home.paths.home, { url, workspace, machine: "admin", token: adminToken });
+  writeEdgeConfig(home.paths.home, { url, workspace, machine: "admin", token: adminToken });
   await realEdgeClient(url, adminToken, "given", { taskTypes: ["lint"], capabilities: ["gpu"] });
   await edge.call("chats.register", {
     chat: "unheard",

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { answerHook } from "../../src/local-mcp/hooks/answer-hook.ts";
 import { openLocal } from "../../src/local-mcp/link/open-link.ts";
 import * as files from "../../src/local-mcp/team/files-table.ts";
@@ -65,7 +65,7 @@ it("[FI6] what another chat has is refused with who has it, for how long, and ho
   await home.shim("files", "reserve", "src/**");
   const [mine] = home.runtime.store.read((sql) => files.list(sql), []);
   await home.shim("files", "release");
-  const { driver, busyMs } = home.runtime.store.site;
+  const { driver, busyMs } = home.runtime.store.context;
   const { processes, paths } = home.runtime;
   const { coordinator, close } = openLocal({ home: paths.home, driver, busyMs, processes, now: () => home.now });
   onTestFinished(close);
@@ -113,7 +113,7 @@ it("[FI6] what cannot be reserved is wrong usage, and nothing is", async () => {
 
 it("[FI6] on an edge the name of the project needs the workspace's key: without it nothing is asked", async () => {
   const home = aCliHome();
-  writeEdge(home.paths.home, { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: "shim_a.b" });
+  writeEdgeConfig(home.paths.home, { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: "shim_a.b" });
   const refused = await home.shim("files", "reserve", "a.ts");
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("no key of the workspace")]);
 });

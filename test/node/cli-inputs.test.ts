@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { aCliHome } from "../support/cli-home.ts";
 import { RealServer } from "../support/edge-real-server.ts";
 
@@ -40,7 +40,7 @@ it("[CL35] without a limit a list is read to its end; with one it is a page, wit
     const leases = [{ resource: isLast ? "b" : "a", ...lease }];
     response.end(JSON.stringify({ leases, cursor: isLast ? null : "a b" }));
   };
-  writeEdge(home.paths.home, { ...edge, url: server.url });
+  writeEdgeConfig(home.paths.home, { ...edge, url: server.url });
   const all = (await home.shim("lease", "list", "--json")).json();
   expect(all).toMatchObject({ leases: [{ resource: "a" }, { resource: "b" }], cursor: null });
   expect((await home.shim("lease", "list", "--limit", "1")).out).toContain("There are more: --cursor 'a b'");
@@ -53,7 +53,7 @@ it("[CL35] the list of tokens tells until when each is good", async () => {
     return { id: `tok_${at}`, machine: "m", scope: "work", ageMs: 1, isRevoked: false, expiresInMs };
   });
   server.answer = (_request, response) => void response.end(JSON.stringify({ tokens }));
-  writeEdge(home.paths.home, { ...edge, url: server.url });
+  writeEdgeConfig(home.paths.home, { ...edge, url: server.url });
   const { out } = await home.shim("edge", "token", "list");
   expect(out).toMatch(/EXPIRES\ntok_0 .* good +never\ntok_1 .* good +in 2 h.*\ntok_2 .* over +-\n/);
 });

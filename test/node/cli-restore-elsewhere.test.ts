@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { defaults } from "../../src/contract/config.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { takePending } from "../../src/local-mcp/snapshots/pending.ts";
 import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
@@ -36,7 +36,7 @@ async function aPair(maxFilesBytes = 8_388_608): Promise<Pair> {
     [here, "laptop"],
   ] as const) {
     const edge = { url: server.url, workspace: "team", machine, token: tokenOf(machine) };
-    writeEdge(home.paths.home, edge);
+    writeEdgeConfig(home.paths.home, edge);
     keepKey(home.paths.home, edge, key);
     home.alive.add(process.pid);
     home.now = server.host.now();

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Io } from "../../src/cli/io.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { noteOf } from "../../src/local-mcp/recovery/remote-notes.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
@@ -31,7 +31,7 @@ async function aPair(): Promise<Pair> {
     [here, "laptop"],
   ] as const) {
     const edge = { url: server.url, workspace: "team", machine, token: tokenOf(machine) };
-    writeEdge(home.paths.home, edge);
+    writeEdgeConfig(home.paths.home, edge);
     keepKey(home.paths.home, edge, key);
     git(home.project, "init", "-q", "-b", "main");
     git(home.project, "remote", "add", "origin", "git@example.com:ann/app.git");

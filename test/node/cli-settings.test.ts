@@ -1,12 +1,12 @@
 import { expect, it } from "vitest";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { openLocal } from "../../src/local-mcp/link/open-link.ts";
 import { aCliHome, type CliHome } from "../support/cli-home.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 
 /** More entries than one page has. */
 function grantMany({ paths, runtime }: CliHome, count: number): void {
-  const { driver, busyMs } = runtime.store.site;
+  const { driver, busyMs } = runtime.store.context;
   const site = { home: paths.home, driver, busyMs, processes: runtime.processes, now: runtime.now };
   const { coordinator, close } = openLocal(site);
   const client = { session: "s1", process: "p1", machine: "vm", client: "test" };
@@ -24,7 +24,7 @@ async function joined(isAdmin: boolean): Promise<CliHome> {
   const home = aCliHome();
   const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
   const { url, workspace, adminToken } = runtime;
-  writeEdge(home.paths.home, { url, workspace, machine: "m1", token, adminToken: isAdmin ? adminToken : token });
+  writeEdgeConfig(home.paths.home, { url, workspace, machine: "m1", token, adminToken: isAdmin ? adminToken : token });
   return home;
 }
 

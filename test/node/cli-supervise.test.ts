@@ -10,7 +10,7 @@ import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordina
 import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { becomeOnly, resign, supervisorOf } from "../../src/local-mcp/supervisor/only-supervisor.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { aCliHome, addSession, ids, type CliHome } from "../support/cli-home.ts";
@@ -291,7 +291,7 @@ it("[SY63] while a supervisor of a machine that has joined a workspace runs, som
   addSession(home, { id: ids.dead });
   // Nobody listens there.
   const place = { url: "http://127.0.0.1:9", workspace: "w1" };
-  writeEdge(home.paths.home, { ...place, machine: "m1", token: "shim_w1_token" });
+  writeEdgeConfig(home.paths.home, { ...place, machine: "m1", token: "shim_w1_token" });
   keepKey(
     home.paths.home,
     place,

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { OutputOf } from "../../src/contract/operations.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { aCliHome } from "../support/cli-home.ts";
 import { submit, Worker } from "../support/cli-worker.ts";
 import { RealServer } from "../support/edge-real-server.ts";
@@ -206,7 +206,7 @@ it("[CL28] a submit whose answer is lost is sent a second time under the same id
     if (text === null) response.destroy();
     else response.end(text);
   };
-  writeEdge(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
+  writeEdgeConfig(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
   expect((await home.shim("task", "submit", "build")).out).toBe("Task 4503599627370497 is queued.\n");
   const ids = server.seen.map(({ body }) => (JSON.parse(body) as { requestId?: unknown }).requestId);
   expect([ids.length, new Set(ids).size, typeof ids[0]]).toEqual([2, 1, "string"]);
@@ -222,7 +222,7 @@ it("[CL46, CL47] of a workspace an empty page is not the end of a list, and a ta
     if (url.includes("/get")) response.writeHead(404).end(JSON.stringify({ error }));
     else response.end(JSON.stringify({ tasks: [], cursor: url.includes("cursor=9") ? null : "9" }));
   };
-  writeEdge(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
+  writeEdgeConfig(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
   expect((await home.shim("task", "list", "--tag", "x y", "--json")).json()).toEqual({ tasks: [], cursor: null });
   expect(server.seen.map(({ url }) => url.split("?")[1])).toEqual(["tag=x+y&limit=50", "tag=x+y&limit=50&cursor=9"]);
   expect(await home.shim("task", "show", "7")).toMatchObject({ code: 3, err: "shim: there is no task 7\n" });

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { aCliHome, type CliHome } from "../support/cli-home.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 
@@ -10,7 +10,7 @@ async function onEdge(): Promise<CliHome> {
   const home = aCliHome();
   const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
   const { url, workspace, adminToken } = runtime;
-  writeEdge(home.paths.home, { url, workspace, machine: "m1", token, adminToken });
+  writeEdgeConfig(home.paths.home, { url, workspace, machine: "m1", token, adminToken });
   return home;
 }
 

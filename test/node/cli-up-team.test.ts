@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
 import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { aCliHome, seed, type CliHome } from "../support/cli-home.ts";
 import { given } from "../support/state-builders.ts";
@@ -76,7 +76,12 @@ it("[CL63] outside a terminal each change of the team is a line of its own", asy
 it("[CL63] a coordinator that does not answer is named, and the sessions are shown", async () => {
   const home = aCliHome();
   seed(home);
-  writeEdge(home.paths.home, { url: "http://127.0.0.1:9", workspace: "team", machine: "here", token: "shim_t.x" });
+  writeEdgeConfig(home.paths.home, {
+    url: "http://127.0.0.1:9",
+    workspace: "team",
+    machine: "here",
+    token: "shim_t.x",
+  });
   const { out, code } = await home.shim("up", "--once");
   expect(code).toBe(0);
   expect(out).toMatch(/Team: http:\/\/127\.0\.0\.1:9, workspace team did not answer: /);

@@ -2,7 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { expect, it } from "vitest";
 import { unfinishedFile } from "../../src/cli/unfinished-workspaces.ts";
-import { readEdge } from "../../src/local-mcp/authority.ts";
+import { readEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { aCliHome } from "../support/cli-home.ts";
 import { RealServer, type Seen } from "../support/edge-real-server.ts";
 
@@ -34,7 +34,7 @@ it("[CL32] a workspace whose answer was lost is made by the same command again",
     expect([times, code]).toEqual([times, 1]);
     expect(err).toMatch(/answer/);
     expect(statSync(unfinishedFile(home.paths.home)).mode & 0o777).toBe(0o600);
-    expect(readEdge(home.paths.home)).toEqual({ ok: true, value: null });
+    expect(readEdgeConfig(home.paths.home)).toEqual({ ok: true, value: null });
   }
   expect((await home.shimWith({ env }, ...command)).code).toBe(0);
   const ids = idsOf(server);
@@ -42,7 +42,7 @@ it("[CL32] a workspace whose answer was lost is made by the same command again",
   const token = ids.at(-1);
   expect(ids).toEqual([workspace, workspace, token, token, workspace, token]);
   expect(token).toMatch(new RegExp(`^${String(workspace)}:.`));
-  expect(readEdge(home.paths.home)).toMatchObject({ value: { token: "shim_b.b", adminToken: "shim_a.a" } });
+  expect(readEdgeConfig(home.paths.home)).toMatchObject({ value: { token: "shim_b.b", adminToken: "shim_a.a" } });
   expect(existsSync(unfinishedFile(home.paths.home))).toBe(false);
 });
 

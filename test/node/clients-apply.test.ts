@@ -13,7 +13,7 @@ import {
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { apply } from "../../src/local-mcp/clients/apply.ts";
-import { writeWhole } from "../../src/local-mcp/store/store-files.ts";
+import { writeAtomically } from "../../src/local-mcp/store/store-files.ts";
 import type { Plan } from "../../src/local-mcp/clients/plan.ts";
 import { renderPlan } from "../../src/local-mcp/clients/render-plan.ts";
 import { aClientHome, contents, launch, T0, valueOf, type ClientHome } from "../support/client-home.ts";
@@ -156,11 +156,11 @@ function stop(): void {
 it("[IN8] a write that is stopped leaves the file as it was and no other file", () => {
   const home = aClientHome();
   home.write(home.settings, "old");
-  expect(() => writeWhole(home.settings, "new", { mode: 0o600, check: stop })).toThrow("stopped");
+  expect(() => writeAtomically(home.settings, "new", { mode: 0o600, check: stop })).toThrow("stopped");
   expect(home.read(home.settings)).toBe("old");
   expect(readdirSync(join(home.folder, ".claude"))).toEqual(["settings.json"]);
   writeFileSync(join(home.folder, ".claude", `.settings.json.shim-${process.pid}.tmp`), "left by a killed process");
-  writeWhole(home.settings, "new", { mode: 0o600 });
+  writeAtomically(home.settings, "new", { mode: 0o600 });
   expect(readdirSync(join(home.folder, ".claude"))).toEqual(["settings.json"]);
 });
 

@@ -20,7 +20,7 @@ it("[IN4] adding a property changes nothing else, whatever the layout", () => {
       const path = isNested ? ["new", "deep"] : ["new"];
       const after = json.set(before, path, { command: "node", args: ["x"] });
       const added = isNested ? { deep: { command: "node", args: ["x"] } } : { command: "node", args: ["x"] };
-      expect(json.problemIn(after)).toBeNull();
+      expect(json.findProblem(after)).toBeNull();
       expect(value(after)).toEqual({ ...(object as object), new: added });
       expect(commentsIn(after)).toEqual(commentsIn(before));
       expect(after.startsWith("\uFEFF")).toBe(before.startsWith("\uFEFF"));
@@ -38,7 +38,7 @@ it("[IN11] removing a property or an element keeps every comment and every other
       const name = names[pick % names.length] ?? "list";
       const after = json.remove(before, [name]);
       const rest = Object.fromEntries(Object.entries(value(before) as object).filter(([key]) => key !== name));
-      expect(json.problemIn(after)).toBeNull();
+      expect(json.findProblem(after)).toBeNull();
       expect(value(after)).toEqual(rest);
       const shorter = json.remove(before, ["list", pick % 3]);
       const list = [1, { two: 2 }, "three"].filter((_item, at) => at !== pick % 3);
@@ -89,11 +89,13 @@ it("[IN11] takes a property out with its line and leaves the comments", () => {
 });
 
 it("[IN4] says what is wrong with a text, and where", () => {
-  expect(json.problemIn('{\n  "a": 1\n  "b": 2\n}')).toBe("is not valid JSON: CommaExpected at line 3, column 3");
-  expect(json.problemIn("[1]")).toBe("is valid JSON, but not an object");
-  expect(json.problemIn('{"a": {"b": 1, "c": 2, "b": 3}}')).toBe('has the key "b" a second time at line 1, column 24');
-  expect(json.problemIn('{"a": 1,} // fine')).toBeNull();
-  expect(json.problemIn(" \n")).toBeNull();
+  expect(json.findProblem('{\n  "a": 1\n  "b": 2\n}')).toBe("is not valid JSON: CommaExpected at line 3, column 3");
+  expect(json.findProblem("[1]")).toBe("is valid JSON, but not an object");
+  expect(json.findProblem('{"a": {"b": 1, "c": 2, "b": 3}}')).toBe(
+    'has the key "b" a second time at line 1, column 24',
+  );
+  expect(json.findProblem('{"a": 1,} // fine')).toBeNull();
+  expect(json.findProblem(" \n")).toBeNull();
 });
 
 it("knows a text that a strict reader takes", () => {

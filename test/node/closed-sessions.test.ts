@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { statusOf } from "../../src/cli/statusline/status-line.ts";
-import { drainInto, spool } from "../../src/local-mcp/hooks/spool-hook.ts";
+import { drainInto, spoolEvent } from "../../src/local-mcp/hooks/spool-hook.ts";
 import { findIncomplete } from "../../src/local-mcp/recovery/detect.ts";
 import { undo } from "../../src/local-mcp/recovery/recover.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
@@ -98,7 +98,7 @@ it("[RE50] an end that had to wait in the spool counts by the entry point of its
     const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: own } });
     const claude = new Claude(runtime, { cwd: aProject() });
     claude.turn("fix the parser");
-    spool(runtime, "SessionEnd", claude.input("SessionEnd", { reason: "other" }) as HookInput, claude.pid);
+    spoolEvent(runtime, "SessionEnd", claude.input("SessionEnd", { reason: "other" }) as HookInput, claude.pid);
     drainInto(tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: draining } }));
     expect(storedSession(runtime, claude.session).endedAt !== null).toBe(isEnded);
   }

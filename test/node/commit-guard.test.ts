@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { Cli } from "../../src/cli/cli.ts";
 import { checkCommit, type CommitVerdict } from "../../src/cli/commit-guard/check-commit.ts";
-import { coordination } from "../../src/cli/coordination.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { openCoordinatorLink } from "../../src/cli/coordination.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import { openLocal } from "../../src/local-mcp/link/open-link.ts";
 import * as clients from "../../src/local-mcp/sessions/clients.ts";
@@ -37,7 +37,7 @@ function withReservation(): CliHome {
       since: home.now - 180_000,
     });
   });
-  const { driver, busyMs } = store.site;
+  const { driver, busyMs } = store.context;
   const { coordinator, close } = openLocal({ home: home.paths.home, driver, busyMs, processes, now });
   coordinator.call("chats.register", { chat: holder, session: holder, process, machine: "vm", client: "claude-code" });
   const self = { chat: holder, incarnation: 1 };
@@ -56,7 +56,7 @@ interface Around {
 function commit(home: CliHome, paths: readonly string[], around: Around = {}): Promise<CommitVerdict> {
   const { parentPid = 1, env = {}, patience = new Promise<"late">(() => undefined) } = around;
   const runtime = { ...home.runtime, env: { ...home.runtime.env, ...env } };
-  const ask = around.ask ?? (() => coordination(new Cli(home.io())));
+  const ask = around.ask ?? (() => openCoordinatorLink(new Cli(home.io())));
   const staged = paths.map((path) => `${path}\0`).join("");
   return checkCommit(runtime, { root: home.project, staged, parentPid }, ask, patience);
 }
@@ -123,6 +123,11 @@ it("[FI22] where SHIM cannot answer, the commit goes on with a warning; switched
     text: "",
   });
   expect(await commit(aCliHome(), ["src/a.ts"])).toEqual({ isRefused: false, text: "" });
-  writeEdge(home.paths.home, { url: "http://127.0.0.1:9", workspace: "local", machine: "vm", token: "t".repeat(40) });
+  writeEdgeConfig(home.paths.home, {
+    url: "http://127.0.0.1:9",
+    workspace: "local",
+    machine: "vm",
+    token: "t".repeat(40),
+  });
   expect(await commit(home, ["src/a.ts"])).toEqual(goesOn);
 });

@@ -6,7 +6,7 @@ import { DeathWatch, recordDeath, recordDeaths } from "../../src/local-mcp/recov
 import { dismiss, offer } from "../../src/local-mcp/recovery/recover.ts";
 import { lastCheckpoint } from "../../src/local-mcp/supervisor/last-checkpoint.ts";
 import * as history from "../../src/local-mcp/signals/history.ts";
-import { drainInto, spool } from "../../src/local-mcp/hooks/spool-hook.ts";
+import { drainInto, spoolEvent } from "../../src/local-mcp/hooks/spool-hook.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude, rowCount, storedSession } from "../support/builders.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { migrations } from "../../src/local-mcp/store/schema.ts";
@@ -143,7 +143,7 @@ it("[RE63] an end mark that comes late shows that there was no death", () => {
   const runtime = tempRuntime();
   const claude = aDeadClaude(runtime);
   const end = claude.input("SessionEnd", { reason: "prompt_input_exit" });
-  spool(runtime, "SessionEnd", { ...end, session_id: claude.session }, claude.pid);
+  spoolEvent(runtime, "SessionEnd", { ...end, session_id: claude.session }, claude.pid);
   recordDeaths(runtime, () => true);
   expect(deaths(runtime)).toHaveLength(1);
   drainInto(runtime);

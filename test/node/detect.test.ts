@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { causeOf, findIncomplete, isDead, type Search } from "../../src/local-mcp/recovery/detect.ts";
+import { causeOf, findIncomplete, isDead, type SessionSearch } from "../../src/local-mcp/recovery/detect.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { storedSession } from "../support/builders.ts";
@@ -16,12 +16,19 @@ function aSession(runtime: TempRuntime, { id = "s1", pid, project = "/p", isEmpt
   const owner = pid === undefined ? null : runtime.processes.start(pid);
   runtime.wait(1);
   runtime.store.write((sql) => {
-    sessions.seen(sql, runtime.now(), { id, client: "test", origin: "startup", project, owner, isAlive: true });
+    sessions.recordSighting(sql, runtime.now(), {
+      id,
+      client: "test",
+      origin: "startup",
+      project,
+      owner,
+      isAlive: true,
+    });
     if (!isEmpty) journal.append(sql, id, runtime.now(), "k", { kind: "prompt", text: "do it" });
   });
 }
 
-function found(runtime: TempRuntime, search: Search = {}): string[] {
+function found(runtime: TempRuntime, search: SessionSearch = {}): string[] {
   return runtime.store
     .read((sql) => findIncomplete(sql, runtime.processes, runtime.now(), search), [])
     .map(({ session }) => session.id);

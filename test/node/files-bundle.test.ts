@@ -1,9 +1,9 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { makeBundle, type MadeBundle } from "../../src/local-mcp/snapshots/make-bundle.ts";
+import { makeBundle, type BundleResult } from "../../src/local-mcp/snapshots/make-bundle.ts";
 import type { RestoreOutcome } from "../../src/local-mcp/snapshots/restore-files.ts";
-import { restoreReceived, type RestoreReceived } from "../../src/local-mcp/snapshots/restore-received.ts";
+import { restoreReceived, type RestoreReceivedInput } from "../../src/local-mcp/snapshots/restore-received.ts";
 import {
   commitAll,
   contents,
@@ -20,7 +20,7 @@ import {
   type GitProject,
 } from "../support/git-project.ts";
 
-type Made = Extract<MadeBundle, { state: "made" }>;
+type Made = Extract<BundleResult, { state: "made" }>;
 
 /** A project with a remote, and a clone of that on another machine. */
 function twoClones(files: Record<string, string | Buffer>): { there: GitProject; here: GitProject } {
@@ -35,7 +35,7 @@ function twoClones(files: Record<string, string | Buffer>): { there: GitProject;
   return { there, here: { root, project, snapshots: join(root, "home", "snapshots") } };
 }
 
-function bundled(from: GitProject, snapshot: Done, maxBytes = 8_388_608): Promise<MadeBundle> {
+function bundled(from: GitProject, snapshot: Done, maxBytes = 8_388_608): Promise<BundleResult> {
   const { repository, commit, head } = snapshot;
   const { project, snapshots } = from;
   const signal = new AbortController().signal;
@@ -63,7 +63,7 @@ function received(
   here: GitProject,
   snapshot: Done,
   { bytes, needs }: Pick<Made, "bytes" | "needs">,
-  into: RestoreReceived["into"] = join(here.root, "restored"),
+  into: RestoreReceivedInput["into"] = join(here.root, "restored"),
 ): Promise<RestoreOutcome> {
   const { project, snapshots } = here;
   return restoreReceived({

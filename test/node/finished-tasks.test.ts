@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { overview } from "../../src/cli/overview.ts";
+import { readOverview } from "../../src/cli/overview.ts";
 import { brief } from "../../src/local-mcp/recovery/brief.ts";
 import { findIncomplete } from "../../src/local-mcp/recovery/detect.ts";
-import { settleFinishedHere } from "../../src/local-mcp/recovery/finished-tasks.ts";
+import { recordFinishedHere } from "../../src/local-mcp/recovery/finished-tasks.ts";
 import { undo } from "../../src/local-mcp/recovery/recover.ts";
 import { restore } from "../../src/local-mcp/recovery/restoration.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
@@ -54,11 +54,11 @@ async function finishedBy(desk: TeamDesk, other: Mate): Promise<void> {
 it("[RE70] a session whose task another chat has finished is offered to nobody, and its brief says who did it", async () => {
   const { desk, one, other } = await diedAtWork();
   const { session } = one.claude;
-  settleFinishedHere(desk.base);
+  recordFinishedHere(desk.base);
   expect(incomplete(desk)).toContain(session);
   await finishedBy(desk, other);
   expect(newChat(desk)).not.toContain(session);
-  expect(overview(desk.base, [], {} as never).incomplete).toEqual([]);
+  expect(readOverview(desk.base, [], {} as never).incomplete).toEqual([]);
   expect(incomplete(desk)).not.toContain(session);
   expect(briefOf(desk, session)).toContain(
     `its task 1 (tests) was finished by ${other.claude.session}: do not do it again`,
@@ -79,10 +79,10 @@ it("[RE70] so it is when its server outlives the client and hears that the task 
   await one.team.end("client_gone");
   const left = desk.base.store.read((sql) => sql.all("SELECT task FROM team_claims WHERE session_id = ?", session), []);
   expect(left).toEqual([]);
-  settleFinishedHere(desk.base);
+  recordFinishedHere(desk.base);
   expect(incomplete(desk)).toContain(session);
   await other.ask("shim_report", { outcome: "done", result: "well" });
-  settleFinishedHere(desk.base);
+  recordFinishedHere(desk.base);
   expect(incomplete(desk)).not.toContain(session);
 });
 
@@ -90,13 +90,13 @@ it("[RE70] a cancelled task is wanted by nobody; one that is queued or running a
   const { desk, one, other } = await diedAtWork();
   const { session } = one.claude;
   await desk.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
-  settleFinishedHere(desk.base);
+  recordFinishedHere(desk.base);
   expect(incomplete(desk)).toContain(session);
   await other.ask("shim_report", { outcome: "failed", note: "no" });
-  settleFinishedHere(desk.base);
+  recordFinishedHere(desk.base);
   expect(incomplete(desk)).toContain(session);
   desk.call("tasks.cancel", { task: 1, reason: "not wanted" });
-  settleFinishedHere(desk.base);
+  recordFinishedHere(desk.base);
   expect(incomplete(desk)).not.toContain(session);
   expect(briefOf(desk, session)).toContain("its task 1 (tests) was cancelled: nobody wants it any more");
 });
@@ -104,9 +104,9 @@ it("[RE70] a cancelled task is wanted by nobody; one that is queued or running a
 it("[RE70] undone it stays incomplete; what its user asked for after it got the task is offered, with the news of the task", async () => {
   const undone = await diedAtWork();
   await finishedBy(undone.desk, undone.other);
-  settleFinishedHere(undone.desk.base);
+  recordFinishedHere(undone.desk.base);
   expect(undo(undone.desk.base, undone.one.claude.session)).toBe(true);
-  settleFinishedHere(undone.desk.base);
+  recordFinishedHere(undone.desk.base);
   expect(incomplete(undone.desk)).toContain(undone.one.claude.session);
 
   const { desk, one, other } = await twoMates();
@@ -144,9 +144,9 @@ it("[RE70] a session that a worker began for a task is over with the task", asyn
   claude.start();
   claude.prompt('Do task 1 (fix):\n<shim-task-1>{"type":"fix"}</shim-task-1>');
   claude.kill();
-  settleFinishedHere(desk.base);
+  recordFinishedHere(desk.base);
   expect(incomplete(desk)).toContain(claude.session);
   desk.call("tasks.cancel", { task: 1, reason: "not wanted" });
-  settleFinishedHere(desk.base);
+  recordFinishedHere(desk.base);
   expect(incomplete(desk)).not.toContain(claude.session);
 });

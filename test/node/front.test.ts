@@ -199,7 +199,7 @@ it("[PR10] a request with which two workers have died is answered with an error 
   await greeted(desk);
   desk.say({ jsonrpc: "2.0", id: 9, method: "resources/list" });
   let isDone = false;
-  void desk.front.ask("shim/after-event", { sessionId: "s" }).then(() => (isDone = true));
+  void desk.front.request("shim/after-event", { sessionId: "s" }).then(() => (isDone = true));
   await settled();
   desk.workers[0]?.die();
   await settled();
@@ -252,7 +252,7 @@ it("[HO31] work that an event has left is asked of the next worker when the firs
   const desk = aDesk();
   await greeted(desk);
   let isDone = false;
-  void desk.front.ask("shim/after-event", { sessionId: "s" }).then(() => (isDone = true));
+  void desk.front.request("shim/after-event", { sessionId: "s" }).then(() => (isDone = true));
   await settled();
   desk.workers[0]?.die();
   await settled();

@@ -3,12 +3,12 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { dropSnapshots, type DropSnapshots } from "../../src/local-mcp/snapshots/drop-snapshots.ts";
+import { dropSnapshots, type DropInput } from "../../src/local-mcp/snapshots/drop-snapshots.ts";
 import { git, HOST, LIMITS, makeProject, paths, show, taken, write } from "../support/git-project.ts";
 
 const MARK = "MARK-7f3a-forget-me";
 
-function drop(repository: string, checkpointIds: readonly string[], more: Partial<DropSnapshots> = {}) {
+function drop(repository: string, checkpointIds: readonly string[], more: Partial<DropInput> = {}) {
   return dropSnapshots({ ...HOST, repository, checkpointIds, timeoutMs: 60_000, ...more });
 }
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { foreignCaller } from "../../src/local-mcp/hooks/caller.ts";
-import { noteForeignCaller, readForeignCallers } from "../../src/local-mcp/hooks/foreign-callers.ts";
+import { recordForeignCaller, readForeignCallers } from "../../src/local-mcp/hooks/foreign-callers.ts";
 import { aCliHome } from "../support/cli-home.ts";
 
 const session = "00000000-0000-4000-8000-000000000001";
@@ -40,9 +40,9 @@ it("[HO36] each is noted once, and the doctor names them", async () => {
   const home = aCliHome();
   const path = home.paths.foreignCallers;
   expect(readForeignCallers(path)).toEqual({});
-  noteForeignCaller(path, "VS Code", 1);
-  noteForeignCaller(path, "Cursor", 2);
-  noteForeignCaller(path, "VS Code", 3);
+  recordForeignCaller(path, "VS Code", 1);
+  recordForeignCaller(path, "Cursor", 2);
+  recordForeignCaller(path, "VS Code", 3);
   expect(readForeignCallers(path)).toEqual({ "VS Code": 1, Cursor: 2 });
   const { out } = await home.shim("doctor");
   expect(out).toContain("VS Code, Cursor runs the hooks of Claude Code's settings");

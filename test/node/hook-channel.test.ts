@@ -104,7 +104,7 @@ it("[HO30] what is no event of a hook changes nothing, and is answered", async (
   });
   for (const one of given) expect(await bare.answer(one)).toEqual({ content: [] });
   expect(runtime.logged).toHaveLength(given.length);
-  expect(runtime.store.isThere()).toBe(false);
+  expect(runtime.store.exists()).toBe(false);
   expect(await channel.event("Stop")).toEqual({ content: [] });
 });
 

@@ -4,7 +4,7 @@ import { HookInput, type HookEvent } from "../../src/contract/hook-input.ts";
 import type { JournalEntry } from "../../src/contract/journal.ts";
 import { cleanInput, boundTexts } from "../../src/local-mcp/hooks/clean-input.ts";
 import { describeInput, entriesOf } from "../../src/local-mcp/hooks/hook-entries.ts";
-import { bound, idOf, label, limits, pathOf } from "../../src/local-mcp/sessions/entries.ts";
+import { redactAndClip, idOf, label, limits, pathOf } from "../../src/local-mcp/sessions/entries.ts";
 import { secretSamples } from "../support/secret-corpus.ts";
 
 function told(event: HookEvent, fields: object): JournalEntry[] {
@@ -131,7 +131,7 @@ it("[JO3] a text that is kept has no secret in it, wherever its cut falls, and s
   for (const { text, secrets } of secretSamples(11)) {
     for (const max of [100, limits.input]) {
       for (const before of [0, max - 20, max * 4 - 10, max * 4 + 3_990]) {
-        const kept = bound(`${"word ".repeat(Math.ceil(before / 5)).slice(0, before)}${text}`, max);
+        const kept = redactAndClip(`${"word ".repeat(Math.ceil(before / 5)).slice(0, before)}${text}`, max);
         expect(secrets.filter((secret) => kept.includes(secret))).toEqual([]);
       }
     }
@@ -141,7 +141,7 @@ it("[JO3] a text that is kept has no secret in it, wherever its cut falls, and s
 it("[JO3] a secret that is cut in two by the window is not kept in halves, also when much before it was taken out", () => {
   const token = `ghp_${"a1B2".repeat(9)}`;
   const text = `<private>${"p".repeat(4_800)}</private>`.slice(0, 5_190) + " ".repeat(370) + token;
-  const kept = bound(text, 300);
+  const kept = redactAndClip(text, 300);
   expect(kept).not.toMatch(/ghp_/);
   expect(kept).not.toMatch(/ppp/);
 });
@@ -150,7 +150,7 @@ it("[JO3] bounded texts are never longer than their limit and its mark, and coun
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 9_000 }), fc.integer({ min: 1, max: 500 }), (length, max) => {
       const text = "word ".repeat(Math.ceil(length / 5)).slice(0, length);
-      const kept = bound(text, max);
+      const kept = redactAndClip(text, max);
       const cut = `${text.slice(0, max)} [cut, ${length - max} more characters]`;
       expect(kept).toBe(length <= max ? text : cut);
     }),

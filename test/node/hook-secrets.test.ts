@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { answerHook } from "../../src/local-mcp/hooks/answer-hook.ts";
-import { spool } from "../../src/local-mcp/hooks/spool-hook.ts";
+import { spoolEvent } from "../../src/local-mcp/hooks/spool-hook.ts";
 import { tempRuntime } from "../support/temp-runtime.ts";
 
 const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
@@ -11,7 +11,7 @@ it("[HO8] no secret that is cut in two by a limit stands half in the spool", () 
   const runtime = tempRuntime();
   for (let before = 31_960; before < 32_000; before += 8) {
     const prompt = `${"x ".repeat(before / 2)}${token} and more`;
-    spool(runtime, "UserPromptSubmit", { session_id: "s", prompt }, 1);
+    spoolEvent(runtime, "UserPromptSubmit", { session_id: "s", prompt }, 1);
   }
   const folder = runtime.paths.spool;
   const spooled = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));

@@ -80,10 +80,10 @@ it("[HO40] of input that stops in the middle the fields before are kept, after a
 });
 
 it("[HO40] a process ends with 0 although a read of its stdin is under way", async () => {
-  const script = `import { leaveUnread } from ${JSON.stringify(join(import.meta.dirname, "../../src/local-mcp/hooks/hook-stdin.ts"))};
+  const script = `import { exitWithPendingRead } from ${JSON.stringify(join(import.meta.dirname, "../../src/local-mcp/hooks/hook-stdin.ts"))};
     import { read } from "node:fs";
     read(0, Buffer.alloc(1), 0, 1, null, () => undefined);
-    setImmediate(leaveUnread);`;
+    setImmediate(exitWithPendingRead);`;
   const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
     stdio: ["pipe", "ignore", "ignore"],
   });

@@ -12,7 +12,7 @@ import { T0, tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 
 function begin(runtime: TempRuntime, id = "s1"): void {
   runtime.store.write((sql) =>
-    sessions.seen(sql, runtime.now(), { id, client: "test", origin: "startup", owner: null, isAlive: true }),
+    sessions.recordSighting(sql, runtime.now(), { id, client: "test", origin: "startup", owner: null, isAlive: true }),
   );
 }
 

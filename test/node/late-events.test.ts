@@ -27,7 +27,7 @@ it("[HO8] while another process applies what waits, an event waits behind it, bu
   claude.start();
   claude.prompt("fix the parser");
   mkdirSync(runtime.paths.spool, { recursive: true });
-  const taken = join(runtime.paths.spool, `waiting.jsonl${spool.takenBy(systemProcesses, process.ppid)}`);
+  const taken = join(runtime.paths.spool, `waiting.jsonl${spool.claimSuffix(systemProcesses, process.ppid)}`);
   writeFileSync(taken, "");
   claude.begin("Bash", { command: "ls" });
   expect(journalKinds(runtime, claude.session)).not.toContain("tool_start");

@@ -3,8 +3,8 @@ import { expect, it } from "vitest";
 import type { JournalEntry } from "../../src/contract/journal.ts";
 import type { WorkState } from "../../src/contract/work-state.ts";
 import { goalOf, nextStepOf, rulesOf } from "../../src/local-mcp/recovery/current-work.ts";
-import { isOutdated } from "../../src/local-mcp/sessions/statements.ts";
-import { emptyState, fold, upToDate, withNotes } from "../../src/local-mcp/sessions/work-state.ts";
+import { outdatedBy } from "../../src/local-mcp/sessions/statements.ts";
+import { emptyState, fold, upgradeState, withNotes } from "../../src/local-mcp/sessions/work-state.ts";
 import { T0 } from "../support/temp-store.ts";
 import { aState } from "../support/work-states.ts";
 
@@ -110,7 +110,7 @@ it("[CP21] an order that was changed is not current any more; what changed it is
   );
   expect(orders(state)).toEqual(["use npm from now on", "You may call the press now"]);
   const named = after(user("Always use yarn."), user("from now on use bun, yarn is too slow"));
-  expect(isOutdated(named, "Build the site. Always use yarn.", T0)?.text).toContain("bun");
+  expect(outdatedBy(named, "Build the site. Always use yarn.", T0)?.text).toContain("bun");
   const unsure = after(user("Always use tabs."), user("from now on use spaces"));
   expect(rulesOf(unsure).orders[0]).toMatchObject({
     text: "Always use tabs.",
@@ -152,9 +152,9 @@ it("[CP23] what was taken back is not stated as current, and whatever names it s
     user("Actually no zorvex, use plimth"),
   );
   expect(decided(state)).toEqual(["Actually no zorvex, use plimth"]);
-  expect(isOutdated(state, "Build it on zorvex", T0)?.text).toBe("Actually no zorvex, use plimth");
-  expect(isOutdated(state, "Build it on zorvex", T0 + 9_999)).toBeNull();
-  expect(isOutdated(state, "Build the cellar", T0)).toBeNull();
+  expect(outdatedBy(state, "Build it on zorvex", T0)?.text).toBe("Actually no zorvex, use plimth");
+  expect(outdatedBy(state, "Build it on zorvex", T0 + 9_999)).toBeNull();
+  expect(outdatedBy(state, "Build the cellar", T0)).toBeNull();
 });
 
 it("[CP23] what is taken up again holds again", () => {
@@ -165,7 +165,7 @@ it("[CP23] what is taken up again holds again", () => {
   );
   expect([...orders(state), ...decided(state)]).toContain("No Postgres, back to sqlite");
   expect([...orders(state), ...decided(state)].join(" ")).not.toContain("to Postgres");
-  expect(isOutdated(state, "Use sqlite for the store", T0)).toBeNull();
+  expect(outdatedBy(state, "Use sqlite for the store", T0)).toBeNull();
 });
 
 it("[CP24] lists that a chat gives grow; with replace they are what it gives", () => {
@@ -243,13 +243,13 @@ it("[CP28] a state of an earlier version tells its requests, orders and decision
     nextStep: "the cart's total",
     conversation: [{ role: "user", text: "add the cart", at: T0 + 50 }],
   });
-  const state = upToDate(old);
+  const state = upgradeState(old);
   expect(texts(state.requests)).toEqual(["Build a shop. Always test it.", "add the cart"]);
   expect(orders(state)).toEqual(["Always test it."]);
   expect(decided(state)).toEqual(["no cookies"]);
   expect(goalOf(state)?.text).toBe("a shop");
   expect(nextStepOf(state)?.text).toBe("the cart's total");
-  expect(upToDate(state)).toBe(state);
+  expect(upgradeState(state)).toBe(state);
 });
 
 it("[CP1] [CP18] folding in parts gives the same requests, orders and decisions as folding at once", () => {

@@ -28,7 +28,7 @@ it("[MC3] in one process each project has its own session; the first one that is
   const second = await of({ project: q });
   expect(second).not.toBe(first);
   expect([await of({ project: p }), await of({ project: q }), await of({})]).toEqual([first, second, second]);
-  expect(new Set(chat.served())).toEqual(new Set([first, second]));
+  expect(new Set(chat.servedSessions())).toEqual(new Set([first, second]));
   expect(await call("shim_session_status", { project: "relative" })).toMatchObject({
     isError: true,
     text: expect.stringContaining("bad_project") as string,
@@ -92,7 +92,7 @@ it("[MC3] a call that works on a session by its handle continues it: it is open 
   const saved = await call("shim_force_checkpoint", { session: dead.slice(0, 30), done: ["the importer"] });
   expect(saved).toMatchObject({ isError: false, output: { session: dead } });
   expect(storedSession(runtime, dead)).toMatchObject({ owner: server, endedAt: null });
-  expect(chat.served()).toContain(dead);
+  expect(chat.servedSessions()).toContain(dead);
   for (const session of ["unknown-session", "ses_", ""]) {
     expect(await call("shim_force_checkpoint", { session, goal: "g" })).toMatchObject({
       isError: true,

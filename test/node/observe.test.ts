@@ -2,10 +2,10 @@ import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
-import { dueByTimer, keepTexts, observe } from "../../src/local-mcp/sessions/observe.ts";
+import { timerTrigger, recordTexts, observe } from "../../src/local-mcp/sessions/observe.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import * as history from "../../src/local-mcp/signals/history.ts";
-import { readOn } from "../../src/local-mcp/signals/transcript.ts";
+import { readAppended } from "../../src/local-mcp/signals/transcript.ts";
 import { aProject, Claude, rowCount, storedSession } from "../support/builders.ts";
 import { tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 import { aUserLine, anAssistantLine } from "../support/transcripts.ts";
@@ -38,7 +38,7 @@ it("[ID10] each event brings the readings up to date: tools, errors, age, and of
     clientMemoryBytes: { value: 200_000_000 },
   });
   expect(model).toBe("claude-opus-5-5");
-  expect(transcriptOffset).toBe(readOn(claude.transcript, 0).size);
+  expect(transcriptOffset).toBe(readAppended(claude.transcript, 0).size);
   expect(rowCount(runtime, "signals")).toBeGreaterThan(0);
 });
 
@@ -78,7 +78,7 @@ it("[JO4] of the transcript only the assistant's words are kept: prompts come fr
   const path = join(claude.cwd, "other.jsonl");
   const words = ["one", "one", " ", "two"].map((text) => anAssistantLine({ content: [{ type: "text", text }] }));
   appendFileSync(path, `${[aUserLine("a prompt"), ...words].join("\n")}\n`);
-  runtime.store.write((sql) => keepTexts(sql, claude.session, runtime.now(), readOn(path, 0)));
+  runtime.store.write((sql) => recordTexts(sql, claude.session, runtime.now(), readAppended(path, 0)));
   const entries = runtime.store.read((sql) => journal.newest(sql, claude.session, ["prompt", "assistant"], 9), []);
   expect(entries.map(({ entry }) => ("text" in entry ? entry.text : ""))).toEqual(["two", "one", "fix it"]);
 });
@@ -88,7 +88,7 @@ it("[CP9] a look by the timer finds a checkpoint due by count and time", () => {
   const claude = aClaude(runtime);
   const look = (): unknown => {
     const session = storedSession(runtime, claude.session);
-    return dueByTimer(
+    return timerTrigger(
       runtime.store.write((sql) => observe(sql, runtime, session)),
       runtime,
     );

@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, renameSync, symlinkSync, writeFileSync } fro
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { answerHook } from "../../src/local-mcp/hooks/answer-hook.ts";
-import { drainInto, spool } from "../../src/local-mcp/hooks/spool-hook.ts";
+import { drainInto, spoolEvent } from "../../src/local-mcp/hooks/spool-hook.ts";
 import { catchUp } from "../../src/local-mcp/sessions/catch-up.ts";
 import { refresh } from "../../src/local-mcp/sessions/refresh.ts";
 import { isPaused, pause, resume } from "../../src/local-mcp/store/pause.ts";
@@ -145,7 +145,7 @@ it("[HO8] [HO10] an event from the spool is judged by its time, and none is spoo
   claude.turn("before");
   const event = (prompt: string): void => {
     const input = { ...claude.input("UserPromptSubmit", { prompt }), session_id: claude.session } as never;
-    spool(runtime, "UserPromptSubmit", input, claude.pid);
+    spoolEvent(runtime, "UserPromptSubmit", input, claude.pid);
     runtime.wait(20);
   };
   event(open);

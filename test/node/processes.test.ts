@@ -5,7 +5,7 @@ import {
   clientPidOf,
   identify,
   isAlive,
-  isOutOfSight,
+  isInOtherNamespace,
   linuxProcesses,
   portableProcesses,
   systemProcesses,
@@ -95,7 +95,7 @@ it("[ID12] behind a launcher the client is the launcher's parent; a number from 
 
 it("[ID13] a process of another pid namespace is out of sight, one of an earlier boot is gone", () => {
   const processes = { boot: () => "boot-1 pid:[1]", facts: () => null };
-  const of = (boot: string): boolean => isOutOfSight(processes, { boot, pid: 1, start: "1" });
+  const of = (boot: string): boolean => isInOtherNamespace(processes, { boot, pid: 1, start: "1" });
   expect([of("boot-1 pid:[1]"), of("boot-1 pid:[2]"), of("boot-0 pid:[1]")]).toEqual([false, true, false]);
   expect(linuxProcesses().boot()).toMatch(/^[0-9a-f-]{36} pid:\[\d+\]$/);
 });

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { stripPrivate } from "../../src/local-mcp/redaction/private-text.ts";
-import { deepest, redact, redactJson } from "../../src/local-mcp/redaction/redact.ts";
+import { maxDepth, redact, redactJson } from "../../src/local-mcp/redaction/redact.ts";
 import { secretSamples } from "../support/secret-corpus.ts";
 import { base62, base64, draw, hex, password, pem } from "../support/secret-draw.ts";
 import { lookAlikes } from "../support/secret-look-alikes.ts";
@@ -203,7 +203,7 @@ it("[RD9] placeholders, counts and prose at telling keys stay, and keys are look
 
 it("[RD9] what is nested deeper than anyone writes is left out", () => {
   let value: unknown = "deep";
-  for (let i = 0; i < deepest + 5; i++) value = [value];
+  for (let i = 0; i < maxDepth + 5; i++) value = [value];
   const text = JSON.stringify(redactJson(value).value);
   expect(text).toContain("[omitted: nested too deep]");
   expect(text).not.toContain('"deep"');

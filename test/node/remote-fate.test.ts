@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { fateOf } from "../../src/local-mcp/recovery/remote-fate.ts";
+import { livenessOf } from "../../src/local-mcp/recovery/remote-fate.ts";
 import { mapFiles, mapPath } from "../../src/local-mcp/recovery/remote-paths.ts";
 
 const minute = 60_000;
@@ -8,17 +8,17 @@ const offline = (reason: string) => ({ status: "offline", reason, lastSeenAgeMs:
 
 it("[RE20] what the coordinator has declared dead is so certainly; what left, or is not known, after ten silent minutes only", () => {
   for (const reason of ["attested", "closed", "timeout"])
-    expect(fateOf(offline(reason), 0)).toMatchObject({ isOver: true, isCertain: true });
+    expect(livenessOf(offline(reason), 0)).toMatchObject({ isOver: true, isCertain: true });
   for (const seen of [offline("left"), offline("of a later version"), { status: "unknown" } as const]) {
-    expect(fateOf(seen, 9 * minute)).toMatchObject({ isOver: false, isCertain: false });
-    expect(fateOf(seen, 11 * minute)).toMatchObject({ isOver: true, isCertain: false });
+    expect(livenessOf(seen, 9 * minute)).toMatchObject({ isOver: false, isCertain: false });
+    expect(livenessOf(seen, 11 * minute)).toMatchObject({ isOver: true, isCertain: false });
   }
 });
 
 it("[RE20] what lives, in whatever status, is not over; while nobody answers nothing is", () => {
   for (const status of ["idle", "busy", "stuck", "draining"] as const)
-    expect(fateOf({ status, reason: null, lastSeenAgeMs: 0 }, 60 * minute)).toMatchObject({ isOver: false });
-  const unasked = fateOf({ status: "unreachable", why: "no network" }, 60 * minute);
+    expect(livenessOf({ status, reason: null, lastSeenAgeMs: 0 }, 60 * minute)).toMatchObject({ isOver: false });
+  const unasked = livenessOf({ status: "unreachable", why: "no network" }, 60 * minute);
   expect(unasked).toMatchObject({ isOver: false, isCertain: false });
   expect(unasked.detail).toContain("no network");
 });

@@ -14,7 +14,7 @@ it("[RE20] a session of another machine is found when the coordinator says that 
   const [found] = await findElsewhere(reach, project);
   expect(found).toMatchObject({
     row: { session: dead.session, machine: "desk" },
-    fate: { isOver: true, isCertain: true },
+    liveness: { isOver: true, isCertain: true },
   });
   expect(await findElsewhere(reach, "another-project")).toEqual([]);
   expect(await findElsewhere({ ...reach, runtime: there.runtime }, project)).toEqual([]);
@@ -25,7 +25,7 @@ it("[RE20] one that no chat ever stood for counts as over after ten silent minut
   expect(await findElsewhere(one.reach, project)).toEqual([]);
   one.world.wait(6 * minute);
   const [found] = await findElsewhere(one.reach, project);
-  expect(found?.fate).toMatchObject({ isOver: true, isCertain: false });
+  expect(found?.liveness).toMatchObject({ isOver: true, isCertain: false });
   const text = found
     ? brief(await gatherRestoration(one.reach, found, one.chat.cwd), one.here.runtime.now(), "brief")
     : "";

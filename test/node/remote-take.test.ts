@@ -2,8 +2,8 @@ import { expect, it } from "vitest";
 import { currentState } from "../../src/local-mcp/checkpoints/capture.ts";
 import { findElsewhere, offerable } from "../../src/local-mcp/recovery/remote-find.ts";
 import { offerElsewhere } from "../../src/local-mcp/recovery/remote-offer.ts";
-import { continuedElsewhere, noteTaken } from "../../src/local-mcp/recovery/remote-return.ts";
-import { giveBack, takeOver } from "../../src/local-mcp/recovery/remote-take.ts";
+import { recordContinuation, recordTakeovers } from "../../src/local-mcp/recovery/remote-return.ts";
+import { releaseSession, takeOver } from "../../src/local-mcp/recovery/remote-take.ts";
 import { TakenSessions } from "../../src/local-mcp/recovery/taken-sessions.ts";
 import * as recoveries from "../../src/local-mcp/sessions/recoveries.ts";
 import { aProject, Claude, storedSession } from "../support/builders.ts";
@@ -130,9 +130,9 @@ it("[RE24] none is offered to a chat that was offered one of this machine, to a 
   const script = { ...one.reach, runtime: { ...runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } } };
   expect(await offerElsewhere(script, place)).toBeNull();
   const note = { at: runtime.now(), sessionId: one.dead.session };
-  runtime.store.write((sql) => recoveries.note(sql, { ...note, action: "dismissed" }));
+  runtime.store.write((sql) => recoveries.add(sql, { ...note, action: "dismissed" }));
   expect(await offerElsewhere(one.reach, place)).toBeNull();
-  runtime.store.write((sql) => recoveries.note(sql, { ...note, action: "undone" }));
+  runtime.store.write((sql) => recoveries.add(sql, { ...note, action: "undone" }));
   one.world.wait(8 * 24 * 60 * minute);
   const found = await findElsewhere(one.reach, project);
   expect(found).toHaveLength(1);
@@ -151,8 +151,8 @@ it("[RE25] the old session is told that it was continued elsewhere, and is not o
   expect(fresh.start()).toContain("fix the parser");
   expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
   await one.there.pull();
-  noteTaken(one.there.runtime, workspace, one.there.device.device);
-  noteTaken(one.there.runtime, workspace, one.there.device.device);
+  recordTakeovers(one.there.runtime, workspace, one.there.device.device);
+  recordTakeovers(one.there.runtime, workspace, one.there.device.device);
   const told = { kind: "continued_elsewhere", session: one.dead.session, by: one.chat.session, machine: "laptop" };
   expect(newsOf(one.there, one.dead.session)).toEqual([told]);
   expect(newsOf(one.there, fresh.session)).toEqual([told]);
@@ -176,11 +176,11 @@ it("[RE25] it is told once: living on in spite of that it is no more taken for r
   const one = await aWorld();
   const { store, now } = one.there.runtime;
   const taken = { chat: one.chat.session, machine: "laptop" };
-  store.write((sql) => continuedElsewhere(sql, now(), one.dead.session, taken));
+  store.write((sql) => recordContinuation(sql, now(), one.dead.session, taken));
   const back = new Claude(one.there.runtime, { pid: 3_002, cwd: one.dead.cwd, session: one.dead.session });
   back.start("resume");
   expect(JSON.stringify(back.prompt("go on here"))).toContain(`is worked on by chat ${one.chat.session} on laptop`);
-  store.write((sql) => continuedElsewhere(sql, now(), one.dead.session, taken));
+  store.write((sql) => recordContinuation(sql, now(), one.dead.session, taken));
   expect(storedSession(one.there.runtime, one.dead.session).recovery).toBeNull();
   expect(newsOf(one.there, one.dead.session)).toEqual([]);
 });
@@ -191,18 +191,18 @@ it("[RE26] what `shim resume` has written down, the chat that it starts takes wh
   const row = rowOf(one, one.dead);
   const { session } = one.dead;
   runtime.store.write((sql) =>
-    recoveries.note(sql, { at: runtime.now(), sessionId: session, action: "taken", by: one.chat.session }),
+    recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "taken", by: one.chat.session }),
   );
   const taken = new TakenSessions();
-  await taken.settle(one.reach);
-  await taken.settle(one.reach);
+  await taken.reconcile(one.reach);
+  await taken.reconcile(one.reach);
   const holders = async (): Promise<unknown> => one.world.host.call("leases.list", { prefix: "session:" });
   expect(await holders()).toMatchObject({
     value: { leases: [{ resource: `session:${session}`, holder: one.chat.session }] },
   });
   expect(rowOf(one, one.dead).taken).toMatchObject({ chat: one.chat.session });
-  expect(await giveBack(one.reach, row)).toMatchObject({ ok: true });
-  await taken.settle(one.reach);
+  expect(await releaseSession(one.reach, row)).toMatchObject({ ok: true });
+  await taken.reconcile(one.reach);
   expect(await holders()).toMatchObject({ value: { leases: [] } });
   await one.here.pull();
   expect((await findElsewhere(one.reach, project)).map((found) => found.row.session)).toEqual([session]);
@@ -218,13 +218,13 @@ it("[RE26] where another chat was first, the chat that was started for it is tol
   await takeOver(await third.join(rival.session), rowOf({ here: third }, one.dead));
   const { session } = one.dead;
   runtime.store.write((sql) =>
-    recoveries.note(sql, { at: runtime.now(), sessionId: session, action: "taken", by: one.chat.session }),
+    recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "taken", by: one.chat.session }),
   );
-  await new TakenSessions().settle(one.reach);
+  await new TakenSessions().reconcile(one.reach);
   expect(newsOf(one.here, one.chat.session)).toEqual([
     { kind: "continued_elsewhere", session, by: rival.session, machine: "tower" },
   ]);
-  await new TakenSessions().settle(one.reach);
+  await new TakenSessions().reconcile(one.reach);
   expect(newsOf(one.here, one.chat.session)).toHaveLength(1);
 });
 

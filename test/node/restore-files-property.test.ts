@@ -2,7 +2,7 @@ import { chmodSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { shown } from "../../src/local-mcp/snapshots/git.ts";
+import { displayPath } from "../../src/local-mcp/snapshots/git.ts";
 import { restoreFiles } from "../../src/local-mcp/snapshots/restore-files.ts";
 import {
   contents,
@@ -85,7 +85,7 @@ it(
           const result = await restoreFiles({ ...HOST, repository, commit, into, now: T0, timeoutMs: 60_000 });
           expect(result).toMatchObject({ ok: true, value: { notRestored: [] } });
           const back = contents(join(from.root, "into"));
-          const isExpected = ([path]: [string, string]) => !leftOut.has(shown(path));
+          const isExpected = ([path]: [string, string]) => !leftOut.has(displayPath(path));
           const expected = Object.entries(work).filter((each) => isExpected(each) && !each[0].endsWith(".log"));
           expect(Object.fromEntries(Object.entries(back).filter(isExpected))).toEqual(Object.fromEntries(expected));
           for (const path of leftOut) {

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { restoreFiles, type Restored, type RestoreFiles } from "../../src/local-mcp/snapshots/restore-files.ts";
+import { restoreFiles, type RestoreResult, type RestoreInput } from "../../src/local-mcp/snapshots/restore-files.ts";
 import {
   commitAll,
   contents,
@@ -18,14 +18,14 @@ import {
   type Done,
 } from "../support/git-project.ts";
 
-type Into = RestoreFiles["into"];
+type Into = RestoreInput["into"];
 
-function restore(snapshot: Pick<Done, "repository" | "commit">, into: Into, more: Partial<RestoreFiles> = {}) {
+function restore(snapshot: Pick<Done, "repository" | "commit">, into: Into, more: Partial<RestoreInput> = {}) {
   const { repository, commit } = snapshot;
   return restoreFiles({ ...HOST, repository, commit, into, now: T0, timeoutMs: 60_000, ...more });
 }
 
-async function restored(snapshot: Done, into: Into): Promise<Restored> {
+async function restored(snapshot: Done, into: Into): Promise<RestoreResult> {
   const result = await restore(snapshot, into);
   if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`);
   return result.value;

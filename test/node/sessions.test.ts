@@ -7,7 +7,7 @@ import { T0, tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 
 function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): sessions.Session {
   const sighting = { id: "s1", client: "claude-code", origin: "startup", owner: null, isAlive: true, ...overrides };
-  return runtime.store.write((sql) => sessions.seen(sql, runtime.now(), sighting));
+  return runtime.store.write((sql) => sessions.recordSighting(sql, runtime.now(), sighting));
 }
 
 it("[ID3] the first sign of life makes the session, later ones refresh it; what is once told of its project and origin stays", () => {
@@ -135,7 +135,7 @@ it("[HO4] an MCP process is known once, until it says goodbye", () => {
   const runtime = tempRuntime();
   const client = runtime.processes.start(7);
   const server = runtime.processes.start(8);
-  const look = (): servers.Served =>
+  const look = (): servers.ServerStatus =>
     runtime.store.read((sql) => servers.check(sql, runtime.processes, client), { dead: [], isServed: false });
   servers.register(runtime, server, client);
   servers.register(runtime, server, client);

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { calibrate, estimateLong } from "../../src/local-mcp/signals/calibrate.ts";
 import { estimateTokens, loadFactors } from "../../src/local-mcp/signals/tokens.ts";
-import { readOn } from "../../src/local-mcp/signals/transcript.ts";
+import { readAppended } from "../../src/local-mcp/signals/transcript.ts";
 import { tempRuntime } from "../support/temp-runtime.ts";
 import { anAssistantLine } from "../support/transcripts.ts";
 
 const model = "claude-opus-5";
 const words = "the parser reads a token and the lexer answers with a position in the file ".repeat(40);
 
-function partOf(text: string, outputTokens: number, input: unknown = {}): ReturnType<typeof readOn> {
+function partOf(text: string, outputTokens: number, input: unknown = {}): ReturnType<typeof readAppended> {
   const path = join(mkdtempSync(join(tmpdir(), "shim-calibrate-")), "transcript.jsonl");
   const content = [
     { type: "text", text },
@@ -21,7 +21,7 @@ function partOf(text: string, outputTokens: number, input: unknown = {}): Return
     path,
     `${anAssistantLine({ id: "m1", model, content, usage: { input_tokens: 10, output_tokens: outputTokens } })}\n`,
   );
-  return readOn(path, 0);
+  return readAppended(path, 0);
 }
 
 it("[SI26] a model's factor moves towards what the API counted", () => {

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { configSchema, defaults as settings } from "../../src/contract/config.ts";
 import type { ReadingName, Readings } from "../../src/contract/readings.ts";
-import { assess, unknowns } from "../../src/local-mcp/signals/risk.ts";
+import { assess, unknownInputs } from "../../src/local-mcp/signals/risk.ts";
 import { someReadings } from "../support/readings.ts";
 
 const T0 = 1_700_000_000_000;
@@ -94,15 +94,15 @@ it("[SI14] a stale fill gives way to fresh tokens", () => {
 
 it("[SI14] what is not known is named, never taken for safe", () => {
   const readings = someReadings({ contextFill: 0.1, hostMemory: 0.1, toolErrors: NaN }, T0);
-  expect(unknowns(readings, T0)).toEqual([
+  expect(unknownInputs(readings, T0)).toEqual([
     "sinceCheckpointMs",
     "rateLimit",
     "toolErrors",
     "latencyTrend",
     "transcriptBytes",
   ]);
-  expect(unknowns(readings, T0 + 400_000)).toContain("hostMemory");
-  expect(unknowns({}, T0)).toHaveLength(7);
+  expect(unknownInputs(readings, T0 + 400_000)).toContain("hostMemory");
+  expect(unknownInputs({}, T0)).toHaveLength(7);
 });
 
 it("[SI15] the time since the checkpoint goes on growing after it was read", () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { openTranscript, readOn, type TranscriptFile } from "../../src/local-mcp/signals/transcript.ts";
+import { openTranscript, readAppended, type TranscriptFile } from "../../src/local-mcp/signals/transcript.ts";
 import { anAssistantLine, aTranscript, aUserLine, T0 } from "../support/transcripts.ts";
 
 function aFile(content: string | Uint8Array = ""): string {
@@ -36,24 +36,24 @@ function failing(): TranscriptFile {
 
 it("[SI2] reads what was appended since last time, and nothing twice", () => {
   const path = aFile(aTranscript(aUserLine("first")));
-  const one = readOn(path, 0);
+  const one = readAppended(path, 0);
   expect(textsOf(one)).toEqual(["first"]);
   expect(one).toMatchObject({ offset: statSync(path).size, size: statSync(path).size, skippedBytes: 0 });
   expect(one.texts[0]).toMatchObject({ role: "user", at: T0 });
-  expect(textsOf(readOn(path, one.offset))).toEqual([]);
+  expect(textsOf(readAppended(path, one.offset))).toEqual([]);
   appendFileSync(path, aTranscript(anAssistantLine({ content: [{ type: "text", text: "second" }] })));
-  const two = readOn(path, one.offset);
+  const two = readAppended(path, one.offset);
   expect(two.texts).toMatchObject([{ role: "assistant", text: "second" }]);
 });
 
 it("[SI2] leaves a line that is not complete for the next time", () => {
   const whole = aUserLine("whole");
   const path = aFile(`${whole}\n${aUserLine("half").slice(0, 40)}`);
-  const one = readOn(path, 0);
+  const one = readAppended(path, 0);
   expect(textsOf(one)).toEqual(["whole"]);
   expect(one.offset).toBe(Buffer.byteLength(whole) + 1);
   writeFileSync(path, aTranscript(whole, aUserLine("half")));
-  expect(textsOf(readOn(path, one.offset))).toEqual(["half"]);
+  expect(textsOf(readAppended(path, one.offset))).toEqual(["half"]);
 });
 
 it("[SI2] reads every line once whatever the moments of reading, the cuts in characters included", () => {
@@ -69,7 +69,7 @@ it("[SI2] reads every line once whatever the moments of reading, the cuts in cha
       let offset = 0;
       for (const end of [...cuts.map((cut) => Math.min(cut, bytes.length)).toSorted((a, b) => a - b), bytes.length]) {
         writeFileSync(path, bytes.subarray(0, end));
-        const part = readOn(path, offset);
+        const part = readAppended(path, offset);
         seen.push(...textsOf(part));
         offset = part.offset;
       }
@@ -85,14 +85,14 @@ it("[SI1] a transcript of 200 MB costs no more than the limit, and says what was
   const tail = `\n${aTranscript(aUserLine("the newest"))}`;
   appendFileSync(path, tail);
   const { open, bytes } = counted();
-  const first = readOn(path, 0, { open });
+  const first = readAppended(path, 0, { open });
   expect(textsOf(first)).toEqual(["the newest"]);
   expect(bytes()).toBeLessThanOrEqual(1_048_577);
   expect(first.skippedBytes).toBe(200_000_001);
   expect(first.offset).toBe(first.size);
   appendFileSync(path, aTranscript(aUserLine("newer")));
   const again = counted();
-  expect(textsOf(readOn(path, first.offset, { open: again.open }))).toEqual(["newer"]);
+  expect(textsOf(readAppended(path, first.offset, { open: again.open }))).toEqual(["newer"]);
   expect(again.bytes()).toBeLessThan(1_000);
 });
 
@@ -100,7 +100,7 @@ it("[SI1] where more was appended than the limit, the last part is read from a l
   const lines = Array.from({ length: 100 }, (_, number) => aUserLine(`message ${number}`));
   const path = aFile(aTranscript(...lines));
   const length = Buffer.byteLength(lines[0] ?? "") + 1;
-  const part = readOn(path, length, { maxBytes: 1_000 });
+  const part = readAppended(path, length, { maxBytes: 1_000 });
   expect(textsOf(part).at(-1)).toBe("message 99");
   expect(part.invalidLines).toBe(0);
   expect(part.skippedBytes + length).toBe(Buffer.byteLength(aTranscript(...lines.slice(0, -part.texts.length))));
@@ -109,7 +109,7 @@ it("[SI1] where more was appended than the limit, the last part is read from a l
 it("[SI1] a limit that ends exactly at a line's start loses no line", () => {
   const last = aTranscript(aUserLine("last"));
   const path = aFile(aTranscript(aUserLine("before")) + last);
-  const part = readOn(path, 0, { maxBytes: Buffer.byteLength(last) });
+  const part = readAppended(path, 0, { maxBytes: Buffer.byteLength(last) });
   expect(textsOf(part)).toEqual(["last"]);
 });
 
@@ -117,33 +117,33 @@ it("[SI1] a line of 10 MB is passed over while it is written and when it is done
   const long = aUserLine("x".repeat(10_000_000));
   const path = aFile(aTranscript(aUserLine("before")) + long.slice(0, 5_000_000));
   const { open, bytes } = counted();
-  const one = readOn(path, 0, { open });
+  const one = readAppended(path, 0, { open });
   expect(textsOf(one)).toEqual([]);
   expect(one).toMatchObject({ offset: one.size, skippedBytes: one.size, invalidLines: 0 });
   appendFileSync(path, `${long.slice(5_000_000)}\n`);
-  const two = readOn(path, one.offset, { open });
+  const two = readAppended(path, one.offset, { open });
   expect(two).toMatchObject({ texts: [], offset: two.size, invalidLines: 0 });
   appendFileSync(path, aTranscript(aUserLine("after")));
-  expect(textsOf(readOn(path, two.offset, { open }))).toEqual(["after"]);
+  expect(textsOf(readAppended(path, two.offset, { open }))).toEqual(["after"]);
   expect(bytes()).toBeLessThan(2_200_000);
 });
 
 it("[SI2] the rest of a line whose start was passed over is dropped and counted", () => {
   const line = aTranscript(aUserLine("cut"));
   const path = aFile(line + aTranscript(aUserLine("whole")));
-  const part = readOn(path, 30);
+  const part = readAppended(path, 30);
   expect(textsOf(part)).toEqual(["whole"]);
   expect(part.skippedBytes).toBe(Buffer.byteLength(line) - 30);
 });
 
 it("[SI3] a file that was cut or replaced by a smaller one is read from its last part again", () => {
   const path = aFile(aTranscript(aUserLine("one"), aUserLine("two"), aUserLine("three")));
-  const { offset } = readOn(path, 0);
+  const { offset } = readAppended(path, 0);
   writeFileSync(path, aTranscript(aUserLine("new")));
-  const part = readOn(path, offset);
+  const part = readAppended(path, offset);
   expect(textsOf(part)).toEqual(["new"]);
   expect(part).toMatchObject({ isRestarted: true, offset: statSync(path).size, skippedBytes: 0 });
-  expect(readOn(path, part.offset).isRestarted).toBe(false);
+  expect(readAppended(path, part.offset).isRestarted).toBe(false);
 });
 
 it("[SI3] a file that shrinks while it is read gives what is still there", () => {
@@ -154,23 +154,28 @@ it("[SI3] a file that shrinks while it is read gives what is still there", () =>
     read: (into) => content.copy(into, 0, 0, kept),
     close: () => undefined,
   });
-  const part = readOn("any", 0, { open });
+  const part = readAppended("any", 0, { open });
   expect(textsOf(part)).toEqual(["kept"]);
   expect(part.offset).toBe(kept);
 });
 
 it("[SI4] a missing file, a folder and a pipe are named and keep the offset", () => {
   const folder = mkdtempSync(join(tmpdir(), "shim-transcript-"));
-  expect(readOn(join(folder, "none.jsonl"), 7)).toMatchObject({ unreadable: "ENOENT", offset: 7, texts: [], size: 0 });
-  expect(readOn(folder, 0)).toMatchObject({ unreadable: "not_a_file" });
+  expect(readAppended(join(folder, "none.jsonl"), 7)).toMatchObject({
+    unreadable: "ENOENT",
+    offset: 7,
+    texts: [],
+    size: 0,
+  });
+  expect(readAppended(folder, 0)).toMatchObject({ unreadable: "not_a_file" });
   const pipe = join(folder, "pipe");
   execFileSync("mkfifo", [pipe]);
-  expect(readOn(pipe, 0)).toMatchObject({ unreadable: "not_a_file" });
-  expect(readOn("bad\0path", 0)).toMatchObject({ unreadable: "ERR_INVALID_ARG_VALUE" });
+  expect(readAppended(pipe, 0)).toMatchObject({ unreadable: "not_a_file" });
+  expect(readAppended("bad\0path", 0)).toMatchObject({ unreadable: "ERR_INVALID_ARG_VALUE" });
 });
 
 it("[SI4] an error that is not the system's is not hidden", () => {
-  expect(() => readOn("any", 0, { open: failing })).toThrow("a bug");
+  expect(() => readAppended("any", 0, { open: failing })).toThrow("a bug");
 });
 
 it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its own character", () => {
@@ -185,7 +190,7 @@ it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its o
     '{"type":"user","message":null}',
     aUserLine("ok"),
   );
-  const part = readOn(aFile(Buffer.concat([broken, Buffer.from(rest)])), 0);
+  const part = readAppended(aFile(Buffer.concat([broken, Buffer.from(rest)])), 0);
   expect(textsOf(part)).toEqual(["a\ufffd\ufffdb", "ok"]);
   expect(part.invalidLines).toBe(3);
 });
@@ -193,6 +198,6 @@ it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its o
 it("[SI4] a line without an id is named by its place, the same every time", () => {
   const path = aFile(aTranscript(aUserLine("a"), aUserLine("b", { uuid: undefined })));
   const place = readFileSync(path).indexOf(0x0a) + 1;
-  expect(readOn(path, 0).texts[1]?.uuid).toBe(`@${place}`);
-  expect(readOn(path, place).texts[0]?.uuid).toBe(`@${place}`);
+  expect(readAppended(path, 0).texts[1]?.uuid).toBe(`@${place}`);
+  expect(readAppended(path, place).texts[0]?.uuid).toBe(`@${place}`);
 });

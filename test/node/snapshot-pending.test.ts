@@ -25,7 +25,7 @@ function aDesk(files: Record<string, string> = { "a.txt": "one\n" }): Desk {
   const temp = tempRuntime({ env: GIT_ENV });
   const runtime = { ...temp, processes: systemProcesses };
   runtime.store.write((sql) =>
-    sessions.seen(sql, temp.now(), {
+    sessions.recordSighting(sql, temp.now(), {
       id: "s1",
       client: "test",
       origin: "handle",

@@ -3,7 +3,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFi
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { systemProcesses } from "../../src/local-mcp/processes.ts";
-import { append, drain, remove, takenBy, type SpoolEntry } from "../../src/local-mcp/store/spool.ts";
+import { append, drain, remove, claimSuffix, type SpoolEntry } from "../../src/local-mcp/store/spool.ts";
 import { tempHome, T0 } from "../support/temp-store.ts";
 
 const DEAD = ".taken-4194304-00000000";
@@ -72,7 +72,7 @@ it("[ST31] when an entry cannot be applied all stay, and nothing that is written
 it("[ST31] a file that a living process drains is left to it; that of a dead one is taken", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 });
-  const living = `8-8.jsonl${takenBy(systemProcesses, process.ppid)}`;
+  const living = `8-8.jsonl${claimSuffix(systemProcesses, process.ppid)}`;
   writeFileSync(join(folder, living), `{"at":${T0 + 2}}\n`);
   writeFileSync(join(folder, `7-7.jsonl${DEAD}`), `{"at":${T0 + 1}}\n`);
   expect(drained(folder).map(({ at }) => at - T0)).toEqual([0, 1]);

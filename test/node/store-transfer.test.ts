@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Sql } from "../../src/shared/sql.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { exportLines, type ExportFilter } from "../../src/local-mcp/store/export-lines.ts";
-import { importLines, type Imported } from "../../src/local-mcp/store/import-lines.ts";
+import { importLines, type ImportResult } from "../../src/local-mcp/store/import-lines.ts";
 import type { Store } from "../../src/local-mcp/store/store.ts";
 import { addCheckpoint, addJournal, addSession, column, plantRest, searched } from "../support/store-rows.ts";
 import { T0, tempStore } from "../support/temp-store.ts";
@@ -175,7 +175,7 @@ function exported(store: Store, filter: ExportFilter = {}): string[] {
   return store.read((sql) => [...exportLines(sql, T0 + 5, filter)], []);
 }
 
-function imported(store: Store, lines: string[]): Imported {
+function imported(store: Store, lines: string[]): ImportResult {
   return store.write((sql) => importLines(sql, lines));
 }
 

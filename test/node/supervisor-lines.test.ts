@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { linesOf, phaseText } from "../../src/cli/supervise/supervisor-lines.ts";
+import { formatEvent, phaseText } from "../../src/cli/supervise/supervisor-lines.ts";
 import type { SupervisorEvent } from "../../src/local-mcp/supervisor/supervisor-events.ts";
 
 const ended = { type: "ended", name: "fix", reason: null, againInMs: null, ranMs: 65_000, isProgram: true } as const;
@@ -43,17 +43,17 @@ it.for([
 ] as const satisfies readonly (readonly [SupervisorEvent, string])[])(
   "[SU14] is told in one line: %o",
   ([event, text]) => {
-    expect(linesOf(event)).toEqual([text]);
+    expect(formatEvent(event)).toEqual([text]);
   },
 );
 
 it("[SU14] of what a program prints each line is told, and nothing in it moves the cursor", () => {
   const text = "one\n\u001b[2Jtwo\r\nthree";
-  expect(linesOf({ type: "output", name: "fix", text })).toEqual([
+  expect(formatEvent({ type: "output", name: "fix", text })).toEqual([
     "fix | one",
     expect.stringContaining("two"),
     "fix | three",
   ]);
-  expect(linesOf({ type: "output", name: "fix", text }).join("")).not.toMatch(/[\r\n]/);
+  expect(formatEvent({ type: "output", name: "fix", text }).join("")).not.toMatch(/[\r\n]/);
   expect(phaseText({ phase: "running", reason: null }, null)).toBe("running");
 });

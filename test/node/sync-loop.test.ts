@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { expect, it } from "vitest";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
-import { forgetEdge } from "../../src/local-mcp/authority.ts";
+import { removeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { decode, encode } from "../../src/local-mcp/store/checkpoint-body.ts";
 import * as notices from "../../src/local-mcp/store/notices.ts";
 import { forget } from "../../src/local-mcp/store/forget.ts";
@@ -132,10 +132,10 @@ it("[SY63] a process that has joined nothing, or has no key, writes nothing; one
   const machine = new SyncMachine(world, { key: null });
   machine.sync.start();
   await world.time.pass(30_000);
-  expect(machine.runtime.store.isThere()).toBe(false);
+  expect(machine.runtime.store.exists()).toBe(false);
   expect(world.asked).toEqual([]);
   const joined = await begun(world);
-  forgetEdge(joined.runtime.paths.home);
+  removeEdgeConfig(joined.runtime.paths.home);
   world.asked.length = 0;
   joined.work("s0", "on");
   await world.time.pass(120_000);
@@ -197,7 +197,7 @@ it("[SY68] what a forgotten session had handed on is taken out of the checkpoint
     const state = decode(row.body, row.hash) as object;
     const { body, hash } = encode({ ...state, continues: { session: "s0", goal: "the secret goal", nextStep: null } });
     sql.run("UPDATE checkpoints SET body = ?, hash = ?", body, hash);
-    sessions.seen(sql, 0, { id: "s0", client: "test", origin: "startup", owner: null, isAlive: true });
+    sessions.recordSighting(sql, 0, { id: "s0", client: "test", origin: "startup", owner: null, isAlive: true });
     sql.run("INSERT INTO recoveries (at, session_id, action, by_session) VALUES (0, 's0', 'recovered', 's1')");
   });
   expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0 });

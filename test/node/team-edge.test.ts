@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import * as news from "../../src/local-mcp/team/news.ts";
@@ -20,7 +20,7 @@ interface AtEdge {
 
 async function atEdge(hasKey = true): Promise<AtEdge> {
   const desk = new TeamDesk();
-  writeEdge(desk.base.paths.home, { ...place, machine: "m1", token });
+  writeEdgeConfig(desk.base.paths.home, { ...place, machine: "m1", token });
   if (hasKey)
     keepKey(
       desk.base.paths.home,

@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { expect, it, vi } from "vitest";
-import { edgeFile } from "../../src/local-mcp/authority.ts";
+import { edgeConfigPath } from "../../src/local-mcp/authority.ts";
 import { StoreError } from "../../src/local-mcp/store/store-error.ts";
 import { rowCount } from "../support/builders.ts";
 import { TeamDesk, twoMates, type Mate } from "../support/team-desk.ts";
@@ -50,7 +50,7 @@ it("[TE21] a chat that was registered while the store took nothing hears its mes
 it("[TE21] an edge.json that cannot be used is logged once, named to the chat by its tools, and used when it is repaired", async () => {
   const desk = new TeamDesk();
   const one = await desk.mate("plan it");
-  const file = edgeFile(desk.base.paths.home);
+  const file = edgeConfigPath(desk.base.paths.home);
   writeFileSync(file, "{");
   const before = one.runtime.logged.length;
   for (let ticks = 0; ticks < 5; ticks++) await one.tick();

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "../../src/contract/hook-input.ts";
-import { due, dueByCount, type TriggerFacts } from "../../src/local-mcp/checkpoints/triggers.ts";
+import { dueTrigger, countTrigger, type TriggerFacts } from "../../src/local-mcp/checkpoints/triggers.ts";
 import { defaults } from "../../src/contract/config.ts";
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
@@ -13,7 +13,7 @@ const calm: TriggerFacts = {
 };
 
 function at(event: HookEvent, facts: Partial<TriggerFacts> = {}): string | null {
-  return due(event, { ...calm, ...facts }, config);
+  return dueTrigger(event, { ...calm, ...facts }, config);
 }
 
 it("[CP9] every end and every compaction is a checkpoint; a start, a prompt and a subagent's end are not", () => {
@@ -35,7 +35,7 @@ it("[CP9] after a tool: when the risk has crossed a level upwards, every N calls
   expect(at("PostToolUse", { toolCalls: 9 })).toBeNull();
   expect(at("PostToolUse", { sinceSavedMs: 300_000 })).toBe("time");
   expect(at("PostToolUse", { sinceSavedMs: null })).toBe("time");
-  expect(dueByCount({ toolCalls: 0, sinceSavedMs: 299_999 }, config)).toBeNull();
+  expect(countTrigger({ toolCalls: 0, sinceSavedMs: 299_999 }, config)).toBeNull();
 });
 
 const before = (toolName: string | null): string | null => at("PreToolUse", { toolName });

@@ -5,7 +5,7 @@ import { statusOf } from "../../src/cli/statusline/status-line.ts";
 import { defaults } from "../../src/contract/config.ts";
 import { refreshIfDue, upkeep } from "../../src/local-mcp/mcp/upkeep.ts";
 import { catchUp } from "../../src/local-mcp/sessions/catch-up.ts";
-import { none, usageBy, type Grouping, type UsageLine } from "../../src/local-mcp/usage/usage-report.ts";
+import { emptyLine, usageBy, type Grouping, type UsageLine } from "../../src/local-mcp/usage/usage-report.ts";
 import { aProject, Claude, rowCount, storedSession } from "../support/builders.ts";
 import { connect } from "../support/mcp-client.ts";
 import { tempRuntime, T0, type TempRuntime } from "../support/temp-runtime.ts";
@@ -42,7 +42,7 @@ it("[SI40] each response counts once, into its session, day, project and model, 
   appendFileSync(claude.transcript, said("m2", 30));
   claude.stop();
   const expected = { responses: 2, input: 200, output: 80, cacheRead: 2_000, cacheWrite: 40 };
-  expect(lines(runtime)).toEqual([{ ...none, ...expected, key: claude.session, unpricedTokens: 2_320 }]);
+  expect(lines(runtime)).toEqual([{ ...emptyLine, ...expected, key: claude.session, unpricedTokens: 2_320 }]);
   expect(lines(runtime, "project")).toMatchObject([{ key: claude.cwd, ...expected }]);
   expect(lines(runtime, "model")).toMatchObject([{ key: "claude-opus-5-5", ...expected }]);
   expect(lines(runtime, "day")).toMatchObject([{ key: new Date(T0).toISOString().slice(0, 10), ...expected }]);

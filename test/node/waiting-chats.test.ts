@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { renderStatus, statusOf } from "../../src/cli/statusline/status-line.ts";
 import type { HookEvent, HookInput } from "../../src/contract/hook-input.ts";
-import { drainInto, spool } from "../../src/local-mcp/hooks/spool-hook.ts";
+import { drainInto, spoolEvent } from "../../src/local-mcp/hooks/spool-hook.ts";
 import { dismiss } from "../../src/local-mcp/recovery/recover.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import * as news from "../../src/local-mcp/team/news.ts";
@@ -68,7 +68,7 @@ it("[HO21] a notification that had to wait in the spool marks nothing, and the p
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("deploy it");
-  spool(runtime, "Notification", claude.input("Notification", permission) as HookInput, claude.pid);
+  spoolEvent(runtime, "Notification", claude.input("Notification", permission) as HookInput, claude.pid);
   drainInto(runtime);
   expect(waiting(runtime, claude)).toBeUndefined();
 });

@@ -5,7 +5,7 @@ import { identify } from "../../src/local-mcp/processes.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as servers from "../../src/local-mcp/sessions/servers.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
-import { spool } from "../../src/local-mcp/hooks/spool-hook.ts";
+import { spoolEvent } from "../../src/local-mcp/hooks/spool-hook.ts";
 import { err } from "../../src/shared/result.ts";
 import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "../support/supervised-sessions.ts";
 import { SupervisorDesk } from "../support/supervisor-desk.ts";
@@ -203,7 +203,7 @@ it("[SU5] [SU11] after a usage limit it waits before it opens one; a terminal th
 it("[SU6] a hook that had to wait in the spool is heeded first: it may tell that the chat has ended", async () => {
   const desk = await aDesk(reopening);
 
-  spool(desk.runtime, "SessionEnd", { session_id: id, reason: "prompt_input_exit" }, 700);
+  spoolEvent(desk.runtime, "SessionEnd", { session_id: id, reason: "prompt_input_exit" }, 700);
   await die(desk);
   expect([desk.told("died"), sessionOf(desk.runtime, id)?.endReason, desk.opened]).toEqual([
     [],

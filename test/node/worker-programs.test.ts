@@ -10,7 +10,7 @@ import type { Json } from "../../src/contract/values.ts";
 import { commandExecutor } from "../../src/local-mcp/automation/command-executor.ts";
 import type { Outcome } from "../../src/local-mcp/automation/executor.ts";
 import { runProgram, type Ended, type Program } from "../../src/local-mcp/automation/run-program.ts";
-import { unreadStart } from "../../src/local-mcp/processes.ts";
+import { unknownStart } from "../../src/local-mcp/processes.ts";
 import { endGroup, groupOf } from "../../src/local-mcp/process-group.ts";
 import { KeptOutput } from "../../src/local-mcp/automation/kept-output.ts";
 import { temporaryFolder } from "../support/git-project.ts";
@@ -123,7 +123,7 @@ it.runIf(process.platform === "linux")("[WK14] a group of zombies is not waited 
   await vi.waitFor(() => expect(statOf(parent.pid ?? 0)).toContain("(sleep)"), { interval: 10 });
   (parent.stdio[3] as Writable).end();
   await vi.waitFor(() => expect(statOf(pid)).toMatch(new RegExp(`\\) Z \\d+ ${pid} `)), { interval: 10 });
-  await endGroup({ boot: "", pid, start: unreadStart }, 60_000);
+  await endGroup({ boot: "", pid, start: unknownStart }, 60_000);
   expect(statOf(pid)).toContain(") Z ");
 });
 

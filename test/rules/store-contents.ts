@@ -118,7 +118,7 @@ export function storeContentRules(driver: Driver): void {
 
 function dropped(sql: Sql, snapshots: readonly snapshotDrops.SnapshotDrop[]): void {
   const ids = snapshots.map(({ checkpointId }) => checkpointId);
-  snapshotDrops.done(sql, ids);
+  snapshotDrops.remove(sql, ids);
 }
 
 function filesWith(folder: string, text: string): string[] {

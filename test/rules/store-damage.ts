@@ -151,9 +151,9 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     const { store, paths } = tempStore(driver);
     store.write((sql) => fill(sql, 1));
     const inode = inodeOf(paths.database);
-    setAside(store.site, { inode, isCertain: false, isIndexOnly: false, message: "a passing fault" });
-    setAside(store.site, { inode: 1n, isCertain: true, isIndexOnly: false, message: "the other's file" });
-    setAside(store.site, { inode: null, isCertain: true, isIndexOnly: false, message: "gone" });
+    setAside(store.context, { inode, isCertain: false, isIndexOnly: false, message: "a passing fault" });
+    setAside(store.context, { inode: 1n, isCertain: true, isIndexOnly: false, message: "the other's file" });
+    setAside(store.context, { inode: null, isCertain: true, isIndexOnly: false, message: "gone" });
     expect(inodeOf(paths.database)).toBe(inode);
     expect(existsSync(paths.setAside)).toBe(false);
   });
@@ -284,7 +284,7 @@ function fill(sql: Sql, rows: number): void {
 
 /** As if SQLite had twice reported damage that is none. */
 function replaceHealthy(store: Store, paths: Paths): void {
-  setAside(store.site, {
+  setAside(store.context, {
     inode: inodeOf(paths.database),
     isCertain: true,
     isIndexOnly: false,

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Sql } from "../../src/shared/sql.ts";
 import type { Driver } from "../../src/local-mcp/store/driver.ts";
 import { migrations } from "../../src/local-mcp/store/schema.ts";
-import { isBehind, rebuild } from "../../src/local-mcp/store/text-index.ts";
+import { hasPending, rebuild } from "../../src/local-mcp/store/text-index.ts";
 import { addCheckpoint, addSession, searched } from "../support/store-rows.ts";
 import { openStore, tempStore } from "../support/temp-store.ts";
 
@@ -41,7 +41,7 @@ export function textIndexRules(driver: Driver): void {
           expect(store.write((sql) => searched(sql, `word${at}`))).toHaveLength(there.has(at) ? 1 : 0);
         }
         store.write(compare);
-        expect(store.read(isBehind, true)).toBe(false);
+        expect(store.read(hasPending, true)).toBe(false);
         store.close();
       }),
       { numRuns: 60 },

@@ -296,7 +296,7 @@ export function storeUpkeepRules(driver: Driver): void {
     const drops = store.read((sql) => snapshotDrops.list(sql, 10), []);
     expect(drops).toEqual([{ checkpointId: "cp", repository: "/home/snapshots/r" }]);
     expect(store.read((sql) => column(sql, "SELECT project || detail FROM snapshots"), [])).toEqual(["{}"]);
-    store.write((sql) => snapshotDrops.done(sql, ["cp"]));
+    store.write((sql) => snapshotDrops.remove(sql, ["cp"]));
     expect(store.read((sql) => snapshotDrops.list(sql, 10), [])).toEqual([]);
   });
 }

@@ -173,7 +173,7 @@ export function addSession(home: CliHome, seed: SessionSeed): void {
   const project = seed.project ?? home.project;
   runtime.store.write((sql) => {
     const owner = seed.pid === undefined ? null : { boot: "boot-1", pid: seed.pid, start: `s${seed.pid}` };
-    sessions.seen(sql, home.now, {
+    sessions.recordSighting(sql, home.now, {
       id: seed.id,
       client: seed.client ?? "claude-code",
       origin: "startup",

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { apply, type Applied } from "../../src/local-mcp/clients/apply.ts";
+import { apply, type ApplyResult } from "../../src/local-mcp/clients/apply.ts";
 import * as backups from "../../src/local-mcp/clients/backups.ts";
 import { readText, type ClientRefusal } from "../../src/local-mcp/clients/client-files.ts";
 import type { Launch } from "../../src/local-mcp/launch.ts";
@@ -36,7 +36,7 @@ export interface ClientHome {
   write(path: string, text: string): void;
   planInstall(target: ClientTarget, from?: Launch): Result<Plan, ClientRefusal>;
   planUninstall(target: ClientTarget): Result<Plan, ClientRefusal>;
-  apply(plan: Result<Plan, ClientRefusal>): Applied;
+  apply(plan: Result<Plan, ClientRefusal>): ApplyResult;
   install(target?: ClientTarget, from?: Launch): Plan;
   uninstall(target?: ClientTarget): Plan;
 }

@@ -31,7 +31,7 @@ export function breakPage(driver: Driver, paths: Paths, table: string, share: nu
 /** Does by hand what a process does until it is killed. */
 export function dieAt(step: string, store: Store, paths: Paths): void {
   store.close();
-  const { site } = store;
+  const { context: site } = store;
   const backup = listBackups(paths.backups)[0]?.path ?? null;
   const noticeId = buildNext(site, backup, (sql) => notices.add(sql, T0, "store_damaged", "damaged."));
   const folder = newSetAsideFolder(site.files, T0);

@@ -72,7 +72,7 @@ export function aDesk(
       onHook,
       isClientAlive: () => desk.isClientAlive,
       now: () => desk.now,
-      later: (work, ms) => void later.push({ work, ms }),
+      schedule: (work, ms) => void later.push({ work, ms }),
       log: () => {},
       exit: (code) => void exits.push(code),
     }),

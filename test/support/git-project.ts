@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { systemProcesses } from "../../src/local-mcp/processes.ts";
-import { takeSnapshot, type Snapshot, type TakeSnapshot } from "../../src/local-mcp/snapshots/take-snapshot.ts";
+import { takeSnapshot, type Snapshot, type SnapshotInput } from "../../src/local-mcp/snapshots/take-snapshot.ts";
 
 export const T0 = 1_700_000_000_000;
 export const LIMITS = { maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 60_000 };
@@ -80,14 +80,14 @@ export function commitAll(project: string, message: string, ...more: string[]): 
 
 export const HOST = { env: GIT_ENV, processes: systemProcesses };
 
-export function take(from: GitProject, more: Partial<TakeSnapshot> = {}): Promise<Snapshot> {
+export function take(from: GitProject, more: Partial<SnapshotInput> = {}): Promise<Snapshot> {
   const { project, snapshots } = from;
   return takeSnapshot({ ...HOST, project, snapshots, checkpointId: "cp1", now: T0, limits: LIMITS, ...more });
 }
 
 export type Done = Extract<Snapshot, { state: "done" }>;
 
-export async function taken(from: GitProject, more: Partial<TakeSnapshot> = {}): Promise<Done> {
+export async function taken(from: GitProject, more: Partial<SnapshotInput> = {}): Promise<Done> {
   const snapshot = await take(from, more);
   if (snapshot.state !== "done") throw new Error(`${snapshot.state}: ${snapshot.reason}`);
   return snapshot;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Io } from "../../src/cli/io.ts";
 import type { Lease } from "../../src/contract/leases.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { aCliHome, type CliHome } from "./cli-home.ts";
 import type { EdgeRuntime } from "./edge-runtime.ts";
 
@@ -77,6 +77,6 @@ export class LeaseDesk {
   async joinEdge(runtime: EdgeRuntime, url = runtime.url): Promise<void> {
     const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
     const { workspace, adminToken } = runtime;
-    writeEdge(this.home.paths.home, { url, workspace, machine: "m1", token, adminToken });
+    writeEdgeConfig(this.home.paths.home, { url, workspace, machine: "m1", token, adminToken });
   }
 }

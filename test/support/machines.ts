@@ -5,7 +5,7 @@ import { LocalChatLink, type LocalDesk } from "../../src/local-mcp/link/local-ch
 import type { Trouble } from "../../src/local-mcp/link/chat-link.ts";
 import type { Outside } from "../../src/local-mcp/edge/outside.ts";
 import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
-import type { Reach } from "../../src/local-mcp/recovery/remote-find.ts";
+import type { RemoteContext } from "../../src/local-mcp/recovery/remote-find.ts";
 import { readHead } from "../../src/local-mcp/sessions/git-head.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
@@ -91,14 +91,14 @@ export class MachineHome {
   }
 
   /** The session is a chat of the workspace from now on. */
-  async join(session: string): Promise<Reach> {
+  async join(session: string): Promise<RemoteContext> {
     const { runtime, name } = this;
     const outside = anOutside();
     const link = new LocalChatLink(this.#desk(), outside);
     const chat = { chat: session, session, process: processOf(session), machine: name, client: "test" };
     const registered = await link.register(chat);
     if (!registered.ok) throw new Error(registered.error.message);
-    return { runtime, link, mirror: this.#around(), asking: session, machine: name };
+    return { runtime, link, mirror: this.#around(), chatId: session, machine: name };
   }
 
   /** Whoever looks on this machine sees that the process of a chat is gone. */
@@ -172,7 +172,7 @@ export class MachineHome {
         session: id,
         project: row.project,
         cwd: row.cwd,
-        state: checkpoints.stateOf(sql, newest.seq),
+        state: checkpoints.requireState(sql, newest.seq),
       };
       return { row, content, checkpoint };
     }, null as never);

@@ -82,7 +82,7 @@ export function integrityOf(store: Store): unknown[] {
 export function nextStepOf(store: Store, checkpointId: string): string | null {
   return store.read((sql) => {
     const [found] = checkpoints.byPrefix(sql, checkpointId);
-    return found?.id === checkpointId ? checkpoints.stateOf(sql, found.seq).nextStep : null;
+    return found?.id === checkpointId ? checkpoints.requireState(sql, found.seq).nextStep : null;
   }, null);
 }
 

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Reach } from "../../src/local-mcp/recovery/remote-find.ts";
+import type { RemoteContext } from "../../src/local-mcp/recovery/remote-find.ts";
 import * as remoteSessions from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
 import * as news from "../../src/local-mcp/team/news.ts";
@@ -16,7 +16,7 @@ export interface World {
   readonly dead: Claude;
   /** The chat on this one. */
   readonly chat: Claude;
-  readonly reach: Reach;
+  readonly reach: RemoteContext;
 }
 
 /** A chat on one machine works on a file, its state is mirrored; then it is killed. A chat on another machine has begun. */

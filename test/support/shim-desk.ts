@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
-import { everythingOf, type Stored } from "../../src/local-mcp/sessions/stored.ts";
+import { readContent, type SessionContent } from "../../src/local-mcp/sessions/stored.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { Store } from "../../src/local-mcp/store/store.ts";
 import { undelivered, type NewsRow } from "../../src/local-mcp/team/news.ts";
@@ -100,14 +100,14 @@ export class Desk {
   /** Waits for what the store holds of a session: hooks and the MCP process write while the test looks. */
   until(
     id: string,
-    isThere: (session: sessions.Session, stored: Stored) => boolean,
+    isThere: (session: sessions.Session, stored: SessionContent) => boolean,
     what: string,
   ): Promise<sessions.Session> {
     return untilFound(() => (isThere(this.session(id), this.stored(id)) ? this.session(id) : null), what);
   }
 
-  stored(id: string): Stored {
-    return this.#store.read((sql) => everythingOf(sql, id), null) ?? fail(`there is no store at ${this.#store.path}`);
+  stored(id: string): SessionContent {
+    return this.#store.read((sql) => readContent(sql, id), null) ?? fail(`there is no store at ${this.#store.path}`);
   }
 
   /** The kinds of all that the journal has of a session, oldest first. */

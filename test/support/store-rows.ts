@@ -1,6 +1,6 @@
 import type { Sql } from "../../src/shared/sql.ts";
 import { encode } from "../../src/local-mcp/store/checkpoint-body.ts";
-import { takeIn } from "../../src/local-mcp/store/text-index.ts";
+import { indexPending } from "../../src/local-mcp/store/text-index.ts";
 import { T0 } from "./temp-store.ts";
 
 interface SessionRow {
@@ -39,7 +39,7 @@ interface JournalRow {
 
 /** Checkpoints that the search index finds, once it has taken in what waits. */
 export function searched(sql: Sql, word: string): unknown[] {
-  takeIn(sql);
+  indexPending(sql);
   return column(sql, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?", word);
 }
 

@@ -26,7 +26,7 @@ export function aLiveChat(runtime: TempRuntime, chat: LiveChat): string {
   const owner = runtime.processes.start(pid);
   runtime.store.write((sql) => {
     const place = { project: folder, cwd: folder, transcriptPath: transcript === null ? null : transcriptPath };
-    sessions.seen(sql, runtime.now(), { id, client, origin, ...place, parentId: null, owner, isAlive: true });
+    sessions.recordSighting(sql, runtime.now(), { id, client, origin, ...place, parentId: null, owner, isAlive: true });
     journal.append(sql, id, runtime.now(), "start", { kind: "start", source: "startup" });
     journal.append(sql, id, runtime.now(), `prompt:${runtime.now()}`, { kind: "prompt", text: prompt });
   });

@@ -42,7 +42,7 @@ function store(session: string, n: number): void {
   runtime.store.write((sql) => {
     if (n % 23 === 22) forget(sql, { session }, true);
     const sighting = { id: session, client: "test", origin: "startup", project: null, owner: null, isAlive: true };
-    sessions.seen(sql, now, sighting);
+    sessions.recordSighting(sql, now, sighting);
     sessions.update(sql, session, { toolCalls: 1 });
     journal.append(sql, session, now, `k${n}`, { kind: "prompt", text: `what was asked as number ${n} `.repeat(20) });
     if (n % 13 === 12) sessions.end(sql, now, session, "exit");

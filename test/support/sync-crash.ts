@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { LocalEdge } from "../../scripts/local-edge.ts";
-import { writeEdge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { pathsIn } from "../../src/local-mcp/paths.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { Store } from "../../src/local-mcp/store/store.ts";
@@ -58,7 +58,7 @@ export async function syncCrash(edge: LocalEdge, folder: string, rounds: number)
 async function aHome(edge: LocalEdge, home: string, machine: string): Promise<string> {
   const { token } = await edge.call("tokens.create", { machine, scope: "work" });
   const place = { url: edge.url, workspace: edge.workspace };
-  writeEdge(home, { ...place, machine, token });
+  writeEdgeConfig(home, { ...place, machine, token });
   keepKey(home, place, key);
   return home;
 }

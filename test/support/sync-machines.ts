@@ -1,7 +1,7 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { writeEdge, type Edge } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig, type EdgeConfig } from "../../src/local-mcp/authority.ts";
 import { capture } from "../../src/local-mcp/checkpoints/capture.ts";
 import { pathsIn } from "../../src/local-mcp/paths.ts";
 import type { ProcessIdentity } from "../../src/local-mcp/processes.ts";
@@ -104,12 +104,12 @@ export class SyncMachine {
     this.sync = this.open(this.process);
   }
 
-  get edge(): Edge {
+  get edge(): EdgeConfig {
     return { url: "https://shim.example.com", workspace: "team", machine: this.name, token: "shim_a.b" };
   }
 
   join(key: WorkspaceKey | null): void {
-    writeEdge(this.runtime.paths.home, this.edge);
+    writeEdgeConfig(this.runtime.paths.home, this.edge);
     if (key) this.take(key);
   }
 
@@ -157,7 +157,7 @@ export class SyncMachine {
     const now = this.runtime.now();
     this.runtime.store.write((sql) => {
       const sighting = { id: session, client: "claude-code", origin: "startup", project, cwd: project, owner: null };
-      sessions.seen(sql, now, { ...sighting, isAlive: true });
+      sessions.recordSighting(sql, now, { ...sighting, isAlive: true });
       sessions.update(sql, session, { title: text, toolCalls: 1 });
       const [row] = sql.all<{ n: number }>("SELECT count(*) AS n FROM journal");
       journal.append(sql, session, now, `k${row?.n}`, { kind: "prompt", text });

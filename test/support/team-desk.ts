@@ -87,7 +87,7 @@ export class TeamDesk {
 
   /** By somebody else on this machine, at its own coordinator. */
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
-    const { driver, busyMs } = this.base.store.site;
+    const { driver, busyMs } = this.base.store.context;
     const { home } = this.base.paths;
     const site = { home, driver, busyMs, processes: this.base.processes, now: this.base.now };
     const { coordinator, close } = openLocal(site);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import { configSchema } from "../../src/contract/config.ts";
-import { stateOf } from "../../src/local-mcp/checkpoints/checkpoints.ts";
+import { requireState } from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
 import type { ProcessFacts, Processes, ProcessIdentity } from "../../src/local-mcp/processes.ts";
 import type { Runtime } from "../../src/local-mcp/runtime.ts";
@@ -126,7 +126,7 @@ export function storedBytes(paths: Paths): string {
 /** Which of these texts can be read from what is stored, packed states and escaped JSON included. */
 export function leaked(runtime: TempRuntime, texts: readonly string[]): string[] {
   const states = runtime.store.read(
-    (sql) => sql.all<{ seq: number }>("SELECT seq FROM checkpoints").map(({ seq }) => stateOf(sql, seq)),
+    (sql) => sql.all<{ seq: number }>("SELECT seq FROM checkpoints").map(({ seq }) => requireState(sql, seq)),
     [],
   );
   const stored = [storedBytes(runtime.paths), JSON.stringify(states)].join("\n");

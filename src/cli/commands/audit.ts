@@ -4,14 +4,14 @@ import type { AuditEntry } from "../../contract/workspaces.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { Refused } from "../answer.ts";
+import type { FailedResult } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
-import { limitOption, moment, revision, type Cli, type Common, type Outcome } from "../cli.ts";
-import type { Coordination } from "../coordination.ts";
+import { limitOption, momentOption, revision, type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
+import type { CoordinatorLink } from "../coordination.ts";
 import { needsAdmin } from "../needs-admin.ts";
 import { oneLine, table } from "../screen-text.ts";
 
-interface Options extends Common {
+interface Options extends CommonOptions {
   readonly kind?: string;
   readonly subject?: string;
   readonly actor?: string;
@@ -20,8 +20,8 @@ interface Options extends Common {
   readonly limit?: number;
 }
 
-const usualLimit = 50;
-const mostInPage = 500;
+const defaultLimit = 50;
+const maxPerPage = 500;
 
 export function addAudit(program: Command, cli: Cli): void {
   const command = program
@@ -30,14 +30,14 @@ export function addAudit(program: Command, cli: Cli): void {
     .option("--kind <kind>", "such as lease.granted, chat.offline, settings.changed")
     .option("--subject <text>", "only entries whose subject begins with it")
     .option("--actor <text>", "only entries whose actor begins with it")
-    .option("--since <time>", "not older (2h, 3d, 2026-11-20)", moment(cli.io, "first"))
+    .option("--since <time>", "not older (2h, 3d, 2026-11-20)", momentOption(cli.io, "first"))
     .option("--before <number>", "older than the entry with this number", revision)
-    .addOption(limitOption(usualLimit));
+    .addOption(limitOption(defaultLimit));
   cli.define(command, (options: Options) => withCheckedLink(cli, (link) => showAudit(cli, link, options)));
 }
 
-async function showAudit(cli: Cli, link: Coordination, options: Options): Promise<Outcome> {
-  const found = await matching(cli, link, options);
+async function showAudit(cli: Cli, link: CoordinatorLink, options: Options): Promise<CommandResult> {
+  const found = await findEntries(cli, link, options);
   if (!found.ok) return needsAdmin(link, "The audit log is read", found);
   const { entries, before } = found.value;
   const rows = entries.map(({ seq, ageMs, kind, subject, actor, detail }) => [
@@ -54,32 +54,36 @@ async function showAudit(cli: Cli, link: Coordination, options: Options): Promis
   return ok({ data: { entries, before }, text: text + more });
 }
 
-interface Found {
+interface AuditPage {
   readonly entries: AuditEntry[];
   /** Null: there are no more. */
   readonly before: number | null;
 }
 
 /** [CL105] The coordinator knows one filter; the others are applied to its pages, which are read until one entry more than wanted is found. */
-async function matching(cli: Cli, link: Coordination, options: Options): Promise<Result<Found, Refused["error"]>> {
-  const { kind, limit = usualLimit } = options;
+async function findEntries(
+  cli: Cli,
+  link: CoordinatorLink,
+  options: Options,
+): Promise<Result<AuditPage, FailedResult["error"]>> {
+  const { kind, limit = defaultLimit } = options;
   const entries: AuditEntry[] = [];
   let { before } = options;
   for (let isLast = false; !isLast && entries.length <= limit;) {
-    const asked: InputOf<"audit.list"> = { limit: mostInPage, ...omitUndefined({ kind, before }) };
-    const page = await link.call("audit.list", asked);
+    const query: InputOf<"audit.list"> = { limit: maxPerPage, ...omitUndefined({ kind, before }) };
+    const page = await link.call("audit.list", query);
     if (!page.ok) return page;
-    const young = page.value.entries.filter(({ ageMs }) => cli.io.now() - ageMs >= (options.since ?? 0));
-    entries.push(...young.filter((one) => fits(one, options)));
-    isLast = young.length < mostInPage;
-    before = young.at(-1)?.seq;
+    const recentEntries = page.value.entries.filter(({ ageMs }) => cli.io.now() - ageMs >= (options.since ?? 0));
+    entries.push(...recentEntries.filter((one) => matchesFilter(one, options)));
+    isLast = recentEntries.length < maxPerPage;
+    before = recentEntries.at(-1)?.seq;
   }
   const shown = entries.slice(0, limit);
   return ok({ entries: shown, before: entries.length > limit ? (shown.at(-1)?.seq ?? null) : null });
 }
 
-function fits({ subject, actor }: AuditEntry, wanted: Options): boolean {
-  return subject.startsWith(wanted.subject ?? "") && (actor ?? "").startsWith(wanted.actor ?? "");
+function matchesFilter({ subject, actor }: AuditEntry, filter: Options): boolean {
+  return subject.startsWith(filter.subject ?? "") && (actor ?? "").startsWith(filter.actor ?? "");
 }
 
 function detailText(detail: AuditEntry["detail"]): string {

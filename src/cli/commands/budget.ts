@@ -5,27 +5,27 @@ import { age } from "../../local-mcp/recovery/brief.ts";
 import { ok } from "../../shared/result.ts";
 import { wrongUsage } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import type { Coordination } from "../coordination.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import type { CoordinatorLink } from "../coordination.ts";
 import { needsAdmin } from "../needs-admin.ts";
 import { table } from "../screen-text.ts";
 
-type Whose = keyof Budgets;
-type Measure = keyof Budget;
-type Limit = number | "none";
-type SetOptions = Common & Partial<Record<string, Limit | boolean>>;
+type BudgetOwner = keyof Budgets;
+type BudgetMeasure = keyof Budget;
+type BudgetLimit = number | "none";
+type SetOptions = CommonOptions & Partial<Record<string, BudgetLimit | boolean>>;
 
-const owners: Readonly<Record<Whose, string>> = {
+const ownerText: Readonly<Record<BudgetOwner, string>> = {
   day: "all work of a day (UTC)",
   chat: "each chat, over its life",
   task: "each task that has no limit of its own",
 };
-const whose = ["day", "chat", "task"] as const;
+const budgetOwners = ["day", "chat", "task"] as const;
 
 interface Unit {
   readonly option: string;
   readonly name: string;
-  readonly measure: Measure;
+  readonly measure: BudgetMeasure;
   /** Of the measure in one of what is typed. */
   readonly scale: number;
   readonly show: (value: number) => string;
@@ -41,16 +41,20 @@ export function addBudget(program: Command, cli: Cli): void {
   const command = program.command("budget").description("what work may use, and has used; `budget set` changes limits");
   cli.define(command, () => withCheckedLink(cli, (link) => showBudgets(cli, link)));
   const set = command.command("set").description("change limits (a number, or none); what is not named stays");
-  for (const owner of whose) {
+  for (const owner of budgetOwners) {
     for (const unit of units) {
-      set.option(`--${owner}-${unit.option.toLowerCase()} <n>`, `${unit.name} of ${owners[owner]}`, limitIn(unit));
+      set.option(
+        `--${owner}-${unit.option.toLowerCase()} <n>`,
+        `${unit.name} of ${ownerText[owner]}`,
+        parseLimit(unit),
+      );
     }
   }
   cli.define(set, (options: SetOptions) => withCheckedLink(cli, (link) => setBudgets(cli, link, options)));
 }
 
 /** Below 2^53 in the unit that is stored. */
-function limitIn({ scale }: Unit): (text: string) => Limit {
+function parseLimit({ scale }: Unit): (text: string) => BudgetLimit {
   return (text) => {
     if (text === "none") return text;
     const value = Math.round(Number(/^\d+(\.\d+)?$/.test(text) ? text : Number.NaN) * scale);
@@ -66,17 +70,17 @@ function dollars(micros: number): string {
   return `$${(micros / 1_000_000).toFixed(6).replace(/0{1,4}$/, "")}`;
 }
 
-async function showBudgets(cli: Cli, link: Coordination): Promise<Outcome> {
+async function showBudgets(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
   const found = await link.call("budgets.get", {});
-  return found.ok ? ok({ data: found.value, text: textOf(cli, found.value) }) : found;
+  return found.ok ? ok({ data: found.value, text: formatBudgets(cli, found.value) }) : found;
 }
 
-function textOf(cli: Cli, { limits, today, dayEndsInMs, isDaySpent, chats }: OutputOf<"budgets.get">): string {
+function formatBudgets(cli: Cli, { limits, today, dayEndsInMs, isDaySpent, chats }: OutputOf<"budgets.get">): string {
   const { columns } = cli.io.size();
   const rows = units.map(({ name, measure, show }) => [
     name,
     show(today[measure]),
-    ...whose.map((owner) => limitText(limits[owner][measure], show)),
+    ...budgetOwners.map((owner) => limitText(limits[owner][measure], show)),
   ]);
   const head = ["", "USED TODAY", "LIMIT OF THE DAY", "OF A CHAT", "OF A TASK"];
   const state = isDaySpent ? "The limit of the day is reached: nothing new is begun before it ends or is raised. " : "";
@@ -95,26 +99,26 @@ function chatRows(chats: OutputOf<"budgets.get">["chats"]): string[][] {
   const rows = chats.map(({ chat, machine, used, isSpent }) => [
     chat,
     machine ?? "-",
-    ...figures(used),
+    ...formatUsage(used),
     isSpent ? "limit reached" : "",
   ]);
   return [["CHAT", "MACHINE", ...units.map(({ name }) => name.toUpperCase()), ""], ...rows];
 }
 
-function figures(used: Usage): string[] {
+function formatUsage(used: Usage): string[] {
   return units.map(({ measure, show }) => show(used[measure]));
 }
 
-async function setBudgets(cli: Cli, link: Coordination, options: SetOptions): Promise<Outcome> {
-  const wanted = whose.flatMap((owner) =>
+async function setBudgets(cli: Cli, link: CoordinatorLink, options: SetOptions): Promise<CommandResult> {
+  const changes = budgetOwners.flatMap((owner) =>
     units.flatMap(({ option, measure }) => {
       const limit = options[`${owner}${option}`];
       return limit === undefined || typeof limit === "boolean" ? [] : [{ owner, measure, limit }];
     }),
   );
-  if (wanted.length === 0) return wrongUsage("name a limit, such as --day-usd 20 or --task-tokens none.");
+  if (changes.length === 0) return wrongUsage("name a limit, such as --day-usd 20 or --task-tokens none.");
   const budgets: BudgetChanges = {};
-  for (const { owner, measure, limit } of wanted) {
+  for (const { owner, measure, limit } of changes) {
     budgets[owner] = { ...budgets[owner], [measure]: limit === "none" ? null : limit };
   }
   const done = await link.call("settings.set", { settings: { budgets } });

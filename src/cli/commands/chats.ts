@@ -5,17 +5,17 @@ import { age } from "../../local-mcp/recovery/brief.ts";
 import { wrongUsage } from "../answer.ts";
 import { ChatNames } from "../chat-names.ts";
 import { chatStatusText } from "../chat-status.ts";
-import { type Cli, type Common, type Outcome } from "../cli.ts";
-import { withLink, type Coordination } from "../coordination.ts";
-import { pages, rest, withPageOptions, type PageOptions } from "../pages.ts";
-import { many, oneLine, shortPath, table } from "../screen-text.ts";
+import { type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
+import { withLink, type CoordinatorLink } from "../coordination.ts";
+import { fetchPages, moreText, withPageOptions, type PageOptions } from "../pages.ts";
+import { pluralize, oneLine, shortPath, table } from "../screen-text.ts";
 
-interface ChatsOptions extends Common, PageOptions {
+interface ChatsOptions extends CommonOptions, PageOptions {
   readonly status?: string;
   readonly all?: boolean;
 }
 
-const mostInPage = 200;
+const maxPerPage = 200;
 
 export function addChats(program: Command, cli: Cli): void {
   const command = program
@@ -23,35 +23,35 @@ export function addChats(program: Command, cli: Cli): void {
     .description("chats of the workspace, or of this machine")
     .option("--all", "also those that are offline")
     .option("--status <status>", "idle, busy, stuck, draining or offline");
-  withPageOptions(command, mostInPage);
+  withPageOptions(command, maxPerPage);
   cli.define(command, (options: ChatsOptions) => withLink(cli, (link) => listChats(cli, link, options)));
 }
 
-async function listChats(cli: Cli, link: Coordination, options: ChatsOptions): Promise<Outcome> {
+async function listChats(cli: Cli, link: CoordinatorLink, options: ChatsOptions): Promise<CommandResult> {
   const { status, all, limit, cursor } = options;
-  const wanted = ChatStatus.optional().safeParse(status);
-  if (!wanted.success) return wrongUsage(`"${status}" is no status: idle, busy, stuck, draining or offline.`);
-  const filter = wanted.data === undefined ? {} : { status: wanted.data };
-  const listed = await pages({ limit, cursor, most: mostInPage }, "chats", (page) =>
+  const parsedStatus = ChatStatus.optional().safeParse(status);
+  if (!parsedStatus.success) return wrongUsage(`"${status}" is no status: idle, busy, stuck, draining or offline.`);
+  const filter = parsedStatus.data === undefined ? {} : { status: parsedStatus.data };
+  const chatsResult = await fetchPages({ limit, cursor, maxPerPage }, "chats", (page) =>
     link.call("chats.list", { ...page, ...filter }),
   );
-  if (!listed.ok) return listed;
-  const { chats } = listed.value;
+  if (!chatsResult.ok) return chatsResult;
+  const { chats } = chatsResult.value;
   const isAll = all === true || status !== undefined;
-  const shown = isAll ? chats : chats.filter((one) => one.status !== "offline");
-  const names = await ChatNames.of(cli, link, chats);
-  const hidden = chats.length - shown.length;
-  const none = hidden === 0 ? `No chats at ${link.where}.\n` : "No chat is online.\n";
-  const listing = shown.length === 0 ? none : tableOf(cli, names, shown);
-  const text = `${listing}${hiddenText(hidden)}${rest(listed.value.cursor)}`;
-  return ok({ data: { ...listed.value, chats: shown.map((one) => titled(names, one)) }, text });
+  const visibleChats = isAll ? chats : chats.filter((one) => one.status !== "offline");
+  const names = await ChatNames.load(cli, link, chats);
+  const hidden = chats.length - visibleChats.length;
+  const emptyText = hidden === 0 ? `No chats at ${link.where}.\n` : "No chat is online.\n";
+  const listing = visibleChats.length === 0 ? emptyText : chatTable(cli, names, visibleChats);
+  const text = `${listing}${hiddenText(hidden)}${moreText(chatsResult.value.cursor)}`;
+  return ok({ data: { ...chatsResult.value, chats: visibleChats.map((one) => withTitle(names, one)) }, text });
 }
 
-function titled(names: ChatNames, chat: Chat): Chat & { readonly title: string | null } {
+function withTitle(names: ChatNames, chat: Chat): Chat & { readonly title: string | null } {
   return { ...chat, title: names.title(chat) };
 }
 
-function tableOf(cli: Cli, names: ChatNames, chats: readonly Chat[]): string {
+function chatTable(cli: Cli, names: ChatNames, chats: readonly Chat[]): string {
   const home = cli.io.env["HOME"] ?? "";
   const rows = chats.map((one) => [
     names.short(one.chat),
@@ -71,5 +71,5 @@ function tableOf(cli: Cli, names: ChatNames, chats: readonly Chat[]): string {
 }
 
 function hiddenText(hidden: number): string {
-  return hidden === 0 ? "" : `${many(hidden, "chat")} offline: \`shim chats --all\`\n`;
+  return hidden === 0 ? "" : `${pluralize(hidden, "chat")} offline: \`shim chats --all\`\n`;
 }

@@ -6,16 +6,16 @@ import * as checkpoints from "../../local-mcp/checkpoints/checkpoints.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
 import * as textIndex from "../../local-mcp/store/text-index.ts";
-import { snapshotOf, type StoredSnapshotRow } from "../../local-mcp/sessions/stored.ts";
-import { failed, type Refusal } from "../answer.ts";
+import { findSnapshot, type StoredSnapshotRow } from "../../local-mcp/sessions/stored.ts";
+import { failed, type CommandError } from "../answer.ts";
 import { checkpointGroups, groupsText, type CheckpointGroup, type ListedCheckpoint } from "../checkpoint-groups.ts";
-import { limitOption, moment, type Cli, type Common, type Outcome } from "../cli.ts";
-import { findCheckpoint, findSession, projectOf, shortCheckpoint } from "../named.ts";
+import { limitOption, momentOption, type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
+import { findCheckpoint, findSession, projectOfFolder, shortCheckpoint } from "../named.ts";
 import { oneLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 import { omitUndefined } from "../../shared/given.ts";
 
-interface FilterOptions extends Common {
+interface FilterOptions extends CommonOptions {
   readonly session?: string;
   readonly project?: string;
   readonly since?: number;
@@ -25,7 +25,7 @@ interface FilterOptions extends Common {
 
 const defaultLimit = 20;
 /** Checkpoints of a session that are shown while others are shown too. */
-const shownOfSession = { listed: 5, found: 2 };
+const maxPerSession = { listed: 5, found: 2 };
 
 export function addCheckpoints(program: Command, cli: Cli): void {
   const command = withFilter(program.command("checkpoints"), cli).description(
@@ -35,7 +35,7 @@ export function addCheckpoints(program: Command, cli: Cli): void {
   const list = command.command("list").description("list checkpoints by session, newest first");
   cli.define(list, (options: FilterOptions) => listAll(cli, options));
   const show = command.command("show <checkpoint>").description("the whole state in one checkpoint");
-  cli.define(show, (_options: Common, id: string) => showOne(cli, id));
+  cli.define(show, (_options: CommonOptions, id: string) => showOne(cli, id));
 }
 
 export function addSearch(program: Command, cli: Cli): void {
@@ -53,61 +53,61 @@ function withFilter(command: Command, cli: Cli): Command {
   return command
     .option("--session <id>", "only of this session")
     .option("--project <folder>", "only of this project")
-    .option("--since <time>", "not older: 2d, 3h, 2026-11-20", moment(cli.io, "first"))
-    .option("--until <time>", "not newer", moment(cli.io, "last"))
+    .option("--since <time>", "not older: 2d, 3h, 2026-11-20", momentOption(cli.io, "first"))
+    .option("--until <time>", "not newer", momentOption(cli.io, "last"))
     .addOption(limitOption(defaultLimit, "at most so many sessions, or checkpoints of --session"));
 }
 
-async function listAll(cli: Cli, options: FilterOptions): Promise<Outcome> {
-  const found = await find(cli, options, undefined);
+async function listAll(cli: Cli, options: FilterOptions): Promise<CommandResult> {
+  const found = await findGroups(cli, options, undefined);
   if (!found.ok) return found;
   const groups = found.value;
-  const how = cli.shown(
+  const hint = cli.format(
     "`shim checkpoints show <id>` prints one, `shim restore <id> --files` brings its files back.\n",
   );
-  const text = groups.length === 0 ? "No checkpoints.\n" : `${groupsText(cli, groups)}${how}`;
-  return ok({ data: dataOf(groups), text, isVerbatim: true });
+  const text = groups.length === 0 ? "No checkpoints.\n" : `${groupsText(cli, groups)}${hint}`;
+  return ok({ data: toData(groups), text, isVerbatim: true });
 }
 
-async function search(cli: Cli, options: FilterOptions, words: string): Promise<Outcome> {
-  const found = await find(cli, options, words);
+async function search(cli: Cli, options: FilterOptions, words: string): Promise<CommandResult> {
+  const found = await findGroups(cli, options, words);
   if (!found.ok) return found;
   const groups = found.value;
   const width = cli.io.size().columns - 6;
   const below = (one: ListedCheckpoint): string[] =>
-    matching(one, words).map((line) => `      ${oneLine(line, width)}`);
+    matchingLines(one, words).map((line) => `      ${oneLine(line, width)}`);
   const text = groups.length === 0 ? `Nothing found for "${oneLine(words, 80)}".\n` : groupsText(cli, groups, below);
-  return ok({ data: dataOf(groups), text, isVerbatim: true });
+  return ok({ data: toData(groups), text, isVerbatim: true });
 }
 
 /** `checkpoints` is the same in one list. */
-function dataOf(groups: readonly CheckpointGroup[]): unknown {
+function toData(groups: readonly CheckpointGroup[]): unknown {
   return { sessions: groups, checkpoints: groups.flatMap((group) => group.checkpoints) };
 }
 
 /** The lines that hold one of the words and are not shown anyway. */
-function matching({ summary, contents }: ListedCheckpoint, words: string): string[] {
-  const wanted = words.toLowerCase().split(/\s+/);
+function matchingLines({ summary, contents }: ListedCheckpoint, words: string): string[] {
+  const terms = words.toLowerCase().split(/\s+/);
   const [, ...behindTitle] = summary.split("\n");
   const lines = behindTitle.filter((line) => line !== contents.lastRequest);
-  return lines.filter((line) => wanted.some((word) => line.toLowerCase().includes(word))).slice(0, 3);
+  return lines.filter((line) => terms.some((word) => line.toLowerCase().includes(word))).slice(0, 3);
 }
 
-async function find(
+async function findGroups(
   cli: Cli,
   options: FilterOptions,
   text: string | undefined,
-): Promise<Result<CheckpointGroup[], Refusal>> {
+): Promise<Result<CheckpointGroup[], CommandError>> {
   const runtime = await cli.runtime();
   const { since, until, limit = defaultLimit } = options;
   const session = options.session === undefined ? null : findSession(runtime, options.session);
   if (session && !session.ok) return session;
-  if (text !== undefined) takeInTexts(cli, runtime);
+  if (text !== undefined) updateIndex(cli, runtime);
   const filter = {
     ...omitUndefined({ text, session: session?.value.id, since, until }),
     ...projectFilter(cli, runtime, options),
   };
-  const ofMany = text === undefined ? shownOfSession.listed : shownOfSession.found;
+  const ofMany = text === undefined ? maxPerSession.listed : maxPerSession.found;
   return ok(
     runtime.store.read(
       (sql) => checkpointGroups(sql, filter, { sessions: limit, perSession: session ? limit : ofMany }),
@@ -117,33 +117,33 @@ async function find(
 }
 
 function projectFilter(cli: Cli, runtime: Runtime, { project }: FilterOptions): { readonly project?: string } {
-  return project === undefined ? {} : { project: projectOf(runtime, cli.io.cwd, project) };
+  return project === undefined ? {} : { project: projectOfFolder(runtime, cli.io.cwd, project) };
 }
 
 /** What waits for the search index; where it cannot be written, the search says what it may miss. */
-function takeInTexts(cli: Cli, runtime: Runtime): void {
+function updateIndex(cli: Cli, runtime: Runtime): void {
   try {
-    if (runtime.store.read(textIndex.isBehind, false)) runtime.store.write(textIndex.takeIn);
+    if (runtime.store.read(textIndex.hasPending, false)) runtime.store.write(textIndex.indexPending);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     cli.progress(`The newest checkpoints are not searched: ${error.message}`);
   }
 }
 
-async function showOne(cli: Cli, id: string): Promise<Outcome> {
+async function showOne(cli: Cli, id: string): Promise<CommandResult> {
   const runtime = await cli.runtime();
   const found = findCheckpoint(runtime, id);
   if (!found.ok) return found;
   const checkpoint = found.value;
-  const state = stateOf(runtime, checkpoint);
+  const state = readState(runtime, checkpoint);
   if (!state.ok) return state;
-  const snapshot = runtime.store.read((sql) => snapshotOf(sql, checkpoint.id), null);
+  const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
   const text = [
     checkpoint.id,
     `saved: ${localTime(checkpoint.at)} (${cli.ago(checkpoint.at)}), because: ${checkpoint.trigger}`,
     `session: ${checkpoint.sessionId}`,
     `size: ${checkpoint.rawBytes} bytes, ${checkpoint.redactions} secrets removed, sha256 ${checkpoint.hash}`,
-    cli.shown(`files: ${filesText(shortCheckpoint(runtime, checkpoint.id), snapshot)}`),
+    cli.format(`files: ${filesText(shortCheckpoint(runtime, checkpoint.id), snapshot)}`),
     "state:",
     JSON.stringify(state.value, null, 2),
     "",
@@ -152,10 +152,10 @@ async function showOne(cli: Cli, id: string): Promise<Outcome> {
 }
 
 /** A damaged one is found out by its hash. */
-function stateOf(runtime: Runtime, checkpoint: checkpoints.Checkpoint): Result<WorkState | null, Refusal> {
-  return runtime.store.read<Result<WorkState | null, Refusal>>((sql) => {
+function readState(runtime: Runtime, checkpoint: checkpoints.Checkpoint): Result<WorkState | null, CommandError> {
+  return runtime.store.read<Result<WorkState | null, CommandError>>((sql) => {
     try {
-      return ok(checkpoints.stateOf(sql, checkpoint.seq));
+      return ok(checkpoints.requireState(sql, checkpoint.seq));
     } catch (error) {
       return failed("checkpoint_damaged", `${messageOf(error)}. \`shim doctor\` checks the store.`);
     }
@@ -165,6 +165,6 @@ function stateOf(runtime: Runtime, checkpoint: checkpoints.Checkpoint): Result<W
 function filesText(id: string, snapshot: StoredSnapshotRow | null): string {
   if (!snapshot) return "none";
   const why = snapshot.reason ? ` (${snapshot.reason})` : "";
-  const how = snapshot.state === "done" ? `, \`shim restore ${id} --files\` brings them back` : "";
-  return `${snapshot.state}${why}${how}`;
+  const hint = snapshot.state === "done" ? `, \`shim restore ${id} --files\` brings them back` : "";
+  return `${snapshot.state}${why}${hint}`;
 }

@@ -4,35 +4,35 @@ import type { Command } from "commander";
 import { defaults, type Config } from "../../contract/config.ts";
 import { codeOf } from "../../shared/error.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { writeWhole } from "../../local-mcp/store/store-files.ts";
+import { writeAtomically } from "../../local-mcp/store/store-files.ts";
 import * as json from "../../local-mcp/clients/json-text.ts";
 import { parseConfig, readConfig } from "../../local-mcp/config-file.ts";
 import { createPrivateFolder } from "../../local-mcp/store/store-files.ts";
-import { failed, wrongUsage, type Refusal } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
+import { failed, wrongUsage, type CommandError } from "../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
 
 export function addConfig(program: Command, cli: Cli): void {
   const command = program.command("config").description("show the settings; get, set, unset, path");
   cli.define(command, async () => show(cli));
   const get = command.command("get <key>").description("one setting, such as risk.levels.danger");
-  cli.define(get, async (_options: Common, key: string) => getOne(cli, key));
+  cli.define(get, async (_options: CommonOptions, key: string) => getOne(cli, key));
   const set = command.command("set <key> <value>").description("change a setting; comments in the file stay");
-  cli.define(set, async (_options: Common, key: string, value: string) => change(cli, key, parseValue(value)));
+  cli.define(set, async (_options: CommonOptions, key: string, value: string) => change(cli, key, parseValue(value)));
   const unset = command.command("unset <key>").description("go back to the default");
-  cli.define(unset, async (_options: Common, key: string) => change(cli, key, undefined));
+  cli.define(unset, async (_options: CommonOptions, key: string) => change(cli, key, undefined));
   const path = command.command("path").description("where the file is");
   cli.define(path, async () => ok({ data: { path: cli.paths.config }, text: `${cli.paths.config}\n` }));
 }
 
-function current(cli: Cli): Result<Config, Refusal> {
+function readCurrent(cli: Cli): Result<Config, CommandError> {
   const read = readConfig(cli.paths.config);
   return read.ok
     ? read
     : failed("config_invalid", `${read.error}\nCorrect the file; until then the defaults hold and nothing is changed.`);
 }
 
-function show(cli: Cli): Outcome {
-  const config = current(cli);
+function show(cli: Cli): CommandResult {
+  const config = readCurrent(cli);
   if (!config.ok) return config;
   return ok({
     data: { path: cli.paths.config, config: config.value },
@@ -40,17 +40,17 @@ function show(cli: Cli): Outcome {
   });
 }
 
-function getOne(cli: Cli, key: string): Outcome {
-  const config = current(cli);
+function getOne(cli: Cli, key: string): CommandResult {
+  const config = readCurrent(cli);
   if (!config.ok) return config;
   const value = valueAt(config.value, key);
   if (value === undefined) return unknownKey(key);
   return ok({ data: { key, value }, text: `${typeof value === "string" ? value : JSON.stringify(value, null, 2)}\n` });
 }
 
-function unknownKey(key: string): Outcome {
+function unknownKey(key: string): CommandResult {
   return wrongUsage(
-    `there is no setting "${key}". There are:\n${keysOf(defaults)
+    `there is no setting "${key}". There are:\n${listKeys(defaults)
       .map((one) => `  ${one}`)
       .join("\n")}`,
   );
@@ -65,9 +65,9 @@ function valueAt(config: Config, key: string): unknown {
   return at;
 }
 
-function keysOf(value: unknown, before = ""): string[] {
+function listKeys(value: unknown, before = ""): string[] {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return [before];
-  return Object.entries(value).flatMap(([name, inner]) => keysOf(inner, before === "" ? name : `${before}.${name}`));
+  return Object.entries(value).flatMap(([name, inner]) => listKeys(inner, before === "" ? name : `${before}.${name}`));
 }
 
 /** `0.5`, `true`, `["Bash"]` and `null` as JSON; anything else is a text. */
@@ -80,28 +80,32 @@ function parseValue(text: string): unknown {
 }
 
 /** [CL18] Only a file that is valid afterwards is written; its comments stay. */
-function change(cli: Cli, key: string, value: unknown): Outcome {
+function change(cli: Cli, key: string, value: unknown): CommandResult {
   const path = cli.paths.config;
-  const text = textOf(path);
-  const before = current(cli);
+  const text = readText(path);
+  const before = readCurrent(cli);
   if (!before.ok) return before;
   if (valueAt(defaults, key) === undefined) return unknownKey(key);
   const keys = key.split(".");
-  const after = value === undefined ? json.remove(text, keys) : json.set(text, keys, value);
-  const parsed = parseConfig(after.replace(/^\uFEFF/, ""), path);
+  const editedText = value === undefined ? json.remove(text, keys) : json.set(text, keys, value);
+  const parsed = parseConfig(editedText.replace(/^\uFEFF/, ""), path);
   if (!parsed.ok) return wrongUsage(`${parsed.error.replace(`${path}: `, "")}\nNothing was changed.`);
-  if (after !== text) {
+  if (editedText !== text) {
     createPrivateFolder(dirname(path));
     // Who keeps settings elsewhere has a link here.
-    writeWhole(existsSync(path) ? realpathSync(path) : path, after.endsWith("\n") ? after : `${after}\n`, {
-      mode: 0o600,
-    });
+    writeAtomically(
+      existsSync(path) ? realpathSync(path) : path,
+      editedText.endsWith("\n") ? editedText : `${editedText}\n`,
+      {
+        mode: 0o600,
+      },
+    );
   }
-  const now = valueAt(parsed.value, key);
-  return ok({ data: { key, value: now }, text: `${key} is ${JSON.stringify(now)}\n` });
+  const newValue = valueAt(parsed.value, key);
+  return ok({ data: { key, value: newValue }, text: `${key} is ${JSON.stringify(newValue)}\n` });
 }
 
-function textOf(path: string): string {
+function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {

@@ -4,16 +4,16 @@ import { Priority, type Target } from "../../contract/messages.ts";
 import type { Json, Self } from "../../contract/values.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
-import { notFound, wrongUsage, type Refused } from "../answer.ts";
+import { notFound, wrongUsage, type FailedResult } from "../answer.ts";
 import { findChat } from "../chat-names.ts";
-import { revision, type Cli, type Common, type Outcome } from "../cli.ts";
-import { asChat, withLink, type Coordination } from "../coordination.ts";
+import { revision, type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
+import { registerCommandLine, withLink, type CoordinatorLink } from "../coordination.ts";
 import { oneLine, table } from "../screen-text.ts";
-import { pages, rest, withPageOptions, type PageOptions } from "../pages.ts";
-import { jsonIn, jsonOfInput } from "../task-input.ts";
+import { fetchPages, moreText, withPageOptions, type PageOptions } from "../pages.ts";
+import { parseJson, readJsonInput } from "../task-input.ts";
 import { addLeaseRun } from "./lease-run.ts";
 
-interface Options extends Common, PageOptions {
+interface Options extends CommonOptions, PageOptions {
   readonly ifVersion?: number;
   readonly ttl?: number;
   readonly reason?: string;
@@ -21,11 +21,11 @@ interface Options extends Common, PageOptions {
   readonly ack?: boolean;
 }
 
-const mostInPage = { leases: 200, keys: 500 };
+const maxPerPage = { leases: 200, keys: 500 };
 
 export function addLease(program: Command, cli: Cli): void {
   const command = program.command("lease").description("leases: who has the exclusive right on what");
-  const list = withPageOptions(command.command("list [prefix]"), mostInPage.leases).description("leases that are held");
+  const list = withPageOptions(command.command("list [prefix]"), maxPerPage.leases).description("leases that are held");
   cli.define(list, (options: Options, prefix = "") => withLink(cli, (link) => listLeases(cli, link, prefix, options)));
   addLeaseRun(command, cli);
   const force = command
@@ -45,12 +45,12 @@ export function addLease(program: Command, cli: Cli): void {
   );
 }
 
-async function listLeases(cli: Cli, link: Coordination, prefix: string, options: Options): Promise<Outcome> {
-  const listed = await pages({ ...options, most: mostInPage.leases }, "leases", (page) =>
+async function listLeases(cli: Cli, link: CoordinatorLink, prefix: string, options: Options): Promise<CommandResult> {
+  const leases = await fetchPages({ ...options, maxPerPage: maxPerPage.leases }, "leases", (page) =>
     link.call("leases.list", { prefix, ...page }),
   );
-  if (!listed.ok) return listed;
-  const rows = listed.value.leases.map((lease) => [
+  if (!leases.ok) return leases;
+  const rows = leases.value.leases.map((lease) => [
     lease.resource,
     lease.holder,
     String(lease.token),
@@ -59,7 +59,7 @@ async function listLeases(cli: Cli, link: Coordination, prefix: string, options:
   ]);
   const head = ["RESOURCE", "HOLDER", "TOKEN", "UNTIL", "HELD FOR"];
   const text = rows.length === 0 ? "No leases are held.\n" : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: listed.value, text: text + rest(listed.value.cursor) });
+  return ok({ data: leases.value, text: text + moreText(leases.value.cursor) });
 }
 
 export function addState(program: Command, cli: Cli): void {
@@ -84,7 +84,7 @@ export function addState(program: Command, cli: Cli): void {
         : notFound(`there is no key ${key}.`);
     }),
   );
-  const list = withPageOptions(command.command("list [prefix]"), mostInPage.keys).description(
+  const list = withPageOptions(command.command("list [prefix]"), maxPerPage.keys).description(
     "keys by their beginning",
   );
   cli.define(list, (options: Options, prefix = "") => withLink(cli, (link) => listState(cli, link, prefix, options)));
@@ -92,32 +92,37 @@ export function addState(program: Command, cli: Cli): void {
 
 function seconds(text: string): number {
   const value = Number(text);
-  if (!/^\d{1,8}$/.test(text) || value < 1 || value > mostSeconds)
-    throw new InvalidArgumentError(`It must be 1 to ${mostSeconds} seconds.`);
+  if (!/^\d{1,8}$/.test(text) || value < 1 || value > maxSeconds)
+    throw new InvalidArgumentError(`It must be 1 to ${maxSeconds} seconds.`);
   return value;
 }
 
 /** A year, as the contract has it. */
-const mostSeconds = 31_536_000;
+const maxSeconds = 31_536_000;
 
-async function getState(link: Coordination, key: string): Promise<Outcome> {
+async function getState(link: CoordinatorLink, key: string): Promise<CommandResult> {
   const found = await link.call("state.get", { key });
   if (!found.ok) return found;
   const { entry } = found.value;
   return entry ? ok({ data: entry, text: `${JSON.stringify(entry.value)}\n` }) : notFound(`there is no key ${key}.`);
 }
 
-async function setState(link: Coordination, key: string, value: string, { ifVersion, ttl }: Options): Promise<Outcome> {
-  const done = await link.call("state.set", {
+async function setState(
+  link: CoordinatorLink,
+  key: string,
+  value: string,
+  { ifVersion, ttl }: Options,
+): Promise<CommandResult> {
+  const stored = await link.call("state.set", {
     key,
-    value: jsonOf(value),
+    value: parseJsonOrText(value),
     ...(ifVersion === undefined ? {} : { ifVersion }),
     ...(ttl === undefined ? {} : { ttlMs: ttl * 1_000 }),
   });
-  return done.ok ? ok({ data: done.value, text: `${key} is set, version ${done.value.version}.\n` }) : done;
+  return stored.ok ? ok({ data: stored.value, text: `${key} is set, version ${stored.value.version}.\n` }) : stored;
 }
 
-function jsonOf(text: string): Json {
+function parseJsonOrText(text: string): Json {
   try {
     return JSON.parse(text) as Json;
   } catch {
@@ -125,12 +130,12 @@ function jsonOf(text: string): Json {
   }
 }
 
-async function listState(cli: Cli, link: Coordination, prefix: string, options: Options): Promise<Outcome> {
-  const listed = await pages({ ...options, most: mostInPage.keys }, "entries", (page) =>
+async function listState(cli: Cli, link: CoordinatorLink, prefix: string, options: Options): Promise<CommandResult> {
+  const entries = await fetchPages({ ...options, maxPerPage: maxPerPage.keys }, "entries", (page) =>
     link.call("state.list", { prefix, ...page }),
   );
-  if (!listed.ok) return listed;
-  const rows = listed.value.entries.map((entry) => [
+  if (!entries.ok) return entries;
+  const rows = entries.value.entries.map((entry) => [
     entry.key,
     String(entry.version),
     `${age(entry.ageMs)} ago`,
@@ -138,7 +143,7 @@ async function listState(cli: Cli, link: Coordination, prefix: string, options: 
   ]);
   const text =
     rows.length === 0 ? "No keys.\n" : table([["KEY", "VERSION", "SET", "VALUE"], ...rows], cli.io.size().columns);
-  return ok({ data: listed.value, text: text + rest(listed.value.cursor) });
+  return ok({ data: entries.value, text: text + moreText(entries.value.cursor) });
 }
 
 export function addSend(program: Command, cli: Cli): void {
@@ -148,7 +153,7 @@ export function addSend(program: Command, cli: Cli): void {
     .option("--json [body]", "send this JSON; without it, print the answer as JSON")
     .option("--priority <priority>", "low, normal or high");
   cli.define(command, async (options: SendOptions, to: string, text?: string) => {
-    const body = await bodyOf(cli, text, options.json);
+    const body = await readBody(cli, text, options.json);
     return body.ok ? withLink(cli, (link) => send(cli, link, to, { ...options, body: body.value })) : body;
   });
 }
@@ -158,30 +163,35 @@ interface SendOptions extends Omit<Options, "json"> {
 }
 
 /** [CL108] What stands in an argument, or on stdin. */
-async function bodyOf(
+async function readBody(
   cli: Cli,
   text: string | undefined,
   json: string | boolean | undefined,
-): Promise<Result<Json, Refused["error"]>> {
+): Promise<Result<Json, FailedResult["error"]>> {
   if (typeof json !== "string") {
     if (text === undefined) return wrongUsage("give a text, or an object: `shim send all --json '{\"job\": 7}'`.");
-    return text === "-" ? ok(jsonOf((await cli.io.readInput()).trimEnd())) : ok(jsonOf(text));
+    return text === "-" ? ok(parseJsonOrText((await cli.io.readInput()).trimEnd())) : ok(parseJsonOrText(text));
   }
   if (text !== undefined)
     return wrongUsage("give a text or --json <body>, not both; --json as the last word prints JSON.");
-  return json === "-" ? jsonOfInput(cli) : jsonIn(json, "--json");
+  return json === "-" ? readJsonInput(cli) : parseJson(json, "--json");
 }
 
-interface Sending extends SendOptions {
+interface SendInput extends SendOptions {
   readonly body: Json;
 }
 
-async function send(cli: Cli, link: Coordination, to: string, { body, ...options }: Sending): Promise<Outcome> {
+async function send(
+  cli: Cli,
+  link: CoordinatorLink,
+  to: string,
+  { body, ...options }: SendInput,
+): Promise<CommandResult> {
   const priority = Priority.safeParse(options.priority ?? "normal");
   if (!priority.success) return wrongUsage(`"${options.priority}" is no priority: low, normal or high.`);
-  const target = await targetOf(cli, link, to);
+  const target = await resolveTarget(cli, link, to);
   if (!target.ok) return target;
-  const self = await asChat(link);
+  const self = await registerCommandLine(link);
   if (!self.ok) return self;
   const sent = await link.call("messages.send", {
     self: self.value,
@@ -192,7 +202,11 @@ async function send(cli: Cli, link: Coordination, to: string, { body, ...options
   return sent.ok ? ok({ data: sent.value, text: `Sent to ${to}.\n` }) : sent;
 }
 
-async function targetOf(cli: Cli, link: Coordination, to: string): Promise<Result<Target, Refused["error"]>> {
+async function resolveTarget(
+  cli: Cli,
+  link: CoordinatorLink,
+  to: string,
+): Promise<Result<Target, FailedResult["error"]>> {
   if (to === "all") return ok({ to: "all" });
   if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice(6) });
   const chat = await findChat(cli, link, to);
@@ -208,14 +222,14 @@ export function addInbox(program: Command, cli: Cli): void {
 }
 
 /** Over messages to others a pull goes in several turns. */
-async function pullSome(link: Coordination, self: Self): ReturnType<typeof link.call<"messages.pull">> {
+async function pullSome(link: CoordinatorLink, self: Self): ReturnType<typeof link.call<"messages.pull">> {
   const pulled = await link.call("messages.pull", { self, limit: 100 });
   const isNoneYet = pulled.ok && pulled.value.messages.length === 0 && pulled.value.isMore;
   return isNoneYet ? pullSome(link, self) : pulled;
 }
 
-async function inbox(link: Coordination, { ack }: Options): Promise<Outcome> {
-  const self = await asChat(link);
+async function inbox(link: CoordinatorLink, { ack }: Options): Promise<CommandResult> {
+  const self = await registerCommandLine(link);
   if (!self.ok) return self;
   const pulled = await pullSome(link, self.value);
   if (!pulled.ok) return pulled;

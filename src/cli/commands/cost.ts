@@ -3,19 +3,19 @@ import { ok } from "../../shared/result.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import {
-  costOf,
+  totalCost,
   groupings,
-  none,
+  emptyLine,
   sum,
   usageBy,
   type Grouping,
   type UsageLine,
 } from "../../local-mcp/usage/usage-report.ts";
 import { shortSessionId } from "../../local-mcp/sessions/short-ids.ts";
-import { moment, type Cli, type Common, type Outcome } from "../cli.ts";
+import { momentOption, type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
 import { oneLine, shortPath, table } from "../screen-text.ts";
 
-interface CostOptions extends Common {
+interface CostOptions extends CommonOptions {
   readonly by: Grouping;
   readonly since?: number;
 }
@@ -25,26 +25,26 @@ export function addCost(program: Command, cli: Cli): void {
     .command("cost")
     .description("tokens and cost of the chats of this machine")
     .addOption(new Option("--by <what>", "grouped by").choices(groupings).default("day"))
-    .option("--since <time>", "from that day on: 7d, 2026-11-20", moment(cli.io, "first"));
+    .option("--since <time>", "from that day on: 7d, 2026-11-20", momentOption(cli.io, "first"));
   cli.define(command, (options: CostOptions) => showCost(cli, options));
 }
 
 /** [CL95] */
-async function showCost(cli: Cli, { by, since: given }: CostOptions): Promise<Outcome> {
+async function showCost(cli: Cli, { by, since: given }: CostOptions): Promise<CommandResult> {
   const since = given ?? null;
   const runtime = await cli.runtime();
   const { usage } = runtime.config;
   const lines = runtime.store.read((sql) => usageBy(sql, { by, since }, usage), []);
-  const total = lines.reduce(sum, none);
+  const total = lines.reduce(sum, emptyLine);
   const data = { by, since, lines, total, pricesAsOf: usage.pricesAsOf };
   if (lines.length === 0) return ok({ data, text: "Nothing was counted in that time.\n" });
-  const rows = lines.map((line) => figures(nameOf(cli, runtime, by, line), line));
+  const rows = lines.map((line) => toRow(formatKey(cli, runtime, by, line), line));
   const head = [by.toUpperCase(), "RESPONSES", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE", "COST"];
-  const text = table([head, ...rows, figures("total", total)], cli.io.size().columns);
+  const text = table([head, ...rows, toRow("total", total)], cli.io.size().columns);
   return ok({ data, text: `${text}${notes(total, usage.pricesAsOf)}` });
 }
 
-function nameOf({ io }: Cli, runtime: Runtime, by: Grouping, { key }: UsageLine): string {
+function formatKey({ io }: Cli, runtime: Runtime, by: Grouping, { key }: UsageLine): string {
   if (key === null) return by === "task" ? "no task" : "-";
   if (by === "project") return shortPath(key, io.env["HOME"] ?? "");
   if (by !== "session") return key;
@@ -55,7 +55,7 @@ function nameOf({ io }: Cli, runtime: Runtime, by: Grouping, { key }: UsageLine)
   }, key);
 }
 
-function figures(name: string, line: UsageLine): string[] {
+function toRow(name: string, line: UsageLine): string[] {
   const { responses, input, output, cacheRead, cacheWrite } = line;
   return [
     name,
@@ -66,8 +66,8 @@ function figures(name: string, line: UsageLine): string[] {
 
 /** [CL96] A figure that is not the client's own, or not whole, says so. */
 function costText(line: UsageLine): string {
-  const cost = `$${costOf(line).toFixed(2)}`;
-  if (line.unpricedTokens > 0) return costOf(line) === 0 ? "not known" : `at least ${cost}`;
+  const cost = `$${totalCost(line).toFixed(2)}`;
+  if (line.unpricedTokens > 0) return totalCost(line) === 0 ? "not known" : `at least ${cost}`;
   return line.estimatedCostUsd > 0 ? `about ${cost}` : cost;
 }
 

@@ -6,12 +6,12 @@ import { hookCommand, serverCommand } from "../../local-mcp/clients/entries.ts";
 import { clip } from "../../local-mcp/recovery/brief.ts";
 import { loadDriver } from "../../local-mcp/store/open-driver.ts";
 import { failed } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
 import { runDemo, type DemoOptions, type DemoResult } from "../demo/demo.ts";
 import { GitMissing } from "../demo/scene.ts";
 import { standIn } from "../demo/stand-in.ts";
 
-interface DemoCommand extends Common {
+interface DemoCommand extends CommonOptions {
   readonly standIn?: boolean;
 }
 
@@ -24,7 +24,7 @@ export function addDemo(program: Command, cli: Cli): void {
   cli.define(command, (options: DemoCommand) => (options.standIn ? play() : demo(cli)));
 }
 
-async function play(): Promise<Outcome> {
+async function play(): Promise<CommandResult> {
   await standIn(
     { input: process.stdin, output: process.stdout },
     { cwd: process.cwd(), env: process.env, pid: process.pid },
@@ -32,10 +32,10 @@ async function play(): Promise<Outcome> {
   return ok({ data: null, text: "" });
 }
 
-async function demo(cli: Cli): Promise<Outcome> {
+async function demo(cli: Cli): Promise<CommandResult> {
   const signal = cli.io.interrupted();
   try {
-    const result = await runDemo(await optionsOf(cli, signal));
+    const result = await runDemo(await readOptions(cli, signal));
     return ok({ data: result, text: render(cli, result), isFailed: !result.isComplete });
   } catch (error) {
     if (signal.aborted) return failed("interrupted", "interrupted; all that was started has been ended and removed.");
@@ -44,7 +44,7 @@ async function demo(cli: Cli): Promise<Outcome> {
   }
 }
 
-async function optionsOf(cli: Cli, signal: AbortSignal): Promise<DemoOptions> {
+async function readOptions(cli: Cli, signal: AbortSignal): Promise<DemoOptions> {
   const { env, launch, now } = cli.io;
   const { open } = await loadDriver();
   return {
@@ -72,7 +72,7 @@ function render(cli: Cli, { checks, worked, times, isComplete }: DemoResult): st
     const word = isBack ? cli.paint("green", "back") : cli.paint("red", "LOST");
     return `  ${word}  ${what.padEnd(width)}  ${clip(detail, maxDetail)}`;
   });
-  const lost = checks.filter(({ isBack }) => !isBack).length;
+  const missingCount = checks.filter(({ isBack }) => !isBack).length;
   return [
     `The first chat had ${worked.requests} requests and ${worked.tools} tool calls, ${worked.failed} of them failed, when it was killed. The second chat was told:`,
     ...lines,
@@ -81,14 +81,14 @@ function render(cli: Cli, { checks, worked, times, isComplete }: DemoResult): st
     `  death noticed after         ${ms(times.deathNoticed)}`,
     `  brief ready                 ${ms(times.briefReady)} after the second chat's start`,
     `  files of the snapshot back  ${ms(times.filesRestored)}`,
-    isComplete ? "Everything came back." : `${lost} of ${checks.length} did not come back.`,
-    ...aboutTeam(cli),
+    isComplete ? "Everything came back." : `${missingCount} of ${checks.length} did not come back.`,
+    ...teamHint(cli),
     "",
   ].join("\n");
 }
 
 /** [DE7] In a clone `npm run demo` goes on with it. */
-function aboutTeam({ io }: Cli): string[] {
+function teamHint({ io }: Cli): string[] {
   const inClone = join(dirname(io.launch.script), "..", "demo", "main.ts");
   if (io.machine.exists(inClone)) return [];
   return [

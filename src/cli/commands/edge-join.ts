@@ -1,17 +1,17 @@
 import { hostname } from "node:os";
 import type { OutputOf } from "../../contract/operations.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { Edge } from "../../local-mcp/authority.ts";
-import { wrongUsage, type Refused } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { remote, type Coordination } from "../coordination.ts";
-import { checkedNames, kept as keptAdmin, mayReplace } from "../edge-membership.ts";
+import type { EdgeConfig } from "../../local-mcp/authority.ts";
+import { wrongUsage, type FailedResult } from "../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { edgeLink, type CoordinatorLink } from "../coordination.ts";
+import { checkNames, keptAdminToken as keptAdmin, confirmReplace } from "../edge-membership.ts";
 import { claimOf, isMachineToken } from "../../local-mcp/edge/machine-token.ts";
-import { comeIn, isMoving, whatOfLocalWork } from "../join-workspace.ts";
-import { localWork } from "../local-work.ts";
-import { findKey, kept, type FoundKey } from "../workspace-key-input.ts";
+import { completeJoin, isMoving, chooseLocalWork } from "../join-workspace.ts";
+import { readLocalWork } from "../local-work.ts";
+import { findKey, storeKey, type FoundKey } from "../workspace-key-input.ts";
 
-export interface JoinOptions extends Common {
+export interface JoinOptions extends CommonOptions {
   readonly url: string;
   readonly yes?: boolean;
   readonly keyFile?: string;
@@ -21,35 +21,35 @@ export interface JoinOptions extends Common {
 }
 
 /** Nothing is changed before everything is known to be right. */
-export async function joinOne(cli: Cli, options: JoinOptions, name: string): Promise<Outcome> {
+export async function joinWorkspace(cli: Cli, options: JoinOptions, name: string): Promise<CommandResult> {
   const { url } = options;
-  const checked = checkedNames(url, name);
+  const checked = checkNames(url, name);
   if (!checked.ok) return checked;
-  const may = await mayReplace(cli, options, { url, workspace: name });
-  if (may) return may;
+  const replaceRefusal = await confirmReplace(cli, options, { url, workspace: name });
+  if (replaceRefusal) return replaceRefusal;
   const [token = "", line] = (await tokenText(cli)).trim().split(/\r?\n/);
   if (!isMachineToken(token.trim())) return wrongUsage("give the token on stdin: `shim edge join ... < token-file`.");
-  const edge: Edge = {
+  const edge: EdgeConfig = {
     url,
     workspace: name,
     machine: claimOf(token, "m") ?? hostname(),
     token: token.trim(),
     ...keptAdmin(cli, url, name),
   };
-  const link = remote(edge, edge.token);
+  const link = edgeLink(edge, edge.token);
   if (!link.ok) return link;
-  const outcome = await joinOver(cli, options, edge, link.value, line);
+  const outcome = await joinByLink(cli, options, edge, link.value, line);
   link.value.close();
   return outcome;
 }
 
-async function joinOver(
+async function joinByLink(
   cli: Cli,
   options: JoinOptions,
-  edge: Edge,
-  link: Coordination,
+  edge: EdgeConfig,
+  link: CoordinatorLink,
   line: string | undefined,
-): Promise<Outcome> {
+): Promise<CommandResult> {
   const health = await link.call("health", {});
   if (!health.ok) return health;
   const found = options.sync === false ? ok(null) : await keyFor(cli, options, edge, link, line);
@@ -64,40 +64,40 @@ async function tokenText(cli: Cli): Promise<string> {
 async function keyFor(
   cli: Cli,
   { keyFile }: JoinOptions,
-  edge: Edge,
-  link: Coordination,
+  edge: EdgeConfig,
+  link: CoordinatorLink,
   line: string | undefined,
-): Promise<Result<FoundKey | null, Refused["error"]>> {
-  const there = await link.call("sync.status", {});
-  if (!there.ok) {
-    if (!isWithoutSync.has(there.error.code)) return there;
-    cli.progress(`Nothing will be synced: ${there.error.message}`);
+): Promise<Result<FoundKey | null, FailedResult["error"]>> {
+  const syncStatus = await link.call("sync.status", {});
+  if (!syncStatus.ok) {
+    if (!codesWithoutSync.has(syncStatus.error.code)) return syncStatus;
+    cli.progress(`Nothing will be synced: ${syncStatus.error.message}`);
     return ok(null);
   }
-  const key: OutputOf<"sync.status">["keyId"] = there.value.keyId;
+  const key: OutputOf<"sync.status">["keyId"] = syncStatus.value.keyId;
   return findKey(cli, edge, { line, ...(keyFile === undefined ? {} : { keyFile }) }, key);
 }
 
 /** An older coordinator, or a token that may not. */
-const isWithoutSync: ReadonlySet<string> = new Set(["unknown_operation", "forbidden"]);
+const codesWithoutSync: ReadonlySet<string> = new Set(["unknown_operation", "forbidden"]);
 
 async function joinWith(
   cli: Cli,
   options: JoinOptions,
-  edge: Edge,
-  link: Coordination,
-  found: FoundKey | null,
-): Promise<Outcome> {
-  const work = await localWork(cli);
-  const choice = await whatOfLocalWork(cli, options, work);
+  edge: EdgeConfig,
+  link: CoordinatorLink,
+  foundKey: FoundKey | null,
+): Promise<CommandResult> {
+  const work = await readLocalWork(cli);
+  const choice = await chooseLocalWork(cli, options, work);
   if (!choice.ok) return choice;
   // A key that is not on the disk would be lost with what is sealed under it.
-  const written = found ? kept(cli, edge, found.key) : ok(undefined);
+  const written = foundKey ? storeKey(cli, edge, foundKey.key) : ok(undefined);
   if (!written.ok) return written;
-  return comeIn(cli, {
+  return completeJoin(cli, {
     edge,
     link,
-    found,
+    found: foundKey,
     work,
     isImporting: choice.value,
     isSynced: options.sync !== false,

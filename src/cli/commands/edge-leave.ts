@@ -1,38 +1,38 @@
 import { ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { forgetEdge, readEdge, type Edge } from "../../local-mcp/authority.ts";
+import { removeEdgeConfig, readEdgeConfig, type EdgeConfig } from "../../local-mcp/authority.ts";
 import * as choices from "../../local-mcp/sync/choice.ts";
 import * as devices from "../../local-mcp/sync/device.ts";
 import * as notes from "../../local-mcp/sync/notes.ts";
-import { failed, notFound, type Refused } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { remote } from "../coordination.ts";
-import { adminGoes, decidedElsewhere } from "../edge-membership.ts";
+import { failed, notFound, type FailedResult } from "../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { edgeLink } from "../coordination.ts";
+import { adminLossText, environmentConflict } from "../edge-membership.ts";
 
-export interface LeaveOptions extends Common {
+export interface LeaveOptions extends CommonOptions {
   readonly yes?: boolean;
   readonly forget?: boolean;
 }
 
 /** [SY74] The copies at the coordinator stay or go, as the user says; this machine keeps what it has, and its keys. */
-export async function leaveIt(cli: Cli, options: LeaveOptions): Promise<Outcome> {
-  const elsewhere = decidedElsewhere(cli);
+export async function leaveWorkspace(cli: Cli, options: LeaveOptions): Promise<CommandResult> {
+  const elsewhere = environmentConflict(cli);
   if (elsewhere) return elsewhere;
-  const old = readEdge(cli.paths.home);
-  if (old.ok && old.value === null) return notFound("this machine has joined no workspace.");
-  return leaveFrom(cli, options, old.ok ? old.value : null);
+  const current = readEdgeConfig(cli.paths.home);
+  if (current.ok && current.value === null) return notFound("this machine has joined no workspace.");
+  return leaveEdge(cli, options, current.ok ? current.value : null);
 }
 
 /** @param edge null: the file cannot be read */
-async function leaveFrom(cli: Cli, options: LeaveOptions, edge: Edge | null): Promise<Outcome> {
+async function leaveEdge(cli: Cli, options: LeaveOptions, edge: EdgeConfig | null): Promise<CommandResult> {
   const name = edge ? `${edge.url}, workspace ${edge.workspace}` : "an unreadable edge.json";
-  const not = await notConfirmed(cli, options, name, edge ? adminGoes(edge) : "");
-  if (not) return not;
-  const copies = await ofCopies(cli, options, edge);
+  const notConfirmedError = await notConfirmed(cli, options, name, edge ? adminLossText(edge) : "");
+  if (notConfirmedError) return notConfirmedError;
+  const copies = await purgeCopies(cli, options, edge);
   if (!copies.ok) return copies;
-  forgetEdge(cli.paths.home);
+  removeEdgeConfig(cli.paths.home);
   const { store } = await cli.runtime();
-  if (store.isThere()) store.write(leaveAll);
+  if (store.exists()) store.write(leaveAll);
   return ok({
     data: { left: name, purged: copies.value.purged },
     text: `Left ${name}; this machine decides for itself again.\n${copies.value.text}`,
@@ -45,11 +45,11 @@ function leaveAll(sql: Sql): void {
   choices.forget(sql);
 }
 
-async function notConfirmed(cli: Cli, { yes }: LeaveOptions, name: string, lost: string): Promise<Refused | null> {
+async function notConfirmed(cli: Cli, { yes }: LeaveOptions, name: string, lost: string): Promise<FailedResult | null> {
   const question = `Leave ${name}? The token is deleted here; revoke it there, too.${lost}`;
-  const said = await cli.confirm(question, yes === true);
-  if (said === "yes") return null;
-  return failed("not_confirmed", said === "no" ? "nothing was changed." : `say so with --yes.${lost}`);
+  const reply = await cli.confirm(question, yes === true);
+  if (reply === "yes") return null;
+  return failed("not_confirmed", reply === "no" ? "nothing was changed." : `say so with --yes.${lost}`);
 }
 
 interface Copies {
@@ -57,7 +57,11 @@ interface Copies {
   readonly text: string;
 }
 
-async function ofCopies(cli: Cli, options: LeaveOptions, edge: Edge | null): Promise<Result<Copies, Refused["error"]>> {
+async function purgeCopies(
+  cli: Cli,
+  options: LeaveOptions,
+  edge: EdgeConfig | null,
+): Promise<Result<Copies, FailedResult["error"]>> {
   const device = (await cli.runtime()).store.read(devices.get, null);
   if (!edge || !device) return ok({ purged: null, text: "" });
   if (!(await wantsForget(cli, options)))
@@ -85,8 +89,8 @@ interface Purged {
   readonly checkpoints: number;
 }
 
-async function purge(edge: Edge, device: string): Promise<Result<Purged, Refused["error"]>> {
-  const link = remote(edge, edge.token);
+async function purge(edge: EdgeConfig, device: string): Promise<Result<Purged, FailedResult["error"]>> {
+  const link = edgeLink(edge, edge.token);
   if (!link.ok) return link;
   const purged = await link.value.call("sync.purge", { device });
   link.value.close();

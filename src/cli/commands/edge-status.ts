@@ -1,59 +1,59 @@
-import { readEdge, type Edge } from "../../local-mcp/authority.ts";
+import { readEdgeConfig, type EdgeConfig } from "../../local-mcp/authority.ts";
 import type { Store } from "../../local-mcp/store/store.ts";
 import * as choices from "../../local-mcp/sync/choice.ts";
 import { readKeys } from "../../local-mcp/sync/key-ring.ts";
 import { syncStatus, type SyncStatus } from "../../local-mcp/sync/sync-status.ts";
 import type { Config } from "../../contract/config.ts";
 import { ok } from "../../shared/result.ts";
-import type { Cli, Outcome } from "../cli.ts";
-import { coordination } from "../coordination.ts";
-import { many } from "../screen-text.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { openCoordinatorLink } from "../coordination.ts";
+import { pluralize } from "../screen-text.ts";
 
 /** [SY77] Who decides, and how the sync is; also with nobody there, since what waits is here. */
-export async function status(cli: Cli): Promise<Outcome> {
-  const link = await coordination(cli);
+export async function status(cli: Cli): Promise<CommandResult> {
+  const link = await openCoordinatorLink(cli);
   if (!link.ok) return link;
   const health = await link.value.call("health", {});
   link.value.close();
-  const own = await ofThisMachine(cli);
+  const machineStatus = await readMachineStatus(cli);
   const { where } = link.value;
-  if (!health.ok) return own ? unreachable(where, health.error.message, own) : health;
+  if (!health.ok) return machineStatus ? unreachable(where, health.error.message, machineStatus) : health;
   const { chats, epoch, revision, overdueRows, sockets, storage } = health.value;
   const text = `Decided by ${where}: ${chats} chats, revision ${revision}, epoch ${epoch}, ${sockets} connections, ${overdueRows} rows overdue${storage?.state === "full" ? ", its storage is full: delete what is not needed" : ""}.\n`;
-  if (!own) return ok({ data: { where, ...health.value }, text });
-  return ok({ data: { where, ...health.value, sync: own.data }, text: text + own.text });
+  if (!machineStatus) return ok({ data: { where, ...health.value }, text });
+  return ok({ data: { where, ...health.value, sync: machineStatus.data }, text: text + machineStatus.text });
 }
 
-interface Own {
+interface MachineStatus {
   readonly data: object;
   readonly text: string;
 }
 
-function unreachable(where: string, message: string, own: Own): Outcome {
-  const text = `Decided by ${where}, which does not answer: ${message}\n${own.text}`;
-  return ok({ data: { where, unreachable: message, sync: own.data }, text, isFailed: true });
+function unreachable(where: string, message: string, machineStatus: MachineStatus): CommandResult {
+  const text = `Decided by ${where}, which does not answer: ${message}\n${machineStatus.text}`;
+  return ok({ data: { where, unreachable: message, sync: machineStatus.data }, text, isFailed: true });
 }
 
 /** Null: this machine decides for itself. */
-async function ofThisMachine(cli: Cli): Promise<Own | null> {
-  const edge = readEdge(cli.paths.home, cli.io.env);
-  return edge.ok && edge.value !== null ? ofMember(cli, edge.value) : null;
+async function readMachineStatus(cli: Cli): Promise<MachineStatus | null> {
+  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
+  return edge.ok && edge.value !== null ? memberStatus(cli, edge.value) : null;
 }
 
-async function ofMember(cli: Cli, edge: Edge): Promise<Own> {
+async function memberStatus(cli: Cli, edge: EdgeConfig): Promise<MachineStatus> {
   const ring = readKeys(cli.paths.home, edge, cli.io.env);
   const key = ring.ok ? (ring.value?.current.id ?? "") : "";
   const { store, config } = await cli.runtime();
   const sync = store.read(syncStatus, null);
   const data = { key: key || null, device: null, ...sync };
-  const not = ring.ok ? whyNot(store, edge, key) : `${ring.error}.`;
-  if (not !== null) return { data, text: `Not synced: ${not}\n` };
+  const problem = ring.ok ? findProblem(store, edge, key) : `${ring.error}.`;
+  if (problem !== null) return { data, text: `Not synced: ${problem}\n` };
   if (!sync) return { data, text: `Key ${key}. Nothing is synced yet: \`shim edge sync\`, or the next chat.\n` };
-  return { data, text: linesOf(cli, config, key, sync) };
+  return { data, text: formatStatus(cli, config, key, sync) };
 }
 
 /** @param key "": it has none */
-function whyNot(store: Pick<Store, "read">, { workspace }: Edge, key: string): string | null {
+function findProblem(store: Pick<Store, "read">, { workspace }: EdgeConfig, key: string): string | null {
   if (store.read((sql) => choices.read(sql, workspace), null)?.isSynced === false)
     return "this machine has joined with --no-sync; `shim edge key` begins to sync.";
   return key === "" ? "this machine has no key of the workspace; `shim edge key` takes it." : null;
@@ -62,13 +62,15 @@ function whyNot(store: Pick<Store, "read">, { workspace }: Edge, key: string): s
 /** [SY86] */
 function filesText({ sync }: Config, { sessions, bytes, notSent, reason }: SyncStatus["files"]): string {
   const sent =
-    sessions > 0 ? `those of ${many(sessions, "session")} are stored there (${bytes} bytes)` : "none are stored there";
-  const not = notSent > 0 ? `; the newest of ${many(notSent, "session")} are here only: ${reason}` : "";
-  if (sync.files) return `Uncommitted files: ${sent}${not}.\n`;
+    sessions > 0
+      ? `those of ${pluralize(sessions, "session")} are stored there (${bytes} bytes)`
+      : "none are stored there";
+  const problem = notSent > 0 ? `; the newest of ${pluralize(notSent, "session")} are here only: ${reason}` : "";
+  if (sync.files) return `Uncommitted files: ${sent}${problem}.\n`;
   return sessions > 0 ? `Uncommitted files are not sent any more; ${sent}.\n` : "";
 }
 
-function linesOf(cli: Cli, config: Config, key: string, status: SyncStatus): string {
+function formatStatus(cli: Cli, config: Config, key: string, status: SyncStatus): string {
   const { device, epoch, keyId, backlog, oldestAt, notes, files } = status;
   const oldest = backlog > 0 && oldestAt !== null ? `, the oldest ${cli.ago(oldestAt)}` : "";
   const synced = notes.syncedAt === undefined ? "never" : cli.ago(notes.syncedAt);
@@ -77,13 +79,13 @@ function linesOf(cli: Cli, config: Config, key: string, status: SyncStatus): str
     `Device ${device}, epoch ${epoch}, key ${key}${other}.\n`,
     `Synced: ${synced}; ${backlog} changes wait${oldest}.\n`,
     notes.trouble ? `Last trouble, ${cli.ago(notes.trouble.at)}: ${notes.trouble.message}\n` : "",
-    counted(notes.refused, "envelopes of other machines were refused; shim.log names them."),
-    counted(notes.passedOver, "older checkpoints were passed over, and are here only."),
-    counted(notes.keptHere, "checkpoints could not be sent, and are here only."),
+    formatCount(notes.refused, "envelopes of other machines were refused; shim.log names them."),
+    formatCount(notes.passedOver, "older checkpoints were passed over, and are here only."),
+    formatCount(notes.keptHere, "checkpoints could not be sent, and are here only."),
     filesText(config, files),
   ].join("");
 }
 
-function counted(count: number | undefined, text: string): string {
+function formatCount(count: number | undefined, text: string): string {
   return count ? `${count} ${text}\n` : "";
 }

@@ -1,33 +1,33 @@
 import { hostname } from "node:os";
 import { identify } from "../../local-mcp/processes.ts";
-import { readEdge, type Edge } from "../../local-mcp/authority.ts";
+import { readEdgeConfig, type EdgeConfig } from "../../local-mcp/authority.ts";
 import * as choices from "../../local-mcp/sync/choice.ts";
 import { readKeys, type KeyRing } from "../../local-mcp/sync/key-ring.ts";
 import { synchronizerOf } from "../../local-mcp/sync/start-sync.ts";
 import type { SyncReport } from "../../local-mcp/sync/round.ts";
 import { codeOf, type WorkspaceKey } from "../../local-mcp/sync/workspace-key.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { failed, notFound, type Refused } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { remote } from "../coordination.ts";
-import { many } from "../screen-text.ts";
-import { changedKey, findKey, kept, keyText, type GivenKey } from "../workspace-key-input.ts";
+import { failed, notFound, type FailedResult } from "../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { edgeLink } from "../coordination.ts";
+import { pluralize } from "../screen-text.ts";
+import { generateKey, findKey, storeKey, keyText, type GivenKey } from "../workspace-key-input.ts";
 
-interface KeyOptions extends Common {
+interface KeyOptions extends CommonOptions {
   readonly yes?: boolean;
   readonly code?: boolean;
   readonly keyFile?: string;
 }
 
 /** Another process sends: how long it is waited for, and looked at, in ms. */
-const patienceMs = 20_000;
-const pollEveryMs = 250;
+const maxWaitMs = 20_000;
+const pollIntervalMs = 250;
 
 /** [SY75] One round, by this process or the one that sends already. */
-export async function syncIt(cli: Cli): Promise<Outcome> {
-  const edge = joined(cli);
+export async function syncNow(cli: Cli): Promise<CommandResult> {
+  const edge = requireEdge(cli);
   if (!edge.ok) return edge;
-  const report = await roundOf(cli);
+  const report = await runRound(cli);
   const { trouble, left } = report;
   if (trouble?.code === "not_uploader")
     return failed(
@@ -39,16 +39,16 @@ export async function syncIt(cli: Cli): Promise<Outcome> {
   return ok({ data: report, text: reportText(report) });
 }
 
-async function roundOf(cli: Cli): Promise<SyncReport> {
+async function runRound(cli: Cli): Promise<SyncReport> {
   const runtime = await cli.runtime();
   const own = identify(runtime.processes, process.pid) ?? { boot: "unknown", pid: process.pid, start: hostname() };
   const synchronizer = synchronizerOf(runtime, own);
   const signal = cli.io.interrupted();
   signal.addEventListener("abort", () => void synchronizer.stop());
-  const until = cli.io.now() + patienceMs;
+  const deadline = cli.io.now() + maxWaitMs;
   let report = await synchronizer.syncNow();
-  while (isSentByOther(report) && report.left > 0 && !signal.aborted && cli.io.now() < until) {
-    await cli.io.wait(pollEveryMs, signal);
+  while (isSentByOther(report) && report.left > 0 && !signal.aborted && cli.io.now() < deadline) {
+    await cli.io.wait(pollIntervalMs, signal);
     report = await synchronizer.syncNow();
   }
   await synchronizer.stop();
@@ -60,49 +60,49 @@ function isSentByOther({ trouble }: SyncReport): boolean {
 }
 
 function reportText({ sessions, checkpoints, forgotten, files, received, refused, left }: SyncReport): string {
-  const withFiles = files > 0 ? `, uncommitted files of ${many(files, "session")}` : "";
+  const withFiles = files > 0 ? `, uncommitted files of ${pluralize(files, "session")}` : "";
   const sent = `Sent: ${sessions} sessions, ${checkpoints} checkpoints, ${forgotten} deletions${withFiles}. Received: ${received} sessions of other machines.\n`;
   const wrong = refused > 0 ? `${refused} envelopes of other machines were refused; shim.log names them.\n` : "";
-  const rest = left > 0 ? `${left} changes are left.\n` : "";
-  return sent + wrong + rest;
+  const remainderText = left > 0 ? `${left} changes are left.\n` : "";
+  return sent + wrong + remainderText;
 }
 
 /** [SY76] Another key for the workspace, or the present one once more. */
-export async function rekeyIt(cli: Cli, options: KeyOptions): Promise<Outcome> {
-  const edge = joined(cli);
+export async function rekeyWorkspace(cli: Cli, options: KeyOptions): Promise<CommandResult> {
+  const edge = requireEdge(cli);
   if (!edge.ok) return edge;
   const ring = readKeys(cli.paths.home, edge.value, cli.io.env);
   if (!ring.ok) return failed("key_unusable", `${ring.error}.`);
   if (ring.value === null) return notFound("this machine has no key of the workspace: `shim edge key` takes one.");
   const present = await presentKey(edge.value, ring.value);
-  if (options.code === true) return showCode(cli, options, shownKey(present, ring.value));
+  if (options.code === true) return showCode(cli, options, displayedKey(present, ring.value));
   if (!present.ok) return present;
-  const not = await notConfirmed(cli, options);
-  if (not) return not;
+  const notConfirmedError = await notConfirmed(cli, options);
+  if (notConfirmedError) return notConfirmedError;
   return changeKey(cli, edge.value, present.value);
 }
 
-async function notConfirmed(cli: Cli, { yes }: KeyOptions): Promise<Refused | null> {
+async function notConfirmed(cli: Cli, { yes }: KeyOptions): Promise<FailedResult | null> {
   const question =
     "Make another key? All that this machine has stored is sealed again and sent again; other machines go on when they have the new key.";
-  const said = await cli.confirm(question, yes === true);
-  if (said === "yes") return null;
-  return failed("not_confirmed", said === "no" ? "nothing was changed." : `${question} Say so with --yes.`);
+  const reply = await cli.confirm(question, yes === true);
+  if (reply === "yes") return null;
+  return failed("not_confirmed", reply === "no" ? "nothing was changed." : `${question} Say so with --yes.`);
 }
 
-type Present = Result<WorkspaceKey, Refused["error"]>;
+type PresentKey = Result<WorkspaceKey, FailedResult["error"]>;
 
 /**
  * [SY76] The key that the workspace seals under, which the newest one here is not where a rekey was cut short: its answer was lost, or it was killed
  * before it asked.
  */
-async function presentKey(edge: Edge, { current, keys }: KeyRing): Promise<Present> {
-  const link = remote(edge, edge.token);
+async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise<PresentKey> {
+  const link = edgeLink(edge, edge.token);
   if (!link.ok) return link;
-  const there = await link.value.call("sync.status", {});
+  const syncStatus = await link.value.call("sync.status", {});
   link.value.close();
-  if (!there.ok) return there;
-  const { keyId } = there.value;
+  if (!syncStatus.ok) return syncStatus;
+  const { keyId } = syncStatus.value;
   const key = keyId === null ? current : keys.get(keyId);
   if (key) return ok(key);
   return failed(
@@ -112,60 +112,60 @@ async function presentKey(edge: Edge, { current, keys }: KeyRing): Promise<Prese
 }
 
 /** With nobody there, what this machine seals under. */
-function shownKey(present: Present, { current }: KeyRing): Present {
+function displayedKey(present: PresentKey, { current }: KeyRing): PresentKey {
   return present.ok || present.error.code === "wrong_key" ? present : ok(current);
 }
 
-async function showCode(cli: Cli, { yes }: KeyOptions, shown: Present): Promise<Outcome> {
+async function showCode(cli: Cli, { yes }: KeyOptions, shown: PresentKey): Promise<CommandResult> {
   if (!shown.ok) return shown;
   const key = shown.value;
-  const said = await cli.confirm("Show the key of the workspace on this screen?", yes === true);
-  if (said !== "yes") return failed("not_confirmed", said === "no" ? "it is not shown." : "say so with --yes.");
+  const reply = await cli.confirm("Show the key of the workspace on this screen?", yes === true);
+  if (reply !== "yes") return failed("not_confirmed", reply === "no" ? "it is not shown." : "say so with --yes.");
   return ok({ data: { keyId: key.id, key: codeOf(key) }, text: keyText(key) });
 }
 
 /** The new key is on the disk before the workspace knows of it, and behind the present one until the workspace does. */
-async function changeKey(cli: Cli, edge: Edge, from: WorkspaceKey): Promise<Outcome> {
-  const key = changedKey();
-  const written = kept(cli, edge, key);
+async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promise<CommandResult> {
+  const key = generateKey();
+  const written = storeKey(cli, edge, key);
   if (!written.ok) return written;
-  const link = remote(edge, edge.token);
+  const link = edgeLink(edge, edge.token);
   if (!link.ok) return link;
-  const done = await link.value.call("sync.rekey", { keyId: key.id, from: from.id });
+  const rekeyed = await link.value.call("sync.rekey", { keyId: key.id, from: from.id });
   link.value.close();
-  if (!done.ok) {
-    const back = kept(cli, edge, from);
-    return back.ok ? done : back;
+  if (!rekeyed.ok) {
+    const back = storeKey(cli, edge, from);
+    return back.ok ? rekeyed : back;
   }
-  const report = await roundOf(cli);
-  const rest = report.trouble
+  const report = await runRound(cli);
+  const remainderText = report.trouble
     ? `Not everything is sealed under it yet: ${report.trouble.message}.\n`
     : reportText(report);
   return ok({
     data: { keyId: key.id, key: codeOf(key), ...report },
-    text: `The workspace has another key. ${rest}${keyText(key)}There: \`shim edge key\`.\n`,
+    text: `The workspace has another key. ${remainderText}${keyText(key)}There: \`shim edge key\`.\n`,
   });
 }
 
 /** [SY71] The key of a workspace that this machine belongs to. */
-export async function takeKey(cli: Cli, options: KeyOptions): Promise<Outcome> {
-  const edge = joined(cli);
+export async function adoptKey(cli: Cli, options: KeyOptions): Promise<CommandResult> {
+  const edge = requireEdge(cli);
   if (!edge.ok) return edge;
-  const link = remote(edge.value, edge.value.token);
+  const link = edgeLink(edge.value, edge.value.token);
   if (!link.ok) return link;
-  const there = await link.value.call("sync.status", {});
+  const syncStatus = await link.value.call("sync.status", {});
   link.value.close();
-  if (!there.ok) return there;
-  const found = await findKey(cli, edge.value, await givenKey(cli, options), there.value.keyId);
-  if (!found.ok) return found;
-  const written = kept(cli, edge.value, found.value.key);
+  if (!syncStatus.ok) return syncStatus;
+  const foundKey = await findKey(cli, edge.value, await givenKey(cli, options), syncStatus.value.keyId);
+  if (!foundKey.ok) return foundKey;
+  const written = storeKey(cli, edge.value, foundKey.value.key);
   if (!written.ok) return written;
   const { workspace } = edge.value;
   (await cli.runtime()).store.write((sql) => {
     const choice = choices.read(sql, workspace);
     if (choice?.isSynced === false) choices.write(sql, { ...choice, isSynced: true });
   });
-  const { key, isNew } = found.value;
+  const { key, isNew } = foundKey.value;
   const shown = isNew ? keyText(key) : "";
   return ok({ data: { keyId: key.id }, text: `This machine has key ${key.id} of the workspace.\n${shown}` });
 }
@@ -175,8 +175,8 @@ async function givenKey(cli: Cli, { keyFile }: KeyOptions): Promise<GivenKey> {
   return cli.io.isInteractive ? {} : { line: await cli.io.readInput() };
 }
 
-function joined(cli: Cli): Result<Edge, Refused["error"]> {
-  const edge = readEdge(cli.paths.home, cli.io.env);
+function requireEdge(cli: Cli): Result<EdgeConfig, FailedResult["error"]> {
+  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   return edge.value === null ? notFound("this machine has joined no workspace.") : ok(edge.value);
 }

@@ -1,16 +1,16 @@
 import type { Command } from "commander";
 import { Scope } from "../../contract/workspaces.ts";
 import { ok } from "../../shared/result.ts";
-import { readEdge } from "../../local-mcp/authority.ts";
+import { readEdgeConfig } from "../../local-mcp/authority.ts";
 import { failed, notFound, wrongUsage } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { remote } from "../coordination.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { edgeLink } from "../coordination.ts";
 import { claimOf } from "../../local-mcp/edge/machine-token.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { table } from "../screen-text.ts";
 import { parseDuration } from "../times.ts";
 
-interface TokenOptions extends Common {
+interface TokenOptions extends CommonOptions {
   readonly machine?: string;
   readonly scope?: string;
   readonly ttl?: string;
@@ -27,51 +27,51 @@ export function addTokens(edge: Command, cli: Cli): void {
   cli.define(create, (options: TokenOptions) => createToken(cli, options));
   cli.define(token.command("list").description("all tokens, without their secrets"), () => listTokens(cli));
   const revoke = token.command("revoke <id>").description("make a token useless at once");
-  cli.define(revoke, (_options: Common, id: string) => revokeToken(cli, id));
+  cli.define(revoke, (_options: CommonOptions, id: string) => revokeToken(cli, id));
 }
 
-async function admin(cli: Cli): Promise<ReturnType<typeof remote>> {
-  const edge = readEdge(cli.paths.home, cli.io.env);
+async function admin(cli: Cli): Promise<ReturnType<typeof edgeLink>> {
+  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   if (edge.value === null) return notFound("this machine has joined no workspace.");
   const { token, adminToken } = edge.value;
-  if (adminToken !== undefined) return remote(edge.value, adminToken);
-  if (claimOf(token, "s") === "admin") return remote(edge.value, token);
+  if (adminToken !== undefined) return edgeLink(edge.value, adminToken);
+  if (claimOf(token, "s") === "admin") return edgeLink(edge.value, token);
   return failed("no_admin_token", "the admin token of the workspace is on the machine that made it; go there.");
 }
 
-async function createToken(cli: Cli, { machine = "", scope = "work", ttl }: TokenOptions): Promise<Outcome> {
-  const wanted = Scope.safeParse(scope);
-  if (!wanted.success) return wrongUsage(`"${scope}" is no scope: observe, submit, work or admin.`);
+async function createToken(cli: Cli, { machine = "", scope = "work", ttl }: TokenOptions): Promise<CommandResult> {
+  const parsedScope = Scope.safeParse(scope);
+  if (!parsedScope.success) return wrongUsage(`"${scope}" is no scope: observe, submit, work or admin.`);
   const ttlMs = ttl === undefined ? undefined : parseDuration(ttl);
   if (ttlMs === null) return wrongUsage(`"${ttl}" is no duration. Give one such as 12h or 30d.`);
   const link = await admin(cli);
   if (!link.ok) return link;
-  const made = await link.value.call("tokens.create", {
+  const created = await link.value.call("tokens.create", {
     machine,
-    scope: wanted.data,
+    scope: parsedScope.data,
     ...(ttlMs === undefined ? {} : { ttlMs }),
   });
-  if (!made.ok) return made;
+  if (!created.ok) return created;
   cli.progress(
-    `Token ${made.value.id} for ${machine}, shown only now. There, with the token on stdin: ${joinLine(cli)}`,
+    `Token ${created.value.id} for ${machine}, shown only now. There, with the token on stdin: ${joinLine(cli)}`,
   );
-  return ok({ data: made.value, text: `${made.value.token}\n` });
+  return ok({ data: created.value, text: `${created.value.token}\n` });
 }
 
 function joinLine(cli: Cli): string {
-  const edge = readEdge(cli.paths.home, cli.io.env);
+  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   const { workspace, url } = (edge.ok ? edge.value : null) ?? { workspace: "<workspace>", url: "<url>" };
   return `shim edge join ${workspace} --url ${url} < token`;
 }
 
-async function listTokens(cli: Cli): Promise<Outcome> {
+async function listTokens(cli: Cli): Promise<CommandResult> {
   const link = await admin(cli);
   if (!link.ok) return link;
-  const listed = await link.value.call("tokens.list", {});
-  if (!listed.ok) return listed;
+  const response = await link.value.call("tokens.list", {});
+  if (!response.ok) return response;
   const now = cli.io.now();
-  const rows = listed.value.tokens.map((one) => [
+  const rows = response.value.tokens.map((one) => [
     one.id,
     one.machine,
     one.scope,
@@ -80,12 +80,12 @@ async function listTokens(cli: Cli): Promise<Outcome> {
     one.expiresInMs === null ? "never" : one.expiresInMs === 0 ? "-" : `in ${age(one.expiresInMs)}`,
   ]);
   return ok({
-    data: listed.value,
+    data: response.value,
     text: table([["ID", "MACHINE", "SCOPE", "MADE", "STATE", "EXPIRES"], ...rows], cli.io.size().columns),
   });
 }
 
-async function revokeToken(cli: Cli, id: string): Promise<Outcome> {
+async function revokeToken(cli: Cli, id: string): Promise<CommandResult> {
   const link = await admin(cli);
   if (!link.ok) return link;
   const revoked = await link.value.call("tokens.revoke", { id });

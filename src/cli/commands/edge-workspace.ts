@@ -2,33 +2,33 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
-import { readEdge, type Edge } from "../../local-mcp/authority.ts";
+import { readEdgeConfig, type EdgeConfig } from "../../local-mcp/authority.ts";
 import { failed, wrongUsage } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { remote, type Coordination } from "../coordination.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { edgeLink, type CoordinatorLink } from "../coordination.ts";
 import { createWorkspace } from "../create-workspace.ts";
-import { checkedNames, mayReplace } from "../edge-membership.ts";
-import { comeIn, isMoving, whatOfLocalWork } from "../join-workspace.ts";
-import { localWork } from "../local-work.ts";
-import { findKey, kept } from "../workspace-key-input.ts";
+import { checkNames, confirmReplace } from "../edge-membership.ts";
+import { completeJoin, isMoving, chooseLocalWork } from "../join-workspace.ts";
+import { readLocalWork } from "../local-work.ts";
+import { findKey, storeKey } from "../workspace-key-input.ts";
 
 /** Of `npm run dev`. */
 const devPort = "8787";
 export const devUrl = `http://127.0.0.1:${devPort}`;
 
-interface UrlOptions extends Common {
+interface UrlOptions extends CommonOptions {
   readonly url?: string;
   readonly yes?: boolean;
   readonly import?: boolean;
   readonly keep?: boolean;
 }
 
-export async function createOne(cli: Cli, options: UrlOptions, name: string): Promise<Outcome> {
+export async function createOne(cli: Cli, options: UrlOptions, name: string): Promise<CommandResult> {
   const url = options.url ?? devUrl;
-  const checked = checkedNames(url, name);
+  const checked = checkNames(url, name);
   if (!checked.ok) return checked;
-  const may = await mayReplace(cli, options, { url, workspace: name });
-  if (may) return may;
+  const replaceRefusal = await confirmReplace(cli, options, { url, workspace: name });
+  if (replaceRefusal) return replaceRefusal;
   const secret = adminSecret(cli, url);
   if (secret === null) {
     return wrongUsage(
@@ -41,27 +41,27 @@ export async function createOne(cli: Cli, options: UrlOptions, name: string): Pr
 async function createAndJoin(
   cli: Cli,
   options: UrlOptions,
-  wanted: Pick<Edge, "url" | "workspace" | "machine">,
+  requestedEdge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
   secret: string,
-): Promise<Outcome> {
-  const found = await findKey(cli, wanted, {}, null);
-  if (!found.ok) return found;
-  const work = await localWork(cli);
-  const choice = await whatOfLocalWork(cli, options, work);
+): Promise<CommandResult> {
+  const foundKey = await findKey(cli, requestedEdge, {}, null);
+  if (!foundKey.ok) return foundKey;
+  const work = await readLocalWork(cli);
+  const choice = await chooseLocalWork(cli, options, work);
   if (!choice.ok) return choice;
-  const moves = isMoving(cli, wanted);
-  const made = await createWorkspace(cli.paths.home, wanted, secret);
+  const moves = isMoving(cli, requestedEdge);
+  const made = await createWorkspace(cli.paths.home, requestedEdge, secret);
   if (!made.ok) return made;
-  const written = kept(cli, wanted, found.value.key);
+  const written = storeKey(cli, requestedEdge, foundKey.value.key);
   if (!written.ok) return written;
   cli.progress(
-    `Workspace ${wanted.workspace} is there. For another machine: \`shim edge token create --machine <name>\`.`,
+    `Workspace ${requestedEdge.workspace} is there. For another machine: \`shim edge token create --machine <name>\`.`,
   );
   return withEdge(cli, (edge, link) =>
-    comeIn(cli, {
+    completeJoin(cli, {
       edge,
       link,
-      found: { ...found.value, isNew: true },
+      found: { ...foundKey.value, isNew: true },
       work,
       isImporting: choice.value,
       isSynced: true,
@@ -70,10 +70,13 @@ async function createAndJoin(
   );
 }
 
-async function withEdge(cli: Cli, body: (edge: Edge, link: Coordination) => Promise<Outcome>): Promise<Outcome> {
-  const edge = readEdge(cli.paths.home);
+async function withEdge(
+  cli: Cli,
+  body: (edge: EdgeConfig, link: CoordinatorLink) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const edge = readEdgeConfig(cli.paths.home);
   if (!edge.ok || edge.value === null) return failed("edge_unusable", "edge.json was changed meanwhile; join again.");
-  const link = remote(edge.value, edge.value.token);
+  const link = edgeLink(edge.value, edge.value.token);
   if (!link.ok) return link;
   const outcome = await body(edge.value, link.value);
   link.value.close();

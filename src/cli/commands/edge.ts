@@ -1,9 +1,9 @@
 import type { Command } from "commander";
-import type { Cli, Common } from "../cli.ts";
-import { joinOne, type JoinOptions } from "./edge-join.ts";
-import { leaveIt, type LeaveOptions } from "./edge-leave.ts";
+import type { Cli, CommonOptions } from "../cli.ts";
+import { joinWorkspace, type JoinOptions } from "./edge-join.ts";
+import { leaveWorkspace, type LeaveOptions } from "./edge-leave.ts";
 import { status } from "./edge-status.ts";
-import { rekeyIt, syncIt, takeKey } from "./edge-sync.ts";
+import { rekeyWorkspace, syncNow, adoptKey } from "./edge-sync.ts";
 import { addTokens } from "./edge-tokens.ts";
 import { createOne, devUrl } from "./edge-workspace.ts";
 
@@ -22,7 +22,7 @@ export function addEdge(program: Command, cli: Cli): void {
     .option("--import", importHelp)
     .option("--keep", keepHelp)
     .option("-y, --yes", "do not ask");
-  cli.define(create, (options: Common, name: string) => createOne(cli, options, name));
+  cli.define(create, (options: CommonOptions, name: string) => createOne(cli, options, name));
   const join = edge
     .command("join <workspace>")
     .description("join a workspace with this machine; token and key are read from stdin, a line each, or asked for")
@@ -32,30 +32,30 @@ export function addEdge(program: Command, cli: Cli): void {
     .option("--import", importHelp)
     .option("--keep", keepHelp)
     .option("-y, --yes", "do not ask");
-  cli.define(join, (options: JoinOptions, name: string) => joinOne(cli, options, name));
+  cli.define(join, (options: JoinOptions, name: string) => joinWorkspace(cli, options, name));
   cli.define(edge.command("status").description("who decides for this machine, and how it is"), () => status(cli));
   const leave = edge
     .command("leave")
     .description("back to this machine's own file")
     .option("--forget", "delete there what this machine has stored")
     .option("-y, --yes", "do not ask");
-  cli.define(leave, (options: LeaveOptions) => leaveIt(cli, options));
+  cli.define(leave, (options: LeaveOptions) => leaveWorkspace(cli, options));
   addSync(edge, cli);
   addTokens(edge, cli);
 }
 
 function addSync(edge: Command, cli: Cli): void {
   const sync = edge.command("sync").description("send what has changed here, and ask for what has changed elsewhere");
-  cli.define(sync, () => syncIt(cli));
+  cli.define(sync, () => syncNow(cli));
   const rekey = edge
     .command("rekey")
     .description("another key for the workspace: all that this machine holds is sealed and sent again")
     .option("--code", "only show the present key")
     .option("-y, --yes", "do not ask");
-  cli.define(rekey, (options: Common) => rekeyIt(cli, options));
+  cli.define(rekey, (options: CommonOptions) => rekeyWorkspace(cli, options));
   const key = edge
     .command("key")
     .description("take the workspace's key, from stdin or asked for")
     .option("--key-file <file>", "holds the key of the workspace");
-  cli.define(key, (options: Common) => takeKey(cli, options));
+  cli.define(key, (options: CommonOptions) => adoptKey(cli, options));
 }

@@ -1,30 +1,30 @@
 import type { Command } from "commander";
 import { ok } from "../../shared/result.ts";
-import { everythingOf } from "../../local-mcp/sessions/stored.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
+import { readContent } from "../../local-mcp/sessions/stored.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
 import { explainTask } from "../explain/explain-task.ts";
 import { findSession } from "../named.ts";
-import { view } from "../session-view.ts";
+import { toSessionView } from "../session-view.ts";
 import { localTime } from "../times.ts";
-import { ofTask } from "./task.ts";
+import { withTask } from "./task.ts";
 import { timeline, type TimelineEntry } from "../timeline.ts";
 
 export function addExplain(program: Command, cli: Cli): void {
   const command = program
     .command("explain <session|task>")
     .description("what happened in a session, as one timeline; why a task is where it is (a number is a task)");
-  cli.define(command, (_options: Common, name: string) =>
-    /^\d+$/.test(name) ? ofTask(cli, name, (link, task) => explainTask(cli, link, task)) : explain(cli, name),
+  cli.define(command, (_options: CommonOptions, name: string) =>
+    /^\d+$/.test(name) ? withTask(cli, name, (link, task) => explainTask(cli, link, task)) : explain(cli, name),
   );
 }
 
-async function explain(cli: Cli, id: string): Promise<Outcome> {
+async function explain(cli: Cli, id: string): Promise<CommandResult> {
   const runtime = await cli.runtime();
   const found = findSession(runtime, id);
   if (!found.ok) return found;
   const session = found.value;
   const now = runtime.store.read(
-    (sql) => ({ stored: everythingOf(sql, session.id), view: view(sql, runtime, session) }),
+    (sql) => ({ stored: readContent(sql, session.id), view: toSessionView(sql, runtime, session) }),
     null,
   );
   if (!now) throw new Error(`session ${session.id} was deleted meanwhile`);
@@ -35,7 +35,7 @@ async function explain(cli: Cli, id: string): Promise<Outcome> {
     `${session.id} (${title ?? "untitled"})`,
     verdict,
     "",
-    ...entries.map((entry) => line(cli, entry)),
+    ...entries.map((entry) => formatLine(cli, entry)),
     "",
   ].join("\n");
   return ok({ data: { session: now.view, timeline: entries }, text, isVerbatim: true });
@@ -48,7 +48,7 @@ const colours: Partial<Record<TimelineEntry["source"], "green" | "red" | "cyan" 
   signal: "yellow",
 };
 
-function line(cli: Cli, entry: TimelineEntry): string {
+function formatLine(cli: Cli, entry: TimelineEntry): string {
   const source = entry.source.padEnd(10);
   const colour = colours[entry.source];
   return `${localTime(entry.at)}  ${colour ? cli.paint(colour, source) : source}  ${entry.text.replaceAll(/\s+/g, " ")}`;

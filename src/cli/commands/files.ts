@@ -2,19 +2,19 @@ import type { Command } from "commander";
 import { ok } from "../../shared/result.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { notFound } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { asChat, withLink, type Coordination } from "../coordination.ts";
-import { described, fileScope, giveBack, leasesOf, reserve, resourcesOf } from "../reserved-files.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { registerCommandLine, withLink, type CoordinatorLink } from "../coordination.ts";
+import { toView, fileScope, releaseLease, listLeases, reserve, toResources } from "../reserved-files.ts";
 import { oneLine, table } from "../screen-text.ts";
 import { addFilesGuard } from "./files-guard.ts";
 import { durationUpTo } from "./lease-run.ts";
 
-interface Options extends Common {
+interface Options extends CommonOptions {
   readonly for?: number;
 }
 
 /** As long as a lease may be that does not live with its chat. */
-const usualMs = 3_600_000;
+const defaultTtlMs = 3_600_000;
 
 export function addFiles(program: Command, cli: Cli): void {
   const command = program.command("files").description("files of this project that chats have reserved");
@@ -25,7 +25,7 @@ export function addFiles(program: Command, cli: Cli): void {
     .description('keep chats from editing these: a file, "folder/*" or "folder/**"')
     .option("--for <duration>", "how long, up to 1h (default: 1h)", durationUpTo(1));
   cli.define(take, (options: Options, ...paths: unknown[]) =>
-    withLink(cli, (link) => reserveFiles(cli, link, paths.flat() as string[], options.for ?? usualMs)),
+    withLink(cli, (link) => reserveFiles(cli, link, paths.flat() as string[], options.for ?? defaultTtlMs)),
   );
   const release = command
     .command("release [path...]")
@@ -36,12 +36,12 @@ export function addFiles(program: Command, cli: Cli): void {
   addFilesGuard(command, cli);
 }
 
-async function listFiles(cli: Cli, link: Coordination): Promise<Outcome> {
+async function listFiles(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
   const scope = await fileScope(cli, link, true);
   if (!scope.ok) return scope;
-  const leases = await leasesOf(scope.value);
+  const leases = await listLeases(scope.value);
   if (!leases.ok) return leases;
-  const files = await Promise.all(leases.value.map((lease) => described(scope.value, lease)));
+  const files = await Promise.all(leases.value.map((lease) => toView(scope.value, lease)));
   const rows = files.map(({ path, name, chat, machine, heldForMs }) => [
     path,
     oneLine(name ?? "-", 40),
@@ -55,37 +55,44 @@ async function listFiles(cli: Cli, link: Coordination): Promise<Outcome> {
   return ok({ data: { project: scope.value.root, files }, text });
 }
 
-async function reserveFiles(cli: Cli, link: Coordination, paths: readonly string[], ttlMs: number): Promise<Outcome> {
+async function reserveFiles(
+  cli: Cli,
+  link: CoordinatorLink,
+  paths: readonly string[],
+  ttlMs: number,
+): Promise<CommandResult> {
   const scope = await fileScope(cli, link, false);
   if (!scope.ok) return scope;
-  const resources = resourcesOf(cli, scope.value, paths);
+  const resources = toResources(cli, scope.value, paths);
   if (!resources.ok) return resources;
-  const self = await asChat(link);
+  const self = await registerCommandLine(link);
   if (!self.ok) return self;
   const reserved = await reserve(scope.value, self.value, resources.value, ttlMs);
   if (!reserved.ok) return reserved;
-  const files = await Promise.all(reserved.value.map((lease) => described(scope.value, lease)));
+  const files = await Promise.all(reserved.value.map((lease) => toView(scope.value, lease)));
   const names = files.map(({ path }) => path).join(", ");
   const text = `Reserved for ${age(ttlMs)}: ${names}. Chats do not edit them by their tools; what a shell writes is not seen.\n`;
   return ok({ data: { files }, text });
 }
 
-async function releaseFiles(cli: Cli, link: Coordination, paths: readonly string[]): Promise<Outcome> {
+async function releaseFiles(cli: Cli, link: CoordinatorLink, paths: readonly string[]): Promise<CommandResult> {
   const scope = await fileScope(cli, link, false);
   if (!scope.ok) return scope;
-  const resources = resourcesOf(cli, scope.value, paths);
+  const resources = toResources(cli, scope.value, paths);
   if (!resources.ok) return resources;
-  const self = await asChat(link);
+  const self = await registerCommandLine(link);
   if (!self.ok) return self;
-  const leases = await leasesOf(scope.value, self.value.chat);
+  const leases = await listLeases(scope.value, self.value.chat);
   if (!leases.ok) return leases;
-  const held = leases.value.filter(({ resource }) => paths.length === 0 || resources.value.includes(resource));
-  if (held.length === 0)
+  const leasesToRelease = leases.value.filter(
+    ({ resource }) => paths.length === 0 || resources.value.includes(resource),
+  );
+  if (leasesToRelease.length === 0)
     return notFound("the command line has reserved none of these here; `shim files list` shows who has.");
-  for (const lease of held) {
-    const released = await giveBack(scope.value, self.value, lease);
+  for (const lease of leasesToRelease) {
+    const released = await releaseLease(scope.value, self.value, lease);
     if (!released.ok) return released;
   }
-  const released = held.map(({ resource }) => resource.slice(scope.value.prefix.length));
+  const released = leasesToRelease.map(({ resource }) => resource.slice(scope.value.prefix.length));
   return ok({ data: { released }, text: `Given back: ${released.join(", ")}.\n` });
 }

@@ -4,15 +4,15 @@ import { ok, type Result } from "../../shared/result.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { dropSnapshots } from "../../local-mcp/snapshots/drop-snapshots.ts";
-import { forget, isPurgePending, purge, type Forget } from "../../local-mcp/store/forget.ts";
+import { forget, isPurgePending, purge, type ForgetTarget } from "../../local-mcp/store/forget.ts";
 import * as snapshotDrops from "../../local-mcp/store/snapshot-drops.ts";
-import { failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { findSession, projectOf } from "../named.ts";
-import { many, oneLine } from "../screen-text.ts";
-import { stateOf } from "../session-view.ts";
+import { failed, notFound, wrongUsage, type CommandError } from "../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { findSession, projectOfFolder } from "../named.ts";
+import { pluralize, oneLine } from "../screen-text.ts";
+import { sessionState } from "../session-view.ts";
 
-interface ForgetOptions extends Common {
+interface ForgetOptions extends CommonOptions {
   readonly yes?: boolean;
 }
 
@@ -28,16 +28,16 @@ export function addForget(program: Command, cli: Cli): void {
   cli.define(command, (options: ForgetOptions, given: string) => run(cli, options, given));
 }
 
-interface Target {
-  readonly what: Forget;
+interface ForgetChoice {
+  readonly what: ForgetTarget;
   readonly label: string;
   readonly isAlive: boolean;
 }
 
 /** [CL16] Rows first, then the files of its snapshots, then the traces in index, spool, log and backups. */
-async function run(cli: Cli, options: ForgetOptions, given: string): Promise<Outcome> {
+async function run(cli: Cli, options: ForgetOptions, given: string): Promise<CommandResult> {
   const runtime = await cli.runtime();
-  const target = find(cli, runtime, given);
+  const target = findTarget(cli, runtime, given);
   if (!target.ok) {
     const isLeft = target.error.code === "not_found" && runtime.store.read(isPurgePending, false);
     return isLeft ? finish(cli, runtime, { sessions: [], checkpoints: [], rows: 0 }) : target;
@@ -60,38 +60,42 @@ async function run(cli: Cli, options: ForgetOptions, given: string): Promise<Out
 }
 
 /** What holds a separator or is a dot is a folder; no session's id has either. */
-function find(cli: Cli, runtime: Runtime, given: string): Result<Target, Refusal> {
+function findTarget(cli: Cli, runtime: Runtime, given: string): Result<ForgetChoice, CommandError> {
   const isFolder = /[\\/]/.test(given) || given === "." || given === ".." || given.startsWith("~");
   if (isFolder) return findProject(cli, runtime, given);
   const found = findSession(runtime, given);
   if (!found.ok) return found;
   const session = found.value;
-  const isAlive = runtime.store.read((sql) => stateOf(sql, runtime, session) === "alive", false);
+  const isAlive = runtime.store.read((sql) => sessionState(sql, runtime, session) === "alive", false);
   const label = `session ${session.id} (${oneLine(sessions.displayTitle(session) ?? "untitled", 60)})`;
   return ok({ what: { session: session.id }, label, isAlive });
 }
 
-function findProject(cli: Cli, runtime: Runtime, given: string): Result<Target, Refusal> {
+function findProject(cli: Cli, runtime: Runtime, given: string): Result<ForgetChoice, CommandError> {
   const path = isAbsolute(given) ? given : resolve(cli.io.cwd, given);
-  const project = projectOf(runtime, cli.io.cwd, path);
+  const project = projectOfFolder(runtime, cli.io.cwd, path);
   const { count, isAlive } = runtime.store.read(
     (sql) => {
       const all = sessions.list(sql, { project, limit: 1_000_000 });
-      return { count: all.length, isAlive: all.some((one) => stateOf(sql, runtime, one) === "alive") };
+      return { count: all.length, isAlive: all.some((one) => sessionState(sql, runtime, one) === "alive") };
     },
     { count: 0, isAlive: false },
   );
   if (count === 0) return notFound(`no session of the project ${project} is stored. \`shim sessions\` lists what is.`);
-  return ok({ what: { project }, label: `${many(count, "session")} of ${project}`, isAlive });
+  return ok({ what: { project }, label: `${pluralize(count, "session")} of ${project}`, isAlive });
 }
 
-interface Counts {
+interface DeletedCounts {
   readonly sessions: readonly string[];
   readonly checkpoints: readonly string[];
   readonly rows: number;
 }
 
-async function finish(cli: Cli, runtime: Runtime, { sessions, checkpoints, rows }: Counts): Promise<Outcome> {
+async function finish(
+  cli: Cli,
+  runtime: Runtime,
+  { sessions, checkpoints, rows }: DeletedCounts,
+): Promise<CommandResult> {
   const { dropped, failures } = await dropFiles(runtime);
   // Without the purge it stays known that something is left, to the doctor and to the same command again.
   if (failures.length > 0)
@@ -99,8 +103,12 @@ async function finish(cli: Cli, runtime: Runtime, { sessions, checkpoints, rows 
   cli.progress("Removing traces from the index, the log and the backups ...");
   await purge(runtime.store, runtime.paths);
   const counts = { sessions: sessions.length, checkpoints: checkpoints.length, snapshots: dropped, rows };
-  const parts = [many(counts.sessions, "session"), many(counts.checkpoints, "checkpoint"), many(dropped, "snapshot")];
-  const text = `Forgotten: ${parts.join(", ")}, ${many(rows, "row")} in all. Older backups are deleted too.\n`;
+  const parts = [
+    pluralize(counts.sessions, "session"),
+    pluralize(counts.checkpoints, "checkpoint"),
+    pluralize(dropped, "snapshot"),
+  ];
+  const text = `Forgotten: ${parts.join(", ")}, ${pluralize(rows, "row")} in all. Older backups are deleted too.\n`;
   return ok({ data: { isForgotten: true, ...counts }, text });
 }
 
@@ -115,15 +123,15 @@ async function dropFiles(runtime: Runtime): Promise<DroppedFiles> {
   const dropped: string[] = [];
   for (;;) {
     const waiting = runtime.store.read((sql) => snapshotDrops.list(sql, dropPortion + dropped.length), []);
-    const left = waiting.filter(
+    const remaining = waiting.filter(
       (one) => one.repository !== null && !failures.some((text) => text.startsWith(`${one.repository}: `)),
     );
-    const [first] = left;
+    const [first] = remaining;
     if (!first?.repository) return { dropped: dropped.length, failures };
     const { repository } = first;
-    const checkpointIds = left.filter((one) => one.repository === repository).map((one) => one.checkpointId);
+    const checkpointIds = remaining.filter((one) => one.repository === repository).map((one) => one.checkpointId);
     const { env, processes } = runtime;
-    const done = await dropSnapshots({
+    const dropResult = await dropSnapshots({
       env,
       processes,
       repository,
@@ -131,9 +139,9 @@ async function dropFiles(runtime: Runtime): Promise<DroppedFiles> {
       maxGarbage: 0,
       timeoutMs: dropTimeoutMs,
     });
-    if (done.ok) {
-      runtime.store.write((sql) => snapshotDrops.done(sql, checkpointIds));
+    if (dropResult.ok) {
+      runtime.store.write((sql) => snapshotDrops.remove(sql, checkpointIds));
       dropped.push(...checkpointIds);
-    } else failures.push(`${repository}: ${done.error.message}`);
+    } else failures.push(`${repository}: ${dropResult.error.message}`);
   }
 }

@@ -11,11 +11,11 @@ import { renderPlan } from "../../local-mcp/clients/render-plan.ts";
 import { detect, type ClientTarget } from "../../local-mcp/clients/targets.ts";
 import { planUninstall } from "../../local-mcp/clients/uninstall.ts";
 import { homeFrom } from "../../local-mcp/paths.ts";
-import { failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { linkResult, linkText, summaryOf } from "../init-summary.ts";
+import { failed, notFound, wrongUsage, type CommandError } from "../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { linkResult, linkText, formatSummary } from "../init-summary.ts";
 
-interface InitOptions extends Common {
+interface InitOptions extends CommonOptions {
   readonly todoTools?: boolean;
   readonly client?: string;
   readonly dryRun?: boolean;
@@ -48,7 +48,7 @@ function withOptions(command: Command): Command {
 }
 
 /** What one run will do. */
-interface Prepared {
+interface PreparedChanges {
   readonly plans: readonly Plan[];
   readonly link: LinkPlan | null;
   /** What a person should know of the link. */
@@ -56,18 +56,18 @@ interface Prepared {
 }
 
 /** [CL24] */
-async function run(cli: Cli, options: InitOptions, action: Action): Promise<Outcome> {
+async function run(cli: Cli, options: InitOptions, action: Action): Promise<CommandResult> {
   const prepared = prepare(cli, options, action);
   if (!prepared.ok) return prepared;
   const { plans, link } = prepared.value;
   const hasChanges = link !== null || plans.some((plan) => plan.edits.length > 0);
-  const preview = [...plans.map(renderPlan), linkText(prepared.value), summaryOf(prepared.value, cli.io)]
+  const preview = [...plans.map(renderPlan), linkText(prepared.value), formatSummary(prepared.value, cli.io)]
     .filter((part) => part !== "")
     .join("\n");
-  const untouched = { isApplied: false, clients: plans.map((plan) => dataOf(plan, null)), link };
+  const untouched = { isApplied: false, clients: plans.map((plan) => toData(plan, null)), link };
   if (!hasChanges) return ok({ data: untouched, text: preview });
   if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
-  if (options.json !== true) cli.io.stdout(cli.shown(`${preview}\n`));
+  if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
   const reply = await cli.confirm(
     link === null ? "Change these files?" : "Change these files and the link?",
     options.yes === true,
@@ -85,14 +85,14 @@ function howToConfirm({ io }: Cli, action: Action): string {
   return `this changes files, and there is no terminal to confirm it. To see the changes: \`${commandWith("--dry-run")}\`. To make them: \`${commandWith("--yes")}\`.`;
 }
 
-function prepare(cli: Cli, options: InitOptions, action: Action): Result<Prepared, Refusal> {
+function prepare(cli: Cli, options: InitOptions, action: Action): Result<PreparedChanges, CommandError> {
   const { machine, launch } = cli.io;
   const missing = [launch.script, launch.hookScript].find((path) => !machine.exists(path));
   if (action === "install" && missing !== undefined) {
     return failed("not_built", `${missing} is missing. In a clone run: npm ci && npm run build`);
   }
   const targets = detect(machine).filter((target) => options.client === undefined || target.client === options.client);
-  const { link, linkNote } = linkFor(cli, options, action);
+  const { link, linkNote } = planLinkChange(cli, options, action);
   const isLinkLeft = action === "uninstall" && link !== null;
   if (targets.length === 0 && !isLinkLeft) return notFound(noClient(cli, options.client));
   const plans = planAll(cli, targets, action, options.todoTools === true);
@@ -100,7 +100,7 @@ function prepare(cli: Cli, options: InitOptions, action: Action): Result<Prepare
 }
 
 /** Of one client alone: the others may still need the command. */
-function linkFor(cli: Cli, options: InitOptions, action: Action): Pick<Prepared, "link" | "linkNote"> {
+function planLinkChange(cli: Cli, options: InitOptions, action: Action): Pick<PreparedChanges, "link" | "linkNote"> {
   const context = { machine: cli.io.machine, launch: cli.io.launch, record: linkRecord(cli) };
   if (action === "uninstall") {
     return { link: options.client === undefined ? planLinkRemoval(context) : null, linkNote: null };
@@ -121,7 +121,7 @@ function planAll(
   targets: readonly ClientTarget[],
   action: Action,
   wantsTodoTools: boolean,
-): Result<Plan[], Refusal> {
+): Result<Plan[], CommandError> {
   const claudeVersion = cli.io.versionOf("claude");
   const context = { shimConfig: cli.paths.config, read: readText, claudeVersion, wantsTodoTools };
   const plans: Plan[] = [];
@@ -130,7 +130,7 @@ function planAll(
       action === "install"
         ? planInstall(target, cli.io.launch, context)
         : planUninstall(target, { ...context, backups: backups.list(backupsFolder(cli)) });
-    if (!plan.ok) return refused(plan.error);
+    if (!plan.ok) return toFailure(plan.error);
     plans.push(action === "install" ? { ...plan.value, notes: [...plan.value.notes, ...placeNotes(cli)] } : plan.value);
   }
   return ok(plans);
@@ -145,7 +145,7 @@ function placeNotes({ io, paths }: Cli): string[] {
   ];
 }
 
-function refused(error: ClientRefusal): { readonly ok: false; readonly error: Refusal } {
+function toFailure(error: ClientRefusal): { readonly ok: false; readonly error: CommandError } {
   return failed(error.code, error.message);
 }
 
@@ -156,28 +156,30 @@ function backupsFolder(cli: Cli): string {
 
 const makeWritable = "Make that folder one that your user can write to, or set SHIM_HOME to one.";
 
-function applyAll(cli: Cli, { plans, link }: Prepared, action: Action): Outcome {
-  const done: { plan: Plan; backup: string | null }[] = [];
+function applyAll(cli: Cli, { plans, link }: PreparedChanges, action: Action): CommandResult {
+  const appliedPlans: { plan: Plan; backup: string | null }[] = [];
   for (const plan of plans) {
     const applied = apply(plan, { now: cli.io.now(), backups: backupsFolder(cli) });
     if (!applied.ok) {
       const { code, path, message } = applied.error;
       const advice = path === backupsFolder(cli) ? ` ${makeWritable}` : "";
-      return failed(code, `${message}${advice}${already(done.map((one) => one.plan))}`);
+      return failed(code, `${message}${advice}${unchangedText(appliedPlans.map((one) => one.plan))}`);
     }
-    done.push({ plan, backup: applied.value.backup });
+    appliedPlans.push({ plan, backup: applied.value.backup });
   }
-  const saved = done.flatMap(({ backup }) => (backup === null ? [] : [`The files as they were: ${backup}`]));
-  const clients = done.map(({ plan, backup }) => dataOf(plan, backup));
-  const trouble = link === null ? null : applyLink(link, linkRecord(cli));
-  const linked = link === null ? [] : linkResult(link, trouble, cli.io.env);
+  const backupLines = appliedPlans.flatMap(({ backup }) =>
+    backup === null ? [] : [`The files as they were: ${backup}`],
+  );
+  const clients = appliedPlans.map(({ plan, backup }) => toData(plan, backup));
+  const problem = link === null ? null : applyLink(link, linkRecord(cli));
+  const linked = link === null ? [] : linkResult(link, problem, cli.io.env);
   return ok({
-    data: { isApplied: true, clients, link: trouble === null ? link : null },
-    text: [...saved, ...linked, ...nextSteps(plans, action), ""].join("\n"),
+    data: { isApplied: true, clients, link: problem === null ? link : null },
+    text: [...backupLines, ...linked, ...nextSteps(plans, action), ""].join("\n"),
   });
 }
 
-function already(plans: readonly Plan[]): string {
+function unchangedText(plans: readonly Plan[]): string {
   const changed = plans.filter((plan) => plan.edits.length > 0).map((plan) => plan.target.label);
   return changed.length === 0 ? "" : ` Done before: ${changed.join(", ")}.`;
 }
@@ -189,14 +191,14 @@ function nextSteps(plans: readonly Plan[], action: Action): string[] {
       ? "Claude Code: chats that are open go on as before; start a new one."
       : `${target.label}: quit it whole (tray or menu bar), then start it again.`,
   );
-  const then =
+  const followUp =
     action === "install"
       ? ["Then `shim up` shows the chat, and `shim doctor` checks all."]
       : ["What is stored stays; `shim forget` deletes it."];
-  return [action === "install" ? "SHIM is connected." : "SHIM is taken out.", ...restart, ...then];
+  return [action === "install" ? "SHIM is connected." : "SHIM is taken out.", ...restart, ...followUp];
 }
 
-function dataOf(plan: Plan, backup: string | null): unknown {
+function toData(plan: Plan, backup: string | null): unknown {
   const { target, edits, notes } = plan;
   const changes = edits.map(({ path, summary }) => ({ path, summary }));
   return { client: target.client, label: target.label, edits: changes, notes, backup };

@@ -1,8 +1,8 @@
 import type { OutputOf } from "../../contract/operations.ts";
 import { WorkResult } from "../../contract/work-result.ts";
 import { ok } from "../../shared/result.ts";
-import type { Cli, Outcome } from "../cli.ts";
-import type { Coordination } from "../coordination.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import type { CoordinatorLink } from "../coordination.ts";
 import { table } from "../screen-text.ts";
 import { whyNoBranch } from "./task-work.ts";
 
@@ -13,21 +13,21 @@ type Integration =
   | { readonly branch: string; readonly commit: string; readonly machine: string | null; readonly tests: string | null }
   | { readonly branch: null; readonly why: string };
 
-const mostParts = 100;
+const maxParts = 100;
 
 /** [CL123] How far a job is, its parts, and the branch that it has become. */
-export async function showJob(cli: Cli, link: Coordination, job: number): Promise<Outcome> {
+export async function showJob(cli: Cli, link: CoordinatorLink, job: number): Promise<CommandResult> {
   const root = await link.call("tasks.get", { task: job });
   if (!root.ok) return root;
-  const below = await link.call("tasks.list", { parent: job, limit: mostParts });
+  const below = await link.call("tasks.list", { parent: job, limit: maxParts });
   if (!below.ok) return below;
-  const parts: Part[] = [];
+  const parts: PartView[] = [];
   for (const { task } of below.value.tasks) {
     const part = await link.call("tasks.get", { task });
     if (!part.ok) return part;
-    parts.push(partOf(part.value));
+    parts.push(toPart(part.value));
   }
-  const integration = integrationOf(root.value);
+  const integration = toIntegration(root.value);
   const { type, state, reason, detail } = root.value;
   const data = { job, type, state, reason, detail, integration, parts };
   const head = `Job ${job} (${type}) is ${state}.\n${integrationText(job, integration)}`;
@@ -36,7 +36,7 @@ export async function showJob(cli: Cli, link: Coordination, job: number): Promis
   return ok({ data, text: head + shown });
 }
 
-interface Part {
+interface PartView {
   readonly task: number;
   readonly ref: string | null;
   readonly state: string;
@@ -44,13 +44,13 @@ interface Part {
   readonly commit: string | null;
 }
 
-function partOf({ task, ref, state, result }: Task): Part {
+function toPart({ task, ref, state, result }: Task): PartView {
   const { data } = WorkResult.safeParse(result);
   return { task, ref, state, branch: data?.branch ?? null, commit: data?.commit ?? null };
 }
 
 /** [WK36] */
-function integrationOf(root: Task): Integration {
+function toIntegration(root: Task): Integration {
   const why = whyNoBranch(root);
   if (why !== null) return { branch: null, why };
   const { branch, commit, machine = null, tests } = WorkResult.parse(root.result);

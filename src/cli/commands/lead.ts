@@ -3,14 +3,14 @@ import { Id } from "../../contract/values.ts";
 import { err, ok } from "../../shared/result.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { exitCodes, wrongUsage } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { withLink, type Coordination } from "../coordination.ts";
-import { interruptedBefore, type KeptLease } from "../leases/kept-lease.ts";
-import { runUnder, takeRight, type CommandWords } from "../leases/run-under.ts";
-import { aTerm } from "../leases/wanted-right.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { withLink, type CoordinatorLink } from "../coordination.ts";
+import { interruptedBefore, type HeldLease } from "../leases/kept-lease.ts";
+import { runUnder, acquireLease, type CommandWords } from "../leases/run-under.ts";
+import { termRequest } from "../leases/wanted-right.ts";
 import { durationUpTo } from "./lease-run.ts";
 
-interface Options extends Common {
+interface Options extends CommonOptions {
   readonly wait?: number;
   readonly ttl?: number;
   readonly once?: boolean;
@@ -27,8 +27,8 @@ interface Campaign {
   readonly words: CommandWords;
 }
 
-const usualTtlMs = 30_000;
-const longestWaitMs = 3_600_000;
+const defaultTtlMs = 30_000;
+const maxWaitMs = 3_600_000;
 const retryMs = 5_000;
 
 export function addLead(program: Command, cli: Cli): void {
@@ -45,23 +45,23 @@ export function addLead(program: Command, cli: Cli): void {
     );
   cli.define(command, (options: Options, name: string, ...rest: unknown[]) => {
     const [first = "", ...args] = rest.flat() as string[];
-    const wrong = wrongIn(options, name, first);
-    if (wrong !== null) return Promise.resolve(wrongUsage(wrong));
+    const usageProblem = findUsageProblem(options, name, first);
+    if (usageProblem !== null) return Promise.resolve(wrongUsage(usageProblem));
     if (options.status === true) return withLink(cli, (link) => showLeader(link, name));
-    const { ttl: ttlMs = usualTtlMs, wait: waitMs, once } = options;
+    const { ttl: ttlMs = defaultTtlMs, wait: waitMs, once } = options;
     const campaign = { name, ttlMs, waitMs, isOnce: once === true, words: [first, ...args] as const };
     return withLink(cli, (link) => new LeadRun(cli, link, campaign).run());
   });
 }
 
-function wrongIn({ status }: Options, name: string, command: string): string | null {
+function findUsageProblem({ status }: Options, name: string, command: string): string | null {
   if (!Id.safeParse(name).success) return `"${name}" is no name of an election: letters, digits and . : @ _ -`;
   if (status === true) return command === "" ? null : "--status takes no command.";
   return command === "" ? `give the command behind --: \`shim lead ${name} -- ./deployer\`, or --status.` : null;
 }
 
 /** [CL102] */
-async function showLeader(link: Coordination, name: string): Promise<Outcome> {
+async function showLeader(link: CoordinatorLink, name: string): Promise<CommandResult> {
   const found = await link.call("elections.observe", { name });
   if (!found.ok) return found;
   const { leader } = found.value;
@@ -75,18 +75,18 @@ async function showLeader(link: Coordination, name: string): Promise<Outcome> {
 /** [CL100] [CL101] One process that campaigns, and runs its command in each term that it wins. */
 class LeadRun {
   readonly #cli: Cli;
-  readonly #link: Coordination;
+  readonly #link: CoordinatorLink;
   readonly #campaign: Campaign;
   readonly #stop: AbortSignal;
 
-  constructor(cli: Cli, link: Coordination, campaign: Campaign) {
+  constructor(cli: Cli, link: CoordinatorLink, campaign: Campaign) {
     this.#cli = cli;
     this.#link = link;
     this.#campaign = campaign;
     this.#stop = cli.io.interrupted();
   }
 
-  async run(): Promise<Outcome> {
+  async run(): Promise<CommandResult> {
     for (let isFirst = true; ; isFirst = false) {
       const won = await this.#win(isFirst);
       if (!won.ok) return won;
@@ -95,29 +95,31 @@ class LeadRun {
     }
   }
 
-  async #win(isFirst: boolean): ReturnType<typeof takeRight> {
+  async #win(isFirst: boolean): ReturnType<typeof acquireLease> {
     const { name, ttlMs, waitMs } = this.#campaign;
     for (;;) {
-      const wanted = aTerm(name, { ttlMs, waitMs: waitMs ?? longestWaitMs });
-      const taken = await takeRight(this.#cli, this.#link, wanted, this.#stop, "lead");
-      if (taken.ok) return taken;
+      const request = termRequest(name, { ttlMs, waitMs: waitMs ?? maxWaitMs });
+      const leaseResult = await acquireLease(this.#cli, this.#link, request, this.#stop, "lead");
+      if (leaseResult.ok) return leaseResult;
       if (this.#stop.aborted) return interruptedBefore("this process led");
       // [CL101] Nobody answers for a while: it has led before, so what was asked for is right.
       const isAgain =
-        taken.error.code === "lease_held" ? waitMs === undefined : isPassing(taken.error.code) && !isFirst;
-      if (!isAgain) return taken;
-      if (taken.error.code !== "lease_held") await this.#cli.io.wait(retryMs, this.#stop);
+        leaseResult.error.code === "lease_held"
+          ? waitMs === undefined
+          : isTransient(leaseResult.error.code) && !isFirst;
+      if (!isAgain) return leaseResult;
+      if (leaseResult.error.code !== "lease_held") await this.#cli.io.wait(retryMs, this.#stop);
     }
   }
 
   /** @returns null: leadership was lost, and it campaigns again */
-  async #lead(kept: KeptLease): Promise<Outcome | null> {
+  async #lead(held: HeldLease): Promise<CommandResult | null> {
     const { name, words, isOnce } = this.#campaign;
-    const { token: term } = kept;
+    const { token: term } = held;
     this.#cli.progress(`Leads ${name}, term ${term}.`);
     try {
       const env = { SHIM_ELECTION: name, SHIM_TERM: String(term) };
-      const ran = await runUnder(this.#cli, kept, words, env, this.#stop);
+      const ran = await runUnder(this.#cli, held, words, env, this.#stop);
       if (!ran.ok) return ran;
       if (ran.value.end === "exit") {
         const { exit } = ran.value;
@@ -128,11 +130,11 @@ class LeadRun {
       this.#cli.progress(`The ${lost}. It campaigns again.`);
       return null;
     } finally {
-      await kept.giveBack();
+      await held.release();
     }
   }
 }
 
-function isPassing(code: string): boolean {
+function isTransient(code: string): boolean {
   return code === "edge_unreachable" || code === "overloaded" || code === "rate_limited";
 }

@@ -2,18 +2,18 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { err, ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { withLink, type Coordination } from "../coordination.ts";
-import { runUnder, takeRight, type CommandWords } from "../leases/run-under.ts";
-import { aLease, type WantedRight } from "../leases/wanted-right.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { withLink, type CoordinatorLink } from "../coordination.ts";
+import { runUnder, acquireLease, type CommandWords } from "../leases/run-under.ts";
+import { leaseRequest, type LeaseRequest } from "../leases/wanted-right.ts";
 import { parseDuration } from "../times.ts";
 
-interface Options extends Common {
+interface Options extends CommonOptions {
   readonly wait?: number;
   readonly ttl?: number;
 }
 
-const usualTtlMs = 60_000;
+const defaultTtlMs = 60_000;
 
 export function addLeaseRun(lease: Command, cli: Cli): void {
   const command = lease
@@ -30,41 +30,46 @@ export function addLeaseRun(lease: Command, cli: Cli): void {
     const [program = "", ...args] = rest.flat() as string[];
     if (program === "")
       return Promise.resolve(wrongUsage("give the command behind --: `shim lease run <resource> -- npm test`."));
-    const wanted = aLease(resource, { ttlMs: options.ttl ?? usualTtlMs, waitMs: options.wait ?? 0 });
-    return withLink(cli, (link) => runHolding(cli, link, wanted, [program, ...args]));
+    const request = leaseRequest(resource, { ttlMs: options.ttl ?? defaultTtlMs, waitMs: options.wait ?? 0 });
+    return withLink(cli, (link) => runHolding(cli, link, request, [program, ...args]));
   });
 }
 
 /** As the contract has it: up to an hour for leases. */
-export function durationUpTo(leastSeconds: number, mostMinutes = 60): (text: string) => number {
-  const most = mostMinutes === 60 ? "1h" : `${mostMinutes}m`;
+export function durationUpTo(minSeconds: number, maxMinutes = 60): (text: string) => number {
+  const maxText = maxMinutes === 60 ? "1h" : `${maxMinutes}m`;
   return (text) => {
     const ms = /^0s?$/.test(text) ? 0 : parseDuration(text);
-    if (ms === null || ms < leastSeconds * 1_000 || ms > mostMinutes * 60_000) {
-      throw new InvalidArgumentError(`It must be a duration from ${leastSeconds}s to ${most}, such as 30s or 5m.`);
+    if (ms === null || ms < minSeconds * 1_000 || ms > maxMinutes * 60_000) {
+      throw new InvalidArgumentError(`It must be a duration from ${minSeconds}s to ${maxText}, such as 30s or 5m.`);
     }
     return ms;
   };
 }
 
-async function runHolding(cli: Cli, link: Coordination, wanted: WantedRight, words: CommandWords): Promise<Outcome> {
+async function runHolding(
+  cli: Cli,
+  link: CoordinatorLink,
+  request: LeaseRequest,
+  words: CommandWords,
+): Promise<CommandResult> {
   const stop = cli.io.interrupted();
-  const taken = await takeRight(cli, link, wanted, stop);
-  if (!taken.ok) return taken;
-  const { resource } = wanted;
-  const { token } = taken.value;
+  const held = await acquireLease(cli, link, request, stop);
+  if (!held.ok) return held;
+  const { resource } = request;
+  const { token } = held.value;
   try {
-    const ran = await runUnder(cli, taken.value, words, { SHIM_LEASE_TOKEN: String(token) }, stop);
+    const ran = await runUnder(cli, held.value, words, { SHIM_LEASE_TOKEN: String(token) }, stop);
     if (!ran.ok) return ran;
-    if (ran.value.end === "lost") return lostIt(resource, ran.value.reason);
+    if (ran.value.end === "lost") return lostLeaseFailure(resource, ran.value.reason);
     const { exit } = ran.value;
     return ok({ data: { resource, token, exitCode: exit }, text: "", isOneLine: true, exit });
   } finally {
-    await taken.value.giveBack();
+    await held.value.release();
   }
 }
 
-function lostIt(resource: string, reason: string): Outcome {
+function lostLeaseFailure(resource: string, reason: string): CommandResult {
   const message = `the lease on ${resource} was lost, and the command was ended: ${reason}.`;
   return err({ exit: exitCodes.leaseLost, code: "lease_lost", message });
 }

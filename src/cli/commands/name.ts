@@ -3,15 +3,15 @@ import { ok } from "../../shared/result.ts";
 import { redact } from "../../local-mcp/redaction/redact.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { wrongUsage } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
 import { findSession, shortSession } from "../named.ts";
-import { oneLine, safe } from "../screen-text.ts";
+import { oneLine, safeText } from "../screen-text.ts";
 
-interface NameOptions extends Common {
+interface NameOptions extends CommonOptions {
   readonly clear?: boolean;
 }
 
-const mostNameChars = 100;
+const maxNameChars = 100;
 
 export function addName(program: Command, cli: Cli): void {
   const command = program
@@ -22,12 +22,17 @@ export function addName(program: Command, cli: Cli): void {
 }
 
 /** [CL80] */
-async function setName(cli: Cli, { clear }: NameOptions, id: string, given: string | undefined): Promise<Outcome> {
+async function setName(
+  cli: Cli,
+  { clear }: NameOptions,
+  id: string,
+  given: string | undefined,
+): Promise<CommandResult> {
   if ((given === undefined) === (clear !== true)) return wrongUsage("give either a name or --clear.");
-  const name = given === undefined ? null : redact(oneLine(safe(given), Number.MAX_SAFE_INTEGER)).text;
+  const name = given === undefined ? null : redact(oneLine(safeText(given), Number.MAX_SAFE_INTEGER)).text;
   if (name === "") return wrongUsage("the name is empty. --clear takes a name away.");
-  if (name !== null && name.length > mostNameChars) {
-    return wrongUsage(`the name is longer than ${mostNameChars} characters.`);
+  if (name !== null && name.length > maxNameChars) {
+    return wrongUsage(`the name is longer than ${maxNameChars} characters.`);
   }
   const runtime = await cli.runtime();
   const found = findSession(runtime, id);

@@ -10,10 +10,10 @@ import * as pauses from "../../local-mcp/store/pause.ts";
 import { realPath } from "../../local-mcp/team/real-path.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { wrongUsage } from "../answer.ts";
-import { type Cli, type Common, type Outcome } from "../cli.ts";
+import { type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
 import { localTime, parseDuration } from "../times.ts";
 
-interface PauseOptions extends Common {
+interface PauseOptions extends CommonOptions {
   readonly project?: string;
   readonly off?: boolean;
 }
@@ -28,64 +28,64 @@ export function addPause(program: Command, cli: Cli): void {
 }
 
 /** [CL17] */
-async function pause(cli: Cli, options: PauseOptions, given: string | undefined): Promise<Outcome> {
+async function pause(cli: Cli, options: PauseOptions, given: string | undefined): Promise<CommandResult> {
   const ms = given === undefined ? null : parseDuration(given);
   if (given !== undefined && ms === null)
     return wrongUsage(`"${given}" is no duration. Give one such as 30m, 2h or 1d.`);
   if (ms !== null && options.off) return wrongUsage("give either a duration or --off.");
   const runtime = await cli.runtime();
-  const project = options.project === undefined ? null : folderOf(cli, options.project);
-  const text = options.off ? end(runtime, project) : begin(runtime, project, ms);
-  const left = runtime.store.read((sql) => pauses.list(sql, runtime.now()), []);
-  return ok({ data: { pauses: left }, text: text + others(left, project) });
+  const project = options.project === undefined ? null : projectFolder(cli, options.project);
+  const text = options.off ? endPause(runtime, project) : startPause(runtime, project, ms);
+  const remaining = runtime.store.read((sql) => pauses.list(sql, runtime.now()), []);
+  return ok({ data: { pauses: remaining }, text: text + otherPausesText(remaining, project) });
 }
 
-function begin(runtime: Runtime, project: string | null, ms: number | null): string {
+function startPause(runtime: Runtime, project: string | null, ms: number | null): string {
   const now = runtime.now();
   const until = ms === null ? null : now + ms;
   runtime.store.write((sql) => pauses.pause(sql, now, until, project));
   const off = `\`shim pause --off${project === null ? "" : ` --project ${project}`}\` ends it`;
-  return `Nothing is stored for ${nameOf(project)} until ${until === null ? "you say so" : localTime(until)}; ${off}.\n`;
+  return `Nothing is stored for ${formatProject(project)} until ${until === null ? "you say so" : localTime(until)}; ${off}.\n`;
 }
 
-function end(runtime: Runtime, project: string | null): string {
+function endPause(runtime: Runtime, project: string | null): string {
   const now = runtime.now();
-  const ended = ofProject(
+  const endedPauses = pausesOfProject(
     runtime.store.read((sql) => pauses.list(sql, now), []),
     project,
   );
-  if (ended.length === 0) return `There was no pause of ${nameOf(project)}.\n`;
+  if (endedPauses.length === 0) return `There was no pause of ${formatProject(project)}.\n`;
   runtime.store.write((sql) => {
-    passOverOpen(sql, now);
-    for (const one of ofProject(pauses.list(sql, now), project)) pauses.resume(sql, now, one.project);
+    skipOpenTranscripts(sql, now);
+    for (const one of pausesOfProject(pauses.list(sql, now), project)) pauses.resume(sql, now, one.project);
   });
-  return `Saving again for ${nameOf(project)}.\n`;
+  return `Saving again for ${formatProject(project)}.\n`;
 }
 
 /** A pause of before may name the folder by a link. */
-function ofProject(all: readonly pauses.Pause[], project: string | null): readonly pauses.Pause[] {
+function pausesOfProject(all: readonly pauses.Pause[], project: string | null): readonly pauses.Pause[] {
   return all.filter((one) => (one.project === null ? null : realPath(one.project)) === project);
 }
 
 /** [HO10] What no hook has told of stands in the transcripts, and is passed over, too. */
-function passOverOpen(sql: Sql, now: number): void {
-  for (const session of sessions.open(sql)) {
+function skipOpenTranscripts(sql: Sql, now: number): void {
+  for (const session of sessions.listOpen(sql)) {
     if (isSessionPaused(sql, now, session)) catchUp(sql, now, session.id);
   }
 }
 
-function nameOf(project: string | null): string {
+function formatProject(project: string | null): string {
   return project ?? "every project";
 }
 
 /** The whole project of a folder, by its real path: clients tell that, or a link to it. */
-function folderOf(cli: Cli, folder: string): string {
+function projectFolder(cli: Cli, folder: string): string {
   const path = realPath(resolve(cli.io.cwd, folder));
   return projectRoot(path) ?? path;
 }
 
-function others(left: readonly pauses.Pause[], project: string | null): string {
-  return left
+function otherPausesText(remaining: readonly pauses.Pause[], project: string | null): string {
+  return remaining
     .filter((one) => one.project !== project)
     .map(
       (one) =>

@@ -7,14 +7,14 @@ import { omitUndefined } from "../../shared/given.ts";
 import { ok } from "../../shared/result.ts";
 import { wrongUsage } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
-import { countUpTo, limitOption, type Cli, type Common, type Outcome } from "../cli.ts";
-import type { Coordination } from "../coordination.ts";
-import { many, table } from "../screen-text.ts";
-import { jsonIn } from "../task-input.ts";
+import { countUpTo, limitOption, type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
+import type { CoordinatorLink } from "../coordination.ts";
+import { pluralize, table } from "../screen-text.ts";
+import { parseJson } from "../task-input.ts";
 import { listDead } from "./task-list.ts";
-import { ofTask } from "./task.ts";
+import { withTask } from "./task.ts";
 
-interface QueueOptions extends Common {
+interface QueueOptions extends CommonOptions {
   readonly limit?: number;
   readonly payload?: string;
   readonly reason?: string;
@@ -39,14 +39,14 @@ export function addQueue(program: Command, cli: Cli): void {
     .description("give a dead task up for good")
     .requiredOption("--reason <text>", "stands in the task");
   cli.define(discard, ({ reason = "" }: QueueOptions, text: string) =>
-    ofTask(cli, text, (link, task) => discardTask(link, task, reason)),
+    withTask(cli, text, (link, task) => discardTask(link, task, reason)),
   );
 }
 
-async function showStats(cli: Cli, link: Coordination): Promise<Outcome> {
-  const found = await link.call("tasks.stats", {});
-  if (!found.ok) return found;
-  const { types, isAll } = found.value;
+async function showStats(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
+  const stats = await link.call("tasks.stats", {});
+  if (!stats.ok) return stats;
+  const { types, isAll } = stats.value;
   const rows = types.map((one) => [
     one.type,
     String(one.queued),
@@ -60,7 +60,7 @@ async function showStats(cli: Cli, link: Coordination): Promise<Outcome> {
   ]);
   const head = ["TYPE", "QUEUED", "OLDEST", "RUNNING", "DONE", "DEAD", "DONE/H", "WAIT P50/P95", "RUN P50/P95"];
   const text = rows.length === 0 ? `No tasks at ${link.where}.\n` : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: found.value, text: isAll ? text : `${text}Of the newest 10000 tasks only.\n` });
+  return ok({ data: stats.value, text: isAll ? text : `${text}Of the newest 10000 tasks only.\n` });
 }
 
 function percentiles(times: TypeStats["wait"]): string {
@@ -80,7 +80,7 @@ function addReplay(queue: Command, cli: Cli): void {
 }
 
 /** What is given in words is checked by the contract. */
-function replay(cli: Cli, { payload, type, reason, tag, limit }: ReplayOptions, text?: string): Promise<Outcome> {
+function replay(cli: Cli, { payload, type, reason, tag, limit }: ReplayOptions, text?: string): Promise<CommandResult> {
   const filter = omitUndefined({ type, reason, tag, limit });
   const isFiltered = Object.keys(filter).length > 0;
   if (text !== undefined) {
@@ -90,45 +90,53 @@ function replay(cli: Cli, { payload, type, reason, tag, limit }: ReplayOptions, 
   if (!isFiltered)
     return Promise.resolve(wrongUsage("name a dead task, or which ones: --type, --reason, --tag, --limit."));
   if (payload !== undefined) return Promise.resolve(wrongUsage("--payload is for one task."));
-  return withCheckedLink(cli, (link) => replayFitting(cli, link, filter as ReplayFilter));
+  return withCheckedLink(cli, (link) => replayMatching(cli, link, filter as ReplayFilter));
 }
 
-async function replayFitting(cli: Cli, link: Coordination, filter: ReplayFilter): Promise<Outcome> {
-  const done = await link.call("tasks.replay", { filter });
-  if (!done.ok) return done;
-  const { tasks } = done.value;
-  if (tasks.length === 0) return ok({ data: done.value, text: "No dead task that can begin anew fits.\n" });
+async function replayMatching(cli: Cli, link: CoordinatorLink, filter: ReplayFilter): Promise<CommandResult> {
+  const replayed = await link.call("tasks.replay", { filter });
+  if (!replayed.ok) return replayed;
+  const { tasks } = replayed.value;
+  if (tasks.length === 0) return ok({ data: replayed.value, text: "No dead task that can begin anew fits.\n" });
   const rows = tasks.map(({ task, state }) => [String(task), state]);
-  const text = `${many(tasks.length, "task")} ${tasks.length === 1 ? "begins" : "begin"} anew.\n`;
-  return ok({ data: done.value, text: text + table([["TASK", "STATE"], ...rows], cli.io.size().columns) });
+  const text = `${pluralize(tasks.length, "task")} ${tasks.length === 1 ? "begins" : "begin"} anew.\n`;
+  return ok({ data: replayed.value, text: text + table([["TASK", "STATE"], ...rows], cli.io.size().columns) });
 }
 
-async function replayTask(cli: Cli, text: string, written: string | undefined): Promise<Outcome> {
-  const payload = written === undefined ? null : jsonIn(written, "--payload");
+async function replayTask(cli: Cli, text: string, written: string | undefined): Promise<CommandResult> {
+  const payload = written === undefined ? null : parseJson(written, "--payload");
   if (payload && !payload.ok) return payload;
   const input = payload ? { payload: payload.value } : {};
-  return ofTask(cli, text, (link, task) => replayIt(link, task, input));
+  return withTask(cli, text, (link, task) => replayOne(link, task, input));
 }
 
-async function replayIt(link: Coordination, task: number, input: { readonly payload?: Json }): Promise<Outcome> {
-  const done = await link.call("tasks.replay", { task, ...input });
-  if (!done.ok) return done;
-  const [first] = done.value.tasks;
-  if (first) return ok({ data: done.value, text: `Task ${task} begins anew: ${first.state}.\n` });
+async function replayOne(
+  link: CoordinatorLink,
+  task: number,
+  input: { readonly payload?: Json },
+): Promise<CommandResult> {
+  const replayed = await link.call("tasks.replay", { task, ...input });
+  if (!replayed.ok) return replayed;
+  const [first] = replayed.value.tasks;
+  if (first) return ok({ data: replayed.value, text: `Task ${task} begins anew: ${first.state}.\n` });
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;
-  return ok({ data: done.value, text: `Task ${task} was not replayed: ${whyNot(found.value)}.\n`, isFailed: true });
+  return ok({
+    data: replayed.value,
+    text: `Task ${task} was not replayed: ${notReplayedText(found.value)}.\n`,
+    isFailed: true,
+  });
 }
 
-function whyNot({ state, reason }: { readonly state: string; readonly reason: string | null }): string {
+function notReplayedText({ state, reason }: { readonly state: string; readonly reason: string | null }): string {
   if (state !== "dead") return `it is ${state}, not dead`;
   return reason === "discarded" ? "it is discarded" : "one that it depends on is dead; replay that one first";
 }
 
-async function discardTask(link: Coordination, task: number, reason: string): Promise<Outcome> {
-  const done = await link.call("tasks.discard", { task, reason });
-  if (!done.ok) return done;
-  return done.value.state === "dead"
-    ? ok({ data: done.value, text: `Task ${task} is discarded.\n` })
-    : ok({ data: done.value, text: `Task ${task} is ${done.value.state}, not dead.\n`, isFailed: true });
+async function discardTask(link: CoordinatorLink, task: number, reason: string): Promise<CommandResult> {
+  const discarded = await link.call("tasks.discard", { task, reason });
+  if (!discarded.ok) return discarded;
+  return discarded.value.state === "dead"
+    ? ok({ data: discarded.value, text: `Task ${task} is discarded.\n` })
+    : ok({ data: discarded.value, text: `Task ${task} is ${discarded.value.state}, not dead.\n`, isFailed: true });
 }

@@ -1,13 +1,13 @@
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
-import { snapshotOf, type StoredSnapshotRow } from "../../local-mcp/sessions/stored.ts";
+import { findSnapshot, type StoredSnapshotRow } from "../../local-mcp/sessions/stored.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { restoreFiles } from "../../local-mcp/snapshots/restore-files.ts";
 import { failed, wrongUsage } from "../answer.ts";
-import type { Cli, Outcome } from "../cli.ts";
+import type { Cli, CommandResult } from "../cli.ts";
 import { findCheckpoint, shortCheckpoint } from "../named.ts";
 import { restoreElsewhere } from "./restore-elsewhere.ts";
-import { restored, timeoutMs, type LeftOut, type RestoreOptions, type Target } from "./restored.ts";
+import { toRestoreAnswer, timeoutMs, type ExcludedFile, type RestoreOptions, type RestoreTarget } from "./restored.ts";
 
 export function addRestore(program: Command, cli: Cli): void {
   const command = program
@@ -20,7 +20,7 @@ export function addRestore(program: Command, cli: Cli): void {
 }
 
 /** [CL13] */
-async function restore(cli: Cli, options: RestoreOptions, id: string): Promise<Outcome> {
+async function restore(cli: Cli, options: RestoreOptions, id: string): Promise<CommandResult> {
   if (!options.files)
     return wrongUsage(
       "add --files: a checkpoint's files are what can be restored. `shim resume` goes on with its session.",
@@ -32,35 +32,44 @@ async function restore(cli: Cli, options: RestoreOptions, id: string): Promise<O
     const isUnknown = found.error.code === "not_found";
     return (isUnknown ? await restoreElsewhere(cli, options, id) : null) ?? found;
   }
-  const snapshot = runtime.store.read((sql) => snapshotOf(sql, found.value.id), null);
-  if (snapshot?.state === "done") return bringBack(cli, runtime, targetOf(cli, runtime, options, snapshot), snapshot);
-  return failed("no_snapshot", `${missing(cli, snapshot)}${otherOf(runtime, found.value.sessionId)}`);
+  const snapshot = runtime.store.read((sql) => findSnapshot(sql, found.value.id), null);
+  if (snapshot?.state === "done")
+    return restoreSnapshot(cli, runtime, toTarget(cli, runtime, options, snapshot), snapshot);
+  return failed(
+    "no_snapshot",
+    `${missingSnapshotText(cli, snapshot)}${findOtherCheckpoint(runtime, found.value.sessionId)}`,
+  );
 }
 
-async function bringBack(cli: Cli, runtime: Runtime, into: Target, snapshot: StoredSnapshotRow): Promise<Outcome> {
+async function restoreSnapshot(
+  cli: Cli,
+  runtime: Runtime,
+  into: RestoreTarget,
+  snapshot: StoredSnapshotRow,
+): Promise<CommandResult> {
   cli.progress("Restoring the files ...");
   const { env, processes } = runtime;
   // A snapshot that is done has both.
   const { repository, commit } = snapshot as StoredSnapshotRow & { repository: string; commit: string };
-  const done = await restoreFiles({ env, processes, repository, commit, into, now: runtime.now(), timeoutMs });
-  if (!done.ok) return failed(done.error.code, done.error.message);
-  const leftOut = leftOutOf(snapshot.detail);
-  return restored({ into, done: done.value, leftOut, checkpoint: snapshot.checkpointId });
+  const restoreResult = await restoreFiles({ env, processes, repository, commit, into, now: runtime.now(), timeoutMs });
+  if (!restoreResult.ok) return failed(restoreResult.error.code, restoreResult.error.message);
+  const leftOut = parseExcluded(snapshot.detail);
+  return toRestoreAnswer({ into, result: restoreResult.value, leftOut, checkpoint: snapshot.checkpointId });
 }
 
-function targetOf(
+function toTarget(
   cli: Cli,
   runtime: Runtime,
   options: RestoreOptions,
   { project, checkpointId }: StoredSnapshotRow,
-): Target {
+): RestoreTarget {
   if (options.branch !== undefined) return { project, branch: options.branch };
   if (options.into !== undefined) return resolve(cli.io.cwd, options.into);
   return join(dirname(project), `${basename(project)}-${shortCheckpoint(runtime, checkpointId)}`);
 }
 
 /** [GS20] says who takes them, and that nobody does it late. */
-function missing(cli: Cli, snapshot: StoredSnapshotRow | null): string {
+function missingSnapshotText(cli: Cli, snapshot: StoredSnapshotRow | null): string {
   if (!snapshot)
     return "no files were saved with this checkpoint: its project is not in git, or snapshots are switched off.";
   if (snapshot.state === "pending" || snapshot.state === "running") {
@@ -69,7 +78,7 @@ function missing(cli: Cli, snapshot: StoredSnapshotRow | null): string {
   return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}. Files are never taken late, so they cannot be had any more.`;
 }
 
-function otherOf(runtime: Runtime, sessionId: string): string {
+function findOtherCheckpoint(runtime: Runtime, sessionId: string): string {
   const [other] = runtime.store.read(
     (sql) =>
       sql.all<{ id: string }>(
@@ -84,7 +93,7 @@ function otherOf(runtime: Runtime, sessionId: string): string {
 }
 
 /** As takeSnapshot wrote it into the row. */
-function leftOutOf(detail: unknown): LeftOut[] {
+function parseExcluded(detail: unknown): ExcludedFile[] {
   const list = typeof detail === "object" && detail !== null && "leftOut" in detail ? detail.leftOut : [];
-  return Array.isArray(list) ? (list as LeftOut[]) : [];
+  return Array.isArray(list) ? (list as ExcludedFile[]) : [];
 }

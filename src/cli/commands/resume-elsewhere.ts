@@ -1,48 +1,48 @@
 import { uuidv7 } from "../../shared/ids.ts";
 import { ok } from "../../shared/result.ts";
 import { brief } from "../../local-mcp/recovery/brief.ts";
-import * as desk from "../../local-mcp/recovery/remote-desk.ts";
+import * as remoteQueries from "../../local-mcp/recovery/remote-desk.ts";
 import { findElsewhere, isTaken } from "../../local-mcp/recovery/remote-find.ts";
 import { noteOf } from "../../local-mcp/recovery/remote-notes.ts";
-import { clockOf } from "../../local-mcp/recovery/remote-session.ts";
-import { giveBack, heldWords, holderOf } from "../../local-mcp/recovery/remote-take.ts";
+import { localClock } from "../../local-mcp/recovery/remote-session.ts";
+import { releaseSession, heldMessage, fetchHolder } from "../../local-mcp/recovery/remote-take.ts";
 import type { Restoration } from "../../local-mcp/recovery/restoration.ts";
 import { planStart, type StartPlan } from "../../local-mcp/recovery/start.ts";
 import * as recoveries from "../../local-mcp/sessions/recoveries.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import type { RemoteSession } from "../../local-mcp/sync/remote-sessions.ts";
-import { ambiguous, failed, type Refused } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { projectHere, withOtherMachines, type OtherMachines } from "../other-machines.ts";
+import { ambiguous, failed, type FailedResult } from "../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { currentProject, withOtherMachines, type OtherMachines } from "../other-machines.ts";
 import { oneLine } from "../screen-text.ts";
 import { startClient } from "./start-client.ts";
 
 /** `shim resume` of a session of another machine. [RE27] */
 
-interface Wish extends Common {
+interface ResumeOptions extends CommonOptions {
   readonly print?: boolean;
 }
 
 /** @returns null: there is none of this id, or beginning of one */
-export function resumeElsewhere(cli: Cli, id: string, wish: Wish): Promise<Outcome | null> {
+export function resumeElsewhere(cli: Cli, id: string, options: ResumeOptions): Promise<CommandResult | null> {
   return withOtherMachines(cli, async (others) => {
-    const row = others && desk.named(others.reach, id);
-    return row ? resume(cli, others, row, wish) : null;
+    const row = others && remoteQueries.findById(others.context, id);
+    return row ? resume(cli, others, row, options) : null;
   });
 }
 
 /** @returns null: no session of another machine died in this project */
-export function resumeNewest(cli: Cli, wish: Wish): Promise<Outcome | null> {
+export function resumeNewest(cli: Cli, options: ResumeOptions): Promise<CommandResult | null> {
   return withOtherMachines(cli, async (others) => {
-    const here = others && (await projectHere(cli, others));
+    const here = others && (await currentProject(cli, others));
     if (!here) return null;
-    const found = await findElsewhere(others.reach, here.project);
+    const found = await findElsewhere(others.context, here.project);
     const [first, second] = found.map(({ row }) => row);
     if (!first) return null;
-    if (!second) return resume(cli, others, first, wish);
+    if (!second) return resume(cli, others, first, options);
     const lines = found.map(
       ({ row }) =>
-        `${others.short(row.session)}  ${row.machine}  ${cli.ago(clockOf(row)(row.content.lastSeenAt))}  ${oneLine(row.content.title ?? "untitled", 60)}`,
+        `${others.short(row.session)}  ${row.machine}  ${cli.ago(localClock(row)(row.content.lastSeenAt))}  ${oneLine(row.content.title ?? "untitled", 60)}`,
     );
     return ambiguous(
       `several sessions of this project died unfinished on other machines; name one:\n${lines.join("\n")}`,
@@ -52,59 +52,64 @@ export function resumeNewest(cli: Cli, wish: Wish): Promise<Outcome | null> {
 }
 
 /** @returns null: there is none of this id */
-export function markElsewhere(cli: Cli, id: string, action: "undo" | "dismiss"): Promise<Outcome | null> {
+export function markElsewhere(cli: Cli, id: string, action: "undo" | "dismiss"): Promise<CommandResult | null> {
   return withOtherMachines(cli, async (others) => {
-    const row = others && desk.named(others.reach, id);
+    const row = others && remoteQueries.findById(others.context, id);
     if (!row) return null;
     return action === "undo" ? undo(others, row) : dismiss(others, row);
   });
 }
 
-async function undo({ reach }: OtherMachines, row: RemoteSession): Promise<Outcome> {
+async function undo({ context }: OtherMachines, row: RemoteSession): Promise<CommandResult> {
   const { session, machine } = row;
-  const { store, now } = reach.runtime;
+  const { store, now } = context.runtime;
   const note = store.read((sql) => noteOf(sql, session), null);
   if (note === null && row.taken === null) {
     const why = `${session} was neither offered, taken nor dismissed, so there is nothing to take back.`;
     return failed("nothing_to_undo", why);
   }
   const isOnlyHere = row.taken === null && note?.action !== "taken";
-  if (isOnlyHere) store.write((sql) => recoveries.note(sql, { at: now(), sessionId: session, action: "undone" }));
-  const given = isOnlyHere ? ok(null) : await giveBack(reach, row);
+  if (isOnlyHere) store.write((sql) => recoveries.add(sql, { at: now(), sessionId: session, action: "undone" }));
+  const given = isOnlyHere ? ok(null) : await releaseSession(context, row);
   if (!given.ok)
     return failed(given.error.code, `${session} was not given back: ${given.error.message}. Nothing has changed.`);
   const text = `${session} of ${machine} counts as incomplete again.\n`;
   return ok({ data: { session, machine, recovery: null }, text });
 }
 
-function dismiss({ reach }: OtherMachines, { session, machine }: RemoteSession): Outcome {
-  const { store, now } = reach.runtime;
-  store.write((sql) => recoveries.note(sql, { at: now(), sessionId: session, action: "dismissed" }));
+function dismiss({ context }: OtherMachines, { session, machine }: RemoteSession): CommandResult {
+  const { store, now } = context.runtime;
+  store.write((sql) => recoveries.add(sql, { at: now(), sessionId: session, action: "dismissed" }));
   return ok({
     data: { session, machine, recovery: "dismissed" },
     text: `${session} of ${machine} is not offered on this machine any more. \`shim resume --undo ${session}\` takes that back.\n`,
   });
 }
 
-async function resume(cli: Cli, others: OtherMachines, row: RemoteSession, wish: Wish): Promise<Outcome> {
-  const { reach } = others;
-  const root = await rootOf(cli, others, row);
-  const from = await desk.restorationOf(reach, row, root);
+async function resume(
+  cli: Cli,
+  others: OtherMachines,
+  row: RemoteSession,
+  options: ResumeOptions,
+): Promise<CommandResult> {
+  const { context } = others;
+  const root = await findRoot(cli, others, row);
+  const from = await remoteQueries.restore(context, row, root);
   const now = cli.io.now();
-  const plan = planFor(reach.runtime.random, from, row, now);
+  const plan = planFor(context.runtime.random, from, row, now);
   const newId = plan?.newId ?? null;
-  if (isPrinting(cli, wish) || plan === null || newId === null) return printed(from, row, plan, now);
+  if (isPrinting(cli, options) || plan === null || newId === null) return toPrintedAnswer(from, row, plan, now);
   if (root === null) return notItsProject(row);
-  return (await whyNot(others, row, from)) ?? start(cli, { reach, row, newId, plan, root });
+  return (await takeRefusal(others, row, from)) ?? start(cli, { context, row, newId, plan, root });
 }
 
-function isPrinting({ io }: Cli, { print, json }: Wish): boolean {
+function isPrinting({ io }: Cli, { print, json }: ResumeOptions): boolean {
   return print === true || json === true || !io.isTty || !io.isInteractive;
 }
 
 /** The project's folder on this machine: the one that the command was called in, or another one that the workspace calls the same. */
-async function rootOf(cli: Cli, others: OtherMachines, { project }: RemoteSession): Promise<string | null> {
-  const here = await projectHere(cli, others);
+async function findRoot(cli: Cli, others: OtherMachines, { project }: RemoteSession): Promise<string | null> {
+  const here = await currentProject(cli, others);
   return here !== null && here.project === project ? here.root : null;
 }
 
@@ -118,7 +123,12 @@ function planFor(
   return planStart(from.session, transcript, { id: uuidv7(now, random(16)), brief: brief(from, now, "resume") });
 }
 
-function printed(from: Restoration, { machine }: RemoteSession, plan: StartPlan | null, now: number): Outcome {
+function toPrintedAnswer(
+  from: Restoration,
+  { machine }: RemoteSession,
+  plan: StartPlan | null,
+  now: number,
+): CommandResult {
   const text = brief(from, now, "brief");
   const { session, cause, causeDetail, score } = from;
   const start = plan && { kind: plan.kind, command: plan.command, reason: plan.reason, cwd: session.project };
@@ -128,34 +138,34 @@ function printed(from: Restoration, { machine }: RemoteSession, plan: StartPlan 
   });
 }
 
-async function whyNot(
-  { reach, isStale }: OtherMachines,
+async function takeRefusal(
+  { context, isStale }: OtherMachines,
   row: RemoteSession,
   from: Restoration,
-): Promise<Refused | null> {
+): Promise<FailedResult | null> {
   const { session, machine } = row;
-  const refused = (code: string, why: string): Refused => failed(code, `${why} ${printing(row)}`);
+  const refused = (code: string, why: string): FailedResult => failed(code, `${why} ${printHint(row)}`);
   if (row.isEnded) return refused("finished", `session ${session} was finished on ${machine}.`);
   if (isStale) return refused("unreachable", "whether another chat continues it is not known now.");
   if (from.cause === null) return refused("still_running", `session ${session} on ${machine}: ${from.causeDetail}`);
-  const holder = await holderOf(reach.link, session);
-  if (holder !== null && holder.chat !== session) return failed("held", heldWords(session, machine, holder));
-  if (!(await isTaken(reach, row))) return null;
+  const holder = await fetchHolder(context.link, session);
+  if (holder !== null && holder.chat !== session) return failed("held", heldMessage(session, machine, holder));
+  if (!(await isTaken(context, row))) return null;
   return refused("held", `session ${session} is continued by chat ${row.taken?.chat} on ${row.taken?.machine}.`);
 }
 
-function notItsProject(row: RemoteSession): Refused {
+function notItsProject(row: RemoteSession): FailedResult {
   const there = row.content.project ?? "no project";
   const why = `this folder is not its project (${there} on ${row.machine}): go to that project's folder on this machine, then again.`;
-  return failed("project_elsewhere", `${why} ${printing(row)}`);
+  return failed("project_elsewhere", `${why} ${printHint(row)}`);
 }
 
-function printing({ session }: RemoteSession): string {
+function printHint({ session }: RemoteSession): string {
   return `\`shim resume ${session} --print\` prints the brief.`;
 }
 
-interface Starting {
-  readonly reach: OtherMachines["reach"];
+interface StartInput {
+  readonly context: OtherMachines["context"];
   readonly row: RemoteSession;
   readonly newId: string;
   readonly plan: StartPlan;
@@ -163,11 +173,11 @@ interface Starting {
 }
 
 /** [RE26] The new chat takes the session when it joins the workspace; when it never comes to be, nothing has changed. */
-async function start(cli: Cli, { reach, row, newId, plan, root }: Starting): Promise<Outcome> {
-  const { store, now } = reach.runtime;
+async function start(cli: Cli, { context, row, newId, plan, root }: StartInput): Promise<CommandResult> {
+  const { store, now } = context.runtime;
   const note = (action: "taken" | "undone", by?: string): void =>
     store.write((sql) =>
-      recoveries.note(sql, { at: now(), sessionId: row.session, action, ...(by === undefined ? {} : { by }) }),
+      recoveries.add(sql, { at: now(), sessionId: row.session, action, ...(by === undefined ? {} : { by }) }),
     );
   note("taken", newId);
   try {

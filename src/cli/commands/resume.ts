@@ -4,25 +4,25 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
 import { brief } from "../../local-mcp/recovery/brief.ts";
-import { settleFinishedHere } from "../../local-mcp/recovery/finished-tasks.ts";
-import { findIncomplete, type Incomplete } from "../../local-mcp/recovery/detect.ts";
+import { recordFinishedHere } from "../../local-mcp/recovery/finished-tasks.ts";
+import { findIncomplete, type IncompleteSession } from "../../local-mcp/recovery/detect.ts";
 import { dismiss, take, undo } from "../../local-mcp/recovery/recover.ts";
 import { restore, type Restoration } from "../../local-mcp/recovery/restoration.ts";
-import { checkTranscript, planStart, release, type StartPlan } from "../../local-mcp/recovery/start.ts";
+import { checkTranscript, planStart, withdrawOffer, type StartPlan } from "../../local-mcp/recovery/start.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { catchUp } from "../../local-mcp/sessions/catch-up.ts";
 import { projectRoot } from "../../local-mcp/sessions/git-head.ts";
 import { hasDied } from "../../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
-import { ambiguous, exitCodes, failed, notFound, wrongUsage, type Refusal } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
+import { ambiguous, exitCodes, failed, notFound, wrongUsage, type CommandError } from "../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
 import { findSession, shortSession } from "../named.ts";
 import { oneLine } from "../screen-text.ts";
 import { markElsewhere, resumeElsewhere, resumeNewest } from "./resume-elsewhere.ts";
 import { startClient } from "./start-client.ts";
 
-interface ResumeOptions extends Common {
+interface ResumeOptions extends CommonOptions {
   readonly print?: boolean;
   readonly undo?: string;
   readonly dismiss?: string;
@@ -38,14 +38,14 @@ export function addResume(program: Command, cli: Cli): void {
   cli.define(command, (options: ResumeOptions, id?: string) => run(cli, options, id));
 }
 
-async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Promise<Outcome> {
-  const asked = [id, options.undo, options.dismiss].filter((value) => value !== undefined);
-  if (asked.length > 1) return wrongUsage("give one session: to resume, with --undo, or with --dismiss.");
+async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Promise<CommandResult> {
+  const actions = [id, options.undo, options.dismiss].filter((value) => value !== undefined);
+  if (actions.length > 1) return wrongUsage("give one session: to resume, with --undo, or with --dismiss.");
   const runtime = await cli.runtime();
   if (options.undo !== undefined) return markAnywhere(cli, runtime, options.undo, "undo");
   if (options.dismiss !== undefined) return markAnywhere(cli, runtime, options.dismiss, "dismiss");
-  takeIn(cli, () => void drainInto(runtime));
-  settleFinishedHere(runtime);
+  tryCatchUp(cli, () => void drainInto(runtime));
+  recordFinishedHere(runtime);
   const found = id === undefined ? await choose(cli, runtime, options) : findSession(runtime, id);
   if (found.ok) return resume(cli, runtime, found.value, options);
   if (found.error.exit !== exitCodes.notFound) return found;
@@ -54,13 +54,18 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   return elsewhere ?? found;
 }
 
-async function markAnywhere(cli: Cli, runtime: Runtime, id: string, action: "undo" | "dismiss"): Promise<Outcome> {
+async function markAnywhere(
+  cli: Cli,
+  runtime: Runtime,
+  id: string,
+  action: "undo" | "dismiss",
+): Promise<CommandResult> {
   const isHere = findSession(runtime, id);
   const isMissing = !isHere.ok && isHere.error.exit === exitCodes.notFound;
   return (isMissing ? await markElsewhere(cli, id, action) : null) ?? mark(runtime, id, action);
 }
 
-function mark(runtime: Runtime, id: string, action: "undo" | "dismiss"): Outcome {
+function mark(runtime: Runtime, id: string, action: "undo" | "dismiss"): CommandResult {
   const found = findSession(runtime, id);
   if (!found.ok) return found;
   const session = found.value.id;
@@ -80,25 +85,32 @@ function mark(runtime: Runtime, id: string, action: "undo" | "dismiss"): Outcome
 }
 
 /** [CL9] Without an id: the one that died in this project, or where none did was closed; several are asked for, or listed. */
-async function choose(cli: Cli, runtime: Runtime, options: ResumeOptions): Promise<Result<sessions.Session, Refusal>> {
+async function choose(
+  cli: Cli,
+  runtime: Runtime,
+  options: ResumeOptions,
+): Promise<Result<sessions.Session, CommandError>> {
   const project = projectRoot(cli.io.cwd);
-  const all = runtime.store.read((sql) => findIncomplete(sql, runtime.processes, runtime.now(), { limit: 100 }), []);
-  const ofProject = all.filter((one) => one.session.project === project);
+  const incomplete = runtime.store.read(
+    (sql) => findIncomplete(sql, runtime.processes, runtime.now(), { limit: 100 }),
+    [],
+  );
+  const ofProject = incomplete.filter((one) => one.session.project === project);
   const dead = ofProject.filter((one) => hasDied(one.session));
-  const here = dead.length > 0 ? dead : ofProject;
-  const [first] = here;
-  if (!first) return notFound(nothingHere(project, all.length));
-  if (here.length === 1) return ok(first.session);
-  const lines = here.map(
+  const candidates = dead.length > 0 ? dead : ofProject;
+  const [first] = candidates;
+  if (!first) return notFound(nothingHere(project, incomplete.length));
+  if (candidates.length === 1) return ok(first.session);
+  const lines = candidates.map(
     (one, at) =>
       `${at + 1}  ${shortSession(runtime, one.session.id)}  ${cli.ago(one.session.lastSeenAt)}  ${oneLine(sessions.displayTitle(one.session) ?? "untitled", 70)}`,
   );
   const isAsking = cli.io.isInteractive && options.json !== true && options.print !== true;
   const several = ambiguous(
     `several sessions of this project died unfinished; name one:\n${lines.join("\n")}`,
-    here.map((one) => one.session.id),
+    candidates.map((one) => one.session.id),
   );
-  return isAsking ? ask(cli, here, lines) : several;
+  return isAsking ? askWhich(cli, candidates, lines) : several;
 }
 
 function nothingHere(project: string | null, elsewhere: number): string {
@@ -107,35 +119,40 @@ function nothingHere(project: string | null, elsewhere: number): string {
   return `no session died unfinished ${where}.${more}`;
 }
 
-async function ask(
+async function askWhich(
   cli: Cli,
-  here: readonly Incomplete[],
+  candidates: readonly IncompleteSession[],
   lines: readonly string[],
-): Promise<Result<sessions.Session, Refusal>> {
+): Promise<Result<sessions.Session, CommandError>> {
   const list = lines.map((line) => `  ${line}\n`).join("");
-  cli.io.stderr(cli.shown(`Several sessions of this project died unfinished:\n${list}`));
-  const reply = (await cli.io.ask(`Which one? [1-${here.length}] `)).trim();
-  const chosen = /^\d+$/.test(reply) ? here[Number(reply) - 1] : undefined;
+  cli.io.stderr(cli.format(`Several sessions of this project died unfinished:\n${list}`));
+  const reply = (await cli.io.ask(`Which one? [1-${candidates.length}] `)).trim();
+  const chosen = /^\d+$/.test(reply) ? candidates[Number(reply) - 1] : undefined;
   return chosen ? ok(chosen.session) : wrongUsage(`"${reply}" is none of them. Nothing was started.`);
 }
 
-async function resume(cli: Cli, runtime: Runtime, session: sessions.Session, options: ResumeOptions): Promise<Outcome> {
+async function resume(
+  cli: Cli,
+  runtime: Runtime,
+  session: sessions.Session,
+  options: ResumeOptions,
+): Promise<CommandResult> {
   const now = runtime.now();
-  takeIn(cli, () => runtime.store.write((sql) => catchUp(sql, now, session.id)));
+  tryCatchUp(cli, () => runtime.store.write((sql) => catchUp(sql, now, session.id)));
   const from = restore(runtime, session, now);
   if (!from) throw new Error(`session ${session.id} was deleted meanwhile`);
   const plan = planFor(runtime, from, now);
-  if (isPrinting(cli, options)) return printed(from, now, runtime, plan);
+  if (isPrinting(cli, options)) return toPrintedAnswer(from, now, runtime, plan);
   if (!plan) {
     cli.progress(`${session.client} cannot be started from here: give this to a new chat.`);
-    return printed(from, now, runtime, plan);
+    return toPrintedAnswer(from, now, runtime, plan);
   }
   const isRunning = from.cause === null && session.endedAt === null;
   return isRunning ? failed("still_running", stillRunning(runtime, session)) : start(cli, runtime, from, plan);
 }
 
 /** What waits to be stored belongs into the brief; where it cannot be stored now, the brief comes without it. */
-function takeIn(cli: Cli, work: () => void): void {
+function tryCatchUp(cli: Cli, work: () => void): void {
   try {
     work();
   } catch (error) {
@@ -162,7 +179,7 @@ function planFor(runtime: Runtime, from: Restoration, now: number): StartPlan | 
   });
 }
 
-function printed(from: Restoration, now: number, runtime: Runtime, plan: StartPlan | null): Outcome {
+function toPrintedAnswer(from: Restoration, now: number, runtime: Runtime, plan: StartPlan | null): CommandResult {
   const text = brief(from, now, runtime.config.recovery);
   const { session, cause, causeDetail, score } = from;
   const start = plan && { kind: plan.kind, command: plan.command, reason: plan.reason, cwd: session.cwd };
@@ -170,17 +187,17 @@ function printed(from: Restoration, now: number, runtime: Runtime, plan: StartPl
 }
 
 /** [CL12] In the folder of the session, in this terminal, without a shell. */
-async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartPlan): Promise<Outcome> {
+async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartPlan): Promise<CommandResult> {
   const { session } = from;
   const cwd = [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;
-  const printing = `\`shim resume ${shortSession(runtime, session.id)} --print\` prints the brief.`;
+  const printHint = `\`shim resume ${shortSession(runtime, session.id)} --print\` prints the brief.`;
   if (cwd === null)
-    return failed("folder_gone", `the folder of the session (${session.cwd ?? "unknown"}) is gone. ${printing}`);
+    return failed("folder_gone", `the folder of the session (${session.cwd ?? "unknown"}) is gone. ${printHint}`);
   const { newId } = plan;
   if (newId !== null) take(runtime, from, newId);
   try {
     return await startClient(cli, session.id, plan, cwd);
   } finally {
-    if (newId !== null) release(runtime, session.id, newId);
+    if (newId !== null) withdrawOffer(runtime, session.id, newId);
   }
 }

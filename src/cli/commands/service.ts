@@ -10,7 +10,7 @@ export function addService(program: Command, cli: Cli): void {
     .description("write what starts it, and start it")
     .option("--dry-run", "only show the file")
     .option("-y, --yes", "do not ask");
-  cli.define(install, async (options: InstallOptions) => (await actions()).installIt(cli, options));
+  cli.define(install, async (options: InstallOptions) => (await actions()).installService(cli, options));
   const status = service.command("status").description("whether it is installed and runs");
   cli.define(status, async () => (await actions()).status(cli));
   const uninstall = service
@@ -18,7 +18,7 @@ export function addService(program: Command, cli: Cli): void {
     .description("end it and remove the file; settings and sessions stay")
     .option("--dry-run", "only show what would go")
     .option("-y, --yes", "do not ask");
-  cli.define(uninstall, async (options: InstallOptions) => (await actions()).uninstallIt(cli, options));
+  cli.define(uninstall, async (options: InstallOptions) => (await actions()).uninstallService(cli, options));
   const logs = service
     .command("logs")
     .description("show its log")

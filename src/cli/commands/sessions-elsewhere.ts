@@ -1,5 +1,5 @@
-import { findElsewhere, isTaken, judge, type Reach } from "../../local-mcp/recovery/remote-find.ts";
-import { sessionOf } from "../../local-mcp/recovery/remote-session.ts";
+import { findElsewhere, isTaken, assessLiveness, type RemoteContext } from "../../local-mcp/recovery/remote-find.ts";
+import { toSession } from "../../local-mcp/recovery/remote-session.ts";
 import * as remoteSessions from "../../local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../local-mcp/sync/remote-sessions.ts";
 import type { Cli } from "../cli.ts";
@@ -37,7 +37,7 @@ export interface ElsewhereView {
   readonly takenBy: { readonly chat: string; readonly machine: string } | null;
 }
 
-interface Wish {
+interface ListOptions {
   readonly isIncomplete: boolean;
   /** Only of the same project as this one here, by its root; absent: of all. */
   readonly root?: string;
@@ -45,38 +45,38 @@ interface Wish {
 }
 
 /** [RE27] Null: this machine belongs to no workspace on an edge, or has no key of it. */
-export function listElsewhere(cli: Cli, { isIncomplete, root, limit }: Wish): Promise<ElsewhereView[] | null> {
+export function listElsewhere(cli: Cli, { isIncomplete, root, limit }: ListOptions): Promise<ElsewhereView[] | null> {
   return withOtherMachines(cli, async (others) => {
     if (others === null) return null;
-    const { reach, short } = others;
+    const { context, short } = others;
     const project = root === undefined ? undefined : await others.projectOf(root);
     if (isIncomplete) {
-      const found = await findElsewhere(reach, project, limit);
-      return found.map(({ row, fate }) => view(row, short, fate.isCertain ? "incomplete" : "unheard"));
+      const found = await findElsewhere(context, project, limit);
+      return found.map(({ row, liveness }) => toView(row, short, liveness.isCertain ? "incomplete" : "unheard"));
     }
-    const { runtime, mirror } = reach;
+    const { runtime, mirror } = context;
     const rows = runtime.store.read(
       (sql) => remoteSessions.list(sql, mirror.workspace, project === undefined ? {} : { project }),
       [],
     );
     const shown = rows.filter(({ device }) => device !== mirror.device).slice(0, limit);
-    return Promise.all(shown.map(async (row) => view(row, short, await stateOf(reach, row))));
+    return Promise.all(shown.map(async (row) => toView(row, short, await elsewhereState(context, row))));
   });
 }
 
-async function stateOf(reach: Reach, row: RemoteSession): Promise<StateElsewhere> {
+async function elsewhereState(context: RemoteContext, row: RemoteSession): Promise<StateElsewhere> {
   const { recovery } = row.content;
   if (row.isEnded) return "finished";
   if (recovery === "recovered" || recovery === "dismissed") return recovery;
-  const fate = await judge(reach, row);
-  if (!fate.isOver) return fate.isCertain ? "alive" : "unknown";
-  if (await isTaken(reach, row)) return "taken";
-  return fate.isCertain ? "incomplete" : "unheard";
+  const liveness = await assessLiveness(context, row);
+  if (!liveness.isOver) return liveness.isCertain ? "alive" : "unknown";
+  if (await isTaken(context, row)) return "taken";
+  return liveness.isCertain ? "incomplete" : "unheard";
 }
 
-function view(row: RemoteSession, short: OtherMachines["short"], state: StateElsewhere): ElsewhereView {
+function toView(row: RemoteSession, short: OtherMachines["short"], state: StateElsewhere): ElsewhereView {
   const { machine, checkpoints, taken } = row;
-  const { id, client, project, title, startedAt, lastSeenAt, savedAt } = sessionOf(row);
+  const { id, client, project, title, startedAt, lastSeenAt, savedAt } = toSession(row);
   const takenBy = taken && { chat: taken.chat, machine: taken.machine };
   return {
     id,

@@ -3,21 +3,21 @@ import { ok } from "../../shared/result.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { findIncomplete } from "../../local-mcp/recovery/detect.ts";
-import { settleFinishedHere } from "../../local-mcp/recovery/finished-tasks.ts";
+import { recordFinishedHere } from "../../local-mcp/recovery/finished-tasks.ts";
 import type { Session } from "../../local-mcp/sessions/sessions.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
-import { everythingOf, type Stored } from "../../local-mcp/sessions/stored.ts";
+import { readContent, type SessionContent } from "../../local-mcp/sessions/stored.ts";
 import { listBackups } from "../../local-mcp/store/backup.ts";
-import { limitOption, type Cli, type Common, type Outcome } from "../cli.ts";
+import { limitOption, type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
 import { describeEntry } from "../describe-entry.ts";
-import { findSession, projectOf } from "../named.ts";
+import { findSession, projectOfFolder } from "../named.ts";
 import { oneLine, shortPath, table } from "../screen-text.ts";
-import { view, type SessionView } from "../session-view.ts";
+import { toSessionView, type SessionView } from "../session-view.ts";
 import { unsavedText } from "../timeline.ts";
 import { localTime } from "../times.ts";
 import { elsewhereTable, listElsewhere, type ElsewhereView } from "./sessions-elsewhere.ts";
 
-interface ListOptions extends Common {
+interface ListOptions extends CommonOptions {
   readonly incomplete?: boolean;
   readonly project?: string;
   readonly allMachines?: boolean;
@@ -36,27 +36,27 @@ export function addSessions(program: Command, cli: Cli): void {
     .addOption(limitOption(defaultLimit));
   cli.define(command, (options: ListOptions) => list(cli, options));
   const show = command.command("show <session>").description("everything that is stored of one session");
-  cli.define(show, (_options: Common, id: string) => showOne(cli, id));
+  cli.define(show, (_options: CommonOptions, id: string) => showOne(cli, id));
 }
 
-async function list(cli: Cli, options: ListOptions): Promise<Outcome> {
+async function list(cli: Cli, options: ListOptions): Promise<CommandResult> {
   const runtime = await cli.runtime();
-  settleFinishedHere(runtime);
-  const found = find(cli, runtime, options);
-  const text = found.length === 0 ? noneText(cli, runtime, options) : sessionTable(cli, found);
-  if (options.allMachines !== true) return ok({ data: { sessions: found }, text });
+  recordFinishedHere(runtime);
+  const views = findViews(cli, runtime, options);
+  const text = views.length === 0 ? noneText(cli, runtime, options) : sessionTable(cli, views);
+  if (options.allMachines !== true) return ok({ data: { sessions: views }, text });
   const elsewhere = await listElsewhere(cli, {
     isIncomplete: options.incomplete === true,
     limit: options.limit ?? defaultLimit,
-    ...(options.project === undefined ? {} : { root: projectOf(runtime, cli.io.cwd, options.project) }),
+    ...(options.project === undefined ? {} : { root: projectOfFolder(runtime, cli.io.cwd, options.project) }),
   });
-  return ok({ data: { sessions: found, elsewhere: elsewhere ?? [] }, text: `${text}\n${othersText(cli, elsewhere)}` });
+  return ok({ data: { sessions: views, elsewhere: elsewhere ?? [] }, text: `${text}\n${othersText(cli, elsewhere)}` });
 }
 
 /** [CL88] With other machines in the same answer it says that it speaks of this one. */
 function noneText(cli: Cli, runtime: Runtime, { incomplete, project, allMachines }: ListOptions): string {
   const title = incomplete ? "No session died unfinished" : "No sessions";
-  const where = project === undefined ? "" : ` in ${projectOf(runtime, cli.io.cwd, project)}`;
+  const where = project === undefined ? "" : ` in ${projectOfFolder(runtime, cli.io.cwd, project)}`;
   return `${title}${where}${allMachines ? " on this machine" : ""}.\n`;
 }
 
@@ -66,14 +66,15 @@ function othersText(cli: Cli, elsewhere: readonly ElsewhereView[] | null): strin
   return elsewhere.length === 0 ? "Other machines: none.\n" : `Other machines:\n${elsewhereTable(cli, elsewhere)}`;
 }
 
-function find(cli: Cli, runtime: Runtime, options: ListOptions): SessionView[] {
+function findViews(cli: Cli, runtime: Runtime, options: ListOptions): SessionView[] {
   const limit = options.limit ?? defaultLimit;
-  const filter = options.project === undefined ? {} : { project: projectOf(runtime, cli.io.cwd, options.project) };
+  const filter =
+    options.project === undefined ? {} : { project: projectOfFolder(runtime, cli.io.cwd, options.project) };
   return runtime.store.read((sql) => {
     const rows = options.incomplete
       ? findIncomplete(sql, runtime.processes, runtime.now(), { ...filter, limit }).map((one) => one.session)
       : sessions.list(sql, { ...filter, limit });
-    return rows.map((row) => view(sql, runtime, row));
+    return rows.map((row) => toSessionView(sql, runtime, row));
   }, []);
 }
 
@@ -91,28 +92,28 @@ function sessionTable(cli: Cli, views: readonly SessionView[]): string {
   return table([["ID", "STATE", "SEEN", "SAVED", "CHECKPOINTS", "PROJECT", "TITLE"], ...rows], cli.io.size().columns);
 }
 
-async function showOne(cli: Cli, id: string): Promise<Outcome> {
+async function showOne(cli: Cli, id: string): Promise<CommandResult> {
   const runtime = await cli.runtime();
   const found = findSession(runtime, id);
   if (!found.ok) return found;
   const session = found.value;
-  const stored = runtime.store.read((sql) => everythingOf(sql, session.id), null);
-  const state = runtime.store.read((sql) => view(sql, runtime, session).state, "empty");
-  if (!stored) throw new Error(`session ${session.id} was deleted meanwhile`);
+  const content = runtime.store.read((sql) => readContent(sql, session.id), null);
+  const state = runtime.store.read((sql) => toSessionView(sql, runtime, session).state, "empty");
+  if (!content) throw new Error(`session ${session.id} was deleted meanwhile`);
   const backups = listBackups(runtime.paths.backups).length;
-  const data = { session: { ...session, state }, counts: countsOf(stored), ...stored, copies: { backups } };
+  const data = { session: { ...session, state }, counts: countRows(content), ...content, copies: { backups } };
   const hints = [
     "content of a checkpoint: `shim checkpoints show <id>`",
     `copies: ${backups} backups may hold the same; \`shim forget ${session.id}\` deletes all of it`,
-  ].map((line) => `${cli.shown(line)}\n`);
-  return ok({ data, text: [render(session, state, stored), ...hints].join(""), isVerbatim: true });
+  ].map((line) => `${cli.format(line)}\n`);
+  return ok({ data, text: [render(session, state, content), ...hints].join(""), isVerbatim: true });
 }
 
-function countsOf(stored: Stored): Record<string, number> {
+function countRows(stored: SessionContent): Record<string, number> {
   return Object.fromEntries(Object.entries(stored).map(([name, rows]) => [name, rows.length]));
 }
 
-function render(session: Session, state: string, stored: Stored): string {
+function render(session: Session, state: string, content: SessionContent): string {
   const { readings, owner, waiting, riskMark: _, ...fields } = session;
   const row = Object.entries<string | number | null>({
     ...fields,
@@ -124,34 +125,34 @@ function render(session: Session, state: string, stored: Stored): string {
     ...section("readings", readingLines(readings)),
     ...section(
       "counts",
-      Object.entries(countsOf(stored)).map(([name, n]) => `${name}: ${n}`),
+      Object.entries(countRows(content)).map(([name, n]) => `${name}: ${n}`),
     ),
     ...section(
       "journal",
-      stored.journal.map((row) => `${localTime(row.at)} ${entryText(row.entry)}`),
+      content.journal.map((row) => `${localTime(row.at)} ${entryText(row.entry)}`),
     ),
-    ...section("checkpoints", stored.checkpoints.map(checkpointText)),
+    ...section("checkpoints", content.checkpoints.map(checkpointText)),
     ...section(
       "snapshots",
-      stored.snapshots.map(({ at, ...row }) => `${localTime(at)} ${JSON.stringify(row)}`),
+      content.snapshots.map(({ at, ...row }) => `${localTime(at)} ${JSON.stringify(row)}`),
     ),
     ...section(
       "signals",
-      stored.signals.map(
+      content.signals.map(
         (one) => `${localTime(one.at)} risk ${one.risk} ${one.level}: ${JSON.stringify(one.readings)}`,
       ),
     ),
     ...section(
       "crashes",
-      stored.crashes.map((one) => `${localTime(one.at)} ${one.cause}: ${one.detail}${unsavedText(one)}`),
+      content.crashes.map((one) => `${localTime(one.at)} ${one.cause}: ${one.detail}${unsavedText(one)}`),
     ),
     ...section(
       "recoveries",
-      stored.recoveries.map(({ at, ...row }) => `${localTime(at)} ${JSON.stringify(row)}`),
+      content.recoveries.map(({ at, ...row }) => `${localTime(at)} ${JSON.stringify(row)}`),
     ),
     ...section(
       "clients",
-      stored.clients.map((one) => `${localTime(one.at)} pid ${one.pid} calls it ${one.givenId}`),
+      content.clients.map((one) => `${localTime(one.at)} pid ${one.pid} calls it ${one.givenId}`),
     ),
   ]
     .map((line) => `${line}\n`)
@@ -173,7 +174,7 @@ function entryText(entry: JournalEntry): string {
   return describeEntry(entry, Number.MAX_SAFE_INTEGER);
 }
 
-function checkpointText(one: Stored["checkpoints"][number]): string {
+function checkpointText(one: SessionContent["checkpoints"][number]): string {
   const sizes = `${one.rawBytes} bytes, ${one.storedBytes} stored, ${one.redactions} secrets removed`;
   return `${localTime(one.at)} ${one.id} (${one.trigger}; ${sizes})\n${one.summary}`;
 }

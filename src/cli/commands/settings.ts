@@ -4,53 +4,57 @@ import type { InputOf } from "../../contract/operations.ts";
 import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
 import { wrongUsage } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import type { Coordination } from "../coordination.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import type { CoordinatorLink } from "../coordination.ts";
 import { needsAdmin } from "../needs-admin.ts";
 import { table } from "../screen-text.ts";
 import { ok } from "../../shared/result.ts";
 
-type Changes = InputOf<"settings.set">["settings"];
-type Value = unknown;
+type SettingsChanges = InputOf<"settings.set">["settings"];
+type SettingValue = unknown;
 
 /** Limits that are not set have no value, so the defaults do not name them. */
 const budgetKeys = Object.keys(Budgets.shape).flatMap((owner) =>
   Object.keys(Budget.shape).map((measure) => `budgets.${owner}.${measure}`),
 );
-const keys: readonly string[] = [...keysOf(defaultSettings), ...budgetKeys].toSorted();
+const keys: readonly string[] = [...listKeys(defaultSettings), ...budgetKeys].toSorted();
 
 export function addSettings(program: Command, cli: Cli): void {
   const command = program.command("settings").description("settings of the workspace; get, set, unset");
   cli.define(command, () => withCheckedLink(cli, (link) => list(cli, link)));
   const get = command.command("get <key>").description("one setting, such as maxConcurrentChats");
-  cli.define(get, (_options: Common, key: string) => withKey(cli, key, (link) => getOne(link, key)));
+  cli.define(get, (_options: CommonOptions, key: string) => withKey(cli, key, (link) => getOne(link, key)));
   const set = command.command("set <key> <value>").description("change a setting for every chat of the workspace");
-  cli.define(set, (_options: Common, key: string, text: string) => {
-    const value = jsonOf(text);
+  cli.define(set, (_options: CommonOptions, key: string, text: string) => {
+    const value = parseJsonOrText(text);
     if (value === undefined)
       return Promise.resolve(wrongUsage(`"${text.slice(0, 60)}" is no JSON value; most settings are numbers.`));
     return withKey(cli, key, (link) => change(link, key, value));
   });
   const unset = command.command("unset <key>").description("go back to the default");
-  cli.define(unset, (_options: Common, key: string) =>
+  cli.define(unset, (_options: CommonOptions, key: string) =>
     withKey(cli, key, (link) => change(link, key, valueAt(defaultSettings, key) ?? null)),
   );
 }
 
-function keysOf(value: object, before = ""): string[] {
-  return Object.entries(value).flatMap(([name, inner]: [string, Value]) =>
-    typeof inner === "object" && inner !== null ? keysOf(inner, `${before}${name}.`) : [`${before}${name}`],
+function listKeys(value: object, before = ""): string[] {
+  return Object.entries(value).flatMap(([name, inner]: [string, SettingValue]) =>
+    typeof inner === "object" && inner !== null ? listKeys(inner, `${before}${name}.`) : [`${before}${name}`],
   );
 }
 
-function withKey(cli: Cli, key: string, body: (link: Coordination) => Promise<Outcome>): Promise<Outcome> {
+function withKey(
+  cli: Cli,
+  key: string,
+  body: (link: CoordinatorLink) => Promise<CommandResult>,
+): Promise<CommandResult> {
   if (keys.includes(key)) return withCheckedLink(cli, body);
   const below = keys.filter((one) => one.startsWith(`${key}.`));
   const lines = (below.length > 0 ? below : keys).map((one) => `  ${one}`).join("\n");
   return Promise.resolve(wrongUsage(`there is no setting "${key.slice(0, 60)}". There are:\n${lines}`));
 }
 
-function jsonOf(text: string): Value {
+function parseJsonOrText(text: string): SettingValue {
   try {
     return JSON.parse(text);
   } catch {
@@ -58,18 +62,18 @@ function jsonOf(text: string): Value {
   }
 }
 
-function valueAt(settings: object, key: string): Value {
-  let at: Value = settings;
-  for (const part of key.split(".")) at = (at as Record<string, Value> | undefined)?.[part];
+function valueAt(settings: object, key: string): SettingValue {
+  let at: SettingValue = settings;
+  for (const part of key.split(".")) at = (at as Record<string, SettingValue> | undefined)?.[part];
   return at;
 }
 
 /** [CL103] */
-async function list(cli: Cli, link: Coordination): Promise<Outcome> {
+async function list(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
   const found = await link.call("settings.get", {});
   if (!found.ok) return found;
   const { settings } = found.value;
-  const rows = keys.map((key) => [key, shown(settings, key), shown(defaultSettings, key)]);
+  const rows = keys.map((key) => [key, formatSetting(settings, key), formatSetting(defaultSettings, key)]);
   const text = rows.map(([key = "", value = "", usual = ""]) => [
     key,
     value,
@@ -78,11 +82,11 @@ async function list(cli: Cli, link: Coordination): Promise<Outcome> {
   return ok({ data: { settings, where: link.where }, text: table(text, cli.io.size().columns) });
 }
 
-function shown(settings: Settings, key: string): string {
+function formatSetting(settings: Settings, key: string): string {
   return JSON.stringify(valueAt(settings, key)) ?? "none";
 }
 
-async function getOne(link: Coordination, key: string): Promise<Outcome> {
+async function getOne(link: CoordinatorLink, key: string): Promise<CommandResult> {
   const found = await link.call("settings.get", {});
   if (!found.ok) return found;
   const value = valueAt(found.value.settings, key) ?? null;
@@ -90,8 +94,8 @@ async function getOne(link: Coordination, key: string): Promise<Outcome> {
 }
 
 /** [CL104] */
-async function change(link: Coordination, key: string, value: Value): Promise<Outcome> {
-  const settings = await changesOf(link, key, value);
+async function change(link: CoordinatorLink, key: string, value: SettingValue): Promise<CommandResult> {
+  const settings = await toChanges(link, key, value);
   if (!settings.ok) return settings;
   const done = await link.call("settings.set", { settings: settings.value });
   if (!done.ok) return needsAdmin(link, "Settings are changed", done);
@@ -100,19 +104,19 @@ async function change(link: Coordination, key: string, value: Value): Promise<Ou
 }
 
 /** A part of a group is sent with what the rest of the group is now; of budgets alone, which are merged where they are kept. */
-async function changesOf(link: Coordination, key: string, value: Value) {
+async function toChanges(link: CoordinatorLink, key: string, value: SettingValue) {
   const [top = "", ...rest] = key.split(".");
-  if (rest.length === 0 || top === "budgets") return ok(nested([top, ...rest], value) as Changes);
+  if (rest.length === 0 || top === "budgets") return ok(nest([top, ...rest], value) as SettingsChanges);
   const found = await link.call("settings.get", {});
   if (!found.ok) return found;
-  return ok({ [top]: replaced(valueAt(found.value.settings, top), rest, value) });
+  return ok({ [top]: replaceAt(valueAt(found.value.settings, top), rest, value) });
 }
 
-function nested([name = "", ...rest]: readonly string[], value: Value): Value {
-  return { [name]: rest.length === 0 ? value : nested(rest, value) };
+function nest([name = "", ...rest]: readonly string[], value: SettingValue): SettingValue {
+  return { [name]: rest.length === 0 ? value : nest(rest, value) };
 }
 
-function replaced(whole: Value, [name = "", ...rest]: readonly string[], value: Value): Value {
-  const inner = (whole as Record<string, Value> | undefined)?.[name];
-  return { ...(whole as object), [name]: rest.length === 0 ? value : replaced(inner, rest, value) };
+function replaceAt(whole: SettingValue, [name = "", ...rest]: readonly string[], value: SettingValue): SettingValue {
+  const inner = (whole as Record<string, SettingValue> | undefined)?.[name];
+  return { ...(whole as object), [name]: rest.length === 0 ? value : replaceAt(inner, rest, value) };
 }

@@ -2,18 +2,21 @@ import { codeOf } from "../../shared/error.ts";
 import { ok } from "../../shared/result.ts";
 import type { StartPlan } from "../../local-mcp/recovery/start.ts";
 import { failed } from "../answer.ts";
-import type { Cli, Outcome } from "../cli.ts";
+import type { Cli, CommandResult } from "../cli.ts";
 
 /** [CL12] In a folder, in this terminal, without a shell. */
-export async function startClient(cli: Cli, session: string, plan: StartPlan, cwd: string): Promise<Outcome> {
-  const printing = `\`shim resume ${session} --print\` prints the brief.`;
+export async function startClient(cli: Cli, session: string, plan: StartPlan, cwd: string): Promise<CommandResult> {
+  const printHint = `\`shim resume ${session} --print\` prints the brief.`;
   cli.progress(`In ${cwd}: ${plan.reason}.`);
   try {
     const code = await cli.io.startProcess({ command: plan.command, args: plan.args, cwd });
     if (code === 0) return ok({ data: { session, exit: code }, text: "" });
-    return failed("client_failed", `claude ended with exit code ${code}. ${printing}`);
+    return failed("client_failed", `claude ended with exit code ${code}. ${printHint}`);
   } catch (error) {
-    return failed("client_not_started", `${notStarted(error)}. Install Claude Code${byHand(plan)}. ${printing}`);
+    return failed(
+      "client_not_started",
+      `${notStarted(error)}. Install Claude Code${manualCommand(plan)}. ${printHint}`,
+    );
   }
 }
 
@@ -22,6 +25,6 @@ function notStarted(error: unknown): string {
   return isMissing ? "`claude` was not found on the PATH" : `\`claude\` could not be started (${String(error)})`;
 }
 
-function byHand({ kind, command, args }: StartPlan): string {
+function manualCommand({ kind, command, args }: StartPlan): string {
   return kind === "resume" ? `, or start it yourself: ${[command, ...args].join(" ")}` : "";
 }

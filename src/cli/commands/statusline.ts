@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { ok } from "../../shared/result.ts";
-import type { Cli, Outcome } from "../cli.ts";
+import type { Cli, CommandResult } from "../cli.ts";
 import { chainedLine, renderLine } from "../statusline/chained-line.ts";
 
 /** The launcher takes the program in statusline-entry.ts, which starts faster; this is the same for who starts dist/cli.mjs. */
@@ -9,7 +9,7 @@ export function addStatusline(program: Command, cli: Cli): void {
   cli.define(command, () => statusline(cli));
 }
 
-async function statusline(cli: Cli): Promise<Outcome> {
+async function statusline(cli: Cli): Promise<CommandResult> {
   const { env, cwd } = cli.io;
   const host = { env, cwd, configPath: cli.paths.config, makeRuntime: () => cli.runtime() };
   const line = await chainedLine(host, await cli.io.readInput());

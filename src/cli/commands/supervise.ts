@@ -1,12 +1,12 @@
 import type { Command } from "commander";
-import type { Cli, Common } from "../cli.ts";
+import type { Cli, CommonOptions } from "../cli.ts";
 
 /** Much of it no other command needs: it is loaded when it is asked for. */
 export function addSupervise(program: Command, cli: Cli): void {
   const command = program
     .command("supervise")
     .description("keep programs and chats running, as supervisor.json says; status, stop, retry");
-  cli.define(command, async (options: Common) => {
+  cli.define(command, async (options: CommonOptions) => {
     const { runSupervisor } = await import("../supervise/run-supervisor.ts");
     return runSupervisor(cli, options);
   });
@@ -17,7 +17,7 @@ export function addSupervise(program: Command, cli: Cli): void {
   const retry = command
     .command("retry <name>")
     .description("start again what has crashed too often, was stopped or has ended");
-  cli.define(retry, async (_options: Common, name: string) => (await control()).again(cli, name));
+  cli.define(retry, async (_options: CommonOptions, name: string) => (await control()).retry(cli, name));
 }
 
 function control(): Promise<typeof import("../supervise/control.ts")> {

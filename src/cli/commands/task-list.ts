@@ -4,13 +4,13 @@ import type { TaskLine } from "../../contract/task-views.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { shortIds } from "../../shared/short-id.ts";
-import { wrongUsage, type Refused } from "../answer.ts";
+import { wrongUsage, type FailedResult } from "../answer.ts";
 import { allChats, findChat } from "../chat-names.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import type { Coordination } from "../coordination.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import type { CoordinatorLink } from "../coordination.ts";
 import { oneLine, table } from "../screen-text.ts";
 
-export interface ListOptions extends Common {
+export interface ListOptions extends CommonOptions {
   readonly state?: string;
   readonly type?: string;
   readonly chat?: string;
@@ -19,21 +19,21 @@ export interface ListOptions extends Common {
   readonly limit?: number;
 }
 
-type Filter = Omit<InputOf<"tasks.list">, "limit" | "cursor">;
+type TaskFilter = Omit<InputOf<"tasks.list">, "limit" | "cursor">;
 
-export async function listTasks(cli: Cli, link: Coordination, options: ListOptions): Promise<Outcome> {
+export async function listTasks(cli: Cli, link: CoordinatorLink, options: ListOptions): Promise<CommandResult> {
   const { state } = options;
-  const wanted = TaskState.optional().safeParse(state);
-  if (!wanted.success) {
+  const parsedState = TaskState.optional().safeParse(state);
+  if (!parsedState.success) {
     return wrongUsage(`"${state?.slice(0, 60)}" is no state: ${TaskState.options.join(", ")}.`);
   }
   const chat = options.chat === undefined ? ok(undefined) : await findChat(cli, link, options.chat);
   if (!chat.ok) return chat;
-  const filter = filterOf({ ...options, ...(chat.value === undefined ? {} : { chat: chat.value }) }, wanted.data);
-  const listed = await pages(link, filter, options.limit ?? usualLimit);
-  if (!listed.ok) return listed;
-  const short = await shortChats(link, listed.value.tasks);
-  const rows = listed.value.tasks.map((task) => [
+  const filter = toFilter({ ...options, ...(chat.value === undefined ? {} : { chat: chat.value }) }, parsedState.data);
+  const tasks = await fetchTasks(link, filter, options.limit ?? defaultLimit);
+  if (!tasks.ok) return tasks;
+  const short = await shortChats(link, tasks.value.tasks);
+  const rows = tasks.value.tasks.map((task) => [
     String(task.task),
     task.state,
     task.type,
@@ -41,14 +41,14 @@ export async function listTasks(cli: Cli, link: Coordination, options: ListOptio
     task.chat === null ? "-" : short(task.chat),
     `${task.failures}/${task.maxAttempts}`,
     `${age(task.ageMs)} ago`,
-    oneLine(newsOf(task), 60),
+    oneLine(progressNote(task), 60),
   ]);
   const head = ["TASK", "STATE", "TYPE", "PRIORITY", "CHAT", "FAILED", "SUBMITTED", "PROGRESS"];
   const text = rows.length === 0 ? `No tasks at ${link.where}.\n` : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: listed.value, text: text + rest(listed.value.cursor) });
+  return ok({ data: tasks.value, text: text + moreText(tasks.value.cursor) });
 }
 
-function filterOf({ type, chat, tag, parent }: ListOptions, state: TaskState | undefined): Filter {
+function toFilter({ type, chat, tag, parent }: ListOptions, state: TaskState | undefined): TaskFilter {
   return {
     ...(state === undefined ? {} : { state }),
     ...(type === undefined ? {} : { type }),
@@ -58,20 +58,20 @@ function filterOf({ type, chat, tag, parent }: ListOptions, state: TaskState | u
   };
 }
 
-const usualLimit = 50;
-const mostInPage = 200;
+const defaultLimit = 50;
+const maxPerPage = 200;
 
 /** A page may be short, or empty, and still not the last one. */
-async function pages(
-  link: Coordination,
-  filter: Filter,
+async function fetchTasks(
+  link: CoordinatorLink,
+  filter: TaskFilter,
   limit: number,
-): Promise<Result<OutputOf<"tasks.list">, Refused["error"]>> {
+): Promise<Result<OutputOf<"tasks.list">, FailedResult["error"]>> {
   const tasks: TaskLine[] = [];
   for (let cursor: string | null = ""; ;) {
-    const page: Result<OutputOf<"tasks.list">, Refused["error"]> = await link.call("tasks.list", {
+    const page: Result<OutputOf<"tasks.list">, FailedResult["error"]> = await link.call("tasks.list", {
       ...filter,
-      limit: Math.min(limit - tasks.length, mostInPage),
+      limit: Math.min(limit - tasks.length, maxPerPage),
       ...(cursor === "" ? {} : { cursor }),
     });
     if (!page.ok) return page;
@@ -82,21 +82,21 @@ async function pages(
 }
 
 /** What is not shown is said. */
-function rest(cursor: string | null): string {
+function moreText(cursor: string | null): string {
   return cursor === null ? "" : "There are more; --limit shows them.\n";
 }
 
 const endStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
 
 /** [CL87] How far it is, or why it is not. The progress of a task that has ended says nothing any more. */
-function newsOf({ state, progress, detail, isCancelAsked }: TaskLine): string {
+function progressNote({ state, progress, detail, isCancelAsked }: TaskLine): string {
   const isOver = endStates.has(state);
   const parts = [isCancelAsked && !isOver ? "asked to stop" : "", detail ?? "", isOver ? "" : progressText(progress)];
   return parts.filter((text) => text !== "").join("; ") || "-";
 }
 
 /** The list of tasks is of use without the list of chats. */
-async function shortChats(link: Coordination, tasks: readonly TaskLine[]): Promise<(chat: string) => string> {
+async function shortChats(link: CoordinatorLink, tasks: readonly TaskLine[]): Promise<(chat: string) => string> {
   if (tasks.every(({ chat }) => chat === null)) return (chat) => chat;
   const chats = await allChats(link);
   return chats.ok ? shortIds(chats.value.map(({ chat }) => chat)) : (chat) => chat;
@@ -107,10 +107,10 @@ export function progressText(progress: Progress | null): string {
   return [percent === undefined ? "" : `${Math.round(percent)} %`, note ?? ""].filter((text) => text !== "").join(" ");
 }
 
-export async function listDead(cli: Cli, link: Coordination, limit: number = usualLimit): Promise<Outcome> {
-  const listed = await pages(link, { state: "dead" }, limit);
-  if (!listed.ok) return listed;
-  const rows = listed.value.tasks.map((task) => [
+export async function listDead(cli: Cli, link: CoordinatorLink, limit: number = defaultLimit): Promise<CommandResult> {
+  const tasks = await fetchTasks(link, { state: "dead" }, limit);
+  if (!tasks.ok) return tasks;
+  const rows = tasks.value.tasks.map((task) => [
     String(task.task),
     task.type,
     task.reason ?? "-",
@@ -120,5 +120,5 @@ export async function listDead(cli: Cli, link: Coordination, limit: number = usu
   ]);
   const head = ["TASK", "TYPE", "REASON", "FAILED", "SUBMITTED", "DETAIL"];
   const text = rows.length === 0 ? "No dead tasks.\n" : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: listed.value, text: text + rest(listed.value.cursor) });
+  return ok({ data: tasks.value, text: text + moreText(tasks.value.cursor) });
 }

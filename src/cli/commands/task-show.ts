@@ -2,27 +2,27 @@ import type { OutputOf } from "../../contract/operations.ts";
 import type { Attempt } from "../../contract/task-views.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { ok } from "../../shared/result.ts";
-import type { Cli, Outcome } from "../cli.ts";
-import type { Coordination } from "../coordination.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import type { CoordinatorLink } from "../coordination.ts";
 import { historyOf } from "../explain/task-facts.ts";
 import { oneLine, table } from "../screen-text.ts";
 import { progressText } from "./task-list.ts";
 
 type Task = OutputOf<"tasks.get">;
 
-export async function showTask(cli: Cli, link: Coordination, task: number): Promise<Outcome> {
-  const found = await link.call("tasks.get", { task });
-  if (!found.ok) return found;
+export async function showTask(cli: Cli, link: CoordinatorLink, task: number): Promise<CommandResult> {
+  const response = await link.call("tasks.get", { task });
+  if (!response.ok) return response;
   const history = await historyOf(link, task);
   if (!history.ok) return history;
   const { attempts } = history.value;
   const { columns } = cli.io.size();
-  const text = `${table(factsOf(found.value), columns)}\n${attemptsText(attempts, columns)}`;
-  return ok({ data: { ...found.value, attempts }, text });
+  const text = `${table(toFacts(response.value), columns)}\n${attemptsText(attempts, columns)}`;
+  return ok({ data: { ...response.value, attempts }, text });
 }
 
 /** What there is nothing to say of is left out. */
-function factsOf(task: Task): [string, string][] {
+function toFacts(task: Task): [string, string][] {
   const facts: [string, string | null][] = [
     ["task", String(task.task)],
     ["type", task.type],
@@ -43,11 +43,11 @@ function factsOf(task: Task): [string, string][] {
     ["checkpoint", jsonText(task.checkpoint)],
     ["result", jsonText(task.result)],
   ];
-  return facts.flatMap(([name, value]) => (value === null ? [] : [[name, oneLine(value, mostShown)]]));
+  return facts.flatMap(([name, value]) => (value === null ? [] : [[name, oneLine(value, maxShownChars)]]));
 }
 
 /** Of one value; `--json` has it in full. */
-const mostShown = 1_000;
+const maxShownChars = 1_000;
 
 function stateText({ state, reason, isCancelAsked }: Task): string {
   return `${state}${reason === null ? "" : ` (${reason})`}${isCancelAsked ? ", asked to stop" : ""}`;

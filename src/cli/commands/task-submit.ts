@@ -3,16 +3,16 @@ import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { Json } from "../../contract/values.ts";
 import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { wrongUsage, type Refused } from "../answer.ts";
+import { wrongUsage, type FailedResult } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { digit, jsonIn, jsonOfFile, jsonOfInput, taskNumbers, texts } from "../task-input.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { digitOption, parseJson, readJsonFile, readJsonInput, taskListOption, textListOption } from "../task-input.ts";
 import { parseDuration } from "../times.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
-type Submitted = OutputOf<"tasks.submit">["tasks"][number];
+type SubmittedTask = OutputOf<"tasks.submit">["tasks"][number];
 
-interface SubmitOptions extends Common {
+interface SubmitOptions extends CommonOptions {
   readonly graph?: string;
   readonly payload?: string;
   readonly payloadFile?: string;
@@ -25,21 +25,25 @@ interface SubmitOptions extends Common {
 }
 
 /** What a graph says of each of its tasks itself. */
-const ofOne = ["payload", "payloadFile", "priority", "capability", "delay", "dependsOn", "key", "tag"];
+const singleTaskOptions = ["payload", "payloadFile", "priority", "capability", "delay", "dependsOn", "key", "tag"];
 
 export function addSubmit(task: Command, cli: Cli): void {
   const command = task
     .command("submit [type] [-]")
     .description("submit a task, with the payload from stdin where - stands, or a graph of them")
-    .addOption(new Option("--graph <file>", "a list of tasks in YAML or JSON, with ref and dependsOn").conflicts(ofOne))
+    .addOption(
+      new Option("--graph <file>", "a list of tasks in YAML or JSON, with ref and dependsOn").conflicts(
+        singleTaskOptions,
+      ),
+    )
     .option("--payload <json>", "what the task is about")
     .option("--payload-file <file>", "the same, from a file (-: from stdin)")
-    .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digit(0, 9))
-    .option("--capability <names...>", "only a chat that has them all takes it", texts)
+    .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digitOption(0, 9))
+    .option("--capability <names...>", "only a chat that has them all takes it", textListOption)
     .option("--delay <duration>", "not before so long (30s, 15m, 2h)", duration)
-    .option("--depends-on <tasks...>", "not before these are done", taskNumbers)
+    .option("--depends-on <tasks...>", "not before these are done", taskListOption)
     .option("--key <key>", "a second task under the same key is the first one")
-    .option("--tag <tags...>", "to find it by", texts);
+    .option("--tag <tags...>", "to find it by", textListOption);
   cli.define(command, (options: SubmitOptions, type?: string, dash?: string) => submit(cli, options, type, dash));
 }
 
@@ -49,7 +53,7 @@ function duration(text: string): number {
   return ms;
 }
 
-async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: string): Promise<Outcome> {
+async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: string): Promise<CommandResult> {
   const { graph } = options;
   if (graph !== undefined) {
     if (type !== undefined) return wrongUsage("with --graph the file names the types; give no other.");
@@ -59,32 +63,32 @@ async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: st
   }
   if (type === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
   if (dash !== undefined && dash !== "-") return wrongUsage(`only - may follow the type, not "${dash.slice(0, 60)}".`);
-  const payload = await payloadOf(cli, options, dash);
+  const payload = await readPayload(cli, options, dash);
   if (!payload.ok) return payload;
   const task = newTask(type, options, payload.value);
   return withCheckedLink(cli, async (link) => {
     const done = await link.call("tasks.submit", { tasks: [task] });
-    return done.ok ? ok({ data: done.value, text: done.value.tasks.map(told).join("") }) : done;
+    return done.ok ? ok({ data: done.value, text: done.value.tasks.map(submittedText).join("") }) : done;
   });
 }
 
 /** undefined: none is given. */
-async function payloadOf(
+async function readPayload(
   cli: Cli,
   { payload, payloadFile }: SubmitOptions,
   dash: string | undefined,
-): Promise<Result<Json | undefined, Refused["error"]>> {
+): Promise<Result<Json | undefined, FailedResult["error"]>> {
   const given = [payload, payloadFile, dash].filter((one) => one !== undefined);
   if (given.length > 1) return wrongUsage("give one payload: --payload, --payload-file or -.");
-  if (payload !== undefined) return jsonIn(payload, "--payload");
+  if (payload !== undefined) return parseJson(payload, "--payload");
   const file = dash ?? payloadFile;
   if (file === undefined) return ok(undefined);
-  return file === "-" ? jsonOfInput(cli) : jsonOfFile(cli, file);
+  return file === "-" ? readJsonInput(cli) : readJsonFile(cli, file);
 }
 
 function newTask(type: string, options: SubmitOptions, payload: Json | undefined): NewTask {
   const { priority, capability, delay, dependsOn, key, tag } = options;
-  const told = {
+  const fields = {
     payload,
     priority,
     capabilities: capability && [...capability],
@@ -93,10 +97,10 @@ function newTask(type: string, options: SubmitOptions, payload: Json | undefined
     dedupeKey: key,
     tags: tag && [...tag],
   };
-  return { type, ...omitUndefined(told) };
+  return { type, ...omitUndefined(fields) };
 }
 
-function told({ task, state, isDuplicate }: Submitted): string {
+function submittedText({ task, state, isDuplicate }: SubmittedTask): string {
   if (!isDuplicate) return `Task ${task} is ${state}.\n`;
   return `Task ${task} has this key already: ${state ?? "it is no longer kept"}. Nothing was submitted.\n`;
 }

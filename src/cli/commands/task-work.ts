@@ -6,13 +6,20 @@ import { PlaceError } from "../../local-mcp/automation/work-place.ts";
 import { lines, run, text } from "../../local-mcp/snapshots/git.ts";
 import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { failed, type Refused } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import type { Coordination } from "../coordination.ts";
-import { many, table } from "../screen-text.ts";
-import { bring, cleanBranch, fastForward, identityOf, withRepository, type Repository } from "../task-repository.ts";
+import { failed, type FailedResult } from "../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import type { CoordinatorLink } from "../coordination.ts";
+import { pluralize, table } from "../screen-text.ts";
+import {
+  fetchCommits,
+  cleanBranch,
+  fastForward,
+  readIdentity,
+  withRepository,
+  type Repository,
+} from "../task-repository.ts";
 
-export interface WorkOptions extends Common {
+export interface WorkOptions extends CommonOptions {
   readonly remote?: string;
   /** Also what the task began with. */
   readonly all?: boolean;
@@ -21,20 +28,20 @@ export interface WorkOptions extends Common {
 type Task = OutputOf<"tasks.get">;
 
 /** The work of one task, and where its own changes begin. */
-interface Range {
+interface WorkRange {
   readonly work: InputWork;
   readonly base: string;
 }
 
 /** [CL120] What a task has changed itself; with `--all` also the results that it began with. */
-export function diffTask(cli: Cli, link: Coordination, task: number, options: WorkOptions): Promise<Outcome> {
+export function diffTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {
   return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
     const readable = { ...git, before: [...git.before, "-c", "core.quotePath=false"] };
     const plain = ["--no-ext-diff", "--no-textconv", "--no-color", "--no-renames"];
     const { stdout } = await run(readable, ["diff", ...plain, "--stat", "--patch", base, work.commit]);
     const counts = await lines(readable, ["diff", ...plain, "--numstat", base, work.commit]);
     const diff = stdout.toString("utf8");
-    const data = { task, branch: work.branch, base, commit: work.commit, files: counts.map(fileOf), diff };
+    const data = { task, branch: work.branch, base, commit: work.commit, files: counts.map(parseFile), diff };
     return ok({
       data,
       text: diff === "" ? `Task ${task} changed nothing of its own; --all shows what it began with.\n` : diff,
@@ -44,21 +51,21 @@ export function diffTask(cli: Cli, link: Coordination, task: number, options: Wo
 }
 
 /** A line of `git diff --numstat`; a binary file has no counts. */
-function fileOf(line: string): { path: string; added: number | null; removed: number | null } {
+function parseFile(line: string): { path: string; added: number | null; removed: number | null } {
   const [added = "-", removed = "-", path = ""] = line.split("\t");
-  return { path, added: countIn(added), removed: countIn(removed) };
+  return { path, added: parseCount(added), removed: parseCount(removed) };
 }
 
-function countIn(text: string): number | null {
+function parseCount(text: string): number | null {
   return text === "-" ? null : Number(text);
 }
 
 /** [CL121] Its own commits, the newest first. */
-export function logTask(cli: Cli, link: Coordination, task: number, options: WorkOptions): Promise<Outcome> {
+export function logTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {
   return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
     const format = "--format=%H%x09%at%x09%an%x09%s";
     const found = await lines(git, ["log", "--no-color", "--no-show-signature", format, `${base}..${work.commit}`]);
-    const commits = found.map(commitIn);
+    const commits = found.map(parseCommit);
     const rows = commits.map(({ commit, at, author, subject }) => [commit.slice(0, 12), cli.ago(at), author, subject]);
     const nothing = `Task ${task} has no commit of its own; --all shows those that it began with.\n`;
     const shown = table([["COMMIT", "MADE", "BY", "SUBJECT"], ...rows], cli.io.size().columns);
@@ -67,25 +74,25 @@ export function logTask(cli: Cli, link: Coordination, task: number, options: Wor
   });
 }
 
-function commitIn(line: string): { commit: string; at: number; author: string; subject: string } {
+function parseCommit(line: string): { commit: string; at: number; author: string; subject: string } {
   const [commit = "", at = "", author = "", ...subject] = line.split("\t");
   return { commit, at: Number(at) * 1_000, author, subject: subject.join("\t") };
 }
 
 async function withRange(
   cli: Cli,
-  link: Coordination,
+  link: CoordinatorLink,
   task: number,
   { remote, all }: WorkOptions,
-  body: (repository: Repository, range: Range) => Promise<Outcome>,
-): Promise<Outcome> {
+  body: (repository: Repository, range: WorkRange) => Promise<CommandResult>,
+): Promise<CommandResult> {
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;
-  const work = ownWork(found.value);
+  const work = findWork(found.value);
   if (!work.ok) return work;
   return withRepository(cli, async (repository) => {
-    const here = await bring(repository, [work.value.work], remote);
-    if (!here.ok) return here;
+    const fetched = await fetchCommits(repository, [work.value.work], remote);
+    if (!fetched.ok) return fetched;
     const { commit } = work.value.work;
     // A worker of an older version did not say where it began.
     const own = all === true ? null : work.value.base;
@@ -95,7 +102,7 @@ async function withRange(
 }
 
 /** [CL120] Of a task that is done and whose result names a branch; or why there is none. */
-function ownWork(task: Task): Result<{ work: InputWork; base: string | null }, Refused["error"]> {
+function findWork(task: Task): Result<{ work: InputWork; base: string | null }, FailedResult["error"]> {
   const missing = whyNoBranch(task);
   if (missing !== null) return failed("no_branch", `task ${task.task} has no branch: ${missing}.`);
   const { branch, commit, base = null, machine = null } = WorkResult.parse(task.result);
@@ -122,37 +129,51 @@ function whyNotDone({ state, reason, detail, dependsOn }: Task): string {
 }
 
 /** [CL122] Merges the work of a task, or of the parts of a job, into the branch that the user is on: all of it or nothing. */
-export async function mergeTask(cli: Cli, link: Coordination, task: number, { remote }: WorkOptions): Promise<Outcome> {
-  const works = await worksOf(link, task);
+export async function mergeTask(
+  cli: Cli,
+  link: CoordinatorLink,
+  task: number,
+  { remote }: WorkOptions,
+): Promise<CommandResult> {
+  const works = await listWork(link, task);
   if (!works.ok) return works;
   return withRepository(cli, async (repository) => {
-    const on = await cleanBranch(repository);
-    if (!on.ok) return on;
-    const here = await bring(repository, works.value, remote);
-    if (!here.ok) return here;
+    const currentBranch = await cleanBranch(repository);
+    if (!currentBranch.ok) return currentBranch;
+    const fetched = await fetchCommits(repository, works.value, remote);
+    if (!fetched.ok) return fetched;
     const { git, common } = repository;
     const sides = works.value.map((work) => ({ name: `task-${work.task}`, commit: work.commit }));
-    const author = (await identityOf(git)) ?? undefined;
-    const around = {
+    const author = (await readIdentity(git)) ?? undefined;
+    const mergeContext = {
       env: cli.io.env,
       repository: common,
       now: cli.io.now(),
       signal: git.signal,
       ...omitUndefined({ author }),
     };
-    const { commit, conflicts } = await mergeCommits(around, on.value.commit, sides, false);
+    const { commit, conflicts } = await mergeCommits(mergeContext, currentBranch.value.commit, sides, false);
     const [conflict] = conflicts;
-    if (conflict) return conflicting(works.value, conflict, on.value.branch);
-    const refused = commit === on.value.commit ? null : await fastForward(git, commit);
+    if (conflict) return conflictFailure(works.value, conflict, currentBranch.value.branch);
+    const refused = commit === currentBranch.value.commit ? null : await fastForward(git, commit);
     if (refused !== null) return failed("git_refused", `nothing was changed: ${refused}`);
     return ok({
-      data: { task, tasks: works.value.map((one) => one.task), into: on.value.branch, before: on.value.commit, commit },
-      text: mergedText(works.value, on.value, commit),
+      data: {
+        task,
+        tasks: works.value.map((one) => one.task),
+        into: currentBranch.value.branch,
+        before: currentBranch.value.commit,
+        commit,
+      },
+      text: mergedText(works.value, currentBranch.value, commit),
     });
   });
 }
 
-async function worksOf(link: Coordination, task: number): Promise<Result<readonly InputWork[], Refused["error"]>> {
+async function listWork(
+  link: CoordinatorLink,
+  task: number,
+): Promise<Result<readonly InputWork[], FailedResult["error"]>> {
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;
   const isJoined = found.value.state === "done" && found.value.joinRule !== null;
@@ -177,10 +198,10 @@ function mergedText(
   return `${what} ${works.length === 1 ? "is" : "are"} merged into ${branch}, now at ${commit.slice(0, 12)}; it was at ${before.slice(0, 12)}.\n`;
 }
 
-function conflicting(works: readonly InputWork[], { name, files }: Conflict, branch: string): Refused {
+function conflictFailure(works: readonly InputWork[], { name, files }: Conflict, branch: string): FailedResult {
   const work = works.find(({ task }) => `task-${task}` === name);
   return failed(
     "merge_conflict",
-    `task ${work?.task} conflicts in ${many(files.length, "file")} (${files.join(", ")}); nothing was changed. To resolve it by hand on ${branch}: git merge ${work?.commit}`,
+    `task ${work?.task} conflicts in ${pluralize(files.length, "file")} (${files.join(", ")}); nothing was changed. To resolve it by hand on ${branch}: git merge ${work?.commit}`,
   );
 }

@@ -3,9 +3,9 @@ import type { OutputOf } from "../../contract/operations.ts";
 import { ok } from "../../shared/result.ts";
 import type { Answer } from "../answer.ts";
 import { withCheckedLink } from "../checked-link.ts";
-import { limitOption, type Cli, type Common, type Outcome } from "../cli.ts";
-import type { Coordination } from "../coordination.ts";
-import { oneTask, taskNumber } from "../task-input.ts";
+import { limitOption, type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
+import type { CoordinatorLink } from "../coordination.ts";
+import { taskOption, taskNumber } from "../task-input.ts";
 import { listTasks, type ListOptions } from "./task-list.ts";
 import { showTask } from "./task-show.ts";
 import { addSubmit } from "./task-submit.ts";
@@ -13,7 +13,7 @@ import { showTaskTree } from "./task-tree.ts";
 import { watchAll, watchTask } from "./task-watch.ts";
 import type { WorkOptions } from "./task-work.ts";
 
-interface ReasonOptions extends Common {
+interface ReasonOptions extends CommonOptions {
   readonly reason: string;
 }
 
@@ -27,15 +27,17 @@ export function addTask(program: Command, cli: Cli): void {
     .option("--type <type>", "only of this type")
     .option("--chat <chat>", "only what this chat has")
     .option("--tag <tag>", "only with this tag")
-    .option("--parent <task>", "only what is right below this task", oneTask)
+    .option("--parent <task>", "only what is right below this task", taskOption)
     .addOption(limitOption(50));
   cli.define(list, (options: ListOptions) => withCheckedLink(cli, (link) => listTasks(cli, link, options)));
   const show = command.command("show <task>").description("one task, with its attempts");
-  cli.define(show, (_options: Common, text: string) => ofTask(cli, text, (link, task) => showTask(cli, link, task)));
+  cli.define(show, (_options: CommonOptions, text: string) =>
+    withTask(cli, text, (link, task) => showTask(cli, link, task)),
+  );
   const tree = command.command("tree [task]").description("what a task, or every open one, waits for and is made of");
-  cli.define(tree, (_options: Common, text?: string) => {
+  cli.define(tree, (_options: CommonOptions, text?: string) => {
     if (text === undefined) return withCheckedLink(cli, (link) => showTaskTree(cli, link, null));
-    return ofTask(cli, text, (link, task) => showTaskTree(cli, link, task));
+    return withTask(cli, text, (link, task) => showTaskTree(cli, link, task));
   });
   addWork(command, cli);
   const cancel = command
@@ -43,13 +45,13 @@ export function addTask(program: Command, cli: Cli): void {
     .description("end a task; the chat that runs it is asked to stop")
     .requiredOption("--reason <text>", "stands in the task");
   cli.define(cancel, ({ reason }: ReasonOptions, text: string) =>
-    ofTask(cli, text, (link, task) => cancelTask(link, task, reason)),
+    withTask(cli, text, (link, task) => cancelTask(link, task, reason)),
   );
   const watch = command.command("watch [task]").description("state and progress of a task, or of all, until the end");
-  cli.define(watch, ({ json }: Common, text?: string) => {
+  cli.define(watch, ({ json }: CommonOptions, text?: string) => {
     const isJson = json === true;
     if (text === undefined) return withCheckedLink(cli, (link) => watchAll(cli, link, isJson));
-    return ofTask(cli, text, (link, task) => watchTask(cli, link, task, isJson));
+    return withTask(cli, text, (link, task) => watchTask(cli, link, task, isJson));
   });
 }
 
@@ -64,13 +66,13 @@ function addWork(command: Command, cli: Cli): void {
       body: "mergeTask",
     },
   ] as const) {
-    const own = command
+    const subcommand = command
       .command(`${name} <task>`)
       .description(description)
       .option("--remote <name>", "fetch what is not here from this remote");
-    if (name !== "merge") own.option("--all", "also what the task began with: the work of those it depends on");
-    cli.define(own, (options: WorkOptions, text: string) =>
-      ofTask(cli, text, async (link, task) => {
+    if (name !== "merge") subcommand.option("--all", "also what the task began with: the work of those it depends on");
+    cli.define(subcommand, (options: WorkOptions, text: string) =>
+      withTask(cli, text, async (link, task) => {
         const work = await import("./task-work.ts");
         return work[body](cli, link, task, options);
       }),
@@ -79,16 +81,16 @@ function addWork(command: Command, cli: Cli): void {
 }
 
 /** A command about one task that its argument names. */
-export async function ofTask(
+export async function withTask(
   cli: Cli,
   text: string,
-  body: (link: Coordination, task: number) => Promise<Outcome>,
-): Promise<Outcome> {
+  body: (link: CoordinatorLink, task: number) => Promise<CommandResult>,
+): Promise<CommandResult> {
   const task = taskNumber(text);
   return task.ok ? withCheckedLink(cli, (link) => body(link, task.value)) : task;
 }
 
-async function cancelTask(link: Coordination, task: number, reason: string): Promise<Outcome> {
+async function cancelTask(link: CoordinatorLink, task: number, reason: string): Promise<CommandResult> {
   const done = await link.call("tasks.cancel", { task, reason });
   return done.ok ? ok(cancelled(task, done.value)) : done;
 }

@@ -2,24 +2,24 @@ import type { Command } from "commander";
 import { ok } from "../../shared/result.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
 import { clientStates } from "../client-states.ts";
-import { overview, type ClientState, type Overview } from "../overview.ts";
-import { facts, lines, type Style } from "../render-overview.ts";
-import { safe } from "../screen-text.ts";
+import { readOverview, type ClientState, type Overview } from "../overview.ts";
+import { overviewFacts, overviewLines, type OverviewStyle } from "../render-overview.ts";
+import { safeText } from "../screen-text.ts";
 import { TeamReader, type TeamOverview } from "../team-overview.ts";
 import { localTime } from "../times.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-interface UpOptions extends Common {
+interface UpOptions extends CommonOptions {
   readonly once?: boolean;
 }
 
 const redrawMs = 2_000;
 /** Connected clients change rarely, and reading their files costs time. */
-const clientsMs = 30_000;
+const clientsPollMs = 30_000;
 /** A coordinator on the edge counts requests. */
-const edgeMs = 10_000;
+const edgePollMs = 10_000;
 
 export function addUp(program: Command, cli: Cli): void {
   const command = program
@@ -31,9 +31,9 @@ export function addUp(program: Command, cli: Cli): void {
   cli.define(command, (options: UpOptions) => up(cli, options));
 }
 
-async function up(cli: Cli, options: UpOptions): Promise<Outcome> {
+async function up(cli: Cli, options: UpOptions): Promise<CommandResult> {
   const runtime = await cli.runtime();
-  const style = (): Style => ({
+  const style = (): OverviewStyle => ({
     paint: cli.paint,
     columns: cli.io.size().columns,
     home: cli.io.env["HOME"] ?? "",
@@ -41,20 +41,20 @@ async function up(cli: Cli, options: UpOptions): Promise<Outcome> {
   });
   const team = new TeamReader(cli);
   try {
-    const first = overview(runtime, clientStates(cli), await team.read());
+    const first = readOverview(runtime, clientStates(cli), await team.read());
     const isFresh = !first.store.isThere && !cli.io.isTty;
     if (options.once || options.json || isFresh)
-      return ok({ data: first, text: `${lines(first, style()).join("\n")}\n` });
+      return ok({ data: first, text: `${overviewLines(first, style()).join("\n")}\n` });
     const stop = cli.io.interrupted();
     if (cli.io.isTty) await redraw({ cli, runtime, team }, style, stop);
-    else await tell({ cli, runtime, team }, stop);
+    else await printChanges({ cli, runtime, team }, stop);
     return ok({ data: null, text: "" });
   } finally {
     team.close();
   }
 }
 
-interface View {
+interface UpView {
   readonly cli: Cli;
   readonly runtime: Runtime;
   readonly team: TeamReader;
@@ -62,9 +62,9 @@ interface View {
 
 /** Polls until Ctrl-C, or until the launcher is gone: killed the hard way it passes no signal on. A store that is busy for a moment is no reason to end. */
 async function watch(
-  { cli, runtime, team }: View,
+  { cli, runtime, team }: UpView,
   stop: AbortSignal,
-  show: (shown: Overview | string) => void,
+  show: (overview: Overview | string) => void,
 ): Promise<void> {
   let clients: readonly ClientState[] = [];
   let clientsAt = -Infinity;
@@ -72,11 +72,11 @@ async function watch(
   let knownAt = -Infinity;
   const parent = cli.io.parentPid();
   while (!stop.aborted && cli.io.parentPid() === parent) {
-    if (!isWithin(runtime.now() - clientsAt, clientsMs)) {
+    if (!isWithin(runtime.now() - clientsAt, clientsPollMs)) {
       clients = clientStates(cli);
       clientsAt = runtime.now();
     }
-    if (!known || !isWithin(runtime.now() - knownAt, known.isEdge ? edgeMs : 0)) {
+    if (!known || !isWithin(runtime.now() - knownAt, known.isEdge ? edgePollMs : 0)) {
       known = await team.read();
       knownAt = runtime.now();
     }
@@ -87,7 +87,7 @@ async function watch(
 
 function checkOnce(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview | string {
   try {
-    return overview(runtime, clients, team);
+    return readOverview(runtime, clients, team);
   } catch (error) {
     if (error instanceof StoreError) return error.message;
     throw error;
@@ -103,15 +103,17 @@ const sequences = {
 };
 
 /** [CL20] Over the old picture, line by line, so that nothing flickers; cut to the window. */
-async function redraw(view: View, style: () => Style, stop: AbortSignal): Promise<void> {
+async function redraw(view: UpView, style: () => OverviewStyle, stop: AbortSignal): Promise<void> {
   const { cli } = view;
   cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);
   try {
-    await watch(view, stop, (shown) => {
+    await watch(view, stop, (overview) => {
       const { columns, rows } = cli.io.size();
-      const all = typeof shown === "string" ? [shown] : lines(shown, style());
+      const all = typeof overview === "string" ? [overview] : overviewLines(overview, style());
       const hint = cli.paint("dim", "Ctrl-C ends this view; nothing else.");
-      const fitting = [...all.slice(0, Math.max(1, rows - 2)), hint].map((line) => cut(cli.verbatim(line), columns));
+      const fitting = [...all.slice(0, Math.max(1, rows - 2)), hint].map((line) =>
+        cutLine(cli.verbatim(line), columns),
+      );
       cli.io.stdout(
         `${sequences.home}${fitting.map((line) => `${line}${sequences.clearLine}\n`).join("")}${sequences.clearBelow}`,
       );
@@ -122,33 +124,37 @@ async function redraw(view: View, style: () => Style, stop: AbortSignal): Promis
 }
 
 /** Cuts to a number of characters that are seen; colours take no room and are ended. */
-function cut(line: string, columns: number): string {
+function cutLine(line: string, columns: number): string {
   // eslint-disable-next-line no-control-regex -- ESC begins a colour
   const pieces = line.split(/(\u001b\[[\d;]*m)/);
   let room = columns;
-  const kept = pieces.map((piece) => {
+  const keptPieces = pieces.map((piece) => {
     if (piece.startsWith("\u001b")) return piece;
     const part = piece.slice(0, Math.max(0, room));
     room -= piece.length;
     return part;
   });
-  return kept.join("");
+  return keptPieces.join("");
 }
 
 /** What there is, then each change as a line of its own, with its time. */
-async function tell(view: View, stop: AbortSignal): Promise<void> {
+async function printChanges(view: UpView, stop: AbortSignal): Promise<void> {
   const { cli, runtime } = view;
-  let before = new Map<string, string>();
+  let previousFacts = new Map<string, string>();
   let isFirst = true;
-  await watch(view, stop, (shown) => {
-    const after = typeof shown === "string" ? new Map([["store", shown]]) : facts(shown, cli.command);
+  await watch(view, stop, (overview) => {
+    const currentFacts =
+      typeof overview === "string" ? new Map([["store", overview]]) : overviewFacts(overview, cli.command);
     const at = isFirst ? "" : `${localTime(runtime.now())} `;
-    const changed = [...after].filter(([key, text]) => before.get(key) !== text).map(([, text]) => text);
-    const gone = [...before.keys()].filter((key) => !after.has(key)).map((key) => `${key} is gone`);
-    const plain: Style = { paint: (_format, text) => text, columns: 200, home: "", command: cli.command };
-    const opening = isFirst && typeof shown !== "string" && after.size === 0 ? lines(shown, plain) : [];
-    for (const text of [...opening, ...changed, ...gone]) cli.io.stdout(safe(`${at}${text}\n`));
-    before = after;
+    const changedLines = [...currentFacts]
+      .filter(([key, text]) => previousFacts.get(key) !== text)
+      .map(([, text]) => text);
+    const gone = [...previousFacts.keys()].filter((key) => !currentFacts.has(key)).map((key) => `${key} is gone`);
+    const plain: OverviewStyle = { paint: (_format, text) => text, columns: 200, home: "", command: cli.command };
+    const opening =
+      isFirst && typeof overview !== "string" && currentFacts.size === 0 ? overviewLines(overview, plain) : [];
+    for (const text of [...opening, ...changedLines, ...gone]) cli.io.stdout(safeText(`${at}${text}\n`));
+    previousFacts = currentFacts;
     isFirst = false;
   });
 }

@@ -4,12 +4,12 @@ import { ok, type Result } from "../../shared/result.ts";
 import type { EdgeClient } from "../../local-mcp/edge/client.ts";
 import type { EdgeEvent } from "../../local-mcp/edge/events.ts";
 import type { WatchEvent } from "../../local-mcp/edge/watch.ts";
-import type { Refused } from "../answer.ts";
-import { revision, type Cli, type Common, type Outcome } from "../cli.ts";
-import { unanswered, withLink, type Coordination } from "../coordination.ts";
-import { oneLine, safe, safeJsonLine } from "../screen-text.ts";
+import type { FailedResult } from "../answer.ts";
+import { revision, type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
+import { edgeFailure, withLink, type CoordinatorLink } from "../coordination.ts";
+import { oneLine, safeText, safeJsonLine } from "../screen-text.ts";
 
-interface Options extends Common {
+interface Options extends CommonOptions {
   readonly from?: number;
   readonly once?: boolean;
 }
@@ -23,7 +23,7 @@ export function addWatch(program: Command, cli: Cli): void {
   cli.define(command, (options: Options, prefix = "") =>
     withLink(cli, async (link) => {
       const signal = cli.io.interrupted();
-      const start = await begin(link, options.from);
+      const start = await findStartRevision(link, options.from);
       if (!start.ok) return start;
       return link.edge && !options.once
         ? follow(cli, link.edge, { prefix, after: start.value }, options, signal)
@@ -38,15 +38,15 @@ interface WatchStart {
 }
 
 /** Of this machine's own file: a look costs nothing. */
-const pollEveryMs = 500;
+const pollIntervalMs = 500;
 
 async function pull(
   cli: Cli,
-  link: Coordination,
+  link: CoordinatorLink,
   start: WatchStart,
   options: Options,
   signal: AbortSignal,
-): Promise<Outcome> {
+): Promise<CommandResult> {
   for (let { after } = start; ;) {
     const pulled = await link.call("state.changes", { prefix: start.prefix, after, limit: 500 });
     if (!pulled.ok) return pulled;
@@ -54,8 +54,8 @@ async function pull(
     show(cli, options, changes);
     after = pulled.value.revision;
     if (isMore) continue;
-    if (options.once || signal.aborted) return ended(after);
-    await cli.io.wait(pollEveryMs, signal);
+    if (options.once || signal.aborted) return endAnswer(after);
+    await cli.io.wait(pollIntervalMs, signal);
   }
 }
 
@@ -66,21 +66,21 @@ async function follow(
   start: WatchStart,
   options: Options,
   signal: AbortSignal,
-): Promise<Outcome> {
-  edge.on((event) => tellState(cli, event));
+): Promise<CommandResult> {
+  edge.on((event) => reportState(cli, event));
   const watch = edge.watch(start);
   signal.addEventListener("abort", () => watch.close(), { once: true });
   if (signal.aborted) watch.close();
   for await (const event of watch) {
-    if (event.type === "failed") return unanswered(event.error);
+    if (event.type === "failed") return edgeFailure(event.error);
     if (event.type === "changes") show(cli, options, event.changes);
     else showAll(cli, options, event);
   }
-  return ended(watch.revision ?? start.after);
+  return endAnswer(watch.revision ?? start.after);
 }
 
 /** Who follows sees why nothing comes. */
-function tellState(cli: Cli, event: EdgeEvent): void {
+function reportState(cli: Cli, event: EdgeEvent): void {
   if (event.type !== "state" || event.state === event.previous) return;
   if (event.state === "disconnected" && event.previous !== "connecting") {
     cli.progress(`No connection to the coordinator (${event.reason}); it tries again, and misses nothing.`);
@@ -88,12 +88,15 @@ function tellState(cli: Cli, event: EdgeEvent): void {
   if (event.state === "fallback") cli.progress("No socket gets through: it asks every 5 s over HTTP.");
 }
 
-function ended(revision: number): Outcome {
+function endAnswer(revision: number): CommandResult {
   return ok({ data: { revision }, text: "", isOneLine: true });
 }
 
 /** The revision to begin after: the newest, unless one is given. */
-async function begin(link: Coordination, from: number | undefined): Promise<Result<number, Refused["error"]>> {
+async function findStartRevision(
+  link: CoordinatorLink,
+  from: number | undefined,
+): Promise<Result<number, FailedResult["error"]>> {
   if (from === undefined) {
     const listed = await link.call("state.list", { limit: 1 });
     return listed.ok ? ok(listed.value.revision) : listed;
@@ -104,7 +107,7 @@ async function begin(link: Coordination, from: number | undefined): Promise<Resu
 }
 
 function show(cli: Cli, { json }: Options, changes: readonly Change[]): void {
-  for (const change of changes) cli.io.stdout(json ? `${safeJsonLine(change)}\n` : safe(lineOf(change)));
+  for (const change of changes) cli.io.stdout(json ? `${safeJsonLine(change)}\n` : safeText(formatChange(change)));
 }
 
 /** It was away for so long that the changes are not kept any more. */
@@ -116,10 +119,10 @@ function showAll(
   if (json) return cli.io.stdout(`${safeJsonLine({ snapshot: entries, revision: at })}\n`);
   cli.io.stdout(`${at}  what happened meanwhile is not kept any more; there is now:\n`);
   for (const { key, version, value } of entries) {
-    cli.io.stdout(safe(`${version}  is  ${oneLine(key, 200)}  ${oneLine(JSON.stringify(value), 200)}\n`));
+    cli.io.stdout(safeText(`${version}  is  ${oneLine(key, 200)}  ${oneLine(JSON.stringify(value), 200)}\n`));
   }
 }
 
-function lineOf({ revision: at, op, key, value }: Change): string {
+function formatChange({ revision: at, op, key, value }: Change): string {
   return `${at}  ${op}  ${oneLine(key, 200)}${op === "set" ? `  ${oneLine(JSON.stringify(value), 200)}` : ""}\n`;
 }

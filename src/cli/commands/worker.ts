@@ -1,9 +1,9 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { ok, type Result } from "../../shared/result.ts";
-import { wrongUsage, type Refused } from "../answer.ts";
-import { countUpTo, type Cli, type Common, type Outcome } from "../cli.ts";
+import { wrongUsage, type FailedResult } from "../answer.ts";
+import { countUpTo, type Cli, type CommonOptions, type CommandResult } from "../cli.ts";
 
-export interface WorkerFlags extends Common {
+export interface WorkerFlags extends CommonOptions {
   readonly config?: string;
   readonly type?: string;
   readonly folder?: string;
@@ -24,13 +24,13 @@ export type WorkerSource =
   | { readonly kind: "command"; readonly type: string; readonly words: readonly string[] };
 
 /** What a file says of each type itself. */
-const ofOne = ["type", "folder", "repository", "base", "remote"];
+const singleTypeOptions = ["type", "folder", "repository", "base", "remote"];
 
 export function addWorker(program: Command, cli: Cli): void {
   const command = program
     .command("worker [command...]")
     .description("does tasks, one after the other: `shim worker --type test -- npm test`")
-    .addOption(new Option("--config <file>", "types and how they are done, YAML or JSON").conflicts(ofOne))
+    .addOption(new Option("--config <file>", "types and how they are done, YAML or JSON").conflicts(singleTypeOptions))
     .option("--type <type>", "the type that the command behind -- does")
     .option("--folder <path>", "work in this folder itself")
     .option("--repository <path>", "work in worktrees of this repository (default: the one here)")
@@ -38,36 +38,40 @@ export function addWorker(program: Command, cli: Cli): void {
     .option("--no-merge-inputs", "do not merge what a task depends on into its new worktree")
     .option("--remote <name>", "push finished branches to this remote, and fetch missing ones from it")
     .option("--concurrency <n>", "tasks at a time (default: 1)", countUpTo(100))
-    .option("--capability <name>", "also takes tasks that need this; may be given several times", oneMore)
+    .option("--capability <name>", "also takes tasks that need this; may be given several times", listOption)
     .option("--once", "end when there is nothing to take")
     .option("--max-tasks <n>", "end after so many", countUpTo(1_000_000))
-    .option("--drain-ms <ms>", "how long what runs may go on at Ctrl-C; 0: give it back at once (default: 60000)", ms);
+    .option(
+      "--drain-ms <ms>",
+      "how long what runs may go on at Ctrl-C; 0: give it back at once (default: 60000)",
+      millisecondsOption,
+    );
   cli.define(command, async (options: WorkerFlags, ...rest: unknown[]) => {
     // `[command...]` comes as one array.
-    const source = sourceOf(options, rest.flat() as string[]);
-    return source.ok ? begin(cli, options, source.value) : source;
+    const source = parseSource(options, rest.flat() as string[]);
+    return source.ok ? startWorker(cli, options, source.value) : source;
   });
 }
 
 /** Much of it no other command needs. */
-async function begin(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<Outcome> {
+async function startWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<CommandResult> {
   const { runWorker } = await import("../worker/run-worker.ts");
   return runWorker(cli, flags, source);
 }
 
-function oneMore(text: string, before: readonly string[] = []): string[] {
+function listOption(text: string, before: readonly string[] = []): string[] {
   return [...before, text];
 }
 
-function ms(text: string): number {
+function millisecondsOption(text: string): number {
   if (!/^\d{1,8}$/.test(text)) throw new InvalidArgumentError("It must be 0 or more milliseconds, at most a day.");
   return Number(text);
 }
 
-function sourceOf(
+function parseSource(
   { config, type, mergeInputs }: WorkerFlags,
   words: readonly string[],
-): Result<WorkerSource, Refused["error"]> {
+): Result<WorkerSource, FailedResult["error"]> {
   if (config !== undefined) {
     if (mergeInputs === false) return wrongUsage("with --config the file says `mergeInputs: false` of each type.");
     const isBoth = words.length > 0;

@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { writeWhole } from "../../local-mcp/store/store-files.ts";
+import { writeAtomically } from "../../local-mcp/store/store-files.ts";
 
 /** The pre-commit hook of git that asks SHIM, and the hook that was there before it. */
 
@@ -31,9 +31,9 @@ export function guardState(hooks: string, command: GuardCommand): GuardState {
   const path = join(hooks, "pre-commit");
   const kept = exists(path + suffix) ? path + suffix : null;
   if (!exists(path)) return { path, kept, kind: "none" };
-  const text = textOf(path);
+  const text = readText(path);
   if (!text.includes(`\n${mark}`)) return { path, kept, kind: "other" };
-  return { path, kept, kind: text === hookText(command, interpreterOf(kept)) ? "installed" : "stale" };
+  return { path, kept, kind: text === hookText(command, findInterpreter(kept)) ? "installed" : "stale" };
 }
 
 /** [FI23] @throws the system's error when the folder cannot be written to; then nothing has changed */
@@ -42,7 +42,7 @@ export function installGuard({ path, kind }: GuardState, command: GuardCommand):
   mkdirSync(dirname(path), { recursive: true });
   if (kind === "other") renameSync(path, kept);
   try {
-    writeWhole(path, hookText(command, interpreterOf(exists(kept) ? kept : null)), { mode: 0o755 });
+    writeAtomically(path, hookText(command, findInterpreter(exists(kept) ? kept : null)), { mode: 0o755 });
   } catch (error) {
     if (kind === "other") renameSync(kept, path);
     throw error;
@@ -60,12 +60,12 @@ function exists(path: string): boolean {
 }
 
 /** Empty for a link to nowhere. */
-function textOf(path: string): string {
+function readText(path: string): string {
   return lstatSync(path).isFile() ? readFileSync(path, "utf8") : "";
 }
 
 /** The shell that a kept hook names, with its options; null: it is run as a program of its own. */
-function interpreterOf(kept: string | null): string | null {
+function findInterpreter(kept: string | null): string | null {
   if (kept === null) return null;
   try {
     const [line = ""] = readFileSync(kept, "latin1").split("\n", 1);
@@ -83,8 +83,8 @@ function hookText({ node, script, home }: GuardCommand, shell: string | null): s
     "#!/bin/sh",
     `${mark}: refuses a commit of files that another chat has reserved. \`shim files guard remove\` takes it out.`,
     `if [ -x "$0${suffix}" ]; then ${run} || exit $?; fi`,
-    ...(home === undefined ? [] : [`[ -n "$SHIM_HOME" ] || export SHIM_HOME=${quoted(home)}`]),
-    `git diff --cached --name-only --no-renames -z | ${quoted(node)} ${quoted(script)}`,
+    ...(home === undefined ? [] : [`[ -n "$SHIM_HOME" ] || export SHIM_HOME=${shellQuote(home)}`]),
+    `git diff --cached --name-only --no-renames -z | ${shellQuote(node)} ${shellQuote(script)}`,
     "case $? in",
     "  0) ;;",
     `  ${refusedExit}) exit 1 ;;`,
@@ -95,6 +95,6 @@ function hookText({ node, script, home }: GuardCommand, shell: string | null): s
   return `${lines.join("\n")}\n`;
 }
 
-function quoted(text: string): string {
+function shellQuote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -3,13 +3,13 @@ import { createInterface } from "node:readline";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import { hasGroups } from "../../local-mcp/process-group.ts";
 import { record, type Message } from "./mcp-connection.ts";
-import type { Order, Start } from "./stand-in.ts";
+import type { Order, ProgramStart } from "./stand-in.ts";
 
 /** How the programs are started; the same commands that `shim init` registers. */
 export interface Programs {
-  readonly standIn: Start;
-  readonly server: Start;
-  readonly hook: (event: HookEvent) => Start;
+  readonly standIn: ProgramStart;
+  readonly server: ProgramStart;
+  readonly hook: (event: HookEvent) => ProgramStart;
 }
 
 export interface ChatOptions {
@@ -58,7 +58,7 @@ export class Chat {
     const { stdin, stdout } = this.#process;
     if (!stdin || !stdout) throw new Error("the stand-in client has no pipes");
     stdin.on("error", () => undefined);
-    createInterface({ input: stdout, crlfDelay: Infinity }).on("line", (line) => this.#take(line));
+    createInterface({ input: stdout, crlfDelay: Infinity }).on("line", (line) => this.#onLine(line));
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#process
       .on("error", () => undefined)
@@ -118,7 +118,7 @@ export class Chat {
   }
 
   /** Runs a program as a Bash tool. */
-  async bash(command: string, program: Start): Promise<ToolRun> {
+  async bash(command: string, program: ProgramStart): Promise<ToolRun> {
     const call = await this.#announce("Bash", { command });
     const { code, stdout, stderr } = await this.#order({ do: "run", program });
     const output = `${String(stdout)}${String(stderr)}`;
@@ -132,7 +132,7 @@ export class Chat {
   }
 
   /** Begins a Bash tool that does not end. @returns its process */
-  async beginBash(command: string, program: Start): Promise<number> {
+  async beginBash(command: string, program: ProgramStart): Promise<number> {
     await this.#announce("Bash", { command });
     const { pid } = await this.#order({ do: "begin", program });
     this.#options.onProcess(Number(pid));
@@ -193,7 +193,7 @@ export class Chat {
     return promise;
   }
 
-  #take(line: string): void {
+  #onLine(line: string): void {
     // The stand-in wrote it, see there.
     const { id, result, error } = JSON.parse(line) as { id: number; result?: Message; error?: string };
     const waiting = this.#waiting.get(id);

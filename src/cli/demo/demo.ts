@@ -5,7 +5,7 @@ import { age } from "../../local-mcp/recovery/brief.ts";
 import { findIncomplete } from "../../local-mcp/recovery/detect.ts";
 import { systemProcesses } from "../../local-mcp/processes.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
-import { snapshotOf, type StoredSnapshotRow } from "../../local-mcp/sessions/stored.ts";
+import { findSnapshot, type StoredSnapshotRow } from "../../local-mcp/sessions/stored.ts";
 import { restoreFiles } from "../../local-mcp/snapshots/restore-files.ts";
 import type { Driver } from "../../local-mcp/store/driver.ts";
 import { Store } from "../../local-mcp/store/store.ts";
@@ -54,7 +54,7 @@ export interface DemoResult {
 }
 
 /** Longest wait for what another process does, in ms. */
-const patienceMs = 10_000;
+const maxWaitMs = 10_000;
 
 /**
  * SHIM's main job with real processes in a real git project: a chat works, is killed in the middle of a tool, and a second one goes on.
@@ -100,14 +100,14 @@ class Demo {
     const asSaved = this.#scene.files();
     const tool = await first.beginBash(story.slowCommand, { command: this.#options.node, args: ["migrate.mjs"] });
     progress(`kill -9 of the client and of its MCP process, while \`${story.slowCommand}\` runs ...`);
-    const deathNoticed = await this.#killed(first, firstId);
+    const deathNoticed = await this.#killChat(first, firstId);
     this.#scene.write("price.mjs", story.edits.later);
     unlinkSync(this.#scene.inProject("currency.txt"));
     progress("A second chat starts ...");
     const second = this.#chat(secondId);
     const { context, ms } = await second.start();
     this.#checkBrief(context);
-    await this.#goOn(second, firstId, secondId);
+    await this.#continueWork(second, firstId, secondId);
     const filesRestored = await this.#restore(snapshot, asSaved);
     // It survived its client, as tools do. It is the demo's own to end; whatever else is left is not.
     this.#scene.kill(tool);
@@ -124,7 +124,7 @@ class Demo {
   #chat(session: string): Chat {
     const { project, env } = this.#scene;
     const { programs, signal } = this.#options;
-    const onProcess = (pid: number): void => this.#scene.keepInMind(pid);
+    const onProcess = (pid: number): void => this.#scene.track(pid);
     const chat = new Chat({ session, project, env, programs, signal, onProcess });
     this.#chats.push(chat);
     return chat;
@@ -133,7 +133,7 @@ class Demo {
   /** A hook that still runs would make its files anew after they were removed: everybody may finish first, then kill -9. */
   async tidyUp(): Promise<void> {
     const closed = Promise.all(this.#chats.map((chat) => chat.close()));
-    await Promise.race([closed, pause(patienceMs, undefined, { ref: false })]);
+    await Promise.race([closed, pause(maxWaitMs, undefined, { ref: false })]);
     this.#scene.killAll();
     await this.#until("all processes have ended", () => this.#isQuiet());
   }
@@ -196,12 +196,12 @@ class Demo {
   }
 
   #snapshot(checkpoint: string): StoredSnapshotRow | null {
-    const row = this.#store.read((sql) => snapshotOf(sql, checkpoint), null);
+    const row = this.#store.read((sql) => findSnapshot(sql, checkpoint), null);
     if (row?.state === "failed" || row?.state === "skipped") throw new Error(`files not saved: ${row.reason}`);
     return row?.state === "done" ? row : null;
   }
 
-  async #killed(chat: Chat, session: string): Promise<number> {
+  async #killChat(chat: Chat, session: string): Promise<number> {
     const startedAt = performance.now();
     await chat.kill();
     await this.#until("the death is noticed", () => this.#isIncomplete(session) || null);
@@ -226,7 +226,7 @@ class Demo {
   }
 
   /** The second chat says that it goes on, and takes over with its first checkpoint; nobody is offered the work again. */
-  async #goOn(chat: Chat, firstId: string, secondId: string): Promise<void> {
+  async #continueWork(chat: Chat, firstId: string, secondId: string): Promise<void> {
     await chat.serve();
     const answer = await chat.call("shim_check_recovery", {});
     const text = String(answer["brief"]);
@@ -257,7 +257,7 @@ class Demo {
       commit,
       into,
       now,
-      timeoutMs: patienceMs,
+      timeoutMs: maxWaitMs,
     });
     const ms = performance.now() - startedAt;
     const restored = done.ok ? this.#scene.files(into) : new Map<string, Buffer>();
@@ -289,11 +289,11 @@ class Demo {
 
   /** Looks until `find` answers something. */
   async #until<T>(what: string, find: () => T | null): Promise<T> {
-    const end = performance.now() + patienceMs;
+    const end = performance.now() + maxWaitMs;
     for (;;) {
       const found = find();
       if (found !== null) return found;
-      if (performance.now() > end) throw new Error(`waited ${age(patienceMs)} in vain until ${what}`);
+      if (performance.now() > end) throw new Error(`waited ${age(maxWaitMs)} in vain until ${what}`);
       await pause(2);
     }
   }

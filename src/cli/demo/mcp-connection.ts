@@ -10,7 +10,7 @@ export interface Program {
   readonly isGroup?: boolean;
 }
 
-export interface Ended {
+export interface ProcessEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
@@ -29,7 +29,7 @@ interface Waiting {
 }
 
 /** Characters of stderr that are kept, to be told when the process ends. */
-const maxErrors = 10_000;
+const maxErrorChars = 10_000;
 
 /**
  * A small MCP client by hand: JSON-RPC 2.0, one message per line, over the stdio of a server process (MCP specification 2025-11-25,
@@ -38,7 +38,7 @@ const maxErrors = 10_000;
 export class McpConnection {
   readonly process: ChildProcessWithoutNullStreams;
   /** Settles when the process is gone and all that it wrote was read. */
-  readonly ended: Promise<Ended>;
+  readonly ended: Promise<ProcessEnd>;
   /** Lines on stdout that are no JSON-RPC message. There must be none. */
   readonly stray: string[] = [];
   /** What the process wrote to stderr, the newest. */
@@ -52,10 +52,10 @@ export class McpConnection {
     const { stdin, stdout, stderr } = this.process;
     // A server that is gone is told by its end, to everybody who waits.
     stdin.on("error", () => undefined);
-    stderr.setEncoding("utf8").on("data", (text: string) => (this.errors = (this.errors + text).slice(-maxErrors)));
-    createInterface({ input: stdout, crlfDelay: Infinity }).on("line", (line) => this.#take(line));
+    stderr.setEncoding("utf8").on("data", (text: string) => (this.errors = (this.errors + text).slice(-maxErrorChars)));
+    createInterface({ input: stdout, crlfDelay: Infinity }).on("line", (line) => this.#onLine(line));
     this.process.on("error", (error) => (this.errors += error.message));
-    const { promise, resolve } = Promise.withResolvers<Ended>();
+    const { promise, resolve } = Promise.withResolvers<ProcessEnd>();
     this.ended = promise;
     this.process.on("close", (code, signal) => {
       this.#fail({ code, signal });
@@ -109,7 +109,7 @@ export class McpConnection {
     this.process.stdin.write(bytes);
   }
 
-  #take(line: string): void {
+  #onLine(line: string): void {
     const message = parse(line);
     if (message === null) {
       this.stray.push(line);
@@ -121,7 +121,7 @@ export class McpConnection {
     waiting.resolve(message);
   }
 
-  #fail({ code, signal }: Ended): void {
+  #fail({ code, signal }: ProcessEnd): void {
     this.#over = new Error(`the MCP process has ended (${signal ?? `exit code ${code}`}). ${this.errors}`.trim());
     for (const { reject } of this.#waiting.values()) reject(this.#over);
     this.#waiting.clear();

@@ -49,7 +49,7 @@ export class Scene {
     return new Map(names.sort().map((name) => [name, readFileSync(join(folder, name))]));
   }
 
-  keepInMind(pid: number): void {
+  track(pid: number): void {
     const found = identify(this.#processes, pid);
     if (found) this.#started.push(found);
   }

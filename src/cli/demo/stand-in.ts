@@ -7,17 +7,17 @@ import { messageOf } from "../../shared/error.ts";
 
 /** What the stand-in client is told to do, one JSON object per line on its stdin; each is answered on stdout with the same `id`. */
 export type Order =
-  | { readonly do: "serve"; readonly program: Start }
-  | { readonly do: "hook"; readonly program: Start; readonly input: Message }
+  | { readonly do: "serve"; readonly program: ProgramStart }
+  | { readonly do: "hook"; readonly program: ProgramStart; readonly input: Message }
   | { readonly do: "call"; readonly tool: string; readonly given: Message }
   /** Runs to its end. */
-  | { readonly do: "run"; readonly program: Start }
+  | { readonly do: "run"; readonly program: ProgramStart }
   /** Goes on running; what it does is the tool's business. */
-  | { readonly do: "begin"; readonly program: Start }
+  | { readonly do: "begin"; readonly program: ProgramStart }
   /** Ends the server the way Claude Code does. */
   | { readonly do: "leave" };
 
-export interface Start {
+export interface ProgramStart {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -80,7 +80,7 @@ class Client {
     }
   }
 
-  async #serve(program: Start): Promise<Message> {
+  async #serve(program: ProgramStart): Promise<Message> {
     const { cwd, env } = this.#context;
     const { command, args } = program;
     this.#server = new McpConnection({ command, args, cwd, env: { ...env, ...program.env }, isGroup: hasGroups });
@@ -88,18 +88,18 @@ class Client {
     return { pid: this.#server.pid, instructions: told["instructions"] };
   }
 
-  async #hook(program: Start, input: Message): Promise<Message> {
+  async #hook(program: ProgramStart, input: Message): Promise<Message> {
     const env = { ...program.env, CLAUDECODE: "1", CLAUDE_PID: String(this.#context.pid) };
     return this.#run({ ...program, env }, JSON.stringify({ ...input, cwd: this.#context.cwd }));
   }
 
-  #begin(program: Start): Message {
+  #begin(program: ProgramStart): Message {
     const { pid } = this.#spawn(program, "ignore").on("error", () => undefined);
     if (pid === undefined) throw new Error(`${program.command} could not be started`);
     return { pid };
   }
 
-  async #run(program: Start, input: string): Promise<Message> {
+  async #run(program: ProgramStart, input: string): Promise<Message> {
     const startedAt = performance.now();
     const child = this.#spawn(program, "pipe");
     const texts = { stdout: "", stderr: "" };
@@ -112,7 +112,7 @@ class Client {
     return { code, ...texts, ms: performance.now() - startedAt };
   }
 
-  #spawn({ command, args, env }: Start, stdio: "pipe" | "ignore"): ReturnType<typeof spawn> {
+  #spawn({ command, args, env }: ProgramStart, stdio: "pipe" | "ignore"): ReturnType<typeof spawn> {
     return spawn(command, args, { cwd: this.#context.cwd, env: { ...this.#context.env, ...env }, stdio });
   }
 

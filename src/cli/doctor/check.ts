@@ -10,7 +10,7 @@ export interface Check {
   readonly fix: string | null;
 }
 
-export function fine(name: string, text: string): Check {
+export function pass(name: string, text: string): Check {
   return { name, state: "ok", text, fix: null };
 }
 
@@ -23,7 +23,7 @@ export function fail(name: string, text: string, fix: string): Check {
 }
 
 /** [CL130] Runs one check; a check that throws is a failure with its reason, and the others go on. */
-export function checked(name: string, check: () => Check | readonly Check[]): readonly Check[] {
+export function runCheck(name: string, check: () => Check | readonly Check[]): readonly Check[] {
   try {
     return [check()].flat();
   } catch (error) {

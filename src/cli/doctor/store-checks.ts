@@ -10,8 +10,8 @@ import { isPurgePending } from "../../local-mcp/store/forget.ts";
 import * as notices from "../../local-mcp/store/notices.ts";
 import * as pauses from "../../local-mcp/store/pause.ts";
 import type { LoadedRuntime } from "../io.ts";
-import { many } from "../screen-text.ts";
-import { checked, fail, fine, warn, type Check } from "./check.ts";
+import { pluralize } from "../screen-text.ts";
+import { runCheck, fail, pass, warn, type Check } from "./check.ts";
 
 const backupAgeMs = 2 * 86_400_000;
 const failuresSinceMs = 7 * 86_400_000;
@@ -24,14 +24,18 @@ export function storeChecks({ runtime, driver, fallbackReason }: LoadedRuntime):
         `${driver}, the second choice: ${fallbackReason}`,
         "Works as well; repeat `npm install` of shim with this Node for the first choice.",
       )
-    : fine("sqlite", driver);
+    : pass("sqlite", driver);
   if (!lstatSync(runtime.store.path, { throwIfNoEntry: false }))
-    return [sqlite, fine("store", `nothing is stored yet (${runtime.store.path})`)];
-  const opened = checked("store", () => integrity(runtime));
+    return [sqlite, pass("store", `nothing is stored yet (${runtime.store.path})`)];
+  const opened = runCheck("store", () => integrity(runtime));
   const isOpen = opened.every(({ state }) => state !== "fail");
   const whenOpen: Record<string, (runtime: Runtime) => Check | readonly Check[]> = { schema, backups, content };
   const checks = { permissions, ...(isOpen ? whenOpen : {}) };
-  return [sqlite, ...opened, ...Object.entries(checks).flatMap(([name, check]) => checked(name, () => check(runtime)))];
+  return [
+    sqlite,
+    ...opened,
+    ...Object.entries(checks).flatMap(([name, check]) => runCheck(name, () => check(runtime))),
+  ];
 }
 
 function integrity(runtime: Runtime): Check {
@@ -52,7 +56,7 @@ function integrity(runtime: Runtime): Check {
 function writability(path: string): Check {
   try {
     for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) accessSync(file, constants.W_OK);
-    return fine("store", `${path} is sound`);
+    return pass("store", `${path} is sound`);
   } catch (error) {
     const fix = "Give the files back to your user (chown, chmod u+w); until then nothing can be saved.";
     return fail("store", `${path} is sound, but cannot be written to (${messageOf(error)})`, fix);
@@ -61,30 +65,30 @@ function writability(path: string): Check {
 
 function schema(runtime: Runtime): Check {
   const { version } = schemaState(runtime.store.connection());
-  const known = runtime.store.site.migrations.length;
-  if (version < known) {
+  const knownVersion = runtime.store.context.migrations.length;
+  if (version < knownVersion) {
     runtime.store.write(() => undefined);
-    return fine("schema", `version ${known}, brought there from ${version} just now`);
+    return pass("schema", `version ${knownVersion}, brought there from ${version} just now`);
   }
-  if (version > known)
+  if (version > knownVersion)
     return warn(
       "schema",
-      `version ${version}, made by a newer shim (this one knows ${known})`,
+      `version ${version}, made by a newer shim (this one knows ${knownVersion})`,
       "It works; update this copy when you can.",
     );
-  return fine("schema", `version ${version}`);
+  return pass("schema", `version ${version}`);
 }
 
 /** [ST2] says what they should be; Windows has its own. */
 function permissions(runtime: Runtime): Check {
-  if (process.platform === "win32") return fine("permissions", "those of your user folder");
+  if (process.platform === "win32") return pass("permissions", "those of your user folder");
   const { home } = runtime.paths;
   const files = readdirSync(home).map((name) => join(home, name));
-  const open = [home, ...files].filter(
+  const tooOpen = [home, ...files].filter(
     (path) => ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0,
   );
-  if (open.length === 0) return fine("permissions", `only you can read ${home}`);
-  return fail("permissions", `others can read ${open.join(", ")}`, `chmod -R go= ${home}`);
+  if (tooOpen.length === 0) return pass("permissions", `only you can read ${home}`);
+  return fail("permissions", `others can read ${tooOpen.join(", ")}`, `chmod -R go= ${home}`);
 }
 
 function backups(runtime: Runtime): Check {
@@ -99,13 +103,13 @@ function backups(runtime: Runtime): Check {
   const text = `newest ${basename(newest.path)}, ${age(ago)} ago`;
   return ago > backupAgeMs
     ? warn("backups", text, "A running chat makes one each day; if one runs, look into shim.log.")
-    : fine("backups", text);
+    : pass("backups", text);
 }
 
 function content(runtime: Runtime): Check[] {
   return runtime.store.read((sql) => {
     const now = runtime.now();
-    const open = notices.list(sql);
+    const openNotices = notices.list(sql);
     const dead = findIncomplete(sql, runtime.processes, now, { limit: 100 });
     const paused = pauses.list(sql, now);
     const [failures] = sql.all<{ n: number; reason: string | null }>(
@@ -113,7 +117,7 @@ function content(runtime: Runtime): Check[] {
       now - failuresSinceMs,
     );
     return [
-      ...open.map((one) => warn("notice", one.text, "When you have read it: `shim doctor --acknowledge`.")),
+      ...openNotices.map((one) => warn("notice", one.text, "When you have read it: `shim doctor --acknowledge`.")),
       ...paused.map((one) =>
         warn("paused", `nothing is stored for ${one.project ?? "every project"}`, "`shim pause --off` ends it."),
       ),
@@ -123,17 +127,17 @@ function content(runtime: Runtime): Check[] {
       dead.length > 0
         ? warn(
             "incomplete",
-            `${many(dead.length, "session")} died unfinished`,
+            `${pluralize(dead.length, "session")} died unfinished`,
             "`shim sessions --incomplete`, then `shim resume`.",
           )
-        : fine("incomplete", "no session died unfinished"),
+        : pass("incomplete", "no session died unfinished"),
       failures && failures.n > 0
         ? warn(
             "snapshots",
-            `files of ${many(failures.n, "checkpoint")} were not saved this week: ${failures.reason ?? "no reason known"}`,
+            `files of ${pluralize(failures.n, "checkpoint")} were not saved this week: ${failures.reason ?? "no reason known"}`,
             "`shim sessions show <id>` names each.",
           )
-        : fine("snapshots", "no failure this week"),
+        : pass("snapshots", "no failure this week"),
     ];
   }, []);
 }

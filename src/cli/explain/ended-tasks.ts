@@ -1,13 +1,13 @@
 import type { Attempt } from "../../contract/task-views.ts";
 import type { DeathReason } from "../../contract/tasks.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
-import { many } from "../screen-text.ts";
+import { pluralize } from "../screen-text.ts";
 import type { Task, TaskFacts } from "./task-facts.ts";
 import { neededLine, reasonText } from "./waiting-tasks.ts";
 
 /** How a task has ended, and what can be done. Pure. */
 
-export function doneWhy({ task, attempts: [last] }: TaskFacts): string[] {
+export function explainDone({ task, attempts: [last] }: TaskFacts): string[] {
   if (task.joinRule !== null)
     return [`is done: the coordinator has joined the results of its parts (${task.joinRule}).`];
   if (!last) return ["is done."];
@@ -15,18 +15,18 @@ export function doneWhy({ task, attempts: [last] }: TaskFacts): string[] {
   return [`is done: by ${last.chat}, ${age(last.endedAgeMs)} ago${ran}.`];
 }
 
-export function cancelledWhy({ task, attempts }: TaskFacts): string[] {
+export function explainCancelled({ task, attempts }: TaskFacts): string[] {
   return [`is cancelled${reasonText(task.detail)}.`, ...attempts.map(attemptLine)];
 }
 
-export function deadWhy({ task, attempts, needs }: TaskFacts): string[] {
+export function explainDead({ task, attempts, needs }: TaskFacts): string[] {
   const { reason } = task;
-  const told = task.detail === null ? [] : [`Last said: ${task.detail}`];
-  const lost = needs.filter(({ known }) => known?.state === "dead" || known?.state === "cancelled");
+  const lastError = task.detail === null ? [] : [`Last said: ${task.detail}`];
+  const failedDependencies = needs.filter(({ known }) => known?.state === "dead" || known?.state === "cancelled");
   return [
     `is dead: ${reason === null ? "for a reason that is not known" : deathText(reason, task)}.`,
-    ...told,
-    ...lost.map(neededLine),
+    ...lastError,
+    ...failedDependencies.map(neededLine),
     ...attempts.map(attemptLine),
     ...adviceFor(task),
   ];
@@ -36,10 +36,10 @@ function deathText(reason: DeathReason, { failures, maxAttempts, stalls, lostCha
   switch (reason) {
     case "failed":
       return failures < maxAttempts
-        ? `its last failure is none that another attempt would mend (${failures} of ${many(maxAttempts, "attempt")})`
-        : `all of its ${many(maxAttempts, "attempt")} failed`;
+        ? `its last failure is none that another attempt would mend (${failures} of ${pluralize(maxAttempts, "attempt")})`
+        : `all of its ${pluralize(maxAttempts, "attempt")} failed`;
     case "poison":
-      return `it was given up as poison, after ${many(lostChats, "lost chat")} and ${many(stalls, "stall")}`;
+      return `it was given up as poison, after ${pluralize(lostChats, "lost chat")} and ${pluralize(stalls, "stall")}`;
     case "expired":
       return "no chat took it in time";
     case "dependency":

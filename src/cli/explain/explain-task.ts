@@ -1,54 +1,54 @@
 import { err, ok } from "../../shared/result.ts";
-import type { Cli, Outcome } from "../cli.ts";
-import type { Coordination } from "../coordination.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import type { CoordinatorLink } from "../coordination.ts";
 import { findSession } from "../named.ts";
 import { oneLine } from "../screen-text.ts";
-import { cancelledWhy, deadWhy, doneWhy } from "./ended-tasks.ts";
-import { assignedWhy, runningWhy } from "./held-tasks.ts";
-import { factsOf, type TaskFacts } from "./task-facts.ts";
-import { blockedWhy, queuedWhy, scheduledWhy } from "./waiting-tasks.ts";
+import { explainCancelled, explainDead, explainDone } from "./ended-tasks.ts";
+import { explainAssigned, explainRunning } from "./held-tasks.ts";
+import { readFacts, type TaskFacts } from "./task-facts.ts";
+import { explainBlocked, explainQueued, explainScheduled } from "./waiting-tasks.ts";
 
 /** [CL51] Why a task is where it is, in words. */
-export async function explainTask(cli: Cli, link: Coordination, task: number): Promise<Outcome> {
-  const facts = await factsOf(link, task);
-  if (!facts.ok) return facts.error.code === "unknown_task" ? unknown(cli, task, facts) : facts;
-  const [first = "", ...others] = whyOf(facts.value, cli.io.now());
-  const why = [`Task ${task} (${facts.value.task.type}) ${first}`, ...others].map(lineOf);
+export async function explainTask(cli: Cli, link: CoordinatorLink, task: number): Promise<CommandResult> {
+  const facts = await readFacts(link, task);
+  if (!facts.ok) return facts.error.code === "unknown_task" ? unknownTask(cli, task, facts) : facts;
+  const [first = "", ...others] = explain(facts.value, cli.io.now());
+  const why = [`Task ${task} (${facts.value.task.type}) ${first}`, ...others].map(indentLine);
   return ok({ data: { ...facts.value, why }, text: `${why.join("\n")}\n` });
 }
 
-function whyOf(facts: TaskFacts, now: number): string[] {
+function explain(facts: TaskFacts, now: number): string[] {
   const { task } = facts;
   switch (task.state) {
     case "blocked":
-      return blockedWhy(facts);
+      return explainBlocked(facts);
     case "scheduled":
-      return scheduledWhy(facts, now);
+      return explainScheduled(facts, now);
     case "queued":
-      return queuedWhy(facts);
+      return explainQueued(facts);
     case "assigned":
-      return assignedWhy(task);
+      return explainAssigned(task);
     case "running":
-      return runningWhy(task);
+      return explainRunning(task);
     case "done":
-      return doneWhy(facts);
+      return explainDone(facts);
     case "dead":
-      return deadWhy(facts);
+      return explainDead(facts);
     case "cancelled":
-      return cancelledWhy(facts);
+      return explainCancelled(facts);
   }
 }
 
 /** Of one line; `--json` has all in full. */
-const mostShown = 1_000;
+const maxShownChars = 1_000;
 
 /** What stands below another line stays there. */
-function lineOf(text: string): string {
-  return `${text.startsWith("  ") ? "  " : ""}${oneLine(text, mostShown)}`;
+function indentLine(text: string): string {
+  return `${text.startsWith("  ") ? "  " : ""}${oneLine(text, maxShownChars)}`;
 }
 
 /** A number is a task, also where it is the beginning of a session's id. */
-async function unknown(cli: Cli, task: number, refused: Outcome & { ok: false }): Promise<Outcome> {
+async function unknownTask(cli: Cli, task: number, refused: CommandResult & { ok: false }): Promise<CommandResult> {
   const session = findSession(await cli.runtime(), String(task));
   if (!session.ok && session.error.code === "not_found") return refused;
   const { message } = refused.error;

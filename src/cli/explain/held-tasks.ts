@@ -4,16 +4,16 @@ import type { Task } from "./task-facts.ts";
 
 /** Who has a task, and until when. Pure. */
 
-export function assignedWhy({ chat, dueInMs }: Task): string[] {
+export function explainAssigned({ chat, dueInMs }: Task): string[] {
   return [`is assigned to ${chat}, and not begun: it must begin within ${age(dueInMs ?? 0)}, else it is queued again.`];
 }
 
-export function runningWhy({ chat, failures, maxAttempts, running, progress, isCancelAsked }: Task): string[] {
+export function explainRunning({ chat, failures, maxAttempts, running, progress, isCancelAsked }: Task): string[] {
   const since = running === null ? "" : ` for ${age(running.startedAgeMs)}`;
-  const told = progressText(progress);
+  const progressNote = progressText(progress);
   return [
     `is running: by ${chat}${since}, attempt ${failures + 1} of ${maxAttempts}.`,
-    told === "" ? "No progress was reported." : `Progress: ${told}`,
+    progressNote === "" ? "No progress was reported." : `Progress: ${progressNote}`,
     ...(running === null ? [] : deadlines(running)),
     ...(isCancelAsked ? ["It was cancelled: its chat learns so with the answer to its next heartbeat."] : []),
   ];

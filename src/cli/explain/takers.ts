@@ -1,9 +1,9 @@
 import type { Chat } from "../../contract/chats.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { Refused } from "../answer.ts";
-import type { Coordination } from "../coordination.ts";
-import { pages } from "../pages.ts";
+import type { FailedResult } from "../answer.ts";
+import type { CoordinatorLink } from "../coordination.ts";
+import { fetchPages } from "../pages.ts";
 import type { Task } from "./task-facts.ts";
 
 type Obstacle =
@@ -20,7 +20,7 @@ type Obstacle =
   | "day_spent";
 
 /** A chat that lives, as far as one task is concerned. */
-export interface Taker {
+export interface Claimant {
   readonly chat: string;
   /** Null: nothing keeps it from it. */
   readonly obstacle: Obstacle | null;
@@ -34,11 +34,14 @@ export interface Taker {
   readonly isConnected: boolean;
 }
 
-type Wanted = Pick<Task, "type" | "capabilities">;
+type TaskNeeds = Pick<Task, "type" | "capabilities">;
 type Budgets = Pick<OutputOf<"budgets.get">, "isDaySpent" | "chats">;
 
-export async function takersOf(link: Coordination, task: Wanted): Promise<Result<Taker[], Refused["error"]>> {
-  const listed = await pages({ most: 200 }, "chats", (page) => link.call("chats.list", page));
+export async function listClaimants(
+  link: CoordinatorLink,
+  task: TaskNeeds,
+): Promise<Result<Claimant[], FailedResult["error"]>> {
+  const listed = await fetchPages({ maxPerPage: 200 }, "chats", (page) => link.call("chats.list", page));
   if (!listed.ok) return listed;
   const load = await link.call("tasks.load", {});
   if (!load.ok) return load;
@@ -46,25 +49,33 @@ export async function takersOf(link: Coordination, task: Wanted): Promise<Result
   if (!budgets.ok) return budgets;
   const held = new Map(load.value.chats.map(({ chatId, currentTasks }) => [chatId, currentTasks]));
   const live = listed.value.chats.filter(({ status }) => status !== "offline");
-  return ok(live.map((chat) => takerOf(chat, task, held.get(chat.chat) ?? 0, budgets.value)));
+  return ok(live.map((chat) => toClaimant(chat, task, held.get(chat.chat) ?? 0, budgets.value)));
 }
 
-function takerOf(chat: Chat, task: Wanted, held: number, budgets: Budgets): Taker {
+function toClaimant(chat: Chat, task: TaskNeeds, held: number, budgets: Budgets): Claimant {
   const { capacity, taskTypes, isConnected } = chat;
   const lacks = task.capabilities.filter((needed) => !chat.capabilities.includes(needed));
-  const obstacle = unable(chat, task, lacks) ?? unready(chat, held, budgets);
+  const obstacle = permanentObstacle(chat, task, lacks) ?? currentObstacle(chat, held, budgets);
   return { chat: chat.chat, obstacle, lacks, capacity, held, taskTypes, isConnected };
 }
 
 /** What it will not do, however long one waits. */
-function unable({ status, capacity, taskTypes }: Chat, { type }: Wanted, lacks: readonly string[]): Obstacle | null {
+function permanentObstacle(
+  { status, capacity, taskTypes }: Chat,
+  { type }: TaskNeeds,
+  lacks: readonly string[],
+): Obstacle | null {
   if (status === "draining") return "draining";
   if (capacity === 0) return "takes_none";
   if (lacks.length > 0) return "lacks_capability";
   return taskTypes === null || taskTypes.includes("*") || taskTypes.includes(type) ? null : "other_types";
 }
 
-function unready({ chat, capacity, status }: Chat, held: number, { isDaySpent, chats }: Budgets): Obstacle | null {
+function currentObstacle(
+  { chat, capacity, status }: Chat,
+  held: number,
+  { isDaySpent, chats }: Budgets,
+): Obstacle | null {
   if (held >= capacity) return "full";
   if (status === "stuck") return "stuck";
   if (chats.some((one) => one.chat === chat && one.isSpent)) return "budget_spent";

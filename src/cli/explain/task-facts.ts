@@ -2,10 +2,10 @@ import type { OutputOf } from "../../contract/operations.ts";
 import type { Attempt } from "../../contract/task-views.ts";
 import type { TaskState } from "../../contract/tasks.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { Refused } from "../answer.ts";
-import type { Coordination } from "../coordination.ts";
-import { pages } from "../pages.ts";
-import { takersOf, type Taker } from "./takers.ts";
+import type { FailedResult } from "../answer.ts";
+import type { CoordinatorLink } from "../coordination.ts";
+import { fetchPages } from "../pages.ts";
+import { listClaimants, type Claimant } from "./takers.ts";
 
 export type Task = OutputOf<"tasks.get">;
 
@@ -22,45 +22,45 @@ export interface TaskFacts {
   readonly attempts: readonly Attempt[];
   readonly needs: readonly Needed[];
   /** Of a queued one the chats that live; of another one none. */
-  readonly takers: readonly Taker[];
+  readonly takers: readonly Claimant[];
 }
 
-type Asked<T> = Promise<Result<T, Refused["error"]>>;
+type CoordinatorAnswer<T> = Promise<Result<T, FailedResult["error"]>>;
 
-export async function factsOf(link: Coordination, number: number): Asked<TaskFacts> {
+export async function readFacts(link: CoordinatorLink, number: number): CoordinatorAnswer<TaskFacts> {
   const found = await link.call("tasks.get", { task: number });
   if (!found.ok) return found;
   const task = found.value;
   const history = await historyOf(link, number);
   if (!history.ok) return history;
-  const needs = await neededBy(link, task.dependsOn);
+  const needs = await readNeeded(link, task.dependsOn);
   if (!needs.ok) return needs;
-  const takers = task.state === "queued" ? await takersOf(link, task) : ok([]);
+  const takers = task.state === "queued" ? await listClaimants(link, task) : ok([]);
   if (!takers.ok) return takers;
   return ok({ task, attempts: history.value.attempts, needs: needs.value, takers: takers.value });
 }
 
 /** All that are kept, page by page. */
-export function historyOf(link: Coordination, task: number): Asked<OutputOf<"tasks.history">> {
-  return pages({ most: 100 }, "attempts", (page) => link.call("tasks.history", { task, ...page }));
+export function historyOf(link: CoordinatorLink, task: number): CoordinatorAnswer<OutputOf<"tasks.history">> {
+  return fetchPages({ maxPerPage: 100 }, "attempts", (page) => link.call("tasks.history", { task, ...page }));
 }
 
-async function neededBy(link: Coordination, tasks: readonly number[]): Asked<Needed[]> {
+async function readNeeded(link: CoordinatorLink, tasks: readonly number[]): CoordinatorAnswer<Needed[]> {
   const needed: Needed[] = [];
   for (const task of tasks) {
     const found = await link.call("tasks.get", { task });
     if (!found.ok && found.error.code !== "unknown_task") return found;
-    needed.push({ task, known: found.ok ? briefOf(found.value) : null });
+    needed.push({ task, known: found.ok ? toKnown(found.value) : null });
   }
   return ok(needed);
 }
 
-function briefOf({ type, state, reason, chat, progress }: Task): Needed["known"] {
+function toKnown({ type, state, reason, chat, progress }: Task): Needed["known"] {
   return { type, state, reason, chat, progress };
 }
 
-const ends: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
+const endStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
 
 export function isEnded({ known }: Needed): boolean {
-  return known === null || ends.has(known.state);
+  return known === null || endStates.has(known.state);
 }

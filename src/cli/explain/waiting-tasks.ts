@@ -1,16 +1,16 @@
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { progressText } from "../commands/task-list.ts";
-import { many } from "../screen-text.ts";
+import { pluralize } from "../screen-text.ts";
 import { localTime } from "../times.ts";
-import type { Taker } from "./takers.ts";
+import type { Claimant } from "./takers.ts";
 import { isEnded, type Needed, type TaskFacts } from "./task-facts.ts";
 
 /** Why a task that nobody has waits. Pure. */
 
-export function blockedWhy({ task, needs }: TaskFacts): string[] {
+export function explainBlocked({ task, needs }: TaskFacts): string[] {
   const open = needs.filter((needed) => !isEnded(needed));
   return [
-    `is blocked: ${open.length} of the ${many(needs.length, "task")} that it depends on must end first.`,
+    `is blocked: ${open.length} of the ${pluralize(needs.length, "task")} that it depends on must end first.`,
     ...open.map(neededLine),
     ...(task.joinRule === null ? [] : [`Then the coordinator joins their results by the rule ${task.joinRule}.`]),
   ];
@@ -19,16 +19,16 @@ export function blockedWhy({ task, needs }: TaskFacts): string[] {
 export function neededLine({ task, known }: Needed): string {
   if (known === null) return `  task ${task}: it has ended, and is no longer kept`;
   const { type, state, reason, chat, progress } = known;
-  const told = [
+  const details = [
     `${state}${reason === null ? "" : ` (${reason})`}`,
     chat === null ? "" : `by ${chat}`,
     progressText(progress),
   ];
-  return `  task ${task} (${type}): ${told.filter((text) => text !== "").join(", ")}`;
+  return `  task ${task} (${type}): ${details.filter((text) => text !== "").join(", ")}`;
 }
 
 /** @param now epoch ms, of this machine */
-export function scheduledWhy({ task, attempts: [last] }: TaskFacts, now: number): string[] {
+export function explainScheduled({ task, attempts: [last] }: TaskFacts, now: number): string[] {
   const inMs = task.dueInMs ?? 0;
   const lines = [`is scheduled: it is queued at ${localTime(now + inMs)}, in ${age(inMs)}.`];
   if (last?.state !== "scheduled") return [...lines, "Its submit asked for that."];
@@ -38,37 +38,37 @@ export function scheduledWhy({ task, attempts: [last] }: TaskFacts, now: number)
   ];
 }
 
-export function queuedWhy({ task, takers }: TaskFacts): string[] {
-  const able = takers.filter(({ obstacle }) => obstacle === null).length;
+export function explainQueued({ task, takers }: TaskFacts): string[] {
+  const claimantCount = takers.filter(({ obstacle }) => obstacle === null).length;
   const expiry = task.dueInMs === null ? [] : [`If no chat takes it within ${age(task.dueInMs)}, it is dead: expired.`];
-  const lines = takers.map((taker) => `  ${taker.chat}: ${takerText(taker)}`);
-  return [`is queued: ${ableText(able, takers.length)}`, ...lines, ...expiry];
+  const lines = takers.map((claimant) => `  ${claimant.chat}: ${formatClaimant(claimant)}`);
+  return [`is queued: ${formatClaimantCount(claimantCount, takers.length)}`, ...lines, ...expiry];
 }
 
-function ableText(able: number, there: number): string {
-  if (there === 0) return "no chat lives that could take it.";
-  if (there === 1) return `the one chat that lives ${able > 0 ? "can take it" : "cannot take it now"}.`;
-  if (able > 0) return `${able} of the ${many(there, "chat")} that live can take it.`;
-  return `none of the ${many(there, "chat")} that live can take it now.`;
+function formatClaimantCount(claimantCount: number, chatCount: number): string {
+  if (chatCount === 0) return "no chat lives that could take it.";
+  if (chatCount === 1) return `the one chat that lives ${claimantCount > 0 ? "can take it" : "cannot take it now"}.`;
+  if (claimantCount > 0) return `${claimantCount} of the ${pluralize(chatCount, "chat")} that live can take it.`;
+  return `none of the ${pluralize(chatCount, "chat")} that live can take it now.`;
 }
 
-function takerText(taker: Taker): string {
-  return taker.obstacle === null ? readyText(taker) : obstacles[taker.obstacle](taker);
+function formatClaimant(claimant: Claimant): string {
+  return claimant.obstacle === null ? readyText(claimant) : obstacles[claimant.obstacle](claimant);
 }
 
-const obstacles: Record<NonNullable<Taker["obstacle"]>, (taker: Taker) => string> = {
+const obstacles: Record<NonNullable<Claimant["obstacle"]>, (claimant: Claimant) => string> = {
   draining: () => "drains: it ends what it has",
   takes_none: () => "takes no tasks",
   lacks_capability: ({ lacks }) => `lacks ${lacks.join(", ")}`,
   other_types: ({ taskTypes }) => `is only given ${taskTypes?.join(", ")}`,
-  full: ({ held, capacity }) => `is full: it has ${held} of ${many(capacity, "task")}`,
+  full: ({ held, capacity }) => `is full: it has ${held} of ${pluralize(capacity, "task")}`,
   stuck: () => "says that it is stuck: it is given nothing before it goes on",
   budget_spent: () => "has used up its budget: it begins nothing until that is raised",
   day_spent: () => "must wait: the budget of the workspace is used up for today (UTC)",
 };
 
-function readyText({ held, capacity, taskTypes, isConnected }: Taker): string {
-  const room = `has ${held} of ${many(capacity, "task")}`;
+function readyText({ held, capacity, taskTypes, isConnected }: Claimant): string {
+  const room = `has ${held} of ${pluralize(capacity, "task")}`;
   if (taskTypes === null) return `${room}; takes it when it asks`;
   return isConnected ? `${room}; is given it by the next look` : `${room}; has no connection, so it must ask`;
 }

@@ -4,45 +4,47 @@ import type { EdgeClient } from "../../local-mcp/edge/client.ts";
 import type { EdgeEvent } from "../../local-mcp/edge/events.ts";
 import type { Right } from "../../local-mcp/edge/kept-right.ts";
 import { marginMs } from "../../local-mcp/edge/trust.ts";
-import type { Refused } from "../answer.ts";
-import { unanswered } from "../coordination.ts";
-import { interruptedBefore, type KeptLease } from "./kept-lease.ts";
-import { notGot, type WantedRight } from "./wanted-right.ts";
+import type { FailedResult } from "../answer.ts";
+import { edgeFailure } from "../coordination.ts";
+import { interruptedBefore, type HeldLease } from "./kept-lease.ts";
+import { notAcquired, type LeaseRequest } from "./wanted-right.ts";
 
 /** For giving it back, in ms. */
-const farewellMs = 5_000;
+const releaseTimeoutMs = 5_000;
 
 /** [CL33] Over the edge's own client, which renews it and knows how long it may be trusted. */
-export async function takeOnEdge(
+export async function acquireOnEdge(
   edge: EdgeClient,
   chat: InputOf<"chats.register">,
-  wanted: WantedRight,
+  request: LeaseRequest,
   stop: AbortSignal,
-): Promise<Result<KeptLease, Refused["error"]>> {
+): Promise<Result<HeldLease, FailedResult["error"]>> {
   const registered = await edge.register(chat);
-  if (!registered.ok) return unanswered(registered.error);
+  if (!registered.ok) return edgeFailure(registered.error);
   const lost = new AbortController();
   const lose = (reason: string): void => lost.abort(reason);
-  const stopHearing = hear(edge, wanted, lose);
-  const held = await Promise.race([wanted.holdOnEdge(edge, { onLost: lose }), aborted(stop)]);
-  if (held !== null && held.ok) {
-    const right = held.value;
-    const giveBack = (): Promise<void> => {
+  const stopHearing = onLeaseLost(edge, request, lose);
+  const leaseResult = await Promise.race([request.holdOnEdge(edge, { onLost: lose }), aborted(stop)]);
+  if (leaseResult !== null && leaseResult.ok) {
+    const lease = leaseResult.value;
+    const release = (): Promise<void> => {
       stopHearing();
-      return farewell(edge, right);
+      return releaseAndUnregister(edge, lease);
     };
-    return ok({ token: right.token, lost: lost.signal, giveBack });
+    return ok({ token: lease.token, lost: lost.signal, release });
   }
   stopHearing();
-  await farewell(edge, null);
-  if (held === null) return interruptedBefore();
-  return held.error.code === "lease_held" ? notGot(`${held.error.message}.`) : unanswered(held.error);
+  await releaseAndUnregister(edge, null);
+  if (leaseResult === null) return interruptedBefore();
+  return leaseResult.error.code === "lease_held"
+    ? notAcquired(`${leaseResult.error.message}.`)
+    : edgeFailure(leaseResult.error);
 }
 
 /** Told when it is lost, and when nobody has confirmed it until its time at the coordinator is over. @returns ends it */
-function hear(edge: EdgeClient, { resource, ttlMs }: WantedRight, lose: (reason: string) => void): () => void {
+function onLeaseLost(edge: EdgeClient, { resource, ttlMs }: LeaseRequest, lose: (reason: string) => void): () => void {
   let doubt: NodeJS.Timeout | undefined;
-  const heed = (event: EdgeEvent): void => {
+  const listener = (event: EdgeEvent): void => {
     if (event.type === "state" && event.state === "closed") return lose(event.reason);
     if (event.type === "chat-lost") return lose(event.error.message);
     if (event.type !== "right" || event.name !== resource) return;
@@ -50,20 +52,20 @@ function hear(edge: EdgeClient, { resource, ttlMs }: WantedRight, lose: (reason:
     // After a jump of a clock it is confirmed in a moment.
     if (event.state === "doubtful") doubt = setTimeout(() => lose(event.reason), marginMs(ttlMs));
   };
-  const stop = edge.on(heed);
+  const stop = edge.on(listener);
   return () => {
     clearTimeout(doubt);
     stop();
   };
 }
 
-async function farewell(edge: EdgeClient, right: Right | null): Promise<void> {
+async function releaseAndUnregister(edge: EdgeClient, lease: Right | null): Promise<void> {
   const done = (async () => {
-    await right?.release();
+    await lease?.release();
     await edge.unregister();
   })();
   const { promise: late, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, farewellMs);
+  const timer = setTimeout(resolve, releaseTimeoutMs);
   await Promise.race([done, late]);
   clearTimeout(timer);
 }

@@ -1,22 +1,22 @@
 import { err } from "../../shared/result.ts";
-import { exitCodes, type Refused } from "../answer.ts";
-import type { Coordination } from "../coordination.ts";
+import { exitCodes, type FailedResult } from "../answer.ts";
+import type { CoordinatorLink } from "../coordination.ts";
 import { newId } from "../../local-mcp/edge/outside.ts";
 import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
 import type { InputOf } from "../../contract/operations.ts";
 
 /** Held and renewed until it is given back or lost. */
-export interface KeptLease {
+export interface HeldLease {
   readonly token: number;
   /** Aborted when nobody may rely on it any more; the reason is a text. */
   readonly lost: AbortSignal;
   /** The chat goes with it. Takes a few seconds at most, also when nobody answers: then the lease ends with its ttl. */
-  giveBack(): Promise<void>;
+  release(): Promise<void>;
 }
 
 /** One chat for each run: what it holds is nobody else's. */
-export function aRunningChat(
-  { machine, process }: Coordination,
+export function toRunChat(
+  { machine, process }: CoordinatorLink,
   kind: "run" | "lead" = "run",
 ): InputOf<"chats.register"> {
   const name = machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80);
@@ -25,6 +25,6 @@ export function aRunningChat(
   return { chat, session: chat, process, machine, client, role: "worker", capacity: 0, isInteractive: false };
 }
 
-export function interruptedBefore(what = "the lease was got"): Refused {
+export function interruptedBefore(what = "the lease was got"): FailedResult {
   return err({ exit: exitCodes.interrupted, code: "interrupted", message: `interrupted before ${what}.` });
 }

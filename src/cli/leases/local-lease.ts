@@ -5,92 +5,97 @@ import { newId } from "../../local-mcp/edge/outside.ts";
 import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
 import { elapsedMs, read } from "../../local-mcp/edge/trust.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
-import type { Refused } from "../answer.ts";
-import type { Coordination } from "../coordination.ts";
+import type { FailedResult } from "../answer.ts";
+import type { CoordinatorLink } from "../coordination.ts";
 import type { Io } from "../io.ts";
-import { interruptedBefore, type KeptLease } from "./kept-lease.ts";
-import { notGot, type Holding, type WantedRight } from "./wanted-right.ts";
+import { interruptedBefore, type HeldLease } from "./kept-lease.ts";
+import { notAcquired, type LeaseGrant, type LeaseRequest } from "./wanted-right.ts";
 
-const pollEveryMs = 200;
-const renewEveryMs = 2_000;
+const pollIntervalMs = 200;
+const renewIntervalMs = 2_000;
 
 /** [CL33] From this machine's own file, which answers at once. */
-export async function takeHere(
+export async function acquireLocally(
   { wait }: Pick<Io, "wait">,
-  link: Coordination,
+  link: CoordinatorLink,
   chat: InputOf<"chats.register">,
-  wanted: WantedRight,
+  request: LeaseRequest,
   stop: AbortSignal,
-): Promise<Result<KeptLease, Refused["error"]>> {
+): Promise<Result<HeldLease, FailedResult["error"]>> {
   const registered = await link.call("chats.register", chat);
   if (!registered.ok) return registered;
   const self: Self = { chat: chat.chat, incarnation: registered.value.incarnation };
-  const got = await acquire(wait, link, self, wanted, stop);
-  if (!got.ok) {
+  const tokenResult = await acquire(wait, link, self, request, stop);
+  if (!tokenResult.ok) {
     await link.call("chats.unregister", { self });
-    return got;
+    return tokenResult;
   }
-  const over = new AbortController();
+  const stopped = new AbortController();
   const lost = new AbortController();
-  const holding = { self, token: got.value };
-  const kept = keep(wait, { link, wanted, holding }, lost, over.signal);
-  const giveBack = async (): Promise<void> => {
-    over.abort();
-    await kept;
-    await wanted.releaseHere(link, holding);
+  const grant = { self, token: tokenResult.value };
+  const renewal = renewPeriodically(wait, { link, request, grant }, lost, stopped.signal);
+  const release = async (): Promise<void> => {
+    stopped.abort();
+    await renewal;
+    await request.releaseLocally(link, grant);
     await link.call("chats.unregister", { self });
   };
-  return ok({ token: got.value, lost: lost.signal, giveBack });
+  return ok({ token: tokenResult.value, lost: lost.signal, release });
 }
 
 /** @returns the token */
 async function acquire(
   wait: Io["wait"],
-  link: Coordination,
+  link: CoordinatorLink,
   self: Self,
-  wanted: WantedRight,
+  request: LeaseRequest,
   stop: AbortSignal,
-): Promise<Result<number, Refused["error"]>> {
+): Promise<Result<number, FailedResult["error"]>> {
   const requestId = newId(systemOutside());
-  const until = performance.now() + wanted.waitMs;
+  const deadline = performance.now() + request.waitMs;
   while (!stop.aborted) {
-    const leftMs = Math.max(0, Math.ceil(until - performance.now()));
-    const asked = await wanted.askHere(link, self, requestId, leftMs);
-    if (!asked.ok) return asked;
-    if (asked.value !== null) return ok(asked.value);
-    if (leftMs === 0) return notGot(`${wanted.resource} was not free within ${wanted.waitMs / 1_000} s.`);
-    await wait(Math.min(pollEveryMs, leftMs), stop);
+    const leftMs = Math.max(0, Math.ceil(deadline - performance.now()));
+    const answer = await request.acquireLocally(link, self, requestId, leftMs);
+    if (!answer.ok) return answer;
+    if (answer.value !== null) return ok(answer.value);
+    if (leftMs === 0) return notAcquired(`${request.resource} was not free within ${request.waitMs / 1_000} s.`);
+    await wait(Math.min(pollIntervalMs, leftMs), stop);
   }
   return interruptedBefore();
 }
 
-interface Held {
-  readonly link: Coordination;
-  readonly wanted: WantedRight;
-  readonly holding: Holding;
+interface RenewalContext {
+  readonly link: CoordinatorLink;
+  readonly request: LeaseRequest;
+  readonly grant: LeaseGrant;
 }
 
-async function keep(wait: Io["wait"], held: Held, lost: AbortController, over: AbortSignal): Promise<void> {
+async function renewPeriodically(
+  wait: Io["wait"],
+  context: RenewalContext,
+  lost: AbortController,
+  stopped: AbortSignal,
+): Promise<void> {
   const { clock } = systemOutside();
-  const { ttlMs } = held.wanted;
+  const { ttlMs } = context.request;
   for (let renewedAt = read(clock); !lost.signal.aborted;) {
-    await wait(Math.min(renewEveryMs, ttlMs / 4), over);
-    if (over.aborted) return;
+    await wait(Math.min(renewIntervalMs, ttlMs / 4), stopped);
+    if (stopped.aborted) return;
     const now = read(clock);
-    const problem = await renewed(held);
+    const problem = await renewOnce(context);
     if (problem === null) renewedAt = now;
     // A file that cannot be written to now may be so again while its time lasts.
     else if (problem.isFinal || elapsedMs(renewedAt, now) >= ttlMs) lost.abort(problem.message);
   }
 }
 
-async function renewed({
+async function renewOnce({
   link,
-  wanted,
-  holding,
-}: Held): Promise<{ readonly isFinal: boolean; readonly message: string } | null> {
+  request,
+  grant,
+}: RenewalContext): Promise<{ readonly isFinal: boolean; readonly message: string } | null> {
   try {
-    const answer = await wanted.renewHere(link, holding);
+    const answer = await request.renewLocally(link, grant);
     return answer.ok ? null : { isFinal: true, message: answer.error.message };
   } catch (error) {
     if (error instanceof StoreError) return { isFinal: false, message: error.message };

@@ -2,18 +2,18 @@ import { supervisorOf } from "../../local-mcp/supervisor/only-supervisor.ts";
 import { isProgram } from "../../local-mcp/supervisor/settings.ts";
 import { messageOf } from "../../shared/error.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { failed, notFound, wrongUsage, type Refused } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
+import { failed, notFound, wrongUsage, type FailedResult } from "../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
 import { readSettings } from "../supervise/settings-file.ts";
 import { agentName, unitName } from "./start-file.ts";
-import { installed, notOurs, remove, startFile, write, type StartFile } from "./installed-file.ts";
+import { fileOwner, notOurs, remove, startFile, write, type StartFile } from "./installed-file.ts";
 
-export interface InstallOptions extends Common {
+export interface InstallOptions extends CommonOptions {
   readonly dryRun?: boolean;
   readonly yes?: boolean;
 }
 
-export interface LogOptions extends Common {
+export interface LogOptions extends CommonOptions {
   readonly lines?: number;
   readonly follow?: boolean;
 }
@@ -22,7 +22,7 @@ export interface LogOptions extends Common {
 const spareSeconds = 30;
 
 /** [SU15] */
-export async function installIt(cli: Cli, options: InstallOptions): Promise<Outcome> {
+export async function installService(cli: Cli, options: InstallOptions): Promise<CommandResult> {
   const settings = readSettings(cli);
   if (!settings.ok) return settings;
   const file = startFile(cli);
@@ -30,22 +30,22 @@ export async function installIt(cli: Cli, options: InstallOptions): Promise<Outc
   const { launch, env } = cli.io;
   const stopSeconds = spareSeconds + Math.ceil(Math.max(...stops) / 1_000);
   const text = file.textOf({ launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds });
-  if (options.dryRun === true) return shown(file, text);
-  const hindrance = (await runningHindrance(cli)) ?? systemdHindrance(cli, file);
-  if (hindrance) return hindrance;
+  if (options.dryRun === true) return toDryRun(file, text);
+  const obstacle = (await runningObstacle(cli)) ?? systemdObstacle(cli, file);
+  if (obstacle) return obstacle;
   const sure = await cli.confirm(`Write ${file.path} and start the supervisor with each login?`, options.yes === true);
   if (sure === "unasked") return wrongUsage("no user can be asked here; --yes installs it, --dry-run shows the file.");
   if (sure === "no") return ok({ data: { isInstalled: false }, text: "Nothing was changed.\n" });
   const written = write(file, text);
   if (!written.ok) return failed("not_ours", written.error);
-  return started(cli, file);
+  return startService(cli, file);
 }
 
-function shown({ path, system }: StartFile, text: string): Outcome {
+function toDryRun({ path, system }: StartFile, text: string): CommandResult {
   return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
 }
 
-async function runningHindrance(cli: Cli): Promise<Refused | null> {
+async function runningObstacle(cli: Cli): Promise<FailedResult | null> {
   const { processes } = await cli.runtime();
   const supervisor = supervisorOf(cli.paths.home, processes);
   if (supervisor === null) return null;
@@ -55,22 +55,22 @@ async function runningHindrance(cli: Cli): Promise<Refused | null> {
   );
 }
 
-function systemdHindrance(cli: Cli, { system }: StartFile): Refused | null {
+function systemdObstacle(cli: Cli, { system }: StartFile): FailedResult | null {
   if (system !== "systemd") return null;
   const asked = cli.io.runQuietly("systemctl", ["--user", "show-environment"]);
   if (asked?.code === 0) return null;
-  const why =
+  const reason =
     asked === null ? "there is no systemctl" : `the systemd of your user does not answer (${asked.text.trim()})`;
   return failed(
     "no_user_systemd",
-    `${why}: nothing was changed. In a session of your own (not \`su\` or \`sudo\`) it may; else let something that you have start \`shim supervise\`. \`shim service install --dry-run\` shows the file.`,
+    `${reason}: nothing was changed. In a session of your own (not \`su\` or \`sudo\`) it may; else let something that you have start \`shim supervise\`. \`shim service install --dry-run\` shows the file.`,
   );
 }
 
-function started(cli: Cli, file: StartFile): Outcome {
+function startService(cli: Cli, file: StartFile): CommandResult {
   const { system, path } = file;
   if (system !== "systemd") {
-    const by = byHand(file);
+    const by = manualSteps(file);
     return ok({
       data: { isInstalled: true, isStarted: false, system, path },
       text: `${path} is written, untested. ${by}\n`,
@@ -87,28 +87,31 @@ function started(cli: Cli, file: StartFile): Outcome {
   });
 }
 
-function byHand({ system, path }: StartFile): string {
+function manualSteps({ system, path }: StartFile): string {
   return system === "launchd"
     ? `Start it: launchctl bootstrap gui/$(id -u) "${path}"; end it: launchctl bootout gui/$(id -u)/${agentName}`
     : `Start it: schtasks /Create /TN ${agentName} /XML "${path}"; remove it: schtasks /Delete /TN ${agentName}`;
 }
 
-function systemctl(cli: Cli, args: readonly string[]): Result<string, Refused["error"]> {
+function systemctl(cli: Cli, args: readonly string[]): Result<string, FailedResult["error"]> {
   const ran = cli.io.runQuietly("systemctl", ["--user", ...args]);
   if (ran?.code === 0) return ok(ran.text);
   return failed("systemctl_failed", `systemctl --user ${args.join(" ")}: ${ran?.text.trim() ?? "there is none"}`);
 }
 
-export function status(cli: Cli): Outcome {
+export function status(cli: Cli): CommandResult {
   const file = startFile(cli);
   const { system, path } = file;
-  const found = installed(file);
+  const found = fileOwner(file);
   if (found !== "ours") {
     const text = found === null ? "Not installed: `shim service install`." : notOurs(file);
     return ok({ data: { isInstalled: false, system, path, state: null }, text: `${text}\n` });
   }
   if (system !== "systemd") {
-    return ok({ data: { isInstalled: true, system, path, state: null }, text: `${path} is there. ${byHand(file)}\n` });
+    return ok({
+      data: { isInstalled: true, system, path, state: null },
+      text: `${path} is there. ${manualSteps(file)}\n`,
+    });
   }
   // Its exit code is another one for each state.
   const state = cli.io.runQuietly("systemctl", ["--user", "is-active", unitName])?.text.trim() ?? "unknown";
@@ -116,10 +119,10 @@ export function status(cli: Cli): Outcome {
   return ok({ data: { isInstalled: true, system, path, state }, text });
 }
 
-export async function uninstallIt(cli: Cli, options: InstallOptions): Promise<Outcome> {
+export async function uninstallService(cli: Cli, options: InstallOptions): Promise<CommandResult> {
   const file = startFile(cli);
   const { system, path } = file;
-  const found = installed(file);
+  const found = fileOwner(file);
   if (found === null) return notFound(`${path} is not there, so there is nothing to remove.`);
   if (found !== "ours") return failed("not_ours", notOurs(file));
   if (options.dryRun === true) return ok({ data: { isInstalled: true, system, path }, text: `${path} would go.\n` });
@@ -129,15 +132,15 @@ export async function uninstallIt(cli: Cli, options: InstallOptions): Promise<Ou
   );
   if (sure === "unasked") return wrongUsage("no user can be asked here; --yes removes it.");
   if (sure === "no") return ok({ data: { isInstalled: true, system, path }, text: "Nothing was changed.\n" });
-  return removed(cli, file);
+  return removeService(cli, file);
 }
 
-function removed(cli: Cli, file: StartFile): Outcome {
+function removeService(cli: Cli, file: StartFile): CommandResult {
   const { system, path } = file;
   const data = { isInstalled: false, system, path };
   if (system !== "systemd") {
     remove(file);
-    return ok({ data, text: `${path} is gone. ${byHand(file)}\n` });
+    return ok({ data, text: `${path} is gone. ${manualSteps(file)}\n` });
   }
   const disabled = systemctl(cli, ["disable", "--now", unitName]);
   if (!disabled.ok) return disabled;
@@ -147,7 +150,7 @@ function removed(cli: Cli, file: StartFile): Outcome {
 }
 
 /** The journal's own program shows it. */
-export async function showLogs(cli: Cli, { lines = 100, follow = false }: LogOptions): Promise<Outcome> {
+export async function showLogs(cli: Cli, { lines = 100, follow = false }: LogOptions): Promise<CommandResult> {
   const { system } = startFile(cli);
   if (system === "launchd") return failed("elsewhere", `it stands in ${cli.paths.home}/supervisor.log.`);
   if (system === "task-scheduler")

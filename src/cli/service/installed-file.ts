@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
-import { writeWhole } from "../../local-mcp/store/store-files.ts";
+import { writeAtomically } from "../../local-mcp/store/store-files.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Cli } from "../cli.ts";
 import {
@@ -34,15 +34,15 @@ export function startFile({ io, paths }: Cli): StartFile {
 }
 
 /** What stands there, as far as SHIM has written it. */
-export function installed({ path }: StartFile): "ours" | "another's" | null {
+export function fileOwner({ path }: StartFile): "ours" | "another's" | null {
   if (!existsSync(path)) return null;
   return readFileSync(path, "utf8").includes(ownMark) ? "ours" : "another's";
 }
 
 export function write(file: StartFile, text: string): Result<void, string> {
-  if (installed(file) === "another's") return err(notOurs(file));
+  if (fileOwner(file) === "another's") return err(notOurs(file));
   mkdirSync(dirname(file.path), { recursive: true });
-  writeWhole(file.path, text, { mode: 0o644 });
+  writeAtomically(file.path, text, { mode: 0o644 });
   return ok(undefined);
 }
 

@@ -1,12 +1,12 @@
 import { readConfig } from "../../local-mcp/config-file.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
-import { safe } from "../screen-text.ts";
+import { safeText } from "../screen-text.ts";
 import { runOwnCommand } from "./own-command.ts";
 import { renderStatus, statusOf, type Status } from "./status-line.ts";
 
 const ownTimeoutMs = 2_000;
 /** Set for the user's command, so that one which leads back here ends. */
-const guard = "SHIM_STATUSLINE";
+const recursionGuard = "SHIM_STATUSLINE";
 
 export interface LineHost {
   readonly env: NodeJS.ProcessEnv;
@@ -15,29 +15,29 @@ export interface LineHost {
   readonly makeRuntime: () => Promise<Runtime>;
 }
 
-export interface Line {
+export interface StatusLineParts {
   /** What the user's own command printed. */
   readonly own: string;
   readonly status: Status | null;
 }
 
 /** [CL19] The user's own command and SHIM's part, side by side. Never rejects. */
-export async function chainedLine(host: LineHost, input: string): Promise<Line> {
+export async function chainedLine(host: LineHost, input: string): Promise<StatusLineParts> {
   const [own, status] = await Promise.all([ownLine(host, input), ourStatus(host, input)]);
   return { own, status };
 }
 
 /** The user's part is his own, colours and all; ours is made safe. */
-export function renderLine({ own, status }: Line): string {
+export function renderLine({ own, status }: StatusLineParts): string {
   const first = own === "" || own.endsWith("\n") ? own : `${own}\n`;
-  return `${first}${status ? safe(renderStatus(status)) : ""}`;
+  return `${first}${status ? safeText(renderStatus(status)) : ""}`;
 }
 
 async function ownLine({ env, cwd, configPath }: LineHost, input: string): Promise<string> {
   const config = readConfig(configPath);
   const command = config.ok ? config.value.statusLine : null;
-  if (command === null || env[guard] !== undefined) return "";
-  return runOwnCommand({ command, input, env: { ...env, [guard]: "1" }, cwd, timeoutMs: ownTimeoutMs });
+  if (command === null || env[recursionGuard] !== undefined) return "";
+  return runOwnCommand({ command, input, env: { ...env, [recursionGuard]: "1" }, cwd, timeoutMs: ownTimeoutMs });
 }
 
 async function ourStatus(host: LineHost, input: string): Promise<Status | null> {

@@ -6,7 +6,7 @@ import * as recoveries from "../../local-mcp/sessions/recoveries.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { waitingSessions } from "../../local-mcp/sessions/waiting.ts";
 import * as news from "../../local-mcp/team/news.ts";
-import { many } from "../screen-text.ts";
+import { pluralize } from "../screen-text.ts";
 
 /** What happens around a chat. Printed as JSON by `shim statusline --json`: fields are only added. */
 export interface ChatFacts {
@@ -36,7 +36,7 @@ export function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: stri
 
 function recoveredTitles(sql: Sql, sessionId: string, since: number): string[] {
   return recoveries
-    .givenTo(sql, sessionId, since)
+    .listOfferedTo(sql, sessionId, since)
     .flatMap((given) => sessions.get(sql, given.sessionId) ?? [])
     .filter((dead) => hasDied(dead) && dead.recovery !== null && dead.recovery !== "dismissed")
     .map(({ title }) => quotedTitle(title, 40));
@@ -45,7 +45,7 @@ function recoveredTitles(sql: Sql, sessionId: string, since: number): string[] {
 export function chatParts({ recovered, messages, waiting }: ChatFacts): string[] {
   return [
     ...(recovered.length > 0 ? [`recovered: ${recovered.join(", ")}`] : []),
-    ...(messages > 0 ? [many(messages, "message")] : []),
+    ...(messages > 0 ? [pluralize(messages, "message")] : []),
     ...(waiting > 0 ? [`${waiting} waiting`] : []),
   ];
 }

@@ -48,49 +48,49 @@ const unknownStatus: Status = {
 export function statusOf(runtime: Runtime, text: string): Status {
   try {
     const input = parse(text, runtime.now(), runtime.env);
-    const known = readKnown(runtime, input);
-    const trouble = known.isPaused ? "paused, nothing is saved" : keep(runtime, known.session, input);
-    return { ...known.status, risk: riskNow(runtime, known.session, input), trouble };
+    const known = readFacts(runtime, input);
+    const trouble = known.isPaused ? "paused, nothing is saved" : storeReadings(runtime, known.session, input);
+    return { ...known.status, risk: currentRisk(runtime, known.session, input), trouble };
   } catch (error) {
-    return { ...unknownStatus, trouble: troubleOf(runtime, error) };
+    return { ...unknownStatus, trouble: formatProblem(runtime, error) };
   }
 }
 
-interface Known {
+interface StatusFacts {
   readonly session: sessions.Session | null;
   readonly isPaused: boolean;
   readonly status: Status;
 }
 
-function readKnown(runtime: Runtime, input: StatusLineInput): Known {
+function readFacts(runtime: Runtime, input: StatusLineInput): StatusFacts {
   // The shell that the client starts is our parent, so the client says its pid itself.
   const client = identify(runtime.processes, Number(runtime.env["CLAUDE_PID"]) || 0);
-  return runtime.store.read<Known>(
+  return runtime.store.read<StatusFacts>(
     (sql) => {
       const id = sessionId(input, client ? clients.current(sql, client) : null);
       const session = id === null ? null : sessions.get(sql, id);
-      return { session, ...around(sql, runtime, session) };
+      return { session, ...readStatus(sql, runtime, session) };
     },
     { session: null, status: unknownStatus, isPaused: false },
   );
 }
 
-function around(sql: Sql, runtime: Runtime, session: sessions.Session | null): Omit<Known, "session"> {
+function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null): Omit<StatusFacts, "session"> {
   const now = runtime.now();
-  const where = session ? { project: session.project, except: session.id } : {};
+  const searchFilter = session ? { project: session.project, except: session.id } : {};
   const id = session?.id ?? null;
   const status: Status = {
     ...unknownStatus,
     session: id,
-    savedMsAgo: agoOf(session?.savedAt ?? null, now),
-    incomplete: findIncomplete(sql, runtime.processes, now, { ...where, limit: 99, accepts: hasDied }).length,
+    savedMsAgo: elapsed(session?.savedAt ?? null, now),
+    incomplete: findIncomplete(sql, runtime.processes, now, { ...searchFilter, limit: 99, accepts: hasDied }).length,
     ...chatFacts(sql, runtime, id),
     notices: notices.list(sql).map((one) => one.text),
   };
   return { status, isPaused: session ? isSessionPaused(sql, now, session) : isPaused(sql, now, null) };
 }
 
-function agoOf(at: number | null, now: number): number | null {
+function elapsed(at: number | null, now: number): number | null {
   return at === null ? null : Math.max(0, now - at);
 }
 
@@ -100,7 +100,7 @@ function sessionId(input: StatusLineInput, current: clients.ClientSession | null
 }
 
 /** Hooks make the session; before its first one there is no row to write to. */
-function keep(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): string | null {
+function storeReadings(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): string | null {
   if (!session) return input.readings.contextTokens ? `this chat is not saved, ${adviceFor(runtime)}` : null;
   try {
     runtime.store.write((sql) => {
@@ -112,7 +112,7 @@ function keep(runtime: Runtime, session: sessions.Session | null, input: StatusL
   } catch (error) {
     // Another process is writing: the next line, a moment later, tells it all again.
     if (error instanceof StoreError && error.retryable) return null;
-    return troubleOf(runtime, error);
+    return formatProblem(runtime, error);
   }
 }
 
@@ -121,11 +121,11 @@ function adviceFor(runtime: Runtime): string {
   return withShimCommand("run `shim doctor`", () => shimCommand(runtime));
 }
 
-function riskNow(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): Status["risk"] {
+function currentRisk(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): Status["risk"] {
   if (!session) return null;
   const kept = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings, undefined) ?? session.readings;
   const { score, level } = assess(
-    { ...kept, ...input.readings, ...ages(session, runtime.now()) },
+    { ...kept, ...input.readings, ...checkpointAge(session, runtime.now()) },
     runtime.config.risk,
     runtime.now(),
   );
@@ -133,7 +133,7 @@ function riskNow(runtime: Runtime, session: sessions.Session | null, input: Stat
 }
 
 /** What the client does not know: how long ago all was saved. */
-function ages(session: sessions.Session, now: number): sessions.Session["readings"] {
+function checkpointAge(session: sessions.Session, now: number): sessions.Session["readings"] {
   return {
     sinceCheckpointMs: {
       value: Math.max(0, now - (session.savedAt ?? session.startedAt)),
@@ -143,7 +143,7 @@ function ages(session: sessions.Session, now: number): sessions.Session["reading
   };
 }
 
-function troubleOf(runtime: Runtime, error: unknown): string {
+function formatProblem(runtime: Runtime, error: unknown): string {
   const code = error instanceof StoreError ? error.code : "internal error";
   return `cannot save (${code}), ${adviceFor(runtime)}`;
 }

@@ -4,19 +4,19 @@ import { supervisorOf } from "../../local-mcp/supervisor/only-supervisor.ts";
 import { isProgram, type SupervisorSettings, type Watched } from "../../local-mcp/supervisor/settings.ts";
 import { SupervisorState } from "../../local-mcp/supervisor/supervisor-state.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { failed, notFound, type Refused } from "../answer.ts";
-import type { Cli, Outcome } from "../cli.ts";
+import { failed, notFound, type FailedResult } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
 import { table } from "../screen-text.ts";
 import { readSettings } from "./settings-file.ts";
 import { phaseText } from "./supervisor-lines.ts";
 
-interface Known {
+interface SupervisorFacts {
   readonly settings: SupervisorSettings;
   readonly state: SupervisorState;
   readonly supervisor: ProcessIdentity | null;
 }
 
-async function known(cli: Cli): Promise<Result<Known, Refused["error"]>> {
+async function readFacts(cli: Cli): Promise<Result<SupervisorFacts, FailedResult["error"]>> {
   const settings = readSettings(cli);
   if (!settings.ok) return settings;
   const state = SupervisorState.open(cli.paths.home);
@@ -25,11 +25,11 @@ async function known(cli: Cli): Promise<Result<Known, Refused["error"]>> {
   return ok({ settings: settings.value, state: state.value, supervisor: supervisorOf(cli.paths.home, processes) });
 }
 
-export async function status(cli: Cli): Promise<Outcome> {
-  const found = await known(cli);
+export async function status(cli: Cli): Promise<CommandResult> {
+  const found = await readFacts(cli);
   if (!found.ok) return found;
   const { settings, supervisor } = found.value;
-  const watched = Object.entries(settings.watch).map(([name, one]) => rowOf(cli, found.value, name, one));
+  const watched = Object.entries(settings.watch).map(([name, one]) => toRow(cli, found.value, name, one));
   const rows = watched.map(({ name, kind, text }) => [name, kind, text]);
   const head = supervisor === null ? "No supervisor runs: `shim supervise`." : `Supervisor: pid ${supervisor.pid}.`;
   return ok({
@@ -38,7 +38,7 @@ export async function status(cli: Cli): Promise<Outcome> {
   });
 }
 
-interface Row {
+interface ProgramRow {
   readonly name: string;
   readonly kind: string;
   readonly phase: string;
@@ -49,7 +49,7 @@ interface Row {
 }
 
 /** What a supervisor that was killed has left as running does not run any more. */
-function rowOf(cli: Cli, { state, supervisor }: Known, name: string, watched: Watched): Row {
+function toRow(cli: Cli, { state, supervisor }: SupervisorFacts, name: string, watched: Watched): ProgramRow {
   const none = { name, kind: watched.kind, reason: null, session: null, againInMs: null };
   const idle = { ...none, phase: "unwatched", text: "not watched now" };
   if (!isProgram(watched)) return supervisor === null ? idle : { ...none, phase: "watched", text: "watched" };
@@ -61,9 +61,9 @@ function rowOf(cli: Cli, { state, supervisor }: Known, name: string, watched: Wa
 }
 
 /** How often a supervisor that was told to end is looked at, in ms. */
-const pollEveryMs = 100;
+const pollIntervalMs = 100;
 
-export async function stop(cli: Cli): Promise<Outcome> {
+export async function stop(cli: Cli): Promise<CommandResult> {
   const { processes } = await cli.runtime();
   const supervisor = supervisorOf(cli.paths.home, processes);
   if (supervisor === null) return notFound("no supervisor runs.");
@@ -75,13 +75,13 @@ export async function stop(cli: Cli): Promise<Outcome> {
   const interrupted = cli.io.interrupted();
   while (isAlive(processes, supervisor)) {
     if (interrupted.aborted) return failed("interrupted", `supervisor ${supervisor.pid} is ending and not gone yet.`);
-    await cli.io.wait(pollEveryMs, interrupted);
+    await cli.io.wait(pollIntervalMs, interrupted);
   }
   return ok({ data: { pid: supervisor.pid }, text: `Supervisor ${supervisor.pid} has ended.\n` });
 }
 
-export async function again(cli: Cli, name: string): Promise<Outcome> {
-  const found = await known(cli);
+export async function retry(cli: Cli, name: string): Promise<CommandResult> {
+  const found = await readFacts(cli);
   if (!found.ok) return found;
   const { settings, state, supervisor } = found.value;
   const watched = Object.hasOwn(settings.watch, name) ? settings.watch[name] : undefined;

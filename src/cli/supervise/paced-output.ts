@@ -1,7 +1,7 @@
 import type { Io } from "../io.ts";
 
 /** A reader that takes nothing for so long counts as stuck, in ms. */
-const patienceMs = 1_000;
+const maxWaitMs = 1_000;
 
 /**
  * [SU30] What programs print, no faster than the reader of stdout takes it. Where nobody reads, lines are left out and counted: the programs
@@ -10,7 +10,7 @@ const patienceMs = 1_000;
 export class PacedOutput {
   readonly #io: Pick<Io, "stdout" | "drained">;
   #isStuck = false;
-  #leftOut = 0;
+  #droppedLines = 0;
 
   constructor(io: Pick<Io, "stdout" | "drained">) {
     this.#io = io;
@@ -18,7 +18,7 @@ export class PacedOutput {
 
   /** Null: more may be read from the program now. */
   pace(): Promise<void> | null {
-    const drained = this.#io.drained(patienceMs);
+    const drained = this.#io.drained(maxWaitMs);
     if (!drained) return null;
     return this.#wait(drained);
   }
@@ -27,15 +27,15 @@ export class PacedOutput {
     this.#isStuck = !(await drained);
   }
 
-  /** @param told makes a line that says how many were left out */
-  write(text: string, lines: number, told: (leftOut: number) => string): void {
-    if (this.#isStuck && this.#io.drained(patienceMs)) {
-      this.#leftOut += lines;
+  /** @param formatDropped makes a line that says how many were left out */
+  write(text: string, lines: number, formatDropped: (droppedLines: number) => string): void {
+    if (this.#isStuck && this.#io.drained(maxWaitMs)) {
+      this.#droppedLines += lines;
       return;
     }
     this.#isStuck = false;
-    const before = this.#leftOut > 0 ? told(this.#leftOut) : "";
-    this.#leftOut = 0;
+    const before = this.#droppedLines > 0 ? formatDropped(this.#droppedLines) : "";
+    this.#droppedLines = 0;
     this.#io.stdout(before + text);
   }
 }

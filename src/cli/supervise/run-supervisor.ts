@@ -11,48 +11,48 @@ import type { SupervisorSettings } from "../../local-mcp/supervisor/settings.ts"
 import { stackOf } from "../../shared/error.ts";
 import { ok } from "../../shared/result.ts";
 import { failed } from "../answer.ts";
-import type { Cli, Common, Outcome } from "../cli.ts";
-import { coordination } from "../coordination.ts";
+import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
+import { openCoordinatorLink } from "../coordination.ts";
 import { safeJsonLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 import { openTerminal } from "./open-terminal.ts";
 import { PacedOutput } from "./paced-output.ts";
 import { readSettings } from "./settings-file.ts";
-import { linesOf } from "./supervisor-lines.ts";
+import { formatEvent } from "./supervisor-lines.ts";
 
 /** `shim supervise`, to its end. [SU14] */
-export async function runSupervisor(cli: Cli, flags: Common): Promise<Outcome> {
+export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<CommandResult> {
   const settings = readSettings(cli);
   if (!settings.ok) return settings;
   const { processes } = await cli.runtime();
-  const own = identify(processes, process.pid);
-  if (!own) return failed("unknown_process", "this system does not tell when a process was started.");
+  const ownProcess = identify(processes, process.pid);
+  if (!ownProcess) return failed("unknown_process", "this system does not tell when a process was started.");
   const { home } = cli.paths;
-  const before = lastSupervisorOf(home);
-  const only = await becomeOnly(home, own, processes);
-  if (!only.ok) return failed("already_running", running(only.error));
+  const previousSupervisor = lastSupervisorOf(home);
+  const only = await becomeOnly(home, ownProcess, processes);
+  if (!only.ok) return failed("already_running", runningText(only.error));
   try {
-    return await supervise(cli, flags, settings.value, own, before);
+    return await supervise(cli, flags, settings.value, ownProcess, previousSupervisor);
   } finally {
-    resign(home, own);
+    resign(home, ownProcess);
     // Output that nobody reads must not keep the process.
-    cli.io.leaveWithin(leaveMs);
+    cli.io.leaveWithin(leaveTimeoutMs);
   }
 }
 
-const leaveMs = 2_000;
+const leaveTimeoutMs = 2_000;
 
-function running({ pid }: ProcessIdentity): string {
+function runningText({ pid }: ProcessIdentity): string {
   return `a supervisor runs already, pid ${pid}. \`shim supervise status\` shows what it does, \`shim supervise stop\` ends it.`;
 }
 
 async function supervise(
   cli: Cli,
-  flags: Common,
+  flags: CommonOptions,
   settings: SupervisorSettings,
-  own: ProcessIdentity,
-  before: ProcessIdentity | null,
-): Promise<Outcome> {
+  ownProcess: ProcessIdentity,
+  previousSupervisor: ProcessIdentity | null,
+): Promise<CommandResult> {
   const { io, paths } = cli;
   const runtime = await cli.runtime();
   const state = SupervisorState.open(paths.home);
@@ -69,20 +69,20 @@ async function supervise(
     folder: paths.home,
     state: state.value,
     launch: io.launch,
-    own,
-    before,
+    own: ownProcess,
+    before: previousSupervisor,
     run: runProgram,
     open: openTerminal,
-    attest: attestBy(cli),
-    tell: (event) => tell(cli, output, flags.json === true, event),
+    attest: attestThrough(cli),
+    tell: (event) => printEvent(cli, output, flags.json === true, event),
     pace: () => output.pace(),
     wait: io.wait,
   });
-  const stopSync = startSync(runtime, own);
+  const stopSync = startSync(runtime, ownProcess);
   const notifier = new Notifier({ runtime, ...(isRinging(cli, flags) ? { ring: () => io.stdout("\u0007") } : {}) });
-  const stopNotifying = every(notifyEveryMs, () => void notifier.check());
+  const stopNotifying = runEvery(notifyIntervalMs, () => void notifier.check());
   try {
-    return answerOf(await untilAsked(cli, daemon), settings);
+    return toAnswer(await runUntilInterrupted(cli, daemon), settings);
   } finally {
     stopNotifying();
     // What is not sent yet stays for the next process of this machine.
@@ -91,35 +91,35 @@ async function supervise(
 }
 
 /** How often it is looked whether the user is to be notified; the notifier itself looks less often. */
-const notifyEveryMs = 5_000;
+const notifyIntervalMs = 5_000;
 
 /** A bell in a file or in JSON is a stray character. */
-function isRinging({ io }: Cli, { json }: Common): boolean {
+function isRinging({ io }: Cli, { json }: CommonOptions): boolean {
   return io.isTty && json !== true;
 }
 
-function every(ms: number, work: () => void): () => void {
+function runEvery(ms: number, work: () => void): () => void {
   const timer = setInterval(work, ms);
   return () => clearInterval(timer);
 }
 
-async function untilAsked({ io }: Cli, daemon: SupervisorDaemon): Promise<SupervisorEnd> {
+async function runUntilInterrupted({ io }: Cli, daemon: SupervisorDaemon): Promise<SupervisorEnd> {
   const [asked, hurried] = [new AbortController(), new AbortController()];
-  const hearings = [
+  const subscriptions = [
     io.onInterrupt(() => (asked.signal.aborted ? hurried.abort() : asked.abort())),
     io.onReaderGone(() => asked.abort()),
   ];
   try {
     return await daemon.run(asked.signal, hurried.signal);
   } finally {
-    for (const stop of hearings) stop();
+    for (const stop of subscriptions) stop();
   }
 }
 
 /** Asked anew each time: a machine may join another workspace meanwhile. */
-function attestBy(cli: Cli): AttestDeath {
+function attestThrough(cli: Cli): AttestDeath {
   return async (chat, process) => {
-    const link = await coordination(cli);
+    const link = await openCoordinatorLink(cli);
     if (!link.ok) return link;
     try {
       return await link.value.call("chats.attest-death", { chat, machine: link.value.machine, process });
@@ -129,27 +129,27 @@ function attestBy(cli: Cli): AttestDeath {
   };
 }
 
-function tell(cli: Cli, output: PacedOutput, isJson: boolean, event: SupervisorEvent): void {
-  const text = textOf(cli, isJson, event);
+function printEvent(cli: Cli, output: PacedOutput, isJson: boolean, event: SupervisorEvent): void {
+  const text = eventText(cli, isJson, event);
   if (event.type !== "output") return cli.io.stdout(text);
   const lines = event.text.split("\n").length;
-  output.write(text, lines, (leftOut) => {
-    const message = `${leftOut} lines of programs were left out, since nobody read them`;
-    return textOf(cli, isJson, { type: "problem", name: null, message });
+  output.write(text, lines, (droppedLines) => {
+    const message = `${droppedLines} lines of programs were left out, since nobody read them`;
+    return eventText(cli, isJson, { type: "problem", name: null, message });
   });
 }
 
-function textOf(cli: Cli, isJson: boolean, event: SupervisorEvent): string {
+function eventText(cli: Cli, isJson: boolean, event: SupervisorEvent): string {
   const at = cli.io.now();
   if (isJson) {
     const { type, ...more } = event;
     return `${safeJsonLine({ event: type, at, ...more })}\n`;
   }
-  const lines = linesOf(event).map((line) => `${localTime(at)} ${line}\n`);
-  return cli.shown(lines.join(""));
+  const lines = formatEvent(event).map((line) => `${localTime(at)} ${line}\n`);
+  return cli.format(lines.join(""));
 }
 
-function answerOf(end: SupervisorEnd, { memoryLimitMb }: SupervisorSettings): Outcome {
+function toAnswer(end: SupervisorEnd, { memoryLimitMb }: SupervisorSettings): CommandResult {
   if (end === "asked") return ok({ data: { event: "over" }, text: "", isOneLine: true });
   // The service starts it again after a failure.
   return failed(

@@ -3,39 +3,39 @@ import { join, resolve } from "node:path";
 import { isOnPath } from "../../local-mcp/program-path.ts";
 import { isProgram, SupervisorSettings, type Watched } from "../../local-mcp/supervisor/settings.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { notFound, wrongUsage, type Refused } from "../answer.ts";
+import { notFound, wrongUsage, type FailedResult } from "../answer.ts";
 import type { Cli } from "../cli.ts";
-import { inputOfFile } from "../plan-input.ts";
+import { readInputFile } from "../plan-input.ts";
 
 function settingsFile(cli: Cli): string {
   return join(cli.paths.home, "supervisor.json");
 }
 
-const mostChars = 1_048_576;
+const maxChars = 1_048_576;
 const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "worker", "args": ["--config", "worker.yaml"]}}}`;
 
 /** [SU14] What is to be watched; what is wrong is told, with its line, before anything is started. */
-export function readSettings(cli: Cli): Result<SupervisorSettings, Refused["error"]> {
+export function readSettings(cli: Cli): Result<SupervisorSettings, FailedResult["error"]> {
   const file = settingsFile(cli);
   if (!existsSync(file)) return notFound(`there is no ${file}. It says what is watched, for example:\n${example}`);
-  const wanted = {
+  const expected = {
     schema: SupervisorSettings,
     form: "settings of a supervisor",
     name: "settings",
-    maxChars: mostChars,
+    maxChars,
   };
-  const read = inputOfFile(cli, file, "the settings of the supervisor", wanted);
+  const read = readInputFile(cli, file, "the settings of the supervisor", expected);
   if (!read.ok) return read;
   const settings = SupervisorSettings.parse(read.value);
   for (const [name, watched] of Object.entries(settings.watch)) {
-    const problem = problemOf(cli, watched);
+    const problem = findProblem(cli, watched);
     if (problem !== null) return wrongUsage(`${file}: ${name}: ${problem}.`);
   }
   return ok(settings);
 }
 
 /** Said before anything is started: it would fail again and again. */
-function problemOf(cli: Cli, watched: Watched): string | null {
+function findProblem(cli: Cli, watched: Watched): string | null {
   const program = programOf(watched);
   if (program !== null && !isOnPath(program, cli.io.env)) return `there is no program ${program}`;
   if (!isProgram(watched) || watched.folder === undefined) return null;

@@ -3,27 +3,27 @@ import type { Restarts } from "../../local-mcp/supervisor/auto-restarter.ts";
 import type { SupervisorEvent } from "../../local-mcp/supervisor/supervisor-events.ts";
 import { oneLine } from "../screen-text.ts";
 
-const mostChars = 2_000;
+const maxChars = 2_000;
 
 /** One line for people; of what a program prints, each of its own. */
-export function linesOf(event: SupervisorEvent): string[] {
+export function formatEvent(event: SupervisorEvent): string[] {
   if (event.type === "output")
-    return event.text.split("\n").map((line) => `${event.name} | ${oneLine(line, mostChars)}`);
-  return [oneLine(saidBy(event), mostChars)];
+    return event.text.split("\n").map((line) => `${event.name} | ${oneLine(line, maxChars)}`);
+  return [oneLine(describeEvent(event), maxChars)];
 }
 
-function saidBy(event: Exclude<SupervisorEvent, { type: "output" }>): string {
+function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): string {
   switch (event.type) {
     case "supervising":
       return `supervises ${event.watched.join(", ")} (pid ${event.pid})`;
     case "started":
       return `${event.name}: started (${event.how})`;
     case "ended":
-      return `${event.name}: ${phaseText(event, event.againInMs)}; it ran for ${age(event.ranMs)}${retryOf(event)}`;
+      return `${event.name}: ${phaseText(event, event.againInMs)}; it ran for ${age(event.ranMs)}${retryHint(event)}`;
     case "died":
-      return `${event.name}: session ${event.session} died (${event.cause.replaceAll("_", " ")}), ${saved(event.checkpoint)}`;
+      return `${event.name}: session ${event.session} died (${event.cause.replaceAll("_", " ")}), ${savedText(event.checkpoint)}`;
     case "restarting":
-      return `${event.name}: ${whatOf(event)} is started again (${event.how})`;
+      return `${event.name}: ${sessionText(event)} is started again (${event.how})`;
     case "held":
       return `${event.name}: not started now: ${event.reason}`;
     case "ending":
@@ -34,21 +34,21 @@ function saidBy(event: Exclude<SupervisorEvent, { type: "output" }>): string {
 }
 
 /** Chats are started again by their user. */
-function retryOf({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
+function retryHint({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
   return isProgram && phase === "looping" ? `. \`shim supervise retry ${name}\` starts it` : "";
 }
 
-function whatOf({ session }: { readonly session: string | null }): string {
+function sessionText({ session }: { readonly session: string | null }): string {
   return session === null ? "the app" : `session ${session}`;
 }
 
-function saved(checkpoint: string | null): string {
+function savedText(checkpoint: string | null): string {
   return checkpoint === null ? "with nothing to save" : `its last checkpoint is ${checkpoint}`;
 }
 
 /** How a program is, and what comes next. */
 export function phaseText({ phase, reason }: Pick<Restarts, "phase" | "reason">, againInMs: number | null): string {
-  const why = becauseOf(reason);
+  const why = reasonText(reason);
   switch (phase) {
     case "running":
       return "running";
@@ -63,7 +63,7 @@ export function phaseText({ phase, reason }: Pick<Restarts, "phase" | "reason">,
   return `${phase}${why}`;
 }
 
-function becauseOf(reason: string | null): string {
+function reasonText(reason: string | null): string {
   return reason === null ? "" : `: ${reason}`;
 }
 

@@ -17,26 +17,26 @@ import type { Runtime } from "../../local-mcp/runtime.ts";
 import { formatIssues } from "../../coordination/problems.ts";
 import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { failed, wrongUsage, type Answer, type Refused } from "../answer.ts";
-import type { Cli, Outcome } from "../cli.ts";
+import { failed, wrongUsage, type Answer, type FailedResult } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
 import type { WorkerFlags, WorkerSource } from "../commands/worker.ts";
-import { withLink, type Coordination } from "../coordination.ts";
-import { inputOfFile } from "../plan-input.ts";
-import { safe, safeJsonLine } from "../screen-text.ts";
+import { withLink, type CoordinatorLink } from "../coordination.ts";
+import { readInputFile } from "../plan-input.ts";
+import { safeText, safeJsonLine } from "../screen-text.ts";
 import { localTime } from "../times.ts";
-import { textOf } from "./worker-lines.ts";
-import { setupsOf, worktreesIn, type WorkerPlan } from "./worker-setups.ts";
+import { formatEvent } from "./worker-lines.ts";
+import { createSetups, worktreesIn, type WorkerPlan } from "./worker-setups.ts";
 
 /** `shim worker`, to its end. [WK18] */
-export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<Outcome> {
-  const plan = planOf(cli, flags, source);
+export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<CommandResult> {
+  const plan = readPlan(cli, flags, source);
   if (!plan.ok) return plan;
-  warnOfAll(cli, plan.value);
+  warnAboutPermissions(cli, plan.value);
   return withLink(cli, (link) => work(cli, flags, link, plan.value));
 }
 
 /** [CX2] What bypasses permissions is said before anything is done so. */
-function warnOfAll(cli: Cli, { config }: WorkerPlan): void {
+function warnAboutPermissions(cli: Cli, { config }: WorkerPlan): void {
   for (const [type, { claude }] of Object.entries(config.types)) {
     if (claude?.allowAll)
       cli.progress(`${type}: Claude Code may use every tool and asks for no permission (allowAll).`);
@@ -46,128 +46,128 @@ function warnOfAll(cli: Cli, { config }: WorkerPlan): void {
 const maxChars = 1_048_576;
 
 /** As it is written: what an option says goes before it, and defaults come last. */
-interface Wish {
+interface WrittenConfig {
   readonly config: object;
   readonly folder: string;
 }
 
-function planOf(cli: Cli, flags: WorkerFlags, source: WorkerSource): Result<WorkerPlan, Refused["error"]> {
-  const wish = source.kind === "file" ? ofFile(cli, source.file) : ok(ofCommand(cli, flags, source));
-  if (!wish.ok) return wish;
+function readPlan(cli: Cli, flags: WorkerFlags, source: WorkerSource): Result<WorkerPlan, FailedResult["error"]> {
+  const written = source.kind === "file" ? fromFile(cli, source.file) : ok(fromCommand(cli, flags, source));
+  if (!written.ok) return written;
   const { concurrency, capability, drainMs } = flags;
-  const config = { ...wish.value.config, ...omitUndefined({ concurrency, capabilities: capability, drainMs }) };
+  const config = { ...written.value.config, ...omitUndefined({ concurrency, capabilities: capability, drainMs }) };
   const parsed = WorkerConfig.safeParse(config);
   if (!parsed.success) return wrongUsage(`${formatIssues(parsed.error)}.`);
-  return ok({ config: parsed.data, folder: wish.value.folder });
+  return ok({ config: parsed.data, folder: written.value.folder });
 }
 
-function ofFile(cli: Cli, file: string): Result<Wish, Refused["error"]> {
+function fromFile(cli: Cli, file: string): Result<WrittenConfig, FailedResult["error"]> {
   const schema = WorkerConfig;
   const form = "settings of a worker";
-  const config = inputOfFile(cli, file, `the ${form}`, { schema, form, name: "the settings", maxChars });
+  const config = readInputFile(cli, file, `the ${form}`, { schema, form, name: "the settings", maxChars });
   return config.ok ? ok({ config: config.value, folder: dirname(resolve(cli.io.cwd, file)) }) : config;
 }
 
-function ofCommand(
+function fromCommand(
   cli: Cli,
   { folder, repository, base, remote, mergeInputs }: WorkerFlags,
   { type, words }: Extract<WorkerSource, { kind: "command" }>,
-): Wish {
+): WrittenConfig {
   const inputs = mergeInputs === false ? { mergeInputs } : {};
   const types = { [type]: { command: words, ...omitUndefined({ folder, repository, base, remote }), ...inputs } };
   return { config: { types }, folder: cli.io.cwd };
 }
 
-async function work(cli: Cli, flags: WorkerFlags, link: Coordination, plan: WorkerPlan): Promise<Outcome> {
+async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: WorkerPlan): Promise<CommandResult> {
   const runtime = await cli.runtime();
-  const outside = systemOutside();
-  const own = identify(runtime.processes, process.pid);
-  if (!own) return failed("unknown_process", "this system does not tell when a process was started.");
-  const { random, clock } = outside;
+  const platform = systemOutside();
+  const ownProcess = identify(runtime.processes, process.pid);
+  if (!ownProcess) return failed("unknown_process", "this system does not tell when a process was started.");
+  const { random, clock } = platform;
   const { launch } = cli.io;
-  const around = { runtime, launch, machine: link.machine, own, random, monotonic: () => clock.monotonic() };
-  const setups = await setupsOf(around, plan);
+  const deps = { runtime, launch, machine: link.machine, ownProcess, random, monotonic: () => clock.monotonic() };
+  const setups = await createSetups(deps, plan);
   if (!setups.ok) return setups;
-  await tidyUp(cli, runtime);
-  const worker = automation(cli, flags, { link, plan, setups: setups.value, outside });
-  let asked = 0;
-  const hearings = [
+  await removeOldWorktrees(cli, runtime);
+  const worker = automation(cli, flags, { link, plan, setups: setups.value, platform });
+  let interrupts = 0;
+  const subscriptions = [
     cli.io.onInterrupt(() => {
-      asked += 1;
-      if (asked === 1) worker.drain("asked to end");
+      interrupts += 1;
+      if (interrupts === 1) worker.drain("asked to end");
       else worker.hurry("asked to end at once");
     }),
     // Ctrl-C ends `| tee` first, and a terminal that is closed takes nothing: no reason to drop what runs.
     cli.io.onReaderGone(() => worker.drain("its output is not read any more")),
   ];
-  const stopSync = startSync(runtime, own);
+  const stopSync = startSync(runtime, ownProcess);
   try {
     const ended = await worker.run();
-    return ended.ok ? ok(answerOf(flags, ended.value)) : failed(ended.error.code, `${ended.error.message}.`);
+    return ended.ok ? ok(toAnswer(flags, ended.value)) : failed(ended.error.code, `${ended.error.message}.`);
   } finally {
     await stopSync();
-    for (const stop of hearings) stop();
+    for (const stop of subscriptions) stop();
     // Output that nobody reads must not keep the process.
-    cli.io.leaveWithin(leaveMs);
+    cli.io.leaveWithin(leaveTimeoutMs);
   }
 }
 
-const leaveMs = 2_000;
+const leaveTimeoutMs = 2_000;
 
-async function tidyUp(cli: Cli, runtime: Runtime): Promise<void> {
+async function removeOldWorktrees(cli: Cli, runtime: Runtime): Promise<void> {
   const gone = await removeOld(worktreesIn(runtime.paths.home), runtime);
   for (const folder of gone) cli.progress(`A worktree that was left a week ago is gone: ${folder}`);
 }
 
-interface Parts {
-  readonly link: Coordination;
+interface AutomationParts {
+  readonly link: CoordinatorLink;
   readonly plan: WorkerPlan;
   readonly setups: ReadonlyMap<string, Setup>;
-  readonly outside: Outside;
+  readonly platform: Outside;
 }
 
-function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, outside }: Parts): WorkerAutomation {
+function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, platform }: AutomationParts): WorkerAutomation {
   const { concurrency, capabilities, drainMs } = plan.config;
-  const name = `worker-${link.machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80)}-${newId(outside).slice(-12)}`;
+  const name = `worker-${link.machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80)}-${newId(platform).slice(-12)}`;
   const { process, machine } = link;
   const chat = { chat: name, session: name, process, machine, client: "shim worker", capabilities };
-  const health = new MachineHealth(outside.clock);
+  const health = new MachineHealth(platform.clock);
   const files = new OutputFiles(join(worktreesIn(cli.paths.home), "output"));
   return new WorkerAutomation(
     { chat, setups, concurrency, drainMs, maxTasks: flags.maxTasks ?? null, isOnce: flags.once === true },
     {
-      link: chatLinkOf(link, outside),
-      outside,
+      link: toChatLink(link, platform),
+      outside: platform,
       health: () => health.check(),
-      tell: (event) => tell(cli, flags.json === true, event),
+      tell: (event) => printEvent(cli, flags.json === true, event),
       keepOutput: (task, text) => files.keep(task, text),
     },
   );
 }
 
-function chatLinkOf(link: Coordination, outside: Outside): ChatLink {
+function toChatLink(link: CoordinatorLink, platform: Outside): ChatLink {
   const { edge, version } = link;
-  if (edge) return new EdgeChatLink(edge, outside);
-  return new LocalChatLink({ call: (name, input) => link.call(name, input), version: version ?? (() => 0) }, outside);
+  if (edge) return new EdgeChatLink(edge, platform);
+  return new LocalChatLink({ call: (name, input) => link.call(name, input), version: version ?? (() => 0) }, platform);
 }
 
-function tell({ io }: Cli, isJson: boolean, event: WorkerEvent): void {
+function printEvent({ io }: Cli, isJson: boolean, event: WorkerEvent): void {
   const at = io.now();
-  if (!isJson) return io.stdout(safe(`${localTime(at)} ${textOf(event)}\n`));
+  if (!isJson) return io.stdout(safeText(`${localTime(at)} ${formatEvent(event)}\n`));
   const { type, ...more } = event;
   io.stdout(`${safeJsonLine({ event: type, at, ...more })}\n`);
 }
 
 /** Ends that nobody has asked for, of a worker that was to do some tasks only. */
-const bad = ["failed", "timeout", "budget_exceeded", "lost", "thrown_away", "untold"] as const;
+const unexpectedEnds = ["failed", "timeout", "budget_exceeded", "lost", "thrown_away", "untold"] as const;
 
-function answerOf({ once, maxTasks }: WorkerFlags, ends: Summary): Answer {
-  const told = Object.entries(ends).map(([end, count]) => `${count} ${end.replace("_", " ")}`);
+function toAnswer({ once, maxTasks }: WorkerFlags, ends: Summary): Answer {
+  const endCounts = Object.entries(ends).map(([end, count]) => `${count} ${end.replace("_", " ")}`);
   const isBounded = once === true || maxTasks !== undefined;
   return {
     data: { event: "over", ends },
-    text: told.length === 0 ? "No task was done.\n" : `Tasks: ${told.join(", ")}.\n`,
+    text: endCounts.length === 0 ? "No task was done.\n" : `Tasks: ${endCounts.join(", ")}.\n`,
     isOneLine: true,
-    isFailed: isBounded && bad.some((end) => (ends[end] ?? 0) > 0),
+    isFailed: isBounded && unexpectedEnds.some((end) => (ends[end] ?? 0) > 0),
   };
 }

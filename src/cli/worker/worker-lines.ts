@@ -1,14 +1,14 @@
 import type { WorkerEvent } from "../../local-mcp/automation/worker-events.ts";
 import { oneLine } from "../screen-text.ts";
 
-const mostChars = 400;
+const maxChars = 400;
 
 /** One line for people. */
-export function textOf(event: WorkerEvent): string {
-  return oneLine(saidBy(event), mostChars);
+export function formatEvent(event: WorkerEvent): string {
+  return oneLine(describeEvent(event), maxChars);
 }
 
-function saidBy(event: WorkerEvent): string {
+function describeEvent(event: WorkerEvent): string {
   switch (event.type) {
     case "registered":
       return `works as ${event.chat} on ${event.taskTypes.join(", ")}`;
@@ -22,11 +22,11 @@ function saidBy(event: WorkerEvent): string {
     case "progress":
     case "ended":
     case "note":
-      return `task ${event.task} (${event.taskType}) ${ofTask(event)}`;
+      return `task ${event.task} (${event.taskType}) ${describeTask(event)}`;
   }
 }
 
-function ofTask(event: Extract<WorkerEvent, { readonly task: number }>): string {
+function describeTask(event: Extract<WorkerEvent, { readonly task: number }>): string {
   switch (event.type) {
     case "began":
       return `begun${event.isContinued ? " where the attempt before stopped" : ""}, attempt ${event.attempt}, in ${event.folder}`;
@@ -35,13 +35,13 @@ function ofTask(event: Extract<WorkerEvent, { readonly task: number }>): string 
     case "note":
       return event.message;
     case "ended":
-      return ended(event);
+      return describeEnd(event);
   }
 }
 
-function ended({ end, state, reason, wallMs }: Extract<WorkerEvent, { type: "ended" }>): string {
-  const became = state === null || state === end ? "" : `, now ${state}`;
-  return `${end.replace("_", " ")} after ${seconds(wallMs)}${became}${reason === null ? "" : `: ${reason}`}`;
+function describeEnd({ end, state, reason, wallMs }: Extract<WorkerEvent, { type: "ended" }>): string {
+  const newState = state === null || state === end ? "" : `, now ${state}`;
+  return `${end.replace("_", " ")} after ${seconds(wallMs)}${newState}${reason === null ? "" : `: ${reason}`}`;
 }
 
 function seconds(ms: number): string {

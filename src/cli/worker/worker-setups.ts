@@ -18,7 +18,7 @@ import type { Runtime } from "../../local-mcp/runtime.ts";
 import { isOnPath } from "../../local-mcp/program-path.ts";
 import { GitError } from "../../local-mcp/snapshots/git.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { failed, wrongUsage, type Refused } from "../answer.ts";
+import { failed, wrongUsage, type FailedResult } from "../answer.ts";
 
 /** What a worker is to do, and where paths in it begin. */
 export interface WorkerPlan {
@@ -26,12 +26,12 @@ export interface WorkerPlan {
   readonly folder: string;
 }
 
-export interface SetupSurroundings {
+export interface SetupDeps {
   readonly runtime: Runtime;
   /** This copy of SHIM. */
   readonly launch: Launch;
   readonly machine: string;
-  readonly own: ProcessIdentity;
+  readonly ownProcess: ProcessIdentity;
   readonly random: () => number;
   /** In ms; stands still while the machine sleeps. */
   readonly monotonic: () => number;
@@ -43,34 +43,34 @@ export function worktreesIn(home: string): string {
 }
 
 /** How each type of tasks is done, as the settings say; refused where a folder or a repository is not there. */
-export async function setupsOf(
-  around: SetupSurroundings,
+export async function createSetups(
+  deps: SetupDeps,
   { config, folder }: WorkerPlan,
-): Promise<Result<ReadonlyMap<string, Setup>, Refused["error"]>> {
+): Promise<Result<ReadonlyMap<string, Setup>, FailedResult["error"]>> {
   const setups = new Map<string, Setup>();
-  for (const [type, wanted] of Object.entries(config.types)) {
+  for (const [type, typeConfig] of Object.entries(config.types)) {
     // Said before a task is taken: each would fail, three times.
-    const missing = programsOf(wanted).find((program) => !isOnPath(program, around.runtime.env));
+    const missing = listPrograms(typeConfig).find((program) => !isOnPath(program, deps.runtime.env));
     if (missing !== undefined) return wrongUsage(`${type}: there is no program ${missing}.`);
-    const places = await placesOf(around, type, wanted, folder);
+    const places = await createPlaces(deps, type, typeConfig, folder);
     if (!places.ok) return places;
-    setups.set(type, { executor: executorOf(around, wanted), places: places.value });
+    setups.set(type, { executor: createExecutor(deps, typeConfig), places: places.value });
   }
   return ok(setups);
 }
 
-function programsOf({ command, claude, jobTests }: TypeConfig): string[] {
+function listPrograms({ command, claude, jobTests }: TypeConfig): string[] {
   return [command?.[0], claude?.program, jobTests?.[0]].filter((program) => program !== undefined);
 }
 
-function executorOf(around: SetupSurroundings, config: TypeConfig): Executor {
-  const executor = untestedExecutor(around, config);
+function createExecutor(deps: SetupDeps, config: TypeConfig): Executor {
+  const executor = untestedExecutor(deps, config);
   const { jobTests: command } = config;
-  return command ? testedExecutor(executor, { command, env: around.runtime.env }) : executor;
+  return command ? testedExecutor(executor, { command, env: deps.runtime.env }) : executor;
 }
 
 function untestedExecutor(
-  { runtime, launch, monotonic }: SetupSurroundings,
+  { runtime, launch, monotonic }: SetupDeps,
   { command, finalCodes = [], claude }: TypeConfig,
 ): Executor {
   if (command) return commandExecutor({ command, finalCodes, env: runtime.env });
@@ -78,31 +78,42 @@ function untestedExecutor(
   throw new Error("a type without a way to do it has passed the check");
 }
 
-async function placesOf(
-  around: SetupSurroundings,
+async function createPlaces(
+  deps: SetupDeps,
   type: string,
   config: TypeConfig,
   from: string,
-): Promise<Result<WorkPlaces, Refused["error"]>> {
+): Promise<Result<WorkPlaces, FailedResult["error"]>> {
   const { folder, repository, base = "HEAD", remote } = config;
-  if (folder !== undefined) return givenFolder(around, type, resolve(from, folder));
-  const { runtime, machine, own, random } = around;
+  if (folder !== undefined) return givenFolder(deps, type, resolve(from, folder));
+  const { runtime, machine, ownProcess, random } = deps;
   const { env, now, processes, paths } = runtime;
-  const top = await topIn(runtime, type, resolve(from, repository ?? "."));
+  const top = await findTop(runtime, type, resolve(from, repository ?? "."));
   if (!top.ok) return top;
   const unknown = await unknownBase(runtime, type, top.value, base);
   if (unknown) return unknown;
   if (remote !== undefined && !(await hasRemote(gitAt(env, top.value), remote)))
     return wrongUsage(`${type}: ${top.value} has no remote ${remote}; \`git remote\` lists them.`);
   const home = worktreesIn(paths.home);
-  const inputs = inputsOf(config);
+  const inputs = toInputSettings(config);
   return ok(
-    new WorktreePlaces({ repository: top.value, base, home, machine, processes, own, env, now, random, inputs }),
+    new WorktreePlaces({
+      repository: top.value,
+      base,
+      home,
+      machine,
+      processes,
+      own: ownProcess,
+      env,
+      now,
+      random,
+      inputs,
+    }),
   );
 }
 
 /** A model can resolve a conflict; of a program nobody knows, so it has to be asked for. */
-function inputsOf({ mergeInputs, onConflict, remote, claude }: TypeConfig): InputSettings {
+function toInputSettings({ mergeInputs, onConflict, remote, claude }: TypeConfig): InputSettings {
   return {
     isMerged: mergeInputs !== false,
     isConflictKept: (onConflict ?? (claude ? "pass" : "fail")) === "pass",
@@ -110,12 +121,12 @@ function inputsOf({ mergeInputs, onConflict, remote, claude }: TypeConfig): Inpu
   };
 }
 
-function givenFolder({ machine }: SetupSurroundings, type: string, path: string): Result<WorkPlaces, Refused["error"]> {
+function givenFolder({ machine }: SetupDeps, type: string, path: string): Result<WorkPlaces, FailedResult["error"]> {
   const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
   return isThere ? ok(new GivenFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
 }
 
-async function unknownBase({ env }: Runtime, type: string, top: string, base: string): Promise<Refused | null> {
+async function unknownBase({ env }: Runtime, type: string, top: string, base: string): Promise<FailedResult | null> {
   try {
     await commitOf(gitAt(env, top), base);
     return null;
@@ -125,7 +136,7 @@ async function unknownBase({ env }: Runtime, type: string, top: string, base: st
   }
 }
 
-async function topIn({ env }: Runtime, type: string, path: string): Promise<Result<string, Refused["error"]>> {
+async function findTop({ env }: Runtime, type: string, path: string): Promise<Result<string, FailedResult["error"]>> {
   try {
     return ok(await topOf(env, path));
   } catch (error) {

@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Git, gitIn, run, shown, signed, splitRaw, text } from "../snapshots/git.ts";
+import { type Git, repositoryGit, run, displayPath, withAuthor, splitRaw, text } from "../snapshots/git.ts";
 
 /** A commit that is to be merged, under the name that conflict markers give it: letters, digits and hyphens. */
 export interface Side {
@@ -80,7 +80,7 @@ async function borrowing({ env, repository, signal }: MergeSurroundings, scratch
   const workTree = join(scratch, "tree");
   mkdirSync(workTree);
   const format = start.length > 40 ? "sha256" : "sha1";
-  const own = gitIn(env, { gitDir, workTree }, signal);
+  const own = repositoryGit(env, { gitDir, workTree }, signal);
   await run(own, ["init", "--quiet", "--template=", `--object-format=${format}`, "--initial-branch=none"]);
   // Where the history of a shallow clone ends is known to the repository alone.
   const shallow = join(repository, "shallow");
@@ -106,7 +106,7 @@ async function mergeOne(git: Git, around: MergeSurroundings, commit: string, sid
   const [tree = "", ...files] = splitRaw(stdout);
   const merge = [tree, "-p", commit, "-p", side.commit, "-m", subject(side, code === 1)];
   const made = await text(authored(git, around), ["commit-tree", ...merge]);
-  return { commit: made, conflict: code === 1 ? files.map(shown) : null };
+  return { commit: made, conflict: code === 1 ? files.map(displayPath) : null };
 }
 
 /** `.gitattributes` of the tree say where git's own drivers (union, binary) are wanted; without a work tree git reads none. */
@@ -121,7 +121,7 @@ function subject({ name }: Side, isConflict: boolean): string {
 }
 
 function authored(git: Git, { now, author }: MergeSurroundings): Git {
-  const own = signed(git, now);
+  const own = withAuthor(git, now);
   if (!author) return own;
   const { name, email } = author;
   const as = {
@@ -153,5 +153,5 @@ export async function unresolved(git: Git, files: readonly string[]): Promise<st
   ];
   const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
   const { stdout } = await run(literal, [...search, "--", ...files], "", [0, 1]);
-  return splitRaw(stdout).map(shown);
+  return splitRaw(stdout).map(displayPath);
 }

@@ -2,7 +2,7 @@ import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { redact } from "../redaction/redact.ts";
-import { createPrivateFolder, writeWhole } from "../store/store-files.ts";
+import { createPrivateFolder, writeAtomically } from "../store/store-files.ts";
 
 /** The newest are kept. */
 const mostFiles = 200;
@@ -18,7 +18,7 @@ export class OutputFiles {
   keep({ task, claim }: Pick<ClaimedTask, "task" | "claim">, text: string): void {
     if (text === "") return;
     createPrivateFolder(this.#folder);
-    writeWhole(join(this.#folder, `task-${task}-${claim}.txt`), redact(text).text);
+    writeAtomically(join(this.#folder, `task-${task}-${claim}.txt`), redact(text).text);
     this.#prune();
   }
 

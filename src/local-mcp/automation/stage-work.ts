@@ -1,9 +1,9 @@
 import { setImmediate as breathe } from "node:timers/promises";
-import { changesSince, type Change } from "../snapshots/changes.ts";
-import { type Git, joinRaw, onDisk, run, shown } from "../snapshots/git.ts";
+import { changesSince, type FileChange } from "../snapshots/changes.ts";
+import { type Git, joinRaw, diskPath, run, displayPath } from "../snapshots/git.ts";
 import { SecretContent, secretIn } from "../snapshots/secret-content.ts";
 import { looksSecret, secretName } from "../snapshots/secret-names.ts";
-import { ownRepository, readStats, type LeftOut } from "../snapshots/selection.ts";
+import { ownRepository, readStats, type ExcludedFile } from "../snapshots/selection.ts";
 
 /** Files looked into without giving other work of this process a turn. */
 const turn = 50;
@@ -14,16 +14,16 @@ const turn = 50;
  *
  * @returns what was left out
  */
-export async function stageWork(git: Git, tree: string): Promise<LeftOut[]> {
+export async function stageWork(git: Git, tree: string): Promise<ExcludedFile[]> {
   await run(git, ["add", "--update", "."]);
   const { changes } = await changesSince(git, "HEAD");
   const content = new SecretContent();
-  const leftOut: (LeftOut & { readonly change: Change })[] = [];
-  const isNew: Change[] = [];
+  const leftOut: (ExcludedFile & { readonly change: FileChange })[] = [];
+  const isNew: FileChange[] = [];
   for (const [index, change] of changes.entries()) {
     if (index % turn === turn - 1) await breathe();
     const reason = await reasonOf(git, tree, content, change);
-    if (reason !== null) leftOut.push({ path: shown(change.path), reason, change });
+    if (reason !== null) leftOut.push({ path: displayPath(change.path), reason, change });
     else if (!change.isTracked && readStats(tree, change.path)) isNew.push(change);
   }
   await stagePaths(git, ["add"], isNew);
@@ -35,18 +35,18 @@ export async function stageWork(git: Git, tree: string): Promise<LeftOut[]> {
   return leftOut.map(({ path, reason }) => ({ path, reason }));
 }
 
-async function reasonOf(git: Git, tree: string, content: SecretContent, change: Change): Promise<string | null> {
+async function reasonOf(git: Git, tree: string, content: SecretContent, change: FileChange): Promise<string | null> {
   const { path, before } = change;
   if (path.endsWith("/")) return ownRepository;
   if (readStats(tree, path)?.isFile() !== true) return null;
   if (before === null && looksSecret(path)) return secretName;
-  const reason = content.reason(onDisk(tree, path), path);
+  const reason = content.reason(diskPath(tree, path), path);
   if (reason === null || before === null) return reason;
   const { stdout } = await run(git, ["cat-file", "blob", before.id]);
   return secretIn(stdout, path) === null ? `${reason}; the last commit's version is kept` : null;
 }
 
-async function stagePaths(git: Git, command: readonly string[], changes: readonly Change[]): Promise<void> {
+async function stagePaths(git: Git, command: readonly string[], changes: readonly FileChange[]): Promise<void> {
   if (changes.length === 0) return;
   const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
   const paths = joinRaw(changes.map(({ path }) => path));

@@ -2,9 +2,9 @@ import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, realpat
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../../shared/error.ts";
-import { type Git, GitError, gitOutside, run, signed, text } from "../snapshots/git.ts";
+import { type Git, GitError, userGit, run, withAuthor, text } from "../snapshots/git.ts";
 import { withoutSecrets } from "../own-secrets.ts";
-import type { LeftOut } from "../snapshots/selection.ts";
+import type { ExcludedFile } from "../snapshots/selection.ts";
 import { stageWork } from "./stage-work.ts";
 
 /** Git in the worktree of a task: without hooks, signing and the user's own commands. */
@@ -13,7 +13,7 @@ import { stageWork } from "./stage-work.ts";
 const withinMs = 600_000;
 
 export function gitAt(env: NodeJS.ProcessEnv, folder: string): Git {
-  return gitOutside(withoutSecrets(env), folder, AbortSignal.timeout(withinMs));
+  return userGit(withoutSecrets(env), folder, AbortSignal.timeout(withinMs));
 }
 
 /**
@@ -91,7 +91,7 @@ export async function keepAll(git: Git, index: string, ref: string, { tree, mess
   const content = await text(beside, ["write-tree"]);
   const head = await commitOf(git, "HEAD");
   if (content === (await text(git, ["rev-parse", "HEAD^{tree}"]))) return head;
-  const commit = await text(signed(beside, now), ["commit-tree", content, "-p", head, "-m", message]);
+  const commit = await text(withAuthor(beside, now), ["commit-tree", content, "-p", head, "-m", message]);
   await run(git, ["update-ref", ref, commit]);
   return commit;
 }
@@ -100,11 +100,11 @@ export async function keepAll(git: Git, index: string, ref: string, { tree, mess
 export async function commitAll(
   git: Git,
   { tree, message, now }: Commit,
-): Promise<{ readonly commit: string; readonly leftOut: readonly LeftOut[] }> {
+): Promise<{ readonly commit: string; readonly leftOut: readonly ExcludedFile[] }> {
   await unlock(git);
   const leftOut = await stageWork(git, tree);
   const { code } = await run(git, ["diff", "--cached", "--quiet"], "", [0, 1]);
-  if (code === 1) await run(signed(git, now), ["commit", "--quiet", "--no-verify", "--message", message]);
+  if (code === 1) await run(withAuthor(git, now), ["commit", "--quiet", "--no-verify", "--message", message]);
   return { commit: await commitOf(git, "HEAD"), leftOut };
 }
 

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { isSoWithin } from "../ending.ts";
-import { mayLive, type Processes } from "../processes.ts";
-import { createPrivateFolder, writeWhole } from "../store/store-files.ts";
+import { pollUntil } from "../ending.ts";
+import { mayBeAlive, type Processes } from "../processes.ts";
+import { createPrivateFolder, writeAtomically } from "../store/store-files.ts";
 import { isSomebodyIn } from "./folder-users.ts";
 import { endMarked, markOf } from "./marked-processes.ts";
 
@@ -50,7 +50,7 @@ export function readRecord(folder: string): WorkRecord | null {
 
 export function writeRecord(folder: string, record: WorkRecord): void {
   createPrivateFolder(folder);
-  writeWhole(join(folder, "record.json"), JSON.stringify(record));
+  writeAtomically(join(folder, "record.json"), JSON.stringify(record));
 }
 
 /** What SHIM keeps beside the worktree; the worktree itself is git's to remove, and stays where git has not done so. */
@@ -64,10 +64,10 @@ export function removeRecord(folder: string): void {
  * worker has left running is ended first.
  */
 export async function isFree(processes: Processes, folder: string, { owner }: WorkRecord): Promise<boolean> {
-  if (owner !== null && mayLive(processes, owner)) return false;
+  if (owner !== null && mayBeAlive(processes, owner)) return false;
   if (owner?.boot === processes.boot()) await endMarked(markOf(owner));
   const isLeft = (): boolean => !isSomebodyIn(treeIn(folder));
-  return isLeft() || (owner !== null && isSoWithin(isLeft, leavingMs));
+  return isLeft() || (owner !== null && pollUntil(isLeft, leavingMs));
 }
 
 /** A process that is just ending has no mark any more, and still a place. */

@@ -13,7 +13,7 @@ import { emptyState, fold, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../snapshots/file-state.ts";
 import { encode, type EncodedBody } from "../store/checkpoint-body.ts";
 import * as checkpoints from "./checkpoints.ts";
-import { predecessor, takeOver, type Handed } from "./handing-over.ts";
+import { toPredecessor, markRecovered, type InheritedWork } from "./handing-over.ts";
 import { summarize } from "./summary.ts";
 
 export interface CaptureInput {
@@ -27,7 +27,7 @@ export interface CaptureInput {
   readonly redactions?: number;
 }
 
-export interface Captured {
+export interface CaptureResult {
   readonly checkpoint: checkpoints.Checkpoint;
   /** False: the state was already in this checkpoint, nothing was stored. */
   readonly isNew: boolean;
@@ -38,7 +38,7 @@ export type CaptureError =
   | { readonly code: "nothing_to_save" }
   | { readonly code: "too_large"; readonly bytes: number; readonly maxBytes: number; readonly largest: string };
 
-interface Basis {
+interface CaptureBasis {
   readonly session: sessions.Session;
   readonly last: checkpoints.Checkpoint | null;
   /** The last checkpoint cannot be read; the state rests on an earlier one. */
@@ -46,11 +46,14 @@ interface Basis {
   readonly state: WorkState;
   readonly journalSeq: number;
   /** On offer to this session. */
-  readonly handed: readonly Handed[];
+  readonly inheritedWork: readonly InheritedWork[];
 }
 
 /** The newest state per session that this process has stored, so that a save need not unpack the one before. Trusted only while its checkpoint is still the newest. */
-export type Recent = Map<string, { readonly checkpointId: string; readonly hash: string; readonly state: WorkState }>;
+export type RecentStates = Map<
+  string,
+  { readonly checkpointId: string; readonly hash: string; readonly state: WorkState }
+>;
 
 /**
  * The seeds' CheckpointManager: puts together what is known of a session and stores it as one durable transaction.
@@ -61,35 +64,35 @@ export type Recent = Map<string, { readonly checkpointId: string; readonly hash:
 export function capture(
   runtime: Runtime,
   input: CaptureInput,
-  recent: Recent = new Map(),
-): Result<Captured, CaptureError> {
+  recent: RecentStates = new Map(),
+): Result<CaptureResult, CaptureError> {
   for (;;) {
     const basis = runtime.store.read((sql) => readBasis(sql, input.sessionId, recent), null);
     if (!basis) return err({ code: "unknown_session" });
-    const state = present(runtime, basis, input.notes);
+    const state = presentState(runtime, basis, input.notes);
     if (isEmpty(state)) return err({ code: "nothing_to_save" });
     const fitted = fit(state, runtime.config.checkpoint.maxBytes);
     if (!fitted.ok) return fitted;
-    const stored = runtime.store.write((sql) => store(sql, runtime, input, basis, fitted.value));
+    const result = runtime.store.write((sql) => store(sql, runtime, input, basis, fitted.value));
     // Null: another process has stored a newer checkpoint meanwhile, ours must build on it; or the session was deleted.
-    if (!stored) continue;
-    const { id: checkpointId, hash } = stored.checkpoint;
+    if (!result) continue;
+    const { id: checkpointId, hash } = result.checkpoint;
     recent.set(input.sessionId, { checkpointId, hash, state: fitted.value.state });
-    return ok(stored);
+    return ok(result);
   }
 }
 
-function readBasis(sql: Sql, sessionId: string, recent: Recent): Basis | null {
+function readBasis(sql: Sql, sessionId: string, recent: RecentStates): CaptureBasis | null {
   const session = sessions.get(sql, sessionId);
   if (!session) return null;
   const last = checkpoints.latest(sql, sessionId);
-  const { state, ...known } = foldOn(sql, sessionId, baseOf(sql, sessionId, last, recent));
-  const handed = handedTo(sql, sessionId);
-  const [dead] = handed;
-  return { session, last, ...known, handed, state: dead ? { ...state, continues: predecessor(dead) } : state };
+  const { state, ...known } = foldJournal(sql, sessionId, findBase(sql, sessionId, last, recent));
+  const inheritedWork = findInherited(sql, sessionId);
+  const [dead] = inheritedWork;
+  return { session, last, ...known, inheritedWork, state: dead ? { ...state, continues: toPredecessor(dead) } : state };
 }
 
-function foldOn(sql: Sql, sessionId: string, base: Base): Base {
+function foldJournal(sql: Sql, sessionId: string, base: BaseState): BaseState {
   let { state, journalSeq } = base;
   for (;;) {
     const rows = journal.list(sql, sessionId, journalSeq);
@@ -101,29 +104,29 @@ function foldOn(sql: Sql, sessionId: string, base: Base): Base {
 }
 
 /** Sessions that died before their first checkpoint, one after the other, each of which was handed the one before. */
-const longestChain = 200;
+const maxChain = 200;
 
 /** [CP12] Each with what it was handed itself: a session that died before its first checkpoint has stored nothing of that. */
-function handedTo(sql: Sql, sessionId: string, later: readonly string[] = []): Handed[] {
+function findInherited(sql: Sql, sessionId: string, later: readonly string[] = []): InheritedWork[] {
   const chain = [...later, sessionId];
-  const dead = sessions.offeredTo(sql, sessionId).filter(({ id }) => !chain.includes(id));
+  const dead = sessions.listOfferedTo(sql, sessionId).filter(({ id }) => !chain.includes(id));
   return dead.map(({ id }) => {
-    const { state } = foldOn(sql, id, baseOf(sql, id, checkpoints.latest(sql, id), new Map()));
-    const [before] = chain.length < longestChain ? handedTo(sql, id, chain) : [];
-    return { session: id, state: before ? { ...state, continues: predecessor(before) } : state };
+    const { state } = foldJournal(sql, id, findBase(sql, id, checkpoints.latest(sql, id), new Map()));
+    const [before] = chain.length < maxChain ? findInherited(sql, id, chain) : [];
+    return { session: id, state: before ? { ...state, continues: toPredecessor(before) } : state };
   });
 }
 
-type Base = Pick<Basis, "state" | "journalSeq" | "isLastDamaged">;
+type BaseState = Pick<CaptureBasis, "state" | "journalSeq" | "isLastDamaged">;
 
 /** [CP3] The state of the newest checkpoint that is not damaged; what came after it, the journal tells. */
-function baseOf(sql: Sql, sessionId: string, last: checkpoints.Checkpoint | null, recent: Recent): Base {
-  const known = recent.get(sessionId);
-  if (last && known?.checkpointId === last.id && known.hash === last.hash) {
-    return { state: known.state, journalSeq: last.journalSeq, isLastDamaged: false };
+function findBase(sql: Sql, sessionId: string, last: checkpoints.Checkpoint | null, recent: RecentStates): BaseState {
+  const cached = recent.get(sessionId);
+  if (last && cached?.checkpointId === last.id && cached.hash === last.hash) {
+    return { state: cached.state, journalSeq: last.journalSeq, isLastDamaged: false };
   }
   for (let next = last; next; next = checkpoints.latest(sql, sessionId, next.seq)) {
-    const state = checkpoints.soundStateOf(sql, next.seq);
+    const state = checkpoints.findState(sql, next.seq);
     if (state) return { state, journalSeq: next.journalSeq, isLastDamaged: next !== last };
   }
   return { state: emptyState, journalSeq: 0, isLastDamaged: last !== null };
@@ -134,7 +137,7 @@ export function currentState(sql: Sql, sessionId: string): WorkState | null {
   return readBasis(sql, sessionId, new Map())?.state ?? null;
 }
 
-function present(runtime: Runtime, basis: Basis, notes: WorkNotes | undefined): WorkState {
+function presentState(runtime: Runtime, basis: CaptureBasis, notes: WorkNotes | undefined): WorkState {
   const state = notes ? withNotes(basis.state, notes, runtime.now()) : basis.state;
   const limits = { maxFileBytes: runtime.config.snapshots.maxFileBytes };
   const files = state.files.map((file) => (file.action === "read" ? file : noteFile(file.path, file.action, limits)));
@@ -147,25 +150,25 @@ function isEmpty(state: WorkState): boolean {
   return Object.values(rest).every((value) => value === null || (Array.isArray(value) && value.length === 0));
 }
 
-interface Fitted {
+interface FittedState {
   readonly state: WorkState;
   readonly packed: EncodedBody;
 }
 
 /** [CP7] Over the limit, the tail of the conversation is shortened first, then the requests; what the chat itself gave is never cut, but refused with its size. */
-function fit(state: WorkState, maxBytes: number): Result<Fitted, CaptureError> {
+function fit(state: WorkState, maxBytes: number): Result<FittedState, CaptureError> {
   let fitting = state;
   for (;;) {
     const packed = encode(fitting);
     if (packed.rawBytes <= maxBytes) return ok({ state: fitting, packed });
-    const shorter = shortened(fitting);
+    const shorter = shorten(fitting);
     if (!shorter) return err({ code: "too_large", bytes: packed.rawBytes, maxBytes, largest: largestField(fitting) });
     fitting = shorter;
   }
 }
 
 /** Null: nothing is left that may go. */
-function shortened(state: WorkState): WorkState | null {
+function shorten(state: WorkState): WorkState | null {
   const { conversation, requests = [] } = state;
   const isLastTurn = conversation.length === 1;
   if (conversation.length > 1)
@@ -179,23 +182,29 @@ function largestField(state: WorkState): string {
   return sizes.reduce((largest, field) => (field.bytes > largest.bytes ? field : largest)).name;
 }
 
-function store(sql: Sql, runtime: Runtime, input: CaptureInput, basis: Basis, fitted: Fitted): Captured | null {
+function store(
+  sql: Sql,
+  runtime: Runtime,
+  input: CaptureInput,
+  basis: CaptureBasis,
+  fitted: FittedState,
+): CaptureResult | null {
   const { last } = basis;
-  if (isOvertaken(sql, input, last)) return null;
+  if (isSuperseded(sql, input, last)) return null;
   if (last && isCoveredByAnother(sql, input)) return { checkpoint: last, isNew: false };
   const now = runtime.now();
-  if (!sessions.markSaved(sql, now, input.sessionId, titleOf(fitted.state))) return null;
-  takeOver(sql, now, input.sessionId, fitted.state, basis.handed);
+  if (!sessions.markSaved(sql, now, input.sessionId, sessionTitle(fitted.state))) return null;
+  markRecovered(sql, now, input.sessionId, fitted.state, basis.inheritedWork);
   if (fitted.state.continues) countRediscovery(sql, fitted.state.continues.session, input.sessionId);
   if (last?.hash === fitted.packed.hash && !basis.isLastDamaged) {
     // What happened since changes nothing of the state: it need not be folded, or counted as news, again.
-    checkpoints.foldTo(sql, last.seq, basis.journalSeq);
+    checkpoints.setJournalSeq(sql, last.seq, basis.journalSeq);
     return { checkpoint: last, isNew: false };
   }
-  return { checkpoint: add(sql, now, runtime, input, basis, fitted), isNew: true };
+  return { checkpoint: insertCheckpoint(sql, now, runtime, input, basis, fitted), isNew: true };
 }
 
-function isOvertaken(sql: Sql, { sessionId }: CaptureInput, last: checkpoints.Checkpoint | null): boolean {
+function isSuperseded(sql: Sql, { sessionId }: CaptureInput, last: checkpoints.Checkpoint | null): boolean {
   return checkpoints.latestId(sql, sessionId) !== (last?.id ?? null);
 }
 
@@ -204,13 +213,13 @@ function isCoveredByAnother(sql: Sql, { isForRise, sessionId }: CaptureInput): b
   return isForRise === true && !sessions.isRiskPending(sql, sessionId);
 }
 
-function add(
+function insertCheckpoint(
   sql: Sql,
   now: number,
   runtime: Runtime,
   input: CaptureInput,
-  basis: Basis,
-  { state, packed }: Fitted,
+  basis: CaptureBasis,
+  { state, packed }: FittedState,
 ): checkpoints.Checkpoint {
   const checkpoint = {
     id: `cp_${uuidv7(now, runtime.random(16))}`,
@@ -224,16 +233,16 @@ function add(
   };
   const seq = checkpoints.insert(sql, checkpoint);
   const { body: _body, ...kept } = checkpoint;
-  if (state.git && runtime.config.snapshots.isEnabled) wantSnapshot(sql, kept, basis.session.project);
+  if (state.git && runtime.config.snapshots.isEnabled) enqueueSnapshot(sql, kept, basis.session.project);
   return { ...kept, seq };
 }
 
-function titleOf(state: WorkState): string | null {
+function sessionTitle(state: WorkState): string | null {
   return (state.goal ?? state.firstPrompt)?.split("\n")[0]?.slice(0, 100) ?? null;
 }
 
 /** The files follow after the answer; of several that wait for one session only the newest is worth taking. */
-function wantSnapshot(
+function enqueueSnapshot(
   sql: Sql,
   checkpoint: { id: string; sessionId: string; at: number },
   project: string | null,

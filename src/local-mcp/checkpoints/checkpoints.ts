@@ -73,7 +73,7 @@ export function latestId(sql: Sql, sessionId: string): string | null {
 }
 
 /** The journal up to here is in the state of this checkpoint, too. */
-export function foldTo(sql: Sql, seq: number, journalSeq: number): void {
+export function setJournalSeq(sql: Sql, seq: number, journalSeq: number): void {
   sql.run("UPDATE checkpoints SET journal_seq = ? WHERE seq = ? AND journal_seq < ?", journalSeq, seq, journalSeq);
 }
 
@@ -102,31 +102,31 @@ export function byPrefix(sql: Sql, prefix: string, limit = 2): Checkpoint[] {
  *
  * @throws {Error} when there is none of this number, or it is damaged
  */
-export function stateOf(sql: Sql, seq: number): WorkState {
-  const row = bodyOf(sql, seq);
+export function requireState(sql: Sql, seq: number): WorkState {
+  const row = readBody(sql, seq);
   if (!row) throw new Error(`there is no checkpoint number ${seq}`);
-  const state = unpack(row);
+  const state = unpackState(row);
   if (!state) throw new Error(`checkpoint ${row.id} is damaged: its content does not match its hash`);
   return state;
 }
 
 /** The same for one that may be damaged: null then, and when it is not there. */
-export function soundStateOf(sql: Sql, seq: number): WorkState | null {
-  const row = bodyOf(sql, seq);
-  return row ? unpack(row) : null;
+export function findState(sql: Sql, seq: number): WorkState | null {
+  const row = readBody(sql, seq);
+  return row ? unpackState(row) : null;
 }
 
-interface Body {
+interface CheckpointBody {
   readonly id: string;
   readonly hash: string;
   readonly body: Uint8Array;
 }
 
-function bodyOf(sql: Sql, seq: number): Body | undefined {
-  return sql.all<Body>("SELECT id, hash, body FROM checkpoints WHERE seq = ?", seq)[0];
+function readBody(sql: Sql, seq: number): CheckpointBody | undefined {
+  return sql.all<CheckpointBody>("SELECT id, hash, body FROM checkpoints WHERE seq = ?", seq)[0];
 }
 
-function unpack({ body, hash }: Body): WorkState | null {
+function unpackState({ body, hash }: CheckpointBody): WorkState | null {
   try {
     // The hash proves that these are the bytes that encode() made of a WorkState.
     return decode(body, hash) as WorkState;

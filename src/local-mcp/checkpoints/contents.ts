@@ -1,7 +1,7 @@
 import type { WorkState } from "../../contract/work-state.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { soundStateOf, type Checkpoint } from "./checkpoints.ts";
+import { findState, type Checkpoint } from "./checkpoints.ts";
 
 /** What tells a checkpoint from the others of its session. Printed as JSON: fields are only added. */
 export interface CheckpointContents {
@@ -15,8 +15,8 @@ export interface CheckpointContents {
 }
 
 /** [CL84] */
-export function contentsOf(sql: Sql, checkpoint: Checkpoint): CheckpointContents {
-  const state = soundStateOf(sql, checkpoint.seq);
+export function readContents(sql: Sql, checkpoint: Checkpoint): CheckpointContents {
+  const state = findState(sql, checkpoint.seq);
   return {
     lastRequest: state?.lastPrompt ?? null,
     lastTool: toolBefore(sql, checkpoint) ?? runningTool(state),

@@ -13,9 +13,9 @@ const runners: ReadonlySet<string> = new Set(
 );
 /** These run a text that is one of their words. */
 const interpreters: ReadonlySet<string> = new Set(["bash", "sh", "zsh", "dash", "ksh", "eval", "ssh", "su", "xargs"]);
-const mostNested = 3;
+const maxNesting = 3;
 /** Options and operands of a runner are few; more words are what it works on. */
-const mostRunnerWords = 30;
+const maxRunnerWords = 30;
 
 /**
  * [CP30] Whether a tool call runs a command of the list: by the words of each simple command in it, not by its text, so that a quoted mention is
@@ -27,13 +27,13 @@ export function isRiskyCommand(
   config: Pick<Config["checkpoint"], "beforeCommands">,
 ): boolean {
   if (toolName === null || !shellTools.has(toolName) || config.beforeCommands.length === 0) return false;
-  const text = commandOf(toolInput);
+  const text = commandText(toolInput);
   if (text === null) return false;
-  const list = listOf(config.beforeCommands);
-  return hasText(text, list) || hasCommand(text, list, mostNested);
+  const list = patternList(config.beforeCommands);
+  return hasText(text, list) || hasCommand(text, list, maxNesting);
 }
 
-function commandOf(toolInput: unknown): string | null {
+function commandText(toolInput: unknown): string | null {
   if (typeof toolInput !== "object" || toolInput === null || !("command" in toolInput)) return null;
   return typeof toolInput.command === "string" ? toolInput.command : null;
 }
@@ -54,11 +54,11 @@ interface PatternList {
   readonly others: readonly { readonly name: Matcher; readonly pattern: Pattern }[];
 }
 
-const known = new WeakMap<readonly string[], PatternList>();
+const patternCache = new WeakMap<readonly string[], PatternList>();
 
-function listOf(sources: readonly string[]): PatternList {
-  const list = known.get(sources) ?? readPatterns(sources);
-  known.set(sources, list);
+function patternList(sources: readonly string[]): PatternList {
+  const list = patternCache.get(sources) ?? readPatterns(sources);
+  patternCache.set(sources, list);
   return list;
 }
 
@@ -71,8 +71,8 @@ function readPatterns(sources: readonly string[]): PatternList {
     const words = source.trim().split(/\s+/);
     const [names = "", ...subcommands] = words.filter((word) => !isFlag(word));
     const pattern = {
-      subcommands: subcommands.map((word) => anyOf(word.split("|").map(glob))),
-      flags: words.filter(isFlag).map((word) => anyOf(word.split("|").map(flagMatcher))),
+      subcommands: subcommands.map((word) => matchAny(word.split("|").map(glob))),
+      flags: words.filter(isFlag).map((word) => matchAny(word.split("|").map(flagMatcher))),
     };
     for (const name of names.split("|")) {
       if (name.includes("*")) others.push({ name: glob(name), pattern });
@@ -87,7 +87,7 @@ function isFlag(word: string): boolean {
   return word.startsWith("-");
 }
 
-function anyOf(matchers: readonly Matcher[]): Matcher {
+function matchAny(matchers: readonly Matcher[]): Matcher {
   return (word) => matchers.some((matches) => matches(word));
 }
 
@@ -107,7 +107,7 @@ function flagMatcher(flag: string): Matcher {
 function hasText(text: string, { texts }: PatternList): boolean {
   if (texts.length === 0) return false;
   const plain = text.toLowerCase().replaceAll(/\s+/g, " ");
-  return texts.some((wanted) => plain.includes(wanted));
+  return texts.some((subcommandMatchers) => plain.includes(subcommandMatchers));
 }
 
 function hasCommand(text: string, list: PatternList, nested: number): boolean {
@@ -118,7 +118,7 @@ function isRisky(all: SimpleCommand, list: PatternList, nested: number): boolean
   const words = all.slice(all.findIndex((word) => !/^\w+=/.test(word)));
   if (all.some((word) => runsSubstituted(word, list, nested))) return true;
   // Options and operands of a runner stand before what it runs.
-  const starts = runners.has(baseName(words[0] ?? "")) ? Math.min(words.length, mostRunnerWords) : 1;
+  const starts = runners.has(baseName(words[0] ?? "")) ? Math.min(words.length, maxRunnerWords) : 1;
   return Array.from({ length: starts }, (_, at) => words.slice(at)).some(
     (rest) => matchesAny(rest, list) || runsText(rest, list, nested),
   );
@@ -152,26 +152,26 @@ function matches(words: readonly string[], { subcommands, flags }: Pattern): boo
 }
 
 /** In their order from the front; only options, and what may be the value of one, stand between them. */
-function hasSubcommands(words: readonly string[], wanted: readonly Matcher[]): boolean {
-  let found = 0;
+function hasSubcommands(words: readonly string[], subcommandMatchers: readonly Matcher[]): boolean {
+  let matched = 0;
   let isAfterOption = false;
   for (const word of words) {
-    const next = wanted[found];
+    const next = subcommandMatchers[matched];
     if (!next) return true;
-    if (next(word)) found += 1;
+    if (next(word)) matched += 1;
     else if (!word.startsWith("-") && !isAfterOption) return false;
     isAfterOption = word.startsWith("-") && !word.includes("=");
   }
-  return found === wanted.length;
+  return matched === subcommandMatchers.length;
 }
 
 /** Made again by the next build. */
-const generated =
+const generatedFolder =
   /^(?:\.\/)?(?:[\w@.-]+\/)*(?:node_modules|dist|build|out|target|coverage|\.cache|\.next|\.turbo|__pycache__|\.pytest_cache)(?:\/|$)/;
 
 /** [CP32] `rm -rf node_modules/.cache` is no risk: each operand lies in a folder that builds and installers make, below the folder it runs in. */
 function isRemovalOfGenerated([command = "", ...rest]: SimpleCommand): boolean {
   if (baseName(command) !== "rm") return false;
   const operands = rest.filter((word) => !word.startsWith("-"));
-  return operands.length > 0 && operands.every((path) => generated.test(path) && !path.split("/").includes(".."));
+  return operands.length > 0 && operands.every((path) => generatedFolder.test(path) && !path.split("/").includes(".."));
 }

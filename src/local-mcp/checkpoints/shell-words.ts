@@ -8,7 +8,7 @@ const space = /\s/;
 /** A longer text is a file that is being written, not a list of commands. */
 const maxChars = 20_000;
 
-interface Reader {
+interface ShellReader {
   readonly commands: string[][];
   words: string[];
   /** Null: between two words. */
@@ -18,44 +18,44 @@ interface Reader {
 
 /** Splits at `;`, `&`, `|`, lines, groups and substitutions. A quoted text is one word, whatever stands in it. */
 export function simpleCommands(text: string): SimpleCommand[] {
-  const reader: Reader = { commands: [], words: [], word: null, quote: null };
+  const reader: ShellReader = { commands: [], words: [], word: null, quote: null };
   const source = text.slice(0, maxChars);
   for (let at = 0; at < source.length; at++) {
     const char = source[at] ?? "";
     if (char === "\\" && reader.quote !== "'") {
       at += 1;
       // A line that goes on.
-      if (source[at] !== "\n") add(reader, source[at] ?? "");
-    } else read(reader, char);
+      if (source[at] !== "\n") appendChar(reader, source[at] ?? "");
+    } else readChar(reader, char);
   }
   endCommand(reader);
   return reader.commands;
 }
 
-function read(reader: Reader, char: string): void {
+function readChar(reader: ShellReader, char: string): void {
   const { quote } = reader;
   if (quote !== null) {
     if (char === quote) reader.quote = null;
-    else add(reader, char);
+    else appendChar(reader, char);
   } else if (char === "'" || char === '"') {
     reader.quote = char;
     reader.word ??= "";
   } else if (separators.has(char)) endCommand(reader);
   else if (space.test(char)) endWord(reader);
-  else add(reader, char);
+  else appendChar(reader, char);
 }
 
-function add(reader: Reader, char: string): void {
+function appendChar(reader: ShellReader, char: string): void {
   reader.word = (reader.word ?? "") + char;
 }
 
-function endWord(reader: Reader): void {
+function endWord(reader: ShellReader): void {
   // `{`, `}`, `!` and `$` (of a substitution) stand for themselves.
   if (reader.word !== null && !/^[{}!$]?$/.test(reader.word)) reader.words.push(reader.word);
   reader.word = null;
 }
 
-function endCommand(reader: Reader): void {
+function endCommand(reader: ShellReader): void {
   endWord(reader);
   if (reader.words.length > 0) reader.commands.push(reader.words);
   reader.words = [];

@@ -19,7 +19,7 @@ export interface TriggerFacts extends ToolCall {
   readonly isRiskPending: boolean;
 }
 
-const always: Partial<Record<HookEvent, Trigger>> = {
+const alwaysDue: Partial<Record<HookEvent, Trigger>> = {
   PreCompact: "compact",
   PostCompact: "compact",
   Stop: "turn_end",
@@ -33,13 +33,13 @@ const always: Partial<Record<HookEvent, Trigger>> = {
  * after a compaction, at the end of a turn and of the session, before another model, before a
  * tool that the user marked as risky, and [CP30] before a risky command.
  */
-export function due(event: HookEvent, facts: TriggerFacts, config: Config["checkpoint"]): Trigger | null {
-  return dueByEvent(event, facts, config) ?? (isToolEnd(event) ? dueByTimer(facts, config) : null);
+export function dueTrigger(event: HookEvent, facts: TriggerFacts, config: Config["checkpoint"]): Trigger | null {
+  return eventTrigger(event, facts, config) ?? (isToolEnd(event) ? timerTrigger(facts, config) : null);
 }
 
-/** The part of {@link due} that needs no more than the event. */
-export function dueByEvent(event: HookEvent, call: ToolCall, config: Config["checkpoint"]): Trigger | null {
-  return always[event] ?? (event === "PreToolUse" && isRiskyCall(call, config) ? "before_tool" : null);
+/** The part of {@link dueTrigger} that needs no more than the event. */
+export function eventTrigger(event: HookEvent, call: ToolCall, config: Config["checkpoint"]): Trigger | null {
+  return alwaysDue[event] ?? (event === "PreToolUse" && isRiskyCall(call, config) ? "before_tool" : null);
 }
 
 export function isToolEnd(event: HookEvent): boolean {
@@ -47,15 +47,15 @@ export function isToolEnd(event: HookEvent): boolean {
 }
 
 /** [SI30] Without a hook's event: the risk has risen, or a checkpoint is due by count. */
-export function dueByTimer(
+export function timerTrigger(
   facts: Pick<TriggerFacts, "toolCalls" | "sinceSavedMs" | "isRiskPending">,
   config: Config["checkpoint"],
 ): Trigger | null {
-  return facts.isRiskPending ? "risk" : dueByCount(facts, config);
+  return facts.isRiskPending ? "risk" : countTrigger(facts, config);
 }
 
 /** Every N tool calls, or every M minutes while something changed. */
-export function dueByCount(
+export function countTrigger(
   facts: Pick<TriggerFacts, "toolCalls" | "sinceSavedMs">,
   config: Config["checkpoint"],
 ): Trigger | null {

@@ -3,12 +3,12 @@ import { dirname } from "node:path";
 import { messageOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { syncFolder } from "../store/store-files.ts";
-import { writeWhole } from "../store/store-files.ts";
-import { keep } from "./backups.ts";
+import { writeAtomically } from "../store/store-files.ts";
+import { create } from "./backups.ts";
 import { isMissing, readText, refusal, type ClientRefusal } from "./client-files.ts";
 import type { FileEdit, Plan } from "./plan.ts";
 
-export interface Applied {
+export interface ApplyResult {
   /** Where the files as they were are kept; null when there was nothing to change. */
   readonly backup: string | null;
   readonly changed: readonly string[];
@@ -25,35 +25,35 @@ export interface ApplyContext {
  * [IN8] [IN9] Carries a plan out: all of its edits or none. Refuses when a file is no longer as it was when the plan was made;
  * an edit that fails takes back those before it.
  */
-export function apply(plan: Plan, { now, backups }: ApplyContext): Result<Applied, ClientRefusal> {
+export function apply(plan: Plan, { now, backups }: ApplyContext): Result<ApplyResult, ClientRefusal> {
   if (plan.edits.length === 0) return ok({ backup: null, changed: [] });
   for (const edit of plan.edits) {
-    const problem = changedSince(edit) ?? danglingLink(edit);
+    const problem = findChangeSince(edit) ?? findDanglingLink(edit);
     if (problem) return err(problem);
   }
   let backup: string;
   try {
-    backup = keep(backups, plan, now);
+    backup = create(backups, plan, now);
   } catch (error) {
     return err(refusal("write_failed", backups, `cannot take the backup: ${messageOf(error)}. Nothing was changed.`));
   }
-  const done: FileEdit[] = [];
+  const applied: FileEdit[] = [];
   for (const edit of plan.edits) {
-    const failed = carryOut(edit);
-    if (failed) return err(takeBack(done, failed, backup));
-    done.push(edit);
+    const failure = applyEdit(edit);
+    if (failure) return err(rollBack(applied, failure, backup));
+    applied.push(edit);
   }
   return ok({ backup, changed: plan.edits.map(({ path }) => path) });
 }
 
-function changedSince({ path, before }: FileEdit): ClientRefusal | null {
+function findChangeSince({ path, before }: FileEdit): ClientRefusal | null {
   const text = readText(path);
   if (!text.ok) return text.error;
   if (text.value === before) return null;
   return refusal("config_changed", path, "was changed by another program meanwhile. Try again; nothing was changed.");
 }
 
-function danglingLink({ path }: FileEdit): ClientRefusal | null {
+function findDanglingLink({ path }: FileEdit): ClientRefusal | null {
   const target = linkTarget(path);
   if (target === null || exists(path)) return null;
   return refusal(
@@ -82,7 +82,7 @@ function exists(path: string): boolean {
 }
 
 /** What went wrong, or null. A link stays one: the file that it leads to is changed. */
-function carryOut(edit: FileEdit): ClientRefusal | null {
+function applyEdit(edit: FileEdit): ClientRefusal | null {
   const { path, before, after } = edit;
   let changed: ClientRefusal | null = null;
   try {
@@ -94,10 +94,10 @@ function carryOut(edit: FileEdit): ClientRefusal | null {
     }
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     const check = (): void => {
-      changed = changedSince(edit);
+      changed = findChangeSince(edit);
       if (changed) throw new Error(changed.message);
     };
-    writeWhole(file, after, { mode: 0o600, check });
+    writeAtomically(file, after, { mode: 0o600, check });
     return null;
   } catch (error) {
     return changed ?? refusal("write_failed", path, `cannot be written: ${messageOf(error)}. Nothing was changed.`);
@@ -105,18 +105,18 @@ function carryOut(edit: FileEdit): ClientRefusal | null {
 }
 
 /** The backup stays only while it is needed: one of a plan that was never carried out would mislead a later uninstall. */
-function takeBack(done: readonly FileEdit[], failed: ClientRefusal, backup: string): ClientRefusal {
-  const stuck = done
+function rollBack(applied: readonly FileEdit[], failure: ClientRefusal, backup: string): ClientRefusal {
+  const rollbackProblems = applied
     .toReversed()
-    .map(({ path, before, after, summary }) => carryOut({ path, before: after, after: before, summary }))
+    .map(({ path, before, after, summary }) => applyEdit({ path, before: after, after: before, summary }))
     .filter((problem) => problem !== null);
-  if (stuck.length > 0) {
-    const reasons = stuck.map(({ message }) => message).join(" ");
+  if (rollbackProblems.length > 0) {
+    const reasons = rollbackProblems.map(({ message }) => message).join(" ");
     return {
-      ...failed,
-      message: `${failed.message} Taking back the rest failed too: ${reasons} The backup is ${backup}.`,
+      ...failure,
+      message: `${failure.message} Taking back the rest failed too: ${reasons} The backup is ${backup}.`,
     };
   }
   rmSync(backup, { recursive: true, force: true });
-  return failed;
+  return failure;
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { writeWhole } from "../store/store-files.ts";
+import { writeAtomically } from "../store/store-files.ts";
 import { isMissing, readText } from "./client-files.ts";
 import { isRecord } from "./entries.ts";
 import { createPrivateFolder, syncFolder } from "../store/store-files.ts";
@@ -44,11 +44,11 @@ export function hashOf(text: string): string {
 }
 
 /** [IN8] Copies what the plan will change, before it changes; only the user can read it. Returns the folder. */
-export function keep(backups: string, plan: Plan, now: number): string {
+export function create(backups: string, plan: Plan, now: number): string {
   const folder = newFolder(backups, now);
   const files = plan.edits.map(({ path, before, after }, index) => {
     const copy = `${index}.json`;
-    if (before !== null) writeWhole(join(folder, copy), before);
+    if (before !== null) writeAtomically(join(folder, copy), before);
     return {
       path,
       before: before === null ? null : { copy, hash: hashOf(before) },
@@ -56,7 +56,7 @@ export function keep(backups: string, plan: Plan, now: number): string {
     };
   });
   const manifest: Manifest = { version: 1, action: plan.action, client: plan.target.client, at: now, files };
-  writeWhole(join(folder, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+  writeAtomically(join(folder, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
   return folder;
 }
 
@@ -81,16 +81,16 @@ function newFolder(backups: string, now: number): string {
  * whose copy is gone or damaged.
  */
 export function list(backups: string): Backup[] {
-  return names(backups)
+  return listNames(backups)
     .toSorted()
     .map((name) => join(backups, name))
     .flatMap((folder) => {
-      const manifest = manifestIn(folder);
-      return manifest ? [{ folder, action: manifest.action, at: manifest.at, files: filesOf(folder, manifest) }] : [];
+      const manifest = readManifest(folder);
+      return manifest ? [{ folder, action: manifest.action, at: manifest.at, files: readFiles(folder, manifest) }] : [];
     });
 }
 
-function filesOf(folder: string, manifest: Manifest): BackupFile[] {
+function readFiles(folder: string, manifest: Manifest): BackupFile[] {
   return manifest.files.flatMap(({ path, before, after }): BackupFile[] => {
     if (before === null) return [{ path, before: null, after }];
     const text = readText(join(folder, before.copy));
@@ -100,7 +100,7 @@ function filesOf(folder: string, manifest: Manifest): BackupFile[] {
   });
 }
 
-function names(folder: string): string[] {
+function listNames(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch (error) {
@@ -109,7 +109,7 @@ function names(folder: string): string[] {
   }
 }
 
-function manifestIn(folder: string): Manifest | null {
+function readManifest(folder: string): Manifest | null {
   const text = readText(join(folder, "manifest.json"));
   if (!text.ok || text.value === null) return null;
   try {

@@ -12,8 +12,8 @@ import {
 import { basename, dirname, join } from "node:path";
 import { messageOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { lastingFolders, realPath } from "../shim-command.ts";
-import { writeWhole } from "../store/store-files.ts";
+import { persistentPathFolders, realPath } from "../shim-command.ts";
+import { writeAtomically } from "../store/store-files.ts";
 import { isMissing } from "./client-files.ts";
 import { isRecord } from "./entries.ts";
 import type { Launch } from "../launch.ts";
@@ -52,47 +52,47 @@ export interface LinkContext {
 export function planLink({ machine, launch, record }: LinkContext): Result<LinkPlan | null, string> {
   if (machine.platform === "win32") return ok(null);
   const path = join(machine.homedir, ".local", "bin", "shim");
-  const folders = lastingFolders(machine.env);
+  const folders = persistentPathFolders(machine.env);
   const isStale = isStaleLink(path, record);
   const named = [path, ...folders.map((folder) => join(folder, "shim"))];
-  const first = named.find((one) => isThere(one) && !(one === path && isStale));
+  const first = named.find((one) => exists(one) && !(one === path && isStale));
   if (first !== undefined) return realPath(first) === realPath(launch.script) ? ok(null) : err(first);
   return ok({ action: "create", path, target: launch.script, isOnPath: folders.includes(dirname(path)) });
 }
 
 /** [IN18] The link that `init` made, as long as it still leads where it was made to lead. */
 export function planLinkRemoval({ record }: LinkContext): LinkPlan | null {
-  const made = readRecord(record);
-  if (made === null || targetAt(made.path) !== made.target) return null;
-  return { action: "remove", path: made.path, target: made.target, isOnPath: false };
+  const linkRecord = readRecord(record);
+  if (linkRecord === null || linkTarget(linkRecord.path) !== linkRecord.target) return null;
+  return { action: "remove", path: linkRecord.path, target: linkRecord.target, isOnPath: false };
 }
 
 /** @returns why it could not be done */
 export function applyLink(plan: LinkPlan, record: string): string | null {
   try {
-    if (plan.action === "create") create(plan, record);
-    else remove(plan, record);
+    if (plan.action === "create") createLink(plan, record);
+    else removeLink(plan, record);
     return null;
   } catch (error) {
     return messageOf(error);
   }
 }
 
-function create({ path, target }: LinkPlan, record: string): void {
+function createLink({ path, target }: LinkPlan, record: string): void {
   const folders = missingFolders(dirname(path));
   mkdirSync(dirname(path), { recursive: true });
   mkdirSync(dirname(record), { recursive: true, mode: 0o700 });
   const earlier = readRecord(record)?.folders ?? [];
-  const made: LinkRecord = { path, target, folders: [...new Set([...earlier, ...folders])] };
+  const linkRecord: LinkRecord = { path, target, folders: [...new Set([...earlier, ...folders])] };
   // Before the link: a link without a record would never be removed.
-  writeWhole(record, `${JSON.stringify(made)}\n`);
+  writeAtomically(record, `${JSON.stringify(linkRecord)}\n`);
   const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
   rmSync(temporary, { force: true });
   symlinkSync(target, temporary);
   renameSync(temporary, path);
 }
 
-function remove({ path }: LinkPlan, record: string): void {
+function removeLink({ path }: LinkPlan, record: string): void {
   const folders = readRecord(record)?.folders ?? [];
   rmSync(path);
   for (const folder of folders.toReversed()) removeIfEmpty(folder);
@@ -108,22 +108,22 @@ function removeIfEmpty(folder: string): void {
 }
 
 function missingFolders(folder: string): string[] {
-  if (isThere(folder)) return [];
+  if (exists(folder)) return [];
   return [...missingFolders(dirname(folder)), folder];
 }
 
 /** A link of SHIM's whose copy was moved or deleted since. */
 function isStaleLink(path: string, record: string): boolean {
-  const target = targetAt(path);
+  const target = linkTarget(path);
   if (target === null || realPath(path) !== null) return false;
   return /[\\/]bin[\\/]shim\.mjs$/.test(target) || readRecord(record)?.target === target;
 }
 
-function isThere(path: string): boolean {
-  return statOf(path) !== null;
+function exists(path: string): boolean {
+  return statLink(path) !== null;
 }
 
-function statOf(path: string): Stats | null {
+function statLink(path: string): Stats | null {
   try {
     return lstatSync(path);
   } catch (error) {
@@ -133,8 +133,8 @@ function statOf(path: string): Stats | null {
 }
 
 /** What a symbolic link holds; null: there is none, or the file is no link. */
-function targetAt(path: string): string | null {
-  return statOf(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
+function linkTarget(path: string): string | null {
+  return statLink(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
 }
 
 function readRecord(path: string): LinkRecord | null {

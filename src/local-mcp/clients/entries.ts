@@ -48,7 +48,7 @@ export interface Command {
   readonly args: readonly string[];
 }
 
-export function commandIn(value: unknown): Command | null {
+export function parseCommand(value: unknown): Command | null {
   if (!isRecord(value)) return null;
   const { command, args = [] } = value;
   if (typeof command !== "string" || !Array.isArray(args)) return null;
@@ -65,14 +65,14 @@ const hookProgram = /(^|[\\/])(dist[\\/]hook|shim-hook)\.[cm]?js$/;
 const node = /(^|[\\/])node[^\\/]*$/;
 
 export function isOurServer(value: unknown): boolean {
-  const found = commandIn(value);
+  const found = parseCommand(value);
   return found !== null && found.args.at(-1) === "mcp" && programIndex(found) >= 0;
 }
 
 /** One handler under an event: the hook's own script with the event as its argument, or `shim hook <event>`. */
 export function isOurHook(value: unknown, event: string): boolean {
   if (isHookToolHandler(value)) return true;
-  const found = commandIn(value);
+  const found = parseCommand(value);
   if (!found) return false;
   if (found.args.length === 0) return isShellHook(found.command, event);
   if (found.args.at(-1) !== event) return false;
@@ -100,7 +100,7 @@ function programIndex({ command, args }: Command): number {
 }
 
 /** The script that an entry of ours starts; null where a bare name is looked up on the PATH. */
-export function scriptIn(value: unknown): string | null {
-  const found = commandIn(value);
+export function findScript(value: unknown): string | null {
+  const found = parseCommand(value);
   return found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg)) ?? null;
 }

@@ -1,10 +1,10 @@
 import { hookEvents } from "../../contract/hook-input.ts";
 import { hasNoTodoTools, hookTool, hookToolSince } from "../../contract/hook-tool.ts";
 import type { ReadText } from "./client-files.ts";
-import { commandIn, isHookToolHandler, scriptIn } from "./entries.ts";
+import { parseCommand, isHookToolHandler, findScript } from "./entries.ts";
 import type { Launch } from "../launch.ts";
 import * as json from "./json-text.ts";
-import { deliveryFor } from "./plan.ts";
+import { hookDelivery } from "./plan.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
 import * as settings from "./settings-edits.ts";
 import { pathOf, type ClientTarget } from "./targets.ts";
@@ -45,16 +45,16 @@ export interface InspectContext {
   /** `v24.1.0`, or null when it does not run. */
   readonly nodeVersion: (node: string) => string | null;
   /** The oldest Node that SHIM runs on. */
-  readonly oldestNode: readonly [major: number, minor: number];
+  readonly minNodeVersion: readonly [major: number, minor: number];
   /** What `shim init` would write now. */
   readonly launch: Launch;
   /** What `claude --version` prints; null: it cannot be asked. */
   readonly claudeVersion: string | null;
 }
 
-type Add = (severity: Finding["severity"], code: FindingCode, text: string, fix?: string) => void;
+type AddFinding = (severity: Finding["severity"], code: FindingCode, text: string, fix?: string) => void;
 
-interface Texts {
+interface ClientSettingsTexts {
   readonly servers: string;
   readonly settings: string;
 }
@@ -62,11 +62,11 @@ interface Texts {
 /** [IN12] [IN13] Whether and how SHIM stands in a client, and what is wrong with it. Reads only. */
 export function inspect(target: ClientTarget, context: InspectContext): Finding[] {
   const findings: Finding[] = [];
-  const add: Add = (severity, code, text, fix) =>
+  const add: AddFinding = (severity, code, text, fix) =>
     findings.push({ severity, client: target.client, code, text: `${target.label}: ${text}`, fix: fix ?? null });
-  const texts = load(target, context, add);
+  const texts = loadTexts(target, context, add);
   if (!texts) return findings;
-  const plugins = pluginsOf(target, context, texts);
+  const plugins = listPlugins(target, context, texts);
   checkPresence(target, context, texts, plugins, add);
   checkDoubled(texts, plugins, add);
   checkCommands(texts, context, add);
@@ -75,15 +75,15 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
   return findings;
 }
 
-const again = "Run `shim init` again.";
+const rerunInit = "Run `shim init` again.";
 
-function load(target: ClientTarget, context: InspectContext, add: Add): Texts | null {
+function loadTexts(target: ClientTarget, context: InspectContext, add: AddFinding): ClientSettingsTexts | null {
   const servers = readSound(target, target.serversFile, context, add);
   const current = target.settingsFile === null ? "" : readSound(target, target.settingsFile, context, add);
   return servers === null || current === null ? null : { servers, settings: current };
 }
 
-function readSound(target: ClientTarget, path: string, { read }: InspectContext, add: Add): string | null {
+function readSound(target: ClientTarget, path: string, { read }: InspectContext, add: AddFinding): string | null {
   const file = read(path);
   const text = file.ok ? (file.value ?? "") : "";
   const problem = file.ok ? settings.shapeProblem(text) : "cannot be read as UTF-8 text";
@@ -102,13 +102,13 @@ function readSound(target: ClientTarget, path: string, { read }: InspectContext,
 }
 
 /** Those that are switched on for all projects, with their folder where it is known. */
-function pluginsOf(target: ClientTarget, context: InspectContext, texts: Texts): InstalledPlugin[] {
+function listPlugins(target: ClientTarget, context: InspectContext, texts: ClientSettingsTexts): InstalledPlugin[] {
   const { pluginsFolder, platform } = target;
   if (pluginsFolder === null) return [];
   const path = pathOf(platform);
   const textOf = (name: string): string => {
     const text = context.read(path.join(pluginsFolder, name));
-    return text.ok && text.value !== null && json.problemIn(text.value) === null ? text.value : "";
+    return text.ok && text.value !== null && json.findProblem(text.value) === null ? text.value : "";
   };
   const installed = installedPlugins(textOf("installed_plugins.json"), textOf("known_marketplaces.json"), platform);
   const enabled = enabledPlugins(texts.settings);
@@ -119,16 +119,16 @@ function pluginsOf(target: ClientTarget, context: InspectContext, texts: Texts):
   ];
 }
 
-function hookedEvents(texts: Texts): string[] {
+function hookedEvents(texts: ClientSettingsTexts): string[] {
   return hookEvents.filter((event) => settings.ourHooks(texts.settings, event).length > 0);
 }
 
 function checkPresence(
   target: ClientTarget,
   context: InspectContext,
-  texts: Texts,
+  texts: ClientSettingsTexts,
   plugins: readonly InstalledPlugin[],
-  add: Add,
+  add: AddFinding,
 ): void {
   const isServer = settings.ourServers(texts.servers).length > 0;
   const events = hookedEvents(texts);
@@ -140,7 +140,7 @@ function checkPresence(
   else if (!plugin) add("warning", "not_installed", "SHIM is not installed", "Run `shim init`.");
 }
 
-interface Present {
+interface ServerPresence {
   readonly isServer: boolean;
   readonly events: readonly string[];
 }
@@ -148,46 +148,47 @@ interface Present {
 function checkComplete(
   target: ClientTarget,
   { claudeVersion }: InspectContext,
-  { isServer, events }: Present,
-  texts: Texts,
-  add: Add,
+  { isServer, events }: ServerPresence,
+  texts: ClientSettingsTexts,
+  add: AddFinding,
 ): void {
-  const delivery = deliveryFor(texts.servers, claudeVersion);
-  const wanted = target.settingsFile === null ? [] : settings.eventsOf(delivery);
-  const missing = wanted.filter((event) => !events.includes(event));
-  if (!isServer) add("error", "incomplete", "the hooks are there, but not the MCP server", again);
-  if (missing.length > 0) add("error", "incomplete", `hooks are missing for ${missing.join(", ")}`, again);
+  const delivery = hookDelivery(texts.servers, claudeVersion);
+  const expectedEvents = target.settingsFile === null ? [] : settings.supportedEvents(delivery);
+  const missing = expectedEvents.filter((event) => !events.includes(event));
+  if (!isServer) add("error", "incomplete", "the hooks are there, but not the MCP server", rerunInit);
+  if (missing.length > 0) add("error", "incomplete", `hooks are missing for ${missing.join(", ")}`, rerunInit);
   if (!isServer || missing.length > 0) return;
   if (target.settingsFile === null) add("ok", "installed", "SHIM is installed by `shim init`");
   else checkDelivery(delivery, texts, add);
 }
 
 /** [IN21] How tool events reach SHIM. */
-function checkDelivery({ server, version }: settings.HookDelivery, texts: Texts, add: Add): void {
+function checkDelivery({ server, version }: settings.HookDelivery, texts: ClientSettingsTexts, add: AddFinding): void {
   const groups = JSON.stringify(json.valueAt(texts.settings, ["hooks", "PreToolUse"]) ?? []);
   const isTool = groups.includes(`"tool":"${hookTool}"`);
   const client = `Claude Code ${/\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
-  const how = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
-  add("ok", "installed", `SHIM is installed by \`shim init\`; ${how} (${client})`);
+  const deliveryText = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
+  add("ok", "installed", `SHIM is installed by \`shim init\`; ${deliveryText} (${client})`);
   if (version === null || isTool === (server !== null)) return;
-  const slow = "a process for each event makes tool calls slow, and is no longer needed";
-  const unknown = `${client} does not know hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;
-  if (isTool) add("error", "hooks_too_new", unknown, `Update Claude Code, or: ${again}`);
-  else add("warning", "hooks_by_process", slow, again);
+  const slowText = "a process for each event makes tool calls slow, and is no longer needed";
+  const unknownText = `${client} does not know hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;
+  if (isTool) add("error", "hooks_too_new", unknownText, `Update Claude Code, or: ${rerunInit}`);
+  else add("warning", "hooks_by_process", slowText, rerunInit);
 }
 
-function checkDoubled(texts: Texts, plugins: readonly InstalledPlugin[], add: Add): void {
+function checkDoubled(texts: ClientSettingsTexts, plugins: readonly InstalledPlugin[], add: AddFinding): void {
   const servers = settings.ourServers(texts.servers);
-  const twice = hookEvents.filter((event) => isTwice(texts.settings, event));
+  const doubledEvents = hookEvents.filter((event) => isDoubled(texts.settings, event));
   if (servers.length > 1)
-    add("warning", "doubled", `SHIM is there as several MCP servers: ${servers.join(", ")}`, again);
-  if (twice.length > 0) add("warning", "doubled", `SHIM has several hooks for ${twice.join(", ")}`, again);
+    add("warning", "doubled", `SHIM is there as several MCP servers: ${servers.join(", ")}`, rerunInit);
+  if (doubledEvents.length > 0)
+    add("warning", "doubled", `SHIM has several hooks for ${doubledEvents.join(", ")}`, rerunInit);
   if (servers.length === 0 && hookedEvents(texts).length === 0) return;
   for (const plugin of plugins) add("warning", "doubled", doubledText(plugin), doubledFix(plugin));
 }
 
 /** Hooks of the MCP server have a group for each matcher; what is there several times is a process hook, or stands beside one. */
-function isTwice(text: string, event: string): boolean {
+function isDoubled(text: string, event: string): boolean {
   const handlers = settings
     .ourHooks(text, event)
     .map(({ group, handler }) => json.valueAt(text, ["hooks", event, group, "hooks", handler]));
@@ -207,7 +208,7 @@ function doubledFix({ key, project }: InstalledPlugin): string {
 }
 
 /** Scripts and Nodes that SHIM's entries name, each looked at once. */
-function checkCommands(texts: Texts, context: InspectContext, add: Add): void {
+function checkCommands(texts: ClientSettingsTexts, context: InspectContext, add: AddFinding): void {
   const servers = settings.ourServers(texts.servers).map((name) => json.valueAt(texts.servers, ["mcpServers", name]));
   const hooks = hookEvents.flatMap((event) =>
     settings
@@ -216,13 +217,13 @@ function checkCommands(texts: Texts, context: InspectContext, add: Add): void {
   );
   const { launch } = context;
   const expected = new Set([launch.script, launch.hookScript]);
-  for (const script of distinct([...servers, ...hooks].map(scriptIn))) {
+  for (const script of distinct([...servers, ...hooks].map(findScript))) {
     if (!context.exists(script))
       add("error", "script_missing", `${script} is gone; was the clone moved?`, "Run `shim init` in its new place.");
     else if (!expected.has(script))
-      add("warning", "other_copy", `it starts another copy of SHIM: ${script}`, `To use this one: ${again}`);
+      add("warning", "other_copy", `it starts another copy of SHIM: ${script}`, `To use this one: ${rerunInit}`);
   }
-  for (const node of distinct([...servers, ...hooks].map((entry) => commandIn(entry)?.command ?? null)))
+  for (const node of distinct([...servers, ...hooks].map((entry) => parseCommand(entry)?.command ?? null)))
     checkNode(node, context, add);
 }
 
@@ -230,12 +231,12 @@ function distinct(values: readonly (string | null)[]): string[] {
   return [...new Set(values.filter((value) => value !== null))];
 }
 
-function checkNode(command: string, context: InspectContext, add: Add): void {
+function checkNode(command: string, context: InspectContext, add: AddFinding): void {
   if (!/(^|[\\/])node[^\\/]*$/.test(command)) return;
   const version = context.nodeVersion(command);
-  const [major, minor] = context.oldestNode;
+  const [major, minor] = context.minNodeVersion;
   if (version === null) {
-    add("error", "node_missing", `${command} does not run`, again);
+    add("error", "node_missing", `${command} does not run`, rerunInit);
     return;
   }
   const [foundMajor = 0, foundMinor = 0] = version.replace(/^v/, "").split(".").map(Number);
@@ -244,11 +245,16 @@ function checkNode(command: string, context: InspectContext, add: Add): void {
     "error",
     "node_too_old",
     `${command} is ${version}; SHIM needs ${major}.${minor} or newer`,
-    `With a newer Node: ${again}`,
+    `With a newer Node: ${rerunInit}`,
   );
 }
 
-function checkClaudeCode(target: ClientTarget, texts: Texts, context: InspectContext, add: Add): void {
+function checkClaudeCode(
+  target: ClientTarget,
+  texts: ClientSettingsTexts,
+  context: InspectContext,
+  add: AddFinding,
+): void {
   if (target.settingsFile === null) return;
   if (json.valueAt(texts.settings, ["disableAllHooks"]) === true)
     add(
@@ -264,10 +270,15 @@ function checkClaudeCode(target: ClientTarget, texts: Texts, context: InspectCon
       "the newest models have no to-do tools here; `shim init --todo-tools` switches them on",
     );
   if (settings.statusLineIn(texts.settings).kind !== "ours" && hookedEvents(texts).length > 0)
-    add("warning", "no_status_line", "the status line is not SHIM's, so the fill of the context is estimated", again);
+    add(
+      "warning",
+      "no_status_line",
+      "the status line is not SHIM's, so the fill of the context is estimated",
+      rerunInit,
+    );
 }
 
-function checkPlugin(target: ClientTarget, plugin: InstalledPlugin, context: InspectContext, add: Add): void {
+function checkPlugin(target: ClientTarget, plugin: InstalledPlugin, context: InspectContext, add: AddFinding): void {
   if (plugin.folder === null) return;
   const path = pathOf(target.platform);
   const built = ["dist", "../dist"].map((folder) => path.join(plugin.folder ?? "", folder, "hook.cjs"));

@@ -3,38 +3,38 @@ import type { Edit, Node } from "jsonc-parser";
 /** Where an added item goes and what a removed one takes along, so that layout and comments around it stay as they are. */
 
 /** How the document is written. */
-interface Style {
+interface JsonStyle {
   readonly unit: string;
   readonly eol: string;
   readonly isMultiLine: boolean;
 }
 
-export function eolOf(body: string): string {
+export function detectEol(body: string): string {
   return body.includes("\r\n") ? "\r\n" : "\n";
 }
 
-function styleOf(body: string): Style {
+function detectStyle(body: string): JsonStyle {
   const trimmed = body.trim();
   return {
     unit: /\n([ \t]+)"/.exec(body)?.[1] ?? "  ",
-    eol: eolOf(body),
+    eol: detectEol(body),
     isMultiLine: trimmed.includes("\n") || /^\{[ \t]*\}$/.test(trimmed),
   };
 }
 
 export function replacement(body: string, node: Node, value: unknown): Edit {
-  const content = print(value, styleOf(body), indentAt(body, node.offset));
+  const content = format(value, detectStyle(body), indentAt(body, node.offset));
   return { offset: node.offset, length: node.length, content };
 }
 
 /** Adds at the end of an object (`key`) or array (`key` null). */
 export function addition(body: string, container: Node, key: string | null, value: unknown): Edit[] {
-  const style = styleOf(body);
+  const style = detectStyle(body);
   const name = key === null ? "" : `${JSON.stringify(key)}:${style.isMultiLine ? " " : ""}`;
   const last = childrenOf(container).at(-1);
-  if (!last) return firstItem(body, container, style, (indent) => name + print(value, style, indent));
-  const layout = layoutOf(body, container, style);
-  const text = name + print(value, { ...style, isMultiLine: layout.hasOwnLines }, layout.indent);
+  if (!last) return firstItem(body, container, style, (indent) => name + format(value, style, indent));
+  const layout = detectLayout(body, container, style);
+  const text = name + format(value, { ...style, isMultiLine: layout.hasOwnLines }, layout.indent);
   const tail = tailOf(body, endOf(last));
   const inline = style.isMultiLine ? " " : "";
   const separator = layout.hasOwnLines || tail.endsInLineComment ? style.eol + layout.indent : inline;
@@ -47,7 +47,7 @@ export function addition(body: string, container: Node, key: string | null, valu
 }
 
 /** Whether the items of a container that has some stand on lines of their own, and how far in. */
-function layoutOf(body: string, container: Node, style: Style): { hasOwnLines: boolean; indent: string } {
+function detectLayout(body: string, container: Node, style: JsonStyle): { hasOwnLines: boolean; indent: string } {
   const first = childrenOf(container)[0] ?? container;
   const hasOwnLines = body.slice(container.offset, first.offset).includes("\n");
   return {
@@ -56,7 +56,7 @@ function layoutOf(body: string, container: Node, style: Style): { hasOwnLines: b
   };
 }
 
-function firstItem(body: string, container: Node, style: Style, text: (indent: string) => string): Edit[] {
+function firstItem(body: string, container: Node, style: JsonStyle, text: (indent: string) => string): Edit[] {
   const close = endOf(container) - 1;
   const kept = body.slice(container.offset + 1, close).replace(/[ \t\r\n]+$/, "");
   const offset = container.offset + 1 + kept.length;
@@ -71,19 +71,19 @@ export function removal(body: string, value: Node): Edit[] {
   const item = value.parent?.type === "property" ? value.parent : value;
   const container = item.parent;
   if (!container) throw new Error("the whole document cannot be removed");
-  if (isAlone(body, item, container)) return [cut(container.offset + 1, endOf(container) - 1)];
+  if (isAlone(body, item, container)) return [deleteRange(container.offset + 1, endOf(container) - 1)];
   const { comma } = tailOf(body, endOf(item));
   if (comma === null) {
     const range = rangeOf(body, item.offset, endOf(item), false);
     const before = commaBefore(body, item, container);
-    return before === null ? [range] : [range, cut(before, before + 1)];
+    return before === null ? [range] : [range, deleteRange(before, before + 1)];
   }
   const isAdjacent = /^[ \t]*$/.test(body.slice(endOf(item), comma));
   if (isAdjacent) return [rangeOf(body, item.offset, comma + 1, true)];
-  return [rangeOf(body, item.offset, endOf(item), true), cut(comma, comma + 1)];
+  return [rangeOf(body, item.offset, endOf(item), true), deleteRange(comma, comma + 1)];
 }
 
-function cut(start: number, end: number): Edit {
+function deleteRange(start: number, end: number): Edit {
   return { offset: start, length: end - start, content: "" };
 }
 
@@ -106,11 +106,11 @@ function rangeOf(body: string, start: number, end: number, hasComma: boolean): E
   const blanksEnd = end + (/^[ \t]*/.exec(body.slice(end)) ?? [""])[0].length;
   const startsLine = body[lineStart - 1] === "\n";
   if (startsLine && /^(\r?\n|$)/.test(body.slice(blanksEnd)))
-    return cut(lineStart - (body[lineStart - 2] === "\r" ? 2 : 1), blanksEnd);
-  return startsLine || hasComma ? cut(start, blanksEnd) : cut(lineStart, end);
+    return deleteRange(lineStart - (body[lineStart - 2] === "\r" ? 2 : 1), blanksEnd);
+  return startsLine || hasComma ? deleteRange(start, blanksEnd) : deleteRange(lineStart, end);
 }
 
-interface Tail {
+interface ItemTail {
   /** Where the comma after the item stands. */
   readonly comma: number | null;
   /** Behind the item, its comma and the comments on the same line. */
@@ -121,7 +121,7 @@ interface Tail {
 const blanksAndComments = /(?:[ \t\r\n]|\/\/[^\r\n]*|\/\*[\s\S]*?\*\/)*/y;
 const lineTail = /(?:[ \t]*(?:\/\*(?:[^*]|\*(?!\/))*\*\/|(\/\/[^\r\n]*)))*/y;
 
-function tailOf(body: string, itemEnd: number): Tail {
+function tailOf(body: string, itemEnd: number): ItemTail {
   blanksAndComments.lastIndex = itemEnd;
   const commaAt = itemEnd + (blanksAndComments.exec(body)?.[0].length ?? 0);
   const comma = body[commaAt] === "," ? commaAt : null;
@@ -145,7 +145,7 @@ function indentAt(body: string, offset: number): string {
   return (/^[ \t]*/.exec(body.slice(lineStart)) ?? [""])[0];
 }
 
-function print(value: unknown, style: Style, indent: string): string {
+function format(value: unknown, style: JsonStyle, indent: string): string {
   if (!style.isMultiLine) return JSON.stringify(value);
   return JSON.stringify(value, null, style.unit).replaceAll("\n", style.eol + indent);
 }

@@ -1,6 +1,6 @@
 import { applyEdits, findNodeAtLocation, getNodeValue, parseTree, printParseErrorCode } from "jsonc-parser";
 import type { Edit, Node, ParseError } from "jsonc-parser";
-import { addition, eolOf, removal, replacement } from "./json-layout.ts";
+import { addition, detectEol, removal, replacement } from "./json-layout.ts";
 
 /**
  * Edits of JSON and JSONC texts that leave every other byte alone: comments, order, indentation, line ends, a byte order
@@ -14,16 +14,19 @@ const bom = "\uFEFF";
 const blank = /^[ \t\r\n]*$/;
 
 /** What keeps the text from being edited, for a person, with line and column; null when it is a sound JSON(C) object. */
-export function problemIn(text: string): string | null {
+export function findProblem(text: string): string | null {
   const body = withoutBom(text);
   if (blank.test(body)) return null;
   const errors: ParseError[] = [];
   const root = parseTree(body, errors, { allowTrailingComma: true });
   const [first] = errors;
-  if (first) return `is not valid JSON: ${printParseErrorCode(first.error)} at ${place(body, first.offset)}`;
+  if (first) return `is not valid JSON: ${printParseErrorCode(first.error)} at ${formatPosition(body, first.offset)}`;
   if (root?.type !== "object") return "is valid JSON, but not an object";
   const repeated = repeatedKey(root);
-  return repeated && `has the key ${JSON.stringify(repeated.value)} a second time at ${place(body, repeated.offset)}`;
+  return (
+    repeated &&
+    `has the key ${JSON.stringify(repeated.value)} a second time at ${formatPosition(body, repeated.offset)}`
+  );
 }
 
 /** False where comments or trailing commas stand that a strict reader refuses. */
@@ -44,7 +47,7 @@ export function valueAt(text: string, path: JsonPath): unknown {
 }
 
 /** True for `{}` or `[]` without a comment in it or before it. */
-export function isBareAt(text: string, path: JsonPath): boolean {
+export function isEmptyAt(text: string, path: JsonPath): boolean {
   const body = withoutBom(text);
   const value = nodeAt(body, path);
   if (!value) return false;
@@ -80,7 +83,7 @@ export function remove(text: string, path: JsonPath): string {
 function edit(text: string, edits: (body: string) => Edit[]): string {
   const mark = text.startsWith(bom) ? bom : "";
   const rest = withoutBom(text);
-  const body = blank.test(rest) ? `{}${eolOf(rest)}` : rest;
+  const body = blank.test(rest) ? `{}${detectEol(rest)}` : rest;
   const made = edits(body);
   return made.length === 0 ? text : mark + applyEdits(body, made);
 }
@@ -90,16 +93,16 @@ function withoutBom(text: string): string {
 }
 
 function nodeAt(body: string, path: JsonPath): Node | undefined {
-  const root = treeOf(body);
+  const root = parseCached(body);
   return root && findNodeAtLocation(root, [...path]);
 }
 
 /** The newest tree: Claude Code's file of servers may hold megabytes, and is asked for many paths. */
-let newest: { readonly body: string; readonly root: Node | undefined } = { body: "", root: undefined };
+let cachedTree: { readonly body: string; readonly root: Node | undefined } = { body: "", root: undefined };
 
-function treeOf(body: string): Node | undefined {
-  if (newest.body !== body) newest = { body, root: parseTree(body, [], { allowTrailingComma: true }) };
-  return newest.root;
+function parseCached(body: string): Node | undefined {
+  if (cachedTree.body !== body) cachedTree = { body, root: parseTree(body, [], { allowTrailingComma: true }) };
+  return cachedTree.root;
 }
 
 /** The nearest object that is there takes the rest of the path as a nested value. */
@@ -127,7 +130,7 @@ function repeatedKey(node: Node): Node | null {
   return null;
 }
 
-function place(body: string, offset: number): string {
+function formatPosition(body: string, offset: number): string {
   const lines = body.slice(0, offset).split("\n");
   return `line ${lines.length}, column ${(lines.at(-1) ?? "").length + 1}`;
 }

@@ -39,7 +39,7 @@ export interface PlanContext {
 }
 
 /** The longest command that config.json's `statusLine` takes. */
-const longestStatusLine = 2_000;
+const maxStatusLineChars = 2_000;
 
 /**
  * [IN4] [IN5] [IN6] [IN7] The edits that put SHIM into a client: its MCP server, hooks and status line, each once. With the
@@ -56,12 +56,12 @@ export function planInstall(target: ClientTarget, launch: Launch, context: PlanC
     ? [`The plugin ${plugins.join(", ")} brings the MCP server and the hooks; only the status line is set.`]
     : [];
   const servers = editServers(target, launch, texts.servers, isPlugin);
-  if (target.settingsFile === null) return ok(planOf(target, [servers], notes));
+  if (target.settingsFile === null) return ok(toPlan(target, [servers], notes));
   const settingsPlan = planSettings(target.settingsFile, target, launch, { texts, isPlugin }, context);
-  return ok(planOf(target, [servers, ...settingsPlan.edits], [...notes, ...settingsPlan.notes]));
+  return ok(toPlan(target, [servers, ...settingsPlan.edits], [...notes, ...settingsPlan.notes]));
 }
 
-interface Installed {
+interface InstalledState {
   readonly texts: ClientTexts;
   readonly isPlugin: boolean;
 }
@@ -71,25 +71,25 @@ function planSettings(
   path: string,
   target: ClientTarget,
   launch: Launch,
-  { texts, isPlugin }: Installed,
+  { texts, isPlugin }: InstalledState,
   context: PlanContext,
 ): Pick<Plan, "edits" | "notes"> {
-  const line = planStatusLine(target, launch, texts);
+  const statusLine = planStatusLine(target, launch, texts);
   const isTodoTools = context.wantsTodoTools === true && !settings.isTodoToolsSet(texts.settings ?? "");
   const edits = [
     editSettings(path, launch, texts.settings, {
       isPlugin,
-      line,
+      line: statusLine,
       isTodoTools,
-      delivery: deliveryFor(texts.servers ?? "", context.claudeVersion),
+      delivery: hookDelivery(texts.servers ?? "", context.claudeVersion),
     }),
-    editConfig(context.shimConfig, texts.config, line, isTodoTools),
+    editConfig(context.shimConfig, texts.config, statusLine, isTodoTools),
   ];
-  const notes = [...line.notes, ...strictnessNotes(target, texts), ...todoNotes(texts, context)];
+  const notes = [...statusLine.notes, ...strictnessNotes(target, texts), ...todoNotes(texts, context)];
   return { edits: edits.filter((edit) => edit !== null), notes };
 }
 
-function planOf(target: ClientTarget, edits: readonly (FileEdit | null)[], notes: readonly string[]): Plan {
+function toPlan(target: ClientTarget, edits: readonly (FileEdit | null)[], notes: readonly string[]): Plan {
   return { action: "install", target, edits: edits.filter((edit) => edit !== null), notes };
 }
 
@@ -120,7 +120,7 @@ function loadOne(read: ReadText, path: string): Result<string | null, ClientRefu
 }
 
 /** The edit, or null when nothing changes. */
-export function changeOf(
+export function toEdit(
   path: string,
   before: string | null,
   after: string | null,
@@ -145,7 +145,7 @@ function editServers(target: ClientTarget, launch: Launch, before: string | null
   const summary = isPlugin
     ? "removes the MCP server, which the plugin brings"
     : `${verb} the MCP server "${serverName}"`;
-  return changeOf(target.serversFile, before, after, [summary]);
+  return toEdit(target.serversFile, before, after, [summary]);
 }
 
 interface StatusLinePlan {
@@ -158,25 +158,27 @@ interface StatusLinePlan {
 
 function planStatusLine(target: ClientTarget, launch: Launch, texts: ClientTexts): StatusLinePlan {
   const command = statusLineCommand(launch, target.platform);
-  const found = settings.statusLineIn(texts.settings ?? "");
-  if (command === null) return leftAlone("a path of SHIM holds quotes that the shells of Windows read differently");
-  if (found.kind === "unknown") return leftAlone('it is not of type "command"');
-  if (found.kind !== "other") return { command, chained: null, notes: [] };
-  if (found.command.length > longestStatusLine) return leftAlone(`it is longer than ${longestStatusLine} characters`);
+  const currentLine = settings.statusLineIn(texts.settings ?? "");
+  if (command === null)
+    return withoutStatusLine("a path of SHIM holds quotes that the shells of Windows read differently");
+  if (currentLine.kind === "unknown") return withoutStatusLine('it is not of type "command"');
+  if (currentLine.kind !== "other") return { command, chained: null, notes: [] };
+  if (currentLine.command.length > maxStatusLineChars)
+    return withoutStatusLine(`it is longer than ${maxStatusLineChars} characters`);
   const kept = json.valueAt(texts.config ?? "", ["statusLine"]);
-  const isOther = typeof kept === "string" && kept !== found.command;
+  const isOther = typeof kept === "string" && kept !== currentLine.command;
   const notes = isOther
     ? [`SHIM's config.json held another status line, "${kept}"; the newer one takes its place.`]
     : [];
-  return { command, chained: found.command, notes };
+  return { command, chained: currentLine.command, notes };
 }
 
-function leftAlone(why: string): StatusLinePlan {
+function withoutStatusLine(why: string): StatusLinePlan {
   return { command: null, chained: null, notes: [`The status line is left alone: ${why}.`] };
 }
 
 /** [IN20] Through the MCP server where the client can, under the name that it has in the client's file. */
-export function deliveryFor(servers: string, version: string | null): settings.HookDelivery {
+export function hookDelivery(servers: string, version: string | null): settings.HookDelivery {
   const [name = serverName] = settings.ourServers(servers);
   return { server: hasHookTool(version) ? name : null, version };
 }
@@ -195,26 +197,26 @@ function editSettings(
   { isPlugin, isTodoTools, delivery, line }: SettingsPlan,
 ): FileEdit | null {
   const text = before ?? "";
-  const hooked = isPlugin ? settings.removeHooks(text, "") : settings.addHooks(text, launch, delivery);
-  const lined = line.command === null ? hooked : settings.setStatusLine(hooked, line.command);
-  const after = isTodoTools ? settings.enableTodoTools(lined) : lined;
+  const withHooks = isPlugin ? settings.removeHooks(text, "") : settings.addHooks(text, launch, delivery);
+  const withStatusLine = line.command === null ? withHooks : settings.setStatusLine(withHooks, line.command);
+  const after = isTodoTools ? settings.enableTodoTools(withStatusLine) : withStatusLine;
   const summary: string[] = [];
-  if (hooked !== text) summary.push(hooksSummary(text, hooked, isPlugin));
-  if (lined !== hooked) summary.push(statusLineSummary(text, line));
-  if (after !== lined) summary.push("switches Claude Code's to-do tools on");
-  return changeOf(path, before, after, summary);
+  if (withHooks !== text) summary.push(hooksSummary(text, withHooks, isPlugin));
+  if (withStatusLine !== withHooks) summary.push(statusLineSummary(text, line));
+  if (after !== withStatusLine) summary.push("switches Claude Code's to-do tools on");
+  return toEdit(path, before, after, summary);
 }
 
-function isIn(text: string, event: string): boolean {
+function hasHook(text: string, event: string): boolean {
   return settings.ourHooks(text, event).length > 0;
 }
 
 function hooksSummary(before: string, after: string, isPlugin: boolean): string {
   if (isPlugin) return "removes the hooks, which the plugin brings";
-  const added = hookEvents.filter((event) => !isIn(before, event) && isIn(after, event));
+  const added = hookEvents.filter((event) => !hasHook(before, event) && hasHook(after, event));
   const parts = [
     added.length > 0 && `adds hooks for ${added.join(", ")}`,
-    hookEvents.some((event) => isIn(before, event)) && "corrects SHIM's hooks",
+    hookEvents.some((event) => hasHook(before, event)) && "corrects SHIM's hooks",
   ];
   return parts.filter((part) => part !== false).join("; ");
 }
@@ -238,7 +240,7 @@ function editConfig(
     ...(isKept ? [] : ["keeps your own status line"]),
     ...(isTodoTools ? ["remembers that the to-do tools were switched on"] : []),
   ];
-  return after === text ? null : changeOf(path, before, after, summary);
+  return after === text ? null : toEdit(path, before, after, summary);
 }
 
 /** [IN22] Nothing of SHIM depends on them: a person decides. */

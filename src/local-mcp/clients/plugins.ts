@@ -36,22 +36,25 @@ export function installedPlugins(
   return Object.keys(plugins)
     .filter(isOurs)
     .flatMap((key) => {
-      const place = folderMarketplace(marketplaces, key.slice(key.indexOf("@") + 1));
+      const marketplaceFolder = folderMarketplace(marketplaces, key.slice(key.indexOf("@") + 1));
       const entries: unknown[] = Array.isArray(plugins[key]) ? plugins[key] : [];
       return entries.filter(isRecord).map((entry) => ({
         key,
-        scope: text(entry["scope"]) ?? "user",
-        project: text(entry["projectPath"]),
-        folder: place === null ? text(entry["installPath"]) : pathOf(platform).join(place, "plugin"),
+        scope: asText(entry["scope"]) ?? "user",
+        project: asText(entry["projectPath"]),
+        folder:
+          marketplaceFolder === null
+            ? asText(entry["installPath"])
+            : pathOf(platform).join(marketplaceFolder, "plugin"),
       }));
     });
 }
 
 function folderMarketplace(marketplaces: string, name: string): string | null {
   const source = json.valueAt(marketplaces, [name, "source", "source"]);
-  return source === "directory" ? text(json.valueAt(marketplaces, [name, "installLocation"])) : null;
+  return source === "directory" ? asText(json.valueAt(marketplaces, [name, "installLocation"])) : null;
 }
 
-function text(value: unknown): string | null {
+function asText(value: unknown): string | null {
   return typeof value === "string" ? value : null;
 }

@@ -1,8 +1,8 @@
 import { hookEvents, type HookEvent } from "../../contract/hook-input.ts";
 import { hookToolGroups, isEventKnown, isHookToolEvent } from "../../contract/hook-tool.ts";
-import type { Client } from "./targets.ts";
+import type { ClientName } from "./targets.ts";
 import {
-  commandIn,
+  parseCommand,
   hookCommand,
   hookTimeout,
   isHookToolHandler,
@@ -20,13 +20,13 @@ import * as json from "./json-text.ts";
 
 /** Syntax, and the shape of what SHIM would edit; null when all is as expected. */
 export function shapeProblem(text: string): string | null {
-  const syntax = json.problemIn(text);
+  const syntax = json.findProblem(text);
   if (syntax) return `${syntax}. Correct it and try again; nothing was changed.`;
-  const wrong = wrongShape(text);
+  const wrong = findShapeProblem(text);
   return wrong && `has an unexpected "${wrong}". Correct it and try again; nothing was changed.`;
 }
 
-function wrongShape(text: string): string | null {
+function findShapeProblem(text: string): string | null {
   for (const key of ["mcpServers", "hooks", "env"]) {
     const value = json.valueAt(text, [key]);
     if (value !== undefined && !isRecord(value)) return key;
@@ -52,15 +52,15 @@ export function isNameTaken(text: string): boolean {
 }
 
 /** [IN5] An entry that is there keeps its name and what the user added to it, such as `env`. */
-export function addServer(text: string, client: Client, launch: Launch): string {
-  const wanted = serverCommand(launch);
+export function addServer(text: string, client: ClientName, launch: Launch): string {
+  const expected = serverCommand(launch);
   const [first, ...others] = ourServers(text);
   if (first === undefined) {
-    const entry = client === "claude-code" ? { type: "stdio", ...wanted } : wanted;
+    const entry = client === "claude-code" ? { type: "stdio", ...expected } : expected;
     return json.set(text, ["mcpServers", serverName], entry);
   }
   const single = others.reduce((rest, name) => json.remove(rest, ["mcpServers", name]), text);
-  return setCommand(single, ["mcpServers", first], wanted);
+  return updateCommand(single, ["mcpServers", first], expected);
 }
 
 export function removeServers(text: string, original: string): string {
@@ -77,7 +77,7 @@ export interface HookDelivery {
 }
 
 /** The events that a client of this version can have hooks for. */
-export function eventsOf({ version }: HookDelivery): HookEvent[] {
+export function supportedEvents({ version }: HookDelivery): HookEvent[] {
   return hookEvents.filter((event) => isEventKnown(event, version));
 }
 
@@ -87,8 +87,8 @@ export function ourHooks(text: string, event: string): { group: number; handler:
   if (!Array.isArray(groups)) return [];
   return groups.flatMap((group: unknown, at) => {
     if (!isRecord(group) || !Array.isArray(group["hooks"])) return [];
-    const places = group["hooks"].map((handler: unknown, index) => ({ handler, index }));
-    return places
+    const handlers = group["hooks"].map((handler: unknown, index) => ({ handler, index }));
+    return handlers
       .filter(({ handler }) => isOurHook(handler, event))
       .map(({ index }) => ({ group: at, handler: index }));
   });
@@ -105,11 +105,11 @@ export function addHooks(text: string, launch: Launch, delivery: HookDelivery): 
 }
 
 /** [IN20] The event goes to the MCP server: a group for each matcher. A process hook of SHIM's goes. */
-function withToolHook(text: string, event: HookEvent, wanted: readonly object[]): string {
+function withToolHook(text: string, event: HookEvent, expected: readonly object[]): string {
   const found = ourHooks(text, event).map(({ group }) => json.valueAt(text, ["hooks", event, group]));
-  if (JSON.stringify(found) === JSON.stringify(wanted)) return text;
+  if (JSON.stringify(found) === JSON.stringify(expected)) return text;
   const without = removeHandlers(text, event, ourHooks(text, event));
-  return wanted.reduce<string>((rest, group) => json.append(rest, ["hooks", event], group), without);
+  return expected.reduce<string>((rest, group) => json.append(rest, ["hooks", event], group), without);
 }
 
 function withProcessHook(text: string, event: HookEvent, launch: Launch): string {
@@ -118,13 +118,13 @@ function withProcessHook(text: string, event: HookEvent, launch: Launch): string
   );
   const rest = removeHandlers(text, event, tools);
   const [first, ...others] = ourHooks(rest, event);
-  const wanted = hookCommand(launch, event);
+  const expected = hookCommand(launch, event);
   if (!first) {
-    const handler = { type: "command", ...wanted, timeout: hookTimeout(event) };
+    const handler = { type: "command", ...expected, timeout: hookTimeout(event) };
     return json.append(rest, ["hooks", event], { hooks: [handler] });
   }
   const single = removeHandlers(rest, event, others);
-  return setCommand(single, ["hooks", event, first.group, "hooks", first.handler], wanted);
+  return updateCommand(single, ["hooks", event, first.group, "hooks", first.handler], expected);
 }
 
 export function removeHooks(text: string, original: string): string {
@@ -138,8 +138,8 @@ function withoutHooks(text: string, event: HookEvent, original: string): string 
 }
 
 /** Last first, so that the places before stay true. */
-function removeHandlers(text: string, event: string, places: readonly { group: number; handler: number }[]): string {
-  return places.reduceRight((rest, { group, handler }) => {
+function removeHandlers(text: string, event: string, handlers: readonly { group: number; handler: number }[]): string {
+  return handlers.reduceRight((rest, { group, handler }) => {
     const without = json.remove(rest, ["hooks", event, group, "hooks", handler]);
     const left = json.valueAt(without, ["hooks", event, group, "hooks"]);
     const isEmptied = Array.isArray(left) && left.length === 0;
@@ -192,16 +192,16 @@ export function restoreStatusLine(text: string, command: string | null): string 
   return command === null ? json.remove(text, ["statusLine"]) : json.set(text, ["statusLine", "command"], command);
 }
 
-function setCommand(text: string, path: json.JsonPath, wanted: { command: string; args: string[] }): string {
-  const found = commandIn(json.valueAt(text, path));
-  const isSameCommand = found?.command === wanted.command;
-  const isSameArgs = found !== null && JSON.stringify(found.args) === JSON.stringify(wanted.args);
-  const named = isSameCommand ? text : json.set(text, [...path, "command"], wanted.command);
-  return isSameArgs ? named : json.set(named, [...path, "args"], wanted.args);
+function updateCommand(text: string, path: json.JsonPath, expected: { command: string; args: string[] }): string {
+  const found = parseCommand(json.valueAt(text, path));
+  const isSameCommand = found?.command === expected.command;
+  const isSameArgs = found !== null && JSON.stringify(found.args) === JSON.stringify(expected.args);
+  const named = isSameCommand ? text : json.set(text, [...path, "command"], expected.command);
+  return isSameArgs ? named : json.set(named, [...path, "args"], expected.args);
 }
 
 /** A container that SHIM's entries leave empty goes with them, unless the user had it before or wrote a comment into it. */
 function removeIfEmptied(text: string, path: json.JsonPath, original: string): string {
-  const isShims = json.isBareAt(text, path) && json.valueAt(original, path) === undefined;
+  const isShims = json.isEmptyAt(text, path) && json.valueAt(original, path) === undefined;
   return isShims ? json.remove(text, path) : text;
 }

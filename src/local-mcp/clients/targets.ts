@@ -1,10 +1,10 @@
 import { posix, win32 } from "node:path";
 
-export type Client = "claude-desktop" | "claude-code";
+export type ClientName = "claude-desktop" | "claude-code";
 
 /** One installed client and the files in which it keeps its settings; the files themselves may not be there yet. */
 export interface ClientTarget {
-  readonly client: Client;
+  readonly client: ClientName;
   readonly platform: NodeJS.Platform;
   /** For people. */
   readonly label: string;
@@ -28,11 +28,11 @@ export interface Machine {
 
 /** [IN1] [IN2] Every client that is installed, Claude Desktop first; a machine can have several Claude Desktops. */
 export function detect(machine: Machine): ClientTarget[] {
-  const code = claudeCode(machine);
-  return [...desktops(machine), ...(code ? [code] : [])];
+  const code = claudeCodeTarget(machine);
+  return [...desktopTargets(machine), ...(code ? [code] : [])];
 }
 
-function desktops(machine: Machine): ClientTarget[] {
+function desktopTargets(machine: Machine): ClientTarget[] {
   return desktopFolders(machine)
     .filter(({ folder }) => machine.exists(folder))
     .map(({ label, folder }) => ({
@@ -64,15 +64,15 @@ function windowsFolders(machine: Machine): LabelledFolder[] {
   const { env, homedir } = machine;
   const roaming = env["APPDATA"] || win32.join(homedir, "AppData", "Roaming");
   const local = env["LOCALAPPDATA"] || win32.join(homedir, "AppData", "Local");
-  const named = (folder: string, prefix: string): string[] =>
+  const foldersWithPrefix = (folder: string, prefix: string): string[] =>
     machine
       .list(folder)
       .filter((name) => name.toLowerCase().startsWith(prefix))
       .map((name) => win32.join(folder, name));
-  const packages = named(win32.join(local, "Packages"), "claude_").map((folder) =>
+  const packages = foldersWithPrefix(win32.join(local, "Packages"), "claude_").map((folder) =>
     win32.join(folder, "LocalCache", "Roaming", "Claude"),
   );
-  const store = [...packages, ...named(win32.join(local, "Claude-Data"), "claude_")];
+  const store = [...packages, ...foldersWithPrefix(win32.join(local, "Claude-Data"), "claude_")];
   return [
     { label: "Claude Desktop", folder: win32.join(roaming, "Claude") },
     ...store.map((folder) => ({ label: "Claude Desktop (Microsoft Store)", folder })),
@@ -80,15 +80,15 @@ function windowsFolders(machine: Machine): LabelledFolder[] {
 }
 
 /** `CLAUDE_CONFIG_DIR` moves everything, the file of the servers too, which else stands beside the folder and not in it. */
-function claudeCode(machine: Machine): ClientTarget | null {
+function claudeCodeTarget(machine: Machine): ClientTarget | null {
   const path = pathOf(machine.platform);
   const moved = machine.env["CLAUDE_CONFIG_DIR"];
   const folder = moved || path.join(machine.homedir, ".claude");
   const current = path.join(moved || machine.homedir, ".claude.json");
   // Claude Code goes on with this file of its first versions wherever it is still there.
   const first = path.join(folder, ".config.json");
-  const isHere = [folder, current].some(machine.exists) || isOnPath(machine, "claude");
-  if (!isHere) return null;
+  const isInstalled = [folder, current].some(machine.exists) || isOnPath(machine, "claude");
+  if (!isInstalled) return null;
   return {
     client: "claude-code",
     platform: machine.platform,

@@ -2,7 +2,7 @@ import { ok, type Result } from "../../shared/result.ts";
 import { hashOf, type Backup, type BackupFile } from "./backups.ts";
 import type { ClientRefusal } from "./client-files.ts";
 import * as json from "./json-text.ts";
-import { changeOf, load, type FileEdit, type ClientTexts, type Plan, type PlanContext } from "./plan.ts";
+import { toEdit, load, type FileEdit, type ClientTexts, type Plan, type PlanContext } from "./plan.ts";
 import * as settings from "./settings-edits.ts";
 import type { ClientTarget } from "./targets.ts";
 
@@ -23,7 +23,7 @@ export function planUninstall(target: ClientTarget, context: UninstallContext): 
   const texts = loaded.value;
   const edits = [editServers(target.serversFile, texts.servers, backups)];
   if (settingsFile !== null) {
-    const kept = keptStatusLine(texts, installsOf(settingsFile, backups), installsOf(shimConfig, backups));
+    const kept = keptStatusLine(texts, listInstalls(settingsFile, backups), listInstalls(shimConfig, backups));
     const isTodoTools = json.valueAt(texts.config ?? "", ["todoTools"]) === true;
     edits.push(editSettings(settingsFile, texts.settings, backups, kept, isTodoTools));
     edits.push(editConfig(shimConfig, texts.config, backups, kept));
@@ -32,8 +32,8 @@ export function planUninstall(target: ClientTarget, context: UninstallContext): 
 }
 
 function editServers(path: string, before: string | null, backups: readonly Backup[]): FileEdit | null {
-  const taken = takeOut(path, before, backups, (text, original) => settings.removeServers(text, original));
-  return changeOf(path, before, taken.text, [`removes the MCP server${taken.how}`]);
+  const removal = removeEntries(path, before, backups, (text, original) => settings.removeServers(text, original));
+  return toEdit(path, before, removal.text, [`removes the MCP server${removal.how}`]);
 }
 
 function editSettings(
@@ -43,13 +43,13 @@ function editSettings(
   kept: string | null,
   isTodoTools: boolean,
 ): FileEdit | null {
-  const { text, how } = takeOut(path, before, backups, (text, original) => {
+  const { text, how } = removeEntries(path, before, backups, (text, original) => {
     const rest = settings.restoreStatusLine(settings.removeHooks(text, original), kept);
     return isTodoTools ? settings.removeTodoTools(rest, original) : rest;
   });
   const summary = [`removes the hooks and SHIM's status line${how}`];
   if (kept !== null && text !== null && before !== text) summary.push(`puts your status line back: ${kept}`);
-  return changeOf(path, before, text, summary);
+  return toEdit(path, before, text, summary);
 }
 
 function editConfig(
@@ -58,11 +58,11 @@ function editConfig(
   backups: readonly Backup[],
   kept: string | null,
 ): FileEdit | null {
-  const { text } = takeOut(path, before, backups, (text) => {
+  const { text } = removeEntries(path, before, backups, (text) => {
     const rest = json.valueAt(text, ["todoTools"]) === true ? json.remove(text, ["todoTools"]) : text;
     return kept !== null && json.valueAt(rest, ["statusLine"]) === kept ? json.remove(rest, ["statusLine"]) : rest;
   });
-  return changeOf(path, before, text, ["gives your own status line back"]);
+  return toEdit(path, before, text, ["gives your own status line back"]);
 }
 
 /**
@@ -85,20 +85,25 @@ function statusLineBefore([first]: readonly BackupFile[]): string | null {
   return line.kind === "other" ? line.command : null;
 }
 
-interface TakenOut {
+interface RemovalResult {
   readonly text: string | null;
   /** End of the sentence that tells what was removed. */
   readonly how: string;
 }
 
 /** The text without what SHIM put in; `original` is what the user had before. */
-type TakeOut = (text: string, original: string) => string;
+type RemoveEntries = (text: string, original: string) => string;
 
 const withFile = ", with the file that SHIM made";
 
-function takeOut(path: string, before: string | null, backups: readonly Backup[], without: TakeOut): TakenOut {
+function removeEntries(
+  path: string,
+  before: string | null,
+  backups: readonly Backup[],
+  without: RemoveEntries,
+): RemovalResult {
   if (before === null) return { text: null, how: "" };
-  const installs = installsOf(path, backups);
+  const installs = listInstalls(path, backups);
   const restored = restore(before, installs, without);
   if (restored) return restored;
   const [first] = installs;
@@ -108,29 +113,29 @@ function takeOut(path: string, before: string | null, backups: readonly Backup[]
 }
 
 /** Null where the file was changed since, or where an older install that the user had edited stands below the newest one. */
-function restore(before: string, installs: readonly BackupFile[], without: TakeOut): TakenOut | null {
-  const exact = followBack(before, installs);
+function restore(before: string, installs: readonly BackupFile[], without: RemoveEntries): RemovalResult | null {
+  const exact = originalText(before, installs);
   if (!exact) return null;
   if (exact.text === null) return { text: null, how: withFile };
   return isWithout(exact.text, without) ? { text: exact.text, how: "; the file is as it was" } : null;
 }
 
-function isWithout(text: string, without: TakeOut): boolean {
+function isWithout(text: string, without: RemoveEntries): boolean {
   return without(text, "") === text;
 }
 
 /** What the file was before SHIM, from the text that is there through each install that wrote it; null: it was changed since. */
-function followBack(current: string, installs: readonly BackupFile[]): { readonly text: string | null } | null {
+function originalText(current: string, installs: readonly BackupFile[]): { readonly text: string | null } | null {
   let text: string | null = current;
   for (const file of installs.toReversed()) if (text !== null && file.after === hashOf(text)) text = file.before;
   return text === current ? null : { text };
 }
 
 /** What installs did to the file since the last uninstall, oldest first. */
-function installsOf(path: string, backups: readonly Backup[]): BackupFile[] {
-  const own = backups.filter(({ files }) => files.some((file) => file.path === path));
-  const last = own.findLastIndex(({ action }) => action === "uninstall");
-  return own.slice(last + 1).flatMap(({ files }) => files.filter((file) => file.path === path));
+function listInstalls(path: string, backups: readonly Backup[]): BackupFile[] {
+  const relevantBackups = backups.filter(({ files }) => files.some((file) => file.path === path));
+  const last = relevantBackups.findLastIndex(({ action }) => action === "uninstall");
+  return relevantBackups.slice(last + 1).flatMap(({ files }) => files.filter((file) => file.path === path));
 }
 
 /** Nothing of the user's is left: no key, no comment. */

@@ -13,7 +13,7 @@ import type { Actor, Hint, Tx } from "../../coordination/tx.ts";
 import { migrate, schemaState } from "../../shared/migrate.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, isOutOfSight, type Processes } from "../processes.ts";
+import { isAlive, isInOtherNamespace, type Processes } from "../processes.ts";
 import { inMemory } from "../store/driver.ts";
 import type { Store } from "../store/store.ts";
 import { readProcessKey } from "./process-key.ts";
@@ -62,7 +62,7 @@ export class LocalCoordinator {
     if (!isEngineOperation(name)) {
       return err({ code: "bad_input", message: `${name} is for a coordinator on the edge; there is none here` });
     }
-    if (isRead(name) && !this.#options.store.isThere()) return this.#ofNothing(name, input);
+    if (isRead(name) && !this.#options.store.exists()) return this.#ofNothing(name, input);
     const isCheckDue = !isWithin(this.#options.now() - this.#checkedAt, pollEveryMs);
     return isRead(name) && !isCheckDue ? this.#read(name, input) : this.#write(name, input);
   }
@@ -78,7 +78,7 @@ export class LocalCoordinator {
 
   /** [EM1] What a new file would answer, without one. */
   #ofNothing(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
-    const { driver, migrations, now } = this.#options.store.site;
+    const { driver, migrations, now } = this.#options.store.context;
     const memory = driver({ path: inMemory, readOnly: false, busyMs: 0 });
     try {
       migrate(memory, now(), migrations);
@@ -179,13 +179,13 @@ const undoing = Symbol("undoing");
 
 function isThere(processes: Processes, key: string): boolean {
   const identity = readProcessKey(key);
-  return identity !== null && !isOutOfSight(processes, identity) && isAlive(processes, identity);
+  return identity !== null && !isInOtherNamespace(processes, identity) && isAlive(processes, identity);
 }
 
 /** Only what can be seen from here is attested: not a process of another container. */
 function isGone(processes: Processes, key: string): boolean {
   const identity = readProcessKey(key);
-  return identity !== null && !isOutOfSight(processes, identity) && !isAlive(processes, identity);
+  return identity !== null && !isInOtherNamespace(processes, identity) && !isAlive(processes, identity);
 }
 
 function atomically<T>(sql: Sql, work: () => T): T {

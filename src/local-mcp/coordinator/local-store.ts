@@ -25,7 +25,7 @@ export function localStore({ home, driver, now, busyMs }: LocalStoreOptions): St
     now,
     busyMs,
     migrations: begunAt(() => firstEpoch(now())),
-    leastEpoch: () => raisedEpoch(now()),
+    minEpoch: () => raisedEpoch(now()),
   });
 }
 

@@ -1,6 +1,6 @@
 /** What a front and its worker tell each other. Requests travel with the client's messages and never reach the MCP server. */
 
-export const afterEvent = "shim/after-event";
+export const afterEventMethod = "shim/after-event";
 
 /** Ids of control requests begin with it, so that their answers never reach the client. */
 export const controlPrefix = "shim-front:";

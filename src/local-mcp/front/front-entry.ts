@@ -56,7 +56,7 @@ const front: Front = new Front({
   onHook: (given) => loadHooks().systemHookChannel(front, clientPid).answer(given),
   isClientAlive: () => client !== null && isAlive(systemProcesses, client),
   now: Date.now,
-  later: (work, ms) => void setTimeout(work, ms),
+  schedule: (work, ms) => void setTimeout(work, ms),
   log,
   exit: (code) => process.exit(code),
 });

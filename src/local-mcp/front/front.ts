@@ -26,12 +26,12 @@ export interface FrontOptions {
   readonly isClientAlive: () => boolean;
   readonly now: () => number;
   /** Calls `work` after `ms`. */
-  readonly later: (work: () => void, ms: number) => void;
+  readonly schedule: (work: () => void, ms: number) => void;
   readonly log: Log;
   readonly exit: (code: number) => void;
 }
 
-interface Pending {
+interface PendingRequest {
   readonly line: string;
   readonly method: string;
   /** Workers that have died with it. */
@@ -39,13 +39,13 @@ interface Pending {
 }
 
 /** A request that this many workers have died with is not sent to another one: it may be what they died of. */
-const mostDeaths = 2;
+const maxDeaths = 2;
 
 /** A worker that lived this long had started well, in ms. */
-const settledMs = 10_000;
-const longestPauseMs = 10_000;
+const stableMs = 10_000;
+const maxPauseMs = 10_000;
 /** A worker that is told to end may take so long to save, in ms. */
-const endMs = 15_000;
+const maxEndMs = 15_000;
 
 /**
  * The process that the client starts. It owns the connection, answers hook events itself, hands everything else to a worker, and starts the
@@ -54,11 +54,11 @@ const endMs = 15_000;
  */
 export class Front {
   readonly #options: FrontOptions;
-  readonly #pending = new Map<string, Pending>();
+  readonly #pending = new Map<string, PendingRequest>();
   readonly #control = new Map<string, () => void>();
   /** Answers of the handshake that the client has had already. */
   readonly #ignored = new Set<string>();
-  #initialize: Pending | null = null;
+  #initialize: PendingRequest | null = null;
   #initialized: string | null = null;
   #worker: Worker | null = null;
   #startedAt = 0;
@@ -73,7 +73,7 @@ export class Front {
   start(): void {
     const { stdin, stdout } = this.#options;
     this.#startWorker();
-    eachLine(stdin, (line) => this.#fromClient(line));
+    eachLine(stdin, (line) => this.#onClientLine(line));
     for (const event of ["end", "close", "error"]) stdin.on(event, () => this.end(null));
     // The client has closed its end: there is no one left to serve.
     stdout.on("error", () => this.end(null));
@@ -92,72 +92,72 @@ export class Front {
     else worker.stdin.end();
     // A client that is gone takes nothing more, and a worker with unread output would not count as ended.
     worker.stdout.resume();
-    this.#options.later(() => {
+    this.#options.schedule(() => {
       worker.kill("SIGKILL");
       this.#options.exit(1);
-    }, endMs);
+    }, maxEndMs);
   }
 
   /** A request to the worker; resolves when it is answered, if need be by the next worker. */
-  ask(method: string, params: object): Promise<void> {
+  request(method: string, params: object): Promise<void> {
     const id = `${controlPrefix}${(this.#controlCount += 1)}`;
     return new Promise((resolve) => {
       this.#control.set(id, resolve);
-      this.#toWorker(JSON.stringify({ jsonrpc: "2.0", id, method, params }), { id, method });
+      this.#sendToWorker(JSON.stringify({ jsonrpc: "2.0", id, method, params }), { id, method });
     });
   }
 
-  #fromClient(line: string): void {
+  #onClientLine(line: string): void {
     const message = parseMessage(line);
     if (message?.method === "tools/call" && message.params?.name === hookTool && message.id !== undefined) {
       void this.#answerHook(message.id, message.params.arguments);
       return;
     }
-    this.#toWorker(line, message);
+    this.#sendToWorker(line, message);
     if (message?.method === "initialize") this.#answerInitialize(message);
   }
 
   #answerInitialize({ id, params }: Message): void {
     const result = id === undefined ? null : this.#options.onInitialize(params);
     if (result === null) return;
-    this.#pending.delete(keyOf(id));
-    this.#ignored.add(keyOf(id));
-    this.#toClient(JSON.stringify({ jsonrpc: "2.0", id, result }));
+    this.#pending.delete(requestKey(id));
+    this.#ignored.add(requestKey(id));
+    this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, result }));
   }
 
   async #answerHook(id: string | number, given: unknown): Promise<void> {
-    this.#toClient(JSON.stringify({ jsonrpc: "2.0", id, result: await this.#options.onHook(given) }));
+    this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, result: await this.#options.onHook(given) }));
   }
 
-  #toWorker(line: string, message: Message | null): void {
-    this.#remember(line, message);
+  #sendToWorker(line: string, message: Message | null): void {
+    this.#track(line, message);
     if (this.#worker?.stdin.writable) this.#worker.stdin.write(`${line}\n`);
   }
 
-  #remember(line: string, message: Message | null): void {
+  #track(line: string, message: Message | null): void {
     const { id, method, params } = message ?? {};
     if (method === "notifications/initialized") this.#initialized = line;
-    if (method === "notifications/cancelled") this.#pending.delete(keyOf(params?.requestId));
+    if (method === "notifications/cancelled") this.#pending.delete(requestKey(params?.requestId));
     if (id === undefined || method === undefined) return;
     const pending = { line, method, deaths: 0 };
     if (method === "initialize") this.#initialize = pending;
-    this.#pending.set(keyOf(id), pending);
+    this.#pending.set(requestKey(id), pending);
   }
 
-  #fromWorker(line: string): void {
+  #onWorkerLine(line: string): void {
     const message = parseMessage(line);
     // A request or a notification of the server has a method; what has none answers a request.
     if (message?.id === undefined || message.method !== undefined) {
-      this.#toClient(line);
+      this.#sendToClient(line);
       return;
     }
-    const key = keyOf(message.id);
+    const key = requestKey(message.id);
     this.#pending.delete(key);
-    if (!this.#settle(message.id) && !this.#ignored.delete(key)) this.#toClient(line);
+    if (!this.#resolveControl(message.id) && !this.#ignored.delete(key)) this.#sendToClient(line);
   }
 
   /** Resolves the request `id` if this process made it. @returns whether it did */
-  #settle(id: unknown): boolean {
+  #resolveControl(id: unknown): boolean {
     const done = this.#control.get(String(id));
     this.#control.delete(String(id));
     done?.();
@@ -165,7 +165,7 @@ export class Front {
   }
 
   /** A client that reads slowly slows the worker down, not the memory of this process. */
-  #toClient(line: string): void {
+  #sendToClient(line: string): void {
     const { stdout } = this.#options;
     const isTaken = stdout.write(`${line}\n`);
     const source = this.#worker?.stdout;
@@ -181,7 +181,7 @@ export class Front {
     this.#startedAt = this.#options.now();
     // A worker that dies while it is written to is reported by its exit.
     worker.stdin.on("error", () => undefined);
-    eachLine(worker.stdout, (line) => this.#fromWorker(line));
+    eachLine(worker.stdout, (line) => this.#onWorkerLine(line));
     worker.onExit((code, reason) => this.#onExit(code, reason));
     this.#resume(worker);
   }
@@ -189,19 +189,19 @@ export class Front {
   /** What the worker before has taken with it. */
   #resume(worker: Worker): void {
     if (this.#initialize && !this.#isPending(this.#initialize)) {
-      this.#ignored.add(keyOf(parseMessage(this.#initialize.line)?.id));
+      this.#ignored.add(requestKey(parseMessage(this.#initialize.line)?.id));
       worker.stdin.write(`${this.#initialize.line}\n`);
     }
     if (this.#initialized) worker.stdin.write(`${this.#initialized}\n`);
     for (const { line } of this.#pending.values()) worker.stdin.write(`${line}\n`);
   }
 
-  #isPending({ line }: Pending): boolean {
+  #isPending({ line }: PendingRequest): boolean {
     return [...this.#pending.values()].some((pending) => pending.line === line);
   }
 
   #onExit(code: number | null, reason: string): void {
-    const { log, exit, later, now, isClientAlive } = this.#options;
+    const { log, exit, schedule, now, isClientAlive } = this.#options;
     this.#worker = null;
     // The worker may notice first that the client is gone; one that was told to end by somebody else is started again.
     if (this.#isOver || (code === 0 && !isClientAlive())) {
@@ -209,42 +209,43 @@ export class Front {
       exit(0);
       return;
     }
-    this.#failures = now() - this.#startedAt >= settledMs ? 1 : this.#failures + 1;
+    this.#failures = now() - this.#startedAt >= stableMs ? 1 : this.#failures + 1;
     log("error", "the worker ended and is started again", { code, reason, failures: this.#failures });
     this.#failRequests();
     // The first time at once; a worker that cannot start does not spin.
-    const pauseMs = this.#failures === 1 ? 0 : Math.min(longestPauseMs, 50 * 2 ** this.#failures);
+    const pauseMs = this.#failures === 1 ? 0 : Math.min(maxPauseMs, 50 * 2 ** this.#failures);
     if (pauseMs === 0) this.#startWorker();
-    else later(() => this.#startWorker(), pauseMs);
+    else schedule(() => this.#startWorker(), pauseMs);
   }
 
   /** Answers what the next worker must not get: a tool call, which may have had an effect, and what workers keep dying with. */
   #failRequests(): void {
     for (const [key, pending] of this.#pending) {
       const deaths = pending.deaths + 1;
-      if (pending.method === "tools/call" || deaths >= mostDeaths) this.#fail(key, pending);
+      if (pending.method === "tools/call" || deaths >= maxDeaths) this.#fail(key, pending);
       else this.#pending.set(key, { ...pending, deaths });
     }
   }
 
-  #fail(key: string, { line, method }: Pending): void {
+  #fail(key: string, { line, method }: PendingRequest): void {
     this.#pending.delete(key);
     const id = parseMessage(line)?.id;
-    if (this.#settle(id)) return;
-    const result = { isError: true, content: [{ type: "text", text: restarted }] };
-    const answer = method === "tools/call" ? { result } : { error: { code: internalError, message: keepsDying } };
-    this.#toClient(JSON.stringify({ jsonrpc: "2.0", id, ...answer }));
+    if (this.#resolveControl(id)) return;
+    const result = { isError: true, content: [{ type: "text", text: restartedText }] };
+    const answer =
+      method === "tools/call" ? { result } : { error: { code: internalError, message: repeatedDeathText } };
+    this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, ...answer }));
   }
 }
 
 /** JSON-RPC 2.0, section 5.1. */
 const internalError = -32_603;
-const keepsDying = "SHIM's process died twice during this request; its log tells more.";
+const repeatedDeathText = "SHIM's process died twice during this request; its log tells more.";
 
-const restarted =
+const restartedText =
   "outcome_unknown: SHIM's process died during this call and was started again. The call may or may not have taken effect: check, then call again.";
 
 /** 1 and "1" are different ids. */
-function keyOf(id: unknown): string {
+function requestKey(id: unknown): string {
   return JSON.stringify(id) ?? "";
 }

@@ -1,9 +1,9 @@
 import type { HookEvent } from "../../contract/hook-input.ts";
 import { messageOf } from "../../shared/error.ts";
 import { answerEvent } from "../hooks/answer-hook.ts";
-import { hookInputOf } from "../hooks/hook-tool-input.ts";
+import { toHookInput } from "../hooks/hook-tool-input.ts";
 import { observeAfter, type DeferredWork } from "../hooks/run-hook.ts";
-import { isBelow } from "../processes.ts";
+import { isDescendant } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 
@@ -27,7 +27,7 @@ export interface HookChannelOptions {
 }
 
 /** A risky tool and a compaction wait at most this long for their checkpoint, in ms: below the client's time limit for the hook. */
-const longestWaitMs = 4_000;
+const maxWaitMs = 4_000;
 
 /** Answers hook events in the process that the client talks to; whatever else that process does, an event waits for none of it. */
 export class HookChannel {
@@ -41,12 +41,12 @@ export class HookChannel {
   /** [HO30] Never throws and never rejects. @param given arguments of the hook tool */
   async answer(given: unknown): Promise<HookReply> {
     const { runtime, defer, afterAnswer, pause } = this.#options;
-    const called = hookInputOf(given);
-    if (!called) {
+    const toolInput = toHookInput(given);
+    if (!toolInput) {
       runtime.log("error", "the hook tool was called without an event");
       return { content: [] };
     }
-    const { event, input } = called;
+    const { event, input } = toolInput;
     const deferred: Promise<void>[] = [];
     const answer = answerEvent(runtime, event, input, this.#clientOf(input["session_id"]), (work) => {
       // The end of the tool brings the next readings.
@@ -56,7 +56,7 @@ export class HookChannel {
       if (work.trigger !== null && (event === "PreToolUse" || event === "PreCompact")) deferred.push(done);
     });
     // [HO33] Before a risky tool or a compaction the files are saved.
-    if (deferred.length > 0) await Promise.race([Promise.all(deferred), pause(longestWaitMs)]);
+    if (deferred.length > 0) await Promise.race([Promise.all(deferred), pause(maxWaitMs)]);
     return reply(event, answer);
   }
 
@@ -78,7 +78,7 @@ export class HookChannel {
     if (known !== undefined) return known;
     const owner = ownerOf(runtime, sessionId);
     if (!owner) return clientPid;
-    const client = owner.pid !== clientPid && isBelow(runtime.processes, pid, owner) ? owner.pid : clientPid;
+    const client = owner.pid !== clientPid && isDescendant(runtime.processes, pid, owner) ? owner.pid : clientPid;
     // A session that another process owns now may be this client's later.
     if (client === owner.pid) this.#clients.set(sessionId, client);
     return client;
@@ -95,9 +95,9 @@ function ownerOf(runtime: Runtime, sessionId: string): sessions.Session["owner"]
 }
 
 /** In the terminal the client prints any text that answers a compaction event. */
-const silent: ReadonlySet<HookEvent> = new Set(["PreCompact", "PostCompact"]);
+const silentEvents: ReadonlySet<HookEvent> = new Set(["PreCompact", "PostCompact"]);
 
 function reply(event: HookEvent, answer: object): HookReply {
-  if (Object.keys(answer).length === 0 || silent.has(event)) return { content: [] };
+  if (Object.keys(answer).length === 0 || silentEvents.has(event)) return { content: [] };
   return { content: [{ type: "text", text: JSON.stringify(answer) }] };
 }

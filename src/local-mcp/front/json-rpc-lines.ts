@@ -9,7 +9,7 @@ export interface Message {
 }
 
 /** Splits a stream at newlines only: U+2028 and the like are part of a message (MCP specification, "Transports", stdio). */
-export function eachLine(stream: Readable, take: (line: string) => void): void {
+export function eachLine(stream: Readable, onLine: (line: string) => void): void {
   let chunks: Buffer[] = [];
   stream.on("data", (chunk: Buffer) => {
     let from = 0;
@@ -18,7 +18,7 @@ export function eachLine(stream: Readable, take: (line: string) => void): void {
       const line = Buffer.concat(chunks).toString();
       chunks = [];
       from = end + 1;
-      if (line.trim() !== "") take(line);
+      if (line.trim() !== "") onLine(line);
     }
     if (from < chunk.length) chunks.push(chunk.subarray(from));
   });

@@ -5,7 +5,7 @@ import { initializeResult } from "../mcp/handshake.ts";
 import type { Runtime } from "../runtime.ts";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../system-runtime.ts";
-import { afterEvent } from "./control.ts";
+import { afterEventMethod } from "./control.ts";
 import type { Front } from "./front.ts";
 import { HookChannel } from "./hook-channel.ts";
 
@@ -14,8 +14,8 @@ const busyMs = 100;
 /** The repair of a larger file is left to the worker. */
 const maxUpkeepBytes = 200_000_000;
 
-let opened: Runtime | null = null;
-let made: HookChannel | null = null;
+let cachedRuntime: Runtime | null = null;
+let cachedChannel: HookChannel | null = null;
 
 /** The result of the handshake; null leaves it to the worker. Never throws. See {@link initializeResult}. */
 export function answerInitialize(params: unknown): object | null {
@@ -30,18 +30,18 @@ export function answerInitialize(params: unknown): object | null {
 
 /** The hook events of this process, on the real machine. */
 export function systemHookChannel(front: Front, clientPid: number): HookChannel {
-  return (made ??= new HookChannel({
+  return (cachedChannel ??= new HookChannel({
     runtime: systemFrontRuntime(),
     pid: process.pid,
     clientPid,
-    defer: (work) => front.ask(afterEvent, work),
+    defer: (work) => front.request(afterEventMethod, work),
     afterAnswer: (work) => void setImmediate(work),
     pause: (ms) => pause(ms),
   }));
 }
 
 function systemFrontRuntime(): Runtime {
-  if (opened) return opened;
+  if (cachedRuntime) return cachedRuntime;
   z.config({ jitless: true });
-  return (opened = systemRuntime({ driver: openNodeSqlite, busyMs, maxUpkeepBytes }));
+  return (cachedRuntime = systemRuntime({ driver: openNodeSqlite, busyMs, maxUpkeepBytes }));
 }

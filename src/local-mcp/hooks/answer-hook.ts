@@ -9,7 +9,7 @@ import { cleanInput } from "./clean-input.ts";
 import type { HookAnswer } from "./hook-answer.ts";
 import { isEventPaused, runHook, type DeferredWork } from "./run-hook.ts";
 import { JsonObjectReader } from "./json-object-reader.ts";
-import { drainInto, spool } from "./spool-hook.ts";
+import { drainInto, spoolEvent } from "./spool-hook.ts";
 import { guardAnswer } from "./team-part.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 
@@ -17,7 +17,7 @@ import { messageOf, stackOf } from "../../shared/error.ts";
 const maxInputChars = 32_000_000;
 
 /** Events at which a problem is shown to the user: once a turn, not at every tool. */
-export const showsProblems: ReadonlySet<string> = new Set(["SessionStart", "UserPromptSubmit"]);
+export const problemEvents: ReadonlySet<string> = new Set(["SessionStart", "UserPromptSubmit"]);
 
 /**
  * Returns the output of a hook process: JSON for the client, or nothing. [HO1] Never throws: bad input and broken storage are logged, the
@@ -26,13 +26,13 @@ export const showsProblems: ReadonlySet<string> = new Set(["SessionStart", "User
  * @param clientPid the process that started the hook
  */
 export function answerHook(runtime: Runtime, event: string, readInput: () => string, clientPid: number): string {
-  if (!isHookEvent(event)) return refused(runtime, `unknown hook event "${label(event)}"`);
+  if (!isHookEvent(event)) return rejectInput(runtime, `unknown hook event "${label(event)}"`);
   try {
     const input = parse(readInput());
-    if (typeof input === "string") return refused(runtime, `${event}: ${input}`);
-    return print(guarded(runtime, event, input, clientPid));
+    if (typeof input === "string") return rejectInput(runtime, `${event}: ${input}`);
+    return serialize(runGuarded(runtime, event, input, clientPid));
   } catch (error) {
-    return refused(runtime, `${event}: ${stackOf(error)}`);
+    return rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
 }
 
@@ -50,16 +50,16 @@ export function answerEvent(
   defer: (work: DeferredWork) => void,
 ): HookAnswer {
   try {
-    const input = inputFrom(value);
-    if (typeof input !== "string") return guarded(runtime, event, input, clientPid, defer);
-    refused(runtime, `${event}: ${input}`);
+    const input = parseInput(value);
+    if (typeof input !== "string") return runGuarded(runtime, event, input, clientPid, defer);
+    rejectInput(runtime, `${event}: ${input}`);
   } catch (error) {
-    refused(runtime, `${event}: ${stackOf(error)}`);
+    rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
   return {};
 }
 
-function guarded(
+function runGuarded(
   runtime: Runtime,
   event: HookEvent,
   input: HookInput,
@@ -69,14 +69,14 @@ function guarded(
   try {
     const isTurn = defer ? isEmpty(runtime.paths.spool) : drainFirst(runtime, event);
     // Another process is storing the events that wait before this one: it waits behind them.
-    if (!isTurn && isKept(runtime, event, input, clientPid)) return guardOnly(runtime, event, input);
+    if (!isTurn && trySpool(runtime, event, input, clientPid)) return guardOnly(runtime, event, input);
     return runHook(runtime, event, input, clientPid, false, defer);
   } catch (error) {
     runtime.log("error", `${event} was not stored`, { error: stackOf(error) });
     const isPassing = error instanceof StoreError && error.retryable;
-    const isLater = isKept(runtime, event, input, clientPid);
-    if ((isLater && isPassing) || !showsProblems.has(event)) return guardOnly(runtime, event, input);
-    return { systemMessage: withShimCommand(trouble(error, isLater), () => shimCommand(runtime)) };
+    const isLater = trySpool(runtime, event, input, clientPid);
+    if ((isLater && isPassing) || !problemEvents.has(event)) return guardOnly(runtime, event, input);
+    return { systemMessage: withShimCommand(problemText(error, isLater), () => shimCommand(runtime)) };
   }
 }
 
@@ -90,14 +90,14 @@ function guardOnly(runtime: Runtime, event: HookEvent, input: HookInput): HookAn
   }
 }
 
-function trouble(error: unknown, isLater: boolean): string {
-  const what = messageOf(error);
-  const fate = isLater ? "Events are kept aside until it can." : "Events are lost until it can.";
-  return `SHIM cannot save: ${what} ${fate} Run \`shim doctor\`.`;
+function problemText(error: unknown, isLater: boolean): string {
+  const reason = messageOf(error);
+  const consequence = isLater ? "Events are kept aside until it can." : "Events are lost until it can.";
+  return `SHIM cannot save: ${reason} ${consequence} Run \`shim doctor\`.`;
 }
 
 /** The client waits for its hook: each hook handles only a part of a long queue. */
-const patienceMs = 300;
+const maxDrainMs = 300;
 
 /**
  * [HO8] Events keep their order: those in the spool come first, such as an earlier prompt, or the end of the session that a start offers. A
@@ -109,14 +109,14 @@ const patienceMs = 300;
 function drainFirst(runtime: Runtime, event: HookEvent): boolean {
   const { spool: folder } = runtime.paths;
   if (isEmpty(folder)) return true;
-  drainInto(runtime, patienceMs);
+  drainInto(runtime, maxDrainMs);
   return event === "SessionStart" || isEmpty(folder);
 }
 
 /** @returns false when the spool cannot be written either: the event is lost */
-function isKept(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): boolean {
+function trySpool(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): boolean {
   try {
-    if (!isSurelyPaused(runtime, input, clientPid)) spool(runtime, event, input, clientPid);
+    if (!isSurelyPaused(runtime, input, clientPid)) spoolEvent(runtime, event, input, clientPid);
     return true;
   } catch (error) {
     runtime.log("error", `${event} is lost, the spool does not take it`, { error: stackOf(error) });
@@ -141,7 +141,7 @@ function parse(text: string): HookInput | string {
   } catch {
     return "input is not JSON";
   }
-  return inputFrom(value);
+  return parseInput(value);
 }
 
 function withoutLargeFields(text: string): string {
@@ -150,13 +150,15 @@ function withoutLargeFields(text: string): string {
   return reader.isWhole ? reader.text() : "";
 }
 
-function inputFrom(value: unknown): HookInput | string {
+function parseInput(value: unknown): HookInput | string {
   const parsed = HookInput.safeParse(value);
-  return parsed.success ? cleanInput(parsed.data) : `input is not what Claude Code sends: ${wrongIn(parsed.error)}`;
+  return parsed.success
+    ? cleanInput(parsed.data)
+    : `input is not what Claude Code sends: ${describeIssue(parsed.error)}`;
 }
 
 /** Other fields are kept as they are, or ignored. */
-function wrongIn({ issues: [issue] }: z.core.$ZodError): string {
+function describeIssue({ issues: [issue] }: z.core.$ZodError): string {
   const field = issue?.path.join(".") ?? "";
   if (!issue || field === "") return "a JSON object is needed";
   if (issue.code === "too_small") return `${field} is empty`;
@@ -164,11 +166,11 @@ function wrongIn({ issues: [issue] }: z.core.$ZodError): string {
   return `${field} is missing, or is no text`;
 }
 
-function refused(runtime: Runtime, reason: string): string {
+function rejectInput(runtime: Runtime, reason: string): string {
   runtime.log("error", "hook did nothing", { reason });
   return "";
 }
 
-function print(answer: HookAnswer): string {
+function serialize(answer: HookAnswer): string {
   return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
 }

@@ -1,7 +1,7 @@
 /** Pure: which client has started a hook process. Other clients run the hooks that stand in Claude Code's settings, with payloads of their own. */
 
 /** A variable that a client sets for its child processes, and the client's name. Claude Code in a terminal of VS Code inherits those of VS Code. */
-const marks: readonly (readonly [variable: RegExp, name: string])[] = [
+const clientMarks: readonly (readonly [variable: RegExp, name: string])[] = [
   [/^CURSOR_/, "Cursor"],
   [/^COPILOT_/, "Copilot"],
   [/^QWEN_/, "Qwen Code"],
@@ -21,7 +21,7 @@ const foreignFields = ["sessionId", "sessionID", "hookEventName", "conversation_
  * @param payload returns the parsed stdin of the hook; called only if the environment does not decide
  */
 export function foreignCaller(env: NodeJS.ProcessEnv, payload: () => unknown): string | null {
-  const name = marks.find(([mark]) => Object.keys(env).some((variable) => mark.test(variable)))?.[1] ?? null;
+  const name = clientMarks.find(([mark]) => Object.keys(env).some((variable) => mark.test(variable)))?.[1] ?? null;
   const isClaudeCode = env["CLAUDECODE"] === "1" || env["CLAUDE_CODE_ENTRYPOINT"] !== undefined;
   if (!isClaudeCode) return name ?? "an unknown client";
   return name === null || isClaudeCodes(payload(), env["CLAUDE_CODE_SESSION_ID"]) ? null : name;

@@ -1,24 +1,24 @@
 import type { HookInput } from "../../contract/hook-input.ts";
-import { bound, idOf, label } from "../sessions/entries.ts";
+import { redactAndClip, idOf, label } from "../sessions/entries.ts";
 
 /** Pure. */
 
-const ids = ["prompt_id", "tool_use_id", "agent_id"] as const;
-const labels = ["agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
+const idFields = ["prompt_id", "tool_use_id", "agent_id"] as const;
+const labelFields = ["agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
 
 /** [HO6] The input with ids and labels as they may be stored. Texts and paths stay: they are bounded and redacted where they are kept. */
 export function cleanInput(input: HookInput): HookInput {
   return {
     ...input,
     session_id: idOf(input.session_id),
-    ...mapped(input, ids, idOf),
-    ...mapped(input, labels, label),
+    ...mapFields(input, idFields, idOf),
+    ...mapFields(input, labelFields, label),
   };
 }
 
-function mapped(
+function mapFields(
   input: HookInput,
-  names: readonly ((typeof ids)[number] | (typeof labels)[number])[],
+  names: readonly ((typeof idFields)[number] | (typeof labelFields)[number])[],
   clean: (text: string) => string,
 ): Record<string, string> {
   return Object.fromEntries(
@@ -30,16 +30,16 @@ function mapped(
 }
 
 /** No tool writes deeper values. */
-const deepest = 64;
+const maxDepth = 64;
 
 /**
  * A copy of a JSON value with texts of at most `maxText` characters and lists of at most 1,000 items, without values that are nested too
  * deep. [HO8] A longer text is redacted before it is cut, so that no secret is cut in two and missed.
  */
 export function boundTexts(value: unknown, maxText: number, depth = 0): unknown {
-  if (typeof value === "string") return value.length > maxText ? bound(value, maxText) : value;
+  if (typeof value === "string") return value.length > maxText ? redactAndClip(value, maxText) : value;
   if (typeof value !== "object" || value === null) return value;
-  if (depth > deepest) return null;
+  if (depth > maxDepth) return null;
   if (Array.isArray(value)) return value.slice(0, 1_000).map((item) => boundTexts(item, maxText, depth + 1));
   return Object.fromEntries(
     Object.entries(value).map(([name, inner]) => [name, boundTexts(inner, maxText, depth + 1)]),

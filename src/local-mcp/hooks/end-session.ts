@@ -1,16 +1,16 @@
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
-import { interrupted } from "../recovery/detect.ts";
+import { interruptedReason } from "../recovery/detect.ts";
 import type { Runtime } from "../runtime.ts";
 import { closedReason, hasOpenWork } from "../sessions/closed-sessions.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 
-const runs = /^(sdk-|mcp$|claude-code-github-action$)/;
+const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
 
 /** Whether the client runs without a user, by its entry point. */
 export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
-  return runs.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
+  return userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }
 
 /**
@@ -29,7 +29,7 @@ export function endSession(sql: Sql, runtime: Runtime, session: sessions.Session
     return sessions.end(sql, now, session.id, reason);
   }
   journal.append(sql, session.id, now, key, { kind: "detached", reason: detached });
-  if (detached === interrupted) sessions.detach(sql, now, session.id, detached);
+  if (detached === interruptedReason) sessions.detach(sql, now, session.id, detached);
   else sessions.close(sql, now, session.id, detached);
 }
 
@@ -38,7 +38,7 @@ const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end",
 /** @returns null for a normal end, also of a chat without a prompt */
 function detachReason(sql: Sql, runtime: Runtime, id: string, last: journal.JournalRow | undefined): string | null {
   if (!last) return null;
-  if (last.entry.kind !== "turn_end") return interrupted;
+  if (last.entry.kind !== "turn_end") return interruptedReason;
   // The ordinary end of a run has the same reason as a closed terminal.
   if (isWithoutUser(runtime.env)) return null;
   const state = currentState(sql, id);

@@ -13,7 +13,7 @@ export function readForeignCallers(path: string): ForeignCallers {
 }
 
 /** [HO36] Written once for each client. Of two concurrent writes one may be lost; the client's next call repeats it. */
-export function noteForeignCaller(path: string, name: string, now: number): void {
+export function recordForeignCaller(path: string, name: string, now: number): void {
   const known = readForeignCallers(path);
   if (known[name] !== undefined) return;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

@@ -2,8 +2,8 @@ import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Runtime } from "../runtime.ts";
 import { switchWarning } from "../signals/model-switch.ts";
 import { isWithoutUser } from "./end-session.ts";
-import { nothingToSay, type StartAnswer } from "./session-start.ts";
-import { commandOf, warningOf, type TeamPart } from "./team-part.ts";
+import { emptyStart, type StartAnswer } from "./session-start.ts";
+import { toCommand, toWarning, type TeamPart } from "./team-part.ts";
 
 /** Answer to a hook event, as the client reads it. */
 export interface HookAnswer {
@@ -19,24 +19,24 @@ export interface HookAnswer {
   };
 }
 
-export interface Outcome {
+export interface HookOutcome {
   readonly start: StartAnswer | null;
   readonly warning: string | null;
   readonly team: TeamPart;
 }
 
 /** At a stop any other text would make Claude Code go on, or nobody would read it. */
-export function answerOf(runtime: Runtime, event: HookEvent, input: HookInput, outcome: Outcome): HookAnswer {
-  const command = commandOf(event, outcome.team);
+export function toAnswer(runtime: Runtime, event: HookEvent, input: HookInput, outcome: HookOutcome): HookAnswer {
+  const command = toCommand(event, outcome.team);
   if (command || event === "Stop") return command ?? {};
-  return event === "PreModelSwitch" ? modelSwitch(runtime, event, input) : textOf(event, outcome);
+  return event === "PreModelSwitch" ? modelSwitch(runtime, event, input) : toText(event, outcome);
 }
 
-function textOf(event: HookEvent, { start, warning, team }: Outcome): HookAnswer {
-  const { context: startContext, line } = start ?? nothingToSay;
-  const context = startContext ?? team.news ?? warningOf(team);
+function toText(event: HookEvent, { start, warning, team }: HookOutcome): HookAnswer {
+  const { context: startContext, line } = start ?? emptyStart;
+  const context = startContext ?? team.news ?? toWarning(team);
   return {
-    ...messageFor(line, warning ?? warningOf(team)),
+    ...messageFor(line, warning ?? toWarning(team)),
     ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
   };
 }

@@ -3,7 +3,7 @@ import { describingArguments } from "../../contract/hook-tool.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { redactJson } from "../redaction/redact.ts";
-import { bound, digest, idOf, limits, pathOf, type KeyedEntry } from "../sessions/entries.ts";
+import { redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { wakeWords } from "../team/wake-words.ts";
 import { boundTexts } from "./clean-input.ts";
 
@@ -38,7 +38,7 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
   const text = input.prompt?.trim();
   if (!text || text.startsWith("<task-notification>") || text.startsWith(wakeWords)) return [];
-  return [keyed(`prompt:${stamp(input, turn)}`, { kind: "prompt", text: bound(text, limits.prompt) })];
+  return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: redactAndClip(text, limits.prompt) })];
 }
 
 function toolStart(input: HookInput): KeyedEntry[] {
@@ -57,34 +57,36 @@ function toolError(input: HookInput): KeyedEntry[] {
   const tool = toolOf(input);
   if (!tool) return [];
   const duration = input.duration_ms === undefined ? {} : { durationMs: input.duration_ms };
-  const text = bound(input.error ?? "failed", limits.error);
+  const text = redactAndClip(input.error ?? "failed", limits.error);
   return [keyed(`end:${tool.id}`, { kind: "tool_error", ...tool, ...duration, text })];
 }
 
 function turnEnd(input: HookInput, turn: string): KeyedEntry[] {
-  return [keyed(`turn:${stamp(input, turn)}`, { kind: "turn_end" })];
+  return [keyed(`turn:${eventStamp(input, turn)}`, { kind: "turn_end" })];
 }
 
 function failure(input: HookInput, turn: string): KeyedEntry[] {
   const text = [input.error ?? "unknown error", input.last_assistant_message].filter(Boolean).join(": ");
-  return [keyed(`failure:${stamp(input, turn)}`, { kind: "failure", text: bound(text, limits.error) })];
+  return [keyed(`failure:${eventStamp(input, turn)}`, { kind: "failure", text: redactAndClip(text, limits.error) })];
 }
 
 /** The summariser of a compaction ends as a subagent without a type. */
 function subagentEnd(input: HookInput, turn: string): KeyedEntry[] {
   if (!input.agent_type) return [];
-  const text = bound(input.last_assistant_message ?? "", limits.error);
-  return [keyed(`subagent:${input.agent_id ?? stamp(input, turn)}:${digest(text)}`, { kind: "subagent_end", text })];
+  const text = redactAndClip(input.last_assistant_message ?? "", limits.error);
+  return [
+    keyed(`subagent:${input.agent_id ?? eventStamp(input, turn)}:${digest(text)}`, { kind: "subagent_end", text }),
+  ];
 }
 
 function compacting(input: HookInput, turn: string): KeyedEntry[] {
-  return [keyed(`compacting:${stamp(input, turn)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
+  return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
 }
 
 function compacted(input: HookInput): KeyedEntry[] {
   if (!input.compact_summary) return [];
   const text = input.compact_summary.replace(/<analysis>[\s\S]*?<\/analysis>/, "").replaceAll(/<\/?summary>/g, "");
-  const summary = bound(text.trim(), limits.summary);
+  const summary = redactAndClip(text.trim(), limits.summary);
   return [keyed(`compacted:${digest(summary)}`, { kind: "compacted", summary })];
 }
 
@@ -96,10 +98,10 @@ function toolOf(input: HookInput): { id: string; name: string; input: string } |
 
 /** The argument that describes the call best, or all of them. */
 export function describeInput(toolInput: unknown): string {
-  const values = record(toolInput);
+  const values = asRecord(toolInput);
   const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
   const text = described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, limits.input * 4)).value);
-  return bound(text, limits.input).replaceAll(/\s+/g, " ");
+  return redactAndClip(text, limits.input).replaceAll(/\s+/g, " ");
 }
 
 const fileActions: Record<string, FileNote["action"]> = {
@@ -112,10 +114,10 @@ const fileActions: Record<string, FileNote["action"]> = {
 
 function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] } {
   const action = fileActions[input.tool_name ?? ""];
-  const values = record(input.tool_input);
+  const values = asRecord(input.tool_input);
   const path = values["file_path"] ?? values["notebook_path"];
   if (!action || typeof path !== "string") return {};
-  const isNew = action === "edited" && record(input.tool_response)["type"] === "create";
+  const isNew = action === "edited" && asRecord(input.tool_response)["type"] === "create";
   return { path: pathOf(path), action: isNew ? "created" : action };
 }
 
@@ -127,30 +129,35 @@ function dialog(input: HookInput): KeyedEntry[] {
   return [];
 }
 
-const mostAnswers = 20;
+const maxAnswers = 20;
 
 function answers(input: HookInput, id: string): KeyedEntry[] {
-  const given = { ...record(record(input.tool_input)["answers"]), ...record(record(input.tool_response)["answers"]) };
+  const given = {
+    ...asRecord(asRecord(input.tool_input)["answers"]),
+    ...asRecord(asRecord(input.tool_response)["answers"]),
+  };
   const all = Object.entries(given)
-    .slice(0, mostAnswers)
+    .slice(0, maxAnswers)
     .flatMap(([question, value]) => {
       const answer = Array.isArray(value) ? value.filter((one) => typeof one === "string").join(", ") : textOf(value);
-      return answer ? [{ question: bound(question, limits.input), answer: bound(answer, limits.input) }] : [];
+      return answer
+        ? [{ question: redactAndClip(question, limits.input), answer: redactAndClip(answer, limits.input) }]
+        : [];
     });
   return all.length === 0 ? [] : [keyed(`answers:${id}`, { kind: "answers", answers: all })];
 }
 
 function plan(input: HookInput, id: string): KeyedEntry[] {
-  const [given, answer] = [record(input.tool_input), record(input.tool_response)];
+  const [given, answer] = [asRecord(input.tool_input), asRecord(input.tool_response)];
   const text = textOf(answer["plan"]) ?? textOf(given["plan"]);
   if (!text?.trim()) return [];
   const path = textOf(answer["filePath"]) ?? textOf(given["planFilePath"]);
-  const kept = { kind: "plan" as const, text: bound(text.trim(), limits.plan) };
+  const kept = { kind: "plan" as const, text: redactAndClip(text.trim(), limits.plan) };
   return [keyed(`plan:${id}`, { ...kept, ...(path ? { path: pathOf(path) } : {}) })];
 }
 
 function todos(input: HookInput): KeyedEntry[] {
-  const values = record(input.tool_input);
+  const values = asRecord(input.tool_input);
   const id = input.tool_use_id;
   if (input.tool_name === "TodoWrite" && Array.isArray(values["todos"])) {
     return [keyed(`todos:${id}`, { kind: "todos", todos: values["todos"].slice(0, 200).map(todoItem) })];
@@ -161,10 +168,10 @@ function todos(input: HookInput): KeyedEntry[] {
 }
 
 function taskCreated(input: HookInput, values: Record<string, unknown>): KeyedEntry[] {
-  const task = record(record(input.tool_response)["task"]);
+  const task = asRecord(asRecord(input.tool_response)["task"]);
   const id = task["id"];
   if (typeof id !== "string") return [];
-  const text = bound(textOf(values["subject"]) ?? textOf(values["description"]) ?? `task ${id}`, limits.input);
+  const text = redactAndClip(textOf(values["subject"]) ?? textOf(values["description"]) ?? `task ${id}`, limits.input);
   return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id: idOf(id), text, status: "pending" } })];
 }
 
@@ -174,15 +181,15 @@ function taskUpdated(input: HookInput, values: Record<string, unknown>): KeyedEn
   const id = idOf(given);
   const status = values["status"];
   if (status === "deleted") return [keyed(`todo:${input.tool_use_id}`, { kind: "todo_removed", id })];
-  const text = typeof values["subject"] === "string" ? { text: bound(values["subject"], limits.input) } : {};
+  const text = typeof values["subject"] === "string" ? { text: redactAndClip(values["subject"], limits.input) } : {};
   const change = { ...text, ...(status === undefined ? {} : { status: statusOf(status) }) };
   return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, ...change } })];
 }
 
 function todoItem(value: unknown): TodoItem {
-  const values = record(value);
+  const values = asRecord(value);
   return {
-    text: bound(textOf(values["content"]) ?? textOf(values["subject"]) ?? "", limits.input),
+    text: redactAndClip(textOf(values["content"]) ?? textOf(values["subject"]) ?? "", limits.input),
     status: statusOf(values["status"]),
   };
 }
@@ -195,7 +202,7 @@ function textOf(value: unknown): string | null {
   return typeof value === "string" ? value : null;
 }
 
-function record(value: unknown): Record<string, unknown> {
+function asRecord(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
 }
 
@@ -204,7 +211,7 @@ function keyed(key: string, entry: JournalEntry): KeyedEntry {
 }
 
 /** Distinguishes two events of one kind to which the client gives no id: the turn and the content. */
-function stamp(input: HookInput, turn: string): string {
+function eventStamp(input: HookInput, turn: string): string {
   const content = `${input.prompt ?? ""}${input.last_assistant_message ?? ""}${input.error ?? ""}${input.trigger ?? ""}`;
   return `${turn}:${digest(content)}`;
 }

@@ -5,11 +5,11 @@ import { HomeError, homeFrom, pathsIn } from "../paths.ts";
 import { clientPidOf } from "../processes.ts";
 import { findAwaited } from "../snapshots/awaited.ts";
 import { foreignCaller } from "./caller.ts";
-import { noteForeignCaller } from "./foreign-callers.ts";
+import { recordForeignCaller } from "./foreign-callers.ts";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../system-runtime.ts";
-import { answerHook, showsProblems } from "./answer-hook.ts";
-import { leaveUnread, readStdin } from "./hook-stdin.ts";
+import { answerHook, problemEvents } from "./answer-hook.ts";
+import { exitWithPendingRead, readStdin } from "./hook-stdin.ts";
 import { stackOf } from "../../shared/error.ts";
 
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
@@ -22,18 +22,18 @@ const startBusyMs = 5_000;
 const maxUpkeepBytes = 200_000_000;
 
 /** The client's next step may change files, or drop them from the context. */
-const changesFiles: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
+const fileChangingEvents: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
 
 async function main(event: string): Promise<void> {
   const { text: input, isCutOff } = await readStdin();
   await handle(event, input);
-  if (isCutOff) leaveUnread();
+  if (isCutOff) exitWithPendingRead();
 }
 
 async function handle(event: string, input: string): Promise<void> {
   const caller = foreignCaller(process.env, () => parsed(input));
   if (caller !== null) {
-    noteForeignCaller(pathsIn(homeFrom(process.env)).foreignCallers, caller, Date.now());
+    recordForeignCaller(pathsIn(homeFrom(process.env)).foreignCallers, caller, Date.now());
     return;
   }
   // node:sqlite and not better-sqlite3: it is part of node, so there is no binary to load (7 ms on the machine this was measured on).
@@ -43,7 +43,7 @@ async function handle(event: string, input: string): Promise<void> {
   const answer = answerHook(runtime, event, () => input, clientPid);
   // Not process.stdout: making that stream loads node:net.
   if (answer) writeSync(1, answer);
-  if (changesFiles.has(event) && runtime.store.read((sql) => findAwaited(sql, runtime.now()) !== null, false)) {
+  if (fileChangingEvents.has(event) && runtime.store.read((sql) => findAwaited(sql, runtime.now()) !== null, false)) {
     const { takeAwaited } = await import("../snapshots/pending.ts");
     await takeAwaited(runtime);
   }
@@ -62,7 +62,7 @@ function parsed(text: string): unknown {
 const event = process.argv[2] ?? "";
 main(event).catch((error: unknown) => {
   if (!(error instanceof HomeError)) writeSync(2, `shim hook: ${stackOf(error)}\n`);
-  else if (showsProblems.has(event))
+  else if (problemEvents.has(event))
     writeSync(1, JSON.stringify({ systemMessage: `SHIM cannot save: ${error.message}` }));
   else writeSync(2, `shim hook: ${error.message}\n`);
 });

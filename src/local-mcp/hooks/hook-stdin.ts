@@ -3,14 +3,14 @@ import { codeOf } from "../../shared/error.ts";
 import { JsonObjectReader } from "./json-object-reader.ts";
 
 /** A client that is silent for so long while its input is not complete sends no more, in ms. */
-const silentMs = 3_000;
+const maxSilenceMs = 3_000;
 /** Below the ten seconds that the client gives a hook. */
-const longestMs = 6_000;
+const maxTotalMs = 6_000;
 const partBytes = 65_536;
 /** Between two looks into a non-blocking pipe, in ms. */
-const emptyPipeMs = 10;
+const emptyPipePollMs = 10;
 /** Above this the fields that are too large are left out. */
-const mostBytes = 32_000_000;
+const maxBytes = 32_000_000;
 
 export interface HookStdin {
   readonly text: string;
@@ -22,42 +22,42 @@ export interface HookStdin {
  * Reads the input of a hook. [HO40] It is complete when its JSON object is, also where stdin stays open; a client that stops in the middle is
  * not waited for.
  *
- * @param later calls `work` after `ms`; @returns what prevents that
+ * @param schedule calls `work` after `ms`; @returns what prevents that
  */
 export function readHookInput(
-  nextPart: (take: (part: Buffer | null) => void) => void,
-  later: (work: () => void, ms: number) => () => void,
+  nextPart: (onPart: (part: Buffer | null) => void) => void,
+  schedule: (work: () => void, ms: number) => () => void,
 ): Promise<HookStdin> {
   const reader = new JsonObjectReader();
   const parts: Buffer[] = [];
   let bytes = 0;
   return new Promise((resolve) => {
     let isOver = false;
-    const end = (isCutOff: boolean): void => {
+    const finish = (isCutOff: boolean): void => {
       if (isOver) return;
       isOver = true;
       cancelSilence();
       cancelAll();
       // Also what is no JSON object is given on as it came, to be reported.
-      const isWhole = !isCutOff && bytes <= mostBytes;
+      const isWhole = !isCutOff && bytes <= maxBytes;
       resolve({ text: isWhole ? Buffer.concat(parts).toString() : reader.text(), isCutOff });
     };
-    const waitForMore = (): (() => void) => later(() => end(true), silentMs);
+    const waitForMore = (): (() => void) => schedule(() => finish(true), maxSilenceMs);
     let cancelSilence = waitForMore();
-    const cancelAll = later(() => end(true), longestMs);
-    const take = (part: Buffer | null): void => {
+    const cancelAll = schedule(() => finish(true), maxTotalMs);
+    const onPart = (part: Buffer | null): void => {
       if (isOver) return;
-      if (part === null) return end(false);
+      if (part === null) return finish(false);
       cancelSilence();
       cancelSilence = waitForMore();
       bytes += part.length;
-      if (bytes <= mostBytes) parts.push(part);
+      if (bytes <= maxBytes) parts.push(part);
       else parts.length = 0;
       reader.push(part);
-      if (reader.isWhole) end(false);
-      else nextPart(take);
+      if (reader.isWhole) finish(false);
+      else nextPart(onPart);
     };
-    nextPart(take);
+    nextPart(onPart);
   });
 }
 
@@ -72,16 +72,16 @@ export function readStdin(): Promise<HookStdin> {
  * Ends this process with exit code 0 while a read of stdin is under way. That read keeps the process alive, and `process.exit` waits for its
  * thread, so the process is replaced by one that ends.
  */
-export function leaveUnread(): void {
+export function exitWithPendingRead(): void {
   if (process.platform !== "win32") process.execve?.("/bin/sh", ["sh", "-c", "exit 0"], {});
   process.kill(process.pid, "SIGKILL");
 }
 
 /** Not `process.stdin`: making that stream loads node:net. A failed read counts as the end. */
-function nextPart(take: (part: Buffer | null) => void): void {
+function nextPart(onPart: (part: Buffer | null) => void): void {
   read(0, Buffer.allocUnsafe(partBytes), 0, partBytes, null, (error, count, buffer) => {
     // The parent may have made the pipe non-blocking, for itself as well.
-    if (codeOf(error) === "EAGAIN") setTimeout(() => nextPart(take), emptyPipeMs);
-    else take(error || count === 0 ? null : buffer.subarray(0, count));
+    if (codeOf(error) === "EAGAIN") setTimeout(() => nextPart(onPart), emptyPipePollMs);
+    else onPart(error || count === 0 ? null : buffer.subarray(0, count));
   });
 }

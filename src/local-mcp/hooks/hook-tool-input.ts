@@ -3,9 +3,9 @@ import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contr
 /** Pure: the arguments of the hook tool as the input that a hook process would have read from stdin. */
 
 /** Fields whose value is a number, a truth value, or JSON of an object or list; the client gives all as text. */
-const numbers: ReadonlySet<string> = new Set(["duration_ms", "context_tokens"]);
-const booleans: ReadonlySet<string> = new Set(["stop_hook_active"]);
-const structured: ReadonlySet<string> = new Set([
+const numberFields: ReadonlySet<string> = new Set(["duration_ms", "context_tokens"]);
+const booleanFields: ReadonlySet<string> = new Set(["stop_hook_active"]);
+const jsonFields: ReadonlySet<string> = new Set([
   "tool_input",
   "tool_input.todos",
   "tool_input.questions",
@@ -20,7 +20,7 @@ export interface HookToolInput {
 }
 
 /** [HO30] Null: these are not the arguments of a hook event. */
-export function hookInputOf(given: unknown): HookToolInput | null {
+export function toHookInput(given: unknown): HookToolInput | null {
   if (typeof given !== "object" || given === null) return null;
   const values = new Map<string, unknown>(Object.entries(given));
   const event = values.get("event");
@@ -30,19 +30,19 @@ export function hookInputOf(given: unknown): HookToolInput | null {
     const text = values.get(name);
     // The client writes an absent field and an empty one alike.
     if (typeof text !== "string" || text === "") continue;
-    setAt(input, name.split("."), valueOf(name, text));
+    setAt(input, name.split("."), parseField(name, text));
   }
   return { event, input };
 }
 
-function valueOf(name: string, text: string): unknown {
-  if (numbers.has(name)) return Number.isFinite(Number(text)) ? Number(text) : undefined;
-  if (booleans.has(name)) return text === "true";
-  return structured.has(name) ? jsonOf(text) : text;
+function parseField(name: string, text: string): unknown {
+  if (numberFields.has(name)) return Number.isFinite(Number(text)) ? Number(text) : undefined;
+  if (booleanFields.has(name)) return text === "true";
+  return jsonFields.has(name) ? parseJson(text) : text;
 }
 
 /** A text that is not JSON is the value itself: a tool may take a plain text where others take an object. */
-function jsonOf(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -57,8 +57,8 @@ function setAt(target: Record<string, unknown>, [name, ...rest]: readonly string
     target[name] = value;
     return;
   }
-  const known = target[name];
-  const holder: Record<string, unknown> = typeof known === "object" && known !== null ? { ...known } : {};
-  setAt(holder, rest, value);
-  target[name] = holder;
+  const existing = target[name];
+  const parent: Record<string, unknown> = typeof existing === "object" && existing !== null ? { ...existing } : {};
+  setAt(parent, rest, value);
+  target[name] = parent;
 }

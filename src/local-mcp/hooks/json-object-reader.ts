@@ -1,7 +1,7 @@
 /** A top-level value larger than this is left out, in bytes: it could only be a tool's output. */
-const mostValueBytes = 16_000_000;
+const maxValueBytes = 16_000_000;
 /** All values together. */
-const mostBytes = 32_000_000;
+const maxBytes = 32_000_000;
 
 const byte = { quote: 0x22, comma: 0x2c, backslash: 0x5c };
 const opening: ReadonlySet<number> = new Set(Buffer.from("{["));
@@ -31,11 +31,11 @@ export class JsonObjectReader {
     for (let at = 0; at < part.length && !this.#isWhole; at++) {
       const isBoundary = this.#step(part[at] ?? 0);
       if (!isBoundary) continue;
-      this.#take(part.subarray(from, at));
+      this.#append(part.subarray(from, at));
       this.#endField();
       from = at + 1;
     }
-    if (!this.#isWhole && this.#depth > 0) this.#take(part.subarray(from));
+    if (!this.#isWhole && this.#depth > 0) this.#append(part.subarray(from));
   }
 
   /** JSON of the object, as far as it is complete. */
@@ -63,14 +63,14 @@ export class JsonObjectReader {
     else if (next === byte.quote) this.#isInString = false;
   }
 
-  #take(part: Buffer): void {
+  #append(part: Buffer): void {
     this.#fieldBytes += part.length;
     if (this.#isFieldTooLarge) this.#field = [];
     else this.#field.push(part);
   }
 
   get #isFieldTooLarge(): boolean {
-    return this.#fieldBytes > mostValueBytes || this.#bytes + this.#fieldBytes > mostBytes;
+    return this.#fieldBytes > maxValueBytes || this.#bytes + this.#fieldBytes > maxBytes;
   }
 
   #endField(): void {

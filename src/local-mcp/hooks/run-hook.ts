@@ -1,36 +1,42 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { capture, type Recent } from "../checkpoints/capture.ts";
+import { capture, type RecentStates } from "../checkpoints/capture.ts";
 import type { Trigger } from "../checkpoints/checkpoints.ts";
-import { due, dueByEvent, isToolEnd, type ToolCall } from "../checkpoints/triggers.ts";
+import { dueTrigger, eventTrigger, isToolEnd, type ToolCall } from "../checkpoints/triggers.ts";
 import { identify, isAlive, type ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import { projectRoot, readHead } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
 import { pathOf } from "../sessions/entries.ts";
-import { dueByTimer, forgetContext, observe, takeReadings } from "../sessions/observe.ts";
+import { timerTrigger, clearContextReadings, observe, takeReadings } from "../sessions/observe.ts";
 import { recordEarlierDeath } from "../recovery/deaths.ts";
-import { forgetPausedIn, isPausedById, isSessionPaused, notePausedIn } from "../sessions/paused-session.ts";
+import { clearPausedFolder, isPausedById, isSessionPaused, setPausedFolder } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { markTranscript, transcriptMark } from "../sessions/transcript-mark.ts";
-import { noteWaiting } from "../sessions/waiting.ts";
+import { updateWaiting } from "../sessions/waiting.ts";
 import { unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../store/pause.ts";
 import { StoreError } from "../store/store-error.ts";
 import type { EditedFile } from "../team/file-guard.ts";
 import { connectionWarning } from "./connection-warning.ts";
 import { endSession } from "./end-session.ts";
-import { answerOf, type HookAnswer } from "./hook-answer.ts";
-import { keepEvent } from "./keep-event.ts";
-import { knownSessionId, sessionOf } from "./session-of.ts";
-import { startSession, type Started } from "./session-start.ts";
-import { deferredReadBytes, newPart, readTranscript, takeIn, type TranscriptRead } from "./transcript-part.ts";
+import { toAnswer, type HookAnswer } from "./hook-answer.ts";
+import { recordEvent } from "./keep-event.ts";
+import { knownSessionId, resolveSession } from "./session-of.ts";
+import { startSession, type StartedSession } from "./session-start.ts";
+import {
+  deferredReadBytes,
+  newPart,
+  readTranscript,
+  recordTranscript,
+  type TranscriptRead,
+} from "./transcript-part.ts";
 import { askTeam, guardedFile, type TeamPart } from "./team-part.ts";
 
 /** Events that can only come from a session that lives; the others may arrive after its end. */
 const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
 /** Events that tell which session a client works in; a subagent of the session before may still end after them. */
-const moving: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
+const sessionSwitchEvents: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
 
 /** Work of an event that the client does not wait for. */
 export interface DeferredWork {
@@ -60,21 +66,21 @@ export function runHook(
   const project = projectIn(input);
   const client = identify(runtime.processes, clientPid);
   if (isPausedFor(runtime, input, client, runtime.now())) {
-    passOver(runtime, input, client);
+    skipTranscript(runtime, input, client);
     return {};
   }
-  const read = readOf(runtime, input, client, isLate, defer ? deferredReadBytes : undefined);
+  const transcript = readTranscriptPart(runtime, input, client, isLate, defer ? deferredReadBytes : undefined);
   const edited = guardedFile(runtime, event, input, isLate);
-  const around = { client, project, read, edited, isLate, isDeferred: defer !== undefined };
-  const done = runtime.store.write((sql) => record(sql, runtime, event, input, around));
-  if (!done) return {};
-  const { sessionId, trigger } = done;
-  const isTranscriptBehind = read === null && input.transcript_path !== undefined;
+  const context = { client, project, transcript, edited, isLate, isDeferred: defer !== undefined };
+  const recorded = runtime.store.write((sql) => record(sql, runtime, event, input, context));
+  if (!recorded) return {};
+  const { sessionId, trigger } = recorded;
+  const isTranscriptBehind = transcript === null && input.transcript_path !== undefined;
   const work = { sessionId, trigger, isTranscriptBehind };
   if (defer) defer(work);
   else checkpoint(runtime, work);
-  const start = done.started ? startSession(runtime, done.started) : null;
-  return answerOf(runtime, event, input, { ...done, start });
+  const start = recorded.started ? startSession(runtime, recorded.started) : null;
+  return toAnswer(runtime, event, input, { ...recorded, start });
 }
 
 /**
@@ -88,7 +94,7 @@ export function observeAfter(runtime: Runtime, event: HookEvent, sessionId: stri
     const session = sessions.get(sql, sessionId);
     if (!session || isSessionPaused(sql, runtime.now(), session)) return null;
     const observation = observe(sql, runtime, session);
-    return isToolEnd(event) ? dueByTimer(observation, runtime) : null;
+    return isToolEnd(event) ? timerTrigger(observation, runtime) : null;
   });
 }
 
@@ -101,7 +107,7 @@ function projectIn({ cwd }: HookInput): string | null {
 export function checkpoint(
   runtime: Runtime,
   { sessionId, trigger }: Pick<DeferredWork, "sessionId" | "trigger">,
-  recent?: Recent,
+  recent?: RecentStates,
 ): void {
   if (trigger === null) return;
   const saved = capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, recent);
@@ -114,14 +120,14 @@ export function isEventPaused(runtime: Runtime, input: HookInput, clientPid: num
 }
 
 /** An event from before a pause that began meanwhile is stored without the transcript, which may tell more. */
-function readOf(
+function readTranscriptPart(
   runtime: Runtime,
   input: HookInput,
   client: ProcessIdentity | null,
   isLate: boolean,
   maxBytes: number | undefined,
 ): TranscriptRead | null {
-  const isPausedNow = isLate && isPausedFor(runtime, input, client, runtime.store.site.now());
+  const isPausedNow = isLate && isPausedFor(runtime, input, client, runtime.store.context.now());
   return isPausedNow ? null : readTranscript(runtime, input, client, maxBytes);
 }
 
@@ -138,12 +144,12 @@ function isPausedFor(runtime: Runtime, input: HookInput, client: ProcessIdentity
  * [HO10] What is said during a pause stays unread when the pause is over, in whichever file it stands. A store that takes nothing now is no
  * reason to keep the event.
  */
-function passOver(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): void {
+function skipTranscript(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): void {
   const { transcript_path: path, cwd } = input;
   try {
     runtime.store.write((sql) => {
       const id = knownSessionId(sql, input, client);
-      if (cwd) notePausedIn(sql, id, pathOf(cwd));
+      if (cwd) setPausedFolder(sql, id, pathOf(cwd));
       if (path) markTranscript(sql, path, unreadBytes(path, 0));
     });
   } catch (error) {
@@ -152,20 +158,20 @@ function passOver(runtime: Runtime, input: HookInput, client: ProcessIdentity | 
   }
 }
 
-interface Circumstances {
+interface HookContext {
   readonly client: ProcessIdentity | null;
   readonly project: string | null;
-  readonly read: TranscriptRead | null;
+  readonly transcript: TranscriptRead | null;
   readonly edited: EditedFile | null;
   readonly isLate: boolean;
   /** The readings are taken after the answer, by {@link observeAfter}. */
   readonly isDeferred: boolean;
 }
 
-interface Recorded {
+interface RecordedEvent {
   readonly sessionId: string;
   readonly trigger: Trigger | null;
-  readonly started: Started | null;
+  readonly started: StartedSession | null;
   readonly warning: string | null;
   readonly team: TeamPart;
 }
@@ -175,36 +181,36 @@ function record(
   runtime: Runtime,
   event: HookEvent,
   input: HookInput,
-  around: Circumstances,
-): Recorded | null {
-  if (event === "SessionEnd" && isForeign(sql, runtime, input, around.client)) return null;
+  context: HookContext,
+): RecordedEvent | null {
+  if (event === "SessionEnd" && isForeign(sql, runtime, input, context.client)) return null;
   const now = runtime.now();
-  const { session, before } = see(sql, runtime, event, input, around);
-  if (!around.isLate) forgetPausedIn(sql, session.id);
-  const part = newPart(around.read, session);
-  const missedTools = takeIn(sql, runtime, session, part, event, input);
-  const missed = missedStart(sql, event, session, around.isLate);
-  const { edited, isLate } = around;
+  const { session, before } = recordSighting(sql, runtime, event, input, context);
+  if (!context.isLate) clearPausedFolder(sql, session.id);
+  const part = newPart(context.transcript, session);
+  const missedTools = recordTranscript(sql, runtime, session, part, event, input);
+  const missed = missedStart(sql, event, session, context.isLate);
+  const { edited, isLate } = context;
   const hook = { event, input, session: session.id, edited, isLate, isFull: missed !== null };
   const team = askTeam(sql, runtime, hook, (refusal) => {
     // [FI7] A refused call never runs, and the client reports no end of it.
-    if (refusal === null) return keepEvent(sql, now, event, input, session.id, isLate);
-    return keepEvent(sql, now, "PostToolUseFailure", { ...input, error: refusal }, session.id, isLate);
+    if (refusal === null) return recordEvent(sql, now, event, input, session.id, isLate);
+    return recordEvent(sql, now, "PostToolUseFailure", { ...input, error: refusal }, session.id, isLate);
   });
-  const current = event === "PostCompact" ? forgetContext(sql, now, session) : session;
-  const trigger = triggerOf(sql, runtime, event, input, { session: current, part, isDeferred: around.isDeferred });
+  const current = event === "PostCompact" ? clearContextReadings(sql, now, session) : session;
+  const trigger = triggerOf(sql, runtime, event, input, { session: current, part, isDeferred: context.isDeferred });
   if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
-  const isFirst = isFirstStart(sql, now, event, input, session.id, around);
+  const isFirst = isFirstStart(sql, now, event, input, session.id, context);
   return {
     sessionId: session.id,
     trigger,
     started: isFirst ? { session, before, source: sourceOf(input) } : missed,
-    warning: connectionWarning(sql, runtime, event, around.client, missedTools),
+    warning: connectionWarning(sql, runtime, event, context.client, missedTools),
     team,
   };
 }
 
-interface Observed {
+interface ObservedEvent {
   readonly session: sessions.Session;
   readonly part: TranscriptPart | null;
   readonly isDeferred: boolean;
@@ -216,43 +222,43 @@ function triggerOf(
   runtime: Runtime,
   event: HookEvent,
   { tool_name: toolName, tool_input: toolInput }: HookInput,
-  { session, part, isDeferred }: Observed,
+  { session, part, isDeferred }: ObservedEvent,
 ): Trigger | null {
   const call: ToolCall = { toolName: toolName ?? null, toolInput };
   const { checkpoint: config } = runtime.config;
-  if (!isDeferred) return due(event, { ...observe(sql, runtime, session, part).facts, ...call }, config);
+  if (!isDeferred) return dueTrigger(event, { ...observe(sql, runtime, session, part).facts, ...call }, config);
   if (part) takeReadings(sql, runtime, session, part);
-  return dueByEvent(event, call, config);
+  return eventTrigger(event, call, config);
 }
 
 /** The session as it was before, and as this event shows it. */
-function see(
+function recordSighting(
   sql: Sql,
   runtime: Runtime,
   event: HookEvent,
   input: HookInput,
-  around: Circumstances,
-): Pick<Started, "session" | "before"> {
-  const { id, parentId } = sessionOf(sql, runtime, input, around.client, moving.has(event));
+  context: HookContext,
+): Pick<StartedSession, "session" | "before"> {
+  const { id, parentId } = resolveSession(sql, runtime, input, context.client, sessionSwitchEvents.has(event));
   const before = sessions.get(sql, id);
-  const isSignOfLife = !around.isLate && signsOfLife.has(event);
+  const isSignOfLife = !context.isLate && signsOfLife.has(event);
   if (before && isSignOfLife) recordEarlierDeath(sql, runtime, before);
-  const session = sessions.seen(sql, runtime.now(), {
+  const session = sessions.recordSighting(sql, runtime.now(), {
     id,
-    ...sightingFields(input, around),
+    ...sightingFields(input, context),
     client: "claude-code",
     origin: parentId ? "fork" : sourceOf(input),
     parentId,
-    owner: around.client,
+    owner: context.client,
     isAlive: isSignOfLife,
     isWork: event !== "Notification",
   });
-  if (!around.isLate) noteWaiting(sql, runtime.now(), event, input, session);
-  return { session: before ? session : fromMark(sql, session), before };
+  if (!context.isLate) updateWaiting(sql, runtime.now(), event, input, session);
+  return { session: before ? session : withTranscriptMark(sql, session), before };
 }
 
 /** A new session begins to read where there is a mark. */
-function fromMark(sql: Sql, session: sessions.Session): sessions.Session {
+function withTranscriptMark(sql: Sql, session: sessions.Session): sessions.Session {
   const transcriptOffset = transcriptMark(sql, session.id);
   if (transcriptOffset > 0) sessions.update(sql, session.id, { transcriptOffset });
   return { ...session, transcriptOffset };
@@ -264,10 +270,10 @@ function sourceOf(input: HookInput): string {
 
 function sightingFields(
   input: HookInput,
-  around: Circumstances,
+  context: HookContext,
 ): Pick<sessions.Sighting, "project" | "cwd" | "model" | "transcriptPath"> {
   return {
-    project: around.project,
+    project: context.project,
     cwd: input.cwd === undefined ? null : pathOf(input.cwd),
     model: input.model ?? null,
     transcriptPath: input.transcript_path === undefined ? null : pathOf(input.transcript_path),
@@ -281,7 +287,7 @@ function isFirstStart(
   event: HookEvent,
   input: HookInput,
   id: string,
-  { client, project, isLate }: Circumstances,
+  { client, project, isLate }: HookContext,
 ): boolean {
   if (event !== "SessionStart") return false;
   const source = sourceOf(input);
@@ -299,7 +305,7 @@ function headOf(project: string | null): { git?: NonNullable<ReturnType<typeof r
 }
 
 /** [HO14] A start that had to wait in the spool found nobody who read its answer: the user's next prompt brings it. */
-function missedStart(sql: Sql, event: HookEvent, session: sessions.Session, isLate: boolean): Started | null {
+function missedStart(sql: Sql, event: HookEvent, session: sessions.Session, isLate: boolean): StartedSession | null {
   if (event !== "UserPromptSubmit" || isLate) return null;
   const [last] = journal.newest(sql, session.id, ["start", "prompt"], 1);
   const isMissed = last?.entry.kind === "start" && last.entry.isUntold === true;

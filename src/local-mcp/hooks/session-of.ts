@@ -18,7 +18,7 @@ export interface HookSession {
  *
  * @param mayMove false for events that may come late from a session that the client has left
  */
-export function sessionOf(
+export function resolveSession(
   sql: Sql,
   runtime: Runtime,
   input: HookInput,
@@ -34,7 +34,7 @@ export function sessionOf(
   const isTaken = isHeldByAnother(runtime, sessions.get(sql, givenId), client);
   const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : givenId;
   clients.moveTo(sql, now, client, { givenId, sessionId: id });
-  if (current) leave(sql, now, current.sessionId, client);
+  if (current) detachSession(sql, now, current.sessionId, client);
   return { id, parentId: isTaken ? givenId : null };
 }
 
@@ -51,9 +51,9 @@ function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, cli
   return !isSame && isAlive(runtime.processes, owner);
 }
 
-function leave(sql: Sql, now: number, sessionId: string, client: ProcessIdentity): void {
+function detachSession(sql: Sql, now: number, sessionId: string, client: ProcessIdentity): void {
   // Windows gives no start time of a process: this one may have reused the id of the client of that session.
   if (client.start === "unknown") return;
-  const left = sessions.get(sql, sessionId);
-  if (left && left.endedAt === null) sessions.end(sql, now, sessionId, "moved_on");
+  const session = sessions.get(sql, sessionId);
+  if (session && session.endedAt === null) sessions.end(sql, now, sessionId, "moved_on");
 }

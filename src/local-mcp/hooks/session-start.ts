@@ -1,8 +1,8 @@
 import { age, brief, clip } from "../recovery/brief.ts";
-import { finishedText } from "../recovery/brief-lines.ts";
+import { formatFinishedTask } from "../recovery/brief-lines.ts";
 import { recordDeaths } from "../recovery/deaths.ts";
 import { hasContent, isDead } from "../recovery/detect.ts";
-import { settleFinishedHere } from "../recovery/finished-tasks.ts";
+import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { offer, offerable, type Offer } from "../recovery/recover.ts";
 import { closedContext, offeredLine, resumedLine } from "../recovery/recovery-line.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
@@ -15,9 +15,9 @@ import { shimCommand, withShimCommand } from "../shim-command.ts";
 import * as notices from "../store/notices.ts";
 
 /** Characters: with a whole brief the client still shows all of it. */
-const maxNotices = 250;
+const maxNoticeChars = 250;
 
-export interface Started {
+export interface StartedSession {
   readonly session: sessions.Session;
   /** The session's row before this start; null for a new session. */
   readonly before: sessions.Session | null;
@@ -32,36 +32,36 @@ export interface StartAnswer {
   readonly line: string | null;
 }
 
-export const nothingToSay: StartAnswer = { context: null, line: null };
+export const emptyStart: StartAnswer = { context: null, line: null };
 
 /**
  * Answers a session's start. [HO2] A new chat gets the brief of a session that died in its project; a resumed one learns how it died and what
  * has changed since; a compacted one gets its own state back. Without anything to recover the answer is empty. [RE54] The user reads one line
  * about it, except in a run that a script has started: a program reads its output.
  */
-export function startSession(runtime: Runtime, started: Started): StartAnswer {
+export function startSession(runtime: Runtime, started: StartedSession): StartAnswer {
   recordDeaths(runtime, () => true);
-  settleFinishedHere(runtime);
-  const { context, line } = byWhat(runtime, started);
-  const typed = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
+  recordFinishedHere(runtime);
+  const { context, line } = startContext(runtime, started);
+  const withCommand = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
   const warnings = runtime.store.read((sql) => notices.list(sql), []).map((notice) => `SHIM notice: ${notice.text}`);
-  const all = [clip(warnings.join("\n"), maxNotices), typed(context ?? "")].filter((part) => part !== "");
+  const all = [clip(warnings.join("\n"), maxNoticeChars), withCommand(context ?? "")].filter((part) => part !== "");
   return {
     context: all.length > 0 ? all.join("\n\n") : null,
-    line: line === null || isScripted(runtime) ? null : typed(line),
+    line: line === null || isScripted(runtime) ? null : withCommand(line),
   };
 }
 
-function byWhat(runtime: Runtime, started: Started): StartAnswer {
+function startContext(runtime: Runtime, started: StartedSession): StartAnswer {
   switch (started.source) {
     case "startup":
-      return offered(runtime, started);
+      return offerAnswer(runtime, started);
     case "resume":
-      return resumed(runtime, started);
+      return resumedAnswer(runtime, started);
     case "compact":
-      return { context: compacted(runtime, started), line: null };
+      return { context: compactedContext(runtime, started), line: null };
     default:
-      return nothingToSay;
+      return emptyStart;
   }
 }
 
@@ -69,14 +69,16 @@ function byWhat(runtime: Runtime, started: Started): StartAnswer {
  * [HO9] A chat that `shim resume` has started with the brief of one session is not offered another. [HO15] A worker decides itself what its
  * task continues.
  */
-function offered(runtime: Runtime, { session }: Started): StartAnswer {
-  if (runtime.env["SHIM_TASK"]) return nothingToSay;
-  if (runtime.store.read((sql) => sessions.offeredTo(sql, session.id).length > 0, false)) return nothingToSay;
+function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer {
+  if (runtime.env["SHIM_TASK"]) return emptyStart;
+  if (runtime.store.read((sql) => sessions.listOfferedTo(sql, session.id).length > 0, false)) return emptyStart;
   if (isScripted(runtime) && runtime.config.recovery !== "resume") {
-    return { context: pointer(runtime, session), line: null };
+    return { context: pointerLine(runtime, session), line: null };
   }
-  const found = offer(runtime, session.id, { project: session.project });
-  return found ? { context: offeredContext(runtime, found), line: lineOf(runtime, found) } : nothingToSay;
+  const offerFound = offer(runtime, session.id, { project: session.project });
+  return offerFound
+    ? { context: offeredContext(runtime, offerFound), line: offerLine(runtime, offerFound) }
+    : emptyStart;
 }
 
 function offeredContext(runtime: Runtime, { from, more }: Offer): string {
@@ -85,7 +87,7 @@ function offeredContext(runtime: Runtime, { from, more }: Offer): string {
   return brief(from, runtime.now(), runtime.config.recovery) + others;
 }
 
-function lineOf(runtime: Runtime, { from, more }: Offer): string {
+function offerLine(runtime: Runtime, { from, more }: Offer): string {
   const { session, cause } = from;
   const shortId = runtime.store.read((sql) => shortSessionId(sql, session.id), session.id);
   const isPlugin = runtime.env["CLAUDE_PLUGIN_ROOT"] !== undefined;
@@ -98,7 +100,7 @@ function isScripted({ env }: Runtime): boolean {
 }
 
 /** [HO13] A run of a script gets one line, and the offer stays open for a chat with a user. */
-function pointer(runtime: Runtime, { id, project }: sessions.Session): string | null {
+function pointerLine(runtime: Runtime, { id, project }: sessions.Session): string | null {
   const dead = offerable(runtime, { project, except: id })[0]?.session;
   if (!dead || isClosedWithNothingOpen(dead)) return null;
   const when = age(runtime.now() - dead.lastSeenAt);
@@ -106,23 +108,23 @@ function pointer(runtime: Runtime, { id, project }: sessions.Session): string | 
 }
 
 /** [RE10] The client restores the conversation; SHIM adds why the session died and what has changed since. */
-function resumed(runtime: Runtime, { before }: Started): StartAnswer {
-  if (!before) return nothingToSay;
-  if (before.recovery === "recovered") return continued(runtime, before);
-  if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return nothingToSay;
+function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswer {
+  if (!before) return emptyStart;
+  if (before.recovery === "recovered") return continuedAnswer(runtime, before);
+  if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return emptyStart;
   const isKnown = runtime.store.read((sql) => hasContent(sql, before.id), false);
   const from = isKnown ? restore(runtime, before, runtime.now()) : null;
-  if (!from) return nothingToSay;
+  if (!from) return emptyStart;
   const line = isClosed(before) ? null : resumedLine(from, runtime.now());
-  return { context: isAsLeft(from) ? null : brief(from, runtime.now(), "resumed"), line };
+  return { context: isUnchanged(from) ? null : brief(from, runtime.now(), "resumed"), line };
 }
 
 /** By another chat; [RE70] or its task has been done by one. */
-function continued(runtime: Runtime, { id, recoveryBy }: sessions.Session): StartAnswer {
-  const done = runtime.store.read((sql) => recoveries.finished(sql, id), []);
+function continuedAnswer(runtime: Runtime, { id, recoveryBy }: sessions.Session): StartAnswer {
+  const done = runtime.store.read((sql) => recoveries.finishedTasks(sql, id), []);
   if (done.length > 0) {
     return {
-      context: `SHIM: while this session was gone, ${done.map(finishedText).join("; ")}.`,
+      context: `SHIM: while this session was gone, ${done.map(formatFinishedTask).join("; ")}.`,
       line: "SHIM: another chat has finished this one's task meanwhile. Claude knows.",
     };
   }
@@ -133,12 +135,12 @@ function continued(runtime: Runtime, { id, recoveryBy }: sessions.Session): Star
 }
 
 /** [RE53] The user has closed the chat and opened it again, and nothing has changed. */
-function isAsLeft({ session, files }: Restoration): boolean {
+function isUnchanged({ session, files }: Restoration): boolean {
   return isClosed(session) && files.every(({ now }) => now !== "changed" && now !== "missing");
 }
 
 /** [HO3] The state that a compaction may drop: goal, decisions, open work. */
-function compacted(runtime: Runtime, { session }: Started): string | null {
+function compactedContext(runtime: Runtime, { session }: StartedSession): string | null {
   const from = restore(runtime, session, runtime.now());
   return from ? brief(from, runtime.now(), "compacted") : null;
 }

@@ -16,7 +16,7 @@ const maxText = 32_000;
  *
  * @throws when not even the spool can be written
  */
-export function spool(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): void {
+export function spoolEvent(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): void {
   const { tool_response: response, ...rest } = input;
   // The journal reads only two fields of a tool's answer: its kind, and the number of a new task.
   const kept = typeof response === "object" && response !== null ? pick(response, ["type", "task"]) : undefined;
@@ -33,9 +33,9 @@ export function spool(runtime: Runtime, event: HookEvent, input: HookInput, clie
  * @param maxMs time limit; the rest stays for the next call
  * @throws {StoreError} when the store still takes nothing; all entries stay
  */
-export function drainInto(runtime: Runtime, maxMs = upkeepMs): number {
+export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
   const end = runtime.now() + maxMs;
-  const limits = { maxFiles: mostFiles, isTimeUp: () => runtime.now() >= end };
+  const limits = { maxFiles, isTimeUp: () => runtime.now() >= end };
   const apply = (entry: SpoolEntry): void => {
     const { event, clientPid } = entry;
     const input = HookInput.safeParse(entry["input"]);
@@ -43,11 +43,11 @@ export function drainInto(runtime: Runtime, maxMs = upkeepMs): number {
       runtime.log("warn", "spooled entry is no hook event", { event: label(String(event)) });
       return;
     }
-    const past = { ...runtime, env: envOf(runtime, entry), now: () => entry.at };
+    const pastRuntime = { ...runtime, env: entryEnv(runtime, entry), now: () => entry.at };
     // Another process may have the id by now: then the client is gone.
     const isSame = identify(runtime.processes, Number(clientPid))?.start === entry["clientStart"];
     try {
-      runHook(past, event, input.data, isSame ? Number(clientPid) : noProcess, true);
+      runHook(pastRuntime, event, input.data, isSame ? Number(clientPid) : noProcessId, true);
     } catch (error) {
       if (error instanceof StoreError) throw error;
       runtime.log("error", `spooled ${event} was dropped`, { error: String(error) });
@@ -57,16 +57,16 @@ export function drainInto(runtime: Runtime, maxMs = upkeepMs): number {
 }
 
 /** [RE50] Whether a user attended the session is known from the client that the event came from. */
-function envOf({ env }: Runtime, { entryPoint }: SpoolEntry): NodeJS.ProcessEnv {
+function entryEnv({ env }: Runtime, { entryPoint }: SpoolEntry): NodeJS.ProcessEnv {
   return { ...env, CLAUDE_CODE_ENTRYPOINT: typeof entryPoint === "string" ? entryPoint : undefined };
 }
 
 /** Time limit of one call in the MCP process, which calls again two seconds later. */
-const upkeepMs = 1_000;
-const mostFiles = 500;
+const maxDrainMs = 1_000;
+const maxFiles = 500;
 
 /** No process has this id. */
-const noProcess = -1;
+const noProcessId = -1;
 
 function pick(from: object, names: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));

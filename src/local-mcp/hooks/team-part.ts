@@ -34,19 +34,19 @@ export function guardedFile(
 }
 
 /**
- * @param keep stores the event, or that its tool call was refused for a reason; returns whether the event is new, since of two hooks only one
+ * @param recordRefusal stores the event, or that its tool call was refused for a reason; returns whether the event is new, since of two hooks only one
  *   speaks [HO5]
  */
 export function askTeam(
   sql: Sql,
   runtime: Runtime,
   hook: TeamHook,
-  keep: (refusal: string | null) => boolean,
+  recordRefusal: (refusal: string | null) => boolean,
 ): TeamPart {
-  const verdict = budgetVerdict(sql, runtime, hook) ?? verdictOn(sql, runtime, hook);
-  const isNew = keep(verdict.kind === "refused" ? verdict.reason : null);
-  const isHeard = isNew && !hook.isLate && !hook.isFull;
-  return { verdict, news: isHeard ? newsAt(sql, runtime, hook) : null };
+  const verdict = budgetVerdict(sql, runtime, hook) ?? editVerdict(sql, runtime, hook);
+  const isNew = recordRefusal(verdict.kind === "refused" ? verdict.reason : null);
+  const canDeliver = isNew && !hook.isLate && !hook.isFull;
+  return { verdict, news: canDeliver ? findNews(sql, runtime, hook) : null };
 }
 
 /** [BU10] [BU11] The verdict of the budget of the chat's task; null: there is none. */
@@ -62,7 +62,7 @@ function budgetVerdict(sql: Sql, runtime: Runtime, { event, input, session, isLa
   return text === null ? null : { kind: "warned", text };
 }
 
-function verdictOn(sql: Sql, runtime: Runtime, { session, edited }: TeamHook): Verdict {
+function editVerdict(sql: Sql, runtime: Runtime, { session, edited }: TeamHook): Verdict {
   if (!edited) return { kind: "free" };
   const { processes, config } = runtime;
   return checkEdit(sql, { now: runtime.now(), processes, session, isStrict: config.team.strictFiles }, edited);
@@ -75,11 +75,11 @@ export function guardAnswer(runtime: Runtime, event: HookEvent, input: HookInput
   const { processes, config } = runtime;
   const guarded = { now: runtime.now(), processes, session: input.session_id, isStrict: config.team.strictFiles };
   const verdict = runtime.store.read<Verdict>((sql) => checkEdit(sql, guarded, edited), { kind: "free" });
-  return commandOf(event, { verdict, news: null }) ?? {};
+  return toCommand(event, { verdict, news: null }) ?? {};
 }
 
 /** [HO18] A sub-agent's stop is not its chat's, a chat that goes on because of a hook is not sent on again, and a task's run is its worker's. */
-function newsAt(sql: Sql, runtime: Runtime, { event, input, session }: TeamHook): string | null {
+function findNews(sql: Sql, runtime: Runtime, { event, input, session }: TeamHook): string | null {
   const { env, config } = runtime;
   if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime.now(), session);
   if (event !== "Stop" || input.stop_hook_active || input.agent_id || env["SHIM_TASK"]) return null;
@@ -87,13 +87,13 @@ function newsAt(sql: Sql, runtime: Runtime, { event, input, session }: TeamHook)
 }
 
 /** The part of the answer that the client obeys; null: there is none. */
-export function commandOf(event: HookEvent, { verdict, news }: TeamPart): HookAnswer | null {
+export function toCommand(event: HookEvent, { verdict, news }: TeamPart): HookAnswer | null {
   if (event === "Stop") return news === null ? null : { decision: "block", reason: news };
   if (verdict.kind !== "refused") return null;
   const refusal = { permissionDecision: "deny", permissionDecisionReason: verdict.reason } as const;
   return { hookSpecificOutput: { hookEventName: event, ...refusal } };
 }
 
-export function warningOf({ verdict }: TeamPart): string | null {
+export function toWarning({ verdict }: TeamPart): string | null {
   return verdict.kind === "warned" ? verdict.text : null;
 }

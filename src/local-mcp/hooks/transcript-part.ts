@@ -2,12 +2,12 @@ import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
-import { keepMissedTools } from "../sessions/missed-tools.ts";
-import { keepTexts } from "../sessions/observe.ts";
-import { withoutPauses } from "../sessions/paused-session.ts";
+import { recordMissedTools } from "../sessions/missed-tools.ts";
+import { recordTexts } from "../sessions/observe.ts";
+import { pauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { transcriptMark } from "../sessions/transcript-mark.ts";
-import { readOn, unreadBytes, type ReadLimits, type TranscriptPart } from "../signals/transcript.ts";
+import { readAppended, unreadBytes, type ReadLimits, type TranscriptPart } from "../signals/transcript.ts";
 import { countResponses } from "../usage/ledger.ts";
 import { knownSessionId } from "./session-of.ts";
 
@@ -33,20 +33,20 @@ export function readTranscript(
     (sql) => {
       const id = knownSessionId(sql, input, client);
       const session = sessions.get(sql, id);
-      const where = session ?? { id, project: null, cwd: input.cwd ?? null };
+      const sessionOrInput = session ?? { id, project: null, cwd: input.cwd ?? null };
       return {
         from: session?.transcriptOffset ?? transcriptMark(sql, id),
-        limits: withoutPauses(sql, path, { ...where, cwd: input.cwd ?? where.cwd }),
+        limits: pauseReadLimits(sql, path, { ...sessionOrInput, cwd: input.cwd ?? sessionOrInput.cwd }),
       };
     },
     { from: 0, limits: {} },
   );
-  if (unreadBytes(path, Math.max(from, limits.least ?? 0)) > maxBytes) return null;
-  return { from, part: readOn(path, from, limits) };
+  if (unreadBytes(path, Math.max(from, limits.minOffset ?? 0)) > maxBytes) return null;
+  return { from, part: readAppended(path, from, limits) };
 }
 
 /** @returns the number of tool calls in the part whose events never arrived */
-export function takeIn(
+export function recordTranscript(
   sql: Sql,
   runtime: Runtime,
   session: sessions.Session,
@@ -55,10 +55,10 @@ export function takeIn(
   input: HookInput,
 ): number {
   if (!part) return 0;
-  keepTexts(sql, session.id, runtime.now(), part);
+  recordTexts(sql, session.id, runtime.now(), part);
   countResponses(sql, session, part, runtime.now(), runtime.config.usage.prices);
   const options = { current: input.tool_use_id ?? null, isOver: event === "SessionEnd" };
-  return keepMissedTools(sql, session.id, runtime.now(), part, options);
+  return recordMissedTools(sql, session.id, runtime.now(), part, options);
 }
 
 /** @returns null when a concurrent hook has read the same part before */

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { readEdge, type EdgeWorkspace } from "../authority.ts";
+import { readEdgeConfig, type EdgeWorkspace } from "../authority.ts";
 import { LocalCoordinator, type LocalCoordinatorOptions } from "../coordinator/local-coordinator.ts";
 import { localStore } from "../coordinator/local-store.ts";
 import { EdgeClient } from "../edge/client.ts";
@@ -50,7 +50,7 @@ export const localWorkspace = "local";
 
 /** Over the edge where this machine has joined one, else over its own file. One for each chat. */
 export function openLink(runtime: Runtime, outside: Outside): Result<OpenedLink, string> {
-  const edge = readEdge(runtime.paths.home, runtime.env);
+  const edge = readEdgeConfig(runtime.paths.home, runtime.env);
   if (!edge.ok) return edge;
   if (edge.value === null) return ok(overFile(runtime, outside));
   const { url, workspace, token, machine } = edge.value;
@@ -61,7 +61,7 @@ export function openLink(runtime: Runtime, outside: Outside): Result<OpenedLink,
 }
 
 function overFile({ paths, store, processes, now }: Runtime, outside: Outside): OpenedLink {
-  const { driver, busyMs } = store.site;
+  const { driver, busyMs } = store.context;
   const { coordinator, machine, close } = openLocal({ home: paths.home, driver, busyMs, processes, now });
   const desk = {
     // What the file refuses is a rejection, as that of a server would be.

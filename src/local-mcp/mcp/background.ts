@@ -23,7 +23,7 @@ export interface BackgroundParts {
 }
 
 /** In ms. */
-const quietEveryMs = 10_000;
+const quietIntervalMs = 10_000;
 
 /** Work of the process that no call asks for, in small portions. */
 export class Background {
@@ -46,7 +46,7 @@ export class Background {
     const { store, paths, now } = this.#parts.runtime;
     const at = now();
     if (store.version() !== this.#version || !isEmpty(paths.spool)) this.#changedAt = at;
-    const isQuiet = isWithin(at - this.#ranAt, quietEveryMs) && !isWithin(at - this.#changedAt, quietEveryMs);
+    const isQuiet = isWithin(at - this.#ranAt, quietIntervalMs) && !isWithin(at - this.#changedAt, quietIntervalMs);
     if (isQuiet) return;
     this.#ranAt = at;
     this.#run();

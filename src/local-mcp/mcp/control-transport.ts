@@ -1,5 +1,5 @@
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/server";
-import { afterEvent } from "../front/control.ts";
+import { afterEventMethod } from "../front/control.ts";
 import type { DeferredWork } from "../hooks/run-hook.ts";
 
 /** Takes the front's requests out of the client's messages; the MCP server sees only the rest. A front is trusted: it is the same program. */
@@ -12,7 +12,8 @@ export function withControl(
     async start() {
       // oxlint-disable unicorn/prefer-add-event-listener -- a transport of the SDK is no EventTarget
       inner.onmessage = (message, extra) => {
-        if ("method" in message && "id" in message && message.method === afterEvent) void answer(inner, message, run);
+        if ("method" in message && "id" in message && message.method === afterEventMethod)
+          void answer(inner, message, run);
         else outer.onmessage?.(message, extra);
       };
       inner.onclose = () => {

@@ -5,7 +5,7 @@ import type { Chat } from "./chat.ts";
 import { stackOf } from "../../shared/error.ts";
 
 /** How long a process whose client was killed may take to save the files, in ms. */
-const lastMs = 5_000;
+const maxLastSaveMs = 5_000;
 
 /** Saves the files of the checkpoints that wait for it, one after the other, while the process goes on. */
 export class FileSaver {
@@ -21,7 +21,7 @@ export class FileSaver {
 
   /** Resolves when all that waits now is saved. */
   save(): Promise<void> {
-    return this.#queue(() => takePending(this.#runtime, this.#chat.served(), this.#abort.signal));
+    return this.#queue(() => takePending(this.#runtime, this.#chat.servedSessions(), this.#abort.signal));
   }
 
   /** After a hook event. [GS21] [CP33] Resolves for a risky tool and a compaction when the files are saved, else at once. */
@@ -37,8 +37,8 @@ export class FileSaver {
 
   /** [MC9] A client that was killed leaves this process behind for a moment: time to save the files as they are. */
   saveLast(): Promise<void> {
-    const signal = AbortSignal.timeout(lastMs);
-    return this.#queue(() => takePending(this.#runtime, this.#chat.served(), signal));
+    const signal = AbortSignal.timeout(maxLastSaveMs);
+    return this.#queue(() => takePending(this.#runtime, this.#chat.servedSessions(), signal));
   }
 
   #queue(work: () => Promise<void>): Promise<void> {

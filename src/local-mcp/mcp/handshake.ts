@@ -7,8 +7,8 @@ import { instructions } from "./instructions.ts";
 export const serverInfo = { name: "shim", title: "SHIM", version };
 
 /** Versions of the protocol that begin with a handshake, the newest first, as the SDK serves them. */
-const newest = "2025-11-25";
-const older: ReadonlySet<unknown> = new Set(["2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"]);
+const newestVersion = "2025-11-25";
+const olderVersions: ReadonlySet<unknown> = new Set(["2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"]);
 
 const listChanged = { listChanged: true };
 
@@ -22,7 +22,7 @@ const listChanged = { listChanged: true };
 export function initializeResult(runtime: Runtime, params: unknown): object | null {
   if (!isComplete(params)) return null;
   return {
-    protocolVersion: older.has(params["protocolVersion"]) ? params["protocolVersion"] : newest,
+    protocolVersion: olderVersions.has(params["protocolVersion"]) ? params["protocolVersion"] : newestVersion,
     capabilities: { tools: listChanged, resources: listChanged, prompts: listChanged },
     serverInfo,
     instructions: instructions(runtime, mayJoinTeam(runtime)),

@@ -6,38 +6,38 @@ import type * as z from "zod";
  * the protocol's default; that an integer is one that JavaScript can hold; defaults), limits that nobody meets who means well, and of answers what
  * only a validator reads. All of it is still checked, and a refusal names the limit.
  */
-export function listed(schema: z.ZodType): StandardSchemaWithJSON {
+export function toListed(schema: z.ZodType): StandardSchemaWithJSON {
   const standard = schema["~standard"];
   const { input, output } = standard.jsonSchema;
   return {
     "~standard": {
       ...standard,
       jsonSchema: {
-        input: (options) => shortened(input(options), ofInput) as Record<string, unknown>,
-        output: (options) => shortened(output(options), ofAnswer) as Record<string, unknown>,
+        input: (options) => shorten(input(options), omittedFromInput) as Record<string, unknown>,
+        output: (options) => shorten(output(options), omittedFromAnswer) as Record<string, unknown>,
       },
     },
   };
 }
 
-const ofInput: ReadonlySet<string> = new Set(["$schema", "default"]);
-const ofAnswer: ReadonlySet<string> = new Set(["$schema", "required", "additionalProperties"]);
+const omittedFromInput: ReadonlySet<string> = new Set(["$schema", "default"]);
+const omittedFromAnswer: ReadonlySet<string> = new Set(["$schema", "required", "additionalProperties"]);
 
-function shortened(schema: unknown, needless: ReadonlySet<string>): unknown {
-  if (Array.isArray(schema)) return schema.map((one) => shortened(one, needless));
+function shorten(schema: unknown, omitted: ReadonlySet<string>): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => shorten(one, omitted));
   if (typeof schema !== "object" || schema === null) return schema;
-  const kept = Object.entries(schema).filter(([key, value]) => !isNeedless(key, value, needless));
-  return Object.fromEntries(kept.map(([key, value]) => [key, shortened(value, needless)]));
+  const kept = Object.entries(schema).filter(([key, value]) => !isOmitted(key, value, omitted));
+  return Object.fromEntries(kept.map(([key, value]) => [key, shorten(value, omitted)]));
 }
 
 /** Of numbers: none, or more than anybody gives. */
-const limits: ReadonlySet<string> = new Set(["minimum", "maximum"]);
-const sizes: ReadonlySet<string> = new Set(["minLength", "maxLength", "minItems", "maxItems"]);
+const numberLimits: ReadonlySet<string> = new Set(["minimum", "maximum"]);
+const sizeLimits: ReadonlySet<string> = new Set(["minLength", "maxLength", "minItems", "maxItems"]);
 
 /** A list of names, or a flag: a property may be called the same. */
-function isNeedless(key: string, value: unknown, needless: ReadonlySet<string>): boolean {
-  if (typeof value === "number") return sizes.has(key) || (limits.has(key) && (value <= 1 || value >= 20));
+function isOmitted(key: string, value: unknown, omitted: ReadonlySet<string>): boolean {
+  if (typeof value === "number") return sizeLimits.has(key) || (numberLimits.has(key) && (value <= 1 || value >= 20));
   return (
-    needless.has(key) && (typeof value !== "object" || Array.isArray(value) || Object.keys(value ?? {}).length === 0)
+    omitted.has(key) && (typeof value !== "object" || Array.isArray(value) || Object.keys(value ?? {}).length === 0)
   );
 }

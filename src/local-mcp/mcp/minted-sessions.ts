@@ -15,7 +15,7 @@ export class MintedSessions {
   }
 
   /** @param open the sessions that the worker before this one has made, in their order */
-  takeOver(open: readonly Session[]): void {
+  adoptOpen(open: readonly Session[]): void {
     for (const { id, project } of open) this.#ids.set(project ?? "", id);
     this.#last = open.at(-1)?.id ?? null;
   }
@@ -32,13 +32,13 @@ export class MintedSessions {
     return this.ids().includes(id);
   }
 
-  of(project: string | undefined): string | null {
+  findFor(project: string | undefined): string | null {
     return this.#ids.get(project ?? "") ?? null;
   }
 
   /** Finds or makes the session of a project; without a project, that of the last call. */
-  make(project: string | undefined): string {
-    const known = project === undefined ? this.#last : (this.of(project) ?? this.#adopt(project));
+  findOrMake(project: string | undefined): string {
+    const known = project === undefined ? this.#last : (this.findFor(project) ?? this.#adopt(project));
     const id = known ?? `ses_${uuidv7(this.#runtime.now(), this.#runtime.random(16))}`;
     if (!known) this.#ids.set(project ?? "", id);
     this.#last = id;
@@ -47,7 +47,7 @@ export class MintedSessions {
 
   /** The first calls named no project: their session becomes that of the first project that is named. */
   #adopt(project: string): string | null {
-    const id = this.of(undefined);
+    const id = this.findFor(undefined);
     if (id === null) return null;
     this.#ids.delete("");
     this.#ids.set(project, id);

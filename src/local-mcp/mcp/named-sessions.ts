@@ -6,7 +6,7 @@ import type { Session } from "../sessions/sessions.ts";
 import type { ToolError } from "./tool.ts";
 
 /** [RE56] The session that a tool argument names by its id or the beginning of it; null: none of this machine. */
-export function sessionOfArgument(sql: Sql, given: string): Result<Session | null, ToolError> {
+export function findSessionArgument(sql: Sql, given: string): Result<Session | null, ToolError> {
   const found = findSession(sql, given);
   if (found.kind === "one") return ok(found.session);
   if (found.kind === "none") return ok(null);

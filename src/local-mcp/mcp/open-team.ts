@@ -17,14 +17,14 @@ export function openTeam(
   runtime: Runtime,
   server: ProcessIdentity,
   client: () => ProcessIdentity | null,
-  outside: Outside = systemOutside(),
+  platform: Outside = systemOutside(),
 ): Team {
   return new Team({
     runtime,
-    outside,
+    outside: platform,
     processOf: ({ origin }) => processKey(origin === "handle" ? server : (client() ?? server)),
     open: () => {
-      const opened = openLink(runtime, outside);
+      const opened = openLink(runtime, platform);
       if (!opened.ok) return opened;
       const naming = namingOf(runtime, opened.value);
       return ok({ opened: opened.value, naming, others: new OtherMachines(runtime) });

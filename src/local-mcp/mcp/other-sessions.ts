@@ -1,10 +1,10 @@
 import { Id } from "../../contract/values.ts";
 import { ok } from "../../shared/result.ts";
-import { named, offered, restorationOf, takeNamed } from "../recovery/remote-desk.ts";
-import { findElsewhere, type Found, type Reach } from "../recovery/remote-find.ts";
-import { reachOf } from "../recovery/remote-reach.ts";
-import { clockOf } from "../recovery/remote-session.ts";
-import { heldWords, hold } from "../recovery/remote-take.ts";
+import { findById, offerNewest, restore, takeOverIfFree } from "../recovery/remote-desk.ts";
+import { findElsewhere, type DeadRemoteSession, type RemoteContext } from "../recovery/remote-find.ts";
+import { remoteContext } from "../recovery/remote-reach.ts";
+import { localClock } from "../recovery/remote-session.ts";
+import { heldMessage, acquireLease } from "../recovery/remote-take.ts";
 import type { Restoration } from "../recovery/restoration.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -14,7 +14,7 @@ import type { Chat } from "./chat.ts";
 import type { ToolError } from "./tool.ts";
 
 /** One that can be gone on with: its brief, and how that is done. */
-export interface Choice {
+export interface RecoveryChoice {
   readonly from: Restoration;
   /** @returns why not */
   readonly take: () => Promise<ToolError | null>;
@@ -23,7 +23,7 @@ export interface Choice {
 }
 
 /** As `shim_check_recovery` lists it. */
-interface Listed {
+interface ListedSession {
   readonly session: string;
   readonly title: string;
   readonly diedMsAgo: number;
@@ -34,13 +34,13 @@ interface Listed {
 
 /** Sessions of other machines, as the chat of one session sees them. */
 export class OtherSessions {
-  readonly #reach: Reach;
+  readonly #context: RemoteContext;
   readonly #member: TeamChat;
   readonly #session: Session;
-  #found: Promise<Found[]> | null = null;
+  #deadSessions: Promise<DeadRemoteSession[]> | null = null;
 
-  private constructor(reach: Reach, member: TeamChat, session: Session) {
-    this.#reach = reach;
+  private constructor(context: RemoteContext, member: TeamChat, session: Session) {
+    this.#context = context;
     this.#member = member;
     this.#session = session;
   }
@@ -48,33 +48,33 @@ export class OtherSessions {
   /**
    * Asks nobody where this machine has none beside it. Else it asks at once: a chat that has just begun knows of no other machine yet.
    *
-   * @param named a session that is asked for
+   * @param idOrPrefix a session that is asked for
    * @returns null: there are none; "unreachable": there may be, and nobody can tell now
    */
-  static async of(
+  static async open(
     chat: Chat,
     session: Session,
-    named: string | undefined,
+    idOrPrefix: string | undefined,
   ): Promise<OtherSessions | "unreachable" | null> {
     // Where this machine's own file decides, or nothing can, there is no other machine.
     const reader = await chat.team?.reader();
     if (!reader?.edge || !chat.team) return null;
     const member = await chat.team.of(session);
     if (!member.ok) return "unreachable";
-    const reach = reachOf(chat.runtime, member.value.opened, session.id);
-    if (!reach) return null;
-    if (reach.link.self === null) return "unreachable";
-    const others = new OtherSessions(reach, member.value, session);
-    return (await others.#hear(named)) ? others : "unreachable";
+    const context = remoteContext(chat.runtime, member.value.opened, session.id);
+    if (!context) return null;
+    if (context.link.self === null) return "unreachable";
+    const others = new OtherSessions(context, member.value, session);
+    return (await others.#pull(idOrPrefix)) ? others : "unreachable";
   }
 
   /** @returns whether anybody answered */
-  async #hear(named: string | undefined): Promise<boolean> {
-    const { mirror } = this.#reach;
+  async #pull(idOrPrefix: string | undefined): Promise<boolean> {
+    const { mirror } = this.#context;
     const project = await this.#project();
     const ofProject = project === null ? ok(null) : await pullOf(mirror, { project });
     // The beginning of an id, or no id at all, can only be of one that is known.
-    const id = Id.safeParse(named);
+    const id = Id.safeParse(idOrPrefix);
     const ofNamed = id.success ? await pullOf(mirror, { session: id.data }) : ok(null);
     return ofProject.ok && ofNamed.ok;
   }
@@ -86,50 +86,50 @@ export class OtherSessions {
     return project?.ok ? project.value : null;
   }
 
-  async list(limit: number): Promise<Listed[]> {
-    const now = this.#reach.runtime.now();
-    return (await this.#all()).slice(0, limit).map(({ row, fate }) => ({
+  async list(limit: number): Promise<ListedSession[]> {
+    const now = this.#context.runtime.now();
+    return (await this.#all()).slice(0, limit).map(({ row, liveness }) => ({
       session: row.session,
       title: row.content.title ?? "untitled",
-      diedMsAgo: now - clockOf(row)(row.content.lastSeenAt),
-      cause: fate.isCertain ? "died" : "not heard of",
+      diedMsAgo: now - localClock(row)(row.content.lastSeenAt),
+      cause: liveness.isCertain ? "died" : "not heard of",
       project: row.content.project ?? "",
       machine: row.machine,
     }));
   }
 
   /** [RE24] The newest of the chat's project. */
-  async newest(): Promise<Choice | null> {
-    const place = { root: this.#session.project, project: await this.#project() };
-    const from = await offered(this.#reach, await this.#all(), place);
+  async newest(): Promise<RecoveryChoice | null> {
+    const chatProject = { root: this.#session.project, project: await this.#project() };
+    const from = await offerNewest(this.#context, await this.#all(), chatProject);
     return from && this.#choice(from);
   }
 
-  async named(id: string): Promise<Choice | null> {
-    const row = named(this.#reach, id);
+  async named(id: string): Promise<RecoveryChoice | null> {
+    const row = findById(this.#context, id);
     if (!row) return null;
     // Files of another project would be compared with nothing that they have to do with.
     const project = await this.#project();
     const isSame = project !== null && project === row.project;
-    return this.#choice(await restorationOf(this.#reach, row, isSame ? this.#session.project : null));
+    return this.#choice(await restore(this.#context, row, isSame ? this.#session.project : null));
   }
 
-  #choice(from: Restoration): Choice {
+  #choice(from: Restoration): RecoveryChoice {
     const take = async (): Promise<ToolError | null> => {
-      const row = named(this.#reach, from.session.id);
-      const taken = row && (await takeNamed(this.#reach, row));
+      const row = findById(this.#context, from.session.id);
+      const taken = row && (await takeOverIfFree(this.#context, row));
       return taken === null || taken.ok ? null : taken.error;
     };
-    const { store, now } = this.#reach.runtime;
+    const { store, now } = this.#context.runtime;
     const dismiss = async (): Promise<null> => {
-      store.write((sql) => recoveries.note(sql, { at: now(), sessionId: from.session.id, action: "dismissed" }));
+      store.write((sql) => recoveries.add(sql, { at: now(), sessionId: from.session.id, action: "dismissed" }));
       return null;
     };
     return { from, take, dismiss };
   }
 
-  async #all(): Promise<Found[]> {
-    return (this.#found ??= findElsewhere(this.#reach));
+  async #all(): Promise<DeadRemoteSession[]> {
+    return (this.#deadSessions ??= findElsewhere(this.#context));
   }
 }
 
@@ -143,9 +143,9 @@ export async function heldByAnother(chat: Chat, session: Session, dead: string):
   const member = await chat.team?.of(session);
   const opened = member?.ok ? member.value.opened : null;
   if (!opened?.link.self) return null;
-  const held = await hold(opened.link, dead);
-  const holder = held.ok ? null : held.error.holder;
+  const lease = await acquireLease(opened.link, dead);
+  const holder = lease.ok ? null : lease.error.holder;
   // Its own chat counts as alive for a while; that its process is gone is seen from here.
   if (holder === null || [dead, session.id].includes(holder.chat)) return null;
-  return { code: "not_to_take", message: heldWords(dead, opened.machine, holder) };
+  return { code: "not_to_take", message: heldMessage(dead, opened.machine, holder) };
 }

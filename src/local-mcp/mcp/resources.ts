@@ -9,7 +9,7 @@ import * as sessions from "../sessions/sessions.ts";
 import type { Chat } from "./chat.ts";
 
 /** Most entries in a list of resources: clients show them whole. */
-const listed = 50;
+const maxListed = 50;
 
 /** The session's row and all that is known of its work now, as JSON; null for an unknown one. */
 export function session(chat: Chat, id: string): string | null {
@@ -22,19 +22,21 @@ export function session(chat: Chat, id: string): string | null {
 export function checkpoint(chat: Chat, id: string): string | null {
   return chat.runtime.store.read((sql) => {
     const [found] = checkpoints.byPrefix(sql, id);
-    return found?.id === id ? JSON.stringify({ ...found, work: checkpoints.stateOf(sql, found.seq) }, null, 1) : null;
+    return found?.id === id
+      ? JSON.stringify({ ...found, work: checkpoints.requireState(sql, found.seq) }, null, 1)
+      : null;
   }, null);
 }
 
 export function listSessions(chat: Chat): { name: string; uri: string }[] {
   return chat.runtime.store
-    .read((sql) => sessions.list(sql, { limit: listed }), [])
+    .read((sql) => sessions.list(sql, { limit: maxListed }), [])
     .map(({ id, title }) => ({ name: title ?? id, uri: `shim://sessions/${id}` }));
 }
 
 export function listCheckpoints(chat: Chat): { name: string; uri: string }[] {
   return chat.runtime.store
-    .read((sql) => checkpoints.search(sql, { limit: listed }), [])
+    .read((sql) => checkpoints.search(sql, { limit: maxListed }), [])
     .map(({ id, summary }) => ({ name: summary.split("\n")[0] || id, uri: `shim://checkpoints/${id}` }));
 }
 
@@ -43,20 +45,20 @@ export function recoverPrompt(chat: Chat, sessionId: string | undefined): string
   const { runtime } = chat;
   const now = runtime.now();
   const except = chat.current() ?? "";
-  const found = runtime.store.read(
+  const session = runtime.store.read(
     (sql) =>
       sessionId
-        ? namedOrNull(sql, sessionId)
+        ? findNamed(sql, sessionId)
         : (findIncomplete(sql, runtime.processes, now, { limit: 1, except })[0]?.session ?? null),
     null,
   );
-  const from = found && restore(runtime, found, now);
+  const from = session && restore(runtime, session, now);
   if (!from)
     return sessionId ? `SHIM knows no session "${sessionId}".` : "SHIM knows of no session that died unfinished.";
   return `Continue this work.\n\n${brief(from, now, "resume")}`;
 }
 
-function namedOrNull(sql: Sql, given: string): sessions.Session | null {
+function findNamed(sql: Sql, given: string): sessions.Session | null {
   const found = findSession(sql, given);
   return found.kind === "one" ? found.session : null;
 }

@@ -1,4 +1,4 @@
-import { edgeIn } from "../authority.ts";
+import { edgeConfigFromEnv } from "../authority.ts";
 import { frontOf } from "../front/control.ts";
 import { clientPidOf } from "../processes.ts";
 import type { LoadedDriver } from "../store/open-driver.ts";
@@ -10,7 +10,7 @@ import { serve } from "./serve.ts";
 export function serveSystem({ open, fallbackReason }: Pick<LoadedDriver, "open" | "fallbackReason">): void {
   const runtime = systemRuntime({ driver: open, busyMs: 5_000 });
   if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
-  const edge = edgeIn(process.env);
+  const edge = edgeConfigFromEnv(process.env);
   // Chats are saved all the same; Claude Desktop keeps stderr in the log of this server.
   if (!edge.ok) {
     runtime.log("error", "the workspace of the environment cannot be used", { reason: edge.error });

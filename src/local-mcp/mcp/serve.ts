@@ -24,7 +24,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 const tickMs = 2_000;
 /** A client that only looks at the server, and leaves, finds nothing written. */
 const settleMs = 3_000;
-const longestEndMs = 10_000;
+const maxEndMs = 10_000;
 
 export interface FrontInfo {
   readonly pid: number;
@@ -57,7 +57,7 @@ export function serve(options: ServeOptions): void {
   const isRestart = front?.isRestart ?? false;
   const chat: Chat = new Chat({ runtime, server, client, clientName: () => clientName, team, isRestart });
   const files = new FileSaver(runtime, chat);
-  const afterAnswer = inPauses((works) => {
+  const afterAnswer = batchWork((works) => {
     for (const work of works) work();
     void files.save();
   });
@@ -71,9 +71,9 @@ export function serve(options: ServeOptions): void {
   const onClosed = (): void => void shutDown("stdin_end");
   const handle = serveStdio(
     () => {
-      const made = createServer({ chat, version: options.version, afterAnswer });
-      made.server.oninitialized = () => (clientName = made.server.getClientVersion()?.name ?? null);
-      return made;
+      const mcpServer = createServer({ chat, version: options.version, afterAnswer });
+      mcpServer.server.oninitialized = () => (clientName = mcpServer.server.getClientVersion()?.name ?? null);
+      return mcpServer;
     },
     {
       // A transport that cannot write closes itself and pauses stdin, whose end is then never seen.
@@ -88,17 +88,17 @@ export function serve(options: ServeOptions): void {
     if (isOver) return;
     isOver = true;
     // Whatever hangs (a disk, git), this process does not outlive its client for long.
-    setTimeout(() => options.exit(1), longestEndMs).unref();
+    setTimeout(() => options.exit(1), maxEndMs).unref();
     clearInterval(timer);
     files.stop();
     const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
     // A killed client that led its terminal's session sends us SIGHUP by its death: that is no closed terminal.
     saveAndDetach(runtime, chat, server, isClientGone ? "client_gone" : reason);
-    const left = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logged(runtime, "leaving the team"));
+    const teamEnd = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logFailure(runtime, "leaving the team"));
     if (isClientGone) await files.saveLast();
-    await Promise.all([left, sync.stop().catch(logged(runtime, "sync"))]);
+    await Promise.all([teamEnd, sync.stop().catch(logFailure(runtime, "sync"))]);
     runtime.store.close();
-    await handle.close().catch(logged(runtime, "close"));
+    await handle.close().catch(logFailure(runtime, "close"));
     options.exit(0);
   };
   const startedAt = runtime.now();
@@ -107,7 +107,7 @@ export function serve(options: ServeOptions): void {
   const timer = setInterval(() => {
     const isOrphan = [chat.client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) void shutDown("parent_death");
-    else if (!isWithin(runtime.now() - startedAt, settleMs)) void background().catch(logged(runtime, "tick"));
+    else if (!isWithin(runtime.now() - startedAt, settleMs)) void background().catch(logFailure(runtime, "tick"));
   }, tickMs);
   onClientEnd(options.stdin, (reason) => void shutDown(reason));
 }
@@ -122,7 +122,7 @@ function onClientEnd(stdin: Readable, end: (reason: string) => void): void {
 const pauseMs = 30;
 
 /** Collects work and does it a moment later, all together. */
-function inPauses(run: (works: readonly (() => void)[]) => void): (work: () => void) => void {
+function batchWork(run: (works: readonly (() => void)[]) => void): (work: () => void) => void {
   let waiting: (() => void)[] = [];
   return (work) => {
     waiting.push(work);
@@ -139,7 +139,7 @@ function inPauses(run: (works: readonly (() => void)[]) => void): (work: () => v
 function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, reason: string): void {
   try {
     servers.leave(runtime, server);
-    for (const sessionId of chat.served().filter((id) => isStored(runtime, id))) {
+    for (const sessionId of chat.servedSessions().filter((id) => isStored(runtime, id))) {
       runtime.store.write((sql) => {
         catchUp(sql, runtime.now(), sessionId);
         // [RE60] Before the last checkpoint, which hides what the death would have lost.
@@ -149,7 +149,7 @@ function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, re
       runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason));
     }
   } catch (error) {
-    logged(runtime, "last checkpoint")(error);
+    logFailure(runtime, "last checkpoint")(error);
   }
 }
 
@@ -178,6 +178,6 @@ function isStored(runtime: Runtime, sessionId: string): boolean {
   return runtime.store.read((sql) => sessions.get(sql, sessionId) !== null, false);
 }
 
-function logged(runtime: Runtime, what: string): (error: unknown) => void {
+function logFailure(runtime: Runtime, what: string): (error: unknown) => void {
   return (error) => runtime.log("error", what, { error: stackOf(error) });
 }

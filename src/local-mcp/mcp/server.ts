@@ -11,7 +11,7 @@ import { StoreError } from "../store/store-error.ts";
 import type { Chat } from "./chat.ts";
 import { serverInfo } from "./handshake.ts";
 import { instructions } from "./instructions.ts";
-import { listed } from "./listed-schema.ts";
+import { toListed } from "./listed-schema.ts";
 import * as resources from "./resources.ts";
 import type { Tool, ToolError } from "./tool.ts";
 import { registerState } from "./state-resource.ts";
@@ -56,12 +56,12 @@ export function createServer(options: ServerOptions): McpServer {
     { ...serverInfo, version: options.version },
     { instructions: instructions(options.chat.runtime, options.chat.team !== null) },
   );
-  equip(server, options);
+  registerAll(server, options);
   return server;
 }
 
 /** All that clients find on a server of SHIM. */
-export function equip(server: McpServer, options: ServerOptions): void {
+export function registerAll(server: McpServer, options: ServerOptions): void {
   const { chat } = options;
   for (const tool of chat.team ? [...tools, ...teamTools] : tools) register(server, tool, options);
   if (chat.team) registerState(server, chat);
@@ -100,17 +100,17 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
     title,
     description,
     annotations,
-    inputSchema: listed(tool.input),
-    outputSchema: listed(tool.output),
+    inputSchema: toListed(tool.input),
+    outputSchema: toListed(tool.output),
   };
   server.registerTool(name, config, async (input: unknown, { mcpReq }: ServerContext) => {
     try {
-      meet(options.chat, mcpReq.envelope);
+      readClientName(options.chat, mcpReq.envelope);
       const result = await call(tool, options.chat, input);
-      options.afterAnswer(() => hear(options.chat, input, result));
+      options.afterAnswer(() => countExchange(options.chat, input, result));
       return result;
     } catch (error) {
-      return refused(options.chat, failure(options.chat, tool.name, error));
+      return toErrorResult(options.chat, toToolError(options.chat, tool.name, error));
     }
   });
 }
@@ -118,10 +118,10 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
 const Envelope = z.object({ [CLIENT_INFO_META_KEY]: z.object({ name: z.string() }) });
 
 /** From the revision of 2026-07-28 on there is no handshake: each request names its client. */
-function meet(chat: Chat, envelope: unknown): void {
-  if (chat.hasMet) return;
+function readClientName(chat: Chat, envelope: unknown): void {
+  if (chat.hasClientName) return;
   const parsed = Envelope.safeParse(envelope);
-  if (parsed.success) chat.meet(parsed.data[CLIENT_INFO_META_KEY].name);
+  if (parsed.success) chat.setClientName(parsed.data[CLIENT_INFO_META_KEY].name);
 }
 
 interface CallResult {
@@ -134,25 +134,25 @@ interface CallResult {
 async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult> {
   const result = await tool.run(chat, input);
   const notices = chat.notices();
-  if (!result.ok) return refused(chat, result.error, notices);
+  if (!result.ok) return toErrorResult(chat, result.error, notices);
   const { text, output } = result.value;
   const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };
-  if (tool.name === "shim_check_recovery") chat.hasAsked();
-  const offered = offerFor(chat, structured["session"]);
+  if (tool.name === "shim_check_recovery") chat.cancelOffer();
+  const offerText = offerFor(chat, structured["session"]);
   const parts = [
     ...notices.map((notice) => `NOTICE: ${notice}`),
     text,
-    ...(offered ? [withCommand(chat, offered)] : []),
+    ...(offerText ? [withCommand(chat, offerText)] : []),
   ];
   return { content: parts.map((part) => ({ type: "text", text: part })), structuredContent: structured };
 }
 
 /** After the answer: nobody is there any more to be told of a failure. */
-function hear(chat: Chat, input: unknown, result: CallResult): void {
+function countExchange(chat: Chat, input: unknown, result: CallResult): void {
   const session = result.structuredContent?.["session"];
   if (typeof session !== "string") return;
   try {
-    chat.hear(session, JSON.stringify([input, result.content]));
+    chat.countExchange(session, JSON.stringify([input, result.content]));
   } catch (error) {
     chat.runtime.log("warn", "the length of an answer was not counted", { error: String(error) });
   }
@@ -163,7 +163,7 @@ function offerFor(chat: Chat, session: unknown): string | null {
   return typeof session === "string" ? chat.offerOnce(session) : null;
 }
 
-function refused(chat: Chat, error: ToolError, notices: readonly string[] = []): CallResult {
+function toErrorResult(chat: Chat, error: ToolError, notices: readonly string[] = []): CallResult {
   const text = [...notices.map((notice) => `NOTICE: ${notice}`), `${error.code}: ${error.message}`].join("\n");
   return { isError: true, content: [{ type: "text", text: withCommand(chat, text) }] };
 }
@@ -174,7 +174,7 @@ function withCommand({ runtime }: Chat, text: string): string {
 }
 
 /** [MC6] Broken storage is said aloud, never answered as if it had saved. A bug is logged and named as one. */
-function failure(chat: Chat, tool: string, error: unknown): ToolError {
+function toToolError(chat: Chat, tool: string, error: unknown): ToolError {
   chat.runtime.log("error", `${tool} failed`, {
     error: stackOf(error),
   });
@@ -187,19 +187,19 @@ function failure(chat: Chat, tool: string, error: unknown): ToolError {
   };
 }
 
-type Read = (chat: Chat, id: string) => string | null;
+type ReadResource = (chat: Chat, id: string) => string | null;
 
 function registerResource(
   server: McpServer,
   chat: Chat,
   kind: string,
   description: string,
-  read: Read,
+  readResource: ReadResource,
   list: (chat: Chat) => { name: string; uri: string }[],
 ): void {
   const template = new ResourceTemplate(`shim://${kind}/{id}`, { list: () => ({ resources: list(chat) }) });
   server.registerResource(kind, template, { description, mimeType: "application/json" }, (uri, values) => {
-    const text = read(chat, String(values["id"]));
+    const text = readResource(chat, String(values["id"]));
     if (text === null) throw new ResourceNotFoundError(uri.href);
     return { contents: [{ uri: uri.href, mimeType: "application/json", text }] };
   });

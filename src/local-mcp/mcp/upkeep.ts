@@ -4,7 +4,7 @@ import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
 import type { Runtime } from "../runtime.ts";
 import { catchUp } from "../sessions/catch-up.ts";
 import { refresh } from "../sessions/refresh.ts";
-import { dueByTimer } from "../sessions/observe.ts";
+import { timerTrigger } from "../sessions/observe.ts";
 import * as clients from "../sessions/clients.ts";
 import * as servers from "../sessions/servers.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
@@ -18,13 +18,13 @@ import { drainInto } from "../hooks/spool-hook.ts";
 import { readSubagents } from "../usage/subagent-files.ts";
 import type { Chat } from "./chat.ts";
 
-const refreshEveryMs = 15_000;
-const upkeepEveryMs = 600_000;
-const backupCheckEveryMs = 60_000;
+const refreshIntervalMs = 15_000;
+const upkeepIntervalMs = 600_000;
+const backupCheckIntervalMs = 60_000;
 /** Rows of processes of an earlier boot are kept for so long. */
 const processRowsMs = 7 * 86_400_000;
 /** Rewriting a pack is worth it only when this share of it is garbage. */
-const routineGarbage = 0.3;
+const minGarbageShare = 0.3;
 
 /** Called by the timer: takes the readings that no hook reports (memory, age, texts in the transcript), and a checkpoint if one is due. */
 export function refreshIfDue(chat: Chat, sessionId: string): void {
@@ -33,7 +33,7 @@ export function refreshIfDue(chat: Chat, sessionId: string): void {
   if (!session || session.endedAt !== null) return;
   const last = session.readings.sessionAgeMs?.at ?? 0;
   // [SI30] A status line takes readings all the time, and may be the one that saw the risk rise.
-  const isRecent = session.riskMark.pending === null && isWithin(runtime.now() - last, refreshEveryMs);
+  const isRecent = session.riskMark.pending === null && isWithin(runtime.now() - last, refreshIntervalMs);
   if (!isRecent) observeSession(chat, session);
 }
 
@@ -51,12 +51,12 @@ function observeSession(chat: Chat, session: sessions.Session): void {
     return;
   }
   readSubagents(runtime, session);
-  const trigger = dueByTimer(refresh(runtime, session, chat.heard(session)), runtime);
+  const trigger = timerTrigger(refresh(runtime, session, chat.exchangeReadings(session)), runtime);
   if (trigger) capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, chat.recent);
 }
 
 function backUpIfDue(runtime: Runtime, now: number): void {
-  if (isWithin(now - lastBackupCheckAt, backupCheckEveryMs)) return;
+  if (isWithin(now - lastBackupCheckAt, backupCheckIntervalMs)) return;
   lastBackupCheckAt = now;
   if (!isBackupDue(runtime.paths.backups, now, runtime.store.read(firstCheckpointAt, null))) return;
   backUp(runtime.store, now, runtime.config.retention.backups).catch((error: unknown) =>
@@ -71,12 +71,12 @@ const deaths = new DeathWatch();
 /** Spool, backup and retention, in small portions, by any process that runs. */
 export function upkeep(runtime: Runtime): void {
   drainInto(runtime);
-  if (runtime.store.read(textIndex.isBehind, false)) runtime.store.write(textIndex.takeIn);
-  runtime.store.tidy();
+  if (runtime.store.read(textIndex.hasPending, false)) runtime.store.write(textIndex.indexPending);
+  runtime.store.checkpointWal();
   deaths.check(runtime);
   const now = runtime.now();
   backUpIfDue(runtime, now);
-  if (isWithin(now - lastUpkeepAt, upkeepEveryMs)) return;
+  if (isWithin(now - lastUpkeepAt, upkeepIntervalMs)) return;
   lastUpkeepAt = now;
   // [RE64] What is pruned leaves its death behind.
   recordDeaths(runtime, () => true);
@@ -85,7 +85,7 @@ export function upkeep(runtime: Runtime): void {
     history.thin(sql, now, { maxAgeMs: runtime.config.retention.maxAgeMs, rows: 500 });
     for (const table of [clients, servers]) table.prune(sql, runtime.processes.boot(), now - processRowsMs);
   });
-  void dropMarked(runtime, routineGarbage).catch((error: unknown) =>
+  void dropMarked(runtime, minGarbageShare).catch((error: unknown) =>
     runtime.log("error", "snapshots", { error: String(error) }),
   );
 }

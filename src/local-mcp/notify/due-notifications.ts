@@ -1,6 +1,6 @@
 import type { NotifyEvent } from "../../contract/notify.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { mayLive } from "../processes.ts";
+import { mayBeAlive } from "../processes.ts";
 import { findIncomplete } from "../recovery/detect.ts";
 import { quotedTitle } from "../recovery/recovery-line.ts";
 import type { Runtime } from "../runtime.ts";
@@ -77,11 +77,11 @@ function messages(sql: Sql, { now, processes }: Runtime): Notification[] {
 
 function isLiving(sql: Sql, processes: Runtime["processes"], id: string): boolean {
   const owner = sessions.get(sql, id)?.owner ?? null;
-  return owner !== null && mayLive(processes, owner);
+  return owner !== null && mayBeAlive(processes, owner);
 }
 
 function risks(sql: Sql, { now, processes, config }: Runtime): Notification[] {
-  const living = [...sessions.open(sql)].filter(({ owner }) => owner !== null && mayLive(processes, owner));
+  const living = [...sessions.listOpen(sql)].filter(({ owner }) => owner !== null && mayBeAlive(processes, owner));
   return living.flatMap(({ id, title, owner, readings }): Notification[] => {
     if (assess(readings, config.risk, now()).level !== "critical") return [];
     const key = `risk_critical:${id}:${owner?.pid ?? 0}:${owner?.start ?? ""}`;

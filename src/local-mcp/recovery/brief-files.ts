@@ -2,16 +2,16 @@ import { isAbsolute, relative } from "node:path";
 import { pathOf } from "../sessions/entries.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import type { FileComparison } from "../snapshots/file-state.ts";
-import { age, oneLine, ranked, type Section } from "./brief-text.ts";
+import { age, oneLine, rankedLines, type BriefSection } from "./brief-text.ts";
 import * as remote from "./remote-brief.ts";
 import { isEdited, type Restoration, type RestoredFile } from "./restoration.ts";
 
 /** The parts of a brief that are checked against what is there now. Pure. */
 
-const mostFiles = 15;
-const pathWidth = 160;
+const maxFiles = 15;
+const maxPathChars = 160;
 
-const fileWords: Record<FileComparison, string> = {
+const fileStateText: Record<FileComparison, string> = {
   same: "unchanged since the checkpoint",
   changed: "CHANGED since the checkpoint",
   missing: "MISSING",
@@ -20,57 +20,57 @@ const fileWords: Record<FileComparison, string> = {
 const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, unknown: 1, same: 1 };
 
 /** [RE31] Files that changed and are not committed, newest first; what is not as it was comes before the rest. */
-export function fileSection(from: Restoration): Section {
+export function fileSection(from: Restoration): BriefSection {
   const { files, elsewhere, session } = from;
-  const words = elsewhere ? remote.fileWords : fileWords;
-  const open = shownFiles(from);
-  const lines = open.slice(0, mostFiles).map((file) => {
+  const words = elsewhere ? remote.fileStateText : fileStateText;
+  const openFiles = listedFiles(from);
+  const lines = openFiles.slice(0, maxFiles).map((file) => {
     const how = file.isFoundByGit ? "by a command or by hand" : file.action;
     const why = file.now === "unknown" && file.skipped ? ` (${file.skipped})` : "";
-    return `- ${oneLine(pathIn(session.project, file.path), pathWidth)} (${how}): ${file.now === "same" && file.stamp ? "as the chat left it" : words[file.now]}${why}`;
+    return `- ${oneLine(projectPath(session.project, file.path), maxPathChars)} (${how}): ${file.now === "same" && file.stamp ? "as the chat left it" : words[file.now]}${why}`;
   });
-  const [hidden, others] = [open.length - lines.length, files.length - open.length];
+  const [hidden, others] = [openFiles.length - lines.length, files.length - openFiles.length];
   const counts = [
     ...(hidden > 0 ? [`- and ${hidden} more`] : []),
     ...(others > 0 ? [`- ${others} more: committed or unchanged`] : []),
   ];
-  return { heading: "files:", lines: lines.length + counts.length === 0 ? [] : ranked(1, [...lines, ...counts]) };
+  return { heading: "files:", lines: lines.length + counts.length === 0 ? [] : rankedLines(1, [...lines, ...counts]) };
 }
 
 /** Those that are listed by name, as far as there is room. */
-export function shownFiles({ files }: Restoration): RestoredFile[] {
+export function listedFiles({ files }: Restoration): RestoredFile[] {
   return files
     .toReversed()
-    .filter((file) => file.now === "changed" || file.now === "missing" || isOpen(file))
+    .filter((file) => file.now === "changed" || file.now === "missing" || isUncommitted(file))
     .sort((a, b) => fileOrder[a.now] - fileOrder[b.now]);
 }
 
-function isOpen(file: RestoredFile): boolean {
+function isUncommitted(file: RestoredFile): boolean {
   return !file.isCommitted && (isEdited(file) || file.isFoundByGit === true);
 }
 
-function pathIn(project: string | null, path: string): string {
+function projectPath(project: string | null, path: string): string {
   const clean = pathOf(path);
   if (project === null || !isAbsolute(clean)) return clean;
   const inside = relative(project, clean);
   return inside === "" || inside.startsWith("..") || isAbsolute(inside) ? clean : inside;
 }
 
-export function verifiedSection(from: Restoration, now: number): Section {
+export function verifiedSection(from: Restoration, now: number): BriefSection {
   const { score, checkpoint, elsewhere } = from;
   const probes = score.parts.map(({ name, share, items, falseClaim }) => {
-    const weak = items.filter((item) => item.share < 1).map((item) => item.name);
-    const why = falseClaim ?? weak.join("; ");
+    const weakItems = items.filter((item) => item.share < 1).map((item) => item.name);
+    const why = falseClaim ?? weakItems.join("; ");
     return `${name} ${Math.round(share * 100)} %${why === "" ? "" : `: ${oneLine(why, 120)}`}`;
   });
   const saved = checkpoint
     ? `last checkpoint: ${checkpoint.id}, ${age(now - checkpoint.at)} ago (${checkpoint.trigger}); later events come from the journal`
     : "last checkpoint: none; all of this comes from the journal";
   return {
-    lines: ranked(0, [
+    lines: rankedLines(0, [
       ...branchLine(from),
       saved,
-      ...(elsewhere ? remote.synced(elsewhere, from.session.id, now) : snapshotLine(from)),
+      ...(elsewhere ? remote.syncLines(elsewhere, from.session.id, now) : snapshotLine(from)),
       `restore score: ${score.total} of 100 (${probes.join(", ")})`,
       "unverified: whether steps marked done are right, and what happened after the last sign of life",
     ]),
@@ -80,15 +80,15 @@ export function verifiedSection(from: Restoration, now: number): Section {
 /** Nothing is said of a branch without a commit that is as it was. */
 function branchLine({ state, head, elsewhere }: Restoration): string[] {
   if (!state.git) return [];
-  const then = headWords(state.git);
-  const now = head && headWords(head);
+  const then = formatHead(state.git);
+  const now = head && formatHead(head);
   if (elsewhere) return [remote.gitLine(elsewhere, then, now)];
   if (now === null) return [`git: was ${then}; cannot be read now`];
   if (then !== now) return [`git: was ${then}, is now ${now} (CHANGED)`];
   return state.git.commit === null ? [] : [`git: ${then}, unchanged`];
 }
 
-function headWords({ branch, commit }: GitHead): string {
+function formatHead({ branch, commit }: GitHead): string {
   return `${branch ?? "detached"} at ${commit?.slice(0, 12) ?? "no commit"}`;
 }
 

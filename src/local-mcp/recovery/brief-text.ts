@@ -1,34 +1,38 @@
 import type { Remark, Statement, WorkState } from "../../contract/work-state.ts";
-import { isOutdated } from "../sessions/statements.ts";
-import { harmless } from "../words/harmless.ts";
-import type { Known } from "./current-work.ts";
+import { outdatedBy } from "../sessions/statements.ts";
+import { neutralize } from "../words/harmless.ts";
+import type { SourcedText } from "./current-work.ts";
 
 /** How the lines of a brief are written. Pure. */
 
 /** A line of the brief; of those that do not fit the ones of the highest rank are left out first, of one rank the last of their part. */
-export interface Line {
+export interface BriefLine {
   readonly text: string;
   readonly rank: 0 | 1 | 2 | 3 | 4;
 }
 
 /** Lines under a heading, which goes with the last of them. */
-export interface Section {
+export interface BriefSection {
   readonly heading?: string;
-  readonly lines: readonly Line[];
+  readonly lines: readonly BriefLine[];
   /** Newest last: what does not fit is left out from the front. */
   readonly isNewestLast?: boolean;
 }
 
 /** A text that may name what was taken back later, or hold a decision of which something was said later, says so. */
-export function current(state: WorkState, { text, at }: { text: string; at: number | null }, width: number): string {
-  const changed = isOutdated(state, text, at) ?? laterOn(state, text, at, ({ takenBack }) => takenBack);
-  const said = changed ? null : laterOn(state, text, at, ({ followedBy }) => followedBy);
+export function annotateOutdated(
+  state: WorkState,
+  { text, at }: { text: string; at: number | null },
+  width: number,
+): string {
+  const changed = outdatedBy(state, text, at) ?? laterRemark(state, text, at, ({ takenBack }) => takenBack);
+  const said = changed ? null : laterRemark(state, text, at, ({ followedBy }) => followedBy);
   const note = changed ? ` [changed later: ${oneLine(changed.text, 120)}]` : "";
   return `${oneLine(text, width)}${said ? ` [said later: ${oneLine(said.text, 120)}]` : note}`;
 }
 
 /** The remark on a decision that a text holds, if it is newer than the text. */
-function laterOn(
+function laterRemark(
   { decided = [] }: WorkState,
   text: string,
   at: number | null,
@@ -39,30 +43,30 @@ function laterOn(
   return remarks.findLast((one) => one && one.text !== plain && (at === null || at < one.at)) ?? null;
 }
 
-export function known(state: WorkState, { text, source, at }: Known, now: number, width: number): string {
-  return `${current(state, { text, at }, width)}${stamp(`${source}, `, now, at)}`;
+export function formatSourced(state: WorkState, { text, source, at }: SourcedText, now: number, width: number): string {
+  return `${annotateOutdated(state, { text, at }, width)}${formatSource(`${source}, `, now, at)}`;
 }
 
-export function stamp(source: string, now: number, at: number | null): string {
+export function formatSource(source: string, now: number, at: number | null): string {
   const time = at === null || at === 0 ? "" : `${age(now - at)} ago`;
   const all = `${source}${time}`.replace(/, $/, "");
   return all === "" ? "" : ` (${all})`;
 }
 
-export function when(now: number, at: number | null): string {
-  return stamp("", now, at);
+export function formatWhen(now: number, at: number | null): string {
+  return formatSource("", now, at);
 }
 
-export function ago(now: number, at: number): string {
-  return stamp("", now, at);
+export function formatAgo(now: number, at: number): string {
+  return formatSource("", now, at);
 }
 
-export function ranked(rank: Line["rank"], texts: readonly string[]): Line[] {
+export function rankedLines(rank: BriefLine["rank"], texts: readonly string[]): BriefLine[] {
   return texts.map((text) => ({ text, rank }));
 }
 
 export function oneLine(text: string, max: number): string {
-  return clip(harmless(text).replaceAll(/\s+/g, " ").trim(), max);
+  return clip(neutralize(text).replaceAll(/\s+/g, " ").trim(), max);
 }
 
 /** At most `max` characters, and how many were left out. */

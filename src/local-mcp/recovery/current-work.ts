@@ -1,31 +1,31 @@
 import type { Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
 import { goalReached, goalRequestBefore } from "../sessions/goal-state.ts";
 import { isSlashCommand, lastGoalRequest } from "../sessions/requests.ts";
-import { isOutdated } from "../sessions/statements.ts";
+import { outdatedBy } from "../sessions/statements.ts";
 import { contentWords, isAboutTheSame } from "../words/sentences.ts";
 
 /** What of a session's state holds now: its goal, its rules and decisions, what comes next. Pure. */
 
 /** Something that is known, who said it, and when; `at` null: not known. */
-export interface Known {
+export interface SourcedText {
   readonly text: string;
   readonly source: string;
   readonly at: number | null;
 }
 
 /** [CP8] The last request that sets a goal, unless the chat has put a goal into words after it. */
-export function goalOf(state: WorkState): Known | null {
+export function goalOf(state: WorkState): SourcedText | null {
   const request = lastGoalRequest(state.requests ?? []);
-  const own = ownGoal(state);
-  if (own && (own.at ?? 0) >= (request?.at ?? 0)) return own;
-  return request ? { text: request.text, source: "the user", at: request.at } : inherited(state);
+  const goal = statedGoal(state);
+  if (goal && (goal.at ?? 0) >= (request?.at ?? 0)) return goal;
+  return request ? { text: request.text, source: "the user", at: request.at } : inheritedGoal(state);
 }
 
-function ownGoal({ goal, said }: WorkState): Known | null {
+function statedGoal({ goal, said }: WorkState): SourcedText | null {
   return goal === null ? null : { text: goal, source: "the chat", at: said?.goal ?? null };
 }
 
-function inherited({ continues, conversation }: WorkState): Known | null {
+function inheritedGoal({ continues, conversation }: WorkState): SourcedText | null {
   if (continues?.goal) return { text: continues.goal, source: "the session before", at: null };
   const spoken = conversation.findLast(({ role, text }) => role === "user" && !isSlashCommand(text));
   return spoken ? { text: spoken.text, source: "the user", at: spoken.at } : null;
@@ -38,8 +38,8 @@ export interface Rules {
 
 /** [CP23] What was taken back is left out: what took it back is there instead. */
 export function rulesOf(state: WorkState): Rules {
-  const holds = (one: Statement): boolean => !one.takenBack && isOutdated(state, one.text, one.at) === null;
-  return { orders: (state.orders ?? []).filter(holds), decided: (state.decided ?? []).filter(holds) };
+  const isCurrent = (one: Statement): boolean => !one.takenBack && outdatedBy(state, one.text, one.at) === null;
+  return { orders: (state.orders ?? []).filter(isCurrent), decided: (state.decided ?? []).filter(isCurrent) };
 }
 
 /** What a statement took back, where its own words do not say it. */
@@ -49,69 +49,71 @@ export function takenBackBy(state: WorkState, { text }: Statement): Statement | 
 }
 
 /** [CP26] The step to go on with: said by the chat, in progress, planned, to do, or the user's request itself; null: nothing is known. */
-export function nextStepOf(state: WorkState): Known | null {
-  return candidates(state).find(({ text }) => !isDone(state, text)) ?? null;
+export function nextStepOf(state: WorkState): SourcedText | null {
+  return nextStepCandidates(state).find(({ text }) => !isDone(state, text)) ?? null;
 }
 
-function candidates(state: WorkState): Known[] {
+function nextStepCandidates(state: WorkState): SourcedText[] {
   const { said = {}, inProgress } = state;
   const since = lastGoalRequest(state.requests ?? [])?.at ?? 0;
-  const fresh = (all: readonly Known[]): Known[] => all.filter(({ at }) => at === null || at >= since);
-  const doing = known(tasks(state, "in_progress"), "the task in progress", said.todos);
-  const open = known(tasks(state, "pending"), "the task list", said.todos);
+  const fresh = (all: readonly SourcedText[]): SourcedText[] => all.filter(({ at }) => at === null || at >= since);
+  const stepsInProgress = toSourcedTexts(todoTexts(state, "in_progress"), "the task in progress", said.todos);
+  const pendingSteps = toSourcedTexts(todoTexts(state, "pending"), "the task list", said.todos);
   return [
-    ...announced(state),
-    ...fresh(doing),
-    ...fresh(known(inProgress, "the chat, in progress", said.inProgress)),
-    ...fresh(agreed(state)),
-    ...fresh(open),
-    ...unanswered(state),
-    ...doing,
-    ...open,
+    ...announcedSteps(state),
+    ...fresh(stepsInProgress),
+    ...fresh(toSourcedTexts(inProgress, "the chat, in progress", said.inProgress)),
+    ...fresh(agreedSteps(state)),
+    ...fresh(pendingSteps),
+    ...unansweredRequests(state),
+    ...stepsInProgress,
+    ...pendingSteps,
   ];
 }
 
-function announced({ nextStep, said = {} }: WorkState): Known[] {
+function announcedSteps({ nextStep, said = {} }: WorkState): SourcedText[] {
   const source = said.isBegun ? "the chat, begun since" : "the chat";
-  return known(nextStep === null ? [] : [nextStep], source, said.nextStep);
+  return toSourcedTexts(nextStep === null ? [] : [nextStep], source, said.nextStep);
 }
 
-function agreed({ plan, clientGoal }: WorkState): Known[] {
+function agreedSteps({ plan, clientGoal }: WorkState): SourcedText[] {
   return [
-    ...known(plan ? ["carry on with the approved plan"] : [], "the plan", plan?.at),
-    ...known(clientGoal ? [clientGoal.text] : [], "/goal", clientGoal?.at),
+    ...toSourcedTexts(plan ? ["carry on with the approved plan"] : [], "the plan", plan?.at),
+    ...toSourcedTexts(clientGoal ? [clientGoal.text] : [], "/goal", clientGoal?.at),
   ];
 }
 
-function known(texts: readonly string[], source: string, at: number | undefined): Known[] {
+function toSourcedTexts(texts: readonly string[], source: string, at: number | undefined): SourcedText[] {
   return texts.map((text) => ({ text, source, at: at ?? null }));
 }
 
-function unanswered({ requests = [], said }: WorkState): Known[] {
+function unansweredRequests({ requests = [], said }: WorkState): SourcedText[] {
   const last = requests.at(-1);
   const isOpen = last !== undefined && (last.at ?? 0) > (said?.turnEnd ?? -1);
   return isOpen ? [{ text: last.text, source: "the user's last request, its turn had not ended", at: last.at }] : [];
 }
 
 export function isDone(state: WorkState, step: string): boolean {
-  return [...state.done, ...tasks(state, "completed")].some((done) => isAboutTheSame(step, done, 0.75));
+  return [...state.done, ...todoTexts(state, "completed")].some((done) => isAboutTheSame(step, done, 0.75));
 }
 
-export function tasks({ todos }: WorkState, status: WorkState["todos"][number]["status"]): string[] {
+export function todoTexts({ todos }: WorkState, status: WorkState["todos"][number]["status"]): string[] {
   return todos.filter((todo) => todo.status === status).map((todo) => todo.text);
 }
 
 /** [CP38] The goal before the user's last one, where all that the chat has said since is known and none of it says that it is done. */
-export function perhapsOpen(state: WorkState): UserRequest | null {
+export function possiblyOpenGoal(state: WorkState): UserRequest | null {
   const { requests = [], conversation } = state;
-  const before = goalRequestBefore(requests);
-  const isKnown = before !== null && (conversation[0]?.at ?? Infinity) <= (before.at ?? 0);
-  return isKnown && goalReached(state, before) === null ? before : null;
+  const previousGoal = goalRequestBefore(requests);
+  const isConversationWhole = previousGoal !== null && (conversation[0]?.at ?? Infinity) <= (previousGoal.at ?? 0);
+  return isConversationWhole && goalReached(state, previousGoal) === null ? previousGoal : null;
 }
 
 /** The requests that are not shown elsewhere, as goal, rule or decision, newest last. */
 export function requestsBetween(state: WorkState, shown: readonly (string | undefined)[]): UserRequest[] {
   const { orders, decided } = rulesOf(state);
-  const known = new Set([...shown, ...[...orders, ...decided].map(({ text }) => text)]);
-  return (state.requests ?? []).filter(({ text, kind }) => kind !== "rule" && kind !== "answer" && !known.has(text));
+  const shownTexts = new Set([...shown, ...[...orders, ...decided].map(({ text }) => text)]);
+  return (state.requests ?? []).filter(
+    ({ text, kind }) => kind !== "rule" && kind !== "answer" && !shownTexts.has(text),
+  );
 }

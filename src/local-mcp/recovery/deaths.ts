@@ -1,13 +1,13 @@
 import { isWithin } from "../../shared/elapsed.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, isOutOfSight } from "../processes.ts";
+import { isAlive, isInOtherNamespace } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
 import * as history from "../signals/history.ts";
 import { causeOf, hasContent, isDead } from "./detect.ts";
 
-type Machine = Pick<Runtime, "processes" | "now">;
+type DeathDeps = Pick<Runtime, "processes" | "now">;
 
 /**
  * [RE60] Records that a session has died, once for each life of it: the mark goes when the session is seen alive again. An empty session loses
@@ -18,7 +18,7 @@ type Machine = Pick<Runtime, "processes" | "now">;
  */
 export function recordDeath(
   sql: Sql,
-  { processes, now }: Machine,
+  { processes, now }: DeathDeps,
   sessionId: string,
   detachReason: string | null = null,
 ): boolean {
@@ -26,8 +26,8 @@ export function recordDeath(
   if (!session || !isDead(session, processes, now())) return false;
   if (!sessions.markDead(sql, sessionId) || !hasContent(sql, sessionId)) return false;
   const { lastSeenAt: at, savedAt, readings } = session;
-  const ended = { ...session, detachReason: session.detachReason ?? detachReason };
-  const { cause, causeDetail: detail } = causeOf(sql, ended, processes);
+  const endedSession = { ...session, detachReason: session.detachReason ?? detachReason };
+  const { cause, causeDetail: detail } = causeOf(sql, endedSession, processes);
   const checkpointAgeMs = savedAt === null ? null : Math.max(0, at - savedAt);
   const { events: unsavedEvents, toolCalls: unsavedToolCalls } = unsavedOf(sql, sessionId);
   const crash = { sessionId, at, cause, detail, readings, checkpointAgeMs, unsavedEvents, unsavedToolCalls };
@@ -35,17 +35,17 @@ export function recordDeath(
 }
 
 /** [RE61] For a session that is about to live again in another process: later its earlier death cannot be inferred any more. */
-export function recordEarlierDeath(sql: Sql, machine: Machine, session: sessions.Session): boolean {
+export function recordEarlierDeath(sql: Sql, machine: DeathDeps, session: sessions.Session): boolean {
   return isOwnerGone(session, machine) && recordDeath(sql, machine, session.id);
 }
 
 /** Silence alone is no proof of a death: only a process that is gone counts. */
-function isOwnerGone({ owner }: sessions.Session, { processes }: Machine): boolean {
-  return owner !== null && !isOutOfSight(processes, owner) && !isAlive(processes, owner);
+function isOwnerGone({ owner }: sessions.Session, { processes }: DeathDeps): boolean {
+  return owner !== null && !isInOtherNamespace(processes, owner) && !isAlive(processes, owner);
 }
 
 /** Deaths recorded in one call, each in a write of its own. */
-const mostAtOnce = 50;
+const maxDeathsPerCall = 50;
 
 /**
  * [RE62] Records the deaths that nothing has recorded yet. Commands that only read do not call it.
@@ -53,16 +53,16 @@ const mostAtOnce = 50;
  * @param isSettled whether a session that is gone is to be recorded now: the end mark of one that ended well may still be on its way
  */
 export function recordDeaths(runtime: Runtime, isSettled: (session: sessions.Session) => boolean): number {
-  const gone = runtime.store.read(
-    (sql) => sessions.notKnownDead(sql).filter((session) => isOwnerGone(session, runtime)),
+  const deadSessions = runtime.store.read(
+    (sql) => sessions.listWithoutDeath(sql).filter((session) => isOwnerGone(session, runtime)),
     [],
   );
-  const settled = gone.filter(isSettled).slice(0, mostAtOnce);
-  return settled.filter(({ id }) => runtime.store.write((sql) => recordDeath(sql, runtime, id))).length;
+  const settledSessions = deadSessions.filter(isSettled).slice(0, maxDeathsPerCall);
+  return settledSessions.filter(({ id }) => runtime.store.write((sql) => recordDeath(sql, runtime, id))).length;
 }
 
-const settleMs = 10_000;
-const pollEveryMs = 15_000;
+const minGoneMs = 10_000;
+const pollIntervalMs = 15_000;
 
 /** Records deaths for a process that checks again and again. */
 export class DeathWatch {
@@ -71,15 +71,15 @@ export class DeathWatch {
 
   check(runtime: Runtime): void {
     const now = runtime.now();
-    if (isWithin(now - this.#checkedAt, pollEveryMs)) return;
+    if (isWithin(now - this.#checkedAt, pollIntervalMs)) return;
     this.#checkedAt = now;
-    const seen = new Set<string>();
+    const goneIds = new Set<string>();
     recordDeaths(runtime, ({ id }) => {
-      seen.add(id);
+      goneIds.add(id);
       const since = this.#goneSince.get(id) ?? now;
       this.#goneSince.set(id, since);
-      return !isWithin(now - since, settleMs);
+      return !isWithin(now - since, minGoneMs);
     });
-    for (const id of this.#goneSince.keys()) if (!seen.has(id)) this.#goneSince.delete(id);
+    for (const id of this.#goneSince.keys()) if (!goneIds.has(id)) this.#goneSince.delete(id);
   }
 }

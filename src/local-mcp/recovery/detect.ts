@@ -1,22 +1,22 @@
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, isOutOfSight, type Processes } from "../processes.ts";
+import { isAlive, isInOtherNamespace, type Processes } from "../processes.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { happenedIn } from "../store/happened.ts";
+import { hasContentSql } from "../store/happened.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import { oomKills, systemMemory } from "../signals/memory.ts";
 
 /** A session without an end mark whose owner is gone. */
-export interface Incomplete {
+export interface IncompleteSession {
   readonly session: sessions.Session;
   readonly cause: CrashCause;
   /** The evidence for the cause. */
   readonly causeDetail: string;
 }
 
-export interface Search {
+export interface SessionSearch {
   /** Only this project; null: only sessions that have none; absent: all. */
   readonly project?: string | null;
   /** [RE16] Also sessions that tool calls have made (a client without hooks) when one of the two names no project. */
@@ -29,32 +29,37 @@ export interface Search {
 }
 
 /** Reason of a session that its client ended in the middle of a turn. */
-export const interrupted = "interrupted";
+export const interruptedReason = "interrupted";
 
 /** A session whose owner is unknown or not visible counts as dead after this silence: no client is silent longer in the middle of work. */
-const silentMs = 600_000;
+const maxSilenceMs = 600_000;
 
 /** A chat that is started for an offer is there within this time. */
-const beginMs = 60_000;
+const maxStartMs = 60_000;
 
 /**
  * The seeds' ResumeDetector. [RE1] Incomplete: no end mark, no live owner, something to recover. Newest first.
  * [RE4] A finished session never comes back. [RE5] A session whose client lives is not offered to the chat beside it.
  */
-export function findIncomplete(sql: Sql, processes: Processes, now: number, search: Search = {}): Incomplete[] {
+export function findIncomplete(
+  sql: Sql,
+  processes: Processes,
+  now: number,
+  search: SessionSearch = {},
+): IncompleteSession[] {
   // Read once, not for each session: they are files of the system.
-  const kills = once(() => oomKills(systemMemory));
-  const isOne = (session: sessions.Session): boolean =>
-    isWanted(session, search) &&
+  const kills = memoize(() => oomKills(systemMemory));
+  const isMatch = (session: sessions.Session): boolean =>
+    matchesSearch(session, search) &&
     isDead(session, processes, now) &&
     hasContent(sql, session.id) &&
     (search.accepts?.(session) ?? true);
   const limit = search.limit ?? 20;
-  const found = [
-    ...first(sessions.open(sql, projectsOf(search)), isOne, limit),
-    ...lapsed(sql, processes, now).filter(isOne),
+  const matches = [
+    ...firstMatching(sessions.listOpen(sql, projectsOf(search)), isMatch, limit),
+    ...lapsedOffers(sql, processes, now).filter(isMatch),
   ];
-  return found
+  return matches
     .sort((a, b) => b.lastSeenAt - a.lastSeenAt)
     .slice(0, limit)
     .map((session) => {
@@ -63,55 +68,55 @@ export function findIncomplete(sql: Sql, processes: Processes, now: number, sear
     });
 }
 
-function* first<T>(all: Iterable<T>, isWanted: (one: T) => boolean, limit: number): Generator<T, void> {
-  let left = limit;
+function* firstMatching<T>(all: Iterable<T>, isMatch: (one: T) => boolean, limit: number): Generator<T, void> {
+  let remaining = limit;
   for (const one of all) {
-    if (left <= 0) return;
-    if (!isWanted(one)) continue;
-    left -= 1;
+    if (remaining <= 0) return;
+    if (!isMatch(one)) continue;
+    remaining -= 1;
     yield one;
   }
 }
 
 /** The projects that the store can filter by; undefined: all. */
-function projectsOf({ project, isLoose }: Search): (string | null)[] | undefined {
+function projectsOf({ project, isLoose }: SessionSearch): (string | null)[] | undefined {
   if (project === undefined || (project === null && isLoose)) return undefined;
   return isLoose ? [project, null] : [project];
 }
 
-function once<T>(read: () => T): () => T {
+function memoize<T>(read: () => T): () => T {
   let found: { value: T } | null = null;
   return () => (found ??= { value: read() }).value;
 }
 
 /** [RE11] An offer to a chat that is over, or that never began, is open again. */
-function lapsed(sql: Sql, processes: Processes, now: number): sessions.Session[] {
-  return sessions.offered(sql).filter(({ recoveryBy, recoveryAt }) => {
+function lapsedOffers(sql: Sql, processes: Processes, now: number): sessions.Session[] {
+  return sessions.listOffered(sql).filter(({ recoveryBy, recoveryAt }) => {
     const successor = recoveryBy === null ? null : sessions.get(sql, recoveryBy);
-    if (!successor) return now - (recoveryAt ?? 0) > beginMs;
+    if (!successor) return now - (recoveryAt ?? 0) > maxStartMs;
     return successor.endedAt !== null || isDead(successor, processes, now);
   });
 }
 
-function isWanted(session: sessions.Session, search: Search): boolean {
+function matchesSearch(session: sessions.Session, search: SessionSearch): boolean {
   if (session.id === search.except) return false;
   if (search.project === undefined || session.project === search.project) return true;
-  const isOfNone = session.project === null || search.project === null;
-  return search.isLoose === true && isOfNone && session.origin === "handle";
+  const isWithoutProject = session.project === null || search.project === null;
+  return search.isLoose === true && isWithoutProject && session.origin === "handle";
 }
 
 /** The search for a chat: its project, and in a client without hooks also sessions without a project. */
-export function concerning(session: sessions.Session): Search {
+export function searchFor(session: sessions.Session): SessionSearch {
   return { project: session.project, isLoose: session.origin === "handle" };
 }
 
 export function isDead(session: sessions.Session, processes: Processes, now: number): boolean {
-  if (session.owner && !isOutOfSight(processes, session.owner)) return !isAlive(processes, session.owner);
-  return session.detachedAt !== null || now - session.lastSeenAt > silentMs;
+  if (session.owner && !isInOtherNamespace(processes, session.owner)) return !isAlive(processes, session.owner);
+  return session.detachedAt !== null || now - session.lastSeenAt > maxSilenceMs;
 }
 
 export function hasContent(sql: Sql, sessionId: string): boolean {
-  return sql.all(`SELECT 1 FROM sessions WHERE id = ? AND ${happenedIn("sessions.id")}`, sessionId).length > 0;
+  return sql.all(`SELECT 1 FROM sessions WHERE id = ? AND ${hasContentSql("sessions.id")}`, sessionId).length > 0;
 }
 
 /** Infers why a session died, from its last signals and the end of its processes. */
@@ -137,7 +142,7 @@ export function causeOf(
     hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
   });
   // SessionEnd has written it: the client ended in order, but its work did not.
-  if (cause === "unknown" && session.detachReason === interrupted) {
+  if (cause === "unknown" && session.detachReason === interruptedReason) {
     return { cause: "closed", causeDetail: "The client was closed, or asked to end, before its turn was over." };
   }
   return { cause, causeDetail: detail };

@@ -11,11 +11,11 @@ import type { FinishedTask } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import * as news from "../team/news.ts";
-import { finishedText } from "./brief-lines.ts";
+import { formatFinishedTask } from "./brief-lines.ts";
 import { isDead } from "./detect.ts";
 
 /** A task that a session had when it died. */
-interface LeftTask {
+interface TaskAtDeath {
   readonly session: string;
   readonly task: number;
   readonly type: string;
@@ -24,21 +24,21 @@ interface LeftTask {
 }
 
 /** The name of this machine's own coordinator in rows of the store. */
-const local = "local";
-const mostTasks = 20;
-const askWithinMs = 5_000;
+const localWorkspace = "local";
+const maxTasks = 20;
+const askTimeoutMs = 5_000;
 
 /**
  * [RE70] Finds sessions of this machine that died with tasks of its own coordinator which another chat has done since, or that were cancelled: what they
  * left is no unfinished work any more.
  */
-export function settleFinishedHere(runtime: Runtime): void {
+export function recordFinishedHere(runtime: Runtime): void {
   const { home } = runtime.paths;
   try {
-    const left = runtime.store.read((sql) => leftTasks(sql, runtime, local), []);
-    if (left.length === 0) return;
-    const { driver, busyMs } = runtime.store.site;
-    settle(runtime, left, endsHere({ home, driver, busyMs }, numbersOf(left)));
+    const tasks = runtime.store.read((sql) => tasksAtDeath(sql, runtime, localWorkspace), []);
+    if (tasks.length === 0) return;
+    const { driver, busyMs } = runtime.store.context;
+    recordFinished(runtime, tasks, endsHere({ home, driver, busyMs }, taskNumbers(tasks)));
   } catch (error) {
     // Offered once too often is better than not offered.
     runtime.log("warn", "whether tasks of dead sessions were finished is not known", { error: messageOf(error) });
@@ -46,40 +46,40 @@ export function settleFinishedHere(runtime: Runtime): void {
 }
 
 /** The same by the coordinator of a workspace, which a chat asks. */
-export async function settleFinished(runtime: Runtime, workspace: string, link: ChatLink): Promise<void> {
-  const left = runtime.store.read((sql) => leftTasks(sql, runtime, workspace), []);
+export async function recordFinishedTasks(runtime: Runtime, workspace: string, link: ChatLink): Promise<void> {
+  const tasks = runtime.store.read((sql) => tasksAtDeath(sql, runtime, workspace), []);
   const ends = new Map<number, TaskEnd>();
-  for (const task of numbersOf(left)) {
-    const end = await endOf(link, task);
+  for (const task of taskNumbers(tasks)) {
+    const end = await fetchTaskEnd(link, task);
     // Nobody answers now.
     if (end === "unknown") break;
     if (end !== "open") ends.set(task, end);
   }
-  if (ends.size > 0) settle(runtime, left, ends);
+  if (ends.size > 0) recordFinished(runtime, tasks, ends);
 }
 
-async function endOf(link: ChatLink, task: number): Promise<TaskEnd | "open" | "unknown"> {
-  const found = await link.call("tasks.get", { task }, askWithinMs);
+async function fetchTaskEnd(link: ChatLink, task: number): Promise<TaskEnd | "open" | "unknown"> {
+  const found = await link.call("tasks.get", { task }, askTimeoutMs);
   if (!found.ok) return isPassing(found.error) ? "unknown" : "open";
   const { state } = found.value;
   if (state === "cancelled") return { state, by: null };
   if (state !== "done") return "open";
-  const history = await link.call("tasks.history", { task }, askWithinMs);
+  const history = await link.call("tasks.history", { task }, askTimeoutMs);
   if (!history.ok) return "unknown";
   return { state, by: history.value.attempts.find(({ end }) => end === "done")?.chat ?? null };
 }
 
-function numbersOf(left: readonly LeftTask[]): number[] {
-  return [...new Set(left.map(({ task }) => task))].slice(0, mostTasks);
+function taskNumbers(tasks: readonly TaskAtDeath[]): number[] {
+  return [...new Set(tasks.map(({ task }) => task))].slice(0, maxTasks);
 }
 
 /** Of sessions that died unfinished, and of which this was not found before. */
-function leftTasks(sql: Sql, { processes, now, paths }: Runtime, workspace: string): LeftTask[] {
+function tasksAtDeath(sql: Sql, { processes, now, paths }: Runtime, workspace: string): TaskAtDeath[] {
   const held = heldAtDeath(sql, workspace);
   const lost = lostAtDeath(sql, workspace).filter(
     (one) => !held.some(({ session, task }) => session === one.session && task === one.task),
   );
-  const all = [...held, ...lost, ...(workspace === local ? ofWorkers(sql, join(paths.home, "work")) : [])];
+  const all = [...held, ...lost, ...(workspace === localWorkspace ? workerTasks(sql, join(paths.home, "work")) : [])];
   return all.filter(({ session, task }) => {
     const known = sessions.get(sql, session);
     return known !== null && isDead(known, processes, now()) && !recoveries.hasFinished(sql, session, task);
@@ -88,12 +88,12 @@ function leftTasks(sql: Sql, { processes, now, paths }: Runtime, workspace: stri
 
 const isOpen = "s.ended_at IS NULL AND (s.recovery IS NULL OR s.recovery = 'offered')";
 
-function heldAtDeath(sql: Sql, workspace: string): LeftTask[] {
+function heldAtDeath(sql: Sql, workspace: string): TaskAtDeath[] {
   const rows = sql.all<{ session: string; task: number; at: number; body: string }>(
     `SELECT c.session_id AS session, c.task, c.at, c.body FROM team_claims c JOIN sessions s ON s.id = c.session_id
      WHERE c.workspace = ? AND ${isOpen} ORDER BY c.at DESC LIMIT ?`,
     workspace,
-    mostTasks,
+    maxTasks,
   );
   return rows.map(({ session, task, at, body }) => {
     const { type } = JSON.parse(body) as ClaimedTask;
@@ -102,27 +102,27 @@ function heldAtDeath(sql: Sql, workspace: string): LeftTask[] {
 }
 
 /** Its server may outlive a client that was killed, and hear that the task is another's now. What it lost in its life is no work that it left. */
-function lostAtDeath(sql: Sql, workspace: string): LeftTask[] {
+function lostAtDeath(sql: Sql, workspace: string): TaskAtDeath[] {
   return sql.all<{ session: string; task: number; type: string; at: number }>(
     `SELECT n.session_id AS session, json_extract(n.body, '$.task') AS task, json_extract(n.body, '$.title') AS type, n.at
      FROM sessions s JOIN team_news n ON n.session_id = s.id
      WHERE n.kind = 'claim_lost' AND json_extract(n.body, '$.workspace') = ? AND n.at >= s.last_seen_at - ? AND ${isOpen}
      ORDER BY n.at DESC LIMIT ?`,
     workspace,
-    aroundDeathMs,
-    mostTasks,
+    deathWindowMs,
+    maxTasks,
   );
 }
 
 /** Between the last sign of life and the news that a task is lost, in ms. */
-const aroundDeathMs = 60_000;
+const deathWindowMs = 60_000;
 
 /** Sessions that `shim worker` has begun for tasks of this machine, by their first words and the worktree. @param work where worktrees are */
-function ofWorkers(sql: Sql, work: string): LeftTask[] {
+function workerTasks(sql: Sql, work: string): TaskAtDeath[] {
   const rows = sql.all<{ id: string; title: string; cwd: string; started_at: number }>(
     `SELECT id, title, cwd, started_at FROM sessions WHERE ended_at IS NULL AND (recovery IS NULL OR recovery = 'offered')
        AND title >= 'Do task ' AND title < 'Do task!' AND cwd IS NOT NULL ORDER BY last_seen_at DESC LIMIT ?`,
-    mostTasks,
+    maxTasks,
   );
   return rows.flatMap(({ id: session, title, cwd, started_at: at }) => {
     const [, task, type] = /^Do task (\d{1,16}) \(([\w.:-]{1,64})\):/.exec(title) ?? [];
@@ -131,8 +131,12 @@ function ofWorkers(sql: Sql, work: string): LeftTask[] {
   });
 }
 
-function settle({ store, now }: Runtime, left: readonly LeftTask[], ends: ReadonlyMap<number, TaskEnd>): void {
-  for (const [session, own] of Map.groupBy(left, (one) => one.session)) {
+function recordFinished(
+  { store, now }: Runtime,
+  tasks: readonly TaskAtDeath[],
+  ends: ReadonlyMap<number, TaskEnd>,
+): void {
+  for (const [session, own] of Map.groupBy(tasks, (one) => one.session)) {
     const finished = own.flatMap(({ task, type }): FinishedTask[] => {
       const end = ends.get(task);
       // What it has done itself is no news, and it may have been at something else.
@@ -140,17 +144,17 @@ function settle({ store, now }: Runtime, left: readonly LeftTask[], ends: Readon
     });
     if (finished.length < own.length) continue;
     const at = Math.max(...own.map((one) => one.at));
-    store.write((sql) => settleOne(sql, now(), session, finished, at));
+    store.write((sql) => recordFinishedFor(sql, now(), session, finished, at));
   }
 }
 
 /** @param at when it got the last of the tasks */
-function settleOne(sql: Sql, now: number, id: string, finished: readonly FinishedTask[], at: number): void {
+function recordFinishedFor(sql: Sql, now: number, id: string, finished: readonly FinishedTask[], at: number): void {
   const session = sessions.get(sql, id);
   if (!session || session.endedAt !== null) return;
   const by = finished.findLast((one) => one.by !== null)?.by ?? null;
-  recoveries.note(sql, { at: now, sessionId: id, action: "finished", by, finished });
-  tellHeir(sql, now, session, finished);
+  recoveries.add(sql, { at: now, sessionId: id, action: "finished", by, finished });
+  notifySuccessor(sql, now, session, finished);
   // What its user asked for since then is not done by that.
   if (hasLaterGoal(sql, id, at)) return;
   sessions.setRecovery(sql, now, id, by === null ? "dismissed" : "recovered", by);
@@ -162,16 +166,16 @@ function hasLaterGoal(sql: Sql, id: string, at: number): boolean {
 }
 
 /** The chat that it was offered to may be about to do it again. */
-function tellHeir(
+function notifySuccessor(
   sql: Sql,
   now: number,
   { id, recovery, recoveryBy }: Session,
   finished: readonly FinishedTask[],
 ): void {
   if (recovery !== "offered" || recoveryBy === null) return;
-  const what = finished.map(finishedText).join("; ");
+  const finishedText = finished.map(formatFinishedTask).join("; ");
   news.add(sql, now, recoveryBy, `finished:${id}`, {
     kind: "notice",
-    text: `Of session ${id}, which this chat was offered: ${what}`,
+    text: `Of session ${id}, which this chat was offered: ${finishedText}`,
   });
 }

@@ -1,13 +1,13 @@
-import type { Named } from "../sessions/recoveries.ts";
-import { shownFiles } from "./brief-files.ts";
+import type { BriefFacts } from "../sessions/recoveries.ts";
+import { listedFiles } from "./brief-files.ts";
 import type { Restoration } from "./restoration.ts";
 
-const mostFiles = 40;
+const maxFiles = 40;
 
 /** What a chat need not look up again, since its brief says it. */
-export function namedIn(from: Restoration): Named {
-  const files = shownFiles(from)
-    .slice(0, mostFiles)
+export function briefFacts(from: Restoration): BriefFacts {
+  const files = listedFiles(from)
+    .slice(0, maxFiles)
     .map(({ path }) => path);
   return { files, results: from.state.lastError ? [from.state.lastError.text.slice(0, 400)] : [] };
 }

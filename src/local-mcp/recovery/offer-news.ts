@@ -5,27 +5,27 @@ import type { Restoration } from "./restoration.ts";
 type Offer = Extract<News, { kind: "offer" }>;
 
 /** Turns and characters of the client's summary that a brief may need. */
-const kept = { turns: 6, summary: 4_000 };
+const keptLimits = { turns: 6, summary: 4_000 };
 
 /** The offer of a session of another machine, with the data of its brief, which is written when the offer is delivered. */
-export function offerOf(from: Restoration, session: string, machine: string, occasion: Occasion): Offer {
+export function toOffer(from: Restoration, session: string, machine: string, occasion: Occasion): Offer {
   const { state } = from;
   const slim = {
     ...state,
-    conversation: state.conversation.slice(-kept.turns),
-    compactSummary: state.compactSummary?.slice(0, kept.summary) ?? null,
+    conversation: state.conversation.slice(-keptLimits.turns),
+    compactSummary: state.compactSummary?.slice(0, keptLimits.summary) ?? null,
   };
   return { kind: "offer", session, machine, from: { ...from, state: slim }, occasion };
 }
 
 /** An offer as it is delivered: with its brief instead of the data. */
-export function delivered(news: News, now: number): News {
+export function toDelivered(news: News, now: number): News {
   if (news.kind !== "offer") return news;
   const { kind, session, machine } = news;
-  return { kind, session, machine, brief: briefOf(news, now) };
+  return { kind, session, machine, brief: renderBrief(news, now) };
 }
 
 /** [RE36] The brief of an offer, with the ages of this moment. */
-export function briefOf({ from, occasion, brief: written }: Offer, now: number): string {
+export function renderBrief({ from, occasion, brief: written }: Offer, now: number): string {
   return from ? brief(from, now, occasion ?? "brief") : (written ?? "");
 }

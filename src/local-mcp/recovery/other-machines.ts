@@ -3,17 +3,17 @@ import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Naming } from "../team/naming.ts";
 import { offerElsewhere, type ChatProject } from "./remote-offer.ts";
-import { reachOf } from "./remote-reach.ts";
+import { remoteContext } from "./remote-reach.ts";
 import { TakenSessions } from "./taken-sessions.ts";
 
 /** The time in which an offer is searched for, in ms: a chat that has just died counts as alive for a while, and its mirror arrives later. */
-const offerWithinMs = 300_000;
+const maxOfferSearchMs = 300_000;
 
 /** Sessions of the other machines of the workspace that one chat continues, or is offered. */
 export class OtherMachines {
   readonly #runtime: Runtime;
   readonly #taken = new TakenSessions();
-  #firstAt: number | null = null;
+  #firstCheckAt: number | null = null;
   #isOfferDue = true;
   #checking: Promise<void> | null = null;
 
@@ -28,15 +28,15 @@ export class OtherMachines {
   }
 
   async #check(opened: OpenedLink, session: string, naming: Pick<Naming, "project">): Promise<void> {
-    const reach = reachOf(this.#runtime, opened, session);
-    if (!reach?.link.self) return;
-    await this.#taken.settle(reach);
+    const context = remoteContext(this.#runtime, opened, session);
+    if (!context?.link.self) return;
+    await this.#taken.reconcile(context);
     if (!this.#isOfferDue) return;
     const now = this.#runtime.now();
-    this.#firstAt ??= now;
-    const place = await this.#projectOf(session, naming);
-    const isOver = place === null || now - this.#firstAt > offerWithinMs;
-    if (isOver || (await offerElsewhere(reach, place)) !== null) this.#isOfferDue = false;
+    this.#firstCheckAt ??= now;
+    const chatProject = await this.#projectOf(session, naming);
+    const isOver = chatProject === null || now - this.#firstCheckAt > maxOfferSearchMs;
+    if (isOver || (await offerElsewhere(context, chatProject)) !== null) this.#isOfferDue = false;
   }
 
   /** Null: a chat without a project is offered nothing. */

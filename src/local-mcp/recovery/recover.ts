@@ -5,8 +5,8 @@ import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.t
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { recordDeath } from "./deaths.ts";
-import { findIncomplete, type Incomplete, type Search } from "./detect.ts";
-import { namedIn } from "./named-in-brief.ts";
+import { findIncomplete, type IncompleteSession, type SessionSearch } from "./detect.ts";
+import { briefFacts } from "./named-in-brief.ts";
 import { changesSince, restoration, withChanges, type Restoration } from "./restoration.ts";
 
 /** The seeds' RecoveryService: one offer per dead session, to one successor. */
@@ -22,50 +22,50 @@ export interface Offer {
  *
  * @returns what is offered, and how many more are incomplete; null when there is nothing
  */
-export function offer(runtime: Runtime, to: string, search: Search): Offer | null {
+export function offer(runtime: Runtime, to: string, search: SessionSearch): Offer | null {
   const now = runtime.now();
-  const wanted = { ...search, except: to };
-  const [likely] = offerable(runtime, wanted);
+  const searchOfOthers = { ...search, except: to };
+  const [likely] = offerable(runtime, searchOfOthers);
   if (!likely) return null;
   // Git is asked before the transaction, which must not wait for it.
-  const before = runtime.store.read((sql) => restoration(sql, runtime.processes, likely.session, now), null);
-  const changes = before && changesSince(runtime.env, before);
+  const expected = runtime.store.read((sql) => restoration(sql, runtime.processes, likely.session, now), null);
+  const changes = expected && changesSince(runtime.env, expected);
   return runtime.store.write((sql) => {
-    const found = find(sql, runtime, wanted);
-    const first = found.find((one) => one.session.project === search.project) ?? found[0];
+    const offerableSessions = findOfferable(sql, runtime, searchOfOthers);
+    const first = offerableSessions.find((one) => one.session.project === search.project) ?? offerableSessions[0];
     if (!first) return null;
     catchUp(sql, now, first.session.id);
     const known = restoration(sql, runtime.processes, first.session, now);
     if (!known) return null;
     const from = withChanges(known, first.session.id === likely.session.id ? changes : null);
-    handOver(sql, runtime, from, to);
+    recordOffer(sql, runtime, from, to);
     if (isClosedWithNothingOpen(first.session)) {
-      for (const { session } of found) {
+      for (const { session } of offerableSessions) {
         if (session !== first.session) {
-          recoveries.note(sql, { at: now, sessionId: session.id, action: "offered", by: to });
+          recoveries.add(sql, { at: now, sessionId: session.id, action: "offered", by: to });
         }
       }
     } else if (runtime.config.recovery === "resume") {
       // Under this setting its brief tells the chat to go on with it.
-      recoveries.note(sql, { at: now, sessionId: first.session.id, action: "taken", by: to });
+      recoveries.add(sql, { at: now, sessionId: first.session.id, action: "taken", by: to });
     }
-    return { from, more: found.length - 1 };
+    return { from, more: offerableSessions.length - 1 };
   });
 }
 
 /** Puts a session on offer to one chat and keeps how it died. */
-function handOver(sql: Sql, runtime: Runtime, from: Restoration, to: string): void {
+function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: string): void {
   const { session, score } = from;
   const at = runtime.now();
   recordDeath(sql, runtime, session.id);
   sessions.setRecovery(sql, at, session.id, "offered", to);
-  recoveries.note(sql, {
+  recoveries.add(sql, {
     at,
     sessionId: session.id,
     action: "offered",
     by: to,
     score: score.total,
-    named: namedIn(from),
+    named: briefFacts(from),
   });
 }
 
@@ -78,37 +78,37 @@ export function take(runtime: Runtime, from: Restoration, by: string): void {
   const { id: sessionId } = from.session;
   runtime.store.write((sql) => {
     const known = sessions.get(sql, sessionId);
-    if (known?.recovery !== "offered" || known.recoveryBy !== by) handOver(sql, runtime, from, by);
-    recoveries.note(sql, { at, sessionId, action: "taken", by });
+    if (known?.recovery !== "offered" || known.recoveryBy !== by) recordOffer(sql, runtime, from, by);
+    recoveries.add(sql, { at, sessionId, action: "taken", by });
   });
 }
 
 /** [RE12] The incomplete sessions that are not too old, newest first; [RE52] only where there is none, those that were closed with nothing open. */
-export function offerable(runtime: Runtime, search: Search): Incomplete[] {
-  return runtime.store.read((sql) => find(sql, runtime, search), []);
+export function offerable(runtime: Runtime, search: SessionSearch): IncompleteSession[] {
+  return runtime.store.read((sql) => findOfferable(sql, runtime, search), []);
 }
 
-function find(sql: Sql, runtime: Runtime, search: Search): Incomplete[] {
+function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): IncompleteSession[] {
   const now = runtime.now();
-  const find = (isCalm: boolean): Incomplete[] => {
+  const findWith = (isCalm: boolean): IncompleteSession[] => {
     const accepts = (session: sessions.Session): boolean =>
       now - session.lastSeenAt <= runtime.config.offerMaxAgeMs &&
       isClosedWithNothingOpen(session) === isCalm &&
       isOfferDue(sql, session);
     return findIncomplete(sql, runtime.processes, now, { ...search, accepts });
   };
-  const dead = find(false);
-  return dead.length > 0 ? dead : find(true);
+  const dead = findWith(false);
+  return dead.length > 0 ? dead : findWith(true);
 }
 
 /** Offers of one closed session: a user who closes terminals every evening is not asked about each in every chat. */
-const mostOffers = { withNothingOpen: 1, withOpenWork: 3 };
+const maxOffers = { withNothingOpen: 1, withOpenWork: 3 };
 
 /** [RE51] [RE52] */
 function isOfferDue(sql: Sql, session: sessions.Session): boolean {
   if (!isClosed(session)) return true;
-  const most = isClosedWithNothingOpen(session) ? mostOffers.withNothingOpen : mostOffers.withOpenWork;
-  return recoveries.offersSince(sql, session.id, session.detachedAt ?? 0) < most;
+  const maxOffersOfSession = isClosedWithNothingOpen(session) ? maxOffers.withNothingOpen : maxOffers.withOpenWork;
+  return recoveries.offersSince(sql, session.id, session.detachedAt ?? 0) < maxOffersOfSession;
 }
 
 /** Undoes an offer, recovery or dismissal: the session is incomplete again. @returns whether there was one */
@@ -118,7 +118,7 @@ export function undo(runtime: Runtime, sessionId: string): boolean {
     const session = sessions.get(sql, sessionId);
     if (!session?.recovery) return false;
     sessions.setRecovery(sql, now, sessionId, null, null);
-    recoveries.note(sql, { at: now, sessionId, action: "undone" });
+    recoveries.add(sql, { at: now, sessionId, action: "undone" });
     return true;
   });
 }
@@ -130,7 +130,7 @@ export function dismiss(runtime: Runtime, sessionId: string): boolean {
     if (!sessions.get(sql, sessionId)) return false;
     recordDeath(sql, runtime, sessionId);
     sessions.setRecovery(sql, now, sessionId, "dismissed", null);
-    recoveries.note(sql, { at: now, sessionId, action: "dismissed" });
+    recoveries.add(sql, { at: now, sessionId, action: "dismissed" });
     return true;
   });
 }

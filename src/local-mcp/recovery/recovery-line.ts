@@ -8,10 +8,10 @@ import type { Restoration } from "./restoration.ts";
 
 /** The line that the user reads at the start of a chat: without control characters, and but for the title only words of this file. Pure. */
 
-const maxTitle = 60;
+const maxTitleChars = 60;
 
 /** A title as part of a line: quoted, on one line, short, and without characters that could change how the line looks. */
-export function quotedTitle(title: string | null, max = maxTitle): string {
+export function quotedTitle(title: string | null, max = maxTitleChars): string {
   const line = visible(title ?? "")
     .replaceAll('"', "'")
     .replaceAll(/\s+/g, " ")
@@ -37,7 +37,7 @@ export interface OfferedSession {
   readonly more: number;
 }
 
-const actions: Record<RecoverySetting, string> = {
+const actionText: Record<RecoverySetting, string> = {
   ask: "Claude asks whether to continue it",
   brief: "Claude has its brief",
   resume: "Claude continues it",
@@ -51,30 +51,30 @@ export function offeredLine(
   isPlugin: boolean,
 ): string {
   const title = quotedTitle(displayTitle(session));
-  const when = `${age(now - session.lastSeenAt)} ago`;
+  const diedAgo = `${age(now - session.lastSeenAt)} ago`;
   if (isClosedWithNothingOpen(session)) {
     const others = more > 0 ? `, and ${more} more before it` : "";
-    return `SHIM: your last chat here, ${title}, was closed ${when}${others}. To continue it, ask Claude.`;
+    return `SHIM: your last chat here, ${title}, was closed ${diedAgo}${others}. To continue it, ask Claude.`;
   }
-  const end = isClosed(session) ? `was closed ${when} with work open` : `died ${when}${causeWords(cause)}`;
+  const end = isClosed(session) ? `was closed ${diedAgo} with work open` : `died ${diedAgo}${formatCause(cause)}`;
   const dismiss = isPlugin ? "/shim:dismiss" : `Tell Claude, or: \`shim resume --dismiss ${shortId}\``;
   const others = more > 0 ? ` ${more} more died unfinished.` : "";
-  return `SHIM: ${title} ${end}; ${actions[setting]}.${others} Not this one? ${dismiss}`;
+  return `SHIM: ${title} ${end}; ${actionText[setting]}.${others} Not this one? ${dismiss}`;
 }
 
 /** [RE54] For a chat that is resumed itself; null where it is all as it was. */
 export function resumedLine({ session, cause, files, state }: Restoration, now: number): string | null {
-  const changed = files.filter((file) => file.now === "changed" || file.now === "missing").length;
+  const changedFiles = files.filter((file) => file.now === "changed" || file.now === "missing").length;
   const [tool] = state.runningTools;
-  if (changed === 0 && !tool) return null;
+  if (changedFiles === 0 && !tool) return null;
   const details = [
     ...(tool ? [`${tool.name} was running`] : []),
-    ...(changed > 0 ? [`${changed} file${changed === 1 ? "" : "s"} changed since`] : []),
+    ...(changedFiles > 0 ? [`${changedFiles} file${changedFiles === 1 ? "" : "s"} changed since`] : []),
   ];
-  return `SHIM: this chat died ${age(now - session.lastSeenAt)} ago${causeWords(cause)}; ${details.join(", ")}. Claude knows.`;
+  return `SHIM: this chat died ${age(now - session.lastSeenAt)} ago${formatCause(cause)}; ${details.join(", ")}. Claude knows.`;
 }
 
-function causeWords(cause: CrashCause | null): string {
+function formatCause(cause: CrashCause | null): string {
   return cause === null || cause === "unknown" ? "" : ` (${cause.replaceAll("_", " ")})`;
 }
 

@@ -3,23 +3,23 @@ import type { Sql } from "../../shared/sql.ts";
 import * as journal from "../sessions/journal.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
-import type { Named, Rediscovery } from "../sessions/recoveries.ts";
+import type { BriefFacts, Rediscovery } from "../sessions/recoveries.ts";
 
 /** Counts what a chat reads or runs again although its brief had said it: a measure of the brief that needs no model. */
 
 /** Rows of the chat's journal that are read. */
-const mostRows = 1_000;
+const maxRows = 1_000;
 
 /** Pure: reads of files that were named, and repeats of calls whose result was given, before the first edit. */
-function rediscovered(rows: readonly JournalRow[], { files, results }: Named): Rediscovery {
-  const known = new Set(files);
+function countRepeats(rows: readonly JournalRow[], { files, results }: BriefFacts): Rediscovery {
+  const knownFiles = new Set(files);
   let [reads, repeats] = [0, 0];
   for (const { entry } of rows) {
     if (isEdit(entry)) return { reads, repeats, isOver: true };
-    if (entry.kind === "tool_end" && known.has(entry.path ?? "")) reads += 1;
+    if (entry.kind === "tool_end" && knownFiles.has(entry.path ?? "")) reads += 1;
     else if (isRepeated(entry, results)) repeats += 1;
   }
-  return { reads, repeats, isOver: rows.length >= mostRows };
+  return { reads, repeats, isOver: rows.length >= maxRows };
 }
 
 function isEdit(entry: JournalEntry): boolean {
@@ -32,9 +32,9 @@ function isRepeated(entry: JournalEntry, results: readonly string[]): boolean {
 }
 
 /** [RE37] Kept with the offer, until the chat has made its first edit. */
-export function countRediscovery(sql: Sql, dead: string, heir: string): void {
-  const offer = recoveries.offerTo(sql, dead, heir);
+export function countRediscovery(sql: Sql, dead: string, successor: string): void {
+  const offer = recoveries.latestOffer(sql, dead, successor);
   if (!offer?.detail.named || offer.detail.rediscovery?.isOver) return;
-  const rediscovery = rediscovered(journal.list(sql, heir, 0, mostRows), offer.detail.named);
+  const rediscovery = countRepeats(journal.list(sql, successor, 0, maxRows), offer.detail.named);
   recoveries.setDetail(sql, offer.seq, { ...offer.detail, rediscovery });
 }

@@ -7,19 +7,19 @@ import type { Elsewhere } from "./restoration.ts";
 const maxTasks = 8;
 
 /** It stands outside of the fence, and another machine has chosen its name. */
-export function place({ machine }: Elsewhere): string {
-  return ` on another machine (${named(machine)})`;
+export function formatMachine({ machine }: Elsewhere): string {
+  return ` on another machine (${quotedMachine(machine)})`;
 }
 
-function named(machine: string): string {
+function quotedMachine(machine: string): string {
   return machine.replaceAll(/shim-recovered-session|[^\w.@-]+/gi, "-").slice(0, 60);
 }
 
-export function about({ machine, root }: Elsewhere): string[] {
-  return [`it ran on: ${named(machine)}, in ${root?.slice(0, 300) ?? "no project folder"} there`];
+export function aboutLines({ machine, root }: Elsewhere): string[] {
+  return [`it ran on: ${quotedMachine(machine)}, in ${root?.slice(0, 300) ?? "no project folder"} there`];
 }
 
-export const fileWords: Record<FileComparison, string> = {
+export const fileStateText: Record<FileComparison, string> = {
   same: "the same here",
   changed: "DIFFERENT here",
   missing: "NOT HERE",
@@ -45,12 +45,12 @@ export function gitLine({ hasCommit }: Elsewhere, then: string, now: string | nu
  * @param session its id
  * @param now epoch ms
  */
-export function synced(elsewhere: Elsewhere, session: string, now: number): string[] {
+export function syncLines(elsewhere: Elsewhere, session: string, now: number): string[] {
   const { unsaved, lost, tasks, syncedUntil } = elsewhere;
   const later =
     unsaved === 0
       ? ""
-      : `; ${events(unsaved)} after the checkpoint came with it, and ${unsaved === 1 ? "is" : "are"} in this`;
+      : `; ${formatEvents(unsaved)} after the checkpoint came with it, and ${unsaved === 1 ? "is" : "are"} in this`;
   const hidden = tasks.length - maxTasks;
   return [
     `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${ageOf(now - syncedUntil)} ago${later}`,
@@ -64,16 +64,16 @@ export function synced(elsewhere: Elsewhere, session: string, now: number): stri
 function filesLine({ machine, uncommitted }: Elsewhere, session: string, now: number): string {
   const why = uncommitted?.notThere ? oneLine(uncommitted.notThere, 200) : null;
   if (uncommitted === null || uncommitted.at === null)
-    return `files as they were: on ${named(machine)} only, where SHIM's snapshots of them are; what was neither pushed nor copied is not here${why === null ? "" : ` (${why})`}`;
+    return `files as they were: on ${quotedMachine(machine)} only, where SHIM's snapshots of them are; what was neither pushed nor copied is not here${why === null ? "" : ` (${why})`}`;
   const { at, missingCommit } = uncommitted;
   const first =
     missingCommit === null
       ? ""
       : ` (they are based on commit ${missingCommit.slice(0, 12)}, which is NOT HERE: \`git fetch\` first)`;
-  const newer = why === null ? "" : `; newer ones are on ${named(machine)} only: ${why}`;
+  const newer = why === null ? "" : `; newer ones are on ${quotedMachine(machine)} only: ${why}`;
   return `files as they were ${ageOf(now - at)} ago, uncommitted ones too: \`shim restore ${session} --files\` puts them into a new folder${first}${newer}`;
 }
 
-export function events(count: number): string {
+export function formatEvents(count: number): string {
   return count === 1 ? "1 event" : `${count} events`;
 }

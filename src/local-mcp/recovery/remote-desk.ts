@@ -3,11 +3,11 @@ import type { Trouble } from "../link/chat-link.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";
-import { offerOf } from "./offer-news.ts";
-import { isTaken, judge, offerable, type Found, type Reach } from "./remote-find.ts";
+import { toOffer } from "./offer-news.ts";
+import { isTaken, assessLiveness, offerable, type DeadRemoteSession, type RemoteContext } from "./remote-find.ts";
 import { gatherRestoration } from "./remote-gather.ts";
 import { noteOf } from "./remote-notes.ts";
-import { noteOffered } from "./remote-offer.ts";
+import { recordOffered } from "./remote-offer.ts";
 import { takeOver } from "./remote-take.ts";
 import type { Restoration } from "./restoration.ts";
 
@@ -19,61 +19,67 @@ import type { Restoration } from "./restoration.ts";
  * @param project its name in the workspace; null: the chat has none
  * @param root its folder here
  */
-export async function offered(
-  reach: Reach,
-  found: readonly Found[],
+export async function offerNewest(
+  context: RemoteContext,
+  deadSessions: readonly DeadRemoteSession[],
   { project, root }: { readonly project: string | null; readonly root: string | null },
 ): Promise<Restoration | null> {
-  const free = offerable(reach, found).filter(({ row }) => project !== null && row.project === project);
-  const { store } = reach.runtime;
-  const mine = free.find(({ row }) => store.read((sql) => noteOf(sql, row.session)?.by === reach.asking, false));
-  const first = mine ?? free[0];
+  const offerableSessions = offerable(context, deadSessions).filter(
+    ({ row }) => project !== null && row.project === project,
+  );
+  const { store } = context.runtime;
+  const alreadyOffered = offerableSessions.find(({ row }) =>
+    store.read((sql) => noteOf(sql, row.session)?.by === context.chatId, false),
+  );
+  const first = alreadyOffered ?? offerableSessions[0];
   if (!first) return null;
-  const from = await gatherRestoration(reach, first, root);
-  markOffered(reach, first.row, from);
+  const from = await gatherRestoration(context, first, root);
+  markOffered(context, first.row, from);
   return from;
 }
 
 /** The answer delivers the offer, so that the chat's next hook does not. */
-function markOffered({ runtime, asking }: Reach, { session, machine }: RemoteSession, from: Restoration): void {
+function markOffered({ runtime, chatId }: RemoteContext, { session, machine }: RemoteSession, from: Restoration): void {
   const at = runtime.now();
   const key = `offer:${session}`;
   runtime.store.write((sql) => {
-    const isNew = news.add(sql, at, asking, key, offerOf(from, session, machine, runtime.config.recovery));
-    const rows = news.undelivered(sql, asking, 1_000).filter((row) => row.key === key);
+    const isNew = news.add(sql, at, chatId, key, toOffer(from, session, machine, runtime.config.recovery));
+    const rows = news.undelivered(sql, chatId, 1_000).filter((row) => row.key === key);
     news.markDelivered(sql, at, rows);
-    if (isNew && noteOf(sql, session) === null) noteOffered(sql, at, session, asking, from);
+    if (isNew && noteOf(sql, session) === null) recordOffered(sql, at, session, chatId, from);
   });
 }
 
 /** By id, or a beginning of one (at least 4 characters) that only it has. */
-export function named({ runtime, mirror }: Pick<Reach, "runtime" | "mirror">, given: string): RemoteSession | null {
+export function findById(
+  { runtime, mirror }: Pick<RemoteContext, "runtime" | "mirror">,
+  idOrPrefix: string,
+): RemoteSession | null {
   const rows = runtime.store.read((sql) => remoteSessions.list(sql, mirror.workspace), []);
   const others = rows.filter(({ device }) => device !== mirror.device);
-  const exact = others.find(({ session }) => session === given);
-  if (exact || given.length < 4) return exact ?? null;
-  const fitting = others.filter(({ session }) => session.startsWith(given));
-  const ids = new Set(fitting.map(({ session }) => session));
-  return ids.size === 1 ? (fitting[0] ?? null) : null;
+  const exact = others.find(({ session }) => session === idOrPrefix);
+  if (exact || idOrPrefix.length < 4) return exact ?? null;
+  const matching = others.filter(({ session }) => session.startsWith(idOrPrefix));
+  const ids = new Set(matching.map(({ session }) => session));
+  return ids.size === 1 ? (matching[0] ?? null) : null;
 }
 
-export async function restorationOf(reach: Reach, row: RemoteSession, root: string | null): Promise<Restoration> {
-  return gatherRestoration(reach, { row, fate: await judge(reach, row) }, root);
+export async function restore(context: RemoteContext, row: RemoteSession, root: string | null): Promise<Restoration> {
+  return gatherRestoration(context, { row, liveness: await assessLiveness(context, row) }, root);
 }
 
 /** [RE23] Like `takeOver`, for a session that may have ended, may live, or may be continued by another chat. */
-export async function takeNamed(reach: Reach, row: RemoteSession): Promise<Result<null, Trouble>> {
-  const refused = (why: string): Result<null, Trouble> =>
-    err({ code: "not_to_take", message: `${row.session} ${why}` });
-  if (row.isEnded) return refused("was finished: there is nothing to go on with.");
-  if (row.taken?.chat === reach.asking) return ok(null);
-  const fate = await judge(reach, row);
-  if (!fate.isOver) return refused(`is not known to be dead. ${fate.detail}`);
-  if (await isTaken(reach, row)) {
+export async function takeOverIfFree(context: RemoteContext, row: RemoteSession): Promise<Result<null, Trouble>> {
+  const refuse = (why: string): Result<null, Trouble> => err({ code: "not_to_take", message: `${row.session} ${why}` });
+  if (row.isEnded) return refuse("was finished: there is nothing to go on with.");
+  if (row.taken?.chat === context.chatId) return ok(null);
+  const liveness = await assessLiveness(context, row);
+  if (!liveness.isOver) return refuse(`is not known to be dead. ${liveness.detail}`);
+  if (await isTaken(context, row)) {
     const { chat, machine } = row.taken ?? { chat: "another chat", machine: "another machine" };
-    return refused(
+    return refuse(
       `is continued by chat ${chat} on ${machine}. If the user wants it here: \`shim resume --undo ${row.session}\` there, then again.`,
     );
   }
-  return takeOver(reach, row);
+  return takeOver(context, row);
 }

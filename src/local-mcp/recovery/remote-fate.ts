@@ -4,11 +4,14 @@ import { age } from "./brief.ts";
 /** Whether a session of another machine is over, by the coordinator's knowledge of its chat. Pure. */
 
 /** unknown: there is no chat of this name (it never registered, or was forgotten); unreachable: the coordinator did not answer. */
-export type Seen = Told | { readonly status: "unknown" } | { readonly status: "unreachable"; readonly why: string };
+export type ChatObservation =
+  | ChatStatus
+  | { readonly status: "unknown" }
+  | { readonly status: "unreachable"; readonly why: string };
 
-type Told = Pick<Chat, "status" | "reason" | "lastSeenAgeMs">;
+type ChatStatus = Pick<Chat, "status" | "reason" | "lastSeenAgeMs">;
 
-export interface Fate {
+export interface Liveness {
   readonly isOver: boolean;
   /** The coordinator says that the chat is gone. */
   readonly isCertain: boolean;
@@ -17,9 +20,9 @@ export interface Fate {
 }
 
 /** A session of which nothing more is known counts as over after this silence, as one of this machine does. */
-const silentMs = 600_000;
+const maxSilenceMs = 600_000;
 
-const goneWords: Readonly<Record<string, string>> = {
+const offlineReasonText: Readonly<Record<string, string>> = {
   attested: "another SHIM process of its machine saw that its process is gone",
   closed: "its connection to the coordinator closed, and it did not come back",
   timeout: "the coordinator heard nothing more of it",
@@ -29,28 +32,29 @@ const goneWords: Readonly<Record<string, string>> = {
  * [RE20] Certainly over: the coordinator has declared its chat dead. Over, but not certainly: there is no such chat, or it left without an end,
  * and its machine was silent for ten minutes. Else the session is not over.
  *
- * @param silence time since the last news of the session, in ms
+ * @param silenceMs time since the last news of the session, in ms
  */
-export function fateOf(seen: Seen, silence: number): Fate {
-  if ("lastSeenAgeMs" in seen) return told(seen, silence);
-  if (seen.status === "unknown") return quiet(silence, "The coordinator knows no chat of it");
-  const detail = `Whether it lives is not known now: ${seen.why}.`;
+export function livenessOf(observation: ChatObservation, silenceMs: number): Liveness {
+  if ("lastSeenAgeMs" in observation) return livenessByStatus(observation, silenceMs);
+  if (observation.status === "unknown") return livenessBySilence(silenceMs, "The coordinator knows no chat of it");
+  const detail = `Whether it lives is not known now: ${observation.why}.`;
   return { isOver: false, isCertain: false, detail };
 }
 
-function told({ status, reason, lastSeenAgeMs }: Told, silence: number): Fate {
-  if (status === "offline") return gone(reason ?? "", lastSeenAgeMs, silence);
+function livenessByStatus({ status, reason, lastSeenAgeMs }: ChatStatus, silenceMs: number): Liveness {
+  if (status === "offline") return offlineLiveness(reason ?? "", lastSeenAgeMs, silenceMs);
   return { isOver: false, isCertain: true, detail: `It is ${status}, and was heard ${age(lastSeenAgeMs)} ago.` };
 }
 
-function gone(reason: string, lastSeenAgeMs: number, silence: number): Fate {
-  const words = goneWords[reason];
+function offlineLiveness(reason: string, lastSeenAgeMs: number, silenceMs: number): Liveness {
+  const words = offlineReasonText[reason];
   // The chat left, and its machine has not reported yet how the session ended.
-  if (words === undefined) return quiet(silence, "Its chat left the workspace without an end of the session");
+  if (words === undefined)
+    return livenessBySilence(silenceMs, "Its chat left the workspace without an end of the session");
   return { isOver: true, isCertain: true, detail: `Last heard ${age(lastSeenAgeMs)} ago: ${words}.` };
 }
 
-function quiet(silence: number, what: string): Fate {
-  const detail = `${what}; its machine sent nothing more of it for ${age(silence)}.`;
-  return { isOver: silence > silentMs, isCertain: false, detail };
+function livenessBySilence(silenceMs: number, what: string): Liveness {
+  const detail = `${what}; its machine sent nothing more of it for ${age(silenceMs)}.`;
+  return { isOver: silenceMs > maxSilenceMs, isCertain: false, detail };
 }

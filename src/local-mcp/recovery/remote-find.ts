@@ -9,30 +9,30 @@ import type { Around } from "../sync/pull.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { fateOf, type Fate, type Seen } from "./remote-fate.ts";
+import { livenessOf, type Liveness, type ChatObservation } from "./remote-fate.ts";
 import { isFree } from "./remote-notes.ts";
-import { clockOf, isOwn } from "./remote-session.ts";
+import { localClock, isLocalSession } from "./remote-session.ts";
 
 /** The means by which one chat reads and takes sessions of other machines. */
-export interface Reach {
+export interface RemoteContext {
   readonly runtime: Runtime;
   readonly link: Pick<ChatLink, "self" | "call">;
   /** For reading mirrors. */
   readonly mirror: Around;
   /** The chat that asks: its session. */
-  readonly asking: string;
+  readonly chatId: string;
   /** The name of this machine in the workspace. */
   readonly machine: string;
 }
 
 /** A session of another machine that no chat continues, and whether it is over. */
-export interface Found {
+export interface DeadRemoteSession {
   readonly row: RemoteSession;
-  readonly fate: Fate;
+  readonly liveness: Liveness;
 }
 
 /** Time limit of one call to the coordinator, in ms. */
-export const askMs = 5_000;
+export const callTimeoutMs = 5_000;
 
 /**
  * [RE20] The sessions of other machines that died unfinished, newest first: without an end, over by the coordinator's knowledge of their chats,
@@ -40,26 +40,34 @@ export const askMs = 5_000;
  *
  * @param project name of a project in the workspace; absent: all
  */
-export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<Found[]> {
-  const { runtime, mirror } = reach;
+export async function findElsewhere(
+  context: RemoteContext,
+  project?: string,
+  limit = 20,
+): Promise<DeadRemoteSession[]> {
+  const { runtime, mirror } = context;
   const filter = project === undefined ? {} : { project };
-  const rows = runtime.store.read((sql) => candidates(sql, mirror, filter), []);
-  const found: Found[] = [];
+  const rows = runtime.store.read((sql) => candidateRows(sql, mirror, filter), []);
+  const deadSessions: DeadRemoteSession[] = [];
   for (const row of rows) {
-    if (found.length >= limit) break;
-    const fate = await judge(reach, row);
-    if (fate.isOver && !(await isTaken(reach, row))) found.push({ row, fate });
+    if (deadSessions.length >= limit) break;
+    const liveness = await assessLiveness(context, row);
+    if (liveness.isOver && !(await isTaken(context, row))) deadSessions.push({ row, liveness });
   }
-  return found;
+  return deadSessions;
 }
 
-function candidates(sql: Sql, { workspace, device }: Around, filter: { readonly project?: string }): RemoteSession[] {
+function candidateRows(
+  sql: Sql,
+  { workspace, device }: Around,
+  filter: { readonly project?: string },
+): RemoteSession[] {
   const ids = new Set<string>();
   return remoteSessions.list(sql, workspace, filter).filter((row) => {
     // A copied home shows one session twice: the newer one comes first.
     if (ids.has(row.session)) return false;
     ids.add(row.session);
-    return row.device !== device && isUnfinished(row) && !isOwn(sql, row);
+    return row.device !== device && isUnfinished(row) && !isLocalSession(sql, row);
   });
 }
 
@@ -70,13 +78,16 @@ function isUnfinished({ isEnded, content }: RemoteSession): boolean {
   return !isEnded && !isSettled && hasContent;
 }
 
-export async function judge({ runtime, link }: Pick<Reach, "runtime" | "link">, row: RemoteSession): Promise<Fate> {
-  const silence = runtime.now() - clockOf(row)(row.content.lastSeenAt);
-  return fateOf(await seen(link, row.session), silence);
+export async function assessLiveness(
+  { runtime, link }: Pick<RemoteContext, "runtime" | "link">,
+  row: RemoteSession,
+): Promise<Liveness> {
+  const silenceMs = runtime.now() - localClock(row)(row.content.lastSeenAt);
+  return livenessOf(await observeChat(link, row.session), silenceMs);
 }
 
-async function seen(link: Pick<ChatLink, "call">, chat: string): Promise<Seen> {
-  const answer = await link.call("chats.get", { chat }, askMs);
+async function observeChat(link: Pick<ChatLink, "call">, chat: string): Promise<ChatObservation> {
+  const answer = await link.call("chats.get", { chat }, callTimeoutMs);
   if (answer.ok) return answer.value;
   if (answer.error.code === "unknown_chat") return { status: "unknown" };
   return { status: "unreachable", why: answer.error.message };
@@ -86,16 +97,16 @@ async function seen(link: Pick<ChatLink, "call">, chat: string): Promise<Seen> {
  * [RE23] A session is taken while the chat of its taker lives. If that is over, too, the taker counts only when its own last state says that it
  * continued the session: then the taker is to be recovered.
  */
-export async function isTaken(reach: Reach, row: RemoteSession): Promise<boolean> {
+export async function isTaken(context: RemoteContext, row: RemoteSession): Promise<boolean> {
   const { taken } = row;
   if (taken === null) return false;
-  const taker = await seen(reach.link, taken.chat);
-  const isGone = taker.status === "offline" || taker.status === "unknown";
-  return !isGone || (await wentOn(reach, taken.chat, row.session));
+  const claimant = await observeChat(context.link, taken.chat);
+  const isGone = claimant.status === "offline" || claimant.status === "unknown";
+  return !isGone || (await hasContinued(context, taken.chat, row.session));
 }
 
-async function wentOn({ runtime, mirror }: Reach, chat: string, session: string): Promise<boolean> {
-  const { own, row } = runtime.store.read((sql) => takerIn(sql, mirror.workspace, chat), nobody);
+async function hasContinued({ runtime, mirror }: RemoteContext, chat: string, session: string): Promise<boolean> {
+  const { own, row } = runtime.store.read((sql) => findClaimant(sql, mirror.workspace, chat), unknownClaimant);
   if (own) return own.continues?.session === session;
   if (!row) return false;
   const newest = await fetchCheckpoint(mirror, row);
@@ -103,30 +114,33 @@ async function wentOn({ runtime, mirror }: Reach, chat: string, session: string)
   return !newest.ok || newest.value?.content.state.continues?.session === session;
 }
 
-interface Taker {
+interface ClaimantState {
   readonly own: WorkState | null;
   readonly row: RemoteSession | null;
 }
 
-const nobody: Taker = { own: null, row: null };
+const unknownClaimant: ClaimantState = { own: null, row: null };
 
 /** The taker as this machine has stored it, or as its mirror says. */
-function takerIn(sql: Sql, workspace: string, chat: string): Taker {
+function findClaimant(sql: Sql, workspace: string, chat: string): ClaimantState {
   const saved = checkpoints.latest(sql, chat);
-  const own = saved && checkpoints.soundStateOf(sql, saved.seq);
+  const own = saved && checkpoints.findState(sql, saved.seq);
   return { own, row: remoteSessions.list(sql, workspace, { session: chat })[0] ?? null };
 }
 
 /** [RE24] The sessions that may be offered to the chat that asks: recent, not of a task, and continued by no other chat of this machine. */
-export function offerable({ runtime, asking }: Reach, found: readonly Found[]): Found[] {
+export function offerable(
+  { runtime, chatId }: RemoteContext,
+  deadSessions: readonly DeadRemoteSession[],
+): DeadRemoteSession[] {
   const now = runtime.now();
   const { offerMaxAgeMs } = runtime.config;
-  return found.filter(
+  return deadSessions.filter(
     ({ row }) =>
-      now - clockOf(row)(row.content.lastSeenAt) <= offerMaxAgeMs &&
+      now - localClock(row)(row.content.lastSeenAt) <= offerMaxAgeMs &&
       !isClosedWithNothingOpen(row.content) &&
       // Its worker continues it; it has no chat in the workspace, so it may be alive.
       !isOfTask(row.content.title ?? "") &&
-      runtime.store.read((sql) => isFree(sql, runtime.processes, now, row.session, asking), false),
+      runtime.store.read((sql) => isFree(sql, runtime.processes, now, row.session, chatId), false),
   );
 }

@@ -16,9 +16,9 @@ export function noteOf(sql: Sql, sessionId: string): Pick<recoveries.RecoveryNot
 }
 
 /** [RE24] Whether it may be offered to a chat of this machine: not when the user has dismissed it, or another living chat here has it. */
-export function isFree(sql: Sql, processes: Processes, now: number, sessionId: string, asking: string): boolean {
+export function isFree(sql: Sql, processes: Processes, now: number, sessionId: string, chatId: string): boolean {
   const note = noteOf(sql, sessionId);
-  if (note === null || note.by === asking) return note?.action !== "dismissed";
+  if (note === null || note.by === chatId) return note?.action !== "dismissed";
   if (note.action === "dismissed") return false;
   const other = note.by ? sessions.get(sql, note.by) : null;
   return other === null || other.endedAt !== null || isDead(other, processes, now);

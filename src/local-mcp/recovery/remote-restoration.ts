@@ -2,22 +2,22 @@ import type { Statement, WorkState } from "../../contract/work-state.ts";
 import type { Checkpoint, Trigger } from "../checkpoints/checkpoints.ts";
 import { readHead } from "../sessions/git-head.ts";
 import type { JournalRow } from "../sessions/journal.ts";
-import { emptyState, fold, upToDate } from "../sessions/work-state.ts";
+import { emptyState, fold, upgradeState } from "../sessions/work-state.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import { compareFiles } from "../snapshots/file-state.ts";
 import type { RemoteCheckpoint } from "../sync/fetch-checkpoint.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
-import { events } from "./remote-brief.ts";
-import type { Fate } from "./remote-fate.ts";
+import { formatEvents } from "./remote-brief.ts";
+import type { Liveness } from "./remote-fate.ts";
 import { mapFiles } from "./remote-paths.ts";
-import { clockOf, sessionOf, unsavedSince } from "./remote-session.ts";
+import { localClock, toSession, unsavedSince } from "./remote-session.ts";
 import type { Elsewhere, FilesElsewhere, Restoration } from "./restoration.ts";
 import { score } from "./score.ts";
 
 /** The data about a session of another machine. */
-export interface Known {
+export interface RemoteFacts {
   readonly row: RemoteSession;
-  readonly fate: Fate;
+  readonly liveness: Liveness;
   /** Null: none has reached the workspace, or it cannot be fetched now. */
   readonly newest: RemoteCheckpoint | null;
   /** Root of the same project here; null: it is not here. */
@@ -28,23 +28,23 @@ export interface Known {
 }
 
 /** [RE21] Restores a session of another machine, checked against the files and git of the same project here. */
-export function remoteRestoration(found: Known): Restoration {
-  const { row, fate, newest, here } = found;
-  const session = sessionOf(row);
+export function remoteRestoration(facts: RemoteFacts): Restoration {
+  const { row, liveness, newest, here } = facts;
+  const session = toSession(row);
   const unsaved = unsavedSince(row, newest?.content ?? null);
   const state = stateOf(row, newest);
   const { inside, outside } = mapFiles(state.files, { there: session.project, here });
   const files = [...compareFiles(inside), ...outside];
   const head = here === null ? null : readHead(here);
-  const known = { state, files, head, checkpoint: newest && checkpointOf(newest) };
+  const restorable = { state, files, head, checkpoint: newest && toCheckpoint(newest) };
   return {
     session: { ...session, project: here },
-    ...causeOf(row, state, unsaved, fate),
-    ...known,
+    ...causeOf(row, state, unsaved, liveness),
+    ...restorable,
     knownUntil: session.lastSeenAt,
     snapshot: null,
-    score: score(known),
-    elsewhere: elsewhere(found, unsaved),
+    score: score(restorable),
+    elsewhere: toElsewhere(facts, unsaved),
   };
 }
 
@@ -52,67 +52,73 @@ export function remoteRestoration(found: Known): Restoration {
 export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): WorkState {
   // Without a checkpoint only the title says something of the goal.
   const base = newest?.content.state ?? { ...emptyState, goal: row.content.title };
-  const state = upToDate(fold(base, unsavedSince(row, newest?.content ?? null)));
-  return byClock(state, clockOf(row));
+  const state = upgradeState(fold(base, unsavedSince(row, newest?.content ?? null)));
+  return withLocalTimes(state, localClock(row));
 }
 
 /** The state with its times by this machine's clock. */
-function byClock(state: WorkState, clock: (at: number) => number): WorkState {
-  const known = <T extends { readonly at: number | null }>(one: T): T =>
+function withLocalTimes(state: WorkState, clock: (at: number) => number): WorkState {
+  const withLocalTime = <T extends { readonly at: number | null }>(one: T): T =>
     one.at === null ? one : { ...one, at: clock(one.at) };
-  const maybe = <T extends { readonly at: number }>(one: T | undefined | null): T | null => (one ? known(one) : null);
+  const withLocalTimeIfAny = <T extends { readonly at: number }>(one: T | undefined | null): T | null =>
+    one ? withLocalTime(one) : null;
   const { requests, orders, decided, takenBack, plan, clientGoal, said, ...rest } = state;
   const statement = <T extends Statement>(one: T): T => {
-    const [taken, followed] = [maybe(one.takenBack), maybe(one.followedBy)];
-    return { ...known(one), ...(taken ? { takenBack: taken } : {}), ...(followed ? { followedBy: followed } : {}) };
+    const [taken, followed] = [withLocalTimeIfAny(one.takenBack), withLocalTimeIfAny(one.followedBy)];
+    return {
+      ...withLocalTime(one),
+      ...(taken ? { takenBack: taken } : {}),
+      ...(followed ? { followedBy: followed } : {}),
+    };
   };
   const times = Object.entries(said ?? {}).map(([name, at]) => [name, typeof at === "number" ? clock(at) : at]);
   return {
     ...rest,
-    conversation: state.conversation.map(known),
-    lastError: maybe(state.lastError),
-    ...(requests ? { requests: requests.map(known) } : {}),
+    conversation: state.conversation.map(withLocalTime),
+    lastError: withLocalTimeIfAny(state.lastError),
+    ...(requests ? { requests: requests.map(withLocalTime) } : {}),
     ...(orders ? { orders: orders.map(statement) } : {}),
     ...(decided ? { decided: decided.map(statement) } : {}),
-    ...(takenBack ? { takenBack: takenBack.map(known) } : {}),
-    ...(plan ? { plan: known(plan) } : {}),
-    ...(clientGoal ? { clientGoal: known(clientGoal) } : {}),
+    ...(takenBack ? { takenBack: takenBack.map(withLocalTime) } : {}),
+    ...(plan ? { plan: withLocalTime(plan) } : {}),
+    ...(clientGoal ? { clientGoal: withLocalTime(clientGoal) } : {}),
     ...(said ? { said: Object.fromEntries(times) } : {}),
   };
 }
 
-function elsewhere(found: Known, unsaved: readonly JournalRow[]): Elsewhere {
-  const { row, fate, newest, hasCommit, uncommitted, tasks } = found;
+function toElsewhere(facts: RemoteFacts, unsaved: readonly JournalRow[]): Elsewhere {
+  const { row, liveness, newest, hasCommit, uncommitted, tasks } = facts;
   const { machine, content } = row;
   return {
     machine,
     root: content.project,
-    isCertain: fate.isCertain,
+    isCertain: liveness.isCertain,
     hasCommit,
-    syncedUntil: clockOf(row)(content.sealedAt),
+    syncedUntil: localClock(row)(content.sealedAt),
     unsaved: unsaved.length,
-    lost: lostOf(row, newest, unsaved.length),
+    lost: lossText(row, newest, unsaved.length),
     uncommitted,
     tasks,
   };
 }
 
 /** A sentence about what its machine had and did not send; null: nothing. */
-function lostOf({ content }: RemoteSession, newest: RemoteCheckpoint | null, came: number): string | null {
-  if (newest === null) return content.newest === null ? lostEvents(content.unsaved.count - came) : noneCame;
+function lossText({ content }: RemoteSession, newest: RemoteCheckpoint | null, came: number): string | null {
+  if (newest === null)
+    return content.newest === null ? formatLostEvents(content.unsaved.count - came) : noCheckpointText;
   if (newest.isBehind) return "a newer checkpoint than this one, which its machine has taken";
   // A checkpoint that was sent after the session holds the entries before it.
   const isLater = newest.content.at > (content.newest?.at ?? 0);
-  return isLater ? null : lostEvents(content.unsaved.count - came);
+  return isLater ? null : formatLostEvents(content.unsaved.count - came);
 }
 
-const noneCame = "its checkpoints (none could be fetched): this is what its list entry tells";
+const noCheckpointText = "its checkpoints (none could be fetched): this is what its list entry tells";
 
-function lostEvents(lost: number): string | null {
-  return lost > 0 ? `${events(lost)} after the last checkpoint` : null;
+function formatLostEvents(lost: number): string | null {
+  return lost > 0 ? `${formatEvents(lost)} after the last checkpoint` : null;
 }
 
-function checkpointOf({ at, content }: RemoteCheckpoint): Checkpoint {
+function toCheckpoint({ at, content }: RemoteCheckpoint): Checkpoint {
   const { id, session, hash, journalSeq, rawBytes, redactions, summary } = content;
   // Only shown: a newer program may have more triggers.
   const trigger = content.trigger as Trigger;
@@ -123,9 +129,9 @@ function causeOf(
   { content }: RemoteSession,
   state: WorkState,
   unsaved: readonly JournalRow[],
-  fate: Fate,
+  liveness: Liveness,
 ): Pick<Restoration, "cause" | "causeDetail"> {
-  if (!fate.isOver) return { cause: null, causeDetail: fate.detail };
+  if (!liveness.isOver) return { cause: null, causeDetail: liveness.detail };
   const last = unsaved.findLast(({ entry }) => ["failure", "turn_end", "prompt"].includes(entry.kind))?.entry;
   const { cause, detail } = inferCause({
     readings: content.readings,
@@ -139,5 +145,5 @@ function causeOf(
     oomKillsNow: null,
     hadRunningTool: state.runningTools.length > 0,
   });
-  return { cause, causeDetail: `${detail} ${fate.detail}` };
+  return { cause, causeDetail: `${detail} ${liveness.detail}` };
 }

@@ -7,42 +7,46 @@ import type { RemoteSession, Taken } from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";
 
 /** [RE25] Stores which sessions of this machine are continued by chats of others, by their mirrors. Writes only changes. */
-export function noteTaken({ store, now }: Pick<Runtime, "store" | "now">, workspace: string, device: string): void {
+export function recordTakeovers(
+  { store, now }: Pick<Runtime, "store" | "now">,
+  workspace: string,
+  device: string,
+): void {
   const rows = store.read((sql) => remoteSessions.list(sql, workspace, { device }), []);
   for (const { session, taken } of rows) {
-    if (taken === null || store.read((sql) => news.has(sql, session, keyOf(session, taken)), false)) continue;
-    store.write((sql) => continuedElsewhere(sql, now(), session, taken));
+    if (taken === null || store.read((sql) => news.has(sql, session, noticeKey(session, taken)), false)) continue;
+    store.write((sql) => recordContinuation(sql, now(), session, taken));
   }
-  const returned = store.read((sql) => givenBack(sql, rows), []);
-  if (returned.length > 0) store.write((sql) => open(sql, now(), returned));
+  const returned = store.read((sql) => returnedSessions(sql, rows), []);
+  if (returned.length > 0) store.write((sql) => reopen(sql, now(), returned));
 }
 
-interface Told {
+interface TakeoverNotice {
   readonly seq: number;
   readonly session: string;
 }
 
 /** Sessions that were reported as continued elsewhere, and are not any more. */
-function givenBack(sql: Sql, taken: readonly Pick<RemoteSession, "session">[]): Told[] {
-  const told = sql.all<Told>(
+function returnedSessions(sql: Sql, taken: readonly Pick<RemoteSession, "session">[]): TakeoverNotice[] {
+  const notices = sql.all<TakeoverNotice>(
     `SELECT n.seq, n.session_id AS session FROM team_news n JOIN sessions s ON s.id = n.session_id
      WHERE n.kind = 'continued_elsewhere' AND n.key = 'continued:' || s.id || ':' || s.recovery_by
        AND s.recovery = 'recovered' AND NOT EXISTS (SELECT 1 FROM sessions heir WHERE heir.id = s.recovery_by)`,
   );
   const isTaken = new Set(taken.map(({ session }) => session));
-  return told.filter(({ session }) => !isTaken.has(session));
+  return notices.filter(({ session }) => !isTaken.has(session));
 }
 
 /** [RE26] The session can be recovered again; if the same chat takes it once more, that is reported once more. */
-function open(sql: Sql, at: number, told: readonly Told[]): void {
-  for (const { seq, session } of told) {
+function reopen(sql: Sql, at: number, notices: readonly TakeoverNotice[]): void {
+  for (const { seq, session } of notices) {
     sql.run("DELETE FROM team_news WHERE seq = ?", seq);
     sessions.setRecovery(sql, at, session, null, null);
-    recoveries.note(sql, { at, sessionId: session, action: "undone" });
+    recoveries.add(sql, { at, sessionId: session, action: "undone" });
   }
 }
 
-function keyOf(session: string, { chat }: Pick<Taken, "chat">): string {
+function noticeKey(session: string, { chat }: Pick<Taken, "chat">): string {
   return `continued:${session}:${chat}`;
 }
 
@@ -50,19 +54,20 @@ function keyOf(session: string, { chat }: Pick<Taken, "chat">): string {
  * [RE25] A session of this machine is continued elsewhere: it is not offered here any more, and it is told so when it returns, as is a chat that
  * had been offered it. Once: if it lives on in spite of that, and dies, it is to be recovered itself.
  */
-export function continuedElsewhere(
+export function recordContinuation(
   sql: Sql,
   now: number,
   session: string,
   taken: Pick<Taken, "chat" | "machine">,
 ): void {
   const { chat, machine } = taken;
-  const own = sessions.get(sql, session);
-  if (!own || chat === session) return;
-  const told: news.News = { kind: "continued_elsewhere", session, by: chat, machine };
-  const key = keyOf(session, taken);
-  if (!news.add(sql, now, session, key, told) || own.endedAt !== null) return;
-  if (own.recovery === "offered" && own.recoveryBy !== null) news.add(sql, now, own.recoveryBy, key, told);
+  const ownSession = sessions.get(sql, session);
+  if (!ownSession || chat === session) return;
+  const notice: news.News = { kind: "continued_elsewhere", session, by: chat, machine };
+  const key = noticeKey(session, taken);
+  if (!news.add(sql, now, session, key, notice) || ownSession.endedAt !== null) return;
+  if (ownSession.recovery === "offered" && ownSession.recoveryBy !== null)
+    news.add(sql, now, ownSession.recoveryBy, key, notice);
   sessions.setRecovery(sql, now, session, "recovered", chat);
-  recoveries.note(sql, { at: now, sessionId: session, action: "recovered", by: chat });
+  recoveries.add(sql, { at: now, sessionId: session, action: "recovered", by: chat });
 }

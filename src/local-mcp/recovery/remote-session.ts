@@ -5,10 +5,10 @@ import type { CheckpointContent } from "../sync/contents.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 
 /** A session of another machine in the form of a local one: times by this machine's clock, folders of the other machine, no owner. */
-export function sessionOf(row: RemoteSession): Session {
+export function toSession(row: RemoteSession): Session {
   const { content } = row;
-  const here = clockOf(row);
-  const maybe = (at: number | null): number | null => (at === null ? null : here(at));
+  const toLocal = localClock(row);
+  const toLocalOrNull = (at: number | null): number | null => (at === null ? null : toLocal(at));
   return {
     id: row.session,
     client: content.client,
@@ -22,12 +22,12 @@ export function sessionOf(row: RemoteSession): Session {
     origin: content.origin,
     parentId: null,
     owner: null,
-    startedAt: here(content.startedAt),
-    lastSeenAt: here(content.lastSeenAt),
-    savedAt: maybe(content.savedAt),
-    endedAt: maybe(content.endedAt),
+    startedAt: toLocal(content.startedAt),
+    lastSeenAt: toLocal(content.lastSeenAt),
+    savedAt: toLocalOrNull(content.savedAt),
+    endedAt: toLocalOrNull(content.endedAt),
     endReason: content.endReason,
-    detachedAt: maybe(content.detachedAt),
+    detachedAt: toLocalOrNull(content.detachedAt),
     detachReason: content.detachReason,
     recovery: null,
     recoveryAt: null,
@@ -42,7 +42,7 @@ export function sessionOf(row: RemoteSession): Session {
 }
 
 /** Converts times of that machine's clock to this one's: both know when the row was sealed. */
-export function clockOf({ at, content }: RemoteSession): (there: number) => number {
+export function localClock({ at, content }: RemoteSession): (there: number) => number {
   return (there) => at - (content.sealedAt - there);
 }
 
@@ -54,6 +54,6 @@ export function unsavedSince({ content }: RemoteSession, newest: CheckpointConte
 }
 
 /** Whether this machine has a session of this id itself, and so knows more than the mirror. */
-export function isOwn(sql: Sql, { session }: RemoteSession): boolean {
+export function isLocalSession(sql: Sql, { session }: RemoteSession): boolean {
   return sql.all("SELECT 1 FROM sessions WHERE id = ?", session).length > 0;
 }

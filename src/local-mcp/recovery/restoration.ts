@@ -8,7 +8,7 @@ import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { upToDate } from "../sessions/work-state.ts";
+import { upgradeState } from "../sessions/work-state.ts";
 import { changesIn, type ProjectChanges } from "../snapshots/changed-files.ts";
 import { compareFiles, type FileComparison } from "../snapshots/file-state.ts";
 import { causeOf, isDead } from "./detect.ts";
@@ -86,18 +86,18 @@ export interface Restoration {
 export function restoration(sql: Sql, processes: Processes, session: Session, now: number): Restoration | null {
   const stored = currentState(sql, session.id);
   if (!stored) return null;
-  const state = upToDate(stored);
+  const state = upgradeState(stored);
   const files = compareFiles(state.files);
   const head = session.project ? readHead(session.project) : null;
   const snapshot = newestSnapshot(sql, session.id);
-  const known = { state, files, head, checkpoint: checkpoints.latest(sql, session.id) };
+  const restorable = { state, files, head, checkpoint: checkpoints.latest(sql, session.id) };
   const { cause, causeDetail } = isDead(session, processes, now)
     ? causeOf(sql, session, processes)
     : { cause: null, causeDetail: "" };
   const editedByOthers = filesOfOthers(sql, session);
-  const finished = recoveries.finished(sql, session.id);
+  const finished = recoveries.finishedTasks(sql, session.id);
   const at = { knownUntil: session.lastSeenAt, snapshot, editedByOthers, finished };
-  return { session, cause, causeDetail, ...known, ...at, score: score(known) };
+  return { session, cause, causeDetail, ...restorable, ...at, score: score(restorable) };
 }
 
 /** [RE42] */
@@ -134,9 +134,9 @@ export function changesSince(env: NodeJS.ProcessEnv, { session, state }: Restora
 /** [CP27] Adds files that changed by any means, newest last, with a mark on those that are committed as they are. */
 export function withChanges(from: Restoration, changes: ProjectChanges | null): Restoration {
   if (changes === null) return from;
-  const known = new Set(from.files.map(({ path }) => path));
+  const knownPaths = new Set(from.files.map(({ path }) => path));
   const dirty = new Set(changes.open.map(({ path }) => path));
-  const noted = from.files.map((file): RestoredFile => {
+  const notedFiles = from.files.map((file): RestoredFile => {
     if (!isEdited(file) && dirty.has(file.path)) return { ...file, isFoundByGit: true };
     const isClean = isEdited(file) && changes.clean.has(file.path) && file.now !== "missing" && file.now !== "changed";
     return isClean ? { ...file, isCommitted: true } : file;
@@ -145,17 +145,17 @@ export function withChanges(from: Restoration, changes: ProjectChanges | null): 
     const at = from.editedByOthers?.get(path);
     return at !== undefined && (modifiedMs ?? 0) <= at + editSlackMs;
   };
-  const found = changes.open
-    .filter(({ path, modifiedMs }) => !known.has(path) && !isOfAnother(path, modifiedMs))
+  const uncommittedFiles = changes.open
+    .filter(({ path, modifiedMs }) => !knownPaths.has(path) && !isOfAnother(path, modifiedMs))
     .toReversed()
     .map(({ path, modifiedMs }): RestoredFile => {
       const now = modifiedMs === null ? "missing" : "unknown";
       return { path, hash: null, action: "noted", now, isFoundByGit: true };
     });
   const committed = [...changes.committed]
-    .filter((path) => !known.has(path) && !isOfAnother(path, null))
+    .filter((path) => !knownPaths.has(path) && !isOfAnother(path, null))
     .map((path): RestoredFile => ({ path, hash: null, action: "noted", now: "same", isCommitted: true }));
-  const files = [...committed, ...noted, ...found];
+  const files = [...committed, ...notedFiles, ...uncommittedFiles];
   return { ...from, files, score: score({ ...from, files }) };
 }
 

@@ -1,10 +1,10 @@
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Checkpoint } from "../checkpoints/checkpoints.ts";
 import type { GitHead } from "../sessions/git-head.ts";
-import { isOutdated } from "../sessions/statements.ts";
-import { upToDate } from "../sessions/work-state.ts";
+import { outdatedBy } from "../sessions/statements.ts";
+import { upgradeState } from "../sessions/work-state.ts";
 import type { FileComparison } from "../snapshots/file-state.ts";
-import { goalOf, isDone, nextStepOf, perhapsOpen, rulesOf, type Known, type Rules } from "./current-work.ts";
+import { goalOf, isDone, nextStepOf, possiblyOpenGoal, rulesOf, type SourcedText, type Rules } from "./current-work.ts";
 
 /** One thing that a probe looks at. */
 export interface ScoreItem {
@@ -44,46 +44,46 @@ export interface Restorable {
 
 /** What a brief says is so. */
 export interface Claims {
-  readonly next: Known | null;
+  readonly next: SourcedText | null;
   readonly rules: Rules;
 }
 
 /** Orders and decisions that a brief has room for, and the score that one with a false claim has at most. */
-export const room = { orders: 20, decided: 14 };
-const capped = 50;
+export const briefCapacity = { orders: 20, decided: 14 };
+const maxFalseClaimScore = 50;
 
 /**
  * [RE6] Four probes: recall 30, artifacts 25, continuation 25, decisions 20. One that does not apply is left out, and the rest weighs more. [RE30] A
  * false claim makes its probe zero and the total 50 at most.
  */
-export function score(given: Restorable, claims: Claims = claimsOf(upToDate(given.state))): RestoreScore {
-  const known = { ...given, state: upToDate(given.state) };
+export function score(given: Restorable, claims: Claims = claimsOf(upgradeState(given.state))): RestoreScore {
+  const current = { ...given, state: upgradeState(given.state) };
   const parts = [
-    recall(known.state, claims),
-    artifacts(known),
-    continuation(known.state, claims),
-    decisions(known.state, claims),
+    recallPart(current.state, claims),
+    artifactsPart(current),
+    continuationPart(current.state, claims),
+    decisionsPart(current.state, claims),
   ];
-  const counted = parts.filter((part) => part !== null);
-  const weight = counted.reduce((sum, part) => sum + part.weight, 0);
-  const reached = counted.reduce((sum, part) => sum + part.weight * part.share, 0);
-  const total = weight === 0 ? 0 : Math.round((100 * reached) / weight);
-  const isFalse = counted.some((part) => part.falseClaim !== null);
-  return { total: isFalse ? Math.min(capped, total) : total, parts: counted };
+  const applicableParts = parts.filter((part) => part !== null);
+  const weight = applicableParts.reduce((sum, part) => sum + part.weight, 0);
+  const earned = applicableParts.reduce((sum, part) => sum + part.weight * part.share, 0);
+  const total = weight === 0 ? 0 : Math.round((100 * earned) / weight);
+  const isFalse = applicableParts.some((part) => part.falseClaim !== null);
+  return { total: isFalse ? Math.min(maxFalseClaimScore, total) : total, parts: applicableParts };
 }
 
 export function claimsOf(state: WorkState): Claims {
   return { next: nextStepOf(state), rules: rulesOf(state) };
 }
 
-interface Weighed extends ScoreItem {
+interface WeightedItem extends ScoreItem {
   readonly weight: number;
 }
 
-function part(
+function toScorePart(
   name: ScorePart["name"],
   weight: number,
-  items: readonly Weighed[],
+  items: readonly WeightedItem[],
   falseClaim: string | null = null,
 ): ScorePart | null {
   if (items.length === 0) return null;
@@ -93,21 +93,21 @@ function part(
   return { name, weight, share: falseClaim === null ? share : 0, items: shown, falseClaim };
 }
 
-function recall(state: WorkState, { rules }: Claims): ScorePart | null {
+function recallPart(state: WorkState, { rules }: Claims): ScorePart | null {
   const { requests = [], thinned = { plain: 0, kept: 0 }, conversation } = state;
-  const gone = thinned.kept + thinned.plain / 4;
+  const thinnedWeight = thinned.kept + thinned.plain / 4;
   const cut = requests.filter(({ text }) => text.includes(" … ")).length;
-  const whole = requests.length === 0 ? 0 : (requests.length - cut / 2) / (requests.length + gone);
+  const whole = requests.length === 0 ? 0 : (requests.length - cut / 2) / (requests.length + thinnedWeight);
   const speakers = new Set(conversation.map(({ role }) => role));
-  return part("recall", 30, [
+  return toScorePart("recall", 30, [
     { ...goalItem(state), weight: 4 },
     {
-      name: `${requests.length} requests of the user${gone > 0 ? ", some thinned out" : ""}${cut > 0 ? `, ${cut} shortened` : ""}`,
+      name: `${requests.length} requests of the user${thinnedWeight > 0 ? ", some thinned out" : ""}${cut > 0 ? `, ${cut} shortened` : ""}`,
       weight: 3,
       share: whole,
     },
     { name: "the end of the conversation", weight: 2, share: speakers.size / 2 },
-    ...fitting("standing orders", rules.orders.length, room.orders),
+    ...capacityItems("standing orders", rules.orders.length, briefCapacity.orders),
   ]);
 }
 
@@ -115,28 +115,28 @@ function goalItem(state: WorkState): ScoreItem {
   const goal = goalOf(state);
   if (goal === null) return { name: "the goal", share: 0 };
   if (goal.source === "the session before") return { name: "the goal", share: 0.5 };
-  return perhapsOpen(state)
+  return possiblyOpenGoal(state)
     ? { name: "the goal, the one before perhaps open", share: 0.75 }
     : { name: "the goal", share: 1 };
 }
 
-function artifacts({ state, files, head }: Restorable): ScorePart | null {
-  const own = files.filter((file) => file.action !== "read" && !file.isCommitted);
-  const same = own.filter((file) => file.now === "same").length;
-  const unknown = own.filter((file) => file.now === "unknown").length;
-  const listed = `${same} of ${own.length} files as the chat left them${unknown > 0 ? `, ${unknown} not verified` : ""}`;
-  return part(
+function artifactsPart({ state, files, head }: Restorable): ScorePart | null {
+  const ownFiles = files.filter((file) => file.action !== "read" && !file.isCommitted);
+  const same = ownFiles.filter((file) => file.now === "same").length;
+  const unknown = ownFiles.filter((file) => file.now === "unknown").length;
+  const filesText = `${same} of ${ownFiles.length} files as the chat left them${unknown > 0 ? `, ${unknown} not verified` : ""}`;
+  return toScorePart(
     "artifacts",
     25,
     [
-      ...(own.length > 0 ? [{ name: listed, weight: 3, share: same / own.length }] : []),
+      ...(ownFiles.length > 0 ? [{ name: filesText, weight: 3, share: same / ownFiles.length }] : []),
       ...branchItem(state.git, head),
     ],
     contradiction(files),
   );
 }
 
-function branchItem(then: WorkState["git"], head: GitHead | null): Weighed[] {
+function branchItem(then: WorkState["git"], head: GitHead | null): WeightedItem[] {
   if (!then) return [];
   const isSame = then.branch === head?.branch;
   if (isSame && then.commit === null) return [];
@@ -152,37 +152,37 @@ function contradiction(files: readonly ScoredFile[]): string | null {
   return other ? `unchanged, and ${other.now}: ${other.path}` : null;
 }
 
-function continuation(state: WorkState, { next }: Claims): ScorePart | null {
+function continuationPart(state: WorkState, { next }: Claims): ScorePart | null {
   const falseClaim = next && isDone(state, next.text) ? `a next step that is done: ${next.text}` : null;
   const share = next === null ? 0 : next.source.startsWith("the user's") || next.source === "the plan" ? 0.5 : 1;
   const name = next === null ? "no next step is known" : `next step from ${next.source}`;
-  return part("continuation", 25, [{ name, weight: 1, share }], falseClaim);
+  return toScorePart("continuation", 25, [{ name, weight: 1, share }], falseClaim);
 }
 
-function decisions(state: WorkState, { rules }: Claims): ScorePart | null {
+function decisionsPart(state: WorkState, { rules }: Claims): ScorePart | null {
   const falseClaim = staleRule(state, rules);
   const { missing = 0, requests = [] } = state;
   const count = rules.decided.length;
   if (count === 0 && missing === 0 && !falseClaim) {
     // In a long session somebody has settled something.
     return requests.length > 5
-      ? part("decisions", 20, [{ name: "no decision is known", weight: 1, share: 0.5 }])
+      ? toScorePart("decisions", 20, [{ name: "no decision is known", weight: 1, share: 0.5 }])
       : null;
   }
   const kept = { name: `${count} decisions`, weight: 2, share: count === 0 ? 0 : count / (count + missing) };
-  return part("decisions", 20, [kept, ...fitting("shown", count, room.decided)], falseClaim);
+  return toScorePart("decisions", 20, [kept, ...capacityItems("shown", count, briefCapacity.decided)], falseClaim);
 }
 
 function staleRule(state: WorkState, { decided, orders }: Rules): string | null {
   const stale = [...decided, ...orders].find(
-    (one) => one.takenBack !== undefined || isOutdated(state, one.text, one.at) !== null,
+    (one) => one.takenBack !== undefined || outdatedBy(state, one.text, one.at) !== null,
   );
   return stale ? `taken back, and stated as current: ${stale.text}` : null;
 }
 
 /** Of a list the part that a brief has room for. */
-function fitting(name: string, count: number, most: number): Weighed[] {
+function capacityItems(name: string, count: number, capacity: number): WeightedItem[] {
   return count === 0
     ? []
-    : [{ name: `${Math.min(count, most)} of ${count} ${name}`, weight: 1, share: Math.min(1, most / count) }];
+    : [{ name: `${Math.min(count, capacity)} of ${count} ${name}`, weight: 1, share: Math.min(1, capacity / count) }];
 }

@@ -39,7 +39,7 @@ const tailBytes = 8_388_608;
 export function planStart(
   session: Pick<sessions.Session, "id" | "client">,
   transcript: TranscriptCheck,
-  fresh: NewChat,
+  newChat: NewChat,
 ): StartPlan | null {
   if (session.client !== "claude-code") return null;
   if (transcript.isWhole) {
@@ -47,11 +47,17 @@ export function planStart(
     return { kind: "resume", command: "claude", args: ["--resume", session.id], reason, newId: null };
   }
   const reason = `a new chat is started with the brief, because ${transcript.reason}`;
-  return { kind: "new", command: "claude", args: ["--session-id", fresh.id, fresh.brief], reason, newId: fresh.id };
+  return {
+    kind: "new",
+    command: "claude",
+    args: ["--session-id", newChat.id, newChat.brief],
+    reason,
+    newId: newChat.id,
+  };
 }
 
 /** Takes the offer back when the new chat never came to be. */
-export function release(runtime: Runtime, sessionId: string, newId: string): void {
+export function withdrawOffer(runtime: Runtime, sessionId: string, newId: string): void {
   const hasBegun = runtime.store.read((sql) => sessions.get(sql, newId) !== null, false);
   if (!hasBegun) undo(runtime, sessionId);
 }
@@ -61,27 +67,27 @@ export function release(runtime: Runtime, sessionId: string, newId: string): voi
  * whatever its size; never throws.
  */
 export function checkTranscript(path: string | null, sessionId: string): TranscriptCheck {
-  if (path === null) return broken("no transcript of it is known");
+  if (path === null) return toBroken("no transcript of it is known");
   let tail: string;
   try {
     tail = readTail(path);
   } catch (error) {
     const isMissing = codeOf(error) === "ENOENT";
-    return broken(isMissing ? "its transcript is gone" : `its transcript cannot be read (${String(error)})`);
+    return toBroken(isMissing ? "its transcript is gone" : `its transcript cannot be read (${String(error)})`);
   }
-  const problem = problemIn(tail, sessionId);
-  return problem === null ? { isWhole: true } : broken(problem);
+  const problem = transcriptProblem(tail, sessionId);
+  return problem === null ? { isWhole: true } : toBroken(problem);
 }
 
-function problemIn(tail: string, sessionId: string): string | null {
+function transcriptProblem(tail: string, sessionId: string): string | null {
   const last = tail.trimEnd().split("\n").at(-1) ?? "";
   if (last === "") return "its transcript is empty";
   if (!isObject(last)) return "its transcript ends in the middle of a line";
-  const isItsOwn = tail.includes(`"sessionId":${JSON.stringify(sessionId)}`);
-  return isItsOwn ? null : "its transcript is that of another session";
+  const namesSession = tail.includes(`"sessionId":${JSON.stringify(sessionId)}`);
+  return namesSession ? null : "its transcript is that of another session";
 }
 
-function broken(reason: string): TranscriptCheck {
+function toBroken(reason: string): TranscriptCheck {
   return { isWhole: false, reason };
 }
 

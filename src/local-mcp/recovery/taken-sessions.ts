@@ -2,9 +2,9 @@ import { isPassing } from "../link/chat-link.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";
-import type { Reach } from "./remote-find.ts";
+import type { RemoteContext } from "./remote-find.ts";
 import { takenBy } from "./remote-notes.ts";
-import { hold, holderOf, release, takeOver } from "./remote-take.ts";
+import { acquireLease, fetchHolder, releaseLease, takeOver } from "./remote-take.ts";
 
 /**
  * The sessions of other machines that the chat of this process continues. The rows in the store (written by its tool, or by `shim resume`, which
@@ -12,53 +12,53 @@ import { hold, holderOf, release, takeOver } from "./remote-take.ts";
  */
 export class TakenSessions {
   /** Fencing tokens by session. */
-  readonly #held = new Map<string, number>();
+  readonly #heldLeases = new Map<string, number>();
 
   /**
    * [RE26] Takes sessions that are wanted and not held, also those lost while the coordinator could not be reached, and releases those that were
    * given back. To be called at the registration, and now and then.
    */
-  async settle(reach: Reach): Promise<void> {
-    const { runtime, link, asking } = reach;
+  async reconcile(context: RemoteContext): Promise<void> {
+    const { runtime, link, chatId } = context;
     if (link.self === null) return;
-    const wanted = new Set(runtime.store.read((sql) => takenBy(sql, asking), []));
-    for (const [session, token] of this.#held) {
-      if (wanted.has(session)) continue;
-      this.#held.delete(session);
-      await release(link, session, token);
+    const claimedSessions = new Set(runtime.store.read((sql) => takenBy(sql, chatId), []));
+    for (const [session, token] of this.#heldLeases) {
+      if (claimedSessions.has(session)) continue;
+      this.#heldLeases.delete(session);
+      await releaseLease(link, session, token);
     }
-    for (const session of wanted) await this.#keep(reach, session);
+    for (const session of claimedSessions) await this.#acquire(context, session);
   }
 
   /** A repeated request gets the same grant, as long as it is held. */
-  async #keep(reach: Reach, session: string): Promise<void> {
-    const held = await hold(reach.link, session);
-    if (held.ok && this.#held.get(session) === held.value) return;
-    this.#held.delete(session);
-    if ((await take(reach, session)) && held.ok) this.#held.set(session, held.value);
+  async #acquire(context: RemoteContext, session: string): Promise<void> {
+    const lease = await acquireLease(context.link, session);
+    if (lease.ok && this.#heldLeases.get(session) === lease.value) return;
+    this.#heldLeases.delete(session);
+    if ((await takeOverOrDrop(context, session)) && lease.ok) this.#heldLeases.set(session, lease.value);
   }
 }
 
 /** [RE26] If another chat has it by now, the wish is dropped, and the chat is told. */
-async function take(reach: Reach, session: string): Promise<boolean> {
-  const { runtime, mirror, link, asking } = reach;
+async function takeOverOrDrop(context: RemoteContext, session: string): Promise<boolean> {
+  const { runtime, mirror, link, chatId } = context;
   const [row] = runtime.store.read((sql) => remoteSessions.list(sql, mirror.workspace, { session }), []);
   if (!row) return false;
-  const taken = await takeOver(reach, row);
-  if (taken.ok) return true;
+  const takeoverResult = await takeOver(context, row);
+  if (takeoverResult.ok) return true;
   // Tried again later.
-  if (isPassing(taken.error)) return false;
-  const holder = await holderOf(link, session);
+  if (isPassing(takeoverResult.error)) return false;
+  const holder = await fetchHolder(link, session);
   // The session's own chat counts as alive for a while after its death.
   if (holder?.chat === session) return false;
   const at = runtime.now();
-  const told: news.News =
+  const notice: news.News =
     holder === null
-      ? { kind: "notice", text: taken.error.message }
+      ? { kind: "notice", text: takeoverResult.error.message }
       : { kind: "continued_elsewhere", session, by: holder.chat, machine: holder.machine ?? "another machine" };
   runtime.store.write((sql) => {
-    recoveries.note(sql, { at, sessionId: session, action: "undone" });
-    news.add(sql, at, asking, `taken:${session}:${at}`, told);
+    recoveries.add(sql, { at, sessionId: session, action: "undone" });
+    news.add(sql, at, chatId, `taken:${session}:${at}`, notice);
   });
   return false;
 }

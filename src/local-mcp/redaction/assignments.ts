@@ -3,7 +3,7 @@ import { keyNameAt, tellingWordFrom, type KeyName, type Strength, type TellingWo
 import { isGibberish, isHexOrUuid, isRandom } from "./randomness.ts";
 import { isSecretValue, ValueReader, type Unquoted, type Value } from "./values.ts";
 
-interface Name extends KeyName {
+interface TellingName extends KeyName {
   /** The text before the telling word, as far as it matters. */
   readonly before: string;
   readonly word: string;
@@ -17,14 +17,14 @@ interface Notation {
   /** The only strength of names that are written like this; without it all are. */
   readonly only?: Strength;
   /** What must hold besides. */
-  readonly isHere?: (name: Name) => boolean;
+  readonly isHere?: (name: TellingName) => boolean;
   /** Whether an unquoted value cannot be a name in code. */
-  readonly isLiteral?: (name: Name, text: string) => boolean;
+  readonly isLiteral?: (name: TellingName, text: string) => boolean;
   /** What an unquoted value is otherwise; `bare` where it is not given. */
   readonly unquoted?: Unquoted;
 }
 
-const alone = /[^\s:={}[\]<>()"'`#,;-][^\s:={}[\]<>"'`,;]{5,63}[ \t]{0,8}(?:[\r\n]|\\[nr]|$)/;
+const aloneOnLine = /[^\s:={}[\]<>()"'`#,;-][^\s:={}[\]<>"'`,;]{5,63}[ \t]{0,8}(?:[\r\n]|\\[nr]|$)/;
 
 /** How values follow their names, in the order in which they are tried. */
 const notations: readonly Notation[] = [
@@ -41,7 +41,7 @@ const notations: readonly Notation[] = [
   // A prompt, and the answer on the next line
   {
     starts: " \t:：",
-    pattern: new RegExp(String.raw`[ \t]?[:：][ \t]{0,4}(?:\r?\n|\\n)(?=${alone.source})`, "y"),
+    pattern: new RegExp(String.raw`[ \t]?[:：][ \t]{0,4}(?:\r?\n|\\n)(?=${aloneOnLine.source})`, "y"),
     only: "password",
     unquoted: "spaced",
   },
@@ -109,7 +109,7 @@ const notations: readonly Notation[] = [
   // requirepass value, psk value: a line of its own in a settings file
   {
     starts: " \t",
-    pattern: new RegExp(String.raw`[ \t]{1,8}["']?(?=${alone.source})`, "y"),
+    pattern: new RegExp(String.raw`[ \t]{1,8}["']?(?=${aloneOnLine.source})`, "y"),
     isHere: ({ before }) => /(?:^|[\r\n]|\\n)[ \t]{0,20}[\w.-]*$/.test(before),
     unquoted: "spaced",
   },
@@ -143,11 +143,11 @@ export function assignments(text: string): Finding[] {
   let next = tellingWordFrom(text, 0);
   if (!next) return findings;
   const reader = new ValueReader(text);
-  let done = 0;
-  for (; next; next = tellingWordFrom(text, Math.max(next.end, done))) {
-    const values = next.start < done ? [] : valuesFrom(text, next, reader);
+  let scannedUntil = 0;
+  for (; next; next = tellingWordFrom(text, Math.max(next.end, scannedUntil))) {
+    const values = next.start < scannedUntil ? [] : valuesFrom(text, next, reader);
     findings.push(...values);
-    done = values.at(-1)?.end ?? done;
+    scannedUntil = values.at(-1)?.end ?? scannedUntil;
   }
   return findings;
 }
@@ -167,23 +167,23 @@ interface ValueStart {
 }
 
 /** Where the value of a name begins, by the notation that follows the name; null when none does. */
-function valueStart(text: string, name: Name): ValueStart | null {
+function valueStart(text: string, name: TellingName): ValueStart | null {
   for (const notation of byStart.get(text.charAt(name.end)) ?? []) {
-    const at = startBy(notation, text, name);
+    const at = startByNotation(notation, text, name);
     if (at === null) continue;
     return { at, unquoted: notation.isLiteral?.(name, text) ? "literal" : (notation.unquoted ?? "bare") };
   }
   return null;
 }
 
-function startBy({ only, pattern, isHere }: Notation, text: string, name: Name): number | null {
+function startByNotation({ only, pattern, isHere }: Notation, text: string, name: TellingName): number | null {
   if (only !== undefined && only !== name.strength) return null;
-  const at = after(pattern, text, name.end);
+  const at = matchEnd(pattern, text, name.end);
   return at === null || isHere?.(name) === false ? null : at;
 }
 
 /** Env files, shell and ini lines, connection strings: what follows `=` is the value itself. */
-function isLiteralValue({ before, word, end }: Name, text: string): boolean {
+function isLiteralValue({ before, word, end }: TellingName, text: string): boolean {
   if (text.charAt(end) !== "=" || /[=\s]/.test(text.charAt(end + 1))) return false;
   const own = endOfName(before);
   const outside = before.slice(0, before.length - own.length);
@@ -200,37 +200,37 @@ function endOfName(text: string): string {
   return text.slice(isEscape ? start + 1 : start);
 }
 
-function valuesAt(text: string, name: Name, reader: ValueReader): Finding[] {
+function valuesAt(text: string, name: TellingName, reader: ValueReader): Finding[] {
   const found = valueStart(text, name);
-  if (!found) return inProse(text, name);
+  if (!found) return findInProse(text, name);
   if (found.unquoted === "spaced") {
-    const spaced = checked(text, reader.bare(found.at, "spaced"), name.strength);
-    return spaced.length > 0 ? spaced : inProse(text, name);
+    const spaced = checkValue(text, reader.bare(found.at, "spaced"), name.strength);
+    return spaced.length > 0 ? spaced : findInProse(text, name);
   }
   if (name.strength === "cookie") return cookieAt(text, found.at, reader);
   const phrase = name.strength === "mnemonic" ? phraseAt(text, found.at) : [];
   if (phrase.length > 0) return phrase;
-  const credentials = name.strength === "password" ? null : after(scheme, text, found.at);
-  if (credentials !== null) return checked(text, reader.bare(credentials, "bare"), "authorization");
-  return listed(text, found, reader).flatMap((value) => checked(text, value, name.strength));
+  const credentials = name.strength === "password" ? null : matchEnd(scheme, text, found.at);
+  if (credentials !== null) return checkValue(text, reader.bare(credentials, "bare"), "authorization");
+  return readValues(text, found, reader).flatMap((value) => checkValue(text, value, name.strength));
 }
 
 /** The value, or each of a list, which is read no further than anyone would write by hand. */
-function listed(text: string, found: ValueStart, reader: ValueReader): Value[] {
+function readValues(text: string, found: ValueStart, reader: ValueReader): Value[] {
   const isList = /[[(]$/.test(text.slice(Math.max(0, found.at - 9), found.at).trimEnd());
   const values: Value[] = [];
   let at: number | null = found.at;
   while (at !== null && values.length < 50) {
     const value = reader.read(at, found.unquoted);
     if (value) values.push(value);
-    at = isList && value?.shape === "quoted" ? after(nextItem, text, value.end) : null;
+    at = isList && value?.shape === "quoted" ? matchEnd(nextItem, text, value.end) : null;
   }
   return values;
 }
 
-function checked(text: string, value: Value | null, strength: Strength): Finding[] {
+function checkValue(text: string, value: Value | null, strength: Strength): Finding[] {
   if (!value || isMarkerAt(text, value.start)) return [];
-  const { start, end, shape } = asInCode(text, value);
+  const { start, end, shape } = codeValue(text, value);
   // A call or an index: the value is code.
   if ((shape === "bare" || shape === "spaced") && /[([]/.test(text.charAt(end))) return [];
   if (!isSecretValue(text.slice(start, Math.min(end, start + 600)), strength, shape)) return [];
@@ -238,7 +238,7 @@ function checked(text: string, value: Value | null, strength: Strength): Finding
 }
 
 /** `password=other,` is an argument in code, though it begins its line as in an env file. */
-function asInCode(text: string, { start, end, shape }: Value): Value {
+function codeValue(text: string, { start, end, shape }: Value): Value {
   return shape === "literal" && /[,;)]/.test(text.charAt(end - 1))
     ? { start, end: end - 1, shape: "bare" }
     : { start, end, shape };
@@ -263,21 +263,21 @@ function phraseAt(text: string, at: number): Finding[] {
 const passwordOption = / -p ?/y;
 
 function sshPassword(text: string, at: number, reader: ValueReader): Finding[] {
-  const start = after(passwordOption, text, at);
-  return start === null ? [] : checked(text, reader.read(start, "literal"), "password");
+  const start = matchEnd(passwordOption, text, at);
+  return start === null ? [] : checkValue(text, reader.read(start, "literal"), "password");
 }
 
-const saidPassword = /s?(?: for [\w.@-]{1,40})? (?:is|was|to|=|lautet|ist|est|es)(?: now)?:? ["'`]?(?=[^\s"'`]{5})/iy;
+const statedPassword = /s?(?: for [\w.@-]{1,40})? (?:is|was|to|=|lautet|ist|est|es)(?: now)?:? ["'`]?(?=[^\s"'`]{5})/iy;
 const nearToken = /[^\n\r\\{}<>;"'`]{0,60}?[ \t:=(]["'`]?(?=[A-Za-z0-9_+/-]{16})/y;
 const tokenRun = /[\w+/.~-]+={0,2}/y;
 
 /** "the password is ...", "here is my key for the staging server: ..." [RD8] */
-function inProse(text: string, name: KeyName): Finding[] {
-  return name.strength === "password" ? saidAt(text, name.end) : tokenNear(text, name.end);
+function findInProse(text: string, name: KeyName): Finding[] {
+  return name.strength === "password" ? findStatedPassword(text, name.end) : findNearbyToken(text, name.end);
 }
 
-function saidAt(text: string, from: number): Finding[] {
-  const start = after(saidPassword, text, from);
+function findStatedPassword(text: string, from: number): Finding[] {
+  const start = matchEnd(statedPassword, text, from);
   if (start === null) return [];
   const [value = ""] = /^[^\s"'`\\,;[\]]{5,200}/.exec(text.slice(start, start + 200)) ?? [];
   const isTelling = (/\d/.test(value) && /[A-Za-z]/.test(value)) || isGibberish(value);
@@ -285,9 +285,9 @@ function saidAt(text: string, from: number): Finding[] {
   return [{ start, end: start + value.length, kind: "password" }];
 }
 
-function tokenNear(text: string, from: number): Finding[] {
-  const start = after(nearToken, text, from);
-  const end = start === null ? null : after(tokenRun, text, start);
+function findNearbyToken(text: string, from: number): Finding[] {
+  const start = matchEnd(nearToken, text, from);
+  const end = start === null ? null : matchEnd(tokenRun, text, start);
   if (start === null || end === null) return [];
   const value = text.slice(start, Math.min(end, start + 512));
   const isSaid = /(?:\bis|[:=])\s?["'`]?$/.test(text.slice(start - 6, start));
@@ -295,7 +295,7 @@ function tokenNear(text: string, from: number): Finding[] {
   return isToken ? [{ start, end, kind: "token" }] : [];
 }
 
-function after(pattern: RegExp, text: string, at: number): number | null {
+function matchEnd(pattern: RegExp, text: string, at: number): number | null {
   pattern.lastIndex = at;
   return pattern.test(text) ? pattern.lastIndex : null;
 }

@@ -5,7 +5,7 @@ export interface Finding {
   readonly kind: string;
 }
 
-export interface Replaced {
+export interface ReplaceResult {
   readonly text: string;
   readonly count: number;
 }
@@ -23,21 +23,21 @@ export function isMarkerAt(text: string, index: number): boolean {
  *
  * @param kinds takes up the kinds that were used
  */
-export function replace(text: string, findings: readonly Finding[], kinds: Set<string>): Replaced {
+export function replace(text: string, findings: readonly Finding[], kinds: Set<string>): ReplaceResult {
   const sorted = [...findings].sort((a, b) => a.start - b.start || b.end - a.end);
   const parts: string[] = [];
-  let done = 0;
+  let copiedUntil = 0;
   let count = 0;
   for (let i = 0; i < sorted.length;) {
     const first = sorted[i];
     if (!first) break;
     let { end } = first;
     for (i += 1; (sorted[i]?.start ?? Infinity) < end; i++) end = Math.max(end, sorted[i]?.end ?? 0);
-    parts.push(text.slice(done, first.start), markerStart, first.kind, "]");
+    parts.push(text.slice(copiedUntil, first.start), markerStart, first.kind, "]");
     kinds.add(first.kind);
-    done = end;
+    copiedUntil = end;
     count += 1;
   }
-  parts.push(text.slice(done));
+  parts.push(text.slice(copiedUntil));
   return { text: parts.join(""), count };
 }

@@ -1,6 +1,6 @@
 import { isRandom } from "./randomness.ts";
 
-export interface Format {
+export interface TokenFormat {
   readonly kind: string;
   /**
    * What the first pass looks for: the fixed characters at the start, as a pattern. It ends in one of `pivots`, or begins with a
@@ -20,7 +20,7 @@ export const pivots = ["_", "-", "\\.", "=", "~", "J", "2"];
  * Formats whose prefix says what they are, as their issuers document them (lengths are lower bounds, since they grow).
  * Every pattern is sticky and ends with its own greedy class or a fixed count, so that a failed try costs a bounded time.
  */
-export const formats: readonly Format[] = [
+export const formats: readonly TokenFormat[] = [
   {
     kind: "aws-access-key",
     prefix: "A(?:KIA|SIA|BIA|CCA)[A-Z2-7]",

@@ -128,7 +128,7 @@ function stemEnd(text: string, start: number, word: string): number {
   return stem.test(text) ? stem.lastIndex : end;
 }
 
-interface Surroundings {
+interface NameContext {
   /** What stands before the word. */
   readonly before: string;
   /** The word as written, with its stem. */
@@ -140,26 +140,30 @@ function isLetterAt(text: string, at: number): boolean {
   return code >= 97 && code <= 122;
 }
 
-function strengthOf(word: string, around: Surroundings): Strength | null {
-  return (strengths[word] ?? passwordInOtherWords)(around);
+function strengthOf(word: string, context: NameContext): Strength | null {
+  return (strengths[word] ?? foreignPasswordStrength)(context);
 }
 
-const strengths: Readonly<Record<string, (around: Surroundings) => Strength | null>> = {
+const strengths: Readonly<Record<string, (context: NameContext) => Strength | null>> = {
   key: keyStrength,
   token: ({ before }) => (harmlessTokens.test(before) ? null : "token"),
-  auth: (around) =>
-    around.word.length > "auth".length ? "authorization" : isOwnWord(around) || isCompound(around) ? "token" : null,
+  auth: (context) =>
+    context.word.length > "auth".length
+      ? "authorization"
+      : isSeparateWord(context) || isCompound(context)
+        ? "token"
+        : null,
   pass: passStrength,
   pwd: passStrength,
-  pw: (around) => (isOwnWord(around) ? "password" : null),
-  psk: (around) => (isOwnWord(around) ? "password" : null),
+  pw: (context) => (isSeparateWord(context) ? "password" : null),
+  psk: (context) => (isSeparateWord(context) ? "password" : null),
   secret: () => "secret",
   credential: () => "secret",
   bearer: () => "token",
   cookie: () => "cookie",
   sess: () => "session",
   signature: () => "signature",
-  seed: (around) => (around.word.length > "seed".length ? "mnemonic" : isOwnWord(around) ? "key" : null),
+  seed: (context) => (context.word.length > "seed".length ? "mnemonic" : isSeparateWord(context) ? "key" : null),
   mnemonic: () => "mnemonic",
   "art-api": () => "secret",
   "-pat": () => "token",
@@ -167,38 +171,38 @@ const strengths: Readonly<Record<string, (around: Surroundings) => Strength | nu
 };
 
 /** "identified by" of SQL, and the word for password in other languages. */
-function passwordInOtherWords(): Strength {
+function foreignPasswordStrength(): Strength {
   return "password";
 }
 
-function passStrength(around: Surroundings): Strength | null {
-  if (around.word.length > "pass".length || isOwnWord(around)) return "password";
+function passStrength(context: NameContext): Strength | null {
+  if (context.word.length > "pass".length || isSeparateWord(context)) return "password";
   // `storepass`, `requirepass`
-  return isCompound(around) && !notPassword.test(around.before) ? "token" : null;
+  return isCompound(context) && !notPassword.test(context.before) ? "token" : null;
 }
 
-function keyStrength(around: Surroundings): Strength | null {
-  const { before } = around;
+function keyStrength(context: NameContext): Strength | null {
+  const { before } = context;
   // Most keys by far: `"key"`, `.key`, `key` at the beginning of a line.
   if (!/[\w .?&-]$/.test(before)) return null;
   if (secretKinds.test(before)) return "secret";
   const kind = kindOfKey.exec(before)?.[1]?.toLowerCase() ?? "";
   if (issuers.has(kind)) return "secret";
-  return !harmlessKinds.has(kind) && isKeyOfAKind(around) ? "key" : null;
+  return !harmlessKinds.has(kind) && isQualifiedKey(context) ? "key" : null;
 }
 
 /** `maps_key`, `mapsKey`; `key` alone is a secret in an address only. */
-function isKeyOfAKind({ before, word }: Surroundings): boolean {
+function isQualifiedKey({ before, word }: NameContext): boolean {
   return /[?&]$|[A-Za-z0-9][-_]$/.test(before) || (/[a-z0-9]$/.test(before) && word.startsWith("K"));
 }
 
 /** Not the end of another word: `compass`, `oauth`; `dbPass` and `db_pass` are two words. `PWD` alone is the shell's folder. */
-function isOwnWord({ before, word }: Surroundings): boolean {
+function isSeparateWord({ before, word }: NameContext): boolean {
   if (word === "PWD") return /[A-Za-z][_-]$/.test(before);
   return !/[A-Za-z0-9]$/.test(before) || (/[a-z0-9]$/.test(before) && /^[A-Z]/.test(word));
 }
 
 /** At the end of a word in small letters, as in `storepass` and `masterauth`, but not in `oauth`. */
-function isCompound({ before, word }: Surroundings): boolean {
+function isCompound({ before, word }: NameContext): boolean {
   return /(?:^|[^A-Za-z])[a-z]{2,12}$/.test(before) && word === word.toLowerCase();
 }

@@ -11,7 +11,7 @@ export interface RedactedInput<Name extends OperationName> {
 const withoutTexts = /^(?:sync|tokens|workspaces)\./;
 
 /** [RD12] What a coordinator may be given to store: texts, keys and names without secrets. The same input is always redacted alike. */
-export function redactedInput<Name extends OperationName>(name: Name, input: InputOf<Name>): RedactedInput<Name> {
+export function redactInput<Name extends OperationName>(name: Name, input: InputOf<Name>): RedactedInput<Name> {
   if (withoutTexts.test(name)) return { input, count: 0 };
   const { value, count } = redactJson(input);
   // Redaction puts strings in place of strings.

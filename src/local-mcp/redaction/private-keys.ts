@@ -5,7 +5,7 @@ const ending = /-----END (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----/y;
 const beginMark = "-----BEGIN ";
 const endMark = "-----END ";
 /** A 16,384-bit RSA key is about 12,700 characters; JSON escapes, line numbers and comment signs come on top. */
-const longestKey = 32_768;
+const maxKeyChars = 32_768;
 /** What tools put before a line: `12→`, `12->`, `file:12:`, `> `, `+`. */
 const margin = String.raw`(?:[\w./-]{1,100}:)?(?:\d{1,6}(?:\t|→|->|[:|-]))?[ \t>+#*/|-]{0,12}`;
 /** One line of a key, in the file itself or with its line ends escaped once or more. */
@@ -23,17 +23,17 @@ const material = /[A-Za-z0-9+/]{40}/;
 export function privateKeys(text: string): Finding[] {
   const findings: Finding[] = [];
   if (text.includes("-----")) {
-    findings.push(...armoured(text));
-    findings.push(...withoutBeginning(text, findings));
+    findings.push(...findArmoured(text));
+    findings.push(...findWithoutBeginning(text, findings));
   }
-  if (text.includes(encodedBegin)) findings.push(...encoded(text));
+  if (text.includes(encodedBegin)) findings.push(...findEncoded(text));
   if (text.includes("-Lines")) findings.push(...puttyKeys(text));
   if (text.includes("kty")) findings.push(...webKeys(text));
   if (text.includes("<RSAKe")) findings.push(...xmlKeys(text));
   return findings;
 }
 
-function armoured(text: string): Finding[] {
+function findArmoured(text: string): Finding[] {
   const findings: Finding[] = [];
   const next = { begin: 0, end: 0 };
   for (let at = text.indexOf(beginMark); at !== -1; at = text.indexOf(beginMark, Math.max(begin.lastIndex, at + 1))) {
@@ -43,7 +43,7 @@ function armoured(text: string): Finding[] {
     // Each mark is looked for only once it is passed, so many beginnings without an end stay linear.
     if (next.begin < body) next.begin = indexFrom(text, beginMark, body);
     if (next.end < body) next.end = indexFrom(text, endMark, body);
-    const isClosed = next.end < next.begin && next.end - body < longestKey;
+    const isClosed = next.end < next.begin && next.end - body < maxKeyChars;
     const end = isClosed ? endOfArmour(text, next.end) : endOfLines(text, body);
     if (!material.test(text.slice(body, end))) continue;
     findings.push({ start: at, end, kind: "private-key" });
@@ -70,24 +70,24 @@ function endOfLines(text: string, from: number): number {
 }
 
 /** Lines of a key before an end whose beginning is missing. They are walked back from the end, each once. */
-function withoutBeginning(text: string, known: readonly Finding[]): Finding[] {
-  const found: Finding[] = [];
-  let done = 0;
+function findWithoutBeginning(text: string, known: readonly Finding[]): Finding[] {
+  const findings: Finding[] = [];
+  let scannedUntil = 0;
   let passed = 0;
   for (let index = text.indexOf(endMark); index !== -1; index = text.indexOf(endMark, index + 1)) {
     ending.lastIndex = index;
     if (!ending.test(text)) continue;
     const end = ending.lastIndex;
-    while (at(known, passed).end <= index) passed += 1;
-    const start = at(known, passed).start < index ? index : startOfLines(text, index, done);
-    if (material.test(text.slice(start, index))) found.push({ start, end, kind: "private-key" });
-    done = end;
+    while (findingAt(known, passed).end <= index) passed += 1;
+    const start = findingAt(known, passed).start < index ? index : startOfLines(text, index, scannedUntil);
+    if (material.test(text.slice(start, index))) findings.push({ start, end, kind: "private-key" });
+    scannedUntil = end;
   }
-  return found;
+  return findings;
 }
 
 /** Behind the last one nothing comes. */
-function at(findings: readonly Finding[], index: number): Pick<Finding, "start" | "end"> {
+function findingAt(findings: readonly Finding[], index: number): Pick<Finding, "start" | "end"> {
   return findings[index] ?? { start: Infinity, end: Infinity };
 }
 
@@ -98,7 +98,7 @@ function startOfLines(text: string, end: number, from: number): number {
   while (above !== null) {
     const next = breakBefore(text, above.start, from);
     const lineStart = next?.end ?? from;
-    if (above.start - lineStart > longestLine || !wholeLine.test(text.slice(lineStart, above.start))) break;
+    if (above.start - lineStart > maxLineChars || !wholeLine.test(text.slice(lineStart, above.start))) break;
     start = lineStart;
     above = next;
   }
@@ -106,11 +106,11 @@ function startOfLines(text: string, end: number, from: number): number {
 }
 
 /** A line of a key with what stands before it is shorter. */
-const longestLine = 240;
+const maxLineChars = 240;
 
 /** The last line break before `at`, escaped or not; null where there is none near. */
 function breakBefore(text: string, at: number, from: number): { readonly start: number; readonly end: number } | null {
-  for (let i = at - 1; i >= Math.max(from, at - longestLine); i--) {
+  for (let i = at - 1; i >= Math.max(from, at - maxLineChars); i--) {
     if (text[i] === "\n") return { start: text[i - 1] === "\r" ? i - 1 : i, end: i + 1 };
     if (text[i] !== "n" || text[i - 1] !== "\\") continue;
     const start = beforeEscape(text, i, from);
@@ -133,18 +133,18 @@ const encodedRun =
   /[A-Za-z0-9+/]{14,}={0,2}(?:(?:\r?\n|\\{1,4}n)[ \t]{0,20}[A-Za-z0-9+/]{60,76}={0,2}(?![A-Za-z0-9+/]))*(?:(?:\r?\n|\\{1,4}n)[ \t]{0,20}[A-Za-z0-9+/]{2,76}={1,2})?/y;
 
 /** Base64 of PEM, as in a kubeconfig. That of a certificate begins alike, and stays. */
-function encoded(text: string): Finding[] {
+function findEncoded(text: string): Finding[] {
   const findings: Finding[] = [];
   for (let at = text.indexOf(encodedBegin); at !== -1; at = text.indexOf(encodedBegin, encodedRun.lastIndex)) {
     encodedRun.lastIndex = at;
     if (!encodedRun.test(text)) break;
     const end = encodedRun.lastIndex;
-    if (/PRIVATE KEY/.test(decoded(text.slice(at, at + 80)))) findings.push({ start: at, end, kind: "private-key" });
+    if (/PRIVATE KEY/.test(decode(text.slice(at, at + 80)))) findings.push({ start: at, end, kind: "private-key" });
   }
   return findings;
 }
 
-function decoded(text: string): string {
+function decode(text: string): string {
   const whole = /^[A-Za-z0-9+/]*/.exec(text)?.[0] ?? "";
   return atob(whole.slice(0, whole.length - (whole.length % 4)));
 }
@@ -165,18 +165,18 @@ function puttyKeys(text: string): Finding[] {
 
 const privateMember =
   /(?:[\s{,]|\\n)\\{0,8}["']?(?:d|p|q|dp|dq|qi|k)\\{0,8}["']?\s{0,8}:\s{0,8}\\{0,8}["']([\w-]{16,})/g;
-const longestWebKey = 8_192;
+const maxWebKeyChars = 8_192;
 
 /** The private members of a JSON web key (RFC 7517, 7518): each object is looked through once. */
 function webKeys(text: string): Finding[] {
   const findings: Finding[] = [];
-  let done = 0;
-  for (let at = text.indexOf("kty"); at !== -1; at = text.indexOf("kty", Math.max(done, at + 3))) {
-    const low = Math.max(done, at - longestWebKey);
+  let scannedUntil = 0;
+  for (let at = text.indexOf("kty"); at !== -1; at = text.indexOf("kty", Math.max(scannedUntil, at + 3))) {
+    const low = Math.max(scannedUntil, at - maxWebKeyChars);
     const from = low + Math.max(0, text.slice(low, at).lastIndexOf("{"));
-    const close = text.slice(at, at + longestWebKey).indexOf("}");
-    done = close === -1 ? Math.min(text.length, at + longestWebKey) : at + close;
-    for (const { index, 0: member, 1: value = "" } of text.slice(from, done).matchAll(privateMember)) {
+    const close = text.slice(at, at + maxWebKeyChars).indexOf("}");
+    scannedUntil = close === -1 ? Math.min(text.length, at + maxWebKeyChars) : at + close;
+    for (const { index, 0: member, 1: value = "" } of text.slice(from, scannedUntil).matchAll(privateMember)) {
       const end = from + index + member.length;
       findings.push({ start: end - value.length, end, kind: "private-key" });
     }

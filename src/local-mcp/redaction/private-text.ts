@@ -7,7 +7,7 @@ const tag = /(?:<|\\u003c)(?:(\\?\/)private\s{0,20}|private(?:\s[^>]{0,300}?)?)(
  */
 export function stripPrivate(text: string): { readonly text: string; readonly count: number } {
   const parts: string[] = [];
-  let kept = 0;
+  let keptUntil = 0;
   let depth = 0;
   let count = 0;
   tag.lastIndex = 0;
@@ -15,16 +15,16 @@ export function stripPrivate(text: string): { readonly text: string; readonly co
     if (match[1] !== undefined) {
       if (depth === 0) continue;
       depth -= 1;
-      if (depth === 0) kept = match.index + match[0].length;
+      if (depth === 0) keptUntil = match.index + match[0].length;
     } else {
       if (depth === 0) {
-        parts.push(text.slice(kept, match.index), "[private]");
+        parts.push(text.slice(keptUntil, match.index), "[private]");
         count += 1;
       }
       depth += 1;
     }
   }
   if (count === 0) return { text, count };
-  if (depth === 0) parts.push(text.slice(kept));
+  if (depth === 0) parts.push(text.slice(keptUntil));
   return { text: parts.join(""), count };
 }

@@ -1,6 +1,6 @@
 /** What tells a random token from words, names, paths and versions. Pure functions over short strings. */
 
-const humps = /(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/;
+const humpBoundary = /(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/;
 const word = /^(?:[A-Za-z][a-z]{0,19}|[A-Z]{1,14}|\d{1,8}|[A-Za-z]{2,}\d{1,5}|[vV]\d{1,4})$/;
 
 /** Words with separators or humps between them: `my-app-2`, `getTokenFromHeader`, `src/auth/token.ts`. */
@@ -9,7 +9,7 @@ export function isWordy(value: string): boolean {
 }
 
 /** Letters that often follow each letter in words and in names of code, from `a` on: about half of all pairs. */
-const followers =
+const commonFollowers =
   "bcdfgiklmnprstuvwxyz abdeijlorstuy aceihkloqrstuy abdegijlmnorsuvwy abcdefghiklmnopqrstuvwxy aefilorstuy aeghilnorstuy aeimnortuwy abcdefgklmnopqrstvxz aeious aeilnorswy abcdefgiklmnoprstuvy abeilmnopsuy acdefgijklnoqstuvy abcdefghiklmnoprstuvwxyz aehiloprstuy lqsu abcdefgiklmnoprstuvwy abcefhiklmnopqrstuwy acehilmoprstuwyz abcdefgiklmnprstz aeiorsuy adehiklnorsy acehimoptuy abcdeilmnoprstw aeiloyzu"
     .split(" ")
     .map((letters) => new Set(letters));
@@ -28,7 +28,7 @@ export function isGibberish(value: string): boolean {
     if (!isLetter(value.charCodeAt(i - 1)) || !isLetter(value.charCodeAt(i))) continue;
     if (value.charCodeAt(i - 1) >= codeOfA && value.charCodeAt(i) < codeOfA) continue;
     pairs += 1;
-    if (!followers[before - codeOfA]?.has(String.fromCharCode(after))) unusual += 1;
+    if (!commonFollowers[before - codeOfA]?.has(String.fromCharCode(after))) unusual += 1;
   }
   return pairs >= 6 && unusual >= Math.max(3, pairs * 0.22);
 }
@@ -39,9 +39,9 @@ function isLetter(code: number): boolean {
 
 /** The humps of a name are words; those of a random string are two or three characters long. */
 function isName(part: string): boolean {
-  const words = part.split(humps);
-  const leastAverage = words.length <= 3 ? 3 : /\d/.test(part) ? 4.2 : 3.2;
-  return words.every((one) => word.test(one)) && (words.length === 1 || part.length >= words.length * leastAverage);
+  const words = part.split(humpBoundary);
+  const minAverage = words.length <= 3 ? 3 : /\d/.test(part) ? 4.2 : 3.2;
+  return words.every((one) => word.test(one)) && (words.length === 1 || part.length >= words.length * minAverage);
 }
 
 /** The Shannon entropy of the characters, in bits for each (Shannon 1948, H = -sum p log2 p). */
@@ -53,7 +53,7 @@ export function entropy(value: string): number {
   return bits;
 }
 
-interface Make {
+interface CharacterCounts {
   readonly lower: number;
   readonly upper: number;
   readonly digits: number;
@@ -61,17 +61,17 @@ interface Make {
   readonly changes: number;
 }
 
-function makeOf(value: string): Make {
-  const make = { lower: 0, upper: 0, digits: 0, changes: 0 };
-  let last: keyof typeof make | null = null;
+function countCharacters(value: string): CharacterCounts {
+  const counts = { lower: 0, upper: 0, digits: 0, changes: 0 };
+  let last: keyof typeof counts | null = null;
   for (const char of value) {
     const now = classOf(char);
     if (now === null) continue;
-    make[now] += 1;
-    if (last !== null && last !== now) make.changes += 1;
+    counts[now] += 1;
+    if (last !== null && last !== now) counts.changes += 1;
     last = now;
   }
-  return make;
+  return counts;
 }
 
 function classOf(char: string): "lower" | "upper" | "digits" | null {
@@ -86,7 +86,7 @@ function classOf(char: string): "lower" | "upper" | "digits" | null {
  */
 export function isRandom(value: string): boolean {
   if (value.length < 16 || entropy(value) < 3 || isWordy(value)) return false;
-  const { lower, upper, digits, changes } = makeOf(value);
+  const { lower, upper, digits, changes } = countCharacters(value);
   const length = lower + upper + digits;
   if (length < 14) return false;
   if (lower > 0 && upper > 0) return changes >= length * (digits > 0 ? 0.27 : 0.42);

@@ -8,7 +8,7 @@ import { urlCredentials } from "./url-credentials.ts";
 import { isSecretValue } from "./values.ts";
 import { webCommands } from "./web-commands.ts";
 
-export interface Redacted {
+export interface RedactResult {
   readonly text: string;
   /** How many places were replaced. */
   readonly count: number;
@@ -17,19 +17,19 @@ export interface Redacted {
 }
 
 /** Two passes are usual where something was found (the second finds nothing); more only in text made to be hard. */
-const mostPasses = 6;
+const maxPasses = 6;
 
 /**
  * Takes out what must never be stored: private text first, then secrets, each replaced by `[redacted:<kind>]`. All else
  * stays character for character. [RD1] to [RD10]; linear in the length of the text. Doing it again changes nothing.
  */
-export function redact(text: string): Redacted {
+export function redact(text: string): RedactResult {
   const open = stripPrivate(text);
   const kinds = new Set<string>(open.count > 0 ? ["private"] : []);
   let current = open.text;
   let { count } = open;
-  for (let pass = 0; pass < mostPasses; pass++) {
-    const findings = find(current);
+  for (let pass = 0; pass < maxPasses; pass++) {
+    const findings = findSecrets(current);
     if (findings.length === 0) break;
     const replaced = replace(current, findings, kinds);
     current = replaced.text;
@@ -40,7 +40,7 @@ export function redact(text: string): Redacted {
 
 const rules = [knownTokens, urlCredentials, webCommands, assignments];
 
-function find(text: string): Finding[] {
+function findSecrets(text: string): Finding[] {
   const findings = privateKeys(text);
   for (const rule of rules) findings.push(...rule(text));
   return findings;
@@ -53,10 +53,10 @@ export interface RedactedJson {
 }
 
 /** Deeper than any tool writes; what lies below is left out, for it cannot be looked at. */
-export const deepest = 64;
-const tooDeep = "[omitted: nested too deep]";
+export const maxDepth = 64;
+const tooDeepText = "[omitted: nested too deep]";
 
-interface Found {
+interface RedactionTotals {
   count: number;
   readonly kinds: Set<string>;
 }
@@ -69,43 +69,43 @@ interface Found {
  * @param value what `JSON.parse` answers
  */
 export function redactJson(value: unknown): RedactedJson {
-  const found: Found = { count: 0, kinds: new Set() };
-  const copy = walk(value, { strength: null, depth: 0 }, found);
-  return { value: copy, count: found.count, kinds: [...found.kinds] };
+  const totals: RedactionTotals = { count: 0, kinds: new Set() };
+  const copy = walk(value, { strength: null, depth: 0 }, totals);
+  return { value: copy, count: totals.count, kinds: [...totals.kinds] };
 }
 
-interface Context {
+interface WalkContext {
   readonly strength: Strength | null;
   readonly depth: number;
 }
 
-function walk(value: unknown, context: Context, found: Found): unknown {
-  if (typeof value === "string") return text(value, context.strength, found);
+function walk(value: unknown, context: WalkContext, totals: RedactionTotals): unknown {
+  if (typeof value === "string") return redactString(value, context.strength, totals);
   if (typeof value !== "object" || value === null) return value;
-  if (context.depth >= deepest) return tooDeep;
+  if (context.depth >= maxDepth) return tooDeepText;
   const depth = context.depth + 1;
-  if (Array.isArray(value)) return value.map((item) => walk(item, { strength: context.strength, depth }, found));
+  if (Array.isArray(value)) return value.map((item) => walk(item, { strength: context.strength, depth }, totals));
   const entries = Object.entries(value);
-  const own = strengthOfName(entries);
+  const nameStrength = strengthOfName(entries);
   return Object.fromEntries(
     entries.map(([key, item]) => {
-      const strength = own !== null && /^(?:default)?value$/i.test(key) ? own : strengthOf(key);
-      return [text(key, null, found), walk(item, { strength, depth }, found)];
+      const strength = nameStrength !== null && /^(?:default)?value$/i.test(key) ? nameStrength : strengthOf(key);
+      return [redactString(key, null, totals), walk(item, { strength, depth }, totals)];
     }),
   );
 }
 
-function text(value: string, strength: Strength | null, found: Found): string {
+function redactString(value: string, strength: Strength | null, totals: RedactionTotals): string {
   const redacted = redact(value);
   // What is one known secret keeps its own mark; else a telling key hides the whole.
   const isWhole = /^\[(?:private|redacted:[\w-]+)\]$/.test(redacted.text);
   if (strength !== null && !isWhole && isSecretValue(value, strength, "quoted")) {
-    found.count += 1;
-    found.kinds.add(strength);
+    totals.count += 1;
+    totals.kinds.add(strength);
     return `[redacted:${strength}]`;
   }
-  found.count += redacted.count;
-  for (const kind of redacted.kinds) found.kinds.add(kind);
+  totals.count += redacted.count;
+  for (const kind of redacted.kinds) totals.kinds.add(kind);
   return redacted.text;
 }
 

@@ -38,7 +38,7 @@ function passwordAt(text: string, from: number): { readonly start: number; reado
   const start = userPart.lastIndex;
   restOfAddress.lastIndex = start;
   const rest = restOfAddress.exec(text)?.[0] ?? "";
-  const length = lengthOfPassword(user, rest);
+  const length = passwordLength(user, rest);
   return length > 0 ? { start, end: start + length } : null;
 }
 
@@ -46,15 +46,15 @@ function passwordAt(text: string, from: number): { readonly start: number; reado
  * A password should have its `@` and `/` encoded, but often has not: it ends at the first `@` with a clear host behind it, or else
  * at the first with what may be one.
  */
-function lengthOfPassword(user: string, rest: string): number {
+function passwordLength(user: string, rest: string): number {
   const plain = /^[^@/?#]*@/.exec(rest)?.[0].length ?? 0;
-  if (plain === 0) return lengthWithSlash(user, rest);
+  if (plain === 0) return passwordLengthWithSlash(user, rest);
   const authority = /^[^?#]*/.exec(rest)?.[0] ?? "";
   return endBefore(clearHost, authority) ?? endBefore(host, authority) ?? plain - 1;
 }
 
 /** Nothing but a `/` or a `?` before the first `@`: an address with a port and no password looks the same. */
-function lengthWithSlash(user: string, rest: string): number {
+function passwordLengthWithSlash(user: string, rest: string): number {
   const isPort = /^\d{1,5}(?:[/?]|$)/.test(rest);
   return isPort || user.includes(".") ? 0 : (endBefore(clearHost, rest) ?? 0);
 }

@@ -15,7 +15,7 @@ export interface Value {
   readonly shape: Shape;
 }
 
-const longestQuoted = 8_192;
+const maxQuotedChars = 8_192;
 const opening = /(\\{0,8})(["'`])/y;
 const bareRun = /[^\s"'`\\,;&|<>(){}[\]]+/y;
 const literalRun = /[^\s"'`\\[\]]+/y;
@@ -62,14 +62,14 @@ export class ValueReader {
   }
 
   bare(start: number, shape: Unquoted): Value | null {
-    const known = this.#ends[shape];
-    if (start < known.from || start >= known.to) {
+    const cachedEnd = this.#ends[shape];
+    if (start < cachedEnd.from || start >= cachedEnd.to) {
       const run = runs[shape];
       run.lastIndex = start;
-      known.from = start;
-      known.to = run.test(this.#text) ? run.lastIndex : start;
+      cachedEnd.from = start;
+      cachedEnd.to = run.test(this.#text) ? run.lastIndex : start;
     }
-    return known.to > start ? { start, end: known.to, shape } : null;
+    return cachedEnd.to > start ? { start, end: cachedEnd.to, shape } : null;
   }
 }
 
@@ -78,25 +78,25 @@ export class ValueReader {
  * has as many backslashes; one with more belongs to the value, one with fewer ends an outer string. Null: not closed.
  */
 function quotedEnd(text: string, start: number, mark: string, depth: number): number | null {
-  const limit = Math.min(text.length, start + longestQuoted);
+  const limit = Math.min(text.length, start + maxQuotedChars);
   let backslashes = 0;
   for (let i = start; i < limit; i++) {
     const char = text[i];
     if (char === "\n" && mark !== "`") return null;
-    if (char === mark && closes(backslashes, depth)) return i - Math.min(backslashes, depth);
+    if (char === mark && isClosing(backslashes, depth)) return i - Math.min(backslashes, depth);
     backslashes = char === "\\" ? backslashes + 1 : 0;
   }
   return null;
 }
 
-function closes(backslashes: number, depth: number): boolean {
+function isClosing(backslashes: number, depth: number): boolean {
   return depth === 0 ? backslashes % 2 === 0 : backslashes <= depth;
 }
 
 /** What a secret looks like shows at its beginning; the bound keeps many names before one long run cheap. */
-const enoughToJudge = 160;
+const maxJudgedChars = 160;
 
-const tells = /pass|secret|token|key|credential|auth/i;
+const secretWord = /pass|secret|token|key|credential|auth/i;
 const sentence = /\b(?:must|your|the|is|are|please|enter|at least|characters?|and|or|for|with|not|to|of|a)\b/i;
 const algorithm =
   /^(?:sha|base|md|argon|utf|pbkdf|scrypt|bcrypt|hs|rs|es|ps|aes|oauth|ed|p)-?\d[\w.]{0,6}(?:-[a-z]+){0,3}$|^(?:[~^]|[<>]=?)?v?\d+\.\d+\.\d+[\w.+-]*$/i;
@@ -104,16 +104,17 @@ const algorithm =
 /** [RD5] [RD7] Whether what stands at a telling name is a secret, and not a label, a variable, a count or a placeholder. */
 export function isSecretValue(value: string, strength: Strength, shape: Shape): boolean {
   if (strength === "cookie") return hasRandomPart(value);
-  const short = value.slice(0, enoughToJudge);
+  const short = value.slice(0, maxJudgedChars);
   if (isPlaceholder(short) || algorithm.test(short)) return false;
-  return shape === "spaced" ? isMixed(short) : judges[strength](short, shape);
+  return shape === "spaced" ? isMixedCharacters(short) : checksByStrength[strength](short, shape);
 }
 
-const judges: Readonly<Record<Exclude<Strength, "cookie">, (value: string, shape: Shape) => boolean>> = {
+const checksByStrength: Readonly<Record<Exclude<Strength, "cookie">, (value: string, shape: Shape) => boolean>> = {
   password: isPassword,
   secret: isKeyMaterial,
-  token: (value, shape) => isTokenLike(value) || isBasicCredential(value) || (shape === "quoted" && isDrawn(value)),
-  key: (value, shape) => isRandomKey(value) || (shape === "quoted" && isDrawn(value)),
+  token: (value, shape) =>
+    isTokenLike(value) || isBasicCredential(value) || (shape === "quoted" && isDrawnFromKeyboard(value)),
+  key: (value, shape) => isRandomKey(value) || (shape === "quoted" && isDrawnFromKeyboard(value)),
   session: (value) => value.length >= 20 && isTokenLike(value) && !isUuid(value) && !/^[a-z]{2,10}[_-]/.test(value),
   signature: (value) =>
     value.length >= 20 && /^[\w+/=.~%-]+$/.test(value) && (isHexOrUuid(value) || isRandomKey(value)),
@@ -145,7 +146,7 @@ function isNameInCode(value: string): boolean {
 }
 
 function isKeyMaterial(value: string, shape: Shape): boolean {
-  return isKeyOfOneWord(value, shape) || (shape === "quoted" && isDrawn(value));
+  return isKeyOfOneWord(value, shape) || (shape === "quoted" && isDrawnFromKeyboard(value));
 }
 
 function isKeyOfOneWord(value: string, shape: Shape): boolean {
@@ -180,7 +181,7 @@ function isRandomKey(value: string): boolean {
 }
 
 /** A value behind a blank, where prose goes on as well: letters and digits that change all the time. */
-function isMixed(value: string): boolean {
+function isMixedCharacters(value: string): boolean {
   if (!/^\S{8,}$/.test(value) || !hasLetterAndDigit(value)) return false;
   if (isWordy(value) || isHexOrUuid(value)) return false;
   const changes = value.match(/(?<=[a-z])[^a-z]|(?<=[A-Z])[^A-Z]|(?<=\d)\D/g)?.length ?? 0;
@@ -188,7 +189,7 @@ function isMixed(value: string): boolean {
 }
 
 /** Drawn from all characters of a keyboard, as WordPress does for its keys; a pattern or a template is none. */
-function isDrawn(value: string): boolean {
+function isDrawnFromKeyboard(value: string): boolean {
   if (value.length < 20 || entropy(value) < 4 || /\w-\w\]|\\[wds]|\$\{|\{\{|<\w|=>|\(\w*\)|^\/|\s{2}/.test(value))
     return false;
   const signs = new Set(value.match(/[^\w\s./:-]/g));
@@ -210,7 +211,7 @@ function isDateOrNumber(value: string): boolean {
 
 /** `userPassword`, `my-app-token`, `errors.secret_missing`: names of the thing, not the thing. */
 function isNameOfSecret(value: string): boolean {
-  return /^[A-Za-z_$][A-Za-z_$./: -]*$/.test(value) && tells.test(value);
+  return /^[A-Za-z_$][A-Za-z_$./: -]*$/.test(value) && secretWord.test(value);
 }
 
 /** Base64 of `user:password`, as Basic authorization and Docker's config.json have it. */

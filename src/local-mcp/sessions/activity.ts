@@ -20,11 +20,11 @@ export interface ActivityFacts {
 
 const minuteMs = 60_000;
 /** A model that thinks writes nothing for minutes, and a client repeats a failed request for about ten. */
-const silentMs = 15 * minuteMs;
+const maxSilenceMs = 15 * minuteMs;
 /** A build or a sub-agent may run that long; a tool that is open for longer is taken for a hanging one. */
 const openToolMs = 120 * minuteMs;
 /** Their run is the wait for an answer. */
-const asking: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
+const askingTools: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
 
 /**
  * Pure. [TE25] Dead without its process; waiting when the client says so or a question is open; idle between two turns; busy while signs of work come,
@@ -33,12 +33,12 @@ const asking: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"])
 export function activityOf(facts: ActivityFacts): Activity {
   const { isDead, isWaitingForUser, isInTurn, openTools, workedAt, now } = facts;
   if (isDead) return "dead";
-  if (isWaitingForUser || openTools.some(({ name }) => asking.has(name))) return "waiting";
-  const silence = now - workedAt;
-  if (isInTurn === null) return silence < silentMs ? "busy" : "idle";
+  if (isWaitingForUser || openTools.some(({ name }) => askingTools.has(name))) return "waiting";
+  const silenceMs = now - workedAt;
+  if (isInTurn === null) return silenceMs < maxSilenceMs ? "busy" : "idle";
   if (!isInTurn) return "idle";
   const isToolAtWork = openTools.some(({ startedAt }) => now - startedAt < openToolMs);
-  return silence < silentMs || isToolAtWork ? "busy" : "stuck";
+  return silenceMs < maxSilenceMs || isToolAtWork ? "busy" : "stuck";
 }
 
 /** How long after the last sign of work a chat keeps its tasks. */
@@ -50,22 +50,22 @@ const keepsTasksMs: Readonly<Record<Activity, number>> = {
   dead: 0,
 };
 /** A client without hooks shows no sign of what it does between two calls of SHIM's tools. */
-const keepsUnseenMs = 30 * minuteMs;
+const keepsTasksWithoutHooksMs = 30 * minuteMs;
 
 /** Pure. [TE26] Whether heartbeats for its tasks are honest: they say that somebody works on them. */
 export function keepsTasks(facts: ActivityFacts): boolean {
   const activity = activityOf(facts);
-  const bound = activity === "idle" && facts.isInTurn === null ? keepsUnseenMs : keepsTasksMs[activity];
-  return facts.now - facts.workedAt < bound;
+  const limitMs = activity === "idle" && facts.isInTurn === null ? keepsTasksWithoutHooksMs : keepsTasksMs[activity];
+  return facts.now - facts.workedAt < limitMs;
 }
 
-export interface Seen {
+export interface LivenessFacts {
   readonly isDead: boolean;
   readonly now: number;
 }
 
 /** The facts as the store has them. */
-export function factsOf(sql: Sql, session: Session, { isDead, now }: Seen): ActivityFacts {
+export function factsOf(sql: Sql, session: Session, { isDead, now }: LivenessFacts): ActivityFacts {
   const waitsFor = session.waiting?.for;
   return {
     isDead,
@@ -86,7 +86,7 @@ function isInTurn(sql: Sql, sessionId: string): boolean | null {
   return kind === "prompt" || kind === "tool_start" || kind === "tool_end" || kind === "tool_error";
 }
 
-const mostOpen = 20;
+const maxOpenTools = 20;
 
 /** Since the last prompt: what a turn that was cut off has left open does not run any more. */
 function openTools(sql: Sql, sessionId: string): ActivityFacts["openTools"] {
@@ -95,7 +95,7 @@ function openTools(sql: Sql, sessionId: string): ActivityFacts["openTools"] {
      WHERE session_id = ? AND kind = 'tool_start'
        AND seq > coalesce((SELECT max(seq) FROM journal WHERE session_id = ? AND kind IN ('prompt', 'turn_end', 'failure')), 0)
        AND NOT EXISTS (SELECT 1 FROM journal WHERE session_id = began.session_id AND key = 'end:' || substr(began.key, 7))
-     ORDER BY seq DESC LIMIT ${mostOpen}`,
+     ORDER BY seq DESC LIMIT ${maxOpenTools}`,
     sessionId,
     sessionId,
   );

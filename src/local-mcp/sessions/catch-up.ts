@@ -1,9 +1,9 @@
 import type { Sql } from "../../shared/sql.ts";
-import { readOn } from "../signals/transcript.ts";
-import { isSessionPaused, withoutPauses } from "./paused-session.ts";
-import { keepMissedTools } from "./missed-tools.ts";
+import { readAppended } from "../signals/transcript.ts";
+import { isSessionPaused, pauseReadLimits } from "./paused-session.ts";
+import { recordMissedTools } from "./missed-tools.ts";
 import { countResponses } from "../usage/ledger.ts";
-import { keepTexts } from "./observe.ts";
+import { recordTexts } from "./observe.ts";
 import * as sessions from "./sessions.ts";
 import { markTranscript } from "./transcript-mark.ts";
 
@@ -15,13 +15,13 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const session = sessions.get(sql, sessionId);
   if (!session?.transcriptPath) return;
   const { transcriptPath: path } = session;
-  const part = readOn(path, session.transcriptOffset, withoutPauses(sql, path, session));
+  const part = readAppended(path, session.transcriptOffset, pauseReadLimits(sql, path, session));
   if (part.offset === session.transcriptOffset) return;
   // [HO10] What was said during a pause is passed over, also when it is over.
   if (isSessionPaused(sql, now, session)) markTranscript(sql, path, part.size);
   else {
-    keepTexts(sql, sessionId, now, part);
-    keepMissedTools(sql, sessionId, now, part, { isOver: true });
+    recordTexts(sql, sessionId, now, part);
+    recordMissedTools(sql, sessionId, now, part, { isOver: true });
     countResponses(sql, session, part, now);
   }
   sessions.update(sql, sessionId, { transcriptOffset: part.offset });

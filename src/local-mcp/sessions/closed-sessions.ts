@@ -8,22 +8,22 @@ import type { Session } from "./sessions.ts";
 
 const closedReasons = { withNothingOpen: "closed", withOpenWork: "closed_open" } as const;
 
-type Detached = Pick<Session, "detachReason">;
+type DetachedSession = Pick<Session, "detachReason">;
 
 export function closedReason(hasOpenWork: boolean): string {
   return hasOpenWork ? closedReasons.withOpenWork : closedReasons.withNothingOpen;
 }
 
-export function isClosed({ detachReason }: Detached): boolean {
+export function isClosed({ detachReason }: DetachedSession): boolean {
   return isClosedWithNothingOpen({ detachReason }) || detachReason === closedReasons.withOpenWork;
 }
 
-export function isClosedWithNothingOpen({ detachReason }: Detached): boolean {
+export function isClosedWithNothingOpen({ detachReason }: DetachedSession): boolean {
   return detachReason === closedReasons.withNothingOpen;
 }
 
 /** Of sessions without an end mark: whether something may be lost. */
-export function hasDied(session: Detached): boolean {
+export function hasDied(session: DetachedSession): boolean {
   return !isClosedWithNothingOpen(session);
 }
 

@@ -23,27 +23,27 @@ export const limits = {
 /** A text of the assistant, from a hook or the transcript. */
 export function assistant(text: string): KeyedEntry<Extract<JournalEntry, { kind: "assistant" }>> | null {
   if (!text.trim()) return null;
-  const kept = bound(text, limits.assistant);
+  const kept = redactAndClip(text, limits.assistant);
   return { key: `assistant:${digest(kept)}`, entry: { kind: "assistant", text: kept } };
 }
 
 /** A longer text is looked at up to four times its limit and this much more, in characters; so much of it is thrown away again. */
-const edge = 4_000;
+const windowMarginChars = 4_000;
 
 /** [JO3] Redacts first, so that no secret is cut in two and missed; says how much was cut. */
-export function bound(text: string, max: number): string {
-  const window = text.slice(0, max * 4 + edge);
+export function redactAndClip(text: string, max: number): string {
+  const window = text.slice(0, max * 4 + windowMarginChars);
   const clean = redact(window).text;
   const isWhole = window.length === text.length;
   // At the edge of the window may stand the first half of a secret.
-  const kept = (isWhole ? clean : clean.slice(0, Math.max(0, clean.length - edge))).slice(0, max);
-  const left = clean.length + text.length - window.length - kept.length;
-  return left === 0 ? kept : `${kept} [cut, ${left} more characters]`;
+  const kept = (isWhole ? clean : clean.slice(0, Math.max(0, clean.length - windowMarginChars))).slice(0, max);
+  const omittedChars = clean.length + text.length - window.length - kept.length;
+  return omittedChars === 0 ? kept : `${kept} [cut, ${omittedChars} more characters]`;
 }
 
 /** A word of the client's (a tool, a model, a reason), redacted, on one line. */
 export function label(text: string): string {
-  return bound(text, limits.label).replaceAll(/\s+/g, " ");
+  return redactAndClip(text, limits.label).replaceAll(/\s+/g, " ");
 }
 
 /** An id as the client gave it; what cannot be one, or looks like a secret, is named by its digest: the same id always alike. */
@@ -53,7 +53,7 @@ export function idOf(given: string): string {
 
 /** A path as it is stored: what it names is read elsewhere, so a redacted one only cannot be opened later. */
 export function pathOf(given: string): string {
-  return given.length <= limits.path ? redact(given).text : bound(given, limits.path);
+  return given.length <= limits.path ? redact(given).text : redactAndClip(given, limits.path);
 }
 
 export function digest(text: string): string {

@@ -3,7 +3,7 @@ import type { FileNote } from "../../contract/work-state.ts";
 const maxFiles = 200;
 
 /** Until the next checkpoint hashes it, the chat's own edit cannot be told from another's. */
-const editedSince = "edited after the last checkpoint";
+const editedSinceText = "edited after the last checkpoint";
 
 /** [CP10] Adds a file, newest last. A file that was edited stays edited when it is read again. Each checkpoint takes new hashes. */
 export function withFile(
@@ -12,11 +12,11 @@ export function withFile(
   action: FileNote["action"],
   stamp?: FileNote["stamp"],
 ): readonly FileNote[] {
-  const known = files.find((file) => file.path === path);
+  const existing = files.find((file) => file.path === path);
   const isWeaker = action === "read" || action === "noted";
   const note: FileNote =
-    known && isWeaker
-      ? known
-      : { path, hash: null, action, ...(isWeaker ? {} : { skipped: editedSince, ...(stamp ? { stamp } : {}) }) };
-  return [...files.filter((file) => file !== known), note].slice(-maxFiles);
+    existing && isWeaker
+      ? existing
+      : { path, hash: null, action, ...(isWeaker ? {} : { skipped: editedSinceText, ...(stamp ? { stamp } : {}) }) };
+  return [...files.filter((file) => file !== existing), note].slice(-maxFiles);
 }

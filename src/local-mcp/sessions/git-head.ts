@@ -26,7 +26,7 @@ export function projectRoot(folder: string, home = homedir()): string | null {
 export function mainWorkTree(root: string): string | null {
   try {
     const git = gitFolder(root);
-    const common = resolve(git, small(join(git, "commondir")));
+    const common = resolve(git, readSmallFile(join(git, "commondir")));
     return basename(common) === ".git" ? dirname(common) : null;
   } catch {
     // Only a linked work tree has that file.
@@ -38,11 +38,11 @@ export function mainWorkTree(root: string): string | null {
 export function readHead(project: string): GitHead | null {
   try {
     const git = gitFolder(project);
-    const head = small(join(git, "HEAD"));
+    const head = readSmallFile(join(git, "HEAD"));
     const ref = /^ref: (refs\/.+)$/.exec(head)?.[1];
     // What the file says where the references are in a reftable (gitformat-reftable(5)).
     if (ref === "refs/heads/.invalid") return null;
-    if (!ref) return { branch: null, commit: idIn(head) };
+    if (!ref) return { branch: null, commit: commitIdIn(head) };
     return { branch: ref.replace(/^refs\/heads\//, ""), commit: readRef(git, ref) };
   } catch {
     return null;
@@ -53,35 +53,35 @@ export function readHead(project: string): GitHead | null {
 function gitFolder(project: string): string {
   const path = join(project, ".git");
   if (statSync(path).isDirectory()) return path;
-  const named = /^gitdir: (.+)$/m.exec(small(path))?.[1];
-  if (!named) throw new Error(`${path} names no folder`);
-  return resolve(project, named);
+  const namedFolder = /^gitdir: (.+)$/m.exec(readSmallFile(path))?.[1];
+  if (!namedFolder) throw new Error(`${path} names no folder`);
+  return resolve(project, namedFolder);
 }
 
 function readRef(git: string, ref: string): string | null {
-  const common = existsSync(join(git, "commondir")) ? resolve(git, small(join(git, "commondir"))) : git;
+  const common = existsSync(join(git, "commondir")) ? resolve(git, readSmallFile(join(git, "commondir"))) : git;
   for (const folder of [git, common]) {
     const loose = join(folder, ref);
-    if (existsSync(loose)) return idIn(small(loose));
+    if (existsSync(loose)) return commitIdIn(readSmallFile(loose));
   }
   const packed = join(common, "packed-refs");
   if (!existsSync(packed)) return null;
-  const line = small(packed, maxPacked)
+  const line = readSmallFile(packed, maxPackedBytes)
     .split("\n")
     .find((entry) => entry.endsWith(` ${ref}`));
-  return idIn(line?.split(" ")[0] ?? "");
+  return commitIdIn(line?.split(" ")[0] ?? "");
 }
 
 /** A file of `.git` that is larger is none of git's making; the list of packed references alone may be long. */
-const maxSmall = 4_096;
-const maxPacked = 16_777_216;
+const maxSmallBytes = 4_096;
+const maxPackedBytes = 16_777_216;
 
 /** The text of a regular file. Not through a link, and never waiting: what an unpacked archive has put there may be anything. */
-function small(path: string, maxBytes = maxSmall): string {
+function readSmallFile(path: string, maxBytes = maxSmallBytes): string {
   const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0));
   try {
-    const found = fstatSync(file);
-    if (!found.isFile() || found.size > maxBytes) throw new Error(`${path} is no file of git`);
+    const stat = fstatSync(file);
+    if (!stat.isFile() || stat.size > maxBytes) throw new Error(`${path} is no file of git`);
     return readFileSync(file, "utf8").trim();
   } finally {
     closeSync(file);
@@ -89,6 +89,6 @@ function small(path: string, maxBytes = maxSmall): string {
 }
 
 /** A commit's id, or null: any other text is not repeated. */
-function idIn(text: string): string | null {
+function commitIdIn(text: string): string | null {
   return /^[0-9a-f]{40,64}$/.test(text) ? text : null;
 }

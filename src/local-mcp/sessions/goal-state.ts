@@ -1,16 +1,16 @@
 import type { UserRequest, WorkState } from "../../contract/work-state.ts";
-import { saysDone } from "../words/next-step.ts";
-import type { Before } from "./request-kind.ts";
+import { findCompletion } from "../words/next-step.ts";
+import type { PromptContext } from "./request-kind.ts";
 import { lastGoalRequest } from "./requests.ts";
-import { settledIn } from "./statements.ts";
+import { decisionsNamedIn } from "./statements.ts";
 
 /** What is known of the user's goals when the next prompt comes. Pure. */
 
-export function beforePrompt(state: WorkState, asking: string, prompt: string): Before {
+export function beforePrompt(state: WorkState, question: string, prompt: string): PromptContext {
   return {
-    isAsked: /[?？]\s*$/.test(asking),
+    isAsked: /[?？]\s*$/.test(question),
     isGoalReached: goalReached(state) !== null,
-    isOfSettled: settledIn(state, prompt).length > 0,
+    isAboutDecision: decisionsNamedIn(state, prompt).length > 0,
   };
 }
 
@@ -21,7 +21,7 @@ export function goalReached(
 ): string | null {
   if (goal === null) return null;
   const since = conversation.filter(({ role, at }) => role === "assistant" && at >= (goal.at ?? 0));
-  return since.map(({ text }) => saysDone(goal.text, text, 0.4)).findLast((one) => one !== null) ?? null;
+  return since.map(({ text }) => findCompletion(goal.text, text, 0.4)).findLast((one) => one !== null) ?? null;
 }
 
 /** The request that was the goal before the last one. */

@@ -46,7 +46,7 @@ export function find(sql: Sql, sessionId: string, key: string): JournalRow | nul
     sessionId,
     key,
   );
-  return row ? fromStored(row) : null;
+  return row ? toJournalRow(row) : null;
 }
 
 /** What happened after `afterSeq`, oldest first. */
@@ -58,20 +58,20 @@ export function list(sql: Sql, sessionId: string, afterSeq: number, limit = 5_00
       afterSeq,
       limit,
     )
-    .map(fromStored);
+    .map(toJournalRow);
 }
 
 /** The newest entries of some kinds, newest first. */
 export function newest(sql: Sql, sessionId: string, kinds: readonly JournalKind[], limit: number): JournalRow[] {
-  const marks = kinds.map(() => "?").join(", ");
+  const placeholders = kinds.map(() => "?").join(", ");
   return sql
     .all<StoredRow>(
-      `SELECT seq, at, kind, body FROM journal WHERE session_id = ? AND kind IN (${marks}) ORDER BY seq DESC LIMIT ?`,
+      `SELECT seq, at, kind, body FROM journal WHERE session_id = ? AND kind IN (${placeholders}) ORDER BY seq DESC LIMIT ?`,
       sessionId,
       ...kinds,
       limit,
     )
-    .map(fromStored);
+    .map(toJournalRow);
 }
 
 /** The `seq` of the newest prompt; 0: there is none. A turn may hold thousands of entries, so it has an index of its own. */
@@ -80,7 +80,7 @@ export function newestPromptSeq(sql: Sql, sessionId: string): number {
   return sql.all<{ seq: number }>(query, sessionId)[0]?.seq ?? 0;
 }
 
-function fromStored(row: StoredRow): JournalRow {
+function toJournalRow(row: StoredRow): JournalRow {
   // The row was written by append() of this or an older program: kinds only grow, fields are only added.
   return { seq: row.seq, at: row.at, entry: { kind: row.kind, ...JSON.parse(row.body) } as JournalEntry };
 }

@@ -20,7 +20,7 @@ export interface MissedToolsOptions {
  *
  * @returns how many calls were missed from their start to their end
  */
-export function keepMissedTools(
+export function recordMissedTools(
   sql: Sql,
   sessionId: string,
   now: number,
@@ -28,13 +28,13 @@ export function keepMissedTools(
   { current = null, isOver = false }: MissedToolsOptions = {},
 ): number {
   const { startedAt = 0 } = sessions.get(sql, sessionId) ?? {};
-  const own = part.toolCalls.filter(({ at }) => (at ?? now) >= startedAt);
-  const calls = new Map(own.map((call) => [call.id, call]));
-  const begun = own.filter(({ id }) => id !== current && keepStart(sql, sessionId, now, id, calls));
-  const started = new Set(begun.map(({ id }) => id));
+  const callsSinceStart = part.toolCalls.filter(({ at }) => (at ?? now) >= startedAt);
+  const calls = new Map(callsSinceStart.map((call) => [call.id, call]));
+  const newStarts = callsSinceStart.filter(({ id }) => id !== current && recordStart(sql, sessionId, now, id, calls));
+  const startedIds = new Set(newStarts.map(({ id }) => id));
   const ends = isOver ? part.toolEnds.filter((end) => !isCutOff(part, end)) : part.toolEnds;
-  const ended = ends.filter((end) => end.toolUseId !== current && keepEnd(sql, sessionId, now, end, calls));
-  return ended.filter(({ toolUseId, error }) => error === null && started.has(toolUseId)).length;
+  const newEnds = ends.filter((end) => end.toolUseId !== current && recordEnd(sql, sessionId, now, end, calls));
+  return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
 }
 
 /** [JO21] A client that is told to end kills its tools and writes that they failed, as its last words. */
@@ -42,16 +42,16 @@ function isCutOff({ texts, toolCalls }: TranscriptPart, { error, at }: Transcrip
   return error !== null && at !== null && [...texts, ...toolCalls].every((other) => (other.at ?? 0) <= at);
 }
 
-type Calls = ReadonlyMap<string, TranscriptToolCall>;
+type CallsById = ReadonlyMap<string, TranscriptToolCall>;
 
-function keepStart(sql: Sql, sessionId: string, now: number, toolUseId: string, calls: Calls): boolean {
+function recordStart(sql: Sql, sessionId: string, now: number, toolUseId: string, calls: CallsById): boolean {
   const call = calls.get(toolUseId);
   const id = idOf(toolUseId);
   if (!call || journal.has(sql, sessionId, `start:${id}`) || journal.has(sql, sessionId, `end:${id}`)) return false;
-  return keepAll(sql, sessionId, call.at ?? now, entriesOf("PreToolUse", inputOf(sessionId, call), ""));
+  return recordAll(sql, sessionId, call.at ?? now, entriesOf("PreToolUse", inputOf(sessionId, call), ""));
 }
 
-function keepEnd(sql: Sql, sessionId: string, now: number, end: TranscriptToolEnd, calls: Calls): boolean {
+function recordEnd(sql: Sql, sessionId: string, now: number, end: TranscriptToolEnd, calls: CallsById): boolean {
   const { toolUseId, error, at } = end;
   const id = idOf(toolUseId);
   if (journal.has(sql, sessionId, `end:${id}`)) return false;
@@ -59,12 +59,12 @@ function keepEnd(sql: Sql, sessionId: string, now: number, end: TranscriptToolEn
   if (!call) return false;
   const event = error === null ? "PostToolUse" : "PostToolUseFailure";
   const input = { ...inputOf(sessionId, call), ...(error === null ? {} : { error }) };
-  const isKept = keepAll(sql, sessionId, at ?? now, entriesOf(event, input, ""));
-  if (isKept) sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: error === null ? 0 : 1 });
-  return isKept;
+  const isRecorded = recordAll(sql, sessionId, at ?? now, entriesOf(event, input, ""));
+  if (isRecorded) sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: error === null ? 0 : 1 });
+  return isRecorded;
 }
 
-function keepAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {
+function recordAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {
   return entries.map(({ key, entry }) => journal.append(sql, sessionId, at, key, entry)).includes(true);
 }
 

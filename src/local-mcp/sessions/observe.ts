@@ -1,7 +1,7 @@
 import type { Readings, Risk } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Trigger } from "../checkpoints/checkpoints.ts";
-import { dueByTimer as dueNow, type ToolCall, type TriggerFacts } from "../checkpoints/triggers.ts";
+import { timerTrigger as dueNow, type ToolCall, type TriggerFacts } from "../checkpoints/triggers.ts";
 import type { Runtime } from "../runtime.ts";
 import { calibrate } from "../signals/calibrate.ts";
 import { afterCompaction, derive, fromTranscript, merge, type ToolOutcome } from "../signals/collector.ts";
@@ -10,7 +10,7 @@ import { oomKills, share, systemMemory } from "../signals/memory.ts";
 import { markReading, type RiskMark } from "../signals/risk-mark.ts";
 import { assess } from "../signals/risk.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
-import { assistant, bound, idOf, limits } from "./entries.ts";
+import { assistant, redactAndClip, idOf, limits } from "./entries.ts";
 import * as journal from "./journal.ts";
 import * as sessions from "./sessions.ts";
 import { unsavedOf } from "./unsaved.ts";
@@ -36,15 +36,18 @@ export function observe(
   const now = runtime.now();
   const stored = sessions.get(sql, seen.id) ?? seen;
   const session = part ? takeReadings(sql, runtime, stored, part) : stored;
-  const news = unsavedOf(sql, session.id);
-  const readings = merge(merge(session.readings, derived(sql, runtime, session, news.events > 0, now)), fresh);
+  const unsaved = unsavedOf(sql, session.id);
+  const readings = merge(
+    merge(session.readings, derivedReadings(sql, runtime, session, unsaved.events > 0, now)),
+    fresh,
+  );
   const risk = assess(readings, runtime.config.risk, now);
   sessions.update(sql, session.id, { readings });
   history.record(sql, now, session.id, readings, risk);
   const riskMark = markReading(session.riskMark, risk.level, now);
-  if (!isSame(riskMark, session.riskMark)) sessions.setRiskMark(sql, session.id, riskMark);
+  if (!isSameRiskMark(riskMark, session.riskMark)) sessions.setRiskMark(sql, session.id, riskMark);
   const facts = {
-    toolCalls: news.toolCalls,
+    toolCalls: unsaved.toolCalls,
     sinceSavedMs: session.savedAt === null ? null : now - session.savedAt,
     isRiskPending: riskMark.pending !== null,
   };
@@ -66,15 +69,20 @@ export function takeReadings(
   const now = runtime.now();
   const old = withoutOldContext(session.readings, part, now);
   const readings = merge(old, fromTranscript(part, old, runtime.env, now));
-  sessions.update(sql, session.id, { readings, ...readOnTo(sql, part, session, now) });
+  sessions.update(sql, session.id, { readings, ...transcriptProgress(sql, part, session, now) });
   return { ...session, readings };
 }
 
-function isSame(one: RiskMark, other: RiskMark): boolean {
+function isSameRiskMark(one: RiskMark, other: RiskMark): boolean {
   return one.covered === other.covered && one.pending === other.pending && one.belowAt === other.belowAt;
 }
 
-function readOnTo(sql: Sql, part: TranscriptPart, session: sessions.Session, now: number): sessions.SessionChange {
+function transcriptProgress(
+  sql: Sql,
+  part: TranscriptPart,
+  session: sessions.Session,
+  now: number,
+): sessions.SessionChange {
   calibrate(sql, part);
   // What the client writes is a sign that it works.
   const growth = part.offset > session.transcriptOffset ? { workedAt: now } : {};
@@ -86,12 +94,12 @@ function readOnTo(sql: Sql, part: TranscriptPart, session: sessions.Session, now
 }
 
 /** Whether a look by the timer finds a checkpoint due. */
-export function dueByTimer(observation: Observation, runtime: Runtime): Trigger | null {
+export function timerTrigger(observation: Observation, runtime: Runtime): Trigger | null {
   return dueNow(observation.facts, runtime.config.checkpoint);
 }
 
 /** [SI17] The context readings from before a compaction hold no more. */
-export function forgetContext(sql: Sql, now: number, session: sessions.Session): sessions.Session {
+export function clearContextReadings(sql: Sql, now: number, session: sessions.Session): sessions.Session {
   const readings = afterCompaction(session.readings, now);
   sessions.update(sql, session.id, { readings });
   return { ...session, readings };
@@ -101,26 +109,32 @@ export function forgetContext(sql: Sql, now: number, session: sessions.Session):
  * Prompts come from hooks with ids of their own; of the transcript only the assistant's texts are new. [JO4] Called before what the
  * hook itself tells is kept: the transcript speaks of what came before.
  */
-export function keepTexts(sql: Sql, sessionId: string, now: number, part: TranscriptPart): void {
+export function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptPart): void {
   for (const text of part.texts) {
-    if (text.role === "assistant") keepAssistant(sql, sessionId, text.at ?? now, text.text);
+    if (text.role === "assistant") recordAssistant(sql, sessionId, text.at ?? now, text.text);
   }
   for (const { uuid, text, at } of part.apiErrors) {
     journal.append(sql, sessionId, at ?? now, `failure:${idOf(uuid)}`, {
       kind: "failure",
-      text: bound(text, limits.error),
+      text: redactAndClip(text, limits.error),
     });
   }
 }
 
 /** [JO2] A text that the hook and the transcript both tell stands in the turn once; the same words in a later turn are said again. */
-export function keepAssistant(sql: Sql, sessionId: string, at: number, text: string): void {
-  const said = assistant(text);
-  if (!said) return;
-  journal.append(sql, sessionId, at, `${said.key}:${journal.newestPromptSeq(sql, sessionId)}`, said.entry);
+export function recordAssistant(sql: Sql, sessionId: string, at: number, text: string): void {
+  const keyedEntry = assistant(text);
+  if (!keyedEntry) return;
+  journal.append(sql, sessionId, at, `${keyedEntry.key}:${journal.newestPromptSeq(sql, sessionId)}`, keyedEntry.entry);
 }
 
-function derived(sql: Sql, runtime: Runtime, session: sessions.Session, hasNews: boolean, now: number): Readings {
+function derivedReadings(
+  sql: Sql,
+  runtime: Runtime,
+  session: sessions.Session,
+  hasNews: boolean,
+  now: number,
+): Readings {
   return derive(
     {
       startedAt: session.startedAt,

@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { ReadLimits } from "../signals/transcript.ts";
-import { isPaused, pausesBefore } from "../store/pause.ts";
+import { isPaused, pauseLookup } from "../store/pause.ts";
 import * as sessions from "./sessions.ts";
 import { digestOf, hasAny, transcriptMark } from "./transcript-mark.ts";
 
@@ -9,7 +9,7 @@ import { digestOf, hasAny, transcriptMark } from "./transcript-mark.ts";
  * that what no event tells is paused, too.
  */
 function folderOf(sql: Sql, { id, cwd, project }: Pick<sessions.Session, "id" | "cwd" | "project">): string | null {
-  if (!hasAny(sql, kind)) return cwd ?? project;
+  if (!hasAny(sql, metaKind)) return cwd ?? project;
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(id));
   return row?.value ?? cwd ?? project;
 }
@@ -26,7 +26,7 @@ export function isPausedById(sql: Sql, now: number, sessionId: string): boolean 
 }
 
 /** An event during a pause says where the chat works. */
-export function notePausedIn(sql: Sql, sessionId: string, folder: string): void {
+export function setPausedFolder(sql: Sql, sessionId: string, folder: string): void {
   sql.run(
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     keyOf(sessionId),
@@ -35,25 +35,25 @@ export function notePausedIn(sql: Sql, sessionId: string, folder: string): void 
 }
 
 /** An event outside of a pause: the session's row says where the chat works. */
-export function forgetPausedIn(sql: Sql, sessionId: string): void {
-  if (hasAny(sql, kind)) sql.run("DELETE FROM meta WHERE key = ?", keyOf(sessionId));
+export function clearPausedFolder(sql: Sql, sessionId: string): void {
+  if (hasAny(sql, metaKind)) sql.run("DELETE FROM meta WHERE key = ?", keyOf(sessionId));
 }
 
 /** [HO10] Leaves out what was said during pauses: before the mark of the file, or by the time and the folder of a line. */
-export function withoutPauses(
+export function pauseReadLimits(
   sql: Sql,
   path: string,
   session: Pick<sessions.Session, "id" | "cwd" | "project">,
-): Pick<ReadLimits, "least" | "isLeftOut"> {
-  const least = transcriptMark(sql, path);
-  const isInPause = pausesBefore(sql);
-  if (!isInPause) return { least };
+): Pick<ReadLimits, "minOffset" | "isExcluded"> {
+  const minOffset = transcriptMark(sql, path);
+  const isInPause = pauseLookup(sql);
+  if (!isInPause) return { minOffset };
   const folder = folderOf(sql, session);
-  return { least, isLeftOut: (at, cwd) => isInPause(at, [cwd, folder]) };
+  return { minOffset, isExcluded: (at, cwd) => isInPause(at, [cwd, folder]) };
 }
 
-const kind = "paused_in";
+const metaKind = "paused_in";
 
 function keyOf(sessionId: string): string {
-  return `${kind}:${digestOf(sessionId)}`;
+  return `${metaKind}:${digestOf(sessionId)}`;
 }

@@ -23,11 +23,11 @@ export interface RecoveryNote {
   readonly by?: string | null;
   readonly score?: number | null;
   /** What the chat was told of, to count what it looks up again. */
-  readonly named?: Named;
+  readonly named?: BriefFacts;
   readonly finished?: readonly FinishedTask[];
 }
 
-export interface Named {
+export interface BriefFacts {
   /** Absolute paths. */
   readonly files: readonly string[];
   /** Tool calls with their results, as the journal words them. */
@@ -43,12 +43,12 @@ export interface Rediscovery {
 }
 
 export interface RecoveryDetail {
-  readonly named?: Named;
+  readonly named?: BriefFacts;
   readonly rediscovery?: Rediscovery;
   readonly finished?: readonly FinishedTask[];
 }
 
-export function note(sql: Sql, { at, sessionId, action, by, score, ...detail }: RecoveryNote): void {
+export function add(sql: Sql, { at, sessionId, action, by, score, ...detail }: RecoveryNote): void {
   sql.run(
     "INSERT INTO recoveries (at, session_id, action, by_session, score, detail) VALUES (?, ?, ?, ?, ?, ?)",
     at,
@@ -73,7 +73,7 @@ export function offersSince(sql: Sql, sessionId: string, at: number): number {
 }
 
 /** What a chat was given to continue since `at` (epoch ms), newest first. */
-export function givenTo(sql: Sql, by: string, at: number): { readonly sessionId: string; readonly at: number }[] {
+export function listOfferedTo(sql: Sql, by: string, at: number): { readonly sessionId: string; readonly at: number }[] {
   return sql.all(
     `SELECT session_id AS sessionId, max(at) AS at FROM recoveries
      WHERE by_session = ? AND action IN ('offered', 'taken', 'recovered') AND at >= ? GROUP BY session_id ORDER BY max(seq) DESC`,
@@ -83,7 +83,7 @@ export function givenTo(sql: Sql, by: string, at: number): { readonly sessionId:
 }
 
 /** The newest offer of a session to a chat; null: there is none. */
-export function offerTo(sql: Sql, sessionId: string, by: string): { seq: number; detail: RecoveryDetail } | null {
+export function latestOffer(sql: Sql, sessionId: string, by: string): { seq: number; detail: RecoveryDetail } | null {
   const [row] = sql.all<{ seq: number; detail: string }>(
     `SELECT seq, detail FROM recoveries WHERE session_id = ? AND by_session = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1`,
     sessionId,
@@ -106,12 +106,12 @@ export function isTaken(sql: Sql, sessionId: string, by: string): boolean {
 }
 
 /** [RE70] Tasks that it had and that nobody has to do any more. */
-export function finished(sql: Sql, sessionId: string): FinishedTask[] {
+export function finishedTasks(sql: Sql, sessionId: string): FinishedTask[] {
   const query = "SELECT detail FROM recoveries WHERE session_id = ? AND action = 'finished' ORDER BY seq";
   const rows = sql.all<{ detail: string }>(query, sessionId);
   return rows.flatMap(({ detail }) => (JSON.parse(detail) as RecoveryDetail).finished ?? []);
 }
 
 export function hasFinished(sql: Sql, sessionId: string, task: number): boolean {
-  return finished(sql, sessionId).some((one) => one.task === task);
+  return finishedTasks(sql, sessionId).some((one) => one.task === task);
 }

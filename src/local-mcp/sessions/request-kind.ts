@@ -9,19 +9,19 @@ import { asksForWork, isExchange, isForeign, tellsProblem } from "../words/work-
 
 /** What a prompt of the user is: what the work is about from now on, or less than that. Pure. */
 
-export function isSaidForAll(sentence: string): boolean {
+export function isGeneralRule(sentence: string): boolean {
   return isOrder(sentence) || isOnlyDecision(sentence);
 }
 
-const named =
+const specificDetail =
   /\d|[\w-]+\.[a-z]{1,5}(?![\w.])|[\w.-]*\/[\w.-]+|`[^`]+`|["“«„][^"”»“]+["”»“]|(?<!\p{L})[a-z]+[A-Z]\w*|\w+_\w+|(?<!\p{L})\p{Lu}{2,}(?!\p{L})|(?<=\p{L}[\p{L},]*\s)\p{Lu}\p{L}+/u;
 
 /** A rule, a limit, a name, a number or a change of mind. */
-export function carries(text: string): boolean {
-  return sentences(text).some((one) => named.test(one) || isOrder(one) || isChangeOfMind(one));
+export function carriesDetail(text: string): boolean {
+  return sentences(text).some((one) => specificDetail.test(one) || isOrder(one) || isChangeOfMind(one));
 }
 
-const joining = new LazyRegExp(
+const additionStart = new LazyRegExp(
   pattern`
     ^(?:also|and|plus|still|again|nope|additionally|oh,? and|one more thing|while you(?:'re| are) at it|
     (?:please )?(?:continue|go on|proceed|carry on|resume)(?: with)?|then also|und|auch|außerdem|noch|weiter mit|et|
@@ -29,16 +29,16 @@ const joining = new LazyRegExp(
   `,
   "iu",
 );
-const added = new LazyRegExp(
+const additionWord = new LazyRegExp(
   String.raw`(?<!\p{L})(?:too|as well|auch|aussi|también|anche|também|też|тоже)[.!]?$`,
   "iu",
 );
 /** A few words about what is there already. */
-const pointing = new LazyRegExp(
+const backReference = new LazyRegExp(
   String.raw`(?<!\p{L})(?:it|its|that|this|these|those|them|they|es|dies|sie|ça|cela|eso|esto|quello|questo|isso|isto|dit|это|его)(?!\p{L})|それ|これ|它|这个|那个|그거|이거`,
   "iu",
 );
-const asking = new LazyRegExp(
+const questionStart = new LazyRegExp(
   pattern`
     ^(?:what|why|how(?! about)|where|when|who|which|is|are|does|did|was|were|was|warum|wieso|wie|wo|wann|wer|que|
     quoi|pourquoi|comment|où|quand|qué|por qué|cómo|dónde|cuándo|perché|come|dove|por que|como|onde|что|почему|как|
@@ -46,14 +46,14 @@ const asking = new LazyRegExp(
   `,
   "iu",
 );
-const leaving = new LazyRegExp(
+const abandonment = new LazyRegExp(
   String.raw`(?<!\p{L})(?:stop|drop|forget|cancel|abandon|leave|pause|park|work on|switch to working|lass|arrête|deja|lascia)(?!\p{L})`,
   "iu",
 );
 
 /** Leaves the work that was asked for; "leave it alone" is a rule. */
-function isLeaving(sentence: string): boolean {
-  if (!leaving.test(sentence) || isOrderFirst(sentence)) return false;
+function isAbandoning(sentence: string): boolean {
+  if (!abandonment.test(sentence) || isOrderFirst(sentence)) return false;
   return !clauses(sentence).slice(1).some(isOnlyDecision);
 }
 
@@ -62,35 +62,35 @@ function isRule(sentence: string): boolean {
 }
 
 /** What the chat has said before a prompt. */
-export interface Before {
+export interface PromptContext {
   /** Its last words were a question. */
   readonly isAsked?: boolean;
   /** It has said that the goal is reached. */
   readonly isGoalReached?: boolean;
   /** The prompt names something that was settled. */
-  readonly isOfSettled?: boolean;
+  readonly isAboutDecision?: boolean;
 }
 
 /** [CP35] What a prompt is; undefined: a goal. */
-export function kindOf(prompt: string, before: Before): UserRequest["kind"] {
+export function requestKind(prompt: string, context: PromptContext): UserRequest["kind"] {
   const all = sentences(prompt);
   const size = prompt.slice(0, 400).trim().split(/\s+/).length;
-  if (before.isAsked && size <= 6 && prompt.length <= 60) return "answer";
-  if (isOnlyRules(all) && !all.some((one) => isWork(one, before))) return "rule";
+  if (context.isAsked && size <= 6 && prompt.length <= 60) return "answer";
+  if (isOnlyRules(all) && !all.some((one) => isWork(one, context))) return "rule";
   if (isOnlyQuestion(all)) return "question";
-  return isAddition(prompt, size) || !isGoal(prompt, all, before) ? "follow_up" : undefined;
+  return isAddition(prompt, size) || !isGoal(prompt, all, context) ? "follow_up" : undefined;
 }
 
 function isOnlyQuestion([only, ...others]: readonly string[]): boolean {
   if (only === undefined || others.length > 0) return false;
   return (
-    (isQuestion(only) && (asking.test(only) || !asksForWork(only))) ||
-    (only.split(/\s+/).length <= 9 && showing.test(only))
+    (isQuestion(only) && (questionStart.test(only) || !asksForWork(only))) ||
+    (only.split(/\s+/).length <= 9 && showRequest.test(only))
   );
 }
 
 /** Wants to see or hear of what is there. */
-const showing = new LazyRegExp(
+const showRequest = new LazyRegExp(
   pattern`
     ^(?:(?:please|ok|now|just|and)[\s,]+)*(?:(?:can|could|would|will) you (?:please |just |quickly )?)?(?:(?:show|
     tell|remind|give) (?:me|us) (?:the|what|why|how|where|which|who|when|if|whether|that|your)|explain (?:what|why|
@@ -101,64 +101,65 @@ const showing = new LazyRegExp(
 );
 
 function isOnlyRules(all: readonly string[]): boolean {
-  return all.length > 0 && all.every(isRule) && !all.every(isLeaving);
+  return all.length > 0 && all.every(isRule) && !all.every(isAbandoning);
 }
 
 /** Where nothing had been settled of it, to put one thing in the place of another is work, and what does not work is a problem. */
-function isWork(sentence: string, { isOfSettled = false }: Before): boolean {
-  if (isOfSettled || isOrderFirst(sentence)) return false;
+function isWork(sentence: string, { isAboutDecision = false }: PromptContext): boolean {
+  if (isAboutDecision || isOrderFirst(sentence)) return false;
   return tellsProblem(sentence) || (isExchange(sentence) && asksForWork(sentence));
 }
 
 /** "Make it shorter", not "sand the table and oil it". */
 function pointsBack(prompt: string): boolean {
-  const at = pointing.exec(prompt)?.index ?? -1;
+  const at = backReference.exec(prompt)?.index ?? -1;
   return at >= 0 && !/(?<!\p{L})(?:the|an?|our|my|every|each|all|some) \p{L}/iu.test(prompt.slice(0, at));
 }
 
 function isAddition(prompt: string, size: number): boolean {
-  const isTouch = size <= 8 && pointsBack(prompt) && !leaving.test(prompt) && !carries(prompt);
-  return isTouch || (size <= 14 && (joining.test(prompt.trim()) || added.test(prompt.trim())));
+  const isTouch = size <= 8 && pointsBack(prompt) && !abandonment.test(prompt) && !carriesDetail(prompt);
+  return isTouch || (size <= 14 && (additionStart.test(prompt.trim()) || additionWord.test(prompt.trim())));
 }
 
 /**
  * Whether a prompt says what the work is about from now on: it asks for work, tells a problem, or is too long to be a remark. A few words of which
  * neither is known are an addition, unless the goal before is reached or they are in a language that is less known.
  */
-function isGoal(prompt: string, all: readonly string[], before: Before): boolean {
-  if (contentWords(prompt.slice(0, start)).size === 0) return false;
-  const others = all.filter((one) => !isRule(one) || isLeaving(one) || isWork(one, before));
-  if (others.some((one) => asksForWork(one) && !(before.isOfSettled && isExchange(one)))) return true;
-  if (before.isOfSettled) return false;
-  const framing = all.length < few ? others : others.filter((one) => one === all[0] || one === all.at(-1));
-  return framing.some(tellsProblem) || (others.length === all.length && isLikelyGoal(prompt, all, before));
+function isGoal(prompt: string, all: readonly string[], context: PromptContext): boolean {
+  if (contentWords(prompt.slice(0, leadChars)).size === 0) return false;
+  const others = all.filter((one) => !isRule(one) || isAbandoning(one) || isWork(one, context));
+  if (others.some((one) => asksForWork(one) && !(context.isAboutDecision && isExchange(one)))) return true;
+  if (context.isAboutDecision) return false;
+  const framing =
+    all.length < longPromptSentences ? others : others.filter((one) => one === all[0] || one === all.at(-1));
+  return framing.some(tellsProblem) || (others.length === all.length && isLikelyGoal(prompt, all, context));
 }
 
 /** Judges a prompt in which no sentence is known to ask for something. */
-function isLikelyGoal(prompt: string, all: readonly string[], { isGoalReached = false }: Before): boolean {
-  if (all.length >= few && all.every((one) => !isTask(one))) return false;
-  const isLong = all.length < few && prompt.split(/\s+/).length > remark;
+function isLikelyGoal(prompt: string, all: readonly string[], { isGoalReached = false }: PromptContext): boolean {
+  if (all.length >= longPromptSentences && all.every((one) => !isTask(one))) return false;
+  const isLong = all.length < longPromptSentences && prompt.split(/\s+/).length > maxRemarkWords;
   return (isGoalReached && !isRemark(prompt)) || isLong || (isForeign(prompt) && !isTerse(prompt));
 }
 
 /** "Nice one", "love it": too little to say what is to be done next. */
 function isRemark(prompt: string): boolean {
-  const rest = prompt.split(/\s+/).filter((word) => !isAcknowledgement(word));
-  return contentWords(rest.join(" ")).size < 2 && !named.test(prompt);
+  const wordsLeft = prompt.split(/\s+/).filter((word) => !isAcknowledgement(word));
+  return contentWords(wordsLeft.join(" ")).size < 2 && !specificDetail.test(prompt);
 }
 
 /** A few words; in a script without spaces a few characters. */
 function isTerse(prompt: string): boolean {
   const words = prompt.trim().split(/\s+/).length;
-  return prompt.length <= terse.chars || (words > 1 && words <= terse.words);
+  return prompt.length <= terseLimits.chars || (words > 1 && words <= terseLimits.words);
 }
 
-const terse = { words: 6, chars: 16 };
+const terseLimits = { words: 6, chars: 16 };
 /** Words of the longest remark. */
-const remark = 24;
+const maxRemarkWords = 24;
 
 /** A sentence that begins like this tells or describes. */
-const describing = new LazyRegExp(
+const descriptionStart = new LazyRegExp(
   pattern`
     ^(?:the|a|an|there|here|it|its|this|that|these|those|they|he|she|one|some|most|many|several|both|all|at|on|
     during|since|yesterday|today|for comparison|as|we (?:saw|see|had|have|got|were|noticed|found)|i (?:attach|see|
@@ -169,10 +170,10 @@ const describing = new LazyRegExp(
 );
 
 /** Characters in which a prompt says what it is about. */
-const start = 320;
+const leadChars = 320;
 /** In a longer prompt much may be pasted. */
-const few = 6;
+const longPromptSentences = 6;
 
 export function isTask(sentence: string): boolean {
-  return !describing.test(sentence) && !isRule(sentence);
+  return !descriptionStart.test(sentence) && !isRule(sentence);
 }

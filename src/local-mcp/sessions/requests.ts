@@ -2,7 +2,7 @@ import type { UserRequest, WorkState } from "../../contract/work-state.ts";
 import { isAcknowledgement } from "../words/acknowledgement.ts";
 import { sentences, withoutCode } from "../words/sentences.ts";
 import { asksForWork } from "../words/work-request.ts";
-import { carries, isSaidForAll, isTask, kindOf, type Before } from "./request-kind.ts";
+import { carriesDetail, isGeneralRule, isTask, requestKind, type PromptContext } from "./request-kind.ts";
 
 /** The user's requests as a session's state keeps them. Pure. */
 
@@ -26,29 +26,29 @@ function gist(prompt: string): string {
   if (plain.length <= limits.whole) return plain;
   const all = sentences(prompt);
   const [first = plain, last = ""] = [all[0], all.length > 1 ? all.at(-1) : ""];
-  const kept = new Set<string>();
-  let left = limits.gist - Math.min(first.length, 200) - Math.min(last.length, 120);
+  const keptSentences = new Set<string>();
+  let remainingChars = limits.gist - Math.min(first.length, 200) - Math.min(last.length, 120);
   const between = all.slice(1, -1);
-  for (const one of [isSaidForAll, asksForWork, isTask, carries].flatMap((isOne) => between.filter(isOne))) {
-    if (kept.has(one) || one.length > left) continue;
-    kept.add(one);
-    left -= one.length + 1;
+  for (const one of [isGeneralRule, asksForWork, isTask, carriesDetail].flatMap((isOne) => between.filter(isOne))) {
+    if (keptSentences.has(one) || one.length > remainingChars) continue;
+    keptSentences.add(one);
+    remainingChars -= one.length + 1;
   }
-  const inOrder = between.filter((one) => kept.delete(one));
-  return [first.slice(0, 200), ...inOrder, last.slice(0, 120)].filter((one) => one !== "").join(" … ");
+  const betweenKept = between.filter((one) => keptSentences.delete(one));
+  return [first.slice(0, 200), ...betweenKept, last.slice(0, 120)].filter((one) => one !== "").join(" … ");
 }
 
 /** [CP18] The state with one more request. */
-export function withRequest(state: WorkState, at: number, prompt: string, before: Before): WorkState {
-  const request = requestOf(prompt, at, kindOf(prompt, before));
+export function withRequest(state: WorkState, at: number, prompt: string, before: PromptContext): WorkState {
+  const request = toRequest(prompt, at, requestKind(prompt, before));
   const { requests, plain, kept } = thin([...(state.requests ?? []), request]);
-  const was = state.thinned ?? { plain: 0, kept: 0 };
+  const thinnedBefore = state.thinned ?? { plain: 0, kept: 0 };
   return {
     ...state,
     requests,
-    ...(plain + kept + was.plain + was.kept === 0
+    ...(plain + kept + thinnedBefore.plain + thinnedBefore.kept === 0
       ? {}
-      : { thinned: { plain: was.plain + plain, kept: was.kept + kept } }),
+      : { thinned: { plain: thinnedBefore.plain + plain, kept: thinnedBefore.kept + kept } }),
   };
 }
 
@@ -56,16 +56,20 @@ export function withRequest(state: WorkState, at: number, prompt: string, before
 function thin(all: readonly UserRequest[]): { requests: readonly UserRequest[]; plain: number; kept: number } {
   let requests = all;
   let [plain, kept] = [0, 0];
-  for (let gone = dispensable(requests); gone !== null; gone = dispensable(requests)) {
-    if (requests[gone]?.isKept) kept += 1;
+  for (
+    let dispensableAt = findDispensable(requests);
+    dispensableAt !== null;
+    dispensableAt = findDispensable(requests)
+  ) {
+    if (requests[dispensableAt]?.isKept) kept += 1;
     else plain += 1;
-    requests = requests.toSpliced(gone, 1);
+    requests = requests.toSpliced(dispensableAt, 1);
   }
   return { requests, plain, kept };
 }
 
 /** Index of the request that goes; null: there is room for all. */
-function dispensable(requests: readonly UserRequest[]): number | null {
+function findDispensable(requests: readonly UserRequest[]): number | null {
   const isPlainFull = requests.filter((one) => !one.isKept).length > counts.plain;
   const isFull = requests.length > counts.all || requests.reduce((sum, one) => sum + one.text.length, 0) > limits.all;
   if (!isPlainFull && !isFull) return null;
@@ -79,31 +83,31 @@ function dispensable(requests: readonly UserRequest[]): number | null {
 export function withoutSomeRequests(state: WorkState, count: number): WorkState {
   const [first, ...rest] = state.requests ?? [];
   if (!first) return state;
-  const gone = rest.slice(0, count);
-  const kept = gone.filter((one) => one.isKept).length;
-  const was = state.thinned ?? { plain: 0, kept: 0 };
+  const dropped = rest.slice(0, count);
+  const kept = dropped.filter((one) => one.isKept).length;
+  const thinnedBefore = state.thinned ?? { plain: 0, kept: 0 };
   return {
     ...state,
     requests: [first, ...rest.slice(count)],
-    thinned: { plain: was.plain + gone.length - kept, kept: was.kept + kept },
+    thinned: { plain: thinnedBefore.plain + dropped.length - kept, kept: thinnedBefore.kept + kept },
   };
 }
 
 /** What a state of an earlier version tells of the requests. */
 export function earlierRequests(state: WorkState): readonly UserRequest[] {
   const { firstPrompt, lastPrompt, conversation } = state;
-  const spoken = conversation.filter((turn) => turn.role === "user" && isRequest(turn.text));
-  const texts = new Set(spoken.map(({ text }) => text));
+  const userTurns = conversation.filter((turn) => turn.role === "user" && isRequest(turn.text));
+  const texts = new Set(userTurns.map(({ text }) => text));
   const unspoken = [firstPrompt, lastPrompt].filter((text) => text !== null && isRequest(text) && !texts.has(text));
   const all = [
     ...[...new Set(unspoken)].map((text) => ({ text: text ?? "", at: null })),
-    ...spoken.map(({ text, at }) => ({ text, at })),
+    ...userTurns.map(({ text, at }) => ({ text, at })),
   ];
-  return all.map(({ text, at }) => requestOf(text, at, kindOf(text, {})));
+  return all.map(({ text, at }) => toRequest(text, at, requestKind(text, {})));
 }
 
-function requestOf(prompt: string, at: number | null, kind: UserRequest["kind"]): UserRequest {
-  return { text: gist(prompt), at, ...(kind ? { kind } : {}), ...(carries(prompt) ? { isKept: true } : {}) };
+function toRequest(prompt: string, at: number | null, kind: UserRequest["kind"]): UserRequest {
+  return { text: gist(prompt), at, ...(kind ? { kind } : {}), ...(carriesDetail(prompt) ? { isKept: true } : {}) };
 }
 
 /** The last request that is more than an addition, a question, an answer or a rule. */

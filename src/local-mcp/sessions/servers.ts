@@ -4,7 +4,11 @@ import type { Runtime } from "../runtime.ts";
 
 /** Which MCP processes serve which client, so that a hook can tell the user when one has died. */
 
-function isKnown(runtime: Runtime, { boot, pid, start }: ProcessIdentity, clientPid: number | null = null): boolean {
+function isRegistered(
+  runtime: Runtime,
+  { boot, pid, start }: ProcessIdentity,
+  clientPid: number | null = null,
+): boolean {
   const query =
     "SELECT 1 FROM servers WHERE boot = ? AND pid = ? AND start = ? AND client_pid = coalesce(?, client_pid)";
   return runtime.store.read((sql) => sql.all(query, boot, pid, start, clientPid).length > 0, false);
@@ -12,7 +16,7 @@ function isKnown(runtime: Runtime, { boot, pid, start }: ProcessIdentity, client
 
 /** Makes the server known, once for each client that it takes for its own; later calls only look. */
 export function register(runtime: Runtime, server: ProcessIdentity, client: ProcessIdentity): void {
-  if (isKnown(runtime, server, client.pid)) return;
+  if (isRegistered(runtime, server, client.pid)) return;
   const { boot, pid, start } = server;
   runtime.store.write((sql) =>
     sql.run(
@@ -29,7 +33,7 @@ export function register(runtime: Runtime, server: ProcessIdentity, client: Proc
 
 /** An orderly stop. A server that was never made known writes nothing: a client may have started it only to look. */
 export function leave(runtime: Runtime, server: ProcessIdentity): void {
-  if (isKnown(runtime, server)) runtime.store.write((sql) => unregister(sql, server));
+  if (isRegistered(runtime, server)) runtime.store.write((sql) => unregister(sql, server));
 }
 
 /** Nothing to warn of any more. */
@@ -53,14 +57,14 @@ export function clientOf(sql: Sql, { boot, pid, start }: ProcessIdentity): Proce
   return row ? { boot, ...row } : null;
 }
 
-export interface Served {
+export interface ServerStatus {
   /** Vanished without a word. */
   readonly dead: readonly ProcessIdentity[];
   readonly isServed: boolean;
 }
 
 /** Which of a client's servers are gone, and whether another serves it. */
-export function check(sql: Sql, processes: Processes, client: ProcessIdentity): Served {
+export function check(sql: Sql, processes: Processes, client: ProcessIdentity): ServerStatus {
   const rows = sql.all<{ pid: number; start: string }>(
     "SELECT pid, start FROM servers WHERE boot = ? AND client_pid = ? AND client_start = ?",
     client.boot,

@@ -1,23 +1,23 @@
 import type { Sql } from "../../shared/sql.ts";
 import { byPrefix, get, type Session } from "./sessions.ts";
 
-export type Found =
+export type SessionMatch =
   | { readonly kind: "one"; readonly session: Session }
   | { readonly kind: "none" }
   | { readonly kind: "several"; readonly candidates: readonly Session[] };
 
 /** [RE56] The session of an id, or of a beginning of one (at least 4 characters) that only it has; `ses_` may be left out. */
-export function findSession(sql: Sql, given: string): Found {
-  const exact = get(sql, given);
+export function findSession(sql: Sql, idOrPrefix: string): SessionMatch {
+  const exact = get(sql, idOrPrefix);
   if (exact) return { kind: "one", session: exact };
-  if (given.replace(/^ses_/, "").length < fewestGiven) return { kind: "none" };
-  const direct = byPrefix(sql, given, mostCandidates);
-  const candidates = direct.length > 0 ? direct : byPrefix(sql, `ses_${given}`, mostCandidates);
+  if (idOrPrefix.replace(/^ses_/, "").length < minPrefixChars) return { kind: "none" };
+  const direct = byPrefix(sql, idOrPrefix, maxCandidates);
+  const candidates = direct.length > 0 ? direct : byPrefix(sql, `ses_${idOrPrefix}`, maxCandidates);
   const [first] = candidates;
   if (!first) return { kind: "none" };
   return candidates.length === 1 ? { kind: "one", session: first } : { kind: "several", candidates };
 }
 
 /** A slip of a character or two must not name a session. */
-const fewestGiven = 4;
-const mostCandidates = 5;
+const minPrefixChars = 4;
+const maxCandidates = 5;

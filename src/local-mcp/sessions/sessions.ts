@@ -27,7 +27,7 @@ export interface Sighting {
  * A sign of life: makes the session at its first, refreshes it later. [ID3] A session that is seen alive again is not ended,
  * detached or on offer any more.
  */
-export function seen(sql: Sql, now: number, sighting: Sighting): Session {
+export function recordSighting(sql: Sql, now: number, sighting: Sighting): Session {
   if (sighting.isAlive) {
     sql.run(
       `UPDATE sessions SET ended_at = NULL, end_reason = NULL, detached_at = NULL, detach_reason = NULL,
@@ -47,7 +47,7 @@ export function seen(sql: Sql, now: number, sighting: Sighting): Session {
        owner_start = coalesce(excluded.owner_start, owner_start), last_seen_at = max(last_seen_at, excluded.last_seen_at),
        worked_at = coalesce(excluded.worked_at, worked_at)
      RETURNING *`,
-    ...valuesOf(sighting),
+    ...toValues(sighting),
     now,
     now,
     sighting.isWork === false ? null : now,
@@ -56,7 +56,7 @@ export function seen(sql: Sql, now: number, sighting: Sighting): Session {
   return fromRow(row);
 }
 
-function valuesOf({ owner, ...sighting }: Sighting): SqlValue[] {
+function toValues({ owner, ...sighting }: Sighting): SqlValue[] {
   const details = [sighting.project, sighting.cwd, sighting.model, sighting.transcriptPath];
   return [
     sighting.id,
@@ -114,23 +114,23 @@ export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
  *
  * @param projects null stands for sessions without a project; absent: all
  */
-export function* open(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
-  const ofProjects =
+export function* listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
+  const projectFilter =
     projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
-  const query = `SELECT * FROM sessions WHERE ended_at IS NULL AND recovery IS NULL ${ofProjects}
-     ORDER BY last_seen_at DESC, id LIMIT ${openPage} OFFSET ?`;
+  const query = `SELECT * FROM sessions WHERE ended_at IS NULL AND recovery IS NULL ${projectFilter}
+     ORDER BY last_seen_at DESC, id LIMIT ${openPageRows} OFFSET ?`;
   const values = projects?.map((project) => project ?? "") ?? [];
-  for (let offset = 0; ; offset += openPage) {
+  for (let offset = 0; ; offset += openPageRows) {
     const page = sql.all<SessionRow>(query, ...values, offset);
     yield* page.map(fromRow);
-    if (page.length < openPage) return;
+    if (page.length < openPageRows) return;
   }
 }
 
-const openPage = 500;
+const openPageRows = 500;
 
 /** Open sessions made by tool calls of one server process, the one used last at the end. */
-export function openOf(sql: Sql, { boot, pid, start }: ProcessIdentity): Session[] {
+export function listOpenOf(sql: Sql, { boot, pid, start }: ProcessIdentity): Session[] {
   return sql
     .all<SessionRow>(
       `SELECT * FROM sessions WHERE owner_boot = ? AND owner_pid = ? AND owner_start = ? AND origin = 'handle' AND ended_at IS NULL
@@ -245,7 +245,7 @@ export function setWaiting(sql: Sql, id: string, waiting: Waiting | null): void 
 }
 
 /** Sessions without an end mark that were last known to wait for their user, the longest first. */
-export function waiting(sql: Sql): Session[] {
+export function listWaiting(sql: Sql): Session[] {
   const query =
     "SELECT * FROM sessions WHERE waiting_for IS NOT NULL AND ended_at IS NULL ORDER BY waiting_since LIMIT 100";
   return sql.all<SessionRow>(query).map(fromRow);
@@ -258,18 +258,18 @@ export function markDead(sql: Sql, id: string): boolean {
 }
 
 /** Those whose process may be gone without a record of it, newest first. */
-export function notKnownDead(sql: Sql): Session[] {
+export function listWithoutDeath(sql: Sql): Session[] {
   const query = `SELECT * FROM sessions WHERE ended_at IS NULL AND death_at IS NULL AND owner_pid IS NOT NULL
      ORDER BY last_seen_at DESC LIMIT 500`;
   return sql.all<SessionRow>(query).map(fromRow);
 }
 
 /** All that are on offer: to a chat that has not saved anything since. */
-export function offered(sql: Sql): Session[] {
+export function listOffered(sql: Sql): Session[] {
   return sql.all<SessionRow>("SELECT * FROM sessions WHERE recovery = 'offered'").map(fromRow);
 }
 
 /** The session that this one was offered last and has not taken over yet. */
-export function offeredTo(sql: Sql, by: string): Session[] {
+export function listOfferedTo(sql: Sql, by: string): Session[] {
   return sql.all<SessionRow>("SELECT * FROM sessions WHERE recovery = 'offered' AND recovery_by = ?", by).map(fromRow);
 }

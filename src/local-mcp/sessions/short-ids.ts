@@ -14,11 +14,13 @@ export function shortCheckpointId(sql: Sql, id: string): string {
 
 /** [CL79] Sessions that an ambiguous id may mean, with what tells them apart. */
 export function candidateLines(sql: Sql, candidates: readonly Session[]): string[] {
-  return candidates.map((one) => `${shortSessionId(sql, one.id)} ("${quotable(displayTitle(one) ?? "untitled")}")`);
+  return candidates.map(
+    (one) => `${shortSessionId(sql, one.id)} ("${sanitizeTitle(displayTitle(one) ?? "untitled")}")`,
+  );
 }
 
 /** Words of an earlier chat in a line that a model takes for SHIM's: one line, and nothing that ends the quotation. */
-function quotable(title: string): string {
+function sanitizeTitle(title: string): string {
   return title.replaceAll(/[\s"<>`]+/g, " ").slice(0, 80);
 }
 

@@ -52,7 +52,7 @@ interface StoredRecovery {
 }
 
 /** Every row of one session but its own, oldest first; bodies of checkpoints only as their sizes. */
-export interface Stored {
+export interface SessionContent {
   readonly journal: readonly journal.JournalRow[];
   readonly checkpoints: readonly StoredCheckpoint[];
   readonly snapshots: readonly StoredSnapshotRow[];
@@ -62,7 +62,7 @@ export interface Stored {
   readonly clients: readonly { readonly pid: number; readonly givenId: string; readonly at: number }[];
 }
 
-export function everythingOf(sql: Sql, sessionId: string): Stored {
+export function readContent(sql: Sql, sessionId: string): SessionContent {
   return {
     journal: journal.list(sql, sessionId, 0, Number.MAX_SAFE_INTEGER),
     checkpoints: sql.all(
@@ -70,15 +70,15 @@ export function everythingOf(sql: Sql, sessionId: string): Stored {
        FROM checkpoints WHERE session_id = ? ORDER BY seq`,
       sessionId,
     ),
-    snapshots: snapshotsOf(sql, sessionId),
+    snapshots: readSnapshots(sql, sessionId),
     signals: withReadings(
-      sql.all<Raw<StoredSignal>>(
+      sql.all<RawReadings<StoredSignal>>(
         "SELECT at, risk, level, readings FROM signals WHERE session_id = ? ORDER BY at",
         sessionId,
       ),
     ),
     crashes: withReadings(
-      sql.all<Raw<StoredCrash>>(
+      sql.all<RawReadings<StoredCrash>>(
         `SELECT at, cause, detail, readings, checkpoint_age_ms AS checkpointAgeMs, unsaved_events AS unsavedEvents,
            unsaved_tool_calls AS unsavedToolCalls FROM crashes WHERE session_id = ? ORDER BY at`,
         sessionId,
@@ -96,7 +96,7 @@ export function everythingOf(sql: Sql, sessionId: string): Stored {
   };
 }
 
-function snapshotsOf(sql: Sql, sessionId: string): StoredSnapshotRow[] {
+function readSnapshots(sql: Sql, sessionId: string): StoredSnapshotRow[] {
   return sql
     .all<Omit<StoredSnapshotRow, "detail"> & { detail: string }>(
       `SELECT checkpoint_id AS checkpointId, at, state, reason, project, repository, head, branch, commit_id AS "commit", detail
@@ -106,7 +106,7 @@ function snapshotsOf(sql: Sql, sessionId: string): StoredSnapshotRow[] {
     .map((row) => Object.assign(row, { detail: JSON.parse(row.detail) as unknown }));
 }
 
-type Raw<Row extends { readonly readings: Readings }> = Omit<Row, "readings"> & { readonly readings: string };
+type RawReadings<Row extends { readonly readings: Readings }> = Omit<Row, "readings"> & { readonly readings: string };
 
 /** Only SHIM writes this column. */
 function withReadings<Row extends { readonly readings: string }>(
@@ -116,11 +116,11 @@ function withReadings<Row extends { readonly readings: string }>(
 }
 
 /** What is known of the files of one checkpoint; null when none were to be saved. */
-export function snapshotOf(sql: Sql, checkpointId: string): StoredSnapshotRow | null {
+export function findSnapshot(sql: Sql, checkpointId: string): StoredSnapshotRow | null {
   const [row] = sql.all<{ session: string }>(
     "SELECT session_id AS session FROM snapshots WHERE checkpoint_id = ?",
     checkpointId,
   );
   if (!row) return null;
-  return snapshotsOf(sql, row.session).find((one) => one.checkpointId === checkpointId) ?? null;
+  return readSnapshots(sql, row.session).find((one) => one.checkpointId === checkpointId) ?? null;
 }

@@ -17,16 +17,16 @@ export function markTranscript(sql: Sql, name: string, offset: number): void {
 
 /** 0 where nothing is to be passed over. */
 export function transcriptMark(sql: Sql, name: string): number {
-  if (!hasAny(sql, prefix)) return 0;
+  if (!hasAny(sql, metaPrefix)) return 0;
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(name));
   return Number(row?.value ?? 0);
 }
 
 function keyOf(name: string): string {
-  return `${prefix}:${digestOf(name)}`;
+  return `${metaPrefix}:${digestOf(name)}`;
 }
 
-const prefix = "transcript_from";
+const metaPrefix = "transcript_from";
 
 /** Whether there is any row of this kind; without one no digest is made, as loading node:crypto costs a hook some ms. */
 export function hasAny(sql: Sql, kind: string): boolean {

@@ -1,12 +1,12 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { mayLive, type Processes } from "../processes.ts";
+import { mayBeAlive, type Processes } from "../processes.ts";
 import * as sessions from "./sessions.ts";
 
 /** A permission, a dialog of a tool's server, or the next prompt. */
 type WaitingFor = sessions.Waiting["for"];
 
-const types: Readonly<Record<string, WaitingFor>> = {
+const waitingByType: Readonly<Record<string, WaitingFor>> = {
   permission_prompt: "permission",
   worker_permission_prompt: "permission",
   elicitation_dialog: "dialog",
@@ -17,16 +17,16 @@ const types: Readonly<Record<string, WaitingFor>> = {
 
 /** What a Notification says of the chat; null: nothing that the user must do. Older clients give a message only. */
 function waitingFor({ notification_type: type, message }: HookInput): WaitingFor | null {
-  if (type !== undefined) return Object.hasOwn(types, type) ? (types[type] ?? null) : null;
+  if (type !== undefined) return Object.hasOwn(waitingByType, type) ? (waitingByType[type] ?? null) : null;
   if (/\bpermission\b/i.test(message ?? "")) return "permission";
   return /\bwaiting for your input\b/i.test(message ?? "") ? "prompt" : null;
 }
 
 /** A subagent may end, and the client may notify, while the question to the user is still open. */
-const leaveItOpen: ReadonlySet<HookEvent> = new Set(["Notification", "SubagentStop", "PreModelSwitch"]);
+const keepsWaiting: ReadonlySet<HookEvent> = new Set(["Notification", "SubagentStop", "PreModelSwitch"]);
 
 /** [HO21] A Notification marks the session as waiting for its user; any other sign of work ends that. */
-export function noteWaiting(
+export function updateWaiting(
   sql: Sql,
   now: number,
   event: HookEvent,
@@ -34,14 +34,17 @@ export function noteWaiting(
   session: Pick<sessions.Session, "id" | "waiting">,
 ): void {
   if (event === "Notification") {
-    const what = waitingFor(input);
-    if (what !== null && what !== session.waiting?.for) sessions.setWaiting(sql, session.id, { for: what, since: now });
-  } else if (session.waiting !== undefined && !leaveItOpen.has(event)) {
+    const waitingKind = waitingFor(input);
+    if (waitingKind !== null && waitingKind !== session.waiting?.for)
+      sessions.setWaiting(sql, session.id, { for: waitingKind, since: now });
+  } else if (session.waiting !== undefined && !keepsWaiting.has(event)) {
     sessions.setWaiting(sql, session.id, null);
   }
 }
 
 /** Living sessions that wait for their user, the longest first. */
 export function waitingSessions(sql: Sql, processes: Processes, except: string | null): sessions.Session[] {
-  return sessions.waiting(sql).filter(({ id, owner }) => id !== except && owner !== null && mayLive(processes, owner));
+  return sessions
+    .listWaiting(sql)
+    .filter(({ id, owner }) => id !== except && owner !== null && mayBeAlive(processes, owner));
 }

@@ -4,22 +4,22 @@ import type { ConversationTurn, FileNote, TodoItem, ToolRun, WorkState } from ".
 import type { JournalRow } from "./journal.ts";
 import { omitUndefined as withoutUndefined } from "../../shared/given.ts";
 import { closingQuestion } from "../words/decision.ts";
-import { isDoneBy, isSaidDone, nextStepIn } from "../words/next-step.ts";
+import { isDoneBy, isReportedDone, findNextStep } from "../words/next-step.ts";
 import { isAboutTheSame } from "../words/sentences.ts";
 import { withFile } from "./file-notes.ts";
 import { beforePrompt } from "./goal-state.ts";
 import { earlierRequests, isRequest, isSlashCommand, withRequest } from "./requests.ts";
-import { withChatWords, withDecisions, withSummary, withUserWords } from "./statements.ts";
+import { withChatStatements, withDecisions, withSummary, withUserStatements } from "./statements.ts";
 
 /** Pure: no storage, no clock. What is known of a session is its last checkpoint and what the journal tells since. */
 
 /** Turns kept as the tail of the conversation. */
 const maxTurns = 30;
 /** More tools than that do not run at once: the end of some was never told. */
-const maxRunning = 50;
+const maxRunningTools = 50;
 const maxTodos = 200;
 /** Of each list that a chat adds to. */
-const maxLines = 200;
+const maxListItems = 200;
 
 export const emptyState: WorkState = {
   goal: null,
@@ -41,13 +41,13 @@ export const emptyState: WorkState = {
 
 /** [CP1] The state after more of the journal; folding in parts gives the same as folding at once. */
 export function fold(base: WorkState, rows: readonly JournalRow[]): WorkState {
-  return rows.length === 0 ? base : rows.reduce((state, row) => apply(state, row.at, row.entry), upToDate(base));
+  return rows.length === 0 ? base : rows.reduce((state, row) => apply(state, row.at, row.entry), upgradeState(base));
 }
 
 /** [CP28] A state that an earlier version has stored, with what it tells of requests and times. */
-export function upToDate(state: WorkState): WorkState {
+export function upgradeState(state: WorkState): WorkState {
   if (state.requests !== undefined) return state;
-  const spoken = state.conversation.filter(({ role }) => role === "user");
+  const userTurns = state.conversation.filter(({ role }) => role === "user");
   const first: WorkState = {
     ...state,
     requests: earlierRequests(state),
@@ -56,53 +56,53 @@ export function upToDate(state: WorkState): WorkState {
       ? { decided: state.decisions.map((text) => ({ text, at: null, source: "tool" as const })) }
       : {}),
   };
-  const texts = new Set(spoken.map(({ text }) => text));
+  const texts = new Set(userTurns.map(({ text }) => text));
   const opening =
     state.firstPrompt !== null && !texts.has(state.firstPrompt) ? [{ text: state.firstPrompt, at: 0 }] : [];
-  return [...opening, ...spoken].reduce((known, turn) => withUserWords(known, turn.at, turn.text), first);
+  return [...opening, ...userTurns].reduce((known, turn) => withUserStatements(known, turn.at, turn.text), first);
 }
 
 /** An earlier version stored no times: the last turn's stands for all of them. */
 function timesOf(state: WorkState): Pick<WorkState, "said"> {
   const at = state.conversation.at(-1)?.at ?? 0;
-  const said = {
+  const times = {
     ...(state.goal === null ? {} : { goal: at }),
     ...(state.nextStep === null ? {} : { nextStep: at, nextBy: "tool" as const }),
     ...(state.inProgress.length > 0 ? { inProgress: at } : {}),
   };
-  return Object.keys(said).length > 0 ? { said } : {};
+  return Object.keys(times).length > 0 ? { said: times } : {};
 }
 
 /** [CP2] What the chat says of its own work; what it leaves out stays. [CP24] Lists of what was done, settled or asked grow. */
 export function withNotes(given: WorkState, notes: WorkNotes, at: number): WorkState {
-  const state = upToDate(given);
+  const state = upgradeState(given);
   const { files = [], done, decisions = [], openQuestions, replace, ...rest } = notes;
-  const joined = (known: readonly string[], more: readonly string[] | undefined): readonly string[] =>
-    more === undefined ? known : replace ? more : [...new Set([...known, ...more])].slice(-maxLines);
-  const named = files.reduce<readonly FileNote[]>((list, path) => withFile(list, path, "noted"), state.files);
-  const kept =
+  const appended = (known: readonly string[], more: readonly string[] | undefined): readonly string[] =>
+    more === undefined ? known : replace ? more : [...new Set([...known, ...more])].slice(-maxListItems);
+  const withFiles = files.reduce<readonly FileNote[]>((list, path) => withFile(list, path, "noted"), state.files);
+  const keptDecisions =
     replace && notes.decisions ? (state.decided ?? []).filter((one) => one.source !== "tool") : state.decided;
-  const noted: WorkState = {
+  const withLists: WorkState = {
     ...state,
     ...withoutUndefined(rest),
-    done: joined(state.done, done),
-    decisions: joined(state.decisions, notes.decisions),
-    openQuestions: joined(state.openQuestions, openQuestions),
-    files: named,
-    ...(kept ? { decided: kept } : {}),
-    ...saidAt(state, notes, at),
+    done: appended(state.done, done),
+    decisions: appended(state.decisions, notes.decisions),
+    openQuestions: appended(state.openQuestions, openQuestions),
+    files: withFiles,
+    ...(keptDecisions ? { decided: keptDecisions } : {}),
+    ...statedTimes(state, notes, at),
   };
-  const known = new Set((kept ?? []).map(({ text }) => text));
+  const known = new Set((keptDecisions ?? []).map(({ text }) => text));
   const fresh = decisions.filter((one) => !known.has(one));
-  const settled = withDecisions(noted, at, fresh, "tool");
-  return isStepOver(state, notes) ? withoutNextStep(settled) : settled;
+  const withDecided = withDecisions(withLists, at, fresh, "tool");
+  return isStepOver(state, notes) ? withoutNextStep(withDecided) : withDecided;
 }
 
 function isStepOver(state: WorkState, { nextStep, done = [] }: WorkNotes): boolean {
   return nextStep === undefined && done.some((one) => isStepDone(state, one));
 }
 
-function saidAt(state: WorkState, notes: WorkNotes, at: number): Pick<WorkState, "said"> {
+function statedTimes(state: WorkState, notes: WorkNotes, at: number): Pick<WorkState, "said"> {
   const { said = {}, requests = [] } = state;
   // Said again with nothing new in between it is as old as it was.
   const isGoalAgain = notes.goal === state.goal && isOlder(requests.at(-1)?.at, said.goal);
@@ -128,42 +128,42 @@ function isEqual(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
-type Entry<Kind extends JournalKind> = Extract<JournalEntry, { kind: Kind }>;
-type Appliers = { readonly [Kind in JournalKind]: (state: WorkState, at: number, entry: Entry<Kind>) => WorkState };
+type EntryOf<Kind extends JournalKind> = Extract<JournalEntry, { kind: Kind }>;
+type Appliers = { readonly [Kind in JournalKind]: (state: WorkState, at: number, entry: EntryOf<Kind>) => WorkState };
 
 const unchanged = (state: WorkState): WorkState => state;
-const nothingRuns = (state: WorkState): WorkState => ({ ...state, runningTools: [] });
+const withoutRunningTools = (state: WorkState): WorkState => ({ ...state, runningTools: [] });
 
 const appliers: Appliers = {
-  prompt: (state, at, { text }) => prompted(state, at, text),
-  assistant: (state, at, { text }) => spoken(state, at, text),
+  prompt: (state, at, { text }) => applyPrompt(state, at, text),
+  assistant: (state, at, { text }) => applyAssistant(state, at, text),
   tool_start: (state, at, tool) => {
     const run = { id: tool.id, name: tool.name, input: tool.input, startedAt: at };
-    return { ...state, runningTools: [...without(state, tool.id), run].slice(-maxRunning) };
+    return { ...state, runningTools: [...withoutTool(state, tool.id), run].slice(-maxRunningTools) };
   },
   tool_end: (state, _at, tool) => {
     const files = tool.path ? withFile(state.files, tool.path, tool.action ?? "noted", tool.stamp) : state.files;
-    const isSolved = state.lastError?.text.startsWith(`${callOf(tool)}: `) === true;
+    const isSolved = state.lastError?.text.startsWith(`${describeCall(tool)}: `) === true;
     const lastError = isSolved ? null : state.lastError;
-    const ended = { ...state, runningTools: without(state, tool.id), files, lastError };
+    const ended = { ...state, runningTools: withoutTool(state, tool.id), files, lastError };
     const isStep = state.nextStep !== null && tool.name === "Bash" && isDoneBy(state.nextStep, tool.input);
     if (isStep) return withoutNextStep(ended);
     return isNamedIn(state.nextStep, tool) ? { ...ended, said: { ...ended.said, isBegun: true } } : ended;
   },
   tool_error: (state, at, tool) => {
-    const runningTools = without(state, tool.id);
+    const runningTools = withoutTool(state, tool.id);
     // A call that was cut off says nothing of the work: the error before it is still the one to know.
-    if (state.lastError !== null && cutOff.test(tool.text)) return { ...state, runningTools };
-    return { ...state, runningTools, lastError: { at, text: `${callOf(tool)}: ${tool.text}` } };
+    if (state.lastError !== null && interruptedOutput.test(tool.text)) return { ...state, runningTools };
+    return { ...state, runningTools, lastError: { at, text: `${describeCall(tool)}: ${tool.text}` } };
   },
-  todos: (state, at, { todos }) => ticked({ ...state, todos }, at),
-  todo: (state, at, { todo }) => ticked({ ...state, todos: changeTodo(state.todos, todo) }, at),
+  todos: (state, at, { todos }) => afterTodoChange({ ...state, todos }, at),
+  todo: (state, at, { todo }) => afterTodoChange({ ...state, todos: changeTodo(state.todos, todo) }, at),
   todo_removed: (state, _at, { id }) => ({ ...state, todos: state.todos.filter((todo) => todo.id !== id) }),
   compacted: (state, at, { summary }) =>
     withSummary({ ...state, compactSummary: summary, said: { ...state.said, summary: at } }, at, summary),
   failure: (state, at, { text }) => ({ ...state, lastError: { at, text } }),
   turn_end: (state, at) => {
-    const { said, ...ended } = nothingRuns(withoutOldWords(state));
+    const { said, ...ended } = withoutRunningTools(withoutStaleNextStep(state));
     return { ...ended, said: { ...said, turnEnd: at } };
   },
   continues: (state, _at, { kind: _kind, ...continues }) => ({ ...state, continues }),
@@ -175,7 +175,7 @@ const appliers: Appliers = {
       "dialog",
     ),
   plan: (state, at, { text, path }) => ({ ...state, plan: { text, at, ...(path ? { path } : {}) } }),
-  end: nothingRuns,
+  end: withoutRunningTools,
   start: (state, _at, { git }) => (git && !state.firstGit ? { ...state, firstGit: git } : state),
   compacting: unchanged,
   subagent_end: unchanged,
@@ -191,43 +191,44 @@ function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
   return applier ? applier(state, at, entry) : state;
 }
 
-function callOf({ name, input }: Entry<"tool_end" | "tool_error">): string {
+function describeCall({ name, input }: EntryOf<"tool_end" | "tool_error">): string {
   return `${name} ${input}`;
 }
 
 /** Ended by SIGINT, SIGKILL or SIGTERM, or by the user. */
-const cutOff = /^\W*(?:error: )?(?:exit code (?:130|137|143)(?!\d)|(?:\[request )?interrupted|aborted|cancell?ed)/i;
+const interruptedOutput =
+  /^\W*(?:error: )?(?:exit code (?:130|137|143)(?!\d)|(?:\[request )?interrupted|aborted|cancell?ed)/i;
 
-function without(state: WorkState, toolId: string): ToolRun[] {
+function withoutTool(state: WorkState, toolId: string): ToolRun[] {
   return state.runningTools.filter((tool) => tool.id !== toolId);
 }
 
 /** [CP8] A slash command is no request, and neither are words that only say that the work may go on. */
-function prompted(state: WorkState, at: number, text: string): WorkState {
-  const turn = said({ ...state, runningTools: [] }, { role: "user", text, at });
+function applyPrompt(state: WorkState, at: number, text: string): WorkState {
+  const turn = addTurn({ ...state, runningTools: [] }, { role: "user", text, at });
   if (isSlashCommand(text)) return withClientGoal(turn, at, text);
   const before = state.conversation.at(-1);
-  const asking = before?.role === "assistant" ? before.text : "";
-  const answered = withAnswer(turn, at, asking, text);
-  return isRequest(text) ? requested(answered, at, text, asking) : answered;
+  const lastQuestion = before?.role === "assistant" ? before.text : "";
+  const withAnswered = withAnswer(turn, at, lastQuestion, text);
+  return isRequest(text) ? applyRequest(withAnswered, at, text, lastQuestion) : withAnswered;
 }
 
-function requested(state: WorkState, at: number, text: string, asking: string): WorkState {
-  const before = beforePrompt(state, asking, text);
-  const asked = withUserWords(withRequest(state, at, text, before), at, text);
-  const next = asked.requests?.at(-1)?.kind === undefined ? withoutNextStep(asked) : asked;
+function applyRequest(state: WorkState, at: number, text: string, lastQuestion: string): WorkState {
+  const before = beforePrompt(state, lastQuestion, text);
+  const withRequested = withUserStatements(withRequest(state, at, text, before), at, text);
+  const next = withRequested.requests?.at(-1)?.kind === undefined ? withoutNextStep(withRequested) : withRequested;
   return { ...next, firstPrompt: state.firstPrompt ?? text, lastPrompt: text };
 }
 
 /** [CP22] A short prompt after a question settles it. */
-function withAnswer(state: WorkState, at: number, asking: string, text: string): WorkState {
-  const question = closingQuestion(asking);
-  const isAnswer = text.trim() !== "" && text.length <= maxAnswer && !text.includes("\n");
+function withAnswer(state: WorkState, at: number, lastQuestion: string, text: string): WorkState {
+  const question = closingQuestion(lastQuestion);
+  const isAnswer = text.trim() !== "" && text.length <= maxAnswerChars && !text.includes("\n");
   return question && isAnswer ? withDecisions(state, at, [`${question} -> ${text}`], "user") : state;
 }
 
 /** Characters of a prompt that may be the answer to the chat's question. */
-const maxAnswer = 120;
+const maxAnswerChars = 120;
 
 function withClientGoal(state: WorkState, at: number, text: string): WorkState {
   const condition = /^\/goal\s+([\s\S]+)$/.exec(text)?.[1]?.trim();
@@ -238,18 +239,18 @@ function withClientGoal(state: WorkState, at: number, text: string): WorkState {
 }
 
 /** [CP25] The closing words of the chat say what comes next; and that a step is done. */
-function spoken(before: WorkState, at: number, text: string): WorkState {
-  const state = withChatWords(said(before, { role: "assistant", text, at }), at, text);
-  const nextStep = nextStepIn(text);
+function applyAssistant(before: WorkState, at: number, text: string): WorkState {
+  const state = withChatStatements(addTurn(before, { role: "assistant", text, at }), at, text);
+  const nextStep = findNextStep(text);
   if (nextStep !== null) {
     const { isBegun: _begun, ...fresh } = state.said ?? {};
     return { ...state, nextStep: nextStep.slice(0, 600), said: { ...fresh, nextStep: at, nextBy: "chat" } };
   }
-  return state.nextStep !== null && isSaidDone(state.nextStep, text) ? withoutNextStep(state) : state;
+  return state.nextStep !== null && isReportedDone(state.nextStep, text) ? withoutNextStep(state) : state;
 }
 
 /** At the end of a turn only its last words say what comes next; what a tool was given stays. */
-function withoutOldWords(state: WorkState): WorkState {
+function withoutStaleNextStep(state: WorkState): WorkState {
   const last = state.conversation.at(-1);
   const isOld = state.said?.nextBy === "chat" && last?.role === "assistant" && last.at !== state.said.nextStep;
   return isOld ? withoutNextStep(state) : state;
@@ -261,7 +262,7 @@ function withoutNextStep(state: WorkState): WorkState {
   return { ...state, nextStep: null, said };
 }
 
-function isNamedIn(step: string | null, { path, action }: Entry<"tool_end">): boolean {
+function isNamedIn(step: string | null, { path, action }: EntryOf<"tool_end">): boolean {
   const name = path?.split(/[\\/]/).at(-1);
   return step !== null && action !== "read" && name !== undefined && name.length > 2 && step.includes(name);
 }
@@ -270,13 +271,13 @@ function isStepDone({ nextStep }: WorkState, done: string): boolean {
   return nextStep !== null && isAboutTheSame(nextStep, done);
 }
 
-function ticked(state: WorkState, at: number): WorkState {
+function afterTodoChange(state: WorkState, at: number): WorkState {
   const isDone = state.todos.some((todo) => todo.status === "completed" && isStepDone(state, todo.text));
   const next = isDone ? withoutNextStep(state) : state;
   return { ...next, said: { ...next.said, todos: at } };
 }
 
-function said(state: WorkState, turn: ConversationTurn): WorkState {
+function addTurn(state: WorkState, turn: ConversationTurn): WorkState {
   return { ...state, conversation: [...state.conversation, turn].slice(-maxTurns) };
 }
 

@@ -13,9 +13,9 @@ export function calibrate(sql: Sql, part: TranscriptPart): void {
   const model = part.usage.at(-1)?.model;
   const measured = part.usage.reduce((sum, one) => sum + one.outputTokens, 0);
   if (!model || measured === 0 || part.skippedBytes > 0) return;
-  const said = part.texts.filter((text) => text.role === "assistant").map((text) => text.text);
-  const called = part.toolCalls.map((call) => JSON.stringify({ name: call.name, input: call.input }));
-  const text = [...said, ...called].join("\n");
+  const assistantTexts = part.texts.filter((text) => text.role === "assistant").map((text) => text.text);
+  const callTexts = part.toolCalls.map((call) => JSON.stringify({ name: call.name, input: call.input }));
+  const text = [...assistantTexts, ...callTexts].join("\n");
   if (text.length > maxChars) return;
   const factors = loadFactors(sql);
   const learned = learn(factors, model, estimateTokens(text, model, factors), measured);

@@ -30,9 +30,9 @@ export interface SessionFacts {
   readonly oomKills?: number | null;
 }
 
-const rank: Readonly<Record<Source, number>> = { estimated: 0, reported: 1, measured: 2 };
+const sourceRank: Readonly<Record<Source, number>> = { estimated: 0, reported: 1, measured: 2 };
 /** The transcript and the status line speak at every turn, and few turns are longer: who is silent for so long speaks of another state. */
-const trustMs = 600_000;
+const maxTrustMs = 600_000;
 
 /** Errors are counted over so many of the newest calls, and only from so many on: one of one is not 100 %. */
 const errorWindow = 20;
@@ -40,7 +40,7 @@ const minErrorCalls = 5;
 /** Latency: the newest calls against what the same tool took before. */
 const latencyWindow = 5;
 const minRatios = 3;
-const minUsual = 3;
+const minUsualCalls = 3;
 /** Below this, differences are noise of the machine. */
 const minDurationMs = 100;
 
@@ -50,7 +50,7 @@ const minDurationMs = 100;
  */
 export function merge(old: Readings, fresh: Readings): Readings {
   const merged: Partial<Record<ReadingName, Reading>> = { ...old };
-  for (const [name, reading] of entries(fresh)) {
+  for (const [name, reading] of readingEntries(fresh)) {
     const before = merged[name];
     if (!before || replaces(before, reading)) merged[name] = reading;
   }
@@ -61,7 +61,7 @@ export function merge(old: Readings, fresh: Readings): Readings {
 export function afterCompaction(readings: Readings, at: number): Readings {
   const isGone = (name: ReadingName, reading: Reading): boolean =>
     (name === "contextTokens" || name === "contextFill") && reading.at <= at;
-  return Object.fromEntries(entries(readings).filter(([name, reading]) => !isGone(name, reading)));
+  return Object.fromEntries(readingEntries(readings).filter(([name, reading]) => !isGone(name, reading)));
 }
 
 /**
@@ -69,7 +69,7 @@ export function afterCompaction(readings: Readings, at: number): Readings {
  * trend (median of the newest five, each against the usual of its own tool) three comparable ones.
  */
 export function derive(facts: SessionFacts, now: number): Readings {
-  return readingsOf(
+  return toReadings(
     {
       toolCalls: facts.toolCalls,
       toolErrors: errorShare(facts),
@@ -93,28 +93,28 @@ export function derive(facts: SessionFacts, now: number): Readings {
  * @param now stands in for a response without a time
  */
 export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
-  const size = readingsOf({ transcriptBytes: part.unreadable === null ? part.size : null }, "measured", now);
+  const size = toReadings({ transcriptBytes: part.unreadable === null ? part.size : null }, "measured", now);
   const usage = part.contextUsage;
-  return usage ? { ...size, ...contextOf(usage, old, env, now) } : size;
+  return usage ? { ...size, ...contextReadings(usage, old, env, now) } : size;
 }
 
-function contextOf(usage: Usage, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
+function contextReadings(usage: Usage, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
   const tokens = usage.inputTokens + usage.cacheReadTokens + usage.cacheCreationTokens + usage.outputTokens;
   if (tokens === 0) return {};
   const at = Math.min(now, usage.at ?? now);
-  const told = old.contextWindow?.source === "measured" ? old.contextWindow.value : null;
-  const window = told ?? effectiveWindow(usage.model, env);
+  const measuredWindow = old.contextWindow?.source === "measured" ? old.contextWindow.value : null;
+  const window = measuredWindow ?? effectiveWindow(usage.model, env);
   const fill = window === null ? null : Math.min(1, tokens / window);
   return {
-    ...readingsOf({ contextTokens: tokens }, "measured", at),
-    ...readingsOf({ contextWindow: window, contextFill: fill }, told === null ? "estimated" : "measured", at),
+    ...toReadings({ contextTokens: tokens }, "measured", at),
+    ...toReadings({ contextWindow: window, contextFill: fill }, measuredWindow === null ? "estimated" : "measured", at),
   };
 }
 
 function replaces(old: Reading, fresh: Reading): boolean {
-  const better = rank[fresh.source] - rank[old.source];
+  const better = sourceRank[fresh.source] - sourceRank[old.source];
   if (better === 0) return fresh.at >= old.at;
-  return better > 0 ? old.at - fresh.at <= trustMs : fresh.at - old.at > trustMs;
+  return better > 0 ? old.at - fresh.at <= maxTrustMs : fresh.at - old.at > maxTrustMs;
 }
 
 function errorShare({ recentTools, toolCalls, toolErrors }: SessionFacts): number | null {
@@ -131,7 +131,7 @@ function latencyTrend(tools: readonly ToolOutcome[]): number | null {
   const earlier = timed.slice(0, -latencyWindow);
   const ratios = timed.slice(-latencyWindow).flatMap(({ name, ms }) => {
     const usual = earlier.filter((tool) => tool.name === name).map((tool) => tool.ms);
-    return usual.length < minUsual ? [] : [ms / median(usual)];
+    return usual.length < minUsualCalls ? [] : [ms / median(usual)];
   });
   return ratios.length < minRatios ? null : median(ratios);
 }
@@ -143,7 +143,7 @@ function median(values: readonly number[]): number {
 }
 
 /** Readings of one source and time; null and what is no number is left out. */
-export function readingsOf(values: Partial<Record<ReadingName, number | null>>, source: Source, at: number): Readings {
+export function toReadings(values: Partial<Record<ReadingName, number | null>>, source: Source, at: number): Readings {
   return Object.fromEntries(
     Object.entries(values).flatMap(([name, value]): [string, Reading][] =>
       value !== null && Number.isFinite(value) ? [[name, { value, source, at }]] : [],
@@ -152,6 +152,6 @@ export function readingsOf(values: Partial<Record<ReadingName, number | null>>, 
 }
 
 /** Object.entries with the names that the type promises. */
-function entries(readings: Readings): [ReadingName, Reading][] {
+function readingEntries(readings: Readings): [ReadingName, Reading][] {
   return Object.entries(readings) as [ReadingName, Reading][];
 }

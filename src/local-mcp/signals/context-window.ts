@@ -3,36 +3,36 @@
 /** When `windows` was last compared with what Claude Code 2.1.328 itself assumes. */
 export const windowsAsOf = "2026-11-20";
 
-const small = 200_000;
-const large = 1_000_000;
+const smallWindow = 200_000;
+const largeWindow = 1_000_000;
 
 /** [SI10] By exact model id. A model that is not here is unknown: a wrong window is worse than none. */
 const windows: ReadonlyMap<string, number> = new Map([
-  ["claude-3-5-haiku", small],
-  ["claude-3-5-sonnet", small],
-  ["claude-3-7-sonnet", small],
-  ["claude-haiku-4-5", small],
-  ["claude-haiku-5-5", large],
-  ["claude-sonnet-4", small],
-  ["claude-sonnet-4-0", small],
-  ["claude-sonnet-4-5", small],
+  ["claude-3-5-haiku", smallWindow],
+  ["claude-3-5-sonnet", smallWindow],
+  ["claude-3-7-sonnet", smallWindow],
+  ["claude-haiku-4-5", smallWindow],
+  ["claude-haiku-5-5", largeWindow],
+  ["claude-sonnet-4", smallWindow],
+  ["claude-sonnet-4-0", smallWindow],
+  ["claude-sonnet-4-5", smallWindow],
   // Sonnet 4.6 and Opus 4.6 have either window, by plan, and the transcript does not say which.
-  ["claude-sonnet-5", large],
-  ["claude-sonnet-5-5", large],
-  ["claude-opus-4", small],
-  ["claude-opus-4-0", small],
-  ["claude-opus-4-1", small],
-  ["claude-opus-4-5", small],
-  ["claude-opus-4-7", large],
-  ["claude-opus-4-8", large],
-  ["claude-opus-5", large],
-  ["claude-opus-5-5", large],
-  ["claude-fable-5", large],
-  ["claude-fable-5-1", large],
-  ["claude-fable-5-2", large],
-  ["claude-mythos-5", large],
-  ["claude-mythos-5-1", large],
-  ["claude-mythos-5-2", large],
+  ["claude-sonnet-5", largeWindow],
+  ["claude-sonnet-5-5", largeWindow],
+  ["claude-opus-4", smallWindow],
+  ["claude-opus-4-0", smallWindow],
+  ["claude-opus-4-1", smallWindow],
+  ["claude-opus-4-5", smallWindow],
+  ["claude-opus-4-7", largeWindow],
+  ["claude-opus-4-8", largeWindow],
+  ["claude-opus-5", largeWindow],
+  ["claude-opus-5-5", largeWindow],
+  ["claude-fable-5", largeWindow],
+  ["claude-fable-5-1", largeWindow],
+  ["claude-fable-5-2", largeWindow],
+  ["claude-mythos-5", largeWindow],
+  ["claude-mythos-5-1", largeWindow],
+  ["claude-mythos-5-2", largeWindow],
 ]);
 
 /** The smallest auto-compact window that Claude Code takes; it raises smaller values to this. */
@@ -72,14 +72,14 @@ export function effectiveWindow(
   if (compact === null) return window;
   if (window !== null) return Math.min(window, compact);
   // The client caps it at a window that we do not know, but no model here has less than the small one.
-  return compact <= small ? compact : null;
+  return compact <= smallWindow ? compact : null;
 }
 
 function modelWindow(model: string, env: NodeJS.ProcessEnv): number | null {
   const hasSuffix = /\[1m\]$/i.test(model.trim());
-  const known = hasSuffix ? large : (windows.get(canonicalModel(model)) ?? declaredWindow(model, env));
-  if (known === null || known <= small) return known;
-  if (isOn(env["CLAUDE_CODE_DISABLE_1M_CONTEXT"])) return small;
+  const known = hasSuffix ? largeWindow : (windows.get(canonicalModel(model)) ?? declaredWindow(model, env));
+  if (known === null || known <= smallWindow) return known;
+  if (isOn(env["CLAUDE_CODE_DISABLE_1M_CONTEXT"])) return smallWindow;
   return !hasSuffix && otherClouds.some((name) => isOn(env[name])) ? null : known;
 }
 

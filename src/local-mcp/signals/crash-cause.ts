@@ -43,7 +43,7 @@ const throttleWords = /not your usage limit/i;
 const clientError =
   /^(?:api error|prompt is too long|context limit reached|you['\u2019]ve hit your|claude usage limit|usage limit)/i;
 
-const orderly: Readonly<Record<string, string>> = {
+const orderlyEnds: Readonly<Record<string, string>> = {
   sighup: "its terminal was closed (SIGHUP)",
   sigterm: "it was asked to end (SIGTERM)",
   // [SI35] Claude Code stops its MCP servers with SIGINT, also when it got SIGTERM itself.
@@ -75,7 +75,7 @@ function fromWords({ lastStopFailure, lastError }: Evidence): Cause | null {
 }
 
 function fromSignal({ detachReason, isSameBoot }: Evidence): Cause | null {
-  const how = detachReason !== null && Object.hasOwn(orderly, detachReason) ? orderly[detachReason] : undefined;
+  const how = detachReason !== null && Object.hasOwn(orderlyEnds, detachReason) ? orderlyEnds[detachReason] : undefined;
   if (how === undefined) return null;
   const later = isSameBoot === false ? "; the machine was started again since" : "";
   return { cause: "closed", detail: `The last thing seen was that ${how}${later}.` };
@@ -89,13 +89,13 @@ function fromMemory(evidence: Evidence): Cause | null {
       cause: "out_of_memory",
       detail: `The kernel's count of out-of-memory kills rose from ${before} to ${now} since it was last seen.`,
     };
-  const memory = atEnd(evidence, "hostMemory");
+  const memory = readingAtEnd(evidence, "hostMemory");
   if (memory === null || memory.value <= fullMemory) return null;
   return { cause: "out_of_memory", detail: `Memory was ${percent(memory)} full at the end.` };
 }
 
 function fromContext(evidence: Evidence): Cause | null {
-  const fill = atEnd(evidence, "contextFill");
+  const fill = readingAtEnd(evidence, "contextFill");
   if (fill === null || fill.value < fullContext) return null;
   return { cause: "context_full", detail: `The context was ${percent(fill)} full at the end (${fill.source}).` };
 }
@@ -117,7 +117,7 @@ function fromSilence({ detachReason, isSameBoot, hadRunningTool, hasEndHook }: E
 }
 
 /** The reading, if it was taken shortly before the end. */
-function atEnd({ readings, endedAt }: Evidence, name: ReadingName): Reading | null {
+function readingAtEnd({ readings, endedAt }: Evidence, name: ReadingName): Reading | null {
   const reading = readings[name];
   if (!reading) return null;
   const end = endedAt ?? Math.max(...Object.values(readings).map((other) => other.at));

@@ -41,7 +41,7 @@ export interface ThinLimits {
   readonly rows?: number;
 }
 
-const sampleEveryMs = 60_000;
+const sampleIntervalMs = 60_000;
 const hourMs = 3_600_000;
 const dayMs = 86_400_000;
 const minuteMs = 60_000;
@@ -60,9 +60,9 @@ export function record(sql: Sql, now: number, sessionId: string, readings: Readi
     sessionId,
     now,
   );
-  const isNews = !last || last.level !== risk.level || last.risk !== risk.score || now - last.at >= sampleEveryMs;
-  if (!isNews) return false;
-  const written = sql.run(
+  const isChanged = !last || last.level !== risk.level || last.risk !== risk.score || now - last.at >= sampleIntervalMs;
+  if (!isChanged) return false;
+  const inserted = sql.run(
     `INSERT INTO signals (session_id, at, risk, level, readings) VALUES (?, ?, ?, ?, ?)
      ON CONFLICT (session_id, at) DO UPDATE SET risk = excluded.risk, level = excluded.level, readings = excluded.readings
      WHERE excluded.risk >= signals.risk`,
@@ -72,7 +72,7 @@ export function record(sql: Sql, now: number, sessionId: string, readings: Readi
     risk.level,
     JSON.stringify(readings),
   );
-  return written > 0;
+  return inserted > 0;
 }
 
 /** Newest first. */

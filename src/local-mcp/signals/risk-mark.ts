@@ -14,23 +14,23 @@ export interface RiskMark {
 const levels: readonly RiskLevel[] = ["safe", "warning", "danger", "critical"];
 
 /** A level that was left for less than this and comes back was saved a moment ago: it is no new rise. */
-const settleMs = 300_000;
+const minBelowMs = 300_000;
 
 /**
  * [SI28] Any process may be the first to see a rise, so the rise stays pending until a checkpoint is taken. [SI29] The covered level falls only after the
  * risk has been lower for five minutes.
  */
 export function markReading(mark: RiskMark, level: RiskLevel, now: number): RiskMark {
-  const { covered, belowAt } = settled(mark, level, now);
+  const { covered, belowAt } = afterLevel(mark, level, now);
   const highest = mark.pending ?? covered;
   return { covered, belowAt, pending: isAbove(level, highest) ? level : mark.pending };
 }
 
-function settled({ covered, belowAt }: RiskMark, level: RiskLevel, now: number): Omit<RiskMark, "pending"> {
+function afterLevel({ covered, belowAt }: RiskMark, level: RiskLevel, now: number): Omit<RiskMark, "pending"> {
   if (!isAbove(covered, level)) return { covered, belowAt: null };
   // A clock that was set back begins the wait again.
   const since = belowAt === null || belowAt > now ? now : belowAt;
-  return now - since >= settleMs ? { covered: level, belowAt: null } : { covered, belowAt: since };
+  return now - since >= minBelowMs ? { covered: level, belowAt: null } : { covered, belowAt: since };
 }
 
 function isAbove(one: RiskLevel, other: RiskLevel): boolean {

@@ -3,17 +3,17 @@ import type { Reading, ReadingName, Readings, Risk, RiskLevel, RiskReason } from
 
 /** Pure: what readings say of the danger that a chat dies and loses work. No clock, no storage. */
 
-type Settings = Config["risk"];
+type RiskSettings = Config["risk"];
 
-interface Rule {
+interface RiskRule {
   readonly name: ReadingName;
-  readonly weight: keyof Settings["weights"];
-  readonly threshold: keyof Settings["thresholds"];
+  readonly weight: keyof RiskSettings["weights"];
+  readonly threshold: keyof RiskSettings["thresholds"];
   /** Counts only while that reading is not known. */
   readonly insteadOf?: ReadingName;
 }
 
-const rules: readonly Rule[] = [
+const rules: readonly RiskRule[] = [
   { name: "contextFill", weight: "contextFill", threshold: "contextFill" },
   { name: "contextTokens", weight: "contextFill", threshold: "contextTokens", insteadOf: "contextFill" },
   { name: "sinceCheckpointMs", weight: "sinceCheckpoint", threshold: "sinceCheckpointMs" },
@@ -28,7 +28,7 @@ const rules: readonly Rule[] = [
 const maxAgeMs = { hostMemory: 300_000, others: 3_600_000 };
 
 /** Durations up to a moment: they go on growing after they were read, so they are never stale. */
-const ages: ReadonlySet<ReadingName> = new Set(["sinceCheckpointMs", "sessionAgeMs"]);
+const durationReadings: ReadonlySet<ReadingName> = new Set(["sinceCheckpointMs", "sessionAgeMs"]);
 
 /**
  * [SI13] The sum of the weights of all known readings above their thresholds, capped at 1
@@ -37,7 +37,7 @@ const ages: ReadonlySet<ReadingName> = new Set(["sinceCheckpointMs", "sessionAge
  * @param now epoch ms
  * @returns reasons by falling weight
  */
-export function assess(readings: Readings, config: Settings, now: number): Risk {
+export function assess(readings: Readings, config: RiskSettings, now: number): Risk {
   const reasons = rules
     .flatMap((rule) => reasonOf(rule, readings, config, now) ?? [])
     .sort((a, b) => b.weight - a.weight);
@@ -48,14 +48,14 @@ export function assess(readings: Readings, config: Settings, now: number): Risk 
 }
 
 /** [SI14] The inputs of the risk that are not known at `now`: what is silent about them must not be shown as safe. */
-export function unknowns(readings: Readings, now: number): ReadingName[] {
+export function unknownInputs(readings: Readings, now: number): ReadingName[] {
   return rules
     .filter((rule) => rule.insteadOf === undefined)
     .map((rule) => rule.name)
     .filter((name) => valueAt(readings, name, now) === null);
 }
 
-function reasonOf(rule: Rule, readings: Readings, config: Settings, now: number): RiskReason | null {
+function reasonOf(rule: RiskRule, readings: Readings, config: RiskSettings, now: number): RiskReason | null {
   const value = valueAt(readings, rule.name, now);
   const reading = readings[rule.name];
   const threshold = config.thresholds[rule.threshold];
@@ -70,11 +70,11 @@ function valueAt(readings: Readings, name: ReadingName, now: number): number | n
   const reading: Reading | undefined = readings[name];
   if (!reading || !Number.isFinite(reading.value) || !Number.isFinite(reading.at)) return null;
   const age = Math.max(0, now - reading.at);
-  if (ages.has(name)) return reading.value + age;
+  if (durationReadings.has(name)) return reading.value + age;
   return age > (name === "hostMemory" ? maxAgeMs.hostMemory : maxAgeMs.others) ? null : reading.value;
 }
 
-function levelOf(score: number, levels: Settings["levels"]): RiskLevel {
+function levelOf(score: number, levels: RiskSettings["levels"]): RiskLevel {
   if (score >= levels.critical) return "critical";
   if (score >= levels.danger) return "danger";
   return score >= levels.warning ? "warning" : "safe";

@@ -1,5 +1,5 @@
 import type { Readings } from "../../contract/readings.ts";
-import { readingsOf } from "./collector.ts";
+import { toReadings } from "./collector.ts";
 import { effectiveWindow } from "./context-window.ts";
 import { numberAt, objectAt, parseObject, textAt, wordAt, type JsonObject } from "./json-fields.ts";
 
@@ -13,8 +13,8 @@ export interface StatusLineInput {
   readonly readings: Readings;
 }
 
-const maxId = 200;
-const maxPath = 4_096;
+const maxIdChars = 200;
+const maxPathChars = 4_096;
 /** A thousand times the largest window: what is above is no token count. */
 const maxTokens = 1_000_000_000;
 
@@ -27,19 +27,19 @@ const maxTokens = 1_000_000_000;
  */
 export function parse(text: string, now: number, env: NodeJS.ProcessEnv): StatusLineInput {
   const input = parseObject(text);
-  const model = wordAt(objectAt(input, "model"), "id", maxId);
+  const model = wordAt(objectAt(input, "model"), "id", maxIdChars);
   const cost = objectAt(input, "cost");
   const context = objectAt(input, "context_window");
   const size = numberAt(context, "context_window_size", maxTokens) || null;
   const tokens = contextTokens(context, size);
   const window = effectiveWindow(model, env, size);
   return {
-    sessionId: textAt(input, "session_id", maxId),
-    transcriptPath: textAt(input, "transcript_path", maxPath),
-    cwd: textAt(input, "cwd", maxPath),
+    sessionId: textAt(input, "session_id", maxIdChars),
+    transcriptPath: textAt(input, "transcript_path", maxPathChars),
+    cwd: textAt(input, "cwd", maxPathChars),
     model,
     costUsd: numberAt(cost, "total_cost_usd"),
-    readings: readingsOf(
+    readings: toReadings(
       {
         contextTokens: tokens,
         contextWindow: window,

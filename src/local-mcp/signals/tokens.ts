@@ -22,7 +22,7 @@ const newFactor = 1.5;
 /** Weight of a new measurement; ten of them make nine tenths of the factor. */
 const learningRate = 0.2;
 /** No tokenizer is further off; what claims so did not measure the same text. */
-const bounds = { min: 0.5, max: 4 };
+const factorBounds = { min: 0.5, max: 4 };
 const maxRatio = 5;
 /** Below this a few tokens of framing distort the ratio. */
 const minLearnTokens = 500;
@@ -104,5 +104,5 @@ function plainTokens(text: string): number {
 }
 
 function clamp(factor: number): number {
-  return Math.min(bounds.max, Math.max(bounds.min, factor));
+  return Math.min(factorBounds.max, Math.max(factorBounds.min, factor));
 }

@@ -79,18 +79,18 @@ export interface TranscriptContent {
   readonly invalidLines: number;
 }
 
-export interface Line {
+export interface TranscriptLine {
   readonly text: string;
   /** Byte offset in the file. */
   readonly position: number;
 }
 
-interface Origin {
+interface LineOrigin {
   readonly at: number | null;
   readonly uuid: string;
 }
 
-interface Draft {
+interface TranscriptDraft {
   texts: TranscriptText[];
   toolCalls: TranscriptToolCall[];
   toolErrors: TranscriptToolError[];
@@ -108,10 +108,10 @@ interface Draft {
  * the client (`model: "<synthetic>"`) and unknown types count for nothing.
  */
 export function readLines(
-  lines: Iterable<Line>,
-  isLeftOut: (at: number, cwd: string | null) => boolean = () => false,
+  lines: Iterable<TranscriptLine>,
+  isExcluded: (at: number, cwd: string | null) => boolean = () => false,
 ): TranscriptContent {
-  const draft: Draft = {
+  const draft: TranscriptDraft = {
     texts: [],
     toolCalls: [],
     toolErrors: [],
@@ -133,19 +133,19 @@ export function readLines(
     }
     const origin = originOf(object, line.position);
     newest = origin.at ?? newest;
-    if (newest !== null && isLeftOut(newest, textAt(object, "cwd", 4_096))) continue;
+    if (newest !== null && isExcluded(newest, textAt(object, "cwd", 4_096))) continue;
     if (object["isSidechain"] === true) readSidechain(draft, object, origin);
     else readLine(draft, object, origin);
   }
   return { ...draft, usage: [...draft.usage.values()], subagentUsage: [...draft.subagentUsage.values()] };
 }
 
-function originOf(line: JsonObject, position: number): Origin {
+function originOf(line: JsonObject, position: number): LineOrigin {
   const at = Date.parse(textAt(line, "timestamp", 40) ?? "");
   return { at: Number.isNaN(at) ? null : at, uuid: textAt(line, "uuid", 100) ?? `@${position}` };
 }
 
-function readLine(draft: Draft, line: JsonObject, origin: Origin): void {
+function readLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   const message = objectAt(line, "message");
   if (line["type"] === "user") readUser(draft, line, message, origin);
   else if (line["type"] === "assistant") readAssistant(draft, line, message, origin);
@@ -161,7 +161,7 @@ function readLine(draft: Draft, line: JsonObject, origin: Origin): void {
   }
 }
 
-function readUser(draft: Draft, line: JsonObject, message: JsonObject | null, origin: Origin): void {
+function readUser(draft: TranscriptDraft, line: JsonObject, message: JsonObject | null, origin: LineOrigin): void {
   for (const block of listAt(message, "content")) readToolResult(draft, asObject(block), origin);
   const text = textOf(message);
   if (text === "") return;
@@ -170,7 +170,7 @@ function readUser(draft: Draft, line: JsonObject, message: JsonObject | null, or
   } else if (line["isMeta"] !== true) draft.texts.push({ role: "user", text, ...origin });
 }
 
-function readToolResult(draft: Draft, result: JsonObject | null, origin: Origin): void {
+function readToolResult(draft: TranscriptDraft, result: JsonObject | null, origin: LineOrigin): void {
   if (result?.["type"] !== "tool_result") return;
   const toolUseId = textAt(result, "tool_use_id", 200);
   const error = result["is_error"] === true ? textOf(result) : null;
@@ -178,7 +178,7 @@ function readToolResult(draft: Draft, result: JsonObject | null, origin: Origin)
   if (error !== null) draft.toolErrors.push({ toolUseId, text: error, ...origin });
 }
 
-function readAssistant(draft: Draft, line: JsonObject, message: JsonObject | null, origin: Origin): void {
+function readAssistant(draft: TranscriptDraft, line: JsonObject, message: JsonObject | null, origin: LineOrigin): void {
   const text = textOf(message);
   if (line["isApiErrorMessage"] === true) {
     draft.apiErrors.push({ text, ...origin });
@@ -190,20 +190,20 @@ function readAssistant(draft: Draft, line: JsonObject, message: JsonObject | nul
   readUsage(draft, line, message, origin);
 }
 
-function readToolUse(draft: Draft, block: JsonObject | null, origin: Origin): void {
+function readToolUse(draft: TranscriptDraft, block: JsonObject | null, origin: LineOrigin): void {
   const id = textAt(block, "id", 200);
   const name = textAt(block, "name", 200);
   if (block?.["type"] !== "tool_use" || id === null || name === null) return;
   draft.toolCalls.push({ id, name, input: block["input"] ?? null, ...origin });
 }
 
-function readSidechain(draft: Draft, line: JsonObject, origin: Origin): void {
+function readSidechain(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   const message = objectAt(line, "message");
   const usage = line["type"] === "assistant" ? usageIn(line, message, origin) : null;
   if (usage && usage.model !== "<synthetic>") draft.subagentUsage.set(usage.messageId, usage);
 }
 
-function readUsage(draft: Draft, line: JsonObject, message: JsonObject | null, origin: Origin): void {
+function readUsage(draft: TranscriptDraft, line: JsonObject, message: JsonObject | null, origin: LineOrigin): void {
   const usage = usageIn(line, message, origin);
   if (!usage) return;
   // Deleted first, so that the map's order is the order of the last lines.
@@ -212,7 +212,7 @@ function readUsage(draft: Draft, line: JsonObject, message: JsonObject | null, o
   draft.contextUsage = usage;
 }
 
-function usageIn(line: JsonObject, message: JsonObject | null, origin: Origin): Usage | null {
+function usageIn(line: JsonObject, message: JsonObject | null, origin: LineOrigin): Usage | null {
   const counts = objectAt(message, "usage");
   const messageId = textAt(message, "id", 200);
   if (!counts || messageId === null) return null;

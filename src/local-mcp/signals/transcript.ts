@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
-import { readLines, type Line, type TranscriptContent } from "./transcript-lines.ts";
+import { readLines, type TranscriptLine, type TranscriptContent } from "./transcript-lines.ts";
 import { codeOf } from "../../shared/error.ts";
 
 export interface TranscriptPart extends TranscriptContent {
@@ -25,9 +25,9 @@ export interface TranscriptFile {
 
 export interface ReadLimits {
   /** Nothing before this offset is read, in bytes. */
-  readonly least?: number;
+  readonly minOffset?: number;
   /** Lines that are passed over, by their time in epoch ms (of the line before where it bears none) and their folder. */
-  readonly isLeftOut?: (at: number, cwd: string | null) => boolean;
+  readonly isExcluded?: (at: number, cwd: string | null) => boolean;
   /** Most bytes read by one call (one more, to see where a line starts). */
   readonly maxBytes?: number;
   /** @throws a system error, or one with `code` "not_a_file" */
@@ -46,7 +46,7 @@ const defaultMaxBytes = 1_048_576;
  *
  * @param offset the last call's `offset`; 0 for a new file
  */
-export function readOn(path: string, offset: number, limits: ReadLimits = {}): TranscriptPart {
+export function readAppended(path: string, offset: number, limits: ReadLimits = {}): TranscriptPart {
   const { open = openTranscript } = limits;
   let file: TranscriptFile | null = null;
   try {
@@ -73,11 +73,11 @@ export function unreadBytes(path: string, offset: number): number {
 function readPart(
   file: TranscriptFile,
   offset: number,
-  { maxBytes = defaultMaxBytes, least = 0, isLeftOut }: ReadLimits,
+  { maxBytes = defaultMaxBytes, minOffset = 0, isExcluded }: ReadLimits,
 ): TranscriptPart {
   const size = file.size();
   const isRestarted = size < offset;
-  const from = beginOf(size, offset, least);
+  const from = startOffset(size, offset, minOffset);
   const start = Math.max(from, size - maxBytes);
   // One byte before the start: only a newline there shows that a line begins at the start.
   const base = Math.max(0, start - 1);
@@ -88,7 +88,7 @@ function readPart(
   const isInsideLine = start > 0 && begin === 0;
   const end = isInsideLine ? part.length : Math.max(begin, part.lastIndexOf(newline) + 1);
   return {
-    ...readLines(isInsideLine ? [] : linesOf(part, begin, end, base), isLeftOut),
+    ...readLines(isInsideLine ? [] : linesOf(part, begin, end, base), isExcluded),
     offset: Math.max(from, base + end),
     size,
     skippedBytes: Math.max(0, base + (isInsideLine ? end : begin) - from),
@@ -98,12 +98,12 @@ function readPart(
 }
 
 /** A file that is shorter than its offset, or its mark, is another file. */
-function beginOf(size: number, offset: number, least: number): number {
-  return Math.max(size < offset ? 0 : offset, size < least ? 0 : least);
+function startOffset(size: number, offset: number, minOffset: number): number {
+  return Math.max(size < offset ? 0 : offset, size < minOffset ? 0 : minOffset);
 }
 
 /** Cut at bytes, before decoding: a newline byte is never a part of another UTF-8 character. */
-function* linesOf(bytes: Buffer, begin: number, end: number, base: number): Generator<Line> {
+function* linesOf(bytes: Buffer, begin: number, end: number, base: number): Generator<TranscriptLine> {
   for (let at = begin; at < end;) {
     const next = bytes.indexOf(newline, at);
     yield { text: bytes.toString("utf8", at, next), position: base + at };
@@ -118,13 +118,13 @@ export function openTranscript(path: string): TranscriptFile {
   const file: TranscriptFile = {
     size: () => fstatSync(fd).size,
     read(into, position) {
-      let done = 0;
-      while (done < into.length) {
-        const count = readSync(fd, into, done, into.length - done, position + done);
+      let bytesRead = 0;
+      while (bytesRead < into.length) {
+        const count = readSync(fd, into, bytesRead, into.length - bytesRead, position + bytesRead);
         if (count === 0) break;
-        done += count;
+        bytesRead += count;
       }
-      return done;
+      return bytesRead;
     },
     close: () => closeSync(fd),
   };

@@ -1,6 +1,6 @@
 import { lstatSync } from "node:fs";
 import { isAbsolute, join, relative, sep } from "node:path";
-import { answerSync, gitOutside, shown, splitRaw, type Git } from "./git.ts";
+import { answerSync, userGit, displayPath, splitRaw, type Git } from "./git.ts";
 
 /** What git says has changed in a project since a session began, by whatever means. */
 
@@ -20,7 +20,7 @@ export interface ProjectChanges {
   readonly clean: ReadonlySet<string>;
 }
 
-export interface Since {
+export interface ChangesQuery {
   readonly project: string;
   /** Commit that the session began at; null: not known, or there was none. */
   readonly commit: string | null;
@@ -32,7 +32,7 @@ export interface Since {
 
 /** One question; a recovery that waits longer does without the answer. */
 const timeoutMs = 1_500;
-const mostFiles = 2_000;
+const maxFiles = 2_000;
 /** A file's time may be coarser than the clock. */
 const slackMs = 2_000;
 const flags = ["--name-only", "-z", "--no-renames", "--ignore-submodules=all"];
@@ -45,45 +45,47 @@ const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
  */
 export function changesIn(
   env: NodeJS.ProcessEnv,
-  { project, commit, startedAt, edited }: Since,
+  { project, commit, startedAt, edited }: ChangesQuery,
 ): ProjectChanges | null {
-  const git = gitOutside(env, project, AbortSignal.timeout(timeoutMs * 4));
-  const head = list(git, ["rev-parse", "-q", "--verify", "HEAD^{commit}"], "\n")?.[0] ?? null;
-  const dirty = list(git, ["diff-index", ...flags, head ?? emptyTree, "--"]);
-  const untracked = list(git, ["ls-files", "--others", "--exclude-standard", "-z"]);
+  const git = userGit(env, project, AbortSignal.timeout(timeoutMs * 4));
+  const head = listLines(git, ["rev-parse", "-q", "--verify", "HEAD^{commit}"], "\n")?.[0] ?? null;
+  const dirty = listLines(git, ["diff-index", ...flags, head ?? emptyTree, "--"]);
+  const untracked = listLines(git, ["ls-files", "--others", "--exclude-standard", "-z"]);
   if (dirty === null || untracked === null) return null;
-  const open = [...new Set([...dirty, ...untracked])]
-    .slice(0, mostFiles)
+  const openFiles = [...new Set([...dirty, ...untracked])]
+    .slice(0, maxFiles)
     .map((path) => changedFile(join(project, path)));
   const committed = committedBetween(git, commit, head);
-  const isOpen = new Set(open.map(({ path }) => path));
+  const isOpen = new Set(openFiles.map(({ path }) => path));
   return {
-    open: open.filter(({ modifiedMs }) => modifiedMs === null || modifiedMs >= startedAt - slackMs).sort(newestFirst),
+    open: openFiles
+      .filter(({ modifiedMs }) => modifiedMs === null || modifiedMs >= startedAt - slackMs)
+      .sort(newestFirst),
     committed: new Set(committed.map((path) => join(project, path))),
-    clean: new Set(tracked(git, project, edited).filter((path) => !isOpen.has(path))),
+    clean: new Set(trackedPaths(git, project, edited).filter((path) => !isOpen.has(path))),
   };
 }
 
 function committedBetween(git: Git, commit: string | null, head: string | null): string[] {
   if (commit === null || head === null || commit === head) return [];
-  return list(git, ["diff-tree", "-r", ...flags, commit, head, "--"]) ?? [];
+  return listLines(git, ["diff-tree", "-r", ...flags, commit, head, "--"]) ?? [];
 }
 
-function tracked(git: Git, project: string, edited: readonly string[]): string[] {
+function trackedPaths(git: Git, project: string, edited: readonly string[]): string[] {
   const inside = edited
     .filter((path) => isAbsolute(path))
     .map((path) => relative(project, path))
     .filter((path) => path !== "" && !path.startsWith("..") && !isAbsolute(path))
     .map((path) => path.split(sep).join("/"));
   if (inside.length === 0) return [];
-  const known = list(git, ["--literal-pathspecs", "ls-files", "-z", "--", ...inside.slice(-500)]) ?? [];
+  const known = listLines(git, ["--literal-pathspecs", "ls-files", "-z", "--", ...inside.slice(-500)]) ?? [];
   return known.map((path) => join(project, path));
 }
 
-function list(git: Git, args: readonly string[], separator: "\0" | "\n" = "\0"): string[] | null {
+function listLines(git: Git, args: readonly string[], separator: "\0" | "\n" = "\0"): string[] | null {
   const answer = answerSync(git, args, timeoutMs);
   if (answer === null) return null;
-  if (separator === "\0") return splitRaw(answer).map(shown);
+  if (separator === "\0") return splitRaw(answer).map(displayPath);
   return answer.toString("utf8").split("\n").filter(Boolean);
 }
 

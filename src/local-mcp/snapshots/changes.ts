@@ -1,33 +1,33 @@
 import { joinRaw, rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
 
 /** Mode and object of a path in a commit or in the index. */
-export interface Entry {
+export interface GitEntry {
   readonly mode: string;
   readonly id: string;
 }
 
-export interface IndexEntry extends Entry {
+export interface IndexEntry extends GitEntry {
   readonly path: RawPath;
   /** `ls-files -v`: S is skip-worktree, a small letter is assume-unchanged. */
   readonly tag: string;
 }
 
-export interface Change {
+export interface FileChange {
   readonly path: RawPath;
   /** What HEAD has; null for a path that is new since. */
-  readonly before: Entry | null;
+  readonly before: GitEntry | null;
   readonly isTracked: boolean;
 }
 
-export interface Changes {
-  readonly changes: readonly Change[];
+export interface WorkTreeChanges {
+  readonly changes: readonly FileChange[];
   readonly tracked: readonly IndexEntry[];
   /** Folders that git could not open. */
   readonly closedFolders: readonly string[];
 }
 
-export const SUBMODULE_MODE = "160000";
-const NO_MODE = "000000";
+export const submoduleMode = "160000";
+const absentMode = "000000";
 
 export async function indexEntries(git: Git): Promise<IndexEntry[]> {
   const records = await rawList(git, ["ls-files", "-v", "--stage", "-z"]);
@@ -44,7 +44,7 @@ export async function indexEntries(git: Git): Promise<IndexEntry[]> {
  *
  * @param head null before the first commit
  */
-export async function changesSince(git: Git, head: string | null): Promise<Changes> {
+export async function changesSince(git: Git, head: string | null): Promise<WorkTreeChanges> {
   // Only makes the next questions exact for files that were touched and not changed; exit 1 says that some did change.
   await run(git, ["update-index", "-q", "--really-refresh", "--unmerged", "--ignore-submodules"], "", [0, 1]);
   const base = head ?? (await emptyTree(git));
@@ -55,21 +55,21 @@ export async function changesSince(git: Git, head: string | null): Promise<Chang
     run(git, ["diff-files", ...flags]),
     run(git, ["ls-files", "--others", "--exclude-standard", "-z"]),
   ]);
-  const changes = new Map<RawPath, Change>();
+  const changes = new Map<RawPath, FileChange>();
   const inIndex = new Set(tracked.map(({ path }) => path));
-  const before = new Map<RawPath, Entry>();
-  for (const { path, entry } of rawDiff(staged.stdout)) {
+  const before = new Map<RawPath, GitEntry>();
+  for (const { path, entry } of parseRawDiff(staged.stdout)) {
     if (entry) before.set(path, entry);
     if (inIndex.has(path)) changes.set(path, { path, before: entry, isTracked: true });
   }
-  for (const { path, entry } of rawDiff(edited.stdout)) {
+  for (const { path, entry } of parseRawDiff(edited.stdout)) {
     if (!changes.has(path)) changes.set(path, { path, before: entry, isTracked: true });
   }
   for (const path of splitRaw(untracked.stdout)) {
     // Also a path that was unmerged or removed from the index only: then HEAD has it.
     changes.set(path, { path, before: before.get(path) ?? null, isTracked: false });
   }
-  return { changes: [...changes.values()], tracked, closedFolders: closedFolders(untracked.stderr) };
+  return { changes: [...changes.values()], tracked, closedFolders: parseClosedFolders(untracked.stderr) };
 }
 
 function emptyTree(git: Git): Promise<string> {
@@ -77,17 +77,17 @@ function emptyTree(git: Git): Promise<string> {
 }
 
 /** `:oldmode newmode oldid newid status NUL path NUL`; the old side, null where the path was not there. */
-function rawDiff(stdout: Buffer): { path: RawPath; entry: Entry | null }[] {
+function parseRawDiff(stdout: Buffer): { path: RawPath; entry: GitEntry | null }[] {
   const fields = splitRaw(stdout);
-  const found = [];
+  const entries = [];
   for (let i = 0; i + 1 < fields.length; i += 2) {
-    const [mode = NO_MODE, , id = ""] = (fields[i] ?? "").slice(1).split(" ");
-    found.push({ path: fields[i + 1] ?? "", entry: mode === NO_MODE ? null : { mode, id } });
+    const [mode = absentMode, , id = ""] = (fields[i] ?? "").slice(1).split(" ");
+    entries.push({ path: fields[i + 1] ?? "", entry: mode === absentMode ? null : { mode, id } });
   }
-  return found;
+  return entries;
 }
 
-function closedFolders(stderr: string): string[] {
+function parseClosedFolders(stderr: string): string[] {
   return [...stderr.matchAll(/could not open directory '(.*)':/g)].map(([, folder = ""]) => folder);
 }
 
@@ -99,7 +99,7 @@ export interface Attributes {
   readonly autoText: Set<RawPath>;
 }
 
-export async function attributesOf(git: Git, paths: readonly RawPath[]): Promise<Attributes> {
+export async function readAttributes(git: Git, paths: readonly RawPath[]): Promise<Attributes> {
   const filter = new Map<RawPath, string>();
   const autoText = new Set<RawPath>();
   const isConverting = git.before.some((setting) => /^core\.autocrlf=(?!false|no|off|0$)/i.test(setting));

@@ -20,12 +20,12 @@ export interface FileFacts {
 }
 
 /** A checkpoint names no more; what is beyond is answered `unknown`, unread. */
-const MAX_FILES = 500;
+const maxFiles = 500;
 /** Above every sensible `snapshots.maxFileBytes`; a file that was hashed then and is larger now is `unknown`. */
-const MAX_COMPARED_FILE_BYTES = 16_777_216;
+const maxComparedFileBytes = 16_777_216;
 /** Read in all for one comparison: well below a second of hashing. */
-const MAX_COMPARED_BYTES = 134_217_728;
-const BLOCK_BYTES = 65_536;
+const maxComparedBytes = 134_217_728;
+const blockBytes = 65_536;
 
 /**
  * Notes a file's content by its SHA-256. [GS50] Only a regular file of at most `maxFileBytes` whose name does not look secret
@@ -49,11 +49,11 @@ export function compareFiles(
   files: readonly FileNote[],
   read: (path: string, maxFileBytes: number) => FileFacts = readFacts,
 ): (FileNote & { readonly now: FileComparison })[] {
-  let left = MAX_COMPARED_BYTES;
+  let bytesLeft = maxComparedBytes;
   return files.map((note, index) => {
-    if (index >= MAX_FILES || !isAbsolute(note.path)) return { ...note, now: "unknown" };
-    const found = read(note.path, Math.min(MAX_COMPARED_FILE_BYTES, left));
-    left -= found.bytes;
+    if (index >= maxFiles || !isAbsolute(note.path)) return { ...note, now: "unknown" };
+    const found = read(note.path, Math.min(maxComparedFileBytes, bytesLeft));
+    bytesLeft -= found.bytes;
     return { ...note, now: compare(note, found) };
   });
 }
@@ -85,11 +85,11 @@ function compareStamp(then: FileStamp, now: FileStamp | null): FileComparison {
 /** Without a hash only one thing can be known: whether the file was there. A note that nobody looked for says not even that. */
 function compareUnhashed({ skipped }: FileNote, { isThere }: FileFacts): FileComparison {
   if (isThere === null || skipped === undefined) return "unknown";
-  if (skipped === NOT_THERE) return isThere ? "changed" : "same";
+  if (skipped === absentReason) return isThere ? "changed" : "same";
   return isThere ? "unknown" : "missing";
 }
 
-const NOT_THERE = "not there";
+const absentReason = "not there";
 
 function readFacts(path: string, maxFileBytes: number): FileFacts {
   const isSecret = looksSecret(path);
@@ -98,7 +98,7 @@ function readFacts(path: string, maxFileBytes: number): FileFacts {
     // Without O_NONBLOCK the opening of a pipe waits for its other end.
     file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
-    return unopened(error);
+    return factsOfUnopened(error);
   }
   try {
     if (!fstatSync(file).isFile()) return { isThere: true, hash: null, skipped: "not a regular file", bytes: 0 };
@@ -111,9 +111,9 @@ function readFacts(path: string, maxFileBytes: number): FileFacts {
   }
 }
 
-function unopened(error: unknown): FileFacts {
+function factsOfUnopened(error: unknown): FileFacts {
   const code = codeOf(error);
-  if (code === "ENOENT" || code === "ENOTDIR") return { isThere: false, hash: null, skipped: NOT_THERE, bytes: 0 };
+  if (code === "ENOENT" || code === "ENOTDIR") return { isThere: false, hash: null, skipped: absentReason, bytes: 0 };
   if (code === "ENXIO") return { isThere: true, hash: null, skipped: "not a regular file", bytes: 0 };
   return { isThere: null, hash: null, skipped: "unreadable", bytes: 0 };
 }
@@ -122,13 +122,13 @@ function unopened(error: unknown): FileFacts {
 function hashOf(file: number, maxFileBytes: number): FileFacts {
   if (fstatSync(file).size > maxFileBytes) return { isThere: true, hash: null, skipped: "too large", bytes: 0 };
   const hash = createHash("sha256");
-  const block = Buffer.allocUnsafe(BLOCK_BYTES);
+  const block = Buffer.allocUnsafe(blockBytes);
   let bytes = 0;
   for (;;) {
-    const got = readSync(file, block);
-    if (got === 0) return { isThere: true, hash: hash.digest("hex"), bytes };
-    bytes += got;
+    const bytesRead = readSync(file, block);
+    if (bytesRead === 0) return { isThere: true, hash: hash.digest("hex"), bytes };
+    bytes += bytesRead;
     if (bytes > maxFileBytes) return { isThere: true, hash: null, skipped: "too large", bytes };
-    hash.update(block.subarray(0, got));
+    hash.update(block.subarray(0, bytesRead));
   }
 }

@@ -35,7 +35,7 @@ export class GitError extends Error {
 }
 
 /** No command of the user's configuration may run, and git must not tidy up behind our back. */
-const HARDENED = [
+const hardenedSettings = [
   "core.hooksPath=/dev/null",
   "core.fsmonitor=false",
   "core.untrackedCache=false",
@@ -56,7 +56,7 @@ const HARDENED = [
 ].flatMap((setting) => ["-c", setting]);
 
 /** Tell which settings files git reads and how far it looks for a repository: the user's own choice, kept. */
-const KEPT = new Set([
+const keptVariables = new Set([
   "GIT_CONFIG_GLOBAL",
   "GIT_CONFIG_SYSTEM",
   "GIT_CONFIG_NOSYSTEM",
@@ -66,12 +66,14 @@ const KEPT = new Set([
 ]);
 
 /** Held in memory at once; a list of a million long paths is below it. */
-const MAX_OUTPUT_BYTES = 268_435_456;
-const MAX_ANSWER_BYTES = 16_777_216;
-const MAX_STDERR_CHARS = 65_536;
+const defaultMaxOutputBytes = 268_435_456;
+const maxAnswerBytes = 16_777_216;
+const maxStderrChars = 65_536;
 
 function cleanEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const own = Object.entries(withoutSecrets(env)).filter(([name]) => !name.startsWith("GIT_") || KEPT.has(name));
+  const own = Object.entries(withoutSecrets(env)).filter(
+    ([name]) => !name.startsWith("GIT_") || keptVariables.has(name),
+  );
   return {
     ...Object.fromEntries(own),
     LC_ALL: "C",
@@ -84,7 +86,7 @@ function cleanEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /** Git as the user would run it in `folder`, to learn where its repository is; for questions that read settings only. */
-export function gitOutside(env: NodeJS.ProcessEnv, folder: string, signal: AbortSignal): Git {
+export function userGit(env: NodeJS.ProcessEnv, folder: string, signal: AbortSignal): Git {
   // -C instead of the process's working folder: a folder that is gone then gives git's message, not "git is not installed".
   return { env: cleanEnv(env), cwd: parse(folder).root || "/", before: ["-C", folder], signal };
 }
@@ -102,7 +104,7 @@ export interface GitLocation {
  * Git in a repository of SHIM's own (or, for a new branch, in the project's). The user's global settings are not read, so
  * no filter, hook or pager of theirs is known to it.
  */
-export function gitIn(env: NodeJS.ProcessEnv, location: GitLocation, signal: AbortSignal): Git {
+export function repositoryGit(env: NodeJS.ProcessEnv, location: GitLocation, signal: AbortSignal): Git {
   const alternates = (location.alternates ?? []).map(quoteFolder).join(delimiter);
   return {
     env: {
@@ -121,7 +123,7 @@ export function gitIn(env: NodeJS.ProcessEnv, location: GitLocation, signal: Abo
 }
 
 /** Commits of SHIM's own bear its name, and a time in epoch milliseconds that is passed in. */
-export function signed(git: Git, now: number): Git {
+export function withAuthor(git: Git, now: number): Git {
   const date = `${Math.floor(now / 1_000)} +0000`;
   const as = (role: string) => ({
     [`GIT_${role}_NAME`]: "SHIM",
@@ -167,7 +169,7 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
   // A process group of its own, so that a kill also reaches what git started.
   const detached = process.platform !== "win32";
   const options = { cwd: git.cwd, env: git.env, detached, windowsHide: true };
-  const child = spawn(programPath("git", git.env), [...HARDENED, ...git.before, ...args], options);
+  const child = spawn(programPath("git", git.env), [...hardenedSettings, ...git.before, ...args], options);
   const kill = () => {
     try {
       if (detached && child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
@@ -177,7 +179,7 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
     }
   };
   git.signal.addEventListener("abort", kill, { once: true });
-  const { maxOutputBytes = MAX_OUTPUT_BYTES } = git;
+  const { maxOutputBytes = defaultMaxOutputBytes } = git;
   const chunks: Buffer[] = [];
   let bytes = 0;
   let stderr = "";
@@ -187,7 +189,7 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
     chunks.push(chunk);
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr = (stderr + text).slice(0, MAX_STDERR_CHARS);
+    stderr = (stderr + text).slice(0, maxStderrChars);
   });
   // Git may end before it has read everything (EPIPE); its exit code tells why.
   child.stdin.on("error", () => {});
@@ -212,9 +214,9 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
 export function answerSync(git: Git, args: readonly string[], timeout: number): Buffer | null {
   const options = { cwd: git.cwd, env: git.env, timeout, killSignal: "SIGKILL", windowsHide: true } as const;
   const program = programPath("git", git.env);
-  const { status, stdout } = spawnSync(program, [...HARDENED, ...git.before, ...args], {
+  const { status, stdout } = spawnSync(program, [...hardenedSettings, ...git.before, ...args], {
     ...options,
-    maxBuffer: MAX_ANSWER_BYTES,
+    maxBuffer: maxAnswerBytes,
     stdio: ["ignore", "pipe", "ignore"],
   });
   return status === 0 ? stdout : null;
@@ -259,11 +261,11 @@ export function joinRaw(items: readonly RawPath[]): Buffer {
 }
 
 /** For people: UTF-8 where it is. */
-export function shown(path: RawPath): string {
+export function displayPath(path: RawPath): string {
   return Buffer.from(path, "latin1").toString("utf8");
 }
 
 /** For the file system. */
-export function onDisk(top: string, path: RawPath): Buffer {
+export function diskPath(top: string, path: RawPath): Buffer {
   return Buffer.concat([Buffer.from(`${top}/`), Buffer.from(path, "latin1")]);
 }

@@ -1,11 +1,11 @@
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { GitError, gitIn, lines, run, signed, text, type Git } from "./git.ts";
+import { GitError, repositoryGit, lines, run, withAuthor, text, type Git } from "./git.ts";
 import { prepareScratch } from "./repository.ts";
-import { whyFailed } from "./take-snapshot.ts";
+import { failureReason } from "./take-snapshot.ts";
 import { discover, type WorkTree } from "./work-tree.ts";
 
-export interface MakeBundle {
+export interface BundleInput {
   readonly env: NodeJS.ProcessEnv;
   /** SHIM's folder for its bare repositories. */
   readonly snapshots: string;
@@ -21,7 +21,7 @@ export interface MakeBundle {
   readonly signal: AbortSignal;
 }
 
-export type MadeBundle =
+export type BundleResult =
   | {
       readonly state: "made";
       readonly bytes: Buffer;
@@ -31,17 +31,17 @@ export type MadeBundle =
   | { readonly state: "too_large" }
   | { readonly state: "failed"; readonly reason: string };
 
-const SCRATCH = "bundle-";
+const scratchPrefix = "bundle-";
 /** The snapshot itself, and a commit that bases it on what the reader has. */
-const FILES = "refs/shim/files";
-const ONTO = "refs/shim/onto";
+const filesRef = "refs/shim/files";
+const ontoRef = "refs/shim/onto";
 
 /**
  * [GS60] A git bundle of a snapshot without what a clone of the project has: thin against the commit it was based on where a remote-tracking branch
  * has that, else against the newest commits that one has, with the commits since, or without them where they are too large. Works without the lock of
  * SHIM's repository, so that no snapshot waits for it, and writes into a scratch folder only.
  */
-export async function makeBundle(input: MakeBundle): Promise<MadeBundle> {
+export async function makeBundle(input: BundleInput): Promise<BundleResult> {
   const timeout = AbortSignal.timeout(input.timeoutMs);
   const signal = AbortSignal.any([timeout, input.signal]);
   let scratch: string | null = null;
@@ -49,9 +49,9 @@ export async function makeBundle(input: MakeBundle): Promise<MadeBundle> {
     scratch = newScratch(input.snapshots);
     const tree = await discover(input.env, input.project, signal);
     if ("skipped" in tree) return { state: "failed", reason: tree.skipped };
-    return await bundleIn(scratch, input, tree.found, signal);
+    return await createBundle(scratch, input, tree.found, signal);
   } catch (error) {
-    return { state: "failed", reason: whyFailed(error, timeout.aborted ? input.timeoutMs : null) };
+    return { state: "failed", reason: failureReason(error, timeout.aborted ? input.timeoutMs : null) };
   } finally {
     if (scratch !== null) rmSync(scratch, { recursive: true, force: true });
   }
@@ -59,57 +59,60 @@ export async function makeBundle(input: MakeBundle): Promise<MadeBundle> {
 
 /** One process of a machine sends, so what is there was left by one that was killed. */
 function newScratch(snapshots: string): string {
-  const left = readdirSync(snapshots).filter((name) => name.startsWith(SCRATCH));
-  for (const name of left) rmSync(join(snapshots, name), { recursive: true, force: true });
-  return mkdtempSync(join(snapshots, SCRATCH));
+  const leftovers = readdirSync(snapshots).filter((name) => name.startsWith(scratchPrefix));
+  for (const name of leftovers) rmSync(join(snapshots, name), { recursive: true, force: true });
+  return mkdtempSync(join(snapshots, scratchPrefix));
 }
 
-async function bundleIn(
+async function createBundle(
   scratch: string,
-  { env, repository, commit, head, maxBytes, now }: MakeBundle,
+  { env, repository, commit, head, maxBytes, now }: BundleInput,
   tree: WorkTree,
   signal: AbortSignal,
-): Promise<MadeBundle> {
+): Promise<BundleResult> {
   prepareScratch(repository, scratch);
   const shallow = join(tree.commonDir, "shallow");
   if (existsSync(shallow)) copyFileSync(shallow, join(scratch, "shallow"));
   const alternates = [join(repository, "objects"), tree.objects];
-  const git = signed(gitIn(env, { gitDir: scratch, alternates, config: ["pack.compression=6"] }, signal), now);
-  const needs = await basesOf(gitIn(env, { gitDir: tree.gitDir }, signal), head);
+  const git = withAuthor(
+    repositoryGit(env, { gitDir: scratch, alternates, config: ["pack.compression=6"] }, signal),
+    now,
+  );
+  const needs = await findBases(repositoryGit(env, { gitDir: tree.gitDir }, signal), head);
   for (const parents of head === null ? [[]] : [[head], needs]) {
-    const bytes = await bundleOn({ ...git, maxOutputBytes: maxBytes }, commit, parents, needs);
+    const bytes = await writeBundle({ ...git, maxOutputBytes: maxBytes }, commit, parents, needs);
     if (bytes) return { state: "made", bytes, needs };
   }
   return { state: "too_large" };
 }
 
 /** The commit itself where a remote-tracking branch has it, else the newest ones on its way back that one has; none where there is no remote. */
-async function basesOf(project: Git, head: string | null): Promise<string[]> {
+async function findBases(project: Git, head: string | null): Promise<string[]> {
   if (head === null) return [];
   const [unpushed] = await lines(project, ["rev-list", "--max-count=1", head, "--not", "--remotes"]);
   if (unpushed === undefined) return [head];
-  const walked = await lines(project, ["rev-list", "--boundary", head, "--not", "--remotes"]);
-  return walked.filter((line) => line.startsWith("-")).map((line) => line.slice(1));
+  const boundaryLines = await lines(project, ["rev-list", "--boundary", head, "--not", "--remotes"]);
+  return boundaryLines.filter((line) => line.startsWith("-")).map((line) => line.slice(1));
 }
 
 /** Null: it is too large. */
-async function bundleOn(
+async function writeBundle(
   git: Git,
   commit: string,
   parents: readonly string[],
   needs: readonly string[],
 ): Promise<Buffer | null> {
   const flags = parents.flatMap((parent) => ["-p", parent]);
-  const onto = await text(git, [
+  const baseCommit = await text(git, [
     "commit-tree",
     `${commit}^{tree}`,
     ...flags,
     "-m",
     "The files of a snapshot, on what its reader has",
   ]);
-  await run(git, ["update-ref", "--stdin"], `update ${FILES} ${commit}\nupdate ${ONTO} ${onto}\n`);
+  await run(git, ["update-ref", "--stdin"], `update ${filesRef} ${commit}\nupdate ${ontoRef} ${baseCommit}\n`);
   try {
-    const args = ["bundle", "create", "--quiet", "-", FILES, ONTO, ...needs.map((id) => `^${id}`)];
+    const args = ["bundle", "create", "--quiet", "-", filesRef, ontoRef, ...needs.map((id) => `^${id}`)];
     return (await run(git, args)).stdout;
   } catch (error) {
     if (error instanceof GitError && error.fault === "too_large") return null;

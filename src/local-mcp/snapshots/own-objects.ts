@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { syncFolder } from "../store/store-files.ts";
-import { gitIn, lines, type Git } from "./git.ts";
-import { inRepository, type Opened } from "./repository.ts";
+import { repositoryGit, lines, type Git } from "./git.ts";
+import { inRepository, type OpenRepository } from "./repository.ts";
 
 /** So much goes into one pack, so that a run that is stopped keeps what it has finished. */
-const PACK_BYTES = 33_554_432;
+const packBytes = 33_554_432;
 
 export interface StoredObject {
   readonly id: string;
@@ -16,7 +16,7 @@ export interface StoredObject {
 }
 
 /** Ids of all that a commit or tree needs; `absent` of those that are nowhere (a partial clone, or pruned). */
-export async function needed(git: Git, root: string): Promise<{ ids: string[]; absent: string[] }> {
+export async function listNeeded(git: Git, root: string): Promise<{ ids: string[]; absent: string[] }> {
   const answer = await lines(git, ["rev-list", "--objects", "--no-object-names", "--missing=print", root]);
   return {
     ids: answer.filter((id) => !id.startsWith("?")),
@@ -25,13 +25,13 @@ export async function needed(git: Git, root: string): Promise<{ ids: string[]; a
 }
 
 /** Those that stand in SHIM's own repository. */
-export async function ownedOf(opened: Opened, ids: readonly string[]): Promise<Set<string>> {
+export async function filterOwned(opened: OpenRepository, ids: readonly string[]): Promise<Set<string>> {
   const answer = await lines(inRepository(opened), ["cat-file", "--batch-check=%(objectname)"], idLines(ids));
   return new Set(answer.filter((line) => !line.endsWith(" missing")));
 }
 
 /** What these objects are and how much room they take. All must be there for `git` to see. */
-export async function describe(git: Git, opened: Opened, ids: readonly string[]): Promise<StoredObject[]> {
+export async function describe(git: Git, opened: OpenRepository, ids: readonly string[]): Promise<StoredObject[]> {
   if (ids.length === 0) return [];
   const format = "--batch-check=%(objectname) %(objecttype) %(objectsize:disk)";
   const answer = await lines(git, ["cat-file", format], idLines(ids));
@@ -61,14 +61,14 @@ export async function pack(git: Git, folder: string, ids: readonly string[]): Pr
  *
  * @param maxBytes of all together
  */
-export function portions(objects: readonly StoredObject[], maxBytes: number): string[][] {
+export function splitIntoPacks(objects: readonly StoredObject[], maxBytes: number): string[][] {
   const result: string[][] = [];
   let total = 0;
   let inPack = Infinity;
   for (const { id, bytes } of [...objects].sort((a, b) => a.bytes - b.bytes)) {
     total += bytes;
     if (total > maxBytes) break;
-    if (inPack + bytes > PACK_BYTES) {
+    if (inPack + bytes > packBytes) {
       result.push([]);
       inPack = 0;
     }
@@ -83,12 +83,12 @@ function idLines(ids: readonly string[]): string {
 }
 
 /** Git in the scratch that only reads: it sees SHIM's objects and those of `others`. */
-export function reading(
-  opened: Opened,
+export function readingGit(
+  opened: OpenRepository,
   others: readonly string[],
   workTree?: string,
   config: readonly string[] = [],
 ): Git {
   const location = { gitDir: opened.scratch, alternates: [opened.owned, ...others], config };
-  return gitIn(opened.host.env, workTree === undefined ? location : { ...location, workTree }, opened.signal);
+  return repositoryGit(opened.host.env, workTree === undefined ? location : { ...location, workTree }, opened.signal);
 }

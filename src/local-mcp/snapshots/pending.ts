@@ -1,7 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
 import { isPaused } from "../store/pause.ts";
-import { awaitedMs, findAwaited, isBeforeTool, type Pending } from "./awaited.ts";
+import { maxAwaitMs, findAwaited, isBeforeTool, type PendingSnapshot } from "./awaited.ts";
 import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
 
 /**
@@ -9,8 +9,8 @@ import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
  * its reason. Nobody takes one late: the files would not be those of the checkpoint any more.
  */
 export async function takePending(runtime: Runtime, sessionIds: readonly string[], signal: AbortSignal): Promise<void> {
-  giveUpLate(runtime);
-  await takeEach(runtime, (sql, now) => find(sql, now, sessionIds), signal);
+  failOverdue(runtime);
+  await takeAll(runtime, (sql, now) => findPending(sql, now, sessionIds), signal);
 }
 
 /**
@@ -18,15 +18,15 @@ export async function takePending(runtime: Runtime, sessionIds: readonly string[
  * No other process takes those of a tool for as long as the hook may be at it.
  */
 export async function takeAwaited(runtime: Runtime): Promise<void> {
-  await takeEach(runtime, findAwaited, AbortSignal.timeout(awaitedMs));
+  await takeAll(runtime, findAwaited, AbortSignal.timeout(maxAwaitMs));
 }
 
 /** The process that should have taken it is gone. */
-const lateMs = 60_000;
+const maxPendingMs = 60_000;
 
-type Find = (sql: Sql, now: number) => Pending | null;
+type FindPending = (sql: Sql, now: number) => PendingSnapshot | null;
 
-async function takeEach(runtime: Runtime, find: Find, signal: AbortSignal): Promise<void> {
+async function takeAll(runtime: Runtime, find: FindPending, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const next = claim(runtime, find);
     if (!next) return;
@@ -40,11 +40,11 @@ async function takeEach(runtime: Runtime, find: Find, signal: AbortSignal): Prom
       limits: runtime.config.snapshots,
       signal,
     });
-    runtime.store.write((sql) => keep(sql, runtime.now(), next, snapshot, signal.aborted));
+    runtime.store.write((sql) => recordSnapshot(sql, runtime.now(), next, snapshot, signal.aborted));
   }
 }
 
-function claim(runtime: Runtime, find: Find): Pending | null {
+function claim(runtime: Runtime, find: FindPending): PendingSnapshot | null {
   const now = runtime.now();
   if (!runtime.store.read((sql) => find(sql, now), null)) return null;
   return runtime.store.write((sql) => {
@@ -56,44 +56,44 @@ function claim(runtime: Runtime, find: Find): Pending | null {
   });
 }
 
-function giveUpLate(runtime: Runtime): void {
-  const late = "state IN ('pending', 'running') AND at < ?";
-  const before = runtime.now() - lateMs;
+function failOverdue(runtime: Runtime): void {
+  const overdueSql = "state IN ('pending', 'running') AND at < ?";
+  const before = runtime.now() - maxPendingMs;
   const isAny = runtime.store.read(
-    (sql) => sql.all(`SELECT 1 FROM snapshots WHERE ${late} LIMIT 1`, before).length > 0,
+    (sql) => sql.all(`SELECT 1 FROM snapshots WHERE ${overdueSql} LIMIT 1`, before).length > 0,
     false,
   );
   if (!isAny) return;
   const reason = "the process that should have taken the files was gone";
   runtime.store.write((sql) =>
-    sql.run(`UPDATE snapshots SET state = 'skipped', reason = ? WHERE ${late}`, reason, before),
+    sql.run(`UPDATE snapshots SET state = 'skipped', reason = ? WHERE ${overdueSql}`, reason, before),
   );
 }
 
-function find(sql: Sql, now: number, sessionIds: readonly string[]): Pending | null {
-  const [row] = sql.all<Pending>(
+function findPending(sql: Sql, now: number, sessionIds: readonly string[]): PendingSnapshot | null {
+  const [row] = sql.all<PendingSnapshot>(
     `SELECT s.checkpoint_id AS checkpointId, s.project FROM snapshots s
      WHERE s.state = 'pending' AND s.session_id IN (SELECT value FROM json_each(?)) AND NOT (${isBeforeTool} AND s.at > ?)
      ORDER BY s.at LIMIT 1`,
     JSON.stringify(sessionIds),
-    now - 2 * awaitedMs,
+    now - 2 * maxAwaitMs,
   );
   return row ?? null;
 }
 
 /** An aborted one waits again: another process may take it. */
-function keep(sql: Sql, now: number, taken: Pending, snapshot: Snapshot, isAborted: boolean): void {
+function recordSnapshot(sql: Sql, now: number, pending: PendingSnapshot, snapshot: Snapshot, isAborted: boolean): void {
   if (snapshot.state !== "done") {
     sql.run(
       "UPDATE snapshots SET state = ?, reason = ? WHERE checkpoint_id = ? AND state = 'running'",
       isAborted ? "pending" : snapshot.state,
       snapshot.reason,
-      taken.checkpointId,
+      pending.checkpointId,
     );
     return;
   }
   const { repository, head, branch, commit, ...detail } = snapshot;
-  const kept = sql.run(
+  const updated = sql.run(
     `UPDATE snapshots SET state = 'done', reason = NULL, repository = ?, head = ?, branch = ?, commit_id = ?, detail = ?
      WHERE checkpoint_id = ? AND state = 'running'`,
     repository,
@@ -101,13 +101,13 @@ function keep(sql: Sql, now: number, taken: Pending, snapshot: Snapshot, isAbort
     branch,
     commit,
     JSON.stringify(detail),
-    taken.checkpointId,
+    pending.checkpointId,
   );
   // [GS22] Its checkpoint was deleted while the files were read: they must go too.
-  if (kept === 0) dropLater(sql, now, taken.checkpointId, repository);
+  if (updated === 0) enqueueDrop(sql, now, pending.checkpointId, repository);
 }
 
-function dropLater(sql: Sql, now: number, checkpointId: string, repository: string): void {
+function enqueueDrop(sql: Sql, now: number, checkpointId: string, repository: string): void {
   sql.run(
     `INSERT INTO snapshots (checkpoint_id, session_id, at, state, project, repository) VALUES (?, '', ?, 'drop', '', ?)
      ON CONFLICT (checkpoint_id) DO UPDATE SET state = 'drop', repository = excluded.repository`,

@@ -4,11 +4,11 @@ import { identify, isAlive, type ProcessIdentity, type Processes } from "../proc
 import { GitError } from "./git.ts";
 import { codeOf } from "../../shared/error.ts";
 
-const LOOK_AGAIN_MS = 25;
+const pollIntervalMs = 25;
 /** A broken lock is itself guarded by a lock; deeper than this means that processes die one after another while they break it. */
-const MAX_DEPTH = 4;
+const maxDepth = 4;
 
-let claims = 0;
+let draftCount = 0;
 
 /**
  * Runs `body` while no other process and no other call of this one does so on `path`. [GS15] The lock of a process that died
@@ -23,13 +23,13 @@ export async function withLock<T>(
   signal: AbortSignal,
   body: () => Promise<T>,
 ): Promise<T> {
-  const me = JSON.stringify(
+  const ownIdentity = JSON.stringify(
     identify(processes, process.pid) ?? { boot: processes.boot(), pid: process.pid, start: "" },
   );
-  while (!tryLock(path, me, processes, 0)) {
+  while (!tryLock(path, ownIdentity, processes, 0)) {
     if (signal.aborted) throw new GitError("stopped", `another shim process holds ${path}`);
     // Stopped while waiting: the look above tells.
-    await wait(LOOK_AGAIN_MS, undefined, { signal }).catch(() => {});
+    await wait(pollIntervalMs, undefined, { signal }).catch(() => {});
   }
   try {
     return await body();
@@ -38,22 +38,22 @@ export async function withLock<T>(
   }
 }
 
-function tryLock(path: string, me: string, processes: Processes, depth: number): boolean {
-  if (create(path, me)) return true;
-  const owner = read(path);
-  if (owner === null || depth > MAX_DEPTH || isHeld(owner, processes)) return false;
+function tryLock(path: string, ownIdentity: string, processes: Processes, depth: number): boolean {
+  if (createLock(path, ownIdentity)) return true;
+  const owner = readOwner(path);
+  if (owner === null || depth > maxDepth || isHeld(owner, processes)) return false;
   const breaking = `${path}.break`;
-  if (!tryLock(breaking, me, processes, depth + 1)) return false;
+  if (!tryLock(breaking, ownIdentity, processes, depth + 1)) return false;
   // The process that holds `breaking` is the only one to remove a dead owner's lock; it may be a living one's by now.
-  if (read(path) === owner) unlinkSync(path);
+  if (readOwner(path) === owner) unlinkSync(path);
   rmSync(breaking, { force: true });
   return false;
 }
 
 /** A hard link appears with its content, or not at all: nobody reads a lock without its owner. */
-function create(path: string, me: string): boolean {
-  const draft = `${path}.${process.pid}-${claims++}`;
-  writeFileSync(draft, me, { mode: 0o600 });
+function createLock(path: string, ownIdentity: string): boolean {
+  const draft = `${path}.${process.pid}-${draftCount++}`;
+  writeFileSync(draft, ownIdentity, { mode: 0o600 });
   try {
     linkSync(draft, path);
     return true;
@@ -65,7 +65,7 @@ function create(path: string, me: string): boolean {
   }
 }
 
-function read(path: string): string | null {
+function readOwner(path: string): string | null {
   try {
     return readFileSync(path, "utf8");
   } catch {
@@ -74,11 +74,11 @@ function read(path: string): string | null {
 }
 
 function isHeld(owner: string, processes: Processes): boolean {
-  const identity = parse(owner);
+  const identity = parseOwner(owner);
   return identity !== null && isAlive(processes, identity);
 }
 
-function parse(owner: string): ProcessIdentity | null {
+function parseOwner(owner: string): ProcessIdentity | null {
   try {
     const { boot, pid, start } = JSON.parse(owner) as Record<string, unknown>;
     if (typeof boot !== "string" || typeof pid !== "number" || typeof start !== "string") return null;

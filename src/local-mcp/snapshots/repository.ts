@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Processes } from "../processes.ts";
-import { createPrivateFolder, renameWhole, syncFile, syncFolder } from "../store/store-files.ts";
-import { gitIn, quoteFolder, run, text, type Git } from "./git.ts";
+import { createPrivateFolder, renameDurably, syncFile, syncFolder } from "../store/store-files.ts";
+import { repositoryGit, quoteFolder, run, text, type Git } from "./git.ts";
 import { withLock } from "./repository-lock.ts";
 import type { WorkTree } from "./work-tree.ts";
 
 /** What the snapshot functions use of the outside; a `Runtime` has both. */
-export interface Host {
+export interface SnapshotHost {
   readonly env: NodeJS.ProcessEnv;
   readonly processes: Processes;
 }
@@ -17,8 +17,8 @@ export interface Host {
  * SHIM's repository of a project, held under its lock, with a scratch git folder beside it. Work is done in the scratch; only
  * finished packs and refs enter the repository, so whatever stops the work leaves nothing behind.
  */
-export interface Opened {
-  readonly host: Host;
+export interface OpenRepository {
+  readonly host: SnapshotHost;
   readonly signal: AbortSignal;
   readonly repository: string;
   /** Objects that SHIM owns. */
@@ -27,10 +27,10 @@ export interface Opened {
   readonly scratch: string;
 }
 
-const REFS = "refs/shim/";
+const refPrefix = "refs/shim/";
 
 export function refOf(checkpointId: string): string {
-  return `${REFS}${checkpointId}`;
+  return `${refPrefix}${checkpointId}`;
 }
 
 /** One repository per project: linked work trees share the objects of their main repository, so they share this too. */
@@ -46,16 +46,16 @@ export function repositoryFor(snapshots: string, tree: WorkTree): string {
  * @throws {GitError} when it is stopped while it waits, or git fails
  */
 export async function withRepository<T>(
-  host: Host,
+  host: SnapshotHost,
   repository: string,
   tree: WorkTree | null,
   signal: AbortSignal,
-  body: (opened: Opened) => Promise<T>,
+  body: (opened: OpenRepository) => Promise<T>,
 ): Promise<T> {
   createPrivateFolder(dirname(repository));
   return withLock(`${repository}.lock`, host.processes, signal, async () => {
     clearLeftovers(repository);
-    if (tree && !existsSync(join(repository, "HEAD"))) await create(host, repository, tree, signal);
+    if (tree && !existsSync(join(repository, "HEAD"))) await createRepository(host, repository, tree, signal);
     const scratch = mkdtempSync(`${repository}.work-`);
     try {
       prepareScratch(repository, scratch);
@@ -68,12 +68,12 @@ export async function withRepository<T>(
 
 /** Under the lock nobody else works here, so what a killed process left can go: its scratch, git's locks, half-written packs. */
 function clearLeftovers(repository: string): void {
-  const around = dirname(repository);
-  const stale = readdirSync(around)
+  const parentFolder = dirname(repository);
+  const stale = readdirSync(parentFolder)
     .filter(
       (name) => name.startsWith(`${basename(repository)}.work-`) || name.startsWith(`${basename(repository)}.new-`),
     )
-    .map((name) => join(around, name));
+    .map((name) => join(parentFolder, name));
   const inside = ["refs/shim", "objects/pack", "."].flatMap((folder) => {
     const path = join(repository, folder);
     const names = existsSync(path) ? readdirSync(path) : [];
@@ -83,20 +83,25 @@ function clearLeftovers(repository: string): void {
 }
 
 /** Appears whole or not at all. Where only parts of an older one are left, they are kept: git adds what it misses. */
-async function create(host: Host, repository: string, tree: WorkTree, signal: AbortSignal): Promise<void> {
+async function createRepository(
+  host: SnapshotHost,
+  repository: string,
+  tree: WorkTree,
+  signal: AbortSignal,
+): Promise<void> {
   const isDamaged = existsSync(repository);
   // mkdtemp makes it 0700.
   const gitDir = isDamaged ? repository : mkdtempSync(`${repository}.new-`);
-  const git = gitIn(host.env, { gitDir }, signal);
+  const git = repositoryGit(host.env, { gitDir }, signal);
   const format = `--object-format=${tree.format}`;
   await run(git, ["init", "--bare", "--quiet", "--template=", "--initial-branch=none", format]);
   await run(git, ["config", "shim.objects", tree.objects]);
-  syncNew(gitDir);
-  if (!isDamaged) renameWhole(gitDir, repository);
+  syncRepository(gitDir);
+  if (!isDamaged) renameDurably(gitDir, repository);
 }
 
 /** Git syncs neither its settings nor its folders: a repository whose HEAD is empty after a power cut would be none for ever. */
-function syncNew(gitDir: string): void {
+function syncRepository(gitDir: string): void {
   for (const file of ["HEAD", "config"]) syncFile(join(gitDir, file));
   for (const folder of ["objects/pack", "objects", "refs", "."]) syncFolder(join(gitDir, folder));
 }
@@ -111,12 +116,12 @@ export function prepareScratch(repository: string, scratch: string): void {
 }
 
 /** Git in SHIM's repository itself, seeing only what SHIM owns. */
-export function inRepository(opened: Opened): Git {
-  return gitIn(opened.host.env, { gitDir: opened.repository }, opened.signal);
+export function inRepository(opened: OpenRepository): Git {
+  return repositoryGit(opened.host.env, { gitDir: opened.repository }, opened.signal);
 }
 
 /** Commands for `git update-ref --stdin`; what they have done is on the disk when it returns. */
-export async function updateRefs(opened: Opened, commands: string): Promise<void> {
+export async function updateRefs(opened: OpenRepository, commands: string): Promise<void> {
   await run(inRepository(opened), ["update-ref", "--stdin"], commands);
   const folder = join(opened.repository, "refs/shim");
   // Git removes it with the last reference.
@@ -125,13 +130,13 @@ export async function updateRefs(opened: Opened, commands: string): Promise<void
 }
 
 /** Where the project kept its objects when the repository was made; null when that is unknown or gone. */
-export async function projectObjects(opened: Opened): Promise<string | null> {
+export async function projectObjects(opened: OpenRepository): Promise<string | null> {
   const objects = await text(inRepository(opened), ["config", "--get", "shim.objects"]);
   return existsSync(objects) ? objects : null;
 }
 
 /** Makes other programs that open the scratch (git fetch) see these objects too. */
-export function lendObjects(opened: Opened, folders: readonly string[]): void {
+export function shareObjects(opened: OpenRepository, folders: readonly string[]): void {
   writeFileSync(
     join(opened.scratch, "objects/info/alternates"),
     folders.map((folder) => `${quoteFolder(folder)}\n`).join(""),

@@ -1,13 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { firstLine, gitIn, lines, run, type Git } from "./git.ts";
-import { reading } from "./own-objects.ts";
-import { repositoryFor, withRepository, type Opened } from "./repository.ts";
-import { putBack, refuse, type RestoreFiles, type RestoreOutcome } from "./restore-files.ts";
-import { whyFailed } from "./take-snapshot.ts";
+import { firstLine, repositoryGit, lines, run, type Git } from "./git.ts";
+import { readingGit } from "./own-objects.ts";
+import { repositoryFor, withRepository, type OpenRepository } from "./repository.ts";
+import { putBack, refuse, type RestoreInput, type RestoreOutcome } from "./restore-files.ts";
+import { failureReason } from "./take-snapshot.ts";
 import { discover, type WorkTree } from "./work-tree.ts";
 
-export interface RestoreReceived extends Omit<RestoreFiles, "repository"> {
+export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {
   /** Any folder inside the clone here. */
   readonly project: string;
   /** SHIM's folder for its bare repositories. */
@@ -17,16 +17,16 @@ export interface RestoreReceived extends Omit<RestoreFiles, "repository"> {
   readonly needs: readonly string[];
 }
 
-const ids = /^[0-9a-f]{40,64}$/;
+const idPattern = /^[0-9a-f]{40,64}$/;
 
 /**
  * [GS61] Puts a snapshot of another machine back, with the care of `restoreFiles`. The bundle is verified against the clone here and unpacked into a
  * scratch beside SHIM's repository of that clone, where nothing of it is kept. [GS62] Without the commits it is based on it is refused.
  */
-export async function restoreReceived(input: RestoreReceived): Promise<RestoreOutcome> {
+export async function restoreReceived(input: RestoreReceivedInput): Promise<RestoreOutcome> {
   const timeout = AbortSignal.timeout(input.timeoutMs);
   const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
-  if (![input.commit, ...input.needs].every((id) => ids.test(id)))
+  if (![input.commit, ...input.needs].every((id) => idPattern.test(id)))
     return refuse("bundle_unusable", "the files name commits that are none");
   try {
     const tree = await discover(input.env, input.project, signal);
@@ -36,18 +36,18 @@ export async function restoreReceived(input: RestoreReceived): Promise<RestoreOu
       return (await unpack(opened, found, input)) ?? putBack(opened, input);
     });
   } catch (error) {
-    return refuse("restore_failed", whyFailed(error, timeout.aborted ? input.timeoutMs : null));
+    return refuse("restore_failed", failureReason(error, timeout.aborted ? input.timeoutMs : null));
   }
 }
 
 /** @returns why not */
 async function unpack(
-  opened: Opened,
+  opened: OpenRepository,
   tree: WorkTree,
-  { env, bundle, needs, project: folder }: RestoreReceived,
+  { env, bundle, needs, project: folder }: RestoreReceivedInput,
 ): Promise<RestoreOutcome | null> {
-  const project = gitIn(env, { gitDir: tree.gitDir }, opened.signal);
-  const missing = await missingIn(project, needs);
+  const project = repositoryGit(env, { gitDir: tree.gitDir }, opened.signal);
+  const missing = await findMissing(project, needs);
   if (missing.length > 0)
     return refuse(
       "commit_missing",
@@ -63,13 +63,13 @@ async function unpack(
     );
   // After the header of a bundle comes a pack. Its objects are unpacked, so that each is checked and nothing but the scratch is written.
   const pack = bundle.subarray(bundle.indexOf("\n\n") + 2);
-  await run(reading(opened, [tree.objects]), ["unpack-objects", "-q", "--strict"], pack);
+  await run(readingGit(opened, [tree.objects]), ["unpack-objects", "-q", "--strict"], pack);
   return null;
 }
 
 /** Which of these commits a repository does not have. */
-export async function missingIn(project: Git, needs: readonly string[]): Promise<string[]> {
-  const asked = needs.map((id) => `${id}^{commit}\n`).join("");
-  const answer = await lines(project, ["cat-file", "--batch-check=%(objecttype)"], asked);
+export async function findMissing(project: Git, needs: readonly string[]): Promise<string[]> {
+  const queries = needs.map((id) => `${id}^{commit}\n`).join("");
+  const answer = await lines(project, ["cat-file", "--batch-check=%(objecttype)"], queries);
   return needs.filter((_id, at) => answer[at] !== "commit");
 }

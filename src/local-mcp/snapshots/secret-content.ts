@@ -5,9 +5,9 @@ import { knownTokens } from "../redaction/token-formats.ts";
 import { hasNpmToken, isNpmSettings, mayHoldSecrets } from "./secret-names.ts";
 
 /** Read of one file. */
-const mostBytesOfFile = 262_144;
+const maxBytesOfFile = 262_144;
 /** Read for one snapshot: about a fifth of a second. */
-const mostBytes = 33_554_432;
+const maxBytes = 33_554_432;
 /** A file with a zero byte this early is no text. */
 const headBytes = 8_192;
 
@@ -31,13 +31,13 @@ const credentialFiles: readonly RegExp[] = [
  * is judged by its name alone.
  */
 export class SecretContent {
-  #left = mostBytes;
+  #bytesLeft = maxBytes;
 
   /** Why a file must not be copied; null where nothing in it says so. */
   reason(file: Buffer, path: string): string | null {
     try {
       accessSync(file, constants.R_OK);
-      return this.#left <= 0 ? null : secretIn(this.#read(file), path);
+      return this.#bytesLeft <= 0 ? null : secretIn(this.#read(file), path);
     } catch {
       return "it cannot be read";
     }
@@ -47,9 +47,9 @@ export class SecretContent {
     // Without O_NONBLOCK the opening of a pipe, should it have become one, waits for its other end.
     const opened = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
-      const content = Buffer.allocUnsafe(Math.min(mostBytesOfFile, this.#left));
+      const content = Buffer.allocUnsafe(Math.min(maxBytesOfFile, this.#bytesLeft));
       const got = readSync(opened, content, 0, content.length, 0);
-      this.#left -= got;
+      this.#bytesLeft -= got;
       return content.subarray(0, got);
     } finally {
       closeSync(opened);
@@ -61,10 +61,10 @@ export class SecretContent {
 export function secretIn(content: Buffer, path: string): string | null {
   if (content.subarray(0, headBytes).includes(0)) return null;
   // The rules know ASCII only, so that bytes may stand for characters.
-  return reasonIn(content.subarray(0, mostBytesOfFile).toString("latin1"), path);
+  return findReason(content.subarray(0, maxBytesOfFile).toString("latin1"), path);
 }
 
-function reasonIn(text: string, path: string): string | null {
+function findReason(text: string, path: string): string | null {
   if (isNpmSettings(path)) return hasNpmToken(text) ? "it holds an npm token" : null;
   if (privateKeys(text).length > 0) return "it holds a private key";
   const token = knownTokens(text).find(({ kind }) => !weakKinds.has(kind));

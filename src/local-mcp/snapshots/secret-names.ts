@@ -1,7 +1,7 @@
-const DATA = String.raw`\.(json|ya?ml|toml|ini|xml|csv|txt|conf|cfg|properties|db|enc|bak)`;
+const dataSuffix = String.raw`\.(json|ya?ml|toml|ini|xml|csv|txt|conf|cfg|properties|db|enc|bak)`;
 
 /** File names that hold secrets by custom. */
-const SECRET_NAMES: readonly RegExp[] = [
+const secretNames: readonly RegExp[] = [
   /^\.env/,
   /(\.env|^env(?=\.))(\.(bak|old|orig|save|local|dev|development|prod|production|stag(e|ing)|test))*$/,
   /^\.dev\.vars/,
@@ -10,10 +10,10 @@ const SECRET_NAMES: readonly RegExp[] = [
   /^[._]netrc$/,
   /^\.(pgpass|my\.cnf|pypirc|git-credentials|htpasswd|dockercfg|vault[-_](token|pass(word)?)|boto|s3cfg|terraformrc)$/,
   // Data, not source: `credentials.ts` is a program's own text.
-  new RegExp(String.raw`^\.?(credentials?|secrets?)([-_][^.]*)?((\.[^.]+)?${DATA})?$`),
-  new RegExp(String.raw`^[^.]*[-_](credentials|secrets)((\.[^.]+)?${DATA})$`),
+  new RegExp(String.raw`^\.?(credentials?|secrets?)([-_][^.]*)?((\.[^.]+)?${dataSuffix})?$`),
+  new RegExp(String.raw`^[^.]*[-_](credentials|secrets)((\.[^.]+)?${dataSuffix})$`),
   /^[^.]*[-_]credentials$/,
-  new RegExp(String.raw`^(passwords?|passwd|api[-_]?keys?)${DATA}$`),
+  new RegExp(String.raw`^(passwords?|passwd|api[-_]?keys?)${dataSuffix}$`),
   /^passwords?$/,
   /^(deploy|signing|private|host|ssh|service|access|master|encryption)[-_]?key$/,
   /service[-_]?account.*\.json$/,
@@ -27,15 +27,15 @@ const SECRET_NAMES: readonly RegExp[] = [
 ];
 
 /** Settings and data that often hold secrets, and as often none: their content decides, by all rules of redaction. */
-const UNSURE_NAMES: readonly RegExp[] = [
+const unsureNames: readonly RegExp[] = [
   /^\.(mcp|claude)\.json$/,
   /^\.yarnrc(\.yml)?$/,
   /^(settings\.local|local\.settings|appsettings(\..+)?)\.json$/,
-  new RegExp(`(^|[-_.])(tokens?|keys?|secrets?|credentials?|passwords?|auth|login|account)([-_.].*)?${DATA}$`),
+  new RegExp(`(^|[-_.])(tokens?|keys?|secrets?|credentials?|passwords?|auth|login|account)([-_.].*)?${dataSuffix}$`),
   /^(hosts|config|admin|kubelet|controller-manager|scheduler)\.(json|ya?ml|toml|conf)$/,
 ];
 
-const SECRET_FOLDERS = new Set([".ssh", ".gnupg", ".aws", ".kube", ".azure", ".gcloud", ".password-store"]);
+const secretFolders = new Set([".ssh", ".gnupg", ".aws", ".kube", ".azure", ".gcloud", ".password-store"]);
 
 /** Why a file is left out for which `looksSecret` is true. */
 export const secretName = "its name says that it holds a secret";
@@ -44,13 +44,13 @@ export const secretName = "its name says that it holds a secret";
 export function looksSecret(path: string): boolean {
   const parts = path.toLowerCase().split(/[/\\]/);
   const name = parts.pop() ?? "";
-  return parts.some((part) => SECRET_FOLDERS.has(part)) || SECRET_NAMES.some((pattern) => pattern.test(name));
+  return parts.some((part) => secretFolders.has(part)) || secretNames.some((pattern) => pattern.test(name));
 }
 
 /** [GS24] True for a path whose name alone does not decide. */
 export function mayHoldSecrets(path: string): boolean {
   const name = path.toLowerCase().split(/[/\\]/).at(-1) ?? "";
-  return UNSURE_NAMES.some((pattern) => pattern.test(name));
+  return unsureNames.some((pattern) => pattern.test(name));
 }
 
 /** A token, password or login in an npm settings file; a reference to the environment is none. */

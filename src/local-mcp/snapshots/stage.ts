@@ -1,12 +1,12 @@
 import { copyFileSync, existsSync, readdirSync, statSync, utimesSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, posix } from "node:path";
-import type { Change, Entry, IndexEntry } from "./changes.ts";
-import { joinRaw, onDisk, run, shown, splitRaw, type Git, type RawPath } from "./git.ts";
-import { readStats, type LeftOut, type Selection } from "./selection.ts";
+import type { FileChange, GitEntry, IndexEntry } from "./changes.ts";
+import { joinRaw, diskPath, run, displayPath, splitRaw, type Git, type RawPath } from "./git.ts";
+import { readStats, type ExcludedFile, type Selection } from "./selection.ts";
 import type { WorkTree } from "./work-tree.ts";
 
-const MAX_FOLDERS_SEARCHED = 5_000;
+const maxFoldersSearched = 5_000;
 
 /** Copies what git needs to know of the project into the scratch: the index and the ignore and attribute rules of this clone. */
 export function copyProjectFiles(tree: WorkTree, scratch: string): void {
@@ -42,7 +42,7 @@ export async function unhide(git: Git, top: string, tracked: readonly IndexEntry
     );
 }
 
-function put(path: RawPath, { mode, id }: Entry): string {
+function indexLine(path: RawPath, { mode, id }: GitEntry): string {
   return `${mode} ${id}\t${path}`;
 }
 
@@ -51,43 +51,43 @@ function put(path: RawPath, { mode, id }: Entry): string {
  * project's objects: where git finds an object that it was asked to write, it sets the time of the file that holds it.
  */
 export async function stage(git: Git, { taken, deleted, kept }: Selection, format: string): Promise<void> {
-  const nothing = "0".repeat(format === "sha256" ? 64 : 40);
-  const remove = ({ path }: { path: RawPath }) => `0 ${nothing}\t${path}`;
+  const zeroId = "0".repeat(format === "sha256" ? 64 : 40);
+  const remove = ({ path }: { path: RawPath }) => `0 ${zeroId}\t${path}`;
   const tracked = [...deleted, ...kept].filter(({ path }) => !path.endsWith("/"));
   const changes = [
     ...tracked.map(remove),
-    ...kept.flatMap((change) => (change.before ? [put(change.path, change.before)] : [])),
+    ...kept.flatMap((change) => (change.before ? [indexLine(change.path, change.before)] : [])),
   ];
   if (changes.length > 0) await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(changes));
-  const paths = taken.map(({ path }: Change) => path);
+  const paths = taken.map(({ path }: FileChange) => path);
   // --remove: a file that has gone since we looked is gone from the snapshot too.
   if (paths.length > 0)
     await run(git, ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"], joinRaw(paths));
 }
 
-export async function drop(git: Git, entries: readonly IndexEntry[]): Promise<void> {
+export async function dropEntries(git: Git, entries: readonly IndexEntry[]): Promise<void> {
   if (entries.length > 0)
     await run(git, ["update-index", "--force-remove", "-z", "--stdin"], joinRaw(entries.map(({ path }) => path)));
 }
 
 /** [GS10] Git passes over sockets, pipes and devices in silence; those beside the project's files are named. */
-export async function specialFiles(git: Git, top: string, paths: readonly RawPath[]): Promise<LeftOut[]> {
-  const found: RawPath[] = [];
-  for (const folder of foldersOf(paths)) found.push(...(await specialIn(top, folder)));
-  if (found.length === 0) return [];
+export async function specialFiles(git: Git, top: string, paths: readonly RawPath[]): Promise<ExcludedFile[]> {
+  const specialPaths: RawPath[] = [];
+  for (const folder of foldersOf(paths)) specialPaths.push(...(await specialIn(top, folder)));
+  if (specialPaths.length === 0) return [];
   // ./ keeps a name that begins with a colon from being read as a pattern.
-  const asked = found.map((path) => `./${path}`);
+  const asked = specialPaths.map((path) => `./${path}`);
   const { stdout } = await run(git, ["check-ignore", "-z", "--stdin"], joinRaw(asked), [0, 1]);
   const ignored = new Set(splitRaw(stdout));
-  return found
+  return specialPaths
     .filter((path) => !ignored.has(`./${path}`))
-    .map((path) => ({ path: shown(path), reason: "a socket, pipe or device" }));
+    .map((path) => ({ path: displayPath(path), reason: "a socket, pipe or device" }));
 }
 
 function foldersOf(paths: readonly RawPath[]): Set<RawPath> {
   const folders = new Set<RawPath>(["."]);
   for (const path of paths) {
-    if (folders.size >= MAX_FOLDERS_SEARCHED) break;
+    if (folders.size >= maxFoldersSearched) break;
     folders.add(posix.dirname(path));
   }
   return folders;
@@ -95,7 +95,7 @@ function foldersOf(paths: readonly RawPath[]): Set<RawPath> {
 
 async function specialIn(top: string, folder: RawPath): Promise<RawPath[]> {
   // A folder may have gone, or be closed to us: git has told about that.
-  const entries = await readdir(onDisk(top, folder), { withFileTypes: true, encoding: "buffer" }).catch(() => []);
+  const entries = await readdir(diskPath(top, folder), { withFileTypes: true, encoding: "buffer" }).catch(() => []);
   return entries
     .filter((entry) => !entry.isFile() && !entry.isDirectory() && !entry.isSymbolicLink())
     .map((entry) => posix.join(folder, entry.name.toString("latin1")));

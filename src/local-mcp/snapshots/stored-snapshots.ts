@@ -4,7 +4,7 @@ import { dropSnapshots } from "./drop-snapshots.ts";
 
 const dropTimeoutMs = 60_000;
 /** Snapshots dropped by one call. */
-const portion = 500;
+const maxDropsPerCall = 500;
 
 /**
  * Removes the files of checkpoints that are gone from SHIM's repositories. What fails stays marked, so the next call repeats it.
@@ -13,7 +13,7 @@ const portion = 500;
  * @returns why some could not be removed
  */
 export async function dropMarked(runtime: Runtime, maxGarbage: number): Promise<string[]> {
-  const marked = runtime.store.read((sql) => snapshotDrops.list(sql, portion), []);
+  const marked = runtime.store.read((sql) => snapshotDrops.list(sql, maxDropsPerCall), []);
   const failures: string[] = [];
   for (const [repository, group = []] of Object.entries(Object.groupBy(marked, (one) => one.repository ?? ""))) {
     const checkpointIds = group.map((one) => one.checkpointId);
@@ -27,7 +27,7 @@ export async function dropMarked(runtime: Runtime, maxGarbage: number): Promise<
           timeoutMs: dropTimeoutMs,
         })
       : { ok: true as const };
-    if (dropped.ok) runtime.store.write((sql) => snapshotDrops.done(sql, checkpointIds));
+    if (dropped.ok) runtime.store.write((sql) => snapshotDrops.remove(sql, checkpointIds));
     else failures.push(dropped.error.message);
   }
   return failures;

@@ -1,14 +1,29 @@
 import { realpathSync } from "node:fs";
 import { join, relative, sep } from "node:path";
-import { attributesOf, changesSince, indexEntries, SUBMODULE_MODE, type IndexEntry } from "./changes.ts";
-import { GitError, shown, signed, text, type Git, type RawPath } from "./git.ts";
-import { describe, needed, ownedOf, pack, portions, reading, type StoredObject } from "./own-objects.ts";
-import { refOf, repositoryFor, updateRefs, withRepository, type Host, type Opened } from "./repository.ts";
-import { firstLeftOut, select, type LeftOut, type Limits, type Selection } from "./selection.ts";
-import { copyProjectFiles, drop, specialFiles, stage, unhide } from "./stage.ts";
+import { readAttributes, changesSince, indexEntries, submoduleMode, type IndexEntry } from "./changes.ts";
+import { GitError, displayPath, withAuthor, text, type Git, type RawPath } from "./git.ts";
+import {
+  describe,
+  listNeeded,
+  filterOwned,
+  pack,
+  splitIntoPacks,
+  readingGit,
+  type StoredObject,
+} from "./own-objects.ts";
+import {
+  refOf,
+  repositoryFor,
+  updateRefs,
+  withRepository,
+  type SnapshotHost,
+  type OpenRepository,
+} from "./repository.ts";
+import { firstLeftOut, select, type ExcludedFile, type SnapshotLimits, type Selection } from "./selection.ts";
+import { copyProjectFiles, dropEntries, specialFiles, stage, unhide } from "./stage.ts";
 import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
 
-export interface TakeSnapshot extends Host {
+export interface SnapshotInput extends SnapshotHost {
   /** Any folder inside the work tree. */
   readonly project: string;
   /** SHIM's folder for its bare repositories. */
@@ -16,7 +31,7 @@ export interface TakeSnapshot extends Host {
   readonly checkpointId: string;
   /** Epoch milliseconds. */
   readonly now: number;
-  readonly limits: Limits & { readonly timeoutMs: number };
+  readonly limits: SnapshotLimits & { readonly timeoutMs: number };
   readonly signal?: AbortSignal;
 }
 
@@ -28,7 +43,7 @@ export type Snapshot =
       /** In SHIM's repository; it has no parent, `head` tells what it is based on. */
       readonly commit: string;
       readonly repository: string;
-      readonly leftOut: readonly LeftOut[];
+      readonly leftOut: readonly ExcludedFile[];
       readonly files: number;
       /** Content of the changed and new files. */
       readonly bytes: number;
@@ -39,14 +54,14 @@ export type Snapshot =
   | { readonly state: "failed"; readonly reason: string };
 
 /** Named one by one; the last entry tells how many more there are. */
-const MAX_NAMED = 1_000;
+const maxNamed = 1_000;
 
 /**
  * Keeps the tracked and the untracked, not ignored files of a work tree as they are, as a commit in a repository of SHIM's own.
  * [GS2] Nothing is written into the project. [GS3] SHIM's repository owns the content, so that no `git gc` in the project can
  * take it away. Taking it again under the same id replaces it.
  */
-export async function takeSnapshot(input: TakeSnapshot): Promise<Snapshot> {
+export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
   const { limits, checkpointId } = input;
   if (!isRefName(checkpointId)) throw new Error(`a checkpoint id has letters, digits, _ and - only: ${checkpointId}`);
   const timeout = AbortSignal.timeout(limits.timeoutMs);
@@ -57,7 +72,7 @@ export async function takeSnapshot(input: TakeSnapshot): Promise<Snapshot> {
     const repository = repositoryFor(input.snapshots, tree.found);
     return await withRepository(input, repository, tree.found, signal, (opened) => capture(opened, tree.found, input));
   } catch (error) {
-    return { state: "failed", reason: whyFailed(error, timeout.aborted ? limits.timeoutMs : null) };
+    return { state: "failed", reason: failureReason(error, timeout.aborted ? limits.timeoutMs : null) };
   }
 }
 
@@ -71,7 +86,7 @@ export function isRefName(id: string): boolean {
  * @param timeoutMs when the time was up
  * @throws what is neither git's nor the file system's: a bug
  */
-export function whyFailed(error: unknown, timeoutMs: number | null): string {
+export function failureReason(error: unknown, timeoutMs: number | null): string {
   if (error instanceof GitError && error.fault === "stopped")
     return timeoutMs === null ? "stopped before it was done" : `took longer than ${timeoutMs} ms (${error.message})`;
   if (error instanceof GitError) return error.message;
@@ -79,24 +94,24 @@ export function whyFailed(error: unknown, timeoutMs: number | null): string {
   throw error;
 }
 
-async function capture(opened: Opened, tree: WorkTree, input: TakeSnapshot): Promise<Snapshot> {
+async function capture(opened: OpenRepository, tree: WorkTree, input: SnapshotInput): Promise<Snapshot> {
   copyProjectFiles(tree, opened.scratch);
-  const reader = reading(opened, [tree.objects], tree.top, tree.config);
-  const writer = reading(opened, [], tree.top, tree.config);
+  const reader = readingGit(opened, [tree.objects], tree.top, tree.config);
+  const writer = readingGit(opened, [], tree.top, tree.config);
   await unhide(writer, tree.top, await indexEntries(writer));
   const { selection, special } = await selectChanges(opened, tree, input, reader);
   await stage(writer, selection, tree.format);
   const { root, entries, absent } = await writeTree(reader, writer);
   const commit = await writeCommit(writer, root, tree, input);
-  const borrowed = await own(opened, reader, commit, input.checkpointId, input.limits);
-  const files = entries.filter(({ mode }) => mode !== SUBMODULE_MODE);
+  const borrowed = await adoptObjects(opened, reader, commit, input.checkpointId, input.limits);
+  const files = entries.filter(({ mode }) => mode !== submoduleMode);
   return {
     state: "done",
     head: tree.head,
     branch: tree.branch,
     commit,
     repository: opened.repository,
-    leftOut: named([...selection.leftOut, ...absent, ...special]),
+    leftOut: limitNamed([...selection.leftOut, ...absent, ...special]),
     files: files.length,
     bytes: selection.bytes,
     borrowed: files.filter(({ id }) => borrowed.has(id)).length,
@@ -104,26 +119,26 @@ async function capture(opened: Opened, tree: WorkTree, input: TakeSnapshot): Pro
 }
 
 async function selectChanges(
-  opened: Opened,
+  opened: OpenRepository,
   tree: WorkTree,
-  input: TakeSnapshot,
+  input: SnapshotInput,
   reader: Git,
-): Promise<{ selection: Selection; special: LeftOut[] }> {
+): Promise<{ selection: Selection; special: ExcludedFile[] }> {
   const changes = await changesSince(reader, tree.head);
   const paths = [...new Set([...changes.tracked, ...changes.changes].map(({ path }) => path))];
-  const { filter, autoText } = await attributesOf(reader, paths);
+  const { filter, autoText } = await readAttributes(reader, paths);
   const isOwn = ownFolder(tree.top, input.snapshots);
   const selection = await select(tree.top, changes, filter, input.limits, isOwn);
   // For automatic line endings git looks at what the index has; the writing step does not see the project's objects.
-  const wanted = new Set(selection.taken.map(({ path }) => path).filter((path) => autoText.has(path)));
+  const convertedPaths = new Set(selection.taken.map(({ path }) => path).filter((path) => autoText.has(path)));
   const ids = changes.tracked
-    .filter(({ path, mode }) => wanted.has(path) && mode !== SUBMODULE_MODE)
+    .filter(({ path, mode }) => convertedPaths.has(path) && mode !== submoduleMode)
     .map(({ id }) => id);
-  const there = await describe(reader, opened, [...new Set(ids)]);
+  const existingObjects = await describe(reader, opened, [...new Set(ids)]);
   await pack(
     reader,
     join(opened.scratch, "objects"),
-    there.filter(({ type }) => type === "blob").map(({ id }) => id),
+    existingObjects.filter(({ type }) => type === "blob").map(({ id }) => id),
   );
   return { selection, special: await specialFiles(reader, tree.top, paths) };
 }
@@ -141,18 +156,18 @@ function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
 async function writeTree(
   reader: Git,
   writer: Git,
-): Promise<{ root: string; entries: IndexEntry[]; absent: LeftOut[] }> {
+): Promise<{ root: string; entries: IndexEntry[]; absent: ExcludedFile[] }> {
   const root = await text(writer, ["write-tree", "--missing-ok"]);
   const entries = await indexEntries(writer);
-  const gone = new Set((await needed(reader, root)).absent);
-  if (gone.size === 0) return { root, entries, absent: [] };
-  const absent = entries.filter(({ id }) => gone.has(id));
-  await drop(writer, absent);
+  const absentIds = new Set((await listNeeded(reader, root)).absent);
+  if (absentIds.size === 0) return { root, entries, absent: [] };
+  const absent = entries.filter(({ id }) => absentIds.has(id));
+  await dropEntries(writer, absent);
   return {
     root: await text(writer, ["write-tree", "--missing-ok"]),
-    entries: entries.filter(({ id }) => !gone.has(id)),
+    entries: entries.filter(({ id }) => !absentIds.has(id)),
     absent: absent.map(({ path }) => ({
-      path: shown(path),
+      path: displayPath(path),
       reason: "its content is not in the project's objects on this machine",
     })),
   };
@@ -162,11 +177,11 @@ async function writeCommit(
   writer: Git,
   root: string,
   tree: WorkTree,
-  { checkpointId, now }: TakeSnapshot,
+  { checkpointId, now }: SnapshotInput,
 ): Promise<string> {
   const settings = tree.config.filter(isContentSetting);
   const about = JSON.stringify({ head: tree.head, branch: tree.branch, settings });
-  return text(signed(writer, now), ["commit-tree", root], `Work at checkpoint ${checkpointId}\n\n${about}\n`);
+  return text(withAuthor(writer, now), ["commit-tree", root], `Work at checkpoint ${checkpointId}\n\n${about}\n`);
 }
 
 function isRequired({ type, isNew }: StoredObject): boolean {
@@ -179,19 +194,19 @@ function isRequired({ type, isNew }: StoredObject): boolean {
  *
  * @returns the contents that are still borrowed
  */
-async function own(
-  opened: Opened,
+async function adoptObjects(
+  opened: OpenRepository,
   reader: Git,
   commit: string,
   checkpointId: string,
-  limits: Limits,
+  limits: SnapshotLimits,
 ): Promise<Set<string>> {
-  const { ids } = await needed(reader, commit);
-  const have = await ownedOf(opened, ids);
+  const { ids } = await listNeeded(reader, commit);
+  const ownedIds = await filterOwned(opened, ids);
   const missing = await describe(
     reader,
     opened,
-    ids.filter((id) => !have.has(id)),
+    ids.filter((id) => !ownedIds.has(id)),
   );
   await pack(
     reader,
@@ -201,15 +216,15 @@ async function own(
   await updateRefs(opened, `update ${refOf(checkpointId)} ${commit}\n`);
   const others = missing.filter((object) => !isRequired(object));
   const borrowed = new Set(others.map(({ id }) => id));
-  for (const portion of portions(others, limits.maxTotalBytes)) {
-    if (!(await isDone(pack(reader, opened.owned, portion)))) break;
+  for (const portion of splitIntoPacks(others, limits.maxTotalBytes)) {
+    if (!(await hasSucceeded(pack(reader, opened.owned, portion)))) break;
     for (const id of portion) borrowed.delete(id);
   }
   return borrowed;
 }
 
 /** [GS12] The snapshot is whole while the project keeps its objects; the next one goes on from here. */
-async function isDone(work: Promise<unknown>): Promise<boolean> {
+async function hasSucceeded(work: Promise<unknown>): Promise<boolean> {
   try {
     await work;
     return true;
@@ -219,7 +234,7 @@ async function isDone(work: Promise<unknown>): Promise<boolean> {
   }
 }
 
-function named(leftOut: readonly LeftOut[]): LeftOut[] {
-  const once = [...new Map(leftOut.toReversed().map((each) => [each.path, each])).values()].toReversed();
-  return firstLeftOut(once, MAX_NAMED);
+function limitNamed(leftOut: readonly ExcludedFile[]): ExcludedFile[] {
+  const distinct = [...new Map(leftOut.toReversed().map((each) => [each.path, each])).values()].toReversed();
+  return firstLeftOut(distinct, maxNamed);
 }

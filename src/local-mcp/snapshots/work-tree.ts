@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
-import { firstLine, GitError, gitOutside, run, text, type Git } from "./git.ts";
+import { firstLine, GitError, userGit, run, text, type Git } from "./git.ts";
 
 /** Where a project's git repository keeps its things, and where it stands. */
 export interface WorkTree {
@@ -24,15 +24,15 @@ export interface WorkTree {
 /** Whether `key=value` is a setting that only shapes content: it names no file and no command. */
 export function isContentSetting(setting: string): boolean {
   const [key = ""] = setting.split("=", 1);
-  return new RegExp(CONTENT_SETTINGS).test(key) && !/^core\.(excludesfile|attributesfile)$/.test(key);
+  return new RegExp(contentSettings).test(key) && !/^core\.(excludesfile|attributesfile)$/.test(key);
 }
 
 export type Discovery = { readonly found: WorkTree } | { readonly skipped: string };
 
 /** GIT_CONFIG_GLOBAL, which keeps the user's commands out, came with this release (June 2021). */
-const OLDEST_GIT = [2, 32] as const;
+const minGitVersion = [2, 32] as const;
 
-const CONTENT_SETTINGS =
+const contentSettings =
   "^core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|trustctime|checkstat|protecthfs|protectntfs|excludesfile|attributesfile|checkroundtripencoding)$";
 
 /**
@@ -43,15 +43,15 @@ const CONTENT_SETTINGS =
  */
 export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: AbortSignal): Promise<Discovery> {
   if (!existsSync(folder)) return { skipped: `the folder ${folder} is not there` };
-  const git = gitOutside(env, folder, signal);
+  const git = userGit(env, folder, signal);
   try {
-    const old = await tooOld(git);
-    if (old !== null) return { skipped: old };
+    const tooOldReason = await findTooOld(git);
+    if (tooOldReason !== null) return { skipped: tooOldReason };
     const isInside = await text(git, ["rev-parse", "--is-inside-work-tree"]);
     if (isInside !== "true")
       return { skipped: `${folder} is in a bare repository or a git folder: there is no work tree` };
   } catch (error) {
-    const reason = whySkipped(error, folder);
+    const reason = skipReason(error, folder);
     if (reason === null) throw error;
     return { skipped: reason };
   }
@@ -65,15 +65,15 @@ function isHome(top: string, env: NodeJS.ProcessEnv): boolean {
   return home === top || home.startsWith(top.endsWith("/") ? top : `${top}/`);
 }
 
-async function tooOld(git: Git): Promise<string | null> {
+async function findTooOld(git: Git): Promise<string | null> {
   const version = await text(git, ["version"]);
   const [, major, minor] = /(\d+)\.(\d+)/.exec(version) ?? [];
   const number = Number(major) * 1_000 + Number(minor);
-  if (number >= OLDEST_GIT[0] * 1_000 + OLDEST_GIT[1]) return null;
-  return `${version} is too old: snapshots need git ${OLDEST_GIT.join(".")} or newer`;
+  if (number >= minGitVersion[0] * 1_000 + minGitVersion[1]) return null;
+  return `${version} is too old: snapshots need git ${minGitVersion.join(".")} or newer`;
 }
 
-function whySkipped(error: unknown, folder: string): string | null {
+function skipReason(error: unknown, folder: string): string | null {
   if (!(error instanceof GitError)) return null;
   if (error.fault === "missing") return "git is not installed, or not on the PATH of this process";
   if (error.stderr.includes("not a git repository")) return `${folder} is not in a git repository`;
@@ -91,7 +91,7 @@ async function describe(git: Git): Promise<WorkTree> {
     text(git, ["rev-parse", "--show-object-format"]),
     run(git, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], "", [0, 1]),
     run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]),
-    run(git, ["config", "-z", "--get-regexp", CONTENT_SETTINGS], "", [0, 1]),
+    run(git, ["config", "-z", "--get-regexp", contentSettings], "", [0, 1]),
   ]);
   return {
     top,
@@ -101,17 +101,17 @@ async function describe(git: Git): Promise<WorkTree> {
     format,
     head: head.stdout.toString("utf8").trim() || null,
     branch: branch.stdout.toString("utf8").trim() || null,
-    config: settings(config.stdout.toString("utf8")),
+    config: parseSettings(config.stdout.toString("utf8")),
   };
 }
 
 /** `key LF value NUL`, or `key NUL` for a switch that is only named. The last of a key counts. */
-function settings(answer: string): string[] {
-  const found = new Map<string, string>();
+function parseSettings(answer: string): string[] {
+  const lastByKey = new Map<string, string>();
   for (const entry of answer.split("\0").slice(0, -1)) {
     const at = entry.indexOf("\n");
-    if (at === -1) found.set(entry, "true");
-    else found.set(entry.slice(0, at), entry.slice(at + 1));
+    if (at === -1) lastByKey.set(entry, "true");
+    else lastByKey.set(entry.slice(0, at), entry.slice(at + 1));
   }
-  return [...found].map(([key, value]) => `${key}=${value}`);
+  return [...lastByKey].map(([key, value]) => `${key}=${value}`);
 }

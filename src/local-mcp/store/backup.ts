@@ -1,11 +1,11 @@
 import { closeSync, existsSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Sql } from "../../shared/sql.ts";
-import { isSound, removeDatabase, type Site } from "./database.ts";
+import { isSound, removeDatabase, type StoreContext } from "./database.ts";
 import type { Connection } from "./driver.ts";
-import { forgetsOf } from "./forget-mark.ts";
+import { readForgetCount } from "./forget-mark.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
-import { createPrivateFile, createPrivateFolder, renameWhole, syncFile } from "./store-files.ts";
+import { createPrivateFile, createPrivateFolder, renameDurably, syncFile } from "./store-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import type { Store } from "./store.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -17,10 +17,10 @@ export interface Backup {
   readonly at: number;
 }
 
-const DAY_MS = 86_400_000;
-const FIRST_MS = 300_000;
+const dayMs = 86_400_000;
+const minIntervalMs = 300_000;
 /** A migration takes its backup without the configuration; the next daily one prunes to what that says. */
-const KEPT_AT_MIGRATION = 5;
+const keptAtMigration = 5;
 
 let copies = 0;
 
@@ -32,15 +32,15 @@ let copies = 0;
  * @throws {StoreError} when the copy could not be written or is not sound; older backups stay
  */
 export async function backUp(store: Store, now: number, keep: number): Promise<string> {
-  const { site } = store;
+  const { context: site } = store;
   try {
     const partial = beginCopy(site.files.backups);
     try {
       await store.backup(partial);
-      const forgets = seal(site, partial);
+      const forgetCount = finalizeCopy(site, partial);
       // A copy begun before rows were forgotten would bring them back.
       return withMaintenanceLock(site.files, site.driver, site.busyMs, "shared", () => {
-        if (store.read(forgetsOf, forgets) !== forgets) {
+        if (store.read(readForgetCount, forgetCount) !== forgetCount) {
           throw new StoreError("store_locked", "rows were forgotten while the backup was written; repeat it");
         }
         return keepCopy(site.files.backups, partial, now, keep);
@@ -54,13 +54,13 @@ export async function backUp(store: Store, now: number, keep: number): Promise<s
 }
 
 /** [ST13] The old schema's whole content, before a migration touches it. Call it under the exclusive maintenance lock. */
-export function backUpBeforeMigration(site: Site, connection: Connection): void {
+export function backUpBeforeMigration(site: StoreContext, connection: Connection): void {
   const { backups } = site.files;
   const partial = beginCopy(backups);
   try {
     connection.run("VACUUM INTO ?", partial);
-    seal(site, partial);
-    keepCopy(backups, partial, site.now(), KEPT_AT_MIGRATION);
+    finalizeCopy(site, partial);
+    keepCopy(backups, partial, site.now(), keptAtMigration);
   } finally {
     removeDatabase(partial);
   }
@@ -74,10 +74,10 @@ export function backUpBeforeMigration(site: Site, connection: Connection): void 
  */
 export function isBackupDue(folder: string, now: number, firstAt: number | null): boolean {
   const newest = listBackups(folder)[0];
-  if (firstAt === null) return newest === undefined || !isWithin(now - newest.at, DAY_MS);
+  if (firstAt === null) return newest === undefined || !isWithin(now - newest.at, dayMs);
   const isAfterFirst = newest !== undefined && (newest.at >= firstAt || now < firstAt);
-  if (!isAfterFirst) return !isWithin(now - firstAt, FIRST_MS);
-  const gap = Math.min(DAY_MS, Math.max(FIRST_MS, Math.abs(newest.at - firstAt)));
+  if (!isAfterFirst) return !isWithin(now - firstAt, minIntervalMs);
+  const gap = Math.min(dayMs, Math.max(minIntervalMs, Math.abs(newest.at - firstAt)));
   return !isWithin(now - newest.at, gap);
 }
 
@@ -126,32 +126,32 @@ function isRunning(pid: number): boolean {
 }
 
 /** Makes the copy one self-contained file that is on the disk, and checks it. Answers its mark of forgotten rows. */
-function seal(site: Site, path: string): number {
+function finalizeCopy(site: StoreContext, path: string): number {
   const copy = site.driver({ path, readOnly: false, busyMs: site.busyMs });
-  let forgets: number;
+  let forgetCount: number;
   try {
     copy.all("PRAGMA journal_mode = DELETE");
     if (!isSound(copy)) {
       throw new StoreError("store_unavailable", `${path}: the backup is not sound; check the disk, then repeat`);
     }
     const hasMeta = copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").length > 0;
-    forgets = hasMeta ? forgetsOf(copy) : 0;
+    forgetCount = hasMeta ? readForgetCount(copy) : 0;
   } finally {
     copy.close();
   }
   syncFile(path);
-  return forgets;
+  return forgetCount;
 }
 
 function keepCopy(folder: string, partial: string, now: number, keep: number): string {
-  const path = reserve(folder, now);
-  renameWhole(partial, path);
+  const path = reserveName(folder, now);
+  renameDurably(partial, path);
   for (const old of listBackups(folder).slice(Math.max(keep, 1))) rmSync(old.path, { force: true });
   return path;
 }
 
 /** Takes a free number, also when two processes make a backup at once. */
-function reserve(folder: string, now: number): string {
+function reserveName(folder: string, now: number): string {
   const time = new Date(now).toISOString().replaceAll(":", "-");
   const numbers = readdirSync(folder).map((name) => Number.parseInt(name, 10) || 0);
   for (let number = Math.max(0, ...numbers) + 1; ; number++) {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 
 /** No stored state is larger than this when unpacked, in bytes: a damaged or hostile body must not eat the memory. */
-const UNPACKED_LIMIT = 64 * 1024 * 1024;
+const maxUnpackedBytes = 64 * 1024 * 1024;
 
 export interface EncodedBody {
   readonly body: Uint8Array;
@@ -21,7 +21,7 @@ export function encode(state: unknown): EncodedBody {
  * @throws {Error} when the body is not what its hash says
  */
 export function decode(body: Uint8Array, hash: string): unknown {
-  const json = zstdDecompressSync(body, { maxOutputLength: UNPACKED_LIMIT });
+  const json = zstdDecompressSync(body, { maxOutputLength: maxUnpackedBytes });
   if (hashOf(json) !== hash) throw new Error("the body does not match its hash");
   return JSON.parse(json.toString("utf8"));
 }

@@ -2,13 +2,13 @@ import { existsSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { listBackups } from "./backup.ts";
 import { connect } from "./connect.ts";
-import { buildNext, isSound, type Site } from "./database.ts";
+import { buildNext, isSound, type StoreContext } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { epochOf, setEpoch } from "./epoch.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
 import { inodeOf } from "./store-files.ts";
-import { isCutOff } from "./salvage-source.ts";
+import { isTruncated } from "./salvage-source.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import { rebuild } from "./text-index.ts";
 import { beginSwap, finishSwap, newSetAsideFolder } from "./swap.ts";
@@ -28,28 +28,28 @@ export interface Damage {
  * the epoch and leaves a notice. The damaged files are kept in `set-aside`. Does nothing when another process was first, or when
  * SQLite's own check finds the file sound.
  */
-export function setAside(site: Site, damage: Damage): void {
-  const { files, driver, busyMs } = site;
+export function setAside(context: StoreContext, damage: Damage): void {
+  const { files, driver, busyMs } = context;
   withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
-    finishSwap(site);
+    finishSwap(context);
     if (damage.inode === null || inodeOf(files.database) !== damage.inode) return;
-    if (!damage.isCertain && isUsable(site, damage)) return;
-    const epoch = 1 + epochInDamaged(site);
-    const folder = newSetAsideFolder(files, site.now());
-    beginSwap(files, folder, buildReplacement(site, { damage, epoch, folder }));
-    finishSwap(site);
+    if (!damage.isCertain && isUsable(context, damage)) return;
+    const epoch = 1 + readDamagedEpoch(context);
+    const folder = newSetAsideFolder(files, context.now());
+    beginSwap(files, folder, buildReplacement(context, { damage, epoch, folder }));
+    finishSwap(context);
   });
 }
 
 /** Sound after all (a passing fault), or made so by a new search index. */
-function isUsable(site: Site, damage: Damage): boolean {
-  const { database } = site.files;
+function isUsable(context: StoreContext, damage: Damage): boolean {
+  const { database } = context.files;
   // SQLite would delete the log of a database of no bytes, and make a new one of a file that is shorter than a page.
-  if (isCutOff(database)) return false;
+  if (isTruncated(database)) return false;
   try {
-    const connection = connect(site.driver, database, site.busyMs);
+    const connection = connect(context.driver, database, context.busyMs);
     try {
-      if (damage.isIndexOnly) rebuildIndex(connection, site.now());
+      if (damage.isIndexOnly) rebuildIndex(connection, context.now());
       return isSound(connection);
     } finally {
       connection.close();
@@ -77,36 +77,41 @@ interface Replacement {
 }
 
 /** Builds `files.next` and answers the id of its notice. */
-function buildReplacement(site: Site, replacement: Replacement): number {
-  for (const backup of existsSync(site.files.backups) ? listBackups(site.files.backups) : []) {
+function buildReplacement(context: StoreContext, replacement: Replacement): number {
+  for (const backup of existsSync(context.files.backups) ? listBackups(context.files.backups) : []) {
     try {
-      return buildNext(site, backup.path, (connection) => announce(connection, site, replacement, backup.path));
+      return buildNext(context, backup.path, (connection) => addNotice(connection, context, replacement, backup.path));
     } catch (error) {
       if (!isUnfit(error, backup.path)) throw error;
     }
   }
-  return buildNext(site, null, (connection) => announce(connection, site, replacement, null));
+  return buildNext(context, null, (connection) => addNotice(connection, context, replacement, null));
 }
 
-function announce(connection: Connection, site: Site, replacement: Replacement, backup: string | null): number {
-  setEpoch(connection, Math.max(replacement.epoch, epochOf(connection) + 1, site.leastEpoch()));
-  const restored =
+function addNotice(
+  connection: Connection,
+  context: StoreContext,
+  replacement: Replacement,
+  backup: string | null,
+): number {
+  setEpoch(connection, Math.max(replacement.epoch, epochOf(connection) + 1, context.minEpoch()));
+  const restoredText =
     backup === null
       ? "There was no good backup, so a new, empty store was begun."
       : `The newest good backup (${basename(backup)}) was restored.`;
   return notices.add(
     connection,
-    site.now(),
+    context.now(),
     "store_damaged",
-    `The store was damaged (${replacement.damage.message}) and was set aside in ${replacement.folder}. ${restored}`,
+    `The store was damaged (${replacement.damage.message}) and was set aside in ${replacement.folder}. ${restoredText}`,
   );
 }
 
-function epochInDamaged(site: Site): number {
-  const { database } = site.files;
+function readDamagedEpoch(context: StoreContext): number {
+  const { database } = context.files;
   if (statSync(database).size === 0) return 0;
   try {
-    const connection = site.driver({ path: database, readOnly: true, busyMs: site.busyMs });
+    const connection = context.driver({ path: database, readOnly: true, busyMs: context.busyMs });
     try {
       return epochOf(connection);
     } finally {

@@ -7,7 +7,7 @@ import { StoreError } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
 
 /** What the parts of the store need to know of it. */
-export interface Site {
+export interface StoreContext {
   readonly files: StoreFiles;
   readonly driver: Driver;
   readonly now: () => number;
@@ -15,7 +15,7 @@ export interface Site {
   readonly busyMs: number;
   readonly migrations: readonly Migration[];
   /** Of a repaired file: its backup may have been restored before. */
-  readonly leastEpoch: () => number;
+  readonly minEpoch: () => number;
 }
 
 /** [ST3] Refuses a file that asks for a newer program; answers whether it has the schema that this program writes. */
@@ -25,15 +25,15 @@ export function isReady(
   migrations: readonly Migration[],
   stateOf = schemaState,
 ): boolean {
-  const known = migrations.length;
+  const knownVersion = migrations.length;
   const { version, minReader } = stateOf(connection);
-  if (minReader > known) {
+  if (minReader > knownVersion) {
     throw new StoreError(
       "store_newer",
-      `${path} was written by a newer shim (schema ${version}, this program knows ${known}). Update this shim, then repeat; nothing was changed.`,
+      `${path} was written by a newer shim (schema ${version}, this program knows ${knownVersion}). Update this shim, then repeat; nothing was changed.`,
     );
   }
-  return version >= known;
+  return version >= knownVersion;
 }
 
 /**
@@ -42,19 +42,20 @@ export function isReady(
  *
  * @throws {StoreError} `store_corrupt` or `store_newer` when `from` is no good
  */
-export function buildNext<T>(site: Site, from: string | null, fill: (connection: Connection) => T): T {
-  const { next } = site.files;
+export function buildNext<T>(context: StoreContext, from: string | null, fill: (connection: Connection) => T): T {
+  const { next } = context.files;
   removeDatabase(next);
   try {
     if (from === null) createPrivateFile(next);
     else copyFileSync(from, next);
     chmodSync(next, 0o600);
-    const connection = connect(site.driver, next, site.busyMs);
+    const connection = connect(context.driver, next, context.busyMs);
     let filled: T;
     try {
-      if (from !== null) refuseDamaged(connection, from);
+      if (from !== null) assertSound(connection, from);
       filled = transaction(connection, "BEGIN IMMEDIATE", () => {
-        if (!isReady(connection, from ?? next, site.migrations)) migrate(connection, site.now(), site.migrations);
+        if (!isReady(connection, from ?? next, context.migrations))
+          migrate(connection, context.now(), context.migrations);
         return fill(connection);
       });
       connection.all("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -82,6 +83,6 @@ export function isSound(connection: Connection): boolean {
   return rows.length === 1 && rows[0]?.integrity_check === "ok";
 }
 
-function refuseDamaged(connection: Connection, path: string): void {
+function assertSound(connection: Connection, path: string): void {
   if (!isSound(connection)) throw new StoreError("store_corrupt", `${path} is damaged`);
 }

@@ -24,14 +24,16 @@ export interface OpenOptions {
 
 export type Driver = (options: OpenOptions) => Connection;
 
-let loaded: DriverName | null = null;
+let loadedDriver: DriverName | null = null;
 
 /**
  * [ST9] One SQLite build per process: two builds do not know of each other's POSIX locks and would drop them.
  */
 export function claimDriver(name: DriverName): void {
-  if (loaded !== null && loaded !== name) {
-    throw new Error(`this process already uses ${loaded}; a second SQLite build (${name}) would drop its file locks`);
+  if (loadedDriver !== null && loadedDriver !== name) {
+    throw new Error(
+      `this process already uses ${loadedDriver}; a second SQLite build (${name}) would drop its file locks`,
+    );
   }
-  loaded = name;
+  loadedDriver = name;
 }

@@ -5,20 +5,23 @@ import { backUp, listBackups } from "./backup.ts";
 import { decode, encode } from "./checkpoint-body.ts";
 import { removeDatabase } from "./database.ts";
 import type { Connection } from "./driver.ts";
-import { countForget } from "./forget-mark.ts";
+import { incrementForgetCount } from "./forget-mark.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as snapshotDrops from "./snapshot-drops.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
 import * as syncDevice from "../sync/device.ts";
 import * as spool from "./spool.ts";
-import { removeWhole } from "./store-files.ts";
+import { removeDurably } from "./store-files.ts";
 import type { Store } from "./store.ts";
 import { rebuild } from "./text-index.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 
-export type Forget = { readonly session: string } | { readonly project: string } | { readonly checkpoint: string };
+export type ForgetTarget =
+  | { readonly session: string }
+  | { readonly project: string }
+  | { readonly checkpoint: string };
 
-export interface Forgotten {
+export interface ForgetResult {
   readonly sessions: readonly string[];
   readonly checkpoints: readonly string[];
   /** Deleted rows of all kinds. */
@@ -28,15 +31,15 @@ export interface Forgotten {
 }
 
 /** What a purge still has to look for; it goes with the purge. */
-interface Targets {
+interface PurgeTargets {
   readonly sessions: readonly string[];
   readonly projects: readonly string[];
 }
 
-const TARGETS = "purge_targets";
-const PENDING = "purge_pending";
+const targetsKey = "purge_targets";
+const pendingKey = "purge_pending";
 /** Tables whose rows belong to one session. */
-const OWNED = [
+const ownedTables = [
   "clients",
   "journal",
   "checkpoints",
@@ -55,7 +58,7 @@ const OWNED = [
   "task_spending",
 ];
 /** Each waits as long as any write does for other processes. */
-const ATTEMPTS = 3;
+const maxAttempts = 3;
 
 /**
  * [ST60] Deletes every row of a session, of all sessions of a project, or one checkpoint. Traces are left in the file, its log and
@@ -63,49 +66,49 @@ const ATTEMPTS = 3;
  *
  * @param keepsCopies backups are wanted: no purge is to follow
  */
-export function forget(sql: Sql, what: Forget, keepsCopies = false): Forgotten {
+export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): ForgetResult {
   // A PRAGMA answers a row, which better-sqlite3 does not let run() throw away.
   sql.all("PRAGMA secure_delete = ON");
-  const sessions = sessionsOf(sql, what);
-  const isCheckpoint = "checkpoint" in what;
-  const [where, values] = isCheckpoint ? ["id = ?", [what.checkpoint]] : inList("session_id", sessions);
-  const checkpoints = column(sql, `SELECT id FROM checkpoints WHERE ${where}`, values);
-  const [theirs, ids] = inList("checkpoint_id", checkpoints);
+  const sessions = sessionsOf(sql, target);
+  const isCheckpoint = "checkpoint" in target;
+  const [where, values] = isCheckpoint ? ["id = ?", [target.checkpoint]] : inClause("session_id", sessions);
+  const checkpoints = selectColumn(sql, `SELECT id FROM checkpoints WHERE ${where}`, values);
+  const [theirs, ids] = inClause("checkpoint_id", checkpoints);
   const snapshots = sql.all<snapshotDrops.SnapshotDrop>(
     `SELECT checkpoint_id AS checkpointId, repository FROM snapshots WHERE ${theirs}`,
     ...ids,
   );
-  snapshotDrops.mark(sql, theirs, ...ids);
-  const changed = dropHandedOn(sql, sessions);
+  snapshotDrops.enqueue(sql, theirs, ...ids);
+  const changedCheckpoints = dropInheritedWork(sql, sessions);
   const rows = isCheckpoint
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
   // What is sealed and not sent yet may hold it, and the key is on this machine.
-  if (isSealed(sql, sessions, [...checkpoints, ...changed])) syncDevice.renew(sql);
-  if (!keepsCopies) remember(sql, { sessions, projects: "project" in what ? [what.project] : [] });
-  countForget(sql);
+  if (isSealed(sql, sessions, [...checkpoints, ...changedCheckpoints])) syncDevice.renew(sql);
+  if (!keepsCopies) savePurgeTargets(sql, { sessions, projects: "project" in target ? [target.project] : [] });
+  incrementForgetCount(sql);
   return { sessions, checkpoints, rows, snapshots };
 }
 
 function isSealed(sql: Sql, sessions: readonly string[], checkpoints: readonly string[]): boolean {
-  const [theirs, ids] = inList("session_id", sessions);
-  const [these, names] = inList("json_extract(op, '$.checkpoint')", checkpoints);
+  const [theirs, ids] = inClause("session_id", sessions);
+  const [these, names] = inClause("json_extract(op, '$.checkpoint')", checkpoints);
   return sql.all(`SELECT 1 FROM sync_log WHERE ${theirs} OR ${these} LIMIT 1`, ...ids, ...names).length > 0;
 }
 
-function sessionsOf(sql: Sql, what: Forget): string[] {
-  if ("checkpoint" in what) return [];
-  if ("session" in what) return [what.session];
-  return column(sql, "SELECT id FROM sessions WHERE project = ? OR (project IS NULL AND cwd = ?)", [
-    what.project,
-    what.project,
+function sessionsOf(sql: Sql, target: ForgetTarget): string[] {
+  if ("checkpoint" in target) return [];
+  if ("session" in target) return [target.session];
+  return selectColumn(sql, "SELECT id FROM sessions WHERE project = ? OR (project IS NULL AND cwd = ?)", [
+    target.project,
+    target.project,
   ]);
 }
 
 function deleteSession(sql: Sql, id: string): number {
   let rows = 0;
-  markEnd(sql, id);
-  for (const table of OWNED) rows += sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  skipTranscriptSoFar(sql, id);
+  for (const table of ownedTables) rows += sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
   rows += sql.run("DELETE FROM clients WHERE given_id = ?", id);
   sql.run("UPDATE sessions SET parent_id = NULL WHERE parent_id = ?", id);
   sql.run("UPDATE sessions SET recovery_by = NULL WHERE recovery_by = ?", id);
@@ -118,31 +121,31 @@ function deleteSession(sql: Sql, id: string): number {
  *
  * @returns which checkpoints were changed
  */
-function dropHandedOn(sql: Sql, sessions: readonly string[]): string[] {
-  const changed: string[] = [];
-  const [where, values] = inList("session_id", sessions);
-  const successors = column(
+function dropInheritedWork(sql: Sql, sessions: readonly string[]): string[] {
+  const changedCheckpoints: string[] = [];
+  const [where, values] = inClause("session_id", sessions);
+  const successors = selectColumn(
     sql,
     `SELECT DISTINCT by_session FROM recoveries WHERE by_session IS NOT NULL AND ${where}`,
     values,
   );
-  const [theirs, ids] = inList("session_id", successors);
+  const [theirs, ids] = inClause("session_id", successors);
   for (const row of sql.all<{ seq: number; id: string; hash: string; body: Uint8Array }>(
     `SELECT seq, id, hash, body FROM checkpoints WHERE ${theirs}`,
     ...ids,
   )) {
-    const state = handedOn(row.body, row.hash);
+    const state = readInheritedWork(row.body, row.hash);
     if (!state || !sessions.includes(state.continues.session)) continue;
     const { continues: _continues, ...rest } = state;
     const { body, hash, rawBytes } = encode(rest);
     sql.run("UPDATE checkpoints SET body = ?, hash = ?, raw_bytes = ? WHERE seq = ?", body, hash, rawBytes, row.seq);
-    changed.push(row.id);
+    changedCheckpoints.push(row.id);
   }
-  return changed;
+  return changedCheckpoints;
 }
 
 /** Null for a state that was handed nothing, and for a damaged one: what cannot be read holds nothing to hand on. */
-function handedOn(body: Uint8Array, hash: string): { continues: { session: string } } | null {
+function readInheritedWork(body: Uint8Array, hash: string): { continues: { session: string } } | null {
   try {
     const state = decode(body, hash) as { continues?: { session: string } };
     return state.continues ? { ...state, continues: state.continues } : null;
@@ -152,7 +155,7 @@ function handedOn(body: Uint8Array, hash: string): { continues: { session: strin
 }
 
 /** [ST62] A chat that lives on begins anew: what stands in its transcript by now is forgotten, too. */
-function markEnd(sql: Sql, id: string): void {
+function skipTranscriptSoFar(sql: Sql, id: string): void {
   const [row] = sql.all<{ path: string | null; offset: number }>(
     "SELECT transcript_path AS path, transcript_offset AS offset FROM sessions WHERE id = ?",
     id,
@@ -162,19 +165,19 @@ function markEnd(sql: Sql, id: string): void {
   markTranscript(sql, id, Math.max(row.offset, size));
 }
 
-function remember(sql: Sql, { sessions, projects }: Targets): void {
+function savePurgeTargets(sql: Sql, { sessions, projects }: PurgeTargets): void {
   const before = targetsOf(sql);
-  const all: Targets = {
+  const all: PurgeTargets = {
     sessions: [...new Set([...before.sessions, ...sessions])],
     projects: [...new Set([...before.projects, ...projects])],
   };
-  setMeta(sql, TARGETS, JSON.stringify(all));
-  setMeta(sql, PENDING, "1");
+  setMeta(sql, targetsKey, JSON.stringify(all));
+  setMeta(sql, pendingKey, "1");
 }
 
 /** True from a forget until its traces are gone everywhere. */
 export function isPurgePending(sql: Sql): boolean {
-  return sql.all("SELECT 1 FROM meta WHERE key = ?", PENDING).length > 0;
+  return sql.all("SELECT 1 FROM meta WHERE key = ?", pendingKey).length > 0;
 }
 
 /**
@@ -185,21 +188,21 @@ export function isPurgePending(sql: Sql): boolean {
  */
 export async function purge(store: Store, paths: Pick<Paths, "spool">): Promise<void> {
   const targets = store.read(targetsOf, { sessions: [], projects: [] });
-  const hadBackups = listBackups(store.site.files.backups).length > 0;
+  const hadBackups = listBackups(store.context.files.backups).length > 0;
   store.connection().all("PRAGMA secure_delete = ON");
-  await step("the search index", store, () => store.write(rebuild));
-  await step("the spool", store, () => spool.remove(paths.spool, (entry) => isAbout(entry, targets)));
-  await step("backups and set-aside files", store, () => removeCopies(store));
-  await step("free pages", store, () => store.connection().run("VACUUM"));
-  await step("the write-ahead log", store, () => {
-    store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", TARGETS));
+  await retryStep("the search index", store, () => store.write(rebuild));
+  await retryStep("the spool", store, () => spool.remove(paths.spool, (entry) => matchesTargets(entry, targets)));
+  await retryStep("backups and set-aside files", store, () => removeCopies(store));
+  await retryStep("free pages", store, () => store.connection().run("VACUUM"));
+  await retryStep("the write-ahead log", store, () => {
+    store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", targetsKey));
     truncateLog(store.connection());
   });
-  if (hadBackups) await backUp(store, store.site.now(), 1);
-  store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", PENDING));
+  if (hadBackups) await backUp(store, store.context.now(), 1);
+  store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", pendingKey));
 }
 
-async function step(left: string, store: Store, work: () => unknown): Promise<void> {
+async function retryStep(remainder: string, store: Store, work: () => unknown): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       work();
@@ -207,10 +210,10 @@ async function step(left: string, store: Store, work: () => unknown): Promise<vo
     } catch (error) {
       const mapped = toStoreError(error, store.path);
       if (!(mapped instanceof StoreError)) throw mapped;
-      if (!mapped.retryable || attempt === ATTEMPTS) {
+      if (!mapped.retryable || attempt === maxAttempts) {
         throw new StoreError(
           mapped.code,
-          `what was to be forgotten is deleted, but ${left} may still hold traces of it; repeat the command ` +
+          `what was to be forgotten is deleted, but ${remainder} may still hold traces of it; repeat the command ` +
             `(if that does not help, close the other chats first). ${mapped.message}`,
           { cause: error },
         );
@@ -222,11 +225,11 @@ async function step(left: string, store: Store, work: () => unknown): Promise<vo
 
 /** Any copy may hold the rows: rather none than one too many. */
 function removeCopies(store: Store): void {
-  const { files, driver, busyMs } = store.site;
+  const { files, driver, busyMs } = store.context;
   withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
     removeDatabase(files.next);
-    removeWhole(files.backups);
-    removeWhole(files.setAside);
+    removeDurably(files.backups);
+    removeDurably(files.setAside);
   });
 }
 
@@ -235,12 +238,12 @@ function truncateLog(connection: Connection): void {
   if (row?.busy) throw new StoreError("store_locked", "another process still reads an older state of the store");
 }
 
-function isAbout(entry: spool.SpoolEntry, { sessions, projects }: Targets): boolean {
+function matchesTargets(entry: spool.SpoolEntry, { sessions, projects }: PurgeTargets): boolean {
   const texts = textsOf(entry, 0);
-  return texts.some((text) => sessions.includes(text) || projects.some((project) => isIn(text, project)));
+  return texts.some((text) => sessions.includes(text) || projects.some((project) => mentionsProject(text, project)));
 }
 
-function isIn(text: string, project: string): boolean {
+function mentionsProject(text: string, project: string): boolean {
   return text === project || text.startsWith(`${project}/`);
 }
 
@@ -251,10 +254,10 @@ function textsOf(value: unknown, depth: number): string[] {
   return Object.values(value).flatMap((inner) => textsOf(inner, depth + 1));
 }
 
-function targetsOf(sql: Sql): Targets {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", TARGETS);
+function targetsOf(sql: Sql): PurgeTargets {
+  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", targetsKey);
   // Only remember() writes this row.
-  return row ? (JSON.parse(row.value) as Targets) : { sessions: [], projects: [] };
+  return row ? (JSON.parse(row.value) as PurgeTargets) : { sessions: [], projects: [] };
 }
 
 function setMeta(sql: Sql, key: string, value: string): void {
@@ -266,10 +269,10 @@ function setMeta(sql: Sql, key: string, value: string): void {
 }
 
 /** One bound value, however many there are. */
-function inList(name: string, values: readonly string[]): [string, SqlValue[]] {
+function inClause(name: string, values: readonly string[]): [string, SqlValue[]] {
   return [`${name} IN (SELECT value FROM json_each(?))`, [JSON.stringify(values)]];
 }
 
-function column(sql: Sql, query: string, values: readonly SqlValue[]): string[] {
+function selectColumn(sql: Sql, query: string, values: readonly SqlValue[]): string[] {
   return sql.all<Record<string, string>>(query, ...values).flatMap((row) => Object.values(row));
 }

@@ -1,5 +1,5 @@
 /** SQL that says whether a session holds anything to recover: something asked, answered, done or saved. `id` is SQL, too. */
-export function happenedIn(id: string): string {
+export function hasContentSql(id: string): string {
   return `(EXISTS (SELECT 1 FROM checkpoints WHERE session_id = ${id}) OR
     EXISTS (SELECT 1 FROM journal WHERE session_id = ${id} AND kind IN ('prompt', 'assistant', 'tool_start', 'tool_end', 'tool_error')))`;
 }

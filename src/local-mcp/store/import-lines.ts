@@ -4,39 +4,39 @@ import { encode } from "./checkpoint-body.ts";
 import { raiseJournalSequence } from "./journal-sequence.ts";
 import {
   Entry,
-  FORMAT,
+  exportFormat,
   Header,
-  MAX_LINE,
-  VERSION,
+  maxLineChars,
+  exportVersion,
   type CheckpointEntry,
   type JournalEntry,
   type RecoveryEntry,
   type SessionEntry,
 } from "./transfer-format.ts";
 
-export interface Imported {
+export interface ImportResult {
   readonly added: number;
   /** What stood there already, or is older than what stands there. */
   readonly skipped: number;
-  /** With one refusal nothing is added at all. At most {@link MAX_REFUSALS}. */
+  /** With one refusal nothing is added at all. At most {@link maxRefusals}. */
   readonly refused: readonly { readonly line: number; readonly reason: string }[];
 }
 
-const MAX_REFUSALS = 20;
+const maxRefusals = 20;
 
 /**
  * [ST71] Adds what an export holds and the store does not. [ST72] All or nothing: one bad line, and nothing is added. Importing
  * the same twice adds nothing. Imported sessions belong to no process. Call it inside of one write.
  */
-export function importLines(sql: Sql, lines: Iterable<string>): Imported {
+export function importLines(sql: Sql, lines: Iterable<string>): ImportResult {
   sql.run("SAVEPOINT import");
   const run = new ImportRun(sql);
   try {
     let number = 0;
     for (const line of lines) {
       number++;
-      run.take(line, number);
-      if (run.refused.length >= MAX_REFUSALS) break;
+      run.addLine(line, number);
+      if (run.refused.length >= maxRefusals) break;
     }
     if (number === 0) run.refuse(1, "the file is empty");
     raiseJournalSequence(sql);
@@ -50,7 +50,7 @@ export function importLines(sql: Sql, lines: Iterable<string>): Imported {
 }
 
 /** What is known of the session whose lines are being read. */
-interface Current {
+interface CurrentSession {
   readonly id: string;
   /** When the newest checkpoint was taken that stood here before; null: none did. */
   readonly newestAt: number | null;
@@ -64,7 +64,7 @@ class ImportRun {
   readonly refused: { line: number; reason: string }[] = [];
   readonly #sql: Sql;
   readonly #seen = new Set<string>();
-  #current: Current | null = null;
+  #current: CurrentSession | null = null;
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -74,11 +74,11 @@ class ImportRun {
     this.refused.push({ line, reason });
   }
 
-  take(text: string, number: number): void {
+  addLine(text: string, number: number): void {
     if (number > 1 && text.trim() === "") return;
     const parsed = parse(text);
     if (!parsed.ok) return this.refuse(number, parsed.reason);
-    if (number === 1) return this.#header(parsed.value);
+    if (number === 1) return this.#checkHeader(parsed.value);
     const entry = Entry.safeParse(parsed.value);
     if (!entry.success) return this.refuse(number, reasonOf(entry.error));
     // The schemas put fields into their own order; the hash is over the order in the file.
@@ -89,31 +89,31 @@ class ImportRun {
     if (reason !== null) this.refuse(number, reason);
   }
 
-  #header(value: unknown): void {
+  #checkHeader(value: unknown): void {
     const header = Header.safeParse(value);
     if (header.success) return;
     this.refuse(
       1,
-      `not an export that this shim reads: the first line must say format "${FORMAT}", version ${VERSION}`,
+      `not an export that this shim reads: the first line must say format "${exportFormat}", version ${exportVersion}`,
     );
   }
 
   /** Answers why the entry is refused, or null. */
   #add(entry: Entry): string | null {
-    if (entry.type === "session") return this.#session(entry);
+    if (entry.type === "session") return this.#addSession(entry);
     const current = this.#current;
     if (!current || current.id !== entry.session_id) {
       return `a ${entry.type} of session ${entry.session_id} must follow the line of that session`;
     }
-    if (entry.type === "journal") return this.#journal(entry, current);
-    if (entry.type === "checkpoint") return this.#checkpoint(entry, current);
-    if (entry.type === "recovery") return this.#recovery(entry);
+    if (entry.type === "journal") return this.#addJournal(entry, current);
+    if (entry.type === "checkpoint") return this.#addCheckpoint(entry, current);
+    if (entry.type === "recovery") return this.#addRecovery(entry);
     const { type, readings, ...row } = entry;
     const table = type === "signal" ? "signals" : "crashes";
-    return this.#count(insert(this.#sql, table, { ...row, readings: JSON.stringify(readings) }));
+    return this.#countAdded(insert(this.#sql, table, { ...row, readings: JSON.stringify(readings) }));
   }
 
-  #session(entry: SessionEntry): string | null {
+  #addSession(entry: SessionEntry): string | null {
     if (this.#seen.has(entry.id)) return `session ${entry.id} comes twice`;
     this.#seen.add(entry.id);
     const [newest] = this.#sql.all<{ at: number }>(
@@ -122,10 +122,10 @@ class ImportRun {
     );
     this.#current = { id: entry.id, newestAt: newest?.at ?? null, journal: [] };
     const { type: _, readings, ...row } = entry;
-    return this.#count(insert(this.#sql, "sessions", { ...row, readings: JSON.stringify(readings) }));
+    return this.#countAdded(insert(this.#sql, "sessions", { ...row, readings: JSON.stringify(readings) }));
   }
 
-  #journal(entry: JournalEntry, current: Current): string | null {
+  #addJournal(entry: JournalEntry, current: CurrentSession): string | null {
     if (entry.seq <= (current.journal.at(-1)?.[0] ?? -1)) return "the journal is not in its order";
     const { session_id, at, key } = entry;
     // The kind has a column of its own.
@@ -137,45 +137,45 @@ class ImportRun {
       key,
     );
     current.journal.push([entry.seq, row?.seq ?? 0]);
-    return this.#count(added);
+    return this.#countAdded(added);
   }
 
   /** An older one that is not here was pruned; put behind the newest it would pass for the session's last state. */
-  #checkpoint(entry: CheckpointEntry, current: Current): string | null {
+  #addCheckpoint(entry: CheckpointEntry, current: CurrentSession): string | null {
     const { body, hash, rawBytes } = encode(entry.state);
     if (hash !== entry.hash) return `checkpoint ${entry.id} was changed: its state does not match its hash`;
-    if (current.newestAt !== null && entry.at < current.newestAt) return this.#count(0);
+    if (current.newestAt !== null && entry.at < current.newestAt) return this.#countAdded(0);
     const { session_id, id, at, trigger, redactions, summary } = entry;
-    const folded = current.journal.findLast(([there]) => there <= entry.journal_seq)?.[1] ?? 0;
+    const foldedTo = current.journal.findLast(([there]) => there <= entry.journal_seq)?.[1] ?? 0;
     const row = {
       session_id,
       id,
       at,
       trigger,
       hash,
-      journal_seq: folded,
+      journal_seq: foldedTo,
       raw_bytes: rawBytes,
       redactions,
       summary,
       body,
     };
-    return this.#count(insert(this.#sql, "checkpoints", row));
+    return this.#countAdded(insert(this.#sql, "checkpoints", row));
   }
 
-  #recovery(entry: RecoveryEntry): string | null {
+  #addRecovery(entry: RecoveryEntry): string | null {
     const { session_id, at, action, by_session, score } = entry;
-    const known = this.#sql.all(
+    const earlier = this.#sql.all(
       "SELECT 1 FROM recoveries WHERE session_id = ? AND at = ? AND action = ?",
       session_id,
       at,
       action,
     );
-    if (known.length > 0) return this.#count(0);
+    if (earlier.length > 0) return this.#countAdded(0);
     const row = { session_id, at, action, by_session, score, detail: JSON.stringify(entry.detail) };
-    return this.#count(insert(this.#sql, "recoveries", row));
+    return this.#countAdded(insert(this.#sql, "recoveries", row));
   }
 
-  #count(rows: number): null {
+  #countAdded(rows: number): null {
     if (rows > 0) this.added++;
     else this.skipped++;
     return null;
@@ -191,7 +191,7 @@ function insert(sql: Sql, table: string, row: Record<string, SqlValue>): number 
 }
 
 function parse(text: string): { ok: true; value: unknown } | { ok: false; reason: string } {
-  if (text.length > MAX_LINE) return { ok: false, reason: `the line is longer than ${MAX_LINE} characters` };
+  if (text.length > maxLineChars) return { ok: false, reason: `the line is longer than ${maxLineChars} characters` };
   try {
     const value: unknown = JSON.parse(text);
     // What is too deep to be written again cannot be stored.

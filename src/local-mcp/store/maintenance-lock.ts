@@ -18,7 +18,7 @@ export function withMaintenanceLock<T>(
   body: () => T,
 ): T {
   for (;;) {
-    const lock = take(files, driver, busyMs, mode);
+    const lock = tryAcquire(files, driver, busyMs, mode);
     if (!lock) continue;
     try {
       return body();
@@ -29,7 +29,12 @@ export function withMaintenanceLock<T>(
 }
 
 /** Null when the lock file was replaced meanwhile: then the lock is on a file that nobody else looks at. */
-function take(files: StoreFiles, driver: Driver, busyMs: number, mode: "shared" | "exclusive"): Connection | null {
+function tryAcquire(
+  files: StoreFiles,
+  driver: Driver,
+  busyMs: number,
+  mode: "shared" | "exclusive",
+): Connection | null {
   createPrivateFile(files.lock);
   const inode = inodeOf(files.lock);
   const connection = driver({ path: files.lock, readOnly: false, busyMs });

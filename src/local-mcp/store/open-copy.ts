@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { migrate } from "../../shared/migrate.ts";
 import { connect } from "./connect.ts";
-import { isReady, type Site } from "./database.ts";
+import { isReady, type StoreContext } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import * as textIndex from "./text-index.ts";
 import { transaction } from "./transaction.ts";
@@ -12,8 +12,8 @@ import { transaction } from "./transaction.ts";
  * [ST91] A private copy of a store that lies on a read-only disk, with what stands in its log, brought to the newest schema. SQLite itself can
  * open such a store only without its log, and so without its newest rows.
  */
-export function openCopy(site: Site): Connection {
-  const { files, driver, busyMs } = site;
+export function openCopy(context: StoreContext): Connection {
+  const { files, driver, busyMs } = context;
   const folder = mkdtempSync(join(tmpdir(), "shim-"));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   try {
@@ -23,8 +23,8 @@ export function openCopy(site: Site): Connection {
     for (const copied of [path, `${path}-wal`]) if (existsSync(copied)) chmodSync(copied, 0o600);
     const copy = connect(driver, path, busyMs);
     transaction(copy, "BEGIN IMMEDIATE", () => {
-      if (!isReady(copy, files.database, site.migrations)) migrate(copy, site.now(), site.migrations);
-      if (hasIndex(copy) && textIndex.isBehind(copy)) textIndex.takeIn(copy);
+      if (!isReady(copy, files.database, context.migrations)) migrate(copy, context.now(), context.migrations);
+      if (hasIndex(copy) && textIndex.hasPending(copy)) textIndex.indexPending(copy);
     });
     return {
       ...copy,

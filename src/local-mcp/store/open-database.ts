@@ -2,34 +2,34 @@ import { chmodSync, existsSync, lstatSync, readlinkSync, renameSync, statSync } 
 import { basename, join } from "node:path";
 import { listBackups } from "./backup.ts";
 import { connect } from "./connect.ts";
-import { buildNext, type Site } from "./database.ts";
+import { buildNext, type StoreContext } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
-import { inodeOf, renameWhole, syncFolder } from "./store-files.ts";
-import { isCutOff } from "./salvage-source.ts";
+import { inodeOf, renameDurably, syncFolder } from "./store-files.ts";
+import { isTruncated } from "./salvage-source.ts";
 import { StoreError } from "./store-error.ts";
 import { finishSwap, newSetAsideFolder } from "./swap.ts";
 
-export interface Opened {
+export interface OpenedDatabase {
   readonly connection: Connection;
   readonly inode: bigint;
 }
 
 /** Opens the database; makes it when there is none, and finishes a swap whose process died. */
-export function openDatabase(site: Site): Opened {
-  const { files, driver } = site;
+export function openDatabase(context: StoreContext): OpenedDatabase {
+  const { files, driver } = context;
   for (;;) {
-    const opened = withMaintenanceLock(files, driver, site.busyMs, "shared", () => {
+    const opened = withMaintenanceLock(files, driver, context.busyMs, "shared", () => {
       const inode = inodeOf(files.database);
       if (inode === null || existsSync(files.swap)) return null;
       checkFile(files.database);
-      return { connection: connect(driver, files.database, site.busyMs), inode };
+      return { connection: connect(driver, files.database, context.busyMs), inode };
     });
     if (opened) return opened;
-    withMaintenanceLock(files, driver, site.busyMs, "exclusive", () => {
-      finishSwap(site);
-      if (inodeOf(files.database) === null) create(site);
+    withMaintenanceLock(files, driver, context.busyMs, "exclusive", () => {
+      finishSwap(context);
+      if (inodeOf(files.database) === null) createDatabase(context);
     });
   }
 }
@@ -40,7 +40,7 @@ export function openDatabase(site: Site): Opened {
  */
 function checkFile(path: string): void {
   const { mode } = statSync(path);
-  if (isCutOff(path)) throw new StoreError("store_corrupt", `${path} was cut off`);
+  if (isTruncated(path)) throw new StoreError("store_corrupt", `${path} was cut off`);
   // [ST2] A backup that was copied back by hand; SQLite gives its log the same mode.
   if (process.platform !== "win32" && (mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
@@ -58,27 +58,27 @@ export function refuseDanglingLink(path: string): void {
   );
 }
 
-function create(site: Site): void {
-  const { files } = site;
+function createDatabase(context: StoreContext): void {
+  const { files } = context;
   refuseDanglingLink(files.database);
   // A log without its database would be replayed into the new one.
   const orphans = files.companions.filter((path) => existsSync(path));
   if (orphans.length > 0) {
-    const folder = newSetAsideFolder(files, site.now());
+    const folder = newSetAsideFolder(files, context.now());
     for (const path of orphans) renameSync(path, join(folder, basename(path)));
     syncFolder(folder);
   }
   // Not what is being written there: it may be what asks for the store.
   const backups = listBackups(files.backups).length;
-  buildNext(site, null, (connection) => {
+  buildNext(context, null, (connection) => {
     if (orphans.length + backups === 0) return;
     notices.add(
       connection,
-      site.now(),
+      context.now(),
       "store_missing",
       `The store ${files.database} was gone, although it had been there before, so a new, empty one was begun. ` +
         `Its backups stand in ${files.backups}: to go back to one, close all chats, delete shim.db, shim.db-wal and shim.db-shm, and copy the backup to shim.db.`,
     );
   });
-  renameWhole(files.next, files.database);
+  renameDurably(files.next, files.database);
 }

@@ -9,9 +9,9 @@ export interface LoadedDriver {
   readonly fallbackReason: string | null;
 }
 
-type Load = () => Promise<Driver>;
+type LoadDriver = () => Promise<Driver>;
 
-const loads: Record<DriverName, Load> = {
+const loaders: Record<DriverName, LoadDriver> = {
   "better-sqlite3": async () => {
     const { openBetterSqlite3, probeBetterSqlite3 } = await import("./driver-better-sqlite3.ts");
     probeBetterSqlite3();
@@ -26,19 +26,19 @@ const loads: Record<DriverName, Load> = {
  * @throws {StoreError} `store_unavailable` when neither loads
  */
 export async function loadDriver(preferred: DriverName = "better-sqlite3"): Promise<LoadedDriver> {
-  const other: DriverName = preferred === "better-sqlite3" ? "node:sqlite" : "better-sqlite3";
+  const fallback: DriverName = preferred === "better-sqlite3" ? "node:sqlite" : "better-sqlite3";
   let fallbackReason: string;
   try {
-    return { driver: preferred, open: await loads[preferred](), fallbackReason: null };
+    return { driver: preferred, open: await loaders[preferred](), fallbackReason: null };
   } catch (error) {
     fallbackReason = `${preferred} could not be loaded: ${messageOf(error)}`;
   }
   try {
-    return { driver: other, open: await loads[other](), fallbackReason };
+    return { driver: fallback, open: await loaders[fallback](), fallbackReason };
   } catch (error) {
     throw new StoreError(
       "store_unavailable",
-      `no SQLite can be loaded, so nothing can be saved (${fallbackReason}; ${other} could not be loaded: ${messageOf(error)}). ` +
+      `no SQLite can be loaded, so nothing can be saved (${fallbackReason}; ${fallback} could not be loaded: ${messageOf(error)}). ` +
         `Run shim with Node 22.16 or newer (this is ${process.version}), or repeat \`npm install\` of shim with this Node.`,
       { cause: error },
     );

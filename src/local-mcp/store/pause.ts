@@ -10,19 +10,19 @@ export interface Pause {
   readonly until: number | null;
 }
 
-const PREFIX = "pause:";
+const keyPrefix = "pause:";
 /** Sorts behind every key that begins with the prefix. */
-const AFTER_PREFIX = "pause;";
-const FOR_EVER = "forever";
+const afterKeyPrefix = "pause;";
+const forever = "forever";
 
 /** [ST50] Replaces an earlier pause of the same project (or of all). */
 export function pause(sql: Sql, now: number, until: number | null, project: string | null): void {
   dropExpired(sql, now);
-  keepPeriods(sql, [...closed(sql, now, project), { project, from: now, until }]);
+  writePeriods(sql, [...endPeriod(sql, now, project), { project, from: now, until }]);
   sql.run(
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     keyOf(project),
-    until === null ? FOR_EVER : String(until),
+    until === null ? forever : String(until),
   );
 }
 
@@ -39,7 +39,7 @@ export function isPaused(sql: Sql, at: number, folder: string | null): boolean {
  *
  * @returns whether something that was said at that time, in one of these folders, belongs to a pause; null: there was no pause for a long time
  */
-export function pausesBefore(sql: Sql): ((at: number, folders: readonly (string | null)[]) => boolean) | null {
+export function pauseLookup(sql: Sql): ((at: number, folders: readonly (string | null)[]) => boolean) | null {
   const periods = allPeriods(sql);
   if (periods.length === 0) return null;
   return (at, folders) =>
@@ -56,15 +56,15 @@ export function pausesBefore(sql: Sql): ((at: number, folders: readonly (string 
  */
 export function resume(sql: Sql, now: number, project: string | null): boolean {
   dropExpired(sql, now);
-  const periods = closed(sql, now, project);
+  const periods = endPeriod(sql, now, project);
   if (sql.run("DELETE FROM meta WHERE key = ?", keyOf(project)) === 0) return false;
-  keepPeriods(sql, periods);
+  writePeriods(sql, periods);
   return true;
 }
 
 /** What is paused now. */
 export function list(sql: Sql, now: number): Pause[] {
-  return rows(sql)
+  return pauseRows(sql)
     .filter(({ value }) => isRunning(value, now))
     .map(({ key, value }) => ({
       project: projectIn(key),
@@ -77,22 +77,22 @@ interface Period extends Pause {
   readonly from: number;
 }
 
-const PERIODS = "periods_of_pauses";
+const periodsKey = "periods_of_pauses";
 /** What was said before that is not read any more: sessions are not kept for longer. */
-const mostPeriods = 500;
+const maxPeriods = 500;
 
 /** Those of single projects and of all, the running ones included. */
 function allPeriods(sql: Sql): Period[] {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", PERIODS);
-  const known = row ? (JSON.parse(row.value) as Period[]) : [];
-  const running = new Map(rows(sql).map(({ key, value }) => [projectIn(key), untilOf(value)]));
+  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", periodsKey);
+  const storedPeriods = row ? (JSON.parse(row.value) as Period[]) : [];
+  const runningPauses = new Map(pauseRows(sql).map(({ key, value }) => [projectIn(key), untilOf(value)]));
   const isKnown = (project: string | null, until: number | null): boolean =>
-    known.some((one) => one.project === project && one.until === until);
+    storedPeriods.some((one) => one.project === project && one.until === until);
   return [
     // An older program ends a pause without closing its period.
-    ...known.filter((one) => one.until !== null || running.get(one.project) === null),
+    ...storedPeriods.filter((one) => one.until !== null || runningPauses.get(one.project) === null),
     // And it begins one without a period.
-    ...[...running]
+    ...[...runningPauses]
       .filter(([project, until]) => !isKnown(project, until))
       .map(([project, until]) => ({ project, until, from: Number.NEGATIVE_INFINITY })),
   ];
@@ -103,21 +103,21 @@ function pausesAt(sql: Sql, at: number): Period[] {
 }
 
 /** The periods of all projects, with that of this project ended now. */
-function closed(sql: Sql, now: number, project: string | null): Period[] {
+function endPeriod(sql: Sql, now: number, project: string | null): Period[] {
   return allPeriods(sql)
     .filter(({ from }) => Number.isFinite(from))
-    .map((one) => (one.project === project && isBefore(now, one.until) ? endedAt(one, now) : one));
+    .map((one) => (one.project === project && isBefore(now, one.until) ? endPeriodAt(one, now) : one));
 }
 
-function endedAt({ project, from }: Period, until: number): Period {
+function endPeriodAt({ project, from }: Period, until: number): Period {
   return { project, from, until };
 }
 
-function keepPeriods(sql: Sql, periods: readonly Period[]): void {
+function writePeriods(sql: Sql, periods: readonly Period[]): void {
   sql.run(
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    PERIODS,
-    JSON.stringify(periods.slice(-mostPeriods)),
+    periodsKey,
+    JSON.stringify(periods.slice(-maxPeriods)),
   );
 }
 
@@ -133,27 +133,27 @@ function covers(project: string | null, folder: string | null): boolean {
 }
 
 function dropExpired(sql: Sql, now: number): void {
-  for (const { key, value } of rows(sql)) {
+  for (const { key, value } of pauseRows(sql)) {
     if (!isRunning(value, now)) sql.run("DELETE FROM meta WHERE key = ?", key);
   }
 }
 
-function rows(sql: Sql): { key: string; value: string }[] {
-  return sql.all("SELECT key, value FROM meta WHERE key >= ? AND key < ? ORDER BY key", PREFIX, AFTER_PREFIX);
+function pauseRows(sql: Sql): { key: string; value: string }[] {
+  return sql.all("SELECT key, value FROM meta WHERE key >= ? AND key < ? ORDER BY key", keyPrefix, afterKeyPrefix);
 }
 
 function isRunning(value: string, now: number): boolean {
-  return value === FOR_EVER || Number(value) > now;
+  return value === forever || Number(value) > now;
 }
 
 function projectIn(key: string): string | null {
-  return key.slice(PREFIX.length) || null;
+  return key.slice(keyPrefix.length) || null;
 }
 
 function untilOf(value: string): number | null {
-  return value === FOR_EVER ? null : Number(value);
+  return value === forever ? null : Number(value);
 }
 
 function keyOf(project: string | null): string {
-  return PREFIX + (project ?? "");
+  return keyPrefix + (project ?? "");
 }

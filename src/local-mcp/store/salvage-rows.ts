@@ -1,7 +1,7 @@
 import type { SqlValue } from "../../shared/sql.ts";
 import type { Connection } from "./driver.ts";
 
-export type Row = Record<string, SqlValue>;
+export type TableRow = Record<string, SqlValue>;
 
 export interface Table {
   readonly name: string;
@@ -13,18 +13,18 @@ export interface Table {
 }
 
 /** Rows read at once; where a page is damaged, one by one. */
-const PAGE_ROWS = 200;
+const pageRows = 200;
 /** Numbers that are tried one by one in a damaged table: in all, and in a row where its highest number is not known. */
-const MOST_PROBES = 5_000;
-const MOST_IN_VAIN = 1_000;
+const maxProbes = 5_000;
+const maxFailedProbes = 1_000;
 
 /** All rows of a damaged table that SQLite can reach. A row may come twice. */
-export function* readableRows(source: Connection, table: Table): Generator<Row> {
-  const at: Position = { last: 0, limit: PAGE_ROWS, probes: 0, inVain: 0, gaps: [] };
-  const isWhole = table.isNumbered ? yield* walkNumbers(source, table, at) : yield* walk(source, table, "ASC");
+export function* readableRows(source: Connection, table: Table): Generator<TableRow> {
+  const at: Position = { last: 0, limit: pageRows, probes: 0, inVain: 0, gaps: [] };
+  const isWhole = table.isNumbered ? yield* walkNumbers(source, table, at) : yield* walkKeys(source, table, "ASC");
   // Damage that SQLite does not notice may end a walk early: rows behind a number or key that is too high.
   if (isWhole && isInOrder(source, table)) return;
-  yield* walk(source, table, "DESC");
+  yield* walkKeys(source, table, "DESC");
   yield* table.isNumbered ? probeGaps(source, table, at) : scan(source, table);
 }
 
@@ -49,9 +49,9 @@ function isInOrder(source: Connection, { name, isNumbered }: Table): boolean {
  *
  * @returns whether all numbers were tried
  */
-function* walkNumbers(source: Connection, table: Table, at: Position): Generator<Row, boolean> {
+function* walkNumbers(source: Connection, table: Table, at: Position): Generator<TableRow, boolean> {
   const highest = highestNumber(source, table);
-  while (at.probes < MOST_PROBES && at.inVain < MOST_IN_VAIN) {
+  while (at.probes < maxProbes && at.inVain < maxFailedProbes) {
     const rows = rowsAbove(source, table, at.last, at.limit);
     if (rows) {
       yield* rows;
@@ -67,11 +67,11 @@ function* walkNumbers(source: Connection, table: Table, at: Position): Generator
 }
 
 /** Goes on behind the rows. @returns whether they are the last ones */
-function passRows(table: Table, at: Position, rows: readonly Row[], highest: number | null): boolean {
-  for (const row of rows) passTo(at, numberOf(row, table));
+function passRows(table: Table, at: Position, rows: readonly TableRow[], highest: number | null): boolean {
+  for (const row of rows) passTo(at, rowNumber(row, table));
   const isLast = rows.length < at.limit;
-  if (isLast) passTo(at, (highest ?? at.last + MOST_IN_VAIN) + 1);
-  at.limit = Math.min(PAGE_ROWS, at.limit * 2);
+  if (isLast) passTo(at, (highest ?? at.last + maxFailedProbes) + 1);
+  at.limit = Math.min(pageRows, at.limit * 2);
   return isLast;
 }
 
@@ -84,13 +84,13 @@ function passTo(at: Position, number: number): void {
  * Asks for the numbers that were passed over, from the edges of all gaps inwards: a damaged number may make a gap of any width, and what it
  * hides stands near what was found.
  */
-function* probeGaps(source: Connection, table: Table, at: Position): Generator<Row> {
+function* probeGaps(source: Connection, table: Table, at: Position): Generator<TableRow> {
   for (let open = at.gaps; open.length > 0; open = open.filter(({ low, high }) => low <= high)) {
     for (const gap of open) {
       for (const number of new Set([gap.low, gap.high])) {
-        if (at.probes >= MOST_PROBES) return;
+        if (at.probes >= maxProbes) return;
         at.probes += 1;
-        yield* rowOf(source, table, number) ?? [];
+        yield* readRow(source, table, number) ?? [];
       }
       gap.low += 1;
       gap.high -= 1;
@@ -98,14 +98,14 @@ function* probeGaps(source: Connection, table: Table, at: Position): Generator<R
   }
 }
 
-function numberOf(row: Row, { key }: Table): number {
+function rowNumber(row: TableRow, { key }: Table): number {
   return Number(row[unquoted(key[0] ?? "")]);
 }
 
-function* probe(source: Connection, table: Table, at: Position, isEndUnknown: boolean): Generator<Row> {
+function* probe(source: Connection, table: Table, at: Position, isEndUnknown: boolean): Generator<TableRow> {
   at.last += 1;
   at.probes += 1;
-  const found = rowOf(source, table, at.last);
+  const found = readRow(source, table, at.last);
   at.inVain = found === null && isEndUnknown ? at.inVain + 1 : 0;
   yield* found ?? [];
 }
@@ -115,12 +115,12 @@ function rowsAbove(
   { name, key, columns }: Table,
   last: number,
   limit: number,
-): readonly Row[] | null {
+): readonly TableRow[] | null {
   const query = `SELECT ${columns.join(", ")} FROM ${name} WHERE ${key[0]} > ? ORDER BY ${key[0]} LIMIT ${limit}`;
-  return inOrder(tryRead(source, query, [last]), key, [last], 1);
+  return orderedRows(tryRead(source, query, [last]), key, [last], 1);
 }
 
-function rowOf(source: Connection, { name, key, columns }: Table, number: number): readonly Row[] | null {
+function readRow(source: Connection, { name, key, columns }: Table, number: number): readonly TableRow[] | null {
   return tryRead(source, `SELECT ${columns.join(", ")} FROM ${name} WHERE ${key[0]} = ?`, [number]);
 }
 
@@ -133,23 +133,23 @@ function highestNumber(source: Connection, { name, key }: Table): number | null 
 }
 
 /** Null where the keys show that a page is not what it should be: damaged pages may lead in a circle. */
-function inOrder(
-  rows: readonly Row[] | null,
+function orderedRows(
+  rows: readonly TableRow[] | null,
   key: readonly string[],
   after: readonly SqlValue[] | null,
   direction: 1 | -1,
-): readonly Row[] | null {
+): readonly TableRow[] | null {
   let last = after;
   for (const row of rows ?? []) {
     const next = key.map((column) => row[unquoted(column)] ?? null);
-    if (next.includes(null) || (last && compare(next, last) !== direction)) return null;
+    if (next.includes(null) || (last && compareKeys(next, last) !== direction)) return null;
     last = next;
   }
   return rows;
 }
 
 /** As SQLite does it; 0 also for values that cannot be compared. */
-function compare(one: readonly SqlValue[], other: readonly SqlValue[]): number {
+function compareKeys(one: readonly SqlValue[], other: readonly SqlValue[]): number {
   for (const [index, value] of one.entries()) {
     const beside = other[index];
     if (value === beside) continue;
@@ -161,43 +161,43 @@ function compare(one: readonly SqlValue[], other: readonly SqlValue[]): number {
 }
 
 /** Up to a damaged page, or down to it from the other end. @returns whether it came to the end */
-function* walk(source: Connection, table: Table, direction: "ASC" | "DESC"): Generator<Row, boolean> {
+function* walkKeys(source: Connection, table: Table, direction: "ASC" | "DESC"): Generator<TableRow, boolean> {
   const order = table.key.map((name) => `${name} ${direction}`).join(", ");
   const key = `(${table.key.join(", ")})`;
-  const marks = `(${table.key.map(() => "?").join(", ")})`;
+  const placeholders = `(${table.key.map(() => "?").join(", ")})`;
   const comparison = direction === "ASC" ? ">" : "<";
   let last: SqlValue[] | null = null;
-  let limit = PAGE_ROWS;
+  let limit = pageRows;
   for (;;) {
-    const where: string = last ? `WHERE ${key} ${comparison} ${marks}` : "";
+    const where: string = last ? `WHERE ${key} ${comparison} ${placeholders}` : "";
     const query = `SELECT ${table.columns.join(", ")} FROM ${table.name} ${where} ORDER BY ${order} LIMIT ${limit}`;
-    const rows = inOrder(tryRead(source, query, last ?? []), table.key, last, direction === "ASC" ? 1 : -1);
+    const rows = orderedRows(tryRead(source, query, last ?? []), table.key, last, direction === "ASC" ? 1 : -1);
     if (rows === null) {
       if (limit === 1) return false;
       limit = 1;
       continue;
     }
     yield* rows;
-    const newest = rows.at(-1);
-    if (!newest) return true;
-    last = table.key.map((column) => newest[unquoted(column)] ?? null);
+    const lastRow = rows.at(-1);
+    if (!lastRow) return true;
+    last = table.key.map((column) => lastRow[unquoted(column)] ?? null);
   }
 }
 
 /** As the rows stand, whatever their keys, up to the first page that cannot be read. */
-function* scan(source: Connection, { name, columns }: Table): Generator<Row> {
-  for (let offset = 0; ; offset += PAGE_ROWS) {
-    const query = `SELECT ${columns.join(", ")} FROM ${name} NOT INDEXED LIMIT ${PAGE_ROWS} OFFSET ${offset}`;
+function* scan(source: Connection, { name, columns }: Table): Generator<TableRow> {
+  for (let offset = 0; ; offset += pageRows) {
+    const query = `SELECT ${columns.join(", ")} FROM ${name} NOT INDEXED LIMIT ${pageRows} OFFSET ${offset}`;
     const rows = tryRead(source, query, []) ?? [];
     yield* rows;
-    if (rows.length < PAGE_ROWS) return;
+    if (rows.length < pageRows) return;
   }
 }
 
 /** Null: SQLite cannot read it. */
-export function tryRead(source: Connection, query: string, values: readonly SqlValue[]): Row[] | null {
+export function tryRead(source: Connection, query: string, values: readonly SqlValue[]): TableRow[] | null {
   try {
-    return source.all<Row>(query, ...values);
+    return source.all<TableRow>(query, ...values);
   } catch {
     return null;
   }

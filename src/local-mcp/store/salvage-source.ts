@@ -9,17 +9,17 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import type { Site } from "./database.ts";
+import type { StoreContext } from "./database.ts";
 import type { Connection } from "./driver.ts";
 
 /** SQLite's default page; SHIM makes no other, in bytes. */
-const PAGE_BYTES = 4_096;
+const pageBytes = 4_096;
 
 /** Whether a database ends in the middle of a page, or before its first. With a log, the next checkpoint completes a page. */
-export function isCutOff(database: string): boolean {
+export function isTruncated(database: string): boolean {
   const { size } = statSync(database);
   const hasLog = (statSync(`${database}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
-  return size === 0 || (size % PAGE_BYTES !== 0 && !hasLog);
+  return size === 0 || (size % pageBytes !== 0 && !hasLog);
 }
 
 /** The schema as the pages of a sound database hold it. */
@@ -34,7 +34,7 @@ export interface SchemaPages {
  *
  * @returns null where this SQLite cannot tell its pages
  */
-export function schemaPages({ files, driver, busyMs }: Site): SchemaPages | null {
+export function schemaPages({ files, driver, busyMs }: StoreContext): SchemaPages | null {
   try {
     const connection = driver({ path: files.database, readOnly: true, busyMs });
     const query = "SELECT pageno AS page FROM dbstat WHERE name = 'sqlite_schema'";
@@ -52,8 +52,8 @@ function readPages(path: string, numbers: readonly number[]): SchemaPages["byNum
   try {
     return new Map(
       numbers.map((number) => {
-        const page = Buffer.alloc(PAGE_BYTES);
-        readSync(file, page, 0, PAGE_BYTES, (number - 1) * PAGE_BYTES);
+        const page = Buffer.alloc(pageBytes);
+        readSync(file, page, 0, pageBytes, (number - 1) * pageBytes);
         return [number, page];
       }),
     );
@@ -70,7 +70,7 @@ function readPages(path: string, numbers: readonly number[]): SchemaPages["byNum
  * @returns the result of `body`; null where nothing can be opened
  */
 export function withSource<T>(
-  site: Site,
+  context: StoreContext,
   damaged: string,
   schema: SchemaPages | null,
   isAlike: (source: Connection) => boolean,
@@ -78,14 +78,14 @@ export function withSource<T>(
 ): T | null {
   // A database of no bytes makes SQLite delete its log, and the log may hold the newest rows.
   if (statSync(damaged).size > 0) {
-    const found = tryOpen(site, damaged, () => true, body);
+    const found = tryOpen(context, damaged, () => true, body);
     if (found) return found.value;
   }
   const copy = `${damaged}.salvage`;
   try {
     return (
-      tryCopy(site, damaged, copy, null, () => true, body)?.value ??
-      (schema && tryCopy(site, damaged, copy, schema, isAlike, body)?.value) ??
+      tryCopy(context, damaged, copy, null, () => true, body)?.value ??
+      (schema && tryCopy(context, damaged, copy, schema, isAlike, body)?.value) ??
       null
     );
   } finally {
@@ -93,21 +93,21 @@ export function withSource<T>(
   }
 }
 
-type Found<T> = { readonly value: T } | null;
+type OpenResult<T> = { readonly value: T } | null;
 
 function tryCopy<T>(
-  site: Site,
+  context: StoreContext,
   damaged: string,
   copy: string,
   schema: SchemaPages | null,
   isFit: (source: Connection) => boolean,
   body: (source: Connection) => T,
-): Found<T> {
+): OpenResult<T> {
   removeCopy(copy);
   copyFileSync(damaged, copy);
   if (existsSync(`${damaged}-wal`)) copyFileSync(`${damaged}-wal`, `${copy}-wal`);
-  mend(copy, schema);
-  return tryOpen(site, copy, isFit, body);
+  repairHeader(copy, schema);
+  return tryOpen(context, copy, isFit, body);
 }
 
 function removeCopy(copy: string): void {
@@ -115,11 +115,11 @@ function removeCopy(copy: string): void {
 }
 
 function tryOpen<T>(
-  { driver, busyMs }: Site,
+  { driver, busyMs }: StoreContext,
   path: string,
   isFit: (source: Connection) => boolean,
   body: (source: Connection) => T,
-): Found<T> {
+): OpenResult<T> {
   let source: Connection | null = null;
   try {
     source = driver({ path, readOnly: true, busyMs });
@@ -140,7 +140,7 @@ function hasTables(source: Connection): boolean {
 }
 
 /** Offsets and values are those of the database file format (sqlite.org/fileformat2.html, section 1.3). */
-const head = {
+const headerLayout = {
   pages: 28,
   changeCounter: 24,
   versionValidFor: 92,
@@ -158,27 +158,27 @@ const head = {
 } as const;
 
 /** A damaged head may name any number of pages; the file gets no longer than this, most of it without disk space. */
-const MOST_PAGES = 2 ** 20;
+const maxPages = 2 ** 20;
 
 /** Gives a file a head that fits it, the pages of the schema, and empty pages for those that were cut off: SQLite refuses a table that begins behind the end. */
-function mend(path: string, schema: SchemaPages | null): void {
-  const whole = Math.max(1, Math.ceil(statSync(path).size / PAGE_BYTES));
+function repairHeader(path: string, schema: SchemaPages | null): void {
+  const whole = Math.max(1, Math.ceil(statSync(path).size / pageBytes));
   const file = openSync(path, "r+");
   try {
-    const counted = Buffer.alloc(4);
-    readSync(file, counted, 0, 4, head.pages);
-    const named = counted.readUInt32BE();
-    const pages = Math.max(whole, schema?.pageCount ?? 0, named <= MOST_PAGES ? named : 0);
-    ftruncateSync(file, pages * PAGE_BYTES);
+    const pageCountBytes = Buffer.alloc(4);
+    readSync(file, pageCountBytes, 0, 4, headerLayout.pages);
+    const statedPages = pageCountBytes.readUInt32BE();
+    const pages = Math.max(whole, schema?.pageCount ?? 0, statedPages <= maxPages ? statedPages : 0);
+    ftruncateSync(file, pages * pageBytes);
     for (const [number, page] of schema?.byNumber ?? []) {
-      writeSync(file, page, 0, PAGE_BYTES, (number - 1) * PAGE_BYTES);
+      writeSync(file, page, 0, pageBytes, (number - 1) * pageBytes);
     }
-    for (const [offset, bytes] of head.constants) writeSync(file, bytes, 0, bytes.length, offset);
+    for (const [offset, bytes] of headerLayout.constants) writeSync(file, bytes, 0, bytes.length, offset);
     const count = Buffer.alloc(4);
     count.writeUInt32BE(pages);
-    writeSync(file, count, 0, 4, head.pages);
+    writeSync(file, count, 0, 4, headerLayout.pages);
     // The count of pages holds only where these two are the same.
-    for (const offset of [head.changeCounter, head.versionValidFor])
+    for (const offset of [headerLayout.changeCounter, headerLayout.versionValidFor])
       writeSync(file, Buffer.from([0, 0, 0, 1]), 0, 4, offset);
   } finally {
     closeSync(file);

@@ -16,12 +16,12 @@ export function list(sql: Sql, limit: number): SnapshotDrop[] {
 }
 
 /** Called when they were dropped. */
-export function done(sql: Sql, checkpointIds: readonly string[]): void {
+export function remove(sql: Sql, checkpointIds: readonly string[]): void {
   for (const id of checkpointIds) sql.run("DELETE FROM snapshots WHERE checkpoint_id = ? AND state = 'drop'", id);
 }
 
 /** [ST46] Marks the snapshots of a checkpoint that goes, and keeps nothing of them but where they are. */
-export function mark(sql: Sql, where: string, ...values: SqlValue[]): void {
+export function enqueue(sql: Sql, where: string, ...values: SqlValue[]): void {
   sql.run(
     `UPDATE snapshots SET state = 'drop', session_id = '', project = '', reason = NULL, head = NULL, branch = NULL, detail = '{}'
      WHERE ${where}`,

@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { identify, systemProcesses, type Processes } from "../processes.ts";
-import { createPrivateFolder, inodeOf, removeWhole, syncFolder, writeWhole } from "./store-files.ts";
+import { createPrivateFolder, inodeOf, removeDurably, syncFolder, writeAtomically } from "./store-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import { codeOf, messageOf } from "../../shared/error.ts";
 
@@ -33,13 +33,13 @@ export interface SpoolOptions {
   readonly processes?: Processes;
 }
 
-const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
+const defaultMaxBytes = 64 * 1024 * 1024;
 /** No process writes more into one file: the limit of the folder and one event. */
-const LARGEST_FILE = 2 * DEFAULT_MAX_BYTES;
-const WAITING = /\.jsonl(\.\d+)*(\.taken-\d+-[0-9a-f]{8})?$/;
+const maxFileBytes = 2 * defaultMaxBytes;
+const waitingName = /\.jsonl(\.\d+)*(\.taken-\d+-[0-9a-f]{8})?$/;
 /** Ending of a file whose reading failed after it was taken over. */
-const UNREADABLE = ".unreadable";
-const TAKEN = /\.taken-(\d+)-[0-9a-f]{8}$/;
+const unreadableSuffix = ".unreadable";
+const takenName = /\.taken-(\d+)-[0-9a-f]{8}$/;
 
 /**
  * [ST30] Keeps an entry on the disk while the store cannot be opened or locked; the process that opens it next takes it over. Each process
@@ -52,7 +52,7 @@ export function append(folder: string, entry: SpoolEntry, options: SpoolOptions 
   const line = Buffer.from(`\n${JSON.stringify(entry)}\n`);
   try {
     createPrivateFolder(folder);
-    refuseFull(folder, line.length, options.maxBytes ?? DEFAULT_MAX_BYTES);
+    assertRoom(folder, line.length, options.maxBytes ?? defaultMaxBytes);
     // timeOrigin tells a process from an earlier one with the same pid.
     const path = join(folder, `${process.pid}-${Math.floor(performance.timeOrigin)}.jsonl`);
     while (!appendOnce(path, line));
@@ -77,7 +77,7 @@ function appendOnce(path: string, line: Uint8Array): boolean {
   }
 }
 
-function refuseFull(folder: string, more: number, maxBytes: number): void {
+function assertRoom(folder: string, more: number, maxBytes: number): void {
   const sizes = survey(folder).waiting.map((name) => lstatSync(join(folder, name), { throwIfNoEntry: false })?.size);
   const bytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), more);
   if (bytes <= maxBytes) return;
@@ -95,7 +95,7 @@ export interface DrainOptions extends SpoolOptions {
 }
 
 /** What lies in a spool. */
-export interface Survey {
+export interface SpoolSurvey {
   /** Names of files whose entries can be applied, also those that another process is applying just now. */
   readonly waiting: readonly string[];
   /** What can only be passed over, with the reason; the name is "" for the folder itself. */
@@ -103,35 +103,37 @@ export interface Survey {
 }
 
 /** [ST33] Never throws: what cannot be read or moved is named and holds up nothing else. */
-export function survey(folder: string): Survey {
+export function survey(folder: string): SpoolSurvey {
   try {
-    const names = readdirSync(folder).filter((name) => WAITING.test(name) || name.endsWith(UNREADABLE));
+    const names = readdirSync(folder).filter((name) => waitingName.test(name) || name.endsWith(unreadableSuffix));
     if (names.length === 0) return { waiting: [], unreadable: [] };
     // A file is taken over by a rename.
     accessSync(folder, constants.W_OK | constants.X_OK);
-    const judged = names.map((name) => ({ name, reason: whyUnreadable(join(folder, name)) }));
+    const files = names.map((name) => ({ name, reason: unreadableReason(join(folder, name)) }));
     return {
-      waiting: judged.filter(({ reason }) => reason === null).map(({ name }) => name),
-      unreadable: judged.flatMap(({ name, reason }) => (reason === null || reason === gone ? [] : [{ name, reason }])),
+      waiting: files.filter(({ reason }) => reason === null).map(({ name }) => name),
+      unreadable: files.flatMap(({ name, reason }) =>
+        reason === null || reason === missingCode ? [] : [{ name, reason }],
+      ),
     };
   } catch (error) {
     // A link to a folder that is not there is no spool that has not been made yet.
-    const isMissing = codeOf(error) === gone && !lstatSync(folder, { throwIfNoEntry: false });
+    const isMissing = codeOf(error) === missingCode && !lstatSync(folder, { throwIfNoEntry: false });
     return { waiting: [], unreadable: isMissing ? [] : [{ name: "", reason: codeOf(error) ?? messageOf(error) }] };
   }
 }
 
-const gone = "ENOENT";
+const missingCode = "ENOENT";
 const notRegular = "not a regular file";
 
 /** Null: its entries can be read, as far as its kind, size and permissions tell. */
-function whyUnreadable(path: string): string | null {
-  if (path.endsWith(UNREADABLE)) return "reading it failed";
+function unreadableReason(path: string): string | null {
+  if (path.endsWith(unreadableSuffix)) return "reading it failed";
   try {
     // A link, a folder or a pipe was put there by something else than SHIM.
     const found = lstatSync(path);
     if (!found.isFile()) return notRegular;
-    if (found.size > LARGEST_FILE) return `too large (${found.size} bytes)`;
+    if (found.size > maxFileBytes) return `too large (${found.size} bytes)`;
     accessSync(path, constants.R_OK);
     return null;
   } catch (error) {
@@ -147,32 +149,32 @@ function whyUnreadable(path: string): string | null {
  * @returns how many entries were applied
  */
 export function drain(folder: string, apply: (entry: SpoolEntry) => void, options: DrainOptions = {}): number {
-  const taken = takeOver(folder, options.processes ?? systemProcesses, options.maxFiles ?? Infinity);
-  const files = taken.flatMap((path) => {
-    const entries = readable(path);
+  const claimed = claimFiles(folder, options.processes ?? systemProcesses, options.maxFiles ?? Infinity);
+  const files = claimed.flatMap((path) => {
+    const entries = readOrSetAside(path);
     return entries === null ? [] : [{ path, entries, applied: 0 }];
   });
   try {
     return applyAll(files, apply, options.isTimeUp ?? (() => false));
   } finally {
     for (const file of files) {
-      if (file.applied < file.entries.length) giveBack(file.path);
-      else if (!removed(file.path)) giveBack(file.path);
+      if (file.applied < file.entries.length) releaseFile(file.path);
+      else if (!tryRemove(file.path)) releaseFile(file.path);
     }
   }
 }
 
 /** Null: reading failed, and the file is set aside. */
-function readable(path: string): SpoolEntry[] | null {
+function readOrSetAside(path: string): SpoolEntry[] | null {
   try {
     return entriesOf(path);
   } catch {
-    renamed(path, freeName(path.replace(TAKEN, ""), UNREADABLE));
+    tryRename(path, unusedName(path.replace(takenName, ""), unreadableSuffix));
     return null;
   }
 }
 
-function removed(path: string): boolean {
+function tryRemove(path: string): boolean {
   try {
     rmSync(path, { force: true });
     return true;
@@ -181,13 +183,13 @@ function removed(path: string): boolean {
   }
 }
 
-interface TakenFile {
+interface ClaimedFile {
   readonly path: string;
   readonly entries: readonly SpoolEntry[];
   applied: number;
 }
 
-function applyAll(files: readonly TakenFile[], apply: (entry: SpoolEntry) => void, isTimeUp: () => boolean): number {
+function applyAll(files: readonly ClaimedFile[], apply: (entry: SpoolEntry) => void, isTimeUp: () => boolean): number {
   const queue = files.flatMap((file) => file.entries.map((entry) => ({ file, entry })));
   let applied = 0;
   for (const { file, entry } of queue.sort((a, b) => a.entry.at - b.entry.at)) {
@@ -200,8 +202,8 @@ function applyAll(files: readonly TakenFile[], apply: (entry: SpoolEntry) => voi
 }
 
 /** Its writer may have begun a new file of the first name meanwhile. */
-function giveBack(path: string): void {
-  renamed(path, freeName(path.replace(TAKEN, ""), ""));
+function releaseFile(path: string): void {
+  tryRename(path, unusedName(path.replace(takenName, ""), ""));
 }
 
 /** Whether nothing waits that can be read, also nothing that another process is applying just now. */
@@ -216,58 +218,61 @@ export function isEmpty(folder: string): boolean {
  * @throws {StoreError} when there is something that cannot be read, which may hold such entries; all other files are done then
  */
 export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, options: SpoolOptions = {}): void {
-  for (const path of takeOver(folder, options.processes ?? systemProcesses, Infinity, () => true)) {
-    const entries = readable(path);
+  for (const path of claimFiles(folder, options.processes ?? systemProcesses, Infinity, () => true)) {
+    const entries = readOrSetAside(path);
     if (entries !== null)
       rewrite(
         path,
         entries.filter((entry) => !matches(entry)),
       );
   }
-  const left = survey(folder)
-    .unreadable.filter(({ reason }) => reason !== notRegular && reason !== "ENOTDIR" && reason !== gone)
+  const unreadableFiles = survey(folder)
+    .unreadable.filter(({ reason }) => reason !== notRegular && reason !== "ENOTDIR" && reason !== missingCode)
     .map(({ name, reason }) => `${join(folder, name)} (${reason})`);
-  if (left.length === 0) return;
-  throw new StoreError("store_unavailable", `what waits in ${left.join(", ")} cannot be read; remove it, then repeat`);
+  if (unreadableFiles.length === 0) return;
+  throw new StoreError(
+    "store_unavailable",
+    `what waits in ${unreadableFiles.join(", ")} cannot be read; remove it, then repeat`,
+  );
 }
 
 function rewrite(path: string, kept: readonly SpoolEntry[]): void {
-  if (kept.length === 0) removeWhole(path);
-  else writeWhole(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+  if (kept.length === 0) removeDurably(path);
+  else writeAtomically(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
 }
 
 /** The rename gives each file to one process. */
-function takeOver(
+function claimFiles(
   folder: string,
   processes: Processes,
   maxFiles: number,
-  isFree: (name: string) => boolean = isFreeFor(processes),
+  isFree: (name: string) => boolean = isClaimableBy(processes),
 ): string[] {
-  const mine = takenBy(processes, process.pid);
-  const taken: string[] = [];
+  const ownSuffix = claimSuffix(processes, process.pid);
+  const claimed: string[] = [];
   const names = survey(folder).waiting.filter((file) => isFree(file));
-  for (const name of names.sort((a, b) => beginOf(a) - beginOf(b)).slice(0, maxFiles)) {
+  for (const name of names.sort((a, b) => writerStartIn(a) - writerStartIn(b)).slice(0, maxFiles)) {
     const from = join(folder, name);
-    const to = name.endsWith(mine) ? from : freeName(join(folder, name.replace(TAKEN, "")), mine);
-    if (renamed(from, to)) taken.push(to);
+    const to = name.endsWith(ownSuffix) ? from : unusedName(join(folder, name.replace(takenName, "")), ownSuffix);
+    if (tryRename(from, to)) claimed.push(to);
   }
-  return taken;
+  return claimed;
 }
 
 /** When the process began that wrote the file: the second number of its name. */
-function beginOf(name: string): number {
+function writerStartIn(name: string): number {
   return Number(/^\d+-(\d+)\./.exec(name)?.[1] ?? 0);
 }
 
 /** What an earlier drain of this process left must not be written over. */
-function freeName(path: string, suffix: string): string {
+function unusedName(path: string, suffix: string): string {
   let name = path + suffix;
   for (let n = 1; existsSync(name); n++) name = `${path}.${n}${suffix}`;
   return name;
 }
 
 /** False when another process was first, or when the system does not allow it. */
-function renamed(from: string, to: string): boolean {
+function tryRename(from: string, to: string): boolean {
   try {
     renameSync(from, to);
     return true;
@@ -277,15 +282,15 @@ function renamed(from: string, to: string): boolean {
 }
 
 /** True for a file that no other living process drains; that of a drainer that died is free again. */
-function isFreeFor(processes: Processes): (name: string) => boolean {
+function isClaimableBy(processes: Processes): (name: string) => boolean {
   return (name) => {
-    const [suffix, pid] = TAKEN.exec(name) ?? [];
-    return !suffix || Number(pid) === process.pid || takenBy(processes, Number(pid)) !== suffix;
+    const [suffix, pid] = takenName.exec(name) ?? [];
+    return !suffix || Number(pid) === process.pid || claimSuffix(processes, Number(pid)) !== suffix;
   };
 }
 
 /** How the files end that a process drains just now: a later process of the same pid has another ending. */
-export function takenBy(processes: Processes, pid: number): string {
+export function claimSuffix(processes: Processes, pid: number): string {
   const identity = identify(processes, pid);
   const hash = createHash("sha256").update(`${identity?.boot} ${identity?.start}`).digest("hex").slice(0, 8);
   return `.taken-${pid}-${hash}`;

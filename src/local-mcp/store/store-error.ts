@@ -25,7 +25,7 @@ export class StoreError extends Error {
   }
 }
 
-const advices: Record<Exclude<StoreErrorCode, "store_newer" | "store_upkeep">, string> = {
+const adviceByCode: Record<Exclude<StoreErrorCode, "store_newer" | "store_upkeep">, string> = {
   store_locked: "another process is writing; try again in a moment. Nothing was changed",
   store_readonly:
     "the folder or the file is read-only; give your user write permission, or set SHIM_HOME to a folder that is writable. Nothing was changed",
@@ -35,10 +35,10 @@ const advices: Record<Exclude<StoreErrorCode, "store_newer" | "store_upkeep">, s
     "the file cannot be opened or read; check that the folder exists, belongs to you and is on a working disk, then repeat. Nothing was half-written",
 };
 
-type Known = keyof typeof advices;
+type AdvisedCode = keyof typeof adviceByCode;
 
 /** SQLite's primary result codes (sqlite.org/rescode.html) that say something about the file, not about the statement. */
-const byResultCode: Record<number, Known> = {
+const byResultCode: Record<number, AdvisedCode> = {
   5: "store_locked",
   6: "store_locked",
   8: "store_readonly",
@@ -61,7 +61,7 @@ const resultCodeByName: Record<string, number> = {
 };
 
 /** What the system says of a file outside of SQLite. */
-const byErrno: Record<string, Known> = {
+const byErrno: Record<string, AdvisedCode> = {
   EACCES: "store_readonly",
   EPERM: "store_readonly",
   EROFS: "store_readonly",
@@ -80,15 +80,15 @@ const byErrno: Record<string, Known> = {
 /** Turns an error about the file into a {@link StoreError}; anything else is a bug and comes back as it was. */
 export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
-  const said =
-    byResultCode[isUnsupportedFormat(error) ? CORRUPT : resultCode(error)] ??
-    (isAbout(error, dirname(path)) ? byErrno[nameOf(error)] : undefined);
-  if (!said) return error;
-  const code = said === "store_unavailable" ? whyUnavailable(dirname(path)) : said;
-  return new StoreError(code, `${path}: ${advices[code]} (${error.message})`, { cause: error });
+  const knownCode =
+    byResultCode[isUnsupportedFormat(error) ? corruptCode : resultCode(error)] ??
+    (isInFolder(error, dirname(path)) ? byErrno[nameOf(error)] : undefined);
+  if (!knownCode) return error;
+  const code = knownCode === "store_unavailable" ? unavailableCode(dirname(path)) : knownCode;
+  return new StoreError(code, `${path}: ${adviceByCode[code]} (${error.message})`, { cause: error });
 }
 
-const CORRUPT = 11;
+const corruptCode = 11;
 
 /** A damaged head may name a format that SQLite does not know; it says so with the code of a wrong statement. */
 function isUnsupportedFormat(error: Error): boolean {
@@ -96,25 +96,25 @@ function isUnsupportedFormat(error: Error): boolean {
 }
 
 /** SQLite only says that it cannot open or write its companions (-wal, -shm): the folder is read-only, or its disk is full. */
-function whyUnavailable(folder: string): Known {
+function unavailableCode(folder: string): AdvisedCode {
   if (isReadOnly(folder)) return "store_readonly";
   return isFull(folder) ? "store_full" : "store_unavailable";
 }
 
 /** A new -shm takes 32 KB; less than this is as good as nothing. */
-const leastFreeBytes = 65_536;
+const minFreeBytes = 65_536;
 
 function isFull(folder: string): boolean {
   try {
     const { bavail, bsize } = statfsSync(folder);
-    return bavail * bsize < leastFreeBytes;
+    return bavail * bsize < minFreeBytes;
   } catch {
     return false;
   }
 }
 
 /** A system error may also come from a caller's own files inside a transaction; that one is not ours to explain. */
-function isAbout(error: Error, folder: string): boolean {
+function isInFolder(error: Error, folder: string): boolean {
   return !("path" in error) || (typeof error.path === "string" && error.path.startsWith(folder));
 }
 

@@ -68,7 +68,7 @@ export function createPrivateFolder(path: string): void {
  * @param options.mode for a file that is not SHIM's own: the mode of a new file; a file that is there keeps its mode. Without it the mode is 0600
  * @param options.check runs last before the rename; what it throws leaves the file as it was
  */
-export function writeWhole(path: string, text: string, options: { mode?: number; check?: () => void } = {}): void {
+export function writeAtomically(path: string, text: string, options: { mode?: number; check?: () => void } = {}): void {
   const present = statSync(path, { throwIfNoEntry: false });
   // Other processes may replace the same file at the same moment.
   const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
@@ -102,13 +102,13 @@ function writeFlushed(path: string, text: string, present: Stats | undefined, mo
 }
 
 /** A rename that is on the disk when it returns. */
-export function renameWhole(from: string, to: string): void {
+export function renameDurably(from: string, to: string): void {
   renameSync(from, to);
   syncFolder(dirname(to));
 }
 
 /** Removes a file or a folder, so that it does not come back with the next power cut. */
-export function removeWhole(path: string): void {
+export function removeDurably(path: string): void {
   rmSync(path, { recursive: true, force: true });
   // Also where nothing is there any more: another process may have removed it a moment ago.
   if (inodeOf(dirname(path)) !== null) syncFolder(dirname(path));

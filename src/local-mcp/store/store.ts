@@ -4,7 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { backUpBeforeMigration } from "./backup.ts";
 import { connect } from "./connect.ts";
 import { setAside } from "./corruption.ts";
-import { isReady, type Site } from "./database.ts";
+import { isReady, type StoreContext } from "./database.ts";
 import type { Connection, Driver, DriverName } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import { openCopy } from "./open-copy.ts";
@@ -22,7 +22,7 @@ export interface StoreOptions {
   readonly busyMs?: number;
   readonly migrations?: readonly Migration[];
   /** A repaired file has at least this epoch. */
-  readonly leastEpoch?: () => number;
+  readonly minEpoch?: () => number;
   /** A process that is soon killed (a hook) leaves the repair and the migration of a larger file to others, in bytes. */
   readonly maxUpkeepBytes?: number;
   /** A store on a read-only disk is copied for reading; for processes that live for one command. */
@@ -42,7 +42,7 @@ export interface StoreOptions {
 export class Store {
   readonly path: string;
   /** What maintenance (backup, purge) needs to know of the store. */
-  readonly site: Site;
+  readonly context: StoreContext;
   readonly #maxUpkeepBytes: number;
   readonly #canReadCopy: boolean;
   readonly #isWaitLimited: boolean;
@@ -60,7 +60,7 @@ export class Store {
     this.#isWaitLimited = options.totalBusyMs !== undefined;
     const { busyMs = 5_000, totalBusyMs, now } = options;
     const endAt = totalBusyMs === undefined ? Number.POSITIVE_INFINITY : now() + totalBusyMs;
-    this.site = {
+    this.context = {
       files: storeFilesOf(options.path),
       driver: options.driver,
       now,
@@ -68,7 +68,7 @@ export class Store {
         return endAt === Number.POSITIVE_INFINITY ? busyMs : Math.max(0, Math.min(busyMs, endAt - now()));
       },
       migrations: options.migrations ?? shimMigrations,
-      leastEpoch: options.leastEpoch ?? (() => 0),
+      minEpoch: options.minEpoch ?? (() => 0),
     };
   }
 
@@ -76,9 +76,9 @@ export class Store {
     return this.#connection?.driver ?? null;
   }
 
-  isThere(): boolean {
+  exists(): boolean {
     // In the middle of a swap there is no database under the name, but there is one.
-    if (inodeOf(this.path) !== null || existsSync(this.site.files.swap)) return true;
+    if (inodeOf(this.path) !== null || existsSync(this.context.files.swap)) return true;
     refuseDanglingLink(this.path);
     return false;
   }
@@ -90,9 +90,9 @@ export class Store {
    * @throws {StoreError} when the file cannot be read or is newer than this program
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
-    return this.#guarded(() => {
-      if (!this.isThere()) return empty;
-      const connection = this.#readable();
+    return this.#withRepair(() => {
+      if (!this.exists()) return empty;
+      const connection = this.#readableConnection();
       return transaction(connection, "BEGIN", () => (this.#isReady(connection) ? body(connection) : empty));
     });
   }
@@ -105,11 +105,11 @@ export class Store {
    */
   write<T>(body: (sql: Sql) => T): T {
     let committed: { value: T } | null = null;
-    return this.#guarded(() => {
+    return this.#withRepair(() => {
       for (;;) {
-        const connection = this.#current();
+        const connection = this.#currentConnection();
         // [ST92] An open connection waits as long as it was told when it was opened.
-        if (this.#isWaitLimited) connection.script(`PRAGMA busy_timeout = ${this.site.busyMs}`);
+        if (this.#isWaitLimited) connection.script(`PRAGMA busy_timeout = ${this.context.busyMs}`);
         try {
           const done = transaction(connection, "BEGIN IMMEDIATE", () =>
             this.#isReady(connection) ? { value: body(connection) } : null,
@@ -134,9 +134,9 @@ export class Store {
    * @throws {StoreError} when the file cannot be opened
    */
   version(): string {
-    return this.#guarded(() => {
-      if (!this.isThere()) return "";
-      const connection = this.#current();
+    return this.#withRepair(() => {
+      if (!this.exists()) return "";
+      const connection = this.#currentConnection();
       const [others] = connection.all<{ data_version: number }>("PRAGMA data_version");
       const [own] = connection.all<{ n: number }>("SELECT total_changes() AS n");
       return `${this.#inode} ${others?.data_version} ${own?.n}`;
@@ -146,7 +146,7 @@ export class Store {
   /** Copies the whole database into a new private file while others work. */
   async backup(to: string): Promise<void> {
     this.connection();
-    const { files, driver, busyMs } = this.site;
+    const { files, driver, busyMs } = this.context;
     try {
       createPrivateFile(to);
       // Its own connection: a copy fails when it meets the connection in a write. An open read transaction holds one state
@@ -165,13 +165,13 @@ export class Store {
   }
 
   /** Brings the log into the file as far as nobody reads it, so that no write has to. Quick when there is little. */
-  tidy(): void {
-    this.#guarded(() => this.#current().all("PRAGMA wal_checkpoint(PASSIVE)"));
+  checkpointWal(): void {
+    this.#withRepair(() => this.#currentConnection().all("PRAGMA wal_checkpoint(PASSIVE)"));
   }
 
   /** A connection for maintenance (checks, vacuum); the caller must not leave a transaction open. */
   connection(): Connection {
-    return this.#guarded(() => this.#current());
+    return this.#withRepair(() => this.#currentConnection());
   }
 
   close(): void {
@@ -186,7 +186,7 @@ export class Store {
     this.#isMigrated = isReady(
       connection,
       this.path,
-      this.site.migrations,
+      this.context.migrations,
       this.#isMigrated ? migratedState : undefined,
     );
     return this.#isMigrated;
@@ -194,31 +194,31 @@ export class Store {
 
   #migrate(connection: Connection): void {
     this.#checkUpkeep("brought to the newest schema");
-    const { files, driver, busyMs, migrations, now } = this.site;
+    const { files, driver, busyMs, migrations, now } = this.context;
     withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
       // Replaced meanwhile: the new file is looked at next.
       if (inodeOf(this.path) !== this.#inode || this.#isReady(connection)) return;
-      backUpBeforeMigration(this.site, connection);
+      backUpBeforeMigration(this.context, connection);
       transaction(connection, "BEGIN IMMEDIATE", () => migrate(connection, now(), migrations));
     });
   }
 
-  #readable(): Connection {
+  #readableConnection(): Connection {
     try {
-      return this.#current();
+      return this.#currentConnection();
     } catch (error) {
       const mapped = toStoreError(error, this.path);
       const isReadOnly = mapped instanceof StoreError && mapped.code === "store_readonly";
       if (!isReadOnly || !this.#canReadCopy) throw error;
-      return (this.#copy ??= openCopy(this.site));
+      return (this.#copy ??= openCopy(this.context));
     }
   }
 
-  #current(): Connection {
+  #currentConnection(): Connection {
     const found = statSync(this.path, { bigint: true, throwIfNoEntry: false });
     if (this.#connection && found && found.ino === this.#inode && found.size > 0n) return this.#connection;
     this.close();
-    const { connection, inode } = openDatabase(this.site);
+    const { connection, inode } = openDatabase(this.context);
     this.#connection = connection;
     this.#inode = inode;
     this.#isMigrated = false;
@@ -226,7 +226,7 @@ export class Store {
   }
 
   /** Maps errors; a damaged file is repaired or set aside, then the work is done again. */
-  #guarded<T>(work: () => T): T {
+  #withRepair<T>(work: () => T): T {
     for (let attempt = 1; ; attempt++) {
       try {
         return work();
@@ -254,7 +254,7 @@ export class Store {
     const inode = this.#inode ?? inodeOf(this.path);
     this.close();
     try {
-      setAside(this.site, { inode, isCertain, isIndexOnly: isIndexDamage(error), message: said(error) });
+      setAside(this.context, { inode, isCertain, isIndexOnly: isIndexDamage(error), message: sqliteMessage(error) });
     } catch (failure) {
       throw toStoreError(failure, this.path);
     }
@@ -262,6 +262,6 @@ export class Store {
 }
 
 /** What SQLite itself said. */
-function said(error: StoreError): string {
+function sqliteMessage(error: StoreError): string {
   return error.cause instanceof Error ? error.cause.message : error.message;
 }

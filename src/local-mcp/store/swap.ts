@@ -1,20 +1,20 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { Site } from "./database.ts";
+import type { StoreContext } from "./database.ts";
 import {
   createPrivateFolder,
-  removeWhole,
-  renameWhole,
+  removeDurably,
+  renameDurably,
   syncFolder,
-  writeWhole,
+  writeAtomically,
   type StoreFiles,
 } from "./store-files.ts";
 import { salvage } from "./salvage.ts";
 
 /** How many damaged files are kept for a look; the disk that damages one may damage more. */
-const KEPT_FOLDERS = 3;
+const maxSetAsideFolders = 3;
 /** A salvage that kills its process must not kill the next one for ever. */
-const SALVAGE_ATTEMPTS = 2;
+const maxSalvageAttempts = 2;
 
 /** Stored next to the database while a damaged one is replaced. */
 interface Swap {
@@ -35,10 +35,10 @@ export function beginSwap(files: StoreFiles, folder: string, noticeId: number): 
  * repeated, so a process killed here leaves work for the next opener and never half a store. Needs the exclusive maintenance
  * lock; does nothing when no swap is under way.
  */
-export function finishSwap(site: Site): void {
-  const { files } = site;
+export function finishSwap(context: StoreContext): void {
+  const { files } = context;
   if (!existsSync(files.swap)) return;
-  const swap = readSwap(files, site.now());
+  const swap = readSwap(files, context.now());
   const folder = join(files.setAside, swap.folder);
   createPrivateFolder(folder);
   if (existsSync(files.next)) {
@@ -48,29 +48,29 @@ export function finishSwap(site: Site): void {
       if (existsSync(path) && !existsSync(moved)) renameSync(path, moved);
     }
     syncFolder(folder);
-    renameWhole(files.next, files.database);
+    renameDurably(files.next, files.database);
   }
   // Deleted by hand meanwhile: a new one will be made.
-  if (existsSync(files.database) && swap.attempts < SALVAGE_ATTEMPTS) {
-    salvageOnce(site, swap, join(folder, basename(files.database)));
+  if (existsSync(files.database) && swap.attempts < maxSalvageAttempts) {
+    salvageOnce(context, swap, join(folder, basename(files.database)));
   }
-  removeWhole(files.swap);
-  keepNewest(files);
+  removeDurably(files.swap);
+  pruneSetAside(files);
 }
 
 /** The attempt is counted before it begins, and not at all when it ends with an error that can be told. */
-function salvageOnce(site: Site, swap: Swap, damaged: string): void {
-  writeSwap(site.files, { ...swap, attempts: swap.attempts + 1 });
+function salvageOnce(context: StoreContext, swap: Swap, damaged: string): void {
+  writeSwap(context.files, { ...swap, attempts: swap.attempts + 1 });
   try {
-    salvage(site, damaged, swap.noticeId);
+    salvage(context, damaged, swap.noticeId);
   } catch (error) {
-    writeSwap(site.files, swap);
+    writeSwap(context.files, swap);
     throw error;
   }
 }
 
 function writeSwap(files: StoreFiles, swap: Swap): void {
-  writeWhole(files.swap, JSON.stringify(swap));
+  writeAtomically(files.swap, JSON.stringify(swap));
 }
 
 /** It is written whole; a disk that damages it as well must not keep the store shut. */
@@ -86,7 +86,7 @@ function readSwap(files: StoreFiles, now: number): Swap {
 /** `<number>-<time>`: the number says which is the newest even when the clock was set back. */
 export function newSetAsideFolder(files: StoreFiles, now: number): string {
   createPrivateFolder(files.setAside);
-  const newest = folders(files).at(-1);
+  const newest = setAsideFolders(files).at(-1);
   const number = (newest ? Number.parseInt(newest, 10) : 0) + 1;
   const time = new Date(now).toISOString().replaceAll(":", "-");
   const folder = join(files.setAside, `${String(number).padStart(6, "0")}-${time}`);
@@ -95,14 +95,14 @@ export function newSetAsideFolder(files: StoreFiles, now: number): string {
   return folder;
 }
 
-function folders(files: StoreFiles): string[] {
+function setAsideFolders(files: StoreFiles): string[] {
   return readdirSync(files.setAside)
     .filter((name) => /^\d{6,}-/.test(name))
     .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
 }
 
-function keepNewest(files: StoreFiles): void {
-  for (const name of folders(files).slice(0, -KEPT_FOLDERS)) {
+function pruneSetAside(files: StoreFiles): void {
+  for (const name of setAsideFolders(files).slice(0, -maxSetAsideFolders)) {
     rmSync(join(files.setAside, name), { recursive: true, force: true });
   }
 }

@@ -6,12 +6,12 @@ import type { Sql } from "../../shared/sql.ts";
  */
 
 /** Whether summaries wait. */
-export function isBehind(sql: Sql): boolean {
+export function hasPending(sql: Sql): boolean {
   return sql.all("SELECT 1 FROM checkpoints_unindexed LIMIT 1").length > 0;
 }
 
 /** [ST23] Takes in what waits (not what an older program has taken in by a rebuild), within the caller's transaction. */
-export function takeIn(sql: Sql): void {
+export function indexPending(sql: Sql): void {
   sql.run(
     `INSERT INTO checkpoints_text (rowid, summary)
      SELECT seq, summary FROM checkpoints WHERE seq IN (SELECT seq FROM checkpoints_unindexed)

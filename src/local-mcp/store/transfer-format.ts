@@ -5,10 +5,10 @@ import { StoredEntry, StoredState } from "./stored-shapes.ts";
  * The lines of an export. Stored in users' files: a change raises `version`, and older versions stay readable. Limits are far above what
  * SHIM writes; they keep a hostile file from filling the memory.
  */
-export const FORMAT = "shim-export";
-export const VERSION = 1;
+export const exportFormat = "shim-export";
+export const exportVersion = 1;
 /** Longest line, in characters. */
-export const MAX_LINE = 16 * 1024 * 1024;
+export const maxLineChars = 16 * 1024 * 1024;
 
 const id = z
   .string()
@@ -23,8 +23,8 @@ const json = z.record(z.string(), z.unknown());
 
 export const Header = z.strictObject({
   type: z.literal("header"),
-  format: z.literal(FORMAT),
-  version: z.literal(VERSION),
+  format: z.literal(exportFormat),
+  version: z.literal(exportVersion),
   exportedAt: at,
 });
 

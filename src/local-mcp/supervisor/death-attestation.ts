@@ -1,7 +1,7 @@
 import type { Result } from "../../shared/result.ts";
 import { readProcessKey } from "../coordinator/process-key.ts";
 import type { Trouble } from "../link/chat-link.ts";
-import { mayLive } from "../processes.ts";
+import { mayBeAlive } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 
 /** The coordinator of this machine, for deaths. */
@@ -24,7 +24,7 @@ export async function attestDeath(runtime: Runtime, attest: AttestDeath, session
     [],
   );
   const process = row ? readProcessKey(row.process) : null;
-  if (!row || !process || mayLive(runtime.processes, process)) return null;
+  if (!row || !process || mayBeAlive(runtime.processes, process)) return null;
   const told = await attest(row.chat, row.process);
   // A chat that is not known there any more holds nothing.
   if (told.ok || told.error.code === "unknown_chat") return null;

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import * as z from "zod";
 import { codeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { mayLive, type Processes, type ProcessIdentity } from "../processes.ts";
+import { mayBeAlive, type Processes, type ProcessIdentity } from "../processes.ts";
 import { withLock } from "../snapshots/repository-lock.ts";
-import { createPrivateFolder, writeWhole } from "../store/store-files.ts";
+import { createPrivateFolder, writeAtomically } from "../store/store-files.ts";
 
 const Identity = z.strictObject({ boot: z.string(), pid: z.number(), start: z.string() });
 /** Held for a moment only, by processes that begin to supervise. */
@@ -23,7 +23,7 @@ function ownerFile(home: string): string {
 /** Who supervises now; null: nobody. [SU8] A number that another process has got since supervises nothing. */
 export function supervisorOf(home: string, processes: Processes): ProcessIdentity | null {
   const owner = lastSupervisorOf(home);
-  return owner && mayLive(processes, owner) ? owner : null;
+  return owner && mayBeAlive(processes, owner) ? owner : null;
 }
 
 /** Who has supervised last and did not end in good order; it may live. */
@@ -43,7 +43,7 @@ export async function becomeOnly(
   return withLock(`${path}.lock`, processes, AbortSignal.timeout(patienceMs), async () => {
     const owner = supervisorOf(home, processes);
     if (owner) return err(owner);
-    writeWhole(path, JSON.stringify(own));
+    writeAtomically(path, JSON.stringify(own));
     return ok(undefined);
   });
 }

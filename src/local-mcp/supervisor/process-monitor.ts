@@ -1,4 +1,4 @@
-import { isAlive, isOutOfSight, type ProcessIdentity } from "../processes.ts";
+import { isAlive, isInOtherNamespace, type ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -53,10 +53,10 @@ export class ProcessMonitor {
     const { store, processes } = this.#runtime;
     return store.read((sql) => {
       const found: sessions.Session[] = [];
-      for (const session of sessions.open(sql)) {
+      for (const session of sessions.listOpen(sql)) {
         if (now - session.lastSeenAt > mostSilentMs) break;
         const { owner } = session;
-        if (owner && !isOutOfSight(processes, owner) && isAlive(processes, owner) && this.#isOne(session)) {
+        if (owner && !isInOtherNamespace(processes, owner) && isAlive(processes, owner) && this.#isOne(session)) {
           found.push(session);
         }
       }

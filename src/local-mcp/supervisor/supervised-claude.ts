@@ -7,15 +7,15 @@ import { interrupted } from "../automation/claude/prompt.ts";
 import type { Ended } from "../automation/run-program.ts";
 import type { Launch } from "../launch.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
-import { mayLive } from "../processes.ts";
+import { mayBeAlive } from "../processes.ts";
 import { brief } from "../recovery/brief.ts";
 import { causeOf, hasContent } from "../recovery/detect.ts";
 import { take } from "../recovery/recover.ts";
 import { restore } from "../recovery/restoration.ts";
-import { checkTranscript, release } from "../recovery/start.ts";
+import { checkTranscript, withdrawOffer } from "../recovery/start.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime.ts";
-import { bound } from "../sessions/entries.ts";
+import { redactAndClip } from "../sessions/entries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { StoreError } from "../store/store-error.ts";
 import { endingOf } from "./program-end.ts";
@@ -59,7 +59,7 @@ export class SupervisedClaude implements Supervised {
     if (known.recovery === "recovered")
       return { kind: "finished", reason: `session ${known.recoveryBy} goes on with it` };
     if (known.recovery === "dismissed") return { kind: "finished", reason: `session ${known.id} was dismissed` };
-    if (known.owner && mayLive(this.#options.runtime.processes, known.owner)) {
+    if (known.owner && mayBeAlive(this.#options.runtime.processes, known.owner)) {
       return { kind: "held", reason: `session ${known.id} runs already (pid ${known.owner.pid})` };
     }
     return this.#attempt(this.#continuing(known, chat.isUnresumable && known.id === chat.session));
@@ -137,7 +137,7 @@ export class SupervisedClaude implements Supervised {
     const { runtime } = this.#options;
     const { session, before } = chat;
     await this.#options.bury(session);
-    if (before !== null) ifStored(runtime, () => release(runtime, before, session));
+    if (before !== null) ifStored(runtime, () => withdrawOffer(runtime, before, session));
     const known = runtime.store.read((sql) => sessions.get(sql, session), null);
     const ending = endingOf({
       ended,
@@ -172,7 +172,7 @@ class Heard {
     if (event.kind === "message") this.limit = event.problem === "rate_limit" ? (this.limit ?? untold) : null;
     if (event.kind !== "result") return null;
     this.result = event;
-    return redact(bound(event.text, mostShownChars)).text;
+    return redact(redactAndClip(event.text, mostShownChars)).text;
   }
 }
 

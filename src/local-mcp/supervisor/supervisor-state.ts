@@ -4,7 +4,7 @@ import * as z from "zod";
 import { codeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { digest } from "../sessions/entries.ts";
-import { createPrivateFolder, writeWhole } from "../store/store-files.ts";
+import { createPrivateFolder, writeAtomically } from "../store/store-files.ts";
 import { begun, Restarts } from "./auto-restarter.ts";
 import { supervisorFolder } from "./only-supervisor.ts";
 import type { WatchedProgram } from "./settings.ts";
@@ -67,7 +67,7 @@ export class SupervisorState {
   keep(name: string, kept: Kept): void {
     this.#programs[name] = kept;
     createPrivateFolder(this.#folder);
-    writeWhole(fileIn(this.#folder), `${JSON.stringify({ programs: this.#programs }, null, 2)}\n`);
+    writeAtomically(fileIn(this.#folder), `${JSON.stringify({ programs: this.#programs }, null, 2)}\n`);
   }
 
   /** Another process asks for a program to be started again. */

@@ -2,11 +2,11 @@ import { existsSync } from "node:fs";
 import type { CrashCause } from "../../contract/readings.ts";
 import { messageOf } from "../../shared/error.ts";
 import { uuidv7 } from "../../shared/ids.ts";
-import { mayLive } from "../processes.ts";
+import { mayBeAlive } from "../processes.ts";
 import { brief } from "../recovery/brief.ts";
 import { take } from "../recovery/recover.ts";
 import type { Restoration } from "../recovery/restoration.ts";
-import { checkTranscript, planStart, release } from "../recovery/start.ts";
+import { checkTranscript, planStart, withdrawOffer } from "../recovery/start.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
@@ -125,7 +125,7 @@ export class ChatWatch {
     const { runtime } = this.#options;
     const session = runtime.store.read((sql) => sessions.get(sql, id), null);
     if (session && session.lastSeenAt > restarts.since) return;
-    if (id !== from) release(runtime, from, id);
+    if (id !== from) withdrawOffer(runtime, from, id);
     this.#planned.delete(id);
     this.#planned.set(from, { restarts, from });
     this.#plan(from, { kind: "crashed", reason: "no chat began" }, now);
@@ -135,5 +135,5 @@ export class ChatWatch {
 /** Somebody goes on with it, or nobody is to. */
 function isTaken({ session }: Restoration, { processes }: Runtime): boolean {
   if (session.endedAt !== null || session.recovery === "recovered" || session.recovery === "dismissed") return true;
-  return session.owner !== null && mayLive(processes, session.owner);
+  return session.owner !== null && mayBeAlive(processes, session.owner);
 }

@@ -63,7 +63,7 @@ export function sessionContent(
  */
 export function recoveryHere(sql: Sql, { id, recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
   const isForeign = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
-  return isForeign && recoveries.finished(sql, id).length === 0 ? null : recovery;
+  return isForeign && recoveries.finishedTasks(sql, id).length === 0 ? null : recovery;
 }
 
 function unsavedOf(sql: Sql, session: string, after: number): SessionContent["unsaved"] {
@@ -85,7 +85,7 @@ export function checkpointContent(
   session: sessions.Session | null,
   { epoch, now }: Sealing,
 ): CheckpointContent | null {
-  const state = checkpoints.soundStateOf(sql, checkpoint.seq);
+  const state = checkpoints.findState(sql, checkpoint.seq);
   if (state === null) return null;
   const { id, at, trigger, hash, journalSeq, rawBytes, redactions, summary } = checkpoint;
   return {

@@ -1,5 +1,5 @@
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Edge } from "../authority.ts";
+import type { EdgeConfig } from "../authority.ts";
 import { addressOf } from "../edge/address.ts";
 import { ask } from "../edge/http.ts";
 import type { Outside } from "../edge/outside.ts";
@@ -14,7 +14,7 @@ const patienceMs = 60_000;
  * @param signal aborted: nobody waits for an answer any more
  */
 export function edgeCall(
-  { url, workspace, token }: Pick<Edge, "url" | "workspace" | "token">,
+  { url, workspace, token }: Pick<EdgeConfig, "url" | "workspace" | "token">,
   outside: Pick<Outside, "clock" | "setTimer" | "fetch">,
   signal: AbortSignal,
 ): Result<SyncCall, string> {

@@ -1,5 +1,5 @@
 import type { Runtime } from "../runtime.ts";
-import { type Git, GitError, gitOutside, lines, run, text } from "../snapshots/git.ts";
+import { type Git, GitError, userGit, lines, run, text } from "../snapshots/git.ts";
 import { normalRemote, projectKey, type ProjectFacts } from "./project-key.ts";
 import * as names from "./project-names.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
@@ -32,7 +32,7 @@ export async function factsOf(env: NodeJS.ProcessEnv, folder: string, machine: s
   const nothing = { remote: null, rootCommit: null, machine, folder };
   // No argument of a program can hold it, and no folder is called so.
   if (folder.includes("\0")) return nothing;
-  const git = gitOutside(env, folder, AbortSignal.timeout(withinMs));
+  const git = userGit(env, folder, AbortSignal.timeout(withinMs));
   try {
     const remote = await remoteOf(git);
     return { ...nothing, remote, rootCommit: remote === null ? await rootOf(git) : null };

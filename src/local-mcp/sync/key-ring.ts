@@ -4,7 +4,7 @@ import * as z from "zod";
 import { codeOf as errorCodeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeWorkspace } from "../authority.ts";
-import { createPrivateFolder, writeWhole } from "../store/store-files.ts";
+import { createPrivateFolder, writeAtomically } from "../store/store-files.ts";
 import { codeOf, readCode, type WorkspaceKey } from "./workspace-key.ts";
 
 /** The keys of one workspace that this machine has. */
@@ -56,7 +56,7 @@ export function keepKey(home: string, edge: EdgeWorkspace, key: WorkspaceKey): R
   const codes = [...before.filter((one) => one !== code), code];
   createPrivateFolder(home);
   const next: KeyFile = { workspaces: { ...file.value.workspaces, [nameOf(edge)]: codes } };
-  writeWhole(keyFile(home), `${JSON.stringify(next, null, 2)}\n`);
+  writeAtomically(keyFile(home), `${JSON.stringify(next, null, 2)}\n`);
   return ok(undefined);
 }
 

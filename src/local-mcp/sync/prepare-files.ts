@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import type { Result } from "../../shared/result.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Runtime } from "../runtime.ts";
-import { gitIn, text } from "../snapshots/git.ts";
+import { repositoryGit, text } from "../snapshots/git.ts";
 import { makeBundle } from "../snapshots/make-bundle.ts";
-import { whyFailed } from "../snapshots/take-snapshot.ts";
+import { failureReason } from "../snapshots/take-snapshot.ts";
 import { bytesOf, type FilesContent, type SentFiles } from "./contents.ts";
 import type { Device } from "./device.ts";
 import { seal } from "./envelope.ts";
@@ -69,10 +69,10 @@ async function treeOf(
   signal: AbortSignal,
 ): Promise<string | null> {
   try {
-    return await text(gitIn(env, { gitDir: repository }, signal), ["rev-parse", `${commit}^{tree}`]);
+    return await text(repositoryGit(env, { gitDir: repository }, signal), ["rev-parse", `${commit}^{tree}`]);
   } catch (error) {
     // Throws what is a bug.
-    whyFailed(error, null);
+    failureReason(error, null);
     return null;
   }
 }

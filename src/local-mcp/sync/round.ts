@@ -1,6 +1,6 @@
 import { err, ok, type Result } from "../../shared/result.ts";
-import { readEdge, type Edge } from "../authority.ts";
-import { noteTaken } from "../recovery/remote-return.ts";
+import { readEdgeConfig, type EdgeConfig } from "../authority.ts";
+import { recordTakeovers } from "../recovery/remote-return.ts";
 import * as choices from "./choice.ts";
 import * as changes from "./changes.ts";
 import * as devices from "./device.ts";
@@ -18,7 +18,7 @@ import * as uploader from "./uploader.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 /** @param signal aborted: nobody waits for an answer any more */
-export type Connect = (edge: Edge, signal: AbortSignal) => SyncCall;
+export type Connect = (edge: EdgeConfig, signal: AbortSignal) => SyncCall;
 
 export interface SyncReport {
   readonly sessions: number;
@@ -123,7 +123,7 @@ export class Round {
 
   #target(): Result<SyncTarget, SyncTrouble> {
     const { runtime, connect } = this.#options;
-    const edge = readEdge(runtime.paths.home, runtime.env);
+    const edge = readEdgeConfig(runtime.paths.home, runtime.env);
     if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
     if (edge.value === null) return err({ code: "no_edge", message: "this machine has joined no workspace" });
     const { workspace } = edge.value;
@@ -177,7 +177,7 @@ export class Round {
     const pulled = await pull({ runtime, call, workspace, keys: ring, device }, isFull ? 0 : this.#pulled.revision);
     if (!pulled.ok) return pulled.error;
     this.#pulled = { revision: pulled.value.revision, of, fullAt: isFull ? now : this.#pulled.fullAt };
-    if (device !== null) noteTaken(runtime, workspace, device);
+    if (device !== null) recordTakeovers(runtime, workspace, device);
     this.#take(pulled.value);
     this.#wasFull = isFull;
     return null;

@@ -2,7 +2,7 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { SyncOp } from "../../contract/sync.ts";
-import type { Edge } from "../authority.ts";
+import type { EdgeConfig } from "../authority.ts";
 import * as changes from "./changes.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
@@ -20,7 +20,7 @@ import type { WorkspaceKey } from "./workspace-key.ts";
 
 /** What one round needs, as the files say at its beginning. */
 export interface SyncTarget {
-  readonly edge: Edge;
+  readonly edge: EdgeConfig;
   readonly ring: KeyRing;
   readonly call: SyncCall;
 }
@@ -169,7 +169,7 @@ export class Sender {
   }
 
   /** Else what another process has done meanwhile: it has begun anew, or sends now. */
-  async #seal(edge: Edge, { device, key }: Begun): Promise<SealedSome | "turned" | "not_uploader"> {
+  async #seal(edge: EdgeConfig, { device, key }: Begun): Promise<SealedSome | "turned" | "not_uploader"> {
     const { runtime, process } = this.#options;
     const { store, now } = runtime;
     if (store.read(changes.count, 0) === 0) return { sealed: [], keptHere: [], waiting: 0 };
@@ -190,7 +190,7 @@ export class Sender {
     return some;
   }
 
-  #bookOf({ workspace, machine }: Edge, key: WorkspaceKey): ProjectBook {
+  #bookOf({ workspace, machine }: EdgeConfig, key: WorkspaceKey): ProjectBook {
     const of = `${workspace} ${key.id}`;
     const book =
       this.#book?.of === of ? this.#book.book : new ProjectBook(this.#options.runtime, { workspace, key, machine });

@@ -1,6 +1,6 @@
 import { fullJitter } from "../../shared/backoff.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
-import { readEdge } from "../authority.ts";
+import { readEdgeConfig } from "../authority.ts";
 import type { Outside } from "../edge/outside.ts";
 import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
@@ -126,7 +126,7 @@ export class StateSynchronizer {
   /** A file that cannot be read is for the round to tell. */
   #isJoined(): boolean {
     const { env, paths } = this.#options.runtime;
-    const edge = readEdge(paths.home, env);
+    const edge = readEdgeConfig(paths.home, env);
     return !edge.ok || edge.value !== null;
   }
 

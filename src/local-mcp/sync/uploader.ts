@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import { processKey, readProcessKey } from "../coordinator/process-key.ts";
-import { isOutOfSight, mayLive, type ProcessIdentity, type Processes } from "../processes.ts";
+import { isInOtherNamespace, mayBeAlive, type ProcessIdentity, type Processes } from "../processes.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 /** One process of a machine sends at a time (sync_uploader). Two would send the same twice, and do no harm. */
@@ -48,6 +48,6 @@ function isThere({ process, at }: Row, now: number, processes: Processes): boole
   const identity = readProcessKey(process);
   if (!identity) return false;
   const silenceMs = now - at;
-  if (isOutOfSight(processes, identity)) return isWithin(silenceMs, silentMs);
-  return isWithin(silenceMs, hungMs) && mayLive(processes, identity);
+  if (isInOtherNamespace(processes, identity)) return isWithin(silenceMs, silentMs);
+  return isWithin(silenceMs, hungMs) && mayBeAlive(processes, identity);
 }

@@ -1,7 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import { age, clip } from "../recovery/brief.ts";
-import { briefOf } from "../recovery/offer-news.ts";
-import { harmless } from "../words/harmless.ts";
+import { renderBrief } from "../recovery/offer-news.ts";
+import { neutralize } from "../words/harmless.ts";
 import * as continuations from "./continuations.ts";
 import { markDelivered, undelivered, type News, type NewsRow } from "./news.ts";
 
@@ -48,7 +48,7 @@ function deliverOffer(sql: Sql, now: number, rows: readonly NewsRow[]): string |
   for (const row of rows) {
     if (row.news.kind !== "offer") continue;
     markDelivered(sql, now, [row]);
-    return briefOf(row.news, now);
+    return renderBrief(row.news, now);
   }
   return null;
 }
@@ -155,7 +155,7 @@ export function named(name: string, id: string): string {
 /** Words of another chat on one line, without characters that end a quotation. */
 function word(text: string, max: number): string {
   return clip(
-    harmless(text)
+    neutralize(text)
       .replaceAll(/[\s"]+/g, " ")
       .trim(),
     max,
@@ -164,5 +164,5 @@ function word(text: string, max: number): string {
 
 /** A text of another chat: its lines cannot look like the items of the list. */
 export function block(text: string): string {
-  return harmless(text).replaceAll(/\r\n?|[\n\u2028\u2029]/g, "\n  ");
+  return neutralize(text).replaceAll(/\r\n?|[\n\u2028\u2029]/g, "\n  ");
 }

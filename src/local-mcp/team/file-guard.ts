@@ -4,7 +4,7 @@ import type { HookInput } from "../../contract/hook-input.ts";
 import { namesAbove } from "../../coordination/paths.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { readProcessKey } from "../coordinator/process-key.ts";
-import { mayLive, type Processes } from "../processes.ts";
+import { mayBeAlive, type Processes } from "../processes.ts";
 import { age, clip } from "../recovery/brief.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { mainWorkTree, projectRoot } from "../sessions/git-head.ts";
@@ -115,7 +115,7 @@ export function isOfAnother(
   if (holder === session) return false;
   const [chat] = sql.all<{ process: string }>("SELECT process FROM team_chats WHERE session_id = ?", holder);
   const owner = chat ? readProcessKey(chat.process) : null;
-  if (owner === null || mayLive(processes, owner)) return true;
+  if (owner === null || mayBeAlive(processes, owner)) return true;
   files.drop(sql, resource, holder);
   return false;
 }

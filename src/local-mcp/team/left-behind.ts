@@ -1,7 +1,7 @@
 import type { Outside } from "../edge/outside.ts";
 import { readProcessKey } from "../coordinator/process-key.ts";
 import type { OpenedLink } from "../link/open-link.ts";
-import { mayLive } from "../processes.ts";
+import { mayBeAlive } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as keptCalls from "./kept-calls.ts";
@@ -27,7 +27,7 @@ export function deadMembers({ store, processes }: Runtime, workspace: string): M
     .read((sql) => members.inWorkspace(sql, workspace), [])
     .filter(({ process }) => {
       const owner = readProcessKey(process);
-      return owner !== null && !mayLive(processes, owner);
+      return owner !== null && !mayBeAlive(processes, owner);
     });
 }
 

@@ -79,7 +79,7 @@ export class TaskHolder {
   usageOf({ task: { claim } }: HeldTask): Usage | null {
     const { runtime, sessionId } = this.#around;
     const found = runtime.store.read((sql) => spending.get(sql, sessionId), null);
-    return found?.claim === claim ? spending.usageOf(found, runtime.now()) : null;
+    return found?.claim === claim ? spending.toUsage(found, runtime.now()) : null;
   }
 
   /** Checks by heartbeats that the tasks are not cancelled and still this chat's; also after a registration. */

@@ -3,7 +3,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Outside } from "../edge/outside.ts";
 import { isPassing, type Trouble } from "../link/chat-link.ts";
 import type { OpenedLink } from "../link/open-link.ts";
-import { settleFinished } from "../recovery/finished-tasks.ts";
+import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
 import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
@@ -166,7 +166,7 @@ export class Team {
       };
       await settle({ runtime, outside, open }, opened, member);
     }
-    await settleFinished(runtime, opened.workspace, opened.link);
+    await recordFinishedTasks(runtime, opened.workspace, opened.link);
   }
 
   async #end(sessionId: string, ending: Ending): Promise<void> {

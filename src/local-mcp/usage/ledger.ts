@@ -8,7 +8,7 @@ import * as spending from "./task-spending.ts";
 
 /** What chats have used: tokens of each response, and what the client says that a session has cost. Each function is part of the caller's transaction. */
 
-export interface Heard {
+export interface ReportedUsage {
   /** Of the chat's own model, and of its sub-agents where their lines stand in the same file. */
   readonly usage: readonly Usage[];
   readonly subagentUsage: readonly Usage[];
@@ -20,40 +20,46 @@ export type Prices = Config["usage"]["prices"];
  * [SI40] Counts each response once, by its own id, into its session, day, project, model and the task that the chat has. A line that is read again, a
  * transcript that repeats an earlier one and a process that starts anew change nothing; a later line of the same response adds what it has more.
  */
-export function countResponses(sql: Sql, session: Session, heard: Heard, now: number, prices: Prices = {}): void {
-  for (const usage of heard.usage) countResponse(sql, session, usage, { now, prices, isSubagent: false });
-  for (const usage of heard.subagentUsage) countResponse(sql, session, usage, { now, prices, isSubagent: true });
+export function countResponses(
+  sql: Sql,
+  session: Session,
+  reported: ReportedUsage,
+  now: number,
+  prices: Prices = {},
+): void {
+  for (const usage of reported.usage) countResponse(sql, session, usage, { now, prices, isSubagent: false });
+  for (const usage of reported.subagentUsage) countResponse(sql, session, usage, { now, prices, isSubagent: true });
 }
 
-interface Circumstances {
+interface CountContext {
   readonly now: number;
   readonly prices: Prices;
   readonly isSubagent: boolean;
 }
 
-interface Counts {
+interface TokenCounts {
   readonly input: number;
   readonly output: number;
   readonly cacheRead: number;
   readonly cacheWrite: number;
 }
 
-const none: Counts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
-function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: Circumstances): void {
+function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: CountContext): void {
   const key = `${idOf(usage.messageId)}:${usage.requestId === null ? "" : idOf(usage.requestId)}`;
-  const before = countsOf(sql, key);
-  const after = larger(before ?? none, usage);
-  const more = difference(after, before ?? none);
-  if (before && sum(more) === 0) return;
+  const before = readCounts(sql, key);
+  const after = larger(before ?? zeroCounts, usage);
+  const increase = difference(after, before ?? zeroCounts);
+  if (before && sum(increase) === 0) return;
   const at = Math.min(now, usage.at ?? now);
   const model = modelOf(usage.model);
   const task = taskAt(sql, session.id, at);
-  keep(sql, session, { key, at, model, task, isSubagent, counts: after });
-  if (task) spending.add(sql, session.id, sum(more), estimateOf(sql, session.id, prices[model], more));
+  insertResponse(sql, session, { key, at, model, task, isSubagent, counts: after });
+  if (task) spending.add(sql, session.id, sum(increase), estimateOf(sql, session.id, prices[model], increase));
 }
 
-function estimateOf(sql: Sql, sessionId: string, price: ModelPrices | undefined, counts: Counts): number {
+function estimateOf(sql: Sql, sessionId: string, price: ModelPrices | undefined, counts: TokenCounts): number {
   return hasClientCost(sql, sessionId) ? 0 : (priceOf(price, counts) ?? 0);
 }
 
@@ -73,10 +79,14 @@ interface Response {
   readonly model: string;
   readonly task: spending.TaskSpending | null;
   readonly isSubagent: boolean;
-  readonly counts: Counts;
+  readonly counts: TokenCounts;
 }
 
-function keep(sql: Sql, { id, project }: Session, { key, at, model, task, isSubagent, counts }: Response): void {
+function insertResponse(
+  sql: Sql,
+  { id, project }: Session,
+  { key, at, model, task, isSubagent, counts }: Response,
+): void {
   sql.run(
     `INSERT INTO usage_messages (key, session_id, at, day, project, model, task, claim, is_subagent, input, output, cache_read, cache_write)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET input = excluded.input, output = excluded.output,
@@ -97,13 +107,13 @@ function keep(sql: Sql, { id, project }: Session, { key, at, model, task, isSuba
   );
 }
 
-function countsOf(sql: Sql, key: string): Counts | null {
+function readCounts(sql: Sql, key: string): TokenCounts | null {
   const query =
     "SELECT input, output, cache_read AS cacheRead, cache_write AS cacheWrite FROM usage_messages WHERE key = ?";
-  return sql.all<Counts>(query, key)[0] ?? null;
+  return sql.all<TokenCounts>(query, key)[0] ?? null;
 }
 
-function larger(counts: Counts, usage: Usage): Counts {
+function larger(counts: TokenCounts, usage: Usage): TokenCounts {
   return {
     input: Math.max(counts.input, Math.round(usage.inputTokens)),
     output: Math.max(counts.output, Math.round(usage.outputTokens)),
@@ -112,7 +122,7 @@ function larger(counts: Counts, usage: Usage): Counts {
   };
 }
 
-function difference(a: Counts, b: Counts): Counts {
+function difference(a: TokenCounts, b: TokenCounts): TokenCounts {
   return {
     input: a.input - b.input,
     output: a.output - b.output,
@@ -121,12 +131,12 @@ function difference(a: Counts, b: Counts): Counts {
   };
 }
 
-function sum({ input, output, cacheRead, cacheWrite }: Counts): number {
+function sum({ input, output, cacheRead, cacheWrite }: TokenCounts): number {
   return input + output + cacheRead + cacheWrite;
 }
 
 /** In millionths of a dollar: dollars for a million tokens are that for one. Null: the model has no price. */
-export function priceOf(price: ModelPrices | undefined, counts: Counts): number | null {
+export function priceOf(price: ModelPrices | undefined, counts: TokenCounts): number | null {
   if (!price) return null;
   const { input, output, cacheRead, cacheWrite } = counts;
   return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;

@@ -65,7 +65,7 @@ export function add(sql: Sql, sessionId: string, tokens: number, costMicros: num
   sql.run(query, tokens, costMicros, sessionId);
 }
 
-export function usageOf({ startedAt, tokens, costMicros }: TaskSpending, now: number): Usage {
+export function toUsage({ startedAt, tokens, costMicros }: TaskSpending, now: number): Usage {
   return { wallMs: Math.max(0, now - startedAt), tokens, costMicros: Math.round(costMicros) };
 }
 
@@ -87,14 +87,14 @@ export function confirm(sql: Sql, sessionId: string, claim: number, { wallMs, to
   );
 }
 
-interface Measure {
+interface LimitMeasure {
   readonly used: number;
   readonly limit: number;
   readonly text: string;
 }
 
-function measuresOf(spending: TaskSpending, now: number): Measure[] {
-  const { wallMs, tokens, costMicros } = usageOf(spending, now);
+function measureAll(spending: TaskSpending, now: number): LimitMeasure[] {
+  const { wallMs, tokens, costMicros } = toUsage(spending, now);
   const { limitWallMs, limitTokens, limitCostMicros } = spending;
   return [
     ...measure(tokens, limitTokens, (value) => `${value.toLocaleString("en-US")} tokens`),
@@ -103,7 +103,7 @@ function measuresOf(spending: TaskSpending, now: number): Measure[] {
   ];
 }
 
-function measure(used: number, limit: number | null, show: (value: number) => string): Measure[] {
+function measure(used: number, limit: number | null, show: (value: number) => string): LimitMeasure[] {
   return limit === null ? [] : [{ used, limit, text: `${show(used)} of ${show(limit)}` }];
 }
 
@@ -114,7 +114,7 @@ const ownTool = /^mcp__.*__shim_\w+$/;
 export function refusal(sql: Sql, sessionId: string, toolName: string | undefined, now: number): string | null {
   const spending = get(sql, sessionId);
   if (!spending || ownTool.test(toolName ?? "")) return null;
-  const over = spending.exceeded ?? measuresOf(spending, now).find(({ used, limit }) => used >= limit)?.text ?? null;
+  const over = spending.exceeded ?? measureAll(spending, now).find(({ used, limit }) => used >= limit)?.text ?? null;
   if (over === null) return null;
   return `SHIM: the budget of task ${spending.task} is used up (${over}). Do not go on with it by other means. Report what is done with shim_report, and tell the user, who can raise the limit with \`shim budget set\` or say how to go on.`;
 }
@@ -125,9 +125,9 @@ const warnShare = 0.8;
 export function warning(sql: Sql, sessionId: string, now: number): string | null {
   const spending = get(sql, sessionId);
   if (!spending || spending.warnedAt !== null || spending.exceeded !== null) return null;
-  const near = measuresOf(spending, now).filter(({ used, limit }) => used >= limit * warnShare);
-  if (near.length === 0) return null;
+  const nearLimit = measureAll(spending, now).filter(({ used, limit }) => used >= limit * warnShare);
+  if (nearLimit.length === 0) return null;
   sql.run("UPDATE task_spending SET warned_at = ? WHERE session_id = ?", now, sessionId);
-  const what = near.map(({ text }) => text).join(", ");
-  return `SHIM: task ${spending.task} has used ${what} of its budget. At the limit tool calls are denied: finish, or report what is done.`;
+  const measures = nearLimit.map(({ text }) => text).join(", ");
+  return `SHIM: task ${spending.task} has used ${measures} of its budget. At the limit tool calls are denied: finish, or report what is done.`;
 }

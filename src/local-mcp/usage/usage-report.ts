@@ -30,7 +30,7 @@ const columns: Readonly<Record<Grouping, string>> = {
   task: "nullif(task, 0)",
 };
 
-interface Counted {
+interface CountedRow {
   readonly key: string | number | null;
   readonly session: string;
   readonly model: string;
@@ -51,7 +51,7 @@ export interface UsageQuery {
 export function usageBy(sql: Sql, { by, since }: UsageQuery, { prices }: Config["usage"]): UsageLine[] {
   const from = since === null ? "" : dayOf(since);
   const column = columns[by];
-  const counted = sql.all<Counted>(
+  const counted = sql.all<CountedRow>(
     `SELECT ${column} AS key, session_id AS session, model, count(*) AS responses, sum(input) AS input, sum(output) AS output,
        sum(cache_read) AS cacheRead, sum(cache_write) AS cacheWrite
      FROM usage_messages WHERE day >= ? GROUP BY 1, 2, 3`,
@@ -69,13 +69,14 @@ export function usageBy(sql: Sql, { by, since }: UsageQuery, { prices }: Config[
     const estimate = hasClientCost.has(one.session) ? 0 : priceOf(prices[one.model], one);
     const tokens = one.input + one.output + one.cacheRead + one.cacheWrite;
     const cost = { estimatedCostUsd: (estimate ?? 0) / 1e6, unpricedTokens: estimate === null ? tokens : 0 };
-    merge(lines, { ...none, ...one, ...cost, key: textOf(one.key) });
+    mergeLine(lines, { ...emptyLine, ...one, ...cost, key: keyText(one.key) });
   }
-  for (const { key, micros } of costs) merge(lines, { ...none, key: textOf(key), clientCostUsd: micros / 1e6 });
-  return [...lines.values()].sort(by === "day" ? newestFirst : dearestFirst);
+  for (const { key, micros } of costs)
+    mergeLine(lines, { ...emptyLine, key: keyText(key), clientCostUsd: micros / 1e6 });
+  return [...lines.values()].sort(by === "day" ? newestFirst : mostExpensiveFirst);
 }
 
-export const none: UsageLine = {
+export const emptyLine: UsageLine = {
   key: null,
   responses: 0,
   input: 0,
@@ -87,13 +88,13 @@ export const none: UsageLine = {
   unpricedTokens: 0,
 };
 
-function textOf(key: string | number | null): string | null {
+function keyText(key: string | number | null): string | null {
   return key === null ? null : String(key);
 }
 
-function merge(lines: Map<string, UsageLine>, line: UsageLine): void {
+function mergeLine(lines: Map<string, UsageLine>, line: UsageLine): void {
   const name = line.key ?? "";
-  lines.set(name, sum(lines.get(name) ?? { ...none, key: line.key }, line));
+  lines.set(name, sum(lines.get(name) ?? { ...emptyLine, key: line.key }, line));
 }
 
 export function sum(a: UsageLine, b: UsageLine): UsageLine {
@@ -114,14 +115,14 @@ function newestFirst(a: UsageLine, b: UsageLine): number {
   return (b.key ?? "").localeCompare(a.key ?? "");
 }
 
-function dearestFirst(a: UsageLine, b: UsageLine): number {
-  return costOf(b) - costOf(a) || tokensOf(b) - tokensOf(a) || newestFirst(b, a);
+function mostExpensiveFirst(a: UsageLine, b: UsageLine): number {
+  return totalCost(b) - totalCost(a) || totalTokens(b) - totalTokens(a) || newestFirst(b, a);
 }
 
-export function costOf({ clientCostUsd, estimatedCostUsd }: UsageLine): number {
+export function totalCost({ clientCostUsd, estimatedCostUsd }: UsageLine): number {
   return clientCostUsd + estimatedCostUsd;
 }
 
-function tokensOf({ input, output, cacheRead, cacheWrite }: UsageLine): number {
+function totalTokens({ input, output, cacheRead, cacheWrite }: UsageLine): number {
   return input + output + cacheRead + cacheWrite;
 }

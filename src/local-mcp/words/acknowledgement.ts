@@ -1,6 +1,6 @@
 import { LazyRegExp, pattern } from "./pattern.ts";
 /** Words of which an acknowledgement is made up; anything else in a prompt makes it a request. */
-const words = new Set(
+const acknowledgementWords = new Set(
   `y yes yeah yep yup ya ok okay okey k kk sure fine good great nice perfect cool right correct exactly agreed approved thanks thank thx ty please pls
    go going ahead on continue proceed carry keep resume do did it that this so then and now just the a i we you let lets let's us with next step part all of both
    sounds looks lgtm done well alright absolutely definitely excellent awesome wonderful super amazing yay love hi hello hey hm hmm mhm ah oh
@@ -17,7 +17,7 @@ const words = new Set(
     .map((one) => one.trim()),
 );
 
-const unspaced = new LazyRegExp(
+const unspacedAcknowledgement = new LazyRegExp(
   pattern`
     ^(?:好的?|是的?|对|对的|嗯|行|可以|继续|请继续|接着|谢谢|没问题|同意|はい|ええ|お願いします|続けて(?:ください)?|続行|了解(?:です)?|ありがとう(?:ございます)?|いいです(?:ね)?|
     いいね|進めて(?:ください)?|お願い|そのまま|どうぞ|大丈夫(?:です)?|問題(?:ない|ありません)|很好|不错|就这样|进行吧?|네|예|응|좋아요?|계속(?:해(?:요|줘|주세요)?)?|고마워요?|
@@ -27,7 +27,7 @@ const unspaced = new LazyRegExp(
 );
 
 /** A longer text has something to say. */
-const most = { words: 8, chars: 60 };
+const limits = { words: 8, chars: 60 };
 
 /**
  * Whether a prompt only says that the work may go on. By its shape: short, and not one word in it that says what to do. A number, a name or any
@@ -35,10 +35,10 @@ const most = { words: 8, chars: 60 };
  */
 export function isAcknowledgement(prompt: string): boolean {
   const plain = prompt.toLowerCase().replaceAll("’", "'").trim();
-  if (plain.length > most.chars) return false;
+  if (plain.length > limits.chars) return false;
   const letters = plain.replaceAll(/[^\p{L}\p{N}' -]/gu, " ").trim();
   if (letters === "") return true;
-  if (unspaced.test(letters.replaceAll(/\s/g, ""))) return true;
+  if (unspacedAcknowledgement.test(letters.replaceAll(/\s/g, ""))) return true;
   const all = letters.split(/\s+/);
-  return all.length <= most.words && all.every((one) => words.has(one));
+  return all.length <= limits.words && all.every((one) => acknowledgementWords.has(one));
 }

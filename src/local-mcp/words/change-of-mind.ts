@@ -55,13 +55,13 @@ const returning = new LazyRegExp(
 );
 
 export function isChangeOfMind(sentence: string): boolean {
-  return marker.test(sentence) || givenUp(sentence).length > 0;
+  return marker.test(sentence) || abandonedTerms(sentence).length > 0;
 }
 
 /** What a sentence says is no longer so, by the words that name it; one list for each thing. */
-export function givenUp(sentence: string): string[][] {
+export function abandonedTerms(sentence: string): string[][] {
   return givingUp.flatMap((given) =>
-    [...given.matchesIn(sentence)].flatMap(([, one, other]) => {
+    [...given.matchAll(sentence)].flatMap(([, one, other]) => {
       const words = [...contentWords(one ?? other ?? "")];
       return words.length > 0 && words.length <= 6 ? [words] : [];
     }),
@@ -69,7 +69,7 @@ export function givenUp(sentence: string): string[][] {
 }
 
 /** What a sentence takes up again. */
-export function takenUpAgain(sentence: string): Set<string> {
+export function resumedTerms(sentence: string): Set<string> {
   return contentWords(returning.exec(sentence)?.[1] ?? "");
 }
 
@@ -79,8 +79,8 @@ const number = new LazyRegExp(String.raw`^[\d.,]+\p{L}{0,3}$`, "u");
  * Whether a later sentence takes an earlier rule or decision back: it names what it gives up, forbids what was asked for or the other way round,
  * says of the same thing that it is otherwise, or gives the same limit another number.
  */
-export function takesBack(later: string, earlier: string): boolean {
-  const [now, then] = [meaningOf(later), meaningOf(earlier)];
+export function retracts(later: string, earlier: string): boolean {
+  const [now, then] = [readMeaning(later), readMeaning(earlier)];
   if (now.dropped.some((words) => coverage(words, then.words) >= 0.6)) return !isSameBan(now, then);
   if (then.dropped.some((words) => coverage(now.again, words) >= 0.6)) return true;
   return isOtherwise(now, then) || isOtherNumber(now.words, then.words) || isLikeNamed(now, then);
@@ -107,21 +107,21 @@ interface Meaning {
 
 /** Each new sentence is compared with all before it, which have been read then already. */
 const meanings = new Map<string, Meaning>();
-const mostMeanings = 1_000;
+const maxMeanings = 1_000;
 
-function meaningOf(sentence: string): Meaning {
+function readMeaning(sentence: string): Meaning {
   const known = meanings.get(sentence);
   if (known) return known;
   const meaning = {
     words: contentWords(sentence),
-    dropped: givenUp(sentence).map((words) => new Set(words)),
-    again: takenUpAgain(sentence),
-    chosen: chosen(sentence),
+    dropped: abandonedTerms(sentence).map((words) => new Set(words)),
+    again: resumedTerms(sentence),
+    chosen: chosenThing(sentence),
     isForbidding: isForbidding(sentence),
     isAllowing: isAllowing(sentence),
     isMarked: marker.test(sentence),
   };
-  if (meanings.size >= mostMeanings) meanings.clear();
+  if (meanings.size >= maxMeanings) meanings.clear();
   meanings.set(sentence, meaning);
   return meaning;
 }
@@ -171,12 +171,12 @@ const choice = new LazyRegExp(
 
 /** Whether both choose something for nothing in particular, so that the later may be meant in place of the earlier. */
 export function isOtherChoice(later: string, earlier: string): boolean {
-  const [now, then] = [meaningOf(later).chosen, meaningOf(earlier).chosen];
+  const [now, then] = [readMeaning(later).chosen, readMeaning(earlier).chosen];
   return now !== null && then !== null && now !== then;
 }
 
 /** The one thing that a sentence chooses, where it does not say for what. */
-export function chosen(sentence: string): string | null {
+export function chosenThing(sentence: string): string | null {
   const match = choice.exec(sentence);
   const [named = ""] = match ? sentence.slice(match.index + match[0].length).split(/[,.;:!?()]/) : [];
   const plain = named.replace(/(?<!\p{L})(?:from (?:now|here) on|now|ab jetzt|désormais|ahora)(?!\p{L})/iu, "");

@@ -1,12 +1,12 @@
 import { LazyRegExp, pattern } from "./pattern.ts";
-import { givenUp, isChangeOfMind } from "./change-of-mind.ts";
+import { abandonedTerms, isChangeOfMind } from "./change-of-mind.ts";
 import { clauses, contentWords, isQuestion, sentences } from "./sentences.ts";
 import { isOrder } from "./standing-order.ts";
 import { asksForWork, tellsProblem } from "./work-request.ts";
 
 /** Sentences in which somebody settles something. By their shape; pure. */
 
-const choosing = new LazyRegExp(
+const choiceStart = new LazyRegExp(
   pattern`
     ^(?:(?:ok|okay|so|then|and|please|let's|lets|let us|we(?:'ll| will| should)?|i(?:'d| would)? (?:want|choose|
     pick|take)|(?:i|we)(?:'d| would)? (?:want|like|prefer) to|you should|now|for .{1,40}|yes|no|gut|dann|bitte|
@@ -18,7 +18,7 @@ const choosing = new LazyRegExp(
   `,
   "iu",
 );
-const settled = new LazyRegExp(
+const decided = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:decided|decision|we agreed|agreed on|settled on|(?:my|our|the|final|first)\s+(?:choice|pick|
     preference|verdict|vote|winner)(?:\s+(?:for|on|in|of|as)\s+.{1,60})?\s+(?:is|goes to|stays|remains|will be)|
@@ -27,7 +27,7 @@ const settled = new LazyRegExp(
   `,
   "iu",
 );
-const chatSettles = new LazyRegExp(
+const chatDecision = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:decided|decision:|i chose|i've chosen|opted (?:for|to)|settled on|going with|going (?:that|this) way|went with|switch(?:ed|
     ing) (?:from|to)|reverted|rolled back|(?:i|we)(?:'ll| will| have|'ve)? (?:use|used|take|took|pick|picked|choose|
@@ -50,7 +50,7 @@ const chatSettles = new LazyRegExp(
   "iu",
 );
 /** How a thing is to be, said by who decides it. */
-const determined = new LazyRegExp(
+const determination = new LazyRegExp(
   pattern`
     ^(?!there(?!\p{L}))(?:(?:ok|okay|so|then|and|now|yes|no|well)[\s,]{1,3}){0,2}(?:(?:the|our|its|this|that|these|
     those|all|each|every)\s+)?(?:[\p{L}\p{N}_./-]+\s+){1,6}?(?:(?:should|shall|will|is going to|are going to|has to|
@@ -131,7 +131,7 @@ const label = new LazyRegExp(
 );
 
 /** Events that are told, not settled. */
-const told = new LazyRegExp(
+const narrated = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:was|were|got|had been|has been|have been)\s+(?:\p{L}+ly\s+)?(?:replaced|reverted|switched|dropped|
     undone|rolled back|moved|cancell?ed|abandoned)(?!\p{L})
@@ -139,22 +139,22 @@ const told = new LazyRegExp(
   "iu",
 );
 /** What is only weighed is not settled. */
-const weighed = new LazyRegExp(
+const considered = new LazyRegExp(
   String.raw`(?<!\p{L})(?:if|could|might|would|maybe|perhaps|whether|not (?:yet )?decided|undecided|should i|shall i|vielleicht|könnte|peut-être|quizás|forse|talvez)(?!\p{L})`,
   "iu",
 );
 
 export function decisionsOfUser(text: string): string[] {
   const all = sentences(text);
-  const found: string[] = [];
+  const decisions: string[] = [];
   for (let index = 0; index < all.length; index++) {
     const one = all[index] ?? "";
     if (isQuestion(one) || isHeading(one) || contentWords(one).size === 0 || !isSettling(one)) continue;
-    const rest = givenUp(one).length > 0 ? all.slice(index + 1, index + 2).filter(isRest) : [];
-    found.push([one, ...rest].join(" "));
+    const rest = abandonedTerms(one).length > 0 ? all.slice(index + 1, index + 2).filter(isReplacement) : [];
+    decisions.push([one, ...rest].join(" "));
     index += rest.length;
   }
-  return found;
+  return decisions;
 }
 
 /** Only announces what follows it. */
@@ -163,34 +163,35 @@ function isHeading(sentence: string): boolean {
 }
 
 /** "Oak is out. The table gets birch.": what comes instead may stand in the next sentence. */
-function isRest(sentence: string): boolean {
-  if (sentence.split(/\s+/).length > longest || isQuestion(sentence) || isOrder(sentence)) return false;
+function isReplacement(sentence: string): boolean {
+  if (sentence.split(/\s+/).length > maxWords || isQuestion(sentence) || isOrder(sentence)) return false;
   return isSettling(sentence) || !asksForWork(sentence);
 }
 
 function isSettling(sentence: string): boolean {
-  if (settled.test(sentence)) return true;
-  if (told.test(sentence)) return false;
+  if (decided.test(sentence)) return true;
+  if (narrated.test(sentence)) return false;
   const isChoice =
-    (isChangeOfMind(sentence) && !tellsProblem(sentence)) || clauses(sentence).some((clause) => choosing.test(clause));
+    (isChangeOfMind(sentence) && !tellsProblem(sentence)) ||
+    clauses(sentence).some((clause) => choiceStart.test(clause));
   return isChoice || isDetermined(sentence) || isNaming(sentence);
 }
 
 /** A short statement of how something is to be. */
 function isDetermined(sentence: string): boolean {
-  const isShort = sentence.split(/\s+/).length <= longest;
-  if (!isShort || weighed.test(sentence)) return false;
-  return weUse.test(sentence) || [sentence, ...clauses(sentence)].some((one) => determined.test(one));
+  const isShort = sentence.split(/\s+/).length <= maxWords;
+  if (!isShort || considered.test(sentence)) return false;
+  return weUse.test(sentence) || [sentence, ...clauses(sentence)].some((one) => determination.test(one));
 }
 
 function isNaming(sentence: string): boolean {
-  if (sentence.split(/\s+/).length > longest || weighed.test(sentence) || tellsProblem(sentence)) return false;
+  if (sentence.split(/\s+/).length > maxWords || considered.test(sentence) || tellsProblem(sentence)) return false;
   return (
     [sentence, ...clauses(sentence)].some((one) => named.test(one)) || (pair.test(sentence) && !label.test(sentence))
   );
 }
 
-const longest = 16;
+const maxWords = 16;
 const purpose = new LazyRegExp(
   String.raw`(?<!\p{L})(?:(?<!from \S+ )to (?!the|an? )\p{L}+|in order to|so that|um .{1,40} zu|pour \p{L}+(?:er|ir|re)|(?:para|per) \p{L}+(?:[aei]r|[aei]re)|чтобы)(?!\p{L})`,
   "iu",
@@ -198,19 +199,19 @@ const purpose = new LazyRegExp(
 
 /** Whether a sentence only settles how, and asks for no work of its own. */
 export function isOnlyDecision(sentence: string): boolean {
-  const isShort = sentence.split(/\s+/).length <= longest;
+  const isShort = sentence.split(/\s+/).length <= maxWords;
   const work = clauses(sentence).length > 1 && purpose.test(sentence);
   return isShort && !work && !isQuestion(sentence) && contentWords(sentence).size > 0 && isSettling(sentence);
 }
 
 export function decisionsOfChat(text: string): string[] {
   return sentences(text).filter(
-    (one) => !isQuestion(one) && !weighed.test(one) && chatSettles.test(one) && contentWords(one).size > 1,
+    (one) => !isQuestion(one) && !considered.test(one) && chatDecision.test(one) && contentWords(one).size > 1,
   );
 }
 
 /** Going on is nothing that anybody has to decide about. */
-const goingOn = new LazyRegExp(
+const continuation = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:continue|proceed|go on|go ahead|keep going|start|begin|shall i do|should i do|want me to|
     like me to|anything else|ready|weitermachen|fortfahren|continuer|continuar|continuare)(?!\p{L})
@@ -221,5 +222,5 @@ const goingOn = new LazyRegExp(
 /** The question that a text ends with, where its answer settles something. */
 export function closingQuestion(text: string): string | null {
   const last = sentences(text).at(-1);
-  return last && isQuestion(last) && contentWords(last).size > 1 && !goingOn.test(last) ? last : null;
+  return last && isQuestion(last) && contentWords(last).size > 1 && !continuation.test(last) ? last : null;
 }

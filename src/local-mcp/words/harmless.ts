@@ -9,12 +9,12 @@ const roles = /^([ \t>*#-]*)(human|assistant|system|user|developer|tool)([ \t]*)
 const speakers = /(?<=\s)(human|assistant)(\s*)[:：](?=\s|$)/gi;
 
 /** The text without control, bidirectional and invisible characters, with fences, tags and role markers made plain. Its lines stay. */
-export function harmless(text: string): string {
-  return withoutMarks(text).replaceAll(roles, "$1$2$3 -").replaceAll(speakers, "$1$2 -");
+export function neutralize(text: string): string {
+  return removeMarks(text).replaceAll(roles, "$1$2$3 -").replaceAll(speakers, "$1$2 -");
 }
 
 /** As `harmless`, for lines that SHIM has made of harmless parts: their own first words stay. */
-export function withoutMarks(text: string): string {
+export function removeMarks(text: string): string {
   return visible(text.replaceAll(/\r\n?|[\u0085\u2028\u2029]/g, "\n"))
     .replaceAll(/shim-(?:recovered-session|team-news)/gi, "[fence]")
     .replaceAll(/`{3,}|~{3,}/g, "'''")

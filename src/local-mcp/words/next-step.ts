@@ -3,7 +3,7 @@ import { contentWords, coverage, isAboutTheSame, sentences } from "./sentences.t
 
 /** What a chat says that it does next, and whether something has done it. Pure. */
 
-const announced = new LazyRegExp(
+const announcement = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:next(?: up| step| steps)?(?:,|:| i| we| is| are| comes)|(?:i|we)(?:'ll| will|'m going to|
     're going to| am going to| are going to| still (?:have|need) to| now(?! (?:have|has|had|supports?|works?|can|
@@ -21,7 +21,7 @@ const announced = new LazyRegExp(
   "iu",
 );
 /** What is open, what follows, what the chat is ready for: said of a thing, not by "next" or "I will". */
-const open = new LazyRegExp(
+const openWork = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:first|next|last|only|final|remaining|one|other|missing|main|big|biggest) (?:thing|part|item|
     step|piece|bit|job|task|point|stage|stop|priority)s?(?: (?!of)\p{L}+){0,4}(?: left| now| is| are| remains?|,|:)|
@@ -53,7 +53,7 @@ const open = new LazyRegExp(
   "iu",
 );
 /** Nothing is open. */
-const nothing = new LazyRegExp(
+const nothingOpen = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:nothing|no(?:thing)? (?:more|further|other|open|remaining|pending|next)|
     none)(?: \p{L}+){0,3} (?:left|remains?|to do|open|pending|missing|outstanding|needed|steps?|points?|tasks?|
@@ -62,7 +62,7 @@ const nothing = new LazyRegExp(
   `,
   "iu",
 );
-const finished = new LazyRegExp(
+const completion = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:done|added|finished|fixed|completed?|implemented|written|wrote|passes|passed|passing|green|
     works now|updated|created|removed|renamed|migrated|merged|committed|ran|fertig|erledigt|hinzugefügt|behoben|
@@ -72,7 +72,7 @@ const finished = new LazyRegExp(
   "iu",
 );
 /** Said of a goal or a step that is reached. */
-const achieved = new LazyRegExp(
+const achievement = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:verified|confirmed|behaves (?:as|like|the way)|ready|landed|through|shipped|delivered|wired|connected|integrated|handled|solved|resolved|closed|
     closes|live|all set|got .{1,60} working|wrapped up|passes|in place|takes? care of|taken care of|put|set up|
@@ -82,7 +82,7 @@ const achieved = new LazyRegExp(
   "iu",
 );
 /** An offer of help, but for one that names the work: "let me know if I should start on the tests". */
-const offering = new LazyRegExp(
+const offer = new LazyRegExp(
   pattern`
     ^(?!.*(?<!\p{L})(?:(?:i|we)(?:['’]ll| will| should| can| may| shall)|(?:want|like|prefer) me to) (?!be |help|
     assist|explain|clarify|elaborate|know|adjust|change|do (?:so|that|it|any))).*(?<!\p{L})(?:let me know|feel free|
@@ -102,23 +102,23 @@ const stepsHeading = new LazyRegExp(
   `,
   "iu",
 );
-const ticked = /^\[[x✓✔]\]|^[✓✔✅☑]/iu;
+const checkedItem = /^\[[x✓✔]\]|^[✓✔✅☑]/iu;
 
 /** Sentences at the end of a message in which the next step is looked for, and a list of steps that may stand there. */
-const closing = 4;
-const longestList = 12;
+const closingSentences = 4;
+const maxListSentences = 12;
 
 /** The closing words that say what comes next; null: the message says nothing of it. */
-export function nextStepIn(message: string): string | null {
+export function findNextStep(message: string): string | null {
   const all = sentences(message);
-  const listed = stepsIn(all.slice(-longestList));
+  const listed = findSteps(all.slice(-maxListSentences));
   if (listed !== null) return listed;
-  const last = all.slice(-closing);
-  const from = last.findIndex((one) => isAhead(one) && !offering.test(one));
+  const last = all.slice(-closingSentences);
+  const from = last.findIndex((one) => isAhead(one) && !offer.test(one));
   if (from >= 0) {
     return last
       .slice(from)
-      .filter((one) => !offering.test(one))
+      .filter((one) => !offer.test(one))
       .join(" ");
   }
   const question = last.at(-1);
@@ -128,41 +128,41 @@ export function nextStepIn(message: string): string | null {
 }
 
 /** The open items of a list of steps, under its heading. */
-function stepsIn(last: readonly string[]): string | null {
+function findSteps(last: readonly string[]): string | null {
   const at = last.findLastIndex((one) => stepsHeading.test(one));
-  const open = at < 0 ? [] : last.slice(at + 1).filter((one) => !ticked.test(one) && !offering.test(one));
-  if (open.length === 0) return null;
-  return `${last[at]?.replaceAll(/[#*_:：]/g, "").trim()}: ${open.slice(0, closing).join("; ")}`;
+  const openWork = at < 0 ? [] : last.slice(at + 1).filter((one) => !checkedItem.test(one) && !offer.test(one));
+  if (openWork.length === 0) return null;
+  return `${last[at]?.replaceAll(/[#*_:：]/g, "").trim()}: ${openWork.slice(0, closingSentences).join("; ")}`;
 }
 
 /** Whether a sentence speaks of what is to come or what is left. */
 function isAhead(sentence: string): boolean {
-  if (nothing.test(sentence)) return false;
-  return announced.test(sentence) || (open.test(sentence) && !isOver(sentence));
+  if (nothingOpen.test(sentence)) return false;
+  return announcement.test(sentence) || (openWork.test(sentence) && !isFinishedOrOffer(sentence));
 }
 
 /** The last sentence of a message, where it tells neither what is done nor what is offered. */
-export function closingWordsIn(message: string): string | null {
-  const last = sentences(message).findLast((one) => !offering.test(one));
-  return last && !isOver(last) && !nothing.test(last) ? last : null;
+export function findClosingWords(message: string): string | null {
+  const last = sentences(message).findLast((one) => !offer.test(one));
+  return last && !isFinishedOrOffer(last) && !nothingOpen.test(last) ? last : null;
 }
 
-function isOver(sentence: string): boolean {
+function isFinishedOrOffer(sentence: string): boolean {
   return (
-    finished.test(sentence) &&
+    completion.test(sentence) &&
     !/(?<!\p{L})(?:not|yet|until|before|once|after|when)(?!\p{L})|n['’]t(?!\p{L})/iu.test(sentence)
   );
 }
 
 /** Whether a message says that the step is done. */
-export function isSaidDone(step: string, message: string): boolean {
-  return saysDone(step, message) !== null;
+export function isReportedDone(step: string, message: string): boolean {
+  return findCompletion(step, message) !== null;
 }
 
 /** The sentence of a message that says that something is done; null: none does. */
-export function saysDone(step: string, message: string, least?: number): string | null {
+export function findCompletion(step: string, message: string, minShare?: number): string | null {
   const found = sentences(message).find(
-    (one) => (finished.test(one) || achieved.test(one)) && !isAhead(one) && isAboutTheSame(step, one, least),
+    (one) => (completion.test(one) || achievement.test(one)) && !isAhead(one) && isAboutTheSame(step, one, minShare),
   );
   return found ?? null;
 }

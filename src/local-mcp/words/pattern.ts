@@ -30,7 +30,7 @@ export class LazyRegExp {
   }
 
   /** All matches; the expression has the flag `g`. */
-  matchesIn(text: string): Iterable<RegExpExecArray> {
+  matchAll(text: string): Iterable<RegExpExecArray> {
     return text.matchAll(this.#expression);
   }
 

@@ -22,35 +22,37 @@ export function withoutCode(text: string): string {
 }
 
 /** What is longer, or more, is looked at up to here: the patterns that read a sentence take their time from its length. */
-const most = { chars: 400, sentences: 300 };
+const limits = { chars: 400, sentences: 300 };
 
 /** Where line ends were lost, the sentence that follows a line of a log: it begins with a capital and ends as a sentence does. */
-const afterLog = new LazyRegExp(String.raw`(?<=[\p{Ll}\p{N})] )\p{Lu}\p{Ll}+ \p{Ll}[^\n]*[.!?。！？]$`, "u");
+const sentenceAfterLog = new LazyRegExp(String.raw`(?<=[\p{Ll}\p{N})] )\p{Lu}\p{Ll}+ \p{Ll}[^\n]*[.!?。！？]$`, "u");
 
-const logged = /^\s*\[?(?:\d{4}-\d\d-\d\d[ T]\d|\d\d:\d\d:\d\d)/;
+const logLine = /^\s*\[?(?:\d{4}-\d\d-\d\d[ T]\d|\d\d:\d\d:\d\d)/;
 
 const nextEntry = /(?=\[?\d{4}-\d\d-\d\d[ T]\d)/;
 
 function withoutLog(text: string): string[] {
-  const start = text.slice(0, most.chars);
+  const start = text.slice(0, limits.chars);
   if (!pasted.test(start)) return [text];
-  return logged.test(start) ? start.split(nextEntry).flatMap((entry) => afterLog.exec(entry.trim()) ?? []) : [];
+  return logLine.test(start)
+    ? start.split(nextEntry).flatMap((entry) => sentenceAfterLog.exec(entry.trim()) ?? [])
+    : [];
 }
 
 /** The sentences that somebody wrote, each on one line; pasted lines and code are left out. */
 export function sentences(text: string): string[] {
   const written = withoutCode(text)
     .split("\n")
-    .flatMap((line) => (line.length > most.chars ? [line] : withoutLog(line)))
+    .flatMap((line) => (line.length > limits.chars ? [line] : withoutLog(line)))
     .join("\n");
   return written
     .replaceAll(listMarks, "")
     .replace(lostEnd, "\n")
     .split(sentenceEnd)
     .flatMap(withoutLog)
-    .slice(0, most.sentences)
+    .slice(0, limits.sentences)
     .map((sentence) =>
-      sentence.slice(0, most.chars).replace(cells, "").replaceAll(listMarks, "").replaceAll(/\s+/g, " ").trim(),
+      sentence.slice(0, limits.chars).replace(cells, "").replaceAll(listMarks, "").replaceAll(/\s+/g, " ").trim(),
     )
     .filter((sentence) => /[\p{L}\p{N}]/u.test(sentence));
 }
@@ -70,7 +72,7 @@ export function isQuestion(sentence: string): boolean {
 }
 
 /** Words that say nothing of what a sentence is about, by themselves. */
-const empty = new Set(
+const stopWords = new Set(
   `a an the this that these those it its he she they them their we us our you your i me my mine one ones there here
    and or but so then than if when while as of in on at to for from by with into onto over under about after before up down out off
    is are was were be been being am do does did done have has had having will would shall should can could may might must
@@ -100,10 +102,10 @@ export function isWholeWord(one: string): boolean {
 /** What a text is about: its words without inflection, without those that say nothing by themselves. */
 export function contentWords(text: string): Set<string> {
   const found = new Set<string>();
-  for (const [raw] of word.matchesIn(text.toLowerCase())) {
+  for (const [raw] of word.matchAll(text.toLowerCase())) {
     const plain = raw.replace(/[./'’@#-]+$/u, "");
     if (unspaced.test(plain)) for (let at = 0; at < plain.length - 1; at++) found.add(plain.slice(at, at + 2));
-    else if (plain.length > 0 && !empty.has(plain)) found.add(stem(plain));
+    else if (plain.length > 0 && !stopWords.has(plain)) found.add(stem(plain));
   }
   return found;
 }
@@ -120,12 +122,12 @@ export function coverage(part: ReadonlySet<string>, whole: ReadonlySet<string>):
 }
 
 /** Whether two texts are about one thing: the shorter one is mostly in the longer. */
-export function isAboutTheSame(one: string, other: string, least = 0.6): boolean {
+export function isAboutTheSame(one: string, other: string, minShare = 0.6): boolean {
   const [a, b] = [contentWords(one), contentWords(other)];
   const [shorter, longer] = a.size <= b.size ? [a, b] : [b, a];
   const isIn = (word: string): boolean =>
     longer.has(word) ||
     [...longer].some((one) => Math.min(one.length, word.length) >= 4 && (one.startsWith(word) || word.startsWith(one)));
   const shared = shorter.size === 0 ? 0 : [...shorter].filter(isIn).length / shorter.size;
-  return shared >= least && (shared * shorter.size >= 2 || shorter.size === longer.size);
+  return shared >= minShare && (shared * shorter.size >= 2 || shorter.size === longer.size);
 }

@@ -113,13 +113,13 @@ const repeated = new LazyRegExp(
   "iu",
 );
 /** Something that somebody has seen is no rule. */
-const seen = new LazyRegExp(
+const observation = new LazyRegExp(
   String.raw`^(?:(?:and|but|so|now|also|then)[\s,]+)*(?:i (?:get|got|see|saw|have|had|think|guess|noticed|found|tried)|it|there|they|he|she|yesterday|here)(?!\p{L})`,
   "iu",
 );
 
 /** The words of other languages that make a rule of a sentence, wherever they are in it. */
-const elsewhere = new LazyRegExp(
+const foreignOrder = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:immer|tabu|tabou|pas touche|giù le mani|ręce precz|zakazan\p{L}*|vietat\p{L}*|
     (?:ohne .{1,40} nichts|rien sans|nada sin|niente senza|nic bez)|dimenticare mai|überall|jede[nmrs]?|
@@ -142,32 +142,34 @@ const elsewhere = new LazyRegExp(
 
 /** Whole sentences, in their order. */
 export function ordersIn(text: string): string[] {
-  const found: string[] = [];
+  const orders: string[] = [];
   const all = sentences(text);
   let isAfterOrder = false;
   for (const [index, one] of all.entries()) {
     const isOne = isOrder(one);
     // "It is frozen. No edits there.", "Red ink? Never.": a few words belong to what is before them.
-    if (isOne && isAfterOrder && one.split(/\s+/).length <= 3) found.push(`${found.pop() ?? ""} ${one}`);
-    else if (isOne) found.push(contentWords(one).size === 0 ? `${all[index - 1] ?? ""} ${one}`.trim() : one);
+    if (isOne && isAfterOrder && one.split(/\s+/).length <= 3) orders.push(`${orders.pop() ?? ""} ${one}`);
+    else if (isOne) orders.push(contentWords(one).size === 0 ? `${all[index - 1] ?? ""} ${one}`.trim() : one);
     isAfterOrder = isOne;
   }
-  return found;
+  return orders;
 }
 
 export function isOrder(sentence: string): boolean {
   const isAsked = isQuestion(sentence);
   if (isAsked) return /^(?:can|could|would|will) you (?:please )?(?:always|never|only|keep)(?!\p{L})/iu.test(sentence);
   if (tellsProblem(sentence) && asksForWork(sentence)) return false;
-  if (elsewhere.test(sentence)) return !/(?<!\p{L})(?:ich|j'ai|yo|io|я)(?!\p{L})/iu.test(sentence);
-  return isAlways(sentence) || clauses(sentence).some(isOrderClause) || (anywhere.test(sentence) && !isTold(sentence));
+  if (foreignOrder.test(sentence)) return !/(?<!\p{L})(?:ich|j'ai|yo|io|я)(?!\p{L})/iu.test(sentence);
+  return (
+    isAlways(sentence) || clauses(sentence).some(isOrderClause) || (anywhere.test(sentence) && !isNarrated(sentence))
+  );
 }
 
 /** Whether a sentence orders before it says anything else: a request with a limit at its end does not. */
 export function isOrderFirst(sentence: string): boolean {
   if (!isOrder(sentence)) return false;
   const first = clauses(sentence).find((clause) => /\s|\P{ASCII}/u.test(clause) && !introductory.test(clause)) ?? "";
-  return elsewhere.test(sentence) || isOrderClause(first) || anywhere.test(first) || isAlwaysFirst(sentence, first);
+  return foreignOrder.test(sentence) || isOrderClause(first) || anywhere.test(first) || isAlwaysFirst(sentence, first);
 }
 
 /** A clause that only says when or how much an order counts. */
@@ -180,11 +182,11 @@ const introductory = new LazyRegExp(
 );
 
 function isOrderClause(clause: string): boolean {
-  return !isTold(clause) && (imperative.test(clause) || (modal.test(clause) && !once.test(clause)));
+  return !isNarrated(clause) && (imperative.test(clause) || (modal.test(clause) && !oneTime.test(clause)));
 }
 
 /** What is to be done at one time is work, not a rule. */
-const once = new LazyRegExp(
+const oneTime = new LazyRegExp(
   String.raw`(?<!\p{L})(?:today|tonight|tomorrow|this (?:week|time|morning|afternoon|evening)|right away|asap|as soon as possible|by (?:\p{L}+day|noon|tonight|then))(?!\p{L})`,
   "iu",
 );
@@ -196,13 +198,13 @@ function isAlwaysFirst(sentence: string, first: string): boolean {
 
 /** Whether it rules something out, or says what is to be done each time. */
 function isAlways(sentence: string): boolean {
-  if (tellsProblem(sentence) || fault.test(sentence) || seen.test(sentence)) return false;
+  if (tellsProblem(sentence) || fault.test(sentence) || observation.test(sentence)) return false;
   if (ruledOut.test(sentence)) return true;
   if (!habitual.test(sentence) || narrative.test(sentence)) return false;
   return repeated.test(sentence) || /^(?:each|every|any)(?!\p{L})/iu.test(sentence) || !asksForWork(sentence);
 }
 
-function isTold(text: string): boolean {
+function isNarrated(text: string): boolean {
   return narrative.test(text) || fault.test(text);
 }
 

@@ -54,7 +54,7 @@ const imperative = new LazyRegExp(
 const otherImperative = new LazyRegExp(`${opener}${otherVerb}`, "iu");
 
 /** "Could you ...", "I need ...", "it would be nice if ...", "your job is ...": what follows is the work. */
-const framed = new LazyRegExp(
+const framedRequest = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:can|could|would|will) (?:you|we)(?! please (?:always|never|only|keep)| (?:always|never|only|
     keep))|would you mind|(?:i|we)(?: really| also| now| still| just| only)* (?:need|want|would (?:like|love)|wish|
@@ -76,7 +76,7 @@ const framed = new LazyRegExp(
 );
 
 /** The user turns to something else. */
-const turning = new LazyRegExp(
+const topicChange = new LazyRegExp(
   pattern`
     ^(?:(?:ok|okay|great|good|perfect|done|thanks|and|so)[\s,.!]+)*(?:now|next|then)[:,]? (?:the|our|for the|
     on to) \S+(?: \S+)?[.!]?$|(?<!\p{L})(?:(?:new|next|another|different) (?:task|topic|thing|goal|ticket|job|item|
@@ -110,7 +110,7 @@ const problem = new LazyRegExp(
 );
 
 /** "X should sort the list", "X needs a filter": what it is to do, not what it is to be. */
-const wanted = new LazyRegExp(
+const requirement = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:should(?:n['’]t)?|ought to|must|needs? to|has to|shall)\s+(?:be able to|not only|also|now|support|
     handle|accept|return|show|display|print|send|sort|cache|read|write|load|save|store|filter|react|respond|work|do|
@@ -123,7 +123,7 @@ const wanted = new LazyRegExp(
 );
 
 /** How other languages ask for work; a rule asks in the same way, and is known by its own words. */
-const elsewhere = new LazyRegExp(
+const foreignRequest = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:kannst|könntest|würdest) du|(?:können|könnten) (?:sie|wir)|bitte (?:[^.!?]{0,60} )?\p{L}+(?:en|
     ern|eln)(?=[.!]?$)|lass(?:t)? uns|ich (?:brauche|möchte|will|hätte gern)|wir (?:brauchen|müssen|sollten)|
@@ -147,7 +147,7 @@ const elsewhere = new LazyRegExp(
 );
 
 /** One thing is put in the place of another: work, or a change of mind about what was settled. */
-const exchanging = new LazyRegExp(
+const replacement = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:replac(?:e|ing)|swap|substitute|exchange|change|switch|move|migrate|revert|undo|convert|ersetze?n?|
     tausche?|wechsle|remplace[rz]?|change[rz]|reemplaza|cambia|sostituisci|zamień|zmień)(?!\p{L})|変更|換え|替え
@@ -156,13 +156,13 @@ const exchanging = new LazyRegExp(
 );
 
 export function isExchange(sentence: string): boolean {
-  return exchanging.test(sentence);
+  return replacement.test(sentence);
 }
 
 /** Whether a sentence asks for work in so many words. */
 export function asksForWork(sentence: string): boolean {
-  if (framed.test(sentence) || turning.test(sentence) || elsewhere.test(sentence)) return true;
-  return wanted.test(sentence) || (!isQuestion(sentence) && clauses(sentence).some(isImperative));
+  if (framedRequest.test(sentence) || topicChange.test(sentence) || foreignRequest.test(sentence)) return true;
+  return requirement.test(sentence) || (!isQuestion(sentence) && clauses(sentence).some(isImperative));
 }
 
 /** "Nice one" is none: an unknown verb needs something that it is done to. */

@@ -12,7 +12,7 @@ import { forget, purge } from "../../../src/local-mcp/store/forget.ts";
 import { loadDriver } from "../../../src/local-mcp/store/open-driver.ts";
 import { migrations } from "../../../src/local-mcp/store/schema.ts";
 import * as spool from "../../../src/local-mcp/store/spool.ts";
-import { createPrivateFolder, inodeOf, writeWhole } from "../../../src/local-mcp/store/store-files.ts";
+import { createPrivateFolder, inodeOf, writeAtomically } from "../../../src/local-mcp/store/store-files.ts";
 import { Store } from "../../../src/local-mcp/store/store.ts";
 import { Rng } from "../../sim/rng.ts";
 import { addJournal, addSession } from "../store-rows.ts";
@@ -74,12 +74,15 @@ const steps: Record<string, { readonly weight: number; readonly run: () => void 
       ),
   },
   backup: { weight: 2, run: async () => say("backup", await backUp(store, now(), 3)) },
-  tidy: { weight: 2, run: () => store.tidy() },
+  tidy: { weight: 2, run: () => store.checkpointWal() },
   settings: {
     weight: 3,
     run: () => {
       createPrivateFolder(paths.home);
-      writeWhole(join(paths.home, "settings.json"), JSON.stringify({ number: (settings += 1), text: "s".repeat(700) }));
+      writeAtomically(
+        join(paths.home, "settings.json"),
+        JSON.stringify({ number: (settings += 1), text: "s".repeat(700) }),
+      );
       say("settings", settings);
     },
   },
@@ -88,7 +91,7 @@ const steps: Record<string, { readonly weight: number; readonly run: () => void 
     run: () => {
       say("repair");
       const inode = inodeOf(paths.database);
-      setAside(store.site, { inode, isCertain: true, isIndexOnly: false, message: "said by a test" });
+      setAside(store.context, { inode, isCertain: true, isIndexOnly: false, message: "said by a test" });
     },
   },
   "open again": {

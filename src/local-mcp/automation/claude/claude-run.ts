@@ -1,5 +1,5 @@
 import type { Usage } from "../../../contract/budgets.ts";
-import { bound } from "../../sessions/entries.ts";
+import { redactAndClip } from "../../sessions/entries.ts";
 import type { Outcome, Run } from "../executor.ts";
 import { programEnv } from "../program-env.ts";
 import { runProgram, type Ended } from "../run-program.ts";
@@ -144,15 +144,15 @@ export class ClaudeRun {
     if (problem !== null) this.#problem = problem;
     if (!isOwn) return;
     for (const text of texts.filter((said) => said.trim() !== "")) {
-      this.#say(bound(text, mostShownChars));
-      this.#run.onProgress({ note: bound(text, mostNoteChars).trim() });
+      this.#say(redactAndClip(text, mostShownChars));
+      this.#run.onProgress({ note: redactAndClip(text, mostNoteChars).trim() });
     }
     for (const tool of tools) this.#say(`> ${tool}`);
   }
 
   #complain(text: string): void {
     this.#complaints = (this.#complaints + text).slice(-mostComplaintChars);
-    this.#run.onOutput(bound(text, mostShownChars));
+    this.#run.onOutput(redactAndClip(text, mostShownChars));
   }
 
   #say(text: string): void {

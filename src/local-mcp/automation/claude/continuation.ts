@@ -5,11 +5,11 @@ import type { Json } from "../../../contract/values.ts";
 import { codeOf } from "../../../shared/error.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { drainInto } from "../../hooks/spool-hook.ts";
-import { mayLive } from "../../processes.ts";
+import { mayBeAlive } from "../../processes.ts";
 import { brief } from "../../recovery/brief.ts";
 import { take } from "../../recovery/recover.ts";
 import { restore, type Restoration } from "../../recovery/restoration.ts";
-import { checkTranscript, release } from "../../recovery/start.ts";
+import { checkTranscript, withdrawOffer } from "../../recovery/start.ts";
 import { firstWords } from "../../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime.ts";
 import { catchUp } from "../../sessions/catch-up.ts";
@@ -70,7 +70,7 @@ function restored(runtime: Runtime, id: string): Restoration | null {
 }
 
 function hindrance(runtime: Runtime, session: sessions.Session, folder: string): string | null {
-  if (session.owner && mayLive(runtime.processes, session.owner)) return "it is still running";
+  if (session.owner && mayBeAlive(runtime.processes, session.owner)) return "it is still running";
   if (session.cwd === null || wholePath(session.cwd) !== wholePath(folder)) return "it worked in another folder";
   const transcript = checkTranscript(session.transcriptPath, session.id);
   return transcript.isWhole ? null : transcript.reason;
@@ -95,7 +95,7 @@ export function takeOver(runtime: Runtime, next: Continuation): () => void {
   if (next.kind !== "brief") return () => undefined;
   const { from, session } = next;
   ifStored(runtime, () => take(runtime, from, session));
-  return () => ifStored(runtime, () => release(runtime, from.session.id, session));
+  return () => ifStored(runtime, () => withdrawOffer(runtime, from.session.id, session));
 }
 
 /** A store that takes nothing now is no reason to leave the task undone. */

@@ -1,5 +1,5 @@
 import type { Json } from "../../../contract/values.ts";
-import { bound } from "../../sessions/entries.ts";
+import { redactAndClip } from "../../sessions/entries.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { parseObject, textAt } from "../../signals/json-fields.ts";
 import type { Outcome } from "../executor.ts";
@@ -41,8 +41,8 @@ function told({ text, turns, refused }: ResultEvent, { session, facts }: Circums
 
 /** As JSON a character may become six; a result has room for two and a half times as many. */
 function fitting(text: string): string {
-  const kept = bound(text, mostTextChars);
-  return JSON.stringify(kept).length <= 2 * mostTextChars ? kept : bound(text, mostTextChars / 6);
+  const kept = redactAndClip(text, mostTextChars);
+  return JSON.stringify(kept).length <= 2 * mostTextChars ? kept : redactAndClip(text, mostTextChars / 6);
 }
 
 /** A model likes to put JSON into a code block. */
@@ -90,5 +90,5 @@ export function isUnknownSession({ isError, subtype, turns }: ResultEvent): bool
 
 /** One line that can be stored. */
 export function reasonOf(text: string): string {
-  return bound(text, mostReasonChars).replaceAll(/\s+/g, " ").trim() || "no reason is given";
+  return redactAndClip(text, mostReasonChars).replaceAll(/\s+/g, " ").trim() || "no reason is given";
 }

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { hookEvents } from "../../../contract/hook-input.ts";
 import { isEventKnown } from "../../../contract/hook-tool.ts";
-import { edgeFile } from "../../authority.ts";
+import { edgeConfigPath } from "../../authority.ts";
 import { hookCommand, hookTimeout, serverCommand, serverName } from "../../clients/entries.ts";
 import type { Launch } from "../../launch.ts";
 import { digest } from "../../sessions/entries.ts";
-import { createPrivateFolder, inodeOf, writeWhole } from "../../store/store-files.ts";
+import { createPrivateFolder, inodeOf, writeAtomically } from "../../store/store-files.ts";
 
 /** What is given to Claude Code as `--mcp-config` and `--settings`. */
 export interface OwnFiles {
@@ -37,13 +37,13 @@ function hooksOf(launch: Launch): object {
 
 /** [CX7] The file with the tokens of this machine. A rule's absolute path begins with two slashes. */
 function protectedFrom(home: string): string[] {
-  const path = edgeFile(home).replaceAll("\\", "/");
+  const path = edgeConfigPath(home).replaceAll("\\", "/");
   return ["Read", "Edit"].map((tool) => `${tool}(/${path})`);
 }
 
 function kept(folder: string, name: string, value: object): string {
   const text = JSON.stringify(value, null, 2);
   const path = join(folder, `${name}-${digest(text)}.json`);
-  if (inodeOf(path) === null) writeWhole(path, text);
+  if (inodeOf(path) === null) writeAtomically(path, text);
   return path;
 }

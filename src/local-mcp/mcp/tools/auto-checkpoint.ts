@@ -3,12 +3,12 @@ import type { Risk, RiskLevel } from "../../../contract/readings.ts";
 import type { WorkNotes } from "../../../contract/checkpoint.ts";
 import { AutoCheckpoint } from "../../../contract/tools.ts";
 import { ok, type Result } from "../../../shared/result.ts";
-import { capture, type Captured, type CaptureError } from "../../checkpoints/capture.ts";
+import { capture, type CaptureResult, type CaptureError } from "../../checkpoints/capture.ts";
 import type { Trigger } from "../../checkpoints/checkpoints.ts";
-import { dueByTimer, observe } from "../../sessions/observe.ts";
+import { timerTrigger, observe } from "../../sessions/observe.ts";
 import { cleanNotes } from "../notes.ts";
 import { captureRefusal } from "../refusals.ts";
-import { reasonText } from "./monitor-signals.ts";
+import { formatReason } from "./monitor-signals.ts";
 import { defineTool, type ToolAnswer, type ToolError } from "../tool.ts";
 
 export const autoCheckpoint = defineTool({
@@ -23,19 +23,19 @@ export const autoCheckpoint = defineTool({
     if (!entered.ok) return entered;
     const session = entered.value;
     const { runtime } = chat;
-    const heard = chat.heard(session);
-    const seen = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
+    const heard = chat.exchangeReadings(session);
+    const observation = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
     const isSaid = input.doing !== undefined || input.next !== undefined;
-    const trigger = isSaid ? "on_demand" : (dueByTimer(seen, runtime) ?? atCriticalRisk(seen.risk));
-    const answer = answerOf(session.id, seen.risk, input.detail);
+    const trigger = isSaid ? "on_demand" : (timerTrigger(observation, runtime) ?? atCriticalRisk(observation.risk));
+    const answer = toAnswer(session.id, observation.risk, input.detail);
     if (!trigger)
       return ok({
-        text: `Nothing due, risk ${seen.risk.level}.`,
+        text: `Nothing due, risk ${observation.risk.level}.`,
         output: { ...answer, saved: false, reason: "not due" },
       });
     const clean = cleanNotes(notesOf(input));
     const saved = capture(runtime, { sessionId: session.id, trigger, ...clean }, chat.recent);
-    return saved.ok ? told(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
+    return saved.ok ? toCaptureAnswer(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
   },
 });
 
@@ -44,15 +44,15 @@ function atCriticalRisk({ level }: Risk): Trigger | null {
   return level === "critical" ? "risk" : null;
 }
 
-interface Answer {
+interface CheckpointAnswer {
   readonly session: string;
   readonly risk: number;
   readonly level: RiskLevel;
   readonly reasons?: string[];
 }
 
-function answerOf(session: string, risk: Risk, detail: "concise" | "detailed"): Answer {
-  const reasons = detail === "detailed" ? { reasons: risk.reasons.map(reasonText) } : {};
+function toAnswer(session: string, risk: Risk, detail: "concise" | "detailed"): CheckpointAnswer {
+  const reasons = detail === "detailed" ? { reasons: risk.reasons.map(formatReason) } : {};
   return { session, risk: risk.score, level: risk.level, ...reasons };
 }
 
@@ -63,9 +63,9 @@ function notesOf(input: { doing?: string | undefined; next?: string | undefined 
   };
 }
 
-function told(
-  answer: Answer,
-  { checkpoint, isNew }: Captured,
+function toCaptureAnswer(
+  answer: CheckpointAnswer,
+  { checkpoint, isNew }: CaptureResult,
   trigger: Trigger,
 ): ReturnType<typeof ok<ToolAnswer<Output>>> {
   return ok({
@@ -74,7 +74,7 @@ function told(
   });
 }
 
-function nothingSaved(answer: Answer, error: CaptureError): Result<ToolAnswer<Output>, ToolError> {
+function nothingSaved(answer: CheckpointAnswer, error: CaptureError): Result<ToolAnswer<Output>, ToolError> {
   if (error.code !== "nothing_to_save") return captureRefusal(error);
   return ok({ text: "Nothing to save yet.", output: { ...answer, saved: false, reason: "nothing to save yet" } });
 }

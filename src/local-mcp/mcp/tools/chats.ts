@@ -5,12 +5,12 @@ import type { Lease } from "../../../contract/leases.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, refusal } from "../team-tool.ts";
+import { defineTeamTool, toRefusal } from "../team-tool.ts";
 
-const withinMs = 8_000;
-const page = 100;
-const mostTasks = 200;
-const mostNoteChars = 200;
+const callTimeoutMs = 8_000;
+const pageSize = 100;
+const maxTasks = 200;
+const maxNoteChars = 200;
 const leaderPrefix = "leader:";
 
 export const chats = defineTeamTool({
@@ -21,40 +21,40 @@ export const chats = defineTeamTool({
   ...Chats,
   async act({ member }, { all }) {
     const { link } = member.opened;
-    const found = await link.call("chats.list", { limit: page }, withinMs);
-    if (!found.ok) return refusal(found.error);
-    const running = await link.call("tasks.list", { state: "running", limit: mostTasks }, withinMs);
-    if (!running.ok) return refusal(running.error);
-    const summary = await link.call("tasks.progress", {}, withinMs);
-    if (!summary.ok) return refusal(summary.error);
-    const leading = await link.call("leases.list", { prefix: leaderPrefix, limit: page }, withinMs);
-    if (!leading.ok) return refusal(leading.error);
-    const leaders = leading.value.leases.map(leaderOf);
+    const found = await link.call("chats.list", { limit: pageSize }, callTimeoutMs);
+    if (!found.ok) return toRefusal(found.error);
+    const running = await link.call("tasks.list", { state: "running", limit: maxTasks }, callTimeoutMs);
+    if (!running.ok) return toRefusal(running.error);
+    const summary = await link.call("tasks.progress", {}, callTimeoutMs);
+    if (!summary.ok) return toRefusal(summary.error);
+    const leading = await link.call("leases.list", { prefix: leaderPrefix, limit: pageSize }, callTimeoutMs);
+    if (!leading.ok) return toRefusal(leading.error);
+    const leaders = leading.value.leases.map(toLeader);
     const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
     const here = found.value.chats.filter(({ status }) => all === true || status !== "offline");
-    const listed = here.map((chat) => lineOf(member, chat, running.value.tasks));
+    const listed = here.map((chat) => toChatLine(member, chat, running.value.tasks));
     const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
     return ok({
       message: `Tasks: ${counts}. Chats: ${listed.length}.`,
-      told: { as: "chats", text: [...listed.map(textOf), ...leaders.map(leaderText)].join("\n") },
+      told: { as: "chats", text: [...listed.map(formatChat), ...leaders.map(formatLeader)].join("\n") },
       output: { chats: listed, leaders, tasks, isMore: found.value.cursor !== null },
     });
   },
 });
 
-function leaderOf({ resource, holder, token }: Lease) {
+function toLeader({ resource, holder, token }: Lease) {
   return { name: resource.slice(leaderPrefix.length), chat: holder, term: token };
 }
 
-function leaderText({ name, chat }: ReturnType<typeof leaderOf>): string {
+function formatLeader({ name, chat }: ReturnType<typeof toLeader>): string {
   return `${chat} leads ${name}`;
 }
 
-type Line = ReturnType<typeof lineOf>;
+type ChatLine = ReturnType<typeof toChatLine>;
 
-function lineOf(member: TeamChat, chat: Chat, running: readonly TaskLine[]) {
+function toChatLine(member: TeamChat, chat: Chat, running: readonly TaskLine[]) {
   const { name, machine } = member.directory.of(chat);
-  const tasks = running.filter((task) => task.chat === chat.chat).map(taskOf);
+  const tasks = running.filter((task) => task.chat === chat.chat).map(toTask);
   return {
     chat: chat.chat,
     name,
@@ -63,32 +63,42 @@ function lineOf(member: TeamChat, chat: Chat, running: readonly TaskLine[]) {
     isSelf: chat.chat === member.sessionId,
     capabilities: chat.capabilities,
     capacity: chat.capacity,
-    ...(chat.progress ? { progress: chat.progress.slice(0, mostNoteChars) } : {}),
+    ...(chat.progress ? { progress: chat.progress.slice(0, maxNoteChars) } : {}),
     tasks,
     lastSeenMsAgo: chat.lastSeenAgeMs,
   };
 }
 
-function taskOf({ task, type, progress }: TaskLine) {
+function toTask({ task, type, progress }: TaskLine) {
   const { percent, note } = progress ?? {};
   return {
     task,
     type,
     ...(percent === undefined ? {} : { percent }),
-    ...(note === undefined ? {} : { note: note.slice(0, mostNoteChars) }),
+    ...(note === undefined ? {} : { note: note.slice(0, maxNoteChars) }),
   };
 }
 
-function textOf({ chat, name, machine, status, isSelf, capabilities, progress, tasks, lastSeenMsAgo }: Line): string {
-  const seen = status === "offline" ? `, seen ${age(lastSeenMsAgo)} ago` : "";
+function formatChat({
+  chat,
+  name,
+  machine,
+  status,
+  isSelf,
+  capabilities,
+  progress,
+  tasks,
+  lastSeenMsAgo,
+}: ChatLine): string {
+  const lastSeen = status === "offline" ? `, seen ${age(lastSeenMsAgo)} ago` : "";
   const self = isSelf ? " (this chat)" : "";
-  const does = tasks.map(({ task, type, percent, note }) => {
+  const taskTexts = tasks.map(({ task, type, percent, note }) => {
     const share = percent === undefined ? "" : ` ${percent} %`;
     return `task ${task} (${type})${share}${note === undefined ? "" : `: ${oneLine(note)}`}`;
   });
-  const work = [...does, ...(progress && does.length === 0 ? [oneLine(progress)] : [])].join("; ");
+  const work = [...taskTexts, ...(progress && taskTexts.length === 0 ? [oneLine(progress)] : [])].join("; ");
   const can = capabilities.length === 0 ? "" : `; can ${capabilities.join(", ")}`;
-  return `${chat} "${name}" on ${machine}${self}: ${status}${seen}${can}${work === "" ? "" : `; ${work}`}`;
+  return `${chat} "${name}" on ${machine}${self}: ${status}${lastSeen}${can}${work === "" ? "" : `; ${work}`}`;
 }
 
 function oneLine(text: string): string {

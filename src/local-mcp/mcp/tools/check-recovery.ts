@@ -1,24 +1,24 @@
 import { CheckRecovery } from "../../../contract/tools.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { brief } from "../../recovery/brief.ts";
-import { finishedText } from "../../recovery/brief-lines.ts";
-import { settleFinishedHere } from "../../recovery/finished-tasks.ts";
+import { formatFinishedTask } from "../../recovery/brief-lines.ts";
+import { recordFinishedHere } from "../../recovery/finished-tasks.ts";
 import type * as z from "zod";
-import { concerning, findIncomplete } from "../../recovery/detect.ts";
+import { searchFor, findIncomplete } from "../../recovery/detect.ts";
 import { dismiss, offer, take } from "../../recovery/recover.ts";
 import { quotedTitle } from "../../recovery/recovery-line.ts";
 import { restore, type Restoration } from "../../recovery/restoration.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../shim-command.ts";
-import { harmless } from "../../words/harmless.ts";
+import { neutralize } from "../../words/harmless.ts";
 import type { Chat } from "../chat.ts";
-import { heldByAnother, OtherSessions, type Choice } from "../other-sessions.ts";
-import { sessionOfArgument } from "../named-sessions.ts";
+import { heldByAnother, OtherSessions, type RecoveryChoice } from "../other-sessions.ts";
+import { findSessionArgument } from "../named-sessions.ts";
 import { defineTool, type ToolAnswer, type ToolError } from "../tool.ts";
 
-type Incomplete = z.infer<typeof CheckRecovery.output>["incomplete"][number];
+type IncompleteAnswer = z.infer<typeof CheckRecovery.output>["incomplete"][number];
 
-const listed = { concise: 3, detailed: 20 };
+const maxListed = { concise: 3, detailed: 20 };
 
 export const checkRecovery = defineTool({
   name: "shim_check_recovery",
@@ -30,27 +30,27 @@ export const checkRecovery = defineTool({
     const entered = chat.enter(input, "look");
     if (!entered.ok) return entered;
     const session = entered.value;
-    const elsewhere = await OtherSessions.of(chat, session, input.of);
+    const elsewhere = await OtherSessions.open(chat, session, input.of);
     const others = elsewhere === "unreachable" ? null : elsewhere;
     const chosen = await choose(chat, session, others, input.of);
     if (!chosen.ok) return chosen;
     const choice = chosen.value;
-    if (input.dismiss === true) return dismissed(session, choice, input);
-    const refused = await refusalOf(choice, input);
+    if (input.dismiss === true) return dismissChoice(session, choice, input);
+    const refused = await takeRefusal(choice, input);
     if (refused !== null) return err(refused);
-    const incomplete = await listAll(chat, session, others, listed[input.detail]);
-    const text = told(chat, choice, incomplete.length);
+    const incomplete = await listAll(chat, session, others, maxListed[input.detail]);
+    const text = formatBrief(chat, choice, incomplete.length);
     const briefed = choice ? { brief: text, score: choice.from.score.total } : {};
     const output = { session: session.id, incomplete, ...briefed };
     if (elsewhere !== "unreachable") return ok({ text, output });
-    return ok({ text: `${text}\n${cannotTell}`, output: { ...output, message: cannotTell } });
+    return ok({ text: `${text}\n${unreachableNote}`, output: { ...output, message: unreachableNote } });
   },
 });
 
 /** [RE55] The user has said no. */
-async function dismissed(
+async function dismissChoice(
   session: sessions.Session,
-  choice: Choice | null,
+  choice: RecoveryChoice | null,
   { take: isToTake }: { readonly take?: boolean | undefined },
 ): Promise<Result<ToolAnswer<z.infer<typeof CheckRecovery.output>>, ToolError>> {
   if (isToTake === true) return err({ code: "contradiction", message: "Give take or dismiss, not both." });
@@ -61,8 +61,8 @@ async function dismissed(
   return ok({ text, output: { session: session.id, incomplete: [], message: text } });
 }
 
-function told({ runtime }: Chat, choice: Choice | null, others: number): string {
-  if (choice === null) return nothing(others);
+function formatBrief({ runtime }: Chat, choice: RecoveryChoice | null, others: number): string {
+  if (choice === null) return nothingText(others);
   const text = brief(choice.from, runtime.now(), runtime.config.recovery);
   return withShimCommand(text, () => shimCommand(runtime));
 }
@@ -72,26 +72,27 @@ async function listAll(
   session: sessions.Session,
   others: OtherSessions | null,
   limit: number,
-): Promise<Incomplete[]> {
+): Promise<IncompleteAnswer[]> {
   const elsewhere = others === null ? [] : await others.list(limit);
-  return [...here(chat, session, limit), ...elsewhere].slice(0, limit);
+  return [...listLocal(chat, session, limit), ...elsewhere].slice(0, limit);
 }
 
-function unknown(of: string | undefined): ToolError {
+function unknownSession(of: string | undefined): ToolError {
   const message = `SHIM knows no session "${of}". Call without "of" to see the incomplete ones.`;
   return { code: "unknown_session", message };
 }
 
 /** Why it is not gone on with, where that is wished; else null. */
-async function refusalOf(
-  choice: Choice | null,
+async function takeRefusal(
+  choice: RecoveryChoice | null,
   { take: isToTake }: { readonly take?: boolean | undefined },
 ): Promise<ToolError | null> {
   if (isToTake !== true) return null;
   return choice === null ? nothingToTake : choice.take();
 }
 
-const cannotTell = "Sessions of other machines are not included: the coordinator of the workspace does not answer now.";
+const unreachableNote =
+  "Sessions of other machines are not included: the coordinator of the workspace does not answer now.";
 const nothingToTake: ToolError = {
   code: "nothing_to_take",
   message: 'No session of this project died unfinished; "of" names another.',
@@ -103,10 +104,10 @@ async function choose(
   session: sessions.Session,
   others: OtherSessions | null,
   of: string | undefined,
-): Promise<Result<Choice | null, ToolError>> {
-  const own = of === undefined ? ok(offered(chat, session)) : named(chat, of);
-  if (!own.ok) return own;
-  const from = own.value;
+): Promise<Result<RecoveryChoice | null, ToolError>> {
+  const localOffer = of === undefined ? ok(findOffer(chat, session)) : findNamed(chat, of);
+  if (!localOffer.ok) return localOffer;
+  const from = localOffer.value;
   if (from) {
     return ok({
       from,
@@ -116,47 +117,51 @@ async function choose(
   }
   if (of === undefined) return ok((await others?.newest()) ?? null);
   const elsewhere = await others?.named(of);
-  return elsewhere ? ok(elsewhere) : err(unknown(of));
+  return elsewhere ? ok(elsewhere) : err(unknownSession(of));
 }
 
 function dismissOwn({ runtime }: Chat, session: sessions.Session, from: Restoration): ToolError | null {
   const { id, endedAt } = from.session;
-  const refused = (why: string): ToolError => ({ code: "not_to_dismiss", message: `${id} ${why}` });
-  if (id === session.id) return refused("is this chat itself.");
-  if (endedAt !== null) return refused("was finished, so it is not offered.");
-  if (from.cause === null) return refused("is still running, so it is not offered.");
+  const refuse = (why: string): ToolError => ({ code: "not_to_dismiss", message: `${id} ${why}` });
+  if (id === session.id) return refuse("is this chat itself.");
+  if (endedAt !== null) return refuse("was finished, so it is not offered.");
+  if (from.cause === null) return refuse("is still running, so it is not offered.");
   dismiss(runtime, id);
   return null;
 }
 
 /** The session already offered to this chat stays its offer until its first checkpoint takes it over. */
-function offered(chat: Chat, session: sessions.Session): Restoration | null {
+function findOffer(chat: Chat, session: sessions.Session): Restoration | null {
   const { runtime } = chat;
-  settleFinishedHere(runtime);
+  recordFinishedHere(runtime);
   const now = runtime.now();
-  const mine = runtime.store.read((sql) => sessions.offeredTo(sql, session.id)[0] ?? null, null);
-  return (mine && restore(runtime, mine, now)) ?? offer(runtime, session.id, concerning(session))?.from ?? null;
+  const alreadyOffered = runtime.store.read((sql) => sessions.listOfferedTo(sql, session.id)[0] ?? null, null);
+  return (
+    (alreadyOffered && restore(runtime, alreadyOffered, now)) ??
+    offer(runtime, session.id, searchFor(session))?.from ??
+    null
+  );
 }
 
-function named(chat: Chat, given: string): Result<Restoration | null, ToolError> {
+function findNamed(chat: Chat, given: string): Result<Restoration | null, ToolError> {
   const { runtime } = chat;
-  const found = runtime.store.read<Result<sessions.Session | null, ToolError>>(
-    (sql) => sessionOfArgument(sql, given),
+  const sessionResult = runtime.store.read<Result<sessions.Session | null, ToolError>>(
+    (sql) => findSessionArgument(sql, given),
     ok(null),
   );
-  if (!found.ok || !found.value) return found.ok ? ok(null) : found;
-  return ok(restore(runtime, found.value, runtime.now()));
+  if (!sessionResult.ok || !sessionResult.value) return sessionResult.ok ? ok(null) : sessionResult;
+  return ok(restore(runtime, sessionResult.value, runtime.now()));
 }
 
 /** [MC17] Why it cannot be taken up; null when it is. */
 async function takeUp(chat: Chat, session: sessions.Session, from: Restoration): Promise<ToolError | null> {
   const { id, endedAt, recovery, recoveryBy } = from.session;
-  const refused = (why: string): ToolError => ({ code: "not_to_take", message: `${id} ${why}` });
-  if (id === session.id) return refused("is this chat itself.");
-  if (endedAt !== null) return refused("was finished: there is nothing to go on with.");
-  if (from.cause === null) return refused("is still running.");
+  const refuse = (why: string): ToolError => ({ code: "not_to_take", message: `${id} ${why}` });
+  if (id === session.id) return refuse("is this chat itself.");
+  if (endedAt !== null) return refuse("was finished: there is nothing to go on with.");
+  if (from.cause === null) return refuse("is still running.");
   if (recovery === "recovered" && recoveryBy !== session.id) {
-    return refused(`${doneBy(from)}. If the user wants it here: \`shim resume --undo ${id}\`, then again.`);
+    return refuse(`${doneText(from)}. If the user wants it here: \`shim resume --undo ${id}\`, then again.`);
   }
   if (recovery === "recovered") return null;
   const held = await heldByAnother(chat, session, id);
@@ -164,28 +169,28 @@ async function takeUp(chat: Chat, session: sessions.Session, from: Restoration):
   return held;
 }
 
-function doneBy({ session, finished = [] }: Restoration): string {
+function doneText({ session, finished = [] }: Restoration): string {
   const [done] = finished;
-  return done ? `is not unfinished: ${finishedText(done)}` : `is continued by ${session.recoveryBy}`;
+  return done ? `is not unfinished: ${formatFinishedTask(done)}` : `is continued by ${session.recoveryBy}`;
 }
 
-function here(chat: Chat, session: sessions.Session, limit: number): Incomplete[] {
+function listLocal(chat: Chat, session: sessions.Session, limit: number): IncompleteAnswer[] {
   const { runtime } = chat;
   const now = runtime.now();
-  const found = runtime.store.read(
+  const incomplete = runtime.store.read(
     (sql) => findIncomplete(sql, runtime.processes, now, { except: session.id, limit }),
     [],
   );
-  return found.map((one) => ({
+  return incomplete.map((one) => ({
     session: one.session.id,
-    title: harmless(sessions.displayTitle(one.session) ?? "untitled"),
+    title: neutralize(sessions.displayTitle(one.session) ?? "untitled"),
     diedMsAgo: now - one.session.lastSeenAt,
     cause: one.cause,
     project: one.session.project ?? "",
   }));
 }
 
-function nothing(others: number): string {
+function nothingText(others: number): string {
   return others === 0
     ? "No session died unfinished."
     : `No session of this project died unfinished; ${others} elsewhere (give "of" for a brief).`;

@@ -11,15 +11,15 @@ export const clearState = defineTool({
   async run(chat, input) {
     const entered = chat.enter({ session: input.session, project: input.project }, "delete");
     if (!entered.ok) return entered;
-    const done = await clear(chat.runtime, input);
-    if (!done.ok) return done;
+    const clearResult = await clear(chat.runtime, input);
+    if (!clearResult.ok) return clearResult;
     chat.recent.clear();
-    const { rows, ...cleared } = done.value;
-    const backup = done.value.backup ? ` Backup: ${done.value.backup}` : "";
+    const { rows, ...cleared } = clearResult.value;
+    const backup = clearResult.value.backup ? ` Backup: ${clearResult.value.backup}` : "";
     return {
       ok: true,
       value: {
-        text: `Deleted ${done.value.deleted} (${input.scope}).${backup}`,
+        text: `Deleted ${clearResult.value.deleted} (${input.scope}).${backup}`,
         output: {
           session: entered.value.id,
           ...cleared,

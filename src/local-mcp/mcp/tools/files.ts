@@ -6,10 +6,10 @@ import { shown, type FilesRefused } from "../../team/file-desk.ts";
 import { pathIn } from "../../team/file-paths.ts";
 import { followed } from "../../team/file-paths.ts";
 import type { Reservation } from "../../team/files-table.ts";
-import { defineTeamTool, refusal, type Caller, type TeamAnswer } from "../team-tool.ts";
+import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "../team-tool.ts";
 import type { ToolError } from "../tool.ts";
 
-type Answered = Result<TeamAnswer<z.infer<typeof Files.output>>, ToolError>;
+type FilesResult = Result<TeamAnswer<z.infer<typeof Files.output>>, ToolError>;
 
 interface ProjectPaths {
   readonly project: string;
@@ -22,37 +22,38 @@ export const files = defineTeamTool({
   description: "Reserve files, all or none, before you edit what others may edit; release when done.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Files,
-  async act(caller, { action, paths = [], project }): Promise<Answered> {
+  async act(caller, { action, paths = [], project }): Promise<FilesResult> {
     if (action === "list") return list(caller);
     if (action === "reserve" && paths.length === 0) {
       return err({ code: "paths_missing", message: "reserve needs paths: file, dir/* or dir/**." });
     }
-    const wanted = await projectPathsOf(caller, paths, project);
-    if (!wanted.ok) return wanted;
-    return action === "reserve" ? reserve(caller, wanted.value) : release(caller, wanted.value);
+    const requestedRoot = await projectPathsOf(caller, paths, project);
+    if (!requestedRoot.ok) return requestedRoot;
+    return action === "reserve" ? reserve(caller, requestedRoot.value) : release(caller, requestedRoot.value);
   },
 });
 
 async function projectPathsOf(
   { session, member }: Caller,
   given: readonly string[],
-  wanted: string | undefined,
+  requestedRoot: string | undefined,
 ): Promise<Result<ProjectPaths, ToolError>> {
-  const root = wanted ?? session.project;
+  const root = requestedRoot ?? session.project;
   if (root === null) {
     return err({ code: "no_project", message: 'SHIM does not know the project of this chat: give "project".' });
   }
   const paths = given.map((path) => pathIn(root, path));
-  const wrong = paths.find((path) => !path.ok);
-  if (wrong && !wrong.ok) return err({ code: "bad_path", message: `${wrong.error}. Nothing was changed.` });
+  const invalidPath = paths.find((path) => !path.ok);
+  if (invalidPath && !invalidPath.ok)
+    return err({ code: "bad_path", message: `${invalidPath.error}. Nothing was changed.` });
   const named = await member.naming.project(root);
   if (!named.ok) return err({ code: "no_key", message: `${named.error}.` });
   return ok({ project: named.value, paths: paths.flatMap((path) => (path.ok ? [followed(root, path.value)] : [])) });
 }
 
-async function reserve(caller: Caller, { project, paths }: ProjectPaths): Promise<Answered> {
+async function reserve(caller: Caller, { project, paths }: ProjectPaths): Promise<FilesResult> {
   const reserved = await caller.member.files.reserve(project, paths);
-  if (!reserved.ok) return refused(caller, reserved.error);
+  if (!reserved.ok) return toReserveRefusal(caller, reserved.error);
   const names = reserved.value.map(({ resource }) => shown(resource)).join(", ");
   return ok({
     message: `Reserved: ${names}. Release them when you are done.`,
@@ -60,8 +61,8 @@ async function reserve(caller: Caller, { project, paths }: ProjectPaths): Promis
   });
 }
 
-function refused(caller: Caller, { code, message, holder }: FilesRefused): Answered {
-  if (!holder) return refusal({ code, message });
+function toReserveRefusal(caller: Caller, { code, message, holder }: FilesRefused): FilesResult {
+  if (!holder) return toRefusal({ code, message });
   const path = shown(holder.resource);
   if (holder.holder === caller.member.sessionId) {
     return err({
@@ -76,9 +77,9 @@ function refused(caller: Caller, { code, message, holder }: FilesRefused): Answe
   });
 }
 
-async function release(caller: Caller, { project, paths }: ProjectPaths): Promise<Answered> {
+async function release(caller: Caller, { project, paths }: ProjectPaths): Promise<FilesResult> {
   const released = await caller.member.files.release(project, paths);
-  if (!released.ok) return refusal(released.error);
+  if (!released.ok) return toRefusal(released.error);
   const names = released.value.map(shown).join(", ");
   return ok({
     message: names === "" ? "Nothing of it was held." : `Released: ${names}.`,
@@ -86,9 +87,9 @@ async function release(caller: Caller, { project, paths }: ProjectPaths): Promis
   });
 }
 
-async function list(caller: Caller): Promise<Answered> {
+async function list(caller: Caller): Promise<FilesResult> {
   const found = await caller.member.files.all();
-  if (!found.ok) return refusal(found.error);
+  if (!found.ok) return toRefusal(found.error);
   const output = outputOf(caller, found.value);
   const lines = output.files.map(
     ({ path, holder, name, machine, isSelf, heldForMs }) =>
@@ -100,7 +101,7 @@ async function list(caller: Caller): Promise<Answered> {
 
 function outputOf({ chat, member }: Caller, found: readonly Reservation[]) {
   const now = chat.runtime.now();
-  const listed = found.map(({ resource, holder, holderName, machine, since }) => ({
+  const reservations = found.map(({ resource, holder, holderName, machine, since }) => ({
     path: shown(resource),
     holder,
     name: holderName,
@@ -108,5 +109,5 @@ function outputOf({ chat, member }: Caller, found: readonly Reservation[]) {
     isSelf: holder === member.sessionId,
     heldForMs: Math.max(0, now - since),
   }));
-  return { files: listed };
+  return { files: reservations };
 }

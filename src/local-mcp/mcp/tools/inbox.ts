@@ -1,17 +1,17 @@
 import { Inbox } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
-import { delivered } from "../../recovery/offer-news.ts";
+import { toDelivered } from "../../recovery/offer-news.ts";
 import * as news from "../../team/news.ts";
 import type { News, NewsRow } from "../../team/news.ts";
-import { harmless } from "../../words/harmless.ts";
+import { neutralize } from "../../words/harmless.ts";
 import { block } from "../../team/deliver-news.ts";
-import { defineTeamTool, refusal } from "../team-tool.ts";
+import { defineTeamTool, toRefusal } from "../team-tool.ts";
 
-const mostNews = 20;
-const withinMs = 8_000;
+const maxNews = 20;
+const callTimeoutMs = 8_000;
 /** Of the text; the rest comes with the next call. */
-const mostChars = 20_000;
+const maxChars = 20_000;
 
 export const inbox = defineTeamTool({
   name: "shim_inbox",
@@ -21,23 +21,23 @@ export const inbox = defineTeamTool({
   ...Inbox,
   async act({ chat, session, member }, { topics }) {
     for (const pattern of topics ?? []) {
-      const subscribed = await member.opened.link.call("messages.subscribe", { pattern }, withinMs);
-      if (!subscribed.ok) return refusal(subscribed.error);
+      const subscribed = await member.opened.link.call("messages.subscribe", { pattern }, callTimeoutMs);
+      if (!subscribed.ok) return toRefusal(subscribed.error);
     }
     const pulled = await member.pull();
     const { runtime } = chat;
     const now = runtime.now();
     const { rows, isMore } = runtime.store.write((sql) => {
       const waiting = news
-        .undelivered(sql, session.id, mostNews + 1)
-        .map((row) => Object.assign(row, { news: delivered(row.news, now) }));
-      const told = fitting(waiting);
-      news.markDelivered(sql, now, told);
-      return { rows: told, isMore: told.length < waiting.length };
+        .undelivered(sql, session.id, maxNews + 1)
+        .map((row) => Object.assign(row, { news: toDelivered(row.news, now) }));
+      const item = fittingRows(waiting);
+      news.markDelivered(sql, now, item);
+      return { rows: item, isMore: item.length < waiting.length };
     });
     const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): more may wait there.`;
     const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More wait: call again." : ""}${missing}`;
-    const texts = rows.map((row) => block(`${age(now - row.at)} ago: ${textOf(row.news)}`));
+    const texts = rows.map((row) => block(`${age(now - row.at)} ago: ${formatNews(row.news)}`));
     return ok({
       message: lead,
       ...(rows.length === 0 ? {} : { told: { as: "news", text: texts.join("\n") } }),
@@ -54,50 +54,50 @@ export const inbox = defineTeamTool({
 function harmlessNews<One extends News>(one: One): One {
   const entries = Object.entries(one).map(([name, value]: [string, unknown]) => [
     name,
-    typeof value === "string" && name !== "brief" ? harmless(value) : value,
+    typeof value === "string" && name !== "brief" ? neutralize(value) : value,
   ]);
   return Object.fromEntries(entries) as One;
 }
 
-function fitting(rows: readonly NewsRow[]): NewsRow[] {
+function fittingRows(rows: readonly NewsRow[]): NewsRow[] {
   const fits: NewsRow[] = [];
   let chars = 0;
-  for (const row of rows.slice(0, mostNews)) {
+  for (const row of rows.slice(0, maxNews)) {
     chars += JSON.stringify(row.news).length;
-    if (fits.length > 0 && chars > mostChars) break;
+    if (fits.length > 0 && chars > maxChars) break;
     fits.push(row);
   }
   return fits;
 }
 
-function messageText({ id, from, fromName, topic, text }: Extract<News, { kind: "message" }>): string {
+function formatMessage({ id, from, fromName, topic, text }: Extract<News, { kind: "message" }>): string {
   return `message ${id} from ${from} "${fromName}"${topic === null ? "" : ` to topic ${topic}`}: ${text}`;
 }
 
-function leaderText({ name, leader, isSelf }: Extract<News, { kind: "leader_changed" }>): string {
+function formatLeader({ name, leader, isSelf }: Extract<News, { kind: "leader_changed" }>): string {
   return `${isSelf ? "this chat" : (leader ?? "nobody")} leads ${name} now`;
 }
 
-function ofTask(told: Extract<News, { readonly title: string }>): string {
-  if (told.kind === "task_available") return ", of a type that you asked for, can be taken now: shim_next";
-  if (told.kind === "claim_lost") return ` is no longer yours: ${told.reason}. Stop the work on it.`;
-  return ` was cancelled: ${told.reason}. Stop, and report it as failed.`;
+function taskText(item: Extract<News, { readonly title: string }>): string {
+  if (item.kind === "task_available") return ", of a type that you asked for, can be taken now: shim_next";
+  if (item.kind === "claim_lost") return ` is no longer yours: ${item.reason}. Stop the work on it.`;
+  return ` was cancelled: ${item.reason}. Stop, and report it as failed.`;
 }
 
-function textOf(told: News): string {
-  if ("title" in told) return `task ${told.task} (${told.title})${ofTask(told)}`;
-  switch (told.kind) {
+function formatNews(item: News): string {
+  if ("title" in item) return `task ${item.task} (${item.title})${taskText(item)}`;
+  switch (item.kind) {
     case "message":
-      return messageText(told);
+      return formatMessage(item);
     case "report_refused":
-      return `your report on task ${told.task} did not count: ${told.reason}`;
+      return `your report on task ${item.task} did not count: ${item.reason}`;
     case "leader_changed":
-      return leaderText(told);
+      return formatLeader(item);
     case "offer":
-      return `session ${told.session} died unfinished on ${told.machine}: ${told.brief}`;
+      return `session ${item.session} died unfinished on ${item.machine}: ${item.brief}`;
     case "continued_elsewhere":
-      return `session ${told.session} is continued by ${told.by} on ${told.machine}; do not go on with it here`;
+      return `session ${item.session} is continued by ${item.by} on ${item.machine}; do not go on with it here`;
     case "notice":
-      return told.text;
+      return item.text;
   }
 }

@@ -17,10 +17,10 @@ export const monitorSignals = defineTool({
     if (!entered.ok) return entered;
     const { runtime } = chat;
     const session = entered.value;
-    const fresh = { ...chat.heard(session), ...reported(input.contextTokens, runtime.now()) };
+    const fresh = { ...chat.exchangeReadings(session), ...reportedReadings(input.contextTokens, runtime.now()) };
     const { risk } = refresh(runtime, session, fresh);
-    const all = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings ?? {}, {});
-    const reasons = risk.reasons.map(reasonText);
+    const storedReadings = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings ?? {}, {});
+    const reasons = risk.reasons.map(formatReason);
     return ok({
       text: `Risk ${risk.score} (${risk.level}). ${reasons.join("; ") || "No reason above its threshold."}`,
       output: {
@@ -28,17 +28,17 @@ export const monitorSignals = defineTool({
         risk: risk.score,
         level: risk.level,
         reasons,
-        ...(input.detail === "detailed" ? { readings: all } : {}),
+        ...(input.detail === "detailed" ? { readings: storedReadings } : {}),
       },
     });
   },
 });
 
-function reported(tokens: number | undefined, now: number): Readings {
+function reportedReadings(tokens: number | undefined, now: number): Readings {
   return tokens === undefined ? {} : { contextTokens: { value: tokens, source: "reported", at: now } };
 }
 
-export function reasonText({ name, value, threshold, weight, source }: Risk["reasons"][number]): string {
+export function formatReason({ name, value, threshold, weight, source }: Risk["reasons"][number]): string {
   return `${name} ${round(value)} over ${round(threshold)} (+${weight}, ${source})`;
 }
 

@@ -2,7 +2,7 @@ import type { Target } from "../../../contract/messages.ts";
 import { Send } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
 import { recipient } from "../../team/recipients.ts";
-import { defineTeamTool, refusal } from "../team-tool.ts";
+import { defineTeamTool, toRefusal } from "../team-tool.ts";
 
 export const send = defineTeamTool({
   name: "shim_send",
@@ -12,9 +12,9 @@ export const send = defineTeamTool({
   ...Send,
   async act({ member, removed: count }, input) {
     const found = await recipient(member, input.to);
-    if (!found.ok) return refusal(found.error);
+    if (!found.ok) return toRefusal(found.error);
     const target = found.value;
-    const to = nameOf(target);
+    const to = formatTarget(target);
     const sent = await member.outbox.say("messages.send", { target, body: input.text, requestId: member.newId() });
     const removed = count === 0 ? "" : ` Secrets removed: ${count}.`;
     if (sent.kind === "kept") {
@@ -23,7 +23,7 @@ export const send = defineTeamTool({
         output: { state: "kept", to },
       });
     }
-    if (!sent.answer.ok) return refusal(sent.answer.error);
+    if (!sent.answer.ok) return toRefusal(sent.answer.error);
     return ok({
       message: `Sent to ${to}.${removed}`,
       output: { state: "sent", to, id: sent.answer.value.id },
@@ -31,7 +31,7 @@ export const send = defineTeamTool({
   },
 });
 
-function nameOf(target: Target): string {
+function formatTarget(target: Target): string {
   if (target.to === "chat") return target.chat;
   return target.to === "topic" ? `topic:${target.topic}` : "all";
 }

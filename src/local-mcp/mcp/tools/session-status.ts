@@ -18,9 +18,9 @@ export const sessionStatus = defineTool({
     const session = entered.value;
     const { runtime } = chat;
     const now = runtime.now();
-    const found = runtime.store.read(
+    const facts = runtime.store.read(
       (sql) => ({
-        count: count(sql, session.id),
+        count: countCheckpoints(sql, session.id),
         latest: checkpoints.latest(sql, session.id),
         incomplete: findIncomplete(sql, runtime.processes, now, { except: session.id, limit: 100 }).length,
       }),
@@ -29,22 +29,22 @@ export const sessionStatus = defineTool({
     const savedMsAgo = session.savedAt === null ? undefined : now - session.savedAt;
     const saved = savedMsAgo === undefined ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;
     return ok({
-      text: `Session ${session.id}: ${saved}; checkpoints: ${found.count}; other sessions that died unfinished: ${found.incomplete}.`,
+      text: `Session ${session.id}: ${saved}; checkpoints: ${facts.count}; other sessions that died unfinished: ${facts.incomplete}.`,
       output: {
         session: session.id,
         client: session.client,
         ...(session.project ? { project: session.project } : {}),
         ...(savedMsAgo === undefined ? {} : { savedMsAgo }),
-        checkpoints: found.count,
-        incomplete: found.incomplete,
+        checkpoints: facts.count,
+        incomplete: facts.incomplete,
         store: runtime.store.driver ?? "closed",
-        ...(input.detail === "detailed" && found.latest ? { latest: { ...found.latest } } : {}),
+        ...(input.detail === "detailed" && facts.latest ? { latest: { ...facts.latest } } : {}),
       },
     });
   },
 });
 
-function count(sql: Sql, sessionId: string): number {
+function countCheckpoints(sql: Sql, sessionId: string): number {
   const [row] = sql.all<{ n: number }>("SELECT count(*) AS n FROM checkpoints WHERE session_id = ?", sessionId);
   return row?.n ?? 0;
 }

@@ -4,16 +4,16 @@ import { StateSet } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/values.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, refusal, type Caller, type TeamAnswer } from "../team-tool.ts";
+import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "../team-tool.ts";
 import type { ToolError } from "../tool.ts";
 
 type Input = z.infer<typeof StateSet.input>;
-type Answered = Result<TeamAnswer<z.infer<typeof StateSet.output>>, ToolError>;
+type StateResult = Result<TeamAnswer<z.infer<typeof StateSet.output>>, ToolError>;
 
-const withinMs = 8_000;
+const callTimeoutMs = 8_000;
 const leaderPrefix = "$leader/";
 /** Of a value in the text; all of it is in the structured answer. */
-const mostChars = 4_000;
+const maxChars = 4_000;
 
 export const stateSet = defineTeamTool({
   name: "shim_state_set",
@@ -22,25 +22,25 @@ export const stateSet = defineTeamTool({
     'Sets a key that all chats share, deletes it, or reads it (no value). "$leader/NAME": true campaigns, delete resigns, no value tells who leads.',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   ...StateSet,
-  async act(caller, input): Promise<Answered> {
+  async act(caller, input): Promise<StateResult> {
     if (input.delete === true && input.value !== undefined) {
       return err({ code: "bad_input", message: 'give "value" or "delete": true, not both; without either it reads.' });
     }
-    if (input.key.startsWith(leaderPrefix)) return election(caller.member, input);
+    if (input.key.startsWith(leaderPrefix)) return campaign(caller.member, input);
     if (input.delete === true) return remove(caller, input);
     return input.value === undefined ? read(caller.member, input.key) : write(caller, input);
   },
 });
 
 /** [TE31] For clients that read no resources. */
-async function read({ opened }: TeamChat, key: string): Promise<Answered> {
-  const found = await opened.link.call("state.get", { key }, withinMs);
-  if (!found.ok) return refusal(found.error);
+async function read({ opened }: TeamChat, key: string): Promise<StateResult> {
+  const found = await opened.link.call("state.get", { key }, callTimeoutMs);
+  if (!found.ok) return toRefusal(found.error);
   const { entry } = found.value;
   if (entry === null) return ok({ message: `${key} is not set.`, output: { version: 0 } });
   const text = JSON.stringify(entry.value);
   const cut =
-    text.length <= mostChars ? text : `${text.slice(0, mostChars)} [cut; all of it is in the structured answer]`;
+    text.length <= maxChars ? text : `${text.slice(0, maxChars)} [cut; all of it is in the structured answer]`;
   return ok({
     message: `${key}, version ${entry.version}.`,
     told: { as: "state", text: cut },
@@ -48,21 +48,21 @@ async function read({ opened }: TeamChat, key: string): Promise<Answered> {
   });
 }
 
-async function write({ session, member }: Caller, { key, ifVersion, ttlMs, value }: Input): Promise<Answered> {
+async function write({ session, member }: Caller, { key, ifVersion, ttlMs, value }: Input): Promise<StateResult> {
   const written = await member.opened.link.call(
     "state.set",
     { key, by: session.id, value: value as Json, ...condition(ifVersion), ...(ttlMs === undefined ? {} : { ttlMs }) },
-    withinMs,
+    callTimeoutMs,
   );
-  if (!written.ok) return refusal(written.error);
+  if (!written.ok) return toRefusal(written.error);
   const { version } = written.value;
   return ok({ message: `Set ${key}, version ${version}.`, output: { version } });
 }
 
-async function remove({ session, member }: Caller, { key, ifVersion }: Input): Promise<Answered> {
-  const wanted = { key, by: session.id, ...condition(ifVersion) };
-  const deleted = await member.opened.link.call("state.delete", wanted, withinMs);
-  if (!deleted.ok) return refusal(deleted.error);
+async function remove({ session, member }: Caller, { key, ifVersion }: Input): Promise<StateResult> {
+  const request = { key, by: session.id, ...condition(ifVersion) };
+  const deleted = await member.opened.link.call("state.delete", request, callTimeoutMs);
+  if (!deleted.ok) return toRefusal(deleted.error);
   const { isDeleted, version } = deleted.value;
   return ok({ message: isDeleted ? `Deleted ${key}.` : `${key} was not there.`, output: { version, isDeleted } });
 }
@@ -72,12 +72,12 @@ function condition(ifVersion: number | undefined): { ifVersion?: number } {
 }
 
 /** [TE32] */
-async function election(member: TeamChat, input: Input): Promise<Answered> {
+async function campaign(member: TeamChat, input: Input): Promise<StateResult> {
   const name = input.key.slice(leaderPrefix.length);
   if (input.delete === true) return resign(member, name);
   if (input.value === undefined) {
     const found = await member.leadership.leaderOf(name);
-    return found.ok ? leads(member, name, found.value) : refusal(found.error);
+    return found.ok ? toLeadership(member, name, found.value) : toRefusal(found.error);
   }
   if (input.value !== true) {
     return err({
@@ -86,34 +86,34 @@ async function election(member: TeamChat, input: Input): Promise<Answered> {
     });
   }
   const answer = await member.leadership.campaign(name);
-  if (!answer.ok) return refusal(answer.error);
+  if (!answer.ok) return toRefusal(answer.error);
   const { leader, state } = answer.value;
-  if (state === "leading") return leads(member, name, leader);
+  if (state === "leading") return toLeadership(member, name, leader);
   const now = leader === null ? `Nobody leads ${name} yet` : `${leader.leader} leads ${name}`;
   return ok({
     message: `${now}; this chat is in line, and its news say when it leads.`,
-    output: { leader: leader && shown(member, leader) },
+    output: { leader: leader && toLeader(member, leader) },
   });
 }
 
-async function resign(member: TeamChat, name: string): Promise<Answered> {
-  const done = await member.leadership.resign(name);
-  if (!done.ok) return refusal(done.error);
-  const message = done.value
+async function resign(member: TeamChat, name: string): Promise<StateResult> {
+  const resigned = await member.leadership.resign(name);
+  if (!resigned.ok) return toRefusal(resigned.error);
+  const message = resigned.value
     ? `This chat no longer leads ${name}.`
     : `This chat did not lead ${name}, and is not in line.`;
-  return ok({ message, output: { isDeleted: done.value } });
+  return ok({ message, output: { isDeleted: resigned.value } });
 }
 
-function leads(member: TeamChat, name: string, leader: Leader | null): Answered {
+function toLeadership(member: TeamChat, name: string, leader: Leader | null): StateResult {
   if (leader === null) return ok({ message: `Nobody leads ${name}.`, output: { leader: null } });
-  const found = shown(member, leader);
-  const message = found.isSelf
+  const shownLeader = toLeader(member, leader);
+  const message = shownLeader.isSelf
     ? `This chat leads ${name}, term ${leader.term}, until it resigns or ends. Its news say if that is lost.`
     : `${leader.leader} leads ${name}, term ${leader.term}.`;
-  return ok({ message, output: { leader: found } });
+  return ok({ message, output: { leader: shownLeader } });
 }
 
-function shown(member: TeamChat, { leader: chat, term }: Leader) {
+function toLeader(member: TeamChat, { leader: chat, term }: Leader) {
   return { chat, isSelf: chat === member.sessionId, term };
 }

@@ -1,6 +1,6 @@
 import { Submit } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { defineTeamTool, refusal } from "../team-tool.ts";
+import { defineTeamTool, toRefusal } from "../team-tool.ts";
 
 export const submit = defineTeamTool({
   name: "shim_submit",
@@ -17,7 +17,7 @@ export const submit = defineTeamTool({
         output: { state: "kept", tasks: [] },
       });
     }
-    if (!sent.answer.ok) return refusal(sent.answer.error);
+    if (!sent.answer.ok) return toRefusal(sent.answer.error);
     const tasksOf = sent.answer.value.tasks.map(({ task, state }) => ({ task, state }));
     return ok({
       message: `Submitted: ${tasksOf.map(({ task, state }) => `${task} (${state ?? "known before"})`).join(", ")}.`,
