@@ -5,17 +5,17 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LocalEdge, startEdge } from "../scripts/local-edge.ts";
 import { writeEdgeConfig } from "../src/local-mcp/authority.ts";
-import { systemOutside } from "../src/local-mcp/edge/system-outside.ts";
+import { nodePlatform } from "../src/local-mcp/edge/system-outside.ts";
 import { pathsIn, type Paths } from "../src/local-mcp/paths.ts";
 import { openBetterSqlite3 } from "../src/local-mcp/store/driver-better-sqlite3.ts";
 import { Store } from "../src/local-mcp/store/store.ts";
-import { CheckpointContent, readContent } from "../src/local-mcp/sync/contents.ts";
+import { CheckpointContent, decodeContent } from "../src/local-mcp/sync/contents.ts";
 import * as devices from "../src/local-mcp/sync/device.ts";
-import { edgeCall } from "../src/local-mcp/sync/edge-call.ts";
+import { createSyncCall } from "../src/local-mcp/sync/edge-call.ts";
 import { open } from "../src/local-mcp/sync/envelope.ts";
-import { keepKey } from "../src/local-mcp/sync/key-ring.ts";
+import { addKey } from "../src/local-mcp/sync/key-ring.ts";
 import type { SyncCall } from "../src/local-mcp/sync/sync-call.ts";
-import { makeKey } from "../src/local-mcp/sync/workspace-key.ts";
+import { createKey } from "../src/local-mcp/sync/workspace-key.ts";
 import { timed } from "./figures.ts";
 
 export interface Machine {
@@ -34,7 +34,7 @@ export const mostMs = 60_000;
 
 export class Yard {
   readonly edge: LocalEdge;
-  readonly key = makeKey(randomBytes);
+  readonly key = createKey(randomBytes);
   readonly #folder: string;
   readonly #ended = new AbortController();
   /** Whoever interrupts the bench leaves no workerd behind. */
@@ -73,11 +73,11 @@ export class Yard {
     git(this.#folder, "clone", "-q", origin, join(home, "project"));
     const { token } = await this.edge.call("tokens.create", { machine: name, scope: "work" });
     writeEdgeConfig(paths.home, { url, workspace, machine: name, token });
-    taken(keepKey(paths.home, { url, workspace }, this.key));
+    taken(addKey(paths.home, { url, workspace }, this.key));
     const store = storeOf(paths);
     store.write((sql) => devices.join(sql, workspace, devices.newId(Date.now(), randomBytes), 0));
     store.close();
-    const call = taken(edgeCall({ url, workspace, token }, systemOutside(), this.#ended.signal));
+    const call = taken(createSyncCall({ url, workspace, token }, nodePlatform(), this.#ended.signal));
     return { paths, env: { HOME: home, SHIM_HOME: paths.home }, project: join(home, "project"), token, call };
   }
 
@@ -101,8 +101,8 @@ export class Yard {
     const answer = await call("sync.checkpoint", { checkpoint });
     if (!answer.ok && answer.error.code === "unknown_key") return false;
     const { device, session, envelope } = taken(answer);
-    const about = { workspace: this.edge.workspace, kind: "checkpoint", device, session, of: checkpoint } as const;
-    const content = readContent(CheckpointContent, taken(open(new Map([[this.key.id, this.key]]), about, envelope)));
+    const about = { workspace: this.edge.workspace, kind: "checkpoint", device, session, item: checkpoint } as const;
+    const content = decodeContent(CheckpointContent, taken(open(new Map([[this.key.id, this.key]]), about, envelope)));
     if (content?.id !== checkpoint) throw new Error(`${checkpoint} does not say what was saved`);
     return true;
   }

@@ -1,4 +1,10 @@
-import { begun, ended, RestartRules, started, type Policy } from "../src/local-mcp/supervisor/auto-restarter.ts";
+import {
+  initial,
+  afterEnd,
+  RestartRules,
+  afterStart,
+  type RestartPolicy,
+} from "../src/local-mcp/supervisor/auto-restarter.ts";
 import { messageOf } from "../src/shared/error.ts";
 import type { LocalRuntime } from "./local-runtime.ts";
 
@@ -24,7 +30,7 @@ export interface KeepRunningOptions {
 const mostSilent = { looks: 3, ms: 20_000 };
 
 /** [DV6] Five crashes within 15 minutes are a loop. */
-const policy: Policy = { when: "on-crash", rules: RestartRules.parse({}) };
+const policy: RestartPolicy = { when: "on-crash", rules: RestartRules.parse({}) };
 
 /**
  * Runs a local coordinator until the signal, and starts it again where it has ended or no longer answers. [DV6]
@@ -86,12 +92,12 @@ class Crashes {
 
   constructor(options: KeepRunningOptions) {
     this.#options = options;
-    this.#record = started(begun(options.now()), options.now());
+    this.#record = afterStart(initial(options.now()), options.now());
   }
 
   add(reason: string): void {
     const now = this.#options.now();
-    const record = ended(this.#record, { kind: "crashed", reason }, now, policy);
+    const record = afterEnd(this.#record, { kind: "crashed", reason }, now, policy);
     const { loopCrashes, loopWithinMs } = policy.rules;
     const within = `${loopWithinMs / 60_000} minutes`;
     if (record.phase === "looping") {
@@ -103,7 +109,7 @@ class Crashes {
       `${reason}; it is started again with the same state (crash ${record.crashes.length} of at most ${loopCrashes - 1} within ${within}).`,
     );
     this.waitMs = record.waitMs;
-    this.#record = started(record, now);
+    this.#record = afterStart(record, now);
   }
 }
 

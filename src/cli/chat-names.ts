@@ -3,7 +3,7 @@ import { readEdgeConfig } from "../local-mcp/authority.ts";
 import { localWorkspace } from "../local-mcp/link/open-link.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import { namingOf, type Naming } from "../local-mcp/team/naming.ts";
+import { createNaming, type Naming } from "../local-mcp/team/naming.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { shortIds } from "../shared/short-id.ts";
 import { ambiguous, type FailedResult } from "./answer.ts";
@@ -32,7 +32,7 @@ export class ChatNames {
     const edge = readEdgeConfig(cli.paths.home, cli.io.env);
     const joined = edge.ok ? edge.value : null;
     const workspace = joined?.workspace ?? localWorkspace;
-    return new ChatNames(runtime, namingOf(runtime, { workspace, machine: link.machine, edge: joined }), chats);
+    return new ChatNames(runtime, createNaming(runtime, { workspace, machine: link.machine, edge: joined }), chats);
   }
 
   title(chat: Chat): string | null {

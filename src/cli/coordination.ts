@@ -4,13 +4,13 @@ import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { processKey } from "../local-mcp/coordinator/process-key.ts";
 import { identify } from "../local-mcp/processes.ts";
-import { addressOf } from "../local-mcp/edge/address.ts";
+import { parseAddress } from "../local-mcp/edge/address.ts";
 import { EdgeClient } from "../local-mcp/edge/client.ts";
 import type { EdgeError } from "../local-mcp/edge/failure.ts";
-import { ask } from "../local-mcp/edge/http.ts";
-import { newId, type Outside } from "../local-mcp/edge/outside.ts";
-import { systemOutside } from "../local-mcp/edge/system-outside.ts";
-import { openLocal } from "../local-mcp/link/open-link.ts";
+import { send } from "../local-mcp/edge/http.ts";
+import { newId, type Platform } from "../local-mcp/edge/outside.ts";
+import { nodePlatform } from "../local-mcp/edge/system-outside.ts";
+import { openLocalCoordinator } from "../local-mcp/link/open-link.ts";
 import { redactInput } from "../local-mcp/redaction/operation-input.ts";
 import { readEdgeConfig, type EdgeConfig } from "../local-mcp/authority.ts";
 import { exitCodes, failed, type FailedResult } from "./answer.ts";
@@ -80,9 +80,9 @@ export function edgeLink(
   token: string,
   adminToken: string = token,
 ): Result<CoordinatorLink, FailedResult["error"]> {
-  const address = addressOf(edge.url, edge.workspace);
+  const address = parseAddress(edge.url, edge.workspace);
   if (!address.ok) return failed("bad_address", address.error);
-  const platform = systemOutside();
+  const platform = nodePlatform();
   const { signal } = new AbortController();
   const client = EdgeClient.open({ edge: edge.url, workspace: edge.workspace, token }, platform);
   if (!client.ok) return failed("bad_address", client.error);
@@ -94,12 +94,12 @@ export function edgeLink(
     version: null,
     call: async (name, input) => {
       const requiredToken = operations[name].scope === "admin" ? adminToken : token;
-      const callTarget = { outside: platform, address: address.value, token: requiredToken, signal };
+      const callTarget = { platform, address: address.value, token: requiredToken, signal };
       const request = withId(platform, name, input);
-      const first = await ask(callTarget, name, request.input, callTimeoutMs);
+      const first = await send(callTarget, name, request.input, callTimeoutMs);
       // [CL28] By its id it takes effect once.
       const isLost = first.kind === "lost" && first.isSent && request.hasId;
-      const outcome = isLost ? await ask(callTarget, name, request.input, callTimeoutMs) : first;
+      const outcome = isLost ? await send(callTarget, name, request.input, callTimeoutMs) : first;
       if (outcome.kind === "answered") return outcome.result.ok ? outcome.result : refusalFailure(outcome.result.error);
       return failed("edge_unreachable", `${edge.url} did not answer: ${outcome.message}`);
     },
@@ -108,7 +108,7 @@ export function edgeLink(
 }
 
 function withId<Name extends OperationName>(
-  platform: Outside,
+  platform: Platform,
   name: Name,
   input: InputOf<Name>,
 ): { readonly input: InputOf<Name>; readonly hasId: boolean } {
@@ -122,7 +122,7 @@ async function localLink(cli: Cli): Promise<CoordinatorLink> {
   const { processes } = runtime;
   const ownProcess = identify(processes, process.pid);
   const storeOptions = { home: cli.paths.home, driver, busyMs, processes, now: cli.io.now };
-  const { coordinator, machine, close } = openLocal(storeOptions);
+  const { coordinator, machine, close } = openLocalCoordinator(storeOptions);
   return {
     where: "this machine",
     machine,

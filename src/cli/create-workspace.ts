@@ -1,7 +1,7 @@
 import { WireError } from "../contract/errors.ts";
 import { writeEdgeConfig, type EdgeConfig } from "../local-mcp/authority.ts";
 import { newId } from "../local-mcp/edge/outside.ts";
-import { systemOutside } from "../local-mcp/edge/system-outside.ts";
+import { nodePlatform } from "../local-mcp/edge/system-outside.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { failed, type FailedResult } from "./answer.ts";
 import { edgeLink } from "./coordination.ts";
@@ -17,7 +17,7 @@ export async function createWorkspace(
   edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
   secret: string,
 ): Promise<Result<void, FailedResult["error"]>> {
-  const requestId = startRequest(home, edge, () => newId(systemOutside()));
+  const requestId = startRequest(home, edge, () => newId(nodePlatform()));
   const adminToken = await firstToken(edge, secret, requestId);
   if (!adminToken.ok) {
     if (adminToken.error.code === "workspace_exists") finishRequest(home, edge);

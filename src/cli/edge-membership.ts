@@ -1,5 +1,5 @@
 import { Workspace } from "../contract/workspaces.ts";
-import { addressOf } from "../local-mcp/edge/address.ts";
+import { parseAddress } from "../local-mcp/edge/address.ts";
 import {
   edgeConfigFromEnv,
   isSameWorkspace,
@@ -17,7 +17,7 @@ export function checkNames(url: string, name: string): Result<void, FailedResult
   const workspace = Workspace.safeParse(name);
   if (!workspace.success)
     return wrongUsage(`"${name}" is no name for a workspace: ${workspace.error.issues[0]?.message}.`);
-  const address = addressOf(url, name);
+  const address = parseAddress(url, name);
   return address.ok ? ok(undefined) : wrongUsage(`${address.error}.`);
 }
 

@@ -8,9 +8,9 @@ import {
   type EdgeConfig,
   type EdgeWorkspace,
 } from "../local-mcp/authority.ts";
-import * as choices from "../local-mcp/sync/choice.ts";
+import * as joinPreferences from "../local-mcp/sync/choice.ts";
 import * as devices from "../local-mcp/sync/device.ts";
-import { codeOf } from "../local-mcp/sync/workspace-key.ts";
+import { formatCode } from "../local-mcp/sync/workspace-key.ts";
 import { failed, wrongUsage, type FailedResult } from "./answer.ts";
 import type { Cli, CommandResult } from "./cli.ts";
 import type { CoordinatorLink } from "./coordination.ts";
@@ -53,11 +53,11 @@ export async function chooseLocalWork(
   if (options.import || options.keep) return ok(options.import === true);
   if (sessions + tasks.length + keys + running === 0) return ok(true);
   const description = `On this machine there are ${sessions} sessions, ${tasks.length + running} open tasks and ${keys} keys of state.`;
-  const choices =
+  const joinPreferences =
     "--import sends the sessions and submits the tasks that have not begun; --keep leaves all of it here, where nothing is lost";
   if (!cli.io.isInteractive)
-    return failed("choice_needed", `${description} Say what becomes of them: ${choices}. Nothing was changed.`);
-  const reply = (await cli.io.ask(`${description}\n${choices}. import or keep? `)).trim().toLowerCase();
+    return failed("choice_needed", `${description} Say what becomes of them: ${joinPreferences}. Nothing was changed.`);
+  const reply = (await cli.io.ask(`${description}\n${joinPreferences}. import or keep? `)).trim().toLowerCase();
   if (reply === "import" || reply === "keep") return ok(reply === "import");
   return failed("not_confirmed", "nothing was changed.");
 }
@@ -85,7 +85,7 @@ function beginSync(sql: Sql, joining: JoinPlan, now: number): void {
   const { workspace } = joining.edge;
   const known = knownDevice(sql, joining);
   const since = isImporting ? 0 : (known?.joinedAt ?? now);
-  choices.write(sql, { workspace, isSynced, since });
+  joinPreferences.write(sql, { workspace, isSynced, since });
   if (!isSynced) return devices.leave(sql);
   if (!found) return;
   if (!known) devices.join(sql, workspace, devices.newId(now, randomBytes), since);
@@ -105,7 +105,7 @@ function toAnswer(joining: JoinPlan, tasks: number): { data: unknown; text: stri
   if (!found) return { data, text: `${text}Nothing is synced: this machine only coordinates.\n` };
   const hint = "`shim edge sync` sends at once what is here; open chats do it by themselves.\n";
   if (!found.isNew) return { data, text: text + edgeVisibilityText + hint };
-  return { data: { ...data, key: codeOf(found.key) }, text: text + edgeVisibilityText + keyText(found.key) + hint };
+  return { data: { ...data, key: formatCode(found.key) }, text: text + edgeVisibilityText + keyText(found.key) + hint };
 }
 
 function localText({ work, isImporting }: JoinPlan, tasks: number): string {

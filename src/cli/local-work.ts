@@ -3,7 +3,7 @@ import type { NewTask } from "../contract/tasks.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { TaskState } from "../contract/tasks.ts";
 import { LocalCoordinator } from "../local-mcp/coordinator/local-coordinator.ts";
-import { localStore } from "../local-mcp/coordinator/local-store.ts";
+import { createLocalStore } from "../local-mcp/coordinator/local-store.ts";
 import { omitUndefined } from "../shared/given.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { failed, type FailedResult } from "./answer.ts";
@@ -29,7 +29,7 @@ const maxTasks = 1_000;
 async function withLocal<T>(cli: Cli, body: (local: LocalCoordinator, store: Store) => T | Promise<T>): Promise<T> {
   const { runtime } = await cli.loaded();
   const { driver, busyMs } = runtime.store.context;
-  const store = localStore({ home: cli.paths.home, driver, now: cli.io.now, busyMs });
+  const store = createLocalStore({ home: cli.paths.home, driver, now: cli.io.now, busyMs });
   try {
     const { processes } = runtime;
     return await body(new LocalCoordinator({ store, processes, machine: hostname(), now: cli.io.now }), store);

@@ -9,12 +9,12 @@ import { age } from "../local-mcp/recovery/brief.ts";
 import type { Runtime } from "../local-mcp/runtime.ts";
 import { projectRoot } from "../local-mcp/sessions/git-head.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import { factsOf } from "../local-mcp/sync/find-project.ts";
+import { readProjectFacts } from "../local-mcp/sync/find-project.ts";
 import { projectKey } from "../local-mcp/sync/project-key.ts";
-import { pathIn } from "../local-mcp/team/file-paths.ts";
+import { toLeasePath } from "../local-mcp/team/file-paths.ts";
 import * as filesTable from "../local-mcp/team/files-table.ts";
-import { followed } from "../local-mcp/team/file-paths.ts";
-import { namingOf, type Naming } from "../local-mcp/team/naming.ts";
+import { resolveLinks } from "../local-mcp/team/file-paths.ts";
+import { createNaming, type Naming } from "../local-mcp/team/naming.ts";
 import { failed, wrongUsage, type FailedResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 import type { CoordinatorLink } from "./coordination.ts";
@@ -54,7 +54,7 @@ export async function fileScope(
   if (!edge.ok) return failed("edge_unusable", edge.error);
   const runtime = await cli.runtime();
   const workspace = edge.value?.workspace ?? localWorkspace;
-  const naming = namingOf(runtime, { workspace, machine: link.machine, edge: edge.value });
+  const naming = createNaming(runtime, { workspace, machine: link.machine, edge: edge.value });
   const isUnkept = isReadOnly && edge.value === null && !runtime.store.exists();
   const project = isUnkept ? ok(await projectName(cli, link, root)) : await naming.project(root);
   if (!project.ok) return failed("no_key", `the project has no name in the workspace: ${project.error}.`);
@@ -63,16 +63,16 @@ export async function fileScope(
 
 /** As the naming of this machine's own coordinator makes it. */
 async function projectName({ io }: Cli, { machine }: CoordinatorLink, root: string): Promise<string> {
-  return projectKey(null, await factsOf(io.env, root, machine));
+  return projectKey(null, await readProjectFacts(io.env, root, machine));
 }
 
 /** @param given as the user has typed them, from the folder in which the command runs */
 export function toResources(cli: Cli, scope: FileScope, given: readonly string[]): CoordinatorResult<string[]> {
   const resources = new Set<string>();
   for (const one of given) {
-    const path = pathIn(scope.root, resolve(cli.io.cwd, one));
+    const path = toLeasePath(scope.root, resolve(cli.io.cwd, one));
     if (!path.ok) return wrongUsage(`${path.error}.`);
-    resources.add(scope.prefix + followed(scope.root, path.value));
+    resources.add(scope.prefix + resolveLinks(scope.root, path.value));
   }
   return ok([...resources]);
 }
@@ -163,7 +163,7 @@ export async function releaseLease(
   { resource, token }: Lease,
 ): Promise<CoordinatorResult<unknown>> {
   const released = await scope.link.call("leases.release", { self, resource, token });
-  if (released.ok) scope.runtime.store.write((sql) => filesTable.drop(sql, resource, self.chat));
+  if (released.ok) scope.runtime.store.write((sql) => filesTable.remove(sql, resource, self.chat));
   return released;
 }
 
@@ -173,7 +173,7 @@ function storeReservations({ runtime, workspace, link, root }: FileScope, leases
   const row = { workspace, holderName: "the user, by the command line", machine: link.machine, checkout: root };
   runtime.store.write((sql) => {
     for (const { resource, holder, heldForMs } of leases)
-      filesTable.keep(sql, now, { ...row, resource, holder, since: now - heldForMs });
+      filesTable.upsert(sql, now, { ...row, resource, holder, since: now - heldForMs });
   });
 }
 

@@ -1,7 +1,14 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fetchCommit, hasRemote } from "../local-mcp/automation/remote-branches.ts";
-import { branchAt, commitOf, gitAt, hasCommit, repositoryOf, topOf } from "../local-mcp/automation/work-git.ts";
+import {
+  currentBranch,
+  resolveCommit,
+  gitInFolder,
+  hasCommit,
+  commonGitFolder,
+  worktreeTop,
+} from "../local-mcp/automation/work-git.ts";
 import { GitError, run, text, type Git } from "../local-mcp/snapshots/git.ts";
 import type { InputWork } from "../local-mcp/automation/input-work.ts";
 import { ok, type Result } from "../shared/result.ts";
@@ -23,9 +30,9 @@ export async function withRepository(
   body: (found: Repository) => Promise<CommandResult>,
 ): Promise<CommandResult> {
   try {
-    const top = await topOf(cli.io.env, cli.io.cwd);
-    const git = gitAt(cli.io.env, top);
-    return await body({ git, top, common: await repositoryOf(git, top) });
+    const top = await worktreeTop(cli.io.env, cli.io.cwd);
+    const git = gitInFolder(cli.io.env, top);
+    return await body({ git, top, common: await commonGitFolder(git, top) });
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if (error.fault === "missing") return failed("no_git", `${error.message}; the work of tasks is in git branches.`);
@@ -67,7 +74,7 @@ export async function cleanBranch({
   const operationInProgress = operationMarkers.find((name) => existsSync(join(gitDir, name)));
   if (operationInProgress !== undefined)
     return failed("not_clean", `${top} is in the middle of something (${operationInProgress}). Finish it first.`);
-  const branch = await branchAt(git);
+  const branch = await currentBranch(git);
   if (branch === null) return failed("no_branch", `${top} is on no branch. Check one out first: git switch <branch>.`);
   const { stdout } = await run(git, ["status", "--porcelain", "--untracked-files=no"]);
   const changed = stdout.toString("utf8").split("\n").filter(Boolean);
@@ -79,7 +86,7 @@ export async function cleanBranch({
       `${top} has changes that are not committed: ${named.join(", ")}${more}. Commit or stash them first.`,
     );
   }
-  return ok({ branch, commit: await commitOf(git, "HEAD") });
+  return ok({ branch, commit: await resolveCommit(git, "HEAD") });
 }
 
 /** Moves the branch that the user is on forward, with its work tree: all of it or nothing. @returns why git refused; null: it is done */

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { EdgeWorkspace } from "../local-mcp/authority.ts";
-import { keepKey, readKeys, type KeyRing } from "../local-mcp/sync/key-ring.ts";
-import { codeOf, makeKey, readCode, type WorkspaceKey } from "../local-mcp/sync/workspace-key.ts";
+import { addKey, readKeys, type KeyRing } from "../local-mcp/sync/key-ring.ts";
+import { formatCode, createKey, parseCode, type WorkspaceKey } from "../local-mcp/sync/workspace-key.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { failed, wrongUsage, type FailedResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
@@ -39,7 +39,7 @@ export async function findKey(
   if (code.value !== null) return checkKey(code.value, expectedKeyId);
   const own = ring.value && findOwnKey(ring.value, expectedKeyId);
   if (own) return ok({ key: own, isNew: false });
-  return expectedKeyId === null ? ok({ key: makeKey(randomBytes), isNew: true }) : promptForKey(cli, expectedKeyId);
+  return expectedKeyId === null ? ok({ key: createKey(randomBytes), isNew: true }) : promptForKey(cli, expectedKeyId);
 }
 
 function findOwnKey({ current, keys }: KeyRing, expectedKeyId: string | null): WorkspaceKey | undefined {
@@ -53,7 +53,7 @@ async function promptForKey(cli: Cli, expectedKeyId: string): Promise<Result<Fou
 
 /** A key for a workspace that this machine belongs to already. */
 export function generateKey(): WorkspaceKey {
-  return makeKey(randomBytes);
+  return createKey(randomBytes);
 }
 
 function readKeyCode({ keyFile, line }: GivenKey): Result<string | null, FailedResult["error"]> {
@@ -66,7 +66,7 @@ function readKeyCode({ keyFile, line }: GivenKey): Result<string | null, FailedR
 }
 
 function checkKey(code: string, expectedKeyId: string | null): Result<FoundKey, FailedResult["error"]> {
-  const key = readCode(code);
+  const key = parseCode(code);
   if (!key.ok) return wrongUsage(`${key.error}. Nothing was changed.`);
   if (expectedKeyId === null || key.value.id === expectedKeyId) return ok({ key: key.value, isNew: false });
   return failed(
@@ -83,14 +83,14 @@ function keyNeeded(expectedKeyId: string): FailedResult {
 }
 
 export function storeKey(cli: Cli, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, FailedResult["error"]> {
-  const done = keepKey(cli.paths.home, edge, key);
+  const done = addKey(cli.paths.home, edge, key);
   return done.ok ? done : failed("key_unusable", `${done.error}.`);
 }
 
 /** [SY71] */
 export function keyText(key: WorkspaceKey): string {
   return [
-    `Key of the workspace: ${codeOf(key)}`,
+    `Key of the workspace: ${formatCode(key)}`,
     "Other machines ask for it when they join. Keep it where you keep passwords: anyone who has it and a token can read what is synced;",
     "when every machine that has it is lost, what is synced is lost as well. Nobody else has it, the coordinator neither.",
     "",

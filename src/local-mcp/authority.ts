@@ -5,8 +5,8 @@ import * as z from "zod";
 import { Workspace } from "../contract/workspaces.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { addressOf } from "./edge/address.ts";
-import { claimOf, isMachineToken } from "./edge/machine-token.ts";
+import { parseAddress } from "./edge/address.ts";
+import { readTokenClaim, isMachineToken } from "./edge/machine-token.ts";
 import { createPrivateFolder, removeDurably, writeAtomically } from "./store/store-files.ts";
 
 /**
@@ -56,7 +56,7 @@ export function edgeConfigFromEnv(env: NodeJS.ProcessEnv): Result<EdgeConfig | n
     envText(env, "SHIM_WORKSPACE"),
     envText(env, "SHIM_TOKEN"),
   ];
-  const address = addressOf(url, workspace);
+  const address = parseAddress(url, workspace);
   if (!address.ok) return err(`SHIM_EDGE_URL and SHIM_WORKSPACE: ${address.error}`);
   if (!isMachineToken(token)) return err("SHIM_TOKEN is no token, such as `shim edge token create` shows");
   const machine = machineOf(env, token);
@@ -66,7 +66,7 @@ export function edgeConfigFromEnv(env: NodeJS.ProcessEnv): Result<EdgeConfig | n
 /** A token acts for its own machine only, so another name could never register. */
 function machineOf(env: NodeJS.ProcessEnv, token: string): Result<string, string> {
   const statedMachine = envText(env, "SHIM_MACHINE");
-  const claimedMachine = claimOf(token, "m");
+  const claimedMachine = readTokenClaim(token, "m");
   if (claimedMachine !== null && statedMachine !== "" && statedMachine !== claimedMachine) {
     return err(
       `SHIM_TOKEN is for the machine ${claimedMachine}, and SHIM_MACHINE says ${statedMachine}; leave SHIM_MACHINE empty`,

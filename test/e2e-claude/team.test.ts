@@ -64,8 +64,8 @@ it("[FI3] Claude Code does not edit a file that another chat has reserved in its
   heard(desk, (sql) => {
     sql.run("INSERT INTO team_projects (workspace, root, project, at) VALUES ('w', ?, 'parser', 1)", desk.project);
     const one = { workspace: "w", holder: "b-chat", holderName: "write the lexer", machine: "m", since: Date.now() };
-    files.keep(sql, Date.now(), { ...one, resource: "file:parser/src/**", checkout: desk.project });
-    files.keep(sql, Date.now(), { ...one, resource: "file:parser/other.ts", checkout: "" });
+    files.upsert(sql, Date.now(), { ...one, resource: "file:parser/src/**", checkout: desk.project });
+    files.upsert(sql, Date.now(), { ...one, resource: "file:parser/other.ts", checkout: "" });
   });
   chat.model.release("turn");
   expect(await chat.claude.waitForExit()).toEqual({ code: 0, signal: null });

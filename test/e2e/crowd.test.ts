@@ -9,8 +9,8 @@ import type { McpConnection, Message } from "../../src/cli/demo/mcp-connection.t
 import { record } from "../../src/cli/demo/mcp-connection.ts";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { answered, seeded, setting, startServer } from "../support/mcp-process.ts";
 
@@ -31,14 +31,14 @@ async function homes(kind: "local" | "edge"): Promise<Paths[]> {
   onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 5 }));
   if (kind === "local") return [aHome(root, "one")];
   const edge = await EdgeRuntime.open();
-  const key = makeKey(randomBytes);
+  const key = createKey(randomBytes);
   return Promise.all(
     ["one", "two"].map(async (machine) => {
       const paths = aHome(root, machine);
       const { token } = await edge.call("tokens.create", { machine, scope: "work" });
       const place = { url: edge.url, workspace: edge.workspace };
       writeEdgeConfig(paths.home, { ...place, machine, token });
-      expect(keepKey(paths.home, place, key).ok).toBe(true);
+      expect(addKey(paths.home, place, key).ok).toBe(true);
       return paths;
     }),
   );

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { git, temporaryFolder } from "../support/git-project.ts";
 import { answered, built, envOf, killAll, sessionOf, startServer, storeOf } from "../support/mcp-process.ts";
@@ -14,7 +14,7 @@ import { tempHome } from "../support/temp-store.ts";
 /** A chat that was killed counts as gone after its grace; what is sealed is on its way for a moment. */
 const patience = { timeout: 45_000, interval: 300 };
 
-const key = makeKey((bytes) => crypto.getRandomValues(new Uint8Array(bytes)));
+const key = createKey((bytes) => crypto.getRandomValues(new Uint8Array(bytes)));
 
 /** A machine of the workspace with a clone of its own. */
 async function aMachine(edge: EdgeRuntime, machine: string): Promise<{ paths: Paths; clone: string }> {
@@ -23,7 +23,7 @@ async function aMachine(edge: EdgeRuntime, machine: string): Promise<{ paths: Pa
   const place = { url: edge.url, workspace: edge.workspace };
   mkdirSync(paths.home, { recursive: true, mode: 0o700 });
   writeEdgeConfig(paths.home, { ...place, machine, token });
-  keepKey(paths.home, place, key);
+  addKey(paths.home, place, key);
   const clone = join(temporaryFolder(), `app-on-${machine}`);
   mkdirSync(clone);
   git(clone, "init", "-q", "-b", "main");

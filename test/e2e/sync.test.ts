@@ -4,20 +4,20 @@ import type { Paths } from "../../src/local-mcp/paths.ts";
 import { identify, systemProcesses } from "../../src/local-mcp/processes.ts";
 import { readProcessKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import type { Store } from "../../src/local-mcp/store/store.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { answered, killAll, startServer, storeOf } from "../support/mcp-process.ts";
 import { tempHome } from "../support/temp-store.ts";
 
-const key = makeKey((bytes) => new Uint8Array(bytes).fill(5));
+const key = createKey((bytes) => new Uint8Array(bytes).fill(5));
 const soon = { timeout: 20_000, interval: 50 };
 
 async function join(edge: EdgeRuntime, paths: Paths, machine: string): Promise<void> {
   const place = { url: edge.url, workspace: edge.workspace };
   const { token } = await edge.call("tokens.create", { machine, scope: "work" });
   writeEdgeConfig(paths.home, { ...place, machine, token });
-  keepKey(paths.home, place, key);
+  addKey(paths.home, place, key);
 }
 
 async function storedAt(edge: EdgeRuntime): Promise<string[]> {

@@ -3,8 +3,8 @@ import { expect, it, vi } from "vitest";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import type { McpConnection } from "../../src/cli/demo/mcp-connection.ts";
 import type { Paths } from "../../src/local-mcp/paths.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { answered, startServer } from "../support/mcp-process.ts";
 import { tempHome } from "../support/temp-store.ts";
@@ -22,10 +22,10 @@ const places: Record<string, () => Promise<Paths>> = {
     const place = { url: edge.url, workspace: edge.workspace };
     mkdirSync(paths.home, { recursive: true, mode: 0o700 });
     writeEdgeConfig(paths.home, { ...place, machine: "m1", token });
-    keepKey(
+    addKey(
       paths.home,
       place,
-      makeKey((bytes) => crypto.getRandomValues(new Uint8Array(bytes))),
+      createKey((bytes) => crypto.getRandomValues(new Uint8Array(bytes))),
     );
     return paths;
   },

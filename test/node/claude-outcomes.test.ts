@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Usage } from "../../src/contract/budgets.ts";
-import type { Outcome } from "../../src/local-mcp/automation/executor.ts";
+import type { RunOutcome } from "../../src/local-mcp/automation/executor.ts";
 import { systemProcesses } from "../../src/local-mcp/processes.ts";
 import { T0 } from "../support/temp-runtime.ts";
 import {
@@ -18,7 +18,7 @@ async function ended(...events: object[]): Promise<TaskRun> {
   return new FakeClaude([{ text: lines(init(), ...events) }]).run();
 }
 
-async function failed(problem: string, change: object): Promise<Outcome> {
+async function failed(problem: string, change: object): Promise<RunOutcome> {
   const { outcome } = await ended(
     says({ error: problem }),
     result({ is_error: true, terminal_reason: "api_error", ...change }),
@@ -38,7 +38,7 @@ const limited = (resetsAt: unknown): object => ({
   rate_limit_info: { status: "rejected", resetsAt },
 });
 
-const saying = async (text: string): Promise<Outcome> => (await ended(result({ result: text }))).outcome;
+const saying = async (text: string): Promise<RunOutcome> => (await ended(result({ result: text }))).outcome;
 
 it("[CX9] of a recorded run every response counts once while it works, and the last figures take their place", async () => {
   const { usage, outcome } = await new FakeClaude([{ text: recordedStream() }]).run();

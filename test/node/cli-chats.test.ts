@@ -5,16 +5,16 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
-import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
+import { createLocalStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
-import { openLocal } from "../../src/local-mcp/link/open-link.ts";
+import { openLocalCoordinator } from "../../src/local-mcp/link/open-link.ts";
 import { aCliHome, addSession, ids, type CliHome } from "../support/cli-home.ts";
 import { given } from "../support/state-builders.ts";
 
 function coordinatorOf(home: CliHome): LocalCoordinator {
   const { processes } = home.runtime;
-  const store = localStore({ home: home.paths.home, driver: openNodeSqlite, now: () => home.now, busyMs: 1_000 });
+  const store = createLocalStore({ home: home.paths.home, driver: openNodeSqlite, now: () => home.now, busyMs: 1_000 });
   return new LocalCoordinator({ store, processes, machine: "here", now: () => home.now });
 }
 
@@ -133,7 +133,7 @@ it("[CL109] chats are shown with what they can do and how many tasks they take",
   const home = aCliHome();
   const { store, processes, now } = home.runtime;
   const { driver, busyMs } = store.context;
-  const { coordinator, close } = openLocal({ home: home.paths.home, driver, busyMs, processes, now });
+  const { coordinator, close } = openLocalCoordinator({ home: home.paths.home, driver, busyMs, processes, now });
   const client = { process: "p1", machine: "vm", client: "test" };
   coordinator.call("chats.register", {
     ...client,

@@ -2,9 +2,9 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { edgeConfigPath, readEdgeConfig } from "../../src/local-mcp/authority.ts";
-import { keepKey, keyFile } from "../../src/local-mcp/sync/key-ring.ts";
+import { addKey, keyFilePath } from "../../src/local-mcp/sync/key-ring.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
-import { codeOf, makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { formatCode, createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { aCliHome, addSession, ids, type CliHome } from "../support/cli-home.ts";
 import { SyncServer, tokenOf } from "../support/sync-server.ts";
 
@@ -35,7 +35,7 @@ it("[SY71] [SY72] the first machine makes the key, shows it once, and says what 
   expect(made.out).toMatch(aCode);
   expect(made.out).toContain("what is synced is lost as well");
   expect(made.out).toContain("What the coordinator can read: tasks, messages, state");
-  expect(statSync(keyFile(home.paths.home)).mode & 0o777).toBe(0o600);
+  expect(statSync(keyFilePath(home.paths.home)).mode & 0o777).toBe(0o600);
   const [code = ""] = aCode.exec(made.out) ?? [];
   expect((await home.shim("edge", "status")).out).not.toContain(code);
   expect(readFileSync(edgeConfigPath(home.paths.home), "utf8")).not.toContain(code);
@@ -50,7 +50,7 @@ it("[SY71] another machine gives the key; without it, or with another one, nothi
   // The workspace knows its key from the first that syncs.
   expect(await first.shim("edge", "sync")).toMatchObject({ code: 0 });
   const home = aCliHome();
-  const other = codeOf(makeKey((bytes) => new Uint8Array(bytes).fill(3)));
+  const other = formatCode(createKey((bytes) => new Uint8Array(bytes).fill(3)));
   for (const [lines, why] of [
     [[], "The workspace has a key".toLowerCase()],
     [[other], "this is key"],
@@ -60,12 +60,15 @@ it("[SY71] another machine gives the key; without it, or with another one, nothi
     expect(refused.code).not.toBe(0);
     expect(refused.err).toContain(why);
     expect(refused.err).not.toMatch(aCode);
-    expect([existsSync(edgeConfigPath(home.paths.home)), existsSync(keyFile(home.paths.home))]).toEqual([false, false]);
+    expect([existsSync(edgeConfigPath(home.paths.home)), existsSync(keyFilePath(home.paths.home))]).toEqual([
+      false,
+      false,
+    ]);
   }
   const file = join(home.folder, "key");
   writeFileSync(file, `${code}\n`);
   expect(await joinAs(home, server, [], "--key-file", file)).toMatchObject({ code: 0 });
-  expect(readFileSync(keyFile(home.paths.home), "utf8")).toContain(code);
+  expect(readFileSync(keyFilePath(home.paths.home), "utf8")).toContain(code);
   const third = aCliHome();
   const joined = await joinAs(third, server, [], "--no-sync");
   expect([joined.code, joined.out]).toEqual([0, expect.stringContaining("Nothing is synced")]);
@@ -169,7 +172,7 @@ it("[SY74] who leaves says what becomes of the copies; keys and sessions stay on
   const left = await home.shim("edge", "leave", "--yes", "--forget");
   expect(left.out).toContain("1 sessions and 1 checkpoints of it were deleted");
   expect(await stored()).toEqual([0, 0]);
-  expect(existsSync(keyFile(home.paths.home))).toBe(true);
+  expect(existsSync(keyFilePath(home.paths.home))).toBe(true);
   expect((await home.shim("sessions", "--json")).out).toContain(ids.dead);
 });
 
@@ -247,10 +250,10 @@ it("[SY76] a rekey that was cut short is made good by the next one, and the code
   // Killed before it asked: the newest key here is none that the workspace knows.
   const edge = readEdgeConfig(home.paths.home);
   if (!edge.ok || !edge.value) throw new Error("not joined");
-  keepKey(
+  addKey(
     home.paths.home,
     edge.value,
-    makeKey((bytes) => new Uint8Array(bytes).fill(9)),
+    createKey((bytes) => new Uint8Array(bytes).fill(9)),
   );
   expect(await present()).toContain(await there());
   expect((await home.shim("edge", "rekey", "--yes")).out).toContain("The workspace has another key");

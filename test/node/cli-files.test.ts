@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { answerHook } from "../../src/local-mcp/hooks/answer-hook.ts";
-import { openLocal } from "../../src/local-mcp/link/open-link.ts";
+import { openLocalCoordinator } from "../../src/local-mcp/link/open-link.ts";
 import * as files from "../../src/local-mcp/team/files-table.ts";
 import { aCliHome, type CliHome } from "../support/cli-home.ts";
 
@@ -67,7 +67,13 @@ it("[FI6] what another chat has is refused with who has it, for how long, and ho
   await home.shim("files", "release");
   const { driver, busyMs } = home.runtime.store.context;
   const { processes, paths } = home.runtime;
-  const { coordinator, close } = openLocal({ home: paths.home, driver, busyMs, processes, now: () => home.now });
+  const { coordinator, close } = openLocalCoordinator({
+    home: paths.home,
+    driver,
+    busyMs,
+    processes,
+    now: () => home.now,
+  });
   onTestFinished(close);
   const process = "of another machine";
   coordinator.call("chats.register", {

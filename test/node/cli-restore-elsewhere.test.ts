@@ -4,14 +4,14 @@ import { expect, it } from "vitest";
 import { defaults } from "../../src/contract/config.ts";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { takePending } from "../../src/local-mcp/snapshots/pending.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { addSession, aCliHome, checkpointOf, ids, type CliHome } from "../support/cli-home.ts";
 import { commitAll, contents, git, temporaryFolder, write } from "../support/git-project.ts";
 import { given } from "../support/state-builders.ts";
 import { SyncServer, tokenOf } from "../support/sync-server.ts";
 
-const key = makeKey((bytes) => new Uint8Array(bytes).fill(7));
+const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
 
 interface Pair {
   readonly server: SyncServer;
@@ -37,7 +37,7 @@ async function aPair(maxFilesBytes = 8_388_608): Promise<Pair> {
   ] as const) {
     const edge = { url: server.url, workspace: "team", machine, token: tokenOf(machine) };
     writeEdgeConfig(home.paths.home, edge);
-    keepKey(home.paths.home, edge, key);
+    addKey(home.paths.home, edge, key);
     home.alive.add(process.pid);
     home.now = server.host.now();
   }

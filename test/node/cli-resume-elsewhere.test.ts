@@ -3,16 +3,16 @@ import type { Io } from "../../src/cli/io.ts";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { noteOf } from "../../src/local-mcp/recovery/remote-notes.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { synchronizerOf } from "../../src/local-mcp/sync/start-sync.ts";
-import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { createSynchronizer } from "../../src/local-mcp/sync/start-sync.ts";
+import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { addSession, aCliHome, ids, type CliHome } from "../support/cli-home.ts";
 import { git } from "../support/git-project.ts";
 import { given } from "../support/state-builders.ts";
 import { SyncServer, tokenOf } from "../support/sync-server.ts";
 
 const terminal: Partial<Io> = { isTty: true, isInteractive: true };
-const key = makeKey((bytes) => new Uint8Array(bytes).fill(7));
+const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
 
 interface Pair {
   readonly server: SyncServer;
@@ -32,7 +32,7 @@ async function aPair(): Promise<Pair> {
   ] as const) {
     const edge = { url: server.url, workspace: "team", machine, token: tokenOf(machine) };
     writeEdgeConfig(home.paths.home, edge);
-    keepKey(home.paths.home, edge, key);
+    addKey(home.paths.home, edge, key);
     git(home.project, "init", "-q", "-b", "main");
     git(home.project, "remote", "add", "origin", "git@example.com:ann/app.git");
     home.alive.add(process.pid);
@@ -57,7 +57,7 @@ async function die({ server, actor }: Pick<Pair, "server" | "actor">): Promise<v
 
 async function sync(home: CliHome): Promise<void> {
   const own = { boot: "boot-1", pid: process.pid, start: `s${process.pid}` };
-  const synchronizer = synchronizerOf(home.runtime, own);
+  const synchronizer = createSynchronizer(home.runtime, own);
   const report = await synchronizer.syncNow();
   await synchronizer.stop();
   expect(report.trouble).toBeNull();

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
-import { openLocal } from "../../src/local-mcp/link/open-link.ts";
+import { openLocalCoordinator } from "../../src/local-mcp/link/open-link.ts";
 import { aCliHome, type CliHome } from "../support/cli-home.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 
@@ -8,7 +8,7 @@ import { EdgeRuntime } from "../support/edge-runtime.ts";
 function grantMany({ paths, runtime }: CliHome, count: number): void {
   const { driver, busyMs } = runtime.store.context;
   const site = { home: paths.home, driver, busyMs, processes: runtime.processes, now: runtime.now };
-  const { coordinator, close } = openLocal(site);
+  const { coordinator, close } = openLocalCoordinator(site);
   const client = { session: "s1", process: "p1", machine: "vm", client: "test" };
   coordinator.call("chats.register", { chat: "c1", ...client });
   const self = { chat: "c1", incarnation: 1 };

@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { Io } from "../../src/cli/io.ts";
-import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
+import { createLocalStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
 import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
-import { becomeOnly, resign, supervisorOf } from "../../src/local-mcp/supervisor/only-supervisor.ts";
+import { becomeSupervisor, resign, findSupervisor } from "../../src/local-mcp/supervisor/only-supervisor.ts";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { aCliHome, addSession, ids, type CliHome } from "../support/cli-home.ts";
 
 const node = process.execPath;
@@ -133,7 +133,7 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
   writeFileSync(join(damaged.paths.home, "supervisor", "state.json"), "{");
   const ran = await damaged.shim("supervise");
   expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(/state\.json is damaged: remove it/)]);
-  expect(supervisorOf(damaged.paths.home, damaged.runtime.processes)).toBeNull();
+  expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
 });
 
 it("[SU8] a second supervisor is refused, and told who it is; a dead one, and a number that was given away, hold nobody off", async () => {
@@ -167,13 +167,13 @@ it("[SU8] of many that begin at once one supervises, and only that one gives it 
   const { processes } = home.runtime;
   const all = Array.from({ length: 20 }, (_, at) => ({ boot: "boot-1", pid: 5_000 + at, start: `s${5_000 + at}` }));
   for (const { pid } of all) home.alive.add(pid);
-  const answers = await Promise.all(all.map((own) => becomeOnly(home.paths.home, own, processes)));
+  const answers = await Promise.all(all.map((own) => becomeSupervisor(home.paths.home, own, processes)));
   const winners = all.filter((_, at) => answers[at]?.ok);
   expect(winners).toHaveLength(1);
   for (const own of all.filter((one) => one !== winners[0])) resign(home.paths.home, own);
-  expect(supervisorOf(home.paths.home, processes)).toEqual(winners[0]);
+  expect(findSupervisor(home.paths.home, processes)).toEqual(winners[0]);
   resign(home.paths.home, winners[0]!);
-  expect(supervisorOf(home.paths.home, processes)).toBeNull();
+  expect(findSupervisor(home.paths.home, processes)).toBeNull();
 });
 
 it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop finds none", async () => {
@@ -216,7 +216,7 @@ it("[SU10] the coordinator of this machine is told of a chat that has died, and 
   const process = processKey({ boot: "boot-1", pid: 700, start: "s700" });
   const machine = hostname();
   const now = (): number => home.now;
-  const files = localStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 1_000 });
+  const files = createLocalStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 1_000 });
   const coordinator = new LocalCoordinator({ store: files, processes, machine, now });
   const chat = { chat: "c", session: ids.alive, process, machine, client: "claude-code" };
   const registered = coordinator.call("chats.register", chat);
@@ -292,10 +292,10 @@ it("[SY63] while a supervisor of a machine that has joined a workspace runs, som
   // Nobody listens there.
   const place = { url: "http://127.0.0.1:9", workspace: "w1" };
   writeEdgeConfig(home.paths.home, { ...place, machine: "m1", token: "shim_w1_token" });
-  keepKey(
+  addKey(
     home.paths.home,
     place,
-    makeKey(() => new Uint8Array(32).fill(7)),
+    createKey(() => new Uint8Array(32).fill(7)),
   );
   const senders = (): { process: string }[] =>
     home.runtime.store.read((sql) => sql.all<{ process: string }>("SELECT process FROM sync_uploader"), []);

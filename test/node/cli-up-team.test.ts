@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
-import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
+import { createLocalStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
@@ -10,7 +10,7 @@ import { given } from "../support/state-builders.ts";
 /** A chat of this machine that does a task and has reserved a folder. */
 function atWork(home: CliHome): LocalCoordinator {
   const { processes } = home.runtime;
-  const store = localStore({ home: home.paths.home, driver: openNodeSqlite, now: () => home.now, busyMs: 1_000 });
+  const store = createLocalStore({ home: home.paths.home, driver: openNodeSqlite, now: () => home.now, busyMs: 1_000 });
   const coordinator = new LocalCoordinator({ store, processes, machine: "here", now: () => home.now });
   home.alive.add(700);
   const process = processKey({ boot: "boot-1", pid: 700, start: "s700" });

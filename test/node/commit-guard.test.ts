@@ -4,7 +4,7 @@ import { checkCommit, type CommitVerdict } from "../../src/cli/commit-guard/chec
 import { openCoordinatorLink } from "../../src/cli/coordination.ts";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
-import { openLocal } from "../../src/local-mcp/link/open-link.ts";
+import { openLocalCoordinator } from "../../src/local-mcp/link/open-link.ts";
 import * as clients from "../../src/local-mcp/sessions/clients.ts";
 import { StoreError } from "../../src/local-mcp/store/store-error.ts";
 import * as names from "../../src/local-mcp/sync/project-names.ts";
@@ -24,10 +24,10 @@ function withReservation(): CliHome {
   const client = { boot: "boot-1", pid: 100, start: "s100" };
   const process = processKey(client);
   store.write((sql) => {
-    names.keep(sql, "local", home.project, "p1", home.now);
+    names.save(sql, "local", home.project, "p1", home.now);
     clients.moveTo(sql, home.now, client, { givenId: holder, sessionId: holder });
-    members.keep(sql, home.now, { sessionId: holder, workspace: "local", chat: holder, incarnation: 1, process });
-    filesTable.keep(sql, home.now, {
+    members.upsert(sql, home.now, { sessionId: holder, workspace: "local", chat: holder, incarnation: 1, process });
+    filesTable.upsert(sql, home.now, {
       resource,
       workspace: "local",
       holder,
@@ -38,7 +38,7 @@ function withReservation(): CliHome {
     });
   });
   const { driver, busyMs } = store.context;
-  const { coordinator, close } = openLocal({ home: home.paths.home, driver, busyMs, processes, now });
+  const { coordinator, close } = openLocalCoordinator({ home: home.paths.home, driver, busyMs, processes, now });
   coordinator.call("chats.register", { chat: holder, session: holder, process, machine: "vm", client: "claude-code" });
   const self = { chat: holder, incarnation: 1 };
   coordinator.call("leases.acquire", { self, resource, requestId: "r1", isBound: true });

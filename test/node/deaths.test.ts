@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { migrate } from "../../src/shared/migrate.ts";
 import { DeathWatch, recordDeath, recordDeaths } from "../../src/local-mcp/recovery/deaths.ts";
 import { dismiss, offer } from "../../src/local-mcp/recovery/recover.ts";
-import { lastCheckpoint } from "../../src/local-mcp/supervisor/last-checkpoint.ts";
+import { saveLastCheckpoint } from "../../src/local-mcp/supervisor/last-checkpoint.ts";
 import * as history from "../../src/local-mcp/signals/history.ts";
 import { drainInto, spoolEvent } from "../../src/local-mcp/hooks/spool-hook.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude, rowCount, storedSession } from "../support/builders.ts";
@@ -56,7 +56,7 @@ it("[RE60] the supervisor, a new chat, the timer and the user meet one death, an
   const claude = aClaudeKilledInMidTurn(runtime);
   const recorded = runtime.store.read((sql) => history.listCrashes(sql), []);
   expect(recorded).toEqual([]);
-  await lastCheckpoint(runtime, claude.session, never);
+  await saveLastCheckpoint(runtime, claude.session, never);
   runtime.wait(5_000);
   anotherClaude(runtime, claude).start();
   new DeathWatch().check(runtime);

@@ -1,31 +1,33 @@
 import { expect, it } from "vitest";
-import { addressOf, socketOf } from "../../src/local-mcp/edge/address.ts";
+import { parseAddress, socketUrl } from "../../src/local-mcp/edge/address.ts";
 import { EdgeClient } from "../../src/local-mcp/edge/client.ts";
 import { aClient, aChat, outsideOf } from "../support/edge-chats.ts";
 import { edgeUrl, FakeEdge, token } from "../support/edge-server.ts";
 import { Machine } from "../support/edge-time.ts";
 
 function problemOf(edge: string, workspace = "w1"): string {
-  const address = addressOf(edge, workspace);
+  const address = parseAddress(edge, workspace);
   return address.ok ? "" : address.error;
 }
 
 it("[EC1] the address of a workspace lies below the coordinator's, and a socket is opened in a chat's name", () => {
   const http = "https://a.example/v1/workspaces/w1";
   const socket = "wss://a.example/v1/workspaces/w1/connect";
-  expect(addressOf("https://a.example", "w1")).toEqual({ ok: true, value: { http, socket } });
-  expect(addressOf("https://a.example/", "w1")).toEqual({ ok: true, value: { http, socket } });
-  expect(addressOf("https://a.example/shim//", "w1")).toMatchObject({
+  expect(parseAddress("https://a.example", "w1")).toEqual({ ok: true, value: { http, socket } });
+  expect(parseAddress("https://a.example/", "w1")).toEqual({ ok: true, value: { http, socket } });
+  expect(parseAddress("https://a.example/shim//", "w1")).toMatchObject({
     value: { http: "https://a.example/shim/v1/workspaces/w1" },
   });
-  expect(socketOf({ http, socket }, null)).toBe(socket);
-  expect(socketOf({ http, socket }, "a:b@c")).toBe(`${socket}?chat=a%3Ab%40c`);
+  expect(socketUrl({ http, socket }, null)).toBe(socket);
+  expect(socketUrl({ http, socket }, "a:b@c")).toBe(`${socket}?chat=a%3Ab%40c`);
 });
 
 it("[EC1] plain http goes to this machine only", () => {
   for (const host of ["localhost", "localhost:8787", "127.0.0.1:1", "127.9.9.9", "127.1", "[::1]:8787"]) {
-    expect(addressOf(`http://${host}`, "w1"), host).toMatchObject({ ok: true });
-    expect(addressOf(`http://${host}`, "w1"), host).toMatchObject({ value: { socket: expect.stringMatching(/^ws:/) } });
+    expect(parseAddress(`http://${host}`, "w1"), host).toMatchObject({ ok: true });
+    expect(parseAddress(`http://${host}`, "w1"), host).toMatchObject({
+      value: { socket: expect.stringMatching(/^ws:/) },
+    });
   }
   const others = ["example.com", "127.0.0.1.example.com", "localhost.example.com", "192.168.0.1", "[::2]", "0.0.0.0"];
   for (const host of others) expect(problemOf(`http://${host}`), host).toContain("only for this machine");

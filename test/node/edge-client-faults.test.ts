@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Right } from "../../src/local-mcp/edge/kept-right.ts";
+import type { HeldLease } from "../../src/local-mcp/edge/kept-right.ts";
 import { aClient, aChat, codeOf, registered, value, type TestClient } from "../support/edge-chats.ts";
 import { FakeEdge } from "../support/edge-server.ts";
 import { seededRandom } from "../support/edge-time.ts";
@@ -77,7 +77,7 @@ const resource = "r";
 /** Two chats on two machines that want the same lease, and what each of them believes. */
 class Rivals {
   readonly edge = new FakeEdge();
-  readonly #rights: Right[] = [];
+  readonly #rights: HeldLease[] = [];
   readonly #chats: TestClient[];
   /** How often something was trusted when it was looked at: a property over nothing would hold as well. */
   looks = 0;

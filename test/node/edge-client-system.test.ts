@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from "vitest";
 import { EdgeClient } from "../../src/local-mcp/edge/client.ts";
-import { ask } from "../../src/local-mcp/edge/http.ts";
-import { systemOutside } from "../../src/local-mcp/edge/system-outside.ts";
+import { send } from "../../src/local-mcp/edge/http.ts";
+import { nodePlatform } from "../../src/local-mcp/edge/system-outside.ts";
 import { value } from "../support/edge-chats.ts";
 import { RealServer } from "../support/edge-real-server.ts";
 
@@ -16,7 +16,7 @@ interface Told {
 function open(url: string, onOpen: (socket: { send(text: string): void }) => void = () => undefined): Told {
   const events: string[] = [];
   const ended = new Promise<void>((resolve) => {
-    const socket = systemOutside().openSocket(url, headers, {
+    const socket = nodePlatform().openSocket(url, headers, {
       onOpen: () => {
         events.push("open");
         onOpen(socket);
@@ -66,18 +66,18 @@ it("[EC19] over HTTP headers, query and body arrive; what was not sent is known;
   const server = await RealServer.listen();
   const base = `${server.url}/v1/workspaces/w1`;
   const way = {
-    outside: systemOutside(),
+    platform: nodePlatform(),
     address: { http: base, socket: "" },
     token,
     signal: new AbortController().signal,
   };
   server.answer = (_request, response) => void response.end('{"entry":null}');
-  expect(await ask(way, "state.get", { key: "a b&c" }, 5_000)).toMatchObject({
+  expect(await send(way, "state.get", { key: "a b&c" }, 5_000)).toMatchObject({
     kind: "answered",
     result: { ok: true },
   });
   server.answer = (_request, response) => void response.end('{"version":3}');
-  expect(await ask(way, "state.set", { key: "k", value: "ä" }, 5_000)).toMatchObject({
+  expect(await send(way, "state.set", { key: "k", value: "ä" }, 5_000)).toMatchObject({
     result: { value: { version: 3 } },
   });
   expect(server.seen).toMatchObject([
@@ -85,17 +85,17 @@ it("[EC19] over HTTP headers, query and body arrive; what was not sent is known;
     { method: "PUT", headers: { ...headers, "content-type": "application/json" }, body: '{"key":"k","value":"ä"}' },
   ]);
   server.answer = (_request, response) => void response.writeHead(302, { location: "/elsewhere" }).end();
-  const redirected = await ask(way, "state.get", { key: "k" }, 5_000);
+  const redirected = await send(way, "state.get", { key: "k" }, 5_000);
   expect(redirected).toMatchObject({ kind: "lost", isSent: true });
   expect(server.seen.length).toBe(3);
   server.answer = () => undefined;
-  expect(await ask(way, "state.get", { key: "k" }, 50)).toMatchObject({
+  expect(await send(way, "state.get", { key: "k" }, 50)).toMatchObject({
     kind: "lost",
     isSent: true,
     message: "no answer over HTTP within 50 ms",
   });
   server.close();
-  expect(await ask(way, "state.get", { key: "k" }, 5_000)).toEqual({
+  expect(await send(way, "state.get", { key: "k" }, 5_000)).toEqual({
     kind: "lost",
     isSent: false,
     message: "no answer over HTTP: ECONNREFUSED",
@@ -109,7 +109,7 @@ it("[EC19] a client works on the real clocks and network, and comes back after a
     const { id } = JSON.parse(text) as { id: number };
     connection.send(JSON.stringify({ jsonrpc: "2.0", id, result: { entry: null } }));
   };
-  const opened = EdgeClient.open({ edge: server.url, workspace: "w1", token }, systemOutside());
+  const opened = EdgeClient.open({ edge: server.url, workspace: "w1", token }, nodePlatform());
   const client = value(opened);
   onTestFinished(() => client.close());
   expect(value(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });
@@ -123,7 +123,7 @@ it("[EC19] a client works on the real clocks and network, and comes back after a
 });
 
 it("[EC19] random numbers lie below 1 and differ", () => {
-  const { random, clock } = systemOutside();
+  const { random, clock } = nodePlatform();
   const numbers = Array.from({ length: 200 }, random);
   expect(new Set(numbers).size).toBe(200);
   expect(numbers.every((number) => number >= 0 && number < 1)).toBe(true);

@@ -243,7 +243,7 @@ it("[FI8] the table holds what was heard last: grants, ends, and a whole list th
   heardOf(runtime, { resource: "file:p/a", since: 70, holderName: "renamed" });
   const list = (): files.Reservation[] => runtime.store.read((sql) => files.list(sql), []);
   expect(list()).toMatchObject([{ resource: "file:p/a", since: 50, holderName: "renamed" }]);
-  runtime.store.write((sql) => files.drop(sql, "file:p/a", "somebody else"));
+  runtime.store.write((sql) => files.remove(sql, "file:p/a", "somebody else"));
   expect(list()).toHaveLength(1);
   heardOf(runtime, { resource: "file:p/a", holder: "c", since: 80 });
   expect(list()).toMatchObject([{ holder: "c", since: 80 }]);
@@ -258,6 +258,6 @@ it("[FI8] the table holds what was heard last: grants, ends, and a whole list th
   };
   runtime.store.write((sql) => files.replaceAll(sql, 5, [b]));
   expect(list()).toEqual([b]);
-  runtime.store.write((sql) => files.drop(sql, "file:p/b"));
+  runtime.store.write((sql) => files.remove(sql, "file:p/b"));
   expect(list()).toEqual([]);
 });

@@ -197,7 +197,7 @@ it("[HO32] an edit of a reserved file is refused, also while events wait in the 
   runtime.store.write((sql) => {
     sql.run("INSERT INTO team_projects (workspace, root, project, at) VALUES ('w', ?, 'p', 1)", project);
     const by = { holder: "another", holderName: "Another", machine: "m", checkout: project, since: 1 };
-    files.keep(sql, 1, { resource: "file:p/src/a.ts", workspace: "w", ...by });
+    files.upsert(sql, 1, { resource: "file:p/src/a.ts", workspace: "w", ...by });
   });
   const edit = {
     tool_name: "Edit",

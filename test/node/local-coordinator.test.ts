@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Json } from "../../src/contract/values.ts";
-import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
+import { createLocalStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
 import { processKey, readProcessKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import type { ProcessIdentity } from "../../src/local-mcp/processes.ts";
@@ -23,7 +23,7 @@ class Machine {
   readonly #clock = (): number => this.now;
 
   store(): Store {
-    const store = localStore({ home: this.#home, driver: openBetterSqlite3, now: this.#clock, busyMs: 1_000 });
+    const store = createLocalStore({ home: this.#home, driver: openBetterSqlite3, now: this.#clock, busyMs: 1_000 });
     onTestFinished(() => store.close());
     return store;
   }

@@ -76,7 +76,7 @@ it("[SU30] a program that prints more than its reader takes waits, and both go o
     signal: new AbortController().signal,
     graceMs: 300,
     onLine: (line) => void (chars += line.length + 1),
-    onComplaint: () => undefined,
+    onStderr: () => undefined,
     pace,
   });
   await reached.promise;

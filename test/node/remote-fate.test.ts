@@ -49,13 +49,13 @@ it("[RE21] whatever a list of another machine holds, no path leads out of the pr
   fc.assert(
     fc.property(fc.array(fc.oneof(path, fc.string()), { maxLength: 8 }), (paths) => {
       const files = paths.map((one) => ({ path: one, hash: "h", action: "edited" as const }));
-      const { inside, outside } = mapFiles(files, { there: "/home/ann/app", here: "/srv/app" });
-      expect(inside.length + outside.length).toBe(paths.length);
+      const { inside, outside: platform } = mapFiles(files, { there: "/home/ann/app", here: "/srv/app" });
+      expect(inside.length + platform.length).toBe(paths.length);
       for (const file of inside) {
         expect(file.path.startsWith("/srv/app/")).toBe(true);
         expect(file.path.split("/")).not.toContain("..");
       }
-      for (const file of outside) expect(file).toMatchObject({ hash: null, now: "unknown" });
+      for (const file of platform) expect(file).toMatchObject({ hash: null, now: "unknown" });
     }),
   );
 });

@@ -133,11 +133,11 @@ it("[RE23] a session of this machine that another one goes on with cannot be tak
 it("[RE24] a chat that joins is offered it by news, also where the death becomes known a while later", async () => {
   const one = await aWorld({ isDead: false });
   const team = one.here.team();
-  const joined = await team.of(storedSession(one.here.runtime, one.chat.session));
+  const joined = await team.chatFor(storedSession(one.here.runtime, one.chat.session));
   const member = joined.ok ? joined.value : null;
   expect(member).toBeInstanceOf(TeamChat);
   const look = async (): Promise<void> => {
-    if (member) await member.others.check(member.opened, member.sessionId, member.naming);
+    if (member) await member.otherMachines.check(member.openedLink, member.sessionId, member.naming);
   };
   await look();
   expect(newsOf(one.here, one.chat.session)).toEqual([]);

@@ -119,7 +119,7 @@ it("[SU1] [SU7] a session that has ended is never begun again, whatever its exit
   await crash(finished, 1);
   expect([finished.runs.length, finished.told("ended").at(-1)?.phase]).toEqual([1, "finished"]);
   // The user wants it again: that is another session.
-  finished.state.askAgain("fix");
+  finished.state.requestRestart("fix");
   await finished.pass(2_000);
   expect([finished.runs.length, finished.runs[1]?.program.input]).toEqual([2, prompt]);
   for (const take of ["recovered", "dismissed"] as const) {

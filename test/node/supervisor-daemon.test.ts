@@ -28,7 +28,7 @@ it("[SU3] [SU4] starts what crashed again after its wait, and a loop no more", a
   expect(desk.told("ended").at(-1)).toMatchObject({ phase: "looping", againInMs: null });
   await desk.pass(3_600_000);
   expect(desk.runs).toHaveLength(5);
-  desk.state.askAgain("job");
+  desk.state.requestRestart("job");
   await desk.pass(2_000);
   expect(desk.runs).toHaveLength(6);
   await desk.end(137);
@@ -45,7 +45,7 @@ it("[SU1] [SU2] [SU14] what has finished or was stopped stays so, until the user
     await desk.end(code);
     await desk.pass(100_000);
     expect([desk.runs.length, desk.told("ended").at(-1)?.phase]).toEqual([1, phase]);
-    desk.state.askAgain("job");
+    desk.state.requestRestart("job");
     await desk.pass(2_000);
     expect(desk.runs).toHaveLength(2);
     // Once for each time.
@@ -101,8 +101,8 @@ it("[SU12] what is known of a program begins anew when its settings change; a da
   await desk.begin();
   await desk.end(0);
   const known = (command: readonly [string, ...string[]]): string =>
-    desk.state.of("job", { kind: "command", command: [...command], restart: "on-crash", stopMs: 10_000 }, 0).restarts
-      .phase;
+    desk.state.stateFor("job", { kind: "command", command: [...command], restart: "on-crash", stopMs: 10_000 }, 0)
+      .restarts.phase;
   expect([known(["make", "all"]), known(["make", "test"])]).toEqual(["finished", "due"]);
   const path = join(desk.runtime.paths.home, "supervisor", "state.json");
   for (const text of ["{", '{"programs": 5}', ""]) {
@@ -192,7 +192,7 @@ it("[SU9] output is told line by line, without its secrets", async () => {
   await desk.begin();
   const token = `ghp_${"a1B2".repeat(9)}`;
   desk.runs[0]?.program.onLine(`using ${token}`);
-  desk.runs[0]?.program.onComplaint(`bad ${token}\n`);
+  desk.runs[0]?.program.onStderr(`bad ${token}\n`);
   expect(desk.told("output").map(({ text }) => text)).toEqual([
     expect.stringMatching(/^using \[redacted:/),
     expect.stringMatching(/^bad \[redacted:[^\n]*$/),

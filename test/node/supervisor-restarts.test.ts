@@ -2,12 +2,12 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { ResultEvent } from "../../src/local-mcp/automation/claude/events.ts";
 import * as restarter from "../../src/local-mcp/supervisor/auto-restarter.ts";
-import { endingOf, type Ending, type Evidence } from "../../src/local-mcp/supervisor/program-end.ts";
+import { classifyEnd, type ProgramEnding, type EndEvidence } from "../../src/local-mcp/supervisor/program-end.ts";
 
 const T0 = 1_700_000_000_000;
 const rules = restarter.RestartRules.parse({});
 const policy = (when: restarter.RestartWhen = "on-crash") => ({ when, rules });
-const crash: Ending = { kind: "crashed", reason: "it was ended by signal 9" };
+const crash: ProgramEnding = { kind: "crashed", reason: "it was ended by signal 9" };
 
 const result = (change: Partial<ResultEvent>): ResultEvent => ({
   kind: "result",
@@ -23,22 +23,22 @@ const result = (change: Partial<ResultEvent>): ResultEvent => ({
   ...change,
 });
 
-function ending(code: number, change: Partial<Evidence> = {}): Ending {
+function ending(code: number, change: Partial<EndEvidence> = {}): ProgramEnding {
   const ended = { kind: "exited", code } as const;
-  return endingOf({ ended, isAsked: false, isSessionOver: false, limit: null, result: null, ...change });
+  return classifyEnd({ exit: ended, wasAskedToEnd: false, isSessionOver: false, limit: null, result: null, ...change });
 }
 
 it("[SU1] tells a crash from an end that somebody wanted", () => {
   expect(ending(0)).toEqual({ kind: "finished" });
   expect(ending(137, { isSessionOver: true })).toEqual({ kind: "finished" });
   expect([ending(130), ending(143)]).toEqual([{ kind: "stopped" }, { kind: "stopped" }]);
-  expect(ending(143, { isAsked: true })).toEqual({ kind: "left" });
-  expect(ending(0, { isAsked: true, isSessionOver: true })).toEqual({ kind: "finished" });
+  expect(ending(143, { wasAskedToEnd: true })).toEqual({ kind: "left" });
+  expect(ending(0, { wasAskedToEnd: true, isSessionOver: true })).toEqual({ kind: "finished" });
   expect(ending(137)).toEqual({ kind: "crashed", reason: "it was ended by signal 9" });
   expect(ending(139)).toMatchObject({ kind: "crashed" });
   expect(ending(3)).toEqual({ kind: "crashed", reason: "it ended with exit code 3" });
   const ended = { kind: "not_started", isMissing: true, message: "ENOENT" } as const;
-  expect(ending(0, { ended })).toEqual({ kind: "crashed", reason: "it cannot be started: ENOENT" });
+  expect(ending(0, { exit: ended })).toEqual({ kind: "crashed", reason: "it cannot be started: ENOENT" });
   const limit = { resetsAtMs: T0 };
   expect(ending(1, { limit })).toEqual({ kind: "limited", resetsAtMs: T0 });
   // It was met, and the request went through later.
@@ -58,11 +58,11 @@ it("[SU1] tells a crash from an end that somebody wanted", () => {
 });
 
 it("[SU2] what ended well, was stopped or has failed waits for the user; always and never are heeded", () => {
-  const running = restarter.started(restarter.begun(T0), T0);
-  const after = (end: Ending, when?: restarter.RestartWhen): string =>
-    restarter.ended(running, end, T0 + 5_000, policy(when)).phase;
-  const failed: Ending = { kind: "failed", reason: "x" };
-  const limited: Ending = { kind: "limited", resetsAtMs: null };
+  const running = restarter.afterStart(restarter.initial(T0), T0);
+  const after = (end: ProgramEnding, when?: restarter.RestartWhen): string =>
+    restarter.afterEnd(running, end, T0 + 5_000, policy(when)).phase;
+  const failed: ProgramEnding = { kind: "failed", reason: "x" };
+  const limited: ProgramEnding = { kind: "limited", resetsAtMs: null };
   expect([after({ kind: "finished" }), after({ kind: "stopped" }), after(failed)]).toEqual([
     "finished",
     "stopped",
@@ -75,20 +75,20 @@ it("[SU2] what ended well, was stopped or has failed waits for the user; always 
     "due",
   ]);
   for (const phase of ["finished", "stopped", "failed", "looping", "running"] as const) {
-    expect(restarter.dueIn({ ...running, phase }, T0 + 1e12)).toBeNull();
+    expect(restarter.dueInMs({ ...running, phase }, T0 + 1e12)).toBeNull();
   }
-  expect(restarter.inherited(running, T0 + 9)).toMatchObject({ phase: "due", waitMs: 0, crashes: [] });
+  expect(restarter.afterTakeover(running, T0 + 9)).toMatchObject({ phase: "due", waitMs: 0, crashes: [] });
 });
 
 /** Crashes after `ranMs` each, started as soon as it may. @returns the waits */
 function waits(count: number, ranMs: number, change: Partial<restarter.RestartRules> = {}): (number | null)[] {
   let now = T0;
-  let state = restarter.begun(now);
+  let state = restarter.initial(now);
   return Array.from({ length: count }, () => {
-    state = restarter.started(state, now);
+    state = restarter.afterStart(state, now);
     now += ranMs;
-    state = restarter.ended(state, crash, now, { when: "on-crash", rules: { ...rules, ...change } });
-    const wait = restarter.dueIn(state, now);
+    state = restarter.afterEnd(state, crash, now, { when: "on-crash", rules: { ...rules, ...change } });
+    const wait = restarter.dueInMs(state, now);
     now += wait ?? 0;
     return wait;
   });
@@ -101,11 +101,13 @@ it("[SU3] waits double from 1 s up to 10 min, and begin anew after a run of 10 m
 });
 
 it("[SU3] a clock that was set back makes nobody wait for longer", () => {
-  const state = restarter.ended(restarter.started(restarter.begun(T0), T0), crash, T0, policy());
-  expect([restarter.dueIn(state, T0), restarter.dueIn(state, T0 + 400), restarter.dueIn(state, T0 + 2_000)]).toEqual([
-    1_000, 600, 0,
-  ]);
-  expect(restarter.dueIn(state, T0 - 3_600_000)).toBe(0);
+  const state = restarter.afterEnd(restarter.afterStart(restarter.initial(T0), T0), crash, T0, policy());
+  expect([
+    restarter.dueInMs(state, T0),
+    restarter.dueInMs(state, T0 + 400),
+    restarter.dueInMs(state, T0 + 2_000),
+  ]).toEqual([1_000, 600, 0]);
+  expect(restarter.dueInMs(state, T0 - 3_600_000)).toBe(0);
 });
 
 it("[SU4] the fifth crash within 15 min is a loop, and older ones do not count", () => {
@@ -113,51 +115,53 @@ it("[SU4] the fifth crash within 15 min is a loop, and older ones do not count",
   expect(waits(5, 220_000).at(-1)).toBeNull();
   expect(waits(8, 230_000)).not.toContain(null);
   // Ends that are no crashes do not count.
-  let state = restarter.begun(T0);
+  let state = restarter.initial(T0);
   for (let round = 0; round < 20; round++) {
-    state = restarter.ended(state, { kind: "limited", resetsAtMs: T0 + 60_000 }, T0, policy());
+    state = restarter.afterEnd(state, { kind: "limited", resetsAtMs: T0 + 60_000 }, T0, policy());
   }
   expect(state.phase).toBe("due");
 });
 
 it("[SU5] waits for the reset that was told, at most a week; else 5 min doubling up to 5 h", () => {
-  const running = restarter.started(restarter.begun(T0), T0);
+  const running = restarter.afterStart(restarter.initial(T0), T0);
   const wait = (resetsAtMs: number): number =>
-    restarter.ended(running, { kind: "limited", resetsAtMs }, T0, policy()).waitMs;
+    restarter.afterEnd(running, { kind: "limited", resetsAtMs }, T0, policy()).waitMs;
   expect(wait(T0 + 3_600_000)).toBe(3_602_000);
   expect(wait(T0 + 1e12)).toBe(7 * 86_400_000);
   let state = running;
   const untold = Array.from({ length: 8 }, () => {
-    state = restarter.ended(state, { kind: "limited", resetsAtMs: null }, T0, policy());
+    state = restarter.afterEnd(state, { kind: "limited", resetsAtMs: null }, T0, policy());
     return state.waitMs / 60_000;
   });
   expect(untold).toEqual([5, 10, 20, 40, 80, 160, 300, 300]);
-  expect(restarter.ended(state, crash, T0, policy()).limits).toBe(0);
+  expect(restarter.afterEnd(state, crash, T0, policy()).limits).toBe(0);
   // What was told is over already, and still it does not go.
   expect(wait(T0 - 1)).toBe(300_000);
 });
 
-const endings: fc.Arbitrary<Ending> = fc.oneof(
-  fc.constant<Ending>(crash),
-  fc.constant<Ending>({ kind: "finished" }),
-  fc.constant<Ending>({ kind: "stopped" }),
-  fc.constant<Ending>({ kind: "left" }),
-  fc.constant<Ending>({ kind: "failed", reason: "x" }),
-  fc.option(fc.integer({ min: T0 - 1e9, max: T0 + 1e12 })).map((at): Ending => ({ kind: "limited", resetsAtMs: at })),
+const endings: fc.Arbitrary<ProgramEnding> = fc.oneof(
+  fc.constant<ProgramEnding>(crash),
+  fc.constant<ProgramEnding>({ kind: "finished" }),
+  fc.constant<ProgramEnding>({ kind: "stopped" }),
+  fc.constant<ProgramEnding>({ kind: "left" }),
+  fc.constant<ProgramEnding>({ kind: "failed", reason: "x" }),
+  fc
+    .option(fc.integer({ min: T0 - 1e9, max: T0 + 1e12 }))
+    .map((at): ProgramEnding => ({ kind: "limited", resetsAtMs: at })),
 );
 
 it("[SU3] [SU4] whatever happens, no wait is longer than a week, and no 15 min see more than five crashes started again", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(endings, fc.integer({ min: 0, max: 1e6 })), { maxLength: 60 }), (events) => {
       let now = T0;
-      let state = restarter.begun(now);
+      let state = restarter.initial(now);
       const restarted: number[] = [];
       for (const [end, ranMs] of events) {
-        const wait = restarter.dueIn(state, now);
+        const wait = restarter.dueInMs(state, now);
         if (wait === null) return;
         expect(wait).toBeLessThanOrEqual(7 * 86_400_000);
-        state = restarter.started(state, (now += wait));
-        state = restarter.ended(state, end, (now += ranMs), policy());
+        state = restarter.afterStart(state, (now += wait));
+        state = restarter.afterEnd(state, end, (now += ranMs), policy());
         if (end.kind === "crashed" && state.phase === "due") restarted.push(now);
         expect(restarted.filter((at) => now - at < rules.loopWithinMs).length).toBeLessThan(rules.loopCrashes);
       }

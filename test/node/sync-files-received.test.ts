@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { bytesOf, type FilesContent } from "../../src/local-mcp/sync/contents.ts";
+import { encodeContent, type FilesContent } from "../../src/local-mcp/sync/contents.ts";
 import { seal } from "../../src/local-mcp/sync/envelope.ts";
 import { fetchHeader } from "../../src/local-mcp/sync/fetch-files.ts";
 import { partName } from "../../src/local-mcp/sync/prepare-files.ts";
@@ -75,9 +75,9 @@ it("[SY85] a header that names other files than its session does is refused; fil
     kind: "files",
     device: before.device,
     session: "s1",
-    of: partName(bundle, 1, 2),
+    item: partName(bundle, 1, 2),
   } as const;
-  const envelope = seal(around.keys.current, about, bytesOf(forged), two.runtime.random);
+  const envelope = seal(around.keys.current, about, encodeContent(forged), two.runtime.random);
   world.twist = (name, answer) =>
     name === "sync.files" && envelope.ok ? { ...(answer as object), envelope: envelope.value } : answer;
   expect(await notReceived(two, await heard(two))).toBe("refused");

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { keepKey, keyFile, readKeys } from "../../src/local-mcp/sync/key-ring.ts";
-import { open, seal, type About } from "../../src/local-mcp/sync/envelope.ts";
-import { codeOf, makeKey, readCode, type WorkspaceKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { addKey, keyFilePath, readKeys } from "../../src/local-mcp/sync/key-ring.ts";
+import { open, seal, type EnvelopeSubject } from "../../src/local-mcp/sync/envelope.ts";
+import { formatCode, createKey, parseCode, type WorkspaceKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { tempHome } from "../support/temp-store.ts";
 import { createPrivateFolder } from "../../src/local-mcp/store/store-files.ts";
 
@@ -11,48 +11,48 @@ const place = { url: "https://shim.example.com", workspace: "team" };
 let serial = 0;
 const random = (bytes: number): Uint8Array =>
   Uint8Array.from({ length: bytes }, () => (serial = (serial * 73 + 41) % 251));
-const about: About = { workspace: "team", kind: "checkpoint", device: "dev_1", session: "s1", of: "cp_1" };
+const about: EnvelopeSubject = { workspace: "team", kind: "checkpoint", device: "dev_1", session: "s1", item: "cp_1" };
 
 function ringOf(...keys: WorkspaceKey[]): Map<string, WorkspaceKey> {
   return new Map(keys.map((key) => [key.id, key]));
 }
 
 it("[SY40] a key comes back from its code, and its id says nothing of it", () => {
-  const key = makeKey(random);
-  const code = codeOf(key);
+  const key = createKey(random);
+  const code = formatCode(key);
   expect(code).toMatch(/^shimkey-[\w-]{48}$/);
   expect(key.id).toMatch(/^[0-9a-f]{16}$/);
   expect(Buffer.from(key.bytes).toString("hex")).not.toContain(key.id);
-  expect(readCode(` ${code}\n`)).toEqual({ ok: true, value: key });
+  expect(parseCode(` ${code}\n`)).toEqual({ ok: true, value: key });
 });
 
 it("[SY40] a code that is cut or mistyped anywhere is refused, without being repeated", () => {
-  const code = codeOf(makeKey(random));
+  const code = formatCode(createKey(random));
   fc.assert(
     fc.property(fc.nat(code.length - 1), fc.constantFrom("a", "B", "0", "-", "_", " "), (at, sign) => {
       const wrong = code.slice(0, at) + sign + code.slice(at + 1);
       if (wrong.trim() === code) return;
-      const read = readCode(wrong);
+      const read = parseCode(wrong);
       expect(read.ok).toBe(false);
       if (!read.ok) expect(read.error).not.toContain(wrong.slice(8, 30));
     }),
   );
   for (const wrong of ["", "shimkey-", code.slice(0, -1), `${code}A`, code.slice(8)])
-    expect(readCode(wrong).ok).toBe(false);
+    expect(parseCode(wrong).ok).toBe(false);
 });
 
 it("[SY41] keys are kept in a private file, the last one seals, and the environment's comes first", () => {
   const { home } = tempHome();
   expect(readKeys(home, place, {})).toEqual({ ok: true, value: null });
-  expect(existsSync(keyFile(home))).toBe(false);
-  const [first, second, third] = [makeKey(random), makeKey(random), makeKey(random)];
-  for (const key of [first, second, first, second]) expect(keepKey(home, place, key).ok).toBe(true);
-  keepKey(home, { ...place, workspace: "other" }, third);
-  expect(statSync(keyFile(home)).mode & 0o777).toBe(0o600);
+  expect(existsSync(keyFilePath(home))).toBe(false);
+  const [first, second, third] = [createKey(random), createKey(random), createKey(random)];
+  for (const key of [first, second, first, second]) expect(addKey(home, place, key).ok).toBe(true);
+  addKey(home, { ...place, workspace: "other" }, third);
+  expect(statSync(keyFilePath(home)).mode & 0o777).toBe(0o600);
   const read = readKeys(home, { ...place, url: `${place.url}/` }, {});
   expect(read).toMatchObject({ ok: true, value: { current: second } });
   expect(read.ok && [...(read.value?.keys.keys() ?? [])]).toEqual([first.id, second.id]);
-  const given = readKeys(home, place, { SHIM_WORKSPACE_KEY: codeOf(third) });
+  const given = readKeys(home, place, { SHIM_WORKSPACE_KEY: formatCode(third) });
   expect(given.ok && given.value?.current).toEqual(third);
   expect(given.ok && given.value?.keys.get(first.id)).toEqual(first);
 });
@@ -60,21 +60,21 @@ it("[SY41] keys are kept in a private file, the last one seals, and the environm
 it("[SY41] what cannot be read is said without a key, and stays as it is", () => {
   const { home } = tempHome();
   createPrivateFolder(home);
-  const code = codeOf(makeKey(random));
+  const code = formatCode(createKey(random));
   for (const text of [`{"workspaces":{"${place.url} team":["${code}x"]}}`, `${code}{`, '{"keys":1}']) {
-    writeFileSync(keyFile(home), text);
+    writeFileSync(keyFilePath(home), text);
     const read = readKeys(home, place, {});
     expect(read.ok || read.error).toContain("is damaged");
     expect(read.ok || read.error).not.toContain(code);
-    if (!text.includes("workspaces")) expect(keepKey(home, place, makeKey(random)).ok).toBe(false);
-    if (!text.includes("workspaces")) expect(readFileSync(keyFile(home), "utf8")).toBe(text);
+    if (!text.includes("workspaces")) expect(addKey(home, place, createKey(random)).ok).toBe(false);
+    if (!text.includes("workspaces")) expect(readFileSync(keyFilePath(home), "utf8")).toBe(text);
   }
   const wrong = readKeys(tempHome().home, place, { SHIM_WORKSPACE_KEY: "shimkey-mine" });
   expect(wrong.ok || wrong.error).toMatch(/^SHIM_WORKSPACE_KEY: /);
 });
 
 it("[SY42] whatever is sealed opens again, never twice into the same text, and shows nothing of what is in it", () => {
-  const key = makeKey(random);
+  const key = createKey(random);
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 2_000 }), (bytes) => {
       const [one, two] = [seal(key, about, bytes, random), seal(key, about, bytes, random)];
@@ -94,13 +94,13 @@ it("[SY42] more than a row holds is refused with its size", () => {
     noise,
     ...Array.from({ length: 30 }, (_, n) => Buffer.from(noise.map((b, i) => b ^ (i >> n)))),
   ]);
-  const sealed = seal(makeKey(random), about, large, random);
+  const sealed = seal(createKey(random), about, large, random);
   expect(sealed).toMatchObject({ ok: false, error: { code: "too_large" } });
   expect(sealed.ok || sealed.error.bytes).toBeGreaterThan(1_048_576);
 });
 
 it("[SY43] an envelope that was changed in one place, cut, or belongs to something else gives nothing", () => {
-  const key = makeKey(random);
+  const key = createKey(random);
   const sealed = seal(key, about, Buffer.from("what was done"), random);
   if (!sealed.ok) throw new Error("not sealed");
   const all = Buffer.from(sealed.value, "base64url");
@@ -110,16 +110,16 @@ it("[SY43] an envelope that was changed in one place, cut, or belongs to somethi
     expect(open(ringOf(key), about, changed.toString("base64url")).ok).toBe(false);
     expect(open(ringOf(key), about, all.subarray(0, at).toString("base64url")).ok).toBe(false);
   }
-  const elsewhere: About[] = [
+  const elsewhere: EnvelopeSubject[] = [
     { ...about, workspace: "other" },
     { ...about, kind: "session" },
     { ...about, device: "dev_2" },
     { ...about, session: "s2" },
-    { ...about, of: "cp_2" },
+    { ...about, item: "cp_2" },
   ];
   for (const other of elsewhere)
     expect(open(ringOf(key), other, sealed.value)).toMatchObject({ ok: false, error: { code: "not_authentic" } });
-  const foreign = makeKey(random);
+  const foreign = createKey(random);
   expect(open(ringOf(foreign), about, sealed.value)).toEqual({
     ok: false,
     error: { code: "unknown_key", keyId: key.id },

@@ -4,7 +4,7 @@ import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import * as devices from "../../src/local-mcp/sync/device.ts";
 import { fetchCheckpoint } from "../../src/local-mcp/sync/fetch-checkpoint.ts";
 import { readKeys } from "../../src/local-mcp/sync/key-ring.ts";
-import type { Around } from "../../src/local-mcp/sync/pull.ts";
+import type { PullDeps } from "../../src/local-mcp/sync/pull.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
 import * as notices from "../../src/local-mcp/store/notices.ts";
@@ -19,7 +19,7 @@ function remotes(machine: SyncMachine): RemoteSession[] {
   return machine.runtime.store.read((sql) => remote.list(sql, "team"), []);
 }
 
-function aroundOf(machine: SyncMachine): Around {
+function aroundOf(machine: SyncMachine): PullDeps {
   const ring = readKeys(machine.runtime.paths.home, machine.edge, {});
   if (!ring.ok || !ring.value) throw new Error("no key");
   const { runtime, world, name } = machine;

@@ -3,7 +3,7 @@ import type { OutputOf } from "../../src/contract/operations.ts";
 import { fetchCheckpoint } from "../../src/local-mcp/sync/fetch-checkpoint.ts";
 import { readKeys } from "../../src/local-mcp/sync/key-ring.ts";
 import * as notes from "../../src/local-mcp/sync/notes.ts";
-import type { Around } from "../../src/local-mcp/sync/pull.ts";
+import type { PullDeps } from "../../src/local-mcp/sync/pull.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
 import { forget } from "../../src/local-mcp/store/forget.ts";
@@ -45,7 +45,7 @@ function flipped(envelope: string): string {
   return envelope.slice(0, at) + (envelope[at] === "A" ? "B" : "A") + envelope.slice(at + 1);
 }
 
-function aroundOf({ world, two }: Scene): Around {
+function aroundOf({ world, two }: Scene): PullDeps {
   const ring = readKeys(two.runtime.paths.home, two.edge, {});
   if (!ring.ok || !ring.value) throw new Error("no key");
   return { runtime: two.runtime, call: world.call("m2"), workspace: "team", keys: ring.value, device: null };
@@ -156,7 +156,7 @@ it("[SY54] a checkpoint that the coordinator keeps back is noticed", async () =>
   };
   // The whole list, of which only the oldest is shown.
   const around = aroundOf(scene);
-  const call: Around["call"] = (name, input) =>
+  const call: PullDeps["call"] = (name, input) =>
     around.call(name, { ...input, ...(name === "sync.checkpoints" ? { limit: 20 } : {}) });
   const row = rowsOf(scene).find(({ session }) => session === "s1");
   if (!row) throw new Error("not there");

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import * as news from "../../src/local-mcp/team/news.ts";
 import { rowCount } from "../support/builders.ts";
 import { edgeUrl, token } from "../support/edge-server.ts";
@@ -22,10 +22,10 @@ async function atEdge(hasKey = true): Promise<AtEdge> {
   const desk = new TeamDesk();
   writeEdgeConfig(desk.base.paths.home, { ...place, machine: "m1", token });
   if (hasKey)
-    keepKey(
+    addKey(
       desk.base.paths.home,
       place,
-      makeKey(() => new Uint8Array(32).fill(7)),
+      createKey(() => new Uint8Array(32).fill(7)),
     );
   const [one, other] = [await desk.mate("plan the secret thing"), await desk.mate("build it")];
   await desk.time.until(one.tick());

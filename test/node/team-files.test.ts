@@ -64,7 +64,7 @@ it("[TE14] a reservation that is taken away is told also where another process o
   await one.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
   await desk.time.pass(500);
   desk.call("leases.force-release", { resource: "file:p1/a.ts", reason: "stuck" });
-  one.runtime.store.write((sql) => filesTable.drop(sql, "file:p1/a.ts"));
+  one.runtime.store.write((sql) => filesTable.remove(sql, "file:p1/a.ts"));
   await desk.time.pass(500);
   expect((await one.ask("shim_inbox")).output["news"]).toMatchObject([
     { kind: "notice", text: expect.stringMatching(/^This chat no longer holds a\.ts/) as string },

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { pause } from "../../src/local-mcp/store/pause.ts";
-import { WakeUp } from "../../src/local-mcp/team/wake.ts";
+import { ChatWaker } from "../../src/local-mcp/team/wake.ts";
 import { aProject, Claude, journalKinds } from "../support/builders.ts";
 import { aMessage, hear } from "../support/team-rows.ts";
 import { tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
@@ -11,7 +11,7 @@ import { tempRuntime, type TempRuntime } from "../support/temp-runtime.ts";
 interface Idle {
   readonly runtime: TempRuntime;
   readonly claude: Claude;
-  readonly wakeUp: WakeUp;
+  readonly wakeUp: ChatWaker;
   /** Where it was posted to, and what. */
   readonly posted: string[][];
 }
@@ -25,7 +25,7 @@ function anIdleChat(wake: string = "socket", env: NodeJS.ProcessEnv = inbox): Id
   claude.turn("fix the parser");
   runtime.wait(10_000);
   const posted: string[][] = [];
-  const wakeUp = new WakeUp(runtime, async (...one) => void posted.push(one));
+  const wakeUp = new ChatWaker(runtime, async (...one) => void posted.push(one));
   return { runtime, claude, wakeUp, posted };
 }
 
@@ -96,7 +96,7 @@ it("[HO20] the lines reach the socket; where nobody listens it is logged without
   onTestFinished(() => void server.close());
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   hear(runtime, claude, aMessage("hello"));
-  new WakeUp(runtime).check(claude.session);
+  new ChatWaker(runtime).check(claude.session);
   expect((await got.promise).split("\n").map((line) => line.slice(0, 14))).toEqual([
     '{"type":"auth"',
     '{"type":"user"',
@@ -106,7 +106,7 @@ it("[HO20] the lines reach the socket; where nobody listens it is logged without
   rmSync(socket, { force: true });
   hear(runtime, claude, aMessage("hello again"));
   const logged = Promise.withResolvers<string>();
-  const wakeUp = new WakeUp({
+  const wakeUp = new ChatWaker({
     ...runtime,
     log: (_level, message, fields) => logged.resolve(message + JSON.stringify(fields)),
   });

@@ -35,7 +35,7 @@ it("[EC22] a client hears that a task or a message may be there, or a task is to
   const edge = new FakeEdge();
   const { client } = await registered(edge, "a");
   const heard: string[] = [];
-  const stop = client.onNews((news) => heard.push(news));
+  const stop = client.onHint((news) => heard.push(news));
   edge.host.hints.push(
     { kind: "task", chat: "a" },
     { kind: "task", chat: "b" },

@@ -57,7 +57,7 @@ it("[WK6] [BU3] at a budget the attempt is stopped and its task is dead, whoever
     desk.submit({ budget: { tokens: 5 } }),
   ];
   const made = await desk.begun();
-  expect(made.executor.last.run.left).toEqual({ wallMs: null, tokens: 1_000, costMicros: null });
+  expect(made.executor.last.run.budgetLeft).toEqual({ wallMs: null, tokens: 1_000, costMicros: null });
   made.executor.last.run.onUsage({ wallMs: 0, tokens: 1_500, costMicros: 0 });
   await desk.time.untilTrue(() => made.executor.attempts.length === 2);
   await desk.time.untilTrue(() => made.executor.attempts.length === 3);
@@ -234,7 +234,7 @@ it("[WK10] what does not end in time is stopped and given back with its checkpoi
     const made = await desk.begun({ drainMs: way === "no time" ? 0 : 20_000 });
     made.executor.last.run.onCheckpoint({ step: 9 });
     made.worker.drain("asked");
-    if (way === "again") made.worker.hurry("asked again");
+    if (way === "again") made.worker.stopNow("asked again");
     const before = desk.time.now;
     expect(await desk.time.until(made.ended)).toEqual({ ok: true, value: { released: 1 } });
     expect(desk.time.now - before).toBe(way === "late" ? 20_000 : 0);
@@ -255,6 +255,6 @@ it("[WK10] a worker that nobody answers ends nevertheless, and says what was not
   const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
   if (!cut) throw new Error("no link");
   cut.cut = "before";
-  made.worker.hurry("asked");
+  made.worker.stopNow("asked");
   expect(await desk.time.until(made.ended)).toEqual({ ok: true, value: { untold: 1 } });
 });

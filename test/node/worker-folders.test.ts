@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { GivenFolder } from "../../src/local-mcp/automation/given-folder.ts";
-import { removeOld } from "../../src/local-mcp/automation/old-worktrees.ts";
+import { FixedFolder } from "../../src/local-mcp/automation/given-folder.ts";
+import { removeOldWorktrees } from "../../src/local-mcp/automation/old-worktrees.ts";
 import { git, GIT_ENV, temporaryFolder, write } from "../support/git-project.ts";
 import { base62, draw, pem } from "../support/secret-draw.ts";
 import { aTask, whereOf, Yard } from "../support/work-yard.ts";
@@ -21,7 +21,7 @@ it("[WK11] each task gets a worktree of its own; what was done is one commit by 
   );
   expect(yard.git("show", `${work?.branch}:a.txt`)).toBe("two");
   expect(yard.git("show", `${work?.branch}:new.txt`)).toBe("new");
-  expect(await one.leave(false)).toBeNull();
+  expect(await one.release(false)).toBeNull();
   expect([existsSync(one.folder), existsSync(dirname(one.folder)), existsSync(other.folder)]).toEqual([
     false,
     false,
@@ -35,7 +35,7 @@ it("[WK11] where nothing was changed no branch is left", async () => {
   const yard = new Yard();
   const place = await yard.open(aTask());
   expect(await place.finish()).toMatchObject({ branch: null, commit: yard.git("rev-parse", "HEAD") });
-  expect([await place.leave(false), yard.branches()]).toEqual([null, []]);
+  expect([await place.release(false), yard.branches()]).toEqual([null, []]);
 });
 
 it("[WK19] worktrees of one repository are made and taken away at the same time, also while git cannot read one that is half made", async () => {
@@ -49,7 +49,7 @@ it("[WK19] worktrees of one repository are made and taken away at the same time,
   const places = await opening;
   expect(new Set(places.map(({ folder }) => folder)).size).toBe(6);
   await Promise.all(places.map((place) => place.finish()));
-  expect(await Promise.all(places.map((place) => place.leave(false)))).toEqual(places.map(() => null));
+  expect(await Promise.all(places.map((place) => place.release(false)))).toEqual(places.map(() => null));
   expect(yard.branches()).toEqual([]);
 });
 
@@ -126,7 +126,7 @@ it("[WK11] new files that say by name or content that they hold secrets are not 
       ["inner/", "a git repository of its own"],
     ]),
   );
-  expect(await place.leave(false)).toContain(place.folder);
+  expect(await place.release(false)).toContain(place.folder);
   for (const [path, text] of Object.entries(secrets)) expect(readFileSync(join(place.folder, path), "utf8")).toBe(text);
 });
 
@@ -143,7 +143,7 @@ it("[WK11] a change that brings a secret into a file is not committed; one of a 
     { path: "later.ts", reason: "it holds a secret (github-token); the last commit's version is kept" },
   ]);
   expect(yard.git("diff", "--name-only", "HEAD", work?.commit ?? "")).toBe("fixture.ts");
-  expect(await place.leave(false)).toContain(place.folder);
+  expect(await place.release(false)).toContain(place.folder);
 });
 
 it("[WK11] of many files that are left out the result names some and counts the rest", async () => {
@@ -163,7 +163,7 @@ it("[WK12] the next attempt on the machine goes on in the same worktree once its
   const first = await yard.open(aTask(), { pid: 1 });
   write(first.folder, { "half.txt": "half\n" });
   await first.save();
-  const task = aTask({ work: first.where() });
+  const task = aTask({ work: first.location() });
   const beside = await yard.open(task, { pid: 2 });
   expect([beside.folder === first.folder, beside.isContinued]).toEqual([false, true]);
   expect(readFileSync(join(beside.folder, "half.txt"), "utf8")).toBe("half\n");
@@ -182,7 +182,7 @@ it("[WK12] a worktree in which a process still stands is left to it", async () =
   onTestFinished(() => void sitting.kill("SIGKILL"));
   await new Promise((resolve) => sitting.once("spawn", resolve));
   yard.processes.kill(1);
-  const task = aTask({ work: first.where() });
+  const task = aTask({ work: first.location() });
   expect((await yard.open(task, { pid: 2 })).folder).not.toBe(first.folder);
   const ended = new Promise((resolve) => sitting.once("exit", resolve));
   sitting.kill("SIGKILL");
@@ -200,7 +200,7 @@ it("[WK12] what a dead worker has left running in the worktree, in whatever sess
   await new Promise((resolve) => left.once("spawn", resolve));
   const ended = new Promise((resolve) => left.once("exit", (_code, signal) => resolve(signal)));
   yard.processes.kill(1);
-  expect((await yard.open(aTask({ work: first.where() }), { pid: 2 })).folder).toBe(first.folder);
+  expect((await yard.open(aTask({ work: first.location() }), { pid: 2 })).folder).toBe(first.folder);
   expect(await ended).toBe("SIGTERM");
 });
 
@@ -209,11 +209,11 @@ it("[WK12] what was given back is gone on with by the same worker; what is gone 
   const first = await yard.open(aTask());
   write(first.folder, { "half.txt": "half\n" });
   await first.finish();
-  expect(await first.leave(true)).toBeNull();
-  const again = await yard.open(aTask({ work: first.where() }));
+  expect(await first.release(true)).toBeNull();
+  const again = await yard.open(aTask({ work: first.location() }));
   expect([again.folder, again.isContinued]).toEqual([first.folder, true]);
   git(yard.repository, "worktree", "remove", "--force", first.folder);
-  const anew = await yard.open(aTask({ work: first.where() }));
+  const anew = await yard.open(aTask({ work: first.location() }));
   expect([anew.folder === first.folder, anew.isContinued]).toEqual([false, true]);
   expect(readFileSync(join(anew.folder, "half.txt"), "utf8")).toBe("half\n");
   const elsewhere = { machine: "m2", folder: "/there/tree", base: "0".repeat(40), commit: "1".repeat(40) };
@@ -225,7 +225,7 @@ it("[WK12] what was given back is gone on with by the same worker; what is gone 
 it("[WK12] nothing that a checkpoint names is entered but a worktree of the same task that SHIM has made", async () => {
   const yard = new Yard();
   const own = await yard.open(aTask());
-  await own.leave(true);
+  await own.release(true);
   const where = whereOf(own);
   for (const work of [
     { ...where, folder: yard.repository },
@@ -238,7 +238,7 @@ it("[WK12] nothing that a checkpoint names is entered but a worktree of the same
     expect(dirname(dirname(place.folder))).toBe(yard.home);
     expect(place.folder).not.toBe(own.folder);
   }
-  const others = await yard.open(aTask({ work: own.where() }, 8));
+  const others = await yard.open(aTask({ work: own.location() }, 8));
   expect(others.folder).not.toBe(own.folder);
 });
 
@@ -248,12 +248,12 @@ it("[WK13] nothing that is not committed is deleted: on another branch, or with 
   git(moved.folder, "checkout", "-q", "-b", "own-way");
   write(moved.folder, { "a.txt": "elsewhere\n" });
   expect(await moved.finish()).toMatchObject({ branch: "own-way" });
-  expect(await moved.leave(false)).toMatch(/another branch/);
+  expect(await moved.release(false)).toMatch(/another branch/);
   const nested = await yard.open(aTask(null, 8));
   git(nested.folder, "init", "-q", "inner");
   write(nested.folder, { "inner/x.txt": "x\n" });
   await nested.finish();
-  expect(await nested.leave(false)).toMatch(/not all in it is committed/);
+  expect(await nested.release(false)).toMatch(/not all in it is committed/);
   expect([existsSync(moved.folder), existsSync(join(nested.folder, "inner", "x.txt"))]).toEqual([true, true]);
 });
 
@@ -262,7 +262,7 @@ it("[WK13] a task that goes on keeps its worktree, with what git ignores", async
   const place = await yard.open(aTask());
   write(place.folder, { "ignored/built.txt": "warm\n" });
   await place.finish();
-  await place.leave(true);
+  await place.release(true);
   expect(existsSync(join(place.folder, "ignored", "built.txt"))).toBe(true);
   expect(readdirSync(dirname(place.folder)).toSorted()).toEqual(["record.json", "tree"]);
 });
@@ -274,11 +274,15 @@ it("[WK13] a worktree that nobody has come back to for a week goes when a worker
   for (const place of places) write(place.folder, { "a.txt": "two\n" });
   for (const place of places.slice(0, 2)) {
     await place.finish();
-    await place.leave(true);
+    await place.release(true);
   }
   write(dirty ?? "", { "late.txt": "x" });
   const sweep = (days: number): Promise<string[]> =>
-    removeOld(yard.home, { env: GIT_ENV, processes: yard.processes, now: () => Date.now() + days * 86_400_000 });
+    removeOldWorktrees(yard.home, {
+      env: GIT_ENV,
+      processes: yard.processes,
+      now: () => Date.now() + days * 86_400_000,
+    });
   expect(await sweep(6)).toEqual([]);
   expect(await sweep(8)).toEqual([dirname(done ?? "")]);
   expect([done, dirty, used].map((folder) => existsSync(folder ?? ""))).toEqual([false, true, true]);
@@ -288,7 +292,7 @@ it("[WK13] a worktree that nobody has come back to for a week goes when a worker
 it("[WK13] a worktree whose worker was killed before anything was done in it goes when the next worker begins", async () => {
   const yard = new Yard();
   const sweep = (): Promise<string[]> =>
-    removeOld(yard.home, { env: GIT_ENV, processes: yard.processes, now: () => Date.now() });
+    removeOldWorktrees(yard.home, { env: GIT_ENV, processes: yard.processes, now: () => Date.now() });
   const unused = await yard.open(aTask(), { pid: 2 });
   const changed = await yard.open(aTask(null, 8), { pid: 2 });
   const saved = await yard.open(aTask(null, 9), { pid: 2 });
@@ -303,12 +307,12 @@ it("[WK13] a worktree whose worker was killed before anything was done in it goe
 
 it("[WK11] a given folder is worked in as it is", async () => {
   const folder = temporaryFolder();
-  const place = await new GivenFolder(folder, "m1").open(aTask());
-  expect([place.folder, await place.finish(), await place.leave(false), place.where()]).toEqual([
+  const place = await new FixedFolder(folder, "m1").open(aTask());
+  expect([place.folder, await place.finish(), await place.release(false), place.location()]).toEqual([
     folder,
     null,
     null,
     { machine: "m1", folder },
   ]);
-  await expect(new GivenFolder(join(folder, "none"), "m1").open(aTask())).rejects.toThrow("there is no folder");
+  await expect(new FixedFolder(join(folder, "none"), "m1").open(aTask())).rejects.toThrow("there is no folder");
 });

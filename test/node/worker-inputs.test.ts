@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { ClaimedTask } from "../../src/contract/tasks.ts";
 import type { Json } from "../../src/contract/values.ts";
-import { inputWork, workOf, type InputWork } from "../../src/local-mcp/automation/input-work.ts";
-import type { WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
+import { readInputWork, readTaskWork, type InputWork } from "../../src/local-mcp/automation/input-work.ts";
+import type { TaskFolder } from "../../src/local-mcp/automation/work-place.ts";
 import { git, temporaryFolder, write } from "../support/git-project.ts";
 import { aDependent, aTask, whereOf, Yard } from "../support/work-yard.ts";
 
-function read(place: WorkPlace, name: string): string {
+function read(place: TaskFolder, name: string): string {
   return readFileSync(join(place.folder, name), "utf8");
 }
 
@@ -23,7 +23,7 @@ it("[WK30] a worktree begins with the commits of the tasks before; with nothing 
   expect(git(place.folder, "status", "--porcelain")).toBe("");
   const work = await place.finish();
   expect(work).toMatchObject({ branch: whereOf(place).branch, base: work?.commit, machine: "m1" });
-  await place.leave(false);
+  await place.release(false);
   expect(yard.git("log", "--format=%an %s", "--merges", work?.commit ?? "")).toBe("SHIM shim: merge task-2");
   expect([yard.git("rev-parse", "main"), yard.git("reflog", "main"), yard.git("status", "--porcelain")]).toEqual(
     before,
@@ -133,8 +133,8 @@ it("[WK31] a conflict that is handed on stands in the files, and has to be gone 
   expect(read(place, "a.txt")).toMatch(/^<{7} before\nfirst\n={7}\nsecond\n>{7} task-2\n$/);
   expect(await place.problem()).toBe("the conflict of its inputs is not resolved in a.txt");
   await place.save();
-  await place.leave(true);
-  const next = await yard.open({ ...task, checkpoint: { work: place.where() } }, { isConflictKept: true, pid: 1 });
+  await place.release(true);
+  const next = await yard.open({ ...task, checkpoint: { work: place.location() } }, { isConflictKept: true, pid: 1 });
   expect([next.isContinued, next.merged.conflicts]).toEqual([true, [{ task: 2, files: ["a.txt"] }]]);
   write(next.folder, { "a.txt": "first and second\n" });
   expect(await next.problem()).toBeNull();
@@ -168,7 +168,7 @@ it("[WK33] through a remote commits go from one machine to the next; no other br
   const refs = here.git("for-each-ref");
   const place = await here.open(aDependent({ 1: work }), { remote });
   expect(read(place, "api.js")).toBe("api\n");
-  await place.leave(false);
+  await place.release(false);
   expect(here.git("for-each-ref", "refs/heads/main", "refs/remotes", "refs/tags")).toBe(refs);
   const gone = { ...work, commit: "f".repeat(40) };
   await expect(here.open(aDependent({ 1: gone }, 10), { remote })).rejects.toThrow(
@@ -226,9 +226,9 @@ it("[WK30] results that were too large to come along, and those that the coordin
     if (!found) return Promise.resolve({ ok: false, error: { message: "no such task" } } as const);
     return Promise.resolve({ ok: true, value: found as never } as const);
   };
-  expect(tasksOf(await inputWork(get, [anInput(3, null, true), anInput(5, joined)]))).toEqual([3, 1]);
-  expect(tasksOf(await workOf(get, 5))).toEqual([1, 3]);
-  await expect(inputWork(get, [anInput(8, null, true)])).rejects.toThrow(
+  expect(tasksOf(await readInputWork(get, [anInput(3, null, true), anInput(5, joined)]))).toEqual([3, 1]);
+  expect(tasksOf(await readTaskWork(get, 5))).toEqual([1, 3]);
+  await expect(readInputWork(get, [anInput(8, null, true)])).rejects.toThrow(
     "the result of task 8 cannot be read: no such task",
   );
 });

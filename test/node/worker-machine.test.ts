@@ -1,7 +1,7 @@
 import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { KeptOutput } from "../../src/local-mcp/automation/kept-output.ts";
+import { BoundedOutput } from "../../src/local-mcp/automation/kept-output.ts";
 import { MachineHealth } from "../../src/local-mcp/automation/machine-health.ts";
 import { OutputFiles } from "../../src/local-mcp/automation/output-files.ts";
 import { temporaryFolder } from "../support/git-project.ts";
@@ -26,11 +26,11 @@ it("[WK18] the newest two hundred outputs are kept, and nothing for who has writ
   const folder = join(temporaryFolder(), "output");
   const files = new OutputFiles(folder);
   for (let task = 1; task <= 205; task++) {
-    files.keep({ task, claim: 1 }, `of ${task}`);
+    files.save({ task, claim: 1 }, `of ${task}`);
     utimesSync(join(folder, `task-${task}-1.txt`), task, task);
   }
-  files.keep({ task: 300, claim: 1 }, "");
-  files.keep({ task: 301, claim: 1 }, "last");
+  files.save({ task: 300, claim: 1 }, "");
+  files.save({ task: 301, claim: 1 }, "last");
   const names = readdirSync(folder);
   expect(names).toHaveLength(200);
   expect([names.includes("task-301-1.txt"), names.includes("task-300-1.txt"), names.includes("task-5-1.txt")]).toEqual([
@@ -41,7 +41,7 @@ it("[WK18] the newest two hundred outputs are kept, and nothing for who has writ
 });
 
 it("[WK14] millions of short lines take no longer to keep than to read", () => {
-  const output = new KeptOutput();
+  const output = new BoundedOutput();
   for (let n = 0; n < 3_000_000; n++) output.push("y\n");
   expect(output.text).toHaveLength(2 * 32_768 + "\n[... 5934464 characters ...]\n".length);
 });

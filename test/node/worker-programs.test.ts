@@ -8,11 +8,11 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import type { ClaimedTask, Progress } from "../../src/contract/tasks.ts";
 import type { Json } from "../../src/contract/values.ts";
 import { commandExecutor } from "../../src/local-mcp/automation/command-executor.ts";
-import type { Outcome } from "../../src/local-mcp/automation/executor.ts";
-import { runProgram, type Ended, type Program } from "../../src/local-mcp/automation/run-program.ts";
+import type { RunOutcome } from "../../src/local-mcp/automation/executor.ts";
+import { runProgram, type ProgramExit, type Program } from "../../src/local-mcp/automation/run-program.ts";
 import { unknownStart } from "../../src/local-mcp/processes.ts";
 import { endGroup, groupOf } from "../../src/local-mcp/process-group.ts";
-import { KeptOutput } from "../../src/local-mcp/automation/kept-output.ts";
+import { BoundedOutput } from "../../src/local-mcp/automation/kept-output.ts";
 import { temporaryFolder } from "../support/git-project.ts";
 
 const node = process.execPath;
@@ -35,7 +35,7 @@ function isAlive(pid: number): boolean {
 
 interface Heard {
   readonly lines: string[];
-  readonly ended: Promise<Ended>;
+  readonly ended: Promise<ProgramExit>;
   /** The first line that begins so; its rest. */
   told(start: string): Promise<string>;
 }
@@ -55,7 +55,7 @@ function begin(script: string, overrides: Partial<Program> = {}): Heard {
       lines.push(line);
       for (const look of waiting) look();
     },
-    onComplaint: () => undefined,
+    onStderr: () => undefined,
     ...overrides,
   };
   const told = (start: string): Promise<string> =>
@@ -155,7 +155,7 @@ it("[WK14] lines and outputs are bounded", async () => {
   const ran = begin(`process.stdout.write("x".repeat(3_000_000) + "\\nlast\\n")`);
   await ran.ended;
   expect(ran.lines.map(({ length }) => length)).toEqual([300_000, 4]);
-  const output = new KeptOutput(10);
+  const output = new BoundedOutput(10);
   for (let n = 0; n < 100; n++) output.push(`line ${n}\n`);
   expect(output.text).toBe("line 0\nlin\n[... 770 characters ...]\n8\nline 99\n");
 });
@@ -195,7 +195,7 @@ const task: ClaimedTask = {
 };
 
 interface Done {
-  readonly outcome: Outcome;
+  readonly outcome: RunOutcome;
   readonly progress: Progress[];
   readonly checkpoints: Readonly<Record<string, Json>>[];
   readonly output: string;
@@ -223,7 +223,7 @@ async function execute(
     folder: temporaryFolder(),
     merged: { tasks: [], conflicts: [] },
     signal,
-    left: task.budget,
+    budgetLeft: task.budget,
     onUsage: () => undefined,
     onProgress: (one) => progress.push(one),
     onCheckpoint: (one) => checkpoints.push(one),
@@ -296,7 +296,7 @@ it("[WK16] exit codes: 75 is a failure that passes, others fail with what was sa
   const around = { onUsage: nothing, onProgress: nothing, onCheckpoint: nothing, onOutput: nothing };
   const { signal } = new AbortController();
   const merged = { tasks: [], conflicts: [] };
-  const run = { task, folder: temporaryFolder(), merged, signal, left: task.budget, ...around };
+  const run = { task, folder: temporaryFolder(), merged, signal, budgetLeft: task.budget, ...around };
   expect(await none.run(run)).toMatchObject({ kind: "failed", isRetryable: true });
 });
 

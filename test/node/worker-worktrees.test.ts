@@ -26,7 +26,7 @@ it("[WK11] a `.git` that a program has taken away or written anew leads to no ot
     await place.save();
     expect(await place.finish()).toMatchObject({ branch, commit: yard.git("rev-parse", branch) });
     expect(yard.git("show", `${branch}:new.txt`)).toBe("new");
-    await place.leave(false);
+    await place.release(false);
   }
   expect([yard.git("rev-parse", "main"), yard.git("status", "--short")]).toEqual([before, ""]);
   expect(git(yard.root, "for-each-ref")).toBe("");

@@ -143,7 +143,7 @@ export function storeUpkeepRules(driver: Driver): void {
         addCheckpoint(sql, { id: session, session });
         plantRest(sql, session, "x");
         news.add(sql, T0, session, "k", { kind: "notice", text: "x" });
-        continuations.take(sql, T0, session, 1);
+        continuations.consume(sql, T0, session, 1);
       }
     });
     const pruned = store.write((sql) => prune(sql, T0 + 1 + 30 * DAY, LIMITS, 1_000));

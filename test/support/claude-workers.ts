@@ -6,7 +6,7 @@ import { onTestFinished } from "vitest";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
-import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
+import { createLocalStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { systemProcesses } from "../../src/local-mcp/processes.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import type { Store } from "../../src/local-mcp/store/store.ts";
@@ -35,7 +35,7 @@ export class WorkerMachine {
     const { project, paths } = this.desk;
     const fix = { claude: { program: claudeBinary(), ...settings }, repository: project };
     writeFileSync(join(this.desk.root, "worker.json"), JSON.stringify({ drainMs: 0, types: { fix } }));
-    const store = localStore({ home: paths.home, driver: openNodeSqlite, now: Date.now, busyMs: 2_000 });
+    const store = createLocalStore({ home: paths.home, driver: openNodeSqlite, now: Date.now, busyMs: 2_000 });
     onTestFinished(() => store.close());
     this.#coordinator = this.#coordinatorOn(store);
   }

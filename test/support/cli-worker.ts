@@ -2,7 +2,7 @@ import { onTestFinished } from "vitest";
 import type { Usage } from "../../src/contract/budgets.ts";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
-import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
+import { createLocalStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
 import { aCliHome, type CliHome } from "./cli-home.ts";
 import { git, write } from "./git-project.ts";
@@ -15,7 +15,7 @@ export class Worker {
 
   constructor(home: CliHome, more: Partial<InputOf<"chats.register">> = {}) {
     const now = (): number => home.now;
-    const store = localStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 0 });
+    const store = createLocalStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 0 });
     onTestFinished(() => store.close());
     this.#coordinator = new LocalCoordinator({ store, processes: home.runtime.processes, machine: "m1", now });
     const { incarnation } = this.#call("chats.register", {

@@ -2,7 +2,7 @@ import { expect, onTestFinished } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
 import { EdgeClient, type EdgeOptions } from "../../src/local-mcp/edge/client.ts";
 import type { EdgeEvent } from "../../src/local-mcp/edge/events.ts";
-import type { OpenSocket, Outside } from "../../src/local-mcp/edge/outside.ts";
+import type { OpenSocket, Platform } from "../../src/local-mcp/edge/outside.ts";
 import type { Result } from "../../src/shared/result.ts";
 import { edgeUrl, FakeEdge, token } from "./edge-server.ts";
 import { Machine, seededRandom } from "./edge-time.ts";
@@ -19,14 +19,14 @@ export interface ClientOptions extends Partial<EdgeOptions> {
 }
 
 /** The world as one machine sees it: while it sleeps nothing reaches it. */
-export function outsideOf(edge: FakeEdge, machine: Machine, seed = 1): Outside {
+export function outsideOf(edge: FakeEdge, machine: Machine, seed = 1): Platform {
   const openSocket: OpenSocket = (url, headers, events) =>
     edge.openSocket(url, headers, {
       onOpen: () => machine.deliver(() => events.onOpen()),
       onText: (text) => machine.deliver(() => events.onText(text)),
       onClose: (code, reason) => machine.deliver(() => events.onClose(code, reason)),
     });
-  const fetch: Outside["fetch"] = async (url, init) => {
+  const fetch: Platform["fetch"] = async (url, init) => {
     const outcome = await Promise.allSettled([edge.fetch(url, init)]);
     await new Promise<void>((resolve) => machine.deliver(resolve));
     const [answer] = outcome;
@@ -49,7 +49,7 @@ export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}):
 
 /** A client over HTTP whose every answer is this one. */
 export function aClientAnswered(edge: FakeEdge, status: number, body: string): EdgeClient {
-  const fetch: Outside["fetch"] = () =>
+  const fetch: Platform["fetch"] = () =>
     Promise.resolve({ status, headers: { get: () => null }, text: () => Promise.resolve(body) });
   const outside = { ...outsideOf(edge, new Machine(edge.time)), fetch };
   const client = value(EdgeClient.open({ edge: edgeUrl, workspace: "w1", token, transport: "http" }, outside));

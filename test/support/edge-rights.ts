@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { EdgeClient } from "../../src/local-mcp/edge/client.ts";
 import type { HoldOptions } from "../../src/local-mcp/edge/held.ts";
-import type { Right } from "../../src/local-mcp/edge/kept-right.ts";
+import type { HeldLease } from "../../src/local-mcp/edge/kept-right.ts";
 import { ofType, value, type TestClient } from "./edge-chats.ts";
 import type { FakeEdge } from "./edge-server.ts";
 
@@ -13,12 +13,12 @@ export async function held(
   { client }: { client: EdgeClient },
   wanted: Partial<Parameters<EdgeClient["hold"]>[0]> = {},
   options: HoldOptions = {},
-): Promise<Right> {
+): Promise<HeldLease> {
   return value(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
 }
 
 /** By the coordinator, at this instant. */
-export async function isHeld(edge: FakeEdge, right: Right): Promise<boolean> {
+export async function isHeld(edge: FakeEdge, right: HeldLease): Promise<boolean> {
   const checked = await edge.host.call("leases.check", { resource: right.name, token: right.token });
   return value(checked).isValid;
 }
@@ -29,7 +29,7 @@ export function rightsOf(made: TestClient): string[] {
 }
 
 /** From now on, every 50 ms: what is trusted is held. */
-export function trustIsTrue(edge: FakeEdge, right: Right): void {
+export function trustIsTrue(edge: FakeEdge, right: HeldLease): void {
   const look = async (): Promise<void> => {
     if (right.isTrusted()) expect(await isHeld(edge, right), `trusted, but not held, at ${edge.time.now}`).toBe(true);
   };

@@ -3,7 +3,7 @@ import { errorTable, toWire, type Refusal } from "../../src/contract/errors.ts";
 import { isOperation, operations, type InputOf, type OperationName } from "../../src/contract/operations.ts";
 import { isEngineOperation } from "../../src/coordination/engine.ts";
 import type { Actor, Hint } from "../../src/coordination/tx.ts";
-import type { Fetch, FetchAnswer, OpenSocket } from "../../src/local-mcp/edge/outside.ts";
+import type { Fetch, FetchResponse, OpenSocket } from "../../src/local-mcp/edge/outside.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { err, ok, type Result } from "../../src/shared/result.ts";
 import { FakeConnection, type ServerSide } from "./edge-connection.ts";
@@ -86,7 +86,7 @@ export class FakeEdge implements ServerSide {
 
   readonly fetch: Fetch = (url, { method, headers, body, signal }) => {
     const { faults, time } = this;
-    return new Promise<FetchAnswer>((resolve, reject) => {
+    return new Promise<FetchResponse>((resolve, reject) => {
       const abort = (): void => reject(new DOMException("aborted", "AbortError"));
       if (signal.aborted) return abort();
       signal.addEventListener("abort", abort);
@@ -230,7 +230,7 @@ function answerOf({
   status: number;
   body: string;
   retryAfter: string | null;
-}): FetchAnswer {
+}): FetchResponse {
   return {
     status,
     headers: { get: (name) => (name === "retry-after" ? retryAfter : null) },

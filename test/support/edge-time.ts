@@ -1,4 +1,4 @@
-import type { Outside } from "../../src/local-mcp/edge/outside.ts";
+import type { Platform } from "../../src/local-mcp/edge/outside.ts";
 import { T0 } from "./temp-store.ts";
 
 interface FakeTimer {
@@ -14,7 +14,7 @@ export class FakeTime {
   readonly #timers = new Set<FakeTimer>();
   readonly #listeners: (() => Promise<void>)[] = [];
 
-  readonly setTimer: Outside["setTimer"] = (work, ms) => {
+  readonly setTimer: Platform["setTimer"] = (work, ms) => {
     const timer = { at: this.#now + Math.max(0, ms), seq: (this.#seq += 1), work };
     this.#timers.add(timer);
     return () => void this.#timers.delete(timer);
@@ -91,14 +91,14 @@ export class Machine {
     this.#time = time;
   }
 
-  readonly clock: Outside["clock"] = {
+  readonly clock: Platform["clock"] = {
     // From some point that has nothing to do with the wall clock.
     monotonic: () => 5_000 + (this.#asleepSince ?? this.#time.now) - this.#sleptMs,
     wall: () => this.#time.now + this.#wallOffset,
   };
 
   /** By the monotonic clock, as in Node: the time of a sleep does not count. */
-  readonly setTimer: Outside["setTimer"] = (work, ms) => {
+  readonly setTimer: Platform["setTimer"] = (work, ms) => {
     const due = this.clock.monotonic() + Math.max(0, ms);
     let isCancelled = false;
     const ring = (): void => {

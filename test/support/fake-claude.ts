@@ -13,9 +13,9 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { RemainingBudget, Usage } from "../../src/contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../../src/contract/tasks.ts";
-import { claudeExecutor, type Patience } from "../../src/local-mcp/automation/claude/claude-executor.ts";
+import { claudeExecutor, type StopTimeouts } from "../../src/local-mcp/automation/claude/claude-executor.ts";
 import { ClaudeSettings } from "../../src/local-mcp/automation/claude/settings.ts";
-import type { Outcome } from "../../src/local-mcp/automation/executor.ts";
+import type { RunOutcome } from "../../src/local-mcp/automation/executor.ts";
 import type { MergedInputs } from "../../src/local-mcp/automation/work-place.ts";
 import { launchIn } from "./cli-home.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
@@ -61,7 +61,7 @@ process.stdin.on("data", (text) => (input += text)).on("end", () => {
 `;
 
 export interface TaskRun {
-  readonly outcome: Outcome;
+  readonly outcome: RunOutcome;
   readonly usage: readonly Usage[];
   readonly progress: readonly Progress[];
   readonly checkpoints: readonly unknown[];
@@ -75,7 +75,7 @@ export interface RunOptions {
   readonly task?: Partial<ClaimedTask>;
   readonly left?: Partial<RemainingBudget>;
   readonly signal?: AbortSignal;
-  readonly patience?: Patience;
+  readonly patience?: StopTimeouts;
   readonly merged?: MergedInputs;
   readonly onOutput?: (text: string) => void;
   readonly onUsage?: (usage: Usage) => void;
@@ -113,14 +113,14 @@ export class FakeClaude {
       runtime: this.runtime,
       monotonic: monotonic ?? this.runtime.now,
       launch: launchIn(this.root),
-      ...(patience ? { patience } : {}),
+      ...(patience ? { stopTimeouts: patience } : {}),
     });
     const outcome = await executor.run({
       task: aClaim(task),
       folder: this.folder,
       merged: merged ?? { tasks: [], conflicts: [] },
       signal: signal ?? new AbortController().signal,
-      left: { wallMs: null, tokens: null, costMicros: null, ...left },
+      budgetLeft: { wallMs: null, tokens: null, costMicros: null, ...left },
       onUsage: (usage) => {
         told.usage.push(usage);
         onUsage?.(usage);

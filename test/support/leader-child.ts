@@ -1,9 +1,9 @@
 /** A process that leads until it is killed: `node leader-child.ts <url> <token>`. Says so when it does. */
 import { EdgeClient } from "../../src/local-mcp/edge/client.ts";
-import { systemOutside } from "../../src/local-mcp/edge/system-outside.ts";
+import { nodePlatform } from "../../src/local-mcp/edge/system-outside.ts";
 
 const [edge = "", token = ""] = process.argv.slice(2);
-const opened = EdgeClient.open({ edge, workspace: "team", token }, systemOutside());
+const opened = EdgeClient.open({ edge, workspace: "team", token }, nodePlatform());
 if (!opened.ok) throw new Error(opened.error);
 const chat = "leads-first";
 await opened.value.register({ chat, session: chat, process: chat, machine: "admin", client: "test" });

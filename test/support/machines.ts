@@ -1,24 +1,24 @@
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
-import { LocalChatLink, type LocalDesk } from "../../src/local-mcp/link/local-chat-link.ts";
-import type { Trouble } from "../../src/local-mcp/link/chat-link.ts";
-import type { Outside } from "../../src/local-mcp/edge/outside.ts";
+import { LocalChatLink, type LocalCalls } from "../../src/local-mcp/link/local-chat-link.ts";
+import type { CallError } from "../../src/local-mcp/link/chat-link.ts";
+import type { Platform } from "../../src/local-mcp/edge/outside.ts";
 import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
 import type { RemoteContext } from "../../src/local-mcp/recovery/remote-find.ts";
 import { readHead } from "../../src/local-mcp/sessions/git-head.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import { bytesOf, type CheckpointContent, type SessionContent } from "../../src/local-mcp/sync/contents.ts";
+import { encodeContent, type CheckpointContent, type SessionContent } from "../../src/local-mcp/sync/contents.ts";
 import { seal } from "../../src/local-mcp/sync/envelope.ts";
-import { pull, type Around } from "../../src/local-mcp/sync/pull.ts";
+import { pull, type PullDeps } from "../../src/local-mcp/sync/pull.ts";
 import type { SyncCall } from "../../src/local-mcp/sync/sync-call.ts";
 import * as devices from "../../src/local-mcp/sync/device.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import type { Naming } from "../../src/local-mcp/team/naming.ts";
-import { Team, type Way } from "../../src/local-mcp/team/team.ts";
-import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { Team, type TeamConnection } from "../../src/local-mcp/team/team.ts";
+import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { err, ok, type Result } from "../../src/shared/result.ts";
 import { given } from "./state-builders.ts";
 import { FakeTime, seededRandom } from "./edge-time.ts";
@@ -26,7 +26,7 @@ import { LocalHost } from "./local-host.ts";
 import { Device, type Content } from "./sync-builders.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "./temp-runtime.ts";
 
-const key = makeKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => at * 7));
+const key = createKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => at * 7));
 const keys = { current: key, keys: new Map([[key.id, key]]) };
 
 export const workspace = "team";
@@ -45,7 +45,7 @@ export class Machines {
     const runtime = tempRuntime(options);
     const device = new Device(this.host, `dev_${name}`, { machine: name, isAdmin: false });
     await device.begin(key.id);
-    keepKey(runtime.paths.home, edge, key);
+    addKey(runtime.paths.home, edge, key);
     runtime.store.write((sql) => devices.join(sql, workspace, device.device, runtime.now()));
     const made = new MachineHome(this, name, runtime, device);
     this.#all.push(made);
@@ -76,25 +76,25 @@ export class MachineHome {
   /** The chats of one process of this machine. */
   team(): Team {
     const { runtime, name } = this;
-    const outside = anOutside();
+    const platform = anOutside();
     const naming: Naming = {
       project: () => Promise.resolve(ok(project)),
       metadata: () => Promise.resolve({}),
       titleOf: () => null,
     };
-    const open = (): Result<Way, string> => {
-      const link = new LocalChatLink(this.#desk(), outside);
+    const open = (): Result<TeamConnection, string> => {
+      const link = new LocalChatLink(this.#desk(), platform);
       const opened = { link, workspace, machine: name, edge, close: () => undefined };
-      return ok({ opened, naming, others: new OtherMachines(runtime) });
+      return ok({ openedLink: opened, naming, otherMachines: new OtherMachines(runtime) });
     };
-    return new Team({ runtime, outside, open, processOf: ({ id }) => processOf(id) });
+    return new Team({ runtime, platform, open, processOf: ({ id }) => processOf(id) });
   }
 
   /** The session is a chat of the workspace from now on. */
   async join(session: string): Promise<RemoteContext> {
     const { runtime, name } = this;
-    const outside = anOutside();
-    const link = new LocalChatLink(this.#desk(), outside);
+    const platform = anOutside();
+    const link = new LocalChatLink(this.#desk(), platform);
     const chat = { chat: session, session, process: processOf(session), machine: name, client: "test" };
     const registered = await link.register(chat);
     if (!registered.ok) throw new Error(registered.error.message);
@@ -127,17 +127,17 @@ export class MachineHome {
     const about = { workspace, device: device.device, session } as const;
     const ops: Content[] = [];
     if (checkpoint && !isWithoutCheckpoint) {
-      const envelope = this.#seal({ ...about, kind: "checkpoint", of: checkpoint.id }, checkpoint);
+      const envelope = this.#seal({ ...about, kind: "checkpoint", item: checkpoint.id }, checkpoint);
       ops.push({ kind: "checkpoint", session, checkpoint: checkpoint.id, envelope, project });
     }
-    const of = device.made + ops.length + 1;
-    const envelope = this.#seal({ ...about, kind: "session", of }, { ...content, ...change });
+    const item = device.made + ops.length + 1;
+    const envelope = this.#seal({ ...about, kind: "session", item }, { ...content, ...change });
     ops.push({ kind: "session", session, envelope, project, isEnded: row.endedAt !== null });
     await device.push(...ops);
   }
 
   #seal(about: Parameters<typeof seal>[1], content: SessionContent | CheckpointContent): string {
-    const sealed = seal(key, about, bytesOf(content), this.runtime.random);
+    const sealed = seal(key, about, encodeContent(content), this.runtime.random);
     if (!sealed.ok) throw new Error(sealed.error.code);
     return sealed.value;
   }
@@ -178,26 +178,26 @@ export class MachineHome {
     }, null as never);
   }
 
-  #desk(): LocalDesk {
+  #desk(): LocalCalls {
     return {
       call: (name, input) => this.#call(name, input),
       version: () => 0,
     };
   }
 
-  #around(): Around {
+  #around(): PullDeps {
     const call: SyncCall = (name, input) => this.#call(name, input);
     return { runtime: this.runtime, call, workspace, keys, device: this.device.device };
   }
 
-  #call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, Trouble>> {
+  #call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, CallError>> {
     const { world, device } = this;
     if (world.isCut(name)) return Promise.resolve(err({ code: "unreachable", message: "no answer came" }));
     return world.host.call(name as EngineOperation, input as never, device.actor) as never;
   }
 }
 
-function anOutside(): Pick<Outside, "clock" | "setTimer" | "random"> {
+function anOutside(): Pick<Platform, "clock" | "setTimer" | "random"> {
   return { setTimer: new FakeTime().setTimer, random: seededRandom(), clock: { monotonic: () => 0, wall: () => 0 } };
 }
 

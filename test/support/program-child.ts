@@ -11,5 +11,5 @@ await runProgram({
   signal: new AbortController().signal,
   graceMs: 1_000,
   onLine: (line) => process.stdout.write(`${line}\n`),
-  onComplaint: (text) => process.stderr.write(text),
+  onStderr: (text) => process.stderr.write(text),
 });

@@ -1,7 +1,7 @@
 import { onTestFinished } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
 import { EdgeClient, type EdgeOptions } from "../../src/local-mcp/edge/client.ts";
-import { systemOutside } from "../../src/local-mcp/edge/system-outside.ts";
+import { nodePlatform } from "../../src/local-mcp/edge/system-outside.ts";
 
 /** The client as it is shipped, on the real network, registered. */
 export async function realEdgeClient(
@@ -11,7 +11,7 @@ export async function realEdgeClient(
   more: Partial<InputOf<"chats.register">> = {},
   transport: EdgeOptions["transport"] = "auto",
 ): Promise<EdgeClient> {
-  const opened = EdgeClient.open({ edge, workspace: "team", token, transport }, systemOutside());
+  const opened = EdgeClient.open({ edge, workspace: "team", token, transport }, nodePlatform());
   if (!opened.ok) throw new Error(opened.error);
   const client = opened.value;
   onTestFinished(() => client.close());

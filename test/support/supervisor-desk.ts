@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
-import type { Ended, Program } from "../../src/local-mcp/automation/run-program.ts";
+import type { ProgramExit, Program } from "../../src/local-mcp/automation/run-program.ts";
 import type { AttestDeath } from "../../src/local-mcp/supervisor/death-attestation.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "../../src/local-mcp/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../src/local-mcp/supervisor/supervisor-events.ts";
@@ -72,15 +72,15 @@ export class SupervisorDesk {
       folder: this.folder,
       state: this.state,
       launch: launchIn(this.folder),
-      own,
-      before: null,
+      self: own,
+      previous: null,
       run: (program) => this.#run(program),
-      open: async (command, args, cwd) => {
+      openTerminal: async (command, args, cwd) => {
         if (this.openProblem !== null) throw new Error(this.openProblem);
         this.opened.push({ words: [command, ...args], cwd });
       },
       attest: (chat, process) => this.attest(chat, process),
-      tell: (event) => void this.events.push(event),
+      emit: (event) => void this.events.push(event),
       wait: (ms, signal) => this.#wait(ms, signal),
     });
     this.#over = daemon.run(this.#asked.signal, new AbortController().signal);
@@ -124,7 +124,7 @@ export class SupervisorDesk {
     return this.events.filter((event): event is Extract<SupervisorEvent, { type: Type }> => event.type === type);
   }
 
-  #run(program: Program): Promise<Ended> {
+  #run(program: Program): Promise<ProgramExit> {
     return new Promise((resolve) => {
       const run: Running = {
         program,

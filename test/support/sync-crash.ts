@@ -7,10 +7,10 @@ import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
 import { pathsIn } from "../../src/local-mcp/paths.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import { Store } from "../../src/local-mcp/store/store.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import type { SyncReport } from "../../src/local-mcp/sync/round.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
-import { makeKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 
 /** What stood where in the end. */
 export interface SyncCrash {
@@ -28,7 +28,7 @@ export interface SyncCrash {
 }
 
 const script = join(import.meta.dirname, "sync-child.ts");
-const key = makeKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => (at * 41 + 7) % 256));
+const key = createKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => (at * 41 + 7) % 256));
 
 /** kill -9 of the process that syncs, of the coordinator's runtime, or of both, at moments that differ from round to round. */
 export async function syncCrash(edge: LocalEdge, folder: string, rounds: number): Promise<SyncCrash> {
@@ -59,7 +59,7 @@ async function aHome(edge: LocalEdge, home: string, machine: string): Promise<st
   const { token } = await edge.call("tokens.create", { machine, scope: "work" });
   const place = { url: edge.url, workspace: edge.workspace };
   writeEdgeConfig(home, { ...place, machine, token });
-  keepKey(home, place, key);
+  addKey(home, place, key);
   return home;
 }
 

@@ -5,7 +5,7 @@ import { restoreReceived } from "../../src/local-mcp/snapshots/restore-received.
 import * as devices from "../../src/local-mcp/sync/device.ts";
 import { fetchFiles, type RemoteFiles } from "../../src/local-mcp/sync/fetch-files.ts";
 import { readKeys } from "../../src/local-mcp/sync/key-ring.ts";
-import type { Around } from "../../src/local-mcp/sync/pull.ts";
+import type { PullDeps } from "../../src/local-mcp/sync/pull.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
 import { contents, git, HOST, LIMITS, makeProject, temporaryFolder, write } from "./git-project.ts";
@@ -48,7 +48,7 @@ export async function save({ one, project }: Two, text: string, session = "s1"):
   return checkpoint;
 }
 
-export function aroundOf(machine: SyncMachine): Around {
+export function aroundOf(machine: SyncMachine): PullDeps {
   const ring = readKeys(machine.runtime.paths.home, machine.edge, {});
   if (!ring.ok || !ring.value) throw new Error("no key");
   const { runtime, world, name } = machine;

@@ -8,10 +8,10 @@ import type { ProcessIdentity } from "../../src/local-mcp/processes.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import { keepKey } from "../../src/local-mcp/sync/key-ring.ts";
+import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import type { SyncCall } from "../../src/local-mcp/sync/sync-call.ts";
 import { StateSynchronizer } from "../../src/local-mcp/sync/synchronizer.ts";
-import { makeKey, type WorkspaceKey } from "../../src/local-mcp/sync/workspace-key.ts";
+import { createKey, type WorkspaceKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { err } from "../../src/shared/result.ts";
 import { FakeTime, seededRandom } from "./edge-time.ts";
 import { EmbeddedHost } from "./embedded-host.ts";
@@ -26,7 +26,7 @@ let machines = 0;
 
 export function aKey(): WorkspaceKey {
   keys += 1;
-  return makeKey((bytes) => new Uint8Array(bytes).fill(keys));
+  return createKey((bytes) => new Uint8Array(bytes).fill(keys));
 }
 
 /** A coordinator with the real engine behind a network that the test makes, and one time for all of its machines. */
@@ -114,20 +114,20 @@ export class SyncMachine {
   }
 
   take(key: WorkspaceKey): void {
-    keepKey(this.runtime.paths.home, this.edge, key);
+    addKey(this.runtime.paths.home, this.edge, key);
   }
 
   /** A process beside it, which may send as well. */
   open(process: ProcessIdentity): StateSynchronizer {
     const { world, runtime } = this;
-    const outside = {
+    const platform = {
       setTimer: world.time.setTimer,
       random: seededRandom(3),
       clock: { monotonic: () => world.time.now, wall: () => runtime.now() },
     };
     const sync = new StateSynchronizer({
       runtime,
-      outside,
+      platform,
       process,
       connect: (_edge, signal) => world.call(this.name, signal),
       fingerprint: () => this.fingerprint,

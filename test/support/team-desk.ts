@@ -1,6 +1,6 @@
 import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
-import { openLocal } from "../../src/local-mcp/link/open-link.ts";
+import { openLocalCoordinator } from "../../src/local-mcp/link/open-link.ts";
 import { openTeam } from "../../src/local-mcp/mcp/open-team.ts";
 import type { Team } from "../../src/local-mcp/team/team.ts";
 import * as names from "../../src/local-mcp/sync/project-names.ts";
@@ -43,7 +43,7 @@ export class TeamDesk {
     });
     // Found once by git; here git is not asked.
     this.base.store.write((sql) => {
-      for (const workspace of ["local", "w1"]) names.keep(sql, workspace, this.project, "p1", this.base.now());
+      for (const workspace of ["local", "w1"]) names.save(sql, workspace, this.project, "p1", this.base.now());
     });
   }
 
@@ -90,7 +90,7 @@ export class TeamDesk {
     const { driver, busyMs } = this.base.store.context;
     const { home } = this.base.paths;
     const site = { home, driver, busyMs, processes: this.base.processes, now: this.base.now };
-    const { coordinator, close } = openLocal(site);
+    const { coordinator, close } = openLocalCoordinator(site);
     try {
       const result = coordinator.call(name, input);
       if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);

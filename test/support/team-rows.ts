@@ -44,7 +44,7 @@ export function heardOf(runtime: TempRuntime, reservation: Partial<files.Reserva
     since: runtime.now(),
     ...reservation,
   };
-  runtime.store.write((sql) => files.keep(sql, runtime.now(), one));
+  runtime.store.write((sql) => files.upsert(sql, runtime.now(), one));
 }
 
 let keys = 0;

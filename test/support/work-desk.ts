@@ -1,18 +1,18 @@
 import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
-import type { Setup } from "../../src/local-mcp/automation/attempt.ts";
-import type { Executor, Outcome, Run } from "../../src/local-mcp/automation/executor.ts";
+import type { TaskSetup } from "../../src/local-mcp/automation/attempt.ts";
+import type { Executor, RunOutcome, TaskRun } from "../../src/local-mcp/automation/executor.ts";
 import { LocalChatLink } from "../../src/local-mcp/link/local-chat-link.ts";
-import type { ChatLink, News, Trouble } from "../../src/local-mcp/link/chat-link.ts";
-import type { Work, WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
+import type { ChatLink, HintKind, CallError } from "../../src/local-mcp/link/chat-link.ts";
+import type { CommittedWork, TaskFolder } from "../../src/local-mcp/automation/work-place.ts";
 import {
   WorkerAutomation,
-  type Summary,
+  type EndCounts,
   type WorkerOptions,
 } from "../../src/local-mcp/automation/worker-automation.ts";
 import type { WorkerEvent } from "../../src/local-mcp/automation/worker-events.ts";
 import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
-import { localStore } from "../../src/local-mcp/coordinator/local-store.ts";
+import { createLocalStore } from "../../src/local-mcp/coordinator/local-store.ts";
 import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
 import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
 import type { Result } from "../../src/shared/result.ts";
@@ -21,16 +21,16 @@ import { FakeProcesses } from "./temp-runtime.ts";
 import { tempHome } from "./temp-store.ts";
 
 export interface AnAttempt {
-  readonly run: Run;
+  readonly run: TaskRun;
   /** Comes to its end; without it only a stop ends it. */
-  readonly end: (outcome: Outcome) => void;
+  readonly end: (outcome: RunOutcome) => void;
 }
 
 /** Does nothing by itself: the test says what comes of a task. */
 export class FakeExecutor implements Executor {
   readonly attempts: AnAttempt[] = [];
 
-  run(run: Run): Promise<Outcome> {
+  run(run: TaskRun): Promise<RunOutcome> {
     return new Promise((resolve) => {
       run.signal.addEventListener("abort", () => resolve({ kind: "stopped" }), { once: true });
       this.attempts.push({ run, end: resolve });
@@ -45,7 +45,7 @@ export class FakeExecutor implements Executor {
 }
 
 /** A folder that is none; it tells what was done with it. */
-export class FakePlace implements WorkPlace {
+export class FakePlace implements TaskFolder {
   readonly folder = "/somewhere";
   readonly isContinued = false;
   readonly notes = [];
@@ -53,7 +53,7 @@ export class FakePlace implements WorkPlace {
   readonly done: string[] = [];
   commits = 0;
 
-  where(): { commit: number } {
+  location(): { commit: number } {
     return { commit: this.commits };
   }
 
@@ -70,7 +70,7 @@ export class FakePlace implements WorkPlace {
     return Promise.resolve(null);
   }
 
-  publish(work: Work): Promise<{ work: Work; note: null }> {
+  publish(work: CommittedWork): Promise<{ work: CommittedWork; note: null }> {
     return Promise.resolve({ work, note: null });
   }
 
@@ -79,7 +79,7 @@ export class FakePlace implements WorkPlace {
     return Promise.resolve(null);
   }
 
-  leave(isOpen: boolean): Promise<null> {
+  release(isOpen: boolean): Promise<null> {
     this.done.push(isOpen ? "left open" : "left");
     return Promise.resolve(null);
   }
@@ -93,7 +93,7 @@ export interface WorkerAtWork {
   readonly outputs: string[];
   readonly machine: Machine;
   readonly pid: number;
-  readonly ended: Promise<Result<Summary, Trouble>>;
+  readonly ended: Promise<Result<EndCounts, CallError>>;
 }
 
 export interface WorkerWish extends Partial<Omit<WorkerOptions, "setups" | "chat">> {
@@ -109,7 +109,7 @@ export function startWorker(
 ): Omit<WorkerAtWork, "pid"> {
   const executor = new FakeExecutor();
   const place = new FakePlace();
-  const setup: Setup = { executor, places: { open: () => Promise.resolve(place) } };
+  const setup: TaskSetup = { executor, folders: { open: () => Promise.resolve(place) } };
   const events: WorkerEvent[] = [];
   const outputs: string[] = [];
   const worker = new WorkerAutomation(
@@ -124,14 +124,14 @@ export function startWorker(
     },
     {
       link,
-      outside: { clock: machine.clock, setTimer: machine.setTimer, random: seededRandom() },
+      platform: { clock: machine.clock, setTimer: machine.setTimer, random: seededRandom() },
       health: () => ({ cpu: 0.5, memory: 0.25, uptimeMs: 1_000 }),
-      tell: (event) => events.push(event),
+      emit: (event) => events.push(event),
       keepOutput: (_task, text) => outputs.push(text),
     },
   );
   const ended = worker.run();
-  onTestFinished(() => worker.hurry("the test is over"));
+  onTestFinished(() => worker.stopNow("the test is over"));
   return { worker, executor, place, events, outputs, machine, ended };
 }
 
@@ -146,7 +146,7 @@ export class WorkDesk {
 
   #open(): LocalCoordinator {
     const now = (): number => Math.floor(this.#clock.wall());
-    const store = localStore({ home: this.#home, driver: openBetterSqlite3, now, busyMs: 1_000 });
+    const store = createLocalStore({ home: this.#home, driver: openBetterSqlite3, now, busyMs: 1_000 });
     onTestFinished(() => store.close());
     store.write(() => undefined);
     store.connection().script("PRAGMA synchronous = OFF");
@@ -233,8 +233,8 @@ export class CutLink implements ChatLink {
     return this.cut === "answers" ? lost : answer;
   };
 
-  onNews(heed: (news: News) => void): () => void {
-    return this.#link.onNews(heed);
+  onHint(heed: (news: HintKind) => void): () => void {
+    return this.#link.onHint(heed);
   }
 
   onLost(heed: (reason: string) => void): () => void {

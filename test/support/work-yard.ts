@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import type { ClaimedTask } from "../../src/contract/tasks.ts";
 import type { Json } from "../../src/contract/values.ts";
-import { inputWork } from "../../src/local-mcp/automation/input-work.ts";
-import type { Work, WorkPlace } from "../../src/local-mcp/automation/work-place.ts";
+import { readInputWork } from "../../src/local-mcp/automation/input-work.ts";
+import type { CommittedWork, TaskFolder } from "../../src/local-mcp/automation/work-place.ts";
 import type { InputSettings } from "../../src/local-mcp/automation/worktree-inputs.ts";
-import { WorktreePlaces } from "../../src/local-mcp/automation/worktree-places.ts";
+import { TaskWorktrees } from "../../src/local-mcp/automation/worktree-places.ts";
 import { seededRandom } from "./edge-time.ts";
 import { git, GIT_ENV, temporaryFolder, write } from "./git-project.ts";
 import { FakeProcesses, T0 } from "./temp-runtime.ts";
@@ -39,7 +39,7 @@ export class Yard {
   }
 
   /** By the worker with this number; each is another process. */
-  open(task: ClaimedTask, wish: YardWish = {}): Promise<WorkPlace> {
+  open(task: ClaimedTask, wish: YardWish = {}): Promise<TaskFolder> {
     const { pid = 1, machine = "m1", base = "HEAD", env = {}, repository = this.repository, ...inputs } = wish;
     const facts = this.processes.facts(pid);
     const own = facts ? { boot: this.processes.boot(), pid, start: facts.start } : this.processes.start(pid);
@@ -50,24 +50,24 @@ export class Yard {
       base,
       home,
       processes,
-      own,
+      self: own,
       machine,
       random,
       env: { ...GIT_ENV, ...env },
       now: () => T0,
       inputs: { isMerged: true, isConflictKept: false, remote: null, ...inputs },
     };
-    return new WorktreePlaces(options).open(task, () => inputWork(unasked, task.inputs));
+    return new TaskWorktrees(options).open(task, () => readInputWork(unasked, task.inputs));
   }
 
   /** Does a task: writes files. @returns its result */
-  async done(task: ClaimedTask, files: Record<string, string>, wish: YardWish = {}): Promise<Work> {
+  async done(task: ClaimedTask, files: Record<string, string>, wish: YardWish = {}): Promise<CommittedWork> {
     const place = await this.open(task, wish);
     write(place.folder, files);
     const finished = await place.finish();
     if (!finished) throw new Error("a worktree has no work");
     const { work } = await place.publish(finished);
-    await place.leave(false);
+    await place.release(false);
     return work;
   }
 
@@ -105,7 +105,7 @@ export function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
 }
 
 /** A task that depends on others, with their results. */
-export function aDependent(results: Readonly<Record<number, Json | Work>>, task = 9): ClaimedTask {
+export function aDependent(results: Readonly<Record<number, Json | CommittedWork>>, task = 9): ClaimedTask {
   const inputs = Object.entries(results).map(([number, result]) => ({
     task: Number(number),
     ref: null,
@@ -116,6 +116,6 @@ export function aDependent(results: Readonly<Record<number, Json | Work>>, task 
   return { ...aTask(null, task), inputs };
 }
 
-export function whereOf(place: WorkPlace): Where {
-  return place.where() as unknown as Where;
+export function whereOf(place: TaskFolder): Where {
+  return place.location() as unknown as Where;
 }

@@ -6,7 +6,7 @@ import { wrongUsage, type FailedResult } from "../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
 import { edgeLink, type CoordinatorLink } from "../coordination.ts";
 import { checkNames, keptAdminToken as keptAdmin, confirmReplace } from "../edge-membership.ts";
-import { claimOf, isMachineToken } from "../../local-mcp/edge/machine-token.ts";
+import { readTokenClaim, isMachineToken } from "../../local-mcp/edge/machine-token.ts";
 import { completeJoin, isMoving, chooseLocalWork } from "../join-workspace.ts";
 import { readLocalWork } from "../local-work.ts";
 import { findKey, storeKey, type FoundKey } from "../workspace-key-input.ts";
@@ -32,7 +32,7 @@ export async function joinWorkspace(cli: Cli, options: JoinOptions, name: string
   const edge: EdgeConfig = {
     url,
     workspace: name,
-    machine: claimOf(token, "m") ?? hostname(),
+    machine: readTokenClaim(token, "m") ?? hostname(),
     token: token.trim(),
     ...keptAdmin(cli, url, name),
   };

@@ -1,7 +1,7 @@
 import { ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { removeEdgeConfig, readEdgeConfig, type EdgeConfig } from "../../local-mcp/authority.ts";
-import * as choices from "../../local-mcp/sync/choice.ts";
+import * as joinPreferences from "../../local-mcp/sync/choice.ts";
 import * as devices from "../../local-mcp/sync/device.ts";
 import * as notes from "../../local-mcp/sync/notes.ts";
 import { failed, notFound, type FailedResult } from "../answer.ts";
@@ -42,7 +42,7 @@ async function leaveEdge(cli: Cli, options: LeaveOptions, edge: EdgeConfig | nul
 function leaveAll(sql: Sql): void {
   devices.leave(sql);
   notes.forget(sql);
-  choices.forget(sql);
+  joinPreferences.forget(sql);
 }
 
 async function notConfirmed(cli: Cli, { yes }: LeaveOptions, name: string, lost: string): Promise<FailedResult | null> {

@@ -1,6 +1,6 @@
 import { readEdgeConfig, type EdgeConfig } from "../../local-mcp/authority.ts";
 import type { Store } from "../../local-mcp/store/store.ts";
-import * as choices from "../../local-mcp/sync/choice.ts";
+import * as joinPreferences from "../../local-mcp/sync/choice.ts";
 import { readKeys } from "../../local-mcp/sync/key-ring.ts";
 import { syncStatus, type SyncStatus } from "../../local-mcp/sync/sync-status.ts";
 import type { Config } from "../../contract/config.ts";
@@ -54,7 +54,7 @@ async function memberStatus(cli: Cli, edge: EdgeConfig): Promise<MachineStatus> 
 
 /** @param key "": it has none */
 function findProblem(store: Pick<Store, "read">, { workspace }: EdgeConfig, key: string): string | null {
-  if (store.read((sql) => choices.read(sql, workspace), null)?.isSynced === false)
+  if (store.read((sql) => joinPreferences.read(sql, workspace), null)?.isSynced === false)
     return "this machine has joined with --no-sync; `shim edge key` begins to sync.";
   return key === "" ? "this machine has no key of the workspace; `shim edge key` takes it." : null;
 }

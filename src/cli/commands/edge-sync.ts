@@ -1,11 +1,11 @@
 import { hostname } from "node:os";
 import { identify } from "../../local-mcp/processes.ts";
 import { readEdgeConfig, type EdgeConfig } from "../../local-mcp/authority.ts";
-import * as choices from "../../local-mcp/sync/choice.ts";
+import * as joinPreferences from "../../local-mcp/sync/choice.ts";
 import { readKeys, type KeyRing } from "../../local-mcp/sync/key-ring.ts";
-import { synchronizerOf } from "../../local-mcp/sync/start-sync.ts";
+import { createSynchronizer } from "../../local-mcp/sync/start-sync.ts";
 import type { SyncReport } from "../../local-mcp/sync/round.ts";
-import { codeOf, type WorkspaceKey } from "../../local-mcp/sync/workspace-key.ts";
+import { formatCode, type WorkspaceKey } from "../../local-mcp/sync/workspace-key.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { failed, notFound, type FailedResult } from "../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
@@ -42,7 +42,7 @@ export async function syncNow(cli: Cli): Promise<CommandResult> {
 async function runRound(cli: Cli): Promise<SyncReport> {
   const runtime = await cli.runtime();
   const own = identify(runtime.processes, process.pid) ?? { boot: "unknown", pid: process.pid, start: hostname() };
-  const synchronizer = synchronizerOf(runtime, own);
+  const synchronizer = createSynchronizer(runtime, own);
   const signal = cli.io.interrupted();
   signal.addEventListener("abort", () => void synchronizer.stop());
   const deadline = cli.io.now() + maxWaitMs;
@@ -121,7 +121,7 @@ async function showCode(cli: Cli, { yes }: KeyOptions, shown: PresentKey): Promi
   const key = shown.value;
   const reply = await cli.confirm("Show the key of the workspace on this screen?", yes === true);
   if (reply !== "yes") return failed("not_confirmed", reply === "no" ? "it is not shown." : "say so with --yes.");
-  return ok({ data: { keyId: key.id, key: codeOf(key) }, text: keyText(key) });
+  return ok({ data: { keyId: key.id, key: formatCode(key) }, text: keyText(key) });
 }
 
 /** The new key is on the disk before the workspace knows of it, and behind the present one until the workspace does. */
@@ -142,7 +142,7 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
     ? `Not everything is sealed under it yet: ${report.trouble.message}.\n`
     : reportText(report);
   return ok({
-    data: { keyId: key.id, key: codeOf(key), ...report },
+    data: { keyId: key.id, key: formatCode(key), ...report },
     text: `The workspace has another key. ${remainderText}${keyText(key)}There: \`shim edge key\`.\n`,
   });
 }
@@ -162,8 +162,8 @@ export async function adoptKey(cli: Cli, options: KeyOptions): Promise<CommandRe
   if (!written.ok) return written;
   const { workspace } = edge.value;
   (await cli.runtime()).store.write((sql) => {
-    const choice = choices.read(sql, workspace);
-    if (choice?.isSynced === false) choices.write(sql, { ...choice, isSynced: true });
+    const choice = joinPreferences.read(sql, workspace);
+    if (choice?.isSynced === false) joinPreferences.write(sql, { ...choice, isSynced: true });
   });
   const { key, isNew } = foundKey.value;
   const shown = isNew ? keyText(key) : "";

@@ -5,7 +5,7 @@ import { readEdgeConfig } from "../../local-mcp/authority.ts";
 import { failed, notFound, wrongUsage } from "../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
 import { edgeLink } from "../coordination.ts";
-import { claimOf } from "../../local-mcp/edge/machine-token.ts";
+import { readTokenClaim } from "../../local-mcp/edge/machine-token.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import { table } from "../screen-text.ts";
 import { parseDuration } from "../times.ts";
@@ -36,7 +36,7 @@ async function admin(cli: Cli): Promise<ReturnType<typeof edgeLink>> {
   if (edge.value === null) return notFound("this machine has joined no workspace.");
   const { token, adminToken } = edge.value;
   if (adminToken !== undefined) return edgeLink(edge.value, adminToken);
-  if (claimOf(token, "s") === "admin") return edgeLink(edge.value, token);
+  if (readTokenClaim(token, "s") === "admin") return edgeLink(edge.value, token);
   return failed("no_admin_token", "the admin token of the workspace is on the machine that made it; go there.");
 }
 

@@ -5,7 +5,7 @@ import { age } from "../../local-mcp/recovery/brief.ts";
 import { exitCodes, wrongUsage } from "../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../cli.ts";
 import { withLink, type CoordinatorLink } from "../coordination.ts";
-import { interruptedBefore, type HeldLease } from "../leases/kept-lease.ts";
+import { interruptedBefore, type CommandLease } from "../leases/kept-lease.ts";
 import { runUnder, acquireLease, type CommandWords } from "../leases/run-under.ts";
 import { termRequest } from "../leases/wanted-right.ts";
 import { durationUpTo } from "./lease-run.ts";
@@ -113,7 +113,7 @@ class LeadRun {
   }
 
   /** @returns null: leadership was lost, and it campaigns again */
-  async #lead(held: HeldLease): Promise<CommandResult | null> {
+  async #lead(held: CommandLease): Promise<CommandResult | null> {
     const { name, words, isOnce } = this.#campaign;
     const { token: term } = held;
     this.#cli.progress(`Leads ${name}, term ${term}.`);

@@ -1,8 +1,8 @@
 import type { OutputOf } from "../../contract/operations.ts";
 import { WorkResult } from "../../contract/work-result.ts";
-import { workOf, type InputWork } from "../../local-mcp/automation/input-work.ts";
+import { readTaskWork, type InputWork } from "../../local-mcp/automation/input-work.ts";
 import { mergeCommits, type Conflict } from "../../local-mcp/automation/merge-commits.ts";
-import { PlaceError } from "../../local-mcp/automation/work-place.ts";
+import { TaskFolderError } from "../../local-mcp/automation/work-place.ts";
 import { lines, run, text } from "../../local-mcp/snapshots/git.ts";
 import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
@@ -180,10 +180,10 @@ async function listWork(
   const missing = isJoined ? null : whyNoBranch(found.value);
   if (missing !== null) return failed("no_branch", `task ${task} has nothing to merge: ${missing}.`);
   try {
-    const works = await workOf((input) => link.call("tasks.get", input), task);
+    const works = await readTaskWork((input) => link.call("tasks.get", input), task);
     return works.length > 0 ? ok(works) : failed("no_branch", `no part of task ${task} has left a branch.`);
   } catch (error) {
-    if (!(error instanceof PlaceError)) throw error;
+    if (!(error instanceof TaskFolderError)) throw error;
     return failed("no_result", `${error.message}.`);
   }
 }

@@ -2,7 +2,7 @@ import type { Result } from "../../shared/result.ts";
 import { age } from "../../local-mcp/recovery/brief.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
-import { chatAround, reservedByOthers, type ReservedFile } from "../../local-mcp/team/commit-guard.ts";
+import { enclosingChat, reservedByOthers, type ReservedFile } from "../../local-mcp/team/commit-guard.ts";
 import type { FailedResult } from "../answer.ts";
 import { commandLineChat, type CoordinatorLink } from "../coordination.ts";
 import { oneLine, safeText } from "../screen-text.ts";
@@ -40,9 +40,9 @@ export async function checkCommit(
   try {
     const found = findReserved(runtime, commit);
     if (found.length === 0) return allowed;
-    const held = await Promise.race([confirmReserved(found, openLink), timeout]);
-    if (held === "late") return uncheckedVerdict("the coordinator did not answer in time");
-    return held.length === 0 ? allowed : { isRefused: true, text: refusalText(runtime.now(), held) };
+    const reservation = await Promise.race([confirmReserved(found, openLink), timeout]);
+    if (reservation === "late") return uncheckedVerdict("the coordinator did not answer in time");
+    return reservation.length === 0 ? allowed : { isRefused: true, text: refusalText(runtime.now(), reservation) };
   } catch (error) {
     if (error instanceof StoreError) return uncheckedVerdict(error.message);
     throw error;
@@ -52,10 +52,12 @@ export async function checkCommit(
 function findReserved({ store, processes, env }: Runtime, { root, staged, parentPid }: CommitToCheck): ReservedFile[] {
   const paths = staged.split("\0").filter((path) => path !== "");
   return store.write((sql) => {
-    const session = chatAround(sql, processes, env, parentPid);
+    const session = enclosingChat(sql, processes, env, parentPid);
     const found = reservedByOthers(sql, { session: session ?? "", processes }, root, paths);
     // What the user has reserved by the command line keeps chats away, not the user.
-    return session === null ? found.filter(({ held }) => held.holder !== commandLineChat(held.machine)) : found;
+    return session === null
+      ? found.filter(({ reservation }) => reservation.holder !== commandLineChat(reservation.machine))
+      : found;
   });
 }
 
@@ -69,10 +71,10 @@ async function confirmReserved(
   const link = await openLink();
   if (!link.ok) return "late";
   try {
-    const resources = [...new Set(candidates.map(({ held }) => held.resource))].slice(0, maxChecked);
+    const resources = [...new Set(candidates.map(({ reservation }) => reservation.resource))].slice(0, maxChecked);
     const holders = new Map<string, string | undefined>();
     for (const resource of resources) holders.set(resource, await holderOf(link.value, resource));
-    return candidates.filter(({ held }) => holders.get(held.resource) === held.holder);
+    return candidates.filter(({ reservation }) => holders.get(reservation.resource) === reservation.holder);
   } catch (error) {
     if (error instanceof NotAnswered) return "late";
     throw error;
@@ -93,15 +95,15 @@ function uncheckedVerdict(why: string): CommitVerdict {
 
 /** Names are other chats' words. */
 function refusalText(now: number, reservedFiles: readonly ReservedFile[]): string {
-  const lines = reservedFiles.slice(0, maxShown).map(({ path, held }) => {
-    const who = `"${oneLine(held.holderName, 60)}" (chat ${held.holder}, on ${oneLine(held.machine, 60)})`;
-    return `  ${oneLine(path, 200)}: ${who}, since ${age(now - held.since)}\n`;
+  const lines = reservedFiles.slice(0, maxShown).map(({ path, reservation }) => {
+    const who = `"${oneLine(reservation.holderName, 60)}" (chat ${reservation.holder}, on ${oneLine(reservation.machine, 60)})`;
+    return `  ${oneLine(path, 200)}: ${who}, since ${age(now - reservation.since)}\n`;
   });
   const moreText = reservedFiles.length > maxShown ? `  and ${reservedFiles.length - maxShown} more\n` : "";
   const [first] = reservedFiles;
   const hints = [
     "`shim files list` shows what is reserved. Ask the chat to release it",
-    ` (\`shim send ${first?.held.holder ?? "<chat>"} "..."\`), or commit anyway: git commit --no-verify\n`,
+    ` (\`shim send ${first?.reservation.holder ?? "<chat>"} "..."\`), or commit anyway: git commit --no-verify\n`,
   ].join("");
   return safeText(
     `SHIM: the commit is refused, since other chats have reserved files in it:\n${lines.join("")}${moreText}${hints}`,

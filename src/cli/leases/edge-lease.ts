@@ -2,11 +2,11 @@ import type { InputOf } from "../../contract/operations.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { EdgeClient } from "../../local-mcp/edge/client.ts";
 import type { EdgeEvent } from "../../local-mcp/edge/events.ts";
-import type { Right } from "../../local-mcp/edge/kept-right.ts";
+import type { HeldLease } from "../../local-mcp/edge/kept-right.ts";
 import { marginMs } from "../../local-mcp/edge/trust.ts";
 import type { FailedResult } from "../answer.ts";
 import { edgeFailure } from "../coordination.ts";
-import { interruptedBefore, type HeldLease } from "./kept-lease.ts";
+import { interruptedBefore, type CommandLease } from "./kept-lease.ts";
 import { notAcquired, type LeaseRequest } from "./wanted-right.ts";
 
 /** For giving it back, in ms. */
@@ -18,7 +18,7 @@ export async function acquireOnEdge(
   chat: InputOf<"chats.register">,
   request: LeaseRequest,
   stop: AbortSignal,
-): Promise<Result<HeldLease, FailedResult["error"]>> {
+): Promise<Result<CommandLease, FailedResult["error"]>> {
   const registered = await edge.register(chat);
   if (!registered.ok) return edgeFailure(registered.error);
   const lost = new AbortController();
@@ -59,7 +59,7 @@ function onLeaseLost(edge: EdgeClient, { resource, ttlMs }: LeaseRequest, lose: 
   };
 }
 
-async function releaseAndUnregister(edge: EdgeClient, lease: Right | null): Promise<void> {
+async function releaseAndUnregister(edge: EdgeClient, lease: HeldLease | null): Promise<void> {
   const done = (async () => {
     await lease?.release();
     await edge.unregister();

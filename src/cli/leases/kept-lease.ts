@@ -2,11 +2,11 @@ import { err } from "../../shared/result.ts";
 import { exitCodes, type FailedResult } from "../answer.ts";
 import type { CoordinatorLink } from "../coordination.ts";
 import { newId } from "../../local-mcp/edge/outside.ts";
-import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
+import { nodePlatform } from "../../local-mcp/edge/system-outside.ts";
 import type { InputOf } from "../../contract/operations.ts";
 
 /** Held and renewed until it is given back or lost. */
-export interface HeldLease {
+export interface CommandLease {
   readonly token: number;
   /** Aborted when nobody may rely on it any more; the reason is a text. */
   readonly lost: AbortSignal;
@@ -20,7 +20,7 @@ export function toRunChat(
   kind: "run" | "lead" = "run",
 ): InputOf<"chats.register"> {
   const name = machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80);
-  const chat = `${kind}-${name}-${newId(systemOutside()).slice(-12)}`;
+  const chat = `${kind}-${name}-${newId(nodePlatform()).slice(-12)}`;
   const client = kind === "run" ? "shim lease run" : "shim lead";
   return { chat, session: chat, process, machine, client, role: "worker", capacity: 0, isInteractive: false };
 }

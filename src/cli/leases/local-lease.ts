@@ -2,13 +2,13 @@ import type { InputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { newId } from "../../local-mcp/edge/outside.ts";
-import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
-import { elapsedMs, read } from "../../local-mcp/edge/trust.ts";
+import { nodePlatform } from "../../local-mcp/edge/system-outside.ts";
+import { elapsedMs, readClock } from "../../local-mcp/edge/trust.ts";
 import { StoreError } from "../../local-mcp/store/store-error.ts";
 import type { FailedResult } from "../answer.ts";
 import type { CoordinatorLink } from "../coordination.ts";
 import type { Io } from "../io.ts";
-import { interruptedBefore, type HeldLease } from "./kept-lease.ts";
+import { interruptedBefore, type CommandLease } from "./kept-lease.ts";
 import { notAcquired, type LeaseGrant, type LeaseRequest } from "./wanted-right.ts";
 
 const pollIntervalMs = 200;
@@ -21,7 +21,7 @@ export async function acquireLocally(
   chat: InputOf<"chats.register">,
   request: LeaseRequest,
   stop: AbortSignal,
-): Promise<Result<HeldLease, FailedResult["error"]>> {
+): Promise<Result<CommandLease, FailedResult["error"]>> {
   const registered = await link.call("chats.register", chat);
   if (!registered.ok) return registered;
   const self: Self = { chat: chat.chat, incarnation: registered.value.incarnation };
@@ -51,7 +51,7 @@ async function acquire(
   request: LeaseRequest,
   stop: AbortSignal,
 ): Promise<Result<number, FailedResult["error"]>> {
-  const requestId = newId(systemOutside());
+  const requestId = newId(nodePlatform());
   const deadline = performance.now() + request.waitMs;
   while (!stop.aborted) {
     const leftMs = Math.max(0, Math.ceil(deadline - performance.now()));
@@ -76,12 +76,12 @@ async function renewPeriodically(
   lost: AbortController,
   stopped: AbortSignal,
 ): Promise<void> {
-  const { clock } = systemOutside();
+  const { clock } = nodePlatform();
   const { ttlMs } = context.request;
-  for (let renewedAt = read(clock); !lost.signal.aborted;) {
+  for (let renewedAt = readClock(clock); !lost.signal.aborted;) {
     await wait(Math.min(renewIntervalMs, ttlMs / 4), stopped);
     if (stopped.aborted) return;
-    const now = read(clock);
+    const now = readClock(clock);
     const problem = await renewOnce(context);
     if (problem === null) renewedAt = now;
     // A file that cannot be written to now may be so again while its time lasts.

@@ -4,7 +4,7 @@ import { exitCodes, type FailedResult } from "../answer.ts";
 import type { Cli } from "../cli.ts";
 import type { CoordinatorLink } from "../coordination.ts";
 import { acquireOnEdge } from "./edge-lease.ts";
-import { toRunChat, type HeldLease } from "./kept-lease.ts";
+import { toRunChat, type CommandLease } from "./kept-lease.ts";
 import { acquireLocally } from "./local-lease.ts";
 import type { LeaseRequest } from "./wanted-right.ts";
 
@@ -17,7 +17,7 @@ export function acquireLease(
   request: LeaseRequest,
   stop: AbortSignal,
   kind: "run" | "lead" = "run",
-): Promise<Result<HeldLease, FailedResult["error"]>> {
+): Promise<Result<CommandLease, FailedResult["error"]>> {
   const chat = toRunChat(link, kind);
   return link.edge ? acquireOnEdge(link.edge, chat, request, stop) : acquireLocally(cli.io, link, chat, request, stop);
 }
@@ -29,7 +29,7 @@ export type RunEnd =
 /** [CL33] [CL100] Runs a command until it ends, the right it runs under is lost, or it is to stop. */
 export async function runUnder(
   { io }: Cli,
-  { lost }: HeldLease,
+  { lost }: CommandLease,
   [command, ...args]: CommandWords,
   extraEnv: Readonly<Record<string, string>>,
   stop: AbortSignal,

@@ -3,7 +3,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeClient } from "../../local-mcp/edge/client.ts";
 import type { EdgeError } from "../../local-mcp/edge/failure.ts";
 import type { HoldOptions } from "../../local-mcp/edge/held.ts";
-import type { Right } from "../../local-mcp/edge/kept-right.ts";
+import type { HeldLease } from "../../local-mcp/edge/kept-right.ts";
 import { redact } from "../../local-mcp/redaction/redact.ts";
 import { exitCodes, type CommandError } from "../answer.ts";
 import type { CoordinatorLink } from "../coordination.ts";
@@ -21,7 +21,7 @@ export interface LeaseRequest {
   readonly ttlMs: number;
   /** How long to stand in line. */
   readonly waitMs: number;
-  holdOnEdge(edge: EdgeClient, options: HoldOptions): Promise<Result<Right, EdgeError>>;
+  holdOnEdge(edge: EdgeClient, options: HoldOptions): Promise<Result<HeldLease, EdgeError>>;
   /** @returns the token; null: in line */
   acquireLocally(
     link: CoordinatorLink,

@@ -1,4 +1,4 @@
-import { supervisorOf } from "../../local-mcp/supervisor/only-supervisor.ts";
+import { findSupervisor } from "../../local-mcp/supervisor/only-supervisor.ts";
 import { isProgram } from "../../local-mcp/supervisor/settings.ts";
 import { messageOf } from "../../shared/error.ts";
 import { ok, type Result } from "../../shared/result.ts";
@@ -47,7 +47,7 @@ function toDryRun({ path, system }: StartFile, text: string): CommandResult {
 
 async function runningObstacle(cli: Cli): Promise<FailedResult | null> {
   const { processes } = await cli.runtime();
-  const supervisor = supervisorOf(cli.paths.home, processes);
+  const supervisor = findSupervisor(cli.paths.home, processes);
   if (supervisor === null) return null;
   return failed(
     "already_running",

@@ -1,7 +1,7 @@
 import { isAlive, type ProcessIdentity } from "../../local-mcp/processes.ts";
-import { dueIn } from "../../local-mcp/supervisor/auto-restarter.ts";
-import { supervisorOf } from "../../local-mcp/supervisor/only-supervisor.ts";
-import { isProgram, type SupervisorSettings, type Watched } from "../../local-mcp/supervisor/settings.ts";
+import { dueInMs } from "../../local-mcp/supervisor/auto-restarter.ts";
+import { findSupervisor } from "../../local-mcp/supervisor/only-supervisor.ts";
+import { isProgram, type SupervisorSettings, type WatchTarget } from "../../local-mcp/supervisor/settings.ts";
 import { SupervisorState } from "../../local-mcp/supervisor/supervisor-state.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { failed, notFound, type FailedResult } from "../answer.ts";
@@ -22,7 +22,7 @@ async function readFacts(cli: Cli): Promise<Result<SupervisorFacts, FailedResult
   const state = SupervisorState.open(cli.paths.home);
   if (!state.ok) return failed("state_damaged", `${state.error}; \`shim supervise\` says more.`);
   const { processes } = await cli.runtime();
-  return ok({ settings: settings.value, state: state.value, supervisor: supervisorOf(cli.paths.home, processes) });
+  return ok({ settings: settings.value, state: state.value, supervisor: findSupervisor(cli.paths.home, processes) });
 }
 
 export async function status(cli: Cli): Promise<CommandResult> {
@@ -49,13 +49,13 @@ interface ProgramRow {
 }
 
 /** What a supervisor that was killed has left as running does not run any more. */
-function toRow(cli: Cli, { state, supervisor }: SupervisorFacts, name: string, watched: Watched): ProgramRow {
+function toRow(cli: Cli, { state, supervisor }: SupervisorFacts, name: string, watched: WatchTarget): ProgramRow {
   const none = { name, kind: watched.kind, reason: null, session: null, againInMs: null };
   const idle = { ...none, phase: "unwatched", text: "not watched now" };
   if (!isProgram(watched)) return supervisor === null ? idle : { ...none, phase: "watched", text: "watched" };
-  const { restarts, chat } = state.of(name, watched, cli.io.now());
+  const { restarts, chat } = state.stateFor(name, watched, cli.io.now());
   if (supervisor === null && restarts.phase === "running") return { ...idle, session: chat.session };
-  const againInMs = dueIn(restarts, cli.io.now());
+  const againInMs = dueInMs(restarts, cli.io.now());
   const { phase, reason } = restarts;
   return { ...none, phase, reason, session: chat.session, againInMs, text: phaseText(restarts, againInMs) };
 }
@@ -65,7 +65,7 @@ const pollIntervalMs = 100;
 
 export async function stop(cli: Cli): Promise<CommandResult> {
   const { processes } = await cli.runtime();
-  const supervisor = supervisorOf(cli.paths.home, processes);
+  const supervisor = findSupervisor(cli.paths.home, processes);
   if (supervisor === null) return notFound("no supervisor runs.");
   if (!isAlive(processes, supervisor)) {
     return failed("out_of_sight", `the supervisor (pid ${supervisor.pid}) runs in another container: end it there.`);
@@ -89,9 +89,9 @@ export async function retry(cli: Cli, name: string): Promise<CommandResult> {
     const names = Object.entries(settings.watch).flatMap(([one, what]) => (isProgram(what) ? [one] : []));
     return notFound(`no program "${name}" is watched. There are: ${names.join(", ") || "none"}.`);
   }
-  const { phase } = state.of(name, watched, cli.io.now()).restarts;
+  const { phase } = state.stateFor(name, watched, cli.io.now()).restarts;
   if (supervisor !== null && phase === "running") return failed("is_running", `${name} runs; nothing was changed.`);
-  state.askAgain(name);
+  state.requestRestart(name);
   const when = supervisor === null ? "with the next `shim supervise`" : "in a moment";
   return ok({ data: { name, phase }, text: `${name} is started again ${when}.\n` });
 }

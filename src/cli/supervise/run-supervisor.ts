@@ -1,7 +1,7 @@
 import { runProgram } from "../../local-mcp/automation/run-program.ts";
 import { identify, type ProcessIdentity } from "../../local-mcp/processes.ts";
 import type { AttestDeath } from "../../local-mcp/supervisor/death-attestation.ts";
-import { becomeOnly, lastSupervisorOf, resign } from "../../local-mcp/supervisor/only-supervisor.ts";
+import { becomeSupervisor, findLastSupervisor, resign } from "../../local-mcp/supervisor/only-supervisor.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "../../local-mcp/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../local-mcp/supervisor/supervisor-events.ts";
 import { SupervisorState } from "../../local-mcp/supervisor/supervisor-state.ts";
@@ -28,8 +28,8 @@ export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<Com
   const ownProcess = identify(processes, process.pid);
   if (!ownProcess) return failed("unknown_process", "this system does not tell when a process was started.");
   const { home } = cli.paths;
-  const previousSupervisor = lastSupervisorOf(home);
-  const only = await becomeOnly(home, ownProcess, processes);
+  const previousSupervisor = findLastSupervisor(home);
+  const only = await becomeSupervisor(home, ownProcess, processes);
   if (!only.ok) return failed("already_running", runningText(only.error));
   try {
     return await supervise(cli, flags, settings.value, ownProcess, previousSupervisor);
@@ -69,12 +69,12 @@ async function supervise(
     folder: paths.home,
     state: state.value,
     launch: io.launch,
-    own: ownProcess,
-    before: previousSupervisor,
+    self: ownProcess,
+    previous: previousSupervisor,
     run: runProgram,
-    open: openTerminal,
+    openTerminal,
     attest: attestThrough(cli),
-    tell: (event) => printEvent(cli, output, flags.json === true, event),
+    emit: (event) => printEvent(cli, output, flags.json === true, event),
     pace: () => output.pace(),
     wait: io.wait,
   });

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isOnPath } from "../../local-mcp/program-path.ts";
-import { isProgram, SupervisorSettings, type Watched } from "../../local-mcp/supervisor/settings.ts";
+import { isProgram, SupervisorSettings, type WatchTarget } from "../../local-mcp/supervisor/settings.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { notFound, wrongUsage, type FailedResult } from "../answer.ts";
 import type { Cli } from "../cli.ts";
@@ -35,7 +35,7 @@ export function readSettings(cli: Cli): Result<SupervisorSettings, FailedResult[
 }
 
 /** Said before anything is started: it would fail again and again. */
-function findProblem(cli: Cli, watched: Watched): string | null {
+function findProblem(cli: Cli, watched: WatchTarget): string | null {
   const program = programOf(watched);
   if (program !== null && !isOnPath(program, cli.io.env)) return `there is no program ${program}`;
   if (!isProgram(watched) || watched.folder === undefined) return null;
@@ -44,7 +44,7 @@ function findProblem(cli: Cli, watched: Watched): string | null {
   return isThere ? null : `there is no folder ${folder}`;
 }
 
-function programOf(watched: Watched): string | null {
+function programOf(watched: WatchTarget): string | null {
   switch (watched.kind) {
     case "command":
       return watched.command[0];

@@ -2,15 +2,15 @@ import { dirname, join, resolve } from "node:path";
 import { EdgeChatLink } from "../../local-mcp/link/edge-chat-link.ts";
 import { LocalChatLink } from "../../local-mcp/link/local-chat-link.ts";
 import { MachineHealth } from "../../local-mcp/automation/machine-health.ts";
-import { removeOld } from "../../local-mcp/automation/old-worktrees.ts";
+import { removeOldWorktrees } from "../../local-mcp/automation/old-worktrees.ts";
 import { OutputFiles } from "../../local-mcp/automation/output-files.ts";
-import type { Setup } from "../../local-mcp/automation/attempt.ts";
+import type { TaskSetup } from "../../local-mcp/automation/attempt.ts";
 import type { ChatLink } from "../../local-mcp/link/chat-link.ts";
-import { WorkerAutomation, type Summary } from "../../local-mcp/automation/worker-automation.ts";
+import { WorkerAutomation, type EndCounts } from "../../local-mcp/automation/worker-automation.ts";
 import { WorkerConfig } from "../../local-mcp/automation/worker-config.ts";
 import type { WorkerEvent } from "../../local-mcp/automation/worker-events.ts";
-import { newId, type Outside } from "../../local-mcp/edge/outside.ts";
-import { systemOutside } from "../../local-mcp/edge/system-outside.ts";
+import { newId, type Platform } from "../../local-mcp/edge/outside.ts";
+import { nodePlatform } from "../../local-mcp/edge/system-outside.ts";
 import { identify } from "../../local-mcp/processes.ts";
 import { startSync } from "../../local-mcp/sync/start-sync.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
@@ -80,7 +80,7 @@ function fromCommand(
 
 async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: WorkerPlan): Promise<CommandResult> {
   const runtime = await cli.runtime();
-  const platform = systemOutside();
+  const platform = nodePlatform();
   const ownProcess = identify(runtime.processes, process.pid);
   if (!ownProcess) return failed("unknown_process", "this system does not tell when a process was started.");
   const { random, clock } = platform;
@@ -88,14 +88,14 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
   const deps = { runtime, launch, machine: link.machine, ownProcess, random, monotonic: () => clock.monotonic() };
   const setups = await createSetups(deps, plan);
   if (!setups.ok) return setups;
-  await removeOldWorktrees(cli, runtime);
+  await reportOldWorktrees(cli, runtime);
   const worker = automation(cli, flags, { link, plan, setups: setups.value, platform });
   let interrupts = 0;
   const subscriptions = [
     cli.io.onInterrupt(() => {
       interrupts += 1;
       if (interrupts === 1) worker.drain("asked to end");
-      else worker.hurry("asked to end at once");
+      else worker.stopNow("asked to end at once");
     }),
     // Ctrl-C ends `| tee` first, and a terminal that is closed takes nothing: no reason to drop what runs.
     cli.io.onReaderGone(() => worker.drain("its output is not read any more")),
@@ -114,16 +114,16 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
 
 const leaveTimeoutMs = 2_000;
 
-async function removeOldWorktrees(cli: Cli, runtime: Runtime): Promise<void> {
-  const gone = await removeOld(worktreesIn(runtime.paths.home), runtime);
+async function reportOldWorktrees(cli: Cli, runtime: Runtime): Promise<void> {
+  const gone = await removeOldWorktrees(worktreesIn(runtime.paths.home), runtime);
   for (const folder of gone) cli.progress(`A worktree that was left a week ago is gone: ${folder}`);
 }
 
 interface AutomationParts {
   readonly link: CoordinatorLink;
   readonly plan: WorkerPlan;
-  readonly setups: ReadonlyMap<string, Setup>;
-  readonly platform: Outside;
+  readonly setups: ReadonlyMap<string, TaskSetup>;
+  readonly platform: Platform;
 }
 
 function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, platform }: AutomationParts): WorkerAutomation {
@@ -137,15 +137,15 @@ function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, platform
     { chat, setups, concurrency, drainMs, maxTasks: flags.maxTasks ?? null, isOnce: flags.once === true },
     {
       link: toChatLink(link, platform),
-      outside: platform,
+      platform,
       health: () => health.check(),
-      tell: (event) => printEvent(cli, flags.json === true, event),
-      keepOutput: (task, text) => files.keep(task, text),
+      emit: (event) => printEvent(cli, flags.json === true, event),
+      keepOutput: (task, text) => files.save(task, text),
     },
   );
 }
 
-function toChatLink(link: CoordinatorLink, platform: Outside): ChatLink {
+function toChatLink(link: CoordinatorLink, platform: Platform): ChatLink {
   const { edge, version } = link;
   if (edge) return new EdgeChatLink(edge, platform);
   return new LocalChatLink({ call: (name, input) => link.call(name, input), version: version ?? (() => 0) }, platform);
@@ -161,7 +161,7 @@ function printEvent({ io }: Cli, isJson: boolean, event: WorkerEvent): void {
 /** Ends that nobody has asked for, of a worker that was to do some tasks only. */
 const unexpectedEnds = ["failed", "timeout", "budget_exceeded", "lost", "thrown_away", "untold"] as const;
 
-function toAnswer({ once, maxTasks }: WorkerFlags, ends: Summary): Answer {
+function toAnswer({ once, maxTasks }: WorkerFlags, ends: EndCounts): Answer {
   const endCounts = Object.entries(ends).map(([end, count]) => `${count} ${end.replace("_", " ")}`);
   const isBounded = once === true || maxTasks !== undefined;
   return {

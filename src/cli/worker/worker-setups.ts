@@ -2,16 +2,16 @@ import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { claudeExecutor } from "../../local-mcp/automation/claude/claude-executor.ts";
 import { commandExecutor } from "../../local-mcp/automation/command-executor.ts";
-import type { Setup } from "../../local-mcp/automation/attempt.ts";
+import type { TaskSetup } from "../../local-mcp/automation/attempt.ts";
 import type { Executor } from "../../local-mcp/automation/executor.ts";
-import { GivenFolder } from "../../local-mcp/automation/given-folder.ts";
+import { FixedFolder } from "../../local-mcp/automation/given-folder.ts";
 import { hasRemote } from "../../local-mcp/automation/remote-branches.ts";
 import { testedExecutor } from "../../local-mcp/automation/tested-executor.ts";
-import type { WorkPlaces } from "../../local-mcp/automation/work-place.ts";
+import type { TaskFolders } from "../../local-mcp/automation/work-place.ts";
 import type { TypeConfig, WorkerConfig } from "../../local-mcp/automation/worker-config.ts";
-import { commitOf, gitAt, topOf } from "../../local-mcp/automation/work-git.ts";
+import { resolveCommit, gitInFolder, worktreeTop } from "../../local-mcp/automation/work-git.ts";
 import type { InputSettings } from "../../local-mcp/automation/worktree-inputs.ts";
-import { WorktreePlaces } from "../../local-mcp/automation/worktree-places.ts";
+import { TaskWorktrees } from "../../local-mcp/automation/worktree-places.ts";
 import type { Launch } from "../../local-mcp/launch.ts";
 import type { ProcessIdentity } from "../../local-mcp/processes.ts";
 import type { Runtime } from "../../local-mcp/runtime.ts";
@@ -46,15 +46,15 @@ export function worktreesIn(home: string): string {
 export async function createSetups(
   deps: SetupDeps,
   { config, folder }: WorkerPlan,
-): Promise<Result<ReadonlyMap<string, Setup>, FailedResult["error"]>> {
-  const setups = new Map<string, Setup>();
+): Promise<Result<ReadonlyMap<string, TaskSetup>, FailedResult["error"]>> {
+  const setups = new Map<string, TaskSetup>();
   for (const [type, typeConfig] of Object.entries(config.types)) {
     // Said before a task is taken: each would fail, three times.
     const missing = listPrograms(typeConfig).find((program) => !isOnPath(program, deps.runtime.env));
     if (missing !== undefined) return wrongUsage(`${type}: there is no program ${missing}.`);
     const places = await createPlaces(deps, type, typeConfig, folder);
     if (!places.ok) return places;
-    setups.set(type, { executor: createExecutor(deps, typeConfig), places: places.value });
+    setups.set(type, { executor: createExecutor(deps, typeConfig), folders: places.value });
   }
   return ok(setups);
 }
@@ -83,7 +83,7 @@ async function createPlaces(
   type: string,
   config: TypeConfig,
   from: string,
-): Promise<Result<WorkPlaces, FailedResult["error"]>> {
+): Promise<Result<TaskFolders, FailedResult["error"]>> {
   const { folder, repository, base = "HEAD", remote } = config;
   if (folder !== undefined) return givenFolder(deps, type, resolve(from, folder));
   const { runtime, machine, ownProcess, random } = deps;
@@ -92,18 +92,18 @@ async function createPlaces(
   if (!top.ok) return top;
   const unknown = await unknownBase(runtime, type, top.value, base);
   if (unknown) return unknown;
-  if (remote !== undefined && !(await hasRemote(gitAt(env, top.value), remote)))
+  if (remote !== undefined && !(await hasRemote(gitInFolder(env, top.value), remote)))
     return wrongUsage(`${type}: ${top.value} has no remote ${remote}; \`git remote\` lists them.`);
   const home = worktreesIn(paths.home);
   const inputs = toInputSettings(config);
   return ok(
-    new WorktreePlaces({
+    new TaskWorktrees({
       repository: top.value,
       base,
       home,
       machine,
       processes,
-      own: ownProcess,
+      self: ownProcess,
       env,
       now,
       random,
@@ -121,14 +121,14 @@ function toInputSettings({ mergeInputs, onConflict, remote, claude }: TypeConfig
   };
 }
 
-function givenFolder({ machine }: SetupDeps, type: string, path: string): Result<WorkPlaces, FailedResult["error"]> {
+function givenFolder({ machine }: SetupDeps, type: string, path: string): Result<TaskFolders, FailedResult["error"]> {
   const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-  return isThere ? ok(new GivenFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
+  return isThere ? ok(new FixedFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
 }
 
 async function unknownBase({ env }: Runtime, type: string, top: string, base: string): Promise<FailedResult | null> {
   try {
-    await commitOf(gitAt(env, top), base);
+    await resolveCommit(gitInFolder(env, top), base);
     return null;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
@@ -138,7 +138,7 @@ async function unknownBase({ env }: Runtime, type: string, top: string, base: st
 
 async function findTop({ env }: Runtime, type: string, path: string): Promise<Result<string, FailedResult["error"]>> {
   try {
-    return ok(await topOf(env, path));
+    return ok(await worktreeTop(env, path));
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if (error.fault === "missing") return failed("no_git", `${type}: ${error.message}; with a folder none is needed.`);

@@ -1,28 +1,28 @@
 import type { ClaimedTask } from "../../contract/tasks.ts";
-import { newId, type Outside } from "../edge/outside.ts";
-import { read, type Instant } from "../edge/trust.ts";
-import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
+import { newId, type Platform } from "../edge/outside.ts";
+import { readClock, type Instant } from "../edge/trust.ts";
+import { isTransient, type ChatLink, type CallError } from "../link/chat-link.ts";
 
 /** What a claim has brought, and the start of the request. */
-export interface Claimed {
+export interface ClaimResult {
   readonly tasks: readonly ClaimedTask[];
   readonly since: Instant;
   /** Why there is nothing; null: there is nothing to be taken. */
-  readonly trouble: Trouble | null;
+  readonly error: CallError | null;
 }
 
-const claimWithinMs = 30_000;
+const claimTimeoutMs = 30_000;
 
 /** Asks for tasks. A request whose answer was lost is asked again under its id, so that what it has got is not left lying. [WK2] */
 export class Claimer {
   readonly #link: ChatLink;
-  readonly #outside: Pick<Outside, "clock" | "random">;
+  readonly #platform: Pick<Platform, "clock" | "random">;
   readonly #types: readonly string[];
   #requestId: string | null = null;
 
-  constructor(link: ChatLink, outside: Pick<Outside, "clock" | "random">, types: readonly string[]) {
+  constructor(link: ChatLink, platform: Pick<Platform, "clock" | "random">, types: readonly string[]) {
     this.#link = link;
-    this.#outside = outside;
+    this.#platform = platform;
     this.#types = types;
   }
 
@@ -30,18 +30,18 @@ export class Claimer {
   async claim(
     limit: number,
     types: readonly string[] = this.#types,
-    withinMs: number = claimWithinMs,
-  ): Promise<Claimed> {
-    const since = read(this.#outside.clock);
-    this.#requestId ??= newId(this.#outside);
-    const ofTypes = types.length > 0 ? { types: [...types] } : {};
-    const wish = { requestId: this.#requestId, limit, ...ofTypes, isStarted: true };
-    const answer = await this.#link.call("tasks.claim", wish, withinMs);
+    timeoutMs: number = claimTimeoutMs,
+  ): Promise<ClaimResult> {
+    const since = readClock(this.#platform.clock);
+    this.#requestId ??= newId(this.#platform);
+    const typeFilter = types.length > 0 ? { types: [...types] } : {};
+    const input = { requestId: this.#requestId, limit, ...typeFilter, isStarted: true };
+    const answer = await this.#link.call("tasks.claim", input, timeoutMs);
     if (answer.ok) {
       this.#requestId = null;
-      return { tasks: answer.value.claims, since, trouble: null };
+      return { tasks: answer.value.claims, since, error: null };
     }
-    if (!isPassing(answer.error)) this.#requestId = null;
-    return { tasks: [], since, trouble: answer.error };
+    if (!isTransient(answer.error)) this.#requestId = null;
+    return { tasks: [], since, error: answer.error };
   }
 }

@@ -1,8 +1,8 @@
 import type { Json } from "../../contract/values.ts";
-import { readLine, type Said } from "./command-lines.ts";
-import type { Executor, Outcome, Run } from "./executor.ts";
+import { parseLine, type OutputLine } from "./command-lines.ts";
+import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
 import { programEnv } from "./program-env.ts";
-import { runProgram, type Ended } from "./run-program.ts";
+import { runProgram, type ProgramExit } from "./run-program.ts";
 
 export interface CommandOptions {
   /** The program and its arguments: no shell, and nothing of a task among them. */
@@ -16,70 +16,70 @@ export interface CommandOptions {
 const temporaryFailure = 75;
 /** Between TERM and KILL. */
 const graceMs = 5_000;
-const mostSaidChars = 300;
+const maxStderrChars = 300;
 
 /** [WK16] Any program: the task as one line of JSON on stdin; its exit code and the last line of stdout are the outcome. */
 export function commandExecutor(options: CommandOptions): Executor {
   return { run: (run) => runCommand(options, run) };
 }
 
-async function runCommand({ command, env, finalCodes }: CommandOptions, run: Run): Promise<Outcome> {
+async function runCommand({ command, env, finalCodes }: CommandOptions, run: TaskRun): Promise<RunOutcome> {
   const [program, ...args] = command;
-  const last = { result: null as string | null, said: "" };
+  const lastLines = { result: null as string | null, stderr: "" };
   // A stop that comes while what it has left behind is ended takes nothing back.
-  let isOver = false;
-  const ended = await runProgram({
+  let hasEnded = false;
+  const exit = await runProgram({
     command: program,
     args,
     cwd: run.folder,
     env: programEnv(env, run.task),
-    input: `${JSON.stringify(inputOf(run))}\n`,
+    input: `${JSON.stringify(taskInput(run))}\n`,
     signal: run.signal,
     graceMs,
     onLine: (line) => {
       run.onOutput(`${line}\n`);
-      const said = readLine(line);
-      if (said.kind === "text" && line.trim() !== "") last.result = line;
-      else heed(run, said);
+      const outputLine = parseLine(line);
+      if (outputLine.kind === "text" && line.trim() !== "") lastLines.result = line;
+      else handleLine(run, outputLine);
     },
-    onComplaint: (text) => {
+    onStderr: (text) => {
       run.onOutput(text);
-      last.said = lastLine(last.said + text);
+      lastLines.stderr = lastLine(lastLines.stderr + text);
     },
-    onEnd: () => (isOver = !run.signal.aborted),
+    onEnd: () => (hasEnded = !run.signal.aborted),
   });
-  if (run.signal.aborted && !isOver) return { kind: "stopped" };
-  return outcomeOf(ended, last, finalCodes);
+  if (run.signal.aborted && !hasEnded) return { kind: "stopped" };
+  return toOutcome(exit, lastLines, finalCodes);
 }
 
 /** What the program is told of its task. */
-function inputOf({ task: claimed, merged }: Run): object {
+function taskInput({ task: claimed, merged }: TaskRun): object {
   const { task, type, payload, attempt, progress, checkpoint, inputs } = claimed;
   const conflicts = merged.conflicts.length === 0 ? {} : { conflicts: merged.conflicts };
   return { task, type, payload, attempt, progress, checkpoint, inputs, ...conflicts };
 }
 
-function heed(run: Run, said: Said): void {
-  if (said.kind === "progress") run.onProgress(said.progress);
-  if (said.kind === "checkpoint") run.onCheckpoint(said.checkpoint);
+function handleLine(run: TaskRun, outputLine: OutputLine): void {
+  if (outputLine.kind === "progress") run.onProgress(outputLine.progress);
+  if (outputLine.kind === "checkpoint") run.onCheckpoint(outputLine.checkpoint);
 }
 
-function outcomeOf(
-  ended: Ended,
-  { result, said }: { readonly result: string | null; readonly said: string },
+function toOutcome(
+  exit: ProgramExit,
+  { result, stderr }: { readonly result: string | null; readonly stderr: string },
   finalCodes: readonly number[],
-): Outcome {
-  if (ended.kind === "not_started") {
-    return { kind: "failed", reason: `the program cannot be started: ${ended.message}`, isRetryable: true };
+): RunOutcome {
+  if (exit.kind === "not_started") {
+    return { kind: "failed", reason: `the program cannot be started: ${exit.message}`, isRetryable: true };
   }
-  const { code } = ended;
-  if (code === 0) return { kind: "done", result: result === null ? null : valueOf(result) };
-  const words = (said.trim() || (result ?? "").trim()).slice(0, mostSaidChars);
-  const reason = words === "" ? `exit code ${code}` : `exit code ${code}: ${words}`;
+  const { code } = exit;
+  if (code === 0) return { kind: "done", result: result === null ? null : parseResult(result) };
+  const message = (stderr.trim() || (result ?? "").trim()).slice(0, maxStderrChars);
+  const reason = message === "" ? `exit code ${code}` : `exit code ${code}: ${message}`;
   return { kind: "failed", reason, isRetryable: code === temporaryFailure || !finalCodes.includes(code) };
 }
 
-function valueOf(line: string): Json {
+function parseResult(line: string): Json {
   try {
     return JSON.parse(line) as Json;
   } catch {
@@ -91,5 +91,5 @@ function valueOf(line: string): Json {
 function lastLine(text: string): string {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const end = text.endsWith("\n") ? "\n" : "";
-  return `${(lines.at(-1) ?? "").slice(-mostSaidChars)}${end}`;
+  return `${(lines.at(-1) ?? "").slice(-maxStderrChars)}${end}`;
 }

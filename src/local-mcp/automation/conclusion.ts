@@ -1,17 +1,17 @@
 import type { Usage } from "../../contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../../contract/tasks.ts";
-import { read, type Instant } from "../edge/trust.ts";
+import { readClock, type Instant } from "../edge/trust.ts";
 import { redact } from "../redaction/redact.ts";
-import type { News } from "./news.ts";
-import type { Pulse } from "./pulse.ts";
-import { gaveUp, report, type ReportSurroundings } from "./report.ts";
-import type { Verdict } from "./verdict.ts";
-import type { Trouble } from "../link/chat-link.ts";
-import type { End } from "./worker-events.ts";
+import type { HeartbeatData } from "./news.ts";
+import type { TaskHeartbeat } from "./pulse.ts";
+import { gaveUpCode, reportEnd, type ReportDeps } from "./report.ts";
+import type { AttemptResult } from "./verdict.ts";
+import type { CallError } from "../link/chat-link.ts";
+import type { AttemptEndKind } from "./worker-events.ts";
 
 /** How an attempt ended, as the coordinator knows it. */
-export interface Ended {
-  readonly end: End;
+export interface AttemptEnd {
+  readonly end: AttemptEndKind;
   /** Of the task, now; null: it is another's, or unknown. */
   readonly state: TaskState | null;
   readonly reason: string | null;
@@ -19,70 +19,75 @@ export interface Ended {
   readonly next: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant };
 }
 
-export interface ConclusionSurroundings extends ReportSurroundings {
+export interface AttemptFinisherDeps extends ReportDeps {
   /** What is to come with the answer. */
   readonly next: (isFailed: boolean) => ClaimOptions | undefined;
 }
 
-type Failure = Extract<Verdict, { kind: "failed" }>;
+type FailedResult = Extract<AttemptResult, { kind: "failed" }>;
 
 /** As the contract has it, in characters. */
-const mostReasonChars = 500;
+const maxReasonChars = 500;
 /** The result itself is what is wrong. */
-const unfit: ReadonlySet<string> = new Set(["bad_input", "too_large"]);
+const unfitResultCodes: ReadonlySet<string> = new Set(["bad_input", "too_large"]);
 
 /** Tells the coordinator how one attempt ended. [WK7] */
-export class Conclusion {
-  readonly #around: ConclusionSurroundings;
-  readonly #held: Pick<ClaimedTask, "task" | "claim">;
-  readonly #pulse: Pulse;
-  readonly #news: News;
+export class AttemptFinisher {
+  readonly #deps: AttemptFinisherDeps;
+  readonly #claim: Pick<ClaimedTask, "task" | "claim">;
+  readonly #heartbeat: TaskHeartbeat;
+  readonly #heartbeatData: HeartbeatData;
 
-  constructor(around: ConclusionSurroundings, { task, claim }: ClaimedTask, pulse: Pulse, news: News) {
-    this.#around = around;
-    this.#held = { task, claim };
-    this.#pulse = pulse;
-    this.#news = news;
+  constructor(
+    deps: AttemptFinisherDeps,
+    { task, claim }: ClaimedTask,
+    heartbeat: TaskHeartbeat,
+    heartbeatData: HeartbeatData,
+  ) {
+    this.#deps = deps;
+    this.#claim = { task, claim };
+    this.#heartbeat = heartbeat;
+    this.#heartbeatData = heartbeatData;
   }
 
-  async tell(verdict: Verdict): Promise<Ended> {
-    this.#pulse.measure();
-    switch (verdict.kind) {
+  async finish(attemptResult: AttemptResult): Promise<AttemptEnd> {
+    this.#heartbeat.measure();
+    switch (attemptResult.kind) {
       case "done":
-        return this.#done(verdict.result);
+        return this.#acknowledge(attemptResult.result);
       case "failed":
-        return (await this.#flushed()) ?? this.#failed(verdict);
+        return (await this.#flushHeartbeat()) ?? this.#fail(attemptResult);
       case "over_budget":
-        return this.#overBudget(verdict.reason);
+        return this.#failOverBudget(attemptResult.reason);
       case "given_back":
-        return (await this.#flushed()) ?? this.#givenBack(verdict);
+        return (await this.#flushHeartbeat()) ?? this.#release(attemptResult);
       case "lost":
-        this.#pulse.end();
-        return this.#ended("lost", null, verdict.reason);
+        this.#heartbeat.end();
+        return this.#toEnd("lost", null, attemptResult.reason);
     }
   }
 
-  async #done(result: Extract<Verdict, { kind: "done" }>["result"]): Promise<Ended> {
-    this.#pulse.end();
-    const since = read(this.#around.outside.clock);
-    const answer = await report(this.#around, "tasks.ack", {
-      ...this.#held,
+  async #acknowledge(result: Extract<AttemptResult, { kind: "done" }>["result"]): Promise<AttemptEnd> {
+    this.#heartbeat.end();
+    const since = readClock(this.#deps.platform.clock);
+    const answer = await reportEnd(this.#deps, "tasks.ack", {
+      ...this.#claim,
       result,
       ...this.#usage,
       ...this.#next(false),
     });
     if (answer.ok)
-      return { ...this.#ended("done", answer.value.state, null), next: { tasks: answer.value.next, since } };
-    if (!unfit.has(answer.error.code)) return this.#unheard("thrown_away", answer.error);
+      return { ...this.#toEnd("done", answer.value.state, null), next: { tasks: answer.value.next, since } };
+    if (!unfitResultCodes.has(answer.error.code)) return this.#notReported("thrown_away", answer.error);
     const reason = `its result is not taken: ${answer.error.message}`;
-    return this.#failed({ kind: "failed", end: "failed", reason, isRetryable: false });
+    return this.#fail({ kind: "failed", end: "failed", reason, isRetryable: false });
   }
 
-  async #failed({ end, reason: said, isRetryable, delayMs }: Failure): Promise<Ended> {
-    const reason = told(said);
-    const since = read(this.#around.outside.clock);
-    const answer = await report(this.#around, "tasks.nack", {
-      ...this.#held,
+  async #fail({ end, reason: rawReason, isRetryable, delayMs }: FailedResult): Promise<AttemptEnd> {
+    const reason = toReason(rawReason);
+    const since = readClock(this.#deps.platform.clock);
+    const answer = await reportEnd(this.#deps, "tasks.nack", {
+      ...this.#claim,
       reason,
       isRetryable,
       ...(delayMs === undefined ? {} : { delayMs }),
@@ -90,50 +95,50 @@ export class Conclusion {
       ...this.#next(true),
     });
     if (answer.ok)
-      return { ...this.#ended(end, answer.value.state, reason), next: { tasks: answer.value.next, since } };
+      return { ...this.#toEnd(end, answer.value.state, reason), next: { tasks: answer.value.next, since } };
     // When its time is over the coordinator ends it by itself.
-    return end === "timeout" ? this.#ended(end, null, reason) : this.#unheard("lost", answer.error);
+    return end === "timeout" ? this.#toEnd(end, null, reason) : this.#notReported("lost", answer.error);
   }
 
   /** The coordinator judges by what it is told; where it sees no limit reached, this end is final all the same. */
-  async #overBudget(reason: string): Promise<Ended> {
-    const over = await this.#flushed();
-    if (over) return over;
-    const ended = await this.#failed({ kind: "failed", end: "failed", reason, isRetryable: false });
-    return ended.end === "failed" ? { ...ended, end: "budget_exceeded" } : ended;
+  async #failOverBudget(reason: string): Promise<AttemptEnd> {
+    const budgetEnd = await this.#flushHeartbeat();
+    if (budgetEnd) return budgetEnd;
+    const failedEnd = await this.#fail({ kind: "failed", end: "failed", reason, isRetryable: false });
+    return failedEnd.end === "failed" ? { ...failedEnd, end: "budget_exceeded" } : failedEnd;
   }
 
   /** The last heartbeat. @returns the end, where the coordinator has ended it for its budget */
-  async #flushed(): Promise<Ended | null> {
-    if (this.#pulse.spent === null) await this.#pulse.flush();
-    const { spent } = this.#pulse;
-    return spent === null ? null : this.#ended("budget_exceeded", "dead", spent);
+  async #flushHeartbeat(): Promise<AttemptEnd | null> {
+    if (this.#heartbeat.budgetReason === null) await this.#heartbeat.flush();
+    const { budgetReason } = this.#heartbeat;
+    return budgetReason === null ? null : this.#toEnd("budget_exceeded", "dead", budgetReason);
   }
 
-  async #givenBack({ end, reason }: Extract<Verdict, { kind: "given_back" }>): Promise<Ended> {
-    const answer = await report(this.#around, "tasks.release", { ...this.#held, ...this.#usage });
-    return answer.ok ? this.#ended(end, answer.value.state, reason) : this.#unheard("lost", answer.error);
+  async #release({ end, reason }: Extract<AttemptResult, { kind: "given_back" }>): Promise<AttemptEnd> {
+    const answer = await reportEnd(this.#deps, "tasks.release", { ...this.#claim, ...this.#usage });
+    return answer.ok ? this.#toEnd(end, answer.value.state, reason) : this.#notReported("lost", answer.error);
   }
 
   get #usage(): { readonly usage: Usage } {
-    return { usage: this.#news.usage };
+    return { usage: this.#heartbeatData.usage };
   }
 
   #next(isFailed: boolean): { readonly next?: ClaimOptions } {
-    const next = this.#around.next(isFailed);
+    const next = this.#deps.next(isFailed);
     return next ? { next } : {};
   }
 
-  #unheard(end: "lost" | "thrown_away", { code, message }: Trouble): Ended {
-    return this.#ended(code === gaveUp ? "untold" : end, null, message);
+  #notReported(end: "lost" | "thrown_away", { code, message }: CallError): AttemptEnd {
+    return this.#toEnd(code === gaveUpCode ? "untold" : end, null, message);
   }
 
-  #ended(end: End, state: TaskState | null, reason: string | null): Ended {
-    return { end, state, reason, next: { tasks: [], since: read(this.#around.outside.clock) } };
+  #toEnd(end: AttemptEndKind, state: TaskState | null, reason: string | null): AttemptEnd {
+    return { end, state, reason, next: { tasks: [], since: readClock(this.#deps.platform.clock) } };
   }
 }
 
 /** A reason is kept by the coordinator, and must not be empty. */
-function told(reason: string): string {
-  return redact(reason).text.slice(0, mostReasonChars) || "no reason given";
+function toReason(reason: string): string {
+  return redact(reason).text.slice(0, maxReasonChars) || "no reason given";
 }

@@ -5,7 +5,7 @@ import type { MergedInputs } from "./work-place.ts";
 
 /** What runs a task: a command, or Claude Code. */
 
-export interface Run {
+export interface TaskRun {
   readonly task: ClaimedTask;
   /** Absolute. The task's own worktree, or the folder that its worker was given. */
   readonly folder: string;
@@ -14,7 +14,7 @@ export interface Run {
   /** Aborted: stop, with all processes, and settle. Its reason says why. */
   readonly signal: AbortSignal;
   /** What the attempt may still use; the executor stops itself where it can measure that more was used. */
-  readonly left: RemainingBudget;
+  readonly budgetLeft: RemainingBudget;
   /** Never less than it said before. Told to the coordinator with the next heartbeat. */
   readonly onUsage: (usage: Usage) => void;
   readonly onProgress: (progress: Progress) => void;
@@ -24,7 +24,7 @@ export interface Run {
   readonly onOutput: (text: string) => void;
 }
 
-export type Outcome =
+export type RunOutcome =
   /** tests: the command that has passed on it. */
   | { readonly kind: "done"; readonly result: Json; readonly tests?: { readonly command: string } }
   | { readonly kind: "failed"; readonly reason: string; readonly isRetryable: boolean; readonly delayMs?: number }
@@ -34,5 +34,5 @@ export type Outcome =
 
 export interface Executor {
   /** Never throws for what the task or its program does wrong: that is an outcome. No process of it is left when it settles. */
-  run(run: Run): Promise<Outcome>;
+  run(run: TaskRun): Promise<RunOutcome>;
 }

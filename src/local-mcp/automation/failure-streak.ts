@@ -1,8 +1,8 @@
 import { fullJitter } from "../../shared/backoff.ts";
 
 /** After the first failure it goes on at once: that may be the task's own fault. */
-const backoff = { baseMs: 2_000, capMs: 60_000 };
-const suspicious = 2;
+const pauseBackoff = { baseMs: 2_000, capMs: 60_000 };
+const suspiciousFailures = 2;
 
 /** Failures one after the other, whatever their tasks: perhaps the worker is what is wrong. [WK9] */
 export class FailureStreak {
@@ -18,17 +18,19 @@ export class FailureStreak {
   }
 
   /** Whether one more would make it wait. */
-  get isDoubtful(): boolean {
-    return this.#failures + 1 >= suspicious;
+  get wouldPause(): boolean {
+    return this.#failures + 1 >= suspiciousFailures;
   }
 
-  succeeded(): void {
+  recordSuccess(): void {
     this.#failures = 0;
   }
 
   /** @returns how long to take nothing new, in ms */
-  failed(): number {
+  recordFailure(): number {
     this.#failures += 1;
-    return this.#failures < suspicious ? 0 : fullJitter(backoff, this.#failures - suspicious, this.#random);
+    return this.#failures < suspiciousFailures
+      ? 0
+      : fullJitter(pauseBackoff, this.#failures - suspiciousFailures, this.#random);
   }
 }

@@ -1,9 +1,9 @@
 import { statSync } from "node:fs";
 import type { ClaimedTask } from "../../contract/tasks.ts";
-import { nothingMerged, type WorkPlace, type WorkPlaces } from "./work-place.ts";
+import { noMergedInputs, type TaskFolder, type TaskFolders } from "./work-place.ts";
 
 /** All tasks in one folder, which is as they leave it. */
-export class GivenFolder implements WorkPlaces {
+export class FixedFolder implements TaskFolders {
   readonly #folder: string;
   readonly #machine: string;
 
@@ -12,7 +12,7 @@ export class GivenFolder implements WorkPlaces {
     this.#machine = machine;
   }
 
-  open(task: ClaimedTask): Promise<WorkPlace> {
+  open(task: ClaimedTask): Promise<TaskFolder> {
     const folder = this.#folder;
     const machine = this.#machine;
     if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
@@ -22,13 +22,13 @@ export class GivenFolder implements WorkPlaces {
       folder,
       isContinued: task.checkpoint !== null,
       notes: [],
-      merged: nothingMerged,
-      where: () => ({ machine, folder }),
+      merged: noMergedInputs,
+      location: () => ({ machine, folder }),
       save: () => Promise.resolve(),
       problem: () => Promise.resolve(null),
       finish: () => Promise.resolve(null),
       publish: (work) => Promise.resolve({ work, note: null }),
-      leave: () => Promise.resolve(null),
+      release: () => Promise.resolve(null),
     });
   }
 }

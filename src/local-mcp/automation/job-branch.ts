@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { Json } from "../../contract/values.ts";
 import { GitError, run, type Git } from "../snapshots/git.ts";
-import { commitOf } from "./work-git.ts";
+import { resolveCommit } from "./work-git.ts";
 
 /** As `plans.submit` makes them: the payload of the task that stands for a whole job has the job and no part of it. */
 const WholeJob = z.looseObject({ job: z.looseObject({ title: z.string() }), part: z.undefined().optional() });
@@ -19,26 +19,26 @@ export function isWholeJob(payload: Json): boolean {
  */
 export async function nameJobBranch(git: Git, task: number, commit: string): Promise<string> {
   const name = `shim/job-${task}`;
-  if (await isMade(git, name, commit)) return name;
-  const own = `${name}-${commit.slice(0, 12)}`;
-  await run(git, ["update-ref", `refs/heads/${own}`, commit]);
-  return own;
+  if (await isCreated(git, name, commit)) return name;
+  const uniqueName = `${name}-${commit.slice(0, 12)}`;
+  await run(git, ["update-ref", `refs/heads/${uniqueName}`, commit]);
+  return uniqueName;
 }
 
-async function isMade(git: Git, name: string, commit: string): Promise<boolean> {
+async function isCreated(git: Git, name: string, commit: string): Promise<boolean> {
   try {
     // An empty old value: it must not exist.
     await run(git, ["update-ref", `refs/heads/${name}`, commit, ""]);
     return true;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    return (await existing(git, name)) === commit;
+    return (await findCommit(git, name)) === commit;
   }
 }
 
-async function existing(git: Git, name: string): Promise<string | null> {
+async function findCommit(git: Git, name: string): Promise<string | null> {
   try {
-    return await commitOf(git, `refs/heads/${name}`);
+    return await resolveCommit(git, `refs/heads/${name}`);
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     return null;

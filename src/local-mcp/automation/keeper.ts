@@ -5,9 +5,9 @@ import { markName } from "./marked-processes.ts";
  * other end closes, the worker is gone for whatever reason (kill -9 too): then TERM goes to the whole group, so that a program can end what it has
  * put outside of it, and 2 s later, or when the program has ended, KILL, itself included, and what has left the group, where that can be found (Linux). [WK15]
  *
- * Arguments: the program and its arguments. To the mark in its environment it adds its own number. On descriptor 3 it tells how the program ended, as one line of JSON (`Told`).
+ * Arguments: the program and its arguments. To the mark in its environment it adds its own number. On descriptor 3 it tells how the program ended, as one line of JSON (`WatchdogReport`).
  */
-export const keeperScript = `"use strict";
+export const watchdogScript = `"use strict";
 const { spawn } = require("node:child_process");
 const worker = new (require("node:net").Socket)({ fd: 3 });
 const [command, ...args] = process.argv.slice(1);
@@ -58,7 +58,7 @@ program.once("exit", (code, signal) => tell({ code, signal }));
 `;
 
 /** What a keeper tells. */
-export type Told =
+export type WatchdogReport =
   | { readonly code: number | null; readonly signal: NodeJS.Signals | null }
   /** It could not be started. */
   | { readonly problem: string; readonly message: string };

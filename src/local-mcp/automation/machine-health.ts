@@ -21,27 +21,27 @@ export class MachineHealth {
   readonly #clock: Pick<Clock, "monotonic">;
   readonly #cpuTimes: () => CpuTimes;
   readonly #memory: () => number | null;
-  readonly #begun: number;
-  #seen: CpuTimes;
+  readonly #startedAt: number;
+  #lastTimes: CpuTimes;
 
   constructor(clock: Pick<Clock, "monotonic">, cpuTimes = systemCpuTimes, memory: () => number | null = memoryShare) {
     this.#clock = clock;
     this.#cpuTimes = cpuTimes;
     this.#memory = memory;
-    this.#begun = clock.monotonic();
-    this.#seen = cpuTimes();
+    this.#startedAt = clock.monotonic();
+    this.#lastTimes = cpuTimes();
   }
 
   check(): Health {
-    const before = this.#seen;
-    this.#seen = this.#cpuTimes();
-    const allMs = this.#seen.allMs - before.allMs;
-    const cpu = allMs > 0 ? (this.#seen.busyMs - before.busyMs) / allMs : null;
+    const previous = this.#lastTimes;
+    this.#lastTimes = this.#cpuTimes();
+    const allMs = this.#lastTimes.allMs - previous.allMs;
+    const cpu = allMs > 0 ? (this.#lastTimes.busyMs - previous.busyMs) / allMs : null;
     const memory = this.#memory();
     return {
       ...(cpu === null ? {} : { cpu: Math.min(1, Math.max(0, cpu)) }),
       ...(memory === null ? {} : { memory }),
-      uptimeMs: Math.round(this.#clock.monotonic() - this.#begun),
+      uptimeMs: Math.round(this.#clock.monotonic() - this.#startedAt),
     };
   }
 }

@@ -15,42 +15,42 @@ export const hasMarks = process.platform === "linux";
 const graceMs = 6_000;
 
 /** Of all that this worker has ever started; that of one program goes on with `-` and the number of its group. */
-export function markOf({ pid, start }: ProcessIdentity): string {
+export function toMark({ pid, start }: ProcessIdentity): string {
   return `${pid}.${start}`;
 }
 
 /** [WK14] TERM to all that bear the mark, KILL to who is left 6 s later. Resolves when none is left. */
 export async function endMarked(mark: string): Promise<void> {
-  await endAll((signal) => tell(mark, signal), graceMs);
+  await endAll((signal) => signalMarked(mark, signal), graceMs);
 }
 
 /** @returns whether there was one */
-function tell(mark: string, signal: NodeJS.Signals | 0): boolean {
-  const found = marked(mark);
-  for (const pid of found) {
+function signalMarked(mark: string, signal: NodeJS.Signals | 0): boolean {
+  const pids = findMarked(mark);
+  for (const pid of pids) {
     try {
       process.kill(pid, signal);
     } catch {
       // It has ended in the same moment.
     }
   }
-  return found.length > 0;
+  return pids.length > 0;
 }
 
-function marked(mark: string): number[] {
+function findMarked(mark: string): number[] {
   if (!hasMarks) return [];
   return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && bears(name, mark))
+    .filter((name) => /^\d+$/.test(name) && hasMark(name, mark))
     .map(Number);
 }
 
-function bears(pid: string, mark: string): boolean {
+function hasMark(pid: string, mark: string): boolean {
   const start = `${markName}=${mark}`;
-  return environOf(pid).some((entry) => entry === start || entry.startsWith(`${start}-`));
+  return readEnvironment(pid).some((entry) => entry === start || entry.startsWith(`${start}-`));
 }
 
 /** Nothing: it has ended, or is another user's. */
-function environOf(pid: string): string[] {
+function readEnvironment(pid: string): string[] {
   try {
     return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
   } catch {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Git, repositoryGit, run, displayPath, withAuthor, splitRaw, text } from "../snapshots/git.ts";
 
 /** A commit that is to be merged, under the name that conflict markers give it: letters, digits and hyphens. */
-export interface Side {
+export interface MergeSide {
   readonly name: string;
   readonly commit: string;
 }
@@ -16,13 +16,13 @@ export interface Conflict {
   readonly files: readonly string[];
 }
 
-export interface Merged {
+export interface MergeResult {
   /** Contains `start` and every side. With conflicts its files hold the marks of them. */
   readonly commit: string;
   readonly conflicts: readonly Conflict[];
 }
 
-export interface MergeSurroundings {
+export interface MergeDeps {
   readonly env: NodeJS.ProcessEnv;
   /** The repository's own folder, as `git rev-parse --git-common-dir` names it. */
   readonly repository: string;
@@ -40,33 +40,33 @@ export interface Author {
 }
 
 /** The name of what was merged before, in the marks of a conflict. */
-const ours = "before";
+const mergedName = "before";
 /** A line that begins or ends a conflict, as a POSIX extended expression. */
-const conflictMark = `^(<{7,}|>{7,}) (${ours}|task-[0-9]+)`;
+const conflictMark = `^(<{7,}|>{7,}) (${mergedName}|task-[0-9]+)`;
 
 /**
  * [WK30] Merges commits one after the other, in the given order, and stores only objects: no branch, index or work tree of the repository changes.
  * Git runs in an empty repository that borrows the objects, so that no hook, merge driver or filter of the repository's settings is known to it.
  *
- * @param isKept a side that conflicts is merged all the same, with the marks in its files; otherwise the first conflict ends the merge
+ * @param keepsConflicts a side that conflicts is merged all the same, with the marks in its files; otherwise the first conflict ends the merge
  * @throws {GitError} when a commit is not there, or two have no history in common
  */
 export async function mergeCommits(
-  around: MergeSurroundings,
+  deps: MergeDeps,
   start: string,
-  sides: readonly Side[],
-  isKept: boolean,
-): Promise<Merged> {
+  sides: readonly MergeSide[],
+  keepsConflicts: boolean,
+): Promise<MergeResult> {
   const scratch = mkdtempSync(join(tmpdir(), "shim-merge-"));
   try {
-    const git = await borrowing(around, scratch, start);
+    const git = await openScratchGit(deps, scratch, start);
     let commit = start;
     const conflicts: Conflict[] = [];
     for (const side of sides) {
-      const merged = await mergeOne(git, around, commit, side);
-      if (merged.conflict) conflicts.push({ name: side.name, files: merged.conflict });
-      if (merged.conflict && !isKept) break;
-      commit = merged.commit;
+      const sideMerge = await mergeOne(git, deps, commit, side);
+      if (sideMerge.conflict) conflicts.push({ name: side.name, files: sideMerge.conflict });
+      if (sideMerge.conflict && !keepsConflicts) break;
+      commit = sideMerge.commit;
     }
     return { commit, conflicts };
   } finally {
@@ -75,38 +75,38 @@ export async function mergeCommits(
 }
 
 /** Git in a new repository below `scratch` whose objects are those of the user's repository. */
-async function borrowing({ env, repository, signal }: MergeSurroundings, scratch: string, start: string): Promise<Git> {
+async function openScratchGit({ env, repository, signal }: MergeDeps, scratch: string, start: string): Promise<Git> {
   const gitDir = join(scratch, "git");
   const workTree = join(scratch, "tree");
   mkdirSync(workTree);
   const format = start.length > 40 ? "sha256" : "sha1";
-  const own = repositoryGit(env, { gitDir, workTree }, signal);
-  await run(own, ["init", "--quiet", "--template=", `--object-format=${format}`, "--initial-branch=none"]);
+  const scratchGit = repositoryGit(env, { gitDir, workTree }, signal);
+  await run(scratchGit, ["init", "--quiet", "--template=", `--object-format=${format}`, "--initial-branch=none"]);
   // Where the history of a shallow clone ends is known to the repository alone.
   const shallow = join(repository, "shallow");
   if (existsSync(shallow)) copyFileSync(shallow, join(gitDir, "shallow"));
-  return { ...own, env: { ...own.env, GIT_OBJECT_DIRECTORY: join(repository, "objects") } };
+  return { ...scratchGit, env: { ...scratchGit.env, GIT_OBJECT_DIRECTORY: join(repository, "objects") } };
 }
 
-interface OneMerged {
+interface SideMerge {
   readonly commit: string;
   /** The files that conflict; null: it was merged cleanly. */
   readonly conflict: readonly string[] | null;
 }
 
-async function mergeOne(git: Git, around: MergeSurroundings, commit: string, side: Side): Promise<OneMerged> {
+async function mergeOne(git: Git, deps: MergeDeps, commit: string, side: MergeSide): Promise<SideMerge> {
   if (await isAncestor(git, side.commit, commit)) return { commit, conflict: null };
   if (await isAncestor(git, commit, side.commit)) return { commit: side.commit, conflict: null };
-  await run(git, ["update-ref", `refs/heads/${ours}`, commit]);
+  await run(git, ["update-ref", `refs/heads/${mergedName}`, commit]);
   await run(git, ["update-ref", `refs/heads/${side.name}`, side.commit]);
   await readAttributes(git, commit);
   // Conflict markers bear the names of these branches.
-  const args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, side.name];
+  const args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", mergedName, side.name];
   const { code, stdout } = await run(git, args, "", [0, 1]);
   const [tree = "", ...files] = splitRaw(stdout);
-  const merge = [tree, "-p", commit, "-p", side.commit, "-m", subject(side, code === 1)];
-  const made = await text(authored(git, around), ["commit-tree", ...merge]);
-  return { commit: made, conflict: code === 1 ? files.map(displayPath) : null };
+  const merge = [tree, "-p", commit, "-p", side.commit, "-m", mergeMessage(side, code === 1)];
+  const mergeCommit = await text(withMergeAuthor(git, deps), ["commit-tree", ...merge]);
+  return { commit: mergeCommit, conflict: code === 1 ? files.map(displayPath) : null };
 }
 
 /** `.gitattributes` of the tree say where git's own drivers (union, binary) are wanted; without a work tree git reads none. */
@@ -116,21 +116,21 @@ async function readAttributes(git: Git, commit: string): Promise<void> {
   await run(git, ["checkout", "--quiet", commit, "--", pathspec], "", [0, 1]);
 }
 
-function subject({ name }: Side, isConflict: boolean): string {
+function mergeMessage({ name }: MergeSide, isConflict: boolean): string {
   return `shim: merge ${name}${isConflict ? ", with conflicts" : ""}`;
 }
 
-function authored(git: Git, { now, author }: MergeSurroundings): Git {
-  const own = withAuthor(git, now);
-  if (!author) return own;
+function withMergeAuthor(git: Git, { now, author }: MergeDeps): Git {
+  const signedGit = withAuthor(git, now);
+  if (!author) return signedGit;
   const { name, email } = author;
-  const as = {
+  const identity = {
     GIT_AUTHOR_NAME: name,
     GIT_AUTHOR_EMAIL: email,
     GIT_COMMITTER_NAME: name,
     GIT_COMMITTER_EMAIL: email,
   };
-  return { ...own, env: { ...own.env, ...as } };
+  return { ...signedGit, env: { ...signedGit.env, ...identity } };
 }
 
 async function isAncestor(git: Git, ancestor: string, commit: string): Promise<boolean> {

@@ -7,27 +7,27 @@ import { redact } from "../redaction/redact.ts";
 type Checkpoint = Readonly<Record<string, Json>>;
 
 /** As the contract has it, in characters. */
-const mostNoteChars = 500;
-const mostDataChars = 8_192;
-const mostCheckpointChars = 65_536;
+const maxNoteChars = 500;
+const maxDataChars = 8_192;
+const maxCheckpointChars = 65_536;
 
 /** What an attempt has to tell with its next heartbeat. Redacted, and within what a coordinator takes. [WK8] */
-export class News {
-  readonly #complain: (message: string) => void;
+export class HeartbeatData {
+  readonly #warn: (message: string) => void;
   #usage: Usage = zeroUsage;
   /** Of the executors, of this attempt and those before. */
   #checkpoint: Checkpoint;
   /** Where the work is. */
   #work: Json;
   #progress: Progress = {};
-  #isProgressNew = false;
-  #isCheckpointNew = false;
+  #hasNewProgress = false;
+  #hasNewCheckpoint = false;
 
-  /** @param before the checkpoint that came with the task */
-  constructor(before: Json, complain: (message: string) => void) {
-    this.#complain = complain;
-    const isObject = typeof before === "object" && before !== null && !Array.isArray(before);
-    const { work = null, ...checkpoint } = isObject ? before : {};
+  /** @param previous the checkpoint that came with the task */
+  constructor(previous: Json, warn: (message: string) => void) {
+    this.#warn = warn;
+    const isObject = typeof previous === "object" && previous !== null && !Array.isArray(previous);
+    const { work = null, ...checkpoint } = isObject ? previous : {};
     this.#checkpoint = checkpoint;
     this.#work = work;
   }
@@ -41,26 +41,26 @@ export class News {
     return this.#progress;
   }
 
-  get isThere(): boolean {
-    return this.#isProgressNew || this.#isCheckpointNew;
+  get hasUnsent(): boolean {
+    return this.#hasNewProgress || this.#hasNewCheckpoint;
   }
 
-  use(usage: Usage): void {
+  addUsage(usage: Usage): void {
     this.#usage = maxUsage(this.#usage, usage);
   }
 
-  report({ percent, note, data }: Progress): void {
-    const isDataFit = data === undefined || JSON.stringify(data).length <= mostDataChars;
-    if (!isDataFit) this.#complain(`the data of its progress is left out: more than ${mostDataChars} characters`);
+  setProgress({ percent, note, data }: Progress): void {
+    const isDataFit = data === undefined || JSON.stringify(data).length <= maxDataChars;
+    if (!isDataFit) this.#warn(`the data of its progress is left out: more than ${maxDataChars} characters`);
     this.#progress = {
       ...(percent === undefined || Number.isNaN(percent) ? {} : { percent: Math.min(100, Math.max(0, percent)) }),
-      ...(note === undefined ? {} : { note: redact(note).text.slice(0, mostNoteChars) }),
+      ...(note === undefined ? {} : { note: redact(note).text.slice(0, maxNoteChars) }),
       ...(data === undefined || !isDataFit ? {} : { data }),
     };
-    this.#isProgressNew = true;
+    this.#hasNewProgress = true;
   }
 
-  keep(checkpoint: Checkpoint): void {
+  mergeCheckpoint(checkpoint: Checkpoint): void {
     this.#change({ ...this.#checkpoint, ...checkpoint }, this.#work);
   }
 
@@ -71,31 +71,29 @@ export class News {
 
   #change(checkpoint: Checkpoint, work: Json): void {
     const chars = JSON.stringify({ ...checkpoint, work }).length;
-    if (chars > mostCheckpointChars) {
-      return this.#complain(
-        `its checkpoint has ${chars} characters, at most ${mostCheckpointChars}: the one before stays`,
-      );
+    if (chars > maxCheckpointChars) {
+      return this.#warn(`its checkpoint has ${chars} characters, at most ${maxCheckpointChars}: the one before stays`);
     }
     this.#checkpoint = checkpoint;
     this.#work = work;
-    this.#isCheckpointNew = true;
+    this.#hasNewCheckpoint = true;
   }
 
   /** What a heartbeat carries; told from now on, unless it is given back. */
-  take(): { readonly usage: Usage; readonly progress?: Progress; readonly checkpoint?: Json } {
-    const news = {
+  takeUnsent(): { readonly usage: Usage; readonly progress?: Progress; readonly checkpoint?: Json } {
+    const unsent = {
       usage: this.#usage,
-      ...(this.#isProgressNew ? { progress: this.#progress } : {}),
-      ...(this.#isCheckpointNew ? { checkpoint: { ...this.#checkpoint, work: this.#work } } : {}),
+      ...(this.#hasNewProgress ? { progress: this.#progress } : {}),
+      ...(this.#hasNewCheckpoint ? { checkpoint: { ...this.#checkpoint, work: this.#work } } : {}),
     };
-    this.#isProgressNew = false;
-    this.#isCheckpointNew = false;
-    return news;
+    this.#hasNewProgress = false;
+    this.#hasNewCheckpoint = false;
+    return unsent;
   }
 
   /** It did not arrive. What was said meanwhile is newer, and goes instead. */
-  giveBack({ progress, checkpoint }: { readonly progress?: Progress; readonly checkpoint?: Json }): void {
-    this.#isProgressNew ||= progress !== undefined;
-    this.#isCheckpointNew ||= checkpoint !== undefined;
+  restoreUnsent({ progress, checkpoint }: { readonly progress?: Progress; readonly checkpoint?: Json }): void {
+    this.#hasNewProgress ||= progress !== undefined;
+    this.#hasNewCheckpoint ||= checkpoint !== undefined;
   }
 }

@@ -2,11 +2,11 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Processes } from "../processes.ts";
 import { GitError, run } from "../snapshots/git.ts";
-import { branchAt, commitOf, gitAt, gitOf, hasCommit, worktreeCommand } from "./work-git.ts";
-import { isFree, readRecord, removeRecord, treeIn, type WorkRecord } from "./work-record.ts";
+import { currentBranch, resolveCommit, gitInFolder, gitInWorktree, hasCommit, worktreeCommand } from "./work-git.ts";
+import { isFolderFree, readRecord, removeRecord, worktreePath, type WorkRecord } from "./work-record.ts";
 
 /** Nobody comes back to a task after so long. */
-const oldMs = 7 * 86_400_000;
+const maxAgeMs = 7 * 86_400_000;
 
 /**
  * Removes worktrees that a week ago somebody has left, for a next attempt that never came here. [WK13] Git itself refuses where something is not
@@ -15,43 +15,47 @@ const oldMs = 7 * 86_400_000;
  * @param home where SHIM keeps worktrees
  * @returns those that are gone
  */
-export async function removeOld(home: string, around: Surroundings): Promise<string[]> {
-  const gone: string[] = [];
+export async function removeOldWorktrees(home: string, deps: OldWorktreeDeps): Promise<string[]> {
+  const removedFolders: string[] = [];
   for (const name of existsSync(home) ? readdirSync(home) : []) {
     const folder = join(home, name);
     const record = readRecord(folder);
-    if (record && (await isGone(folder, record, around))) gone.push(folder);
+    if (record && (await removeIfUnused(folder, record, deps))) removedFolders.push(folder);
   }
-  return gone;
+  return removedFolders;
 }
 
-interface Surroundings {
+interface OldWorktreeDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => number;
   readonly processes: Processes;
 }
 
-async function isGone(folder: string, record: WorkRecord, { env, now, processes }: Surroundings): Promise<boolean> {
+async function removeIfUnused(
+  folder: string,
+  record: WorkRecord,
+  { env, now, processes }: OldWorktreeDeps,
+): Promise<boolean> {
   const leftAt = statSync(join(folder, "record.json"), { throwIfNoEntry: false })?.mtimeMs ?? now();
-  const isOld = now() - leftAt >= oldMs;
-  const isUnused = !isOld && (await isAsBegun(env, record, folder));
+  const isOld = now() - leftAt >= maxAgeMs;
+  const isUnused = !isOld && (await isUntouched(env, record, folder));
   if (!isOld && !isUnused) return false;
-  if (!(await isFree(processes, folder, record))) return false;
-  if (!(await isRemoved(env, record, treeIn(folder)))) return false;
-  if (isUnused) await dropBranch(env, record);
+  if (!(await isFolderFree(processes, folder, record))) return false;
+  if (!(await removeWorktree(env, record, worktreePath(folder)))) return false;
+  if (isUnused) await deleteBranch(env, record);
   removeRecord(folder);
   return true;
 }
 
 /** Nothing was saved or committed in it: a worker that was killed then has told nobody of its worktree. */
-async function isAsBegun(env: NodeJS.ProcessEnv, record: WorkRecord, folder: string): Promise<boolean> {
+async function isUntouched(env: NodeJS.ProcessEnv, record: WorkRecord, folder: string): Promise<boolean> {
   const { owner, repository, base } = record;
-  const tree = treeIn(folder);
+  const tree = worktreePath(folder);
   try {
     // Left in good order, for the next attempt.
     if (owner === null) return false;
-    if (await hasCommit(gitAt(env, repository), `refs/shim/${basename(folder)}`)) return false;
-    return !existsSync(tree) || (await commitOf(gitOf(env, repository, tree), "HEAD")) === base;
+    if (await hasCommit(gitInFolder(env, repository), `refs/shim/${basename(folder)}`)) return false;
+    return !existsSync(tree) || (await resolveCommit(gitInWorktree(env, repository, tree), "HEAD")) === base;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     return false;
@@ -59,16 +63,20 @@ async function isAsBegun(env: NodeJS.ProcessEnv, record: WorkRecord, folder: str
 }
 
 /** Git refuses where the branch is elsewhere by now; it may not have been made yet. */
-async function dropBranch(env: NodeJS.ProcessEnv, { repository, branch, base }: WorkRecord): Promise<void> {
-  await run(gitAt(env, repository), ["update-ref", "-d", `refs/heads/${branch}`, base], "", [0, 1, 128]);
+async function deleteBranch(env: NodeJS.ProcessEnv, { repository, branch, base }: WorkRecord): Promise<void> {
+  await run(gitInFolder(env, repository), ["update-ref", "-d", `refs/heads/${branch}`, base], "", [0, 1, 128]);
 }
 
-async function isRemoved(env: NodeJS.ProcessEnv, { repository, branch }: WorkRecord, tree: string): Promise<boolean> {
+async function removeWorktree(
+  env: NodeJS.ProcessEnv,
+  { repository, branch }: WorkRecord,
+  tree: string,
+): Promise<boolean> {
   if (!existsSync(tree)) return true;
   try {
     // Commits that are on no branch would go with it.
-    if ((await branchAt(gitOf(env, repository, tree))) !== branch) return false;
-    await worktreeCommand(gitAt(env, repository), ["remove", tree]);
+    if ((await currentBranch(gitInWorktree(env, repository, tree))) !== branch) return false;
+    await worktreeCommand(gitInFolder(env, repository), ["remove", tree]);
     return true;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;

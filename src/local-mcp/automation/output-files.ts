@@ -5,7 +5,7 @@ import { redact } from "../redaction/redact.ts";
 import { createPrivateFolder, writeAtomically } from "../store/store-files.ts";
 
 /** The newest are kept. */
-const mostFiles = 200;
+const maxFiles = 200;
 
 /** What programs of tasks have written, a file for each attempt, redacted. */
 export class OutputFiles {
@@ -15,7 +15,7 @@ export class OutputFiles {
     this.#folder = folder;
   }
 
-  keep({ task, claim }: Pick<ClaimedTask, "task" | "claim">, text: string): void {
+  save({ task, claim }: Pick<ClaimedTask, "task" | "claim">, text: string): void {
     if (text === "") return;
     createPrivateFolder(this.#folder);
     writeAtomically(join(this.#folder, `task-${task}-${claim}.txt`), redact(text).text);
@@ -25,13 +25,13 @@ export class OutputFiles {
   /** Another worker may prune at the same time. */
   #prune(): void {
     const names = readdirSync(this.#folder).filter((name) => name.endsWith(".txt"));
-    if (names.length <= mostFiles) return;
-    const found = names.flatMap((name) => {
+    if (names.length <= maxFiles) return;
+    const files = names.flatMap((name) => {
       const path = join(this.#folder, name);
       const at = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
       return at === undefined ? [] : [{ path, at }];
     });
-    const old = found.toSorted((a, b) => b.at - a.at).slice(mostFiles);
-    for (const { path } of old) rmSync(path, { force: true });
+    const oldFiles = files.toSorted((a, b) => b.at - a.at).slice(maxFiles);
+    for (const { path } of oldFiles) rmSync(path, { force: true });
   }
 }

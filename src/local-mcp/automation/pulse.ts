@@ -1,64 +1,70 @@
 import type { OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Result } from "../../shared/result.ts";
-import type { Outside } from "../edge/outside.ts";
-import { elapsedMs, marginMs, read, type Instant } from "../edge/trust.ts";
-import type { News } from "./news.ts";
+import type { Platform } from "../edge/outside.ts";
+import { elapsedMs, marginMs, readClock, type Instant } from "../edge/trust.ts";
+import type { HeartbeatData } from "./news.ts";
 import { Stop } from "./stop.ts";
-import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
+import { isTransient, type ChatLink, type CallError } from "../link/chat-link.ts";
 
-export interface PulseSurroundings {
+export interface TaskHeartbeatDeps {
   readonly link: ChatLink;
-  readonly outside: Pick<Outside, "clock" | "setTimer">;
+  readonly platform: Pick<Platform, "clock" | "setTimer">;
 }
 
 /** Four in the silence that is allowed, but no rarer than this, in ms. */
-const rarestBeatMs = 30_000;
+const maxBeatIntervalMs = 30_000;
 /** [TA17] A heartbeat without news may not be written down within a third of the silence that is allowed: so much of it is sure after an answer. */
-const sureShare = 2 / 3;
+const trustedShare = 2 / 3;
 /** News go out no faster, in ms. */
-const newsEveryMs = 1_000;
+const minUnsentIntervalMs = 1_000;
 /** Of one heartbeat, in ms. */
-const beatWithinMs = 10_000;
-const mostCheckMs = 1_000;
+const beatTimeoutMs = 10_000;
+const maxCheckIntervalMs = 1_000;
 
 /**
  * The heartbeats of one attempt, and how long its claim can be trusted: [WK5] from the start of the last request that was answered for two
  * thirds of the silence that is allowed, less a margin, by the clock that says more. [WK6] It calls for a stop when that, or the time of the attempt, is over.
  */
-export class Pulse {
-  readonly #around: PulseSurroundings;
+export class TaskHeartbeat {
+  readonly #deps: TaskHeartbeatDeps;
   readonly #task: ClaimedTask;
-  readonly #news: News;
-  readonly #stop: (stop: Stop) => void;
-  readonly #begun: Instant;
+  readonly #data: HeartbeatData;
+  readonly #onStop: (stop: Stop) => void;
+  readonly #startedAt: Instant;
   readonly #everyMs: number;
   #trustedFrom: Instant;
-  #closesFrom: Instant;
-  #closesInMs: number;
-  #triedAt: Instant;
+  #deadlineFrom: Instant;
+  #deadlineInMs: number;
+  #lastSentAt: Instant;
   /** Of what was used. */
-  #toldAt: Instant;
-  #beating: Promise<Result<unknown, Trouble>> | null = null;
-  #isWanted = false;
-  #isCalled = false;
-  #isOver = false;
-  #spent: string | null = null;
+  #usageSentAt: Instant;
+  #beating: Promise<Result<unknown, CallError>> | null = null;
+  #isBeatWanted = false;
+  #hasRequestedStop = false;
+  #hasEnded = false;
+  #budgetReason: string | null = null;
   #cancelTimer: () => void = () => undefined;
 
   /** @param since start of the request that brought the task */
-  constructor(around: PulseSurroundings, task: ClaimedTask, since: Instant, news: News, stop: (stop: Stop) => void) {
-    this.#around = around;
+  constructor(
+    deps: TaskHeartbeatDeps,
+    task: ClaimedTask,
+    since: Instant,
+    data: HeartbeatData,
+    onStop: (onStop: Stop) => void,
+  ) {
+    this.#deps = deps;
     this.#task = task;
-    this.#news = news;
-    this.#stop = stop;
-    this.#begun = read(around.outside.clock);
-    this.#everyMs = Math.min(rarestBeatMs, task.heartbeatMs / 4);
+    this.#data = data;
+    this.#onStop = onStop;
+    this.#startedAt = readClock(deps.platform.clock);
+    this.#everyMs = Math.min(maxBeatIntervalMs, task.heartbeatMs / 4);
     this.#trustedFrom = since;
-    this.#closesFrom = since;
-    this.#closesInMs = task.remainingMs;
-    this.#triedAt = since;
-    this.#toldAt = since;
+    this.#deadlineFrom = since;
+    this.#deadlineInMs = task.remainingMs;
+    this.#lastSentAt = since;
+    this.#usageSentAt = since;
   }
 
   start(): void {
@@ -67,24 +73,24 @@ export class Pulse {
   }
 
   /** Why the coordinator has ended the attempt for its budget; null: it has not. */
-  get spent(): string | null {
-    return this.#spent;
+  get budgetReason(): string | null {
+    return this.#budgetReason;
   }
 
   /** No more heartbeats, and nothing is called for. */
   end(): void {
-    this.#isOver = true;
+    this.#hasEnded = true;
     this.#cancelTimer();
   }
 
   /** Asks at once whether the task is still wanted. */
   beatSoon(): void {
-    this.#isWanted = true;
-    if (!this.#isOver) this.#tick();
+    this.#isBeatWanted = true;
+    if (!this.#hasEnded) this.#tick();
   }
 
   /** The last heartbeat: all that is news is told, or cannot be now. */
-  async flush(): Promise<Result<OutputOf<"tasks.heartbeat">, Trouble>> {
+  async flush(): Promise<Result<OutputOf<"tasks.heartbeat">, CallError>> {
     this.end();
     await this.#beating;
     return this.#send();
@@ -92,47 +98,47 @@ export class Pulse {
 
   /** Measured here, by the clock that stands still while the machine sleeps. */
   measure(): void {
-    const wallMs = this.#wallMs(read(this.#around.outside.clock));
-    this.#news.use({ wallMs: Math.round(wallMs), tokens: 0, costMicros: 0 });
+    const wallMs = this.#wallMs(readClock(this.#deps.platform.clock));
+    this.#data.addUsage({ wallMs: Math.round(wallMs), tokens: 0, costMicros: 0 });
   }
 
   #tick(): void {
     this.#cancelTimer();
-    const now = read(this.#around.outside.clock);
-    const over = this.#overAt(now);
-    if (over) this.#call(over);
-    if (this.#isOver) return;
-    if (this.#isDue(now)) void this.#beat(this.#isAsking(now));
-    this.#cancelTimer = this.#around.outside.setTimer(() => this.#tick(), this.#checkInMs(now));
+    const now = readClock(this.#deps.platform.clock);
+    const stopReason = this.#stopReasonAt(now);
+    if (stopReason) this.#requestStop(stopReason);
+    if (this.#hasEnded) return;
+    if (this.#isDue(now)) void this.#sendOnce(this.#isUsageFresh(now));
+    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#tick(), this.#checkInMs(now));
   }
 
   /** Often, as clocks may jump; and when something is over. */
   #checkInMs(now: Instant): number {
     const { heartbeatMs, budget } = this.#task;
     const ends = [this.#trustedForMs(now)];
-    if (!this.#isCalled) {
-      ends.push(this.#closesInMs - elapsedMs(this.#closesFrom, now));
+    if (!this.#hasRequestedStop) {
+      ends.push(this.#deadlineInMs - elapsedMs(this.#deadlineFrom, now));
       ends.push((budget.wallMs ?? Number.POSITIVE_INFINITY) - this.#wallMs(now));
     }
-    return Math.max(1, Math.ceil(Math.min(mostCheckMs, heartbeatMs / 8, ...ends)));
+    return Math.max(1, Math.ceil(Math.min(maxCheckIntervalMs, heartbeatMs / 8, ...ends)));
   }
 
   #trustedForMs(now: Instant): number {
-    const sureMs = this.#task.heartbeatMs * sureShare;
-    return sureMs - marginMs(sureMs) - elapsedMs(this.#trustedFrom, now);
+    const trustedMs = this.#task.heartbeatMs * trustedShare;
+    return trustedMs - marginMs(trustedMs) - elapsedMs(this.#trustedFrom, now);
   }
 
   #wallMs(now: Instant): number {
-    return now.monotonic - this.#begun.monotonic;
+    return now.monotonic - this.#startedAt.monotonic;
   }
 
-  #overAt(now: Instant): Stop | null {
+  #stopReasonAt(now: Instant): Stop | null {
     if (this.#trustedForMs(now) <= 0) {
       const silentMs = elapsedMs(this.#trustedFrom, now);
       return new Stop("lost", `no heartbeat was answered for ${(silentMs / 1_000).toFixed(1)} s`);
     }
-    if (this.#isCalled) return null;
-    if (elapsedMs(this.#closesFrom, now) >= this.#closesInMs)
+    if (this.#hasRequestedStop) return null;
+    if (elapsedMs(this.#deadlineFrom, now) >= this.#deadlineInMs)
       return new Stop("time", "the time of the attempt is over");
     const { wallMs } = this.#task.budget;
     return wallMs !== null && this.#wallMs(now) >= wallMs ? new Stop("budget", "its budget of time is used up") : null;
@@ -140,66 +146,66 @@ export class Pulse {
 
   #isDue(now: Instant): boolean {
     if (this.#beating) return false;
-    const sinceMs = elapsedMs(this.#triedAt, now);
-    const isSoon = this.#news.isThere && sinceMs >= Math.min(newsEveryMs, this.#everyMs);
-    return this.#isWanted || isSoon || sinceMs >= this.#everyMs;
+    const sinceMs = elapsedMs(this.#lastSentAt, now);
+    const isSoon = this.#data.hasUnsent && sinceMs >= Math.min(minUnsentIntervalMs, this.#everyMs);
+    return this.#isBeatWanted || isSoon || sinceMs >= this.#everyMs;
   }
 
   /** Nothing is to be told but what was used, and that a moment ago: written down on one machine, it would be news to every other worker there. */
-  #isAsking(now: Instant): boolean {
-    return !this.#news.isThere && elapsedMs(this.#toldAt, now) < this.#everyMs;
+  #isUsageFresh(now: Instant): boolean {
+    return !this.#data.hasUnsent && elapsedMs(this.#usageSentAt, now) < this.#everyMs;
   }
 
   /** Once. While the work is stopped and put away the claim is kept, as long as it is there. */
-  #call(stop: Stop): void {
-    if (stop.kind === "lost") this.end();
-    if (this.#isCalled && stop.kind !== "lost") return;
-    this.#isCalled = true;
-    this.#stop(stop);
+  #requestStop(stopReason: Stop): void {
+    if (stopReason.kind === "lost") this.end();
+    if (this.#hasRequestedStop && stopReason.kind !== "lost") return;
+    this.#hasRequestedStop = true;
+    this.#onStop(stopReason);
   }
 
-  async #beat(isAsking: boolean): Promise<void> {
-    this.#beating = this.#send(isAsking).finally(() => (this.#beating = null));
+  async #sendOnce(isWithoutUsage: boolean): Promise<void> {
+    this.#beating = this.#send(isWithoutUsage).finally(() => (this.#beating = null));
     await this.#beating;
   }
 
-  /** @param isAsking what was used is left out */
-  async #send(isAsking = false): Promise<Result<OutputOf<"tasks.heartbeat">, Trouble>> {
-    const { clock } = this.#around.outside;
+  /** @param isWithoutUsage what was used is left out */
+  async #send(isWithoutUsage = false): Promise<Result<OutputOf<"tasks.heartbeat">, CallError>> {
+    const { clock } = this.#deps.platform;
     this.measure();
-    this.#isWanted = false;
-    this.#triedAt = read(clock);
-    const sentAt = this.#triedAt;
-    if (!isAsking) this.#toldAt = sentAt;
-    const { usage, ...news } = this.#news.take();
+    this.#isBeatWanted = false;
+    this.#lastSentAt = readClock(clock);
+    const sentAt = this.#lastSentAt;
+    if (!isWithoutUsage) this.#usageSentAt = sentAt;
+    const { usage, ...unsent } = this.#data.takeUnsent();
     const { task, claim } = this.#task;
-    const answer = await this.#around.link.call(
+    const answer = await this.#deps.link.call(
       "tasks.heartbeat",
-      { task, claim, ...news, ...(isAsking ? {} : { usage }) },
-      Math.min(beatWithinMs, this.#task.heartbeatMs),
+      { task, claim, ...unsent, ...(isWithoutUsage ? {} : { usage }) },
+      Math.min(beatTimeoutMs, this.#task.heartbeatMs),
     );
-    if (answer.ok) this.#heard(answer.value, sentAt);
+    if (answer.ok) this.#onAnswer(answer.value, sentAt);
     else {
-      this.#news.giveBack(news);
-      const isLost = !isPassing(answer.error) && !this.#isOver;
-      if (isLost) this.#call(new Stop("lost", answer.error.message));
+      this.#data.restoreUnsent(unsent);
+      const isLost = !isTransient(answer.error) && !this.#hasEnded;
+      if (isLost) this.#requestStop(new Stop("lost", answer.error.message));
     }
     return answer;
   }
 
-  #heard({ isCancelled, isOverBudget, reason, remainingMs }: OutputOf<"tasks.heartbeat">, sentAt: Instant): void {
+  #onAnswer({ isCancelled, isOverBudget, reason, remainingMs }: OutputOf<"tasks.heartbeat">, sentAt: Instant): void {
     this.#trustedFrom = sentAt;
-    this.#closesFrom = sentAt;
-    this.#closesInMs = remainingMs;
-    if (isOverBudget) this.#ended(reason ?? "its budget is used up");
-    else if (isCancelled && !this.#isOver) this.#call(new Stop("cancelled", reason ?? "cancelled"));
+    this.#deadlineFrom = sentAt;
+    this.#deadlineInMs = remainingMs;
+    if (isOverBudget) this.#onOverBudget(reason ?? "its budget is used up");
+    else if (isCancelled && !this.#hasEnded) this.#requestStop(new Stop("cancelled", reason ?? "cancelled"));
   }
 
   /** The coordinator has ended the attempt with its answer. */
-  #ended(reason: string): void {
+  #onOverBudget(reason: string): void {
     this.end();
-    this.#spent = reason;
-    this.#isCalled = true;
-    this.#stop(new Stop("budget", reason));
+    this.#budgetReason = reason;
+    this.#hasRequestedStop = true;
+    this.#onStop(new Stop("budget", reason));
   }
 }

@@ -4,12 +4,12 @@ import { hasCommit } from "./work-git.ts";
 /** Branches of tasks at a remote of the repository, which all workers of a project may share. [WK33] */
 
 /** What other machines may ask for: nothing but branches that a worker made. */
-const ownBranch = /^shim\/[\w.-]{1,200}$/;
+const workerBranch = /^shim\/[\w.-]{1,200}$/;
 
 /** The transports of a remote: those that run no other program are left out (`ext`), and those without encryption. */
 const transports = ["https", "ssh"].flatMap((name) => ["-c", `protocol.${name}.allow=always`]);
 
-function reaching(git: Git): Git {
+function withTransports(git: Git): Git {
   return { ...git, before: [...git.before, ...transports] };
 }
 
@@ -20,8 +20,8 @@ export async function hasRemote(git: Git, remote: string): Promise<boolean> {
 
 /** @throws {GitError} with git's words, when the remote does not take it */
 export async function pushBranch(git: Git, remote: string, branch: string, commit: string): Promise<void> {
-  const plain = ["--quiet", "--no-verify", "--no-follow-tags", "--no-signed", "--recurse-submodules=no"];
-  await run(reaching(git), ["push", ...plain, "--", remote, `${commit}:refs/heads/${branch}`]);
+  const safeOptions = ["--quiet", "--no-verify", "--no-follow-tags", "--no-signed", "--recurse-submodules=no"];
+  await run(withTransports(git), ["push", ...safeOptions, "--", remote, `${commit}:refs/heads/${branch}`]);
 }
 
 /**
@@ -30,17 +30,17 @@ export async function pushBranch(git: Git, remote: string, branch: string, commi
  * @returns null when the commit is here now; else why not, in git's words
  */
 export async function fetchCommit(git: Git, remote: string, branch: string, commit: string): Promise<string | null> {
-  const wanted = [...(ownBranch.test(branch) ? [`refs/heads/${branch}`] : []), commit];
-  const plain = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap="];
-  let said = "";
-  for (const name of wanted) {
+  const refNames = [...(workerBranch.test(branch) ? [`refs/heads/${branch}`] : []), commit];
+  const safeOptions = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap="];
+  let lastError = "";
+  for (const name of refNames) {
     try {
-      await run(reaching(git), ["fetch", ...plain, "--", remote, name]);
+      await run(withTransports(git), ["fetch", ...safeOptions, "--", remote, name]);
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      said = error.message;
+      lastError = error.message;
     }
     if (await hasCommit(git, commit)) return null;
   }
-  return said || `${remote} has another commit on ${branch}`;
+  return lastError || `${remote} has another commit on ${branch}`;
 }

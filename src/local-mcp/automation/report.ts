@@ -1,44 +1,44 @@
 import type { OutputOf } from "../../contract/operations.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, type Result } from "../../shared/result.ts";
-import type { Given } from "../edge/calls.ts";
-import { sleep, type Outside } from "../edge/outside.ts";
-import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
+import type { CallInput } from "../edge/calls.ts";
+import { sleep, type Platform } from "../edge/outside.ts";
+import { isTransient, type ChatLink, type CallError } from "../link/chat-link.ts";
 
-type EndName = "tasks.ack" | "tasks.nack" | "tasks.release";
+type ReportOperation = "tasks.ack" | "tasks.nack" | "tasks.release";
 
-const askWithinMs = 30_000;
-const again = { baseMs: 500, capMs: 10_000 };
+const askTimeoutMs = 30_000;
+const retryBackoff = { baseMs: 500, capMs: 10_000 };
 
-export interface ReportSurroundings {
+export interface ReportDeps {
   readonly link: ChatLink;
-  readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   /** Aborted: answers are not waited for any longer. */
   readonly giveUp: AbortSignal;
 }
 
 /** The code of a report that nobody has answered. */
-export const gaveUp = "gave_up";
+export const gaveUpCode = "gave_up";
 
 /** [WK7] Tells how an attempt ended, as often as it takes: after a reconnect, too. Whether that still counts the coordinator says. */
-export async function report<Name extends EndName>(
-  { link, outside, giveUp }: ReportSurroundings,
+export async function reportEnd<Name extends ReportOperation>(
+  { link, platform, giveUp }: ReportDeps,
   name: Name,
-  given: Given<Name>,
-): Promise<Result<OutputOf<Name>, Trouble>> {
-  const over = aborted(giveUp);
+  input: CallInput<Name>,
+): Promise<Result<OutputOf<Name>, CallError>> {
+  const aborted = whenAborted(giveUp);
   for (let attempt = 0; ; attempt++) {
-    const answer = await Promise.race([link.call(name, given, askWithinMs), over]);
-    if (answer.ok || !isPassing(answer.error)) return answer;
-    if (giveUp.aborted) return over;
-    await Promise.race([sleep(outside, fullJitter(again, attempt, outside.random)), over]);
+    const answer = await Promise.race([link.call(name, input, askTimeoutMs), aborted]);
+    if (answer.ok || !isTransient(answer.error)) return answer;
+    if (giveUp.aborted) return aborted;
+    await Promise.race([sleep(platform, fullJitter(retryBackoff, attempt, platform.random)), aborted]);
   }
 }
 
-function aborted(signal: AbortSignal): Promise<Result<never, Trouble>> {
+function whenAborted(signal: AbortSignal): Promise<Result<never, CallError>> {
   return new Promise((resolve) => {
     const end = (): void =>
-      resolve(err({ code: gaveUp, message: "the report did not reach the coordinator: no answer" }));
+      resolve(err({ code: gaveUpCode, message: "the report did not reach the coordinator: no answer" }));
     if (signal.aborted) end();
     signal.addEventListener("abort", end, { once: true });
   });

@@ -6,7 +6,7 @@ import { looksSecret, secretName } from "../snapshots/secret-names.ts";
 import { ownRepository, readStats, type ExcludedFile } from "../snapshots/selection.ts";
 
 /** Files looked into without giving other work of this process a turn. */
-const turn = 50;
+const filesPerTurn = 50;
 
 /**
  * [WK11] All that is new or changed goes into the index, but new files that hold secrets by their name or content, changes that bring a secret
@@ -21,8 +21,8 @@ export async function stageWork(git: Git, tree: string): Promise<ExcludedFile[]>
   const leftOut: (ExcludedFile & { readonly change: FileChange })[] = [];
   const isNew: FileChange[] = [];
   for (const [index, change] of changes.entries()) {
-    if (index % turn === turn - 1) await breathe();
-    const reason = await reasonOf(git, tree, content, change);
+    if (index % filesPerTurn === filesPerTurn - 1) await breathe();
+    const reason = await findReason(git, tree, content, change);
     if (reason !== null) leftOut.push({ path: displayPath(change.path), reason, change });
     else if (!change.isTracked && readStats(tree, change.path)) isNew.push(change);
   }
@@ -35,7 +35,7 @@ export async function stageWork(git: Git, tree: string): Promise<ExcludedFile[]>
   return leftOut.map(({ path, reason }) => ({ path, reason }));
 }
 
-async function reasonOf(git: Git, tree: string, content: SecretContent, change: FileChange): Promise<string | null> {
+async function findReason(git: Git, tree: string, content: SecretContent, change: FileChange): Promise<string | null> {
   const { path, before } = change;
   if (path.endsWith("/")) return ownRepository;
   if (readStats(tree, path)?.isFile() !== true) return null;

@@ -10,10 +10,10 @@ import { stageWork } from "./stage-work.ts";
 /** Git in the worktree of a task: without hooks, signing and the user's own commands. */
 
 /** A command that takes longer hangs: it is ended, and said. */
-const withinMs = 600_000;
+const gitTimeoutMs = 600_000;
 
-export function gitAt(env: NodeJS.ProcessEnv, folder: string): Git {
-  return userGit(withoutSecrets(env), folder, AbortSignal.timeout(withinMs));
+export function gitInFolder(env: NodeJS.ProcessEnv, folder: string): Git {
+  return userGit(withoutSecrets(env), folder, AbortSignal.timeout(gitTimeoutMs));
 }
 
 /**
@@ -23,24 +23,24 @@ export function gitAt(env: NodeJS.ProcessEnv, folder: string): Git {
  * @param repository the repository's own folder
  * @throws {GitError} when that has no such worktree
  */
-export function gitOf(env: NodeJS.ProcessEnv, repository: string, tree: string): Git {
-  const own = ownFolderOf(repository, tree);
-  if (own === null) throw new GitError("failed", `${repository} knows no worktree ${tree} any more`);
-  const git = gitAt(env, tree);
-  return { ...git, before: [...git.before, `--git-dir=${own}`, `--work-tree=${tree}`] };
+export function gitInWorktree(env: NodeJS.ProcessEnv, repository: string, tree: string): Git {
+  const adminFolder = worktreeAdminFolder(repository, tree);
+  if (adminFolder === null) throw new GitError("failed", `${repository} knows no worktree ${tree} any more`);
+  const git = gitInFolder(env, tree);
+  return { ...git, before: [...git.before, `--git-dir=${adminFolder}`, `--work-tree=${tree}`] };
 }
 
 /** Where a repository keeps what it knows of one of its worktrees; null: there is none. */
-export function ownFolderOf(repository: string, tree: string): string | null {
-  const all = join(repository, "worktrees");
-  if (!existsSync(all) || lstatSync(tree, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
+export function worktreeAdminFolder(repository: string, tree: string): string | null {
+  const worktreesFolder = join(repository, "worktrees");
+  if (!existsSync(worktreesFolder) || lstatSync(tree, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
   const pointer = join(realpathSync(dirname(tree)), basename(tree), ".git");
-  const folders = readdirSync(all).map((name) => join(all, name));
-  return folders.find((folder) => pointerIn(folder) === pointer) ?? null;
+  const folders = readdirSync(worktreesFolder).map((name) => join(worktreesFolder, name));
+  return folders.find((folder) => readGitPointer(folder) === pointer) ?? null;
 }
 
 /** The `.git` of the worktree that git knows by this folder; null: it went in the same moment, or is broken. */
-function pointerIn(folder: string): string | null {
+function readGitPointer(folder: string): string | null {
   try {
     return resolve(folder, readFileSync(join(folder, "gitdir"), "utf8").trimEnd());
   } catch (error) {
@@ -50,7 +50,7 @@ function pointerIn(folder: string): string | null {
 }
 
 /** Full hash of what is named. @throws {GitError} when it is no commit */
-export function commitOf(git: Git, name: string): Promise<string> {
+export function resolveCommit(git: Git, name: string): Promise<string> {
   return text(git, ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`]);
 }
 
@@ -59,12 +59,12 @@ export async function hasCommit(git: Git, hash: string): Promise<boolean> {
 }
 
 /** The repository's own folder, the same from each of its worktrees. */
-export async function repositoryOf(git: Git, folder: string): Promise<string> {
+export async function commonGitFolder(git: Git, folder: string): Promise<string> {
   return resolve(folder, await text(git, ["rev-parse", "--git-common-dir"]));
 }
 
 /** The branch that HEAD is on; null: on none. */
-export async function branchAt(git: Git): Promise<string | null> {
+export async function currentBranch(git: Git): Promise<string | null> {
   const { code, stdout } = await run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]);
   return code === 0 ? stdout.toString("utf8").trim() : null;
 }
@@ -83,15 +83,20 @@ export interface Commit {
  * @param index where a copy of the index may stand
  * @returns HEAD, where nothing is new
  */
-export async function keepAll(git: Git, index: string, ref: string, { tree, message, now }: Commit): Promise<string> {
-  const own = await gitPath(git, "index");
-  copyFileSync(own, index);
-  const beside: Git = { ...git, env: { ...git.env, GIT_INDEX_FILE: index } };
-  await stageWork(beside, tree);
-  const content = await text(beside, ["write-tree"]);
-  const head = await commitOf(git, "HEAD");
+export async function commitToRef(
+  git: Git,
+  index: string,
+  ref: string,
+  { tree, message, now }: Commit,
+): Promise<string> {
+  const indexPath = await gitPath(git, "index");
+  copyFileSync(indexPath, index);
+  const gitBeside: Git = { ...git, env: { ...git.env, GIT_INDEX_FILE: index } };
+  await stageWork(gitBeside, tree);
+  const content = await text(gitBeside, ["write-tree"]);
+  const head = await resolveCommit(git, "HEAD");
   if (content === (await text(git, ["rev-parse", "HEAD^{tree}"]))) return head;
-  const commit = await text(withAuthor(beside, now), ["commit-tree", content, "-p", head, "-m", message]);
+  const commit = await text(withAuthor(gitBeside, now), ["commit-tree", content, "-p", head, "-m", message]);
   await run(git, ["update-ref", ref, commit]);
   return commit;
 }
@@ -105,7 +110,7 @@ export async function commitAll(
   const leftOut = await stageWork(git, tree);
   const { code } = await run(git, ["diff", "--cached", "--quiet"], "", [0, 1]);
   if (code === 1) await run(withAuthor(git, now), ["commit", "--quiet", "--no-verify", "--message", message]);
-  return { commit: await commitOf(git, "HEAD"), leftOut };
+  return { commit: await resolveCommit(git, "HEAD"), leftOut };
 }
 
 /** The process that held the index is gone. */
@@ -119,29 +124,29 @@ async function gitPath(git: Git, name: string): Promise<string> {
 }
 
 /** Of a git beside this one: what it is just making cannot be read yet, or is locked. */
-const isPassing = /failed to read|could not lock|unable to create '.*\.lock'/i;
+const transientError = /failed to read|could not lock|unable to create '.*\.lock'/i;
 const pausesMs = [50, 100, 200, 400, 800];
 
 /**
  * `git worktree`, where other workers add and remove theirs at the same time: git reads all of them, also one that is half made (seen: "failed to
  * read .git/worktrees/tree1/commondir").
  *
- * @param again arguments after a failure, which may have left a part behind
+ * @param retryArgs arguments after a failure, which may have left a part behind
  */
-export async function worktreeCommand(git: Git, args: readonly string[], again = args): Promise<void> {
+export async function worktreeCommand(git: Git, args: readonly string[], retryArgs = args): Promise<void> {
   for (const [tries, pauseMs] of pausesMs.entries()) {
     try {
-      await run(git, ["worktree", ...(tries === 0 ? args : again)]);
+      await run(git, ["worktree", ...(tries === 0 ? args : retryArgs)]);
       return;
     } catch (error) {
-      if (!(error instanceof GitError) || !isPassing.test(error.message)) throw error;
+      if (!(error instanceof GitError) || !transientError.test(error.message)) throw error;
     }
     await pause(pauseMs);
   }
-  await run(git, ["worktree", ...again]);
+  await run(git, ["worktree", ...retryArgs]);
 }
 
 /** The top of the work tree that a folder is in. @throws {GitError} when it is in none */
-export function topOf(env: NodeJS.ProcessEnv, folder: string): Promise<string> {
-  return text(gitAt(env, folder), ["rev-parse", "--show-toplevel"]);
+export function worktreeTop(env: NodeJS.ProcessEnv, folder: string): Promise<string> {
+  return text(gitInFolder(env, folder), ["rev-parse", "--show-toplevel"]);
 }

@@ -3,7 +3,7 @@ import type { Json } from "../../contract/values.ts";
 import type { InputWork } from "./input-work.ts";
 
 /** What a task's work has become: stands in its result. */
-export interface Work {
+export interface CommittedWork {
   /** null: nothing was changed, or the work is on no branch. */
   readonly branch: string | null;
   readonly commit: string;
@@ -24,7 +24,7 @@ export interface MergedInputs {
 }
 
 /** Where one attempt works. What goes wrong in it is thrown as an Error with words for people. */
-export interface WorkPlace {
+export interface TaskFolder {
   /** Absolute. */
   readonly folder: string;
   /** Goes on with what an attempt before has left. */
@@ -33,26 +33,26 @@ export interface WorkPlace {
   readonly notes: readonly string[];
   readonly merged: MergedInputs;
   /** Where it is and up to which commit, for the chat that continues it. */
-  where(): Json;
+  location(): Json;
   /** Keeps what is there now, while somebody works there. */
   save(): Promise<void>;
   /** Why what is there cannot be a result yet; null: it can. */
   problem(): Promise<string | null>;
   /** Nobody works there any more: all of it is kept. @returns null: nobody asks what became of the folder */
-  finish(): Promise<Work | null>;
+  finish(): Promise<CommittedWork | null>;
   /** Gives the work of a task that is done its last name, and brings it to where other machines find it. */
-  publish(work: Work): Promise<{ readonly work: Work; readonly note: string | null }>;
+  publish(work: CommittedWork): Promise<{ readonly work: CommittedWork; readonly note: string | null }>;
   /** @param isOpen the task goes on, so that its folder may be of use; @returns what people should know */
-  leave(isOpen: boolean): Promise<string | null>;
+  release(isOpen: boolean): Promise<string | null>;
 }
 
-export interface WorkPlaces {
-  /** @param inputs the commits of the tasks that this one depends on; throws as `inputWork` does */
-  open(task: ClaimedTask, inputs: () => Promise<InputWork[]>): Promise<WorkPlace>;
+export interface TaskFolders {
+  /** @param inputs the commits of the tasks that this one depends on; throws as `readInputWork` does */
+  open(task: ClaimedTask, inputs: () => Promise<InputWork[]>): Promise<TaskFolder>;
 }
 
 /** The task cannot begin in the place that it needs. `message` is for people. */
-export class PlaceError extends Error {
+export class TaskFolderError extends Error {
   /** false: the same again would go the same way. */
   readonly isRetryable: boolean;
 
@@ -63,4 +63,4 @@ export class PlaceError extends Error {
   }
 }
 
-export const nothingMerged: MergedInputs = { tasks: [], conflicts: [] };
+export const noMergedInputs: MergedInputs = { tasks: [], conflicts: [] };

@@ -2,21 +2,21 @@ import type { Health } from "../../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../../contract/tasks.ts";
 import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Outside } from "../edge/outside.ts";
+import type { Platform } from "../edge/outside.ts";
 import type { Instant } from "../edge/trust.ts";
-import { Attempt, type AttemptSurroundings, type Setup } from "./attempt.ts";
-import { ChatNews } from "./chat-news.ts";
-import { Claimer, type Claimed } from "./claimer.ts";
-import type { Ended } from "./conclusion.ts";
+import { Attempt, type AttemptDeps, type TaskSetup } from "./attempt.ts";
+import { ChatStatusReporter } from "./chat-news.ts";
+import { Claimer, type ClaimResult } from "./claimer.ts";
+import type { AttemptEnd } from "./conclusion.ts";
 import { FailureStreak } from "./failure-streak.ts";
 import { Stop } from "./stop.ts";
-import { isPassing, type Chat, type ChatLink, type Trouble } from "../link/chat-link.ts";
-import type { End, Tell } from "./worker-events.ts";
+import { isTransient, type ChatInput, type ChatLink, type CallError } from "../link/chat-link.ts";
+import type { AttemptEndKind, EmitWorkerEvent } from "./worker-events.ts";
 
 export interface WorkerOptions {
-  readonly chat: Pick<Chat, "chat" | "session" | "process" | "machine" | "client" | "capabilities">;
+  readonly chat: Pick<ChatInput, "chat" | "session" | "process" | "machine" | "client" | "capabilities">;
   /** By type of task. */
-  readonly setups: ReadonlyMap<string, Setup>;
+  readonly setups: ReadonlyMap<string, TaskSetup>;
   readonly concurrency: number;
   /** After so many tasks it ends; null: never. */
   readonly maxTasks: number | null;
@@ -26,57 +26,57 @@ export interface WorkerOptions {
   readonly drainMs: number;
 }
 
-export interface WorkerSurroundings {
+export interface WorkerDeps {
   readonly link: ChatLink;
-  readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly health: () => Health;
-  readonly tell: Tell;
-  readonly keepOutput: AttemptSurroundings["keepOutput"];
+  readonly emit: EmitWorkerEvent;
+  readonly keepOutput: AttemptDeps["keepOutput"];
 }
 
 /** How the attempts of a worker have ended. */
-export type Summary = Partial<Readonly<Record<End, number>>>;
+export type EndCounts = Partial<Readonly<Record<AttemptEndKind, number>>>;
 
 const saveEveryMs = 60_000;
 /** For what was stopped to be put away and given back, in ms. */
-const farewellMs = 20_000;
-const leaveWithinMs = 5_000;
-const askWithinMs = 5_000;
+const stopTimeoutMs = 20_000;
+const leaveTimeoutMs = 5_000;
+const askTimeoutMs = 5_000;
 
 /** [WK1] A chat that takes tasks, does them, and tells how they ended, until it is asked to end. */
 export class WorkerAutomation {
   readonly #options: WorkerOptions;
-  readonly #around: WorkerSurroundings;
+  readonly #deps: WorkerDeps;
   readonly #claimer: Claimer;
-  readonly #news: ChatNews;
+  readonly #statusReporter: ChatStatusReporter;
   readonly #streak: FailureStreak;
   readonly #running = new Set<Attempt>();
   readonly #timers = new Set<() => void>();
   readonly #giveUp = new AbortController();
-  readonly #over = Promise.withResolvers<void>();
-  readonly #ends = new Map<End, number>();
+  readonly #finished = Promise.withResolvers<void>();
+  readonly #endCounts = new Map<AttemptEndKind, number>();
   #isPulling = false;
   #isPullWanted = false;
-  #isNothingThere = false;
+  #isQueueEmpty = false;
   #isDraining = false;
   #isPaused = false;
-  #taken = 0;
-  #trouble: Trouble | null = null;
+  #takenCount = 0;
+  #claimError: CallError | null = null;
   /** Why it ended, where nobody has asked for that. */
-  #lost: Trouble | null = null;
+  #fatalError: CallError | null = null;
 
-  constructor(options: WorkerOptions, around: WorkerSurroundings) {
-    const { link, outside, health } = around;
+  constructor(options: WorkerOptions, deps: WorkerDeps) {
+    const { link, platform, health } = deps;
     this.#options = options;
-    this.#around = around;
-    this.#claimer = new Claimer(link, outside, [...options.setups.keys()]);
-    this.#news = new ChatNews(link, outside.clock, health);
-    this.#streak = new FailureStreak(outside.random);
+    this.#deps = deps;
+    this.#claimer = new Claimer(link, platform, [...options.setups.keys()]);
+    this.#statusReporter = new ChatStatusReporter(link, platform.clock, health);
+    this.#streak = new FailureStreak(platform.random);
   }
 
   /** To its end. @returns how the attempts ended; or why it could not begin, or go on */
-  async run(): Promise<Result<Summary, Trouble>> {
-    const { link, tell } = this.#around;
+  async run(): Promise<Result<EndCounts, CallError>> {
+    const { link, emit } = this.#deps;
     const { chat, setups, concurrency } = this.#options;
     const taskTypes = [...setups.keys()];
     const registered = await link.register({
@@ -87,58 +87,58 @@ export class WorkerAutomation {
       taskTypes,
     });
     if (!registered.ok) return registered;
-    tell({ type: "registered", chat: chat.chat, taskTypes });
-    const stopHearing = [
-      link.onNews((news) => void (news !== "message" && this.#heed())),
-      link.onLost((reason) => this.#lose(reason)),
+    emit({ type: "registered", chat: chat.chat, taskTypes });
+    const unsubscribes = [
+      link.onHint((hint) => void (hint !== "message" && this.#onHint())),
+      link.onLost((reason) => this.#onLost(reason)),
     ];
     this.#check();
-    await this.#over.promise;
-    for (const stop of [...stopHearing, ...this.#timers]) stop();
-    await link.leave(leaveWithinMs);
-    return this.#lost ? err(this.#lost) : ok(Object.fromEntries(this.#ends));
+    await this.#finished.promise;
+    for (const stop of [...unsubscribes, ...this.#timers]) stop();
+    await link.leave(leaveTimeoutMs);
+    return this.#fatalError ? err(this.#fatalError) : ok(Object.fromEntries(this.#endCounts));
   }
 
   /** [WK10] Takes nothing new, and ends when what runs has ended, or the time for that is over. */
   drain(reason: string): void {
     if (this.#isDraining) return;
-    const { link, tell } = this.#around;
+    const { link, emit } = this.#deps;
     this.#isDraining = true;
-    tell({ type: "draining", reason, running: this.#running.size });
-    void link.call("chats.drain", { chat: this.#options.chat.chat, reason }, askWithinMs);
-    this.#after(this.#options.drainMs, () => this.hurry(reason));
-    this.#settle();
+    emit({ type: "draining", reason, running: this.#running.size });
+    void link.call("chats.drain", { chat: this.#options.chat.chat, reason }, askTimeoutMs);
+    this.#schedule(this.#options.drainMs, () => this.stopNow(reason));
+    this.#finishIfIdle();
   }
 
   /** Stops what runs, and gives it back with its checkpoints. */
-  hurry(reason: string): void {
+  stopNow(reason: string): void {
     this.drain(reason);
     for (const attempt of this.#running) attempt.stop(new Stop("leaving", reason));
-    this.#after(farewellMs, () => this.#giveUp.abort());
+    this.#schedule(stopTimeoutMs, () => this.#giveUp.abort());
   }
 
-  #lose(message: string): void {
-    this.#lost ??= { code: "chat_lost", message };
+  #onLost(message: string): void {
+    this.#fatalError ??= { code: "chat_lost", message };
     this.#isDraining = true;
     this.#giveUp.abort();
     for (const attempt of this.#running) attempt.stop(new Stop("lost", message));
-    this.#settle();
+    this.#finishIfIdle();
   }
 
   /** Now and then, as what was told may have been missed. */
   #check(): void {
-    this.#after(this.#around.link.pollEveryMs, () => this.#check());
-    const isAsking = this.#room > 0;
-    void this.#pull();
-    this.#tellState(!isAsking);
+    this.#schedule(this.#deps.link.pollEveryMs, () => this.#check());
+    const canClaim = this.#freeSlots > 0;
+    void this.#claimAll();
+    this.#reportStatus(!canClaim);
   }
 
-  #heed(): void {
+  #onHint(): void {
     for (const attempt of this.#running) attempt.check();
-    void this.#pull();
+    void this.#claimAll();
   }
 
-  #tellState(isForced = false): void {
+  #reportStatus(isForced = false): void {
     const failures = this.#streak.failures;
     const state = {
       status: this.#isPaused ? "stuck" : this.#running.size > 0 ? "busy" : "idle",
@@ -147,127 +147,127 @@ export class WorkerAutomation {
         ? `${failures} attempts failed one after the other; it takes nothing new for a while`
         : "",
     } as const;
-    void this.#news.tell(state, isForced);
+    void this.#statusReporter.report(state, isForced);
   }
 
   /** [WK3] */
-  get #room(): number {
+  get #freeSlots(): number {
     const { concurrency, maxTasks } = this.#options;
     if (this.#isDraining || this.#isPaused) return 0;
-    return Math.min(concurrency - this.#running.size, (maxTasks ?? Number.POSITIVE_INFINITY) - this.#taken);
+    return Math.min(concurrency - this.#running.size, (maxTasks ?? Number.POSITIVE_INFINITY) - this.#takenCount);
   }
 
-  async #pull(): Promise<void> {
+  async #claimAll(): Promise<void> {
     this.#isPullWanted = true;
     if (this.#isPulling) return;
     this.#isPulling = true;
-    while (this.#isPullWanted && this.#room > 0) {
+    while (this.#isPullWanted && this.#freeSlots > 0) {
       this.#isPullWanted = false;
-      const claimed = await this.#claimer.claim(this.#room);
+      const claimed = await this.#claimer.claim(this.#freeSlots);
       this.#isPullWanted ||= claimed.tasks.length > 0;
-      this.#beginAll(claimed);
-      this.#judge(claimed);
+      this.#startAll(claimed);
+      this.#recordClaimResult(claimed);
     }
     this.#isPulling = false;
-    this.#settle();
+    this.#finishIfIdle();
   }
 
-  #judge({ tasks, trouble }: Claimed): void {
-    this.#isNothingThere = tasks.length === 0 && !(trouble && isPassing(trouble));
-    const before = this.#trouble;
-    this.#trouble = trouble;
-    if (trouble) this.#meet(trouble, before);
+  #recordClaimResult({ tasks, error }: ClaimResult): void {
+    this.#isQueueEmpty = tasks.length === 0 && !(error && isTransient(error));
+    const previousError = this.#claimError;
+    this.#claimError = error;
+    if (error) this.#onClaimError(error, previousError);
   }
 
-  #meet({ code, message }: Trouble, before: Trouble | null): void {
+  #onClaimError({ code, message }: CallError, previousError: CallError | null): void {
     if (code === "chat_draining") return this.drain("the chat was asked to end");
-    if (message !== before?.message) this.#around.tell({ type: "problem", message });
+    if (message !== previousError?.message) this.#deps.emit({ type: "problem", message });
     // Its token does not allow it: nothing changes that.
-    if (code === "forbidden") this.#lose(message);
+    if (code === "forbidden") this.#onLost(message);
   }
 
-  #beginAll({ tasks, since }: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant }): void {
-    for (const task of tasks) this.#begin(task, since);
+  #startAll({ tasks, since }: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant }): void {
+    for (const task of tasks) this.#startAttempt(task, since);
   }
 
-  #begin(task: ClaimedTask, since: Instant): void {
+  #startAttempt(task: ClaimedTask, since: Instant): void {
     const setup = this.#options.setups.get(task.type);
-    if (!setup) return this.#refuse(task);
-    const { link, outside, tell, keepOutput } = this.#around;
-    const next = (isFailed: boolean): ClaimOptions | undefined => this.#next(isFailed);
-    const around = { link, outside, tell, keepOutput, saveEveryMs, giveUp: this.#giveUp.signal, next };
-    const attempt = new Attempt(around, setup, task, since);
-    this.#taken += 1;
+    if (!setup) return this.#releaseUnrequested(task);
+    const { link, platform, emit, keepOutput } = this.#deps;
+    const next = (isFailed: boolean): ClaimOptions | undefined => this.#nextClaim(isFailed);
+    const deps = { link, platform, emit, keepOutput, saveEveryMs, giveUp: this.#giveUp.signal, next };
+    const attempt = new Attempt(deps, setup, task, since);
+    this.#takenCount += 1;
     this.#running.add(attempt);
     // It was on its way when the worker was asked to end.
     if (this.#isDraining) attempt.stop(new Stop("leaving", "the worker ends"));
     void attempt.run().then(
-      (ended) => this.#ended(attempt, ended),
-      (error: unknown) => this.#broke(attempt, error),
+      (attemptEnd) => this.#onAttemptEnd(attempt, attemptEnd),
+      (error: unknown) => this.#onAttemptBug(attempt, error),
     );
   }
 
   /** A coordinator does not do that. */
-  #refuse({ task, claim, type }: ClaimedTask): void {
-    const { link, tell } = this.#around;
-    tell({ type: "problem", message: `task ${task} is of type ${type}, which was not asked for; it is given back` });
-    void link.call("tasks.release", { task, claim }, askWithinMs);
+  #releaseUnrequested({ task, claim, type }: ClaimedTask): void {
+    const { link, emit } = this.#deps;
+    emit({ type: "problem", message: `task ${task} is of type ${type}, which was not asked for; it is given back` });
+    void link.call("tasks.release", { task, claim }, askTimeoutMs);
   }
 
   /** [WK3] With the answer to an end comes what is done in its place. */
-  #next(isFailed: boolean): ClaimOptions | undefined {
+  #nextClaim(isFailed: boolean): ClaimOptions | undefined {
     const { maxTasks, setups } = this.#options;
-    const isPausing = this.#isPaused || (isFailed && this.#streak.isDoubtful);
+    const isPausing = this.#isPaused || (isFailed && this.#streak.wouldPause);
     if (this.#isDraining || isPausing || maxTasks !== null) return undefined;
     return { limit: 1, types: [...setups.keys()], isStarted: true };
   }
 
-  #ended(attempt: Attempt, { end, next }: Ended): void {
+  #onAttemptEnd(attempt: Attempt, { end, next }: AttemptEnd): void {
     this.#running.delete(attempt);
-    this.#ends.set(end, (this.#ends.get(end) ?? 0) + 1);
-    if (end === "done") this.#streak.succeeded();
-    if (end === "failed" || end === "timeout") this.#pause(this.#streak.failed());
-    this.#beginAll(next);
-    this.#tellState();
-    void this.#pull();
+    this.#endCounts.set(end, (this.#endCounts.get(end) ?? 0) + 1);
+    if (end === "done") this.#streak.recordSuccess();
+    if (end === "failed" || end === "timeout") this.#pauseFor(this.#streak.recordFailure());
+    this.#startAll(next);
+    this.#reportStatus();
+    void this.#claimAll();
   }
 
   /** A bug: the task is given out again when its heartbeats are missed. */
-  #broke(attempt: Attempt, error: unknown): void {
+  #onAttemptBug(attempt: Attempt, error: unknown): void {
     this.#running.delete(attempt);
-    this.#ends.set("untold", (this.#ends.get("untold") ?? 0) + 1);
-    this.#around.tell({ type: "problem", message: `a bug of SHIM: ${stackOf(error)}` });
-    this.#settle();
+    this.#endCounts.set("untold", (this.#endCounts.get("untold") ?? 0) + 1);
+    this.#deps.emit({ type: "problem", message: `a bug of SHIM: ${stackOf(error)}` });
+    this.#finishIfIdle();
   }
 
   /** [WK9] */
-  #pause(forMs: number): void {
+  #pauseFor(forMs: number): void {
     if (forMs === 0) return;
     this.#isPaused = true;
-    this.#around.tell({ type: "backoff", failures: this.#streak.failures, forMs });
-    this.#after(forMs, () => {
+    this.#deps.emit({ type: "backoff", failures: this.#streak.failures, forMs });
+    this.#schedule(forMs, () => {
       this.#isPaused = false;
-      this.#tellState();
-      void this.#pull();
+      this.#reportStatus();
+      void this.#claimAll();
     });
   }
 
-  get #isAllTaken(): boolean {
-    return this.#options.isOnce && this.#isNothingThere && !this.#isPaused;
+  get #isQueueDrained(): boolean {
+    return this.#options.isOnce && this.#isQueueEmpty && !this.#isPaused;
   }
 
-  #settle(): void {
+  #finishIfIdle(): void {
     if (this.#running.size > 0 || this.#isPulling) return;
     const { maxTasks } = this.#options;
-    const isEnough = this.#isDraining || (maxTasks !== null && this.#taken >= maxTasks);
-    if (!isEnough && !this.#isAllTaken) return;
+    const isEndDue = this.#isDraining || (maxTasks !== null && this.#takenCount >= maxTasks);
+    if (!isEndDue && !this.#isQueueDrained) return;
     // Tasks may be there, and it was refused them.
-    if (!isEnough) this.#lost ??= this.#trouble;
-    this.#over.resolve();
+    if (!isEndDue) this.#fatalError ??= this.#claimError;
+    this.#finished.resolve();
   }
 
-  #after(ms: number, work: () => void): void {
-    const cancel = this.#around.outside.setTimer(() => {
+  #schedule(ms: number, work: () => void): void {
+    const cancel = this.#deps.platform.setTimer(() => {
       this.#timers.delete(cancel);
       work();
     }, ms);

@@ -1,7 +1,7 @@
 import type { TaskState } from "../../contract/tasks.ts";
 
 /** How an attempt ended, for the worker. thrown_away: its result came too late. untold: nobody has answered. */
-export type End =
+export type AttemptEndKind =
   | "done"
   | "failed"
   | "timeout"
@@ -12,7 +12,7 @@ export type End =
   | "thrown_away"
   | "untold";
 
-interface OfTask {
+interface TaskFields {
   readonly task: number;
   readonly taskType: string;
 }
@@ -26,19 +26,19 @@ export type WorkerEvent =
       readonly folder: string;
       /** With what an attempt before has left. */
       readonly isContinued: boolean;
-    } & OfTask)
-  | ({ readonly type: "progress"; readonly percent: number | null; readonly note: string | null } & OfTask)
+    } & TaskFields)
+  | ({ readonly type: "progress"; readonly percent: number | null; readonly note: string | null } & TaskFields)
   | ({
       readonly type: "ended";
-      readonly end: End;
+      readonly end: AttemptEndKind;
       /** Of the task, now; null: it is another's, or unknown. */
       readonly state: TaskState | null;
       readonly reason: string | null;
       readonly wallMs: number;
-    } & OfTask)
-  | ({ readonly type: "note"; readonly message: string } & OfTask)
+    } & TaskFields)
+  | ({ readonly type: "note"; readonly message: string } & TaskFields)
   | { readonly type: "backoff"; readonly failures: number; readonly forMs: number }
   | { readonly type: "draining"; readonly reason: string; readonly running: number }
   | { readonly type: "problem"; readonly message: string };
 
-export type Tell = (event: WorkerEvent) => void;
+export type EmitWorkerEvent = (event: WorkerEvent) => void;

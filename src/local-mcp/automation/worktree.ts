@@ -7,88 +7,98 @@ import { isWholeJob, nameJobBranch } from "./job-branch.ts";
 import { unresolved } from "./merge-commits.ts";
 import { pushBranch } from "./remote-branches.ts";
 import { firstLeftOut } from "../snapshots/selection.ts";
-import { branchAt, commitAll, type Commit, gitAt, gitOf, keepAll, worktreeCommand } from "./work-git.ts";
-import { nothingMerged, type MergedInputs, type Work, type WorkPlace } from "./work-place.ts";
-import { removeRecord, treeIn, writeRecord, type Merged, type WorkRecord } from "./work-record.ts";
-import type { InputSurroundings } from "./worktree-inputs.ts";
+import {
+  currentBranch,
+  commitAll,
+  type Commit,
+  gitInFolder,
+  gitInWorktree,
+  commitToRef,
+  worktreeCommand,
+} from "./work-git.ts";
+import { noMergedInputs, type MergedInputs, type CommittedWork, type TaskFolder } from "./work-place.ts";
+import { removeRecord, worktreePath, writeRecord, type MergedRecord, type WorkRecord } from "./work-record.ts";
+import type { InputDeps } from "./worktree-inputs.ts";
 
-export interface WorktreeSurroundings extends InputSurroundings {
+export interface WorktreeDeps extends InputDeps {
   readonly machine: string;
 }
 
 /** Files that the result of a task names one by one; it has a bound of its own. */
-const mostNamed = 20;
+const maxLeftOutNamed = 20;
 
 /** The worktree of one task. [WK11] [WK12] */
-export class Worktree implements WorkPlace {
+export class Worktree implements TaskFolder {
   readonly folder: string;
   readonly isContinued: boolean;
   readonly notes: readonly string[];
-  readonly #around: WorktreeSurroundings;
-  readonly #outer: string;
+  readonly #deps: WorktreeDeps;
+  readonly #recordFolder: string;
   readonly #task: ClaimedTask;
   readonly #record: WorkRecord;
   #commit: string;
   /** Of the job that the task stands for; null: its branch bears the task's name. */
   #jobBranch: string | null = null;
 
-  /** @param outer the folder that holds the worktree and its record, which is this process's own */
+  /** @param recordFolder the folder that holds the worktree and its record, which is this process's own */
   constructor(
-    around: WorktreeSurroundings,
-    outer: string,
+    deps: WorktreeDeps,
+    recordFolder: string,
     task: ClaimedTask,
     record: WorkRecord,
-    begun: { readonly commit: string; readonly isContinued: boolean; readonly notes: readonly string[] },
+    start: { readonly commit: string; readonly isContinued: boolean; readonly notes: readonly string[] },
   ) {
-    this.#around = around;
-    this.#outer = outer;
+    this.#deps = deps;
+    this.#recordFolder = recordFolder;
     this.#task = task;
     this.#record = record;
-    this.#commit = begun.commit;
-    this.folder = treeIn(outer);
-    this.isContinued = begun.isContinued;
-    this.notes = begun.notes;
+    this.#commit = start.commit;
+    this.folder = worktreePath(recordFolder);
+    this.isContinued = start.isContinued;
+    this.notes = start.notes;
   }
 
   get merged(): MergedInputs {
-    return this.#record.merged ?? nothingMerged;
+    return this.#record.merged ?? noMergedInputs;
   }
 
-  where(): Json {
+  location(): Json {
     const { branch, base, merged } = this.#record;
-    const { machine } = this.#around;
-    const known = merged ? { merged: asJson(merged) } : {};
-    return { machine, folder: this.folder, branch, base, commit: this.#commit, ...known };
+    const { machine } = this.#deps;
+    const mergedField = merged ? { merged: asJson(merged) } : {};
+    return { machine, folder: this.folder, branch, base, commit: this.#commit, ...mergedField };
   }
 
   /** [WK31] */
   async problem(): Promise<string | null> {
-    const named = this.merged.conflicts.flatMap(({ files }) => files);
-    const left = await unresolved(this.#git, named);
-    return left.length === 0 ? null : `the conflict of its inputs is not resolved in ${left.join(", ")}`;
+    const conflictFiles = this.merged.conflicts.flatMap(({ files }) => files);
+    const unresolvedFiles = await unresolved(this.#git, conflictFiles);
+    return unresolvedFiles.length === 0
+      ? null
+      : `the conflict of its inputs is not resolved in ${unresolvedFiles.join(", ")}`;
   }
 
   async save(): Promise<void> {
-    const index = join(this.#outer, "index");
-    this.#commit = await keepAll(this.#git, index, this.#ref, this.#commitOf("work in progress"));
+    const index = join(this.#recordFolder, "index");
+    this.#commit = await commitToRef(this.#git, index, this.#ref, this.#commitFields("work in progress"));
   }
 
-  async finish(): Promise<Work> {
+  async finish(): Promise<CommittedWork> {
     const { type, attempt } = this.#task;
-    const { commit, leftOut } = await commitAll(this.#git, this.#commitOf(`${type}, attempt ${attempt}`));
+    const { commit, leftOut } = await commitAll(this.#git, this.#commitFields(`${type}, attempt ${attempt}`));
     this.#commit = commit;
     await run(this.#git, ["update-ref", "-d", this.#ref]);
-    const branch = await branchAt(this.#git);
+    const branch = await currentBranch(this.#git);
     const { base, merged } = this.#record;
-    const isNothing = branch === this.#record.branch && commit === base;
-    const { machine } = this.#around;
-    const without = leftOut.length > 0 ? { leftOut: firstLeftOut(leftOut, mostNamed) } : {};
-    return { branch: isNothing ? null : branch, commit, base: merged?.commit ?? base, machine, ...without };
+    const isUnchanged = branch === this.#record.branch && commit === base;
+    const { machine } = this.#deps;
+    const leftOutField = leftOut.length > 0 ? { leftOut: firstLeftOut(leftOut, maxLeftOutNamed) } : {};
+    return { branch: isUnchanged ? null : branch, commit, base: merged?.commit ?? base, machine, ...leftOutField };
   }
 
-  async publish(work: Work): Promise<{ readonly work: Work; readonly note: string | null }> {
+  async publish(work: CommittedWork): Promise<{ readonly work: CommittedWork; readonly note: string | null }> {
     if (work.branch === null) return { work, note: null };
-    const git = gitAt(this.#around.env, this.#record.repository);
+    const git = gitInFolder(this.#deps.env, this.#record.repository);
     const branch = isWholeJob(this.#task.payload)
       ? await nameJobBranch(git, this.#task.task, work.commit)
       : work.branch;
@@ -98,7 +108,7 @@ export class Worktree implements WorkPlace {
 
   /** [WK33] Its result counts all the same: the commit is on this machine. @returns why it is nowhere else */
   async #push(git: Git, branch: string, commit: string): Promise<string | null> {
-    const { remote } = this.#around.inputs;
+    const { remote } = this.#deps.inputs;
     if (remote === null) return null;
     try {
       await pushBranch(git, remote, branch, commit);
@@ -109,17 +119,17 @@ export class Worktree implements WorkPlace {
     }
   }
 
-  async leave(isOpen: boolean): Promise<string | null> {
-    writeRecord(this.#outer, { ...this.#record, owner: null });
-    return isOpen ? null : this.#remove();
+  async release(isOpen: boolean): Promise<string | null> {
+    writeRecord(this.#recordFolder, { ...this.#record, owner: null });
+    return isOpen ? null : this.#removeWorktree();
   }
 
   /** [WK13] Git itself refuses where something is not committed. */
-  async #remove(): Promise<string | null> {
-    const repository = gitAt(this.#around.env, this.#record.repository);
+  async #removeWorktree(): Promise<string | null> {
+    const repository = gitInFolder(this.#deps.env, this.#record.repository);
     const { branch, base } = this.#record;
-    const isOnOwn = (await branchAt(this.#git)) === branch;
-    if (!isOnOwn) return `its worktree stays, since it is on another branch than ${branch}: ${this.folder}`;
+    const isOnOwnBranch = (await currentBranch(this.#git)) === branch;
+    if (!isOnOwnBranch) return `its worktree stays, since it is on another branch than ${branch}: ${this.folder}`;
     try {
       await worktreeCommand(repository, ["remove", this.folder]);
     } catch (error) {
@@ -127,25 +137,25 @@ export class Worktree implements WorkPlace {
       return `its worktree stays, since not all in it is committed, or it is no worktree any more: ${this.folder} (${messageOf(error)})`;
     }
     // Of a branch with nothing on it, and of one that is the job's, nobody needs the name.
-    const isNeedless = this.#commit === base || this.#jobBranch !== null;
-    if (isNeedless) await run(repository, ["update-ref", "-d", `refs/heads/${branch}`, this.#commit]);
-    removeRecord(this.#outer);
+    const isBranchUnneeded = this.#commit === base || this.#jobBranch !== null;
+    if (isBranchUnneeded) await run(repository, ["update-ref", "-d", `refs/heads/${branch}`, this.#commit]);
+    removeRecord(this.#recordFolder);
     return null;
   }
 
   get #git(): Git {
-    return gitOf(this.#around.env, this.#record.repository, this.folder);
+    return gitInWorktree(this.#deps.env, this.#record.repository, this.folder);
   }
 
   get #ref(): string {
-    return `refs/shim/${basename(this.#outer)}`;
+    return `refs/shim/${basename(this.#recordFolder)}`;
   }
 
-  #commitOf(what: string): Commit {
-    return { tree: this.folder, message: `shim: task ${this.#task.task}: ${what}`, now: this.#around.now() };
+  #commitFields(what: string): Commit {
+    return { tree: this.folder, message: `shim: task ${this.#task.task}: ${what}`, now: this.#deps.now() };
   }
 }
 
-function asJson({ tasks, conflicts, commit }: Merged): Json {
+function asJson({ tasks, conflicts, commit }: MergedRecord): Json {
   return { tasks: [...tasks], conflicts: conflicts.map(({ task, files }) => ({ task, files: [...files] })), commit };
 }

@@ -9,7 +9,7 @@ export interface TaskEnd {
   readonly by: string | null;
 }
 
-interface Row {
+interface TaskRow {
   readonly state: string;
   readonly chat: string | null;
 }
@@ -20,7 +20,7 @@ interface Row {
  * @param home SHIM's folder
  * @returns of those that have ended so
  */
-export function endsHere(
+export function readTaskEnds(
   { home, driver, busyMs }: { readonly home: string; readonly driver: Driver; readonly busyMs: number },
   tasks: readonly number[],
 ): Map<number, TaskEnd> {
@@ -30,7 +30,7 @@ export function endsHere(
   const connection = driver({ path, readOnly: true, busyMs });
   try {
     for (const task of tasks) {
-      const [row] = connection.all<Row>(
+      const [row] = connection.all<TaskRow>(
         `SELECT state, (SELECT chat FROM attempts WHERE task = tasks.task AND ended = 'done' ORDER BY claim DESC LIMIT 1) AS chat
          FROM tasks WHERE task = ?`,
         task,

@@ -62,22 +62,22 @@ export class LocalCoordinator {
     if (!isEngineOperation(name)) {
       return err({ code: "bad_input", message: `${name} is for a coordinator on the edge; there is none here` });
     }
-    if (isRead(name) && !this.#options.store.exists()) return this.#ofNothing(name, input);
+    if (isRead(name) && !this.#options.store.exists()) return this.#answerFromEmptyStore(name, input);
     const isCheckDue = !isWithin(this.#options.now() - this.#checkedAt, pollEveryMs);
     return isRead(name) && !isCheckDue ? this.#read(name, input) : this.#write(name, input);
   }
 
   #read(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
-    const nothing: Result<unknown, Refusal> = err({ code: "unknown_key", message: "nothing is stored yet" });
-    const found = this.#options.store.read<Result<unknown, Refusal>>(
+    const notFound: Result<unknown, Refusal> = err({ code: "unknown_key", message: "nothing is stored yet" });
+    const answer = this.#options.store.read<Result<unknown, Refusal>>(
       (sql) => run(this.#tx(sql), this.#actor, name, input as never),
-      nothing,
+      notFound,
     );
-    return found === nothing ? this.#write(name, input) : found;
+    return answer === notFound ? this.#write(name, input) : answer;
   }
 
   /** [EM1] What a new file would answer, without one. */
-  #ofNothing(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
+  #answerFromEmptyStore(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
     const { driver, migrations, now } = this.#options.store.context;
     const memory = driver({ path: inMemory, readOnly: false, busyMs: 0 });
     try {
@@ -91,10 +91,10 @@ export class LocalCoordinator {
   /** Refusals undo what was done for them; what is due is done in a transaction before. */
   #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
     this.#options.store.write((sql) => this.#upkeep(sql));
-    let refused: Result<unknown, Refusal> | null = null;
+    let refusal: Result<unknown, Refusal> | null = null;
     try {
       return this.#options.store.write((sql) => {
-        refused = null;
+        refusal = null;
         const hints: Hint[] = [];
         const result = run(
           this.#tx(sql, (hint) => hints.push(hint)),
@@ -105,27 +105,27 @@ export class LocalCoordinator {
         // [QU1] Here there is no queue: it is looked at once.
         if (result.ok && hints.some(({ kind }) => kind === "dispatch")) dispatch.assignQueued(this.#tx(sql));
         if (result.ok) return result;
-        refused = result;
-        throw undoing;
+        refusal = result;
+        throw rollback;
       });
     } catch (error) {
-      if (error !== undoing || !refused) throw error;
-      this.#note(input, refused);
-      return refused;
+      if (error !== rollback || !refusal) throw error;
+      this.#recordRefusal(input, refusal);
+      return refusal;
     }
   }
 
-  #note(input: unknown, refused: Result<unknown, Refusal>): void {
-    const note = refused.ok ? null : followUpOf(input, refused.error);
-    if (note) this.#options.store.write((sql) => note({ sql }));
+  #recordRefusal(input: unknown, refusal: Result<unknown, Refusal>): void {
+    const record = refusal.ok ? null : followUpOf(input, refusal.error);
+    if (record) this.#options.store.write((sql) => record({ sql }));
   }
 
   get #actor(): Actor {
     return { machine: this.#options.machine, isAdmin: true };
   }
 
-  /** @param tell who waits looks at the file: see waitForChange() */
-  #tx(sql: Sql, tell: (hint: Hint) => void = () => undefined): Tx {
+  /** @param onHint who waits looks at the file: see waitForChange() */
+  #tx(sql: Sql, onHint: (hint: Hint) => void = () => undefined): Tx {
     const { now, processes } = this.#options;
     const at = now();
     return {
@@ -134,11 +134,11 @@ export class LocalCoordinator {
       presence: {
         lastSeen: (chat) => {
           const row = chatRows.find({ sql }, chat);
-          return row && row.status !== "offline" && isThere(processes, row.process) ? at : null;
+          return row && row.status !== "offline" && isRunning(processes, row.process) ? at : null;
         },
       },
       ...meta.readFacts(sql),
-      tell,
+      tell: onHint,
     };
   }
 
@@ -148,14 +148,15 @@ export class LocalCoordinator {
     if (!isWithin(tx.now - this.#checkedAt, pollEveryMs)) {
       this.#checkedAt = tx.now;
       const rows = sql.all<chatRows.ChatRow>("SELECT * FROM chats WHERE status <> 'offline'");
-      for (const row of rows) if (isGone(this.#options.processes, row.process)) liveness.goOffline(tx, row, "attested");
+      for (const row of rows)
+        if (isProvedGone(this.#options.processes, row.process)) liveness.goOffline(tx, row, "attested");
     }
     due.sweep(tx, (work) => atomically(sql, work), sweepRows);
   }
 
   #health(): OutputOf<"health"> {
     const empty = { overdueRows: 0, chats: 0, schemaVersion: 0, epoch: 0, revision: 0 };
-    const found = this.#options.store.read((sql) => {
+    const figures = this.#options.store.read((sql) => {
       const tx = this.#tx(sql);
       return {
         overdueRows: liveness.listDue(tx, 1_000).length,
@@ -165,7 +166,7 @@ export class LocalCoordinator {
         revision: changes.readTotals(sql).revision,
       };
     }, empty);
-    return { alarmInMs: null, outboxDepth: 0, sockets: 0, storage: null, protocol: protocolVersion, ...found };
+    return { alarmInMs: null, outboxDepth: 0, sockets: 0, storage: null, protocol: protocolVersion, ...figures };
   }
 
   /** Changes with each commit of another process; compare two answers to see whether anything happened. */
@@ -175,15 +176,15 @@ export class LocalCoordinator {
   }
 }
 
-const undoing = Symbol("undoing");
+const rollback = Symbol("undoing");
 
-function isThere(processes: Processes, key: string): boolean {
+function isRunning(processes: Processes, key: string): boolean {
   const identity = readProcessKey(key);
   return identity !== null && !isInOtherNamespace(processes, identity) && isAlive(processes, identity);
 }
 
 /** Only what can be seen from here is attested: not a process of another container. */
-function isGone(processes: Processes, key: string): boolean {
+function isProvedGone(processes: Processes, key: string): boolean {
   const identity = readProcessKey(key);
   return identity !== null && !isInOtherNamespace(processes, identity) && !isAlive(processes, identity);
 }

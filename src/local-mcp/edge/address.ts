@@ -5,12 +5,12 @@ import { err, ok, type Result } from "../../shared/result.ts";
 export interface Address {
   /** Operations lie below it; no slash at the end. */
   readonly http: string;
-  /** Without the chat in whose name it is opened: see {@link socketOf}. */
+  /** Without the chat in whose name it is opened: see {@link socketUrl}. */
   readonly socket: string;
 }
 
 /** A connection is opened in the name of the chat that is registered on it: so the coordinator finds it again. */
-export function socketOf({ socket }: Address, chat: string | null): string {
+export function socketUrl({ socket }: Address, chat: string | null): string {
   return chat === null ? socket : `${socket}?chat=${encodeURIComponent(chat)}`;
 }
 
@@ -19,10 +19,10 @@ export function socketOf({ socket }: Address, chat: string | null): string {
  *
  * @returns else what is wrong, without the address, which may hold a secret
  */
-export function addressOf(edge: string, workspace: string): Result<Address, string> {
+export function parseAddress(edge: string, workspace: string): Result<Address, string> {
   const url = URL.canParse(edge) ? new URL(edge) : null;
   if (!url) return err("the address of the coordinator is no URL, such as https://shim.example.com");
-  const problem = problemOf(url);
+  const problem = findAddressProblem(url);
   if (problem) return err(problem);
   if (!Workspace.safeParse(workspace).success) {
     return err("the name of a workspace has 2 to 63 lower case letters, digits and -");
@@ -31,7 +31,7 @@ export function addressOf(edge: string, workspace: string): Result<Address, stri
   return ok({ http, socket: `${http.replace(/^http/, "ws")}/connect` });
 }
 
-function problemOf(url: URL): string | null {
+function findAddressProblem(url: URL): string | null {
   if (url.username || url.password) return "the address of the coordinator must not hold a user or password";
   if (url.search || url.hash) return "the address of the coordinator must not have a query or a fragment";
   if (url.protocol === "https:") return null;
@@ -48,6 +48,6 @@ export function isToken(token: string): boolean {
   return /^[\x21-\x7e]{1,4096}$/.test(token);
 }
 
-export function headersOf(token: string, protocol: number): Record<string, string> {
+export function requestHeaders(token: string, protocol: number): Record<string, string> {
   return { authorization: `Bearer ${token}`, "shim-protocol": String(protocol) };
 }

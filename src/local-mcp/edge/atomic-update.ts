@@ -3,10 +3,10 @@ import type { Entry, Guard } from "../../contract/state.ts";
 import type { Json } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { sleep, type Outside } from "./outside.ts";
+import { sleep, type Platform } from "./outside.ts";
 
 /** The edge, or the coordinator of this machine. */
-export type Coordinate<Failure> = <Name extends "state.get" | "state.set">(
+export type StateCall<Failure> = <Name extends "state.get" | "state.set">(
   name: Name,
   input: Name extends "state.get" ? { readonly key: string } : SetInput,
 ) => Promise<Result<OutputOf<Name>, Failure>>;
@@ -26,10 +26,10 @@ export interface UpdateOptions extends Pick<SetInput, "guard" | "ttlMs" | "by"> 
 }
 
 /** @param entry null: the key is not there. @returns the new value; undefined: it stays as it is */
-export type Change = (entry: Entry | null) => Json | undefined | Promise<Json | undefined>;
+export type ValueUpdate = (entry: Entry | null) => Json | undefined | Promise<Json | undefined>;
 
-const usualAttempts = 20;
-const pause = { baseMs: 20, capMs: 2_000 };
+const defaultAttempts = 20;
+const updateBackoff = { baseMs: 20, capMs: 2_000 };
 
 /**
  * [EC18] Reads a key, lets `change` make its next value, and writes it only if nobody was first; else all of it again.
@@ -37,29 +37,29 @@ const pause = { baseMs: 20, capMs: 2_000 };
  * @returns the version that was written; null: `change` wanted nothing. Refused with `version_mismatch` when others were first each time
  */
 export async function atomicUpdate<Failure extends { readonly code: string }>(
-  call: Coordinate<Failure>,
-  outside: Pick<Outside, "setTimer" | "random">,
+  call: StateCall<Failure>,
+  platform: Pick<Platform, "setTimer" | "random">,
   key: string,
-  change: Change,
-  { attempts = usualAttempts, ...rest }: UpdateOptions = {},
+  update: ValueUpdate,
+  { attempts = defaultAttempts, ...setOptions }: UpdateOptions = {},
 ): Promise<Result<{ readonly version: number | null }, Failure>> {
   for (let attempt = 1; ; attempt += 1) {
-    const done = await once(call, key, change, rest);
-    if (done.ok || done.error.code !== "version_mismatch" || attempt >= attempts) return done;
-    await sleep(outside, fullJitter(pause, attempt, outside.random));
+    const result = await tryUpdate(call, key, update, setOptions);
+    if (result.ok || result.error.code !== "version_mismatch" || attempt >= attempts) return result;
+    await sleep(platform, fullJitter(updateBackoff, attempt, platform.random));
   }
 }
 
-async function once<Failure>(
-  call: Coordinate<Failure>,
+async function tryUpdate<Failure>(
+  call: StateCall<Failure>,
   key: string,
-  change: Change,
-  rest: Omit<UpdateOptions, "attempts">,
+  update: ValueUpdate,
+  setOptions: Omit<UpdateOptions, "attempts">,
 ): Promise<Result<{ readonly version: number | null }, Failure>> {
-  const found = await call("state.get", { key });
-  if (!found.ok) return found;
-  const { entry } = found.value;
-  const value = await change(entry);
+  const current = await call("state.get", { key });
+  if (!current.ok) return current;
+  const { entry } = current.value;
+  const value = await update(entry);
   if (value === undefined) return ok({ version: null });
-  return call("state.set", { ...rest, key, value, ifVersion: entry?.version ?? 0 });
+  return call("state.set", { ...setOptions, key, value, ifVersion: entry?.version ?? 0 });
 }

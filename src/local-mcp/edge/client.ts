@@ -1,17 +1,17 @@
 import type { OperationName, OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { addressOf, isToken } from "./address.ts";
-import { atomicUpdate, type Change, type UpdateOptions } from "./atomic-update.ts";
-import { Calls, type CallOptions, type Given } from "./calls.ts";
-import { Emitter, eventsOf, type EdgeEvent, type LinkState, type Signal } from "./events.ts";
+import { parseAddress, isToken } from "./address.ts";
+import { atomicUpdate, type ValueUpdate, type UpdateOptions } from "./atomic-update.ts";
+import { Calls, type CallOptions, type CallInput } from "./calls.ts";
+import { Emitter, createEdgeEvents, type EdgeEvent, type ConnectionState, type Signal } from "./events.ts";
 import type { EdgeError } from "./failure.ts";
-import { Holder, type HoldOptions, type WantedLease, type WantedTerm } from "./held.ts";
-import { Inbox, type TakeMessage } from "./inbox.ts";
-import type { Right } from "./kept-right.ts";
-import { Link } from "./link.ts";
-import type { Outside } from "./outside.ts";
-import { Registration, type Registered, type Wanted } from "./registration.ts";
+import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequest } from "./held.ts";
+import { Inbox, type MessageHandler } from "./inbox.ts";
+import type { HeldLease } from "./kept-right.ts";
+import { Connection } from "./link.ts";
+import type { Platform } from "./outside.ts";
+import { Registration, type RegisteredChat, type ChatInput } from "./registration.ts";
 import { EdgeWatch, type Watch, type WatchOptions } from "./watch.ts";
 
 export interface EdgeOptions {
@@ -26,56 +26,56 @@ export interface EdgeOptions {
 }
 
 /** What is asked by a method of its own, since it concerns a connection. */
-type OwnName = "chats.register" | "chats.unregister" | "state.watch" | "state.unwatch";
-export type CallName = Exclude<OperationName, OwnName>;
+type ConnectionOperation = "chats.register" | "chats.unregister" | "state.watch" | "state.unwatch";
+export type CallName = Exclude<OperationName, ConnectionOperation>;
 
-const usualQueue = 200;
-const registerWithinMs = 30_000;
+const defaultMaxQueued = 200;
+const registerTimeoutMs = 30_000;
 
 /**
  * A coordinator on the edge, as one chat or one command sees it. It connects at the first use, comes back by itself, and repeats what was not
  * answered; nothing of it throws for what the network or the coordinator does.
  */
 export class EdgeClient {
-  readonly #outside: Outside;
+  readonly #platform: Platform;
   readonly #events: Emitter<EdgeEvent>;
   readonly #signals: Emitter<Signal>;
   readonly #registration: Registration;
-  readonly #link: Link;
+  readonly #connection: Connection;
   readonly #calls: Calls;
-  readonly #holder: Holder;
+  readonly #leaseAcquirer: LeaseAcquirer;
 
-  private constructor(link: ConstructorParameters<typeof Link>[0]) {
-    const { outside } = link;
-    this.#outside = outside;
-    this.#events = eventsOf();
+  private constructor(connection: ConstructorParameters<typeof Connection>[0]) {
+    const { platform } = connection;
+    this.#platform = platform;
+    this.#events = createEdgeEvents();
     this.#signals = new Emitter((message) => this.#events.emit({ type: "problem", message }));
-    this.#registration = new Registration(outside, this.#events, this.#signals);
-    this.#link = new Link(link, this.#registration, this.#events, this.#signals);
-    this.#calls = new Calls(outside, this.#link, this.#registration);
-    const around = {
-      outside,
+    this.#registration = new Registration(platform, this.#events, this.#signals);
+    this.#connection = new Connection(connection, this.#registration, this.#events, this.#signals);
+    this.#calls = new Calls(platform, this.#connection, this.#registration);
+    const deps = {
+      platform,
       events: this.#events,
-      life: () => this.#registration.life,
-      lastPing: () => this.#link.lastPing,
+      registrationNumber: () => this.#registration.registrationNumber,
+      lastPing: () => this.#connection.lastPing,
     };
-    this.#holder = new Holder(this.#calls, around, this.#signals);
+    this.#leaseAcquirer = new LeaseAcquirer(this.#calls, deps, this.#signals);
     this.#signals.on((signal) => {
       if (signal.method === "closed") this.#registration.forget(signal.reason);
     });
   }
 
   /** @returns else what is wrong with the options, without the token and without the address */
-  static open(options: EdgeOptions, outside: Outside): Result<EdgeClient, string> {
-    const { edge, workspace, token, transport = "auto", maxQueued = usualQueue } = options;
-    const address = addressOf(edge, workspace);
+  static open(options: EdgeOptions, platform: Platform): Result<EdgeClient, string> {
+    const { edge, workspace, token, transport = "auto", maxQueued = defaultMaxQueued } = options;
+    const address = parseAddress(edge, workspace);
     if (!address.ok) return address;
     if (!isToken(token)) return err("the token of the coordinator is empty, or holds what no header can hold");
-    return ok(new EdgeClient({ outside, address: address.value, token, isHttpOnly: transport === "http", maxQueued }));
+    return ok(new EdgeClient({ platform, address: address.value, token, isHttpOnly: transport === "http", maxQueued }));
   }
 
-  get state(): LinkState {
-    return this.#link.state;
+  get state(): ConnectionState {
+    return this.#connection.state;
   }
 
   /** Null before the first registration, and when the chat is lost. */
@@ -90,12 +90,12 @@ export class EdgeClient {
 
   /** Connects now, and not at the first use. */
   connect(): void {
-    this.#link.start();
+    this.#connection.start();
   }
 
   /** For ever: nothing is renewed, registered or repeated any more. The coordinator sees the chat go. */
   close(): void {
-    this.#link.close("closed by its user");
+    this.#connection.close("closed by its user");
   }
 
   /**
@@ -105,20 +105,20 @@ export class EdgeClient {
    */
   async call<Name extends CallName>(
     name: Name,
-    given: Given<Name>,
+    input: CallInput<Name>,
     options?: CallOptions,
   ): Promise<Result<OutputOf<Name>, EdgeError>> {
-    this.#link.start();
-    const { result } = await this.#calls.call(name, given, options);
+    this.#connection.start();
+    const { result } = await this.#calls.call(name, input, options);
     return result;
   }
 
   /** This client's chat from now on, registered again on each connection. One chat at a time. */
-  register(wanted: Wanted, deadlineMs = registerWithinMs): Promise<Result<Registered, EdgeError>> {
+  register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat, EdgeError>> {
     if (this.state === "closed") return Promise.resolve(err({ code: "closed", message: "the client is closed" }));
-    const registered = this.#registration.want(wanted, deadlineMs);
-    this.#link.start();
-    this.#link.admit();
+    const registered = this.#registration.setChat(chat, deadlineMs);
+    this.#connection.start();
+    this.#connection.registerChat();
     return registered;
   }
 
@@ -132,34 +132,36 @@ export class EdgeClient {
   }
 
   /** Takes a lease, standing in line for it up to `waitMs`, and keeps it. */
-  hold(wanted: WantedLease, options: HoldOptions = {}): Promise<Result<Right, EdgeError>> {
+  hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, EdgeError>> {
     const { self } = this;
-    return self ? this.#holder.hold(self, wanted, options) : Promise.resolve(notRegistered("leases.acquire"));
+    return self ? this.#leaseAcquirer.hold(self, request, options) : Promise.resolve(notRegistered("leases.acquire"));
   }
 
   /** Becomes the leader, standing in line for it up to `waitMs`, and stays so. */
-  lead(wanted: WantedTerm, options: HoldOptions = {}): Promise<Result<Right, EdgeError>> {
+  lead(request: LeadershipRequest, options: HoldOptions = {}): Promise<Result<HeldLease, EdgeError>> {
     const { self } = this;
-    return self ? this.#holder.lead(self, wanted, options) : Promise.resolve(notRegistered("elections.campaign"));
+    return self
+      ? this.#leaseAcquirer.lead(self, request, options)
+      : Promise.resolve(notRegistered("elections.campaign"));
   }
 
   /** What happens below a prefix, over all interruptions. End it with `close()`, or by leaving the loop over it. */
   watch(options: WatchOptions = {}): Watch {
-    this.#link.start();
-    const { outside, calls, link, signals } = this.#parts();
-    return new EdgeWatch({ outside, calls, link, signals }, calls.newId(), options);
+    this.#connection.start();
+    const { platform, calls, connection, signals } = this.#internals();
+    return new EdgeWatch({ platform, calls, connection, signals }, calls.newId(), options);
   }
 
   /** Messages of this client's chat. @returns ends it */
-  inbox(take: TakeMessage): () => void {
-    const { outside, calls, signals } = this.#parts();
+  inbox(onMessage: MessageHandler): () => void {
+    const { platform, calls, signals } = this.#internals();
     const hasChat = (): boolean => this.self !== null;
-    const inbox = new Inbox({ outside, calls, events: this.#events, signals, hasChat }, take);
+    const inbox = new Inbox({ platform, calls, events: this.#events, signals, hasChat }, onMessage);
     return () => inbox.close();
   }
 
   /** [EC22] A task or a message may be there for this client's chat, or a task that it has be cancelled: a claim, a heartbeat, a pull tells. @returns ends it */
-  onNews(listener: (news: "task" | "message" | "any") => void): () => void {
+  onHint(listener: (hint: "task" | "message" | "any") => void): () => void {
     return this.#signals.on(({ method }) => {
       if (method === "tasks.new") listener("task");
       else if (method === "messages.new" || method === "unread") listener("message");
@@ -170,20 +172,20 @@ export class EdgeClient {
   /** See {@link atomicUpdate}. */
   atomicUpdate(
     key: string,
-    change: Change,
+    change: ValueUpdate,
     options?: UpdateOptions,
   ): Promise<Result<{ readonly version: number | null }, EdgeError>> {
     return atomicUpdate<EdgeError>(
       (name, input) => this.call(name, input as never),
-      this.#outside,
+      this.#platform,
       key,
       change,
       options,
     );
   }
 
-  #parts(): { outside: Outside; calls: Calls; link: Link; signals: Emitter<Signal> } {
-    return { outside: this.#outside, calls: this.#calls, link: this.#link, signals: this.#signals };
+  #internals(): { platform: Platform; calls: Calls; connection: Connection; signals: Emitter<Signal> } {
+    return { platform: this.#platform, calls: this.#calls, connection: this.#connection, signals: this.#signals };
   }
 }
 

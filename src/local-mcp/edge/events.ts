@@ -6,14 +6,14 @@ import type { Notification } from "./frames.ts";
  * disconnected: nothing works, and it tries again by itself; connecting; connected: over a socket; fallback: over HTTP, since sockets do not
  * get through; closed: for ever.
  */
-export type LinkState = "disconnected" | "connecting" | "connected" | "fallback" | "closed";
+export type ConnectionState = "disconnected" | "connecting" | "connected" | "fallback" | "closed";
 
 /** How the client is. No event holds a token or a text of another chat. */
 export type EdgeEvent =
   | {
       readonly type: "state";
-      readonly state: LinkState;
-      readonly previous: LinkState;
+      readonly state: ConnectionState;
+      readonly previous: ConnectionState;
       readonly reason: string;
       /** When it tries again. */
       readonly retryInMs?: number;
@@ -32,11 +32,11 @@ export type EdgeEvent =
   | { readonly type: "alive"; readonly roundTripMs: number }
   /** The machine slept, or a clock was set; what is held is confirmed before it is trusted again. */
   | { readonly type: "clock-jump"; readonly byMs: number }
-  | { readonly type: "right"; readonly name: string; readonly state: RightState; readonly reason: string }
+  | { readonly type: "right"; readonly name: string; readonly state: LeaseState; readonly reason: string }
   | { readonly type: "problem"; readonly message: string };
 
 /** Of a lease or a leadership. doubtful: nothing may be done on it until it is confirmed. */
-export type RightState = "trusted" | "doubtful" | "lost" | "released";
+export type LeaseState = "trusted" | "doubtful" | "lost" | "released";
 
 /** What the parts of the client tell each other. */
 export type Signal =
@@ -50,11 +50,11 @@ export type Signal =
 
 export class Emitter<Event> {
   readonly #listeners = new Set<(event: Event) => void>();
-  readonly #onThrown: (message: string) => void;
+  readonly #onListenerError: (message: string) => void;
 
-  /** @param onThrown hears of a listener that throws; the others are told nevertheless */
-  constructor(onThrown: (message: string) => void) {
-    this.#onThrown = onThrown;
+  /** @param onListenerError hears of a listener that throws; the others are told nevertheless */
+  constructor(onListenerError: (message: string) => void) {
+    this.#onListenerError = onListenerError;
   }
 
   /** @returns ends it */
@@ -68,20 +68,20 @@ export class Emitter<Event> {
       try {
         listener(event);
       } catch (error) {
-        this.#onThrown(`a listener threw: ${messageOf(error)}`);
+        this.#onListenerError(`a listener threw: ${messageOf(error)}`);
       }
     }
   }
 }
 
 /** [EC14] A listener that throws is told to the others as a problem; one that throws at a problem is not heard of again. */
-export function eventsOf(): Emitter<EdgeEvent> {
-  let isTelling = false;
+export function createEdgeEvents(): Emitter<EdgeEvent> {
+  let isReporting = false;
   const events = new Emitter<EdgeEvent>((message) => {
-    if (isTelling) return;
-    isTelling = true;
+    if (isReporting) return;
+    isReporting = true;
     events.emit({ type: "problem", message });
-    isTelling = false;
+    isReporting = false;
   });
   return events;
 }

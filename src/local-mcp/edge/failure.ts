@@ -1,7 +1,7 @@
 import type { Refusal } from "../../contract/errors.ts";
 
 /** Failures on this side of the wire; they never cross it. */
-export interface Unanswered {
+export interface ClientError {
   readonly code:
     /** No coordinator was reached in time: nothing has happened. */
     | "unreachable"
@@ -21,13 +21,13 @@ export interface Unanswered {
 }
 
 /** Why a call has no value: refused by the coordinator, or not answered by it. */
-export type EdgeError = Refusal | Unanswered;
+export type EdgeError = Refusal | ClientError;
 
 /** Each time the same answer would come: the client gives up. */
-const finalCodes: ReadonlySet<string> = new Set(["unauthenticated", "unknown_workspace", "unsupported_protocol"]);
+const permanentCodes: ReadonlySet<string> = new Set(["unauthenticated", "unknown_workspace", "unsupported_protocol"]);
 
-export function isFinal(error: Refusal): boolean {
-  return finalCodes.has(error.code);
+export function isPermanent(error: Refusal): boolean {
+  return permanentCodes.has(error.code);
 }
 
 /** The coordinator could not do it now, and has changed nothing. */
@@ -36,7 +36,7 @@ export function isBusy({ code }: Refusal): boolean {
 }
 
 /** It does not do what this token asks for now; nothing was changed. */
-export function isHeldBack({
+export function isThrottled({
   code,
   details,
 }: {
@@ -47,6 +47,6 @@ export function isHeldBack({
 }
 
 /** A coordinator that answers so would refuse other calls, too, for a while. */
-export function isUseless(error: Refusal): boolean {
-  return isBusy(error) || isHeldBack(error);
+export function isUnavailable(error: Refusal): boolean {
+  return isBusy(error) || isThrottled(error);
 }

@@ -38,7 +38,7 @@ const Mark = z.object({ method: z.literal(flowMarkMethod), params: z.object({ ma
 /** A frame holds a little more than its input, in bytes. */
 export const maxFrameInputBytes = defaultMaxBodyBytes - 1_024;
 
-export function bytesOf(input: object): number {
+export function byteLength(input: object): number {
   return Buffer.byteLength(JSON.stringify(input));
 }
 
@@ -64,10 +64,10 @@ function readOne(value: unknown): Incoming {
     if ("error" in data) return { kind: "error", id: data.id, error: data.error.data };
     return { kind: "result", id: data.id, result: data.result };
   }
-  const told = Notification.safeParse(value);
-  if (told.success) return { kind: "notification", notification: told.data };
-  const marked = Mark.safeParse(value);
-  if (marked.success) return { kind: "mark", mark: marked.data.params.mark };
+  const notification = Notification.safeParse(value);
+  if (notification.success) return { kind: "notification", notification: notification.data };
+  const flowMark = Mark.safeParse(value);
+  if (flowMark.success) return { kind: "mark", mark: flowMark.data.params.mark };
   return { kind: "unknown", message: "a frame is neither an answer nor a known notification" };
 }
 

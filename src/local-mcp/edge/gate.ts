@@ -1,17 +1,17 @@
-import type { Outside } from "./outside.ts";
+import type { Platform } from "./outside.ts";
 
-export type Passed = "open" | "late" | "full" | "closed";
+export type WaitResult = "open" | "late" | "full" | "closed";
 
 /** Where calls wait, first come first served, until requests get through. */
-export class Gate {
-  readonly #setTimer: Outside["setTimer"];
-  readonly #limit: number;
-  readonly #waiting = new Set<(passed: Passed) => void>();
+export class CallQueue {
+  readonly #setTimer: Platform["setTimer"];
+  readonly #maxWaiting: number;
+  readonly #waiting = new Set<(result: WaitResult) => void>();
   #state: "open" | "shut" | "closed" = "shut";
 
-  constructor(setTimer: Outside["setTimer"], limit: number) {
+  constructor(setTimer: Platform["setTimer"], maxWaiting: number) {
     this.#setTimer = setTimer;
-    this.#limit = limit;
+    this.#maxWaiting = maxWaiting;
   }
 
   get isOpen(): boolean {
@@ -19,41 +19,41 @@ export class Gate {
   }
 
   /** [EC8] Waits at most so long; when as many as may wait do, it answers at once. */
-  pass(timeoutMs: number): Promise<Passed> {
+  wait(timeoutMs: number): Promise<WaitResult> {
     if (this.#state !== "shut") return Promise.resolve(this.#state);
     if (timeoutMs <= 0) return Promise.resolve("late");
-    if (this.#waiting.size >= this.#limit) return Promise.resolve("full");
+    if (this.#waiting.size >= this.#maxWaiting) return Promise.resolve("full");
     return new Promise((resolve) => {
-      const settle = (passed: Passed): void => {
-        this.#waiting.delete(settle);
+      const finish = (result: WaitResult): void => {
+        this.#waiting.delete(finish);
         cancel();
-        resolve(passed);
+        resolve(result);
       };
-      const cancel = this.#setTimer(() => settle("late"), timeoutMs);
-      this.#waiting.add(settle);
+      const cancel = this.#setTimer(() => finish("late"), timeoutMs);
+      this.#waiting.add(finish);
     });
   }
 
   open(): void {
-    this.#become("open");
-    this.#letGo("open");
+    this.#setState("open");
+    this.#releaseAll("open");
   }
 
-  shut(): void {
-    this.#become("shut");
+  pause(): void {
+    this.#setState("shut");
   }
 
   /** For ever. */
   close(): void {
-    this.#become("closed");
-    this.#letGo("closed");
+    this.#setState("closed");
+    this.#releaseAll("closed");
   }
 
-  #become(state: "open" | "shut" | "closed"): void {
+  #setState(state: "open" | "shut" | "closed"): void {
     if (this.#state !== "closed") this.#state = state;
   }
 
-  #letGo(passed: Passed): void {
-    for (const settle of this.#waiting) settle(passed);
+  #releaseAll(result: WaitResult): void {
+    for (const finish of this.#waiting) finish(result);
   }
 }

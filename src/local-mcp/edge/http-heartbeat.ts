@@ -1,7 +1,7 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
-import type { Ask } from "./outcome.ts";
-import type { Outside } from "./outside.ts";
+import type { SendRequest } from "./outcome.ts";
+import type { Platform } from "./outside.ts";
 import type { Registration } from "./registration.ts";
 import type { Instant } from "./trust.ts";
 
@@ -12,28 +12,33 @@ export interface HeartbeatHandlers {
 }
 
 /** Of one heartbeat, in ms. */
-const withinMs = 10_000;
+const timeoutMs = 10_000;
 
 /** [EC6] Without a socket a chat says by itself that it lives, as often as it would ping. */
 export class HttpHeartbeat {
-  readonly #setTimer: Outside["setTimer"];
+  readonly #setTimer: Platform["setTimer"];
   readonly #registration: Registration;
-  readonly #ask: Ask;
+  readonly #send: SendRequest;
   readonly #handlers: HeartbeatHandlers;
   #run = 0;
   #cancelTimer: () => void = () => undefined;
 
-  constructor(setTimer: Outside["setTimer"], registration: Registration, ask: Ask, handlers: HeartbeatHandlers) {
+  constructor(
+    setTimer: Platform["setTimer"],
+    registration: Registration,
+    send: SendRequest,
+    handlers: HeartbeatHandlers,
+  ) {
     this.#setTimer = setTimer;
     this.#registration = registration;
-    this.#ask = ask;
+    this.#send = send;
     this.#handlers = handlers;
   }
 
   start(): void {
     this.stop();
     const run = this.#run;
-    this.#cancelTimer = this.#setTimer(() => void this.#beat(run), this.#registration.pingIntervalMs);
+    this.#cancelTimer = this.#setTimer(() => void this.#sendHeartbeat(run), this.#registration.pingIntervalMs);
   }
 
   stop(): void {
@@ -41,10 +46,10 @@ export class HttpHeartbeat {
     this.#cancelTimer();
   }
 
-  async #beat(run: number): Promise<void> {
+  async #sendHeartbeat(run: number): Promise<void> {
     const { self } = this.#registration;
     if (!self) return this.start();
-    const outcome = await this.#ask("chats.heartbeat", { self }, withinMs);
+    const outcome = await this.#send("chats.heartbeat", { self }, timeoutMs);
     if (run !== this.#run) return;
     this.start();
     if (outcome.kind !== "answered") return;

@@ -1,88 +1,98 @@
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { protocolVersion } from "../../contract/protocol.ts";
 import { codeOf } from "../../shared/error.ts";
-import { headersOf, type Address } from "./address.ts";
-import { answered, garbled, lost, refused, type Ask, type Outcome } from "./outcome.ts";
-import type { FetchAnswer, Outside } from "./outside.ts";
-import { read, type Instant } from "./trust.ts";
+import { requestHeaders, type Address } from "./address.ts";
+import {
+  answeredOutcome,
+  garbledOutcome,
+  lostOutcome,
+  refusedOutcome,
+  type SendRequest,
+  type RequestOutcome,
+} from "./outcome.ts";
+import type { FetchResponse, Platform } from "./outside.ts";
+import { readClock, type Instant } from "./trust.ts";
 
 /** One request over HTTP, by the table of operations. Repeats nothing. */
 
-export interface HttpWay {
-  readonly outside: Pick<Outside, "clock" | "setTimer" | "fetch">;
+export interface HttpTransport {
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "fetch">;
   readonly address: Address;
   readonly token: string;
   /** Ends what is under way. */
   readonly signal: AbortSignal;
 }
 
-export function asker(way: HttpWay): Ask {
-  return (name, input, timeoutMs) => ask(way, name, input, timeoutMs);
+export function sender(transport: HttpTransport): SendRequest {
+  return (name, input, timeoutMs) => send(transport, name, input, timeoutMs);
 }
 
-export async function ask<Name extends OperationName>(
-  way: HttpWay,
+export async function send<Name extends OperationName>(
+  transport: HttpTransport,
   name: Name,
   input: InputOf<Name>,
   timeoutMs: number,
-): Promise<Outcome<OutputOf<Name>>> {
-  const ending = new AbortController();
-  const end = (): void => ending.abort();
-  let isLate = false;
-  const cancel = way.outside.setTimer(() => {
-    isLate = true;
-    end();
+): Promise<RequestOutcome<OutputOf<Name>>> {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  let isTimedOut = false;
+  const cancelTimer = transport.platform.setTimer(() => {
+    isTimedOut = true;
+    abort();
   }, timeoutMs);
   // By hand: AbortSignal.any() would hang a trace of each request on the signal of a client that lives for days.
-  way.signal.addEventListener("abort", end);
-  if (way.signal.aborted) end();
-  const sentAt = read(way.outside.clock);
+  transport.signal.addEventListener("abort", abort);
+  if (transport.signal.aborted) abort();
+  const sentAt = readClock(transport.platform.clock);
   try {
-    const answer = await way.outside.fetch(...requestOf(way, name, input, ending.signal));
-    return outcomeOf(name, sentAt, answer, await answer.text());
+    const answer = await transport.platform.fetch(...fetchArguments(transport, name, input, controller.signal));
+    return toOutcome(name, sentAt, answer, await answer.text());
   } catch (error) {
-    if (isLate) return lost(true, `no answer over HTTP within ${timeoutMs} ms`);
-    return lost(!isUnsent(error), `no answer over HTTP: ${reasonOf(error)}`);
+    if (isTimedOut) return lostOutcome(true, `no answer over HTTP within ${timeoutMs} ms`);
+    return lostOutcome(!wasNeverSent(error), `no answer over HTTP: ${failureReason(error)}`);
   } finally {
-    cancel();
-    way.signal.removeEventListener("abort", end);
+    cancelTimer();
+    transport.signal.removeEventListener("abort", abort);
   }
 }
 
-function requestOf(
-  { address, token }: HttpWay,
+function fetchArguments(
+  { address, token }: HttpTransport,
   name: OperationName,
   input: object,
   signal: AbortSignal,
-): Parameters<Outside["fetch"]> {
+): Parameters<Platform["fetch"]> {
   const { method, path } = operations[name];
-  const headers = headersOf(token, protocolVersion);
+  const headers = requestHeaders(token, protocolVersion);
   // A redirect could carry the token to somebody else.
-  const usual = { method, redirect: "error", signal } as const;
-  if (method === "GET") return [`${address.http}${path}${queryOf(input)}`, { ...usual, headers }];
+  const commonInit = { method, redirect: "error", signal } as const;
+  if (method === "GET") return [`${address.http}${path}${formatQuery(input)}`, { ...commonInit, headers }];
   const body = JSON.stringify(input);
-  return [`${address.http}${path}`, { ...usual, headers: { ...headers, "content-type": "application/json" }, body }];
+  return [
+    `${address.http}${path}`,
+    { ...commonInit, headers: { ...headers, "content-type": "application/json" }, body },
+  ];
 }
 
-function queryOf(input: object): string {
+function formatQuery(input: object): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(input)) if (value !== undefined) query.set(name, String(value));
   return query.size === 0 ? "" : `?${query.toString()}`;
 }
 
-function outcomeOf<Name extends OperationName>(
+function toOutcome<Name extends OperationName>(
   name: Name,
   sentAt: Instant,
-  { status, headers }: FetchAnswer,
+  { status, headers }: FetchResponse,
   text: string,
-): Outcome<OutputOf<Name>> {
+): RequestOutcome<OutputOf<Name>> {
   const body = parse(text);
   if (status === 200)
-    return body === undefined ? garbled(`${name}: HTTP 200 without JSON`) : answered(name, sentAt, body);
-  if (isErrorBody(body)) return refused(name, sentAt, body.error, retryAfterMs(headers.get("retry-after")));
+    return body === undefined ? garbledOutcome(`${name}: HTTP 200 without JSON`) : answeredOutcome(name, sentAt, body);
+  if (isErrorBody(body)) return refusedOutcome(name, sentAt, body.error, retryAfterMs(headers.get("retry-after")));
   // Somebody between us and the coordinator answers; a 4xx of theirs stays, a 5xx may go.
   const message = `${name}: HTTP ${status}, and not from a coordinator`;
-  return status >= 500 || status === 429 ? lost(true, message) : garbled(message);
+  return status >= 500 || status === 429 ? lostOutcome(true, message) : garbledOutcome(message);
 }
 
 function parse(text: string): unknown {
@@ -112,13 +122,13 @@ const unsentCodes = new Set([
 ]);
 
 /** No connection was made, so nothing was sent. */
-function isUnsent(error: unknown): boolean {
+function wasNeverSent(error: unknown): boolean {
   const code = causeCode(error);
   return code !== null && unsentCodes.has(code);
 }
 
 /** Node's fetch hides the reason in the cause. Its own words are left out: they may quote a header. */
-function reasonOf(error: unknown): string {
+function failureReason(error: unknown): string {
   return causeCode(error) ?? (error instanceof Error ? error.name : "unknown error");
 }
 

@@ -4,7 +4,7 @@ export function isMachineToken(token: string): boolean {
 }
 
 /** A token says for which machine (`m`) it is and what it may (`s`, a scope); whether that is true, the coordinator knows. */
-export function claimOf(token: string, claim: "m" | "s"): string | null {
+export function readTokenClaim(token: string, claim: "m" | "s"): string | null {
   try {
     const text = Buffer.from(token.slice(5).split(".")[0] ?? "", "base64url").toString("utf8");
     const value = (JSON.parse(text) as Record<string, unknown>)[claim];

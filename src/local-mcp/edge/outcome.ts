@@ -5,7 +5,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Instant } from "./trust.ts";
 
 /** What became of one request that was sent once. */
-export type Outcome<Output> =
+export type RequestOutcome<Output> =
   | { readonly kind: "answered"; readonly result: Result<Output, Refusal>; readonly sentAt: Instant }
   /** No answer; `isSent`: it may have been carried out. */
   | { readonly kind: "lost"; readonly isSent: boolean; readonly message: string }
@@ -13,51 +13,58 @@ export type Outcome<Output> =
   | { readonly kind: "garbled"; readonly message: string };
 
 /** Sends one request once. */
-export type Ask = <Name extends OperationName>(
+export type SendRequest = <Name extends OperationName>(
   name: Name,
   input: InputOf<Name>,
   timeoutMs: number,
-) => Promise<Outcome<OutputOf<Name>>>;
+) => Promise<RequestOutcome<OutputOf<Name>>>;
 
-export function answered<Name extends OperationName>(
+export function answeredOutcome<Name extends OperationName>(
   name: Name,
   sentAt: Instant,
   answer: unknown,
-): Outcome<OutputOf<Name>> {
+): RequestOutcome<OutputOf<Name>> {
   const parsed = operations[name].output.safeParse(answer);
-  if (!parsed.success) return garbled(`the answer to ${name} is not what the contract says: ${whereOf(parsed.error)}`);
+  if (!parsed.success)
+    return garbledOutcome(`the answer to ${name} is not what the contract says: ${formatIssues(parsed.error)}`);
   // The schema is the one of this name; that its output has the type of this name TypeScript cannot follow.
   return { kind: "answered", result: ok(parsed.data as OutputOf<Name>), sentAt };
 }
 
 /** @param retryAfterMs where the error itself says nothing */
-export function refused(name: string, sentAt: Instant, error: unknown, retryAfterMs?: number): Outcome<never> {
+export function refusedOutcome(
+  name: string,
+  sentAt: Instant,
+  error: unknown,
+  retryAfterMs?: number,
+): RequestOutcome<never> {
   const parsed = WireError.safeParse(error);
-  if (!parsed.success) return garbled(`${name} was refused in a way that this version does not know: ${codeOf(error)}`);
+  if (!parsed.success)
+    return garbledOutcome(`${name} was refused in a way that this version does not know: ${formatCode(error)}`);
   const { code, message, details } = parsed.data;
-  const after = parsed.data.retryAfterMs ?? retryAfterMs;
+  const retryInMs = parsed.data.retryAfterMs ?? retryAfterMs;
   const refusal: Refusal = {
     code,
     message,
-    ...(after === undefined ? {} : { retryAfterMs: after }),
+    ...(retryInMs === undefined ? {} : { retryAfterMs: retryInMs }),
     ...(details === undefined ? {} : { details }),
   };
   return { kind: "answered", result: err(refusal), sentAt };
 }
 
-export function lost(isSent: boolean, message: string): Outcome<never> {
+export function lostOutcome(isSent: boolean, message: string): RequestOutcome<never> {
   return { kind: "lost", isSent, message };
 }
 
-export function garbled(message: string): Outcome<never> {
+export function garbledOutcome(message: string): RequestOutcome<never> {
   return { kind: "garbled", message };
 }
 
-function whereOf({ issues }: z.ZodError): string {
+function formatIssues({ issues }: z.ZodError): string {
   return issues.map(({ path, code }) => `${path.join(".") || "all of it"} (${code})`).join(", ");
 }
 
-function codeOf(error: unknown): string {
+function formatCode(error: unknown): string {
   const parsed = z.object({ code: z.string().max(60) }).safeParse(error);
   return parsed.success ? JSON.stringify(parsed.data.code) : "without a code";
 }

@@ -2,7 +2,7 @@ import { uuidv7 } from "../../shared/ids.ts";
 import type { Clock } from "./trust.ts";
 
 /** All that the client uses of the world. Tests give their own; nothing else in this folder reads a clock, a random number or the network. */
-export interface Outside {
+export interface Platform {
   readonly clock: Clock;
   /** Calls `work` once after so many ms. @returns cancels it; also after it was called */
   readonly setTimer: (work: () => void, ms: number) => () => void;
@@ -22,9 +22,9 @@ export type Fetch = (
     readonly redirect: "error";
     readonly signal: AbortSignal;
   },
-) => Promise<FetchAnswer>;
+) => Promise<FetchResponse>;
 
-export interface FetchAnswer {
+export interface FetchResponse {
   readonly status: number;
   readonly headers: { get(name: string): string | null };
   text(): Promise<string>;
@@ -46,12 +46,12 @@ export interface Socket {
 /** Events come later, never within the call. */
 export type OpenSocket = (url: string, headers: Record<string, string>, events: SocketEvents) => Socket;
 
-export function sleep({ setTimer }: Pick<Outside, "setTimer">, ms: number): Promise<void> {
+export function sleep({ setTimer }: Pick<Platform, "setTimer">, ms: number): Promise<void> {
   return new Promise((resolve) => void setTimer(resolve, ms));
 }
 
 /** Of a request. */
-export function newId({ random, clock }: Pick<Outside, "random" | "clock">): string {
+export function newId({ random, clock }: Pick<Platform, "random" | "clock">): string {
   return uuidv7(
     clock.wall(),
     Uint8Array.from({ length: 16 }, () => Math.floor(random() * 256)),

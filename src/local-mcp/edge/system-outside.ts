@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import type { OpenSocket, Outside } from "./outside.ts";
+import type { OpenSocket, Platform } from "./outside.ts";
 
 /** The real clocks, timers, randomness and network. */
-export function systemOutside(): Outside {
+export function nodePlatform(): Platform {
   return {
     clock: { monotonic: () => performance.now(), wall: () => Date.now() },
     setTimer: (work, ms) => {
@@ -19,10 +19,10 @@ export function systemOutside(): Outside {
 const openSocket: OpenSocket = (url, headers, { onOpen, onText, onClose }) => {
   const socket = new WebSocket(url, { headers });
   let isOpen = false;
-  let isOver = false;
-  const end = (code: number, reason: string): void => {
-    if (!isOver) onClose(code, reason);
-    isOver = true;
+  let isClosed = false;
+  const closeOnce = (code: number, reason: string): void => {
+    if (!isClosed) onClose(code, reason);
+    isClosed = true;
   };
   socket.addEventListener("open", () => {
     isOpen = true;
@@ -32,7 +32,7 @@ const openSocket: OpenSocket = (url, headers, { onOpen, onText, onClose }) => {
     if (typeof data === "string") onText(data);
   });
   // Before it is open an error is the end, and not every version of Node tells of a close as well. It does not say why.
-  socket.addEventListener("error", () => void (isOpen || end(1006, "no socket was opened")));
-  socket.addEventListener("close", ({ code, reason }) => end(code, reason));
+  socket.addEventListener("error", () => void (isOpen || closeOnce(1006, "no socket was opened")));
+  socket.addEventListener("close", ({ code, reason }) => closeOnce(code, reason));
   return { send: (text) => socket.send(text), close: (code) => socket.close(code) };
 };

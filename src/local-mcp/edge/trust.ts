@@ -13,7 +13,7 @@ export interface Instant {
   readonly wall: number;
 }
 
-export function read(clock: Clock): Instant {
+export function readClock(clock: Clock): Instant {
   return { monotonic: clock.monotonic(), wall: clock.wall() };
 }
 
@@ -23,12 +23,12 @@ export function elapsedMs(since: Instant, now: Instant): number {
 }
 
 /** More than this between the two clocks is sleep, or a clock that was set, in ms. */
-const jumpMs = 5_000;
+const minJumpMs = 5_000;
 
 /** By how much the clocks differ over a time; 0 where it is no more than drift. */
 export function jumpedMs(since: Instant, now: Instant): number {
   const differenceMs = now.wall - since.wall - (now.monotonic - since.monotonic);
-  return Math.abs(differenceMs) > jumpMs ? differenceMs : 0;
+  return Math.abs(differenceMs) > minJumpMs ? differenceMs : 0;
 }
 
 /** Something that the coordinator keeps for us for a while from a moment on. */
@@ -43,7 +43,7 @@ export interface Trust {
  * @param remainingMs what is left of it by its answer
  * @param ttlMs the whole time, of which the margin is a part: for clocks that drift, and for the act that follows the look
  */
-export function trustOf(sentAt: Instant, remainingMs: number, ttlMs: number): Trust {
+export function toTrust(sentAt: Instant, remainingMs: number, ttlMs: number): Trust {
   // Where the coordinator's clock was set back more is left than there ever was: once it is right again, that is over at once.
   return { from: sentAt, forMs: Math.min(remainingMs, ttlMs) - marginMs(ttlMs) };
 }

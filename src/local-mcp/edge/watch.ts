@@ -3,14 +3,14 @@ import { ok, type Result } from "../../shared/result.ts";
 import type { Calls } from "./calls.ts";
 import type { Emitter, Signal } from "./events.ts";
 import type { EdgeError } from "./failure.ts";
-import type { Link } from "./link.ts";
-import type { Outside } from "./outside.ts";
-import { snapshotOf, type Entered } from "./snapshot.ts";
+import type { Connection } from "./link.ts";
+import type { Platform } from "./outside.ts";
+import { loadSnapshot, type SnapshotEntry } from "./snapshot.ts";
 
 /** Steps of a watch, in order: a reader that applies each of them has the coordinator's state at `revision`. */
 export type WatchEvent =
   /** All keys below the prefix: forget what was known before. Keys that begin with `$` are never among them. */
-  | { readonly type: "snapshot"; readonly entries: readonly Entered[]; readonly revision: number }
+  | { readonly type: "snapshot"; readonly entries: readonly SnapshotEntry[]; readonly revision: number }
   /** Whole groups only: changes of one update stand in one event. */
   | { readonly type: "changes"; readonly changes: readonly Change[]; readonly revision: number }
   /** The last event: the watch cannot go on. */
@@ -28,73 +28,73 @@ export interface WatchOptions {
   readonly after?: number;
 }
 
-type Pushed = Extract<Signal, { readonly method: "state.changes" }>["params"];
+type PushedChanges = Extract<Signal, { readonly method: "state.changes" }>["params"];
 
 /** What a watch needs of the client around it. */
-export interface WatchSurroundings {
-  readonly outside: Pick<Outside, "setTimer">;
+export interface WatchDeps {
+  readonly platform: Pick<Platform, "setTimer">;
   readonly calls: Calls;
-  readonly link: Link;
+  readonly connection: Connection;
   readonly signals: Emitter<Signal>;
 }
 
 /** Over HTTP nothing is pushed: it asks so often, in ms. */
-const pollMs = 5_000;
+const pollEveryMs = 5_000;
 /** After a failure it asks again, in ms. */
-const retryMs = 2_000;
+const retryAfterMs = 2_000;
 /** For a connection, and for the answer, in ms. */
-const waitMs = 10_000;
+const timeoutMs = 10_000;
 /** Events that nobody has taken out yet; what is pushed beyond is left to a later look. */
-const maxWaiting = 100;
-const page = 500;
+const maxQueuedEvents = 100;
+const pageSize = 500;
 /** An event in the line is told as failure when the coordinator will never answer it. */
 const finalCodes: ReadonlySet<string> = new Set(["quota_exceeded", "forbidden", "bad_input", "closed", "bad_answer"]);
 
-type Step = "done" | "again" | "later";
+type WatchStep = "done" | "again" | "later";
 
 /**
  * One watch over all interruptions. [EC15] Everything once and in order: what is pushed is taken where it continues what was told before;
  * after any doubt it asks from its own revision on. [EC16] What was compacted meanwhile is replaced by a snapshot.
  */
 export class EdgeWatch implements Watch {
-  readonly #around: WatchSurroundings;
+  readonly #deps: WatchDeps;
   readonly #id: string;
   readonly #prefix: string;
-  readonly #stopHearing: () => void;
+  readonly #stopSignals: () => void;
   readonly #events: WatchEvent[] = [];
-  #takers: ((event: IteratorResult<WatchEvent, undefined>) => void)[] = [];
+  #readers: ((event: IteratorResult<WatchEvent, undefined>) => void)[] = [];
   /** Everything up to here is told, or waits to be taken out; null: a snapshot comes first. */
   #cursor: number | null;
-  #taken: number | null = null;
+  #readRevision: number | null = null;
   /** Where and under which name the coordinator pushes; another name each time, so that nothing of an earlier one is taken for it. */
-  #pushedBy: { readonly way: number; readonly watch: string } | null = null;
-  #times = 0;
+  #subscription: { readonly generation: number; readonly watch: string } | null = null;
+  #watchCount = 0;
   #isBehind = true;
   #isCatchingUp = false;
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
 
-  constructor(around: WatchSurroundings, id: string, { prefix = "", after }: WatchOptions) {
-    this.#around = around;
+  constructor(deps: WatchDeps, id: string, { prefix = "", after }: WatchOptions) {
+    this.#deps = deps;
     this.#id = id;
     this.#prefix = prefix;
     this.#cursor = after ?? null;
-    this.#stopHearing = around.signals.on((signal) => this.#heed(signal));
+    this.#stopSignals = deps.signals.on((signal) => this.#onSignal(signal));
     void this.#catchUp();
   }
 
   get revision(): number | null {
-    return this.#taken;
+    return this.#readRevision;
   }
 
   next(): Promise<IteratorResult<WatchEvent, undefined>> {
     const event = this.#events.shift();
     if (!event) {
       if (this.#isClosed) return Promise.resolve({ done: true, value: undefined });
-      return new Promise((resolve) => this.#takers.push(resolve));
+      return new Promise((resolve) => this.#readers.push(resolve));
     }
-    this.#handOver(event);
-    if (this.#isOpen()) void this.#catchUp();
+    this.#deliver(event);
+    if (this.#mustCatchUp()) void this.#catchUp();
     return Promise.resolve({ done: false, value: event });
   }
 
@@ -109,44 +109,44 @@ export class EdgeWatch implements Watch {
 
   close(): void {
     if (this.#isClosed) return;
-    this.#unwatch();
+    this.#unsubscribe();
     this.#events.length = 0;
     this.#end();
   }
 
   #end(): void {
     this.#isClosed = true;
-    this.#stopHearing();
+    this.#stopSignals();
     this.#cancelTimer();
-    for (const taker of this.#takers) taker({ done: true, value: undefined });
-    this.#takers = [];
+    for (const reader of this.#readers) reader({ done: true, value: undefined });
+    this.#readers = [];
   }
 
-  #heed(signal: Signal): void {
+  #onSignal(signal: Signal): void {
     if (signal.method === "closed") return this.#fail({ code: "closed", message: signal.reason });
-    if (signal.method === "usable") return this.#fallBehind();
+    if (signal.method === "usable") return this.#markBehind();
     if (signal.method !== "resync" && signal.method !== "state.changes") return;
-    if (signal.params.watch !== this.#pushedBy?.watch) return;
+    if (signal.params.watch !== this.#subscription?.watch) return;
     // After a resync the coordinator tells nothing more before it is asked anew.
-    if (signal.method === "resync") this.#fallBehind();
-    else this.#pushed(signal.params);
+    if (signal.method === "resync") this.#markBehind();
+    else this.#onPushed(signal.params);
   }
 
-  #fallBehind(): void {
+  #markBehind(): void {
     this.#isBehind = true;
     void this.#catchUp();
   }
 
   /** Continues what was told before only where nothing is asked for at the same time, and somebody takes it out. */
-  #pushed({ after, changes, revision }: Pushed): void {
-    const isPlaced = this.#isPushed() && !this.#isBehind && this.#cursor !== null;
+  #onPushed({ after, changes, revision }: PushedChanges): void {
+    const isContinuing = this.#isSubscribed() && !this.#isBehind && this.#cursor !== null;
     // A frame before this one did not arrive.
-    if (isPlaced && after > (this.#cursor ?? 0)) this.#fallBehind();
-    else if (isPlaced && this.#events.length < maxWaiting) this.#told(changes, revision);
+    if (isContinuing && after > (this.#cursor ?? 0)) this.#markBehind();
+    else if (isContinuing && this.#events.length < maxQueuedEvents) this.#emitChanges(changes, revision);
     else this.#isBehind = true;
   }
 
-  #told(changes: readonly Change[], revision: number): void {
+  #emitChanges(changes: readonly Change[], revision: number): void {
     const cursor = this.#cursor ?? 0;
     const fresh = changes.filter((change) => change.revision > cursor);
     this.#cursor = Math.max(cursor, revision);
@@ -154,28 +154,28 @@ export class EdgeWatch implements Watch {
   }
 
   #emit(event: WatchEvent): void {
-    const taker = this.#takers.shift();
-    if (!taker) return void this.#events.push(event);
-    this.#handOver(event);
-    taker({ done: false, value: event });
+    const reader = this.#readers.shift();
+    if (!reader) return void this.#events.push(event);
+    this.#deliver(event);
+    reader({ done: false, value: event });
   }
 
   /** A slow reader gets events slowly: the coordinator waits for it. */
-  #handOver(event: WatchEvent): void {
+  #deliver(event: WatchEvent): void {
     if (event.type === "failed") return;
-    this.#taken = event.revision;
-    if (!this.#pushedBy || !this.#isPushed()) return;
-    this.#around.link.notify("state.watch-ack", { watch: this.#pushedBy.watch, revision: event.revision });
+    this.#readRevision = event.revision;
+    if (!this.#subscription || !this.#isSubscribed()) return;
+    this.#deps.connection.notify("state.watch-ack", { watch: this.#subscription.watch, revision: event.revision });
   }
 
-  #isPushed(): boolean {
-    return this.#pushedBy?.way === this.#around.link.way;
+  #isSubscribed(): boolean {
+    return this.#subscription?.generation === this.#deps.connection.generation;
   }
 
-  #unwatch(): void {
-    if (!this.#pushedBy || !this.#isPushed()) return;
-    void this.#around.link.ask("state.unwatch", { watch: this.#pushedBy.watch }, waitMs);
-    this.#pushedBy = null;
+  #unsubscribe(): void {
+    if (!this.#subscription || !this.#isSubscribed()) return;
+    void this.#deps.connection.send("state.unwatch", { watch: this.#subscription.watch }, timeoutMs);
+    this.#subscription = null;
   }
 
   #fail(error: EdgeError): void {
@@ -189,30 +189,30 @@ export class EdgeWatch implements Watch {
     this.#isCatchingUp = true;
     this.#cancelTimer();
     let step = await this.#step();
-    while (step === "again" || (step === "done" && this.#isOpen())) step = await this.#step();
+    while (step === "again" || (step === "done" && this.#mustCatchUp())) step = await this.#step();
     this.#isCatchingUp = false;
-    const isPolling = this.#around.link.state === "fallback";
-    if (step === "later" || isPolling) this.#again(step === "later" ? retryMs : pollMs);
+    const isPolling = this.#deps.connection.state === "fallback";
+    if (step === "later" || isPolling) this.#scheduleCatchUp(step === "later" ? retryAfterMs : pollEveryMs);
   }
 
   /** Meanwhile something was left out, or all was taken out. */
-  #isOpen(): boolean {
+  #mustCatchUp(): boolean {
     return this.#isBehind && this.#events.length === 0 && !this.#isClosed;
   }
 
-  #again(ms: number): void {
-    if (!this.#isClosed) this.#cancelTimer = this.#around.outside.setTimer(() => this.#fallBehind(), ms);
+  #scheduleCatchUp(ms: number): void {
+    if (!this.#isClosed) this.#cancelTimer = this.#deps.platform.setTimer(() => this.#markBehind(), ms);
   }
 
-  async #step(): Promise<Step> {
+  async #step(): Promise<WatchStep> {
     // First all is taken out; then next() looks again.
     if (this.#isClosed || this.#events.length > 0) return "done";
-    const isPushing = this.#around.link.state !== "fallback";
+    const isPushing = this.#deps.connection.state !== "fallback";
     const result = await (this.#cursor === null
-      ? this.#snapshot()
+      ? this.#loadSnapshot()
       : isPushing
-        ? this.#watch(this.#cursor)
-        : this.#pull(this.#cursor));
+        ? this.#subscribe(this.#cursor)
+        : this.#pullChanges(this.#cursor));
     if (result.ok) return result.value;
     if (result.error.code === "compacted") {
       this.#cursor = null;
@@ -224,39 +224,42 @@ export class EdgeWatch implements Watch {
   }
 
   /** The coordinator tells everything behind the cursor from now on. */
-  async #watch(after: number): Promise<Result<Step, EdgeError>> {
-    const { link, calls } = this.#around;
-    if (this.#isPushed() && !this.#isBehind) return ok("done");
-    await link.gate.pass(waitMs);
-    this.#unwatch();
-    const { way } = link;
-    const watch = `${this.#id}.${(this.#times += 1)}`;
+  async #subscribe(after: number): Promise<Result<WatchStep, EdgeError>> {
+    const { connection, calls } = this.#deps;
+    if (this.#isSubscribed() && !this.#isBehind) return ok("done");
+    await connection.callQueue.wait(timeoutMs);
+    this.#unsubscribe();
+    const { generation } = connection;
+    const watch = `${this.#id}.${(this.#watchCount += 1)}`;
     // What is pushed may come before the answer is looked at.
-    this.#pushedBy = { way, watch };
+    this.#subscription = { generation, watch };
     this.#isBehind = false;
     const input = { watch, prefix: this.#prefix, after };
-    const { result, way: asked } = await calls.call("state.watch", input, { deadlineMs: waitMs, isQueued: false });
-    if (result.ok && asked === way && link.way === way) return ok("done");
+    const { result, generation: answeredGeneration } = await calls.call("state.watch", input, {
+      deadlineMs: timeoutMs,
+      isQueued: false,
+    });
+    if (result.ok && answeredGeneration === generation && connection.generation === generation) return ok("done");
     this.#isBehind = true;
     if (result.ok) return ok("again");
-    return result.error.code === "bad_input" && link.state === "fallback" ? ok("again") : result;
+    return result.error.code === "bad_input" && connection.state === "fallback" ? ok("again") : result;
   }
 
-  async #pull(after: number): Promise<Result<Step, EdgeError>> {
+  async #pullChanges(after: number): Promise<Result<WatchStep, EdgeError>> {
     this.#isBehind = false;
-    const input = { prefix: this.#prefix, after, limit: page };
-    const { result } = await this.#around.calls.call("state.changes", input);
+    const input = { prefix: this.#prefix, after, limit: pageSize };
+    const { result } = await this.#deps.calls.call("state.changes", input);
     if (!result.ok || this.#isClosed) return result.ok ? ok("done") : result;
-    this.#told(result.value.changes, result.value.revision);
+    this.#emitChanges(result.value.changes, result.value.revision);
     return ok(result.value.isMore || this.#isBehind ? "again" : "done");
   }
 
-  async #snapshot(): Promise<Result<Step, EdgeError>> {
-    const found = await snapshotOf(this.#around.calls, this.#prefix, () => !this.#isClosed);
-    if (!found.ok || this.#isClosed) return found.ok ? ok("done") : found;
-    this.#cursor = found.value.revision;
+  async #loadSnapshot(): Promise<Result<WatchStep, EdgeError>> {
+    const snapshot = await loadSnapshot(this.#deps.calls, this.#prefix, () => !this.#isClosed);
+    if (!snapshot.ok || this.#isClosed) return snapshot.ok ? ok("done") : snapshot;
+    this.#cursor = snapshot.value.revision;
     this.#isBehind = true;
-    this.#emit({ type: "snapshot", ...found.value });
+    this.#emit({ type: "snapshot", ...snapshot.value });
     return ok("again");
   }
 }

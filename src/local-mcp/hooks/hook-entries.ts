@@ -4,7 +4,7 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { redactJson } from "../redaction/redact.ts";
 import { redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "../sessions/entries.ts";
-import { wakeWords } from "../team/wake-words.ts";
+import { wakeLine } from "../team/wake-words.ts";
 import { boundTexts } from "./clean-input.ts";
 
 /**
@@ -37,7 +37,7 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
 /** Prompts of the client itself (a finished background task) and SHIM's wake line are not the user's words. */
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
   const text = input.prompt?.trim();
-  if (!text || text.startsWith("<task-notification>") || text.startsWith(wakeWords)) return [];
+  if (!text || text.startsWith("<task-notification>") || text.startsWith(wakeLine)) return [];
   return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: redactAndClip(text, limits.prompt) })];
 }
 

@@ -1,14 +1,14 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
-import { editedFile, checkEdit, type EditedFile, type Verdict } from "../team/file-guard.ts";
+import { editedFile, checkEdit, type EditedFile, type EditVerdict } from "../team/file-guard.ts";
 import * as spending from "../usage/task-spending.ts";
 import { deliverAtPrompt, deliverAtStop } from "../team/deliver-news.ts";
 import type { HookAnswer } from "./hook-answer.ts";
 
 /** The team's part of a hook's answer. */
 export interface TeamPart {
-  readonly verdict: Verdict;
+  readonly verdict: EditVerdict;
   readonly news: string | null;
 }
 
@@ -50,7 +50,7 @@ export function askTeam(
 }
 
 /** [BU10] [BU11] The verdict of the budget of the chat's task; null: there is none. */
-function budgetVerdict(sql: Sql, runtime: Runtime, { event, input, session, isLate }: TeamHook): Verdict | null {
+function budgetVerdict(sql: Sql, runtime: Runtime, { event, input, session, isLate }: TeamHook): EditVerdict | null {
   if (isLate) return null;
   const now = runtime.now();
   if (event === "UserPromptSubmit") spending.release(sql, session);
@@ -62,7 +62,7 @@ function budgetVerdict(sql: Sql, runtime: Runtime, { event, input, session, isLa
   return text === null ? null : { kind: "warned", text };
 }
 
-function editVerdict(sql: Sql, runtime: Runtime, { session, edited }: TeamHook): Verdict {
+function editVerdict(sql: Sql, runtime: Runtime, { session, edited }: TeamHook): EditVerdict {
   if (!edited) return { kind: "free" };
   const { processes, config } = runtime;
   return checkEdit(sql, { now: runtime.now(), processes, session, isStrict: config.team.strictFiles }, edited);
@@ -74,7 +74,7 @@ export function guardAnswer(runtime: Runtime, event: HookEvent, input: HookInput
   if (!edited) return {};
   const { processes, config } = runtime;
   const guarded = { now: runtime.now(), processes, session: input.session_id, isStrict: config.team.strictFiles };
-  const verdict = runtime.store.read<Verdict>((sql) => checkEdit(sql, guarded, edited), { kind: "free" });
+  const verdict = runtime.store.read<EditVerdict>((sql) => checkEdit(sql, guarded, edited), { kind: "free" });
   return toCommand(event, { verdict, news: null }) ?? {};
 }
 

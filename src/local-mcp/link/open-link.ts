@@ -2,9 +2,9 @@ import { hostname } from "node:os";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { readEdgeConfig, type EdgeWorkspace } from "../authority.ts";
 import { LocalCoordinator, type LocalCoordinatorOptions } from "../coordinator/local-coordinator.ts";
-import { localStore } from "../coordinator/local-store.ts";
+import { createLocalStore } from "../coordinator/local-store.ts";
 import { EdgeClient } from "../edge/client.ts";
-import type { Outside } from "../edge/outside.ts";
+import type { Platform } from "../edge/outside.ts";
 import type { Processes } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Driver } from "../store/driver.ts";
@@ -12,7 +12,7 @@ import type { ChatLink } from "./chat-link.ts";
 import { EdgeChatLink } from "./edge-chat-link.ts";
 import { LocalChatLink } from "./local-chat-link.ts";
 
-export interface LocalSite {
+export interface LocalCoordinatorSite {
   /** SHIM's folder. */
   readonly home: string;
   readonly driver: Driver;
@@ -22,12 +22,12 @@ export interface LocalSite {
 }
 
 /** The coordinator in this machine's file, over a connection of its own. */
-export function openLocal({ home, driver, busyMs, processes, now }: LocalSite): {
+export function openLocalCoordinator({ home, driver, busyMs, processes, now }: LocalCoordinatorSite): {
   readonly coordinator: LocalCoordinator;
   readonly machine: string;
   readonly close: () => void;
 } {
-  const store = localStore({ home, driver, now, busyMs });
+  const store = createLocalStore({ home, driver, now, busyMs });
   const machine = hostname();
   const coordinator = new LocalCoordinator({ store, processes, machine, now });
   return { coordinator, machine, close: () => store.close() };
@@ -49,25 +49,25 @@ export interface OpenedLink {
 export const localWorkspace = "local";
 
 /** Over the edge where this machine has joined one, else over its own file. One for each chat. */
-export function openLink(runtime: Runtime, outside: Outside): Result<OpenedLink, string> {
+export function openLink(runtime: Runtime, platform: Platform): Result<OpenedLink, string> {
   const edge = readEdgeConfig(runtime.paths.home, runtime.env);
   if (!edge.ok) return edge;
-  if (edge.value === null) return ok(overFile(runtime, outside));
+  if (edge.value === null) return ok(openFileLink(runtime, platform));
   const { url, workspace, token, machine } = edge.value;
-  const client = EdgeClient.open({ edge: url, workspace, token }, outside);
+  const client = EdgeClient.open({ edge: url, workspace, token }, platform);
   if (!client.ok) return err(client.error);
-  const link = new EdgeChatLink(client.value, outside);
+  const link = new EdgeChatLink(client.value, platform);
   return ok({ link, workspace, machine, edge: { url, workspace }, close: () => client.value.close() });
 }
 
-function overFile({ paths, store, processes, now }: Runtime, outside: Outside): OpenedLink {
+function openFileLink({ paths, store, processes, now }: Runtime, platform: Platform): OpenedLink {
   const { driver, busyMs } = store.context;
-  const { coordinator, machine, close } = openLocal({ home: paths.home, driver, busyMs, processes, now });
-  const desk = {
+  const { coordinator, machine, close } = openLocalCoordinator({ home: paths.home, driver, busyMs, processes, now });
+  const localCalls = {
     // What the file refuses is a rejection, as that of a server would be.
-    call: async (...asked: Parameters<LocalCoordinator["call"]>) => coordinator.call(...asked),
+    call: async (...args: Parameters<LocalCoordinator["call"]>) => coordinator.call(...args),
     version: () => coordinator.version(),
   };
-  const link = new LocalChatLink(desk as ConstructorParameters<typeof LocalChatLink>[0], outside);
+  const link = new LocalChatLink(localCalls as ConstructorParameters<typeof LocalChatLink>[0], platform);
   return { link, workspace: localWorkspace, machine, edge: null, close };
 }

@@ -4,7 +4,7 @@ import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import * as servers from "../sessions/servers.ts";
 import { isEmpty } from "../store/spool.ts";
-import { WakeUp } from "../team/wake.ts";
+import { ChatWaker } from "../team/wake.ts";
 import type { Chat } from "./chat.ts";
 import type { FileSaver } from "./file-saver.ts";
 import type { LateSync } from "./late-sync.ts";
@@ -28,7 +28,7 @@ const quietIntervalMs = 10_000;
 /** Work of the process that no call asks for, in small portions. */
 export class Background {
   readonly #parts: BackgroundParts;
-  readonly #wakeUp: WakeUp;
+  readonly #wakeUp: ChatWaker;
   readonly #notifier: Notifier;
   /** The store after the last tick, and since when it is so. */
   #version = "";
@@ -37,7 +37,7 @@ export class Background {
 
   constructor(parts: BackgroundParts) {
     this.#parts = parts;
-    this.#wakeUp = new WakeUp(parts.runtime);
+    this.#wakeUp = new ChatWaker(parts.runtime);
     this.#notifier = openNotifier(parts.runtime, parts.team);
   }
 

@@ -5,7 +5,7 @@ import { mayJoinTeam } from "../team/may-join.ts";
 import type { Team } from "../team/team.ts";
 
 /** What a chat needs of its team. */
-export interface ChatTeam extends Pick<Team, "of" | "follow" | "end"> {
+export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
   reader(): OpenedLink | null | Promise<OpenedLink | null>;
 }
 
@@ -23,7 +23,7 @@ export function lateTeam(
   const load = (): Promise<Team> =>
     (loading ??= import("./open-team.ts").then(({ openTeam }) => openTeam(runtime, server, client)));
   return {
-    of: async (session) => (await load()).of(session),
+    chatFor: async (session) => (await load()).chatFor(session),
     follow: async (session) => {
       if (loading !== null || session !== null) await (await load()).follow(session);
     },

@@ -1,9 +1,9 @@
-import { namingOf } from "../team/naming.ts";
+import { createNaming } from "../team/naming.ts";
 import { openLink } from "../link/open-link.ts";
 import { ok } from "../../shared/result.ts";
 import { processKey } from "../coordinator/process-key.ts";
-import type { Outside } from "../edge/outside.ts";
-import { systemOutside } from "../edge/system-outside.ts";
+import type { Platform } from "../edge/outside.ts";
+import { nodePlatform } from "../edge/system-outside.ts";
 import type { ProcessIdentity } from "../processes.ts";
 import { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
@@ -17,17 +17,17 @@ export function openTeam(
   runtime: Runtime,
   server: ProcessIdentity,
   client: () => ProcessIdentity | null,
-  platform: Outside = systemOutside(),
+  platform: Platform = nodePlatform(),
 ): Team {
   return new Team({
     runtime,
-    outside: platform,
+    platform,
     processOf: ({ origin }) => processKey(origin === "handle" ? server : (client() ?? server)),
     open: () => {
       const opened = openLink(runtime, platform);
       if (!opened.ok) return opened;
-      const naming = namingOf(runtime, opened.value);
-      return ok({ opened: opened.value, naming, others: new OtherMachines(runtime) });
+      const naming = createNaming(runtime, opened.value);
+      return ok({ openedLink: opened.value, naming, otherMachines: new OtherMachines(runtime) });
     },
   });
 }

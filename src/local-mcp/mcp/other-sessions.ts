@@ -8,7 +8,7 @@ import { heldMessage, acquireLease } from "../recovery/remote-take.ts";
 import type { Restoration } from "../recovery/restoration.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { pullOf } from "../sync/pull.ts";
+import { pullSome } from "../sync/pull.ts";
 import type { TeamChat } from "../team/team-chat.ts";
 import type { Chat } from "./chat.ts";
 import type { ToolError } from "./tool.ts";
@@ -59,9 +59,9 @@ export class OtherSessions {
     // Where this machine's own file decides, or nothing can, there is no other machine.
     const reader = await chat.team?.reader();
     if (!reader?.edge || !chat.team) return null;
-    const member = await chat.team.of(session);
+    const member = await chat.team.chatFor(session);
     if (!member.ok) return "unreachable";
-    const context = remoteContext(chat.runtime, member.value.opened, session.id);
+    const context = remoteContext(chat.runtime, member.value.openedLink, session.id);
     if (!context) return null;
     if (context.link.self === null) return "unreachable";
     const others = new OtherSessions(context, member.value, session);
@@ -72,10 +72,10 @@ export class OtherSessions {
   async #pull(idOrPrefix: string | undefined): Promise<boolean> {
     const { mirror } = this.#context;
     const project = await this.#project();
-    const ofProject = project === null ? ok(null) : await pullOf(mirror, { project });
+    const ofProject = project === null ? ok(null) : await pullSome(mirror, { project });
     // The beginning of an id, or no id at all, can only be of one that is known.
     const id = Id.safeParse(idOrPrefix);
-    const ofNamed = id.success ? await pullOf(mirror, { session: id.data }) : ok(null);
+    const ofNamed = id.success ? await pullSome(mirror, { session: id.data }) : ok(null);
     return ofProject.ok && ofNamed.ok;
   }
 
@@ -140,8 +140,8 @@ export class OtherSessions {
  * @returns who has it
  */
 export async function heldByAnother(chat: Chat, session: Session, dead: string): Promise<ToolError | null> {
-  const member = await chat.team?.of(session);
-  const opened = member?.ok ? member.value.opened : null;
+  const member = await chat.team?.chatFor(session);
+  const opened = member?.ok ? member.value.openedLink : null;
   if (!opened?.link.self) return null;
   const lease = await acquireLease(opened.link, dead);
   const holder = lease.ok ? null : lease.error.holder;

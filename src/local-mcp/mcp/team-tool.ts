@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Trouble } from "../link/chat-link.ts";
+import type { CallError } from "../link/chat-link.ts";
 import { redactJson } from "../redaction/redact.ts";
 import type { Session } from "../sessions/sessions.ts";
 import type { TeamChat } from "../team/team-chat.ts";
@@ -44,7 +44,7 @@ export function defineTeamTool<
       const entered = chat.enter({ session, project });
       if (!entered.ok) return entered;
       if (!chat.team) return err({ code: "no_team", message: 'config.json says "team": {"isEnabled": false}.' });
-      const memberResult = await chat.team.of(entered.value);
+      const memberResult = await chat.team.chatFor(entered.value);
       if (!memberResult.ok) return toRefusal(memberResult.error);
       // [RD12] Redaction puts strings in place of strings.
       const { value, count: removed } = redactJson(input);
@@ -77,7 +77,7 @@ const adviceByCode: Readonly<Record<string, string>> = {
 };
 
 /** A refusal of the coordinator, with what to do. */
-export function toRefusal({ code, message }: Trouble): { readonly ok: false; readonly error: ToolError } {
+export function toRefusal({ code, message }: CallError): { readonly ok: false; readonly error: ToolError } {
   const text = message.replace(/^[a-z]+\.[a-z-]+: /, "").replace(/\.?$/, ".");
   const more = adviceByCode[code];
   return err({ code, message: more === undefined ? text : `${text} ${more}` });

@@ -12,7 +12,7 @@ export async function notifyDesktop(text: string, env: NodeJS.ProcessEnv, platfo
   const [command, args] =
     platform === "darwin"
       ? (["osascript", [...script.flatMap((line) => ["-e", line]), text]] as const)
-      : (["notify-send", ["--app-name=SHIM", "--", "SHIM", escaped(text)]] as const);
+      : (["notify-send", ["--app-name=SHIM", "--", "SHIM", escapeMarkup(text)]] as const);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const child = spawn(command, args, {
     env: withoutSecrets(env),
@@ -29,6 +29,6 @@ export async function notifyDesktop(text: string, env: NodeJS.ProcessEnv, platfo
 }
 
 /** Desktops read the text of a notification as markup. */
-function escaped(text: string): string {
+function escapeMarkup(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -1,7 +1,7 @@
 import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../runtime.ts";
 import { notifyDesktop } from "./desktop-notification.ts";
-import { dueNotifications, type Notification } from "./due-notifications.ts";
+import { dueNotifications, type UserNotification } from "./due-notifications.ts";
 import * as sent from "./sent-notifications.ts";
 import { postWebhook } from "./webhook.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -11,7 +11,7 @@ type Channel = "desktop" | "webhook" | "bell";
 export interface NotifierOptions {
   readonly runtime: Runtime;
   /** Tasks of the workspace that are dead; absent: this process does not look. */
-  readonly deadTasks?: () => Promise<readonly Notification[]>;
+  readonly deadTasks?: () => Promise<readonly UserNotification[]>;
   /** Absent: this process has no terminal. */
   readonly ring?: () => void;
 }
@@ -19,7 +19,7 @@ export interface NotifierOptions {
 /** How often it looks, in ms. */
 const pollEveryMs = 10_000;
 /** Longer than anything that is looked at stays a reason. */
-const keptMs = 90 * 86_400_000;
+const retentionMs = 90 * 86_400_000;
 
 /** Tells the user what happens in chats that nobody looks at. [CL70] Off unless the settings say how. */
 export class Notifier {
@@ -59,36 +59,36 @@ export class Notifier {
     }
   }
 
-  async #deadTasks(): Promise<readonly Notification[]> {
+  async #deadTasks(): Promise<readonly UserNotification[]> {
     const { runtime, deadTasks } = this.#options;
     if (!deadTasks || !runtime.config.notify.events.includes("task_dead")) return [];
     return deadTasks();
   }
 
   /** [CL71] Those that no process has sent on this channel. What was so before the channel was first in use is not sent. */
-  #claim(channel: Channel, due: readonly Notification[]): Notification[] {
+  #claim(channel: Channel, due: readonly UserNotification[]): UserNotification[] {
     const { store, now } = this.#options.runtime;
-    const keyOf = ({ key }: Notification): string => `${channel}:${key}`;
-    const begun = `${channel}:begun`;
-    const isNews = store.read<boolean | null>(
-      (sql) => !sent.isSent(sql, begun) || due.some((one) => !sent.isSent(sql, keyOf(one))),
+    const keyOf = ({ key }: UserNotification): string => `${channel}:${key}`;
+    const startKey = `${channel}:begun`;
+    const hasUnsent = store.read<boolean | null>(
+      (sql) => !sent.isSent(sql, startKey) || due.some((notification) => !sent.isSent(sql, keyOf(notification))),
       null,
     );
-    if (isNews === null) this.#hasBegunEmpty = true;
-    if (isNews !== true) return [];
+    if (hasUnsent === null) this.#hasBegunEmpty = true;
+    if (hasUnsent !== true) return [];
     return store.write((sql) => {
       // Never pruned.
-      const isFirst = sent.claim(sql, Number.MAX_SAFE_INTEGER, begun);
-      sent.prune(sql, now() - keptMs);
-      const mine = due.filter((one) => sent.claim(sql, now(), keyOf(one)));
-      return isFirst && !this.#hasBegunEmpty ? [] : mine;
+      const isFirst = sent.claim(sql, Number.MAX_SAFE_INTEGER, startKey);
+      sent.prune(sql, now() - retentionMs);
+      const claimed = due.filter((notification) => sent.claim(sql, now(), keyOf(notification)));
+      return isFirst && !this.#hasBegunEmpty ? [] : claimed;
     });
   }
 
-  async #send(channel: Channel, all: readonly Notification[]): Promise<void> {
-    for (const one of all) {
+  async #send(channel: Channel, notifications: readonly UserNotification[]): Promise<void> {
+    for (const notification of notifications) {
       try {
-        await this.#sendOne(channel, one);
+        await this.#sendOne(channel, notification);
         this.#failing.delete(channel);
       } catch (error) {
         if (!this.#failing.has(channel)) {
@@ -99,7 +99,7 @@ export class Notifier {
     }
   }
 
-  async #sendOne(channel: Channel, notification: Notification): Promise<void> {
+  async #sendOne(channel: Channel, notification: UserNotification): Promise<void> {
     const { runtime, ring } = this.#options;
     const { webhook } = runtime.config.notify;
     if (channel === "desktop") await notifyDesktop(notification.text, runtime.env);

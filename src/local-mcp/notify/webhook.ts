@@ -1,11 +1,11 @@
-import type { Notification } from "./due-notifications.ts";
+import type { UserNotification } from "./due-notifications.ts";
 
 const timeoutMs = 5_000;
 
 /** [CL72] Rejects unless the receiver takes it. Redirects are not followed: they could lead to an address that was not allowed. */
 export async function postWebhook(
   url: string,
-  { event, session, title, text }: Notification,
+  { event, session, title, text }: UserNotification,
   at: number,
 ): Promise<void> {
   const response = await fetch(url, {

@@ -3,8 +3,8 @@ import type { ClaimedTask } from "../../contract/tasks.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
-import { endsHere, type TaskEnd } from "../coordinator/ended-tasks.ts";
-import { isPassing, type ChatLink } from "../link/chat-link.ts";
+import { readTaskEnds, type TaskEnd } from "../coordinator/ended-tasks.ts";
+import { isTransient, type ChatLink } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { FinishedTask } from "../sessions/recoveries.ts";
@@ -38,7 +38,7 @@ export function recordFinishedHere(runtime: Runtime): void {
     const tasks = runtime.store.read((sql) => tasksAtDeath(sql, runtime, localWorkspace), []);
     if (tasks.length === 0) return;
     const { driver, busyMs } = runtime.store.context;
-    recordFinished(runtime, tasks, endsHere({ home, driver, busyMs }, taskNumbers(tasks)));
+    recordFinished(runtime, tasks, readTaskEnds({ home, driver, busyMs }, taskNumbers(tasks)));
   } catch (error) {
     // Offered once too often is better than not offered.
     runtime.log("warn", "whether tasks of dead sessions were finished is not known", { error: messageOf(error) });
@@ -60,7 +60,7 @@ export async function recordFinishedTasks(runtime: Runtime, workspace: string, l
 
 async function fetchTaskEnd(link: ChatLink, task: number): Promise<TaskEnd | "open" | "unknown"> {
   const found = await link.call("tasks.get", { task }, askTimeoutMs);
-  if (!found.ok) return isPassing(found.error) ? "unknown" : "open";
+  if (!found.ok) return isTransient(found.error) ? "unknown" : "open";
   const { state } = found.value;
   if (state === "cancelled") return { state, by: null };
   if (state !== "done") return "open";

@@ -1,5 +1,5 @@
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Trouble } from "../link/chat-link.ts";
+import type { CallError } from "../link/chat-link.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";
@@ -69,8 +69,9 @@ export async function restore(context: RemoteContext, row: RemoteSession, root: 
 }
 
 /** [RE23] Like `takeOver`, for a session that may have ended, may live, or may be continued by another chat. */
-export async function takeOverIfFree(context: RemoteContext, row: RemoteSession): Promise<Result<null, Trouble>> {
-  const refuse = (why: string): Result<null, Trouble> => err({ code: "not_to_take", message: `${row.session} ${why}` });
+export async function takeOverIfFree(context: RemoteContext, row: RemoteSession): Promise<Result<null, CallError>> {
+  const refuse = (why: string): Result<null, CallError> =>
+    err({ code: "not_to_take", message: `${row.session} ${why}` });
   if (row.isEnded) return refuse("was finished: there is nothing to go on with.");
   if (row.taken?.chat === context.chatId) return ok(null);
   const liveness = await assessLiveness(context, row);

@@ -1,11 +1,11 @@
 import type { WorkState } from "../../contract/work-state.ts";
-import { isOfTask } from "../../contract/task-prompt.ts";
+import { isTaskPrompt } from "../../contract/task-prompt.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import type { ChatLink } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
 import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
-import type { Around } from "../sync/pull.ts";
+import type { PullDeps } from "../sync/pull.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -18,7 +18,7 @@ export interface RemoteContext {
   readonly runtime: Runtime;
   readonly link: Pick<ChatLink, "self" | "call">;
   /** For reading mirrors. */
-  readonly mirror: Around;
+  readonly mirror: PullDeps;
   /** The chat that asks: its session. */
   readonly chatId: string;
   /** The name of this machine in the workspace. */
@@ -59,7 +59,7 @@ export async function findElsewhere(
 
 function candidateRows(
   sql: Sql,
-  { workspace, device }: Around,
+  { workspace, device }: PullDeps,
   filter: { readonly project?: string },
 ): RemoteSession[] {
   const ids = new Set<string>();
@@ -140,7 +140,7 @@ export function offerable(
       now - localClock(row)(row.content.lastSeenAt) <= offerMaxAgeMs &&
       !isClosedWithNothingOpen(row.content) &&
       // Its worker continues it; it has no chat in the workspace, so it may be alive.
-      !isOfTask(row.content.title ?? "") &&
+      !isTaskPrompt(row.content.title ?? "") &&
       runtime.store.read((sql) => isFree(sql, runtime.processes, now, row.session, chatId), false),
   );
 }

@@ -3,7 +3,7 @@ import type { Runtime } from "../runtime.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
-import type { RemoteSession, Taken } from "../sync/remote-sessions.ts";
+import type { RemoteSession, Takeover } from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";
 
 /** [RE25] Stores which sessions of this machine are continued by chats of others, by their mirrors. Writes only changes. */
@@ -46,7 +46,7 @@ function reopen(sql: Sql, at: number, notices: readonly TakeoverNotice[]): void 
   }
 }
 
-function noticeKey(session: string, { chat }: Pick<Taken, "chat">): string {
+function noticeKey(session: string, { chat }: Pick<Takeover, "chat">): string {
   return `continued:${session}:${chat}`;
 }
 
@@ -58,7 +58,7 @@ export function recordContinuation(
   sql: Sql,
   now: number,
   session: string,
-  taken: Pick<Taken, "chat" | "machine">,
+  taken: Pick<Takeover, "chat" | "machine">,
 ): void {
   const { chat, machine } = taken;
   const ownSession = sessions.get(sql, session);

@@ -1,6 +1,6 @@
 import { err, ok, type Result } from "../../shared/result.ts";
 import { toPredecessor } from "../checkpoints/handing-over.ts";
-import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
+import { isTransient, type ChatLink, type CallError } from "../link/chat-link.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
@@ -20,7 +20,7 @@ export interface SessionHolder {
   readonly heldForMs: number;
 }
 
-export interface LeaseRefusal extends Trouble {
+export interface LeaseRefusal extends CallError {
   /** Null: the coordinator did not answer, or the holder left in the same moment. */
   readonly holder: SessionHolder | null;
 }
@@ -38,7 +38,7 @@ export async function acquireLease(link: LeaseLink, session: string): Promise<Re
   const answer = await link.call("leases.acquire", { resource, requestId, isBound: true }, callTimeoutMs);
   if (answer.ok && answer.value.state === "granted") return ok(answer.value.lease.token);
   const problem = answer.ok ? { code: "lease_held", message: "others wait for it" } : answer.error;
-  const holder = isPassing(problem) ? null : await fetchHolder(link, session);
+  const holder = isTransient(problem) ? null : await fetchHolder(link, session);
   return err({ ...problem, holder });
 }
 
@@ -57,7 +57,7 @@ export async function fetchHolder(link: Pick<LeaseLink, "call">, session: string
  *
  * @returns otherwise the holder, or why it is not known
  */
-export async function takeOver(context: RemoteContext, row: RemoteSession): Promise<Result<null, Trouble>> {
+export async function takeOver(context: RemoteContext, row: RemoteSession): Promise<Result<null, CallError>> {
   const { link, mirror, runtime } = context;
   const lease = await acquireLease(link, row.session);
   if (!lease.ok) return err(toRefusal(row, lease.error));
@@ -70,7 +70,7 @@ export async function takeOver(context: RemoteContext, row: RemoteSession): Prom
   const { device, session } = row;
   const takeResult = await mirror.call("sync.take", { self, device, session, token: lease.value });
   if (!takeResult.ok) {
-    if (!isPassing(takeResult.error)) await releaseLease(link, session, lease.value);
+    if (!isTransient(takeResult.error)) await releaseLease(link, session, lease.value);
     return err(toUnfinished(row, takeResult.error));
   }
   const newest = await fetchCheckpoint(mirror, row);
@@ -78,7 +78,7 @@ export async function takeOver(context: RemoteContext, row: RemoteSession): Prom
   const successor = self.chat;
   const inheritedWork = toPredecessor({ session, state: stateOf(row, newest.ok ? newest.value : null) });
   runtime.store.write((sql) => {
-    remoteSessions.setTaken(sql, row, { chat: successor, machine: context.machine, at });
+    remoteSessions.setTakeover(sql, row, { chat: successor, machine: context.machine, at });
     const note = noteOf(sql, session);
     if (note?.action !== "taken" || note.by !== successor)
       recoveries.add(sql, { at, sessionId: session, action: "taken", by: successor });
@@ -92,7 +92,7 @@ export async function releaseLease(link: LeaseLink, session: string, token: numb
   await link.call("leases.release", { resource: leaseName(session), token }, callTimeoutMs);
 }
 
-function toRefusal({ session, machine }: RemoteSession, { code, message, holder }: LeaseRefusal): Trouble {
+function toRefusal({ session, machine }: RemoteSession, { code, message, holder }: LeaseRefusal): CallError {
   if (code !== "lease_held")
     return {
       code,
@@ -110,7 +110,7 @@ export function heldMessage(session: string, machine: string, holder: SessionHol
   return `${session} is continued by chat ${holder.chat}${where}, for ${age(holder.heldForMs)}. If the user wants it here: \`shim resume --undo ${session}\` there, then again.`;
 }
 
-function toUnfinished({ session, machine }: RemoteSession, { code, message }: Trouble): Trouble {
+function toUnfinished({ session, machine }: RemoteSession, { code, message }: CallError): CallError {
   if (code === "unknown_key")
     return { code, message: `${session} is gone: it was forgotten on ${machine}, or is no longer kept.` };
   return { code, message: `${session} was not taken (${message}). Nothing is lost; call again.` };
@@ -120,12 +120,12 @@ function toUnfinished({ session, machine }: RemoteSession, { code, message }: Tr
 export async function releaseSession(
   { runtime, mirror }: Pick<RemoteContext, "runtime" | "mirror">,
   row: RemoteSession,
-): Promise<Result<null, Trouble>> {
+): Promise<Result<null, CallError>> {
   const { device, session } = row;
   const given = await mirror.call("sync.give-back", { device, session });
   if (!given.ok && given.error.code !== "unknown_key") return given;
   runtime.store.write((sql) => {
-    remoteSessions.setTaken(sql, row, null);
+    remoteSessions.setTakeover(sql, row, null);
     recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "undone" });
   });
   return ok(null);

@@ -1,4 +1,4 @@
-import { isPassing } from "../link/chat-link.ts";
+import { isTransient } from "../link/chat-link.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";
@@ -47,7 +47,7 @@ async function takeOverOrDrop(context: RemoteContext, session: string): Promise<
   const takeoverResult = await takeOver(context, row);
   if (takeoverResult.ok) return true;
   // Tried again later.
-  if (isPassing(takeoverResult.error)) return false;
+  if (isTransient(takeoverResult.error)) return false;
   const holder = await fetchHolder(link, session);
   // The session's own chat counts as alive for a while after its death.
   if (holder?.chat === session) return false;

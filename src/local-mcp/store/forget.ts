@@ -84,7 +84,7 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
   // What is sealed and not sent yet may hold it, and the key is on this machine.
-  if (isSealed(sql, sessions, [...checkpoints, ...changedCheckpoints])) syncDevice.renew(sql);
+  if (isSealed(sql, sessions, [...checkpoints, ...changedCheckpoints])) syncDevice.requestNewEpoch(sql);
   if (!keepsCopies) savePurgeTargets(sql, { sessions, projects: "project" in target ? [target.project] : [] });
   incrementForgetCount(sql);
   return { sessions, checkpoints, rows, snapshots };

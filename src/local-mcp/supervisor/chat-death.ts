@@ -15,23 +15,26 @@ export interface WatchOptions {
   readonly runtime: Runtime;
   readonly rules: restarter.RestartRules;
   /** Not those that the supervisor runs itself. */
-  readonly isOwn: (session: string) => boolean;
+  readonly isSupervised: (session: string) => boolean;
   /** The last checkpoint, and the news of its death. */
-  readonly bury: (session: string) => Promise<string | null>;
-  readonly open: OpenTerminal;
-  readonly tell: (event: SupervisorEvent) => void;
+  readonly recordDeath: (session: string) => Promise<string | null>;
+  readonly openTerminal: OpenTerminal;
+  readonly emit: (event: SupervisorEvent) => void;
 }
 
-export function restorationOf(runtime: Runtime, id: string): Restoration | null {
+export function findRestoration(runtime: Runtime, id: string): Restoration | null {
   const session = runtime.store.read((sql) => sessions.get(sql, id), null);
   return session && restore(runtime, session, runtime.now());
 }
 
 /** Does what is to be done for a chat that has died, and tells it. @returns null: its client ended in good order, which a hook in the spool may tell late */
-export async function mourn({ name, runtime, bury, tell }: WatchOptions, id: string): Promise<Restoration | null> {
-  const checkpoint = await bury(id);
-  const from = restorationOf(runtime, id);
-  if (!from?.cause || from.session.endedAt !== null || isClosed(from.session)) return null;
-  tell({ type: "died", name, session: id, cause: from.cause, checkpoint });
-  return from;
+export async function reportDeath(
+  { name, runtime, recordDeath, emit }: WatchOptions,
+  id: string,
+): Promise<Restoration | null> {
+  const checkpoint = await recordDeath(id);
+  const restoration = findRestoration(runtime, id);
+  if (!restoration?.cause || restoration.session.endedAt !== null || isClosed(restoration.session)) return null;
+  emit({ type: "died", name, session: id, cause: restoration.cause, checkpoint });
+  return restoration;
 }

@@ -1,13 +1,13 @@
 import type { Result } from "../../shared/result.ts";
 import { readProcessKey } from "../coordinator/process-key.ts";
-import type { Trouble } from "../link/chat-link.ts";
+import type { CallError } from "../link/chat-link.ts";
 import { mayBeAlive } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 
 /** The coordinator of this machine, for deaths. */
-export type AttestDeath = (chat: string, process: string) => Promise<Result<unknown, Trouble>>;
+export type AttestDeath = (chat: string, process: string) => Promise<Result<unknown, CallError>>;
 
-interface Row {
+interface ChatRow {
   readonly chat: string;
   readonly process: string;
 }
@@ -20,13 +20,13 @@ interface Row {
  */
 export async function attestDeath(runtime: Runtime, attest: AttestDeath, session: string): Promise<string | null> {
   const [row] = runtime.store.read(
-    (sql) => sql.all<Row>("SELECT chat, process FROM team_chats WHERE session_id = ?", session),
+    (sql) => sql.all<ChatRow>("SELECT chat, process FROM team_chats WHERE session_id = ?", session),
     [],
   );
   const process = row ? readProcessKey(row.process) : null;
   if (!row || !process || mayBeAlive(runtime.processes, process)) return null;
-  const told = await attest(row.chat, row.process);
+  const answer = await attest(row.chat, row.process);
   // A chat that is not known there any more holds nothing.
-  if (told.ok || told.error.code === "unknown_chat") return null;
-  return `the death of chat ${row.chat} could not be attested: ${told.error.message}`;
+  if (answer.ok || answer.error.code === "unknown_chat") return null;
+  return `the death of chat ${row.chat} could not be attested: ${answer.error.message}`;
 }

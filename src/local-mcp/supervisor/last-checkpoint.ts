@@ -8,17 +8,21 @@ import * as sessions from "../sessions/sessions.ts";
 import { takePending } from "../snapshots/pending.ts";
 
 /** How long the files may take. */
-const filesMs = 5_000;
+const filesTimeoutMs = 5_000;
 
 /**
  * [SU6] A session's last checkpoint, from what its chat has left on the disk: hooks that still wait in the spool, the transcript, the journal.
  * Files are taken for a new checkpoint only, a moment after the death.
  *
- * @param hurry aborted: the files are left out
+ * @param hurrySignal aborted: the files are left out
  * @returns its id; null where there is nothing to save, it has ended well, or saving is paused
  * @throws {StoreError} when the store takes nothing now
  */
-export async function lastCheckpoint(runtime: Runtime, sessionId: string, hurry: AbortSignal): Promise<string | null> {
+export async function saveLastCheckpoint(
+  runtime: Runtime,
+  sessionId: string,
+  hurrySignal: AbortSignal,
+): Promise<string | null> {
   drainInto(runtime);
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   if (!session || session.endedAt !== null) return null;
@@ -30,7 +34,7 @@ export async function lastCheckpoint(runtime: Runtime, sessionId: string, hurry:
   if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) return null;
   const saved = capture(runtime, { sessionId, trigger: "detached" });
   if (!saved.ok) return null;
-  const limit = AbortSignal.any([hurry, AbortSignal.timeout(filesMs)]);
+  const limit = AbortSignal.any([hurrySignal, AbortSignal.timeout(filesTimeoutMs)]);
   if (saved.value.isNew) await takePending(runtime, [sessionId], limit);
   return saved.value.checkpoint.id;
 }

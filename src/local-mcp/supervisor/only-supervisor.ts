@@ -9,7 +9,7 @@ import { createPrivateFolder, writeAtomically } from "../store/store-files.ts";
 
 const Identity = z.strictObject({ boot: z.string(), pid: z.number(), start: z.string() });
 /** Held for a moment only, by processes that begin to supervise. */
-const patienceMs = 5_000;
+const lockTimeoutMs = 5_000;
 
 /** Where a supervisor keeps what it knows. @param home SHIM's folder */
 export function supervisorFolder(home: string): string {
@@ -21,41 +21,41 @@ function ownerFile(home: string): string {
 }
 
 /** Who supervises now; null: nobody. [SU8] A number that another process has got since supervises nothing. */
-export function supervisorOf(home: string, processes: Processes): ProcessIdentity | null {
-  const owner = lastSupervisorOf(home);
+export function findSupervisor(home: string, processes: Processes): ProcessIdentity | null {
+  const owner = findLastSupervisor(home);
   return owner && mayBeAlive(processes, owner) ? owner : null;
 }
 
 /** Who has supervised last and did not end in good order; it may live. */
-export function lastSupervisorOf(home: string): ProcessIdentity | null {
-  const text = textOf(ownerFile(home));
-  return text === null ? null : parsed(text);
+export function findLastSupervisor(home: string): ProcessIdentity | null {
+  const text = readText(ownerFile(home));
+  return text === null ? null : parseOwner(text);
 }
 
 /** [SU8] Makes this process the only supervisor of the home, or answers who is it already. */
-export async function becomeOnly(
+export async function becomeSupervisor(
   home: string,
-  own: ProcessIdentity,
+  self: ProcessIdentity,
   processes: Processes,
 ): Promise<Result<void, ProcessIdentity>> {
   createPrivateFolder(supervisorFolder(home));
   const path = ownerFile(home);
-  return withLock(`${path}.lock`, processes, AbortSignal.timeout(patienceMs), async () => {
-    const owner = supervisorOf(home, processes);
+  return withLock(`${path}.lock`, processes, AbortSignal.timeout(lockTimeoutMs), async () => {
+    const owner = findSupervisor(home, processes);
     if (owner) return err(owner);
-    writeAtomically(path, JSON.stringify(own));
+    writeAtomically(path, JSON.stringify(self));
     return ok(undefined);
   });
 }
 
-/** Ends what `becomeOnly` began. */
-export function resign(home: string, own: ProcessIdentity): void {
+/** Ends what `becomeSupervisor` began. */
+export function resign(home: string, self: ProcessIdentity): void {
   const path = ownerFile(home);
-  if (textOf(path) === JSON.stringify(own)) rmSync(path, { force: true });
+  if (readText(path) === JSON.stringify(self)) rmSync(path, { force: true });
 }
 
 /** Null: it was not written by a supervisor, so it holds nobody off. */
-function parsed(text: string): ProcessIdentity | null {
+function parseOwner(text: string): ProcessIdentity | null {
   try {
     return Identity.safeParse(JSON.parse(text)).data ?? null;
   } catch {
@@ -63,7 +63,7 @@ function parsed(text: string): ProcessIdentity | null {
   }
 }
 
-function textOf(path: string): string | null {
+function readText(path: string): string | null {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {

@@ -1,8 +1,8 @@
-import type { Ended } from "../automation/run-program.ts";
+import type { ProgramExit } from "../automation/run-program.ts";
 import type { ResultEvent } from "../automation/claude/events.ts";
 
 /** What the end of a program means. */
-export type Ending =
+export type ProgramEnding =
   /** It is through: never started again, unless the settings want it always. */
   | { readonly kind: "finished" }
   /** The user has ended it. */
@@ -16,10 +16,10 @@ export type Ending =
   | { readonly kind: "limited"; readonly resetsAtMs: number | null };
 
 /** What is known of an end. */
-export interface Evidence {
-  readonly ended: Ended;
+export interface EndEvidence {
+  readonly exit: ProgramExit;
   /** This supervisor has told it to end. */
-  readonly isAsked: boolean;
+  readonly wasAskedToEnd: boolean;
   /** Its session bears an end mark. */
   readonly isSessionOver: boolean;
   readonly limit: { readonly resetsAtMs: number | null } | null;
@@ -28,27 +28,27 @@ export interface Evidence {
 }
 
 /** 128 and the number of the signal: what a user ends a program with. kill -9, and the signals of a fault, are none of them. */
-const bySignalOfUser: ReadonlySet<number> = new Set([130, 143]);
+const userSignalCodes: ReadonlySet<number> = new Set([130, 143]);
 /** Limits that the user has set. */
-const byOwnLimit: ReadonlySet<string> = new Set(["error_max_turns", "error_max_budget_usd"]);
+const userLimits: ReadonlySet<string> = new Set(["error_max_turns", "error_max_budget_usd"]);
 
 /** [SU1] Tells a crash from an end that somebody wanted. Pure. */
-export function endingOf({ ended, isAsked, isSessionOver, limit, result }: Evidence): Ending {
+export function classifyEnd({ exit, wasAskedToEnd, isSessionOver, limit, result }: EndEvidence): ProgramEnding {
   if (isSessionOver) return { kind: "finished" };
-  if (isAsked) return { kind: "left" };
-  if (ended.kind === "not_started") return { kind: "crashed", reason: `it cannot be started: ${ended.message}` };
-  if (ended.code === 0 && result?.isError !== true) return { kind: "finished" };
-  return limit ? { kind: "limited", resetsAtMs: limit.resetsAtMs } : failing(ended.code, result);
+  if (wasAskedToEnd) return { kind: "left" };
+  if (exit.kind === "not_started") return { kind: "crashed", reason: `it cannot be started: ${exit.message}` };
+  if (exit.code === 0 && result?.isError !== true) return { kind: "finished" };
+  return limit ? { kind: "limited", resetsAtMs: limit.resetsAtMs } : classifyFailure(exit.code, result);
 }
 
-function failing(code: number, result: ResultEvent | null): Ending {
-  if (result && byOwnLimit.has(result.subtype)) return { kind: "failed", reason: result.subtype };
+function classifyFailure(code: number, result: ResultEvent | null): ProgramEnding {
+  if (result && userLimits.has(result.subtype)) return { kind: "failed", reason: result.subtype };
   // At SIGINT Claude Code ends with exit code 0, and this reason.
-  const isStopped = bySignalOfUser.has(code) || result?.terminalReason?.startsWith("aborted_") === true;
-  return isStopped ? { kind: "stopped" } : { kind: "crashed", reason: reasonOf(code, result) };
+  const isStopped = userSignalCodes.has(code) || result?.terminalReason?.startsWith("aborted_") === true;
+  return isStopped ? { kind: "stopped" } : { kind: "crashed", reason: crashReason(code, result) };
 }
 
-function reasonOf(code: number, result: ResultEvent | null): string {
+function crashReason(code: number, result: ResultEvent | null): string {
   if (code === 0) return `Claude Code ended with ${result?.subtype ?? "nothing"}`;
   return code > 128 ? `it was ended by signal ${code - 128}` : `it ended with exit code ${code}`;
 }

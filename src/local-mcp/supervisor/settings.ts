@@ -2,14 +2,14 @@ import * as z from "zod";
 import { RestartRules, RestartWhen } from "./auto-restarter.ts";
 
 const Text = z.string().min(1).max(4_096);
-const Words = z.tuple([Text], z.string().max(4_096));
+const CommandLine = z.tuple([Text], z.string().max(4_096));
 /** How long a program may take to end when it is asked to, in ms. */
 const StopMs = z.int().min(0).max(3_600_000);
 
 const Command = z.strictObject({
   kind: z.literal("command"),
   /** A program and its arguments, without a shell. */
-  command: Words,
+  command: CommandLine,
   /** Relative to where the settings stand. */
   folder: Text.optional(),
   restart: RestartWhen.default("on-crash"),
@@ -27,7 +27,7 @@ const Worker = z.strictObject({
 });
 
 /** SHIM says itself in which session Claude Code works, and reads what it tells. */
-const ownOption =
+const reservedOption =
   /^(-p|--print|-c|--continue|-r|--resume|--session-id|--fork-session|--output-format|--input-format|--verbose)(=|$)/;
 
 const Claude = z.strictObject({
@@ -39,7 +39,7 @@ const Claude = z.strictObject({
     .array(z.string().max(10_000))
     .max(1_000)
     .refine(
-      (args) => !args.some((arg) => ownOption.test(arg)),
+      (args) => !args.some((arg) => reservedOption.test(arg)),
       "SHIM gives -p, the session and the output format itself",
     )
     .default([]),
@@ -57,22 +57,22 @@ const Claude = z.strictObject({
 const Sessions = z.strictObject({
   kind: z.literal("sessions"),
   /** What opens a new terminal; the command follows. `{cwd}` stands for the folder of the session. */
-  restartWith: Words.optional(),
+  restartWith: CommandLine.optional(),
 });
 
 /** Chats of Claude Desktop, and of other clients without hooks. */
 const Desktop = z.strictObject({
   kind: z.literal("desktop"),
   /** What starts the app after a crash: `["open", "-a", "Claude"]`. */
-  restartWith: Words.optional(),
+  restartWith: CommandLine.optional(),
 });
 
-const Watched = z.discriminatedUnion("kind", [Command, Worker, Claude, Sessions, Desktop]);
-export type Watched = z.infer<typeof Watched>;
-export type WatchedProgram = Extract<Watched, { kind: "command" | "worker" | "claude" }>;
-export type WatchedSessions = Extract<Watched, { kind: "sessions" }>;
-export type WatchedDesktop = Extract<Watched, { kind: "desktop" }>;
-export type WatchedClaude = Extract<Watched, { kind: "claude" }>;
+const WatchTarget = z.discriminatedUnion("kind", [Command, Worker, Claude, Sessions, Desktop]);
+export type WatchTarget = z.infer<typeof WatchTarget>;
+export type WatchedProgram = Extract<WatchTarget, { kind: "command" | "worker" | "claude" }>;
+export type WatchedSessions = Extract<WatchTarget, { kind: "sessions" }>;
+export type WatchedDesktop = Extract<WatchTarget, { kind: "desktop" }>;
+export type WatchedClaude = Extract<WatchTarget, { kind: "claude" }>;
 
 /** Becomes the name of a file. */
 const watchName = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -80,7 +80,7 @@ const watchName = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 /** What `supervisor.json` holds. */
 export const SupervisorSettings = z.strictObject({
   watch: z
-    .record(z.string(), Watched)
+    .record(z.string(), WatchTarget)
     .refine((watch) => Object.keys(watch).length > 0, "name something to watch")
     .refine((watch) => Object.keys(watch).length <= 50, "at most 50 things to watch")
     .refine((watch) => Object.keys(watch).every((name) => watchName.test(name)), {
@@ -92,6 +92,6 @@ export const SupervisorSettings = z.strictObject({
 });
 export type SupervisorSettings = z.infer<typeof SupervisorSettings>;
 
-export function isProgram(watched: Watched): watched is WatchedProgram {
+export function isProgram(watched: WatchTarget): watched is WatchedProgram {
   return watched.kind !== "sessions" && watched.kind !== "desktop";
 }

@@ -1,10 +1,10 @@
 import { uuidv7 } from "../../shared/ids.ts";
-import { environmentFor } from "../automation/claude/environment.ts";
+import { claudeEnvironment } from "../automation/claude/environment.ts";
 import { readEvent, type ResultEvent } from "../automation/claude/events.ts";
 import { isFull, isUnknownSession } from "../automation/claude/outcome.ts";
-import { ownFiles } from "../automation/claude/own-files.ts";
-import { interrupted } from "../automation/claude/prompt.ts";
-import type { Ended } from "../automation/run-program.ts";
+import { writeClaudeFiles } from "../automation/claude/own-files.ts";
+import { interruptedText } from "../automation/claude/prompt.ts";
+import type { ProgramExit } from "../automation/run-program.ts";
 import type { Launch } from "../launch.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import { mayBeAlive } from "../processes.ts";
@@ -18,10 +18,10 @@ import type { Runtime } from "../runtime.ts";
 import { redactAndClip } from "../sessions/entries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { StoreError } from "../store/store-error.ts";
-import { endingOf } from "./program-end.ts";
+import { classifyEnd } from "./program-end.ts";
 import type { WatchedClaude } from "./settings.ts";
-import type { Attempt, Over, Supervised, Unstarted } from "./supervised.ts";
-import type { KeptChat } from "./supervisor-state.ts";
+import type { ProgramRun, RunEnd, Supervised, NotRun } from "./supervised.ts";
+import type { ProgramChat } from "./supervisor-state.ts";
 
 export interface SupervisedClaudeOptions {
   readonly runtime: Runtime;
@@ -30,19 +30,19 @@ export interface SupervisedClaudeOptions {
   /** Where it works, absolute. */
   readonly folder: string;
   /** What is to be done for a session whose process has ended. */
-  readonly bury: (session: string) => Promise<void>;
+  readonly recordDeath: (session: string) => Promise<void>;
 }
 
-interface Beginning {
-  readonly chat: KeptChat & { readonly session: string };
+interface ClaudeStart {
+  readonly chat: ProgramChat & { readonly session: string };
   readonly isResumed: boolean;
   readonly how: string;
   readonly input: string;
 }
 
-const mostShownChars = 2_000;
+const maxOutputChars = 2_000;
 /** The last event of Claude Code repeats what was refused. */
-const mostLineChars = 4_000_000;
+const maxLineChars = 4_000_000;
 
 /** [SU7] Claude Code without a terminal, in sessions that SHIM knows, each of which goes on with the one before. */
 export class SupervisedClaude implements Supervised {
@@ -52,26 +52,27 @@ export class SupervisedClaude implements Supervised {
     this.#options = options;
   }
 
-  next({ chat }: { readonly chat: KeptChat }): Attempt | Unstarted {
-    const known = this.#lastOf(chat);
-    if (!known) return this.#attempt(this.#anew("a new session"));
-    if (known.endedAt !== null) return { kind: "finished", reason: `session ${known.id} has ended` };
-    if (known.recovery === "recovered")
-      return { kind: "finished", reason: `session ${known.recoveryBy} goes on with it` };
-    if (known.recovery === "dismissed") return { kind: "finished", reason: `session ${known.id} was dismissed` };
-    if (known.owner && mayBeAlive(this.#options.runtime.processes, known.owner)) {
-      return { kind: "held", reason: `session ${known.id} runs already (pid ${known.owner.pid})` };
+  next({ chat }: { readonly chat: ProgramChat }): ProgramRun | NotRun {
+    const lastSession = this.#findLastSession(chat);
+    if (!lastSession) return this.#toRun(this.#startNew("a new session"));
+    if (lastSession.endedAt !== null) return { kind: "finished", reason: `session ${lastSession.id} has ended` };
+    if (lastSession.recovery === "recovered")
+      return { kind: "finished", reason: `session ${lastSession.recoveryBy} goes on with it` };
+    if (lastSession.recovery === "dismissed")
+      return { kind: "finished", reason: `session ${lastSession.id} was dismissed` };
+    if (lastSession.owner && mayBeAlive(this.#options.runtime.processes, lastSession.owner)) {
+      return { kind: "held", reason: `session ${lastSession.id} runs already (pid ${lastSession.owner.pid})` };
     }
-    return this.#attempt(this.#continuing(known, chat.isUnresumable && known.id === chat.session));
+    return this.#toRun(this.#continueFrom(lastSession, chat.isUnresumable && lastSession.id === chat.session));
   }
 
   /** The newest session of this program in which anything has happened. */
-  #lastOf({ session, before }: KeptChat): sessions.Session | null {
+  #findLastSession({ session, before }: ProgramChat): sessions.Session | null {
     const { runtime } = this.#options;
-    ifStored(runtime, () => void drainInto(runtime));
+    logStoreErrors(runtime, () => void drainInto(runtime));
     return runtime.store.read((sql) => {
-      const begun = [session, before].find((id) => id !== null && hasContent(sql, id)) ?? null;
-      return begun === null ? null : sessions.get(sql, begun);
+      const sessionId = [session, before].find((id) => id !== null && hasContent(sql, id)) ?? null;
+      return sessionId === null ? null : sessions.get(sql, sessionId);
     }, null);
   }
 
@@ -80,36 +81,36 @@ export class SupervisedClaude implements Supervised {
     return uuidv7(runtime.now(), runtime.random(16));
   }
 
-  #anew(how: string): Beginning {
+  #startNew(how: string): ClaudeStart {
     const session = this.#newId();
     const chat = { session, before: null, isUnresumable: false };
     return { chat, isResumed: false, how: `${how}, ${session}`, input: this.#options.watched.prompt };
   }
 
-  #continuing(known: sessions.Session, isUnresumable: boolean): Beginning {
+  #continueFrom(lastSession: sessions.Session, isUnresumable: boolean): ClaudeStart {
     const { runtime, watched } = this.#options;
     const transcript = isUnresumable
       ? ({ isWhole: false, reason: "Claude Code does not take it up again" } as const)
-      : checkTranscript(known.transcriptPath, known.id);
+      : checkTranscript(lastSession.transcriptPath, lastSession.id);
     if (transcript.isWhole) {
-      const chat = { session: known.id, before: null, isUnresumable: false };
-      return { chat, isResumed: true, how: `session ${known.id} is resumed`, input: interrupted };
+      const chat = { session: lastSession.id, before: null, isUnresumable: false };
+      return { chat, isResumed: true, how: `session ${lastSession.id} is resumed`, input: interruptedText };
     }
     const now = runtime.now();
-    const from = restore(runtime, known, now);
-    if (!from) return this.#anew("a new session");
+    const restoration = restore(runtime, lastSession, now);
+    if (!restoration) return this.#startNew("a new session");
     const session = this.#newId();
-    ifStored(runtime, () => take(runtime, from, session));
-    const how = `session ${session} with the brief of ${known.id}, because ${transcript.reason}`;
-    const chat = { session, before: known.id, isUnresumable: false };
-    return { chat, isResumed: false, how, input: `${watched.prompt}\n\n${brief(from, now, "resume")}` };
+    logStoreErrors(runtime, () => take(runtime, restoration, session));
+    const how = `session ${session} with the brief of ${lastSession.id}, because ${transcript.reason}`;
+    const chat = { session, before: lastSession.id, isUnresumable: false };
+    return { chat, isResumed: false, how, input: `${watched.prompt}\n\n${brief(restoration, now, "resume")}` };
   }
 
-  #attempt({ chat, isResumed, how, input }: Beginning): Attempt {
+  #toRun({ chat, isResumed, how, input }: ClaudeStart): ProgramRun {
     const { runtime, launch, watched, folder } = this.#options;
     const { home } = runtime.paths;
-    const files = ownFiles(home, launch);
-    const heard = new Heard();
+    const files = writeClaudeFiles(home, launch);
+    const output = new ClaudeOutput();
     const args = [
       "-p",
       "--output-format",
@@ -123,27 +124,32 @@ export class SupervisedClaude implements Supervised {
       isResumed ? "--resume" : "--session-id",
       chat.session,
     ];
-    const env = environmentFor(runtime.env, watched.env, home);
+    const env = claudeEnvironment(runtime.env, watched.env, home);
     return {
-      start: { command: watched.program, args, cwd: folder, env, input, mostLineChars },
+      start: { command: watched.program, args, cwd: folder, env, input, maxLineChars },
       how,
       chat,
-      hear: (line) => heard.hear(line),
-      over: (ended, isAsked) => this.#over(chat, heard, ended, isAsked),
+      onLine: (line) => output.onLine(line),
+      onEnd: (exit, wasAskedToEnd) => this.#onEnd(chat, output, exit, wasAskedToEnd),
     };
   }
 
-  async #over(chat: Beginning["chat"], { limit, result }: Heard, ended: Ended, isAsked: boolean): Promise<Over> {
+  async #onEnd(
+    chat: ClaudeStart["chat"],
+    { limit, result }: ClaudeOutput,
+    exit: ProgramExit,
+    wasAskedToEnd: boolean,
+  ): Promise<RunEnd> {
     const { runtime } = this.#options;
     const { session, before } = chat;
-    await this.#options.bury(session);
-    if (before !== null) ifStored(runtime, () => withdrawOffer(runtime, before, session));
-    const known = runtime.store.read((sql) => sessions.get(sql, session), null);
-    const ending = endingOf({
-      ended,
-      isAsked,
-      isSessionOver: known !== null && known.endedAt !== null,
-      limit: limit ?? (known && this.#isLimited(known) ? { resetsAtMs: null } : null),
+    await this.#options.recordDeath(session);
+    if (before !== null) logStoreErrors(runtime, () => withdrawOffer(runtime, before, session));
+    const stored = runtime.store.read((sql) => sessions.get(sql, session), null);
+    const ending = classifyEnd({
+      exit,
+      wasAskedToEnd,
+      isSessionOver: stored !== null && stored.endedAt !== null,
+      limit: limit ?? (stored && this.#hasHitLimit(stored) ? { resetsAtMs: null } : null),
       result,
     });
     const isUnresumable = result !== null && (isUnknownSession(result) || isFull(result));
@@ -151,33 +157,33 @@ export class SupervisedClaude implements Supervised {
   }
 
   /** As the client's hook has told it. */
-  #isLimited(known: sessions.Session): boolean {
+  #hasHitLimit(session: sessions.Session): boolean {
     const { runtime } = this.#options;
-    return runtime.store.read((sql) => causeOf(sql, known, runtime.processes).cause, null) === "usage_limit";
+    return runtime.store.read((sql) => causeOf(sql, session, runtime.processes).cause, null) === "usage_limit";
   }
 }
 
-const untold = { resetsAtMs: null };
+const unknownReset = { resetsAtMs: null };
 
 /** What Claude Code tells as it works. */
-class Heard {
+class ClaudeOutput {
   limit: { readonly resetsAtMs: number | null } | null = null;
   result: ResultEvent | null = null;
 
   /** @returns what it answers, redacted */
-  hear(line: string): string | null {
+  onLine(line: string): string | null {
     const event = readEvent(line);
     if (event === null || event === "unreadable") return null;
     if (event.kind === "limited") this.limit = { resetsAtMs: event.resetsAtMs };
-    if (event.kind === "message") this.limit = event.problem === "rate_limit" ? (this.limit ?? untold) : null;
+    if (event.kind === "message") this.limit = event.problem === "rate_limit" ? (this.limit ?? unknownReset) : null;
     if (event.kind !== "result") return null;
     this.result = event;
-    return redact(redactAndClip(event.text, mostShownChars)).text;
+    return redact(redactAndClip(event.text, maxOutputChars)).text;
   }
 }
 
 /** A store that takes nothing now is no reason to leave the work undone. */
-function ifStored(runtime: Runtime, work: () => void): void {
+function logStoreErrors(runtime: Runtime, work: () => void): void {
   try {
     work();
   } catch (error) {

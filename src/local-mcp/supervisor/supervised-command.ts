@@ -1,17 +1,17 @@
 import { redact } from "../redaction/redact.ts";
-import { endingOf } from "./program-end.ts";
-import type { Start, Supervised } from "./supervised.ts";
+import { classifyEnd } from "./program-end.ts";
+import type { ProgramStart, Supervised } from "./supervised.ts";
 
 /** A program that knows nothing of sessions. */
-export function supervisedCommand(start: Omit<Start, "input">): Supervised {
+export function supervisedCommand(start: Omit<ProgramStart, "input">): Supervised {
   return {
     next: ({ chat }) => ({
       start: { ...start, input: "" },
       how: redact([start.command, ...start.args].join(" ")).text,
       chat,
-      hear: (line) => redact(line).text,
-      over: async (ended, isAsked) => ({
-        ending: endingOf({ ended, isAsked, isSessionOver: false, limit: null, result: null }),
+      onLine: (line) => redact(line).text,
+      onEnd: async (exit, wasAskedToEnd) => ({
+        ending: classifyEnd({ exit, wasAskedToEnd, isSessionOver: false, limit: null, result: null }),
         chat,
       }),
     }),

@@ -3,20 +3,20 @@ import { omitUndefined } from "../../shared/given.ts";
 import { redact } from "../redaction/redact.ts";
 import type { runProgram } from "../automation/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
-import { isAttempt, type Attempt, type Supervised } from "./supervised.ts";
+import { isProgramRun, type ProgramRun, type Supervised } from "./supervised.ts";
 import type { SupervisorEvent } from "./supervisor-events.ts";
-import { noChat, type Kept, type SupervisorState } from "./supervisor-state.ts";
+import { noChat, type ProgramState, type SupervisorState } from "./supervisor-state.ts";
 
 export interface SupervisedProgramOptions {
   readonly name: string;
   readonly supervised: Supervised;
-  readonly kept: Kept;
+  readonly initialState: ProgramState;
   readonly state: SupervisorState;
-  readonly policy: restarter.Policy;
-  readonly patience: Patience;
+  readonly policy: restarter.RestartPolicy;
+  readonly stopTimeouts: StopTimeouts;
   readonly now: () => number;
   readonly run: typeof runProgram;
-  readonly tell: (event: SupervisorEvent) => void;
+  readonly emit: (event: SupervisorEvent) => void;
   /** [SU30] See `Program`. */
   readonly pace?: (() => Promise<unknown> | null) | undefined;
   /** Something has changed: it is worth a look. */
@@ -24,7 +24,7 @@ export interface SupervisedProgramOptions {
 }
 
 /** How long it may take to end when it is asked to, in ms: after INT, and after TERM. */
-export interface Patience {
+export interface StopTimeouts {
   readonly interruptMs: number;
   readonly graceMs: number;
 }
@@ -32,16 +32,16 @@ export interface Patience {
 /** One program that is kept running. At any time at most one process of it is there. */
 export class SupervisedProgram {
   readonly #options: SupervisedProgramOptions;
-  readonly #leaving = new AbortController();
-  #kept: Kept;
+  readonly #stopController = new AbortController();
+  #programState: ProgramState;
   #running: Promise<void> | null = null;
   /** When what is known is to be written down once more, epoch ms; null: it is. */
   #writeAgainAt: number | null = null;
 
   constructor(options: SupervisedProgramOptions) {
     this.#options = options;
-    const { kept, now } = options;
-    this.#kept = { ...kept, restarts: restarter.inherited(kept.restarts, now()) };
+    const { initialState, now } = options;
+    this.#programState = { ...initialState, restarts: restarter.afterTakeover(initialState.restarts, now()) };
   }
 
   get name(): string {
@@ -50,12 +50,12 @@ export class SupervisedProgram {
 
   /** In which Claude Code works. */
   get session(): string | null {
-    return this.#kept.chat.session;
+    return this.#programState.chat.session;
   }
 
   /** Ms until it wants to be looked at; null: until something happens. */
-  dueIn(): number | null {
-    return this.#running ? null : restarter.dueIn(this.#kept.restarts, this.#options.now());
+  dueInMs(): number | null {
+    return this.#running ? null : restarter.dueInMs(this.#programState.restarts, this.#options.now());
   }
 
   /** Starts what is due, and what somebody wants again. */
@@ -69,92 +69,100 @@ export class SupervisedProgram {
 
   #check(): void {
     const { name, state, now } = this.#options;
-    if (this.#writeAgainAt !== null && now() >= this.#writeAgainAt) this.#keep({});
-    if (state.isAskedAgain(name) && !this.#running) {
-      const { chat, restarts } = this.#kept;
+    if (this.#writeAgainAt !== null && now() >= this.#writeAgainAt) this.#save({});
+    if (state.takeRestartRequest(name) && !this.#running) {
+      const { chat, restarts } = this.#programState;
       // What has ended well begins anew; what has not goes on.
-      this.#keep({ restarts: restarter.begun(now()), chat: restarts.phase === "finished" ? noChat : chat });
+      this.#save({ restarts: restarter.initial(now()), chat: restarts.phase === "finished" ? noChat : chat });
     }
-    if (this.dueIn() !== 0 || this.#leaving.signal.aborted) return;
-    const attempt = this.#next();
-    if (!attempt) return;
-    this.#running = this.#run(attempt)
+    if (this.dueInMs() !== 0 || this.#stopController.signal.aborted) return;
+    const programRun = this.#nextRun();
+    if (!programRun) return;
+    this.#running = this.#run(programRun)
       .catch((error: unknown) => this.#hold(error))
-      .finally(() => this.#isOver());
+      .finally(() => this.#onRunEnd());
   }
 
   /** Ends it, for the next supervisor to go on with. */
   async leave(): Promise<void> {
-    this.#leaving.abort();
+    this.#stopController.abort();
     await this.#running;
   }
 
-  #isOver(): void {
+  #onRunEnd(): void {
     this.#running = null;
     this.#options.wake();
   }
 
-  #keep(change: Partial<Kept>): void {
-    this.#kept = { ...this.#kept, ...change };
-    this.#writeAgainAt = this.#options.now() + restarter.heldMs;
-    this.#options.state.keep(this.name, this.#kept);
+  #save(change: Partial<ProgramState>): void {
+    this.#programState = { ...this.#programState, ...change };
+    this.#writeAgainAt = this.#options.now() + restarter.holdMs;
+    this.#options.state.save(this.name, this.#programState);
     this.#writeAgainAt = null;
   }
 
-  #next(): Attempt | null {
-    const { supervised, now, tell } = this.#options;
-    const next = supervised.next(this.#kept);
-    if (isAttempt(next)) return next;
-    const { kind, reason } = next;
-    const { restarts } = this.#kept;
-    if (kind === "held" && restarts.reason !== reason) tell({ type: "held", name: this.name, reason });
-    if (kind === "held") this.#keep({ restarts: restarter.held(restarts, now(), reason) });
-    else this.#end({ kind }, reason);
+  #nextRun(): ProgramRun | null {
+    const { supervised, now, emit } = this.#options;
+    const nextRun = supervised.next(this.#programState);
+    if (isProgramRun(nextRun)) return nextRun;
+    const { kind, reason } = nextRun;
+    const { restarts } = this.#programState;
+    if (kind === "held" && restarts.reason !== reason) emit({ type: "held", name: this.name, reason });
+    if (kind === "held") this.#save({ restarts: restarter.afterHold(restarts, now(), reason) });
+    else this.#recordEnd({ kind }, reason);
     return null;
   }
 
   /** A store or a disk that fails now may do later; the others go on. What cannot be written down is remembered, and written later. */
   #hold(error: unknown): void {
     const message = messageOf(error);
-    this.#options.tell({ type: "problem", name: this.name, message });
-    const { restarts } = this.#kept;
-    const isWanted = restarts.phase === "running" || restarts.phase === "due";
-    if (isWanted) this.#kept = { ...this.#kept, restarts: restarter.held(restarts, this.#options.now(), message) };
+    this.#options.emit({ type: "problem", name: this.name, message });
+    const { restarts } = this.#programState;
+    const isActive = restarts.phase === "running" || restarts.phase === "due";
+    if (isActive)
+      this.#programState = {
+        ...this.#programState,
+        restarts: restarter.afterHold(restarts, this.#options.now(), message),
+      };
   }
 
-  async #run(attempt: Attempt): Promise<void> {
-    const { name, now, tell } = this.#options;
-    const { start, how, chat, hear, over } = attempt;
+  async #run(programRun: ProgramRun): Promise<void> {
+    const { name, now, emit } = this.#options;
+    const { start, how, chat, onLine, onEnd } = programRun;
     // Written down first: a supervisor that is killed now leaves no program that nobody knows of.
-    this.#keep({ chat, restarts: restarter.started(this.#kept.restarts, now()) });
-    tell({ type: "started", name, how, session: chat.session });
-    const show = (text: string | null): void => {
-      if (text !== null) tell({ type: "output", name, text });
+    this.#save({ chat, restarts: restarter.afterStart(this.#programState.restarts, now()) });
+    emit({ type: "started", name, how, session: chat.session });
+    const emitOutput = (text: string | null): void => {
+      if (text !== null) emit({ type: "output", name, text });
     };
-    const ended = await this.#options.run({
+    const exit = await this.#options.run({
       ...start,
-      signal: this.#leaving.signal,
-      ...this.#options.patience,
+      signal: this.#stopController.signal,
+      ...this.#options.stopTimeouts,
       ...omitUndefined({ pace: this.#options.pace }),
-      onLine: (line) => show(hear(line)),
-      onComplaint: (text) => show(redact(text.trimEnd()).text),
+      onLine: (line) => emitOutput(onLine(line)),
+      onStderr: (text) => emitOutput(redact(text.trimEnd()).text),
     });
-    const known = await over(ended, this.#leaving.signal.aborted);
-    this.#end(known.ending, null, known.chat);
+    const runEnd = await onEnd(exit, this.#stopController.signal.aborted);
+    this.#recordEnd(runEnd.ending, null, runEnd.chat);
   }
 
-  #end(ending: Parameters<typeof restarter.ended>[1], why: string | null = null, chat = this.#kept.chat): void {
-    const { policy, now, tell, name } = this.#options;
-    const ranMs = now() - this.#kept.restarts.since;
-    const restarts = restarter.ended(this.#kept.restarts, ending, now(), policy);
-    this.#keep({ restarts, chat });
+  #recordEnd(
+    ending: Parameters<typeof restarter.afterEnd>[1],
+    endReason: string | null = null,
+    chat = this.#programState.chat,
+  ): void {
+    const { policy, now, emit, name } = this.#options;
+    const ranMs = now() - this.#programState.restarts.since;
+    const restarts = restarter.afterEnd(this.#programState.restarts, ending, now(), policy);
+    this.#save({ restarts, chat });
     const { phase, reason } = restarts;
-    tell({
+    emit({
       type: "ended",
       name,
       phase,
-      reason: why ?? reason,
-      againInMs: restarter.dueIn(restarts, now()),
+      reason: endReason ?? reason,
+      againInMs: restarter.dueInMs(restarts, now()),
       ranMs,
       isProgram: true,
     });

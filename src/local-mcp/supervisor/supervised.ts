@@ -1,9 +1,9 @@
-import type { Ended } from "../automation/run-program.ts";
-import type { Ending } from "./program-end.ts";
-import type { Kept, KeptChat } from "./supervisor-state.ts";
+import type { ProgramExit } from "../automation/run-program.ts";
+import type { ProgramEnding } from "./program-end.ts";
+import type { ProgramState, ProgramChat } from "./supervisor-state.ts";
 
 /** What is started, without a shell. */
-export interface Start {
+export interface ProgramStart {
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd: string;
@@ -11,34 +11,34 @@ export interface Start {
   /** Written to its stdin. */
   readonly input: string;
   /** See `Program`. */
-  readonly mostLineChars?: number;
+  readonly maxLineChars?: number;
 }
 
 /** One run of a program, from its start to its end. */
-export interface Attempt {
-  readonly start: Start;
+export interface ProgramRun {
+  readonly start: ProgramStart;
   /** How it begins, for people. */
   readonly how: string;
-  readonly chat: KeptChat;
+  readonly chat: ProgramChat;
   /** What of this line of stdout is for people; null: nothing. */
-  readonly hear: (line: string) => string | null;
+  readonly onLine: (line: string) => string | null;
   /** Does what is to be done after its end, and tells what that means. */
-  readonly over: (ended: Ended, isAsked: boolean) => Promise<Over>;
+  readonly onEnd: (exit: ProgramExit, wasAskedToEnd: boolean) => Promise<RunEnd>;
 }
 
-export interface Over {
-  readonly ending: Ending;
-  readonly chat: KeptChat;
+export interface RunEnd {
+  readonly ending: ProgramEnding;
+  readonly chat: ProgramChat;
 }
 
 /** A way to run a program again and again. */
 export interface Supervised {
   /** The next run, or why there is none: it is finished, or somebody else is at it. */
-  next(kept: Kept): Attempt | Unstarted;
+  next(state: ProgramState): ProgramRun | NotRun;
 }
 
-export type Unstarted = { readonly kind: "finished" | "held"; readonly reason: string };
+export type NotRun = { readonly kind: "finished" | "held"; readonly reason: string };
 
-export function isAttempt(next: Attempt | Unstarted): next is Attempt {
-  return "start" in next;
+export function isProgramRun(nextRun: ProgramRun | NotRun): nextRun is ProgramRun {
+  return "start" in nextRun;
 }

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { messageOf } from "../../shared/error.ts";
-import { endMarked, hasMarks, markOf } from "../automation/marked-processes.ts";
+import { endMarked, hasMarks, toMark } from "../automation/marked-processes.ts";
 import type { runProgram } from "../automation/run-program.ts";
 import type { Launch } from "../launch.ts";
 import { withoutSecrets } from "../own-secrets.ts";
@@ -8,12 +8,12 @@ import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import type { OpenTerminal } from "./chat-death.ts";
 import { attestDeath, type AttestDeath } from "./death-attestation.ts";
-import { lastCheckpoint } from "./last-checkpoint.ts";
+import { saveLastCheckpoint } from "./last-checkpoint.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./settings.ts";
 import type { Supervised } from "./supervised.ts";
 import { SupervisedClaude } from "./supervised-claude.ts";
 import { supervisedCommand } from "./supervised-command.ts";
-import { SupervisedProgram, type Patience } from "./supervised-program.ts";
+import { SupervisedProgram, type StopTimeouts } from "./supervised-program.ts";
 import type { SupervisorEvent } from "./supervisor-events.ts";
 import type { SupervisorState } from "./supervisor-state.ts";
 import { AppWatch } from "./watched-app.ts";
@@ -27,13 +27,13 @@ export interface SupervisorOptions {
   readonly state: SupervisorState;
   /** This copy of SHIM. */
   readonly launch: Launch;
-  readonly own: ProcessIdentity;
+  readonly self: ProcessIdentity;
   /** Who supervised before and did not end in good order. */
-  readonly before: ProcessIdentity | null;
+  readonly previous: ProcessIdentity | null;
   readonly run: typeof runProgram;
-  readonly open: OpenTerminal;
+  readonly openTerminal: OpenTerminal;
   readonly attest: AttestDeath;
-  readonly tell: (event: SupervisorEvent) => void;
+  readonly emit: (event: SupervisorEvent) => void;
   /** [SU30] Asked after each part of a program's output: no more is read until it resolves. Absent: all is read at once. */
   readonly pace?: () => Promise<unknown> | null;
   /** Resolves after `ms`, or at once when the signal is aborted. */
@@ -45,8 +45,8 @@ export type SupervisorEnd = "asked" | "memory";
 
 /** How often chats, requests and the own memory are looked at. */
 const pollEveryMs = 2_000;
-const leftMs = 3_000;
-const bytesOfMb = 1_048_576;
+const leftoverMs = 3_000;
+const bytesPerMb = 1_048_576;
 
 /** [SU12] Holds the parts together: looks at what is due, until it is to end; then everything that it runs ends with it. */
 export class SupervisorDaemon {
@@ -54,61 +54,66 @@ export class SupervisorDaemon {
   readonly #programs: readonly SupervisedProgram[];
   readonly #chats: readonly (ChatWatch | AppWatch)[];
   /** Asked to end: what may be left out is. */
-  readonly #ending = new AbortController();
-  #wake = new AbortController();
+  readonly #endController = new AbortController();
+  #wakeController = new AbortController();
   /** What kept it from looking at the chats last. */
   #problem: string | null = null;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     const { watch } = options.settings;
-    this.#programs = Object.entries(watch).flatMap(([name, one]) => (isProgram(one) ? [this.#program(name, one)] : []));
+    this.#programs = Object.entries(watch).flatMap(([name, target]) =>
+      isProgram(target) ? [this.#program(name, target)] : [],
+    );
     this.#chats = Object.entries(watch).flatMap(([name, watched]) => {
       if (isProgram(watched)) return [];
-      const { runtime, settings, open, tell } = options;
-      const bury = (session: string): Promise<string | null> => this.#bury(session, this.#ending.signal);
-      const isOwn = (session: string): boolean => this.#programs.some((program) => program.session === session);
-      const shared = { name, runtime, rules: settings.restarts, isOwn, bury, open, tell };
+      const { runtime, settings, openTerminal, emit } = options;
+      const recordDeath = (session: string): Promise<string | null> =>
+        this.#recordDeath(session, this.#endController.signal);
+      const isSupervised = (session: string): boolean => this.#programs.some((program) => program.session === session);
+      const sharedOptions = { name, runtime, rules: settings.restarts, isSupervised, recordDeath, openTerminal, emit };
       return [
-        watched.kind === "sessions" ? new ChatWatch({ ...shared, watched }) : new AppWatch({ ...shared, watched }),
+        watched.kind === "sessions"
+          ? new ChatWatch({ ...sharedOptions, watched })
+          : new AppWatch({ ...sharedOptions, watched }),
       ];
     });
   }
 
   /**
-   * @param asked aborted: everything ends, in good order
-   * @param hurried aborted: what has not ended yet is told TERM at once
+   * @param endSignal aborted: everything ends, in good order
+   * @param hurrySignal aborted: what has not ended yet is told TERM at once
    */
-  async run(asked: AbortSignal, hurried: AbortSignal): Promise<SupervisorEnd> {
-    const { own, before, settings, tell } = this.#options;
-    asked.addEventListener("abort", () => this.#end(), { once: true });
-    if (before?.boot === own.boot) await this.#outlast(before, asked);
-    tell({ type: "supervising", pid: own.pid, watched: Object.keys(settings.watch) });
-    while (!asked.aborted && !this.#isTooLarge()) {
-      this.#wake = new AbortController();
+  async run(endSignal: AbortSignal, hurrySignal: AbortSignal): Promise<SupervisorEnd> {
+    const { self, previous, settings, emit } = this.#options;
+    endSignal.addEventListener("abort", () => this.#end(), { once: true });
+    if (previous?.boot === self.boot) await this.#waitForLeftovers(previous, endSignal);
+    emit({ type: "supervising", pid: self.pid, watched: Object.keys(settings.watch) });
+    while (!endSignal.aborted && !this.#isTooLarge()) {
+      this.#wakeController = new AbortController();
       await this.#check();
-      if (!asked.aborted) await this.#options.wait(this.#pauseMs(), this.#wake.signal);
+      if (!endSignal.aborted) await this.#options.wait(this.#pauseMs(), this.#wakeController.signal);
     }
-    const end = asked.aborted ? "asked" : "memory";
-    tell({
+    const end = endSignal.aborted ? "asked" : "memory";
+    emit({
       type: "ending",
       reason: end === "asked" ? "asked to end" : `it uses more than ${settings.memoryLimitMb} MB`,
     });
-    hurried.addEventListener("abort", () => void endMarked(markOf(own)), { once: true });
+    hurrySignal.addEventListener("abort", () => void endMarked(toMark(self)), { once: true });
     await Promise.all(this.#programs.map((program) => program.leave()));
     return end;
   }
 
   #end(): void {
-    this.#ending.abort();
-    this.#wake.abort();
+    this.#endController.abort();
+    this.#wakeController.abort();
   }
 
   /** [SU9] What the one before has left has ended before anything is started: never two of one program. */
-  async #outlast(before: ProcessIdentity, asked: AbortSignal): Promise<void> {
-    if (hasMarks) return endMarked(markOf(before));
+  async #waitForLeftovers(previous: ProcessIdentity, endSignal: AbortSignal): Promise<void> {
+    if (hasMarks) return endMarked(toMark(previous));
     // Its keepers end it within this time.
-    await this.#options.wait(leftMs, asked);
+    await this.#options.wait(leftoverMs, endSignal);
   }
 
   async #check(): Promise<void> {
@@ -120,38 +125,38 @@ export class SupervisorDaemon {
       } catch (error) {
         // The store is looked at again a moment later; one word is enough.
         const message = messageOf(error);
-        if (message !== this.#problem) this.#options.tell({ type: "problem", name: null, message });
+        if (message !== this.#problem) this.#options.emit({ type: "problem", name: null, message });
         this.#problem = message;
       }
     }
   }
 
   #pauseMs(): number {
-    const due = this.#programs.flatMap((program) => program.dueIn() ?? []);
-    return Math.min(pollEveryMs, ...due);
+    const dueTimes = this.#programs.flatMap((program) => program.dueInMs() ?? []);
+    return Math.min(pollEveryMs, ...dueTimes);
   }
 
   /** [SU13] */
   #isTooLarge(): boolean {
-    const { runtime, own, settings } = this.#options;
-    const used = runtime.processes.facts(own.pid)?.residentBytes ?? 0;
-    return used > settings.memoryLimitMb * bytesOfMb;
+    const { runtime, self, settings } = this.#options;
+    const usedBytes = runtime.processes.facts(self.pid)?.residentBytes ?? 0;
+    return usedBytes > settings.memoryLimitMb * bytesPerMb;
   }
 
   #program(name: string, watched: WatchedProgram): SupervisedProgram {
-    const { runtime, settings, state, run, tell } = this.#options;
+    const { runtime, settings, state, run, emit } = this.#options;
     return new SupervisedProgram({
       name,
       supervised: this.#supervised(watched),
-      kept: state.of(name, watched, runtime.now()),
+      initialState: state.stateFor(name, watched, runtime.now()),
       state,
       policy: { when: watched.restart, rules: settings.restarts },
-      patience: patienceOf(watched),
+      stopTimeouts: stopTimeoutsOf(watched),
       now: runtime.now,
       run,
-      tell,
+      emit,
       pace: this.#options.pace,
-      wake: () => this.#wake.abort(),
+      wake: () => this.#wakeController.abort(),
     });
   }
 
@@ -173,39 +178,40 @@ export class SupervisorDaemon {
           env: { ...env, SHIM_HOME: runtime.paths.home },
         });
       case "claude": {
-        const bury = async (session: string): Promise<void> => void (await this.#bury(session, never));
-        return new SupervisedClaude({ runtime, launch, watched, folder, bury });
+        const recordDeath = async (session: string): Promise<void> =>
+          void (await this.#recordDeath(session, neverAborted));
+        return new SupervisedClaude({ runtime, launch, watched, folder, recordDeath });
       }
     }
   }
 
   /** The last checkpoint, and the news of its death; neither keeps the other back. */
-  async #bury(session: string, hurry: AbortSignal): Promise<string | null> {
+  async #recordDeath(session: string, hurrySignal: AbortSignal): Promise<string | null> {
     const { runtime, attest } = this.#options;
-    const checkpoint = await this.#tried(`the last checkpoint of ${session}`, () =>
-      lastCheckpoint(runtime, session, hurry),
+    const checkpoint = await this.#tryOrReport(`the last checkpoint of ${session}`, () =>
+      saveLastCheckpoint(runtime, session, hurrySignal),
     );
-    const problem = await this.#tried(`the death of ${session}`, () => attestDeath(runtime, attest, session));
-    if (problem !== null) this.#options.tell({ type: "problem", name: null, message: problem });
+    const problem = await this.#tryOrReport(`the death of ${session}`, () => attestDeath(runtime, attest, session));
+    if (problem !== null) this.#options.emit({ type: "problem", name: null, message: problem });
     return checkpoint;
   }
 
-  async #tried(what: string, work: () => Promise<string | null>): Promise<string | null> {
+  async #tryOrReport(what: string, work: () => Promise<string | null>): Promise<string | null> {
     try {
       return await work();
     } catch (error) {
-      this.#options.tell({ type: "problem", name: null, message: `${what}: ${messageOf(error)}` });
+      this.#options.emit({ type: "problem", name: null, message: `${what}: ${messageOf(error)}` });
       return null;
     }
   }
 }
 
-const never = new AbortController().signal;
+const neverAborted = new AbortController().signal;
 
 /** SHIM's own server, which Claude Code has started, saves files after TERM. */
 const graceMs = 6_000;
 
 /** INT makes Claude Code tell how far it came, and a worker lets its tasks end; other programs are used to TERM. */
-function patienceOf({ kind, stopMs }: WatchedProgram): Patience {
+function stopTimeoutsOf({ kind, stopMs }: WatchedProgram): StopTimeouts {
   return kind === "command" ? { interruptMs: 0, graceMs: stopMs } : { interruptMs: stopMs, graceMs };
 }

@@ -5,12 +5,12 @@ import { codeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { digest } from "../sessions/entries.ts";
 import { createPrivateFolder, writeAtomically } from "../store/store-files.ts";
-import { begun, Restarts } from "./auto-restarter.ts";
+import { initial, Restarts } from "./auto-restarter.ts";
 import { supervisorFolder } from "./only-supervisor.ts";
 import type { WatchedProgram } from "./settings.ts";
 
 /** Stored. Add fields as optional. */
-const Kept = z.object({
+const ProgramState = z.object({
   /** A hash of the settings that this is of: what was changed is begun anew. */
   settings: z.string(),
   restarts: Restarts,
@@ -23,20 +23,20 @@ const Kept = z.object({
     isUnresumable: z.boolean(),
   }),
 });
-export type Kept = z.infer<typeof Kept>;
+export type ProgramState = z.infer<typeof ProgramState>;
 
-export type KeptChat = Kept["chat"];
+export type ProgramChat = ProgramState["chat"];
 
-const State = z.object({ programs: z.record(z.string(), Kept) });
+const State = z.object({ programs: z.record(z.string(), ProgramState) });
 
-export const noChat: KeptChat = { session: null, before: null, isUnresumable: false };
+export const noChat: ProgramChat = { session: null, before: null, isUnresumable: false };
 
 /** What supervisors of one home know of their programs, over their own ends. A file: the store may be what fails. */
 export class SupervisorState {
   readonly #folder: string;
-  readonly #programs: Record<string, Kept>;
+  readonly #programs: Record<string, ProgramState>;
 
-  private constructor(folder: string, programs: Record<string, Kept>) {
+  private constructor(folder: string, programs: Record<string, ProgramState>) {
     this.#folder = folder;
     this.#programs = programs;
   }
@@ -47,37 +47,37 @@ export class SupervisorState {
    */
   static open(home: string): Result<SupervisorState, string> {
     const folder = supervisorFolder(home);
-    const programs = read(fileIn(folder));
-    return programs ? ok(new SupervisorState(folder, programs)) : err(`${fileIn(folder)} is damaged`);
+    const programs = readStateFile(stateFile(folder));
+    return programs ? ok(new SupervisorState(folder, programs)) : err(`${stateFile(folder)} is damaged`);
   }
 
-  get(name: string): Kept | null {
+  get(name: string): ProgramState | null {
     return this.#programs[name] ?? null;
   }
 
   /** What is known of a program as it is set now. */
-  of(name: string, watched: WatchedProgram, now: number): Kept {
+  stateFor(name: string, watched: WatchedProgram, now: number): ProgramState {
     const settings = digest(JSON.stringify(watched));
-    const known = this.get(name);
-    if (known?.settings === settings) return known;
-    return { settings, restarts: begun(now), chat: noChat };
+    const stored = this.get(name);
+    if (stored?.settings === settings) return stored;
+    return { settings, restarts: initial(now), chat: noChat };
   }
 
   /** On the disk when it returns: a program is started only after that. */
-  keep(name: string, kept: Kept): void {
-    this.#programs[name] = kept;
+  save(name: string, state: ProgramState): void {
+    this.#programs[name] = state;
     createPrivateFolder(this.#folder);
-    writeAtomically(fileIn(this.#folder), `${JSON.stringify({ programs: this.#programs }, null, 2)}\n`);
+    writeAtomically(stateFile(this.#folder), `${JSON.stringify({ programs: this.#programs }, null, 2)}\n`);
   }
 
   /** Another process asks for a program to be started again. */
-  askAgain(name: string): void {
+  requestRestart(name: string): void {
     mkdirSync(join(this.#folder, "again"), { recursive: true, mode: 0o700 });
     writeFileSync(join(this.#folder, "again", name), "", { mode: 0o600 });
   }
 
   /** @returns whether somebody has asked; once for each time */
-  isAskedAgain(name: string): boolean {
+  takeRestartRequest(name: string): boolean {
     const path = join(this.#folder, "again", name);
     if (!existsSync(path)) return false;
     rmSync(path, { force: true });
@@ -85,12 +85,12 @@ export class SupervisorState {
   }
 }
 
-function fileIn(folder: string): string {
+function stateFile(folder: string): string {
   return join(folder, "state.json");
 }
 
 /** Null: it is damaged. */
-function read(path: string): Record<string, Kept> | null {
+function readStateFile(path: string): Record<string, ProgramState> | null {
   try {
     return State.safeParse(JSON.parse(readFileSync(path, "utf8"))).data?.programs ?? null;
   } catch (error) {

@@ -3,7 +3,7 @@ import { isAlive } from "../processes.ts";
 import * as servers from "../sessions/servers.ts";
 import type { Session } from "../sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
-import { mourn, type WatchOptions } from "./chat-death.ts";
+import { reportDeath, type WatchOptions } from "./chat-death.ts";
 import { ProcessMonitor } from "./process-monitor.ts";
 import type { WatchedDesktop } from "./settings.ts";
 
@@ -23,17 +23,17 @@ export class AppWatch {
 
   constructor(options: AppWatchOptions) {
     this.#options = options;
-    const { runtime, isOwn } = options;
-    this.#monitor = new ProcessMonitor(runtime, ({ id, origin }) => origin === "handle" && !isOwn(id));
+    const { runtime, isSupervised } = options;
+    this.#monitor = new ProcessMonitor(runtime, ({ id, origin }) => origin === "handle" && !isSupervised(id));
   }
 
   async check(): Promise<void> {
     const dead = this.#monitor.check();
-    for (const { id } of dead) await mourn(this.#options, id);
+    for (const { id } of dead) await reportDeath(this.#options, id);
     // One app has several chats.
-    if (this.#options.watched.restartWith && dead.some((session) => this.#isCrash(session))) this.#plan();
+    if (this.#options.watched.restartWith && dead.some((session) => this.#isCrash(session))) this.#planRestart();
     const now = this.#options.runtime.now();
-    if (this.#restarts && restarter.dueIn(this.#restarts, now) === 0) await this.#start(this.#restarts);
+    if (this.#restarts && restarter.dueInMs(this.#restarts, now) === 0) await this.#restart(this.#restarts);
   }
 
   /** The client was gone with the connection; or it has vanished together with its server, which said nothing. */
@@ -44,28 +44,28 @@ export class AppWatch {
     return client !== null && !isAlive(processes, client);
   }
 
-  #plan(): void {
-    const { name, runtime, rules, tell } = this.#options;
+  #planRestart(): void {
+    const { name, runtime, rules, emit } = this.#options;
     const now = runtime.now();
-    const before = this.#restarts ?? restarter.begun(now);
+    const previous = this.#restarts ?? restarter.initial(now);
     const crash = { kind: "crashed", reason: "the app went away without closing its connections" } as const;
-    this.#restarts = restarter.ended(before, crash, now, { when: "on-crash", rules });
+    this.#restarts = restarter.afterEnd(previous, crash, now, { when: "on-crash", rules });
     const { phase, reason } = this.#restarts;
-    const againInMs = restarter.dueIn(this.#restarts, now);
-    tell({ type: "ended", name, phase, reason, againInMs, ranMs: now - before.since, isProgram: false });
+    const againInMs = restarter.dueInMs(this.#restarts, now);
+    emit({ type: "ended", name, phase, reason, againInMs, ranMs: now - previous.since, isProgram: false });
   }
 
-  async #start(restarts: restarter.Restarts): Promise<void> {
-    const { name, runtime, watched, open, tell } = this.#options;
-    this.#restarts = restarter.started(restarts, runtime.now());
+  async #restart(restarts: restarter.Restarts): Promise<void> {
+    const { name, runtime, watched, openTerminal, emit } = this.#options;
+    this.#restarts = restarter.afterStart(restarts, runtime.now());
     // The user was quicker.
     if (this.#monitor.hasLiving()) return;
     const [command = "", ...args] = watched.restartWith ?? [];
     try {
-      await open(command, args, runtime.paths.home);
-      tell({ type: "restarting", name, session: null, how: [command, ...args].join(" ") });
+      await openTerminal(command, args, runtime.paths.home);
+      emit({ type: "restarting", name, session: null, how: [command, ...args].join(" ") });
     } catch (error) {
-      tell({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });
+      emit({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });
     }
   }
 }

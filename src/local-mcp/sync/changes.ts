@@ -3,7 +3,7 @@ import type { Sql } from "../../shared/sql.ts";
 
 /** What has changed and is not sealed yet (sync_changes); triggers of the store note it in the transaction of the change. */
 
-export interface Change {
+export interface PendingChange {
   readonly seq: number;
   readonly kind: "session" | "checkpoint";
   readonly session: string;
@@ -13,19 +13,19 @@ export interface Change {
 }
 
 /** Of each session so many of its newest checkpoints are sent again, which is what a coordinator keeps. */
-const keptCheckpoints = 20;
+const maxCheckpointsPerSession = 20;
 
 /** In the order of their noting. */
-export function first(sql: Sql, limit: number): Change[] {
-  return sql.all<Change>(
+export function oldest(sql: Sql, limit: number): PendingChange[] {
+  return sql.all<PendingChange>(
     "SELECT seq, kind, session_id AS session, id, at FROM sync_changes ORDER BY seq LIMIT ?",
     limit,
   );
 }
 
 /** Of what is gone here, in the order of their noting. */
-export function deletions(sql: Sql, limit: number): Change[] {
-  return sql.all<Change>(
+export function deletions(sql: Sql, limit: number): PendingChange[] {
+  return sql.all<PendingChange>(
     `SELECT seq, kind, session_id AS session, id, at FROM sync_changes
      WHERE CASE kind WHEN 'session' THEN id NOT IN (SELECT id FROM sessions) ELSE id NOT IN (SELECT id FROM checkpoints) END
      ORDER BY seq LIMIT ?`,
@@ -38,7 +38,7 @@ export function hasDeletions(sql: Sql): boolean {
   return deletions(sql, 1).length + sql.all("SELECT 1 FROM sync_log WHERE kind = 'forget' LIMIT 1").length > 0;
 }
 
-export function remove(sql: Sql, { seq }: Change): void {
+export function remove(sql: Sql, { seq }: PendingChange): void {
   sql.run("DELETE FROM sync_changes WHERE seq = ?", seq);
 }
 
@@ -52,7 +52,7 @@ export function sealedCount(sql: Sql): number {
 }
 
 /** Folders of the projects that something has changed in. */
-export function projects(sql: Sql): string[] {
+export function projectRoots(sql: Sql): string[] {
   return sql
     .all<{ project: string }>(
       `SELECT DISTINCT project FROM sessions
@@ -66,7 +66,7 @@ export function projects(sql: Sql): string[] {
  *
  * @param since what was over before stays on this machine, in epoch ms
  */
-export function noteAll(sql: Sql, since: number): void {
+export function enqueueAll(sql: Sql, since: number): void {
   sql.run("DELETE FROM sync_changes WHERE kind = 'checkpoint' AND id IN (SELECT id FROM checkpoints)");
   sql.run(
     `INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at)
@@ -79,26 +79,26 @@ export function noteAll(sql: Sql, since: number): void {
        SELECT seq, session_id, id, at, row_number() OVER (PARTITION BY session_id ORDER BY seq DESC) AS place FROM checkpoints WHERE at > ?
      ) WHERE place <= ? ORDER BY seq`,
     since,
-    keptCheckpoints,
+    maxCheckpointsPerSession,
   );
 }
 
 /** [SY62] What was sealed and is not acknowledged, forgets among it, is noted again, before what has changed since; the log is empty then. */
-export function noteLogAgain(sql: Sql): void {
+export function requeueLog(sql: Sql): void {
   const log = sql.all<{ op: string; at: number }>("SELECT op, at FROM sync_log ORDER BY seq");
   if (log.length === 0) return;
-  const since = first(sql, Number.MAX_SAFE_INTEGER);
+  const laterChanges = oldest(sql, Number.MAX_SAFE_INTEGER);
   sql.run("DELETE FROM sync_changes");
   for (const { op, at } of log) {
     // Only this program writes it.
     const { session, checkpoint } = JSON.parse(op) as SyncOp;
-    note(sql, { kind: checkpoint === undefined ? "session" : "checkpoint", session, id: checkpoint ?? session, at });
+    enqueue(sql, { kind: checkpoint === undefined ? "session" : "checkpoint", session, id: checkpoint ?? session, at });
   }
-  for (const change of since) note(sql, change);
+  for (const change of laterChanges) enqueue(sql, change);
   sql.run("DELETE FROM sync_log");
 }
 
-export function note(sql: Sql, { kind, session, id, at }: Omit<Change, "seq">): void {
+export function enqueue(sql: Sql, { kind, session, id, at }: Omit<PendingChange, "seq">): void {
   sql.run("INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES (?, ?, ?, ?)", kind, session, id, at);
 }
 
@@ -107,7 +107,7 @@ export function note(sql: Sql, { kind, session, id, at }: Omit<Change, "seq">): 
  *
  * @returns how many are passed over
  */
-export function passOver(sql: Sql): number {
+export function skipSuperseded(sql: Sql): number {
   return sql.run(
     `DELETE FROM sync_changes WHERE kind = 'checkpoint' AND EXISTS (
        SELECT 1 FROM checkpoints mine JOIN checkpoints newer ON newer.session_id = mine.session_id AND newer.seq > mine.seq

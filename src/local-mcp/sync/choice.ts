@@ -1,7 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 
 /** What was said when this machine joined: it outlives the device's row. Stored in meta. Add fields as optional. */
-export interface SyncChoice {
+export interface JoinPreferences {
   readonly workspace: string;
   /** [SY71] Not with `--no-sync`, whatever keys there are. */
   readonly isSynced: boolean;
@@ -9,24 +9,24 @@ export interface SyncChoice {
   readonly since: number;
 }
 
-const KEY = "sync_choice";
+const metaKey = "sync_choice";
 
 /** Null: nothing was said about this workspace, as where the environment names it. */
-export function read(sql: Sql, workspace: string): SyncChoice | null {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", KEY);
+export function read(sql: Sql, workspace: string): JoinPreferences | null {
+  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", metaKey);
   // Only write() writes it.
-  const choice = row ? (JSON.parse(row.value) as SyncChoice) : null;
-  return choice?.workspace === workspace ? choice : null;
+  const preferences = row ? (JSON.parse(row.value) as JoinPreferences) : null;
+  return preferences?.workspace === workspace ? preferences : null;
 }
 
-export function write(sql: Sql, choice: SyncChoice): void {
+export function write(sql: Sql, preferences: JoinPreferences): void {
   sql.run(
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    KEY,
-    JSON.stringify(choice),
+    metaKey,
+    JSON.stringify(preferences),
   );
 }
 
 export function forget(sql: Sql): void {
-  sql.run("DELETE FROM meta WHERE key = ?", KEY);
+  sql.run("DELETE FROM meta WHERE key = ?", metaKey);
 }

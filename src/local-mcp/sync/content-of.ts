@@ -10,19 +10,19 @@ import * as sentFiles from "./sent-files.ts";
 /** What of the store is put into envelopes, at this moment. */
 
 /** Newest journal entries that no checkpoint holds yet: how many are told, and how much of them, in characters of JSON. */
-const unsavedEntries = 30;
-const unsavedChars = 32_768;
+const maxUnsavedEntries = 30;
+const maxUnsavedChars = 32_768;
 
-export interface Sealing {
+export interface SealStamp {
   readonly epoch: number;
   readonly now: number;
 }
 
 /** @param remote address of its repository */
-export function sessionContent(
+export function buildSessionContent(
   sql: Sql,
   session: sessions.Session,
-  { epoch, now }: Sealing,
+  { epoch, now }: SealStamp,
   remote: string | null,
 ): SessionContent {
   const { client, project, cwd, model, origin, startedAt, lastSeenAt, savedAt } = session;
@@ -41,7 +41,7 @@ export function sessionContent(
     startedAt,
     lastSeenAt,
     savedAt,
-    recovery: recoveryHere(sql, session),
+    recovery: localRecovery(sql, session),
     endedAt,
     endReason,
     detachedAt,
@@ -52,8 +52,8 @@ export function sessionContent(
     git: project === null ? null : readHead(project),
     remote,
     newest: newest && { checkpoint: newest.id, at: newest.at },
-    unsaved: unsavedOf(sql, session.id, newest?.journalSeq ?? 0),
-    ...(files ? { files: sentFiles.reported(files) } : {}),
+    unsaved: findUnsaved(sql, session.id, newest?.journalSeq ?? 0),
+    ...(files ? { files: sentFiles.toContent(files) } : {}),
   };
 }
 
@@ -61,29 +61,29 @@ export function sessionContent(
  * [RE25] What a chat of another machine does with it, the mirror itself tells: given back there, it is open again at once. [RE70] That its tasks are
  * finished only this machine tells.
  */
-export function recoveryHere(sql: Sql, { id, recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
+export function localRecovery(sql: Sql, { id, recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
   const isForeign = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
   return isForeign && recoveries.finishedTasks(sql, id).length === 0 ? null : recovery;
 }
 
-function unsavedOf(sql: Sql, session: string, after: number): SessionContent["unsaved"] {
+function findUnsaved(sql: Sql, session: string, after: number): SessionContent["unsaved"] {
   const rows = journal.list(sql, session, after);
   const entries: SessionContent["unsaved"]["entries"] = [];
   let chars = 0;
-  for (const { at, entry } of rows.slice(-unsavedEntries).toReversed()) {
+  for (const { at, entry } of rows.slice(-maxUnsavedEntries).toReversed()) {
     chars += JSON.stringify(entry).length;
-    if (chars > unsavedChars) break;
+    if (chars > maxUnsavedChars) break;
     entries.unshift({ at, entry });
   }
   return { count: rows.length, entries };
 }
 
 /** Null: its content is damaged. */
-export function checkpointContent(
+export function buildCheckpointContent(
   sql: Sql,
   checkpoint: checkpoints.Checkpoint,
   session: sessions.Session | null,
-  { epoch, now }: Sealing,
+  { epoch, now }: SealStamp,
 ): CheckpointContent | null {
   const state = checkpoints.findState(sql, checkpoint.seq);
   if (state === null) return null;

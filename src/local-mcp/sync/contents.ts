@@ -7,9 +7,9 @@ import { StoredEntry, StoredState } from "../store/stored-shapes.ts";
  */
 
 const text = z.string();
-const maybeText = z.nullable(text);
+const nullableText = z.nullable(text);
 const at = z.number();
-const maybeAt = z.nullable(at);
+const nullableAt = z.nullable(at);
 const count = z.int().min(0);
 
 const Unsaved = z.object({
@@ -44,26 +44,26 @@ export const SessionContent = z.object({
   sealedAt: at,
   client: text,
   /** Folders as they are called on that machine. */
-  project: maybeText,
-  cwd: maybeText,
-  title: maybeText,
-  model: maybeText,
+  project: nullableText,
+  cwd: nullableText,
+  title: nullableText,
+  model: nullableText,
   origin: text,
   startedAt: at,
   lastSeenAt: at,
-  savedAt: maybeAt,
-  endedAt: maybeAt,
-  endReason: maybeText,
-  detachedAt: maybeAt,
-  detachReason: maybeText,
-  recovery: maybeText,
+  savedAt: nullableAt,
+  endedAt: nullableAt,
+  endReason: nullableText,
+  detachedAt: nullableAt,
+  detachReason: nullableText,
+  recovery: nullableText,
   toolCalls: count,
   toolErrors: count,
   /** Newest readings of the signals. */
   readings: z.record(text, z.unknown()),
-  git: z.nullable(z.object({ branch: maybeText, commit: maybeText })),
+  git: z.nullable(z.object({ branch: nullableText, commit: nullableText })),
   /** Address of the repository, without user and password. */
-  remote: maybeText,
+  remote: nullableText,
   /** The newest checkpoint that there was: one that is older at the coordinator is not the last state. */
   newest: z.nullable(z.object({ checkpoint: text, at })),
   unsaved: Unsaved,
@@ -92,18 +92,18 @@ export const CheckpointContent = z.object({
   redactions: count,
   summary: text,
   /** Root of the project on that machine: paths below it can be found on another. */
-  project: maybeText,
-  cwd: maybeText,
+  project: nullableText,
+  cwd: nullableText,
   state: StoredState,
 });
 export type CheckpointContent = z.infer<typeof CheckpointContent>;
 
-export function bytesOf(content: SessionContent | CheckpointContent | FilesContent): Uint8Array {
+export function encodeContent(content: SessionContent | CheckpointContent | FilesContent): Uint8Array {
   return Buffer.from(JSON.stringify(content), "utf8");
 }
 
 /** Null: it is not what this version knows under this name. */
-export function readContent<Content>(schema: z.ZodType<Content>, bytes: Uint8Array): Content | null {
+export function decodeContent<Content>(schema: z.ZodType<Content>, bytes: Uint8Array): Content | null {
   try {
     return schema.safeParse(JSON.parse(Buffer.from(bytes).toString("utf8"))).data ?? null;
   } catch {

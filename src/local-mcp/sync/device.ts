@@ -24,7 +24,7 @@ export interface Device {
 }
 
 /** Stands where a fingerprint would: numbers begin anew, but the content at the coordinator is good. */
-const renewed = "";
+const restartMark = "";
 
 export function newId(now: number, random: (bytes: number) => Uint8Array): string {
   return `dev_${uuidv7(now, random(16))}`;
@@ -49,22 +49,22 @@ export function join(sql: Sql, workspace: string, device: string, since: number)
     "INSERT INTO sync_device (workspace, device, epoch, fingerprint, key_id, sealed, acked, joined_at) VALUES (?, ?, 0, ?, '', 0, 0, ?)",
     workspace,
     device,
-    renewed,
+    restartMark,
     since,
   );
-  changes.noteAll(sql, since);
+  changes.enqueueAll(sql, since);
 }
 
 /** [SY73] What was to stay comes along now. */
 export function sendAll(sql: Sql): void {
   sql.run("UPDATE sync_device SET joined_at = 0");
-  changes.noteAll(sql, 0);
+  changes.enqueueAll(sql, 0);
 }
 
 export function leave(sql: Sql): void {
   for (const table of ["sync_device", "sync_changes", "sync_log"]) sql.run(`DELETE FROM ${table}`);
-  sentFiles.forgetAll(sql);
-  remote.dropAll(sql);
+  sentFiles.removeAll(sql);
+  remote.removeAll(sql);
 }
 
 /**
@@ -72,14 +72,14 @@ export function leave(sql: Sql): void {
  *
  * @param isAll the coordinator may lack, or may have under another key, what it was told before: everything that is kept is sent again
  */
-export function begin(
+export function startEpoch(
   sql: Sql,
   next: { readonly epoch: number; readonly fingerprint: string; readonly keyId: string; readonly isAll: boolean },
 ): void {
-  changes.noteLogAgain(sql);
+  changes.requeueLog(sql);
   if (next.isAll) {
-    changes.noteAll(sql, get(sql)?.joinedAt ?? 0);
-    sentFiles.forgetAll(sql);
+    changes.enqueueAll(sql, get(sql)?.joinedAt ?? 0);
+    sentFiles.removeAll(sql);
   }
   sql.run(
     "UPDATE sync_device SET epoch = ?, fingerprint = ?, key_id = ?, sealed = 0, acked = 0",
@@ -90,23 +90,23 @@ export function begin(
 }
 
 /** [SY61] Numbers have to begin anew before anything else is sent; the content at the coordinator is good. */
-export function renew(sql: Sql): void {
-  changes.noteLogAgain(sql);
-  sql.run("UPDATE sync_device SET fingerprint = ?, sealed = acked", renewed);
+export function requestNewEpoch(sql: Sql): void {
+  changes.requeueLog(sql);
+  sql.run("UPDATE sync_device SET fingerprint = ?, sealed = acked", restartMark);
 }
 
 /**
  * [SY61] Why numbers have to begin anew: `all`, where the coordinator may lack what this row says, or has it under another key; `numbers`, where
  * it only has not begun. Null: they go on.
  */
-export function needsEpoch(
+export function epochReason(
   sql: Sql,
   device: Device,
   { fingerprint, keyId }: { readonly fingerprint: string; readonly keyId: string },
 ): "all" | "numbers" | null {
   if (device.epoch === 0) return "numbers";
   if (device.keyId !== keyId) return "all";
-  if (device.fingerprint === renewed) return "numbers";
+  if (device.fingerprint === restartMark) return "numbers";
   return device.fingerprint === withStoreEpoch(sql, fingerprint) ? null : "all";
 }
 

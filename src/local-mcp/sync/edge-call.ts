@@ -1,28 +1,28 @@
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeConfig } from "../authority.ts";
-import { addressOf } from "../edge/address.ts";
-import { ask } from "../edge/http.ts";
-import type { Outside } from "../edge/outside.ts";
+import { parseAddress } from "../edge/address.ts";
+import { send } from "../edge/http.ts";
+import type { Platform } from "../edge/outside.ts";
 import type { SyncCall } from "./sync-call.ts";
 
 /** A push of four megabytes may be on its way for long, in ms. */
-const patienceMs = 60_000;
+const timeoutMs = 60_000;
 
 /**
  * Over HTTP, once: what is sealed does not fit a frame, and the sync itself repeats.
  *
  * @param signal aborted: nobody waits for an answer any more
  */
-export function edgeCall(
+export function createSyncCall(
   { url, workspace, token }: Pick<EdgeConfig, "url" | "workspace" | "token">,
-  outside: Pick<Outside, "clock" | "setTimer" | "fetch">,
+  platform: Pick<Platform, "clock" | "setTimer" | "fetch">,
   signal: AbortSignal,
 ): Result<SyncCall, string> {
-  const address = addressOf(url, workspace);
+  const address = parseAddress(url, workspace);
   if (!address.ok) return address;
-  const way = { outside, address: address.value, token, signal };
+  const transport = { platform, address: address.value, token, signal };
   return ok(async (name, input) => {
-    const outcome = await ask(way, name, input, patienceMs);
+    const outcome = await send(transport, name, input, timeoutMs);
     if (outcome.kind === "answered") return outcome.result;
     return err({ code: outcome.kind === "lost" ? "unreachable" : "bad_answer", message: outcome.message });
   });

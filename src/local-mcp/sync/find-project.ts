@@ -1,13 +1,13 @@
 import type { Runtime } from "../runtime.ts";
 import { type Git, GitError, userGit, lines, run, text } from "../snapshots/git.ts";
-import { normalRemote, projectKey, type ProjectFacts } from "./project-key.ts";
+import { normalizeRemote, projectKey, type ProjectFacts } from "./project-key.ts";
 import * as names from "./project-names.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 /** Git that takes longer hangs, in ms. */
-const withinMs = 10_000;
+const gitTimeoutMs = 10_000;
 
-export interface Naming {
+export interface NamingContext {
   /** As the tables name it. */
   readonly workspace: string;
   readonly key: WorkspaceKey | null;
@@ -17,51 +17,51 @@ export interface Naming {
 /** What the project in a folder is called in a workspace: as kept, or found out by git and kept. */
 export async function findProject(
   { store, now, env }: Pick<Runtime, "store" | "now" | "env">,
-  { workspace, key, machine }: Naming,
+  { workspace, key, machine }: NamingContext,
   root: string,
 ): Promise<string> {
-  const known = store.read((sql) => names.cached(sql, workspace, root, now()), null);
-  if (known !== null) return known;
-  const project = projectKey(key, await factsOf(env, root, machine));
-  store.write((sql) => names.keep(sql, workspace, root, project, now()));
+  const cachedName = store.read((sql) => names.find(sql, workspace, root, now()), null);
+  if (cachedName !== null) return cachedName;
+  const project = projectKey(key, await readProjectFacts(env, root, machine));
+  store.write((sql) => names.save(sql, workspace, root, project, now()));
   return project;
 }
 
 /** A folder that is in no repository, is gone, or whose git does not answer, is known by its path alone. */
-export async function factsOf(env: NodeJS.ProcessEnv, folder: string, machine: string): Promise<ProjectFacts> {
-  const nothing = { remote: null, rootCommit: null, machine, folder };
+export async function readProjectFacts(env: NodeJS.ProcessEnv, folder: string, machine: string): Promise<ProjectFacts> {
+  const folderOnly = { remote: null, rootCommit: null, machine, folder };
   // No argument of a program can hold it, and no folder is called so.
-  if (folder.includes("\0")) return nothing;
-  const git = userGit(env, folder, AbortSignal.timeout(withinMs));
+  if (folder.includes("\0")) return folderOnly;
+  const git = userGit(env, folder, AbortSignal.timeout(gitTimeoutMs));
   try {
-    const remote = await remoteOf(git);
-    return { ...nothing, remote, rootCommit: remote === null ? await rootOf(git) : null };
+    const remote = await findRemote(git);
+    return { ...folderOnly, remote, rootCommit: remote === null ? await findRootCommit(git) : null };
   } catch (error) {
-    if (error instanceof GitError) return nothing;
+    if (error instanceof GitError) return folderOnly;
     throw error;
   }
 }
 
 /** Of origin, else of the first by name that has an address elsewhere. */
-async function remoteOf(git: Git): Promise<string | null> {
+async function findRemote(git: Git): Promise<string | null> {
   const { code, stdout } = await run(git, ["config", "--null", "--get-regexp", "^remote\\..*\\.url$"], "", [0, 1]);
   if (code !== 0) return null;
-  const found = stdout
+  const remotes = stdout
     .toString("utf8")
     .split("\0")
     .map((entry) => entry.split("\n"))
-    .map(([name = "", url = ""]) => ({ name, remote: normalRemote(url) }))
+    .map(([name = "", url = ""]) => ({ name, remote: normalizeRemote(url) }))
     .filter(({ remote }) => remote !== null)
-    .sort((a, b) => rankOf(a.name).localeCompare(rankOf(b.name), "en"));
-  return found[0]?.remote ?? null;
+    .sort((a, b) => remoteRank(a.name).localeCompare(remoteRank(b.name), "en"));
+  return remotes[0]?.remote ?? null;
 }
 
-function rankOf(name: string): string {
+function remoteRank(name: string): string {
   return name === "remote.origin.url" ? "" : name;
 }
 
 /** A shallow clone does not know it, and a repository without a commit has none. */
-async function rootOf(git: Git): Promise<string | null> {
+async function findRootCommit(git: Git): Promise<string | null> {
   if ((await text(git, ["rev-parse", "--is-shallow-repository"])) !== "false") return null;
   const { code } = await run(git, ["rev-parse", "--verify", "--quiet", "HEAD"], "", [0, 1]);
   if (code !== 0) return null;

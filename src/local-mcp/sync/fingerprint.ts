@@ -3,20 +3,20 @@ import { readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 
 /** systemd's and D-Bus's id of an installation (machine-id(5)). */
-const files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+const machineIdFiles = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
 /**
  * [SY61] Which home on which machine this is: another text in a copy of the home, on this machine or another. Where the machine has no id its name
  * stands for it.
  */
-export function fingerprintOf(home: string, machine = machineId()): string {
-  const found = statSync(home, { bigint: true, throwIfNoEntry: false });
-  const inode = found ? `${found.dev} ${found.ino}` : "none";
+export function homeFingerprint(home: string, machine = machineId()): string {
+  const stats = statSync(home, { bigint: true, throwIfNoEntry: false });
+  const inode = stats ? `${stats.dev} ${stats.ino}` : "none";
   return createHash("sha256").update(`${machine} ${inode}`).digest("hex").slice(0, 32);
 }
 
 function machineId(): string {
-  for (const file of files) {
+  for (const file of machineIdFiles) {
     try {
       const id = readFileSync(file, "utf8").trim();
       if (id !== "") return id;

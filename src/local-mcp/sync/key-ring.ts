@@ -5,7 +5,7 @@ import { codeOf as errorCodeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeWorkspace } from "../authority.ts";
 import { createPrivateFolder, writeAtomically } from "../store/store-files.ts";
-import { codeOf, readCode, type WorkspaceKey } from "./workspace-key.ts";
+import { formatCode, parseCode, type WorkspaceKey } from "./workspace-key.ts";
 
 /** The keys of one workspace that this machine has. */
 export interface KeyRing {
@@ -19,7 +19,7 @@ export interface KeyRing {
 const KeyFile = z.strictObject({ workspaces: z.record(z.string(), z.array(z.string()).min(1)) });
 type KeyFile = z.infer<typeof KeyFile>;
 
-export function keyFile(home: string): string {
+export function keyFilePath(home: string): string {
   return join(home, "workspace-keys.json");
 }
 
@@ -33,14 +33,16 @@ export function readKeys(
   edge: EdgeWorkspace,
   env: Readonly<Record<string, string | undefined>>,
 ): Result<KeyRing | null, string> {
-  const file = readFile(home);
+  const file = readKeyFile(home);
   if (!file.ok) return file;
-  const stored = keysOf(file.value.workspaces[nameOf(edge)] ?? []);
-  if (stored === null) return damaged(home);
-  const given = env["SHIM_WORKSPACE_KEY"];
-  if (given === undefined || given.trim() === "") return ok(ringOf(stored));
-  const own = readCode(given);
-  return own.ok ? ok(ringOf([...stored, own.value])) : err(`SHIM_WORKSPACE_KEY: ${own.error}`);
+  const storedKeys = parseCodes(file.value.workspaces[workspaceName(edge)] ?? []);
+  if (storedKeys === null) return damagedError(home);
+  const environmentCode = env["SHIM_WORKSPACE_KEY"];
+  if (environmentCode === undefined || environmentCode.trim() === "") return ok(toKeyRing(storedKeys));
+  const environmentKey = parseCode(environmentCode);
+  return environmentKey.ok
+    ? ok(toKeyRing([...storedKeys, environmentKey.value]))
+    : err(`SHIM_WORKSPACE_KEY: ${environmentKey.error}`);
 }
 
 /**
@@ -48,43 +50,45 @@ export function readKeys(
  *
  * @returns else why nothing was changed
  */
-export function keepKey(home: string, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, string> {
-  const file = readFile(home);
+export function addKey(home: string, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, string> {
+  const file = readKeyFile(home);
   if (!file.ok) return file;
-  const before = file.value.workspaces[nameOf(edge)] ?? [];
-  const code = codeOf(key);
-  const codes = [...before.filter((one) => one !== code), code];
+  const earlierCodes = file.value.workspaces[workspaceName(edge)] ?? [];
+  const code = formatCode(key);
+  const codes = [...earlierCodes.filter((earlier) => earlier !== code), code];
   createPrivateFolder(home);
-  const next: KeyFile = { workspaces: { ...file.value.workspaces, [nameOf(edge)]: codes } };
-  writeAtomically(keyFile(home), `${JSON.stringify(next, null, 2)}\n`);
+  const nextFile: KeyFile = { workspaces: { ...file.value.workspaces, [workspaceName(edge)]: codes } };
+  writeAtomically(keyFilePath(home), `${JSON.stringify(nextFile, null, 2)}\n`);
   return ok(undefined);
 }
 
-function ringOf(keys: readonly WorkspaceKey[]): KeyRing | null {
+function toKeyRing(keys: readonly WorkspaceKey[]): KeyRing | null {
   const current = keys.at(-1);
   return current ? { current, keys: new Map(keys.map((key) => [key.id, key])) } : null;
 }
 
-function keysOf(codes: readonly string[]): WorkspaceKey[] | null {
-  const read = codes.map(readCode);
-  return read.every((one) => one.ok) ? read.map((one) => one.value) : null;
+function parseCodes(codes: readonly string[]): WorkspaceKey[] | null {
+  const results = codes.map(parseCode);
+  return results.every((result) => result.ok) ? results.map((result) => result.value) : null;
 }
 
-function readFile(home: string): Result<KeyFile, string> {
+function readKeyFile(home: string): Result<KeyFile, string> {
   try {
-    const parsed = KeyFile.safeParse(JSON.parse(readFileSync(keyFile(home), "utf8")));
-    return parsed.success ? ok(parsed.data) : damaged(home);
+    const parsed = KeyFile.safeParse(JSON.parse(readFileSync(keyFilePath(home), "utf8")));
+    return parsed.success ? ok(parsed.data) : damagedError(home);
   } catch (error) {
     if (errorCodeOf(error) === "ENOENT") return ok({ workspaces: {} });
     // Not what is in it: that may be a key.
-    return error instanceof SyntaxError ? damaged(home) : err(`${keyFile(home)}: ${String(errorCodeOf(error))}`);
+    return error instanceof SyntaxError
+      ? damagedError(home)
+      : err(`${keyFilePath(home)}: ${String(errorCodeOf(error))}`);
   }
 }
 
-function damaged(home: string): Result<never, string> {
-  return err(`${keyFile(home)} is damaged; put a copy of it back, or move it away and join again with the key`);
+function damagedError(home: string): Result<never, string> {
+  return err(`${keyFilePath(home)} is damaged; put a copy of it back, or move it away and join again with the key`);
 }
 
-function nameOf({ url, workspace }: EdgeWorkspace): string {
+function workspaceName({ url, workspace }: EdgeWorkspace): string {
   return `${url.replace(/\/+$/, "")} ${workspace}`;
 }

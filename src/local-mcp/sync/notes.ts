@@ -14,10 +14,10 @@ export interface SyncNotes {
   readonly keptHere?: number;
 }
 
-const KEY = "sync_notes";
+const metaKey = "sync_notes";
 
 export function read(sql: Sql): SyncNotes {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", KEY);
+  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", metaKey);
   // Only write() writes it.
   return row ? (JSON.parse(row.value) as SyncNotes) : {};
 }
@@ -25,11 +25,11 @@ export function read(sql: Sql): SyncNotes {
 export function write(sql: Sql, change: SyncNotes): void {
   sql.run(
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    KEY,
+    metaKey,
     JSON.stringify({ ...read(sql), ...change }),
   );
 }
 
 export function forget(sql: Sql): void {
-  sql.run("DELETE FROM meta WHERE key = ?", KEY);
+  sql.run("DELETE FROM meta WHERE key = ?", metaKey);
 }

@@ -5,16 +5,16 @@ import type { Runtime } from "../runtime.ts";
 import { repositoryGit, text } from "../snapshots/git.ts";
 import { makeBundle } from "../snapshots/make-bundle.ts";
 import { failureReason } from "../snapshots/take-snapshot.ts";
-import { bytesOf, type FilesContent, type SentFiles } from "./contents.ts";
+import { encodeContent, type FilesContent, type SentFiles } from "./contents.ts";
 import type { Device } from "./device.ts";
 import { seal } from "./envelope.ts";
 import * as sentFiles from "./sent-files.ts";
-import type { WantedFiles } from "./sent-files.ts";
+import type { PendingFiles } from "./sent-files.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 /** What is sent of the files of a session: pieces of a git bundle, and a header after them. */
 export interface PreparedFiles {
-  readonly wanted: WantedFiles;
+  readonly pending: PendingFiles;
   /** For whose epoch. */
   readonly device: Device;
   readonly bundle: string;
@@ -39,33 +39,33 @@ const partBytes = 262_144;
 export async function prepareFiles(
   runtime: Runtime,
   device: Device,
-  wanted: WantedFiles,
+  pending: PendingFiles,
   signal: AbortSignal,
 ): Promise<Prepared> {
   const { env, paths, config, now, random } = runtime;
-  const { repository, commit, head, project } = wanted;
-  const tree = await treeOf(env, wanted, signal);
+  const { repository, commit, head, project } = pending;
+  const tree = await readTree(env, pending, signal);
   if (tree === null) return { state: "not", reason: "git cannot read the snapshot" };
-  if (isSent(runtime, wanted, tree)) return { state: "unchanged" };
+  if (isSent(runtime, pending, tree)) return { state: "unchanged" };
   const maxBytes = config.sync.maxFilesBytes;
   const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, signal };
   const snapshot = { env, snapshots: paths.snapshots, repository, commit, head, project };
-  const made = await makeBundle({ ...snapshot, ...limits, now: now() });
+  const result = await makeBundle({ ...snapshot, ...limits, now: now() });
   if (signal.aborted) return { state: "stopped" };
-  if (made.state === "failed") return { state: "not", reason: made.reason };
-  if (made.state === "too_large")
+  if (result.state === "failed") return { state: "not", reason: result.reason };
+  if (result.state === "too_large")
     return { state: "not", reason: `packed they have more than ${maxBytes} bytes (sync.maxFilesBytes)` };
-  const { bytes, needs } = made;
+  const { bytes, needs } = result;
   const digest = createHash("sha256").update(bytes).digest("hex");
   const bundle = `files_${uuidv7(now(), random(16))}`;
   const parts = Math.ceil(bytes.length / partBytes) + 1;
-  return { state: "ready", files: { wanted, device, bundle, bytes, needs, tree, digest, parts } };
+  return { state: "ready", files: { pending, device, bundle, bytes, needs, tree, digest, parts } };
 }
 
 /** Null: git cannot read it. */
-async function treeOf(
+async function readTree(
   env: NodeJS.ProcessEnv,
-  { repository, commit }: WantedFiles,
+  { repository, commit }: PendingFiles,
   signal: AbortSignal,
 ): Promise<string | null> {
   try {
@@ -78,7 +78,7 @@ async function treeOf(
 }
 
 /** And still there: it is deleted with its checkpoint. */
-function isSent({ store }: Runtime, { session, head }: WantedFiles, tree: string): boolean {
+function isSent({ store }: Runtime, { session, head }: PendingFiles, tree: string): boolean {
   return store.read((sql) => {
     const sent = sentFiles.get(sql, session)?.sent;
     if (!sent || sent.tree !== tree || sent.head !== head) return false;
@@ -87,8 +87,8 @@ function isSent({ store }: Runtime, { session, head }: WantedFiles, tree: string
 }
 
 /** What the content of the session says of the files once they have arrived. */
-export function sentOf({ wanted, bundle, digest, bytes }: PreparedFiles, sealedAt: number): SentFiles {
-  return { bundle, checkpoint: wanted.checkpoint, at: wanted.at, sealedAt, digest, bytes: bytes.length };
+export function toSentFiles({ pending, bundle, digest, bytes }: PreparedFiles, sealedAt: number): SentFiles {
+  return { bundle, checkpoint: pending.checkpoint, at: pending.at, sealedAt, digest, bytes: bytes.length };
 }
 
 /** @param part from 0 on; the last one is the header */
@@ -98,18 +98,23 @@ export function sealPart(
   key: WorkspaceKey,
   { now, random }: Pick<Runtime, "now" | "random">,
 ): Result<string, { readonly code: "too_large"; readonly bytes: number }> {
-  const { wanted, device, bundle, bytes, parts } = files;
-  const about = { workspace: device.workspace, kind: "files", device: device.device, session: wanted.session } as const;
+  const { pending, device, bundle, bytes, parts } = files;
+  const subject = {
+    workspace: device.workspace,
+    kind: "files",
+    device: device.device,
+    session: pending.session,
+  } as const;
   const isHeader = part === parts - 1;
-  const content = isHeader ? headerOf(files, now()) : bytes.subarray(part * partBytes, (part + 1) * partBytes);
-  return seal(key, { ...about, of: partName(bundle, part, parts) }, content, random);
+  const content = isHeader ? buildHeader(files, now()) : bytes.subarray(part * partBytes, (part + 1) * partBytes);
+  return seal(key, { ...subject, item: partName(bundle, part, parts) }, content, random);
 }
 
-function headerOf(files: PreparedFiles, now: number): Uint8Array {
-  const { session, commit, detail } = files.wanted;
+function buildHeader(files: PreparedFiles, now: number): Uint8Array {
+  const { session, commit, detail } = files.pending;
   // As takeSnapshot() has answered it.
   const { leftOut = [] } = JSON.parse(detail) as { leftOut?: FilesContent["leftOut"] };
-  return bytesOf({ ...sentOf(files, now), session, commit, needs: [...files.needs], leftOut });
+  return encodeContent({ ...toSentFiles(files, now), session, commit, needs: [...files.needs], leftOut });
 }
 
 /** [SY43] A part opens only under its own number, in its own bundle. */

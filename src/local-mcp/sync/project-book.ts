@@ -1,42 +1,42 @@
 import type { Runtime } from "../runtime.ts";
-import { factsOf, type Naming } from "./find-project.ts";
+import { readProjectFacts, type NamingContext } from "./find-project.ts";
 import { projectKey } from "./project-key.ts";
 import * as names from "./project-names.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-interface Entry {
+interface CachedProject {
   readonly name: string;
   readonly remote: string | null;
   readonly at: number;
 }
 
 /** A remote may be added later, in ms. */
-const goodForMs = 86_400_000;
+const validForMs = 86_400_000;
 
 /** What projects of this machine are called, found out by git before anything of them is sealed. */
-export class ProjectBook {
+export class ProjectNameCache {
   readonly #runtime: Pick<Runtime, "store" | "now" | "env">;
-  readonly #naming: Naming;
-  readonly #entries = new Map<string, Entry>();
+  readonly #context: NamingContext;
+  readonly #entries = new Map<string, CachedProject>();
 
-  constructor(runtime: Pick<Runtime, "store" | "now" | "env">, naming: Naming) {
+  constructor(runtime: Pick<Runtime, "store" | "now" | "env">, context: NamingContext) {
     this.#runtime = runtime;
-    this.#naming = naming;
+    this.#context = context;
   }
 
-  async learn(root: string): Promise<void> {
+  async refresh(root: string): Promise<void> {
     const { store, now, env } = this.#runtime;
-    const known = this.#entries.get(root);
-    if (known && isWithin(now() - known.at, goodForMs)) return;
-    const { key, machine, workspace } = this.#naming;
-    const facts = await factsOf(env, root, machine);
+    const cached = this.#entries.get(root);
+    if (cached && isWithin(now() - cached.at, validForMs)) return;
+    const { key, machine, workspace } = this.#context;
+    const facts = await readProjectFacts(env, root, machine);
     const name = projectKey(key, facts);
     this.#entries.set(root, { name, remote: facts.remote, at: now() });
-    store.write((sql) => names.keep(sql, workspace, root, name, now()));
+    store.write((sql) => names.save(sql, workspace, root, name, now()));
   }
 
   /** Null: it was not learned. */
-  of(root: string): Entry | null {
+  find(root: string): CachedProject | null {
     return this.#entries.get(root) ?? null;
   }
 }

@@ -1,9 +1,9 @@
 import { createHash, createHmac } from "node:crypto";
-import { derive, type WorkspaceKey } from "./workspace-key.ts";
+import { deriveKey, type WorkspaceKey } from "./workspace-key.ts";
 
 /** What tells that two folders, on two machines perhaps, are one project. */
 export interface ProjectFacts {
-  /** Address of the repository that it is shared through, as {@link normalRemote} writes it. */
+  /** Address of the repository that it is shared through, as {@link normalizeRemote} writes it. */
   readonly remote: string | null;
   /** The first commit of its history. */
   readonly rootCommit: string | null;
@@ -20,7 +20,7 @@ export interface ProjectFacts {
  * @returns 32 hexadecimal digits
  */
 export function projectKey(key: WorkspaceKey | null, facts: ProjectFacts): string {
-  return nameOf(key, identityOf(facts));
+  return hashName(key, projectIdentity(facts));
 }
 
 /** [SY45] One work tree on one machine: two chats in it see the same files. */
@@ -28,18 +28,18 @@ export function checkoutKey(
   key: WorkspaceKey | null,
   { machine, folder }: Pick<ProjectFacts, "machine" | "folder">,
 ): string {
-  return nameOf(key, ["checkout", machine, folder]);
+  return hashName(key, ["checkout", machine, folder]);
 }
 
 /** A remote says it even in a shallow clone; without one the first commit does; a folder without git is of its machine alone. */
-function identityOf({ remote, rootCommit, machine, folder }: ProjectFacts): readonly string[] {
+function projectIdentity({ remote, rootCommit, machine, folder }: ProjectFacts): readonly string[] {
   if (remote !== null) return ["remote", remote];
   if (rootCommit !== null) return ["root", rootCommit];
   return ["folder", machine, folder];
 }
 
-function nameOf(key: WorkspaceKey | null, parts: readonly string[]): string {
-  const hash = key === null ? createHash("sha256") : createHmac("sha256", derive(key.bytes, "shim names", 32));
+function hashName(key: WorkspaceKey | null, parts: readonly string[]): string {
+  const hash = key === null ? createHash("sha256") : createHmac("sha256", deriveKey(key.bytes, "shim names", 32));
   return hash.update(JSON.stringify(parts)).digest("hex").slice(0, 32);
 }
 
@@ -47,7 +47,7 @@ function nameOf(key: WorkspaceKey | null, parts: readonly string[]): string {
  * One address for all ways to write it: `git@host:a/b.git`, `https://user@host/a/b` and `ssh://git@host:22/a/b/` are `host/a/b`. Null for a
  * folder of this machine, which says nothing elsewhere.
  */
-export function normalRemote(url: string): string | null {
+export function normalizeRemote(url: string): string | null {
   const asUrl = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/@]*@)?([^/:]+)(?::\d+)?\/+(.+)$/i.exec(url);
   // scp's way, which has no port; a drive letter is no host.
   const asScp = /^(?:[^/@:]+@)?([^/:]{2,}):(?!\/\/)\/*(.+)$/.exec(url);

@@ -4,19 +4,19 @@ import { isWithin } from "../../shared/elapsed.ts";
 /** Names of projects in a workspace, found once (team_projects). No crypto and no git here: the hook loads this. */
 
 /** A remote may be added later, in ms. */
-const goodForMs = 86_400_000;
+const validForMs = 86_400_000;
 
 /** Null: not found yet, or too long ago. */
-export function cached(sql: Sql, workspace: string, root: string, now: number): string | null {
+export function find(sql: Sql, workspace: string, root: string, now: number): string | null {
   const [row] = sql.all<{ project: string; at: number }>(
     "SELECT project, at FROM team_projects WHERE workspace = ? AND root = ?",
     workspace,
     root,
   );
-  return row && isWithin(now - row.at, goodForMs) ? row.project : null;
+  return row && isWithin(now - row.at, validForMs) ? row.project : null;
 }
 
-export function keep(sql: Sql, workspace: string, root: string, project: string, now: number): void {
+export function save(sql: Sql, workspace: string, root: string, project: string, now: number): void {
   sql.run(
     `INSERT INTO team_projects (workspace, root, project, at) VALUES (?, ?, ?, ?)
      ON CONFLICT (workspace, root) DO UPDATE SET project = excluded.project, at = excluded.at`,
@@ -28,6 +28,6 @@ export function keep(sql: Sql, workspace: string, root: string, project: string,
 }
 
 /** Under another key they have other names. */
-export function forgetAll(sql: Sql, workspace: string): void {
+export function removeAll(sql: Sql, workspace: string): void {
   sql.run("DELETE FROM team_projects WHERE workspace = ?", workspace);
 }

@@ -4,17 +4,17 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../runtime.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
-import { mostLogChars } from "./seal-changes.ts";
-import type { SyncCall, SyncTrouble } from "./sync-call.ts";
+import { maxLogChars } from "./seal-changes.ts";
+import type { SyncCall, SyncError } from "./sync-call.ts";
 
-export interface Pushed {
+export interface PushResult {
   /** What is stored now and was not known to be. */
   readonly acked: readonly SyncOp["kind"][];
   /** Under which key the workspace seals by now; null: nothing was asked. */
   readonly keyId: string | null;
 }
 
-interface Row {
+interface LogRow {
   readonly seq: number;
   readonly at: number;
   readonly op: string;
@@ -29,17 +29,19 @@ export async function pushLog(
   { store, now }: Pick<Runtime, "store" | "now">,
   device: Device,
   call: SyncCall,
-): Promise<Result<Pushed, SyncTrouble>> {
-  const rows = store.read(oldest, []);
+): Promise<Result<PushResult, SyncError>> {
+  const rows = store.read(nextBatch, []);
   const [firstRow] = rows;
   if (!firstRow) return ok({ acked: [], keyId: null });
   const ops = rows.map(({ op, at }) => withAge(op, Math.max(0, now() - at)));
   const answer = await call("sync.push", { device: device.device, epoch: device.epoch, ops });
-  if (!answer.ok) return isLost.has(answer.error.code) ? lostPlace(answer.error.message) : answer;
+  if (!answer.ok) return lostCodes.has(answer.error.code) ? lostPlaceError(answer.error.message) : answer;
   const { mark, keyId } = answer.value;
-  if (mark < firstRow.seq) return lostPlace(`the coordinator knows numbers up to ${mark} only`);
+  if (mark < firstRow.seq) return lostPlaceError(`the coordinator knows numbers up to ${mark} only`);
   const acked = store.write((sql) => acknowledge(sql, device, mark));
-  return acked === null ? lostPlace("the coordinator knows numbers that were never sealed here") : ok({ acked, keyId });
+  return acked === null
+    ? lostPlaceError("the coordinator knows numbers that were never sealed here")
+    : ok({ acked, keyId });
 }
 
 /** Only sealChanges() writes ops into the log. */
@@ -48,25 +50,25 @@ function withAge(op: string, ageMs: number): SyncOp {
 }
 
 /** A gap: what was acknowledged is not there any more. */
-const isLost: ReadonlySet<string> = new Set(["gap", "device_forked", "unknown_device"]);
+const lostCodes: ReadonlySet<string> = new Set(["gap", "device_forked", "unknown_device"]);
 
-function lostPlace(message: string): { readonly ok: false; readonly error: SyncTrouble } {
+function lostPlaceError(message: string): { readonly ok: false; readonly error: SyncError } {
   return err({ code: "lost_place", message });
 }
 
 /** As many as one push holds. */
-function oldest(sql: Sql): Row[] {
-  const rows = sql.all<Row>("SELECT seq, at, op FROM sync_log ORDER BY seq LIMIT ?", maxPushOps);
+function nextBatch(sql: Sql): LogRow[] {
+  const rows = sql.all<LogRow>("SELECT seq, at, op FROM sync_log ORDER BY seq LIMIT ?", maxPushOps);
   let chars = 0;
-  return rows.filter(({ op }, index) => (chars += op.length) <= mostLogChars || index === 0);
+  return rows.filter(({ op }, index) => (chars += op.length) <= maxLogChars || index === 0);
 }
 
 /** @returns what is out of the log; null: the mark is of another history */
 function acknowledge(sql: Sql, device: Device, mark: number): SyncOp["kind"][] | null {
-  const now = devices.get(sql);
+  const current = devices.get(sql);
   // Another process has begun anew in the meantime: its numbers are others.
-  if (now?.device !== device.device || now.epoch !== device.epoch) return [];
-  if (mark > now.sealed) return null;
+  if (current?.device !== device.device || current.epoch !== device.epoch) return [];
+  if (mark > current.sealed) return null;
   sql.run("UPDATE sync_device SET acked = max(acked, ?)", mark);
   const acked = sql.all<{ kind: SyncOp["kind"] }>("SELECT kind FROM sync_log WHERE seq <= ?", mark);
   sql.run("DELETE FROM sync_log WHERE seq <= ?", mark);

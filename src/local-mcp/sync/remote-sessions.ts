@@ -3,7 +3,7 @@ import type { SessionContent } from "./contents.ts";
 
 /** Sessions of the workspace's other machines, opened, as last heard of (remote_sessions). */
 
-export interface Taken {
+export interface Takeover {
   readonly chat: string;
   readonly machine: string;
   /** Epoch ms of this machine. */
@@ -23,7 +23,7 @@ export interface RemoteSession {
   readonly at: number;
   readonly isEnded: boolean;
   /** Who goes on with it. */
-  readonly taken: Taken | null;
+  readonly taken: Takeover | null;
   /** Newest checkpoint that the coordinator has; `at` is of this machine's clock. */
   readonly newest: { readonly checkpoint: string; readonly at: number } | null;
   /** How many checkpoints of it the coordinator has. */
@@ -31,9 +31,9 @@ export interface RemoteSession {
   readonly content: SessionContent;
 }
 
-type Body = Pick<RemoteSession, "newest" | "checkpoints" | "content">;
+type StoredBody = Pick<RemoteSession, "newest" | "checkpoints" | "content">;
 
-interface Row {
+interface RemoteSessionRow {
   workspace: string;
   device: string;
   session_id: string;
@@ -55,13 +55,13 @@ export interface RemoteFilter {
 /** Newest first. Those of this machine's own device are there only while somebody else goes on with them. */
 export function list(sql: Sql, workspace: string, { project, session, device }: RemoteFilter = {}): RemoteSession[] {
   return sql
-    .all<Row>(
+    .all<RemoteSessionRow>(
       `SELECT * FROM remote_sessions WHERE workspace = ? AND (? IS NULL OR project = ?) AND (? IS NULL OR session_id = ?)
          AND (? IS NULL OR device = ?) ORDER BY at DESC, session_id`,
       workspace,
       ...[project, session, device].flatMap((value) => [value ?? null, value ?? null]),
     )
-    .map(fromRow);
+    .map(toRemoteSession);
 }
 
 export function get(sql: Sql, workspace: string, device: string, session: string): RemoteSession | null {
@@ -69,7 +69,7 @@ export function get(sql: Sql, workspace: string, device: string, session: string
 }
 
 /** In place of what was known of it. [SY53] A checkpoint that was kept here and is not its newest any more may be forgotten there. */
-export function put(sql: Sql, row: RemoteSession): void {
+export function save(sql: Sql, row: RemoteSession): void {
   const { newest, checkpoints, content } = row;
   sql.run(
     "DELETE FROM remote_checkpoints WHERE workspace = ? AND device = ? AND session_id = ? AND checkpoint_id IS NOT ?",
@@ -78,7 +78,7 @@ export function put(sql: Sql, row: RemoteSession): void {
     row.session,
     newest?.checkpoint ?? null,
   );
-  const body: Body = { newest, checkpoints, content };
+  const body: StoredBody = { newest, checkpoints, content };
   sql.run(
     `INSERT OR REPLACE INTO remote_sessions (workspace, device, session_id, machine, project, seq, at, is_ended, taken_by, body)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -95,15 +95,15 @@ export function put(sql: Sql, row: RemoteSession): void {
   );
 }
 
-/** @param taken null: it is nobody's again */
-export function setTaken(
+/** @param takeover null: it is nobody's again */
+export function setTakeover(
   sql: Sql,
   { workspace, device, session }: Pick<RemoteSession, "workspace" | "device" | "session">,
-  taken: Taken | null,
+  takeover: Takeover | null,
 ): void {
   sql.run(
     "UPDATE remote_sessions SET taken_by = ? WHERE workspace = ? AND device = ? AND session_id = ?",
-    taken === null ? null : JSON.stringify(taken),
+    takeover === null ? null : JSON.stringify(takeover),
     workspace,
     device,
     session,
@@ -111,27 +111,27 @@ export function setTaken(
 }
 
 /** It is gone at the coordinator: what was opened of it goes, too. */
-export function drop(sql: Sql, workspace: string, device: string, session: string): void {
+export function remove(sql: Sql, workspace: string, device: string, session: string): void {
   for (const table of ["remote_sessions", "remote_checkpoints"])
     sql.run(`DELETE FROM ${table} WHERE workspace = ? AND device = ? AND session_id = ?`, workspace, device, session);
-  dropNotes(sql);
+  removeOrphanedRecoveries(sql);
 }
 
 /** This machine belongs to the workspace no more. */
-export function dropAll(sql: Sql): void {
+export function removeAll(sql: Sql): void {
   for (const table of ["remote_sessions", "remote_checkpoints"]) sql.run(`DELETE FROM ${table}`);
-  dropNotes(sql);
+  removeOrphanedRecoveries(sql);
 }
 
 /** What was done here about sessions that nobody knows any more. */
-function dropNotes(sql: Sql): void {
+function removeOrphanedRecoveries(sql: Sql): void {
   sql.run(
     `DELETE FROM recoveries WHERE session_id NOT IN (SELECT id FROM sessions)
        AND session_id NOT IN (SELECT session_id FROM remote_sessions)`,
   );
 }
 
-function fromRow(row: Row): RemoteSession {
+function toRemoteSession(row: RemoteSessionRow): RemoteSession {
   const { workspace, device, machine, project, seq, at } = row;
   return {
     workspace,
@@ -142,8 +142,8 @@ function fromRow(row: Row): RemoteSession {
     seq,
     at,
     isEnded: row.is_ended === 1,
-    // Both are written by put() and setTaken() only.
-    taken: row.taken_by === null ? null : (JSON.parse(row.taken_by) as Taken),
-    ...(JSON.parse(row.body) as Body),
+    // Both are written by save() and setTakeover() only.
+    taken: row.taken_by === null ? null : (JSON.parse(row.taken_by) as Takeover),
+    ...(JSON.parse(row.body) as StoredBody),
   };
 }

@@ -1,15 +1,15 @@
 import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../store/notices.ts";
 import * as notes from "./notes.ts";
-import type { SealedSome } from "./seal-changes.ts";
+import type { SealBatch } from "./seal-changes.ts";
 
 /** What of the sync a user must be told. */
 
 /** [SY65] Said once, until it is acknowledged. */
-export function sayPassedOver(sql: Sql, now: number, passed: number): void {
-  if (passed === 0) return;
-  notes.write(sql, { passedOver: (notes.read(sql).passedOver ?? 0) + passed });
-  sayOnce(
+export function addSkippedNotice(sql: Sql, now: number, skippedCount: number): void {
+  if (skippedCount === 0) return;
+  notes.write(sql, { passedOver: (notes.read(sql).passedOver ?? 0) + skippedCount });
+  addOnce(
     sql,
     now,
     "sync_passed_over",
@@ -18,28 +18,28 @@ export function sayPassedOver(sql: Sql, now: number, passed: number): void {
 }
 
 /** [SY42] */
-export function sayKeptHere(sql: Sql, now: number, kept: SealedSome["keptHere"]): void {
-  const [first] = kept;
-  if (!first) return;
-  notes.write(sql, { keptHere: (notes.read(sql).keptHere ?? 0) + kept.length });
-  sayOnce(
+export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: SealBatch["keptLocal"]): void {
+  const [example] = keptLocal;
+  if (!example) return;
+  notes.write(sql, { keptHere: (notes.read(sql).keptHere ?? 0) + keptLocal.length });
+  addOnce(
     sql,
     now,
     "sync_kept_here",
-    `${first.id} is on this machine only, and not in the workspace: ${first.reason}. \`shim edge status\` counts such cases.`,
+    `${example.id} is on this machine only, and not in the workspace: ${example.reason}. \`shim edge status\` counts such cases.`,
   );
 }
 
 /** [SY66] Nobody looks at `shim edge status` as long as nothing says that there is something to see. */
-export function sayWrongKey(sql: Sql, now: number, message: string): void {
-  sayOnce(sql, now, "sync_wrong_key", `Nothing of this machine is synced for now: ${message}.`);
+export function addWrongKeyNotice(sql: Sql, now: number, message: string): void {
+  addOnce(sql, now, "sync_wrong_key", `Nothing of this machine is synced for now: ${message}.`);
 }
 
-export function unsayWrongKey(sql: Sql, now: number): void {
+export function clearWrongKeyNotice(sql: Sql, now: number): void {
   for (const { id } of notices.list(sql).filter(({ kind }) => kind === "sync_wrong_key"))
     notices.acknowledge(sql, now, id);
 }
 
-function sayOnce(sql: Sql, now: number, kind: string, text: string): void {
+function addOnce(sql: Sql, now: number, kind: string, text: string): void {
   if (!notices.list(sql).some((notice) => notice.kind === kind)) notices.add(sql, now, kind, text);
 }

@@ -7,13 +7,13 @@ import * as changes from "./changes.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { ProjectBook } from "./project-book.ts";
+import { ProjectNameCache } from "./project-book.ts";
 import * as names from "./project-names.ts";
 import { pushLog } from "./push-log.ts";
-import { sayKeptHere, sayPassedOver } from "./said.ts";
-import { sealChanges, type SealedSome } from "./seal-changes.ts";
-import type { SessionPace } from "./session-pace.ts";
-import type { SyncCall, SyncTrouble } from "./sync-call.ts";
+import { addKeptLocalNotice, addSkippedNotice } from "./said.ts";
+import { sealChanges, type SealBatch } from "./seal-changes.ts";
+import type { SessionThrottle } from "./session-pace.ts";
+import type { SyncCall, SyncError } from "./sync-call.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
@@ -21,23 +21,23 @@ import type { WorkspaceKey } from "./workspace-key.ts";
 /** What one round needs, as the files say at its beginning. */
 export interface SyncTarget {
   readonly edge: EdgeConfig;
-  readonly ring: KeyRing;
+  readonly keyRing: KeyRing;
   readonly call: SyncCall;
 }
 
 /** [SY65] More changes than these are not sent one by one. */
-const mostChanges = 1_000;
+const maxChanges = 1_000;
 /** A coordinator that says more often that it knows nothing of the last epoch, or wants another key, is not to be believed. */
-const mostTurns = 3;
+const maxRestarts = 3;
 
-type Step =
+type SendStep =
   | { readonly kind: "sent"; readonly acked: readonly SyncOp["kind"][]; readonly waiting: number }
   | { readonly kind: "done"; readonly waiting: number }
   /** Begun anew, or under another key: from the beginning. */
   | { readonly kind: "turned" }
-  | { readonly kind: "stopped"; readonly trouble: SyncTrouble };
+  | { readonly kind: "stopped"; readonly error: SyncError };
 
-interface Begun {
+interface ActiveDevice {
   readonly device: Device;
   readonly key: WorkspaceKey;
 }
@@ -45,35 +45,39 @@ interface Begun {
 /** Seals and sends what has changed, until nothing is left. */
 export class Sender {
   readonly #options: SynchronizerOptions;
-  readonly #pace: SessionPace;
-  readonly #tell: (acked: readonly SyncOp["kind"][]) => void;
+  readonly #throttle: SessionThrottle;
+  readonly #onAcked: (acked: readonly SyncOp["kind"][]) => void;
   /** Under which key the workspace seals, where that is known. */
-  #wanted: string | null = null;
+  #requiredKeyId: string | null = null;
   #currentId = "";
   /** The coordinator has not what was acknowledged. */
-  #isLost = false;
+  #hasLostPlace = false;
   /** It has no room for what was sent last. */
   #isFull = false;
-  #book: { readonly of: string; readonly book: ProjectBook } | null = null;
+  #projectNames: { readonly scope: string; readonly cache: ProjectNameCache } | null = null;
 
-  constructor(options: SynchronizerOptions, pace: SessionPace, tell: (acked: readonly SyncOp["kind"][]) => void) {
+  constructor(
+    options: SynchronizerOptions,
+    throttle: SessionThrottle,
+    onAcked: (acked: readonly SyncOp["kind"][]) => void,
+  ) {
     this.#options = options;
-    this.#pace = pace;
-    this.#tell = tell;
+    this.#throttle = throttle;
+    this.#onAcked = onAcked;
   }
 
   /** @returns why not all of it was sent */
-  async send(target: SyncTarget): Promise<SyncTrouble | null> {
+  async send(target: SyncTarget): Promise<SyncError | null> {
     // A new key of this machine is tried first.
-    if (target.ring.current.id !== this.#currentId) this.#wanted = null;
-    this.#currentId = target.ring.current.id;
-    for (let turns = 0; turns <= mostTurns;) {
+    if (target.keyRing.current.id !== this.#currentId) this.#requiredKeyId = null;
+    this.#currentId = target.keyRing.current.id;
+    for (let restarts = 0; restarts <= maxRestarts;) {
       const step = await this.#step(target);
-      if (step.kind === "stopped") return step.trouble;
-      if (step.kind === "sent") this.#tell(step.acked);
-      if (step.kind === "turned") turns += 1;
+      if (step.kind === "stopped") return step.error;
+      if (step.kind === "sent") this.#onAcked(step.acked);
+      if (step.kind === "turned") restarts += 1;
       if (step.kind === "done") {
-        this.#pace.wait(step.waiting > 0);
+        this.#throttle.setWaiting(step.waiting > 0);
         return null;
       }
     }
@@ -83,84 +87,84 @@ export class Sender {
     };
   }
 
-  async #step(target: SyncTarget): Promise<Step> {
-    const key = this.#keyOf(target);
-    if (!key.ok) return { kind: "stopped", trouble: key.error };
-    const begun = await this.#begin(target.call, key.value);
-    if (!begun.ok) {
-      const isOther = begun.error.code === "wrong_key" && this.#wanted !== key.value.id;
-      return isOther ? { kind: "turned" } : { kind: "stopped", trouble: begun.error };
+  async #step(target: SyncTarget): Promise<SendStep> {
+    const key = this.#selectKey(target);
+    if (!key.ok) return { kind: "stopped", error: key.error };
+    const active = await this.#ensureEpoch(target.call, key.value);
+    if (!active.ok) {
+      const isOtherKey = active.error.code === "wrong_key" && this.#requiredKeyId !== key.value.id;
+      return isOtherKey ? { kind: "turned" } : { kind: "stopped", error: active.error };
     }
-    if (begun.value === "new") return { kind: "turned" };
-    return this.#sealAndPush(target, { device: begun.value, key: key.value });
+    if (active.value === "new") return { kind: "turned" };
+    return this.#sealAndPush(target, { device: active.value, key: key.value });
   }
 
-  async #sealAndPush({ edge, call }: SyncTarget, begun: Begun): Promise<Step> {
-    const some = await this.#seal(edge, begun);
-    if (some === "turned") return { kind: "turned" };
-    if (some === "not_uploader") return { kind: "stopped", trouble: { code: some, message: "another process sends" } };
-    const { sealed, waiting } = some;
-    const pushed = await pushLog(this.#options.runtime, begun.device, call);
+  async #sealAndPush({ edge, call }: SyncTarget, active: ActiveDevice): Promise<SendStep> {
+    const batch = await this.#seal(edge, active);
+    if (batch === "turned") return { kind: "turned" };
+    if (batch === "not_uploader") return { kind: "stopped", error: { code: batch, message: "another process sends" } };
+    const { sealed, waiting } = batch;
+    const pushed = await pushLog(this.#options.runtime, active.device, call);
     if (!pushed.ok) {
-      this.#isLost = pushed.error.code === "lost_place";
-      const isOn = this.#isLost || (pushed.error.code === "quota_exceeded" && this.#deletesFirst());
-      return isOn ? { kind: "turned" } : { kind: "stopped", trouble: pushed.error };
+      this.#hasLostPlace = pushed.error.code === "lost_place";
+      const isRestart = this.#hasLostPlace || (pushed.error.code === "quota_exceeded" && this.#sealDeletionsFirst());
+      return isRestart ? { kind: "turned" } : { kind: "stopped", error: pushed.error };
     }
     this.#isFull = false;
     const { acked, keyId } = pushed.value;
-    this.#wanted = keyId ?? this.#wanted;
+    this.#requiredKeyId = keyId ?? this.#requiredKeyId;
     return sealed.length + acked.length === 0 ? { kind: "done", waiting } : { kind: "sent", acked, waiting };
   }
 
   /** [SY68] A push is taken whole or not at all: a deletion in it, or after it, would wait for room that only it can make. */
-  #deletesFirst(): boolean {
+  #sealDeletionsFirst(): boolean {
     this.#isFull = this.#options.runtime.store.write((sql) => {
       if (!changes.hasDeletions(sql)) return false;
-      devices.renew(sql);
+      devices.requestNewEpoch(sql);
       return true;
     });
     return this.#isFull;
   }
 
   /** [SY66] The one that the workspace seals under, as far as that is known. */
-  #keyOf({ ring }: SyncTarget): Result<WorkspaceKey, SyncTrouble> {
-    const key = this.#wanted === null ? ring.current : ring.keys.get(this.#wanted);
+  #selectKey({ keyRing }: SyncTarget): Result<WorkspaceKey, SyncError> {
+    const key = this.#requiredKeyId === null ? keyRing.current : keyRing.keys.get(this.#requiredKeyId);
     if (key) return ok(key);
-    const message = `the workspace has another key by now (${this.#wanted}): \`shim edge rekey --code\` shows it where it was made, \`shim edge key\` takes it here; until then what changes waits`;
+    const message = `the workspace has another key by now (${this.#requiredKeyId}): \`shim edge rekey --code\` shows it where it was made, \`shim edge key\` takes it here; until then what changes waits`;
     return err({ code: "wrong_key", message });
   }
 
   /** [SY61] A new epoch where one is needed. */
-  async #begin(call: SyncCall, key: WorkspaceKey): Promise<Result<Device | "new", SyncTrouble>> {
+  async #ensureEpoch(call: SyncCall, key: WorkspaceKey): Promise<Result<Device | "new", SyncError>> {
     const { runtime } = this.#options;
     const { store, now, random } = runtime;
     const fingerprint = this.#options.fingerprint();
-    const found = store.read((sql) => needOf(sql, { fingerprint, keyId: key.id }, this.#isLost), null);
-    if (!found) return err({ code: "no_edge", message: "this machine has left the workspace" });
-    const { device, why } = found;
-    if (why === null) return ok(device);
+    const need = store.read((sql) => epochNeed(sql, { fingerprint, keyId: key.id }, this.#hasLostPlace), null);
+    if (!need) return err({ code: "no_edge", message: "this machine has left the workspace" });
+    const { device, reason } = need;
+    if (reason === null) return ok(device);
     const requestId = `begin_${uuidv7(now(), random(16))}`;
     const answer = await call("sync.begin", { device: device.device, keyId: key.id, requestId });
-    if (!answer.ok) return this.#notBegun(device, answer.error);
-    this.#isLost = false;
-    this.#wanted = answer.value.keyId;
+    if (!answer.ok) return this.#onBeginRefused(device, answer.error);
+    this.#hasLostPlace = false;
+    this.#requiredKeyId = answer.value.keyId;
     const { epoch } = answer.value;
     store.write((sql) => {
-      const present = devices.get(sql);
-      if (present?.device !== device.device || present.epoch !== device.epoch) return;
-      devices.begin(sql, { epoch, fingerprint, keyId: key.id, isAll: why === "all" });
-      if (device.keyId !== key.id) names.forgetAll(sql, device.workspace);
+      const current = devices.get(sql);
+      if (current?.device !== device.device || current.epoch !== device.epoch) return;
+      devices.startEpoch(sql, { epoch, fingerprint, keyId: key.id, isAll: reason === "all" });
+      if (device.keyId !== key.id) names.removeAll(sql, device.workspace);
     });
-    runtime.log("info", "sync begins anew", { epoch, why });
+    runtime.log("info", "sync begins anew", { epoch, why: reason });
     return ok("new");
   }
 
   /** [SY61] Of a home that was copied to a machine with another token, the copy is a device of its own. */
-  #notBegun(device: Device, trouble: SyncTrouble): Result<"new", SyncTrouble> {
+  #onBeginRefused(device: Device, error: SyncError): Result<"new", SyncError> {
     const { store, now, random } = this.#options.runtime;
-    const wanted = trouble.details?.["keyId"];
-    if (trouble.code === "wrong_key" && typeof wanted === "string") this.#wanted = wanted;
-    if (trouble.code !== "forbidden" || device.epoch === 0) return err(trouble);
+    const requiredKeyId = error.details?.["keyId"];
+    if (error.code === "wrong_key" && typeof requiredKeyId === "string") this.#requiredKeyId = requiredKeyId;
+    if (error.code !== "forbidden" || device.epoch === 0) return err(error);
     store.write((sql) => {
       if (devices.get(sql)?.device !== device.device) return;
       devices.join(sql, device.workspace, devices.newId(now(), random), device.joinedAt);
@@ -169,42 +173,44 @@ export class Sender {
   }
 
   /** Else what another process has done meanwhile: it has begun anew, or sends now. */
-  async #seal(edge: EdgeConfig, { device, key }: Begun): Promise<SealedSome | "turned" | "not_uploader"> {
+  async #seal(edge: EdgeConfig, { device, key }: ActiveDevice): Promise<SealBatch | "turned" | "not_uploader"> {
     const { runtime, process } = this.#options;
     const { store, now } = runtime;
-    if (store.read(changes.count, 0) === 0) return { sealed: [], keptHere: [], waiting: 0 };
-    const book = this.#bookOf(edge, key);
-    for (const root of store.read(changes.projects, [])) await book.learn(root);
-    const { isSessionDue } = this.#pace;
-    const some = store.write((sql) => {
-      const present = devices.get(sql);
-      if (!uploader.isOwn(sql, process)) return "not_uploader";
-      if (present?.epoch !== device.epoch || present.device !== device.device) return "turned";
-      if (changes.count(sql) > mostChanges) sayPassedOver(sql, now(), changes.passOver(sql));
-      const made = sealChanges(sql, present, { runtime, key, book, isSessionDue, isFull: this.#isFull });
-      sayKeptHere(sql, now(), made.keptHere);
-      return made;
+    if (store.read(changes.count, 0) === 0) return { sealed: [], keptLocal: [], waiting: 0 };
+    const projectNames = this.#projectNamesFor(edge, key);
+    for (const root of store.read(changes.projectRoots, [])) await projectNames.refresh(root);
+    const { isSessionDue } = this.#throttle;
+    const batch = store.write((sql) => {
+      const current = devices.get(sql);
+      if (!uploader.isThisProcess(sql, process)) return "not_uploader";
+      if (current?.epoch !== device.epoch || current.device !== device.device) return "turned";
+      if (changes.count(sql) > maxChanges) addSkippedNotice(sql, now(), changes.skipSuperseded(sql));
+      const sealResult = sealChanges(sql, current, { runtime, key, projectNames, isSessionDue, isFull: this.#isFull });
+      addKeptLocalNotice(sql, now(), sealResult.keptLocal);
+      return sealResult;
     });
-    if (typeof some === "object")
-      this.#pace.sent(some.sealed.filter(({ kind }) => kind === "session").map(({ session }) => session));
-    return some;
+    if (typeof batch === "object")
+      this.#throttle.recordSent(batch.sealed.filter(({ kind }) => kind === "session").map(({ session }) => session));
+    return batch;
   }
 
-  #bookOf({ workspace, machine }: EdgeConfig, key: WorkspaceKey): ProjectBook {
-    const of = `${workspace} ${key.id}`;
-    const book =
-      this.#book?.of === of ? this.#book.book : new ProjectBook(this.#options.runtime, { workspace, key, machine });
-    this.#book = { of, book };
-    return book;
+  #projectNamesFor({ workspace, machine }: EdgeConfig, key: WorkspaceKey): ProjectNameCache {
+    const scope = `${workspace} ${key.id}`;
+    const projectNames =
+      this.#projectNames?.scope === scope
+        ? this.#projectNames.cache
+        : new ProjectNameCache(this.#options.runtime, { workspace, key, machine });
+    this.#projectNames = { scope, cache: projectNames };
+    return projectNames;
   }
 }
 
-function needOf(
+function epochNeed(
   sql: Sql,
-  identity: Parameters<typeof devices.needsEpoch>[2],
-  isLost: boolean,
-): { readonly device: Device; readonly why: "all" | "numbers" | null } | null {
+  identity: Parameters<typeof devices.epochReason>[2],
+  hasLostPlace: boolean,
+): { readonly device: Device; readonly reason: "all" | "numbers" | null } | null {
   const device = devices.get(sql);
   if (!device) return null;
-  return { device, why: isLost ? "all" : devices.needsEpoch(sql, device, identity) };
+  return { device, reason: hasLostPlace ? "all" : devices.epochReason(sql, device, identity) };
 }

@@ -1,30 +1,30 @@
 /** [SY64] A session whose own row alone changes is sent at most so often, in ms. */
-const everyMs = 5_000;
+const minIntervalMs = 5_000;
 
-export class SessionPace {
+export class SessionThrottle {
   readonly #monotonic: () => number;
   readonly #sentAt = new Map<string, number>();
   #waitingUntil: number | null = null;
-  #isInHurry = false;
+  #isDisabled = false;
 
   constructor(monotonic: () => number) {
     this.#monotonic = monotonic;
   }
 
   readonly isSessionDue = (session: string): boolean => {
-    const dueAt = (this.#sentAt.get(session) ?? Number.NEGATIVE_INFINITY) + everyMs;
-    return this.#isInHurry || this.#monotonic() >= dueAt;
+    const dueAt = (this.#sentAt.get(session) ?? Number.NEGATIVE_INFINITY) + minIntervalMs;
+    return this.#isDisabled || this.#monotonic() >= dueAt;
   };
 
-  sent(sessions: readonly string[]): void {
+  recordSent(sessions: readonly string[]): void {
     const now = this.#monotonic();
-    for (const [session, at] of this.#sentAt) if (now - at >= everyMs) this.#sentAt.delete(session);
+    for (const [session, at] of this.#sentAt) if (now - at >= minIntervalMs) this.#sentAt.delete(session);
     for (const session of sessions) this.#sentAt.set(session, now);
   }
 
   /** @param isWaiting some session changed a moment after it was sent */
-  wait(isWaiting: boolean): void {
-    this.#waitingUntil = isWaiting ? Math.min(...this.#sentAt.values()) + everyMs : null;
+  setWaiting(isWaiting: boolean): void {
+    this.#waitingUntil = isWaiting ? Math.min(...this.#sentAt.values()) + minIntervalMs : null;
   }
 
   /** Whether the time has come that a session waits for. */
@@ -33,7 +33,7 @@ export class SessionPace {
   }
 
   /** Nobody waits any more: this process ends. */
-  hurry(): void {
-    this.#isInHurry = true;
+  disable(): void {
+    this.#isDisabled = true;
   }
 }

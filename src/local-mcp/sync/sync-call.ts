@@ -1,11 +1,11 @@
 import type * as z from "zod";
 import type { syncOperations } from "../../contract/sync-operations.ts";
 import type { Result } from "../../shared/result.ts";
-import type { Trouble } from "../link/chat-link.ts";
+import type { CallError } from "../link/chat-link.ts";
 
 type SyncName = keyof typeof syncOperations;
 
-export interface SyncTrouble extends Trouble {
+export interface SyncError extends CallError {
   readonly retryAfterMs?: number;
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
 }
@@ -17,4 +17,4 @@ export type SyncOutput<Name extends SyncName> = z.output<(typeof syncOperations)
 export type SyncCall = <Name extends SyncName>(
   name: Name,
   input: SyncInput<Name>,
-) => Promise<Result<SyncOutput<Name>, SyncTrouble>>;
+) => Promise<Result<SyncOutput<Name>, SyncError>>;

@@ -1,17 +1,17 @@
 import { fullJitter } from "../../shared/backoff.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { readEdgeConfig } from "../authority.ts";
-import type { Outside } from "../edge/outside.ts";
+import type { Platform } from "../edge/outside.ts";
 import type { ProcessIdentity } from "../processes.ts";
 import type { Runtime } from "../runtime.ts";
 import { StoreError } from "../store/store-error.ts";
-import { Round, type Connect, type RoundOptions, type SyncReport } from "./round.ts";
-import { SessionPace } from "./session-pace.ts";
+import { SyncRound, type Connect, type RoundOptions, type SyncReport } from "./round.ts";
+import { SessionThrottle } from "./session-pace.ts";
 import * as uploader from "./uploader.ts";
 
 export interface SynchronizerOptions {
   readonly runtime: Runtime;
-  readonly outside: Pick<Outside, "setTimer" | "random" | "clock">;
+  readonly platform: Pick<Platform, "setTimer" | "random" | "clock">;
   /** This process. */
   readonly process: ProcessIdentity;
   readonly connect: Connect;
@@ -22,17 +22,17 @@ export interface SynchronizerOptions {
 /** How often the store's version is looked at, in ms: a checkpoint is on its way within twice that. */
 const pollEveryMs = 250;
 /** The same once nothing was stored for a while: a chat that rests costs next to nothing. */
-const quietEveryMs = 1_000;
+const quietPollEveryMs = 1_000;
 const quietAfterMs = 10_000;
 /** While this machine has joined nothing, or another process sends. */
-const idleEveryMs = 2_000;
+const idlePollEveryMs = 2_000;
 /** What other machines have changed is asked for so often, in ms. */
 const pullEveryMs = 60_000;
 /** After these a person has to do something; files are looked at again soon. */
-const needsPerson: ReadonlySet<string> = new Set(["no_edge", "no_sync", "no_key", "wrong_key", "edge_unusable"]);
+const needsUserCodes: ReadonlySet<string> = new Set(["no_edge", "no_sync", "no_key", "wrong_key", "edge_unusable"]);
 /** The same again would be refused again, and it may be millions of characters: who changes that asks by `shim edge sync`, in ms. */
-const refusedMs = 300_000;
-const isRefused: ReadonlySet<string> = new Set([
+const refusedRetryMs = 300_000;
+const refusedCodes: ReadonlySet<string> = new Set([
   "quota_exceeded",
   "forbidden",
   "unauthenticated",
@@ -41,9 +41,9 @@ const isRefused: ReadonlySet<string> = new Set([
   "unsupported_protocol",
   "lost_place",
 ]);
-const again = { baseMs: 1_000, capMs: 60_000 };
+const retryBackoff = { baseMs: 1_000, capMs: 60_000 };
 /** How long the last round of a process may take, in ms. */
-const lastRoundMs = 2_000;
+const lastRoundTimeoutMs = 2_000;
 
 /**
  * Keeps what this machine stores at the coordinator as well, and what other machines store there here. One round at a time; whatever is cut short
@@ -51,8 +51,8 @@ const lastRoundMs = 2_000;
  */
 export class StateSynchronizer {
   readonly #options: SynchronizerOptions;
-  readonly #pace: SessionPace;
-  readonly #round: Round;
+  readonly #throttle: SessionThrottle;
+  readonly #round: SyncRound;
   #running: Promise<SyncReport> | null = null;
   #cancel: (() => void) | null = null;
   #isStopped = false;
@@ -67,14 +67,14 @@ export class StateSynchronizer {
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
-    this.#pace = new SessionPace(() => options.outside.clock.monotonic());
-    this.#round = new Round(options, this.#pace);
+    this.#throttle = new SessionThrottle(() => options.platform.clock.monotonic());
+    this.#round = new SyncRound(options, this.#throttle);
   }
 
   /** @param afterMs a process that is over at once has done nothing */
   start(afterMs = 0): void {
     if (this.#isStopped || this.#cancel) return;
-    this.#again(afterMs);
+    this.#schedule(afterMs);
   }
 
   /** Sends what is left, if that takes no longer than a moment, and lets another process send. */
@@ -82,45 +82,45 @@ export class StateSynchronizer {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#cancel?.();
-    const { outside, runtime, process } = this.#options;
-    const late = Promise.withResolvers<void>();
-    const cancel = outside.setTimer(() => late.resolve(), lastRoundMs);
-    if (this.#round.isSending) await Promise.race([this.#last(), late.promise]);
-    cancel();
-    await this.#round.end();
+    const { platform, runtime, process } = this.#options;
+    const timeout = Promise.withResolvers<void>();
+    const cancelTimer = platform.setTimer(() => timeout.resolve(), lastRoundTimeoutMs);
+    if (this.#round.isSending) await Promise.race([this.#runLastRound(), timeout.promise]);
+    cancelTimer();
+    await this.#round.abort();
     await this.#running;
     if (this.#round.isSending) runtime.store.write((sql) => uploader.release(sql, process));
   }
 
-  async #last(): Promise<void> {
+  async #runLastRound(): Promise<void> {
     await this.#running;
-    this.#pace.hurry();
+    this.#throttle.disable();
     await this.syncNow({ isPulling: false, files: "none" });
   }
 
   /** One round, or what is left of the one that is under way and one more. */
   async syncNow(options: RoundOptions = { isPulling: true, files: "all" }): Promise<SyncReport> {
     while (this.#running) await this.#running;
-    this.#running = this.#oneRound(options).finally(() => (this.#running = null));
+    this.#running = this.#runRound(options).finally(() => (this.#running = null));
     return this.#running;
   }
 
-  #again(ms: number): void {
+  #schedule(ms: number): void {
     if (this.#isStopped) return;
-    this.#cancel = this.#options.outside.setTimer(() => this.#check(), ms);
+    this.#cancel = this.#options.platform.setTimer(() => this.#check(), ms);
   }
 
   #check(): void {
-    const now = this.#options.outside.clock.monotonic();
+    const now = this.#options.platform.clock.monotonic();
     const isPulling = now >= this.#pullAt;
-    if (now < this.#notBefore) return this.#again(this.#notBefore - now);
-    if (!this.#isWorthwhile(isPulling)) {
-      return this.#again(now - this.#changedAt > quietAfterMs ? quietEveryMs : pollEveryMs);
+    if (now < this.#notBefore) return this.#schedule(this.#notBefore - now);
+    if (!this.#isRoundDue(isPulling)) {
+      return this.#schedule(now - this.#changedAt > quietAfterMs ? quietPollEveryMs : pollEveryMs);
     }
     // Reads a file, so only where there is something to send.
-    if (!this.#isJoined()) return this.#again(idleEveryMs);
-    if (this.#versionNow() !== this.#version) this.#changedAt = now;
-    void this.syncNow({ isPulling, files: "some" }).then((report) => this.#after(report, isPulling));
+    if (!this.#isJoined()) return this.#schedule(idlePollEveryMs);
+    if (this.#readVersion() !== this.#version) this.#changedAt = now;
+    void this.syncNow({ isPulling, files: "some" }).then((report) => this.#onRoundEnd(report, isPulling));
   }
 
   /** A file that cannot be read is for the round to tell. */
@@ -131,33 +131,37 @@ export class StateSynchronizer {
   }
 
   /** Any commit, of this process or another, the time that a session waits for, or files that are ready. */
-  #isWorthwhile(isPulling: boolean): boolean {
+  #isRoundDue(isPulling: boolean): boolean {
     return (
-      isPulling || this.#pace.isDue() || this.#round.isDue || this.#failures > 0 || this.#versionNow() !== this.#version
+      isPulling ||
+      this.#throttle.isDue() ||
+      this.#round.isDue ||
+      this.#failures > 0 ||
+      this.#readVersion() !== this.#version
     );
   }
 
-  #after({ trouble }: SyncReport, isPulling: boolean): void {
-    const { outside } = this.#options;
-    const now = outside.clock.monotonic();
+  #onRoundEnd({ trouble }: SyncReport, isPulling: boolean): void {
+    const { platform } = this.#options;
+    const now = platform.clock.monotonic();
     if (trouble === null) {
       this.#failures = 0;
       if (isPulling) this.#pullAt = now + pullEveryMs;
-    } else if (trouble.code === "not_uploader" || needsPerson.has(trouble.code)) {
-      this.#notBefore = now + idleEveryMs;
-    } else if (isRefused.has(trouble.code)) {
+    } else if (trouble.code === "not_uploader" || needsUserCodes.has(trouble.code)) {
+      this.#notBefore = now + idlePollEveryMs;
+    } else if (refusedCodes.has(trouble.code)) {
       this.#failures += 1;
-      this.#notBefore = now + refusedMs;
+      this.#notBefore = now + refusedRetryMs;
     } else {
-      const jitterMs = fullJitter(again, this.#failures, outside.random);
+      const jitterMs = fullJitter(retryBackoff, this.#failures, platform.random);
       this.#failures += 1;
       this.#notBefore = now + Math.max(pollEveryMs, jitterMs + (trouble.retryAfterMs ?? 0));
     }
-    this.#again(pollEveryMs);
+    this.#schedule(pollEveryMs);
   }
 
-  async #oneRound(options: RoundOptions): Promise<SyncReport> {
-    this.#version = this.#versionNow();
+  async #runRound(options: RoundOptions): Promise<SyncReport> {
+    this.#version = this.#readVersion();
     try {
       return await this.#round.run(options);
     } catch (error) {
@@ -169,7 +173,7 @@ export class StateSynchronizer {
     }
   }
 
-  #versionNow(): string {
+  #readVersion(): string {
     try {
       return this.#options.runtime.store.version();
     } catch (error) {

@@ -1,5 +1,5 @@
 import { ok, type Result } from "../../shared/result.ts";
-import type { ChatLink, Trouble } from "../link/chat-link.ts";
+import type { ChatLink, CallError } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
 import * as members from "./members.ts";
 
@@ -10,16 +10,16 @@ export interface Abilities {
 }
 
 /** In the metadata of a chat that has stated its abilities itself: the next process of the chat keeps them. */
-const ownMark = "hasOwnAbilities";
-const withinMs = 5_000;
+const ownAbilitiesField = "hasOwnAbilities";
+const timeoutMs = 5_000;
 
 /** [TE34] The abilities of one chat: those of the settings, until the chat states its own. */
-export class OwnAbilities {
+export class ChatAbilities {
   readonly #runtime: Pick<Runtime, "config" | "store">;
   readonly #link: ChatLink;
   readonly #sessionId: string;
-  #own: Abilities | null = null;
-  #isRecalled = false;
+  #stated: Abilities | null = null;
+  #isLoaded = false;
 
   constructor({ runtime, link, sessionId }: { runtime: Runtime; link: ChatLink; sessionId: string }) {
     this.#runtime = runtime;
@@ -28,27 +28,27 @@ export class OwnAbilities {
   }
 
   get current(): Abilities {
-    const { capabilities, capacity } = this.#own ?? this.#runtime.config.team;
+    const { capabilities, capacity } = this.#stated ?? this.#runtime.config.team;
     return { capabilities, capacity };
   }
 
   /** For the metadata of the chat. */
-  get mark(): Record<string, boolean> {
-    return this.#own === null ? {} : { [ownMark]: true };
+  get metadata(): Record<string, boolean> {
+    return this.#stated === null ? {} : { [ownAbilitiesField]: true };
   }
 
-  change(given: Partial<Abilities>): void {
-    this.#own = { ...this.current, ...given };
+  change(changes: Partial<Abilities>): void {
+    this.#stated = { ...this.current, ...changes };
   }
 
   /** Only the coordinator knows what an earlier process of this chat has stated: the chat is not registered without it. */
-  async recall(): Promise<Result<null, Trouble>> {
+  async load(): Promise<Result<null, CallError>> {
     const isMember = this.#runtime.store.read((sql) => members.has(sql, this.#sessionId), false);
-    if (!isMember || this.#isRecalled) return ok(null);
-    const found = await this.#link.call("chats.get", { chat: this.#sessionId }, withinMs);
-    if (!found.ok && found.error.code !== "unknown_chat") return found;
-    this.#isRecalled = true;
-    if (found.ok && found.value.metadata[ownMark] === true) this.#own ??= found.value;
+    if (!isMember || this.#isLoaded) return ok(null);
+    const chat = await this.#link.call("chats.get", { chat: this.#sessionId }, timeoutMs);
+    if (!chat.ok && chat.error.code !== "unknown_chat") return chat;
+    this.#isLoaded = true;
+    if (chat.ok && chat.value.metadata[ownAbilitiesField] === true) this.#stated ??= chat.value;
     return ok(null);
   }
 }

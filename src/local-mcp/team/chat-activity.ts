@@ -1,11 +1,11 @@
-import type { ChatNews } from "../automation/chat-news.ts";
+import type { ChatStatusReporter } from "../automation/chat-news.ts";
 import { isDead } from "../recovery/detect.ts";
 import type { Runtime } from "../runtime.ts";
 import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 
 /** The progress of a chat that waits, as others read it. */
-const waitingWords = "waits for its user";
+const waitingProgress = "waits for its user";
 
 /** A chat's activity, for the registry of its workspace. */
 export class ChatActivity {
@@ -13,27 +13,27 @@ export class ChatActivity {
   progress = "";
   readonly #runtime: Runtime;
   readonly #sessionId: string;
-  readonly #news: ChatNews;
+  readonly #statusReporter: ChatStatusReporter;
 
-  constructor(runtime: Runtime, sessionId: string, news: ChatNews) {
+  constructor(runtime: Runtime, sessionId: string, statusReporter: ChatStatusReporter) {
     this.#runtime = runtime;
     this.#sessionId = sessionId;
-    this.#news = news;
+    this.#statusReporter = statusReporter;
   }
 
   /** [TE26] Whether heartbeats for its tasks are honest. */
   keepsTasks(): boolean {
-    return this.#facts(keepsTasks, true);
+    return this.#readFacts(keepsTasks, true);
   }
 
   /** [TE27] [TE22] The status in the terms of the workspace; the progress says that the chat waits for its user. */
   report(taskCount: number): void {
-    const activity = this.#facts(activityOf, "idle");
+    const activity = this.#readFacts(activityOf, "idle");
     const isWaiting = activity === "waiting" || this.#isWaiting();
     const isBusy = taskCount > 0 || activity === "busy" || activity === "waiting";
     const status = activity === "stuck" ? "stuck" : isBusy ? "busy" : "idle";
-    const progress = isWaiting ? waitingWords : this.progress;
-    this.#news.tell({ status, taskCount, progress }, false).catch((error: unknown) => {
+    const progress = isWaiting ? waitingProgress : this.progress;
+    this.#statusReporter.report({ status, taskCount, progress }, false).catch((error: unknown) => {
       this.#runtime.log("error", "the chat's state was not reported", { error: String(error) });
     });
   }
@@ -42,13 +42,13 @@ export class ChatActivity {
     return this.#runtime.store.read((sql) => sessions.get(sql, this.#sessionId)?.waiting, undefined) !== undefined;
   }
 
-  /** Reads the chat's facts from the store; `unknown` while the session is not stored. */
-  #facts<T>(read: (facts: ActivityFacts) => T, unknown: T): T {
+  /** Reads the chat's facts from the store; `fallback` while the session is not stored. */
+  #readFacts<T>(read: (facts: ActivityFacts) => T, fallback: T): T {
     const { store, processes, now } = this.#runtime;
     return store.read((sql) => {
       const session = sessions.get(sql, this.#sessionId);
-      if (!session) return unknown;
+      if (!session) return fallback;
       return read(factsOf(sql, session, { isDead: isDead(session, processes, now()), now: now() }));
-    }, unknown);
+    }, fallback);
   }
 }

@@ -3,14 +3,14 @@ import type { Sql } from "../../shared/sql.ts";
 import { identify, type ProcessIdentity, type Processes } from "../processes.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { isOfAnother, projectsOf, type Guarded } from "./file-guard.ts";
-import * as files from "./files-table.ts";
+import { isReservedByOther, findProjects, type EditContext } from "./file-guard.ts";
+import * as reservationTable from "./files-table.ts";
 
 /** A file of a commit that another living chat has reserved, as far as this machine knows. */
 export interface ReservedFile {
   /** From the root of the work tree. */
   readonly path: string;
-  readonly held: files.Reservation;
+  readonly reservation: reservationTable.Reservation;
 }
 
 /**
@@ -22,37 +22,41 @@ export interface ReservedFile {
  */
 export function reservedByOthers(
   sql: Sql,
-  around: Pick<Guarded, "session" | "processes">,
+  context: Pick<EditContext, "session" | "processes">,
   root: string,
   paths: readonly string[],
 ): ReservedFile[] {
-  const all = files.list(sql);
-  if (all.length === 0) return [];
-  for (const { workspace, project } of projectsOf(sql, { path: root, roots: [root] })) {
-    const held = new Map(all.filter((one) => one.workspace === workspace).map((one) => [one.resource, one]));
-    const found = paths.flatMap((path) => {
+  const reservations = reservationTable.list(sql);
+  if (reservations.length === 0) return [];
+  for (const { workspace, project } of findProjects(sql, { path: root, roots: [root] })) {
+    const byResource = new Map(
+      reservations.filter((one) => one.workspace === workspace).map((one) => [one.resource, one]),
+    );
+    const reserved = paths.flatMap((path) => {
       const names = namesAbove(`file:${project}/${path}`);
-      const reservation = names.flatMap((name) => held.get(name) ?? []).find((one) => isOfAnother(sql, around, one));
-      return reservation ? [{ path, held: reservation }] : [];
+      const reservation = names
+        .flatMap((name) => byResource.get(name) ?? [])
+        .find((one) => isReservedByOther(sql, context, one));
+      return reservation ? [{ path, reservation }] : [];
     });
-    if (found.length > 0) return found;
+    if (reserved.length > 0) return reserved;
   }
   return [];
 }
 
 /** A commit is made by a shell that a chat has started, behind git and the hook. */
-const mostAncestors = 20;
+const maxAncestors = 20;
 
 /** [FI21] The chat in which a process runs: that of the nearest client above it, else the one that the environment names. Null: no chat. */
-export function chatAround(sql: Sql, processes: Processes, env: NodeJS.ProcessEnv, parent: number): string | null {
-  const above = ancestorsOf(processes, parent).flatMap((process) => clients.current(sql, process) ?? []);
-  const given = env["CLAUDE_CODE_SESSION_ID"] ?? "";
-  return above[0]?.sessionId ?? sessions.get(sql, given)?.id ?? null;
+export function enclosingChat(sql: Sql, processes: Processes, env: NodeJS.ProcessEnv, parent: number): string | null {
+  const ancestors = listAncestors(processes, parent).flatMap((process) => clients.current(sql, process) ?? []);
+  const environmentSession = env["CLAUDE_CODE_SESSION_ID"] ?? "";
+  return ancestors[0]?.sessionId ?? sessions.get(sql, environmentSession)?.id ?? null;
 }
 
 /** The process itself first. */
-function ancestorsOf(processes: Processes, pid: number, most = mostAncestors): ProcessIdentity[] {
-  const process = pid > 1 && most > 0 ? identify(processes, pid) : null;
+function listAncestors(processes: Processes, pid: number, limit = maxAncestors): ProcessIdentity[] {
+  const process = pid > 1 && limit > 0 ? identify(processes, pid) : null;
   if (process === null) return [];
-  return [process, ...ancestorsOf(processes, processes.facts(pid)?.parent ?? 0, most - 1)];
+  return [process, ...listAncestors(processes, processes.facts(pid)?.parent ?? 0, limit - 1)];
 }

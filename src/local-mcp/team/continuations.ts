@@ -1,16 +1,16 @@
 import type { Sql } from "../../shared/sql.ts";
 
-const hour = 3_600_000;
+const hourMs = 3_600_000;
 
 /**
  * [HO17] Takes one of the times that a chat may go on by itself within an hour: chats that answer each other would never end.
  *
  * @returns false when they are used up
  */
-export function take(sql: Sql, now: number, session: string, mostAnHour: number): boolean {
-  sql.run("DELETE FROM team_continuations WHERE session_id = ? AND at <= ?", session, now - hour);
-  const done = sql.all("SELECT 1 FROM team_continuations WHERE session_id = ?", session);
-  if (done.length >= mostAnHour) return false;
+export function consume(sql: Sql, now: number, session: string, maxPerHour: number): boolean {
+  sql.run("DELETE FROM team_continuations WHERE session_id = ? AND at <= ?", session, now - hourMs);
+  const used = sql.all("SELECT 1 FROM team_continuations WHERE session_id = ?", session);
+  if (used.length >= maxPerHour) return false;
   sql.run("INSERT OR IGNORE INTO team_continuations (session_id, at) VALUES (?, ?)", session, now);
   return true;
 }

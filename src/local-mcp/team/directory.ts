@@ -9,24 +9,24 @@ import type { Naming } from "./naming.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 /** A chat's name and checkout, as far as this chat may know them. The name is the chat's own text: data. */
-export interface Person {
+export interface ChatIdentity {
   readonly name: string;
   readonly machine: string;
   /** The root of its work tree where that is known in clear; empty: not known. */
   readonly checkout: string;
 }
 
-const goodForMs = 60_000;
-const withinMs = 5_000;
-const mostNameChars = 80;
+const validForMs = 60_000;
+const timeoutMs = 5_000;
+const maxNameChars = 80;
 
 /** Names of chats: their own, or those that this machine knows of its sessions. */
-export class Directory {
+export class ChatDirectory {
   readonly #runtime: Pick<Runtime, "store" | "now">;
   readonly #link: ChatLink;
   readonly #machine: string;
   readonly #naming: Naming;
-  readonly #known = new Map<string, { readonly person: Person; readonly at: number }>();
+  readonly #cache = new Map<string, { readonly identity: ChatIdentity; readonly at: number }>();
 
   constructor(runtime: Pick<Runtime, "store" | "now">, link: ChatLink, machine: string, naming: Naming) {
     this.#runtime = runtime;
@@ -35,51 +35,55 @@ export class Directory {
     this.#naming = naming;
   }
 
-  async person(chat: string): Promise<Person> {
-    const known = this.#known.get(chat);
-    if (known && isWithin(this.#runtime.now() - known.at, goodForMs)) return known.person;
-    const own = this.#ofSession(chat);
-    if (own) return this.#keep(chat, own);
-    const found = await this.#link.call("chats.get", { chat }, withinMs);
-    if (found.ok) return this.of(found.value);
-    return known?.person ?? { name: this.#short(chat), machine: "", checkout: "" };
+  async lookUp(chat: string): Promise<ChatIdentity> {
+    const cached = this.#cache.get(chat);
+    if (cached && isWithin(this.#runtime.now() - cached.at, validForMs)) return cached.identity;
+    const local = this.#fromSession(chat);
+    if (local) return this.#remember(chat, local);
+    const answer = await this.#link.call("chats.get", { chat }, timeoutMs);
+    if (answer.ok) return this.fromChat(answer.value);
+    return cached?.identity ?? { name: this.#shortName(chat), machine: "", checkout: "" };
   }
 
   /** From what was told of it. */
-  of({ chat, machine, client, metadata }: Pick<Chat, "chat" | "machine" | "client" | "metadata">): Person {
-    const own = this.#ofSession(chat);
-    if (own) return this.#keep(chat, own);
+  fromChat({ chat, machine, client, metadata }: Pick<Chat, "chat" | "machine" | "client" | "metadata">): ChatIdentity {
+    const local = this.#fromSession(chat);
+    if (local) return this.#remember(chat, local);
     const title = this.#naming.titleOf({ chat, machine, metadata });
     const { checkout } = metadata;
-    const name = title === null ? `${label(client)} ${this.#short(chat)}` : label(title);
-    return this.#keep(chat, { name, machine: label(machine), checkout: typeof checkout === "string" ? checkout : "" });
+    const name = title === null ? `${toLabel(client)} ${this.#shortName(chat)}` : toLabel(title);
+    return this.#remember(chat, {
+      name,
+      machine: toLabel(machine),
+      checkout: typeof checkout === "string" ? checkout : "",
+    });
   }
 
-  #ofSession(chat: string): Person | null {
+  #fromSession(chat: string): ChatIdentity | null {
     const session = this.#runtime.store.read((sql) => sessions.get(sql, chat), null);
     if (!session) return null;
     const title = sessions.displayTitle(session);
-    const name = title === null ? this.#short(chat) : label(title);
+    const name = title === null ? this.#shortName(chat) : toLabel(title);
     return { name, machine: this.#machine, checkout: session.project ?? "" };
   }
 
   /** [CL78] Unique among the sessions of this machine and the chats that were named so far. */
-  #short(chat: string): string {
-    const here = this.#runtime.store.read((sql) => shortSessionId(sql, chat), chat.slice(0, 8));
-    const named = shortIdAmong(chat, this.#known.keys());
-    return here.length > named.length ? here : named;
+  #shortName(chat: string): string {
+    const localId = this.#runtime.store.read((sql) => shortSessionId(sql, chat), chat.slice(0, 8));
+    const knownId = shortIdAmong(chat, this.#cache.keys());
+    return localId.length > knownId.length ? localId : knownId;
   }
 
-  #keep(chat: string, person: Person): Person {
-    this.#known.set(chat, { person, at: this.#runtime.now() });
-    return person;
+  #remember(chat: string, identity: ChatIdentity): ChatIdentity {
+    this.#cache.set(chat, { identity, at: this.#runtime.now() });
+    return identity;
   }
 }
 
 /** Another chat's words in a line of ours: one line, nothing that ends a quotation or a fence. */
-function label(text: string): string {
+function toLabel(text: string): string {
   return redact(text)
     .text.replaceAll(/[\s"<>`]+/g, " ")
     .trim()
-    .slice(0, mostNameChars);
+    .slice(0, maxNameChars);
 }

@@ -1,69 +1,69 @@
 import type { Lease } from "../../contract/leases.ts";
 import type { Change } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { newId, type Outside } from "../edge/outside.ts";
-import type { ChatLink, Trouble } from "../link/chat-link.ts";
+import { newId, type Platform } from "../edge/outside.ts";
+import type { ChatLink, CallError } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
-import type { Directory } from "./directory.ts";
-import * as filesTable from "./files-table.ts";
+import type { ChatDirectory } from "./directory.ts";
+import * as reservationTable from "./files-table.ts";
 import type { Reservation } from "./files-table.ts";
 import * as news from "./news.ts";
 
-export interface FileSurroundings {
+export interface FileReservationDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly outside: Pick<Outside, "clock" | "random">;
+  readonly platform: Pick<Platform, "clock" | "random">;
   readonly link: ChatLink;
-  readonly directory: Directory;
+  readonly directory: ChatDirectory;
   readonly sessionId: string;
   readonly workspace: string;
 }
 
 /** The reason why a path was not reserved: its holder, or an error. */
-export interface FilesRefused extends Trouble {
+export interface ReservationError extends CallError {
   readonly holder: Reservation | null;
 }
 
-const scheme = "file:";
-const withinMs = 10_000;
-const page = 200;
+const resourcePrefix = "file:";
+const timeoutMs = 10_000;
+const pageSize = 200;
 
 /**
  * Reservations of files: leases that live as long as this chat, [TE12] several at once all or nothing; and the table of all reservations, which
  * hooks read: [TE13] the list at the start, then each change; this chat's own at once.
  */
-export class FileDesk {
-  readonly #around: FileSurroundings;
-  #work: Promise<unknown> = Promise.resolve();
+export class FileReservations {
+  readonly #deps: FileReservationDeps;
+  #pendingWork: Promise<unknown> = Promise.resolve();
   /** Tokens. */
-  readonly #givenBack = new Set<number>();
+  readonly #releasedTokens = new Set<number>();
   /** Tokens of this chat's leases by resource. Not from the table: another process may have noted a loss first. */
-  readonly #own = new Map<string, number>();
+  readonly #ownTokens = new Map<string, number>();
   /** The table may be incomplete: the next check reads the whole list. */
   #isStale = false;
   #stop: () => void = () => undefined;
 
-  constructor(around: FileSurroundings) {
-    this.#around = around;
+  constructor(deps: FileReservationDeps) {
+    this.#deps = deps;
   }
 
   /** Keeps the table from now on. */
   follow(): void {
     this.#stop();
-    this.#stop = this.#around.link.watch("$file/", (changes) => {
+    this.#stop = this.#deps.link.watch("$file/", (changes) => {
       this.#isStale ||= changes === null;
-      this.#then(() => (this.#isStale ? this.#listAll() : this.#apply(changes ?? [])));
+      this.#enqueue(() => (this.#isStale ? this.#refreshAll() : this.#applyChanges(changes ?? [])));
     });
   }
 
   /** Called from time to time: reads the whole list if the table may be incomplete. */
   check(): void {
-    if (this.#isStale) this.#then(() => (this.#isStale ? this.#listAll() : Promise.resolve()));
+    if (this.#isStale) this.#enqueue(() => (this.#isStale ? this.#refreshAll() : Promise.resolve()));
   }
 
-  #then(work: () => Promise<void>): void {
-    this.#work = this.#work.then(work).catch((error: unknown) => {
+  #enqueue(work: () => Promise<void>): void {
+    this.#pendingWork = this.#pendingWork.then(work).catch((error: unknown) => {
       this.#isStale = true;
-      this.#around.runtime.log("error", "reservations of files", { error: String(error) });
+      this.#deps.runtime.log("error", "reservations of files", { error: String(error) });
     });
   }
 
@@ -72,94 +72,94 @@ export class FileDesk {
   }
 
   /** @param project as the coordinator names it; @param paths as {@link pathIn} gives them */
-  async reserve(project: string, paths: readonly string[]): Promise<Result<Reservation[], FilesRefused>> {
-    const held = await this.own();
-    if (!held.ok) return err({ ...held.error, holder: null });
-    const kept = new Set(held.value.map(({ resource }) => resource));
-    const wanted = [...new Set(paths)].map((path) => resourceOf(project, path));
-    const granted: Lease[] = [];
-    for (const resource of wanted.filter((one) => !kept.has(one))) {
-      const requestId = newId(this.#around.outside);
-      const answer = await this.#around.link.call("leases.acquire", { resource, requestId, isBound: true }, withinMs);
+  async reserve(project: string, paths: readonly string[]): Promise<Result<Reservation[], ReservationError>> {
+    const ownLeases = await this.listOwn();
+    if (!ownLeases.ok) return err({ ...ownLeases.error, holder: null });
+    const heldResources = new Set(ownLeases.value.map(({ resource }) => resource));
+    const requested = [...new Set(paths)].map((path) => toResource(project, path));
+    const newLeases: Lease[] = [];
+    for (const resource of requested.filter((one) => !heldResources.has(one))) {
+      const requestId = newId(this.#deps.platform);
+      const answer = await this.#deps.link.call("leases.acquire", { resource, requestId, isBound: true }, timeoutMs);
       const lease = answer.ok && answer.value.state === "granted" ? answer.value.lease : null;
-      if (lease) granted.push(lease);
+      if (lease) newLeases.push(lease);
       else {
-        await this.#giveBack(granted);
-        return err(await this.#refusal(resource, answer.ok ? busy : answer.error));
+        await this.#release(newLeases);
+        return err(await this.#toReservationError(resource, answer.ok ? heldError : answer.error));
       }
     }
-    const reserved = [...held.value.filter(({ resource }) => wanted.includes(resource)), ...granted];
-    return ok(await this.#keep(reserved));
+    const reservations = [...ownLeases.value.filter(({ resource }) => requested.includes(resource)), ...newLeases];
+    return ok(await this.#record(reservations));
   }
 
   /** @param paths empty: all reservations of this chat */
-  async release(project: string, paths: readonly string[]): Promise<Result<string[], Trouble>> {
-    const held = await this.own();
-    if (!held.ok) return held;
-    const wanted = new Set(paths.map((path) => resourceOf(project, path)));
-    const given = held.value.filter(({ resource }) => paths.length === 0 || wanted.has(resource));
-    const refused = await this.#giveBack(given);
-    return refused ? err(refused) : ok(given.map(({ resource }) => resource));
+  async release(project: string, paths: readonly string[]): Promise<Result<string[], CallError>> {
+    const ownLeases = await this.listOwn();
+    if (!ownLeases.ok) return ownLeases;
+    const requested = new Set(paths.map((path) => toResource(project, path)));
+    const released = ownLeases.value.filter(({ resource }) => paths.length === 0 || requested.has(resource));
+    const error = await this.#release(released);
+    return error ? err(error) : ok(released.map(({ resource }) => resource));
   }
 
   /** Leases of files that this chat has now. */
-  async own(): Promise<Result<Lease[], Trouble>> {
-    const { self } = this.#around.link;
-    return self ? this.#leases({ holder: self.chat }) : err({ code: "not_registered", message: "no chat yet" });
+  async listOwn(): Promise<Result<Lease[], CallError>> {
+    const { self } = this.#deps.link;
+    return self ? this.#listLeases({ holder: self.chat }) : err({ code: "not_registered", message: "no chat yet" });
   }
 
   /** All reservations, as the coordinator has them. */
-  async all(): Promise<Result<Reservation[], Trouble>> {
-    const leases = await this.#leases({});
+  async list(): Promise<Result<Reservation[], CallError>> {
+    const leases = await this.#listLeases({});
     return leases.ok ? ok(await this.#reservations(leases.value)) : leases;
   }
 
-  async #leases(of: { readonly holder?: string }): Promise<Result<Lease[], Trouble>> {
-    const found: Lease[] = [];
+  async #listLeases(filter: { readonly holder?: string }): Promise<Result<Lease[], CallError>> {
+    const leases: Lease[] = [];
     let cursor: string | null = null;
     do {
       const next: { cursor?: string } = cursor === null ? {} : { cursor };
-      const answer = await this.#around.link.call(
+      const answer = await this.#deps.link.call(
         "leases.list",
-        { prefix: scheme, limit: page, ...of, ...next },
-        withinMs,
+        { prefix: resourcePrefix, limit: pageSize, ...filter, ...next },
+        timeoutMs,
       );
       if (!answer.ok) return answer;
-      found.push(...answer.value.leases);
+      leases.push(...answer.value.leases);
       ({ cursor } = answer.value);
     } while (cursor !== null);
-    return ok(found);
+    return ok(leases);
   }
 
-  async #giveBack(leases: readonly Lease[]): Promise<Trouble | null> {
-    const { link, runtime } = this.#around;
-    let refused: Trouble | null = null;
+  async #release(leases: readonly Lease[]): Promise<CallError | null> {
+    const { link, runtime } = this.#deps;
+    let firstError: CallError | null = null;
     for (const { resource, token, holder } of leases) {
-      this.#givenBack.add(token);
-      this.#own.delete(resource);
+      this.#releasedTokens.add(token);
+      this.#ownTokens.delete(resource);
       // Before the coordinator reports it: a release by this chat itself is no news for it.
-      runtime.store.write((sql) => filesTable.drop(sql, resource, holder));
-      const answer = await link.call("leases.release", { resource, token }, withinMs);
-      if (!answer.ok) refused ??= answer.error;
+      runtime.store.write((sql) => reservationTable.remove(sql, resource, holder));
+      const answer = await link.call("leases.release", { resource, token }, timeoutMs);
+      if (!answer.ok) firstError ??= answer.error;
     }
-    return refused;
+    return firstError;
   }
 
-  async #refusal(resource: string, error: Trouble): Promise<FilesRefused> {
+  async #toReservationError(resource: string, error: CallError): Promise<ReservationError> {
     if (error.code !== "lease_held") return { ...error, holder: null };
-    const all = await this.all();
-    const holder = all.ok ? all.value.find((one) => overlaps(one.resource, resource)) : undefined;
+    const reservations = await this.list();
+    const holder = reservations.ok ? reservations.value.find((one) => overlaps(one.resource, resource)) : undefined;
     return { ...error, holder: holder ?? null };
   }
 
-  async #keep(leases: readonly Lease[]): Promise<Reservation[]> {
-    const { runtime } = this.#around;
-    for (const { resource, token } of leases) this.#own.set(resource, token);
-    const reserved = await this.#reservations(leases);
+  async #record(leases: readonly Lease[]): Promise<Reservation[]> {
+    const { runtime } = this.#deps;
+    for (const { resource, token } of leases) this.#ownTokens.set(resource, token);
+    const reservations = await this.#reservations(leases);
     runtime.store.write((sql) => {
-      for (const one of reserved) filesTable.keep(sql, runtime.now(), one);
+      for (const one of reservations) reservationTable.upsert(sql, runtime.now(), one);
     });
-    return reserved;
+    return reservations;
   }
 
   async #reservation({
@@ -167,76 +167,77 @@ export class FileDesk {
     holder,
     heldForMs,
   }: Pick<Lease, "resource" | "holder" | "heldForMs">): Promise<Reservation> {
-    const { directory, workspace, runtime } = this.#around;
-    const { name: holderName, machine, checkout } = await directory.person(holder);
+    const { directory, workspace, runtime } = this.#deps;
+    const { name: holderName, machine, checkout } = await directory.lookUp(holder);
     return { resource, workspace, holder, holderName, machine, checkout, since: runtime.now() - heldForMs };
   }
 
-  async #listAll(): Promise<void> {
-    const before = [...this.#own];
-    const leases = await this.#leases({});
-    const { runtime, link } = this.#around;
+  async #refreshAll(): Promise<void> {
+    const earlierTokens = [...this.#ownTokens];
+    const leases = await this.#listLeases({});
+    const { runtime, link } = this.#deps;
     if (!leases.ok) return runtime.log("warn", "reservations of files are not known", { code: leases.error.code });
     const reservations = await this.#reservations(leases.value);
-    runtime.store.write((sql) => filesTable.replaceAll(sql, runtime.now(), reservations));
+    runtime.store.write((sql) => reservationTable.replaceAll(sql, runtime.now(), reservations));
     this.#isStale = false;
-    const own = new Map(
+    const ownLeases = new Map(
       leases.value.filter(({ holder }) => holder === link.self?.chat).map((one) => [one.resource, one]),
     );
-    for (const [resource, token] of before) {
-      if (this.#own.get(resource) === token && !own.has(resource)) this.#tellLost(resource, token);
+    for (const [resource, token] of earlierTokens) {
+      if (this.#ownTokens.get(resource) === token && !ownLeases.has(resource)) this.#notifyLost(resource, token);
     }
-    for (const { resource, token } of own.values()) if (!this.#givenBack.has(token)) this.#own.set(resource, token);
+    for (const { resource, token } of ownLeases.values())
+      if (!this.#releasedTokens.has(token)) this.#ownTokens.set(resource, token);
   }
 
   #reservations(leases: readonly Lease[]): Promise<Reservation[]> {
     return Promise.all(leases.map((lease) => this.#reservation(lease)));
   }
 
-  async #apply(changes: readonly Change[]): Promise<void> {
+  async #applyChanges(changes: readonly Change[]): Promise<void> {
     for (const { key, value } of changes) {
-      const resource = `${scheme}${key.slice("$file/".length)}`;
-      const held = holderIn(value);
-      if (held === null) await this.#freed(resource);
+      const resource = `${resourcePrefix}${key.slice("$file/".length)}`;
+      const holderInfo = parseHolder(value);
+      if (holderInfo === null) await this.#onReleased(resource);
       // Reported after it was released.
-      else if (!this.#givenBack.has(held.token)) await this.#heard(resource, held.holder);
+      else if (!this.#releasedTokens.has(holderInfo.token)) await this.#recordHolder(resource, holderInfo.holder);
     }
   }
 
-  async #heard(resource: string, holder: string): Promise<void> {
-    const { runtime } = this.#around;
+  async #recordHolder(resource: string, holder: string): Promise<void> {
+    const { runtime } = this.#deps;
     const one = await this.#reservation({ resource, holder, heldForMs: 0 });
-    runtime.store.write((sql) => filesTable.keep(sql, runtime.now(), one));
+    runtime.store.write((sql) => reservationTable.upsert(sql, runtime.now(), one));
   }
 
   /** [TE14] A reservation of this chat that it has not given back itself is news. */
-  async #freed(resource: string): Promise<void> {
-    const { runtime } = this.#around;
-    const token = this.#own.get(resource);
+  async #onReleased(resource: string): Promise<void> {
+    const { runtime } = this.#deps;
+    const token = this.#ownTokens.get(resource);
     // This chat may hold it again by now.
-    const held = token === undefined ? null : await this.own();
-    if (held?.ok && held.value.some((lease) => lease.resource === resource)) return;
-    runtime.store.write((sql) => filesTable.drop(sql, resource));
-    if (token !== undefined && this.#own.get(resource) === token) this.#tellLost(resource, token);
+    const ownLeases = token === undefined ? null : await this.listOwn();
+    if (ownLeases?.ok && ownLeases.value.some((lease) => lease.resource === resource)) return;
+    runtime.store.write((sql) => reservationTable.remove(sql, resource));
+    if (token !== undefined && this.#ownTokens.get(resource) === token) this.#notifyLost(resource, token);
   }
 
-  #tellLost(resource: string, token: number): void {
-    const { runtime, sessionId, workspace } = this.#around;
-    const text = `This chat no longer holds ${shown(resource)}: its reservation is over. Reserve it again before you go on there.`;
+  #notifyLost(resource: string, token: number): void {
+    const { runtime, sessionId, workspace } = this.#deps;
+    const text = `This chat no longer holds ${formatResource(resource)}: its reservation is over. Reserve it again before you go on there.`;
     const key = `freed:${workspace}:${resource}:${token}`;
     runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, { kind: "notice", text }));
-    this.#own.delete(resource);
+    this.#ownTokens.delete(resource);
   }
 }
 
-const busy: Trouble = { code: "lease_held", message: "others stand in line for it" };
+const heldError: CallError = { code: "lease_held", message: "others stand in line for it" };
 
-function resourceOf(project: string, path: string): string {
-  return `${scheme}${project}/${path}`;
+function toResource(project: string, path: string): string {
+  return `${resourcePrefix}${project}/${path}`;
 }
 
 /** Without the name of the project, which says nothing to people. */
-export function shown(resource: string): string {
+export function formatResource(resource: string): string {
   return resource.slice(resource.indexOf("/") + 1);
 }
 
@@ -253,7 +254,7 @@ function covers(range: string, other: string): boolean {
   return other.startsWith(folder) && !other.slice(folder.length).includes("/");
 }
 
-function holderIn(value: Change["value"]): { readonly holder: string; readonly token: number } | null {
+function parseHolder(value: Change["value"]): { readonly holder: string; readonly token: number } | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   const { holder, token } = value;
   return typeof holder === "string" && typeof token === "number" ? { holder, token } : null;

@@ -2,40 +2,43 @@ import { isAbsolute, posix, relative, resolve, sep } from "node:path";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { realPath } from "./real-path.ts";
 
-const mostChars = 400;
+const maxChars = 400;
 
 /**
  * A path as its lease names it: below the root of the project, with `/`; `dir/*` is all files of a folder, `dir/**` all below it. Pure: nothing
  * is looked up. [TE11]
  *
- * @param given relative to the root, or absolute
+ * @param input relative to the root, or absolute
  */
-export function pathIn(root: string, given: string): Result<string, string> {
-  const below = isAbsolute(given) ? relative(root, given) : given;
-  const path = posix.normalize(below.split(sep).join("/")).replace(/\/$/, "");
-  const wrong = wrongs.find(({ isSo }) => isSo(path));
-  return wrong ? err(`"${given}" ${wrong.why(root)}`) : ok(path);
+export function toLeasePath(root: string, input: string): Result<string, string> {
+  const relativePath = isAbsolute(input) ? relative(root, input) : input;
+  const path = posix.normalize(relativePath.split(sep).join("/")).replace(/\/$/, "");
+  const violation = pathRules.find(({ isViolated }) => isViolated(path));
+  return violation ? err(`"${input}" ${violation.message(root)}`) : ok(path);
 }
 
-const wrongs: readonly { readonly isSo: (path: string) => boolean; readonly why: (root: string) => string }[] = [
-  { isSo: (path) => /^\.\.(\/|$)/.test(path) || isAbsolute(path), why: (root) => `is not below ${root}` },
-  { isSo: (path) => path === "." || path === "", why: () => 'is the whole project; "**" reserves that' },
+const pathRules: readonly {
+  readonly isViolated: (path: string) => boolean;
+  readonly message: (root: string) => string;
+}[] = [
+  { isViolated: (path) => /^\.\.(\/|$)/.test(path) || isAbsolute(path), message: (root) => `is not below ${root}` },
+  { isViolated: (path) => path === "." || path === "", message: () => 'is the whole project; "**" reserves that' },
   {
-    isSo: (path) => path.replace(/(^|\/)\*\*?$/, "").includes("*"),
-    why: () => "has * elsewhere than as its last part",
+    isViolated: (path) => path.replace(/(^|\/)\*\*?$/, "").includes("*"),
+    message: () => "has * elsewhere than as its last part",
   },
-  { isSo: (path) => /\p{Cc}/u.test(path) || path.length > mostChars, why: () => "cannot be reserved" },
+  { isViolated: (path) => /\p{Cc}/u.test(path) || path.length > maxChars, message: () => "cannot be reserved" },
 ];
 
 /**
  * A path to be reserved, by the name under which the guard finds what is edited: links in it are followed, where they do not lead out of the project.
  * [TE11]
  *
- * @param path as {@link pathIn} gives it
+ * @param path as {@link toLeasePath} gives it
  */
-export function followed(root: string, path: string): string {
+export function resolveLinks(root: string, path: string): string {
   const [range = ""] = /(^|\/)\*\*?$/.exec(path) ?? [];
   const real = relative(realPath(root), realPath(resolve(root, path.slice(0, path.length - range.length))));
-  const found = pathIn(root, real.split(sep).join("/") + (real === "" ? range.replace("/", "") : range));
-  return found.ok ? found.value : path;
+  const leasePath = toLeasePath(root, real.split(sep).join("/") + (real === "" ? range.replace("/", "") : range));
+  return leasePath.ok ? leasePath.value : path;
 }

@@ -16,7 +16,7 @@ export interface Reservation {
   readonly since: number;
 }
 
-interface Row {
+interface FileRow {
   resource: string;
   workspace: string;
   holder: string;
@@ -27,7 +27,7 @@ interface Row {
 }
 
 /** A later report of the same grant may have no checkout: the known one stays. */
-export function keep(sql: Sql, now: number, one: Reservation): void {
+export function upsert(sql: Sql, now: number, reservation: Reservation): void {
   sql.run(
     `INSERT INTO team_files (resource, workspace, holder, holder_name, machine, checkout, since, at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -36,50 +36,50 @@ export function keep(sql: Sql, now: number, one: Reservation): void {
        since = CASE WHEN holder = excluded.holder THEN min(since, excluded.since) ELSE excluded.since END,
        workspace = excluded.workspace, holder = excluded.holder, holder_name = excluded.holder_name,
        machine = excluded.machine, at = excluded.at`,
-    one.resource,
-    one.workspace,
-    one.holder,
-    one.holderName,
-    one.machine,
-    one.checkout,
-    one.since,
+    reservation.resource,
+    reservation.workspace,
+    reservation.holder,
+    reservation.holderName,
+    reservation.machine,
+    reservation.checkout,
+    reservation.since,
     now,
   );
 }
 
 /** @param holder deletes only this chat's reservation: another may hold it by now */
-export function drop(sql: Sql, resource: string, holder?: string): void {
+export function remove(sql: Sql, resource: string, holder?: string): void {
   if (holder === undefined) sql.run("DELETE FROM team_files WHERE resource = ?", resource);
   else sql.run("DELETE FROM team_files WHERE resource = ? AND holder = ?", resource, holder);
 }
 
 /** Replaces the reservations of a workspace, and deletes those of an earlier workspace of this machine. */
 export function replaceAll(sql: Sql, now: number, reservations: readonly Reservation[]): void {
-  const kept = new Set(reservations.map(({ resource }) => resource));
-  for (const { resource } of list(sql)) if (!kept.has(resource)) drop(sql, resource);
-  for (const one of reservations) keep(sql, now, one);
+  const keptResources = new Set(reservations.map(({ resource }) => resource));
+  for (const { resource } of list(sql)) if (!keptResources.has(resource)) remove(sql, resource);
+  for (const reservation of reservations) upsert(sql, now, reservation);
 }
 
 /** By name. */
 export function list(sql: Sql): Reservation[] {
   return sql
-    .all<Row>(
+    .all<FileRow>(
       "SELECT resource, workspace, holder, holder_name, machine, checkout, since FROM team_files ORDER BY resource",
     )
-    .map(fromRow);
+    .map(toReservation);
 }
 
 /** The reservations with these names. @param resources at most 99: a statement takes 100 values */
-export function named(sql: Sql, workspace: string, resources: readonly string[]): Reservation[] {
+export function listByResource(sql: Sql, workspace: string, resources: readonly string[]): Reservation[] {
   const marks = resources.map(() => "?").join(", ");
   return sql
-    .all<Row>(
+    .all<FileRow>(
       `SELECT resource, workspace, holder, holder_name, machine, checkout, since FROM team_files
        WHERE resource IN (${marks}) AND workspace = ?`,
       ...resources,
       workspace,
     )
-    .map(fromRow);
+    .map(toReservation);
 }
 
 export interface NamedProject {
@@ -88,10 +88,10 @@ export interface NamedProject {
 }
 
 /** The names of the folder's project in the workspaces that this machine has been in, newest first. */
-export function projectsAt(sql: Sql, root: string): NamedProject[] {
+export function listProjects(sql: Sql, root: string): NamedProject[] {
   return sql.all<NamedProject>("SELECT workspace, project FROM team_projects WHERE root = ? ORDER BY at DESC", root);
 }
 
-function fromRow({ resource, workspace, holder, holder_name, machine, checkout, since }: Row): Reservation {
+function toReservation({ resource, workspace, holder, holder_name, machine, checkout, since }: FileRow): Reservation {
   return { resource, workspace, holder, holderName: holder_name, machine, checkout, since };
 }

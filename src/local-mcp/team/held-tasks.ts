@@ -9,12 +9,12 @@ export interface HeldTask {
   readonly at: number;
 }
 
-export interface Holder {
+export interface TaskScope {
   readonly sessionId: string;
   readonly workspace: string;
 }
 
-export function keep(sql: Sql, { sessionId, workspace }: Holder, { task, incarnation, at }: HeldTask): void {
+export function upsert(sql: Sql, { sessionId, workspace }: TaskScope, { task, incarnation, at }: HeldTask): void {
   sql.run(
     `INSERT OR REPLACE INTO team_claims (session_id, workspace, task, claim, incarnation, at, body)
      VALUES (?, ?, ?, ?, ?, ?, ?)`,
@@ -30,14 +30,18 @@ export function keep(sql: Sql, { sessionId, workspace }: Holder, { task, incarna
 }
 
 /** @returns whether it was there */
-export function drop(sql: Sql, { sessionId }: Holder, { task, claim }: Pick<ClaimedTask, "task" | "claim">): boolean {
+export function remove(
+  sql: Sql,
+  { sessionId }: TaskScope,
+  { task, claim }: Pick<ClaimedTask, "task" | "claim">,
+): boolean {
   const query = "DELETE FROM team_claims WHERE session_id = ? AND task = ? AND claim = ?";
   spending.end(sql, sessionId, { task, claim });
   return sql.run(query, sessionId, task, claim) > 0;
 }
 
 /** The oldest first. */
-export function list(sql: Sql, { sessionId, workspace }: Holder): HeldTask[] {
+export function list(sql: Sql, { sessionId, workspace }: TaskScope): HeldTask[] {
   return sql
     .all<{ incarnation: number; at: number; body: string }>(
       "SELECT incarnation, at, body FROM team_claims WHERE session_id = ? AND workspace = ? ORDER BY at, task",

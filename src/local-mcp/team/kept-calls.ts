@@ -2,30 +2,30 @@ import type { InputOf } from "../../contract/operations.ts";
 import type { Sql } from "../../shared/sql.ts";
 
 /** Operations that are kept while the coordinator cannot be reached. */
-export type SayName = "tasks.heartbeat" | "tasks.ack" | "tasks.nack" | "tasks.submit" | "messages.send";
+export type QueuedCallName = "tasks.heartbeat" | "tasks.ack" | "tasks.nack" | "tasks.submit" | "messages.send";
 
 /** The input without the sender, which is added when it is sent. It holds what makes it take effect once (a claim, a request's id). */
-export type Said<Name extends SayName> = Omit<InputOf<Name>, "self">;
+export type QueuedCallInput<Name extends QueuedCallName> = Omit<InputOf<Name>, "self">;
 
-export interface KeptCall {
+export interface QueuedCall {
   readonly seq: number;
-  readonly name: SayName;
+  readonly name: QueuedCallName;
   readonly input: Readonly<Record<string, unknown>>;
   readonly tries: number;
 }
 
 /** @returns its sequence number */
-export function add<Name extends SayName>(
+export function add<Name extends QueuedCallName>(
   sql: Sql,
   now: number,
-  of: { readonly sessionId: string; readonly workspace: string },
+  scope: { readonly sessionId: string; readonly workspace: string },
   name: Name,
-  input: Said<Name>,
+  input: QueuedCallInput<Name>,
 ): number {
   const [row] = sql.all<{ seq: number }>(
     "INSERT INTO team_calls (session_id, workspace, name, input, at) VALUES (?, ?, ?, ?, ?) RETURNING seq",
-    of.sessionId,
-    of.workspace,
+    scope.sessionId,
+    scope.workspace,
     name,
     JSON.stringify(input),
     now,
@@ -35,13 +35,13 @@ export function add<Name extends SayName>(
 }
 
 /** The oldest, which goes first. */
-export function first(sql: Sql, sessionId: string, workspace: string): KeptCall | null {
-  const [row] = sql.all<{ seq: number; name: SayName; input: string; tries: number }>(
+export function oldest(sql: Sql, sessionId: string, workspace: string): QueuedCall | null {
+  const [row] = sql.all<{ seq: number; name: QueuedCallName; input: string; tries: number }>(
     "SELECT seq, name, input, tries FROM team_calls WHERE session_id = ? AND workspace = ? ORDER BY seq LIMIT 1",
     sessionId,
     workspace,
   );
-  return row ? { ...row, input: JSON.parse(row.input) as KeptCall["input"] } : null;
+  return row ? { ...row, input: JSON.parse(row.input) as QueuedCall["input"] } : null;
 }
 
 export function count(sql: Sql, sessionId: string): number {
@@ -49,8 +49,8 @@ export function count(sql: Sql, sessionId: string): number {
   return row?.n ?? 0;
 }
 
-export function failed(sql: Sql, seq: number, why: string): void {
-  sql.run("UPDATE team_calls SET tries = tries + 1, last_error = ? WHERE seq = ?", why, seq);
+export function recordFailure(sql: Sql, seq: number, reason: string): void {
+  sql.run("UPDATE team_calls SET tries = tries + 1, last_error = ? WHERE seq = ?", reason, seq);
 }
 
 export function remove(sql: Sql, seq: number): void {

@@ -3,7 +3,7 @@ import type { ChatLink } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
 import * as news from "./news.ts";
 
-export interface LeaderSurroundings {
+export interface LeaderWatchDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
   readonly link: ChatLink;
   readonly sessionId: string;
@@ -14,19 +14,19 @@ const prefix = "$leader/";
 
 /** [TE9] Reports a new leader to the chat, but not the leader at the time when the chat joined. */
 export class LeaderWatch {
-  readonly #around: LeaderSurroundings;
+  readonly #deps: LeaderWatchDeps;
   /** Changes that are not stored yet. */
-  #heard: Change[] = [];
+  #pendingChanges: Change[] = [];
   #stop: () => void = () => undefined;
 
-  constructor(around: LeaderSurroundings) {
-    this.#around = around;
+  constructor(deps: LeaderWatchDeps) {
+    this.#deps = deps;
   }
 
   follow(): void {
     this.#stop();
-    this.#stop = this.#around.link.watch(prefix, (changes) => {
-      this.#heard.push(...(changes ?? []));
+    this.#stop = this.#deps.link.watch(prefix, (changes) => {
+      this.#pendingChanges.push(...(changes ?? []));
       this.check();
     });
   }
@@ -37,29 +37,29 @@ export class LeaderWatch {
 
   /** Stores changes that could not be stored before. */
   check(): void {
-    if (this.#heard.length === 0) return;
+    if (this.#pendingChanges.length === 0) return;
     try {
-      this.#tell(this.#heard);
-      this.#heard = [];
+      this.#addNews(this.#pendingChanges);
+      this.#pendingChanges = [];
     } catch (error) {
-      this.#around.runtime.log("error", "a change of a leader is not written down yet", { error: String(error) });
+      this.#deps.runtime.log("error", "a change of a leader is not written down yet", { error: String(error) });
     }
   }
 
-  #tell(changes: readonly Change[]): void {
-    const { runtime, link, sessionId, workspace } = this.#around;
+  #addNews(changes: readonly Change[]): void {
+    const { runtime, link, sessionId, workspace } = this.#deps;
     runtime.store.write((sql) => {
       for (const { key, value, revision } of changes) {
-        const leader = leaderIn(value);
+        const leader = parseLeader(value);
         const isSelf = leader !== null && leader === link.self?.chat;
-        const told = { kind: "leader_changed", name: key.slice(prefix.length), leader, isSelf } as const;
-        news.add(sql, runtime.now(), sessionId, `leader:${workspace}:${revision}`, told);
+        const newLeader = { kind: "leader_changed", name: key.slice(prefix.length), leader, isSelf } as const;
+        news.add(sql, runtime.now(), sessionId, `leader:${workspace}:${revision}`, newLeader);
       }
     });
   }
 }
 
-function leaderIn(value: Change["value"]): string | null {
+function parseLeader(value: Change["value"]): string | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   return typeof value["leader"] === "string" ? value["leader"] : null;
 }

@@ -12,7 +12,7 @@ export interface Member {
 
 const columns = "session_id AS sessionId, workspace, chat, incarnation, process";
 
-export function keep(sql: Sql, now: number, { sessionId, workspace, chat, incarnation, process }: Member): void {
+export function upsert(sql: Sql, now: number, { sessionId, workspace, chat, incarnation, process }: Member): void {
   sql.run(
     `INSERT INTO team_chats (session_id, workspace, chat, incarnation, process, at) VALUES (?, ?, ?, ?, ?, ?)
      ON CONFLICT (session_id) DO UPDATE SET workspace = excluded.workspace, chat = excluded.chat,
@@ -27,7 +27,7 @@ export function keep(sql: Sql, now: number, { sessionId, workspace, chat, incarn
 }
 
 /** @param process deletes only a row of this process */
-export function drop(sql: Sql, sessionId: string, process: string): void {
+export function remove(sql: Sql, sessionId: string, process: string): void {
   sql.run("DELETE FROM team_chats WHERE session_id = ? AND process = ?", sessionId, process);
 }
 

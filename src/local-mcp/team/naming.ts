@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../link/open-link.ts";
 import type { Runtime } from "../runtime.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
-import { type About, open, seal } from "../sync/envelope.ts";
+import { type EnvelopeSubject, open, seal } from "../sync/envelope.ts";
 import { findProject } from "../sync/find-project.ts";
 import { type KeyRing, readKeys } from "../sync/key-ring.ts";
 import { checkoutKey } from "../sync/project-key.ts";
@@ -21,22 +21,24 @@ export interface Naming {
 
 type MachineInWorkspace = Pick<OpenedLink, "workspace" | "machine" | "edge">;
 
-export function namingOf(runtime: Runtime, of: MachineInWorkspace): Naming {
-  return of.edge === null ? new OpenNaming(runtime, of) : new SealedNaming(runtime, of, of.edge);
+export function createNaming(runtime: Runtime, identity: MachineInWorkspace): Naming {
+  return identity.edge === null
+    ? new PlainNaming(runtime, identity)
+    : new SealedNaming(runtime, identity, identity.edge);
 }
 
 /** For the file of this machine, which only this user reads. */
-class OpenNaming implements Naming {
+class PlainNaming implements Naming {
   readonly #runtime: Runtime;
-  readonly #of: MachineInWorkspace;
+  readonly #identity: MachineInWorkspace;
 
-  constructor(runtime: Runtime, of: MachineInWorkspace) {
+  constructor(runtime: Runtime, identity: MachineInWorkspace) {
     this.#runtime = runtime;
-    this.#of = of;
+    this.#identity = identity;
   }
 
   async project(root: string): Promise<Result<string, string>> {
-    const { workspace, machine } = this.#of;
+    const { workspace, machine } = this.#identity;
     return ok(await findProject(this.#runtime, { workspace, machine, key: null }, root));
   }
 
@@ -47,7 +49,7 @@ class OpenNaming implements Naming {
     return {
       ...(project?.ok ? { project: project.value, checkout: root } : {}),
       ...(cwd === null ? {} : { folder: cwd }),
-      ...(title === null ? {} : { title: title.slice(0, mostTitleChars) }),
+      ...(title === null ? {} : { title: title.slice(0, maxTitleChars) }),
     };
   }
 
@@ -56,84 +58,92 @@ class OpenNaming implements Naming {
   }
 }
 
-const mostTitleChars = 200;
-const mostFolderChars = 1_000;
+const maxTitleChars = 200;
+const maxFolderChars = 1_000;
 
 /** [TE10] The operator of the edge sees which chats share a project, but not which project it is. */
 class SealedNaming implements Naming {
   readonly #runtime: Runtime;
-  readonly #of: MachineInWorkspace;
+  readonly #identity: MachineInWorkspace;
   readonly #edge: NonNullable<MachineInWorkspace["edge"]>;
   /** Sealing gives another text each time, so the result is kept until the card changes. */
-  #sealed: { readonly text: string; readonly keyId: string; readonly card: string } | null = null;
+  #sealedCard: { readonly text: string; readonly keyId: string; readonly card: string } | null = null;
 
-  constructor(runtime: Runtime, of: MachineInWorkspace, edge: NonNullable<MachineInWorkspace["edge"]>) {
+  constructor(runtime: Runtime, identity: MachineInWorkspace, edge: NonNullable<MachineInWorkspace["edge"]>) {
     this.#runtime = runtime;
-    this.#of = of;
+    this.#identity = identity;
     this.#edge = edge;
-    const keys = this.#keys();
+    const keys = this.#readKeys();
     if (!keys.ok) runtime.log("error", "the keys of the workspace are not used", { reason: keys.error });
   }
 
   /** [TE10] Read each time: a chat lives for days, and under an old key its projects have other names than those of other machines. */
-  #keys(): Result<KeyRing | null, string> {
+  #readKeys(): Result<KeyRing | null, string> {
     return readKeys(this.#runtime.paths.home, this.#edge, this.#runtime.env);
   }
 
-  #ring(): KeyRing | null {
-    const keys = this.#keys();
+  #readKeyRing(): KeyRing | null {
+    const keys = this.#readKeys();
     return keys.ok ? keys.value : null;
   }
 
   async project(root: string): Promise<Result<string, string>> {
-    const keys = this.#keys();
+    const keys = this.#readKeys();
     if (!keys.ok) return keys;
     if (!keys.value) return err("this machine has no key of the workspace; `shim edge join` takes it");
-    const { workspace, machine } = this.#of;
+    const { workspace, machine } = this.#identity;
     return ok(await findProject(this.#runtime, { workspace, machine, key: keys.value.current }, root));
   }
 
   async metadata(session: Session): Promise<Record<string, Json>> {
-    const ring = this.#ring();
-    if (!ring) return {};
-    const card = this.#card(ring, session);
-    return { ...(await this.#projectFields(ring, session)), ...(card === null ? {} : { card }) };
+    const keyRing = this.#readKeyRing();
+    if (!keyRing) return {};
+    const card = this.#card(keyRing, session);
+    return { ...(await this.#projectFields(keyRing, session)), ...(card === null ? {} : { card }) };
   }
 
   async #projectFields({ current }: KeyRing, { project: root }: Session): Promise<Record<string, Json>> {
     if (root === null) return {};
     const project = await this.project(root);
     if (!project.ok) return {};
-    return { project: project.value, checkout: checkoutKey(current, { machine: this.#of.machine, folder: root }) };
+    return {
+      project: project.value,
+      checkout: checkoutKey(current, { machine: this.#identity.machine, folder: root }),
+    };
   }
 
   titleOf({ chat, machine, metadata }: Pick<Chat, "chat" | "machine" | "metadata">): string | null {
-    const ring = this.#ring();
+    const keyRing = this.#readKeyRing();
     const { card } = metadata;
-    if (!ring || typeof card !== "string") return null;
-    const opened = open(ring.keys, this.#about(chat, machine), card);
-    return opened.ok ? titleIn(Buffer.from(opened.value).toString("utf8")) : null;
+    if (!keyRing || typeof card !== "string") return null;
+    const opened = open(keyRing.keys, this.#subject(chat, machine), card);
+    return opened.ok ? parseTitle(Buffer.from(opened.value).toString("utf8")) : null;
   }
 
-  #card(ring: KeyRing, session: Session): string | null {
+  #card(keyRing: KeyRing, session: Session): string | null {
     const { id, cwd } = session;
-    const said = { folder: cwd?.slice(0, mostFolderChars), title: displayTitle(session)?.slice(0, mostTitleChars) };
-    const text = JSON.stringify(said);
-    const keyId = ring.current.id;
-    if (this.#sealed?.text === text && this.#sealed.keyId === keyId) return this.#sealed.card;
-    const sealed = seal(ring.current, this.#about(id, this.#of.machine), Buffer.from(text), this.#runtime.random);
+    const fields = { folder: cwd?.slice(0, maxFolderChars), title: displayTitle(session)?.slice(0, maxTitleChars) };
+    const text = JSON.stringify(fields);
+    const keyId = keyRing.current.id;
+    if (this.#sealedCard?.text === text && this.#sealedCard.keyId === keyId) return this.#sealedCard.card;
+    const sealed = seal(
+      keyRing.current,
+      this.#subject(id, this.#identity.machine),
+      Buffer.from(text),
+      this.#runtime.random,
+    );
     if (!sealed.ok) return null;
-    this.#sealed = { text, keyId, card: sealed.value };
+    this.#sealedCard = { text, keyId, card: sealed.value };
     return sealed.value;
   }
 
-  #about(chat: string, machine: string): About {
-    return { workspace: this.#of.workspace, kind: "chat", device: machine, session: chat, of: "card" };
+  #subject(chat: string, machine: string): EnvelopeSubject {
+    return { workspace: this.#identity.workspace, kind: "chat", device: machine, session: chat, item: "card" };
   }
 }
 
 /** Only SHIM seals with the workspace's key, but another version may have written it. */
-function titleIn(text: string): string | null {
+function parseTitle(text: string): string | null {
   const card = JSON.parse(text) as { readonly title?: unknown };
   return typeof card.title === "string" ? card.title : null;
 }

@@ -2,90 +2,90 @@ import type { OutputOf } from "../../contract/operations.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Outside } from "../edge/outside.ts";
-import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
+import type { Platform } from "../edge/outside.ts";
+import { isTransient, type ChatLink, type CallError } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
-import * as keptCalls from "./kept-calls.ts";
-import type { KeptCall, Said, SayName } from "./kept-calls.ts";
+import * as queuedCalls from "./kept-calls.ts";
+import type { QueuedCall, QueuedCallInput, QueuedCallName } from "./kept-calls.ts";
 import * as news from "./news.ts";
 
-export interface OutboxSurroundings {
+export interface OutboxDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly outside: Pick<Outside, "setTimer" | "random">;
+  readonly platform: Pick<Platform, "setTimer" | "random">;
   readonly link: ChatLink;
   readonly sessionId: string;
   readonly workspace: string;
 }
 
 /** Answered; or kept, and sent as soon as the coordinator can be reached. */
-export type Sent<Name extends SayName> =
-  | { readonly kind: "answered"; readonly answer: Result<OutputOf<Name>, Trouble> }
+export type SendResult<Name extends QueuedCallName> =
+  | { readonly kind: "answered"; readonly answer: Result<OutputOf<Name>, CallError> }
   | { readonly kind: "kept" };
 
-type Waiter = (answer: Result<unknown, Trouble>) => void;
+type AnswerHandler = (answer: Result<unknown, CallError>) => void;
 
 /** Time limit of one call, in ms. */
-const callWithinMs = 10_000;
+const callTimeoutMs = 10_000;
 /** The time that a tool waits for the answer, in ms. */
-const waitMs = 5_000;
-const again = { baseMs: 500, capMs: 30_000 };
+const answerTimeoutMs = 5_000;
+const retryBackoff = { baseMs: 500, capMs: 30_000 };
 
 /**
  * Calls of the chat to the coordinator. [TE6] Each is on the disk before it is sent and until it is answered, in order, and takes effect once.
  * [TE7] A refusal that arrives when no tool waits for it any more is news for the chat.
  */
 export class Outbox {
-  readonly #around: OutboxSurroundings;
-  readonly #waiters = new Map<number, Waiter>();
+  readonly #deps: OutboxDeps;
+  readonly #waiters = new Map<number, AnswerHandler>();
   #isSending = false;
-  #isWanted = false;
+  #isSendWanted = false;
   #isClosed = false;
   #attempt = 0;
   #cancelTimer: () => void = () => undefined;
-  readonly #empty = new Set<() => void>();
+  readonly #emptyListeners = new Set<() => void>();
 
-  constructor(around: OutboxSurroundings) {
-    this.#around = around;
+  constructor(deps: OutboxDeps) {
+    this.#deps = deps;
   }
 
-  /** @param also runs in the same transaction */
-  async say<Name extends SayName>(
+  /** @param alsoWrite runs in the same transaction */
+  async call<Name extends QueuedCallName>(
     name: Name,
-    input: Said<Name>,
-    also: (sql: Sql) => void = () => undefined,
-  ): Promise<Sent<Name>> {
-    const { runtime, outside } = this.#around;
+    input: QueuedCallInput<Name>,
+    alsoWrite: (sql: Sql) => void = () => undefined,
+  ): Promise<SendResult<Name>> {
+    const { runtime, platform } = this.#deps;
     const seq = runtime.store.write((sql) => {
-      also(sql);
-      return this.keep(sql, name, input);
+      alsoWrite(sql);
+      return this.enqueue(sql, name, input);
     });
     return new Promise((resolve) => {
-      const cancel = outside.setTimer(() => {
+      const cancelTimer = platform.setTimer(() => {
         this.#waiters.delete(seq);
         resolve({ kind: "kept" });
-      }, waitMs);
+      }, answerTimeoutMs);
       this.#waiters.set(seq, (answer) => {
-        cancel();
-        resolve({ kind: "answered", answer: answer as Result<OutputOf<Name>, Trouble> });
+        cancelTimer();
+        resolve({ kind: "answered", answer: answer as Result<OutputOf<Name>, CallError> });
       });
-      this.send();
+      this.flush();
     });
   }
 
   /** Keeps a call in the caller's transaction, without waiting for an answer. @returns its sequence number */
-  keep<Name extends SayName>(sql: Sql, name: Name, input: Said<Name>): number {
-    return keptCalls.add(sql, this.#around.runtime.now(), this.#around, name, input);
+  enqueue<Name extends QueuedCallName>(sql: Sql, name: Name, input: QueuedCallInput<Name>): number {
+    return queuedCalls.add(sql, this.#deps.runtime.now(), this.#deps, name, input);
   }
 
   /** Sends the kept calls now. */
-  send(): void {
-    this.#isWanted = true;
+  flush(): void {
+    this.#isSendWanted = true;
     if (this.#isSending || this.#isClosed) return;
     this.#isSending = true;
-    void this.#sendAll()
+    void this.#flushAll()
       .catch((error: unknown) => {
-        this.#around.runtime.log("error", "what the chat says to others was not sent", { error: String(error) });
-        this.#later();
+        this.#deps.runtime.log("error", "what the chat says to others was not sent", { error: String(error) });
+        this.#scheduleRetry();
       })
       .finally(() => (this.#isSending = false));
   }
@@ -94,74 +94,74 @@ export class Outbox {
   close(): void {
     this.#isClosed = true;
     this.#cancelTimer();
-    this.#empty.clear();
+    this.#emptyListeners.clear();
   }
 
   /** Resolves once nothing is kept. */
   whenEmpty(): Promise<void> {
     return new Promise((resolve) => {
-      this.#empty.add(resolve);
-      this.send();
+      this.#emptyListeners.add(resolve);
+      this.flush();
     });
   }
 
-  async #sendAll(): Promise<void> {
-    while (this.#isWanted && !this.#isClosed) {
-      this.#isWanted = false;
+  async #flushAll(): Promise<void> {
+    while (this.#isSendWanted && !this.#isClosed) {
+      this.#isSendWanted = false;
       this.#cancelTimer();
-      if (await this.#sendKept()) continue;
-      return this.#later();
+      if (await this.#sendQueued()) continue;
+      return this.#scheduleRetry();
     }
   }
 
   /** @returns false when the coordinator cannot be reached */
-  async #sendKept(): Promise<boolean> {
-    const { runtime, link, sessionId, workspace } = this.#around;
+  async #sendQueued(): Promise<boolean> {
+    const { runtime, link, sessionId, workspace } = this.#deps;
     for (;;) {
-      const call = runtime.store.read((sql) => keptCalls.first(sql, sessionId, workspace), null);
+      const call = runtime.store.read((sql) => queuedCalls.oldest(sql, sessionId, workspace), null);
       if (!call || this.#isClosed) {
-        if (!this.#isClosed) for (const resolve of this.#empty) resolve();
-        this.#empty.clear();
+        if (!this.#isClosed) for (const resolve of this.#emptyListeners) resolve();
+        this.#emptyListeners.clear();
         return true;
       }
-      const answer = await link.call(call.name, call.input, callWithinMs);
+      const answer = await link.call(call.name, call.input, callTimeoutMs);
       if (this.#isClosed) return true;
-      if (!answer.ok && isUnheard(answer.error)) {
-        runtime.store.write((sql) => keptCalls.failed(sql, call.seq, answer.error.code));
+      if (!answer.ok && isRetryable(answer.error)) {
+        runtime.store.write((sql) => queuedCalls.recordFailure(sql, call.seq, answer.error.code));
         return false;
       }
       this.#attempt = 0;
-      this.#settle(call, answer);
+      this.#finish(call, answer);
     }
   }
 
-  #settle(call: KeptCall, answer: Result<unknown, Trouble>): void {
-    const { runtime, sessionId } = this.#around;
+  #finish(call: QueuedCall, answer: Result<unknown, CallError>): void {
+    const { runtime, sessionId } = this.#deps;
     const waiter = this.#waiters.get(call.seq);
     this.#waiters.delete(call.seq);
-    const late = waiter ? null : lateNews(call, answer);
+    const newsItem = waiter ? null : toLateNews(call, answer);
     runtime.store.write((sql) => {
-      keptCalls.remove(sql, call.seq);
-      if (late) news.add(sql, runtime.now(), sessionId, `call:${call.seq}`, late);
+      queuedCalls.remove(sql, call.seq);
+      if (newsItem) news.add(sql, runtime.now(), sessionId, `call:${call.seq}`, newsItem);
     });
     waiter?.(answer);
   }
 
-  #later(): void {
+  #scheduleRetry(): void {
     if (this.#isClosed) return;
-    const { outside } = this.#around;
-    this.#cancelTimer = outside.setTimer(() => this.send(), fullJitter(again, this.#attempt, outside.random));
+    const { platform } = this.#deps;
+    this.#cancelTimer = platform.setTimer(() => this.flush(), fullJitter(retryBackoff, this.#attempt, platform.random));
     this.#attempt += 1;
   }
 }
 
 /** The call may succeed later; a chat that counts as gone is registered again. */
-function isUnheard(error: Trouble): boolean {
-  return isPassing(error) || error.code === "chat_offline" || error.code === "closed";
+function isRetryable(error: CallError): boolean {
+  return isTransient(error) || error.code === "chat_offline" || error.code === "closed";
 }
 
-function lateNews({ name, input }: KeptCall, answer: Result<unknown, Trouble>): news.News | null {
-  if (answer.ok) return name === "tasks.submit" ? submitted(answer.value as OutputOf<"tasks.submit">) : null;
+function toLateNews({ name, input }: QueuedCall, answer: Result<unknown, CallError>): news.News | null {
+  if (answer.ok) return name === "tasks.submit" ? toSubmittedNews(answer.value as OutputOf<"tasks.submit">) : null;
   // The heartbeats themselves report a claim that is over.
   if (name === "tasks.heartbeat") return null;
   const reason = `${answer.error.code}: ${answer.error.message}`;
@@ -171,7 +171,7 @@ function lateNews({ name, input }: KeptCall, answer: Result<unknown, Trouble>): 
   return { kind: "notice", text: `What was kept while the coordinator could not be reached: ${what}. ${reason}` };
 }
 
-function submitted({ tasks }: OutputOf<"tasks.submit">): news.News {
+function toSubmittedNews({ tasks }: OutputOf<"tasks.submit">): news.News {
   const numbers = tasks.map(({ task }) => task).join(", ");
   return { kind: "notice", text: `The tasks that were kept while the coordinator could not be reached: ${numbers}.` };
 }

@@ -1,35 +1,35 @@
 import { maxMessageBodyChars, type Message } from "../../contract/messages.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
-import type { ChatLink, Trouble } from "../link/chat-link.ts";
+import type { ChatLink, CallError } from "../link/chat-link.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime.ts";
-import type { Directory } from "./directory.ts";
+import type { ChatDirectory } from "./directory.ts";
 import * as news from "./news.ts";
 
-export interface PostSurroundings {
+export interface MessageInboxDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
   readonly link: ChatLink;
-  readonly directory: Directory;
+  readonly directory: ChatDirectory;
   readonly sessionId: string;
   readonly workspace: string;
 }
 
-const page = 50;
-const withinMs = 10_000;
+const pageSize = 50;
+const timeoutMs = 10_000;
 
 /** Messages for the chat: [TE8] stored as news before they are acknowledged, so that none is lost or delivered twice. */
-export class Post {
-  readonly #around: PostSurroundings;
-  #pulling: Promise<Result<null, Trouble>> | null = null;
+export class MessageInbox {
+  readonly #deps: MessageInboxDeps;
+  #pulling: Promise<Result<null, CallError>> | null = null;
   #isClosed = false;
 
-  constructor(around: PostSurroundings) {
-    this.#around = around;
+  constructor(deps: MessageInboxDeps) {
+    this.#deps = deps;
   }
 
   /** Reads new messages. */
-  pull(): Promise<Result<null, Trouble>> {
+  pull(): Promise<Result<null, CallError>> {
     this.#pulling ??= this.#pullAll().finally(() => (this.#pulling = null));
     return this.#pulling;
   }
@@ -38,39 +38,40 @@ export class Post {
     this.#isClosed = true;
   }
 
-  async #pullAll(): Promise<Result<null, Trouble>> {
-    const { link } = this.#around;
+  async #pullAll(): Promise<Result<null, CallError>> {
+    const { link } = this.#deps;
     for (;;) {
-      const pulled = await link.call("messages.pull", { limit: page }, withinMs);
-      if (!pulled.ok) return pulled;
-      const { messages, isMore } = pulled.value;
+      const answer = await link.call("messages.pull", { limit: pageSize }, timeoutMs);
+      if (!answer.ok) return answer;
+      const { messages, isMore } = answer.value;
       if (this.#isClosed) return { ok: true, value: null };
       if (messages.length > 0) {
-        await this.#takeIn(messages);
-        const acked = await link.call("messages.ack", { ids: messages.map(({ id }) => id) }, withinMs);
-        if (!acked.ok) return acked;
+        await this.#store(messages);
+        const acknowledged = await link.call("messages.ack", { ids: messages.map(({ id }) => id) }, timeoutMs);
+        if (!acknowledged.ok) return acknowledged;
       }
       if (!isMore) return { ok: true, value: null };
     }
   }
 
-  async #takeIn(messages: readonly Message[]): Promise<void> {
-    const { runtime, directory, sessionId, workspace } = this.#around;
-    const named: { readonly message: Message; readonly fromName: string }[] = [];
-    for (const message of messages) named.push({ message, fromName: (await directory.person(message.from)).name });
+  async #store(messages: readonly Message[]): Promise<void> {
+    const { runtime, directory, sessionId, workspace } = this.#deps;
+    const namedMessages: { readonly message: Message; readonly fromName: string }[] = [];
+    for (const message of messages)
+      namedMessages.push({ message, fromName: (await directory.lookUp(message.from)).name });
     runtime.store.write((sql) => {
-      for (const { message, fromName } of named) {
+      for (const { message, fromName } of namedMessages) {
         const { id, from, target } = message;
         const topic = target.to === "topic" ? target.topic : null;
         // Only a message from SHIM was redacted by its sender.
-        const text = redact(textOf(message.body)).text.slice(0, maxMessageBodyChars);
-        const told = { kind: "message", id, from, fromName, topic, text } as const;
-        news.add(sql, runtime.now(), sessionId, `message:${workspace}:${id}`, told);
+        const text = redact(formatBody(message.body)).text.slice(0, maxMessageBodyChars);
+        const newsItem = { kind: "message", id, from, fromName, topic, text } as const;
+        news.add(sql, runtime.now(), sessionId, `message:${workspace}:${id}`, newsItem);
       }
     });
   }
 }
 
-function textOf(body: Json): string {
+function formatBody(body: Json): string {
   return typeof body === "string" ? body : JSON.stringify(body);
 }

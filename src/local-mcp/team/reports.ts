@@ -2,18 +2,18 @@ import type { Usage } from "../../contract/budgets.ts";
 import type { Progress, TaskState } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
-import type { Trouble } from "../link/chat-link.ts";
+import type { CallError } from "../link/chat-link.ts";
 import * as heldTasks from "./held-tasks.ts";
-import type { HeldTask, Holder } from "./held-tasks.ts";
+import type { HeldTask, TaskScope } from "./held-tasks.ts";
 import type { Outbox } from "./outbox.ts";
-import type { TaskHolder } from "./task-holder.ts";
+import type { ClaimKeeper } from "./task-holder.ts";
 
 /** The result of a report. */
-export type Ended =
+export type ReportResult =
   | { readonly kind: "kept" }
-  | { readonly kind: "answered"; readonly answer: Result<Answered, Trouble> };
+  | { readonly kind: "answered"; readonly answer: Result<ReportAnswer, CallError> };
 
-interface Answered {
+interface ReportAnswer {
   readonly state?: TaskState;
   readonly isCancelled?: boolean;
   readonly reason?: string | null;
@@ -23,47 +23,47 @@ interface Answered {
  * Reports of a chat on its tasks. [TE6] The transaction that keeps the report also takes the task from the chat; the newest checkpoint is sent
  * before it, so that the next attempt has it.
  */
-export class Reports {
-  readonly #of: Holder;
+export class TaskReports {
+  readonly #scope: TaskScope;
   readonly #outbox: Outbox;
-  readonly #tasks: TaskHolder;
+  readonly #tasks: ClaimKeeper;
 
-  constructor(of: Holder, outbox: Outbox, tasks: TaskHolder) {
-    this.#of = of;
+  constructor(scope: TaskScope, outbox: Outbox, tasks: ClaimKeeper) {
+    this.#scope = scope;
     this.#outbox = outbox;
     this.#tasks = tasks;
   }
 
-  async progress(held: HeldTask, progress: Progress): Promise<Ended> {
-    const sent = await this.#outbox.say("tasks.heartbeat", this.#beat(held, progress));
-    return sent;
+  async progress(held: HeldTask, progress: Progress): Promise<ReportResult> {
+    const result = await this.#outbox.call("tasks.heartbeat", this.#heartbeatInput(held, progress));
+    return result;
   }
 
-  async done(held: HeldTask, result: Json): Promise<Ended> {
+  async complete(held: HeldTask, result: Json): Promise<ReportResult> {
     const { task, claim } = held.task;
-    return this.#outbox.say(
+    return this.#outbox.call(
       "tasks.ack",
-      { task, claim, result, ...this.#used(held) },
-      (sql) => void heldTasks.drop(sql, this.#of, held.task),
+      { task, claim, result, ...this.#usageField(held) },
+      (sql) => void heldTasks.remove(sql, this.#scope, held.task),
     );
   }
 
-  async failed(held: HeldTask, reason: string, isRetryable: boolean): Promise<Ended> {
+  async fail(held: HeldTask, reason: string, isRetryable: boolean): Promise<ReportResult> {
     const { task, claim } = held.task;
-    const beat = this.#beat(held, { note: reason });
-    return this.#outbox.say("tasks.nack", { task, claim, reason, isRetryable, ...this.#used(held) }, (sql) => {
-      heldTasks.drop(sql, this.#of, held.task);
-      this.#outbox.keep(sql, "tasks.heartbeat", beat);
+    const heartbeat = this.#heartbeatInput(held, { note: reason });
+    return this.#outbox.call("tasks.nack", { task, claim, reason, isRetryable, ...this.#usageField(held) }, (sql) => {
+      heldTasks.remove(sql, this.#scope, held.task);
+      this.#outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
     });
   }
 
-  #beat(held: HeldTask, progress: Progress) {
+  #heartbeatInput(held: HeldTask, progress: Progress) {
     const { task, claim } = held.task;
     const checkpoint = this.#tasks.newestCheckpoint();
-    return { task, claim, progress, ...(checkpoint === null ? {} : { checkpoint }), ...this.#used(held) };
+    return { task, claim, progress, ...(checkpoint === null ? {} : { checkpoint }), ...this.#usageField(held) };
   }
 
-  #used(held: HeldTask): { usage?: Usage } {
+  #usageField(held: HeldTask): { usage?: Usage } {
     const usage = this.#tasks.usageOf(held);
     return usage ? { usage } : {};
   }

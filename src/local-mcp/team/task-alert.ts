@@ -1,9 +1,9 @@
 import type { ChatLink } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
 import * as news from "./news.ts";
-import { takable } from "./waited-tasks.ts";
+import { findClaimable } from "./waited-tasks.ts";
 
-export interface AlertSurroundings {
+export interface TaskAlertDeps {
   readonly runtime: Pick<Runtime, "store" | "now">;
   readonly link: ChatLink;
   readonly sessionId: string;
@@ -11,55 +11,55 @@ export interface AlertSurroundings {
 }
 
 /** Interval of the search, in ms, however often something changes. */
-const everyMs = 2_000;
+const searchEveryMs = 2_000;
 
 /** [TE40] Tells a chat that asked for tasks and got none, once, when it could take one. Kept in memory: a later process of the chat is to ask again. */
 export class TaskAlert {
-  readonly #around: AlertSurroundings;
-  #wanted: { readonly types: readonly string[]; readonly at: number } | null = null;
+  readonly #deps: TaskAlertDeps;
+  #request: { readonly types: readonly string[]; readonly at: number } | null = null;
   #checkedAt = Number.NEGATIVE_INFINITY;
   #isChecking = false;
 
-  constructor(around: AlertSurroundings) {
-    this.#around = around;
+  constructor(deps: TaskAlertDeps) {
+    this.#deps = deps;
   }
 
   /** @param types empty: all */
-  want(types: readonly string[]): void {
-    this.#wanted = { types, at: this.#around.runtime.now() };
+  watchFor(types: readonly string[]): void {
+    this.#request = { types, at: this.#deps.runtime.now() };
   }
 
-  forget(): void {
-    this.#wanted = null;
+  cancel(): void {
+    this.#request = null;
   }
 
-  /** @param able the capabilities of the chat */
-  async check(able: readonly string[]): Promise<void> {
-    const now = this.#around.runtime.now();
-    if (this.#wanted === null || this.#isChecking || Math.abs(now - this.#checkedAt) < everyMs) return;
+  /** @param capabilities the capabilities of the chat */
+  async check(capabilities: readonly string[]): Promise<void> {
+    const now = this.#deps.runtime.now();
+    if (this.#request === null || this.#isChecking || Math.abs(now - this.#checkedAt) < searchEveryMs) return;
     this.#isChecking = true;
     this.#checkedAt = now;
     try {
-      await this.#search(this.#wanted, able);
+      await this.#search(this.#request, capabilities);
     } finally {
       this.#isChecking = false;
     }
   }
 
   async #search(
-    wanted: { readonly types: readonly string[]; readonly at: number },
-    able: readonly string[],
+    request: { readonly types: readonly string[]; readonly at: number },
+    capabilities: readonly string[],
   ): Promise<void> {
-    const { runtime, link, sessionId, workspace } = this.#around;
-    const found = await takable(link, wanted.types, able);
-    const first = found.ok ? found.value[0] : undefined;
+    const { runtime, link, sessionId, workspace } = this.#deps;
+    const claimable = await findClaimable(link, request.types, capabilities);
+    const firstTask = claimable.ok ? claimable.value[0] : undefined;
     // It may have asked again, or taken one, meanwhile.
-    if (!first || this.#wanted !== wanted) return;
-    const { task, type: title } = first;
-    const key = `available:${workspace}:${task}:${wanted.at}`;
+    if (!firstTask || this.#request !== request) return;
+    const { task, type: title } = firstTask;
+    const key = `available:${workspace}:${task}:${request.at}`;
     runtime.store.write((sql) => {
       news.add(sql, runtime.now(), sessionId, key, { kind: "task_available", task, title });
     });
-    this.forget();
+    this.cancel();
   }
 }

@@ -1,36 +1,36 @@
 import { err, ok, type Result } from "../../shared/result.ts";
 import { Claimer } from "../automation/claimer.ts";
-import type { Outside } from "../edge/outside.ts";
-import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
+import type { Platform } from "../edge/outside.ts";
+import { isTransient, type ChatLink, type CallError } from "../link/chat-link.ts";
 import type { HeldTask } from "./held-tasks.ts";
-import { TaskAlert, type AlertSurroundings } from "./task-alert.ts";
-import type { TaskHolder } from "./task-holder.ts";
-import { waited, type Waited } from "./waited-tasks.ts";
+import { TaskAlert, type TaskAlertDeps } from "./task-alert.ts";
+import type { ClaimKeeper } from "./task-holder.ts";
+import { findWaiting, type WaitingTasks } from "./waited-tasks.ts";
 
-export interface ClaimSurroundings extends AlertSurroundings {
-  readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
+export interface TaskClaimsDeps extends TaskAlertDeps {
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly link: ChatLink;
-  readonly tasks: TaskHolder;
+  readonly tasks: ClaimKeeper;
   /** The capabilities of the chat. */
-  readonly able: () => readonly string[];
+  readonly capabilities: () => readonly string[];
   /** It has one task more. */
-  readonly taken: () => void;
+  readonly onTaken: () => void;
 }
 
 /** A tool waits for the answer. */
-const claimWithinMs = 8_000;
+const claimTimeoutMs = 8_000;
 
 /** The tasks that a chat asks for. */
 export class TaskClaims {
-  readonly #around: ClaimSurroundings;
+  readonly #deps: TaskClaimsDeps;
   readonly #claimer: Claimer;
   readonly #alert: TaskAlert;
-  readonly #closed = new AbortController();
+  readonly #closing = new AbortController();
 
-  constructor(around: ClaimSurroundings) {
-    this.#around = around;
-    this.#claimer = new Claimer(around.link, around.outside, []);
-    this.#alert = new TaskAlert(around);
+  constructor(deps: TaskClaimsDeps) {
+    this.#deps = deps;
+    this.#claimer = new Claimer(deps.link, deps.platform, []);
+    this.#alert = new TaskAlert(deps);
   }
 
   /**
@@ -40,76 +40,76 @@ export class TaskClaims {
    * @param types empty: all
    * @returns null: there is no task
    */
-  async take(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, Trouble>> {
-    this.#alert.forget();
-    const taken = await this.#takeWithin(types, waitMs);
-    if (taken.ok && taken.value === null) this.#alert.want(types);
-    return taken;
+  async claim(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
+    this.#alert.cancel();
+    const result = await this.#claimWithin(types, waitMs);
+    if (result.ok && result.value === null) this.#alert.watchFor(types);
+    return result;
   }
 
   /** [TE39] Why a request for tasks of these types brought nothing. */
-  waited(types: readonly string[]): Promise<Result<Waited[], Trouble>> {
-    return waited(this.#around.link, types, this.#around.able());
+  findWaiting(types: readonly string[]): Promise<Result<WaitingTasks[], CallError>> {
+    return findWaiting(this.#deps.link, types, this.#deps.capabilities());
   }
 
   /** [TE40] */
   check(): Promise<void> {
-    return this.#alert.check(this.#around.able());
+    return this.#alert.check(this.#deps.capabilities());
   }
 
   close(): void {
-    this.#closed.abort();
+    this.#closing.abort();
   }
 
   /** Asks again when something may have come, and now and then. */
-  async #takeWithin(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, Trouble>> {
-    const { link, outside } = this.#around;
-    const waiting = new Waiting(this.#closed.signal);
-    const stops = [link.onNews(() => waiting.wake()), outside.setTimer(() => waiting.end(), waitMs)];
+  async #claimWithin(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
+    const { link, platform } = this.#deps;
+    const wait = new InterruptibleWait(this.#closing.signal);
+    const unsubscribes = [link.onHint(() => wait.wake()), platform.setTimer(() => wait.end(), waitMs)];
     try {
       for (;;) {
-        waiting.begin();
-        const answer = await this.#take(types);
-        const isEmpty = answer.ok ? answer.value === null : isPassing(answer.error);
-        if (!isEmpty || waitMs === 0 || waiting.isOver) return answer;
-        const cancel = outside.setTimer(() => waiting.wake(), link.pollEveryMs);
-        await waiting.woken;
-        cancel();
+        wait.startRound();
+        const answer = await this.#claimOnce(types);
+        const isEmpty = answer.ok ? answer.value === null : isTransient(answer.error);
+        if (!isEmpty || waitMs === 0 || wait.hasEnded) return answer;
+        const cancelTimer = platform.setTimer(() => wait.wake(), link.pollEveryMs);
+        await wait.whenWoken;
+        cancelTimer();
       }
     } finally {
-      for (const stop of stops) stop();
+      for (const stop of unsubscribes) stop();
     }
   }
 
-  async #take(types: readonly string[]): Promise<Result<HeldTask | null, Trouble>> {
-    const { tasks, trouble } = await this.#claimer.claim(1, types, claimWithinMs);
+  async #claimOnce(types: readonly string[]): Promise<Result<HeldTask | null, CallError>> {
+    const { tasks, error } = await this.#claimer.claim(1, types, claimTimeoutMs);
     const [task] = tasks;
-    if (!task) return trouble ? err(trouble) : ok(null);
-    const held = this.#around.tasks.take(task);
-    this.#around.taken();
+    if (!task) return error ? err(error) : ok(null);
+    const held = this.#deps.tasks.add(task);
+    this.#deps.onTaken();
     return ok(held);
   }
 }
 
 /** One wait, in rounds: what happens during a round wakes at its end. */
-class Waiting {
+class InterruptibleWait {
   #round = Promise.withResolvers<void>();
-  #isOver = false;
+  #hasEnded = false;
 
-  constructor(over: AbortSignal) {
-    over.addEventListener("abort", () => this.end(), { once: true });
-    this.#isOver = over.aborted;
+  constructor(signal: AbortSignal) {
+    signal.addEventListener("abort", () => this.end(), { once: true });
+    this.#hasEnded = signal.aborted;
   }
 
-  get isOver(): boolean {
-    return this.#isOver;
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
-  get woken(): Promise<void> {
+  get whenWoken(): Promise<void> {
     return this.#round.promise;
   }
 
-  begin(): void {
+  startRound(): void {
     this.#round = Promise.withResolvers<void>();
   }
 
@@ -118,7 +118,7 @@ class Waiting {
   }
 
   end(): void {
-    this.#isOver = true;
+    this.#hasEnded = true;
     this.wake();
   }
 }

@@ -2,9 +2,9 @@ import type { Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
-import type { Outside } from "../edge/outside.ts";
+import type { Platform } from "../edge/outside.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { isPassing, type ChatLink, type Trouble } from "../link/chat-link.ts";
+import { isTransient, type ChatLink, type CallError } from "../link/chat-link.ts";
 import type { Runtime } from "../runtime.ts";
 import { StoreError } from "../store/store-error.ts";
 import * as spending from "../usage/task-spending.ts";
@@ -12,82 +12,82 @@ import * as heldTasks from "./held-tasks.ts";
 import type { HeldTask } from "./held-tasks.ts";
 import * as news from "./news.ts";
 
-export interface HolderSurroundings {
+export interface ClaimKeeperDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly outside: Pick<Outside, "setTimer">;
+  readonly platform: Pick<Platform, "setTimer">;
   readonly link: ChatLink;
   readonly sessionId: string;
   readonly workspace: string;
   /** Whether a checkpoint is sent with a summary of the work, which the operator of an edge could read. */
   readonly isLocal: boolean;
   /** Whether the chat shows signs of work. */
-  readonly isAtWork: () => boolean;
+  readonly isActive: () => boolean;
 }
 
 /** Four heartbeats within the allowed silence, but at least one in this time, in ms. */
-const rarestBeatMs = 30_000;
-const beatWithinMs = 10_000;
+const maxBeatIntervalMs = 30_000;
+const beatTimeoutMs = 10_000;
 /** The claim is over, whatever this chat does. */
-const overCodes: ReadonlySet<string> = new Set(["stale_claim", "unknown_task", "unknown_chat", "chat_replaced"]);
+const lostCodes: ReadonlySet<string> = new Set(["stale_claim", "unknown_task", "unknown_chat", "chat_replaced"]);
 
 /**
  * Keeps the claims of the chat: [TE4] heartbeats as long as the chat shows signs of work [TE26], with the newest checkpoint, so that the next
  * attempt can continue from it. [TE5] A lost claim and a cancelled task are news for the chat.
  */
-export class TaskHolder {
-  readonly #around: HolderSurroundings;
+export class ClaimKeeper {
+  readonly #deps: ClaimKeeperDeps;
   /** The last reported checkpoint, by task. */
-  readonly #reported = new Map<number, string | null>();
-  readonly #closesAt = new Map<number, number>();
+  readonly #sentCheckpoints = new Map<number, string | null>();
+  readonly #deadlines = new Map<number, number>();
   #isBeating = false;
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
 
-  constructor(around: HolderSurroundings) {
-    this.#around = around;
+  constructor(deps: ClaimKeeperDeps) {
+    this.#deps = deps;
   }
 
   /** The oldest first. */
   list(): HeldTask[] {
-    return this.#around.runtime.store.read((sql) => heldTasks.list(sql, this.#around), []);
+    return this.#deps.runtime.store.read((sql) => heldTasks.list(sql, this.#deps), []);
   }
 
   /** Remaining time of the attempt, in ms; null: not known yet. */
   remainingMs({ task }: HeldTask): number | null {
-    const at = this.#closesAt.get(task.task);
-    return at === undefined ? null : Math.max(0, at - this.#around.runtime.now());
+    const at = this.#deadlines.get(task.task);
+    return at === undefined ? null : Math.max(0, at - this.#deps.runtime.now());
   }
 
-  take(task: ClaimedTask): HeldTask {
-    const { runtime, link } = this.#around;
+  add(task: ClaimedTask): HeldTask {
+    const { runtime, link } = this.#deps;
     const held = { task, incarnation: link.self?.incarnation ?? 0, at: runtime.now() };
-    runtime.store.write((sql) => heldTasks.keep(sql, this.#around, held));
-    this.#closesAt.set(task.task, held.at + task.remainingMs);
+    runtime.store.write((sql) => heldTasks.upsert(sql, this.#deps, held));
+    this.#deadlines.set(task.task, held.at + task.remainingMs);
     this.#schedule();
     return held;
   }
 
   /** The newest checkpoint of the session as others may see it; null before the first. */
   newestCheckpoint(): Json {
-    const { runtime, sessionId, isLocal } = this.#around;
-    const found = runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
-    if (!found) return null;
-    return { session: sessionId, checkpoint: found.id, ...(isLocal ? { summary: found.summary } : {}) };
+    const { runtime, sessionId, isLocal } = this.#deps;
+    const checkpoint = runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
+    if (!checkpoint) return null;
+    return { session: sessionId, checkpoint: checkpoint.id, ...(isLocal ? { summary: checkpoint.summary } : {}) };
   }
 
   /** [BU8] The usage of the attempt by the client's figures and its transcript; null: not known. */
   usageOf({ task: { claim } }: HeldTask): Usage | null {
-    const { runtime, sessionId } = this.#around;
-    const found = runtime.store.read((sql) => spending.get(sql, sessionId), null);
-    return found?.claim === claim ? spending.toUsage(found, runtime.now()) : null;
+    const { runtime, sessionId } = this.#deps;
+    const record = runtime.store.read((sql) => spending.get(sql, sessionId), null);
+    return record?.claim === claim ? spending.toUsage(record, runtime.now()) : null;
   }
 
   /** Checks by heartbeats that the tasks are not cancelled and still this chat's; also after a registration. */
   check(): void {
     if (this.#isBeating || this.#isClosed) return;
     this.#isBeating = true;
-    void this.#beatIfAtWork()
-      .catch((error: unknown) => this.#around.runtime.log("error", "heartbeat of a task", { error: String(error) }))
+    void this.#beatIfActive()
+      .catch((error: unknown) => this.#deps.runtime.log("error", "heartbeat of a task", { error: String(error) }))
       .finally(() => {
         this.#isBeating = false;
         this.#schedule();
@@ -95,8 +95,8 @@ export class TaskHolder {
   }
 
   /** Reports a checkpoint that the next attempt would miss if this chat died now. */
-  beatIfSaved(): void {
-    if (this.list().some(({ task }) => this.#checkpointOf(task.task) !== null)) this.check();
+  sendNewCheckpoint(): void {
+    if (this.list().some(({ task }) => this.#unsentCheckpoint(task.task) !== null)) this.check();
   }
 
   /** The last heartbeats, with the last checkpoint. */
@@ -118,104 +118,109 @@ export class TaskHolder {
     this.#cancelTimer();
     const everyMs = this.#isClosed ? null : this.#pauseMs();
     if (everyMs === null) return;
-    this.#cancelTimer = this.#around.outside.setTimer(() => this.check(), everyMs);
+    this.#cancelTimer = this.#deps.platform.setTimer(() => this.check(), everyMs);
   }
 
   /** Null: the chat has no task. If the tasks cannot be read now, it is tried again later. */
   #pauseMs(): number | null {
     try {
       const held = this.list();
-      return held.length === 0 ? null : Math.min(rarestBeatMs, ...held.map(({ task }) => task.heartbeatMs / 4));
+      return held.length === 0 ? null : Math.min(maxBeatIntervalMs, ...held.map(({ task }) => task.heartbeatMs / 4));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      return rarestBeatMs;
+      return maxBeatIntervalMs;
     }
   }
 
-  async #beatIfAtWork(): Promise<void> {
-    if (this.#around.isAtWork()) await this.#beatAll();
+  async #beatIfActive(): Promise<void> {
+    if (this.#deps.isActive()) await this.#beatAll();
   }
 
   async #beatAll(): Promise<void> {
-    const { self } = this.#around.link;
+    const { self } = this.#deps.link;
     if (!self) return;
     for (const held of this.list()) {
-      if (held.incarnation === self.incarnation) await this.#beat(held);
+      if (held.incarnation === self.incarnation) await this.#sendHeartbeat(held);
       else this.#lose(held, "the chat counted as gone, and goes on in another process");
     }
   }
 
-  async #beat(held: HeldTask): Promise<void> {
+  async #sendHeartbeat(held: HeldTask): Promise<void> {
     const { task, claim } = held.task;
-    const newest = this.#checkpointOf(task);
+    const checkpoint = this.#unsentCheckpoint(task);
     const usage = this.usageOf(held);
-    const answer = await this.#around.link.call(
+    const answer = await this.#deps.link.call(
       "tasks.heartbeat",
-      { task, claim, ...(newest === null ? {} : { checkpoint: newest }), ...(usage ? { usage } : {}) },
-      beatWithinMs,
+      { task, claim, ...(checkpoint === null ? {} : { checkpoint }), ...(usage ? { usage } : {}) },
+      beatTimeoutMs,
     );
     if (this.#isClosed) return;
-    if (answer.ok) this.#heard(held, answer.value, newest, usage);
-    else this.#failed(held, answer.error);
+    if (answer.ok) this.#onAnswer(held, answer.value, checkpoint, usage);
+    else this.#onError(held, answer.error);
   }
 
   /** Null: nothing new. */
-  #checkpointOf(task: number): Json {
-    const newest = this.newestCheckpoint();
-    return newest !== null && this.#reported.get(task) !== JSON.stringify(newest) ? newest : null;
+  #unsentCheckpoint(task: number): Json {
+    const checkpoint = this.newestCheckpoint();
+    return checkpoint !== null && this.#sentCheckpoints.get(task) !== JSON.stringify(checkpoint) ? checkpoint : null;
   }
 
-  #heard(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, told: Json, usage: Usage | null): void {
+  #onAnswer(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, sentCheckpoint: Json, usage: Usage | null): void {
     const { isCancelled, isOverBudget, reason, remainingMs } = answer;
-    const { runtime } = this.#around;
+    const { runtime } = this.#deps;
     const { task, claim, type: title } = held.task;
-    if (told !== null) this.#reported.set(task, JSON.stringify(told));
-    this.#closesAt.set(task, runtime.now() + remainingMs);
-    if (isOverBudget) return this.#overspent(held, reason ?? "its budget is used up");
-    if (usage) this.#confirm(claim, usage);
+    if (sentCheckpoint !== null) this.#sentCheckpoints.set(task, JSON.stringify(sentCheckpoint));
+    this.#deadlines.set(task, runtime.now() + remainingMs);
+    if (isOverBudget) return this.#onOverBudget(held, reason ?? "its budget is used up");
+    if (usage) this.#confirmUsage(claim, usage);
     if (isCancelled) {
-      this.#tell(`cancelled:${task}:${claim}`, { kind: "task_cancelled", task, title, reason: reason ?? "cancelled" });
+      this.#addNews(`cancelled:${task}:${claim}`, {
+        kind: "task_cancelled",
+        task,
+        title,
+        reason: reason ?? "cancelled",
+      });
     }
   }
 
   /** Most heartbeats are below every limit, and write nothing. */
-  #confirm(claim: number, usage: Usage): void {
-    const { runtime, sessionId } = this.#around;
-    const isOver = runtime.store.read(
+  #confirmUsage(claim: number, usage: Usage): void {
+    const { runtime, sessionId } = this.#deps;
+    const isOverLimit = runtime.store.read(
       (sql) => spending.refusal(sql, sessionId, undefined, runtime.now()) !== null,
       false,
     );
-    if (isOver) runtime.store.write((sql) => spending.confirm(sql, sessionId, claim, usage));
+    if (isOverLimit) runtime.store.write((sql) => spending.confirm(sql, sessionId, claim, usage));
   }
 
-  #overspent(held: HeldTask, reason: string): void {
-    const { runtime, sessionId } = this.#around;
+  #onOverBudget(held: HeldTask, reason: string): void {
+    const { runtime, sessionId } = this.#deps;
     runtime.store.write((sql) => spending.exceed(sql, sessionId, held.task.claim, reason));
     this.#lose(held, reason);
   }
 
-  #failed(held: HeldTask, error: Trouble): void {
-    if (overCodes.has(error.code)) this.#lose(held, error.message);
-    else if (!isPassing(error)) this.#around.runtime.log("warn", "heartbeat of a task", { code: error.code });
+  #onError(held: HeldTask, error: CallError): void {
+    if (lostCodes.has(error.code)) this.#lose(held, error.message);
+    else if (!isTransient(error)) this.#deps.runtime.log("warn", "heartbeat of a task", { code: error.code });
   }
 
   /** Unless its end was reported meanwhile. */
   #lose({ task: claimed }: HeldTask, reason: string): void {
-    const { runtime, sessionId, workspace } = this.#around;
+    const { runtime, sessionId, workspace } = this.#deps;
     const { task, claim, type: title } = claimed;
-    const told = { kind: "claim_lost", task, title, reason, workspace } as const;
+    const newsItem = { kind: "claim_lost", task, title, reason, workspace } as const;
     runtime.store.write((sql) => {
-      if (!heldTasks.drop(sql, this.#around, claimed)) return;
-      news.add(sql, runtime.now(), sessionId, `lost:${task}:${claim}`, told);
+      if (!heldTasks.remove(sql, this.#deps, claimed)) return;
+      news.add(sql, runtime.now(), sessionId, `lost:${task}:${claim}`, newsItem);
     });
-    this.#reported.delete(task);
-    this.#closesAt.delete(task);
+    this.#sentCheckpoints.delete(task);
+    this.#deadlines.delete(task);
   }
 
-  #tell(key: string, told: news.News): void {
-    const { runtime, sessionId } = this.#around;
+  #addNews(key: string, newsItem: news.News): void {
+    const { runtime, sessionId } = this.#deps;
     // Most heartbeats of a cancelled task bring nothing new.
     const isKnown = runtime.store.read((sql) => news.has(sql, sessionId, key), false);
-    if (!isKnown) runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, told));
+    if (!isKnown) runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, newsItem));
   }
 }

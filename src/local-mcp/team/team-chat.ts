@@ -1,65 +1,65 @@
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { ChatNews } from "../automation/chat-news.ts";
-import { newId, type Outside } from "../edge/outside.ts";
-import type { Chat, News, Trouble } from "../link/chat-link.ts";
+import { ChatStatusReporter } from "../automation/chat-news.ts";
+import { newId, type Platform } from "../edge/outside.ts";
+import type { ChatInput, HintKind, CallError } from "../link/chat-link.ts";
 import type { OpenedLink } from "../link/open-link.ts";
 import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { StoreError } from "../store/store-error.ts";
 import { ChatActivity } from "./chat-activity.ts";
-import { Directory } from "./directory.ts";
-import { FileDesk } from "./file-desk.ts";
-import * as keptCalls from "./kept-calls.ts";
+import { ChatDirectory } from "./directory.ts";
+import { FileReservations } from "./file-desk.ts";
+import * as queuedCalls from "./kept-calls.ts";
 import { LeaderWatch } from "./leader-watch.ts";
-import { OwnAbilities, type Abilities } from "./abilities.ts";
+import { ChatAbilities, type Abilities } from "./abilities.ts";
 import { Leadership } from "./leadership.ts";
 import * as members from "./members.ts";
 import type { Naming } from "./naming.ts";
 import * as news from "./news.ts";
 import { Outbox } from "./outbox.ts";
-import { Post } from "./post.ts";
-import { Reports } from "./reports.ts";
+import { MessageInbox } from "./post.ts";
+import { TaskReports } from "./reports.ts";
 import { TaskClaims } from "./task-claims.ts";
-import { TaskHolder } from "./task-holder.ts";
+import { ClaimKeeper } from "./task-holder.ts";
 
-export interface TeamSurroundings {
+export interface TeamChatDeps {
   readonly runtime: Runtime;
-  readonly outside: Pick<Outside, "clock" | "setTimer" | "random">;
-  readonly opened: OpenedLink;
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
+  readonly openedLink: OpenedLink;
   readonly naming: Naming;
   /** Sessions of other machines that concern the chat. */
-  readonly others: OtherMachines;
+  readonly otherMachines: OtherMachines;
 }
 
 const pollEveryMs = 15_000;
-const leaseWithinMs = 10_000;
+const leaseTimeoutMs = 10_000;
 /** After a registration that was refused, or not answered, in ms. */
-const againMs = 10_000;
+const rejoinAfterMs = 10_000;
 /** The time that a tool waits for the registration, in ms. */
-const waitMs = 5_000;
+const joinTimeoutMs = 5_000;
 
 /** One session as a chat of the workspace, from its registration to its leaving. [TE1] */
 export class TeamChat {
   readonly sessionId: string;
-  readonly opened: OpenedLink;
+  readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  readonly others: OtherMachines;
-  readonly directory: Directory;
+  readonly otherMachines: OtherMachines;
+  readonly directory: ChatDirectory;
   readonly outbox: Outbox;
-  readonly tasks: TaskHolder;
+  readonly tasks: ClaimKeeper;
   readonly claims: TaskClaims;
-  readonly files: FileDesk;
-  readonly reports: Reports;
+  readonly files: FileReservations;
+  readonly reports: TaskReports;
   readonly leadership: Leadership;
-  readonly #abilities: OwnAbilities;
-  readonly #post: Post;
+  readonly #abilities: ChatAbilities;
+  readonly #inbox: MessageInbox;
   readonly #leaders: LeaderWatch;
-  readonly #around: TeamSurroundings;
+  readonly #deps: TeamChatDeps;
   readonly #process: string;
   readonly #activity: ChatActivity;
-  #joining: Promise<Result<null, Trouble>> | null = null;
+  #joining: Promise<Result<null, CallError>> | null = null;
   /** The registered description; null: not registered. */
   #registered: string | null = null;
   /** The incarnation that was last seen to hold the session's lease. */
@@ -67,46 +67,46 @@ export class TeamChat {
   #isFollowing = false;
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
-  #stops: (() => void)[] = [];
+  #unsubscribes: (() => void)[] = [];
 
   /** @param process key of the process whose end is the chat's end */
-  constructor(around: TeamSurroundings, sessionId: string, process: string) {
-    const { runtime, outside, opened, naming } = around;
-    const { link, workspace, machine } = opened;
+  constructor(deps: TeamChatDeps, sessionId: string, process: string) {
+    const { runtime, platform, openedLink, naming } = deps;
+    const { link, workspace, machine } = openedLink;
     this.sessionId = sessionId;
-    this.opened = opened;
+    this.openedLink = openedLink;
     this.naming = naming;
-    this.others = around.others;
-    this.#around = around;
+    this.otherMachines = deps.otherMachines;
+    this.#deps = deps;
     this.#process = process;
-    this.directory = new Directory(runtime, link, machine, naming);
-    const isLocal = opened.edge === null;
-    const isAtWork = (): boolean => this.#activity.keepsTasks();
-    const parts = { runtime, outside, link, sessionId, workspace, isLocal, isAtWork, directory: this.directory };
+    this.directory = new ChatDirectory(runtime, link, machine, naming);
+    const isLocal = openedLink.edge === null;
+    const isActive = (): boolean => this.#activity.keepsTasks();
+    const parts = { runtime, platform, link, sessionId, workspace, isLocal, isActive, directory: this.directory };
     this.outbox = new Outbox(parts);
-    this.tasks = new TaskHolder(parts);
-    this.files = new FileDesk(parts);
-    this.#post = new Post(parts);
+    this.tasks = new ClaimKeeper(parts);
+    this.files = new FileReservations(parts);
+    this.#inbox = new MessageInbox(parts);
     this.#leaders = new LeaderWatch(parts);
-    this.reports = new Reports(parts, this.outbox, this.tasks);
+    this.reports = new TaskReports(parts, this.outbox, this.tasks);
     this.leadership = new Leadership({ runtime, link, sessionId, newId: () => this.newId() });
-    this.#abilities = new OwnAbilities(parts);
-    this.#activity = new ChatActivity(runtime, sessionId, new ChatNews(link, outside.clock, () => ({})));
-    const able = (): readonly string[] => this.#abilities.current.capabilities;
-    const taken = (): void => this.#activity.report(this.tasks.list().length);
-    this.claims = new TaskClaims({ ...parts, tasks: this.tasks, able, taken });
+    this.#abilities = new ChatAbilities(parts);
+    this.#activity = new ChatActivity(runtime, sessionId, new ChatStatusReporter(link, platform.clock, () => ({})));
+    const capabilities = (): readonly string[] => this.#abilities.current.capabilities;
+    const onTaken = (): void => this.#activity.report(this.tasks.list().length);
+    this.claims = new TaskClaims({ ...parts, tasks: this.tasks, capabilities, onTaken });
   }
 
   /** Registers the chat, and goes on trying in the background. @returns the error of the first attempt */
-  async join(): Promise<Result<null, Trouble>> {
+  async join(): Promise<Result<null, CallError>> {
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
-    if (this.#registered !== null && this.opened.link.self) return ok(null);
+    if (this.#registered !== null && this.openedLink.link.self) return ok(null);
     this.#joining ??= this.#register().finally(() => (this.#joining = null));
-    const late = Promise.withResolvers<Result<null, Trouble>>();
+    const timeout = Promise.withResolvers<Result<null, CallError>>();
     const error = { code: "unreachable", message: "the coordinator has not answered yet" };
-    const cancel = this.#around.outside.setTimer(() => late.resolve(err(error)), waitMs);
-    const joined = await Promise.race([this.#joining, late.promise]);
-    cancel();
+    const cancelTimer = this.#deps.platform.setTimer(() => timeout.resolve(err(error)), joinTimeoutMs);
+    const joined = await Promise.race([this.#joining, timeout.promise]);
+    cancelTimer();
     return joined;
   }
 
@@ -114,128 +114,128 @@ export class TeamChat {
   async describe(): Promise<void> {
     if (this.#registered === null || this.#joining) return;
     const chat = await this.#describe();
-    const isOld = this.opened.link.self === null || JSON.stringify(chat) !== this.#registered;
+    const isOld = this.openedLink.link.self === null || JSON.stringify(chat) !== this.#registered;
     if (!chat || !isOld || this.#joining) return;
-    this.#joining = this.#again(chat).finally(() => (this.#joining = null));
+    this.#joining = this.#registerChat(chat).finally(() => (this.#joining = null));
     await this.#joining;
   }
 
   /** [TE34] Sets the chat's abilities, and reports them to the coordinator at once. */
-  async able(abilities: Partial<Abilities>): Promise<void> {
+  async setAbilities(abilities: Partial<Abilities>): Promise<void> {
     this.#abilities.change(abilities);
     await this.describe();
   }
 
   newId(): string {
-    return newId(this.#around.outside);
+    return newId(this.#deps.platform);
   }
 
   /** Reads new messages. */
-  pull(): Promise<Result<null, Trouble>> {
-    return this.#post.pull();
+  pull(): Promise<Result<null, CallError>> {
+    return this.#inbox.pull();
   }
 
   /** Sets the chat's progress. */
-  say(progress: string): void {
+  setProgress(progress: string): void {
     this.#activity.progress = progress;
     this.#activity.report(this.tasks.list().length);
   }
 
   /** [TE3] The chat leaves: all that it holds is released. */
-  async leave(withinMs: number): Promise<void> {
-    const { runtime, opened } = this.#around;
-    this.#end();
+  async leave(timeoutMs: number): Promise<void> {
+    const { runtime, openedLink } = this.#deps;
+    this.#stop();
     try {
-      await opened.link.leave(withinMs);
+      await openedLink.link.leave(timeoutMs);
       runtime.store.write((sql) => {
         // The process that sends kept calls later reads the row.
-        if (keptCalls.count(sql, this.sessionId) === 0) members.drop(sql, this.sessionId, this.#process);
+        if (queuedCalls.count(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
       });
     } finally {
-      opened.close();
+      openedLink.close();
     }
   }
 
   /** [TE3] The client was killed: releases all that the chat holds, where the coordinator does not see the death by itself. */
-  async attest(withinMs: number): Promise<void> {
-    const { link, machine, edge } = this.opened;
+  async attestDeath(timeoutMs: number): Promise<void> {
+    const { link, machine, edge } = this.openedLink;
     const { self } = link;
-    const late = Promise.withResolvers<void>();
-    const cancel = this.#around.outside.setTimer(() => late.resolve(), withinMs);
-    const tell = async (): Promise<void> => {
+    const timeout = Promise.withResolvers<void>();
+    const cancelTimer = this.#deps.platform.setTimer(() => timeout.resolve(), timeoutMs);
+    const report = async (): Promise<void> => {
       await this.tasks.flush();
       if (edge === null || !self) return;
-      await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, withinMs);
+      await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, timeoutMs);
     };
-    await Promise.race([tell(), late.promise]);
-    cancel();
+    await Promise.race([report(), timeout.promise]);
+    cancelTimer();
     this.close();
   }
 
   /** Stops all work here; the chat itself goes on, in another process of the same client. */
   close(): void {
-    this.#end();
-    this.opened.close();
+    this.#stop();
+    this.openedLink.close();
   }
 
-  #end(): void {
+  #stop(): void {
     this.#isClosed = true;
     this.#cancelTimer();
-    for (const stop of this.#stops) stop();
+    for (const stop of this.#unsubscribes) stop();
     const { outbox, tasks, claims, files, leadership } = this;
-    for (const part of [outbox, tasks, claims, files, this.#post, this.#leaders, leadership]) part.close();
+    for (const part of [outbox, tasks, claims, files, this.#inbox, this.#leaders, leadership]) part.close();
   }
 
-  async #register(): Promise<Result<null, Trouble>> {
-    const recalled = await this.#abilities.recall().catch(refusedByStore);
-    if (!recalled.ok) return this.#retried(recalled);
+  async #register(): Promise<Result<null, CallError>> {
+    const loaded = await this.#abilities.load().catch(storeErrorResult);
+    if (!loaded.ok) return this.#scheduleJoin(loaded);
     const chat = await this.#describe();
     if (!chat) return err({ code: "unknown_session", message: `SHIM cannot register "${this.sessionId}" as a chat` });
-    const done = await this.#again(chat).catch(refusedByStore);
+    const done = await this.#registerChat(chat).catch(storeErrorResult);
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
-    return done.ok ? done : this.#retried(done);
+    return done.ok ? done : this.#scheduleJoin(done);
   }
 
-  #retried(failed: Result<null, Trouble>): Result<null, Trouble> {
+  #scheduleJoin(failedResult: Result<null, CallError>): Result<null, CallError> {
     if (!this.#isFollowing && !this.#isClosed) {
       this.#cancelTimer();
-      this.#cancelTimer = this.#around.outside.setTimer(() => this.#joinAgain(), againMs);
+      this.#cancelTimer = this.#deps.platform.setTimer(() => this.#retryJoin(), rejoinAfterMs);
     }
-    return failed;
+    return failedResult;
   }
 
-  #joinAgain(): void {
-    this.join().catch(this.#logged("registration"));
+  #retryJoin(): void {
+    this.join().catch(this.#errorLogger("registration"));
   }
 
-  async #again(chat: Chat): Promise<Result<null, Trouble>> {
-    const { runtime, opened } = this.#around;
-    const registered = await opened.link.register(chat);
+  async #registerChat(chat: ChatInput): Promise<Result<null, CallError>> {
+    const { runtime, openedLink } = this.#deps;
+    const registered = await openedLink.link.register(chat);
     if (!registered.ok) return registered;
     const { incarnation } = registered.value;
     const { sessionId } = this;
-    const member = { sessionId, workspace: opened.workspace, chat: chat.chat, incarnation, process: this.#process };
-    runtime.store.write((sql) => members.keep(sql, runtime.now(), member));
+    const member = { sessionId, workspace: openedLink.workspace, chat: chat.chat, incarnation, process: this.#process };
+    runtime.store.write((sql) => members.upsert(sql, runtime.now(), member));
     // Only now: others rely on a registered chat to receive its messages.
     this.#follow();
     this.#registered = JSON.stringify(chat);
     return ok(null);
   }
 
-  async #describe(): Promise<Chat | null> {
-    const { runtime, opened, naming } = this.#around;
+  async #describe(): Promise<ChatInput | null> {
+    const { runtime, openedLink, naming } = this.#deps;
     const session = runtime.store.read((sql) => sessions.get(sql, this.sessionId), null);
     if (!session || !Id.safeParse(this.sessionId).success) return null;
     return {
       chat: this.sessionId,
       session: this.sessionId,
       process: this.#process,
-      machine: opened.machine,
+      machine: openedLink.machine,
       client: session.client.slice(0, 200) || "unknown",
       role: "worker",
       isInteractive: true,
       ...this.#abilities.current,
-      metadata: { ...(await naming.metadata(session)), ...this.#abilities.mark },
+      metadata: { ...(await naming.metadata(session)), ...this.#abilities.metadata },
     };
   }
 
@@ -243,94 +243,96 @@ export class TeamChat {
   #follow(): void {
     if (this.#isFollowing || this.#isClosed) return;
     this.#isFollowing = true;
-    const { link } = this.opened;
-    this.#stops = [
-      link.onNews((what) => this.#safely(() => this.#heed(what))),
-      link.onLost((reason) => this.#safely(() => this.#lost(reason))),
+    const { link } = this.openedLink;
+    this.#unsubscribes = [
+      link.onHint((hint) => this.#runSafely(() => this.#onHint(hint))),
+      link.onLost((reason) => this.#runSafely(() => this.#onLost(reason))),
     ];
     this.files.follow();
     this.#leaders.follow();
-    void this.leadership.adopt().catch(this.#logged("the leadership of an earlier process"));
+    void this.leadership.adopt().catch(this.#errorLogger("the leadership of an earlier process"));
     this.#check();
   }
 
   #check(): void {
     this.#cancelTimer();
-    this.#cancelTimer = this.#around.outside.setTimer(() => this.#check(), pollEveryMs);
+    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#check(), pollEveryMs);
     this.#owner = null;
     this.files.check();
     this.#leaders.check();
-    void this.leadership.check().catch(this.#logged("the leadership"));
-    this.#safely(() => this.#heed("any"));
+    void this.leadership.check().catch(this.#errorLogger("the leadership"));
+    this.#runSafely(() => this.#onHint("any"));
   }
 
   /** [TE21] No caller catches errors of this work; a store that takes no write now may do so later, at the next check. */
-  #safely(work: () => void): void {
+  #runSafely(work: () => void): void {
     try {
       work();
     } catch (error) {
-      this.#logged("a look")(error);
+      this.#errorLogger("a look")(error);
     }
   }
 
-  #heed(what: News): void {
-    if (what !== "message") {
+  #onHint(hint: HintKind): void {
+    if (hint !== "message") {
       this.tasks.check();
-      void this.claims.check().catch(this.#logged("tasks that were asked for"));
+      void this.claims.check().catch(this.#errorLogger("tasks that were asked for"));
     }
-    if (what !== "task") void this.#post.pull().catch(this.#logged("messages"));
-    if (what !== "any") return;
-    this.outbox.send();
+    if (hint !== "task") void this.#inbox.pull().catch(this.#errorLogger("messages"));
+    if (hint !== "any") return;
+    this.outbox.flush();
     this.#activity.report(this.tasks.list().length);
-    if (this.opened.link.self?.incarnation !== this.#owner) this.#own();
-    void this.others.check(this.opened, this.sessionId, this.naming).catch(this.#logged("sessions of other machines"));
+    if (this.openedLink.link.self?.incarnation !== this.#owner) this.#acquireLeaseSoon();
+    void this.otherMachines
+      .check(this.openedLink, this.sessionId, this.naming)
+      .catch(this.#errorLogger("sessions of other machines"));
   }
 
   /** A repeated request gets the same grant. */
-  #own(): void {
-    void this.#ownSession().catch(this.#logged("the session's lease"));
+  #acquireLeaseSoon(): void {
+    void this.#acquireLease().catch(this.#errorLogger("the session's lease"));
   }
 
   /** [TE2] One chat works on a session. */
-  async #ownSession(): Promise<void> {
-    const { link } = this.opened;
+  async #acquireLease(): Promise<void> {
+    const { link } = this.openedLink;
     const { self } = link;
     if (!self) return;
     const resource = `session:${this.sessionId}`;
-    const wanted = { resource, requestId: `own-${self.incarnation}`, isBound: true };
-    const answer = await link.call("leases.acquire", wanted, leaseWithinMs);
+    const request = { resource, requestId: `own-${self.incarnation}`, isBound: true };
+    const answer = await link.call("leases.acquire", request, leaseTimeoutMs);
     if (answer.ok) this.#owner = self.incarnation;
     if (answer.ok || answer.error.code !== "lease_held") return;
-    const held = await link.call("leases.list", { prefix: resource, limit: 1 }, leaseWithinMs);
-    const by = held.ok ? held.value.leases[0]?.holder : undefined;
-    if (by === undefined || by === self.chat) return;
-    const { machine } = await this.directory.person(by);
-    this.#tell(`continued:${this.sessionId}:${by}`, {
+    const leases = await link.call("leases.list", { prefix: resource, limit: 1 }, leaseTimeoutMs);
+    const holder = leases.ok ? leases.value.leases[0]?.holder : undefined;
+    if (holder === undefined || holder === self.chat) return;
+    const { machine } = await this.directory.lookUp(holder);
+    this.#addNews(`continued:${this.sessionId}:${holder}`, {
       kind: "continued_elsewhere",
       session: this.sessionId,
-      by,
+      by: holder,
       machine,
     });
   }
 
-  #lost(reason: string): void {
+  #onLost(reason: string): void {
     this.#registered = null;
     this.tasks.loseAll(reason);
-    this.#tell(`lost:${reason}`, { kind: "notice", text: `This chat is no longer in the team: ${reason}` });
+    this.#addNews(`lost:${reason}`, { kind: "notice", text: `This chat is no longer in the team: ${reason}` });
   }
 
-  #tell(key: string, told: news.News): void {
-    const { runtime } = this.#around;
-    const isKnown = runtime.store.read((sql) => news.has(sql, this.sessionId, key), false);
-    if (!isKnown) runtime.store.write((sql) => void news.add(sql, runtime.now(), this.sessionId, key, told));
+  #addNews(key: string, newsItem: news.News): void {
+    const { runtime } = this.#deps;
+    const isStored = runtime.store.read((sql) => news.has(sql, this.sessionId, key), false);
+    if (!isStored) runtime.store.write((sql) => void news.add(sql, runtime.now(), this.sessionId, key, newsItem));
   }
 
-  #logged(what: string): (error: unknown) => void {
-    return (error) => this.#around.runtime.log("error", what, { error: String(error) });
+  #errorLogger(what: string): (error: unknown) => void {
+    return (error) => this.#deps.runtime.log("error", what, { error: String(error) });
   }
 }
 
-function refusedByStore(error: unknown): Result<null, Trouble> {
+function storeErrorResult(error: unknown): Result<null, CallError> {
   if (!(error instanceof StoreError)) throw error;
   return err({ code: error.code, message: error.message });
 }

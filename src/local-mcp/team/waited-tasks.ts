@@ -3,10 +3,10 @@ import type { TaskLine } from "../../contract/task-views.ts";
 import type { TaskState } from "../../contract/tasks.ts";
 import { omitUndefined } from "../../shared/given.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { ChatLink, Trouble } from "../link/chat-link.ts";
+import type { ChatLink, CallError } from "../link/chat-link.ts";
 
 /** Tasks of the types that a chat asked for and did not get, and why. */
-export type Waited = {
+export type WaitingTasks = {
   readonly type: string;
   readonly tasks: readonly number[];
   /** Tasks that have to end first, with their states. */
@@ -17,98 +17,106 @@ export type Waited = {
   readonly dueInMs: number | null;
 };
 
-const withinMs = 5_000;
-const mostListed = 200;
+const timeoutMs = 5_000;
+const maxListed = 200;
 /** Tasks that are looked at one by one. */
-const mostRead = 20;
-const ended: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
+const maxRead = 20;
+const endedStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
 
 type Task = OutputOf<"tasks.get">;
 
 /** @param types empty: all */
-function list(
+function listTasks(
   link: ChatLink,
   state: TaskState,
   types: readonly string[],
-): Promise<Result<OutputOf<"tasks.list">, Trouble>> {
+): Promise<Result<OutputOf<"tasks.list">, CallError>> {
   const type = types.length === 1 ? types[0] : undefined;
-  const wanted: InputOf<"tasks.list"> = { state, limit: mostListed, ...omitUndefined({ type }) };
-  return link.call("tasks.list", wanted, withinMs);
+  const filter: InputOf<"tasks.list"> = { state, limit: maxListed, ...omitUndefined({ type }) };
+  return link.call("tasks.list", filter, timeoutMs);
 }
 
-function ofTypes(tasks: readonly TaskLine[], types: readonly string[]): TaskLine[] {
-  return tasks.filter(({ type }) => types.length === 0 || types.includes(type)).slice(0, mostRead);
+function filterByType(tasks: readonly TaskLine[], types: readonly string[]): TaskLine[] {
+  return tasks.filter(({ type }) => types.length === 0 || types.includes(type)).slice(0, maxRead);
 }
 
 /** Those that are in one state, each as it is now; one that is gone meanwhile is left out. */
-async function read(link: ChatLink, state: TaskState, types: readonly string[]): Promise<Result<Task[], Trouble>> {
-  const listed = await list(link, state, types);
-  if (!listed.ok) return listed;
-  const found: Task[] = [];
-  for (const { task } of ofTypes(listed.value.tasks, types)) {
-    const one = await link.call("tasks.get", { task }, withinMs);
-    if (one.ok && one.value.state === state) found.push(one.value);
+async function readTasks(
+  link: ChatLink,
+  state: TaskState,
+  types: readonly string[],
+): Promise<Result<Task[], CallError>> {
+  const list = await listTasks(link, state, types);
+  if (!list.ok) return list;
+  const tasks: Task[] = [];
+  for (const { task } of filterByType(list.value.tasks, types)) {
+    const answer = await link.call("tasks.get", { task }, timeoutMs);
+    if (answer.ok && answer.value.state === state) tasks.push(answer.value);
   }
-  return ok(found);
+  return ok(tasks);
 }
 
 /** [TE40] Queued tasks of these types that the chat could take now. */
-export async function takable(
+export async function findClaimable(
   link: ChatLink,
   types: readonly string[],
-  able: readonly string[],
-): Promise<Result<Task[], Trouble>> {
-  const queued = await read(link, "queued", types);
-  return queued.ok ? ok(queued.value.filter((task) => lacking(task, able).length === 0)) : queued;
+  abilities: readonly string[],
+): Promise<Result<Task[], CallError>> {
+  const queued = await readTasks(link, "queued", types);
+  return queued.ok ? ok(queued.value.filter((task) => missingCapabilities(task, abilities).length === 0)) : queued;
 }
 
-function lacking({ capabilities }: Task, able: readonly string[]): string[] {
-  return capabilities.filter((one) => !able.includes(one));
+function missingCapabilities({ capabilities }: Task, abilities: readonly string[]): string[] {
+  return capabilities.filter((one) => !abilities.includes(one));
 }
 
 /** [TE39] Why a chat that asked for tasks of these types got none; one entry for each type that has some. */
-export async function waited(
+export async function findWaiting(
   link: ChatLink,
   types: readonly string[],
-  able: readonly string[],
-): Promise<Result<Waited[], Trouble>> {
+  abilities: readonly string[],
+): Promise<Result<WaitingTasks[], CallError>> {
   const tasks: Task[] = [];
   for (const state of ["blocked", "scheduled", "queued"] as const) {
-    const found = await read(link, state, types);
-    if (!found.ok) return found;
+    const answer = await readTasks(link, state, types);
+    if (!answer.ok) return answer;
     // What is queued and fits was taken in the same moment, or the chat takes no more.
-    tasks.push(...found.value.filter((task) => state !== "queued" || lacking(task, able).length > 0));
+    tasks.push(...answer.value.filter((task) => state !== "queued" || missingCapabilities(task, abilities).length > 0));
   }
-  const states = await statesOf(link, new Set(tasks.flatMap(({ dependsOn }) => dependsOn)));
-  return ok([...Map.groupBy(tasks, ({ type }) => type)].map(([type, own]) => waitedOf(type, own, states, able)));
+  const states = await readOpenStates(link, new Set(tasks.flatMap(({ dependsOn }) => dependsOn)));
+  return ok(
+    [...Map.groupBy(tasks, ({ type }) => type)].map(([type, tasksOfType]) =>
+      toWaitingTasks(type, tasksOfType, states, abilities),
+    ),
+  );
 }
 
 /** Of those that have not ended. */
-async function statesOf(link: ChatLink, tasks: ReadonlySet<number>): Promise<Map<number, TaskState>> {
+async function readOpenStates(link: ChatLink, tasks: ReadonlySet<number>): Promise<Map<number, TaskState>> {
   const states = new Map<number, TaskState>();
-  for (const task of [...tasks].slice(0, mostRead)) {
-    const one = await link.call("tasks.get", { task }, withinMs);
-    if (one.ok && !ended.has(one.value.state)) states.set(task, one.value.state);
+  for (const task of [...tasks].slice(0, maxRead)) {
+    const answer = await link.call("tasks.get", { task }, timeoutMs);
+    if (answer.ok && !endedStates.has(answer.value.state)) states.set(task, answer.value.state);
   }
   return states;
 }
 
-function waitedOf(
+function toWaitingTasks(
   type: string,
   tasks: readonly Task[],
   states: ReadonlyMap<number, TaskState>,
-  able: readonly string[],
-): Waited {
-  const before = [...new Set(tasks.flatMap(({ dependsOn }) => dependsOn))].toSorted((a, b) => a - b);
-  const due = tasks.flatMap(({ state, dueInMs }) => (state === "scheduled" && dueInMs !== null ? [dueInMs] : []));
+  abilities: readonly string[],
+): WaitingTasks {
+  const dependencies = [...new Set(tasks.flatMap(({ dependsOn }) => dependsOn))].toSorted((a, b) => a - b);
+  const dueTimes = tasks.flatMap(({ state, dueInMs }) => (state === "scheduled" && dueInMs !== null ? [dueInMs] : []));
   return {
     type,
     tasks: tasks.map(({ task }) => task).toSorted((a, b) => a - b),
-    waitsFor: before.flatMap((task) => {
+    waitsFor: dependencies.flatMap((task) => {
       const state = states.get(task);
       return state === undefined ? [] : [{ task, state }];
     }),
-    needs: [...new Set(tasks.flatMap((task) => lacking(task, able)))],
-    dueInMs: due.length === 0 ? null : Math.min(...due),
+    needs: [...new Set(tasks.flatMap((task) => missingCapabilities(task, abilities)))],
+    dueInMs: dueTimes.length === 0 ? null : Math.min(...dueTimes),
   };
 }

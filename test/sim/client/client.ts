@@ -7,7 +7,7 @@ import type { SimHost } from "../host/sim-host.ts";
 import {
   elapsedMs,
   jumpedMs,
-  read,
+  readClock,
   trustedForMs,
   type Instant,
   type Trust,
@@ -88,7 +88,7 @@ export class Client implements Believer, Endpoint {
   constructor(identity: Identity, around: Surroundings, before: Watch | null) {
     this.identity = identity;
     this.around = around;
-    this.#seen = read(identity.machine);
+    this.#seen = readClock(identity.machine);
     this.link = new Link(this);
     this.leasing = new Leasing(this);
     this.watch = new Watch(this, before);
@@ -145,7 +145,7 @@ export class Client implements Believer, Endpoint {
   }
 
   stamp(): Instant {
-    return read(this.identity.machine);
+    return readClock(this.identity.machine);
   }
 
   /** By the rules of the client that is shipped, unless one of them is broken on purpose. */

@@ -1,4 +1,4 @@
-import { trustOf, type Instant } from "../../../src/local-mcp/edge/trust.ts";
+import { toTrust, type Instant } from "../../../src/local-mcp/edge/trust.ts";
 import { Holding } from "../trust.ts";
 import type { Client } from "./client.ts";
 import { ask, cancelWait, release, renew, type Asked } from "./lease-calls.ts";
@@ -166,7 +166,7 @@ export class Leasing {
 
   #prove(holding: Holding, sent: Instant, spanMs: number): void {
     const { trust, quirks } = this.#client.around;
-    trust.prove(holding, quirks.hasMargin ? trustOf(sent, spanMs, holding.spanMs) : { from: sent, forMs: spanMs });
+    trust.prove(holding, quirks.hasMargin ? toTrust(sent, spanMs, holding.spanMs) : { from: sent, forMs: spanMs });
   }
 
   #planRenewal(holding: Holding): void {

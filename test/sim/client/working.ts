@@ -1,6 +1,6 @@
 import type { Usage } from "../../../src/contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions } from "../../../src/contract/tasks.ts";
-import { trustOf, type Instant } from "../../../src/local-mcp/edge/trust.ts";
+import { toTrust, type Instant } from "../../../src/local-mcp/edge/trust.ts";
 import { Grip } from "../grips.ts";
 import { stepOf } from "../oracle/task-known.ts";
 import type { Rng } from "../rng.ts";
@@ -170,7 +170,7 @@ export class Working {
     const since = (hold.begunAt ??= this.#client.stamp());
     // From now on it may run, and then a silence is what ends it.
     const spanMs = Math.min(hold.claimed.heartbeatMs, hold.claimed.remainingMs);
-    hold.grip.shorten(trustOf(since, spanMs, spanMs));
+    hold.grip.shorten(toTrust(since, spanMs, spanMs));
     this.#client.call(
       "tasks.start",
       this.#of(hold),
@@ -280,7 +280,7 @@ export class Working {
   }
 
   #prove(hold: Hold, since: Instant, spanMs: number): void {
-    this.#client.around.grips.prove(hold.grip, trustOf(since, spanMs, spanMs));
+    this.#client.around.grips.prove(hold.grip, toTrust(since, spanMs, spanMs));
   }
 }
 

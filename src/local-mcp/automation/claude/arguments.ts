@@ -1,25 +1,25 @@
 import type { RemainingBudget } from "../../../contract/budgets.ts";
 import { serverName } from "../../clients/entries.ts";
 import type { Continuation } from "./continuation.ts";
-import type { OwnFiles } from "./own-files.ts";
+import type { ClaudeFiles } from "./own-files.ts";
 import type { ClaudeSettings } from "./settings.ts";
 
 /** SHIM's own tools are allowed but for the one that deletes. */
-const ownTools = `mcp__${serverName}`;
-const ownDeleting = `${ownTools}__shim_clear_state`;
+const shimTools = `mcp__${serverName}`;
+const shimDeletingTool = `${shimTools}__shim_clear_state`;
 
 /**
  * [CX1] [CX2] The command line: nothing of a task stands in it. Tools that are not allowed are not there, a use that is not allowed is refused, and nobody is asked;
  * the user's and the project's settings, which could allow more, are left out unless the settings name them.
  */
-export function argumentsFor(
+export function buildArguments(
   settings: ClaudeSettings,
-  files: OwnFiles,
-  next: Continuation,
-  left: RemainingBudget,
+  files: ClaudeFiles,
+  continuation: Continuation,
+  budgetLeft: RemainingBudget,
 ): string[] {
   const { model, maxTurns, settingSources } = settings;
-  const session = next.kind === "resume" ? "--resume" : "--session-id";
+  const session = continuation.kind === "resume" ? "--resume" : "--session-id";
   return [
     "-p",
     ...pair("--output-format", "stream-json"),
@@ -32,8 +32,8 @@ export function argumentsFor(
     ...permissions(settings),
     ...pair("--model", model),
     ...pair("--max-turns", maxTurns),
-    ...pair("--max-budget-usd", left.costMicros === null ? undefined : dollars(left.costMicros)),
-    ...pair(session, next.session),
+    ...pair("--max-budget-usd", budgetLeft.costMicros === null ? undefined : formatDollars(budgetLeft.costMicros)),
+    ...pair(session, continuation.session),
   ];
 }
 
@@ -42,16 +42,16 @@ function pair(option: string, value: string | number | undefined): string[] {
 }
 
 function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings): string[] {
-  const denied = ["--disallowedTools", ownDeleting, ...disallowedTools];
+  const denied = ["--disallowedTools", shimDeletingTool, ...disallowedTools];
   if (allowAll) return [...pair("--permission-mode", "bypassPermissions"), ...denied];
-  const tools = [...new Set(allowedTools.map(nameOf))].filter((name) => !name.startsWith("mcp__"));
+  const tools = [...new Set(allowedTools.map(toolName))].filter((name) => !name.startsWith("mcp__"));
   // A sub-agent's messages are told, and so its tokens.
   const forwarded = tools.some((name) => name === "Agent" || name === "Task") ? ["--forward-subagent-text"] : [];
   return [
     ...pair("--permission-mode", "dontAsk"),
     ...pair("--tools", tools.join(",")),
     "--allowedTools",
-    ownTools,
+    shimTools,
     ...allowedTools,
     ...denied,
     ...forwarded,
@@ -59,10 +59,10 @@ function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings
 }
 
 /** Without what is allowed of it. */
-function nameOf(rule: string): string {
+function toolName(rule: string): string {
   return rule.replace(/\(.*$/s, "");
 }
 
-function dollars(micros: number): string {
+function formatDollars(micros: number): string {
   return (micros / 1_000_000).toFixed(6);
 }

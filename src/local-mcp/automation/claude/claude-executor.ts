@@ -1,10 +1,10 @@
 import { zeroUsage } from "../../../coordination/usage.ts";
 import type { Launch } from "../../launch.ts";
 import type { Runtime } from "../../runtime.ts";
-import type { Executor, Outcome, Run } from "../executor.ts";
+import type { Executor, RunOutcome, TaskRun } from "../executor.ts";
 import { ClaudeRun } from "./claude-run.ts";
-import { continuationOf, takeOver, type Continuation } from "./continuation.ts";
-import { reached } from "./limits.ts";
+import { chooseContinuation, takeOver, type Continuation } from "./continuation.ts";
+import { findReachedLimit } from "./limits.ts";
 import type { ClaudeSettings } from "./settings.ts";
 
 export interface ClaudeExecutorOptions {
@@ -14,42 +14,43 @@ export interface ClaudeExecutorOptions {
   readonly monotonic: () => number;
   /** This copy of SHIM, whose server and hooks Claude Code gets. */
   readonly launch: Launch;
-  readonly patience?: Patience;
+  readonly stopTimeouts?: StopTimeouts;
 }
 
 /** How long a run may take to stop, in ms: after INT, and after TERM. */
-export interface Patience {
+export interface StopTimeouts {
   readonly interruptMs: number;
   readonly graceMs: number;
 }
 
 /** Does tasks with Claude Code (`claude -p`), which is kept, resumed and stopped as docs/spec/claude-executor.md says. */
 export function claudeExecutor(options: ClaudeExecutorOptions): Executor {
-  return { run: (run) => start(options, run) };
+  return { run: (run) => runTask(options, run) };
 }
 
-async function start(options: ClaudeExecutorOptions, run: Run): Promise<Outcome> {
-  const limit = reached(zeroUsage, run.left);
+async function runTask(options: ClaudeExecutorOptions, run: TaskRun): Promise<RunOutcome> {
+  const limit = findReachedLimit(zeroUsage, run.budgetLeft);
   if (limit !== null) return { kind: "over_budget", reason: limit };
   if (options.settings.allowAll) run.onOutput("allowAll: no permission is asked for, every tool may be used\n");
-  const first = await continued(options, run, continuationOf(options.runtime, run.task, run.folder));
-  if (first !== "unknown_session") return first;
+  const firstOutcome = await runSession(options, run, chooseContinuation(options.runtime, run.task, run.folder));
+  if (firstOutcome !== "unknown_session") return firstOutcome;
   run.onOutput("Claude Code does not know the session of the attempt before; a new one is begun\n");
-  const anew = continuationOf(options.runtime, { ...run.task, checkpoint: null }, run.folder);
-  const second = await continued(options, run, anew);
-  if (second === "unknown_session") throw new Error("a new session cannot be unknown");
-  return second;
+  const newSession = chooseContinuation(options.runtime, { ...run.task, checkpoint: null }, run.folder);
+  const secondOutcome = await runSession(options, run, newSession);
+  if (secondOutcome === "unknown_session") throw new Error("a new session cannot be unknown");
+  return secondOutcome;
 }
 
-async function continued(
+async function runSession(
   options: ClaudeExecutorOptions,
-  run: Run,
-  next: Continuation,
-): Promise<Outcome | "unknown_session"> {
-  if (next.kind === "brief") run.onOutput(`session ${next.from.session.id} is not resumed: ${next.reason}\n`);
-  const release = takeOver(options.runtime, next);
+  run: TaskRun,
+  continuation: Continuation,
+): Promise<RunOutcome | "unknown_session"> {
+  if (continuation.kind === "brief")
+    run.onOutput(`session ${continuation.restoration.session.id} is not resumed: ${continuation.reason}\n`);
+  const release = takeOver(options.runtime, continuation);
   try {
-    return await new ClaudeRun(options, run, next).toEnd();
+    return await new ClaudeRun(options, run, continuation).run();
   } finally {
     release();
   }

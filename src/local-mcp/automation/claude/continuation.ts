@@ -10,7 +10,7 @@ import { brief } from "../../recovery/brief.ts";
 import { take } from "../../recovery/recover.ts";
 import { restore, type Restoration } from "../../recovery/restoration.ts";
 import { checkTranscript, withdrawOffer } from "../../recovery/start.ts";
-import { firstWords } from "../../../contract/task-prompt.ts";
+import { openingLine } from "../../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime.ts";
 import { catchUp } from "../../sessions/catch-up.ts";
 import * as sessions from "../../sessions/sessions.ts";
@@ -19,17 +19,17 @@ import { StoreError } from "../../store/store-error.ts";
 /** How an attempt begins: in the session of the one before, in a new one that gets its brief, or in a new one that knows nothing of it. */
 export type Continuation =
   | { readonly kind: "resume"; readonly session: string }
-  | { readonly kind: "brief"; readonly session: string; readonly from: Restoration; readonly reason: string }
+  | { readonly kind: "brief"; readonly session: string; readonly restoration: Restoration; readonly reason: string }
   | { readonly kind: "new"; readonly session: string };
 
 /** Becomes an argument of a program, and comes from the chat that had the task before. */
 const SessionId = z.uuid();
-const Kept = z.object({
+const StoredCheckpoint = z.object({
   claude: z.object({ session: SessionId, folder: z.string().max(4_096), isFull: z.boolean().default(false) }),
 });
 
 /** [CX4] What the next attempt needs. `isFull`: the session takes no further request. */
-export function checkpointOf(session: string, folder: string, isFull = false): Readonly<Record<string, Json>> {
+export function toCheckpoint(session: string, folder: string, isFull = false): Readonly<Record<string, Json>> {
   return { claude: { session, folder, ...(isFull ? { isFull } : {}) } };
 }
 
@@ -37,29 +37,31 @@ export function checkpointOf(session: string, folder: string, isFull = false): R
  * [CX4] The session of the attempt before goes on where its transcript is whole, on this machine, of this folder, and nobody runs it. Else [CX5] what SHIM has kept of it
  * goes into a new one; where this machine knows nothing of it, the task's own progress and checkpoint have to do.
  */
-export function continuationOf(runtime: Runtime, task: ClaimedTask, folder: string): Continuation {
+export function chooseContinuation(runtime: Runtime, task: ClaimedTask, folder: string): Continuation {
   const session = uuidv7(runtime.now(), runtime.random(16));
-  const before = attemptBefore(runtime, task);
-  if (!before) return { kind: "new", session };
-  const { from, isFull } = before;
-  const reason = isFull ? "it takes no further request" : hindrance(runtime, from.session, folder);
-  return reason === null ? { kind: "resume", session: from.session.id } : { kind: "brief", session, from, reason };
+  const previous = findPreviousAttempt(runtime, task);
+  if (!previous) return { kind: "new", session };
+  const { restoration, isFull } = previous;
+  const reason = isFull ? "it takes no further request" : findResumeObstacle(runtime, restoration.session, folder);
+  return reason === null
+    ? { kind: "resume", session: restoration.session.id }
+    : { kind: "brief", session, restoration, reason };
 }
 
 /** A checkpoint is what another worker has said: chats of people, and of other tasks, are not handed out to it. */
-function attemptBefore(
+function findPreviousAttempt(
   runtime: Runtime,
   task: ClaimedTask,
-): { readonly from: Restoration; readonly isFull: boolean } | null {
-  const kept = Kept.safeParse(task.checkpoint).data?.claude;
-  const from = kept ? restored(runtime, kept.session) : null;
-  const isOwn = from?.state.firstPrompt?.startsWith(firstWords(task)) === true;
-  return kept && from && isOwn ? { from, isFull: kept.isFull } : null;
+): { readonly restoration: Restoration; readonly isFull: boolean } | null {
+  const storedCheckpoint = StoredCheckpoint.safeParse(task.checkpoint).data?.claude;
+  const restoration = storedCheckpoint ? findRestoration(runtime, storedCheckpoint.session) : null;
+  const isSameTask = restoration?.state.firstPrompt?.startsWith(openingLine(task)) === true;
+  return storedCheckpoint && restoration && isSameTask ? { restoration, isFull: storedCheckpoint.isFull } : null;
 }
 
-function restored(runtime: Runtime, id: string): Restoration | null {
+function findRestoration(runtime: Runtime, id: string): Restoration | null {
   const now = runtime.now();
-  ifStored(runtime, () => {
+  logStoreErrors(runtime, () => {
     drainInto(runtime);
     runtime.store.write((sql) => {
       if (sessions.get(sql, id)) catchUp(sql, now, id);
@@ -69,14 +71,14 @@ function restored(runtime: Runtime, id: string): Restoration | null {
   return session && restore(runtime, session, now);
 }
 
-function hindrance(runtime: Runtime, session: sessions.Session, folder: string): string | null {
+function findResumeObstacle(runtime: Runtime, session: sessions.Session, folder: string): string | null {
   if (session.owner && mayBeAlive(runtime.processes, session.owner)) return "it is still running";
-  if (session.cwd === null || wholePath(session.cwd) !== wholePath(folder)) return "it worked in another folder";
+  if (session.cwd === null || resolvePath(session.cwd) !== resolvePath(folder)) return "it worked in another folder";
   const transcript = checkTranscript(session.transcriptPath, session.id);
   return transcript.isWhole ? null : transcript.reason;
 }
 
-function wholePath(path: string): string {
+function resolvePath(path: string): string {
   try {
     return realpathSync(path);
   } catch (error) {
@@ -86,20 +88,20 @@ function wholePath(path: string): string {
 }
 
 /** The text that a new session begins with. */
-export function briefOf(runtime: Runtime, from: Restoration): string {
-  return brief(from, runtime.now(), "resume");
+export function renderBrief(runtime: Runtime, restoration: Restoration): string {
+  return brief(restoration, runtime.now(), "resume");
 }
 
 /** The new session is the one that goes on with the old one: no other chat is offered it. @returns ends that where the new one never began */
-export function takeOver(runtime: Runtime, next: Continuation): () => void {
-  if (next.kind !== "brief") return () => undefined;
-  const { from, session } = next;
-  ifStored(runtime, () => take(runtime, from, session));
-  return () => ifStored(runtime, () => withdrawOffer(runtime, from.session.id, session));
+export function takeOver(runtime: Runtime, continuation: Continuation): () => void {
+  if (continuation.kind !== "brief") return () => undefined;
+  const { restoration, session } = continuation;
+  logStoreErrors(runtime, () => take(runtime, restoration, session));
+  return () => logStoreErrors(runtime, () => withdrawOffer(runtime, restoration.session.id, session));
 }
 
 /** A store that takes nothing now is no reason to leave the task undone. */
-function ifStored(runtime: Runtime, work: () => void): void {
+function logStoreErrors(runtime: Runtime, work: () => void): void {
   try {
     work();
   } catch (error) {

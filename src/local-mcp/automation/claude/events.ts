@@ -10,7 +10,7 @@ import {
 } from "../../signals/json-fields.ts";
 
 /** Tokens of one response, as far as they are known; they only grow. */
-export interface Counts {
+export interface TokenCounts {
   readonly input: number;
   readonly output: number;
   readonly cacheRead: number;
@@ -41,7 +41,7 @@ export type ClaudeEvent =
       readonly kind: "message";
       readonly id: string;
       readonly model: string;
-      readonly counts: Counts;
+      readonly counts: TokenCounts;
       /** Of a sub-agent: not what the task's own chat says. */
       readonly isOwn: boolean;
       readonly texts: readonly string[];
@@ -49,7 +49,12 @@ export type ClaudeEvent =
       /** Claude Code's own word for what went wrong with the API. */
       readonly problem: string | null;
     }
-  | { readonly kind: "counted"; readonly parent: string; readonly id: string | null; readonly counts: Partial<Counts> }
+  | {
+      readonly kind: "counted";
+      readonly parent: string;
+      readonly id: string | null;
+      readonly counts: Partial<TokenCounts>;
+    }
   | { readonly kind: "refused"; readonly tool: string }
   | { readonly kind: "retrying"; readonly attempt: number; readonly delayMs: number; readonly problem: string }
   /** `resetsAtMs`: when requests are taken again, epoch ms. */
@@ -57,7 +62,7 @@ export type ClaudeEvent =
   | ResultEvent;
 
 /** Most lines are parts of a text that comes whole a moment later. */
-const passedOver = '"type":"content_block_';
+const skippedMarker = '"type":"content_block_';
 
 /**
  * [CX8] Reads one line. Pure, and never throws: a kind that is not known, a field of the wrong type and half a line say nothing.
@@ -65,24 +70,24 @@ const passedOver = '"type":"content_block_';
  * @returns null: nothing that matters; "unreadable": no JSON object
  */
 export function readEvent(line: string): ClaudeEvent | "unreadable" | null {
-  if (line.trim() === "" || line.includes(passedOver)) return null;
+  if (line.trim() === "" || line.includes(skippedMarker)) return null;
   const event = parseObject(line);
   if (!event) return "unreadable";
   return readers.get(textAt(event, "type", 40) ?? "")?.(event) ?? null;
 }
 
 const readers: ReadonlyMap<string, (event: JsonObject) => ClaudeEvent | null> = new Map([
-  ["system", system],
-  ["assistant", assistant],
-  ["stream_event", counted],
-  ["rate_limit_event", limited],
-  ["result", result],
+  ["system", parseSystem],
+  ["assistant", parseAssistant],
+  ["stream_event", parseCounted],
+  ["rate_limit_event", parseRateLimit],
+  ["result", parseResult],
 ]);
 
-function system(event: JsonObject): ClaudeEvent | null {
+function parseSystem(event: JsonObject): ClaudeEvent | null {
   switch (textAt(event, "subtype", 40)) {
     case "init":
-      return begun(event);
+      return parseInit(event);
     case "permission_denied":
       return { kind: "refused", tool: textAt(event, "tool_name", 200) ?? "a tool" };
     case "api_retry":
@@ -98,7 +103,7 @@ function system(event: JsonObject): ClaudeEvent | null {
   }
 }
 
-function begun(event: JsonObject): ClaudeEvent | null {
+function parseInit(event: JsonObject): ClaudeEvent | null {
   const session = textAt(event, "session_id", 200);
   if (session === null) return null;
   const permissionMode = textAt(event, "permissionMode", 40) ?? "unknown";
@@ -108,7 +113,7 @@ function begun(event: JsonObject): ClaudeEvent | null {
 /** An answer that Claude Code made up itself bears this in place of a model. */
 const synthetic = "<synthetic>";
 
-function assistant(event: JsonObject): ClaudeEvent | null {
+function parseAssistant(event: JsonObject): ClaudeEvent | null {
   const message = objectAt(event, "message");
   const id = textAt(message, "id", 200);
   if (!message || id === null) return null;
@@ -118,61 +123,61 @@ function assistant(event: JsonObject): ClaudeEvent | null {
     kind: "message",
     id,
     model,
-    counts: { ...none, ...(model === synthetic ? {} : countsIn(objectAt(message, "usage"))) },
+    counts: { ...zeroCounts, ...(model === synthetic ? {} : readCounts(objectAt(message, "usage"))) },
     isOwn: textAt(event, "parent_tool_use_id", 200) === null,
     texts: blocks.flatMap((block) => (block?.["type"] === "text" ? [textAt(block, "text") ?? ""] : [])),
-    tools: blocks.flatMap((block) => (block?.["type"] === "tool_use" ? [toolOf(block)] : [])),
+    tools: blocks.flatMap((block) => (block?.["type"] === "tool_use" ? [formatTool(block)] : [])),
     problem: textAt(event, "error", 200),
   };
 }
 
-function toolOf(block: JsonObject): string {
+function formatTool(block: JsonObject): string {
   return `${textAt(block, "name", 200) ?? "a tool"} ${describeInput(block["input"])}`;
 }
 
 /** The first part of a response tells what went in, its last one what came out; only the parts between bear no id. */
-function counted(event: JsonObject): ClaudeEvent | null {
+function parseCounted(event: JsonObject): ClaudeEvent | null {
   const part = objectAt(event, "event");
   const message = objectAt(part, "message");
   const usage = objectAt(message ?? part, "usage");
   if (!usage) return null;
   const parent = textAt(event, "parent_tool_use_id", 200) ?? "";
-  return { kind: "counted", parent, id: textAt(message, "id", 200), counts: countsIn(usage) };
+  return { kind: "counted", parent, id: textAt(message, "id", 200), counts: readCounts(usage) };
 }
 
-const none: Counts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 /** As the API names them; in a result they are named otherwise. */
-const fields: Readonly<Record<keyof Counts, readonly string[]>> = {
+const countFields: Readonly<Record<keyof TokenCounts, readonly string[]>> = {
   input: ["input_tokens", "inputTokens"],
   output: ["output_tokens", "outputTokens"],
   cacheRead: ["cache_read_input_tokens", "cacheReadInputTokens"],
   cacheWrite: ["cache_creation_input_tokens", "cacheCreationInputTokens"],
 };
 /** No response has as many; a larger figure is no count. */
-const mostTokens = 1_000_000_000;
+const maxTokens = 1_000_000_000;
 
-function countsIn(usage: JsonObject | null): Partial<Counts> {
-  const found = Object.entries(fields).flatMap(([name, keys]) => {
-    const count = keys.map((key) => numberAt(usage, key, mostTokens)).find((value) => value !== null);
+function readCounts(usage: JsonObject | null): Partial<TokenCounts> {
+  const found = Object.entries(countFields).flatMap(([name, keys]) => {
+    const count = keys.map((key) => numberAt(usage, key, maxTokens)).find((value) => value !== null);
     return count === undefined ? [] : [[name, Math.floor(count ?? 0)]];
   });
-  return Object.fromEntries(found) as Partial<Counts>;
+  return Object.fromEntries(found) as Partial<TokenCounts>;
 }
 
-export function sumOf({ input, output, cacheRead, cacheWrite }: Counts): number {
+export function totalTokens({ input, output, cacheRead, cacheWrite }: TokenCounts): number {
   return input + output + cacheRead + cacheWrite;
 }
 
-function limited(event: JsonObject): ClaudeEvent | null {
+function parseRateLimit(event: JsonObject): ClaudeEvent | null {
   const info = objectAt(event, "rate_limit_info");
   if (textAt(info, "status", 40) !== "rejected") return null;
   const seconds = numberAt(info, "resetsAt");
   return { kind: "limited", resetsAtMs: seconds === null ? null : seconds * 1_000 };
 }
 
-function result(event: JsonObject): ClaudeEvent {
+function parseResult(event: JsonObject): ClaudeEvent {
   const part = objectAt(event, "model_usage_since_last_result");
-  const models = modelsIn(part ?? objectAt(event, "modelUsage"));
+  const models = readModels(part ?? objectAt(event, "modelUsage"));
   const errors = listAt(event, "errors").filter((text) => typeof text === "string");
   return {
     kind: "result",
@@ -182,7 +187,7 @@ function result(event: JsonObject): ClaudeEvent {
     text: textAt(event, "result") ?? errors.join("; "),
     turns: numberAt(event, "num_turns") ?? 0,
     refused: listAt(event, "permission_denials").length,
-    tokens: models && models.reduce((sum, model) => sum + sumOf({ ...none, ...countsIn(model) }), 0),
+    tokens: models && models.reduce((sum, model) => sum + totalTokens({ ...zeroCounts, ...readCounts(model) }), 0),
     costUsd: models
       ? models.reduce((sum, model) => sum + (numberAt(model, "costUSD") ?? 0), 0)
       : numberAt(event, "total_cost_usd"),
@@ -190,7 +195,7 @@ function result(event: JsonObject): ClaudeEvent {
   };
 }
 
-function modelsIn(usage: JsonObject | null): JsonObject[] | null {
+function readModels(usage: JsonObject | null): JsonObject[] | null {
   return (
     usage &&
     Object.values(usage)

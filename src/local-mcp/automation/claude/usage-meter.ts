@@ -1,13 +1,13 @@
 import type { Usage } from "../../../contract/budgets.ts";
-import { sumOf, type ClaudeEvent, type Counts, type ResultEvent } from "./events.ts";
+import { totalTokens, type ClaudeEvent, type TokenCounts, type ResultEvent } from "./events.ts";
 import type { ClaudeSettings } from "./settings.ts";
 
-interface Response {
+interface ApiResponse {
   readonly model: string;
-  readonly counts: Counts;
+  readonly counts: TokenCounts;
 }
 
-const nothing: Response = { model: "unknown", counts: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 } };
+const emptyResponse: ApiResponse = { model: "unknown", counts: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 } };
 
 /**
  * [CX9] What a run has used. A response is told in several lines, and counts once; the sum of the last event, which has sub-agents and side requests too, takes the
@@ -16,9 +16,9 @@ const nothing: Response = { model: "unknown", counts: { input: 0, output: 0, cac
  */
 export class UsageMeter {
   readonly #prices: ClaudeSettings["prices"];
-  readonly #responses = new Map<string, Response>();
+  readonly #responses = new Map<string, ApiResponse>();
   /** The response that is being told, by who called for it. */
-  readonly #open = new Map<string, string>();
+  readonly #openResponses = new Map<string, string>();
   #measured = { tokens: 0, costUsd: 0 };
   #counted = 0;
   #estimated = 0;
@@ -47,14 +47,14 @@ export class UsageMeter {
   }
 
   #countPart({ parent, id, counts }: Extract<ClaudeEvent, { kind: "counted" }>): void {
-    if (id !== null) this.#open.set(parent, id);
-    const open = this.#open.get(parent);
-    if (open !== undefined) this.#count(open, counts);
+    if (id !== null) this.#openResponses.set(parent, id);
+    const openResponse = this.#openResponses.get(parent);
+    if (openResponse !== undefined) this.#count(openResponse, counts);
   }
 
-  #count(id: string, told: Partial<Counts>, model?: string): void {
-    const before = this.#responses.get(id) ?? nothing;
-    const larger = (name: keyof Counts): number => Math.max(before.counts[name], told[name] ?? 0);
+  #count(id: string, newCounts: Partial<TokenCounts>, model?: string): void {
+    const before = this.#responses.get(id) ?? emptyResponse;
+    const larger = (name: keyof TokenCounts): number => Math.max(before.counts[name], newCounts[name] ?? 0);
     const after = {
       model: model ?? before.model,
       counts: {
@@ -65,7 +65,7 @@ export class UsageMeter {
       },
     };
     this.#responses.set(id, after);
-    this.#counted += sumOf(after.counts) - sumOf(before.counts);
+    this.#counted += totalTokens(after.counts) - totalTokens(before.counts);
     this.#estimated += this.#estimate(after) - this.#estimate(before);
     this.#raise(this.#counted, this.#estimated);
   }
@@ -82,7 +82,7 @@ export class UsageMeter {
     this.#costMicros = Math.max(this.#costMicros, Math.round(costMicros));
   }
 
-  #estimate({ model, counts }: Response): number {
+  #estimate({ model, counts }: ApiResponse): number {
     const price = Object.hasOwn(this.#prices, model) ? this.#prices[model] : undefined;
     if (!price) return 0;
     const { input, output, cacheRead, cacheWrite } = counts;

@@ -20,7 +20,7 @@ export const chats = defineTeamTool({
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Chats,
   async act({ member }, { all }) {
-    const { link } = member.opened;
+    const { link } = member.openedLink;
     const found = await link.call("chats.list", { limit: pageSize }, callTimeoutMs);
     if (!found.ok) return toRefusal(found.error);
     const running = await link.call("tasks.list", { state: "running", limit: maxTasks }, callTimeoutMs);
@@ -53,7 +53,7 @@ function formatLeader({ name, chat }: ReturnType<typeof toLeader>): string {
 type ChatLine = ReturnType<typeof toChatLine>;
 
 function toChatLine(member: TeamChat, chat: Chat, running: readonly TaskLine[]) {
-  const { name, machine } = member.directory.of(chat);
+  const { name, machine } = member.directory.fromChat(chat);
   const tasks = running.filter((task) => task.chat === chat.chat).map(toTask);
   return {
     chat: chat.chat,

@@ -2,9 +2,9 @@ import type * as z from "zod";
 import { Files } from "../../../contract/team-tools.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
-import { shown, type FilesRefused } from "../../team/file-desk.ts";
-import { pathIn } from "../../team/file-paths.ts";
-import { followed } from "../../team/file-paths.ts";
+import { formatResource, type ReservationError } from "../../team/file-desk.ts";
+import { toLeasePath } from "../../team/file-paths.ts";
+import { resolveLinks } from "../../team/file-paths.ts";
 import type { Reservation } from "../../team/files-table.ts";
 import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "../team-tool.ts";
 import type { ToolError } from "../tool.ts";
@@ -42,28 +42,31 @@ async function projectPathsOf(
   if (root === null) {
     return err({ code: "no_project", message: 'SHIM does not know the project of this chat: give "project".' });
   }
-  const paths = given.map((path) => pathIn(root, path));
+  const paths = given.map((path) => toLeasePath(root, path));
   const invalidPath = paths.find((path) => !path.ok);
   if (invalidPath && !invalidPath.ok)
     return err({ code: "bad_path", message: `${invalidPath.error}. Nothing was changed.` });
   const named = await member.naming.project(root);
   if (!named.ok) return err({ code: "no_key", message: `${named.error}.` });
-  return ok({ project: named.value, paths: paths.flatMap((path) => (path.ok ? [followed(root, path.value)] : [])) });
+  return ok({
+    project: named.value,
+    paths: paths.flatMap((path) => (path.ok ? [resolveLinks(root, path.value)] : [])),
+  });
 }
 
 async function reserve(caller: Caller, { project, paths }: ProjectPaths): Promise<FilesResult> {
   const reserved = await caller.member.files.reserve(project, paths);
   if (!reserved.ok) return toReserveRefusal(caller, reserved.error);
-  const names = reserved.value.map(({ resource }) => shown(resource)).join(", ");
+  const names = reserved.value.map(({ resource }) => formatResource(resource)).join(", ");
   return ok({
     message: `Reserved: ${names}. Release them when you are done.`,
     output: outputOf(caller, reserved.value),
   });
 }
 
-function toReserveRefusal(caller: Caller, { code, message, holder }: FilesRefused): FilesResult {
+function toReserveRefusal(caller: Caller, { code, message, holder }: ReservationError): FilesResult {
   if (!holder) return toRefusal({ code, message });
-  const path = shown(holder.resource);
+  const path = formatResource(holder.resource);
   if (holder.holder === caller.member.sessionId) {
     return err({
       code,
@@ -80,7 +83,7 @@ function toReserveRefusal(caller: Caller, { code, message, holder }: FilesRefuse
 async function release(caller: Caller, { project, paths }: ProjectPaths): Promise<FilesResult> {
   const released = await caller.member.files.release(project, paths);
   if (!released.ok) return toRefusal(released.error);
-  const names = released.value.map(shown).join(", ");
+  const names = released.value.map(formatResource).join(", ");
   return ok({
     message: names === "" ? "Nothing of it was held." : `Released: ${names}.`,
     output: outputOf(caller, []),
@@ -88,7 +91,7 @@ async function release(caller: Caller, { project, paths }: ProjectPaths): Promis
 }
 
 async function list(caller: Caller): Promise<FilesResult> {
-  const found = await caller.member.files.all();
+  const found = await caller.member.files.list();
   if (!found.ok) return toRefusal(found.error);
   const output = outputOf(caller, found.value);
   const lines = output.files.map(
@@ -102,7 +105,7 @@ async function list(caller: Caller): Promise<FilesResult> {
 function outputOf({ chat, member }: Caller, found: readonly Reservation[]) {
   const now = chat.runtime.now();
   const reservations = found.map(({ resource, holder, holderName, machine, since }) => ({
-    path: shown(resource),
+    path: formatResource(resource),
     holder,
     name: holderName,
     machine,

@@ -5,7 +5,7 @@ import { toDelivered } from "../../recovery/offer-news.ts";
 import * as news from "../../team/news.ts";
 import type { News, NewsRow } from "../../team/news.ts";
 import { neutralize } from "../../words/harmless.ts";
-import { block } from "../../team/deliver-news.ts";
+import { indentLines } from "../../team/deliver-news.ts";
 import { defineTeamTool, toRefusal } from "../team-tool.ts";
 
 const maxNews = 20;
@@ -21,7 +21,7 @@ export const inbox = defineTeamTool({
   ...Inbox,
   async act({ chat, session, member }, { topics }) {
     for (const pattern of topics ?? []) {
-      const subscribed = await member.opened.link.call("messages.subscribe", { pattern }, callTimeoutMs);
+      const subscribed = await member.openedLink.link.call("messages.subscribe", { pattern }, callTimeoutMs);
       if (!subscribed.ok) return toRefusal(subscribed.error);
     }
     const pulled = await member.pull();
@@ -37,7 +37,7 @@ export const inbox = defineTeamTool({
     });
     const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): more may wait there.`;
     const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More wait: call again." : ""}${missing}`;
-    const texts = rows.map((row) => block(`${age(now - row.at)} ago: ${formatNews(row.news)}`));
+    const texts = rows.map((row) => indentLines(`${age(now - row.at)} ago: ${formatNews(row.news)}`));
     return ok({
       message: lead,
       ...(rows.length === 0 ? {} : { told: { as: "news", text: texts.join("\n") } }),

@@ -8,7 +8,7 @@ import { age } from "../../recovery/brief.ts";
 import type { Abilities } from "../../team/abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import type { Waited } from "../../team/waited-tasks.ts";
+import type { WaitingTasks } from "../../team/waited-tasks.ts";
 import { defineTeamTool, toRefusal } from "../team-tool.ts";
 import type { ToolError } from "../tool.ts";
 
@@ -25,10 +25,10 @@ export const next = defineTeamTool({
     if (!stated.ok) return stated;
     const [held] = member.tasks.list();
     if (held) return ok(toAnswer(member, held, false));
-    const taken = await member.claims.take(types, waitMs);
+    const taken = await member.claims.claim(types, waitMs);
     if (!taken.ok) return toRefusal(taken.error);
     if (taken.value) return ok(toAnswer(member, taken.value, true));
-    const waited = await member.claims.waited(types);
+    const waited = await member.claims.findWaiting(types);
     // That nothing was taken is known without it.
     const waiting = waited.ok ? waited.value : [];
     return ok({ message: nothingText(waiting), output: { task: null, waiting } });
@@ -36,7 +36,7 @@ export const next = defineTeamTool({
 });
 
 /** [TE39] */
-function nothingText(waiting: readonly Waited[]): string {
+function nothingText(waiting: readonly WaitingTasks[]): string {
   const why = waiting.length === 0 ? "Nothing is there to be taken" : waiting.map(formatReason).join("; ");
   return `${why}. News will say when there is a task for this chat; shim_next then takes it.`;
 }
@@ -44,7 +44,7 @@ function nothingText(waiting: readonly Waited[]): string {
 const maxNamed = 10;
 
 /** Capabilities are words of others: they stand in the structured answer. */
-function formatReason({ type, tasks, waitsFor, needs, dueInMs }: Waited): string {
+function formatReason({ type, tasks, waitsFor, needs, dueInMs }: WaitingTasks): string {
   const s = tasks.length === 1 ? "s" : "";
   const reasons = [
     waitsFor.length === 0 ? "" : `wait${s} for ${listTasks(waitsFor)}`,
@@ -54,7 +54,7 @@ function formatReason({ type, tasks, waitsFor, needs, dueInMs }: Waited): string
   return `${tasks.length} task${s === "" ? "s" : ""} of type ${type} ${reasons.join(", or ") || "cannot be taken yet"}`;
 }
 
-function listTasks(tasks: Waited["waitsFor"]): string {
+function listTasks(tasks: WaitingTasks["waitsFor"]): string {
   const named = tasks.slice(0, maxNamed).map(({ task, state }) => `${task} (${state})`);
   const more = tasks.length > maxNamed ? ` and ${tasks.length - maxNamed} more` : "";
   return `${named.join(", ")}${more}`;
@@ -75,7 +75,7 @@ async function setAbilities(member: TeamChat, abilities: Partial<Abilities>): Pr
   if (invalidName !== undefined) {
     return err({ code: "bad_input", message: `"${invalidName}" is no capability: 1 to 200 characters on one line.` });
   }
-  await member.able(abilities);
+  await member.setAbilities(abilities);
   return ok(null);
 }
 

@@ -4,7 +4,7 @@ import { Report } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/values.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
-import type { Ended } from "../../team/reports.ts";
+import type { ReportResult } from "../../team/reports.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, toRefusal, type TeamAnswer } from "../team-tool.ts";
 import type { ToolError } from "../tool.ts";
@@ -40,7 +40,7 @@ export const report = defineTeamTool({
 function toAnswer(
   task: number,
   outcome: Input["outcome"],
-  { answer }: Extract<Ended, { kind: "answered" }>,
+  { answer }: Extract<ReportResult, { kind: "answered" }>,
 ): Result<TeamAnswer<z.infer<typeof Report.output>>, ToolError> {
   if (!answer.ok) return toRefusal(answer.error);
   const { state, isCancelled, reason } = answer.value;
@@ -63,15 +63,15 @@ function requireHeldTask(member: TeamChat, task: number | undefined): Result<Hel
   return err({ code: "no_claim", message: `${what}. shim_next takes one; nothing was reported.` });
 }
 
-async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Promise<Result<Ended, ToolError>> {
+async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Promise<Result<ReportResult, ToolError>> {
   const { note } = input;
   const short = note?.slice(0, maxNoteChars);
   switch (input.outcome) {
     case "progress":
-      member.say(short ?? "");
+      member.setProgress(short ?? "");
       return ok(await member.reports.progress(held, toProgress(short, input.percent)));
     case "failed":
-      return ok(await member.reports.failed(held, short || "no reason given", input.retry !== false));
+      return ok(await member.reports.fail(held, short || "no reason given", input.retry !== false));
     case "done":
       return completeTask(member, held, toResult(input));
   }
@@ -81,7 +81,7 @@ function toResult({ result, note }: Input): Json {
   return (result ?? note ?? null) as Json;
 }
 
-async function completeTask(member: TeamChat, held: HeldTask, result: Json): Promise<Result<Ended, ToolError>> {
+async function completeTask(member: TeamChat, held: HeldTask, result: Json): Promise<Result<ReportResult, ToolError>> {
   const chars = JSON.stringify(result).length;
   if (chars > maxResultChars) {
     return err({
@@ -89,7 +89,7 @@ async function completeTask(member: TeamChat, held: HeldTask, result: Json): Pro
       message: `The result has ${chars} characters as JSON, at most ${maxResultChars}. Shorten it, or name a file; nothing was reported.`,
     });
   }
-  return ok(await member.reports.done(held, result));
+  return ok(await member.reports.complete(held, result));
 }
 
 function toProgress(note: string | undefined, percent: number | undefined): Progress {

@@ -1,7 +1,7 @@
 import type { Target } from "../../../contract/messages.ts";
 import { Send } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { recipient } from "../../team/recipients.ts";
+import { resolveRecipient } from "../../team/recipients.ts";
 import { defineTeamTool, toRefusal } from "../team-tool.ts";
 
 export const send = defineTeamTool({
@@ -11,11 +11,11 @@ export const send = defineTeamTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   ...Send,
   async act({ member, removed: count }, input) {
-    const found = await recipient(member, input.to);
+    const found = await resolveRecipient(member, input.to);
     if (!found.ok) return toRefusal(found.error);
     const target = found.value;
     const to = formatTarget(target);
-    const sent = await member.outbox.say("messages.send", { target, body: input.text, requestId: member.newId() });
+    const sent = await member.outbox.call("messages.send", { target, body: input.text, requestId: member.newId() });
     const removed = count === 0 ? "" : ` Secrets removed: ${count}.`;
     if (sent.kind === "kept") {
       return ok({

@@ -33,8 +33,8 @@ export const stateSet = defineTeamTool({
 });
 
 /** [TE31] For clients that read no resources. */
-async function read({ opened }: TeamChat, key: string): Promise<StateResult> {
-  const found = await opened.link.call("state.get", { key }, callTimeoutMs);
+async function read({ openedLink }: TeamChat, key: string): Promise<StateResult> {
+  const found = await openedLink.link.call("state.get", { key }, callTimeoutMs);
   if (!found.ok) return toRefusal(found.error);
   const { entry } = found.value;
   if (entry === null) return ok({ message: `${key} is not set.`, output: { version: 0 } });
@@ -49,7 +49,7 @@ async function read({ opened }: TeamChat, key: string): Promise<StateResult> {
 }
 
 async function write({ session, member }: Caller, { key, ifVersion, ttlMs, value }: Input): Promise<StateResult> {
-  const written = await member.opened.link.call(
+  const written = await member.openedLink.link.call(
     "state.set",
     { key, by: session.id, value: value as Json, ...condition(ifVersion), ...(ttlMs === undefined ? {} : { ttlMs }) },
     callTimeoutMs,
@@ -61,7 +61,7 @@ async function write({ session, member }: Caller, { key, ifVersion, ttlMs, value
 
 async function remove({ session, member }: Caller, { key, ifVersion }: Input): Promise<StateResult> {
   const request = { key, by: session.id, ...condition(ifVersion) };
-  const deleted = await member.opened.link.call("state.delete", request, callTimeoutMs);
+  const deleted = await member.openedLink.link.call("state.delete", request, callTimeoutMs);
   if (!deleted.ok) return toRefusal(deleted.error);
   const { isDeleted, version } = deleted.value;
   return ok({ message: isDeleted ? `Deleted ${key}.` : `${key} was not there.`, output: { version, isDeleted } });

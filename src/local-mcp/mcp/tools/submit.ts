@@ -10,7 +10,7 @@ export const submit = defineTeamTool({
   ...Submit,
   async act({ session, member }, { tasks }) {
     const wanted = { tasks, by: session.id, requestId: member.newId() };
-    const sent = await member.outbox.say("tasks.submit", wanted as never);
+    const sent = await member.outbox.call("tasks.submit", wanted as never);
     if (sent.kind === "kept") {
       return ok({
         message: "Kept: the tasks will be submitted once, when the coordinator is back; their numbers come as news.",
