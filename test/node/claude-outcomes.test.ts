@@ -233,8 +233,8 @@ it("[CX13] what does not heed INT and TERM is killed", async () => {
   const claude = new FakeClaude([{ text: lines(init({ model: "m" })), atInterrupt: null }]);
   const stop = new AbortController();
   const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
-  const patience = { interruptMs: 100, graceMs: 100 };
-  expect((await claude.run({ signal: stop.signal, onOutput, patience })).outcome).toEqual({ kind: "stopped" });
+  const stopTimeouts = { interruptMs: 100, graceMs: 100 };
+  expect((await claude.run({ signal: stop.signal, onOutput, stopTimeouts })).outcome).toEqual({ kind: "stopped" });
   const pid = claude.started()[0]?.env["FAKE_PID"] ?? "";
   expect(pid).toMatch(/^\d+$/);
   // One that has ended, and that process 1 has not taken note of yet, is none.

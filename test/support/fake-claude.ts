@@ -75,7 +75,7 @@ export interface RunOptions {
   readonly task?: Partial<ClaimedTask>;
   readonly left?: Partial<RemainingBudget>;
   readonly signal?: AbortSignal;
-  readonly patience?: StopTimeouts;
+  readonly stopTimeouts?: StopTimeouts;
   readonly merged?: MergedInputs;
   readonly onOutput?: (text: string) => void;
   readonly onUsage?: (usage: Usage) => void;
@@ -103,7 +103,7 @@ export class FakeClaude {
     signal,
     onOutput,
     onUsage,
-    patience,
+    stopTimeouts,
     monotonic,
     merged,
   }: RunOptions = {}): Promise<TaskRun> {
@@ -113,7 +113,7 @@ export class FakeClaude {
       runtime: this.runtime,
       monotonic: monotonic ?? this.runtime.now,
       launch: launchIn(this.root),
-      ...(patience ? { stopTimeouts: patience } : {}),
+      ...(stopTimeouts ? { stopTimeouts } : {}),
     });
     const outcome = await executor.run({
       task: aClaim(task),

@@ -36,7 +36,7 @@ export const chats = defineTeamTool({
     const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
     return ok({
       message: `Tasks: ${counts}. Chats: ${listed.length}.`,
-      told: { as: "chats", text: [...listed.map(formatChat), ...leaders.map(formatLeader)].join("\n") },
+      quoted: { as: "chats", text: [...listed.map(formatChat), ...leaders.map(formatLeader)].join("\n") },
       output: { chats: listed, leaders, tasks, isMore: found.value.cursor !== null },
     });
   },

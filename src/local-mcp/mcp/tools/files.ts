@@ -99,7 +99,7 @@ async function list(caller: Caller): Promise<FilesResult> {
       `${path}: ${isSelf ? "this chat" : `${holder} "${name}" on ${machine}`}, for ${age(heldForMs)}`,
   );
   if (lines.length === 0) return ok({ message: "No file is reserved.", output });
-  return ok({ message: `Reserved: ${lines.length}.`, told: { as: "files", text: lines.join("\n") }, output });
+  return ok({ message: `Reserved: ${lines.length}.`, quoted: { as: "files", text: lines.join("\n") }, output });
 }
 
 function outputOf({ chat, member }: Caller, found: readonly Reservation[]) {

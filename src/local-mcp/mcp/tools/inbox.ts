@@ -40,7 +40,7 @@ export const inbox = defineTeamTool({
     const texts = rows.map((row) => indentLines(`${age(now - row.at)} ago: ${formatNews(row.news)}`));
     return ok({
       message: lead,
-      ...(rows.length === 0 ? {} : { told: { as: "news", text: texts.join("\n") } }),
+      ...(rows.length === 0 ? {} : { quoted: { as: "news", text: texts.join("\n") } }),
       output: {
         news: rows.map((row) => Object.assign({ ageMs: now - row.at }, harmlessNews(row.news))),
         isMore,

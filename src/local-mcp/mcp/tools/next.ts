@@ -63,7 +63,7 @@ function listTasks(tasks: WaitingTasks["waitsFor"]): string {
 function toAnswer(member: TeamChat, held: HeldTask, isNew: boolean) {
   return {
     message: formatMessage(member, held, isNew),
-    told: { as: "task", text: formatContent(held.task) },
+    quoted: { as: "task", text: formatContent(held.task) },
     output: { task: { ...toTask(member, held), isNew } },
   };
 }

@@ -43,7 +43,7 @@ async function read({ openedLink }: TeamChat, key: string): Promise<StateResult>
     text.length <= maxChars ? text : `${text.slice(0, maxChars)} [cut; all of it is in the structured answer]`;
   return ok({
     message: `${key}, version ${entry.version}.`,
-    told: { as: "state", text: cut },
+    quoted: { as: "state", text: cut },
     output: { version: entry.version, value: entry.value },
   });
 }
